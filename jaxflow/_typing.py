@@ -1,0 +1,27 @@
+"""The axis vocabulary of every signature.
+
+Axes are named, never lettered:
+
+- ``*batch``: any number of leading batch axes, none included
+- ``layer``: the encoder's layers, first to last
+- ``head``: attention heads of one layer
+- ``query`` / ``key``: positions that attend / that are attended to
+- ``token``: input tokens, what relevance is shared out over
+- ``node``: the nodes of one layer of the flow graph, one a position
+
+``query=token`` says that every position is a query, so that the last two axes are equal.
+"""
+
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+Attention: TypeAlias = Float[Array, "*batch layer head token token"]
+Mixing: TypeAlias = Float[Array, "*batch layer token token"]
+Relevance: TypeAlias = Float[Array, "*batch layer query token"]
+TokenMask: TypeAlias = Bool[Array, "*batch token"]
+Queries: TypeAlias = Int[Array, "*batch query"]
+
+HostMixing: TypeAlias = Float[np.ndarray, "*batch layer token token"]
+HostRelevance: TypeAlias = Float[np.ndarray, "*batch layer query token"]
