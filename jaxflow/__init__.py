@@ -1,0 +1,24 @@
+"""How much each input token contributed to each position of a Transformer, at each layer.
+
+By three functionals of one graph of attention (Abnar & Zuidema 2020): raw attention, attention rollout, and attention
+flow, a maximum flow with certified bounds.
+"""
+
+from jaxflow._checks import InputError
+from jaxflow.flow.cut import cut_capacity
+from jaxflow.flow.solution import FlowSolution
+from jaxflow.flow.solve import attention_flow
+from jaxflow.graph import AttentionGraph, attention_graph
+from jaxflow.rollout import attention_rollout, head_rollout, raw_attention
+
+__all__ = [
+    "AttentionGraph",
+    "FlowSolution",
+    "InputError",
+    "attention_flow",
+    "attention_graph",
+    "attention_rollout",
+    "cut_capacity",
+    "head_rollout",
+    "raw_attention",
+]

@@ -1,0 +1,1 @@
+"""Attention flow: maximum flows through the layered graph, bounded on the device and solved exactly on the host."""

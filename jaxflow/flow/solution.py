@@ -1,0 +1,32 @@
+"""What a flow solver returns: values between proven bounds."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from jaxflow._pytree import pytree
+
+
+@pytree
+class FlowSolution:
+    """Maximum flows of many pairs, each between a lower and an upper bound that are proven.
+
+    Arrays are JAX arrays in the mixing's precision where a device computed them, and NumPy arrays in float64 where
+    the host did. Pairs with padding at either end are 0 and certified.
+
+    Attributes:
+        value: `*batch layer query token`: the exact flow (within `tol`) where certified, else the upper bound, which
+            on real attention is the closer one by far.
+        lower: value of a flow that was built and respects every capacity.
+        upper: a bound that no flow exceeds: the capacity of a cut, or a composed bound.
+        certified: whether the two meet within `tol`.
+        cut: source side of a minimum cut of each pair, `*batch layer query token node_layer node`, where node layer
+            0 is the input and those above the pair's own layer are all false; None unless it was asked for.
+    """
+
+    value: Float[Array, "*batch layer query token"] | Float[np.ndarray, "*batch layer query token"]
+    lower: Float[Array, "*batch layer query token"] | Float[np.ndarray, "*batch layer query token"]
+    upper: Float[Array, "*batch layer query token"] | Float[np.ndarray, "*batch layer query token"]
+    certified: Bool[Array, "*batch layer query token"] | Bool[np.ndarray, "*batch layer query token"]
+    cut: Any = None
