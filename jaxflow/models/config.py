@@ -1,0 +1,145 @@
+"""What an encoder is, in one vocabulary for all families."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from flax import nnx
+from jaxtyping import Array, Float
+
+HeadName = Literal[
+    "bare",
+    "masked_lm",
+    "sequence_classification",
+    "token_classification",
+    "multiple_choice",
+    "question_answering",
+    "next_sentence",
+    "discriminator",
+]
+Problem = Literal["single_label", "multi_label", "regression"]
+
+
+@runtime_checkable
+class RelativePosition(Protocol):
+    """How a family lets attention scores depend on the distance of two positions.
+
+    A value without parameters of its own (hashable, part of the configuration): it makes the modules that hold them.
+    """
+
+    @property
+    def terms(self) -> int:
+        """How many products a score sums; scores are divided by the root of head width times this."""
+        ...
+
+    def shared(self, config: "EncoderConfig", rngs: nnx.Rngs) -> nnx.Module | None:
+        """Parameters that all layers share."""
+        ...
+
+    def of_layer(self, config: "EncoderConfig", rngs: nnx.Rngs) -> nnx.Module | None:
+        """Parameters of one layer."""
+        ...
+
+    def prepare(self, shared: Any, length: int) -> Any:
+        """What every layer needs for sequences of that length, computed once."""
+        ...
+
+    def scores(
+        self,
+        layer: Any,
+        prepared: Any,
+        query: Float[Array, "*batch token head width"],
+        key: Float[Array, "*batch token head width"],
+    ) -> Float[Array, "..."]:
+        """What is added to the scores `*batch head query key` before the softmax."""
+        ...
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """What stands on the encoder.
+
+    Attributes:
+        name: which head.
+        outputs: numbers it gives for each text, token or vocabulary entry.
+        activation: between its dense map and its last one.
+        labels: names of the classes, where it has classes.
+        problem: how its numbers are read.
+        tied: whether a masked LM's last map is the word embeddings.
+        dropout: before the last map, in training.
+    """
+
+    name: HeadName = "bare"
+    outputs: int = 0
+    activation: str = "tanh"
+    labels: tuple[str, ...] | None = None
+    problem: Problem = "single_label"
+    tied: bool = True
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """An encoder's shape and the few things families differ in.
+
+    Attributes:
+        family: the checkpoint's `model_type`.
+        vocabulary: rows of the word embeddings.
+        width: of the hidden states.
+        heads: attention heads of a layer.
+        feed_forward: inner width of the feed-forward part.
+        rows: for each layer the stored layer that it runs; families that share layers name one several times.
+        activation: of the feed-forward part.
+        epsilon: of the norms.
+        positions: rows of the position embeddings, 0 where positions are only relative.
+        max_length: longest sequence, special tokens included.
+        position_offset: None where positions count from the left; else they count real tokens, from this number.
+        segments: rows of the segment embeddings, 0 for none.
+        embedding_width: of the word embeddings.
+        projection: where these are projected to `width`: "none", "before" or "after" their norm.
+        projection_bias: whether that projection has a bias.
+        pad_id: the padding token.
+        masks_embeddings: whether padding's embeddings are set to 0.
+        hidden_dropout: of embeddings and of each block's output, in training.
+        attention_dropout: of attention, in training.
+        relative: how scores depend on distance, if they do.
+        convolution: kernel width, groups and activation of the convolution beside the first layer, if there is one.
+        head: what stands on it.
+    """
+
+    family: str
+    vocabulary: int
+    width: int
+    heads: int
+    feed_forward: int
+    rows: tuple[int, ...]
+    activation: str
+    epsilon: float
+    positions: int
+    max_length: int
+    position_offset: int | None = None
+    segments: int = 0
+    embedding_width: int = 0
+    projection: Literal["none", "before", "after"] = "none"
+    projection_bias: bool = True
+    pad_id: int = 0
+    masks_embeddings: bool = False
+    hidden_dropout: float = 0.0
+    attention_dropout: float = 0.0
+    relative: RelativePosition | None = None
+    convolution: tuple[int, int, str] | None = None
+    head: HeadConfig = HeadConfig()
+
+    @property
+    def layers(self) -> int:
+        """How many layers a text goes through."""
+        return len(self.rows)
+
+    @property
+    def stored_layers(self) -> int:
+        """How many layers have parameters of their own."""
+        return max(self.rows) + 1
+
+    @property
+    def head_width(self) -> int:
+        """Width of one attention head."""
+        return self.width // self.heads

@@ -1,0 +1,44 @@
+"""The convolution that runs beside an encoder's first layer (DeBERTa-v2's larger models)."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+from jaxflow.models.config import EncoderConfig
+from jaxflow.models.layers import ACTIVATIONS, Norm, precision
+
+
+class Convolution(nnx.Module):
+    """A convolution over positions of the first layer's input, added to its output and normalised."""
+
+    def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
+        size, groups, self.activation = config.convolution or (1, 1, "tanh")
+        self.kernel = nnx.Param(0.02 * jax.random.normal(rngs.params(), (config.width, config.width // groups, size)))
+        self.bias = nnx.Param(jnp.zeros(config.width))
+        self.norm = Norm(config.width, config.epsilon)
+        self.groups = groups
+
+    def __call__(
+        self,
+        before: Float[Array, "*batch token width"],
+        after: Float[Array, "*batch token width"],
+        mask: Bool[Array, "*batch token"],
+    ) -> Float[Array, "*batch token width"]:
+        """The layer's new output, 0 on padding; `before` and `after` are its input and its output."""
+        kernel = self.kernel[...]
+        size = kernel.shape[-1]
+        flat = before.reshape(-1, *before.shape[-2:]).astype(kernel.dtype)
+        y = jax.lax.conv_general_dilated(
+            flat,
+            kernel,
+            window_strides=(1,),
+            padding=[((size - 1) // 2, (size - 1) // 2)],
+            dimension_numbers=("NWC", "OIW", "NWC"),
+            feature_group_count=self.groups,
+            precision=precision(kernel.dtype),
+            preferred_element_type=jnp.float32,
+        )
+        y = y.reshape(before.shape) + self.bias[...].astype(jnp.float32)
+        real = mask[..., None].astype(y.dtype)
+        return self.norm(after + ACTIVATIONS[self.activation](y * real)) * real

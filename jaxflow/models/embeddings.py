@@ -1,0 +1,60 @@
+"""From tokens to the first layer's input."""
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int, Key
+
+from jaxflow.models.batch import TokenBatch
+from jaxflow.models.config import EncoderConfig
+from jaxflow.models.layers import Linear, Norm, Table, dropout
+
+
+class Embeddings(nnx.Module):
+    """Words, positions and segments, summed, normalised and, where the family does, projected."""
+
+    def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
+        width = config.embedding_width
+        self.words = Table(config.vocabulary, width, rngs)
+        self.positions = Table(config.positions, width, rngs) if config.positions else None
+        self.segments = Table(config.segments, width, rngs) if config.segments else None
+        projects = config.projection != "none"
+        bias = config.projection_bias
+        self.projection = Linear((width,), (config.width,), rngs, bias=bias) if projects else None
+        self.norm = Norm(config.width if config.projection == "before" else width, config.epsilon)
+        self.config = config
+
+    def __call__(
+        self,
+        words: Float[Array, "*batch token embedding"],
+        batch: TokenBatch,
+        key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "*batch token width"]:
+        """The first layer's input, from word embeddings and the batch they belong to."""
+        config = self.config
+        x = words
+        # As the reference sums: in float32 the order shows in the last digit.
+        if self.segments is not None:
+            x = x + self.segments(batch.segments)
+        if self.positions is not None:
+            x = x + self.positions(position_ids(batch.input_ids, config))
+        if self.projection is not None and config.projection == "before":
+            x = self.projection(x)
+        x = self.norm(x)
+        if config.masks_embeddings:
+            x = x * batch.mask[..., None].astype(x.dtype)
+        x = dropout(x, config.hidden_dropout, key)
+        if self.projection is not None and config.projection == "after":
+            x = self.projection(x)
+        return x
+
+
+def position_ids(input_ids: Int[Array, "*batch token"], config: EncoderConfig) -> Int[Array, "#*batch token"]:
+    """Rows of the position table.
+
+    Either counted from the left, padding included, or, with an offset, over tokens that aren't padding; padding then
+    has the row before the first, as RoBERTa was trained.
+    """
+    if config.position_offset is None:
+        return jnp.broadcast_to(jnp.arange(input_ids.shape[-1]), input_ids.shape)
+    real = (input_ids != config.pad_id).astype(input_ids.dtype)
+    return jnp.cumsum(real, axis=-1, dtype=input_ids.dtype) * real + (config.position_offset - 1)

@@ -1,0 +1,191 @@
+"""The encoder: embeddings, layers under one scan, head. Families differ by configuration, not by code."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from jaxflow._typing import Attention
+from jaxflow.models.batch import EncoderOutput, LayerOutput, TokenBatch
+from jaxflow.models.config import EncoderConfig
+from jaxflow.models.convolution import Convolution
+from jaxflow.models.embeddings import Embeddings
+from jaxflow.models.heads import make_head
+from jaxflow.models.layer import Layer
+from jaxflow.models.layers import split
+
+# Called once a layer, first to last: (carry, layer's output) -> (carry, what to keep of this layer).
+Visit = Callable[[Any, LayerOutput], tuple[Any, Any]]
+
+
+class Encoder(nnx.Module):
+    """A BERT-like encoder with an optional head.
+
+    Layers are stored stacked (leading axis `layer`) and run by one `jax.lax.scan`, so compile time does not grow with
+    depth. A module is a pytree: hand it to a jitted function as an argument rather than closing over it.
+    """
+
+    def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
+        self.config = config
+        self.embeddings = Embeddings(config, rngs)
+        self.relative = config.relative.shared(config, rngs) if config.relative else None
+        self.layers = _stacked_layers(config, rngs)
+        self.convolution = Convolution(config, rngs) if config.convolution else None
+        self.head = make_head(config, rngs)
+
+    def __call__(
+        self,
+        batch: TokenBatch,
+        *,
+        attention: Attention | None = None,
+        attention_shift: Attention | None = None,
+        embeddings: Float[Array, "*batch token embedding"] | None = None,
+        key: Key[Array, ""] | None = None,
+        checkpoint: bool = False,
+        return_attention: bool = True,
+        return_hidden_states: bool = True,
+        return_values: bool = False,
+    ) -> EncoderOutput:
+        """Run the encoder.
+
+        Args:
+            batch: padded token sequences.
+            attention: probabilities used in the place of those that the softmax would give. The gradient in them
+                holds every other layer's attention fixed.
+            attention_shift: added to the probabilities. Zeros change nothing, and the gradient in them is the total
+                derivative in the attention: later layers' attention moves along.
+            embeddings: word embeddings used in the place of `embed(batch.input_ids)`; positions and segments are
+                still added.
+            key: turns dropout on (training).
+            checkpoint: recompute each layer in the backward pass instead of storing what it needs.
+            return_attention: whether to store the attention of all layers.
+            return_hidden_states: whether to store the hidden states of all layers.
+            return_values: whether to store the vectors that attention averages.
+
+        Returns:
+            What was asked for; float32. Cost: layer * (token * width^2 + token^2 * width).
+        """
+
+        def keep(carry: None, layer: LayerOutput) -> tuple[None, Any]:
+            kept = (
+                layer.hidden if return_hidden_states else None,
+                layer.attention if return_attention else None,
+                layer.values if return_values else None,
+            )
+            return carry, kept
+
+        layer_key, head_key = split(key, 2)
+        first, last, _, (hidden, kept_attention, values) = self.visit_layers(
+            batch,
+            keep,
+            None,
+            attention=attention,
+            attention_shift=attention_shift,
+            embeddings=embeddings,
+            key=layer_key,
+            checkpoint=checkpoint,
+        )
+        if hidden is not None:
+            hidden = jnp.concatenate([first[..., None, :, :], _behind_batch(hidden, 3)], axis=-3)
+        logits = self.head(last, self.embeddings.words.table[...], head_key) if self.head else None
+        return EncoderOutput(
+            hidden_states=hidden,
+            attention=None if kept_attention is None else _behind_batch(kept_attention, 4),
+            values=None if values is None else _behind_batch(values, 4),
+            logits=logits,
+        )
+
+    def visit_layers(
+        self,
+        batch: TokenBatch,
+        visit: Visit,
+        carry: Any,
+        *,
+        attention: Attention | None = None,
+        attention_shift: Attention | None = None,
+        embeddings: Float[Array, "*batch token embedding"] | None = None,
+        key: Key[Array, ""] | None = None,
+        checkpoint: bool = False,
+    ) -> tuple[Float[Array, "*batch token width"], Float[Array, "*batch token width"], Any, Any]:
+        """Run the layers and hand each one's output to `visit` as it comes, within the scan over layers.
+
+        What `visit` carries from layer to layer (a rollout, say) never needs all layers' attention in memory.
+
+        Args:
+            batch: padded token sequences.
+            visit: (carry, layer's output) -> (carry, what to keep of it).
+            carry: the carry before the first layer.
+            attention: as in `__call__`.
+            attention_shift: as in `__call__`.
+            embeddings: as in `__call__`.
+            key: as in `__call__`.
+            checkpoint: as in `__call__`.
+
+        Returns:
+            The embeddings as the first layer gets them, the last layer's output, the last carry, and what was kept,
+            stacked on a new leading axis `layer`.
+        """
+        embedding_key, layers_key = split(key, 2)
+        words = self.embed(batch.input_ids) if embeddings is None else embeddings
+        first = self.embeddings(words, batch, embedding_key)
+        relative = self.config.relative
+        distances = relative.prepare(self.relative, batch.input_ids.shape[-1]) if relative else None
+
+        def step(state: tuple[Any, Any], slices: Any) -> tuple[tuple[Any, Any], Any]:
+            hidden, carry = state
+            layer, index, given, shift, layer_key = slices
+            if layer is None:
+                row = jnp.asarray(self.config.rows)[index]
+                layer = jax.tree.map(lambda stacked: stacked[row], self.layers)
+            out = layer(hidden, batch.mask, distances, attention=given, shift=shift, key=layer_key)
+            if self.convolution is not None:
+                out = _convolved(self.convolution, index, hidden, out, batch.mask)
+            carry, kept = visit(carry, out)
+            return (out.hidden, carry), kept
+
+        step = jax.checkpoint(step, prevent_cse=False) if checkpoint else step
+        depth = self.config.layers
+        shared = self.config.rows != tuple(range(depth))
+        slices = (
+            None if shared else self.layers,
+            jnp.arange(depth),
+            None if attention is None else jnp.moveaxis(attention, -4, 0),
+            None if attention_shift is None else jnp.moveaxis(attention_shift, -4, 0),
+            None if layers_key is None else jax.random.split(layers_key, depth),
+        )
+        (last, carry), kept = jax.lax.scan(step, (first, carry), slices)
+        return first, last, carry, kept
+
+    def embed(self, input_ids: Int[Array, "*batch token"]) -> Float[Array, "*batch token embedding"]:
+        """Word embeddings, without positions or segments: what `embeddings` can stand in for."""
+        return self.embeddings.words(input_ids)
+
+    def output_projections(self) -> Float[Array, "layer head head_width width"]:
+        """What each head's averaged values are multiplied by on the way to the residual stream; float32."""
+        stacked = self.layers.output.kernel[...].astype(jnp.float32)
+        return stacked[jnp.asarray(self.config.rows)]
+
+
+def _convolved(
+    convolution: Convolution,
+    index: Int[Array, ""],
+    hidden: Float[Array, "*batch token width"],
+    out: LayerOutput,
+    mask: Bool[Array, "*batch token"],
+) -> LayerOutput:
+    """The first layer's output with the convolution of its input; the other layers' as it is."""
+    new = jax.lax.cond(index == 0, lambda: convolution(hidden, out.hidden, mask), lambda: out.hidden)
+    return LayerOutput(new, out.attention, out.values)
+
+
+def _stacked_layers(config: EncoderConfig, rngs: nnx.Rngs) -> Layer:
+    keys = jax.random.split(rngs.params(), config.stored_layers)
+    return nnx.vmap(lambda key: Layer(config, nnx.Rngs(params=key)), in_axes=0, out_axes=0)(keys)
+
+
+def _behind_batch(stacked: Array, rest: int) -> Array:
+    """Move the scan's leading layer axis behind the batch axes, where `rest` axes remain behind it."""
+    return jnp.moveaxis(stacked, 0, -rest)

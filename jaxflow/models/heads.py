@@ -1,0 +1,87 @@
+"""What stands on an encoder: three forms serve every head of every family."""
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Key
+
+from jaxflow.models.config import EncoderConfig
+from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, precision
+
+
+class FirstTokenHead(nnx.Module):
+    """First token, dense map, activation, linear map: classification of texts, choices and sentence pairs."""
+
+    def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
+        self.dense = Linear((config.width,), (config.width,), rngs)
+        self.out = Linear((config.width,), (config.head.outputs,), rngs)
+        self.config = config
+
+    def __call__(
+        self, hidden: Float[Array, "*batch token width"], words: Array, key: Key[Array, ""] | None
+    ) -> Float[Array, "..."]:
+        """`*batch label`, or `*batch` for multiple choice."""
+        head = self.config.head
+        pooled = ACTIVATIONS[head.activation](self.dense(hidden[..., 0, :]))
+        logits = self.out(dropout(pooled, head.dropout, key))
+        return logits[..., 0] if head.name == "multiple_choice" else logits
+
+
+class EachTokenHead(nnx.Module):
+    """A linear map of every token, with a dense map before it where the head is a discriminator."""
+
+    def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
+        discriminates = config.head.name == "discriminator"
+        self.dense = Linear((config.width,), (config.width,), rngs) if discriminates else None
+        self.out = Linear((config.width,), (config.head.outputs,), rngs)
+        self.config = config
+
+    def __call__(
+        self, hidden: Float[Array, "*batch token width"], words: Array, key: Key[Array, ""] | None
+    ) -> Float[Array, "..."]:
+        """`*batch token label`, or `*batch token` for a discriminator."""
+        hidden = dropout(hidden, self.config.head.dropout, key)
+        if self.dense is None:
+            return self.out(hidden)
+        return self.out(ACTIVATIONS[self.config.head.activation](self.dense(hidden)))[..., 0]
+
+
+class MaskedLMHead(nnx.Module):
+    """Dense map, activation, norm, then scores against the word embeddings or, untied, a table of its own."""
+
+    def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
+        width = config.embedding_width
+        self.dense = Linear((config.width,), (width,), rngs)
+        self.norm = Norm(width, config.epsilon)
+        self.decoder = None if config.head.tied else Linear((width,), (config.vocabulary,), rngs, bias=False)
+        self.bias = nnx.Param(jnp.zeros(config.vocabulary))
+        self.activation = config.head.activation
+
+    def __call__(
+        self, hidden: Float[Array, "*batch token width"], words: Array, key: Key[Array, ""] | None
+    ) -> Float[Array, "..."]:
+        """`*batch token vocabulary`."""
+        hidden = self.norm(ACTIVATIONS[self.activation](self.dense(hidden)))
+        bias = self.bias[...].astype(jnp.float32)
+        if self.decoder is not None:
+            return self.decoder(hidden) + bias
+        scores = jnp.einsum(
+            "...te,ve->...tv",
+            hidden.astype(words.dtype),
+            words,
+            precision=precision(words.dtype),
+            preferred_element_type=jnp.float32,
+        )
+        return scores + bias
+
+
+def make_head(config: EncoderConfig, rngs: nnx.Rngs) -> nnx.Module | None:
+    """The head that the configuration names; None for a bare encoder."""
+    match config.head.name:
+        case "bare":
+            return None
+        case "masked_lm":
+            return MaskedLMHead(config, rngs)
+        case "token_classification" | "question_answering" | "discriminator":
+            return EachTokenHead(config, rngs)
+        case _:
+            return FirstTokenHead(config, rngs)

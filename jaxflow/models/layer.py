@@ -1,0 +1,80 @@
+"""One layer of an encoder: self-attention, then the feed-forward part, each added to its input and normalised."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Key
+
+from jaxflow.models.batch import LayerOutput
+from jaxflow.models.config import EncoderConfig
+from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, root, split
+
+Heads = Float[Array, "*batch token head head_width"]
+Probabilities = Float[Array, "*batch head token token"]
+
+
+class Layer(nnx.Module):
+    """A post-norm Transformer layer."""
+
+    def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
+        width, heads = (config.width,), (config.heads, config.head_width)
+        self.qkv = Linear(width, (3, *heads), rngs)
+        self.relative = config.relative.of_layer(config, rngs) if config.relative else None
+        self.output = Linear(heads, width, rngs)
+        self.attention_norm = Norm(config.width, config.epsilon)
+        self.up = Linear(width, (config.feed_forward,), rngs)
+        self.down = Linear((config.feed_forward,), width, rngs)
+        self.output_norm = Norm(config.width, config.epsilon)
+        self.config = config
+
+    def __call__(
+        self,
+        hidden: Float[Array, "*batch token width"],
+        mask: Bool[Array, "*batch token"],
+        distances: Any = None,
+        *,
+        attention: Probabilities | None = None,
+        shift: Probabilities | None = None,
+        key: Key[Array, ""] | None = None,
+    ) -> LayerOutput:
+        """Run the layer.
+
+        Args:
+            hidden: the layer's input.
+            mask: true on real tokens.
+            distances: what the family's relative positions prepared.
+            attention: probabilities to use in the place of the softmax's.
+            shift: added to the probabilities.
+            key: turns dropout on.
+
+        Returns:
+            Output, attention as it was used (before dropout) and values; float32.
+        """
+        config = self.config
+        keys = split(key, 3)
+        query, keys_, values = self._heads(hidden)
+        if attention is None:
+            attention = self._attention(query, keys_, mask, distances)
+        if shift is not None:
+            attention = attention + shift
+        used = dropout(attention, config.attention_dropout, keys[0])
+        mixed = jnp.einsum("...hqk,...khd->...qhd", used, values, precision=jax.lax.Precision.HIGHEST)
+        hidden = self.attention_norm(hidden + dropout(self.output(mixed), config.hidden_dropout, keys[1]))
+        inner = self.down(ACTIVATIONS[config.activation](self.up(hidden)))
+        hidden = self.output_norm(hidden + dropout(inner, config.hidden_dropout, keys[2]))
+        return LayerOutput(hidden, attention, jnp.swapaxes(values, -3, -2))
+
+    def _heads(self, hidden: Float[Array, "*batch token width"]) -> tuple[Heads, Heads, Heads]:
+        both = self.qkv(hidden)
+        return both[..., 0, :, :], both[..., 1, :, :], both[..., 2, :, :]
+
+    def _attention(self, query: Heads, key: Heads, mask: Bool[Array, "*batch token"], distances: Any) -> Probabilities:
+        relative = self.config.relative
+        scale = root(self.config.head_width, relative.terms if relative else 1)
+        scores = jnp.einsum("...qhd,...khd->...hqk", query * scale, key, precision=jax.lax.Precision.HIGHEST)
+        if relative:
+            scores = scores + relative.scores(self.relative, distances, query, key)
+        lowest = jnp.finfo(scores.dtype).min
+        return jax.nn.softmax(jnp.where(mask[..., None, None, :], scores, lowest), axis=-1)

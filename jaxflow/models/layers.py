@@ -1,0 +1,110 @@
+"""Building blocks of the encoders: affine maps, normalisation, activations, dropout.
+
+Parameters may be float32 or bfloat16. Only the operands of matrix products take the parameters' type; products
+accumulate in float32, and everything between them (residual stream, norms, softmax) is float32.
+"""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Key
+
+Activation = Callable[[Float[Array, "..."]], Float[Array, "..."]]
+
+
+def _exact_gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    return jax.nn.gelu(x, approximate=False)
+
+
+def _tanh_gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    return jax.nn.gelu(x, approximate=True)
+
+
+# The names are those of the checkpoints' `hidden_act`.
+ACTIVATIONS: dict[str, Activation] = {
+    "gelu": _exact_gelu,
+    "gelu_python": _exact_gelu,
+    "gelu_new": _tanh_gelu,
+    "gelu_fast": _tanh_gelu,
+    "gelu_pytorch_tanh": _tanh_gelu,
+    "relu": jax.nn.relu,
+    "silu": jax.nn.silu,
+    "swish": jax.nn.silu,
+    "tanh": jnp.tanh,
+    "linear": lambda x: x,
+}
+
+
+def precision(dtype: jnp.dtype) -> jax.lax.Precision:
+    """Precision of a product of that type: float32 stays float32, also where a device would round it first."""
+    return jax.lax.Precision.HIGHEST if dtype == jnp.float32 else jax.lax.Precision.DEFAULT
+
+
+class Linear(nnx.Module):
+    """Affine map over one or several axes: `inputs` axes of x are contracted, `outputs` axes take their place."""
+
+    def __init__(self, inputs: tuple[int, ...], outputs: tuple[int, ...], rngs: nnx.Rngs, *, bias: bool = True):
+        self.kernel = nnx.Param(0.02 * jax.random.normal(rngs.params(), (*inputs, *outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs)) if bias else None
+        self.contracted = len(inputs)
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Float32, of x's shape with the contracted axes replaced."""
+        kernel = self.kernel[...]
+        axes = (tuple(range(x.ndim - self.contracted, x.ndim)), tuple(range(self.contracted)))
+        y = jax.lax.dot_general(
+            x.astype(kernel.dtype),
+            kernel,
+            (axes, ((), ())),
+            precision=precision(kernel.dtype),
+            preferred_element_type=jnp.float32,
+        )
+        return y if self.bias is None else y + self.bias[...].astype(jnp.float32)
+
+
+class Norm(nnx.Module):
+    """Layer normalisation over the last axis."""
+
+    def __init__(self, width: int, epsilon: float):
+        self.scale = nnx.Param(jnp.ones(width))
+        self.bias = nnx.Param(jnp.zeros(width))
+        self.epsilon = epsilon
+
+    def __call__(self, x: Float[Array, "*axes width"]) -> Float[Array, "*axes width"]:
+        """Float32, of the same shape."""
+        centred = x - x.mean(axis=-1, keepdims=True)
+        variance = jnp.square(centred).mean(axis=-1, keepdims=True)
+        normal = centred * jax.lax.rsqrt(variance + self.epsilon)
+        return normal * self.scale[...].astype(jnp.float32) + self.bias[...].astype(jnp.float32)
+
+
+class Table(nnx.Module):
+    """Rows looked up by index."""
+
+    def __init__(self, rows: int, width: int, rngs: nnx.Rngs):
+        self.table = nnx.Param(0.02 * jax.random.normal(rngs.params(), (rows, width)))
+
+    def __call__(self, index: Array) -> Float[Array, "..."]:
+        """Float32 rows, in the index's shape with the width behind it."""
+        return self.table[...][index].astype(jnp.float32)
+
+
+def dropout(x: Float[Array, "..."], rate: float, key: Key[Array, ""] | None) -> Float[Array, "..."]:
+    """Zeroes entries with probability `rate` and scales up the rest; does nothing without a key."""
+    if key is None or rate == 0:
+        return x
+    kept = jax.random.bernoulli(key, 1 - rate, x.shape)
+    return jnp.where(kept, x / (1 - rate), jnp.zeros_like(x))
+
+
+def split(key: Key[Array, ""] | None, number: int) -> list[Key[Array, ""] | None]:
+    """That many independent keys, or as many times None."""
+    return [None] * number if key is None else list(jax.random.split(key, number))
+
+
+def root(width: int, terms: int) -> float:
+    """The scale of attention scores that sum `terms` products over `width` entries."""
+    return 1 / math.sqrt(width * terms)

@@ -1,0 +1,153 @@
+"""Models by name: `load_encoder`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow._checks import InputError, one_of
+from jaxflow.models import builtin
+from jaxflow.models.checkpoint import load_weights
+from jaxflow.models.config import EncoderConfig, HeadConfig, HeadName
+from jaxflow.models.families import FAMILIES
+from jaxflow.models.family import Family
+from jaxflow.models.huggingface import hub_folder, read_config, read_tokenizer
+from jaxflow.models.layers import ACTIVATIONS
+from jaxflow.models.text_encoder import TextEncoder
+from jaxflow.models.weights import Weights
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+def load_encoder(
+    name_or_path: Any,
+    *,
+    head: str | None = None,
+    dtype: Any = "float32",
+    revision: str | None = None,
+    local_files_only: bool = False,
+    tokenizer: bool = True,
+    device: Any = None,
+) -> TextEncoder:
+    """A pretrained encoder of the BERT family, with its head and its tokenizer.
+
+    Args:
+        name_or_path: a built-in name ("minilm"), a folder in Hugging Face's layout, or a model's name on the hub.
+        head: which head to load; None takes what the configuration's `architectures` names, "bare" none.
+        dtype: "float32", or "bfloat16" for the operands of matrix products (softmax, attention, norms and all that
+            comes after them stay float32).
+        revision: branch, tag or commit of a hub model.
+        local_files_only: never ask the hub, use what its cache has.
+        tokenizer: False leaves the tokenizer out, for models that are fed token ids.
+        device: a `jax.Device` or `jax.sharding.Sharding` to put the weights on; None is JAX's default.
+
+    Returns:
+        The model; its weights are those of the checkpoint, every key accounted for.
+
+    Raises:
+        InputError: the model is not found or not supported, or its files don't fit together.
+    """
+    one_of("dtype", dtype if isinstance(dtype, str) else jnp.dtype(dtype).name, tuple(DTYPES))
+    folder = _folder(name_or_path, revision, local_files_only)
+    source = read_config(folder, FAMILIES)
+    family = FAMILIES[source.model_type]
+    weights = Weights(folder, family)
+    config = _configured(source, family, head, folder)
+    if config.head.name == "masked_lm":
+        config = _with_tying(config, family, weights, source)
+    module = load_weights(config, family, weights, jnp.dtype(dtype), device)
+    words = read_tokenizer(folder, config.vocabulary) if tokenizer else None
+    limit = min(config.max_length, words.model_max_length) if words else config.max_length
+    return TextEncoder(str(name_or_path), config, module, words, int(limit))
+
+
+def _folder(name_or_path: Any, revision: str | None, local_files_only: bool) -> Path:
+    if not isinstance(name_or_path, (str, Path)) or not str(name_or_path):
+        raise InputError(f"`name_or_path` must be a model's name or folder, got {name_or_path!r}")
+    name = str(name_or_path)
+    if name in builtin.BUILTINS:
+        return builtin.folder(name)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise InputError(f"`name_or_path` must be a folder with config.json and model.safetensors, got the file {name}")
+    if isinstance(name_or_path, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
+        raise InputError(f"the folder {name} does not exist; check the path, or name a hub model as owner/model")
+    return hub_folder(name, revision, local_files_only)
+
+
+def _configured(source: Any, family: Family, head: str | None, folder: Path) -> EncoderConfig:
+    if getattr(source, "is_decoder", False) or getattr(source, "add_cross_attention", False):
+        raise InputError(f"{folder / 'config.json'} is for a decoder; only encoders are supported")
+    config = family.read(source)
+    if config.activation not in ACTIVATIONS:
+        known = ", ".join(map(repr, ACTIVATIONS))
+        raise InputError(f"{folder / 'config.json'} has hidden_act {config.activation!r}, which is none of {known}")
+    if config.heads < 1 or config.width % config.heads:
+        raise InputError(
+            f"{folder / 'config.json'} has width {config.width}, which {config.heads} attention heads do not divide; "
+            "use the config.json that belongs to these weights"
+        )
+    name = _head_name(source, family, head, folder)
+    return dataclasses.replace(config, head=_head_config(name, source, family))
+
+
+def _head_name(source: Any, family: Family, head: str | None, folder: Path) -> HeadName:
+    if head is not None:
+        one_of("head", head, tuple(family.heads))
+        return next(name for name in family.heads if name == head)
+    architectures = getattr(source, "architectures", None) or []
+    for name, known in family.heads.items():
+        if any(architecture in (known.architecture, *known.also) for architecture in architectures):
+            return name
+    if not architectures:
+        return "bare"
+    raise InputError(
+        f"{folder / 'config.json'} is for {architectures[0]!r}, which is not supported; pass `head`, one of "
+        f"{', '.join(map(repr, family.heads))}, to read the encoder with another head"
+    )
+
+
+def _head_config(name: HeadName, source: Any, family: Family) -> HeadConfig:
+    head = family.heads[name]
+    labelled = name in ("sequence_classification", "token_classification")
+    count = {"question_answering": 2, "next_sentence": 2, "multiple_choice": 1, "discriminator": 1}
+    outputs = source.num_labels if labelled else count.get(name, 0)
+    rates = [getattr(source, rate, None) for rate in head.dropout]
+    return HeadConfig(
+        name=name,
+        outputs=outputs,
+        activation=source.hidden_act if head.activation is None else head.activation,
+        labels=_labels(name, source, outputs),
+        problem=_problem(source, outputs) if name == "sequence_classification" else "single_label",
+        tied=bool(getattr(source, "tie_word_embeddings", True)),
+        dropout=float(next((rate for rate in rates if rate is not None), 0.0)),
+    )
+
+
+def _labels(name: HeadName, source: Any, outputs: int) -> tuple[str, ...] | None:
+    if name == "next_sentence":
+        return ("is next", "is not next")
+    if name not in ("sequence_classification", "token_classification"):
+        return None
+    return tuple(str(source.id2label.get(i, f"LABEL_{i}")) for i in range(outputs))
+
+
+def _problem(source: Any, outputs: int) -> Any:
+    named = {"regression": "regression", "multi_label_classification": "multi_label"}
+    if source.problem_type is None:
+        return "regression" if outputs == 1 else "single_label"
+    return named.get(source.problem_type, "single_label")
+
+
+def _with_tying(config: EncoderConfig, family: Family, weights: Weights, source: Any) -> EncoderConfig:
+    """Tied or not, as transformers decides: untied where the checkpoint has a decoder that differs."""
+    decoder = f"{family.heads['masked_lm'].keys.get('head.decoder')}.weight"
+    words = f"{family.keys['embeddings.words']}.weight"
+    tied = config.head.tied
+    if tied and decoder in weights and words in weights:
+        tied = np.array_equal(weights.read(decoder), weights.read(words))
+    return dataclasses.replace(config, head=dataclasses.replace(config.head, tied=tied))

@@ -1,0 +1,93 @@
+"""What a head's numbers say, in words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxflow._checks import InputError
+from jaxflow.models.config import HeadConfig
+from jaxflow.models.tokens import Encoding
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One text's prediction.
+
+    Attributes:
+        label: the likeliest class; for several classes at once those above one half, joined by ", "; for a
+            regression its number; for heads that speak of tokens their labels, one a token, joined by spaces; for
+            question answering the answer's tokens, for multiple choice the choice's index.
+        scores: probability of each class by name (regression: the number itself); empty for heads that speak of
+            tokens.
+    """
+
+    label: str
+    scores: dict[str, float]
+
+
+def predictions(
+    head: HeadConfig, logits: np.ndarray, encodings: Sequence[Encoding] | None, tokenizer: Any
+) -> list[Prediction]:
+    """One prediction for each row of `logits`."""
+    if head.name in ("sequence_classification", "next_sentence"):
+        return [_of_text(head, row) for row in logits]
+    if head.name == "multiple_choice":
+        return [_of_choices(row) for row in logits]
+    if encodings is None:
+        raise InputError(f"`encodings` must be given for a {head.name} head: its numbers stand for tokens")
+    if len(encodings) != len(logits):
+        raise InputError(f"`encodings` must be as many as the {len(logits)} rows of logits, got {len(encodings)}")
+    return [
+        Prediction(_of_tokens(head, row, encoding, tokenizer), {})
+        for row, encoding in zip(logits, encodings, strict=True)
+    ]
+
+
+def _of_text(head: HeadConfig, row: np.ndarray) -> Prediction:
+    labels = head.labels or tuple(str(i) for i in range(len(row)))
+    if head.problem == "regression":
+        return Prediction(", ".join(f"{value:.4g}" for value in row), dict(zip(labels, map(float, row), strict=True)))
+    if head.problem == "multi_label":
+        chances = 1 / (1 + np.exp(-row.astype(np.float64)))
+        chosen = [label for label, chance in zip(labels, chances, strict=True) if chance > 0.5]
+        return Prediction(", ".join(chosen), dict(zip(labels, map(float, chances), strict=True)))
+    chances = _softmax(row)
+    return Prediction(labels[int(chances.argmax())], dict(zip(labels, map(float, chances), strict=True)))
+
+
+def _of_choices(row: np.ndarray) -> Prediction:
+    chances = _softmax(row)
+    return Prediction(str(int(chances.argmax())), {str(i): float(chance) for i, chance in enumerate(chances)})
+
+
+def _of_tokens(head: HeadConfig, row: np.ndarray, encoding: Encoding, tokenizer: Any) -> str:
+    row = row[: len(encoding)]
+    match head.name:
+        case "masked_lm":
+            places = [i for i, token in enumerate(encoding.input_ids) if token == tokenizer.mask_token_id]
+            return " ".join(tokenizer.convert_ids_to_tokens([int(row[i].argmax()) for i in places]))
+        case "question_answering":
+            start, end = _best_span(row, encoding)
+            return " ".join(encoding.tokens[start : end + 1])
+        case "discriminator":
+            return " ".join("replaced" if score > 0 else "original" for score in row)
+        case _:
+            labels = head.labels or ()
+            return " ".join(labels[int(i)] for i in row.argmax(axis=-1))
+
+
+def _best_span(row: np.ndarray, encoding: Encoding) -> tuple[int, int]:
+    """The likeliest start and end in the second text (in the only one where there is no second)."""
+    wanted = max(encoding.source)
+    allowed = np.array([source == wanted for source in encoding.source])
+    sums = np.where(allowed, row[:, 0], -np.inf)[:, None] + np.where(allowed, row[:, 1], -np.inf)[None, :]
+    sums = np.where(np.triu(np.ones_like(sums, bool)), sums, -np.inf)
+    start, end = np.unravel_index(int(sums.argmax()), sums.shape)
+    return int(start), int(end)
+
+
+def _softmax(row: np.ndarray) -> np.ndarray:
+    powers = np.exp(row.astype(np.float64) - row.max())
+    return powers / powers.sum()

@@ -1,0 +1,139 @@
+"""A loaded model: encoder, tokenizer and labels in one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from jaxflow._checks import InputError
+from jaxflow._typing import Attention
+from jaxflow.models import tokens
+from jaxflow.models.batch import EncoderOutput, TokenBatch
+from jaxflow.models.config import EncoderConfig
+from jaxflow.models.encoder import Encoder
+from jaxflow.models.prediction import Prediction, predictions
+from jaxflow.models.tokens import Encoding
+
+FLAGS = ("checkpoint", "return_attention", "return_hidden_states", "return_values")
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """A model with its tokenizer.
+
+    Attributes:
+        name: what it was loaded by.
+        config: what it is.
+        module: the encoder itself, a pytree; hand it to a jitted function of your own as an argument.
+        tokenizer: Hugging Face's fast tokenizer, or None where it was not asked for.
+        max_length: most tokens a text may have, special tokens included.
+    """
+
+    name: str
+    config: EncoderConfig
+    module: Encoder
+    tokenizer: Any
+    max_length: int
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Names of the classes, where the head has classes."""
+        return self.config.head.labels
+
+    def tokenize(
+        self,
+        texts: Any,
+        pairs: Any = None,
+        *,
+        max_length: int | None = None,
+        truncate: bool = False,
+    ) -> list[Encoding]:
+        """Tokens of each text (or pair of texts), without padding.
+
+        Args:
+            texts: a sequence of texts.
+            pairs: a second text for each of them, for models that read two.
+            max_length: most tokens, special ones included; the model's own limit where that is less.
+            truncate: cut longer texts rather than refuse them.
+
+        Returns:
+            One encoding a text.
+
+        Raises:
+            InputError: a text is empty, without a known token, or too long; its index is named.
+        """
+        if self.tokenizer is None:
+            raise InputError(f"{self.name} was loaded without its tokenizer; load it with tokenizer=True")
+        limit = self.max_length
+        if max_length is not None:
+            smallest = self.tokenizer.num_special_tokens_to_add(pair=pairs is not None) + 1
+            if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < smallest:
+                raise InputError(f"`max_length` must be a whole number of at least {smallest}, got {max_length!r}")
+            limit = min(limit, max_length)
+        return tokens.tokenize(self.tokenizer, texts, pairs, limit, truncate)
+
+    def pad(self, encodings: Sequence[Encoding], length: int | None = None, *, side: str = "right") -> TokenBatch:
+        """Encodings as one batch `(text, token)`, padded to `length` or to the longest.
+
+        The heads that read the first token read it at position 0, so pad on the right unless the model was trained
+        otherwise.
+
+        Raises:
+            InputError: `length` is less than the longest encoding's.
+        """
+        return tokens.pad(encodings, self.config.pad_id, length, side)
+
+    def __call__(
+        self,
+        batch: TokenBatch,
+        *,
+        attention: Attention | None = None,
+        attention_shift: Attention | None = None,
+        embeddings: Float[Array, "*batch token embedding"] | None = None,
+        key: Key[Array, ""] | None = None,
+        checkpoint: bool = False,
+        return_attention: bool = True,
+        return_hidden_states: bool = True,
+        return_values: bool = False,
+    ) -> EncoderOutput:
+        """Run the encoder, compiled once for each batch shape; the arguments are those of `Encoder.__call__`.
+
+        Within a jitted function of your own call `module` instead, and hand `module` in as an argument: this method
+        would make the weights constants of your program.
+        """
+        return _run(
+            self.module,
+            batch,
+            attention=attention,
+            attention_shift=attention_shift,
+            embeddings=embeddings,
+            key=key,
+            checkpoint=checkpoint,
+            return_attention=return_attention,
+            return_hidden_states=return_hidden_states,
+            return_values=return_values,
+        )
+
+    def predict(self, logits: Any, encodings: Sequence[Encoding] | None = None) -> list[Prediction]:
+        """What the head's numbers say, one prediction a text.
+
+        Args:
+            logits: the output's, as one batch `(text, ...)`.
+            encodings: of the same texts; heads that speak of tokens (masked LM, token classification, question
+                answering, discriminator) need them.
+
+        Raises:
+            InputError: the model has no head, or `encodings` are needed and missing.
+        """
+        if self.config.head.name == "bare":
+            raise InputError(f"{self.name} has no head to predict with; load a model that was fine-tuned")
+        return predictions(self.config.head, np.asarray(logits), encodings, self.tokenizer)
+
+
+@partial(jax.jit, static_argnames=FLAGS)
+def _run(module: Encoder, batch: TokenBatch, **options: Any) -> EncoderOutput:
+    return module(batch, **options)

@@ -1,0 +1,127 @@
+"""Text into tokens, and tokens into padded batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow._checks import InputError, one_of
+from jaxflow.models.batch import TokenBatch
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One text, or pair of texts, as tokens; no padding. All tuples have one entry a token.
+
+    Attributes:
+        input_ids: vocabulary indices.
+        segments: token type ids, as the model was trained with.
+        tokens: the tokenizer's own pieces.
+        offsets: characters (start, end) in the text, or in the pair for the pair's tokens; (-1, -1) for special ones.
+        source: 0 for the text's tokens, 1 for the pair's, -1 for special ones.
+        special: whether the tokenizer added the token.
+    """
+
+    input_ids: tuple[int, ...]
+    segments: tuple[int, ...]
+    tokens: tuple[str, ...]
+    offsets: tuple[tuple[int, int], ...]
+    source: tuple[int, ...]
+    special: tuple[bool, ...]
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+def tokenize(
+    tokenizer: Any,
+    texts: Any,
+    pairs: Any,
+    limit: int,
+    truncate: bool,
+) -> list[Encoding]:
+    """Encodings of texts, none longer than `limit`.
+
+    Raises:
+        InputError: a text is empty, has no token, or is too long and `truncate` is false; its index is named.
+    """
+    texts = _strings("texts", texts)
+    if pairs is not None:
+        pairs = _strings("pairs", pairs)
+        if len(pairs) != len(texts):
+            raise InputError(f"`pairs` must have one text for each of the {len(texts)} `texts`, got {len(pairs)}")
+    return [
+        _encode(tokenizer, index, text, None if pairs is None else pairs[index], limit, truncate)
+        for index, text in enumerate(texts)
+    ]
+
+
+def pad(
+    encodings: Sequence[Encoding],
+    pad_id: int,
+    length: int | None = None,
+    side: str = "right",
+) -> TokenBatch:
+    """A batch of encodings, padded to `length` or to the longest one."""
+    one_of("side", side, ("right", "left"))
+    if not encodings:
+        raise InputError("`encodings` must hold at least one encoding, got none")
+    longest = max(map(len, encodings))
+    length = longest if length is None else length
+    if length < longest:
+        raise InputError(f"`length` must be at least {longest}, the longest encoding's, got {length}")
+    shape = (len(encodings), length)
+    ids, mask, segments = np.full(shape, pad_id, np.int32), np.zeros(shape, bool), np.zeros(shape, np.int32)
+    for row, encoding in enumerate(encodings):
+        start = 0 if side == "right" else length - len(encoding)
+        here = slice(start, start + len(encoding))
+        ids[row, here], mask[row, here], segments[row, here] = encoding.input_ids, True, encoding.segments
+    return TokenBatch(jnp.asarray(ids), jnp.asarray(mask), jnp.asarray(segments))
+
+
+def _strings(name: Literal["texts", "pairs"], value: Any) -> list[str]:
+    if isinstance(value, str):
+        raise InputError(f"`{name}` must be a sequence of texts, got one string; put it in a list")
+    try:
+        found = list(value)
+    except TypeError:
+        raise InputError(f"`{name}` must be a sequence of texts, got {type(value).__name__}") from None
+    for index, text in enumerate(found):
+        if not isinstance(text, str):
+            raise InputError(f"`{name}[{index}]` must be a text, got {type(text).__name__}")
+        if not text.strip():
+            raise InputError(f"`{name}[{index}]` is empty; leave it out")
+    return [str(text) for text in found]
+
+
+def _encode(tokenizer: Any, index: int, text: str, pair: str | None, limit: int, truncate: bool) -> Encoding:
+    try:
+        coded = _call(tokenizer, text, pair, {})
+        if len(coded) > limit and truncate:
+            coded = _call(tokenizer, text, pair, {"truncation": True, "max_length": limit})
+    except (UnicodeError, TypeError) as error:
+        raise InputError(f"`texts[{index}]` holds characters that are not valid Unicode ({error})") from error
+    if len(coded) > limit:
+        raise InputError(
+            f"`texts[{index}]` has {len(coded)} tokens, more than the {limit} that fit; "
+            "shorten it, or pass truncate=True to cut it"
+        )
+    source = tuple(-1 if part is None else int(part) for part in coded.sequence_ids)
+    if all(part == -1 for part in source):
+        raise InputError(f"`texts[{index}]` has no token that this model's tokenizer knows: {text[:40]!r}")
+    offsets = ((-1, -1) if part == -1 else span for part, span in zip(source, coded.offsets, strict=True))
+    return Encoding(
+        input_ids=tuple(map(int, coded.ids)),
+        segments=tuple(map(int, coded.type_ids)),
+        tokens=tuple(map(str, coded.tokens)),
+        offsets=tuple((int(start), int(end)) for start, end in offsets),
+        source=source,
+        special=tuple(part == -1 for part in source),
+    )
+
+
+def _call(tokenizer: Any, text: str, pair: str | None, options: dict[str, Any]) -> Any:
+    coded = tokenizer(text, pair, padding=False, verbose=False, return_token_type_ids=True, **options)
+    return coded.encodings[0]
