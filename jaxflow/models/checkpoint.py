@@ -39,8 +39,10 @@ class Source:
     stacked: bool
 
 
-def load_weights(config: EncoderConfig, family: Family, weights: Weights, dtype: Any, device: Any) -> Encoder:
-    """An encoder with a checkpoint's weights.
+def load_weights(
+    config: EncoderConfig, family: Family, weights: Weights, dtype: Any, device: Any, *, other_heads: bool
+) -> Encoder:
+    """An encoder with a checkpoint's weights; `other_heads` allows the checkpoint to have another head too.
 
     Raises:
         InputError: a key is missing, left over, or of another shape than the configuration says.
@@ -51,7 +53,7 @@ def load_weights(config: EncoderConfig, family: Family, weights: Weights, dtype:
     sources: dict[ParameterPath, Source] = {
         path: _source(path, value.get_value().shape, config, family) for path, value in flat
     }
-    _account_for_keys(sources, config, family, weights)
+    _account_for_keys(sources, config, family, weights, other_heads)
     loaded = []
     for path, value in flat:
         array = _assemble(sources[path], value.get_value().shape, weights)
@@ -131,7 +133,11 @@ def _checked(name: str, shape: tuple[int, ...], weights: Weights) -> np.ndarray:
 
 
 def _account_for_keys(
-    sources: Mapping[ParameterPath, Source], config: EncoderConfig, family: Family, weights: Weights
+    sources: Mapping[ParameterPath, Source],
+    config: EncoderConfig,
+    family: Family,
+    weights: Weights,
+    other_heads: bool,
 ) -> None:
     used = {family.canonical(name) for source in sources.values() for row in source.rows for name in row}
     missing = sorted(name for name in used if name not in weights)
@@ -140,7 +146,7 @@ def _account_for_keys(
             f"the checkpoint in {weights.folder} lacks {_listed(missing)}, which a {family.title} encoder with the "
             f"head {config.head.name!r} needs; pass another `head`, or weights that belong to this config.json"
         )
-    expected = re.compile("|".join(family.leftovers + _tied_leftovers(config, family)) or r"(?!)")
+    expected = re.compile("|".join(_expected(config, family, other_heads)))
     unused = sorted(name for name in weights if name not in used and not expected.fullmatch(name))
     if unused:
         raise InputError(
@@ -150,10 +156,16 @@ def _account_for_keys(
         )
 
 
-def _tied_leftovers(config: EncoderConfig, family: Family) -> tuple[str, ...]:
-    decoder = family.heads[config.head.name].keys.get("head.decoder")
-    aliases = tuple(map(re.escape, family.aliases))
-    return (*aliases, re.escape(f"{decoder}.weight")) if config.head.tied and decoder else aliases
+def _expected(config: EncoderConfig, family: Family, other_heads: bool) -> tuple[str, ...]:
+    """Patterns of keys that may be left over."""
+    heads = family.heads.values() if other_heads else [family.heads[config.head.name]]
+    # Of the head itself only tied weights and the second of two names can be left over: the rest is used.
+    keys = [key for head in heads for key in head.keys.values() if isinstance(key, str)]
+    return (
+        *family.leftovers,
+        *map(re.escape, family.aliases),
+        *(rf"{re.escape(family.canonical(key))}(\..*)?" for key in keys),
+    )
 
 
 def _listed(names: list[str]) -> str:

@@ -57,7 +57,7 @@ def load_encoder(
     config = _configured(source, family, head, folder)
     if config.head.name == "masked_lm":
         config = _with_tying(config, family, weights, source)
-    module = load_weights(config, family, weights, jnp.dtype(dtype), device)
+    module = load_weights(config, family, weights, jnp.dtype(dtype), device, other_heads=head is not None)
     words = read_tokenizer(folder, config.vocabulary) if tokenizer else None
     limit = min(config.max_length, words.model_max_length) if words else config.max_length
     return TextEncoder(str(name_or_path), config, module, words, int(limit))

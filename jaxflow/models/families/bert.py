@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jaxflow._checks import InputError
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.family import Family, Head, Key
 
@@ -26,6 +27,9 @@ def encoder_keys(prefix: str) -> dict[str, Key]:
 
 def read(config: Any) -> EncoderConfig:
     """The encoder's configuration from a BERT-like one."""
+    kind = getattr(config, "position_embedding_type", "absolute")
+    if kind != "absolute":
+        raise InputError(f"config.json has position_embedding_type {kind!r}; only 'absolute' is supported")
     return EncoderConfig(
         family=config.model_type,
         vocabulary=config.vocab_size,
@@ -61,7 +65,7 @@ BERT = Family(
                 "head.dense": "cls.predictions.transform.dense",
                 "head.norm": "cls.predictions.transform.LayerNorm",
                 "head.decoder": "cls.predictions.decoder",
-                "head.bias": "cls.predictions.bias",
+                "head.bias": "cls.predictions.decoder.bias",
             },
             activation=None,
             also=("BertForPreTraining",),
@@ -76,6 +80,6 @@ BERT = Family(
             dropout=(),
         ),
     },
-    aliases={"cls.predictions.decoder.bias": "cls.predictions.bias"},
+    aliases={"cls.predictions.bias": "cls.predictions.decoder.bias"},
     leftovers=(r"embeddings\.position_ids", r"pooler\.dense\..*", r"cls\..*"),
 )

@@ -1,0 +1,192 @@
+"""What can be wrong with a model, each with one clear line; and what loads all the same."""
+
+import json
+import pickle
+import shutil
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from jaxflow._checks import InputError
+from jaxflow.models import load_encoder
+
+
+@pytest.fixture
+def folder(tiny, tmp_path):
+    """A copy of a good model, to break."""
+    return shutil.copytree(tiny.bert("BertForSequenceClassification").folder, tmp_path / "model")
+
+
+def refused(name, match, **options):
+    with pytest.raises(InputError, match=match) as caught:
+        load_encoder(name, **options)
+    assert "\n" not in str(caught.value)
+
+
+def edit_config(folder, **changes):
+    path = folder / "config.json"
+    config = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+
+
+def edit_weights(folder, change):
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def test_unknown_names():
+    refused("nobody/no-such-model", "neither a built-in name, nor a folder, nor in the hub's cache.*HF_HUB_OFFLINE")
+    refused("nobody/no-such-model", "the hub is off", local_files_only=True, revision="main")
+    refused("not a name!", "not a name!.*check the name")
+    refused("./no-such-folder", "does not exist")
+    refused("a/b/c", "does not exist")
+    refused(3, "`name_or_path` must be a model's name or folder, got 3")
+
+
+def test_a_file_is_not_a_model(folder):
+    refused(folder / "config.json", "must be a folder")
+
+
+def test_config_missing_or_malformed(folder):
+    path = folder / "config.json"
+    path.write_text("{")
+    refused(folder, "is not valid JSON")
+    path.write_text("[]")
+    refused(folder, "has no `model_type`.*'bert'")
+    path.unlink()
+    refused(folder, "has no config.json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"model_type": "gpt2"}, "'gpt2', which is not supported; use 'bert'"),
+        ({"hidden_size": "wide"}, "cannot be read as a bert configuration"),
+        ({"hidden_size": 17}, "2 attention heads do not divide"),
+        ({"hidden_act": "mish"}, "hidden_act 'mish', which is none of 'gelu'"),
+        ({"is_decoder": True}, "decoder"),
+        ({"architectures": ["BertForHaiku"]}, "'BertForHaiku', which is not supported; pass `head`, one of 'bare'"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key'"),
+        ({"hidden_size": 32}, r"has shape \(.*\), but config.json makes it \("),
+        ({"num_hidden_layers": 4}, r"lacks 'encoder.layer.3.*and 13 more"),
+        ({"num_hidden_layers": 2}, r"has 'encoder.layer.2.*does not use"),
+        ({"vocab_size": 20}, "has shape"),
+    ],
+)
+def test_config_that_does_not_fit(folder, changes, match):
+    edit_config(folder, **changes)
+    refused(folder, match)
+
+
+def test_weights_missing_or_broken(folder):
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    refused(folder, "not a whole safetensors file")
+    weights.write_bytes(b"nonsense")
+    refused(folder, "not a whole safetensors file")
+    weights.unlink()
+    refused(folder, "has no weights: expected model.safetensors")
+
+
+def test_a_pickle_is_never_opened(folder):
+    (folder / "model.safetensors").unlink()
+
+    class Bomb:
+        def __reduce__(self):
+            return (pytest.fail, ("a pickle was loaded",))
+
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
+    refused(folder, r"'pytorch_model.bin', which is never loaded.*scripts/convert_checkpoint.py")
+
+
+def test_every_key_is_accounted_for(folder):
+    edit_weights(folder, lambda weights: weights.pop("bert.encoder.layer.1.output.dense.bias"))
+    refused(folder, "lacks 'encoder.layer.1.output.dense.bias', which a BERT encoder")
+    edit_weights(folder, lambda weights: weights.update({"bert.encoder.layer.1.output.dense.bias": torch.zeros(16)}))
+    edit_weights(folder, lambda weights: weights.update({"bert.adapter.weight": torch.zeros(2)}))
+    refused(folder, "has 'adapter.weight', which a BERT encoder with the head 'sequence_classification' does not use")
+
+
+def test_shapes_and_types_of_weights(folder):
+    edit_weights(folder, lambda weights: weights.update({"classifier.bias": torch.zeros(4)}))
+    refused(folder, r"'classifier.bias' in .* has shape \(4,\), but config.json makes it \(3,\)")
+    edit_weights(folder, lambda weights: weights.update({"classifier.bias": torch.zeros(3, dtype=torch.int8)}))
+    refused(folder, "holds int8, not floating-point numbers")
+
+
+def test_tokenizer_missing_or_of_another_model(folder):
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    tokenizer["model"]["vocab"]["extra"] = 400
+    path.write_text(json.dumps(tokenizer))
+    refused(folder, "token ids up to 400, but the model knows 27 tokens")
+    path.write_text("{")
+    refused(folder, "cannot be read")
+    path.unlink()
+    refused(folder, "has no tokenizer.*tokenizer=False")
+    encoder = load_encoder(folder, tokenizer=False)
+    with pytest.raises(InputError, match="without its tokenizer"):
+        encoder.tokenize(["the key"])
+
+
+def test_bad_options(folder):
+    refused(folder, "`dtype` must be one of 'float32', 'bfloat16', got 'float16'", dtype="float16")
+    refused(folder, "`head` must be one of 'bare'", head="poetry")
+
+
+def test_head_can_be_left_out_or_replaced(tiny, batch):
+    model = tiny.bert("BertForSequenceClassification")
+    bare = load_encoder(model.folder, head="bare")(batch)
+    assert bare.logits is None
+    np.testing.assert_allclose(bare.attention, model.ours(batch).attention, atol=1e-6)
+    refused(model.folder, "lacks 'cls.predictions.decoder.bias'", head="masked_lm")
+
+
+def test_shards_and_half_precision_load(tiny, batch, tmp_path):
+    model = tiny.bert("BertForMaskedLM")
+    sharded = shutil.copytree(model.folder, tmp_path / "sharded")
+    (sharded / "model.safetensors").unlink()
+    model.torch.save_pretrained(sharded, max_shard_size="8KB")
+    assert len(list(sharded.glob("*.safetensors"))) > 2
+    np.testing.assert_array_equal(load_encoder(sharded)(batch).logits, model.ours(batch).logits)
+    half = shutil.copytree(model.folder, tmp_path / "half")
+    edit_weights(half, lambda weights: weights.update({k: v.bfloat16() for k, v in weights.items()}))
+    kernel = load_encoder(half).module.layers.up.kernel[...]
+    assert kernel.dtype == jnp.float32
+    np.testing.assert_allclose(kernel, model.ours.module.layers.up.kernel[...], rtol=1e-2)
+    next(sharded.glob("model-00002*")).unlink()
+    refused(sharded, "lacks the weight file 'model-00002")
+    (sharded / "model.safetensors.index.json").write_text("{}")
+    refused(sharded, "is not an index of shards")
+
+
+def test_names_from_before_2020(tiny, batch, tmp_path):
+    model = tiny.bert("BertForSequenceClassification")
+    old = shutil.copytree(model.folder, tmp_path / "old")
+
+    def rename(weights):
+        for key in list(weights):
+            name = key.removeprefix("bert.")
+            if "LayerNorm" in name:
+                name = name.replace(".weight", ".gamma").replace(".bias", ".beta")
+            weights[name] = weights.pop(key)
+        weights["embeddings.position_ids"] = torch.arange(12)[None]
+
+    edit_weights(old, rename)
+    np.testing.assert_array_equal(load_encoder(old)(batch).logits, model.ours(batch).logits)
+
+
+def test_a_decoder_that_is_not_the_embeddings_is_used(tiny, batch, as_torch, tmp_path):
+    model = tiny.bert("BertForMaskedLM", tie_word_embeddings=False)
+    with torch.no_grad():
+        theirs = model.torch(**as_torch(batch)).logits.numpy()
+    keep = np.asarray(batch.mask)[..., None]
+    np.testing.assert_allclose(np.where(keep, model.ours(batch).logits, 0), np.where(keep, theirs, 0), atol=1e-4)
+    untold = shutil.copytree(model.folder, tmp_path / "untold")
+    edit_config(untold, tie_word_embeddings=True)
+    np.testing.assert_array_equal(load_encoder(untold)(batch).logits, model.ours(batch).logits)
