@@ -1,0 +1,236 @@
+"""The command line: `jaxflow attribute` and `jaxflow fetch`. The only module that prints."""
+
+import argparse
+import io
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jaxflow._checks import InputError
+from jaxflow.models import builtin, load_encoder
+from jaxflow.report.page import write_page
+from jaxflow.report.terminal import top_tokens
+from jaxflow.sweep import runner
+from jaxflow.sweep.plan import METHODS, Settings
+from jaxflow.sweep.progress import duration, progress
+from jaxflow.sweep.source import InlineSource, Source, open_source
+from jaxflow.sweep.store import Store, open_store
+
+QUERIES = "positions whose make-up is asked for: 0,3 or all (default: 0, which is [CLS] or its equivalent)"
+# Arguments that errors may name as Python has them, by their flags.
+FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair"} | {
+    name: f"--{name.replace('_', '-')}"
+    for name in ("methods", "layers", "queries", "residual", "heads", "flow", "batch_size", "max_length")
+}
+# Most examples whose top tokens are shown in the terminal.
+SHOWN = 5
+
+EXAMPLES = """examples:
+  jaxflow fetch minilm
+  jaxflow attribute --text "The keys to the cabinets are lost." --model minilm --out out
+  jaxflow attribute --input reviews.csv --column review --model minilm --layers 1,6 --out out
+  cat sentences.txt | jaxflow attribute --model minilm --methods raw,rollout --out out
+
+The folder given by --out gets report.html (open it in a browser), Parquet files with one row an example, and
+manifest.json, which says what made them. A run that was stopped goes on with --resume.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: the arguments; those of the process by default.
+
+    Returns:
+        The exit code: 0, or 2 for input that cannot be used (one line on standard error says why), or 130 when the
+        user stopped it.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A character that the terminal's encoding lacks is shown as an escape.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        arguments = _parser().parse_args(argv)
+        return arguments.run(arguments)
+    except InputError as error:
+        return _failed(str(error), 2)
+    except KeyboardInterrupt as stop:
+        return _failed(str(stop) or "stopped", 130)
+    except BrokenPipeError:
+        # Whoever read our output has gone; say nothing more, also not when Python flushes at exit.
+        _ = os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def _failed(message: str, code: int) -> int:
+    for name, flag in FLAGS.items():
+        message = message.replace(f"`{name}`", flag)
+    message = message.replace("pass truncate=True", "pass --truncate")
+    print(f"jaxflow: {' '.join(message.splitlines())}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="jaxflow",
+        description="How much each input token contributed to each position of a Transformer, at each layer.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_attribute(commands)
+    fetch = commands.add_parser("fetch", help="get a built-in model, once", description="Get a built-in model, once.")
+    _ = fetch.add_argument("name", metavar="NAME", help="the model's name: minilm")
+    fetch.set_defaults(run=_fetch)
+    return parser
+
+
+def _add_attribute(commands: Any) -> None:
+    parser = commands.add_parser(
+        "attribute",
+        help="attribute texts: raw attention, rollout, flow",
+        description="Say how much each token of each text contributed, at each layer, by each method.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument_group("texts (without any of them: standard input)").add_argument
+    _ = add("--text", action="append", metavar="TEXT", help="a text; may be given again")
+    _ = add("--pair", action="append", metavar="TEXT", help="the second text of each --text, for models that read two")
+    _ = add(
+        "--input", metavar="FILE", help=".txt (one text a line), .jsonl, .csv, .tsv or .parquet; - is standard input"
+    )
+    _ = add("--column", metavar="C", help="the column of the texts (default: text, or the only one there is)")
+    _ = add("--pair-column", metavar="C", help="the column of second texts, for models that read two")
+    add = parser.add_argument_group("model and methods").add_argument
+    _ = add("--model", required=True, metavar="M", help="minilm, a folder, or a model's name on the hub")
+    _ = add("--methods", type=_names, default=METHODS, metavar="A,B", help="of raw,rollout,flow (default: all three)")
+    _ = add("--layers", type=_integers, default=None, metavar="N,N", help="counted from 1 (default: all)")
+    _ = add("--queries", type=_integers, default=(0,), metavar="N,N", help=QUERIES)
+    _ = add("--residual", type=float, default=0.5, metavar="R", help="the residual connection's share (default: 0.5)")
+    _ = add("--heads", default="mean", metavar="H", help="how heads are fused: mean, max or min (default: mean)")
+    _ = add("--flow", default="auto", metavar="F", help="how flow is solved: auto, exact or bounds (default: auto)")
+    _ = add("--batch-size", type=_count, default=32, metavar="N", help="texts in a batch, at most (default: 32)")
+    _ = add("--max-length", type=_count, metavar="N", help="most tokens of a text (default: what the model takes)")
+    _ = add("--truncate", action="store_true", help="cut longer texts (default: refuse them)")
+    add = parser.add_argument_group("output").add_argument
+    _ = add("--out", required=True, type=Path, metavar="DIR", help="the folder for results; new, or empty")
+    _ = add("--resume", action="store_true", help="go on with a run of the same settings that was stopped")
+    _ = add("--top", type=_natural, default=5, metavar="N", help="tokens to show in the terminal (default: 5)")
+    _ = add("--quiet", action="store_true", help="print nothing but errors")
+    parser.set_defaults(run=_attribute)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _integers(text: str) -> tuple[int, ...] | None:
+    """Whole numbers with commas between them; None is all."""
+    if text.strip() == "all":
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"whole numbers with commas between them, or all, got {text!r}") from None
+
+
+def _count(text: str) -> int:
+    return _whole(text, 1)
+
+
+def _natural(text: str) -> int:
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"a whole number, {least} or more, is expected, got {text!r}")
+    return int(text)
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    _ = builtin.fetch(arguments.name, report=print)
+    return 0
+
+
+def _attribute(arguments: argparse.Namespace) -> int:
+    names = ("methods", "queries", "layers", "heads", "residual", "flow", "max_length", "truncate")
+    settings = Settings(**{name: getattr(arguments, name) for name in names})
+    quiet = arguments.quiet
+    runner.check_folder(arguments.out, arguments.resume)
+    with _source(arguments) as source:
+        if source.note and not quiet:
+            print(source.note, file=sys.stderr)
+        encoder = load_encoder(arguments.model)
+        sweep = runner.prepare(encoder, source, arguments.out, settings, resume=arguments.resume)
+        plan = sweep.plan
+        with progress(plan.examples, sweep.done, sum(plan.tokens) / plan.examples, sys.stderr, quiet=quiet) as advance:
+            summary = sweep.run(arguments.batch_size, advance)
+    results = open_store(arguments.out)
+    page = write_page(results, arguments.out / "report.html")
+    if not quiet:
+        _show(results, arguments.top)
+        _summarise(summary, arguments.out, page)
+    return 0
+
+
+def _source(arguments: argparse.Namespace) -> AbstractContextManager[Source]:
+    texts, pairs = arguments.text, arguments.pair
+    if texts is not None and arguments.input is not None:
+        raise InputError("--text and --input cannot be given together; choose one")
+    if texts is None:
+        if pairs is not None:
+            raise InputError("--pair goes with --text; the second texts of a file are named by --pair-column")
+        return open_source(_input(arguments.input), arguments.column, arguments.pair_column, stdin=_stdin())
+    for flag, value in (("--column", arguments.column), ("--pair-column", arguments.pair_column)):
+        if value is not None:
+            raise InputError(f"{flag} goes with --input")
+    if pairs is not None and len(pairs) != len(texts):
+        raise InputError(f"--pair must be given once for each --text: {len(texts)} expected, got {len(pairs)}")
+    return nullcontext(InlineSource(tuple(texts), None if pairs is None else tuple(pairs)))
+
+
+def _input(path: str | None) -> str:
+    if path is not None:
+        return path
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError("no text: pass --text or --input, or pipe texts in, one a line")
+    return "-"
+
+
+def _stdin() -> Any:
+    return None if sys.stdin is None else sys.stdin.buffer
+
+
+def _show(results: Store, top: int) -> None:
+    """The top tokens of the first examples."""
+    if not top:
+        return
+    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    width = shutil.get_terminal_size((100, 24)).columns
+    for row in islice(results.rows(), SHOWN):
+        print("\n".join(top_tokens(row, top, color=color, width=width)))
+    rest = results.manifest["input"]["examples"] - SHOWN
+    if rest > 0:
+        print(f"and {rest} more\n")
+
+
+def _summarise(summary: runner.Summary, out: Path, page: Path) -> None:
+    made = summary.examples - summary.before
+    before = f" ({summary.before} were there before)" if summary.before else ""
+    print(f"{made} examples in {duration(summary.seconds)}{before}")
+    if summary.certified is not None:
+        print(f"flows certified: {100 * summary.certified:.2f} %")
+    print(f"results: {out}   report: {page}")

@@ -1,0 +1,1 @@
+"""Results for people: the page, and the terminal."""

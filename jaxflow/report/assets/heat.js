@@ -1,0 +1,66 @@
+// The heat map: a row for each token, and for each method a column for each layer.
+
+function renderHeat(current, state) {
+  const { example } = current;
+  const methods = data.methods.filter((method) => state.methods.has(method));
+  const table = make("table", { role: "grid" });
+  table.append(headOf(example, methods, state));
+  const body = make("tbody");
+  const columns = methods.flatMap((method) =>
+    example.layers.map((_, layer) => ({
+      method,
+      layer,
+      row: current.row(method, layer, state.query),
+      full: fullScale(current, method, layer, state.query, state),
+    })),
+  );
+  example.tokens.forEach((_, token) => body.append(rowOf(example, columns, state, token)));
+  table.append(body);
+  table.querySelector("td")?.setAttribute("tabindex", "0");
+  byId("heat").replaceChildren(...(methods.length ? [table] : []));
+}
+
+function headOf(example, methods, state) {
+  const corner = make("th", { scope: "col", rowSpan: 2, className: "corner" }, "token");
+  const names = methods.map((method) =>
+    make("th", { scope: "colgroup", colSpan: example.layers.length, className: "group" }, method),
+  );
+  const layers = methods.flatMap(() =>
+    example.layers.map((layer, index) =>
+      make("th", { scope: "col", className: edge(index), data: { layer: index } }, String(layer)),
+    ),
+  );
+  for (const cell of layers) cell.classList.toggle("chosen", Number(cell.dataset.layer) === state.layer);
+  return make("thead", {}, make("tr", {}, corner, ...names), make("tr", {}, ...layers));
+}
+
+const edge = (layer) => (layer === 0 ? "first" : "");
+
+function rowOf(example, columns, state, token) {
+  const asked = example.queries[state.query] === token;
+  const name = make("th", { scope: "row" }, isolated(example.tokens[token]));
+  name.classList.toggle("special", example.source[token] < 0);
+  name.classList.toggle("asked", asked);
+  const cells = columns.map(({ method, layer, row, full }) => {
+    const cell = make("td", { tabIndex: -1, className: edge(layer), data: { method, layer, token } });
+    const share = row[token] / full;
+    paint(cell, share);
+    // Only tokens that don't set the scale can go over it.
+    if (share > 1 + 1e-6) cell.textContent = "▴";
+    cell.classList.toggle("chosen", layer === state.layer);
+    return cell;
+  });
+  return make("tr", {}, name, ...cells);
+}
+
+function moveCell(event) {
+  const steps = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
+  const step = steps[event.key];
+  if (!step || event.target.tagName !== "TD") return;
+  event.preventDefault();
+  event.stopPropagation();
+  const rows = [...byId("heat").querySelectorAll("tbody tr")];
+  const row = rows.indexOf(event.target.parentNode), column = event.target.cellIndex;
+  const next = rows[row + step[0]]?.cells[column + step[1]];
+  if (next?.tagName === "TD") focusOn(byId("heat").querySelectorAll("td[tabindex='0']"), next);
+}

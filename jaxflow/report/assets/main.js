@@ -1,0 +1,181 @@
+// State, controls and keys.
+
+const state = { index: 0, layer: 0, query: 0, scale: "row", special: false, methods: new Set(data.methods) };
+let current = null;
+let items = [];
+
+function render() {
+  hideTooltip();
+  const { example } = current;
+  byId("layer").value = String(state.layer);
+  byId("layer-name").textContent = `${example.layers[state.layer]}`;
+  byId("query").value = String(state.query);
+  renderWords(current, state);
+  renderHeat(current, state);
+  renderLegend();
+}
+
+function choose(index) {
+  state.index = index;
+  current = unpack(data.examples[index]);
+  const { example } = current;
+  state.layer = Math.min(state.layer, example.layers.length - 1);
+  state.query = Math.min(state.query, example.queries.length - 1);
+  byId("layer").max = String(example.layers.length - 1);
+  byId("query").replaceChildren(
+    ...example.queries.map((position, query) =>
+      make("option", { value: String(query) }, `${position}  `, ...textNodes(example.tokens[position])),
+    ),
+  );
+  renderPrediction(example);
+  mark(items, index);
+  render();
+}
+
+function renderPrediction(example) {
+  const parts = [];
+  if (example.prediction !== null) parts.push("Prediction: ", make("strong", {}, isolated(example.prediction)));
+  const scores = Object.entries(example.probabilities || {}).sort((one, other) => other[1] - one[1]);
+  scores.slice(0, 5).forEach(([label, share]) => parts.push(" ", make("span", { className: "score" }, isolated(label), ` ${share.toFixed(3)}`)));
+  if ("certified_share" in example) parts.push(make("span", { className: "score" }, `flows certified: ${percent(example.certified_share)}`));
+  if (example.queries.length < example.queries_total) {
+    parts.push(make("span", { className: "score" }, `the first ${example.queries.length} of ${example.queries_total} positions are in this page`));
+  }
+  byId("prediction").replaceChildren(...parts);
+}
+
+const percent = (share) => `${share === 1 ? "100" : (Math.floor(share * 1e4) / 100).toFixed(2)} %`;
+
+function renderLegend() {
+  const steps = Array.from({ length: 11 }, (_, step) => {
+    const box = make("span", { className: "step" });
+    paint(box, step / 10);
+    return box;
+  });
+  const most = state.scale === "one" ? "1" : "largest";
+  const clipped = state.special ? [] : [make("span", { className: "muted" }, "▴ over the scale (special tokens)")];
+  byId("legend").replaceChildren("0 ", make("span", { className: "ramp" }, ...steps), ` ${most}`, ...clipped);
+}
+
+function setUpHeader() {
+  const { settings } = data;
+  byId("model").append(isolated(data.model));
+  const about = [`heads: ${settings.heads}`, `residual: ${settings.residual}`, `jaxflow ${data.versions.jaxflow}`];
+  byId("about").append(isolated(data.input), ` · ${about.join(" · ")}`);
+  const shown = data.examples.length;
+  byId("rest").textContent =
+    shown < data.total
+      ? `This page holds the first ${shown} of ${data.total} examples; the Parquet files beside it hold them all.`
+      : "The Parquet files beside this page hold the same numbers.";
+  if (shown < data.total) byId("about").append(` · the first ${shown} of ${data.total} examples`);
+}
+
+function setUpControls() {
+  data.methods.forEach((method, index) => {
+    const box = make("input", { type: "checkbox", checked: true, id: `method-${method}` });
+    box.addEventListener("change", () => toggleMethod(method));
+    byId("methods").append(make("label", { className: "check", title: `key ${index + 1}` }, box, ` ${method}`));
+  });
+  byId("controls").addEventListener("submit", (event) => event.preventDefault());
+  byId("layer").addEventListener("input", () => set({ layer: Number(byId("layer").value) }));
+  byId("query").addEventListener("change", () => set({ query: Number(byId("query").value) }));
+  byId("scale").addEventListener("change", () => set({ scale: byId("scale").value }));
+  byId("special").addEventListener("change", () => set({ special: byId("special").checked }));
+  byId("keys-button").addEventListener("click", () => toggleKeys(byId("keys").hidden));
+  byId("theme").addEventListener("click", nextTheme);
+  darkQuery.addEventListener("change", render);
+}
+
+function set(changes) {
+  Object.assign(state, changes);
+  render();
+}
+
+function toggleMethod(method) {
+  if (!state.methods.delete(method)) state.methods.add(method);
+  byId(`method-${method}`).checked = state.methods.has(method);
+  render();
+}
+
+function toggleKeys(open) {
+  byId("keys").hidden = !open;
+  byId("keys-button").setAttribute("aria-expanded", String(open));
+}
+
+function nextTheme() {
+  const root = document.documentElement;
+  const next = { undefined: isDark() ? "light" : "dark", light: "dark", dark: "light" }[root.dataset.theme];
+  root.dataset.theme = next;
+  byId("theme").textContent = `Theme: ${next}`;
+  render();
+}
+
+function pointed(event) {
+  const element = event.target.closest?.("#words .token, #heat td");
+  if (!element) return hideTooltip();
+  const method = element.dataset.method ?? element.closest(".text").dataset.method;
+  const layer = Number(element.dataset.layer ?? state.layer);
+  return showTooltip(element, current, method, layer, state.query, Number(element.dataset.token));
+}
+
+// A click on a cell or a layer's number chooses the layer; one on a word, its position, if relevance to it is there.
+function clicked(event) {
+  const layer = event.target.closest("#heat [data-layer]");
+  const token = event.target.closest("#words .token");
+  if (layer) set({ layer: Number(layer.dataset.layer) });
+  if (token) {
+    const query = current.example.queries.indexOf(Number(token.dataset.token));
+    if (query >= 0) set({ query });
+  }
+}
+
+function step(name, change, length) {
+  set({ [name]: Math.min(Math.max(state[name] + change, 0), length - 1) });
+}
+
+function stepSentence(change) {
+  for (let index = state.index + change; items[index]; index += change) {
+    if (!items[index].hidden) return choose(index);
+  }
+  return undefined;
+}
+
+const KEYS = {
+  j: () => stepSentence(1),
+  k: () => stepSentence(-1),
+  "[": () => step("layer", -1, current.example.layers.length),
+  "]": () => step("layer", 1, current.example.layers.length),
+  ",": () => step("query", -1, current.example.queries.length),
+  ".": () => step("query", 1, current.example.queries.length),
+  "/": () => byId("search").focus(),
+  t: nextTheme,
+  "?": () => toggleKeys(byId("keys").hidden),
+};
+
+function pressed(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape") {
+    hideTooltip();
+    toggleKeys(false);
+    if (event.target === byId("search")) event.target.blur();
+    return;
+  }
+  if (event.target.matches("input[type=search], select")) return;
+  const method = data.methods[Number(event.key) - 1];
+  const action = method ? () => toggleMethod(method) : KEYS[event.key];
+  if (!action) return;
+  event.preventDefault();
+  action();
+}
+
+setUpHeader();
+setUpControls();
+items = setUpSentences(choose);
+state.layer = data.examples[0].layers.length - 1;
+for (const kind of ["mouseover", "focusin"]) document.addEventListener(kind, pointed);
+document.addEventListener("scroll", hideTooltip, { passive: true, capture: true });
+document.addEventListener("keydown", pressed);
+byId("view").addEventListener("click", clicked);
+byId("words").addEventListener("keydown", moveWord);
+byId("heat").addEventListener("keydown", moveCell);
+choose(0);

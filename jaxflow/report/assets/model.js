@@ -1,0 +1,62 @@
+// The data, and numbers taken from them. Nothing here touches the page.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+
+// Values nearer than this count as tied: flows are certified to it, and attention in float32 is not worth more.
+const TIE = 1e-6;
+
+const bytes = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+
+// One example with its numbers unpacked: value(method, layer, query, token), all by index.
+function unpack(example) {
+  const size = { query: example.queries.length, token: example.tokens.length };
+  const values = {};
+  for (const method of data.methods) values[method] = new Float32Array(bytes(example.values[method]).buffer);
+  const certified = example.certified ? bytes(example.certified) : null;
+  const at = (layer, query, token) => (layer * size.query + query) * size.token + token;
+  return {
+    example,
+    row: (method, layer, query) => values[method].subarray(at(layer, query, 0), at(layer, query + 1, 0)),
+    certified: (layer, query, token) => !certified || certified[at(layer, query, token)] === 1,
+    ranks: new Map(),
+  };
+}
+
+// Rank of each token in a row, from 1, and how many others tie with it.
+function ranks(unpacked, method, layer, query) {
+  const key = `${method} ${layer} ${query}`;
+  if (!unpacked.ranks.has(key)) {
+    const row = unpacked.row(method, layer, query);
+    const sorted = Float32Array.from(row).sort();
+    // How many entries are at most x.
+    const below = (x) => {
+      let low = 0, high = sorted.length;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (sorted[middle] <= x) low = middle + 1;
+        else high = middle;
+      }
+      return low;
+    };
+    const found = Array.from(row, (value) => ({
+      rank: sorted.length - below(value + TIE) + 1,
+      ties: below(value + TIE) - below(value - TIE) - 1,
+    }));
+    unpacked.ranks.set(key, found);
+  }
+  return unpacked.ranks.get(key);
+}
+
+// What stands for a full shade in a row.
+function fullScale(unpacked, method, layer, query, state) {
+  if (state.scale === "one") return 1;
+  const layers = state.scale === "method" ? unpacked.example.layers.map((_, index) => index) : [layer];
+  const source = unpacked.example.source;
+  let largest = 0;
+  for (const index of layers) {
+    unpacked.row(method, index, query).forEach((value, token) => {
+      if ((state.special || source[token] >= 0) && value > largest) largest = value;
+    });
+  }
+  return largest || 1;
+}

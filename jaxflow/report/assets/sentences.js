@@ -1,0 +1,51 @@
+// The list of sentences, with search and the filter by prediction.
+
+const whole = (example) => (example.pair === null ? example.text : `${example.text} | ${example.pair}`);
+
+const searched = data.examples.map((example) => whole(example).toLowerCase());
+
+function setUpSentences(choose) {
+  const labels = [...new Set(data.examples.map((example) => example.prediction).filter((label) => label !== null))];
+  const select = byId("label");
+  select.append(make("option", { value: "" }, "any"));
+  labels.sort().forEach((label, index) => select.append(make("option", { value: String(index + 1) }, ...textNodes(label))));
+  select.hidden = document.querySelector("label[for=label]").hidden = !labels.length;
+  const items = data.examples.map((example, index) => item(example, index, choose));
+  byId("sentences").append(...items);
+  const filter = () => {
+    const wanted = byId("search").value.trim().toLowerCase(), label = labels[Number(select.value) - 1];
+    let count = 0;
+    items.forEach((element, index) => {
+      const fits = searched[index].includes(wanted) && (!label || data.examples[index].prediction === label);
+      element.hidden = !fits;
+      count += fits;
+    });
+    byId("count").textContent = `${count} of ${items.length} sentences`;
+  };
+  byId("search").addEventListener("input", filter);
+  select.addEventListener("change", filter);
+  filter();
+  return items;
+}
+
+function item(example, index, choose) {
+  const button = make("button", { type: "button" }, make("span", { className: "id" }, String(example.id)), sentence(example));
+  if (example.prediction !== null) button.append(make("span", { className: "label" }, isolated(example.prediction)));
+  button.addEventListener("click", () => choose(index));
+  return make("li", {}, button);
+}
+
+function sentence(example) {
+  const characters = [...whole(example)];
+  const text = characters.length > 300 ? `${characters.slice(0, 300).join("")}…` : characters.join("");
+  return make("span", { className: "sentence", dir: "auto" }, ...textNodes(text));
+}
+
+function mark(items, index) {
+  items.forEach((element, other) => {
+    const button = element.firstChild;
+    if (other === index) button.setAttribute("aria-current", "true");
+    else button.removeAttribute("aria-current");
+  });
+  items[index].scrollIntoView({ block: "nearest" });
+}

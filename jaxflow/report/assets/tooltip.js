@@ -1,0 +1,45 @@
+// The box with the numbers of a word or a cell.
+
+const number = (value) => (value === 0 ? "0" : value >= 1e-4 ? Number(value).toPrecision(6) : Number(value).toExponential(4));
+
+function describe(current, method, layer, query, token) {
+  const { example } = current;
+  const value = current.row(method, layer, query)[token];
+  const { rank, ties } = ranks(current, method, layer, query)[token];
+  const lines = [
+    ["", `${method}, layer ${example.layers[layer]}, to position ${example.queries[query]}`],
+    ["value", number(value)],
+    ["rank", `${rank} of ${example.tokens.length}` + (ties ? `, tied with ${ties} other${ties > 1 ? "s" : ""}` : "")],
+  ];
+  if (method === "flow") {
+    const proven = current.certified(layer, query, token);
+    lines.push(["certified", proven ? "yes: proven" : "no: an upper bound, the exact flow may be less"]);
+  }
+  return lines;
+}
+
+function showTooltip(anchor, current, method, layer, query, token) {
+  const tooltip = byId("tooltip");
+  const { example } = current;
+  const heading = make("strong", {}, isolated(example.tokens[token]), ` at position ${token}`);
+  const rows = describe(current, method, layer, query, token).map(([name, text]) =>
+    make("div", {}, name ? make("span", { className: "name" }, name) : "", text),
+  );
+  tooltip.replaceChildren(heading, ...rows);
+  tooltip.hidden = false;
+  place(tooltip, anchor.getBoundingClientRect());
+  for (const other of document.querySelectorAll("[aria-describedby=tooltip]")) other.removeAttribute("aria-describedby");
+  anchor.setAttribute("aria-describedby", "tooltip");
+}
+
+function place(tooltip, anchor) {
+  const box = tooltip.getBoundingClientRect();
+  const left = Math.min(Math.max(8, anchor.left), document.documentElement.clientWidth - box.width - 8);
+  const above = anchor.top - box.height - 6;
+  tooltip.style.left = `${Math.max(8, left)}px`;
+  tooltip.style.top = `${above > 4 ? above : anchor.bottom + 6}px`;
+}
+
+function hideTooltip() {
+  byId("tooltip").hidden = true;
+}

@@ -1,0 +1,54 @@
+// The sentence as it was written, once a method, each token shaded by its relevance.
+
+const LETTER_END = /[\p{L}\p{N}\p{M}]$/u;
+const LETTER_START = /^[\p{L}\p{N}\p{M}]/u;
+
+function renderWords(current, state) {
+  const shown = data.methods.filter((method) => state.methods.has(method));
+  byId("words").replaceChildren(...shown.map((method) => wordsOf(current, state, method)));
+  if (!shown.length) byId("words").append(make("p", { className: "notice" }, "Choose a method."));
+}
+
+function wordsOf(current, state, method) {
+  const { example } = current;
+  const row = current.row(method, state.layer, state.query);
+  const full = fullScale(current, method, state.layer, state.query, state);
+  const text = make("p", { dir: "auto", className: "text", data: { method } });
+  example.tokens.forEach((_, token) => {
+    const [gap, surface] = example.pieces[token];
+    if (gap) text.append(gap.trim() ? make("span", { className: "unread" }, ...textNodes(gap)) : " ");
+    text.append(word(example, state, token, surface, row[token] / full, continues(example, token)));
+  });
+  text.querySelector(".token")?.setAttribute("tabindex", "0");
+  return make("figure", {}, make("figcaption", {}, method), text);
+}
+
+// Whether a token carries on the word of the token before.
+function continues(example, token) {
+  if (!token || example.source[token] < 0 || example.source[token - 1] < 0) return false;
+  const [gap, surface] = example.pieces[token];
+  return !gap && (!surface || (LETTER_END.test(example.pieces[token - 1][1]) && LETTER_START.test(surface)));
+}
+
+function word(example, state, token, surface, share, joined) {
+  const special = example.source[token] < 0;
+  const element = make("span", { className: "token", tabIndex: -1, data: { token } });
+  if (special) element.append(isolated(example.tokens[token]));
+  else if (surface) element.append(...textNodes(surface));
+  else element.append(isolated(example.tokens[token], "covered"));
+  element.classList.toggle("special", special);
+  element.classList.toggle("joined", joined);
+  element.classList.toggle("asked", example.queries[state.query] === token);
+  if (!special || state.special) paint(element, share);
+  return element;
+}
+
+function moveWord(event) {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  const text = event.target.closest(".text");
+  if (!step || !text) return;
+  event.preventDefault();
+  const tokens = [...text.querySelectorAll(".token")];
+  const next = tokens[tokens.indexOf(event.target) + step];
+  if (next) focusOn(tokens, next);
+}

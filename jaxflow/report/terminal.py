@@ -1,0 +1,86 @@
+"""Results as lines for a terminal."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxflow.sweep.arrow import RELEVANCE, Row
+
+BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+
+
+def top_tokens(row: Row, count: int, *, color: bool = False, width: int = 100) -> list[str]:
+    """The tokens that count most for the first query at the last layer, one column a method.
+
+    Args:
+        row: of a store.
+        count: how many tokens.
+        color: whether to use the terminal's bold and dim type.
+        width: most characters of the heading.
+    """
+    layer, query = int(row["layers"][-1]), int(row["queries"][0])
+    heading = _styled(_cut(f"{row['id']}  {visible(_text(row))}", width), BOLD, color)
+    about = f"   layer {layer}, for position {query} {visible(row['tokens'][query])}"
+    if row["prediction"] is not None:
+        about += f"; prediction: {visible(row['prediction'])}{_probability(row)}"
+    methods = [method for method in RELEVANCE if method in row]
+    columns = [_column(row, method, count) for method in methods]
+    return [heading, _styled(about, DIM, color), *(f"   {line}" for line in _side_by_side(columns)), ""]
+
+
+def visible(text: str) -> str:
+    """Text without characters that would steer a terminal: those are written as escapes."""
+    return "".join(_escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    # Controls, and format characters such as those that turn the direction of writing around. The joiners of emoji
+    # and of scripts that need them stay.
+    steering = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in "\u200c\u200d"
+    return character.encode("unicode_escape").decode() if steering else character
+
+
+def _text(row: Row) -> str:
+    return row["text"] if row["pair"] is None else f"{row['text']} | {row['pair']}"
+
+
+def _probability(row: Row) -> str:
+    found = (row["probabilities"] or {}).get(row["prediction"])
+    return "" if found is None else f" ({found:.3f})"
+
+
+def _column(row: Row, method: str, count: int) -> list[str]:
+    """Heading and lines of one method: token and value."""
+    values: Float[np.ndarray, " token"] = row[method][-1, 0]
+    best = np.argsort(-values, kind="stable")[:count]
+    tokens = [visible(row["tokens"][index]) for index in best]
+    widest = max([_width(token) for token in tokens] + [len(method) - 7])
+    lines = [f"{_padded(token, widest)}  {values[i]:.4f}" for token, i in zip(tokens, best, strict=True)]
+    return [method, *lines]
+
+
+def _side_by_side(columns: Sequence[Sequence[str]]) -> Iterable[str]:
+    widths = [max(map(_width, column)) for column in columns]
+    for cells in zip(*columns, strict=True):
+        yield "    ".join(_padded(cell, width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
+
+
+def _width(text: str) -> int:
+    """Columns that a text takes in a terminal."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    marks = sum(bool(unicodedata.combining(character)) or character in "\u200c\u200d\ufe0f" for character in text)
+    return len(text) + wide - marks
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _styled(text: str, style: str, color: bool) -> str:
+    return f"{style}{text}{PLAIN}" if color else text

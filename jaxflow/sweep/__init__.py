@@ -1,0 +1,1 @@
+"""Many texts: reading them, attributing them shard by shard, and keeping the results on disk."""

@@ -1,0 +1,102 @@
+"""Attributions as Arrow tables, one row an example, and back as NumPy arrays."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxflow._checks import missing_extra
+from jaxflow.attribution import Attribution
+
+# Columns whose cells are arrays (layer, query, token), and their precision on disk. The flow's exact values are right
+# to 1e-9, which float32 would lose.
+RELEVANCE = {"raw": np.float32, "rollout": np.float32, "flow": np.float64}
+NESTED = {**RELEVANCE, "certified": np.bool_}
+
+Row = dict[str, Any]
+
+
+def pyarrow() -> Any:
+    """The package, or the error that says how to get it."""
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise missing_extra("pyarrow", "text", "keeping results as Parquet") from None
+    return pa
+
+
+def rows_of(ids: Sequence[int], attribution: Attribution) -> Iterator[Row]:
+    """One row an example: plain values, and NumPy arrays where a cell has axes."""
+    for number, example in zip(ids, attribution, strict=True):
+        row: Row = {
+            "id": number,
+            "text": example.text,
+            "pair": example.pair,
+            "tokens": list(example.tokens),
+            "offsets": np.asarray(example.offsets, np.int32).reshape(-1, 2),
+            "source": np.asarray(example.source, np.int32),
+            "queries": np.asarray(example.queries, np.int32),
+            "layers": np.asarray(example.layers, np.int32),
+            "prediction": example.prediction,
+            "probabilities": dict(example.scores) if example.scores else None,
+        }
+        for method, values in example.relevance.items():
+            row[method] = np.asarray(values, RELEVANCE[method])
+        if example.certified is not None:
+            row["certified"] = np.asarray(example.certified, np.bool_)
+            row["certified_share"] = float(np.mean(row["certified"]))
+        yield row
+
+
+def to_table(rows: Sequence[Row], metadata: dict[str, str]) -> Any:
+    """A `pyarrow.Table` of the rows."""
+    pa = pyarrow()
+    columns = {name: _column(pa, name, [row[name] for row in rows]) for name in rows[0]}
+    return pa.table(columns, metadata=metadata)
+
+
+def to_rows(table: Any) -> Iterator[Row]:
+    """The rows of a table as `to_table` makes it, one at a time."""
+    for index in range(table.num_rows):
+        row: Row = {name: _cell(name, table.column(name)[index]) for name in table.column_names}
+        shape = (len(row["layers"]), len(row["queries"]), len(row["tokens"]))
+        for name in NESTED:
+            if name in row:
+                row[name] = row[name].reshape(shape)
+        yield row
+
+
+def _column(pa: Any, name: str, cells: list[Any]) -> Any:
+    if isinstance(cells[0], np.ndarray):
+        return _nested(pa, cells)
+    kinds = {
+        "id": pa.int64(),
+        "tokens": pa.list_(pa.string()),
+        "probabilities": pa.map_(pa.string(), pa.float64()),
+        "certified_share": pa.float64(),
+    }
+    if name == "probabilities":
+        cells = [None if cell is None else list(cell.items()) for cell in cells]
+    return pa.array(cells, kinds.get(name, pa.string()))
+
+
+def _nested(pa: Any, arrays: list[np.ndarray]) -> Any:
+    """Arrays of one rank and any shape as nested lists, without making a Python object a number."""
+    column = pa.array(np.concatenate([array.ravel() for array in arrays]))
+    for axis in reversed(range(arrays[0].ndim)):
+        lengths = np.concatenate([np.full(int(np.prod(a.shape[:axis])), a.shape[axis], np.int64) for a in arrays])
+        ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        column = pa.ListArray.from_arrays(pa.array(ends), column)
+    return column
+
+
+def _cell(name: str, scalar: Any) -> Any:
+    if name == "probabilities":
+        return dict(scalar.as_py()) if scalar.is_valid else None
+    if name in NESTED:
+        return scalar.values.flatten().flatten().to_numpy(zero_copy_only=False)
+    if name == "offsets":
+        return scalar.values.flatten().to_numpy().reshape(-1, 2)
+    if name in ("source", "queries", "layers"):
+        return scalar.values.to_numpy()
+    return scalar.as_py()
