@@ -79,7 +79,7 @@ def _source(path: ParameterPath, shape: tuple[int, ...], config: EncoderConfig, 
     named, suffix = (table[module], f".{SUFFIXES[name]}") if whole is None else (whole, "")
     parts = (named,) if isinstance(named, str) else named
     stacked = path[0] == "layers"
-    slots = family.slots(config) if stacked else [()]
+    slots = (config.slots or [(row,) for row in config.rows]) if stacked else [()]
     rows = tuple(tuple(part.format(*slot) + suffix for part in parts) for slot in slots)
     shape = shape[1:] if stacked else shape
     turned = name == "kernel" and whole is None

@@ -50,7 +50,7 @@ class RelativePosition(Protocol):
         query: Float[Array, "*batch token head width"],
         key: Float[Array, "*batch token head width"],
     ) -> Float[Array, "..."]:
-        """What is added to the scores `*batch head query key` before the softmax."""
+        """What is added to the scores `*batch head query key` before the softmax; `layer` is the whole layer."""
         ...
 
 
@@ -88,6 +88,7 @@ class EncoderConfig:
         heads: attention heads of a layer.
         feed_forward: inner width of the feed-forward part.
         rows: for each layer the stored layer that it runs; families that share layers name one several times.
+        slots: the numbers of each stored layer in its checkpoint's keys; () where they are those of `rows`.
         activation: of the feed-forward part.
         epsilon: of the norms.
         positions: rows of the position embeddings, 0 where positions are only relative.
@@ -98,7 +99,7 @@ class EncoderConfig:
         projection: where these are projected to `width`: "none", "before" or "after" their norm.
         projection_bias: whether that projection has a bias.
         pad_id: the padding token.
-        masks_embeddings: whether padding's embeddings are set to 0.
+        masks_padding: whether padding's embeddings are set to 0 and its rows attend to everything alike.
         hidden_dropout: of embeddings and of each block's output, in training.
         attention_dropout: of attention, in training.
         relative: how scores depend on distance, if they do.
@@ -116,13 +117,14 @@ class EncoderConfig:
     epsilon: float
     positions: int
     max_length: int
+    slots: tuple[tuple[int, ...], ...] = ()
     position_offset: int | None = None
     segments: int = 0
     embedding_width: int = 0
     projection: Literal["none", "before", "after"] = "none"
     projection_bias: bool = True
     pad_id: int = 0
-    masks_embeddings: bool = False
+    masks_padding: bool = False
     hidden_dropout: float = 0.0
     attention_dropout: float = 0.0
     relative: RelativePosition | None = None
@@ -137,7 +139,7 @@ class EncoderConfig:
     @property
     def stored_layers(self) -> int:
         """How many layers have parameters of their own."""
-        return max(self.rows) + 1
+        return len(self.slots) or len(self.rows)
 
     @property
     def head_width(self) -> int:

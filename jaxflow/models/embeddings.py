@@ -40,7 +40,7 @@ class Embeddings(nnx.Module):
         if self.projection is not None and config.projection == "before":
             x = self.projection(x)
         x = self.norm(x)
-        if config.masks_embeddings:
+        if config.masks_padding:
             x = x * batch.mask[..., None].astype(x.dtype)
         x = dropout(x, config.hidden_dropout, key)
         if self.projection is not None and config.projection == "after":

@@ -17,7 +17,7 @@ class Head:
     Attributes:
         architecture: the class that the configuration's `architectures` names.
         keys: our module or parameter -> the checkpoint's name.
-        activation: between the dense map and the last one; None takes the configuration's `hidden_act`.
+        activation: between the dense map and the last one; None takes the feed-forward part's.
         dropout: names of the configuration's rates for it; the first one that is there and not None counts.
         also: other architectures that are read as this head.
     """
@@ -40,7 +40,6 @@ class Family:
         read: the encoder's configuration, without the head, from the checkpoint's.
         keys: our module or parameter -> the checkpoint's name; `{}` stands for a stored layer's numbers.
         heads: the heads it comes with.
-        slots: the numbers of each stored layer, in our order.
         aliases: other names under which checkpoints carry a key, after the prefix is cut off.
         leftovers: patterns of keys, prefix cut off, that a checkpoint may have and this encoder doesn't use.
         note: what the table of supported models says about it.

@@ -75,6 +75,8 @@ class Layer(nnx.Module):
         scale = root(self.config.head_width, relative.terms if relative else 1)
         scores = jnp.einsum("...qhd,...khd->...hqk", query * scale, key, precision=jax.lax.Precision.HIGHEST)
         if relative:
-            scores = scores + relative.scores(self.relative, distances, query, key)
-        lowest = jnp.finfo(scores.dtype).min
-        return jax.nn.softmax(jnp.where(mask[..., None, None, :], scores, lowest), axis=-1)
+            scores = scores + relative.scores(self, distances, query, key)
+        allowed = mask[..., None, None, :]
+        if self.config.masks_padding:
+            allowed = allowed & mask[..., None, :, None]
+        return jax.nn.softmax(jnp.where(allowed, scores, jnp.finfo(scores.dtype).min), axis=-1)

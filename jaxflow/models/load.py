@@ -92,7 +92,7 @@ def _configured(source: Any, family: Family, head: str | None, folder: Path) -> 
             "use the config.json that belongs to these weights"
         )
     name = _head_name(source, family, head, folder)
-    return dataclasses.replace(config, head=_head_config(name, source, family))
+    return dataclasses.replace(config, head=_head_config(name, source, family, config.activation))
 
 
 def _head_name(source: Any, family: Family, head: str | None, folder: Path) -> HeadName:
@@ -111,7 +111,7 @@ def _head_name(source: Any, family: Family, head: str | None, folder: Path) -> H
     )
 
 
-def _head_config(name: HeadName, source: Any, family: Family) -> HeadConfig:
+def _head_config(name: HeadName, source: Any, family: Family, activation: str) -> HeadConfig:
     head = family.heads[name]
     labelled = name in ("sequence_classification", "token_classification")
     count = {"question_answering": 2, "next_sentence": 2, "multiple_choice": 1, "discriminator": 1}
@@ -120,7 +120,7 @@ def _head_config(name: HeadName, source: Any, family: Family) -> HeadConfig:
     return HeadConfig(
         name=name,
         outputs=outputs,
-        activation=source.hidden_act if head.activation is None else head.activation,
+        activation=activation if head.activation is None else head.activation,
         labels=_labels(name, source, outputs),
         problem=_problem(source, outputs) if name == "sequence_classification" else "single_label",
         tied=bool(getattr(source, "tie_word_embeddings", True)),

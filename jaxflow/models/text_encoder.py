@@ -74,7 +74,9 @@ class TextEncoder:
             if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < smallest:
                 raise InputError(f"`max_length` must be a whole number of at least {smallest}, got {max_length!r}")
             limit = min(limit, max_length)
-        return tokens.tokenize(self.tokenizer, texts, pairs, limit, truncate)
+        # RoBERTa's tokenizers number segments that its models never saw.
+        segments = self.config.segments > 1 and "token_type_ids" in self.tokenizer.model_input_names
+        return tokens.tokenize(self.tokenizer, texts, pairs, limit, truncate, segments)
 
     def pad(self, encodings: Sequence[Encoding], length: int | None = None, *, side: str = "right") -> TokenBatch:
         """Encodings as one batch `(text, token)`, padded to `length` or to the longest.

@@ -41,8 +41,9 @@ def tokenize(
     pairs: Any,
     limit: int,
     truncate: bool,
+    segments: bool,
 ) -> list[Encoding]:
-    """Encodings of texts, none longer than `limit`.
+    """Encodings of texts, none longer than `limit`; without `segments` all token type ids are 0.
 
     Raises:
         InputError: a text is empty, has no token, or is too long and `truncate` is false; its index is named.
@@ -53,7 +54,7 @@ def tokenize(
         if len(pairs) != len(texts):
             raise InputError(f"`pairs` must have one text for each of the {len(texts)} `texts`, got {len(pairs)}")
     return [
-        _encode(tokenizer, index, text, None if pairs is None else pairs[index], limit, truncate)
+        _encode(tokenizer, index, text, None if pairs is None else pairs[index], limit, truncate, segments)
         for index, text in enumerate(texts)
     ]
 
@@ -96,7 +97,9 @@ def _strings(name: Literal["texts", "pairs"], value: Any) -> list[str]:
     return [str(text) for text in found]
 
 
-def _encode(tokenizer: Any, index: int, text: str, pair: str | None, limit: int, truncate: bool) -> Encoding:
+def _encode(
+    tokenizer: Any, index: int, text: str, pair: str | None, limit: int, truncate: bool, segments: bool
+) -> Encoding:
     try:
         coded = _call(tokenizer, text, pair, {})
         if len(coded) > limit and truncate:
@@ -114,7 +117,7 @@ def _encode(tokenizer: Any, index: int, text: str, pair: str | None, limit: int,
     offsets = ((-1, -1) if part == -1 else span for part, span in zip(source, coded.offsets, strict=True))
     return Encoding(
         input_ids=tuple(map(int, coded.ids)),
-        segments=tuple(map(int, coded.type_ids)),
+        segments=tuple(map(int, coded.type_ids)) if segments else (0,) * len(coded),
         tokens=tuple(map(str, coded.tokens)),
         offsets=tuple((int(start), int(end)) for start, end in offsets),
         source=source,

@@ -1,0 +1,65 @@
+"""ELECTRA: BERT with narrow embeddings that are projected, and a discriminator's head."""
+
+import dataclasses
+from typing import Any
+
+from jaxflow._checks import InputError
+from jaxflow.models.config import EncoderConfig
+from jaxflow.models.families import bert
+from jaxflow.models.family import Family, Head
+
+
+def _read(config: Any) -> EncoderConfig:
+    summary = (config.summary_type, config.summary_use_proj, config.summary_activation)
+    if summary != ("first", True, "gelu"):
+        raise InputError(f"config.json sums up choices by {summary}; only ('first', True, 'gelu') is supported")
+    return dataclasses.replace(
+        bert.read(config),
+        embedding_width=config.embedding_size,
+        projection="none" if config.embedding_size == config.hidden_size else "after",
+    )
+
+
+ELECTRA = Family(
+    title="ELECTRA",
+    model_type="electra",
+    prefix="electra",
+    read=_read,
+    keys={**bert.encoder_keys("electra"), "embeddings.projection": "electra.embeddings_project"},
+    heads={
+        "bare": Head("ElectraModel"),
+        "masked_lm": Head(
+            "ElectraForMaskedLM",
+            {
+                "head.dense": "generator_predictions.dense",
+                "head.norm": "generator_predictions.LayerNorm",
+                "head.decoder": "generator_lm_head",
+                "head.bias": "generator_lm_head.bias",
+            },
+            activation="gelu",
+        ),
+        "sequence_classification": Head(
+            "ElectraForSequenceClassification",
+            {"head.dense": "classifier.dense", "head.out": "classifier.out_proj"},
+            activation="gelu",
+        ),
+        "token_classification": Head("ElectraForTokenClassification", {"head.out": "classifier"}),
+        "multiple_choice": Head(
+            "ElectraForMultipleChoice",
+            {"head.dense": "sequence_summary.summary", "head.out": "classifier"},
+            activation="gelu",
+            dropout=("summary_last_dropout",),
+        ),
+        "question_answering": Head("ElectraForQuestionAnswering", {"head.out": "qa_outputs"}, dropout=()),
+        "discriminator": Head(
+            "ElectraForPreTraining",
+            {
+                "head.dense": "discriminator_predictions.dense",
+                "head.out": "discriminator_predictions.dense_prediction",
+            },
+            activation=None,
+            dropout=(),
+        ),
+    },
+    leftovers=(r"embeddings\.position_ids", r"generator_.*", r"discriminator_predictions\..*"),
+)

@@ -1,0 +1,108 @@
+"""MPNet: BERT without segments, with a learnt bias of attention scores by distance."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jaxflow.models.config import EncoderConfig
+from jaxflow.models.families import bert
+from jaxflow.models.family import Family, Head
+from jaxflow.models.layers import Table
+
+BUCKETS, FARTHEST = 32, 128
+_LAYER = "mpnet.encoder.layer.{}"
+_ATTENTION = f"{_LAYER}.attention.attn"
+
+
+@dataclass(frozen=True)
+class DistanceBias:
+    """One number for each head and bucket of distances, the same in all layers, added to the scores."""
+
+    terms: int = 1
+
+    def shared(self, config: EncoderConfig, rngs: nnx.Rngs) -> Table:
+        """The table of biases, `bucket head`."""
+        return Table(BUCKETS, config.heads, rngs)
+
+    def of_layer(self, config: EncoderConfig, rngs: nnx.Rngs) -> None:
+        """Nothing."""
+
+    def prepare(self, shared: Any, length: int) -> Float[Array, "head query key"]:
+        """The biases of all pairs of positions."""
+        return jnp.moveaxis(shared(jnp.asarray(buckets(length))), -1, 0)
+
+    def scores(self, layer: Any, prepared: Any, query: Any, key: Any) -> Float[Array, "..."]:
+        """The biases, whatever the query and the key."""
+        return prepared
+
+
+def buckets(length: int) -> np.ndarray:
+    """Bucket of the distance from each query to each key: exact when near, on a logarithmic scale farther off.
+
+    T5's rule: half of the buckets for keys on either side, half of these for distances one by one.
+    """
+    distance = np.arange(length)[None, :] - np.arange(length)[:, None]
+    half, exact = BUCKETS // 2, BUCKETS // 4
+    size = np.abs(distance)
+    # In float32 as the reference: at a bucket's edge the last digit decides.
+    ratio = np.log(np.maximum(size, 1).astype(np.float32) / np.float32(exact)) / math.log(FARTHEST / exact)
+    far = np.minimum(exact + (ratio.astype(np.float32) * np.float32(half - exact)).astype(np.int32), half - 1)
+    return (np.where(distance > 0, half, 0) + np.where(size < exact, size, far)).astype(np.int32)
+
+
+def _read(config: Any) -> EncoderConfig:
+    config.type_vocab_size = 0
+    # The padding token's number is fixed at 1, whatever the configuration says.
+    return dataclasses.replace(
+        bert.read(config),
+        pad_id=1,
+        position_offset=2,
+        max_length=config.max_position_embeddings - 2,
+        relative=DistanceBias(),
+    )
+
+
+MPNET = Family(
+    title="MPNet",
+    model_type="mpnet",
+    prefix="mpnet",
+    read=_read,
+    keys={
+        **bert.encoder_keys("mpnet"),
+        "relative": "mpnet.encoder.relative_attention_bias",
+        "layers.qkv": (f"{_ATTENTION}.q", f"{_ATTENTION}.k", f"{_ATTENTION}.v"),
+        "layers.output": f"{_ATTENTION}.o",
+        "layers.attention_norm": f"{_LAYER}.attention.LayerNorm",
+    },
+    heads={
+        "bare": Head("MPNetModel"),
+        "masked_lm": Head(
+            "MPNetForMaskedLM",
+            {
+                "head.dense": "lm_head.dense",
+                "head.norm": "lm_head.layer_norm",
+                "head.decoder": "lm_head.decoder",
+                "head.bias": "lm_head.decoder.bias",
+            },
+            activation="gelu",
+        ),
+        "sequence_classification": Head(
+            "MPNetForSequenceClassification",
+            {"head.dense": "classifier.dense", "head.out": "classifier.out_proj"},
+        ),
+        "token_classification": Head("MPNetForTokenClassification", {"head.out": "classifier"}),
+        "multiple_choice": Head(
+            "MPNetForMultipleChoice", {"head.dense": "mpnet.pooler.dense", "head.out": "classifier"}
+        ),
+        "question_answering": Head("MPNetForQuestionAnswering", {"head.out": "qa_outputs"}, dropout=()),
+    },
+    aliases={"lm_head.bias": "lm_head.decoder.bias"},
+    leftovers=(r"embeddings\.position_ids", r"pooler\.dense\..*", r"lm_head\..*"),
+    note="a bias by distance is added to the scores before the softmax, so it is in the attention",
+)

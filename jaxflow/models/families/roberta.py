@@ -1,0 +1,58 @@
+"""RoBERTa and XLM-RoBERTa: BERT whose positions count real tokens, from one past the padding token's number."""
+
+import dataclasses
+from typing import Any
+
+from jaxflow.models.config import EncoderConfig
+from jaxflow.models.families import bert
+from jaxflow.models.family import Family, Head
+
+
+def _read(config: Any) -> EncoderConfig:
+    first = (1 if config.pad_token_id is None else config.pad_token_id) + 1
+    return dataclasses.replace(
+        bert.read(config),
+        pad_id=first - 1,
+        position_offset=first,
+        max_length=config.max_position_embeddings - first,
+    )
+
+
+def _family(title: str, model_type: str, classes: str) -> Family:
+    return Family(
+        title=title,
+        model_type=model_type,
+        prefix="roberta",
+        read=_read,
+        keys=bert.encoder_keys("roberta"),
+        heads={
+            "bare": Head(f"{classes}Model"),
+            "masked_lm": Head(
+                f"{classes}ForMaskedLM",
+                {
+                    "head.dense": "lm_head.dense",
+                    "head.norm": "lm_head.layer_norm",
+                    "head.decoder": "lm_head.decoder",
+                    "head.bias": "lm_head.decoder.bias",
+                },
+                activation="gelu",
+            ),
+            "sequence_classification": Head(
+                f"{classes}ForSequenceClassification",
+                {"head.dense": "classifier.dense", "head.out": "classifier.out_proj"},
+            ),
+            "token_classification": Head(f"{classes}ForTokenClassification", {"head.out": "classifier"}),
+            "multiple_choice": Head(
+                f"{classes}ForMultipleChoice",
+                {"head.dense": "roberta.pooler.dense", "head.out": "classifier"},
+                dropout=("hidden_dropout_prob",),
+            ),
+            "question_answering": Head(f"{classes}ForQuestionAnswering", {"head.out": "qa_outputs"}, dropout=()),
+        },
+        aliases={"lm_head.bias": "lm_head.decoder.bias"},
+        leftovers=(r"embeddings\.position_ids", r"pooler\.dense\..*", r"lm_head\..*"),
+    )
+
+
+ROBERTA = _family("RoBERTa", "roberta", "Roberta")
+XLM_ROBERTA = _family("XLM-RoBERTa", "xlm-roberta", "XLMRoberta")
