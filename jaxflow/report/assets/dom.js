@@ -16,11 +16,7 @@ const byId = (id) => document.getElementById(id);
 // Characters that have no shape of their own, or turn the direction of writing around, are shown by their names.
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/u;
 
-function named(character) {
-  const code = character.codePointAt(0);
-  if (code < 0x20 || code === 0x7f) return String.fromCodePoint(code === 0x7f ? 0x2421 : 0x2400 + code);
-  return `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
-}
+const named = (character) => `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 
 // The text as nodes; line breaks and tabs within a sentence count as spaces.
 function textNodes(text) {

@@ -3,7 +3,7 @@
 function renderHeat(current, state) {
   const { example } = current;
   const methods = data.methods.filter((method) => state.methods.has(method));
-  const table = make("table", { role: "grid" });
+  const table = make("table", { role: "grid", className: methods.length * example.layers.length > 20 ? "dense" : "" });
   table.append(headOf(example, methods, state));
   const body = make("tbody");
   const columns = methods.flatMap((method) =>
@@ -11,7 +11,7 @@ function renderHeat(current, state) {
       method,
       layer,
       row: current.row(method, layer, state.query),
-      full: fullScale(current, method, layer, state.query, state),
+      scale: bounds(current, method, layer, state.query, state),
     })),
   );
   example.tokens.forEach((_, token) => body.append(rowOf(example, columns, state, token)));
@@ -41,13 +41,12 @@ function rowOf(example, columns, state, token) {
   const name = make("th", { scope: "row" }, isolated(example.tokens[token]));
   name.classList.toggle("special", example.source[token] < 0);
   name.classList.toggle("asked", asked);
-  const cells = columns.map(({ method, layer, row, full }) => {
+  const cells = columns.map(({ method, layer, row, scale }) => {
     const cell = make("td", { tabIndex: -1, className: edge(layer), data: { method, layer, token } });
-    const share = row[token] / full;
+    const share = shareOf(row[token], scale);
     paint(cell, share);
     // Only tokens that don't set the scale can go over it.
     if (share > 1 + 1e-6) cell.textContent = "▴";
-    cell.classList.toggle("chosen", layer === state.layer);
     return cell;
   });
   return make("tr", {}, name, ...cells);

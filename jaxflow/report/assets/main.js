@@ -6,6 +6,7 @@ let items = [];
 
 function render() {
   hideTooltip();
+  const focused = document.activeElement?.closest("#heat td, #words .token") && whereIs(document.activeElement);
   const { example } = current;
   byId("layer").value = String(state.layer);
   byId("layer-name").textContent = `${example.layers[state.layer]}`;
@@ -13,6 +14,14 @@ function render() {
   renderWords(current, state);
   renderHeat(current, state);
   renderLegend();
+  if (focused) document.querySelector(focused)?.focus({ preventScroll: true });
+}
+
+// The selector that finds a word or cell again after a new rendering.
+function whereIs(element) {
+  const { method, layer, token } = element.dataset;
+  if (layer) return `#heat td[data-method="${method}"][data-layer="${layer}"][data-token="${token}"]`;
+  return `#words [data-method="${element.closest(".text").dataset.method}"] .token[data-token="${token}"]`;
 }
 
 function choose(index) {
@@ -52,9 +61,9 @@ function renderLegend() {
     paint(box, step / 10);
     return box;
   });
-  const most = state.scale === "one" ? "1" : "largest";
+  const [least, most] = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
   const clipped = state.special ? [] : [make("span", { className: "muted" }, "▴ over the scale (special tokens)")];
-  byId("legend").replaceChildren("0 ", make("span", { className: "ramp" }, ...steps), ` ${most}`, ...clipped);
+  byId("legend").replaceChildren(`${least} `, make("span", { className: "ramp" }, ...steps), ` ${most}`, ...clipped);
 }
 
 function setUpHeader() {

@@ -47,16 +47,21 @@ function ranks(unpacked, method, layer, query) {
   return unpacked.ranks.get(key);
 }
 
-// What stands for a full shade in a row.
-function fullScale(unpacked, method, layer, query, state) {
-  if (state.scale === "one") return 1;
+// The values of a row that stand for no shade and for full shade.
+function bounds(unpacked, method, layer, query, state) {
+  if (state.scale === "one") return [0, 1];
   const layers = state.scale === "method" ? unpacked.example.layers.map((_, index) => index) : [layer];
   const source = unpacked.example.source;
-  let largest = 0;
+  let smallest = Infinity, largest = 0;
   for (const index of layers) {
     unpacked.row(method, index, query).forEach((value, token) => {
-      if ((state.special || source[token] >= 0) && value > largest) largest = value;
+      if (!state.special && source[token] < 0) return;
+      smallest = Math.min(smallest, value);
+      largest = Math.max(largest, value);
     });
   }
-  return largest || 1;
+  if (state.scale === "range" && largest - smallest > TIE) return [smallest, largest];
+  return [0, largest || 1];
 }
+
+const shareOf = (value, [low, high]) => (value - low) / (high - low);

@@ -47,5 +47,7 @@ function mark(items, index) {
     if (other === index) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
   });
-  items[index].scrollIntoView({ block: "nearest" });
+  // Within the list only: the page itself stays where the reader has it.
+  const list = byId("sentences"), box = items[index].getBoundingClientRect(), frame = list.getBoundingClientRect();
+  list.scrollTop += Math.min(0, box.top - frame.top) + Math.max(0, box.bottom - frame.bottom);
 }

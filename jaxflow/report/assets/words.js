@@ -12,12 +12,12 @@ function renderWords(current, state) {
 function wordsOf(current, state, method) {
   const { example } = current;
   const row = current.row(method, state.layer, state.query);
-  const full = fullScale(current, method, state.layer, state.query, state);
+  const scale = bounds(current, method, state.layer, state.query, state);
   const text = make("p", { dir: "auto", className: "text", data: { method } });
   example.tokens.forEach((_, token) => {
     const [gap, surface] = example.pieces[token];
-    if (gap) text.append(gap.trim() ? make("span", { className: "unread" }, ...textNodes(gap)) : " ");
-    text.append(word(example, state, token, surface, row[token] / full, continues(example, token)));
+    if (gap) text.append(gap.trim() ? make("span", { className: "unread", title: "not read by the model" }, ...textNodes(gap)) : " ");
+    text.append(word(example, state, token, surface, shareOf(row[token], scale), continues(example, token)));
   });
   text.querySelector(".token")?.setAttribute("tabindex", "0");
   return make("figure", {}, make("figcaption", {}, method), text);
