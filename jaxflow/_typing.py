@@ -14,14 +14,12 @@ Axes are named, never lettered:
 
 from typing import TypeAlias
 
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 Attention: TypeAlias = Float[Array, "*batch layer head token token"]
 Mixing: TypeAlias = Float[Array, "*batch layer token token"]
+Square: TypeAlias = Float[Array, "*batch token token"]
 Relevance: TypeAlias = Float[Array, "*batch layer query token"]
+AtLayers: TypeAlias = Float[Array, "*batch source_layer query token"]  # relevance at chosen layers
 TokenMask: TypeAlias = Bool[Array, "*batch token"]
 Queries: TypeAlias = Int[Array, "*batch query"]
-
-HostMixing: TypeAlias = Float[np.ndarray, "*batch layer token token"]
-HostRelevance: TypeAlias = Float[np.ndarray, "*batch layer query token"]

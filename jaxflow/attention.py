@@ -118,12 +118,12 @@ def _array(value: Any) -> Any:
         return value
     if hasattr(value, "detach"):  # a torch tensor, perhaps on a device, perhaps in a format that NumPy lacks
         value = value.detach().cpu()
-        return (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
+        return value.float().numpy().astype(jnp.bfloat16) if str(value.dtype) == "torch.bfloat16" else value.numpy()
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
         raise InputError(f"`attentions` cannot be read as an array: {error}") from None
-    if array.dtype == object:
+    if array.dtype.kind in "OSU":
         raise InputError(f"`attentions` cannot be read as an array, got {type(value).__name__}")
     return array
 

@@ -94,7 +94,7 @@ def attention_graph(
         _checks.one_of("heads", heads, tuple(attention.FUSIONS))
     else:
         heads = attention.as_head_weights(heads, weights.shape)
-    share = _as_residual(residual, weights.shape[:-4], weights.dtype)
+    share = as_residual(residual, weights.shape[:-4], weights.dtype)
     fused = _fuse_named(weights, tokens, heads) if isinstance(heads, str) else _fuse_weighted(weights, tokens, heads)
     return AttentionGraph(attention=fused, residual=share, mask=tokens)
 
@@ -121,7 +121,8 @@ def _fuse_weighted(weights: Attention, mask: TokenMask, heads: attention.HeadWei
     return attention.fuse_heads(weights, mask, heads)
 
 
-def _as_residual(residual: Any, batch: tuple[int, ...], dtype: Any) -> Float[Array, "*batch"]:
+def as_residual(residual: Any, batch: tuple[int, ...], dtype: Any) -> Float[Array, "*batch"]:
+    """Take in the residual's share, checked: one number for all examples, or one an example."""
     if not _checks.is_traced(residual):
         try:
             host = np.asarray(residual, dtype=np.float64)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxflow import attention
 from jaxflow._checks import InputError
-from jaxflow._typing import Mixing, Relevance
+from jaxflow._typing import Relevance, Square
 from jaxflow.graph import AttentionGraph, mix
 
 
@@ -99,6 +99,6 @@ def _head_rollout(
     return _product(mixing, _rollout(graph, 0)[..., layer - 2, None, :, :])
 
 
-def _product(upper: Mixing, lower: Mixing) -> Mixing:
+def _product(upper: Float[Array, "*batch token token"], lower: Float[Array, "*#batch token token"]) -> Square:
     # Accelerators round matrix products to fewer bits by default, which drifts rows off the simplex layer by layer.
     return jnp.einsum("...qk,...kt->...qt", upper, lower, precision=jax.lax.Precision.HIGHEST)

@@ -1,17 +1,16 @@
 """Bounds of attention flow in one pass: from above by composition and by cuts, from below by flows that are built.
 
 Everything here is pure JAX: it compiles, batches, differentiates and shards, with no call back to the host. Node
-layer 0 is the input; `between(a, b)` speaks of flow from nodes of layer b down to nodes of layer a.
+layer 0 is the input; a bound with the key (a, b) is of flow from nodes of layer b down to nodes of layer a.
 """
 
-import functools
-from collections.abc import Iterable
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxflow._typing import Mixing, Queries, Relevance
+from jaxflow._typing import AtLayers, Mixing, Queries, Square
 from jaxflow.flow.cut import HIGHEST, refined_bound
 from jaxflow.flow.minsum import min_sum_down, min_sum_up, unit_roundoff
 from jaxflow.flow.solution import FlowSolution
@@ -21,11 +20,10 @@ from jaxflow.flow.solution import FlowSolution
 SMALLEST = 2.0**-100
 
 Rows = Float[Array, "*batch query token"]
-Square = Float[Array, "*batch token token"]
-Intervals = dict[int, Float[Array, "*batch interval token token"]]
+Between = tuple[int, int]
 
 
-def flow_bounds(mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: float) -> FlowSolution:
+def flow_bounds(mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
     """Bound the flow from the queries at the given layers to every input token, from both sides, in one pass.
 
     Exact at layers 1 and 2. The upper bound's gradient is a supergradient of the flow wherever the bounds meet: both
@@ -44,20 +42,15 @@ def flow_bounds(mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: 
     """
     above = jnp.where(mixing > 0, jnp.maximum(mixing, jnp.asarray(SMALLEST, mixing.dtype)), jnp.zeros_like(mixing))
     below = jnp.where(mixing >= SMALLEST, mixing, jnp.zeros_like(mixing))
-    intervals = _composed(above, max(layers) - 1)
-    met_below = _flows_into_sinks(below, max(layers) - 1)
-    lower, upper = [], []
-    for layer in layers:
-        rows = _composed_rows(above, intervals, queries, layer)
-        bound = rows[0]
-        if layer > 2:
-            bound = jnp.minimum(bound, _cut_bound(above, rows, intervals, queries, layer))
-        upper.append(bound)
-        lower.append(_built_flow(below, met_below, queries, layer))
-    return _solution(jnp.stack(lower, axis=-3), jnp.stack(upper, axis=-3), tol)
+    bounds = _composed(above, max(layers) - 1)
+    rows = _composed_rows(above, bounds, queries, sorted(set(layers)))
+    upper = jnp.stack([rows[0, layer] for layer in layers], axis=-3)
+    if max(layers) > 2:
+        upper = jnp.minimum(upper, _cut_bounds(above, bounds, rows, queries, layers))
+    return _solution(_built_flows(below, queries, layers), upper, tol)
 
 
-def _solution(lower: Relevance, upper: Relevance, tol: float) -> FlowSolution:
+def _solution(lower: AtLayers, upper: AtLayers, tol: float | Array) -> FlowSolution:
     lower = jnp.minimum(lower, upper)
     certified = upper - lower <= tol
     # The middle is nearest where the two meet. Its derivative is the upper bound's everywhere: the concave one.
@@ -75,59 +68,117 @@ def _rows(matrix: Square, queries: Queries) -> Rows:
     return jnp.take_along_axis(matrix, queries[..., None], axis=-2)
 
 
-def _composed(mixing: Mixing, top: int) -> Intervals:
-    """Upper bounds between all pairs of layers up to `top`: entry [d][..., a, :, :] is between(a, a + d).
+def _composed(mixing: Mixing, top: int) -> dict[Between, Square]:
+    """Upper bounds between all pairs of layers up to `top`.
 
     A flow from layer b to layer a passes layer m, so it is split by its nodes there, and each share is bounded above
-    and below m by itself: between(a, b)[u, v] <= sum_k min(between(m, b)[u, k], between(a, m)[k, v]) for every m. The
-    least over all m is taken, which is no single cut.
+    and below m by itself: `U(a, b)[u, v] <= sum_k min(U(m, b)[u, k], U(a, m)[k, v])` for every m. The least over all
+    m is taken, which is no single cut.
     """
-    tables = {1: mixing[..., :top, :, :]}
+    bounds = {(layer - 1, layer): _layer(mixing, layer) for layer in range(1, top + 1)}
     for length in range(2, top + 1):
-        count = top - length + 1
-        tables[length] = _least(
-            min_sum_up(tables[length - low][..., low : low + count, :, :], tables[low][..., :count, :, :])
-            for low in range(1, length)
-        )
-    return tables
+        splits = {
+            (a, a + length): [(bounds[m, a + length], bounds[a, m]) for m in range(a + 1, a + length)]
+            for a in range(top - length + 1)
+        }
+        bounds |= _products(splits, min_sum_up, jnp.min)
+    return bounds
 
 
-def _composed_rows(mixing: Mixing, intervals: Intervals, queries: Queries, layer: int) -> dict[int, Rows]:
-    """Upper bounds from the queries at one layer down to every layer m below: entry [m], rows of between(m, layer)."""
-    rows = {layer - 1: _rows(_layer(mixing, layer), queries)}
-    for m in range(layer - 2, -1, -1):
-        rows[m] = _least(min_sum_up(rows[s], intervals[s - m][..., m, :, :]) for s in range(m + 1, layer))
+def _composed_rows(
+    mixing: Mixing, bounds: dict[Between, Square], queries: Queries, layers: list[int]
+) -> dict[Between, Rows]:
+    """The same from the queries alone at each of the layers, down to every layer below."""
+    rows = {(layer - 1, layer): _rows(_layer(mixing, layer), queries) for layer in layers}
+    for length in range(2, max(layers) + 1):
+        splits = {
+            (b - length, b): [(rows[m, b], bounds[b - length, m]) for m in range(b - length + 1, b)]
+            for b in layers
+            if b >= length
+        }
+        rows |= _products(splits, min_sum_up, jnp.min)
     return rows
 
 
-def _least(bounds: Iterable[Array]) -> Array:
-    return functools.reduce(jnp.minimum, bounds)
+def _products(
+    splits: dict[Between, list[tuple[Array, Array]]],
+    product: Callable[[Array, Array], Array],
+    best: Callable[..., Array],
+) -> dict[Between, Array]:
+    """The best over the products of each list of pairs; all lists of one length, so that all are one product."""
+    pairs = [pair for listed in splits.values() for pair in listed]
+    products = product(jnp.stack([left for left, _ in pairs]), jnp.stack([right for _, right in pairs]))
+    bests = best(products.reshape(len(splits), -1, *products.shape[1:]), axis=1)
+    return {key: bests[index] for index, key in enumerate(splits)}
 
 
-def _cut_bound(mixing: Mixing, rows: dict[int, Rows], intervals: Intervals, queries: Queries, layer: int) -> Rows:
+def _cut_bounds(
+    mixing: Mixing,
+    bounds: dict[Between, Square],
+    rows: dict[Between, Rows],
+    queries: Queries,
+    layers: tuple[int, ...],
+) -> AtLayers:
     """Upper bounds from cuts, started where more can come from the source than can go on to the sink."""
-    tokens = mixing.shape[-1]
+    top, tokens = max(layers), mixing.shape[-1]
+    # Layers that a source's own cut doesn't have are filled up with zeros: nothing comes, nothing goes on.
+    nothing = jnp.zeros_like(rows[0, layers[0]])
+    coming = jnp.stack(
+        [jnp.stack([rows.get((m, layer), nothing) for m in range(1, top)], axis=-2) for layer in layers], axis=-4
+    )
+    onward = jnp.stack([jnp.swapaxes(bounds[0, m], -1, -2) for m in range(1, top)], axis=-2)
 
     def of_example(
         mixing: Float[Array, "layer token token"],
-        rows: dict[int, Float[Array, "query token"]],
-        onward: dict[int, Float[Array, "token token"]],
+        coming: Float[Array, "source_layer query inner token"],
+        onward: Float[Array, "token inner token"],
         queries: Int[Array, " query"],
-    ) -> Float[Array, "query token"]:
-        def of_query(query_and_rows: tuple[Array, dict[int, Array]]) -> Float[Array, " token"]:
-            query, row = query_and_rows
-            sides = [~jnp.eye(tokens, dtype=bool)]
-            sides += [row[m][None, :] > onward[m].T for m in range(1, layer)]
-            sides += [jnp.broadcast_to(jnp.arange(tokens) == query, (tokens, tokens))]
-            return refined_bound(mixing, jnp.stack(sides, axis=-2))
+    ) -> Float[Array, "source_layer query token"]:
+        def of_source(source: tuple[Array, Array, Array]) -> Float[Array, " token"]:
+            layer, query, arriving = source
+            own = jnp.broadcast_to(jnp.arange(tokens) == query, (tokens, 1, tokens))
+            inner = (arriving > onward) & (jnp.arange(1, top) < layer)[:, None]
+            inner = jnp.where((jnp.arange(1, top) == layer)[:, None], own, inner)
+            last = own & (layer == top)
+            side = jnp.concatenate([~jnp.eye(tokens, dtype=bool)[:, None, :], inner, last], axis=-2)
+            return refined_bound(mixing, side, layer)
 
-        # One query at a time, so that memory is that of one: layer * token^2.
-        return jax.lax.map(of_query, (queries, rows))
+        # One source at a time, so that memory is that of one: layer * token^2.
+        shape = (len(layers), queries.shape[0])
+        sources = (
+            jnp.broadcast_to(jnp.asarray(layers)[:, None], shape).reshape(-1),
+            jnp.broadcast_to(queries, shape).reshape(-1),
+            coming.reshape(-1, *coming.shape[2:]),
+        )
+        return jax.lax.map(of_source, sources).reshape(*shape, tokens)
 
     for _ in mixing.shape[:-3]:
         of_example = jax.vmap(of_example)
-    onward = {m: intervals[m][..., 0, :, :] for m in range(1, layer)}
-    return of_example(mixing[..., :layer, :, :], rows, onward, queries)
+    return of_example(mixing[..., :top, :, :], coming, onward, queries)
+
+
+def _built_flows(mixing: Mixing, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
+    """Value of a feasible flow for every pair.
+
+    In proportion to the weights from the source down to some layer m, and as `_flows_into_sinks` below it, each node
+    of m passing on the smaller of the two amounts; the best m is taken.
+    """
+    into_sinks = _flows_into_sinks(mixing, max(layers) - 1)
+    built = []
+    for layer in layers:
+        arriving = {layer - 1: _rows(_layer(mixing, layer), queries)}
+        for m in range(layer - 2, 0, -1):
+            arriving[m] = jnp.einsum("...qk,...kj->...qj", arriving[m + 1], _layer(mixing, m + 1), precision=HIGHEST)
+        if layer == 1:
+            built.append(arriving[0])
+            continue
+        met = {(0, layer): [(arriving[m], into_sinks[m]) for m in range(1, layer)]}
+        best = _products(met, min_sum_down, jnp.max)[0, layer]
+        # Each layer passed adds at most 2 * token + 4 roundings to what an arc is taken to carry; a flow that much
+        # smaller fits. At layer 2 the weights themselves are met.
+        slack = layer * (2 * mixing.shape[-1] + 4) * unit_roundoff(mixing.dtype) if layer > 2 else 0.0
+        built.append(best * (1 - min(slack, 1.0)))
+    return jnp.stack(built, axis=-3)
 
 
 def _flows_into_sinks(mixing: Mixing, top: int) -> dict[int, Square]:
@@ -143,24 +194,3 @@ def _flows_into_sinks(mixing: Mixing, top: int) -> dict[int, Square]:
         share = jnp.minimum(amounts[m] / jnp.where(held > 0, held, jnp.ones_like(held)), 1)
         amounts[m + 1] = jnp.einsum("...hi,...iv->...hv", arcs, share, precision=HIGHEST)
     return amounts
-
-
-def _built_flow(mixing: Mixing, into_sinks: dict[int, Square], queries: Queries, layer: int) -> Rows:
-    """Value of a feasible flow for every pair.
-
-    In proportion to the weights from the source down to some layer m, and as `_flows_into_sinks` below it, each node
-    of m passing on the smaller of the two amounts; the best m is taken.
-    """
-    arriving = _rows(_layer(mixing, layer), queries)
-    if layer == 1:
-        return arriving
-    best = min_sum_down(arriving, into_sinks[layer - 1])
-    for m in range(layer - 2, 0, -1):
-        arriving = jnp.einsum("...qk,...kj->...qj", arriving, _layer(mixing, m + 1), precision=HIGHEST)
-        best = jnp.maximum(best, min_sum_down(arriving, into_sinks[m]))
-    if layer == 2:
-        return best
-    # Each layer passed adds at most 2 * token + 4 roundings to what an arc is taken to carry; a flow that much
-    # smaller fits.
-    slack = layer * (2 * mixing.shape[-1] + 4) * unit_roundoff(mixing.dtype)
-    return best * (1 - min(slack, 1.0))

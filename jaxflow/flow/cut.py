@@ -4,14 +4,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError
 from jaxflow.flow.minsum import unit_roundoff
 from jaxflow.graph import AttentionGraph
 
-Side = Bool[Array, "*pair layer+1 token"]
-RealSide = Float[Array, "*pair layer+1 token"]
+Side = Bool[Array, "*pair node_layer token"]
+RealSide = Float[Array, "*pair node_layer token"]
 
 HIGHEST = jax.lax.Precision.HIGHEST
 
@@ -54,39 +54,46 @@ def _capacity(graph: AttentionGraph, side: RealSide) -> Float[Array, "*batch_and
     return of_example(graph.mixing, side)
 
 
-def _out_of(mixing: Float[Array, "layer token token"], other: Float[Array, "*pair layer token"]) -> RealSide:
+def _out_of(
+    mixing: Float[Array, "layer token token"], other: Float[Array, "*pair layer token"]
+) -> Float[Array, "*pair layer token"]:
     """Capacity of each node's arcs into the other side of the layer below."""
     return jnp.einsum("lij,...lj->...li", mixing, other, precision=HIGHEST)
 
 
-def refined_bound(mixing: Float[Array, "layer token token"], side: Side, sweeps: int = 2) -> Float[Array, "*pair"]:
+def refined_bound(
+    mixing: Float[Array, "layer token token"], side: Side, source_layer: Int[Array, ""], sweeps: int = 2
+) -> Float[Array, "*pair"]:
     """Upper bounds from cuts that are improved a layer at a time, up through the layers and down again.
 
     Nodes of one layer are not adjacent, so with the layers beside it fixed, the best side of every node has a closed
     form: the source side, where what it lets out is less than what it lets in. No step increases a cut.
 
     Args:
-        mixing: of the layers up to the source's own.
-        side: source sides to start from; the source's own layer and the input's are kept.
+        mixing: weights of the layers.
+        side: source sides to start from; the input's, and those of the source's layer and above, are kept.
+        source_layer: the layer of the pairs' source.
         sweeps: how often to go through the inner layers.
 
     Returns:
         `*pair`, rounded outward: never below the flow. Cost: 2 * sweeps * pairs * layer * token^2.
     """
-    layers = mixing.shape[0]
-    sides = [side[..., layer, :] for layer in range(layers + 1)]
-    inner = list(range(1, layers))
-    for sweep in range(sweeps):
-        for layer in inner if sweep % 2 == 0 else reversed(inner):
-            sides[layer] = _best_side(mixing, sides, layer)
-    return _capacity_up(mixing, jnp.stack(sides, axis=-2))
+    inner = range(1, mixing.shape[0])
+    order = [layer for sweep in range(sweeps) for layer in (inner if sweep % 2 == 0 else reversed(inner))]
 
+    def improve(side: Side, layer: Int[Array, ""]) -> tuple[Side, None]:
+        def at(index: Array) -> Array:
+            return jax.lax.dynamic_index_in_dim(side, index, axis=-2, keepdims=False)
 
-def _best_side(mixing: Float[Array, "layer token token"], sides: list[Array], layer: int) -> Array:
-    dtype = mixing.dtype
-    lets_out = jnp.einsum("ij,...j->...i", mixing[layer - 1], (~sides[layer - 1]).astype(dtype), precision=HIGHEST)
-    lets_in = jnp.einsum("ki,...k->...i", mixing[layer], sides[layer + 1].astype(dtype), precision=HIGHEST)
-    return lets_out < lets_in
+        lets_out = jnp.einsum(
+            "ij,...j->...i", mixing[layer - 1], (~at(layer - 1)).astype(mixing.dtype), precision=HIGHEST
+        )
+        lets_in = jnp.einsum("ki,...k->...i", mixing[layer], at(layer + 1).astype(mixing.dtype), precision=HIGHEST)
+        best = jnp.where(layer < source_layer, lets_out < lets_in, at(layer))
+        return jax.lax.dynamic_update_index_in_dim(side, best, layer, axis=-2), None
+
+    side, _ = jax.lax.scan(improve, side, jnp.asarray(order))
+    return _capacity_up(mixing, side)
 
 
 def _capacity_up(mixing: Float[Array, "layer token token"], side: Side) -> Float[Array, "*pair"]:

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 
 from jaxflow._pytree import pytree
 
@@ -25,8 +24,8 @@ class FlowSolution:
             0 is the input and those above the pair's own layer are all false; None unless it was asked for.
     """
 
-    value: Float[Array, "*batch layer query token"] | Float[np.ndarray, "*batch layer query token"]
-    lower: Float[Array, "*batch layer query token"] | Float[np.ndarray, "*batch layer query token"]
-    upper: Float[Array, "*batch layer query token"] | Float[np.ndarray, "*batch layer query token"]
-    certified: Bool[Array, "*batch layer query token"] | Bool[np.ndarray, "*batch layer query token"]
+    value: Float[Any, "*batch layer query token"]
+    lower: Float[Any, "*batch layer query token"]
+    upper: Float[Any, "*batch layer query token"]
+    certified: Bool[Any, "*batch layer query token"]
     cut: Any = None

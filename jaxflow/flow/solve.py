@@ -59,7 +59,7 @@ def attention_flow(
     _checks.one_of("method", method, METHODS)
     if not isinstance(tol, int | float) or not 0 <= tol < float("inf"):
         raise InputError(f"`tol` must be a number, 0 or more, got {tol!r}")
-    chosen_layers = _as_layers(layers, graph.num_layers)
+    chosen_layers = as_layers(layers, graph.num_layers)
     chosen_queries = _as_queries(queries, graph)
     if method == "bounds":
         if cuts:
@@ -124,11 +124,12 @@ def _real_pairs(mask: Bool[Array, "*batch token"], queries: Queries) -> Bool[Arr
     return (real_queries[..., :, None] & mask[..., None, :])[..., None, :, :]
 
 
-def _as_layers(layers: Any | None, count: int) -> tuple[int, ...]:
+def as_layers(layers: Any | None, count: int) -> tuple[int, ...]:
+    """Take in layers, counted from 1, checked: None for all of them, an int, or a sequence."""
     if layers is None:
         return tuple(range(1, count + 1))
     values = _integers("layers", layers)
-    if values.ndim > 1 or values.size == 0:
+    if values.ndim > 1:
         raise InputError(f"`layers` must be an int or a sequence of ints, got {layers!r}")
     for layer in values.ravel():
         if not 1 <= layer <= count:
@@ -142,7 +143,7 @@ def _as_queries(queries: Any | None, graph: AttentionGraph) -> Queries:
         queries = np.arange(tokens)
     values = queries if _checks.is_traced(queries) else _integers("queries", queries)
     values = values.reshape(1) if values.ndim == 0 else values
-    if values.shape[:-1] not in ((), batch) or values.shape[-1] == 0:
+    if values.shape[:-1] not in ((), batch):
         raise InputError(
             f"`queries` must be an int, a sequence of ints, or integers of shape {(*batch, 'query')}, "
             f"got shape {values.shape}"
@@ -158,6 +159,6 @@ def _integers(name: str, value: int | Sequence[int] | Any) -> np.ndarray:
         array = np.asarray(value)
     except (TypeError, ValueError):
         array = np.asarray(None)
-    if array.dtype.kind not in "iu":
-        raise InputError(f"`{name}` must be integers, got {value!r}")
+    if array.dtype.kind not in "iu" or not array.size:
+        raise InputError(f"`{name}` must be one integer or more, got {value!r}")
     return array

@@ -1,0 +1,72 @@
+"""What an attribution is: examples, one a text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+
+@dataclass(frozen=True)
+class Example:
+    """One text and what its tokens contributed.
+
+    Attributes:
+        text: as it was given.
+        pair: the second text, or None.
+        tokens: the tokenizer's pieces, special ones included.
+        offsets: characters (start, end) of each token in its text; (-1, -1) for special tokens.
+        source: 0 for the text's tokens, 1 for the pair's, -1 for special ones.
+        queries: positions that relevance was asked for.
+        layers: layers it was asked for, counted from 1.
+        relevance: by method, `layer query token`.
+        certified: whether a flow is proven, `layer query token`; None where no flow was asked for.
+        prediction: the model's label, None where it has no classes.
+        scores: probability of each class, empty where it has none.
+    """
+
+    text: str
+    pair: str | None
+    tokens: tuple[str, ...]
+    offsets: tuple[tuple[int, int], ...]
+    source: tuple[int, ...]
+    queries: Int[np.ndarray, " query"]
+    layers: tuple[int, ...]
+    relevance: dict[str, Float[np.ndarray, "layer query token"]]
+    certified: Bool[np.ndarray, "layer query token"] | None
+    prediction: str | None
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Attribution(Sequence[Example]):
+    """What the tokens of many texts contributed: a sequence of examples, and the same as columns.
+
+    Attributes:
+        examples: in the order of the texts.
+    """
+
+    examples: tuple[Example, ...]
+
+    def __getitem__(self, index: Any) -> Any:
+        return Attribution(self.examples[index]) if isinstance(index, slice) else self.examples[index]
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    @property
+    def tokens(self) -> tuple[tuple[str, ...], ...]:
+        """Tokens of each example."""
+        return tuple(example.tokens for example in self.examples)
+
+    @property
+    def prediction(self) -> tuple[str | None, ...]:
+        """Label of each example, None where the model has no classes."""
+        return tuple(example.prediction for example in self.examples)
+
+    @property
+    def relevance(self) -> dict[str, tuple[Float[np.ndarray, "layer query token"], ...]]:
+        """By method, the relevance of each example: `layer query token`, padding cut away."""
+        names = self.examples[0].relevance if self.examples else {}
+        return {name: tuple(example.relevance[name] for example in self.examples) for name in names}

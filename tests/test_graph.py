@@ -1,0 +1,162 @@
+"""The graph against a plain loop that follows the definition, and what it refuses."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+import jaxflow as jf
+from jaxflow._checks import InputError
+from tests.problems import masks, softmax_attention
+
+
+def by_the_definition(attention, mask, fuse, residual):
+    """Mixing of one example, entry by entry."""
+    layers, _, tokens, _ = attention.shape
+    mixing = np.zeros((layers, tokens, tokens))
+    for layer in range(layers):
+        for i in np.flatnonzero(mask):
+            row = np.array([fuse(attention[layer, :, i, j]) if mask[j] else 0.0 for j in range(tokens)])
+            row = row / row.sum() if row.sum() > 0 else np.eye(tokens)[i]
+            mixing[layer, i] = residual * np.eye(tokens)[i] + (1 - residual) * row
+    return mixing
+
+
+WEIGHTS = np.array([0.5, 0.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("heads", "fuse"),
+    [("mean", np.mean), ("max", np.max), ("min", np.min), (WEIGHTS, lambda values: values @ WEIGHTS)],
+    ids=["mean", "max", "min", "weights"],
+)
+@pytest.mark.parametrize("residual", [0.0, 0.3, 1.0])
+def test_mixing_follows_the_definition(heads, fuse, residual):
+    mask = masks(1, 10, 7)
+    attention = softmax_attention(2, (10, 3, 3, 7, 7), mask=mask)
+    graph = jf.attention_graph(attention, mask, heads=heads, residual=residual)
+    for example in range(10):
+        expected = by_the_definition(attention[example], mask[example], fuse, residual)
+        np.testing.assert_allclose(graph.mixing[example], expected, atol=2e-7)
+
+
+def test_padding_is_exactly_zero_and_real_rows_sum_to_one():
+    mask = masks(3, 15, 9)
+    # The model was not told of the padding, so that it attends to it.
+    graph = jf.attention_graph(softmax_attention(4, (15, 4, 2, 9, 9)), mask)
+    mixing = np.asarray(graph.mixing)
+    assert np.all(mixing[~np.broadcast_to(mask[:, None, :], mixing.shape[:-1])] == 0)
+    assert np.all(np.swapaxes(mixing, -1, -2)[~np.broadcast_to(mask[:, None, :], mixing.shape[:-1])] == 0)
+    np.testing.assert_allclose(mixing.sum(-1), np.broadcast_to(mask[:, None, :], mixing.shape[:-1]), atol=1e-6)
+
+
+def test_a_row_left_empty_becomes_the_identitys():
+    attention = np.zeros((1, 1, 3, 3))
+    attention[..., 2] = 1  # all attend to the last token, which is then masked out
+    graph = jf.attention_graph(attention, np.array([1, 1, 0]), residual=0.0)
+    np.testing.assert_array_equal(graph.attention[0], np.diag([1.0, 1.0, 0.0]))
+
+
+def test_any_number_of_batch_axes():
+    attention = softmax_attention(5, (2, 3, 4, 2, 5, 5))
+    mask = masks(6, 6, 5).reshape(2, 3, 5)
+    graph = jf.attention_graph(attention, mask)
+    for index in np.ndindex(2, 3):
+        alone = jf.attention_graph(attention[index], mask[index])
+        np.testing.assert_array_equal(graph.mixing[index], alone.mixing)
+
+
+@pytest.mark.parametrize("layers_in", ["tuple", "list of jax", "torch", "torch bfloat16", "nested lists", "float16"])
+def test_attention_of_any_framework(layers_in):
+    attention = softmax_attention(7, (2, 3, 2, 4, 4)).astype(np.float32)
+    given, tolerance = {
+        "tuple": (tuple(np.moveaxis(attention, 1, 0)), 0.0),
+        "list of jax": ([jnp.asarray(layer) for layer in np.moveaxis(attention, 1, 0)], 0.0),
+        "torch": (tuple(torch.tensor(layer, requires_grad=True) for layer in np.moveaxis(attention, 1, 0)), 0.0),
+        "torch bfloat16": (torch.tensor(attention).bfloat16(), 1e-2),
+        "nested lists": (attention.tolist(), 0.0),
+        "float16": (attention.astype(np.float16), 1e-3),
+    }[layers_in]
+    np.testing.assert_allclose(jf.attention_graph(given).mixing, jf.attention_graph(attention).mixing, atol=tolerance)
+
+
+def test_one_residual_an_example():
+    attention = softmax_attention(8, (3, 2, 2, 4, 4))
+    graph = jf.attention_graph(attention, residual=[0.0, 0.5, 1.0])
+    for example, residual in enumerate((0.0, 0.5, 1.0)):
+        expected = jf.attention_graph(attention[example], residual=residual).mixing
+        np.testing.assert_allclose(graph.mixing[example], expected, atol=1e-7)
+
+
+def test_the_graph_goes_through_jit_vmap_and_grad():
+    attention = jnp.asarray(softmax_attention(9, (3, 2, 2, 4, 4)), jnp.float32)
+    mask = jnp.asarray(masks(10, 3, 4))
+    together = jf.attention_graph(attention, mask)
+    mapped = jax.jit(jax.vmap(jf.attention_graph))(attention, mask)
+    np.testing.assert_allclose(mapped.mixing, together.mixing, atol=1e-7)
+    again = jax.vmap(lambda graph: graph.mixing)(together)
+    np.testing.assert_allclose(again, together.mixing, atol=1e-7)
+    gradient = jax.grad(lambda a: jf.attention_graph(a, mask).mixing[0, 0, 0, 0])(attention)
+    assert np.isfinite(gradient).all()
+    assert np.abs(gradient[0, 0]).sum() > 0
+    assert np.abs(gradient[1:]).sum() == 0
+
+
+GOOD = softmax_attention(11, (2, 3, 2, 4, 4))
+
+
+def with_entry(value):
+    attention = GOOD.copy()
+    attention[1, 2, 0, 3, 1] = value
+    return attention
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"attentions": with_entry(np.nan)}, "finite, got nan at example 1, layer 3, head 0, query 3, key 1"),
+        ({"attentions": with_entry(np.inf)}, "finite, got inf"),
+        ({"attentions": with_entry(-0.1)}, "not negative, got -0.1 at example 1, layer 3"),
+        ({"attentions": GOOD * 1.01}, r"sum to 1, got 1.01 at example 0, layer 1.*normalize=True"),
+        ({"attentions": GOOD[0, 0]}, r"shape \(\*batch, layer, head, query, key\), got \(2, 4, 4\)"),
+        ({"attentions": GOOD[..., :3]}, "as many queries as keys"),
+        ({"attentions": GOOD[:, :0]}, "must not be empty"),
+        ({"attentions": "text"}, "cannot be read as an array, got str"),
+        ({"attentions": [GOOD[:, 0], GOOD[:, 1, :1]]}, "same shape in every layer"),
+        ({"mask": np.ones(4)}, r"`mask` must have shape \(2, 4\), got \(4,\)"),
+        (
+            {"mask": np.array([[1, 1, 0, 0], [0, 0, 0, 0]])},
+            "at least one real token in every example, got none in .* 1",
+        ),
+        ({"mask": np.full((2, 4), 2)}, "and nothing else"),
+        ({"residual": 1.5}, r"`residual` must lie in \[0, 1\], got 1.5"),
+        ({"residual": -0.1}, "`residual`"),
+        ({"residual": float("nan")}, "`residual`"),
+        ({"residual": "half"}, "`residual` must be a number"),
+        ({"residual": [0.1, 0.2, 0.3]}, "`residual` must be one number or have shape"),
+        ({"heads": "median"}, "`heads` must be one of 'mean', 'max', 'min', got 'median'"),
+        ({"heads": np.ones(3)}, r"`heads` as weights must have shape \(2,\) or \(3, 2\)"),
+        ({"heads": np.array([1.0, -1.0])}, "not negative"),
+    ],
+)
+def test_bad_input_gets_one_clear_line(arguments, message):
+    with pytest.raises(InputError, match=message) as caught:
+        jf.attention_graph(**{"attentions": GOOD, **arguments})
+    assert "\n" not in str(caught.value)
+
+
+def test_rows_of_any_sum_where_asked_for():
+    scaled = GOOD * np.array([3.0, 1.0])[:, None, None]
+    graph = jf.attention_graph(scaled, residual=0.0, normalize=True)
+    np.testing.assert_allclose(graph.attention, (GOOD * [[[3.0]], [[1.0]]]).sum(-3) / 4, atol=1e-6)
+
+
+def test_what_stands_on_padding_is_never_looked_at():
+    mask = np.array([[1, 1, 1, 0], [1, 1, 1, 1]])
+    attention = GOOD.copy()
+    attention[0, ..., :, 3] = 0
+    attention[0] /= attention[0].sum(-1, keepdims=True)
+    expected = jf.attention_graph(attention, mask)
+    attention[0, ..., 3, :] = np.nan
+    np.testing.assert_array_equal(jf.attention_graph(attention, mask).mixing, expected.mixing)

@@ -1,0 +1,69 @@
+"""Imports point one way: a module uses only what stands above it in the house."""
+
+import ast
+from pathlib import Path
+
+import jaxflow
+
+ROOT = Path(jaxflow.__file__).parent
+
+# From the first to be imported to the last. `__init__` gathers and stands outside.
+HOUSE = [
+    "_typing",
+    "_pytree",
+    "_checks",
+    "attention",
+    "graph",
+    "rollout",
+    "flow",
+    "models",
+    "attribution",
+    "evaluation",
+    "compare",
+    "sweep",
+    "report",
+    "cli",
+]
+
+
+def imported_modules(path):
+    """Names of jaxflow's modules that a file imports, wherever in the file it does."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the direction; write the whole name"
+            module = node.module or ""
+            yield module
+            if module == "jaxflow":
+                yield from (f"jaxflow.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def floor(module):
+    return HOUSE.index(module.split(".")[1])
+
+
+def test_every_module_stands_in_the_house():
+    names = {path.stem if path.is_file() else path.name for path in ROOT.iterdir() if not path.name.startswith("__")}
+    names -= {path.name for path in ROOT.iterdir() if path.is_file() and path.suffix != ".py"}
+    assert names <= set(HOUSE)
+
+
+def test_imports_point_one_way():
+    checked = 0
+    for path in sorted(ROOT.rglob("*.py")):
+        module = ".".join(["jaxflow", *path.relative_to(ROOT).with_suffix("").parts])
+        if module in ("jaxflow.__init__", "jaxflow.__main__"):
+            continue
+        for other in imported_modules(path):
+            if other.startswith("jaxflow."):
+                checked += 1
+                assert floor(other) <= floor(module), f"{module} imports {other}, which stands below it"
+    assert checked > 20
+
+
+def test_only_the_command_line_prints():
+    for path in ROOT.rglob("*.py"):
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        printing = [node for node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"]
+        assert not printing or path.name == "cli.py", f"{path} prints"
