@@ -30,7 +30,7 @@ def progress(
         yield _Lines(total, done, mean_tokens, stream)
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: int | float) -> str:
     """A time in words of its size: `4.2 s`, `3:05`, `2:10:00`."""
     if seconds < 60:
         return f"{seconds:.1f} s"

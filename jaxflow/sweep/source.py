@@ -1,6 +1,7 @@
 """Where texts come from: the command line, a file or standard input, always as a stream."""
 
 import hashlib
+import io
 import json
 import shutil
 import stat
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from jaxflow._checks import InputError
 from jaxflow.sweep import formats
@@ -121,7 +122,7 @@ Source = InlineSource | FileSource
 
 @contextmanager
 def open_source(
-    path: str, column: str | None = None, pair_column: str | None = None, *, stdin: BinaryIO | None = None
+    path: str, column: str | None = None, pair_column: str | None = None, *, stdin: io.BufferedIOBase | None = None
 ) -> Iterator[FileSource]:
     """A file of texts; `-` is standard input, one text a line.
 
@@ -166,7 +167,7 @@ def _mode(file: Path) -> int:
     return mode
 
 
-def _opened(file: Path) -> BinaryIO:
+def _opened(file: Path) -> io.BufferedReader:
     return file.open("rb")
 
 
@@ -178,7 +179,7 @@ def _kind(file: Path) -> str:
 
 
 @contextmanager
-def _spooled(stream: BinaryIO) -> Iterator[Path]:
+def _spooled(stream: io.BufferedIOBase) -> Iterator[Path]:
     with tempfile.NamedTemporaryFile(prefix="jaxflow-input-") as copy:
         shutil.copyfileobj(stream, copy)
         copy.flush()

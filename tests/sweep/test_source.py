@@ -1,0 +1,150 @@
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jaxflow._checks import InputError
+from jaxflow.sweep.source import InlineSource, open_source
+
+HOSTILE = "<script>alert('x')</script> \"q\" \u202eabc\u202c \x00 \U0001f469\u200d\U0001f467"
+
+
+def read(path, column=None, pair_column=None, stdin=None):
+    with open_source(str(path), column, pair_column, stdin=stdin) as source:
+        return [(example.id, example.text, example.pair) for example in source.examples()]
+
+
+def refused(path, *parts, **options):
+    with pytest.raises(InputError) as caught:
+        read(path, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+    return message
+
+
+def write(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_lines_keep_their_numbers_when_blank_ones_are_left_out(tmp_path):
+    path = write(tmp_path, "a.txt", "\ufeffone\r\n\n  \ntwo\u2028still two\nthree")
+    assert read(path) == [(1, "one", None), (4, "two\u2028still two", None), (5, "three", None)]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "tsv", "parquet"])
+def test_columns_of_every_format_come_back_as_they_went_in(tmp_path, kind):
+    texts = [HOSTILE, "line\nbreak, comma\tand tab", "שלום", "x" * 200_000]
+    pairs = ["p", '"', "学", "z"]
+    path = tmp_path / f"a.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.table({"other": [1, 2, 3, 4], "b": pairs, "text": texts}), path)
+    elif kind == "jsonl":
+        lines = [
+            json.dumps({"text": t, "b": p}, ensure_ascii=i % 2 == 0)
+            for i, (t, p) in enumerate(zip(texts, pairs, strict=True))
+        ]
+        write(tmp_path, path.name, "\n\n".join(lines))
+    else:
+        import csv
+
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file, delimiter="," if kind == "csv" else "\t")
+            writer.writerows([("b", "text"), *zip(pairs, texts, strict=True)])
+    found = read(path, pair_column="b")
+    assert [(text, pair) for _, text, pair in found] == list(zip(texts, pairs, strict=True))
+    assert [number for number, _, _ in found] == ([1, 3, 5, 7] if kind == "jsonl" else [1, 2, 3, 4])
+    assert read(path, "b")[1][1] == '"'
+
+
+def test_standard_input_is_read_twice_over(tmp_path):
+    with open_source("-", stdin=io.BytesIO(b"one\n\ntwo\n")) as source:
+        for _ in range(2):
+            assert [(example.id, example.text) for example in source.examples()] == [(1, "one"), (3, "two")]
+        assert "standard input" in next(source.examples()).place
+        with open_source(str(write(tmp_path, "same.txt", "one\n\ntwo\n"))) as same:
+            assert same.sha256() == source.sha256()
+
+
+def test_the_only_column_is_taken_and_named(tmp_path):
+    with open_source(str(write(tmp_path, "a.csv", "review\ngood\n"))) as source:
+        assert [example.text for example in source.examples()] == ["good"]
+        assert "'review'" in (source.note or "")
+    with open_source(str(write(tmp_path, "b.csv", "text,label\ngood,1\n"))) as source:
+        assert source.column == "text"
+        assert source.note is None
+    with open_source(str(write(tmp_path, "c.csv", "q,a\nhow,so\n")), None, "a") as source:
+        assert source.column == "q"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "parts"),
+    [
+        ("a.txt", b"", ["a.txt is empty"]),
+        ("a.jsonl", b"\n\n", ["a.jsonl has no record"]),
+        ("a.csv", b"\n", ["a.csv has no header"]),
+        ("a.txt", b"fine\nab\xe9c\n", ["not UTF-8", "0xe9", "line 2", "byte 7"]),
+        ("a.csv", b"text\nfine\n\xff\n", ["not UTF-8", "0xff", "line 3"]),
+        ("a.txt", "wide".encode("utf-16"), ["not UTF-8", "line 1"]),
+        ("a.pdf", b"x", ["no known format", ".jsonl"]),
+        ("a.jsonl", b'{"text": "a"}\n{"text": \n', ["line 2 of a.jsonl is malformed JSON"]),
+        ("a.jsonl", b'{"text": "a"}\n["b"]\n', ["line 2 of a.jsonl", "object", "list"]),
+        ("a.jsonl", b"[" * 100_000, ["line 1 of a.jsonl is malformed JSON"]),
+        ("a.jsonl", b'{"text": "a"}\n{"txt": "b"}\n', ["line 2 of a.jsonl has no 'text'", "'txt'"]),
+        ("a.jsonl", b'{"text": 3}\n', ["line 1 of a.jsonl", "must be text, got int"]),
+        ("a.jsonl", b'{"text": null}\n', ["line 1", "got nothing"]),
+        ("a.jsonl", b'{"text": "a"}\n\n{"text": " "}\n', ["'text' in line 3 of a.jsonl is empty"]),
+        ("a.jsonl", b'{"text": "\\ud800"}\n', ["line 1", "surrogate"]),
+        ("a.csv", b"text,n\na,1\nb\n", ["row 2 (line 3) of a.csv is malformed", "2 columns expected, got 1"]),
+        ("a.csv", b'text,n\na,1\n"b,2\n', ["line 3 of a.csv is malformed"]),
+        ("a.csv", b"text,n\na,1\n,2\n", ["'text' in row 2 (line 3) of a.csv is empty"]),
+        ("a.csv", b"text,text\na,b\n", ["more than one column 'text'"]),
+        ("a.csv", b"a,b\n1,2\n", ["no column 'text'", "--column", "'a', 'b'"]),
+        ("a.parquet", b"PAR1 not really", ["a.parquet is not a Parquet file"]),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_its_place(tmp_path, name, content, parts):
+    refused(write(tmp_path, name, content), *parts)
+
+
+def test_columns_that_are_not_there_are_named_with_those_that_are(tmp_path):
+    path = write(tmp_path, "a.csv", "text,label\na,1\n")
+    refused(path, "no column 'body'", "'text', 'label'", column="body")
+    refused(path, "no column 'body'", "--pair-column", pair_column="body")
+    refused(write(tmp_path, "a.txt", "a\n"), "plain text", "--column", column="text")
+
+
+def test_parquet_cells_that_are_no_text_are_named(tmp_path):
+    pq.write_table(pa.table({"text": ["a", None], "n": [1, 2]}), tmp_path / "a.parquet")
+    refused(tmp_path / "a.parquet", "row 2 of a.parquet", "got nothing")
+    refused(tmp_path / "a.parquet", "row 1 of a.parquet", "got int", column="n")
+
+
+def test_a_parquet_file_cut_short_is_named(tmp_path):
+    pq.write_table(pa.table({"text": [str(i) for i in range(5000)]}), tmp_path / "a.parquet")
+    content = (tmp_path / "a.parquet").read_bytes()
+    refused(write(tmp_path, "cut.parquet", content[: len(content) // 2]), "cut.parquet is not a Parquet file")
+
+
+def test_missing_files_and_folders_are_named(tmp_path):
+    refused(tmp_path / "none.txt", "no such file", "none.txt")
+    refused(tmp_path, "is a folder")
+    refused("-", "standard input cannot be read")
+    refused("-", "standard input is empty", stdin=io.BytesIO(b""))
+
+
+def test_inline_texts_are_numbered_and_checked():
+    source = InlineSource(("a", "b"), ("c", "d"))
+    assert [(example.id, example.text, example.pair) for example in source.examples()] == [(1, "a", "c"), (2, "b", "d")]
+    assert source.sha256() != InlineSource(("a", "b")).sha256()
+    with pytest.raises(InputError, match="--text 2 is empty"):
+        list(InlineSource(("a", " ")).examples())
+    with pytest.raises(InputError, match="the pair of --text 1 is empty"):
+        list(InlineSource(("a",), ("",)).examples())
+    with pytest.raises(InputError, match="surrogate"):
+        list(InlineSource(("\udcff",)).examples())
