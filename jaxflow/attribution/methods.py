@@ -67,7 +67,7 @@ class Flow:
     """Attention flow: the maximum flow from each token, by one of `attention_flow`'s methods."""
 
     method: str = "auto"
-    tol: float = 1e-6
+    tol: float | int = 1e-6
     name: str = "flow"
 
     def __call__(self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> Scores:
@@ -76,7 +76,7 @@ class Flow:
         return Scores(flow.value, flow.certified)
 
 
-def as_methods(methods: Any, flow: str, tol: float) -> tuple[Method, ...]:
+def as_methods(methods: Any, flow: str, tol: float | int) -> tuple[Method, ...]:
     """Methods out of names and values, with `flow` and `tol` for the one that is named "flow"."""
     _checks.one_of("flow", flow, FLOW_METHODS)
     named: dict[str, Method] = {"raw": Raw(), "rollout": Rollout(), "flow": Flow(flow, tol)}

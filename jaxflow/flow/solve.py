@@ -25,7 +25,7 @@ def attention_flow(
     queries: Any | None = None,
     layers: Any | None = None,
     method: str = "auto",
-    tol: float = 1e-6,
+    tol: float | int = 1e-6,
     *,
     cuts: bool = False,
 ) -> FlowSolution:
@@ -41,8 +41,9 @@ def attention_flow(
             where they differ from example to example. The axis is kept.
         layers: layers of the sources, counted from 1: None for all, an int, or a sequence. The axis is kept.
         method: `"bounds"` brackets every flow in one pass of pure JAX, under jit, vmap, grad and sharding on any
-            backend; `"exact"` solves every pair on the CPU; `"auto"` bounds all pairs on the device and solves on
-            the CPU those whose bounds differ by more than `tol`.
+            backend; `"exact"` solves every pair on the CPU; `"auto"` bounds all pairs on the accelerator that holds
+            the graph and solves on the CPU those whose bounds differ by more than `tol`. A graph that the CPU holds
+            is solved at once: there the solver is faster than the bounds.
         tol: how near a lower and an upper bound must come for a flow to count as certified.
         cuts: return a minimum cut of each pair as well, for `cut_capacity`; every pair is then solved on the CPU.
             Takes (layers of the graph + 1) * token bytes a pair.
@@ -90,14 +91,14 @@ def _bounds(graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], to
 
 
 def _on_host(
-    graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], method: str, tol: float, *, cuts: bool
+    graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], method: str, tol: float | int, *, cuts: bool
 ) -> FlowSolution:
     """Solve on the CPU what is asked for, or what the bounds leave open."""
     batch = graph.batch_shape
     shape = (*batch, len(layers), queries.shape[-1], graph.num_tokens)
     wanted = np.broadcast_to(np.asarray(_real_pairs(graph.mask, queries)), shape)
     value, lower, upper = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    if method == "auto" and not cuts:
+    if method == "auto" and not cuts and _is_on_accelerator(graph):
         bounds = jax.tree.map(np.asarray, _bounds(graph, queries, layers, tol))
         value, lower, upper = (np.array(x, np.float64) for x in (bounds.value, bounds.lower, bounds.upper))
         # The device compared in its own precision; what it returned is compared again here.
@@ -117,6 +118,10 @@ def _on_host(
         np.copyto(ours, theirs.reshape(shape), where=wanted)
     cut = solved.cut.reshape(*shape, *solved.cut.shape[-2:]) if solved.cut is not None else None
     return FlowSolution(value=value, lower=lower, upper=upper, certified=upper - lower <= tol, cut=cut)
+
+
+def _is_on_accelerator(graph: AttentionGraph) -> bool:
+    return any(device.platform != "cpu" for device in graph.attention.devices())
 
 
 def _real_pairs(mask: Bool[Array, "*batch token"], queries: Queries) -> Bool[Array, "*batch 1 query token"]:

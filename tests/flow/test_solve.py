@@ -7,6 +7,7 @@ import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
+from jaxflow.flow import solve
 from tests.problems import masks, softmax_attention
 
 
@@ -15,8 +16,11 @@ def padded_graph(seed=1, batch=5, layers=4, tokens=7):
     return jf.attention_graph(softmax_attention(seed, (batch, layers, 2, tokens, tokens), mask=mask), mask)
 
 
+@pytest.mark.parametrize("on_accelerator", [False, True])
 @pytest.mark.parametrize("tol", [1e-6, 1e-3, 0.05])
-def test_auto_is_exact_within_tol_and_certified(tol):
+def test_auto_is_exact_within_tol_and_certified(tol, on_accelerator, monkeypatch):
+    # As if an accelerator held the graph: then the device's bounds come first.
+    monkeypatch.setattr(solve, "_is_on_accelerator", lambda graph: on_accelerator)
     graph = padded_graph()
     exact = jf.attention_flow(graph, method="exact")
     auto = jf.attention_flow(graph, method="auto", tol=tol)
