@@ -1,0 +1,145 @@
+"""Mixing matrices of every kind that a flow solver can trip over, each a function of a seed.
+
+Shapes are (layer, token, token). `FAMILIES` maps a name to `make(rng, layers, tokens)`.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.random import Generator
+
+Mixing = np.ndarray
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True)
+
+
+def with_residual(attention: np.ndarray, residual: float) -> Mixing:
+    return residual * np.eye(attention.shape[-1]) + (1 - residual) * attention
+
+
+def diffuse(rng: Generator, layers: int, tokens: int) -> Mixing:
+    return with_residual(softmax(rng.normal(size=(layers, tokens, tokens))), 0.5)
+
+
+def peaked(rng: Generator, layers: int, tokens: int) -> Mixing:
+    return with_residual(softmax(8 * rng.normal(size=(layers, tokens, tokens))), 0.5)
+
+
+def without_residual(rng: Generator, layers: int, tokens: int) -> Mixing:
+    return softmax(3 * rng.normal(size=(layers, tokens, tokens)))
+
+
+def only_residual(rng: Generator, layers: int, tokens: int) -> Mixing:
+    return np.broadcast_to(np.eye(tokens), (layers, tokens, tokens)).copy()
+
+
+def chain(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """Each position sees itself and its left neighbour only."""
+    scores = np.full((layers, tokens, tokens), -np.inf)
+    for i in range(tokens):
+        scores[:, i, max(0, i - 1) : i + 1] = rng.normal(size=(layers, min(i, 1) + 1))
+    return with_residual(softmax(scores), 0.3)
+
+
+def bottleneck(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """One middle layer passes everything through one position."""
+    mixing = diffuse(rng, layers, tokens)
+    narrow = layers // 2
+    mixing[narrow] = 0.0
+    mixing[narrow, :, rng.integers(tokens)] = rng.uniform(0.01, 1.0, tokens)
+    return mixing
+
+
+def tied(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """Few different capacities, all powers of two: many minimum cuts of exactly the same capacity."""
+    return rng.choice([0.0, 0.125, 0.25, 0.5], size=(layers, tokens, tokens))
+
+
+def uniform(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """All positions alike."""
+    return with_residual(np.full((layers, tokens, tokens), 1 / tokens), 0.5)
+
+
+def padded(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """Padding on both sides and in the middle; its rows and columns are 0."""
+    real = rng.random(tokens) < 0.7
+    real[rng.integers(tokens)] = True
+    scores = np.where(real[None, None], 2 * rng.normal(size=(layers, tokens, tokens)), -np.inf)
+    return np.where(real[:, None] & real, with_residual(softmax(scores), 0.5), 0.0)
+
+
+def disconnected(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """Two groups that never see one another, and arcs missing at random within them."""
+    group = rng.random(tokens) < 0.5
+    kept = (group[:, None] == group) & (rng.random((layers, tokens, tokens)) < 0.5)
+    return np.where(kept, rng.random((layers, tokens, tokens)), 0.0)
+
+
+def causal(rng: Generator, layers: int, tokens: int) -> Mixing:
+    scores = np.where(np.tri(tokens, dtype=bool), 2 * rng.normal(size=(layers, tokens, tokens)), -np.inf)
+    return with_residual(softmax(scores), 0.5)
+
+
+def strong_sink(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """Nearly all attention goes to one position, as to a separator."""
+    scores = rng.normal(size=(layers, tokens, tokens))
+    scores[:, :, rng.integers(tokens)] += 6
+    return with_residual(softmax(scores), 0.5)
+
+
+def permutation(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """Each position sees exactly one other, without a residual."""
+    return np.stack([np.eye(tokens)[rng.permutation(tokens)] for _ in range(layers)])
+
+
+def local(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """Attention falls off with distance."""
+    apart = np.abs(np.arange(tokens)[:, None] - np.arange(tokens))
+    return with_residual(softmax(rng.normal(size=(layers, tokens, tokens)) - apart), 0.5)
+
+
+def mixed_scales(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """Capacities between 1e-30 and 1, so that small flows share arcs with large ones."""
+    return 10.0 ** rng.uniform(-30, 0, size=(layers, tokens, tokens))
+
+
+def subnormal(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """Capacities among the smallest doubles there are."""
+    return rng.integers(0, 1000, size=(layers, tokens, tokens)) * 5e-324
+
+
+def huge(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """Capacities near the largest double."""
+    return rng.random((layers, tokens, tokens)) * 1e306
+
+
+def sparse(rng: Generator, layers: int, tokens: int) -> Mixing:
+    return np.where(rng.random((layers, tokens, tokens)) < 0.25, rng.random((layers, tokens, tokens)), 0.0)
+
+
+FAMILIES: dict[str, Callable[[Generator, int, int], Mixing]] = {
+    make.__name__: make
+    for make in (
+        diffuse,
+        peaked,
+        without_residual,
+        only_residual,
+        chain,
+        bottleneck,
+        tied,
+        uniform,
+        padded,
+        disconnected,
+        causal,
+        strong_sink,
+        permutation,
+        local,
+        mixed_scales,
+        sparse,
+    )
+}
+# Their values cannot be brought to integers with the precision that the others are compared at.
+EXTREME = {make.__name__: make for make in (subnormal, huge)}

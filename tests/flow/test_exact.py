@@ -1,0 +1,151 @@
+"""The exact solver against other solvers, and against its own proofs."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jaxflow._checks import InputError
+from jaxflow.flow import exact
+from tests.flow import families, oracles
+
+ALL = families.FAMILIES | families.EXTREME
+
+
+def solve(mixing, **options):
+    """All pairs of all layers of one example."""
+    layers, tokens = mixing.shape[:2]
+    return exact.max_flow(mixing[None], np.arange(tokens)[None], tuple(range(1, layers + 1)), **options)
+
+
+@pytest.mark.parametrize("family", families.FAMILIES)
+@pytest.mark.parametrize(("layers", "tokens"), [(3, 5), (4, 9), (6, 12), (5, 1), (3, 70)])
+def test_equals_ortools(family, layers, tokens):
+    mixing = families.FAMILIES[family](np.random.default_rng(layers * tokens), layers, tokens)
+    found = solve(mixing).value[0]
+    step = 1 if tokens < 64 else 9
+    for layer in range(1, layers + 1):
+        oracle = oracles.OrTools(mixing, layer)
+        for u in range(0, tokens, step):
+            for v in range(0, tokens, step):
+                np.testing.assert_allclose(found[layer - 1, u, v], oracle(u, v), rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", families.FAMILIES)
+def test_equals_networkx(family):
+    mixing = families.FAMILIES[family](np.random.default_rng(3), 4, 5)
+    found = solve(mixing).value[0]
+    for layer in range(1, 5):
+        for u in range(5):
+            for v in range(0, 5, 2):
+                expected = oracles.networkx_flow(mixing, layer, u, v)
+                np.testing.assert_allclose(found[layer - 1, u, v], expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", ALL)
+def test_flow_and_cut_prove_each_other(family):
+    layers, tokens = 5, 8
+    mixing = ALL[family](np.random.default_rng(11), layers, tokens)
+    found = solve(mixing, cuts=True)
+    assert found.cut is not None
+    for layer in range(1, layers + 1):
+        for u in range(tokens):
+            for v in range(tokens):
+                value = found.value[0, layer - 1, u, v]
+                cut = found.cut[0, layer - 1, u, v]
+                assert cut[layer, u]
+                assert not cut[0, v]
+                assert not cut[layer + 1 :].any()
+                assert exact.cut_capacity(mixing, cut) == pytest.approx(value, rel=1e-12, abs=0)
+                flow = exact.arc_flow(mixing, layer, u, v)
+                check = exact.check_flow(mixing, flow, u, v)
+                assert check.value == pytest.approx(value, rel=1e-12, abs=0)
+                assert check.conservation <= 1e-13 * value
+                assert check.capacity <= 1e-13 * value
+                assert check.negative == 0
+
+
+def test_first_two_layers_are_closed_forms():
+    mixing = families.diffuse(np.random.default_rng(0), 2, 7)
+    found = solve(mixing)
+    np.testing.assert_array_equal(found.value[0, 0], mixing[0])
+    expected = np.minimum(mixing[1][:, :, None], mixing[0][None]).sum(1)
+    np.testing.assert_allclose(found.value[0, 1], expected, rtol=1e-15)
+    assert found.stages["closed_form"] == 2 * 49
+
+
+def test_batch_of_different_graphs_equals_single_graphs():
+    rng = np.random.default_rng(5)
+    batch = np.stack([families.FAMILIES[name](rng, 4, 9) for name in ("causal", "padded", "tied", "peaked")])
+    queries = rng.integers(0, 9, (4, 3))
+    together = exact.max_flow(batch, queries, (4, 2, 3))
+    for k, mixing in enumerate(batch):
+        alone = solve(mixing).value[0]
+        np.testing.assert_array_equal(together.value[k], alone[[3, 1, 2]][:, queries[k]])
+
+
+def test_only_wanted_pairs_are_solved():
+    mixing = families.diffuse(np.random.default_rng(1), 4, 10)
+    every = solve(mixing)
+    wanted = np.random.default_rng(2).random(every.value.shape) < 0.3
+    some = solve(mixing, wanted=wanted, cuts=True)
+    assert np.isnan(some.value[~wanted]).all()
+    assert some.cut is not None
+    assert not some.cut[~wanted].any()
+    np.testing.assert_array_equal(some.value[wanted], every.value[wanted])
+    assert sum(some.stages.values()) == wanted.sum()
+    none = solve(mixing, wanted=np.zeros_like(wanted))
+    assert np.isnan(none.value).all()
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_do_not_change_the_result(threads):
+    rng = np.random.default_rng(7)
+    batch = np.stack([families.peaked(rng, 5, 40), families.local(rng, 5, 40)])
+    queries = np.tile(np.arange(40), (2, 1))
+    one = exact.max_flow(batch, queries, (2, 4, 5), threads=1, cuts=True)
+    many = exact.max_flow(batch, queries, (2, 4, 5), threads=threads, cuts=True)
+    np.testing.assert_array_equal(one.value, many.value)
+    np.testing.assert_array_equal(one.lower, many.lower)
+    np.testing.assert_array_equal(one.cut, many.cut)
+    assert one.stages == many.stages
+
+
+def test_progress_counts_every_pair():
+    seen = []
+    mixing = families.diffuse(np.random.default_rng(1), 4, 10)
+    _ = solve(mixing, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (400, 400)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interrupt_stops_all_threads(threads):
+    mixing = families.peaked(np.random.default_rng(1), 8, 60)
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _ = solve(mixing, progress=interrupt, threads=threads)
+
+
+def test_capacities_that_are_none_are_refused():
+    mixing = families.diffuse(np.random.default_rng(1), 3, 4)
+    for wrong in (np.nan, np.inf, -0.1):
+        broken = mixing.copy()
+        broken[2, 1, 3] = wrong
+        with pytest.raises(InputError, match=r"\(0, 2, 1, 3\)"):
+            _ = solve(broken)
+    with pytest.raises(InputError, match="1 to 3"):
+        _ = exact.max_flow(mixing[None], np.array([[0]]), (4,))
+    with pytest.raises(InputError, match="0 to 3"):
+        _ = exact.max_flow(mixing[None], np.array([[4]]), (3,))
+    with pytest.raises(InputError, match=r"\(1, 3, 4, 4\)"):
+        _ = solve(mixing, wanted=np.ones((1, 2, 4, 4), bool))
+
+
+def test_numba_is_imported_by_the_first_solve_only():
+    code = "import sys; from jaxflow.flow import exact; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
