@@ -11,6 +11,7 @@ from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.solve import attention_flow
 from jaxflow.graph import AttentionGraph, attention_graph
 from jaxflow.models import load_encoder
+from jaxflow.report.figure import plot_relevance
 from jaxflow.rollout import attention_rollout, head_rollout, raw_attention
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "cut_capacity",
     "head_rollout",
     "load_encoder",
+    "plot_relevance",
     "raw_attention",
 ]
