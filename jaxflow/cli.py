@@ -36,8 +36,9 @@ EXAMPLES = """examples:
   jaxflow attribute --input reviews.csv --column review --model minilm --layers 1,6 --out out
   cat sentences.txt | jaxflow attribute --model minilm --methods raw,rollout --out out
 
-The folder given by --out gets report.html (open it in a browser), Parquet files with one row an example, and
-manifest.json, which says what made them. A run that was stopped goes on with --resume.
+The folder given by --out gets report.html (open it in a browser), Parquet files with
+one row an example, and manifest.json, which says what made them. A run that was stopped
+goes on with --resume.
 """
 
 
@@ -193,7 +194,9 @@ def _source(arguments: argparse.Namespace) -> AbstractContextManager[Source]:
     if texts is None:
         if pairs is not None:
             raise InputError("--pair goes with --text; the second texts of a file are named by --pair-column")
-        return open_source(_input(arguments.input), arguments.column, arguments.pair_column, stdin=_stdin())
+        path = _input(arguments.input)
+        stdin: Any = sys.stdin.buffer if path == "-" and sys.stdin is not None else None
+        return open_source(path, arguments.column, arguments.pair_column, stdin=stdin)
     for flag, value in (("--column", arguments.column), ("--pair-column", arguments.pair_column)):
         if value is not None:
             raise InputError(f"{flag} goes with --input")
@@ -208,10 +211,6 @@ def _input(path: str | None) -> str:
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError("no text: pass --text or --input, or pipe texts in, one a line")
     return "-"
-
-
-def _stdin() -> Any:
-    return None if sys.stdin is None else sys.stdin.buffer
 
 
 def _show(results: Store, top: int) -> None:

@@ -27,7 +27,7 @@ def top_tokens(row: Row, count: int, *, color: bool = False, width: int = 100) -
         about += f"; prediction: {visible(row['prediction'])}{_probability(row)}"
     methods = [method for method in RELEVANCE if method in row]
     columns = [_column(row, method, count) for method in methods]
-    return [heading, _styled(about, DIM, color), *(f"   {line}" for line in _side_by_side(columns)), ""]
+    return [heading, _styled(about, DIM, color), *_side_by_side(columns), ""]
 
 
 def visible(text: str) -> str:
@@ -52,13 +52,13 @@ def _probability(row: Row) -> str:
 
 
 def _column(row: Row, method: str, count: int) -> list[str]:
-    """Heading and lines of one method: token and value."""
+    """Heading and lines of one method: position, token and value."""
     values: Float[np.ndarray, " token"] = row[method][-1, 0]
     best = np.argsort(-values, kind="stable")[:count]
-    tokens = [visible(row["tokens"][index]) for index in best]
-    widest = max([_width(token) for token in tokens] + [len(method) - 7])
-    lines = [f"{_padded(token, widest)}  {values[i]:.4f}" for token, i in zip(tokens, best, strict=True)]
-    return [method, *lines]
+    places = [f"{index:>3} {visible(row['tokens'][index])}" for index in best]
+    widest = max(map(_width, places))
+    lines = [f"{_padded(place, widest)}  {values[i]:.4f}" for place, i in zip(places, best, strict=True)]
+    return [f"    {method}", *lines]
 
 
 def _side_by_side(columns: Sequence[Sequence[str]]) -> Iterable[str]:

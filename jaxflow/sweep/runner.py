@@ -85,9 +85,7 @@ class Sweep:
         try:
             self._fill(batch_size, progress)
         except KeyboardInterrupt:
-            kept = f"{self.done} of {self.plan.examples} examples are kept in {str(self.folder)!r}"
-            way_on = "the same command with --resume continues"
-            raise Stopped(f"stopped: {kept}; {way_on}" if self.done else "stopped: nothing was finished yet") from None
+            raise Stopped(self._what_is_kept()) from None
         shards = self.manifest["shards"]
         flows = sum(shard["flows"] for shard in shards)
         certified = sum(shard["certified"] for shard in shards) / flows if flows else None
@@ -99,8 +97,9 @@ class Sweep:
             file = f"part-{index:05d}.parquet"
             if file not in done:
                 done[file] = self._make_shard(self.folder / file, examples, batch_size, progress)
-                self.manifest["shards"] = [done[name] for name in sorted(done)]
-                store.write_manifest(self.folder, self.manifest)
+                listed = [done[name] for name in sorted(done)]
+                store.write_manifest(self.folder, self.manifest | {"shards": listed})
+                self.manifest["shards"] = listed
 
     def _make_shard(
         self, path: Path, examples: Sequence[Example], batch_size: int, progress: Callable[[int], None]
@@ -125,6 +124,16 @@ class Sweep:
             "flows": sum(each.size for each in certified),
             "certified": sum(int(each.sum()) for each in certified),
         }
+
+    def _what_is_kept(self) -> str:
+        # As on disk: the interrupt may have come between writing the manifest and noting it here.
+        written = (self.folder / store.MANIFEST).exists()
+        shards = store.open_store(self.folder).manifest["shards"] if written else []
+        done = sum(shard["examples"] for shard in shards)
+        if not done:
+            return "stopped: nothing was finished yet"
+        kept = f"{done} of {self.plan.examples} examples are kept in {str(self.folder)!r}"
+        return f"stopped: {kept}; the same command with --resume continues"
 
     def _begin(self) -> None:
         """Make the folder, and the manifest first: what has one is known for a sweep that can go on."""

@@ -1,0 +1,188 @@
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from jaxflow._checks import InputError
+from jaxflow.report import page
+from jaxflow.report.pieces import pieces
+from jaxflow.sweep import store
+from tests.report.rows import HOSTILE, make_row, manifest
+
+
+class Page(HTMLParser):
+    """What a browser makes of a page: its tags, and the text of its scripts and styles."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.raw, self.policy, self.open = [], [], None, None
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag in ("script", "style"):
+            self.open = (tag, dict(attrs))
+            self.raw.append((self.open, ""))
+        if dict(attrs).get("http-equiv") == "Content-Security-Policy":
+            self.policy = dict(attrs)["content"]
+
+    def handle_endtag(self, tag):
+        if tag in ("script", "style"):
+            self.open = None
+
+    def handle_data(self, data):
+        if self.open is not None:
+            opened, text = self.raw[-1]
+            self.raw[-1] = (opened, text + data)
+
+    def data(self):
+        ((_, text),) = [block for block in self.raw if block[0][1].get("id") == "data"]
+        return json.loads(text)
+
+
+def rendered(rows, **options):
+    return page.render(page.page_data(manifest(len(rows), **options), rows))
+
+
+def values_of(example, method):
+    array = np.frombuffer(base64.b64decode(example["values"][method]), "<f4")
+    return array.reshape(len(example["layers"]), len(example["queries"]), len(example["tokens"]))
+
+
+def test_the_page_holds_every_number():
+    rows = [
+        make_row("The key, unbelievably.", number=1),
+        make_row("is", "it?", number=2, label="yes", every_query=True),
+    ]
+    data = Page(rendered(rows)).data()
+    assert data["methods"] == ["raw", "rollout", "flow"]
+    for example, row in zip(data["examples"], rows, strict=True):
+        for name in ("id", "text", "pair", "tokens", "prediction", "probabilities"):
+            assert example[name] == row[name]
+        for name in ("layers", "queries", "source"):
+            assert example[name] == row[name].tolist()
+        for method in data["methods"]:
+            np.testing.assert_array_equal(values_of(example, method), row[method].astype(np.float32))
+        certified = np.frombuffer(base64.b64decode(example["certified"]), np.uint8)
+        np.testing.assert_array_equal(certified.astype(bool), row["certified"].ravel())
+
+
+def test_hostile_text_is_data_and_nothing_else():
+    rows = [make_row(HOSTILE, HOSTILE, label=HOSTILE)]
+    plain = Page(rendered([make_row("fine")]))
+    html = rendered(rows, name=HOSTILE, model=HOSTILE)
+    found = Page(html)
+    # The same elements with the same attributes as for a harmless text, but for the data.
+    assert found.tags == plain.tags
+    assert [block for block, _ in found.raw] == [block for block, _ in plain.raw]
+    assert found.data()["examples"][0]["text"] == HOSTILE
+    assert found.data()["model"] == HOSTILE
+    ((_, text),) = [block for block in found.raw if block[0][1].get("id") == "data"]
+    assert not re.search("[<>&\u2028\u2029\x00\x1b]", text)
+    assert html.count("</script") == len([tag for tag, _ in found.tags if tag == "script"])
+
+
+def test_nothing_is_loaded_and_only_its_own_script_may_run():
+    found = Page(rendered([make_row("fine")]))
+    for tag, attributes in found.tags:
+        assert tag not in ("link", "img", "iframe", "object", "embed", "base")
+        assert not {"src", "srcset", "action", "style"} & set(attributes)
+        assert not any(name.startswith("on") for name in attributes)
+        assert attributes.get("href", "#").startswith("#")
+    rules = dict(rule.strip().split(" ", 1) for rule in found.policy.split(";"))
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    assert set(rules) == {"default-src", "base-uri", "form-action", "script-src", "style-src"}
+    for (tag, attributes), text in found.raw:
+        if attributes.get("type") == "application/json":
+            continue
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert rules[f"{tag}-src"] == f"'sha256-{digest}'"
+        assert not re.search(
+            r"https?://|@import|url\(|\beval\b|innerHTML|outerHTML|insertAdjacentHTML|document\.write", text
+        )
+
+
+def test_the_script_asks_only_for_elements_that_are_there():
+    html = rendered([make_row("fine")])
+    present = {attributes["id"] for _, attributes in Page(html).tags if "id" in attributes}
+    assert set(re.findall(r'byId\("([\w-]+)"\)', html)) <= present
+
+
+def test_a_large_set_shows_its_first_examples(monkeypatch):
+    monkeypatch.setattr(page, "EXAMPLES", 3)
+    rows = [make_row(f"text {number}", number=number) for number in range(1, 6)]
+    data = Page(rendered(rows)).data()
+    assert [example["id"] for example in data["examples"]] == [1, 2, 3]
+    assert data["total"] == 5
+
+
+def test_long_examples_stop_the_page_from_growing(monkeypatch):
+    small = make_row("one two", number=1)
+    size = 3 * small["raw"].size
+    monkeypatch.setattr(page, "VALUES", 2 * size)
+    rows = [small, make_row("one two", number=2), make_row("one two", number=3)]
+    assert len(Page(rendered(rows)).data()["examples"]) == 2
+
+
+def test_of_a_single_example_that_is_too_long_the_first_positions_are_shown(monkeypatch):
+    row = make_row("one two three four five", every_query=True)
+    monkeypatch.setattr(page, "VALUES", 3 * row["raw"][:, :2].size)
+    (example,) = Page(rendered([row])).data()["examples"]
+    assert example["queries"] == [0, 1]
+    assert example["queries_total"] == len(row["queries"])
+    np.testing.assert_array_equal(values_of(example, "raw"), row["raw"][:, :2])
+
+
+def test_methods_that_were_not_run_are_left_out():
+    data = Page(rendered([make_row("fine", methods=("rollout",))], methods=("rollout",))).data()
+    assert data["methods"] == ["rollout"]
+    assert set(data["examples"][0]["values"]) == {"rollout"}
+    assert "certified" not in data["examples"][0]
+
+
+def test_flows_that_are_all_certified_take_no_room():
+    row = make_row("fine")
+    row["certified"][:] = True
+    assert Page(rendered([row])).data()["examples"][0]["certified"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"), [("The key,  un\u200bbelievably  ", None), (" a-b", "c\nd "), (HOSTILE, HOSTILE)]
+)
+def test_pieces_give_the_text_back(text, pair):
+    row = make_row(text, pair)
+    special = row["source"] < 0
+    joined = "".join(gap + ("" if special[i] else surface) for i, (gap, surface) in enumerate(pieces(row)))
+    assert joined == text + (pair or "")
+    assert [surface for i, (_, surface) in enumerate(pieces(row)) if special[i]] == ["[CLS]", "[SEP]", "[SEP]"][
+        : special.sum()
+    ]
+
+
+def test_what_was_cut_off_stands_before_the_last_special_token():
+    row = make_row("one two three", upto=2)
+    assert pieces(row) == [["", "[CLS]"], ["", "one"], [" ", "two"], [" three", "[SEP]"]]
+
+
+def test_tokens_of_one_character_cover_it_once():
+    row = make_row("ab")
+    row |= {"tokens": ["x", "y", "z"], "offsets": np.array([[0, 1], [0, 1], [1, 2]]), "source": np.array([0, 0, 0])}
+    assert pieces(row) == [["", "a"], ["", ""], ["", "b"]]
+
+
+def test_the_page_is_written_whole_or_not_at_all(tmp_path):
+    class Results(store.Store):
+        def rows(self):
+            yield make_row("fine")
+
+    results = Results(tmp_path, manifest(1))
+    path = page.write_page(results, tmp_path / "report.html")
+    assert Page(path.read_text("utf-8")).data()["examples"][0]["text"] == "fine"
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(InputError, match="cannot write"):
+        page.write_page(results, tmp_path / "gone" / "report.html")

@@ -1,0 +1,48 @@
+from jaxflow.report.terminal import top_tokens, visible
+from tests.report.rows import HOSTILE, make_row
+
+
+def test_the_top_tokens_stand_in_aligned_columns():
+    row = make_row("key 学学 unbel", label="yes")
+    row["raw"][-1, 0] = [0.1, 0.5, 0.25, 0.05, 0.1]
+    row["flow"][-1, 0] = [1, 0.5, 0.75, 0.5, 0.25]
+    heading, about, names, *lines, last = top_tokens(row, 3)
+    assert heading == "1  key 学学 unbel"
+    assert "layer 3" in about
+    assert "position 0 [CLS]" in about
+    assert about.endswith("prediction: yes (0.750)")
+    assert names.split() == ["raw", "rollout", "flow"]
+    assert last == ""
+    assert [line[:19].split() for line in lines] == [
+        ["1", "key", "0.5000"],
+        ["2", "学学", "0.2500"],
+        ["0", "[CLS]", "0.1000"],
+    ]
+    assert [line.split()[-2:] for line in lines] == [["[CLS]", "1.0000"], ["学学", "0.7500"], ["key", "0.5000"]]
+    # A wide character takes two columns, so its line is shorter by one character each.
+    assert lines[1].index("0.2500") == lines[0].index("0.5000") - 2
+
+
+def test_only_as_many_tokens_as_there_are():
+    assert len(top_tokens(make_row("one"), 10)) == 3 + 3 + 1
+
+
+def test_no_character_of_a_text_steers_the_terminal():
+    lines = top_tokens(make_row(HOSTILE, HOSTILE, label=HOSTILE), 50, width=500)
+    for line in lines:
+        assert line.isprintable() or set(line) - {"\u200d"} <= {c for c in line if c.isprintable()}
+        assert not any(character in line for character in "\x00\x1b\u202e\u202c\u200f\u2028\n")
+    assert visible("\x1b[31m\u202e") == "\\x1b[31m\\u202e"
+    assert visible("né 学 \U0001f469\u200d\U0001f467") == "né 学 \U0001f469\u200d\U0001f467"
+
+
+def test_color_only_where_asked_for():
+    row = make_row("one")
+    assert not any("\x1b" in line for line in top_tokens(row, 2))
+    assert any("\x1b[1m" in line for line in top_tokens(row, 2, color=True))
+
+
+def test_long_texts_are_cut_to_the_terminal():
+    heading = top_tokens(make_row("word " * 100), 2, width=60)[0]
+    assert len(heading) == 60
+    assert heading.endswith("…")

@@ -1,0 +1,282 @@
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from jaxflow import cli
+from jaxflow.sweep import store
+from tests.tiny_text_model import LAYERS, LIMIT, model_folder
+
+ROOT = Path(cli.__file__).parents[1]
+# Without flows to solve it is quick.
+QUICK = ["--flow", "bounds"]
+
+
+class Run:
+    """Runs `jaxflow attribute` in this process."""
+
+    def __init__(self, folder, capsys, monkeypatch):
+        self.folder, self.out, self.capsys, self.monkeypatch = folder, folder / "out", capsys, monkeypatch
+
+    def __call__(self, *arguments, model=None, out=None):
+        _ = self.capsys.readouterr()
+        given = ["attribute", "--model", str(model or model_folder()), "--out", str(out or self.out), *arguments]
+        code = cli.main(given)
+        self.stdout, self.stderr = self.capsys.readouterr()
+        return code
+
+    def refused(self, *arguments, **options):
+        """The one line that a bad command gets."""
+        assert self(*arguments, **options) == 2
+        assert self.stdout == ""
+        assert self.stderr.count("\n") == 1
+        assert self.stderr.startswith("jaxflow: ")
+        assert "Traceback" not in self.stderr
+        return self.stderr
+
+    def file(self, name, content):
+        path = self.folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(path)
+
+    def pipe(self, content):
+        stdin = io.TextIOWrapper(io.BytesIO(content))
+        self.monkeypatch.setattr(sys, "stdin", stdin)
+
+
+@pytest.fixture
+def run(tmp_path, capsys, monkeypatch):
+    return Run(tmp_path, capsys, monkeypatch)
+
+
+def test_texts_become_rows_a_page_and_a_table(run):
+    assert run("--text", "The key is on the table.", "--text", "</script>", "--queries", "all", "--top", "2") == 0
+    rows = list(store.open_store(run.out).rows())
+    assert [row["text"] for row in rows] == ["The key is on the table.", "</script>"]
+    assert rows[0]["flow"].shape == (LAYERS, 9, 9)
+    assert rows[0]["certified"].all()
+    assert sorted(path.name for path in run.out.iterdir()) == ["manifest.json", "part-00000.parquet", "report.html"]
+    assert (run.out / "report.html").read_text("utf-8").count("</script>") == 2
+    for word in ("prediction", "raw", "rollout", "flow", "2 examples in", "flows certified: 100.00 %", "report.html"):
+        assert word in run.stdout
+    assert "\x1b" not in run.stdout
+
+
+def test_the_flags_reach_the_results(run):
+    flags = ["--methods", "rollout,raw", "--layers", "1,3", "--queries", "0,2", "--residual", "0.25", "--heads", "max"]
+    assert run("--text", "the key", *flags, "--max-length", "3", "--truncate", "--batch-size", "1", "--quiet") == 0
+    assert (run.stdout, run.stderr) == ("", "")
+    results = store.open_store(run.out)
+    assert results.manifest["settings"] == {
+        "methods": ["rollout", "raw"],
+        "queries": [0, 2],
+        "layers": [1, 3],
+        "heads": "max",
+        "residual": 0.25,
+        "flow": "auto",
+        "max_length": 3,
+        "truncate": True,
+    }
+    (row,) = results.rows()
+    assert row["tokens"] == ["[CLS]", "the", "[SEP]"]
+    assert row["rollout"].shape == (2, 2, 3)
+    assert "flow" not in row
+
+
+def test_pairs_of_texts_and_of_columns(run):
+    assert run("--text", "is on", "--pair", "the key", "--methods", "raw", "--out", str(run.out / "a")) == 0
+    (row,) = store.open_store(run.out / "a").rows()
+    assert row["source"].tolist() == [-1, 0, 0, -1, 1, 1, -1]
+    file = run.file("in.csv", "q,a\nis on,the key\n")
+    assert run("--input", file, "--pair-column", "a", "--methods", "raw", "--out", str(run.out / "b")) == 0
+    assert "taking the texts from the only column" in run.stderr
+    assert next(store.open_store(run.out / "b").rows())["pair"] == "the key"
+
+
+@pytest.mark.parametrize("asked", [[], ["--input", "-"]])
+def test_standard_input_is_one_text_a_line(run, asked):
+    run.pipe("the key\n\ncafé\n".encode())
+    assert run(*asked, *QUICK) == 0
+    assert store.read_table(run.out, ["id", "text"]).to_pydict() == {"id": [1, 3], "text": ["the key", "café"]}
+
+
+def test_many_examples_are_counted_rather_than_shown(run):
+    file = run.file("in.txt", "\n".join(f"text {index}" for index in range(9)))
+    assert run("--input", file, *QUICK, "--top", "1") == 0
+    assert "and 4 more" in run.stdout
+    assert "5  text 4" in run.stdout
+    assert "text 5" not in run.stdout
+
+
+def test_a_finished_run_is_kept_and_resumed_as_it_is(run):
+    assert run("--text", "the key", *QUICK) == 0
+    before = {path.name: path.read_bytes() for path in run.out.iterdir()}
+    assert "--resume" in run.refused("--text", "the key", *QUICK)
+    assert "differs in --residual" in run.refused("--text", "the key", *QUICK, "--resume", "--residual", "0.1")
+    assert {path.name: path.read_bytes() for path in run.out.iterdir()} == before
+    assert run("--text", "the key", *QUICK, "--resume") == 0
+    assert "0 examples in" in run.stdout
+    assert "(1 were there before)" in run.stdout
+    assert {path.name: path.read_bytes() for path in run.out.iterdir()} == before
+
+
+TEXT = ["--text", "the key"]
+BAD_COMMANDS = [
+    ([], ["no text", "--text"]),
+    (["--text", " "], ["--text 1 is empty"]),
+    ([*TEXT, "--input", "x.txt"], ["--text and --input"]),
+    ([*TEXT, "--column", "c"], ["--column goes with --input"]),
+    ([*TEXT, "--pair", "a", "--pair", "b"], ["--pair", "1 expected, got 2"]),
+    (["--pair", "a"], ["--pair goes with --text"]),
+    (["--input", "gone.txt"], ["no such file: 'gone.txt'"]),
+    ([*TEXT, "--methods", "raw,magic"], ["--methods", "'magic'", "'rollout'"]),
+    ([*TEXT, "--methods", ""], ["--methods"]),
+    ([*TEXT, "--layers", "0"], ["--layers must be from 1 to 3, got 0"]),
+    ([*TEXT, "--layers", "4"], ["--layers must be from 1 to 3, got 4"]),
+    ([*TEXT, "--layers", "one"], ["--layers", "'one'"]),
+    ([*TEXT, "--queries", "4"], ["--text 1 has 4 tokens, so no query position 4"]),
+    ([*TEXT, "--queries", "-1"], ["--queries", "-1"]),
+    ([*TEXT, "--residual", "1.01"], ["--residual must be from 0 to 1, got 1.01"]),
+    ([*TEXT, "--residual", "half"], ["--residual", "half"]),
+    ([*TEXT, "--heads", "median"], ["--heads", "'median'"]),
+    ([*TEXT, "--flow", "fast"], ["--flow", "'fast'"]),
+    ([*TEXT, "--batch-size", "0"], ["--batch-size", "1 or more", "'0'"]),
+    ([*TEXT, "--max-length", "2"], ["--max-length"]),
+    ([*TEXT, "--top", "-1"], ["--top"]),
+    ([*TEXT, "--colour"], ["--colour"]),
+    (["--text", "a " * LIMIT], [f"--text 1 has {LIMIT + 2} tokens", "--truncate"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "parts"), BAD_COMMANDS)
+def test_bad_commands_get_one_line_and_leave_no_folder(run, arguments, parts):
+    run.monkeypatch.setattr(sys, "stdin", None)
+    line = run.refused(*arguments)
+    for part in parts:
+        assert part in line
+    assert not run.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "parts"),
+    [
+        ("in.txt", b"", ["in.txt is empty"]),
+        ("in.txt", b"\n \n", ["in.txt has no text"]),
+        ("in.txt", b"fine\n\xff\n", ["in.txt is not UTF-8", "line 2"]),
+        ("in.jsonl", b'{"text": "a"}\n{', ["line 2 of in.jsonl is malformed"]),
+        ("in.csv", b"a,b\n1,2\n", ["no column 'text'", "'a', 'b'"]),
+        ("in.csv", b"text,b\n1,2\n,3\n", ["row 2", "is empty"]),
+        ("in.txt", ("fine\n\n" + "a " * LIMIT).encode(), ["line 3 of in.txt has 26 tokens", "--truncate"]),
+    ],
+)
+def test_bad_files_get_one_line_and_leave_no_folder(run, name, content, parts):
+    line = run.refused("--input", run.file(name, content))
+    for part in parts:
+        assert part in line
+    assert not run.out.exists()
+
+
+def test_bad_models_get_one_line_and_leave_no_folder(run):
+    empty = run.folder / "empty"
+    empty.mkdir()
+    assert "empty" in run.refused(*TEXT, model=empty)
+    assert "nowhere" in run.refused(*TEXT, model=run.folder / "nowhere")
+    run.monkeypatch.setenv("JAXFLOW_CACHE", str(run.folder / "cache"))
+    assert "jaxflow fetch minilm" in run.refused(*TEXT, model="minilm")
+    assert not run.out.exists()
+
+
+def test_folders_that_cannot_take_results_are_left_alone(run):
+    file = Path(run.file("thesis.txt", "mine"))
+    assert "is a file" in run.refused(*TEXT, out=file)
+    assert "not empty, and holds no results" in run.refused(*TEXT, out=run.folder)
+    assert "cannot write" in run.refused(*TEXT, out=file / "below")
+    assert "cannot" in run.refused(*TEXT, out="/proc/self/out")
+    assert [path.name for path in run.folder.iterdir()] == ["thesis.txt"]
+    assert file.read_text() == "mine"
+
+
+def test_a_keyboard_interrupt_says_what_is_kept(run):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    run.monkeypatch.setattr("jaxflow.sweep.runner.attribute", interrupted)
+    assert run(*TEXT) == 130
+    assert run.stderr == "jaxflow: stopped: nothing was finished yet\n"
+    assert not run.out.exists()
+
+
+def test_commands_without_arguments_and_names_without_a_model(capsys):
+    assert cli.main([]) == 2
+    assert cli.main(["fetch", "gpt"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "COMMAND" in first
+    assert "'minilm'" in second
+
+
+@pytest.mark.parametrize("command", [[], ["attribute"], ["fetch"]])
+def test_help_is_help(capsys, command):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*command, "--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 100
+    assert "usage: jaxflow" in shown
+
+
+def test_every_flag_is_explained_with_its_default(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["attribute", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for default in ("(default: all three)", "(default: all)", "(default: 0.5)", "(default: mean)", "(default: auto)"):
+        assert default in shown
+    assert "examples: jaxflow fetch minilm" in shown
+
+
+def command(*arguments, **options):
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+    whole = [sys.executable, "-c", "import sys; from jaxflow.cli import main; sys.exit(main())", *arguments]
+    return subprocess.Popen(
+        whole, text=True, stdout=-1, stderr=-1, stdin=subprocess.DEVNULL, env=environment, **options
+    )
+
+
+def test_a_real_process_reports_and_survives_a_closed_pipe(tmp_path):
+    arguments = [*TEXT, *QUICK, "--model", str(model_folder()), "--out", str(tmp_path / "out")]
+    with command("attribute", *arguments) as process:
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.returncode == 0
+    assert errors.count("\n") == 1
+    assert errors.startswith("1/1 examples")
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["input"]["examples"] == 1
+
+
+def test_ctrl_c_ends_with_one_line_and_130(tmp_path):
+    file = tmp_path / "in.txt"
+    file.write_text("\n".join(f"the key {index} is on the table" for index in range(20000)))
+    arguments = ["--input", str(file), "--model", str(model_folder()), "--out", str(tmp_path / "out"), "--quiet"]
+    manifest = tmp_path / "out" / "manifest.json"
+    with command("attribute", *arguments, "--queries", "all", "--batch-size", "2") as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not (manifest.exists() and json.loads(manifest.read_text())["shards"]):
+                assert process.poll() is None, process.stderr.read()
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert output == ""
+    assert errors.count("\n") == 1
+    assert "of 20000 examples are kept" in errors
+    assert "--resume continues" in errors
+    assert store.open_store(tmp_path / "out").table(["id"]).num_rows >= 256
