@@ -120,12 +120,14 @@ def arc_flow(
         return flow
     from jaxflow.flow.exact import _kernels
 
-    scaled, scale = _scaled(np.array(mixing[:layer]))
-    arcs = _kernels.pack(scaled)
-    work = _workspace(arcs, layer)
-    _kernels.find_reach(scaled, arcs, work, token)
-    _ = _kernels.solve_pair(scaled, arcs, work, query, token)
-    flow[1:] = work.flow[1:]
+    order = _order(mixing[:layer])
+    capacity, scale = _scaled(mixing[:layer][:, order][:, :, order])
+    work = _kernels.workspace(capacity, layer)
+    place = np.argsort(order)
+    source, sink = int(place[query]), int(place[token])
+    _kernels.find_reach(work, sink)
+    _ = _kernels.solve_pair(work, source, sink)
+    flow[1:] = work.arc[1:, place][:, :, place, _kernels.FLOW]
     flow[0, :, token] = flow[1].sum(0)
     return flow * scale
 
@@ -147,64 +149,50 @@ class _Solver:
 
     @property
     def stages(self) -> dict[str, int]:
-        return dict(zip(("closed_form", "one_pass", "cut"), self.counts.tolist(), strict=True))
+        return dict(zip(self.kernels.STAGES, self.counts.tolist(), strict=True))
 
     def __call__(self, task: _Task) -> int:
         if self.stopped:
             return 0
-        capacity, scale, arcs, work = self._prepared(task)
+        here = self._prepare(task)
         size, above = len(task.sinks), task.layer
-        sources = self.queries[task.example, task.queries].astype(np.int64)
+        sources, sinks = here.place[self.queries[task.example, task.queries]], here.place[task.sinks]
         lower, upper = np.empty(size), np.empty(size)
-        cuts = np.empty((size if self.cut is not None else 0, above + 1, capacity.shape[-1]), np.bool_)
+        cuts = np.empty((size if self.cut is not None else 0, above + 1, self.mixing.shape[-1]), np.bool_)
         counts = np.zeros(3, np.int64)
         if above < 3:
-            self.kernels.closed_form(capacity, above, sources, task.sinks, upper, cuts)
+            self.kernels.closed_form(here.capacity, above, sources, sinks, upper, cuts)
             lower[:] = upper
             counts[0] = size
         else:
-            self.kernels.solve_pairs(capacity, arcs, work, sources, task.sinks, lower, upper, counts, cuts)
+            self.kernels.solve_pairs(here.work, sources, sinks, lower, upper, counts, cuts)
         at = (task.example, task.place, task.queries, task.sinks)
-        self.lower[at] = np.minimum(lower, upper) * scale
-        self.upper[at] = upper * scale
+        self.lower[at] = np.minimum(lower, upper) * here.scale
+        self.upper[at] = upper * here.scale
         if self.cut is not None:
-            self.cut[(*at, slice(0, above + 1))] = cuts
+            self.cut[(*at, slice(0, above + 1))] = cuts[..., here.place]
         with self.lock:
             self.counts += counts
         return size
 
-    def _prepared(self, task: _Task) -> tuple[np.ndarray, float, np.ndarray, Any]:
-        if getattr(self.local, "example", None) != task.example:
-            self.local.capacity, self.local.scale = _scaled(np.array(self.mixing[task.example]))
-            self.local.arcs = self.kernels.pack(self.local.capacity)
-            self.local.example, self.local.layer = task.example, None
-        if self.local.layer != task.layer:
-            self.local.work = _workspace(self.local.arcs, task.layer) if task.layer > 2 else None
-            self.local.layer = task.layer
-        return self.local.capacity, self.local.scale, self.local.arcs, self.local.work
+    def _prepare(self, task: _Task) -> Any:
+        """This thread's view of the task's example, kept for the tasks that follow."""
+        here = self.local
+        if getattr(here, "example", None) != task.example:
+            mixing = self.mixing[task.example]
+            here.order = _order(mixing)
+            here.place = np.argsort(here.order)
+            here.capacity, here.scale = _scaled(mixing[:, here.order][:, :, here.order])
+            here.example, here.layer = task.example, None
+        if here.layer != task.layer:
+            here.work = self.kernels.workspace(here.capacity, task.layer) if task.layer > 2 else None
+            here.layer = task.layer
+        return here
 
 
-def _workspace(arcs: np.ndarray, above: int) -> Any:
-    from jaxflow.flow.exact._kernels import Workspace
-
-    _, nodes, words = arcs.shape
-    # A node's distance from the sink is at most the number of nodes; pages that are never reached cost nothing.
-    longest = (above - 1) * nodes + 3
-    return Workspace(
-        flow=np.zeros((above, nodes, nodes)),
-        room=arcs[:above].copy(),
-        sends=np.zeros((above, nodes, words), np.uint64),
-        level=np.empty((longest, above, words), np.uint64),
-        reach=np.zeros((above, words), np.uint64),
-        seen=np.zeros((above, words), np.uint64),
-        sink=np.zeros(nodes),
-        layer_of=np.zeros(longest, np.int64),
-        node_of=np.zeros(longest, np.int64),
-        offered=np.zeros(longest),
-        left=np.zeros(longest),
-        sent=np.zeros(longest),
-        touched=np.zeros(above * nodes * nodes, np.int64),
-    )
+def _order(mixing: np.ndarray) -> np.ndarray:
+    """Positions by falling sum of what goes into them: the solver tries low numbers first."""
+    return np.argsort(-mixing.sum((0, 1)), kind="stable")
 
 
 def _scaled(capacity: np.ndarray) -> tuple[np.ndarray, float]:
