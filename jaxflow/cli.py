@@ -172,11 +172,11 @@ def _attribute(arguments: argparse.Namespace) -> int:
     quiet = arguments.quiet
     runner.check_folder(arguments.out, arguments.resume)
     with _source(arguments) as source:
-        if source.note and not quiet:
-            print(source.note, file=sys.stderr)
         encoder = load_encoder(arguments.model)
         sweep = runner.prepare(encoder, source, arguments.out, settings, resume=arguments.resume)
         plan = sweep.plan
+        if source.note and not quiet:
+            print(source.note, file=sys.stderr)
         with progress(plan.examples, sweep.done, sum(plan.tokens) / plan.examples, sys.stderr, quiet=quiet) as advance:
             summary = sweep.run(arguments.batch_size, advance)
     results = open_store(arguments.out)

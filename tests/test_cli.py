@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import os
@@ -123,6 +124,28 @@ def test_a_finished_run_is_kept_and_resumed_as_it_is(run):
     assert run("--text", "the key", *QUICK, "--resume") == 0
     assert "0 examples in" in run.stdout
     assert "(1 were there before)" in run.stdout
+    assert {path.name: path.read_bytes() for path in run.out.iterdir()} == before
+
+
+@pytest.mark.parametrize(("variable", "colored"), [(None, True), ("NO_COLOR", False)])
+def test_only_terminals_that_want_it_get_color(run, variable, colored):
+    run.monkeypatch.delenv("NO_COLOR", raising=False)
+    run.monkeypatch.setenv("TERM", "xterm")
+    if variable:
+        run.monkeypatch.setenv(variable, "1")
+    run.monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run("--text", "the key", *QUICK) == 0
+    assert ("\x1b[1m" in run.stdout) == colored
+
+
+def test_a_full_disk_gets_one_line_and_harms_nothing(run):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    assert run("--text", "the key", *QUICK, out=run.out) == 0
+    before = {path.name: path.read_bytes() for path in run.out.iterdir()}
+    run.monkeypatch.setattr(os, "fsync", full)
+    assert "No space left" in run.refused("--text", "the key", *QUICK, "--resume")
     assert {path.name: path.read_bytes() for path in run.out.iterdir()} == before
 
 

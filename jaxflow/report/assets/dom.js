@@ -38,8 +38,8 @@ function textNodes(text) {
 // One text that its neighbours' direction of writing does not touch.
 const isolated = (text, className = "") => make("bdi", { className }, ...textNodes(text));
 
-function paint(element, share) {
-  const { background, color } = shade(share, isDark());
+function paint(element, share, dark = isDark()) {
+  const { background, color } = shade(share, dark);
   element.style.backgroundColor = background;
   element.style.color = color;
 }

@@ -1,12 +1,15 @@
 // The heat map: a row for each token, and for each method a column for each layer.
 
+let columns = [];
+
 function renderHeat(current, state) {
   const { example } = current;
   const methods = data.methods.filter((method) => state.methods.has(method));
-  const table = make("table", { role: "grid", className: methods.length * example.layers.length > 20 ? "dense" : "" });
-  table.append(headOf(example, methods, state));
+  const dense = methods.length * example.layers.length > 20;
+  const table = make("table", { role: "grid", className: dense ? "dense" : "" });
+  table.append(headOf(example, methods));
   const body = make("tbody");
-  const columns = methods.flatMap((method) =>
+  columns = methods.flatMap((method) =>
     example.layers.map((_, layer) => ({
       method,
       layer,
@@ -14,13 +17,14 @@ function renderHeat(current, state) {
       scale: bounds(current, method, layer, state.query, state),
     })),
   );
-  example.tokens.forEach((_, token) => body.append(rowOf(example, columns, state, token)));
+  const dark = isDark();
+  example.tokens.forEach((_, token) => body.append(rowOf(example, state, token, dark)));
   table.append(body);
   table.querySelector("td")?.setAttribute("tabindex", "0");
   byId("heat").replaceChildren(...(methods.length ? [table] : []));
 }
 
-function headOf(example, methods, state) {
+function headOf(example, methods) {
   const corner = make("th", { scope: "col", rowSpan: 2, className: "corner" }, "token");
   const names = methods.map((method) =>
     make("th", { scope: "colgroup", colSpan: example.layers.length, className: "group" }, method),
@@ -30,21 +34,34 @@ function headOf(example, methods, state) {
       make("th", { scope: "col", className: edge(index), data: { layer: index } }, String(layer)),
     ),
   );
-  for (const cell of layers) cell.classList.toggle("chosen", Number(cell.dataset.layer) === state.layer);
   return make("thead", {}, make("tr", {}, corner, ...names), make("tr", {}, ...layers));
+}
+
+function markLayer(layer) {
+  for (const cell of byId("heat").querySelectorAll("thead [data-layer]")) {
+    cell.classList.toggle("chosen", Number(cell.dataset.layer) === layer);
+  }
+}
+
+// The method, layer and token of a cell; the first column holds the tokens' names, and the head has two rows.
+function cellAt(cell) {
+  const { method, layer } = columns[cell.cellIndex - 1];
+  return { method, layer, token: cell.parentNode.rowIndex - 2 };
 }
 
 const edge = (layer) => (layer === 0 ? "first" : "");
 
-function rowOf(example, columns, state, token) {
+function rowOf(example, state, token, dark) {
   const asked = example.queries[state.query] === token;
   const name = make("th", { scope: "row" }, isolated(example.tokens[token]));
   name.classList.toggle("special", example.source[token] < 0);
   name.classList.toggle("asked", asked);
-  const cells = columns.map(({ method, layer, row, scale }) => {
-    const cell = make("td", { tabIndex: -1, className: edge(layer), data: { method, layer, token } });
+  const cells = columns.map(({ layer, row, scale }) => {
+    const cell = document.createElement("td");
+    cell.tabIndex = -1;
+    if (layer === 0) cell.className = "first";
     const share = shareOf(row[token], scale);
-    paint(cell, share);
+    paint(cell, share, dark);
     // Only tokens that don't set the scale can go over it.
     if (share > 1 + 1e-6) cell.textContent = "▴";
     return cell;

@@ -4,24 +4,32 @@ const state = { index: 0, layer: 0, query: 0, scale: "row", special: false, meth
 let current = null;
 let items = [];
 
-function render() {
+// Draws what has changed: of the heat map only the mark of the layer, unless more of it has.
+function render(heat = true) {
   hideTooltip();
-  const focused = document.activeElement?.closest("#heat td, #words .token") && whereIs(document.activeElement);
+  const focused = whereIs(document.activeElement);
   const { example } = current;
   byId("layer").value = String(state.layer);
   byId("layer-name").textContent = `${example.layers[state.layer]}`;
   byId("query").value = String(state.query);
+  byId("scale").value = state.scale;
+  byId("special").checked = state.special;
   renderWords(current, state);
-  renderHeat(current, state);
+  if (heat) renderHeat(current, state);
+  markLayer(state.layer);
   renderLegend();
-  if (focused) document.querySelector(focused)?.focus({ preventScroll: true });
+  focused?.()?.focus({ preventScroll: true });
 }
 
-// The selector that finds a word or cell again after a new rendering.
+// What finds a focused word or cell again after a new rendering.
 function whereIs(element) {
-  const { method, layer, token } = element.dataset;
-  if (layer) return `#heat td[data-method="${method}"][data-layer="${layer}"][data-token="${token}"]`;
-  return `#words [data-method="${element.closest(".text").dataset.method}"] .token[data-token="${token}"]`;
+  if (element?.matches("#heat td")) {
+    const row = element.parentNode.rowIndex, column = element.cellIndex;
+    return () => byId("heat").querySelector("table")?.rows[row]?.cells[column];
+  }
+  if (!element?.matches("#words .token")) return null;
+  const { method } = element.closest(".text").dataset, { token } = element.dataset;
+  return () => document.querySelector(`#words [data-method="${method}"] .token[data-token="${token}"]`);
 }
 
 function choose(index) {
@@ -92,12 +100,12 @@ function setUpControls() {
   byId("special").addEventListener("change", () => set({ special: byId("special").checked }));
   byId("keys-button").addEventListener("click", () => toggleKeys(byId("keys").hidden));
   byId("theme").addEventListener("click", nextTheme);
-  darkQuery.addEventListener("change", render);
+  darkQuery.addEventListener("change", () => render());
 }
 
 function set(changes) {
   Object.assign(state, changes);
-  render();
+  render(Object.keys(changes).some((name) => name !== "layer"));
 }
 
 function toggleMethod(method) {
@@ -122,16 +130,22 @@ function nextTheme() {
 function pointed(event) {
   const element = event.target.closest?.("#words .token, #heat td");
   if (!element) return hideTooltip();
-  const method = element.dataset.method ?? element.closest(".text").dataset.method;
-  const layer = Number(element.dataset.layer ?? state.layer);
-  return showTooltip(element, current, method, layer, state.query, Number(element.dataset.token));
+  const { method, layer, token } = element.matches("td") ? cellAt(element) : wordAt(element);
+  return showTooltip(element, current, method, layer, state.query, token);
 }
+
+const wordAt = (element) => ({
+  method: element.closest(".text").dataset.method,
+  layer: state.layer,
+  token: Number(element.dataset.token),
+});
 
 // A click on a cell or a layer's number chooses the layer; one on a word, its position, if relevance to it is there.
 function clicked(event) {
-  const layer = event.target.closest("#heat [data-layer]");
+  const heading = event.target.closest("#heat [data-layer]"), cell = event.target.closest("#heat td");
   const token = event.target.closest("#words .token");
-  if (layer) set({ layer: Number(layer.dataset.layer) });
+  if (heading) set({ layer: Number(heading.dataset.layer) });
+  if (cell) set({ layer: cellAt(cell).layer });
   if (token) {
     const query = current.example.queries.indexOf(Number(token.dataset.token));
     if (query >= 0) set({ query });

@@ -18,8 +18,15 @@ function toSrgb(lightness, chroma) {
 const gamma = (linear) => (linear <= 0.0031308 ? 12.92 * linear : 1.055 * linear ** (1 / 2.4) - 0.055);
 
 // The shade of a share of the full scale, and black or white on it, whichever stands out more (4.5 : 1 or better).
+const STEPS = 256;
+const shades = { true: [], false: [] };
+
 function shade(share, dark) {
-  const t = Math.min(1, Math.max(0, share));
+  const step = Math.round(STEPS * Math.min(1, Math.max(0, share)));
+  return (shades[dark][step] ??= newShade(step / STEPS, dark));
+}
+
+function newShade(t, dark) {
   const linear = dark ? toSrgb(0.25 + 0.6 * t, 0.015 + 0.095 * t) : toSrgb(0.975 - 0.6 * t, 0.005 + 0.135 * t);
   const [red, green, blue] = linear.map((part) => Math.round(255 * gamma(part)));
   const luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
