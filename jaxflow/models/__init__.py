@@ -6,9 +6,12 @@ Flax is used here and nowhere else in the package.
 from jaxflow.models.batch import EncoderOutput, LayerOutput, TokenBatch
 from jaxflow.models.builtin import fetch
 from jaxflow.models.config import EncoderConfig, HeadConfig
+from jaxflow.models.create import new_encoder, with_head
 from jaxflow.models.encoder import Encoder
 from jaxflow.models.load import load_encoder
 from jaxflow.models.prediction import Prediction
+from jaxflow.models.save import save_encoder
+from jaxflow.models.supported import supported_models, supported_table
 from jaxflow.models.text_encoder import TextEncoder
 from jaxflow.models.tokens import Encoding
 
@@ -24,4 +27,9 @@ __all__ = [
     "TokenBatch",
     "fetch",
     "load_encoder",
+    "new_encoder",
+    "save_encoder",
+    "supported_models",
+    "supported_table",
+    "with_head",
 ]

@@ -68,7 +68,9 @@ def export_weights(module: Encoder, family: Family) -> dict[str, np.ndarray]:
         array = np.asarray(value.get_value())
         source = _source(path, array.shape, module.config, family)
         for row, names in zip(array if source.stacked else [array], source.rows, strict=True):
-            tensors.update(zip(names, _parts(row, source), strict=True))
+            # Safetensors writes memory as it lies, so a transposed view would come back scrambled.
+            parts = map(np.ascontiguousarray, _parts(row, source))
+            tensors.update(zip(names, parts, strict=True))
     return tensors
 
 

@@ -54,13 +54,13 @@ def load_encoder(
     source = read_config(folder, FAMILIES)
     family = FAMILIES[source.model_type]
     weights = Weights(folder, family)
-    config = _configured(source, family, head, folder)
+    config = configure(source, family, head, str(folder / "config.json"))
     if config.head.name == "masked_lm":
         config = _with_tying(config, family, weights, source)
     module = load_weights(config, family, weights, jnp.dtype(dtype), device, other_heads=head is not None)
     words = read_tokenizer(folder, config.vocabulary) if tokenizer else None
     limit = min(config.max_length, words.model_max_length) if words else config.max_length
-    return TextEncoder(str(name_or_path), config, module, words, int(limit))
+    return TextEncoder(str(name_or_path), config, module, words, int(limit), source)
 
 
 def _folder(name_or_path: Any, revision: str | None, local_files_only: bool) -> Path:
@@ -79,23 +79,28 @@ def _folder(name_or_path: Any, revision: str | None, local_files_only: bool) -> 
     return hub_folder(name, revision, local_files_only)
 
 
-def _configured(source: Any, family: Family, head: str | None, folder: Path) -> EncoderConfig:
+def configure(source: Any, family: Family, head: str | None, where: str) -> EncoderConfig:
+    """The encoder's configuration from transformers' one; `where` names it in errors.
+
+    Raises:
+        InputError: it is for something that is not supported.
+    """
     if getattr(source, "is_decoder", False) or getattr(source, "add_cross_attention", False):
-        raise InputError(f"{folder / 'config.json'} is for a decoder; only encoders are supported")
+        raise InputError(f"{where} is for a decoder; only encoders are supported")
     config = family.read(source)
     if config.activation not in ACTIVATIONS:
         known = ", ".join(map(repr, ACTIVATIONS))
-        raise InputError(f"{folder / 'config.json'} has hidden_act {config.activation!r}, which is none of {known}")
+        raise InputError(f"{where} has hidden_act {config.activation!r}, which is none of {known}")
     if config.heads < 1 or config.width % config.heads:
         raise InputError(
-            f"{folder / 'config.json'} has width {config.width}, which {config.heads} attention heads do not divide; "
+            f"{where} has width {config.width}, which {config.heads} attention heads do not divide; "
             "use the config.json that belongs to these weights"
         )
-    name = _head_name(source, family, head, folder)
+    name = _head_name(source, family, head, where)
     return dataclasses.replace(config, head=_head_config(name, source, family, config.activation))
 
 
-def _head_name(source: Any, family: Family, head: str | None, folder: Path) -> HeadName:
+def _head_name(source: Any, family: Family, head: str | None, where: str) -> HeadName:
     if head is not None:
         one_of("head", head, tuple(family.heads))
         return next(name for name in family.heads if name == head)
@@ -106,7 +111,7 @@ def _head_name(source: Any, family: Family, head: str | None, folder: Path) -> H
     if not architectures:
         return "bare"
     raise InputError(
-        f"{folder / 'config.json'} is for {architectures[0]!r}, which is not supported; pass `head`, one of "
+        f"{where} is for {architectures[0]!r}, which is not supported; pass `head`, one of "
         f"{', '.join(map(repr, family.heads))}, to read the encoder with another head"
     )
 

@@ -31,6 +31,7 @@ class TextEncoder:
         module: the encoder itself, a pytree; hand it to a jitted function of your own as an argument.
         tokenizer: Hugging Face's fast tokenizer, or None where it was not asked for.
         max_length: most tokens a text may have, special tokens included.
+        source: transformers' configuration that it was made from.
     """
 
     name: str
@@ -38,6 +39,7 @@ class TextEncoder:
     module: Encoder
     tokenizer: Any
     max_length: int
+    source: Any
 
     @property
     def labels(self) -> tuple[str, ...] | None:

@@ -41,7 +41,7 @@ def read(config: Any) -> EncoderConfig:
         epsilon=config.layer_norm_eps,
         positions=config.max_position_embeddings,
         max_length=config.max_position_embeddings,
-        segments=config.type_vocab_size,
+        segments=getattr(config, "type_vocab_size", 0),
         embedding_width=config.hidden_size,
         pad_id=config.pad_token_id or 0,
         hidden_dropout=config.hidden_dropout_prob,

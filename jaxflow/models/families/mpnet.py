@@ -57,7 +57,6 @@ def buckets(length: int) -> np.ndarray:
 
 
 def _read(config: Any) -> EncoderConfig:
-    config.type_vocab_size = 0
     # The padding token's number is fixed at 1, whatever the configuration says.
     return dataclasses.replace(
         bert.read(config),

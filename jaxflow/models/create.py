@@ -1,0 +1,94 @@
+"""Models to train: new ones, and new heads on old ones."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxflow._checks import InputError, one_of
+from jaxflow.models.config import EncoderConfig, Problem
+from jaxflow.models.encoder import Encoder
+from jaxflow.models.families import FAMILIES
+from jaxflow.models.load import configure
+from jaxflow.models.text_encoder import TextEncoder
+
+
+def new_encoder(source: Any, tokenizer: Any = None, *, head: str = "bare", seed: int = 0) -> TextEncoder:
+    """An encoder with random weights.
+
+    Args:
+        source: transformers' configuration of a supported family; its labels are the head's.
+        tokenizer: a fast tokenizer whose ids the configuration's vocabulary holds.
+        head: what stands on it.
+        seed: of the weights.
+
+    Raises:
+        InputError: the family or the head is not supported.
+    """
+    model_type = getattr(source, "model_type", None)
+    if model_type not in FAMILIES:
+        raise InputError(f"`source` must be a configuration of {', '.join(FAMILIES)}, got {model_type!r}")
+    config = configure(source, FAMILIES[model_type], head, "`source`")
+    rng = np.random.default_rng(seed)
+    module = _filled(config, _random(rng, float(getattr(source, "initializer_range", 0.02)), jnp.float32))
+    limit = min(config.max_length, tokenizer.model_max_length) if tokenizer else config.max_length
+    return TextEncoder(f"new {model_type}", config, module, tokenizer, int(limit), source)
+
+
+def with_head(
+    encoder: TextEncoder,
+    head: str,
+    *,
+    labels: tuple[str, ...] = (),
+    problem: Problem = "single_label",
+    seed: int = 0,
+) -> TextEncoder:
+    """The same encoder under a new head with random weights, to be fine-tuned.
+
+    Args:
+        encoder: whose layers are kept (shared, not copied).
+        head: one that the family has.
+        labels: names of the classes, for heads that have classes.
+        problem: how the classes exclude each other.
+        seed: of the head's weights.
+
+    Raises:
+        InputError: the family has no such head, or labels are missing.
+    """
+    family = FAMILIES[encoder.config.family]
+    one_of("head", head, tuple(family.heads))
+    source_config = configure(encoder.source, family, head, encoder.name)
+    fresh = source_config.head
+    if head in ("sequence_classification", "token_classification"):
+        if not labels:
+            raise InputError("`labels` must name the classes of the new head, got none")
+        fresh = dataclasses.replace(fresh, outputs=len(labels), labels=tuple(labels), problem=problem)
+    config = dataclasses.replace(encoder.config, head=fresh)
+    kept = {path: value.get_value() for path, value in nnx.to_flat_state(nnx.state(encoder.module))}
+    dtype = encoder.module.embeddings.words.table[...].dtype
+    new = _random(np.random.default_rng(seed), 0.02, dtype)
+    module = _filled(config, lambda path, shape: new(path, shape) if path[0] == "head" else kept[path])
+    return dataclasses.replace(encoder, config=config, module=module)
+
+
+def _filled(config: EncoderConfig, fill: Callable[[tuple[Any, ...], tuple[int, ...]], Any]) -> Encoder:
+    """An encoder of that configuration whose parameters are `fill(path, shape)`."""
+    graph, abstract = nnx.split(nnx.eval_shape(lambda: Encoder(config, nnx.Rngs(0))))
+    flat = nnx.to_flat_state(abstract)
+    leaves = [(path, value.replace(fill(path, value.get_value().shape))) for path, value in flat]
+    return nnx.merge(graph, nnx.from_flat_state(leaves))
+
+
+def _random(rng: np.random.Generator, scale: float, dtype: Any) -> Callable[..., Any]:
+    """Normal maps and tables, unit scales, no biases. On the host: compiling the draws would take longer."""
+
+    def fill(path: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+        if path[-1] == "scale":
+            return jnp.ones(shape, dtype)
+        drawn = np.zeros(shape) if path[-1] == "bias" else rng.normal(0, scale, shape)
+        return jnp.asarray(drawn.astype(np.float32), dtype)
+
+    return fill

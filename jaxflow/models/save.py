@@ -1,0 +1,80 @@
+"""Models to a Hugging Face folder, as transformers would have written it."""
+
+import shutil
+import tempfile
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from jaxflow._checks import InputError, missing_extra
+from jaxflow.models.checkpoint import export_weights
+from jaxflow.models.families import FAMILIES
+from jaxflow.models.huggingface import quiet_transformers
+from jaxflow.models.text_encoder import TextEncoder
+
+PROBLEMS = {
+    "single_label": "single_label_classification",
+    "multi_label": "multi_label_classification",
+    "regression": "regression",
+}
+
+
+def save_encoder(encoder: TextEncoder, folder: Any) -> Path:
+    """Write config.json, model.safetensors and the tokenizer's files, which transformers loads.
+
+    The folder appears whole or not at all.
+
+    Raises:
+        InputError: the folder exists and is not empty, or cannot be written.
+    """
+    target = Path(folder).expanduser()
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise InputError(f"`folder` must be new or empty, got {target}; name another one")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
+    except OSError as error:
+        raise InputError(f"`folder` {target} cannot be written ({error.strerror}); name another one") from error
+    try:
+        _write(encoder, scratch)
+        if target.is_dir():
+            target.rmdir()
+        _ = scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _write(encoder: TextEncoder, folder: Path) -> None:
+    try:
+        from safetensors.numpy import save_file
+    except ImportError as error:
+        raise missing_extra("safetensors", "text", "saving a model") from error
+    family = FAMILIES[encoder.config.family]
+    tensors = export_weights(encoder.module, family)
+    if encoder.config.head.name == "bare":
+        tensors = {family.canonical(name): tensor for name, tensor in tensors.items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with quiet_transformers():
+        _config(encoder, str(tensors[next(iter(tensors))].dtype)).save_pretrained(folder)
+        if encoder.tokenizer is not None:
+            encoder.tokenizer.save_pretrained(folder)
+
+
+def _config(encoder: TextEncoder, dtype: str) -> Any:
+    head = encoder.config.head
+    config = deepcopy(encoder.source)
+    config.architectures = [FAMILIES[encoder.config.family].heads[head.name].architecture]
+    config.dtype = dtype
+    if head.name in ("sequence_classification", "token_classification"):
+        labels = head.labels or tuple(f"LABEL_{i}" for i in range(head.outputs))
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {label: i for i, label in enumerate(labels)}
+    if head.name == "sequence_classification":
+        config.problem_type = PROBLEMS[head.problem]
+    if head.name == "masked_lm":
+        config.tie_word_embeddings = head.tied
+        if encoder.config.family == "deberta-v2":
+            # Of its two heads with one formula, the one whose names our table writes.
+            config.legacy = True
+    return config
