@@ -23,27 +23,29 @@ CLOSED_FORM, ONE_PASS, CUT = range(3)
 @no_type_check
 def start(work):
     """An empty flow, and the levels of the first phase: a node's distance from the sink is its layer."""
-    for i in range(work.sink.shape[0]):
-        work.sink[i] = work.column[i]
-    for layer in range(1, work.reach.shape[0]):
-        for word in range(work.reach.shape[1]):
-            work.level[layer, layer, word] = work.reach[layer, word]
+    into, column, reach, level = work.sink, work.column, work.reach, work.level
+    for i in range(into.shape[0]):
+        into[i] = column[i]
+    for layer in range(1, reach.shape[0]):
+        for word in range(reach.shape[1]):
+            level[layer, layer, word] = reach[layer, word]
 
 
 @kernel
 @no_type_check
 def is_settled(work, source):
     """Whether every arc out of the source is full, or every arc into the sink; then `work.seen` is that cut."""
+    reach, room, seen, into = work.reach, work.room, work.seen, work.sink
     open_arcs = False
-    for word in range(work.reach.shape[1]):
-        open_arcs |= work.room[work.reach.shape[0] - 1, source, word] != 0
+    for word in range(reach.shape[1]):
+        open_arcs |= room[reach.shape[0] - 1, source, word] != 0
     if not open_arcs:
-        work.seen[:] = ~np.uint64(0)
+        seen[:] = ~np.uint64(0)
         return True
-    for i in range(work.sink.shape[0]):
-        if work.sink[i] > 0:
+    for i in range(into.shape[0]):
+        if into[i] > 0:
             return False
-    work.seen[:] = 0
+    seen[:] = 0
     return True
 
 
@@ -51,21 +53,22 @@ def is_settled(work, source):
 @no_type_check
 def reset(work, count):
     """Forget a pair: only arcs that were touched, all of them where there were too many to note."""
-    nodes = work.sink.shape[0]
-    if count >= work.touched.shape[0]:
-        work.arc[:, :, :, FLOW] = 0.0
-        work.sends[:] = 0
-        work.room[:] = work.arcs
+    into, touched, arc, sends, room, arcs = work.sink, work.touched, work.arc, work.sends, work.room, work.arcs
+    nodes = into.shape[0]
+    if count >= touched.shape[0]:
+        arc[:, :, :, FLOW] = 0.0
+        sends[:] = 0
+        room[:] = arcs
         return
     for k in range(count):
-        arc = np.uint64(work.touched[k])
-        row = arc // np.uint64(nodes)
-        j = np.int64(arc - row * np.uint64(nodes))
+        flat = np.uint64(touched[k])
+        row = flat // np.uint64(nodes)
+        j = np.int64(flat - row * np.uint64(nodes))
         layer = np.int64(row // np.uint64(nodes))
         i = np.int64(row) - layer * nodes
-        work.arc[layer, i, j, FLOW] = 0.0
-        work.sends[layer, j, i >> 6] = 0
-        work.room[layer, i, j >> 6] |= bit(j)
+        arc[layer, i, j, FLOW] = 0.0
+        sends[layer, j, i >> 6] = 0
+        room[layer, i, j >> 6] |= bit(j)
 
 
 @kernel
