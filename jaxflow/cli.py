@@ -4,9 +4,11 @@ import argparse
 import io
 import os
 import shutil
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
@@ -177,14 +179,51 @@ def _attribute(arguments: argparse.Namespace) -> int:
         plan = sweep.plan
         if source.note and not quiet:
             print(source.note, file=sys.stderr)
-        with progress(plan.examples, sweep.done, sum(plan.tokens) / plan.examples, sys.stderr, quiet=quiet) as advance:
-            summary = sweep.run(arguments.batch_size, advance)
+        mean_tokens = sum(plan.tokens) / plan.examples
+        with (
+            _interrupts() as stop_if_asked,
+            progress(plan.examples, sweep.done, mean_tokens, sys.stderr, quiet=quiet) as advance,
+        ):
+
+            def advanced(texts: int) -> None:
+                stop_if_asked()
+                advance(texts)
+
+            summary = sweep.run(arguments.batch_size, advanced)
     results = open_store(arguments.out)
     page = write_page(results, arguments.out / "report.html")
     if not quiet:
         _show(results, arguments.top)
         _summarise(summary, arguments.out, page)
     return 0
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], None]]:
+    """Makes Ctrl-C stop the work where what this gives is called, that is between batches; again, at once.
+
+    At once is not safe: an exception raised while compiled code calls back into Python may be swallowed there.
+    """
+    asked = False
+
+    def interrupt(*_: Any) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    def stop_if_asked() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop_if_asked
+        return
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield stop_if_asked
+    finally:
+        _ = signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 def _source(arguments: argparse.Namespace) -> AbstractContextManager[Source]:

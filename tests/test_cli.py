@@ -283,7 +283,7 @@ def test_a_real_process_reports_and_survives_a_closed_pipe(tmp_path):
 
 def test_ctrl_c_ends_with_one_line_and_130(tmp_path):
     file = tmp_path / "in.txt"
-    file.write_text("\n".join(f"the key {index} is on the table" for index in range(20000)))
+    file.write_text("\n".join(f"the key {index} is on the table" for index in range(4000)))
     arguments = ["--input", str(file), "--model", str(model_folder()), "--out", str(tmp_path / "out"), "--quiet"]
     manifest = tmp_path / "out" / "manifest.json"
     with command("attribute", *arguments, "--queries", "all", "--batch-size", "2") as process:
@@ -300,6 +300,6 @@ def test_ctrl_c_ends_with_one_line_and_130(tmp_path):
     assert process.returncode == 130
     assert output == ""
     assert errors.count("\n") == 1
-    assert "of 20000 examples are kept" in errors
+    assert "of 4000 examples are kept" in errors
     assert "--resume continues" in errors
     assert store.open_store(tmp_path / "out").table(["id"]).num_rows >= 256

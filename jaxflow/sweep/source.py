@@ -244,4 +244,6 @@ def _not_empty(text: str, place: str) -> None:
     try:
         _ = text.encode()
     except UnicodeEncodeError:
-        raise InputError(f"{place} holds half a surrogate pair, which is not valid Unicode; correct it") from None
+        raise InputError(
+            f"{place} is not valid Unicode (bytes that are not UTF-8, or half a surrogate pair); correct it"
+        ) from None

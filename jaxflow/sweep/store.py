@@ -45,6 +45,12 @@ class Store:
 def open_store(folder: str | Path) -> Store:
     """The results that `jaxflow attribute` wrote into a folder, finished or not.
 
+    A row is an example: `id` (row or line number, from 1), `text`, `pair`, `tokens`, `offsets` (characters (start, end)
+    of each token, (-1, -1) for special ones), `source` (0 for the text's tokens, 1 for the pair's, -1 for special
+    ones), `queries`, `layers`, `prediction`, `probabilities`, and for each method that was asked for its relevance as
+    nested lists layer, query, token (`raw` and `rollout` in float32, `flow` in float64). With flow, `certified` says
+    which values are proven, and `certified_share` how large a share of them.
+
     Raises:
         InputError: there are none, or they are of a later version of jaxflow.
     """
