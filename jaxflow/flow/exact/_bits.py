@@ -40,8 +40,8 @@ class Workspace(NamedTuple):
     seen: np.ndarray  # uint64 (above, word): nodes found by a search from the sink
     column: np.ndarray  # float64 (token,): capacities of the arcs into the sink
     sink: np.ndarray  # float64 (token,): room left on them
-    layer_of: np.ndarray  # int64 (distance,): the current path, source first
-    node_of: np.ndarray  # int64 (distance,)
+    layer_of: np.ndarray  # uint32 (distance,): the current path, source first
+    node_of: np.ndarray  # uint32 (distance,)
     offered: np.ndarray  # float64 (distance,): what a node of the path was offered
     left: np.ndarray  # float64 (distance,): what of it is still to be sent on
     sent: np.ndarray  # float64 (distance,): what it sent; summed, as the difference of large offers would lose it
@@ -65,8 +65,8 @@ def workspace(capacity: np.ndarray, above: int) -> Workspace:
         seen=np.zeros((above, words), np.uint64),
         column=np.zeros(nodes),
         sink=np.zeros(nodes),
-        layer_of=np.zeros(longest, np.int64),
-        node_of=np.zeros(longest, np.int64),
+        layer_of=np.zeros(longest, np.uint32),
+        node_of=np.zeros(longest, np.uint32),
         offered=np.zeros(longest),
         left=np.zeros(longest),
         sent=np.zeros(longest),
@@ -98,21 +98,3 @@ lowest_bit: Any = intrinsic(_count_trailing_zeros)
 def bit(node):
     """The word that holds only this node's bit."""
     return ONE << np.uint64(node & 63)
-
-
-@kernel
-@no_type_check
-def choose(rows, layer, i, level, distance, below, own, preferred):
-    """A member of both `rows[layer, i]` and `level[distance, below]`: `own` first, then `preferred`, else the lowest.
-
-    -1 where there is none. The solver numbers positions by falling column sums, so that low bits have large arcs.
-    """
-    if rows[layer, i, own >> 6] & level[distance, below, own >> 6] & bit(own):
-        return own
-    if rows[layer, i, preferred >> 6] & level[distance, below, preferred >> 6] & bit(preferred):
-        return preferred
-    for word in range(rows.shape[2]):
-        both = rows[layer, i, word] & level[distance, below, word]
-        if both:
-            return (word << 6) + np.int64(lowest_bit(both))
-    return np.int64(-1)

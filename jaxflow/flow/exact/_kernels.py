@@ -33,18 +33,17 @@ def start(work):
 
 @kernel
 @no_type_check
-def is_settled(work, source):
+def is_settled(work, source, takers):
     """Whether every arc out of the source is full, or every arc into the sink; then `work.seen` is that cut."""
-    reach, room, seen, into = work.reach, work.room, work.seen, work.sink
+    reach, room, seen = work.reach, work.room, work.seen
     open_arcs = False
     for word in range(reach.shape[1]):
         open_arcs |= room[reach.shape[0] - 1, source, word] != 0
     if not open_arcs:
         seen[:] = ~np.uint64(0)
         return True
-    for i in range(into.shape[0]):
-        if into[i] > 0:
-            return False
+    if takers:
+        return False
     seen[:] = 0
     return True
 
@@ -81,8 +80,8 @@ def solve_pair(work, source, sink):
         arcs; `work.arc` holds the flow and `work.seen` the sink's side of the cut. `reset` comes next.
     """
     start(work)
-    value, count = first_flow(work, source, sink)
-    if is_settled(work, source):
+    value, count, takers = first_flow(work, source, sink)
+    if is_settled(work, source, takers):
         return value, cut_capacity(work, source), ONE_PASS, count
     while True:
         distance = search(work, source)

@@ -8,80 +8,54 @@ from typing import no_type_check
 
 import numpy as np
 
-from jaxflow.flow.exact._bits import CAPACITY, FLOW, ONE, bit, choose, kernel, lowest_bit
+from jaxflow.flow.exact._bits import ONE, bit, kernel, lowest_bit
 
 
 @kernel
 @no_type_check
-def push(arc, room, sends, touched, count, layer, i, j, amount, space):
-    """Send `amount` along (layer + 1, i) -> (layer, j), which has `space`; how many arcs were touched by now."""
-    before = arc[layer, i, j, FLOW]
-    capacity = arc[layer, i, j, CAPACITY]
+def push(arc, room, sends, touched, count, at, row, column, i, j, amount, space):
+    """Send `amount` along the arc numbered `at`, from i to j, which has `space`; how many arcs were touched by now."""
+    capacity, before = arc[2 * at], arc[2 * at + 1]
     after = before + amount
     # By rounding an arc may be full although less than its space was sent. Selections here, not branches: which arc
     # fills is beyond any branch prediction.
     full = (amount == space) | (after >= capacity)
-    arc[layer, i, j, FLOW] = capacity if full else after
-    room[layer, i, j >> 6] &= ~(np.uint64(full) << np.uint64(j & 63))
-    sends[layer, j, i >> 6] |= bit(i)
-    touched[min(count, touched.shape[0] - 1)] = (layer * arc.shape[1] + i) * arc.shape[1] + j
+    arc[2 * at + 1] = capacity if full else after
+    room[row + (j >> 6)] &= ~(np.uint64(full) << np.uint64(j & 63))
+    sends[column + (i >> 6)] |= bit(i)
+    touched[min(count, touched.shape[0] - 1)] = at
     return count + (before == 0)
 
 
 @kernel
 @no_type_check
-def take_back(arc, room, sends, layer, i, j, amount):
-    """Take `amount` of the flow on (layer + 1, i) -> (layer, j) back."""
-    if amount == arc[layer, i, j, FLOW]:
-        arc[layer, i, j, FLOW] = 0.0
-        sends[layer, j, i >> 6] &= ~bit(i)
-    else:
-        arc[layer, i, j, FLOW] -= amount
+def take_back(arc, room, sends, at, row, column, i, j, amount):
+    """Take `amount` of the flow on the arc numbered `at`, from i to j, back."""
+    after = 0.0 if amount == arc[2 * at + 1] else arc[2 * at + 1] - amount
+    arc[2 * at + 1] = after
+    if after == 0:
+        sends[column + (i >> 6)] &= ~bit(i)
     # By rounding a full arc may still be full.
-    if arc[layer, i, j, FLOW] < arc[layer, i, j, CAPACITY]:
-        room[layer, i, j >> 6] |= bit(j)
+    if after < arc[2 * at]:
+        room[row + (j >> 6)] |= bit(j)
 
 
 @kernel
 @no_type_check
-def last_hop(arc, room, sends, touched, into, level, count, i, j, left):
-    """Send what is possible of `left` along (2, i) -> (1, j) -> sink; the amount and the new count."""
-    space = arc[1, i, j, CAPACITY] - arc[1, i, j, FLOW]
-    rest = into[j]
-    amount = min(left, space, rest)
-    into[j] = rest - amount
-    level[1, 1, j >> 6] &= ~(np.uint64(amount == rest) << np.uint64(j & 63))
-    return amount, push(arc, room, sends, touched, count, 1, i, j, amount, space)
+def choose(rows, row, level, place, words, own, preferred):
+    """A member of the sets at `rows[row:]` and `level[place:]`: `own` first, then `preferred`, else the lowest.
 
-
-@kernel
-@no_type_check
-def last_hops(arc, room, sends, touched, into, level, count, i, sink, left):
-    """Send what is possible of `left` from (2, i) to the sink, in the order of `choose`.
-
-    Returns:
-        What was sent, what is left, and the new count of touched arcs.
+    -1 where there is none. The solver numbers positions by falling column sums, so that low bits have large arcs.
     """
-    sent = 0.0
-    for first in range(2):
-        j = i if first == 0 else sink
-        if room[1, i, j >> 6] & level[1, 1, j >> 6] & bit(j):
-            amount, count = last_hop(arc, room, sends, touched, into, level, count, i, j, left)
-            sent += amount
-            left -= amount
-            if left == 0:
-                return sent, left, count
-    for word in range(room.shape[2]):
-        both = room[1, i, word] & level[1, 1, word]
-        while both:
-            j = (word << 6) + np.int64(lowest_bit(both))
-            both &= both - ONE
-            amount, count = last_hop(arc, room, sends, touched, into, level, count, i, j, left)
-            sent += amount
-            left -= amount
-            if left == 0:
-                return sent, left, count
-    return sent, left, count
+    if rows[row + (own >> 6)] & level[place + (own >> 6)] & bit(own):
+        return own
+    if rows[row + (preferred >> 6)] & level[place + (preferred >> 6)] & bit(preferred):
+        return preferred
+    for word in range(words):
+        both = rows[row + word] & level[place + word]
+        if both:
+            return (word << 6) + np.int64(lowest_bit(both))
+    return np.int64(-1)
 
 
 @kernel
@@ -90,48 +64,87 @@ def first_flow(work, source, sink):
     """The blocking flow of a layer graph without flow, where the distance from the sink is the layer; layer above 2.
 
     Returns:
-        The amount that reached the sink and the count of touched arcs.
+        The amount that reached the sink, the count of touched arcs, and how many arcs into the sink have room left.
     """
-    arc, room, sends, level, into, touched = work.arc, work.room, work.sends, work.level, work.sink, work.touched
+    above, words = work.reach.shape
+    nodes = work.sink.shape[0]
+    arc, room, sends, level = work.arc.ravel(), work.room.ravel(), work.sends.ravel(), work.level.ravel()
+    into, touched = work.sink, work.touched
     node_of, offered, left, sent_of = work.node_of, work.offered, work.left, work.sent
-    count = np.int64(0)
-    above = level.shape[1]
+    bottom = (above + 1) * words  # where the set of layer 1 at distance 1 stands
+    count, takers = np.int64(0), 0
+    for i in range(nodes):
+        takers += into[i] > 0
     layer = above
     node_of[layer] = source
     offered[layer] = left[layer] = np.inf
     sent_of[layer] = 0.0
-    while True:
-        i = node_of[layer]
+    while takers:
+        i = np.int64(node_of[layer])
+        line = (layer - 1) * nodes + i
+        row = line * words
         if layer > 2:
-            j = choose(room, layer - 1, i, level, layer - 1, layer - 1, i, sink)
+            j = choose(room, row, level, (layer - 1) * (above + 1) * words, words, i, sink)
             if j >= 0:
                 layer -= 1
-                space = arc[layer, i, j, CAPACITY] - arc[layer, i, j, FLOW]
+                at = 2 * (line * nodes + j)
                 node_of[layer] = j
-                offered[layer] = left[layer] = min(left[layer + 1], space)
+                offered[layer] = left[layer] = min(left[layer + 1], arc[at] - arc[at + 1])
                 sent_of[layer] = 0.0
                 continue
             if layer == above:
-                return sent_of[above], count
+                break
         else:
-            sent_of[2], left[2], count = last_hops(arc, room, sends, touched, into, level, count, i, sink, left[2])
+            # One layer above those that the sink hangs on: all hops of a node in one go, in the order of `choose`.
+            rest, sent = left[2], 0.0
+            word = -2
+            both = bit(i) & room[row + (i >> 6)] & level[bottom + (i >> 6)]
+            shift = i >> 6
+            while True:
+                while both:
+                    j = (shift << 6) + np.int64(lowest_bit(both))
+                    both &= both - ONE
+                    at = line * nodes + j
+                    space = arc[2 * at] - arc[2 * at + 1]
+                    taken = into[j]
+                    amount = min(rest, space, taken)
+                    into[j] = taken - amount
+                    level[bottom + shift] &= ~(np.uint64(amount == taken) << np.uint64(j & 63))
+                    takers -= amount == taken
+                    count = push(arc, room, sends, touched, count, at, row, (nodes + j) * words, i, j, amount, space)
+                    sent += amount
+                    rest -= amount
+                    if rest == 0:
+                        break
+                word += 1
+                if rest == 0 or word == words:
+                    break
+                shift = sink >> 6 if word < 0 else word
+                both = room[row + shift] & level[bottom + shift]
+                if word < 0:
+                    both &= bit(sink)
+            left[2], sent_of[2] = rest, sent
         # Back to the nearest node of the path that has something left to send.
         while True:
             done = left[layer] == 0
             # What was offered and used up was sent to the last bit: then the arc is full or the parent is done.
             sent = offered[layer] if done else sent_of[layer]
-            j = node_of[layer]
+            j = np.int64(node_of[layer])
             if not done:
-                level[layer, layer, j >> 6] &= ~bit(j)
+                level[layer * (above + 1) * words + (j >> 6)] &= ~bit(j)
             if sent > 0:
-                i = node_of[layer + 1]
-                space = arc[layer, i, j, CAPACITY] - arc[layer, i, j, FLOW]
-                count = push(arc, room, sends, touched, count, layer, i, j, sent, space)
+                i = np.int64(node_of[layer + 1])
+                line = layer * nodes + i
+                at = line * nodes + j
+                space = arc[2 * at] - arc[2 * at + 1]
+                column = (layer * nodes + j) * words
+                count = push(arc, room, sends, touched, count, at, line * words, column, i, j, sent, space)
                 left[layer + 1] -= sent
                 sent_of[layer + 1] += sent
             layer += 1
-            if layer == above or left[layer] > 0:
+            if layer == above or (left[layer] > 0 and takers):
                 break
+    return sent_of[above], count, takers
 
 
 @kernel
@@ -142,29 +155,34 @@ def next_flow(work, source, sink, distance, count):
     Returns:
         The amount that reached the sink and the new count of touched arcs.
     """
-    arc, room, sends, level, into, touched = work.arc, work.room, work.sends, work.level, work.sink, work.touched
+    above, words = work.reach.shape
+    nodes = work.sink.shape[0]
+    arc, room, sends, level = work.arc.ravel(), work.room.ravel(), work.sends.ravel(), work.level.ravel()
+    into, touched = work.sink, work.touched
     layer_of, node_of, offered, left, sent_of = work.layer_of, work.node_of, work.offered, work.left, work.sent
-    above = level.shape[1]
     depth = 0
     layer_of[0], node_of[0] = above, source
     offered[0] = left[0] = np.inf
     sent_of[0] = 0.0
     while True:
-        layer, i, ahead = layer_of[depth], node_of[depth], distance - depth - 1
+        layer, i, ahead = np.int64(layer_of[depth]), np.int64(node_of[depth]), distance - depth - 1
         j, below, space = np.int64(-1), layer - 1, 0.0
         if layer > 1:
-            j = choose(room, layer - 1, i, level, ahead, below, i, sink)
+            line = below * nodes + i
+            j = choose(room, line * words, level, (ahead * above + below) * words, words, i, sink)
         if j >= 0:
-            space = arc[below, i, j, CAPACITY] - arc[below, i, j, FLOW]
+            at = 2 * (line * nodes + j)
+            space = arc[at] - arc[at + 1]
         elif layer + 1 < above:
             below = layer + 1
-            j = choose(sends, layer, i, level, ahead, below, i, source)
+            row = (layer * nodes + i) * words
+            j = choose(sends, row, level, (ahead * above + below) * words, words, i, source)
             if j >= 0:
-                space = arc[layer, j, i, FLOW]
+                space = arc[2 * ((layer * nodes + j) * nodes + i) + 1]
         if j < 0:
             if depth == 0:
                 return sent_of[0], count
-            level[ahead + 1, layer, i >> 6] &= ~bit(i)
+            level[((ahead + 1) * above + layer) * words + (i >> 6)] &= ~bit(i)
         else:
             amount = min(left[depth], space)
             depth += 1
@@ -177,22 +195,27 @@ def next_flow(work, source, sink, distance, count):
             if into[j] <= amount:
                 amount = into[j]
                 into[j] = 0.0
-                level[1, 1, j >> 6] &= ~bit(j)
+                level[(above + 1) * words + (j >> 6)] &= ~bit(j)
             else:
                 into[j] -= amount
             left[depth] -= amount
             sent_of[depth] = amount
         while True:
             sent = sent_of[depth] if left[depth] > 0 else offered[depth]
-            layer, i = layer_of[depth], node_of[depth]
+            layer, i = np.int64(layer_of[depth]), np.int64(node_of[depth])
             depth -= 1
             if sent > 0:
-                parent = node_of[depth]
+                parent = np.int64(node_of[depth])
                 if layer_of[depth] > layer:
-                    space = arc[layer, parent, i, CAPACITY] - arc[layer, parent, i, FLOW]
-                    count = push(arc, room, sends, touched, count, layer, parent, i, sent, space)
+                    line = layer * nodes + parent
+                    at = line * nodes + i
+                    space = arc[2 * at] - arc[2 * at + 1]
+                    column = (layer * nodes + i) * words
+                    count = push(arc, room, sends, touched, count, at, line * words, column, parent, i, sent, space)
                 else:
-                    take_back(arc, room, sends, layer - 1, i, parent, sent)
+                    line = (layer - 1) * nodes + i
+                    column = ((layer - 1) * nodes + parent) * words
+                    take_back(arc, room, sends, line * nodes + parent, line * words, column, i, parent, sent)
                 left[depth] -= sent
                 sent_of[depth] += sent
             if depth == 0 or left[depth] > 0:

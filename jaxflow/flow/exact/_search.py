@@ -34,32 +34,42 @@ def search(work, source):
         The source's distance, with `work.level` filled up to it; 0 where the source cannot reach the sink, and then
         `work.seen` is the sink's side of a minimum cut. Cost: token * word a layer, rarely more than once a distance.
     """
-    seen, level, into, room, sends = work.seen, work.level, work.sink, work.room, work.sends
-    above, words = seen.shape
-    seen[:] = 0
-    level[1] = 0
-    for i in range(into.shape[0]):
-        if into[i] > 0:
-            level[1, 1, i >> 6] |= bit(i)
-            seen[1, i >> 6] |= bit(i)
+    above, words = work.reach.shape
+    nodes, into = work.sink.shape[0], work.sink
+    seen, level, room, sends = work.seen.ravel(), work.level.ravel(), work.room.ravel(), work.sends.ravel()
+    size = above * words
+    for word in range(size):
+        seen[word] = 0
+        level[size + word] = 0
+    for i in range(nodes):
+        here = words + (i >> 6)
+        seen[here] |= np.uint64(into[i] > 0) << np.uint64(i & 63)
+    for word in range(words, 2 * words):
+        level[size + word] = seen[word]
     distance = 1
     while True:
         found = False
-        level[distance + 1] = 0
+        front, further = distance * size, (distance + 1) * size
+        for word in range(size):
+            level[further + word] = 0
         for layer in range(1, above):
+            place = front + layer * words
             occupied = ONE & ~ONE
             for word in range(words):
-                occupied |= level[distance, layer, word]
+                occupied |= level[place + word]
             if not occupied:
                 continue
             if layer + 1 < above:
-                found |= spread(room, layer, seen, level, distance, layer, layer + 1)
+                beside = (layer + 1) * words
+                found |= spread(room, layer * nodes * words, seen, beside, level, place, further + beside, nodes, words)
             else:
+                row = (layer * nodes + source) * words
                 for word in range(words):
-                    if room[layer, source, word] & level[distance, layer, word]:
+                    if room[row + word] & level[place + word]:
                         return distance + 1
             if layer > 1:
-                found |= spread(sends, layer - 1, seen, level, distance, layer, layer - 1)
+                beside = (layer - 1) * words
+                found |= spread(sends, beside * nodes, seen, beside, level, place, further + beside, nodes, words)
         if not found:
             return 0
         distance += 1
@@ -67,20 +77,30 @@ def search(work, source):
 
 @kernel
 @no_type_check
-def spread(rows, row, seen, level, distance, layer, beside):
-    """Put the unseen nodes of the layer `beside` that have an arc into the front at the next distance."""
-    found = False
-    words = rows.shape[2]
-    for i in range(rows.shape[1]):
-        if seen[beside, i >> 6] & bit(i):
-            continue
-        for word in range(words):
-            if rows[row, i, word] & level[distance, layer, word]:
-                seen[beside, i >> 6] |= bit(i)
-                level[distance + 1, beside, i >> 6] |= bit(i)
-                found = True
-                break
-    return found
+def spread(rows, row, seen, beside, level, place, further, nodes, words):
+    """Put the unseen nodes of a layer that have an arc into the set at `level[place:]` into the one at `further`.
+
+    The layer's sets of arcs begin at `rows[row:]`, what was seen of it at `seen[beside:]`. Whether there were any.
+    """
+    found = ONE & ~ONE
+    for word in range(words):
+        size = min(64, nodes - (word << 6))
+        unseen = ~seen[beside + word]
+        if size < 64:
+            unseen &= (ONE << np.uint64(size)) - ONE
+        fresh = ONE & ~ONE
+        while unseen:
+            low = lowest_bit(unseen)
+            unseen &= unseen - ONE
+            start = row + ((word << 6) + np.int64(low)) * words
+            hit = ONE & ~ONE
+            for other in range(words):
+                hit |= rows[start + other] & level[place + other]
+            fresh |= np.uint64(hit != 0) << low
+        seen[beside + word] |= fresh
+        level[further + word] = level[further + word] | fresh
+        found |= fresh
+    return found != 0
 
 
 @kernel
