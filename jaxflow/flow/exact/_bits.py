@@ -74,6 +74,15 @@ def workspace(capacity: np.ndarray, above: int) -> Workspace:
     )
 
 
+def up_to(work: Workspace, above: int) -> Workspace:
+    """The part of a clean workspace that sources at a lower layer need; shares its memory."""
+    whole, words = work.reach.shape
+    longest = (above - 1) * work.sink.shape[0] + 3
+    level = work.level.reshape(-1)[: longest * above * words].reshape(longest, above, words)
+    parts = {name: getattr(work, name)[:above] for name in ("arc", "arcs", "room", "sends", "reach", "seen")}
+    return work if above == whole else work._replace(level=level, **parts)
+
+
 def pack(capacity: np.ndarray) -> np.ndarray:
     """Which arcs exist, uint64 (layer, token, word)."""
     layers, nodes, _ = capacity.shape

@@ -9,11 +9,11 @@ from typing import no_type_check
 
 import numpy as np
 
-from jaxflow.flow.exact._bits import FLOW, bit, kernel, workspace
+from jaxflow.flow.exact._bits import FLOW, bit, kernel, up_to, workspace
 from jaxflow.flow.exact._phases import first_flow, next_flow
 from jaxflow.flow.exact._search import cut_capacity, find_reach, search, write_cut
 
-__all__ = ["FLOW", "STAGES", "closed_form", "find_reach", "solve_pair", "solve_pairs", "workspace"]
+__all__ = ["FLOW", "STAGES", "closed_form", "find_reach", "solve_pair", "solve_pairs", "up_to", "workspace"]
 
 STAGES = ("closed_form", "one_pass", "cut")
 CLOSED_FORM, ONE_PASS, CUT = range(3)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,8 +80,8 @@ def max_flow(
     Raises:
         InputError: for capacities that are negative or not finite, or a layer or position that is not there.
 
-    Memory beyond the result, a thread: about 30 bytes an arc of one example. An interrupt is seen between chunks of
-    about 20 ms.
+    Memory beyond the result, a thread: about 35 bytes an arc of one example up to the highest source. An interrupt is
+    seen between chunks of about 20 ms.
     """
     _check(mixing, queries, layers)
     shape = (mixing.shape[0], len(layers), queries.shape[1], mixing.shape[-1])
@@ -89,9 +90,11 @@ def max_flow(
     lower, upper = np.full(shape, np.nan), np.full(shape, np.nan)
     cut = np.zeros((*shape, mixing.shape[1] + 1, mixing.shape[-1]), bool) if cuts else None
     total = int(np.prod(shape)) if wanted is None else int(wanted.sum())
-    solver = _Solver(mixing, queries, lower, upper, cut)
+    solver = _Solver(mixing, queries, max(layers, default=1), (lower, upper), cut)
     done = 0
-    for count in _run(solver, _tasks(shape, layers, wanted), threads or _cores()):
+    # Starting a thread costs more than a small chunk.
+    chunks = 1 + total * solver.highest * shape[-1] // _CHUNK_WORK
+    for count in _run(solver, _tasks(shape, layers, wanted), min(threads or _cores(), chunks)):
         done += count
         if progress is not None:
             progress(done, total)
@@ -136,12 +139,18 @@ class _Solver:
     """Solves tasks and writes their results in place; each thread keeps the workspace of the example it is at."""
 
     def __init__(
-        self, mixing: np.ndarray, queries: np.ndarray, lower: np.ndarray, upper: np.ndarray, cut: np.ndarray | None
+        self,
+        mixing: np.ndarray,
+        queries: np.ndarray,
+        highest: int,
+        bounds: tuple[np.ndarray, np.ndarray],
+        cut: np.ndarray | None,
     ) -> None:
         from jaxflow.flow.exact import _kernels
 
         self.kernels = _kernels
-        self.mixing, self.queries, self.lower, self.upper, self.cut = mixing, queries, lower, upper, cut
+        self.mixing, self.queries, self.highest, self.cut = mixing, queries, highest, cut
+        self.lower, self.upper = bounds
         self.local = threading.local()
         self.lock = threading.Lock()
         self.counts = np.zeros(3, np.int64)
@@ -179,14 +188,14 @@ class _Solver:
         """This thread's view of the task's example, kept for the tasks that follow."""
         here = self.local
         if getattr(here, "example", None) != task.example:
-            mixing = self.mixing[task.example]
+            mixing = self.mixing[task.example, : self.highest]
             here.order = _order(mixing)
             here.place = np.argsort(here.order)
             here.capacity, here.scale = _scaled(mixing[:, here.order][:, :, here.order])
+            here.whole = self.kernels.workspace(here.capacity, max(self.highest, 1))
             here.example, here.layer = task.example, None
         if here.layer != task.layer:
-            here.work = self.kernels.workspace(here.capacity, task.layer) if task.layer > 2 else None
-            here.layer = task.layer
+            here.work, here.layer = self.kernels.up_to(here.whole, task.layer), task.layer
         return here
 
 
@@ -224,25 +233,30 @@ def _run(solver: _Solver, tasks: Iterator[_Task], threads: int) -> Iterator[int]
             yield solver(task)
         return
     lock = threading.Lock()
-    done: list[int] = []
+    done: SimpleQueue[int | None] = SimpleQueue()
 
     def work() -> None:
-        while not solver.stopped:
-            with lock:
-                task = next(tasks, None)
-            if task is None:
-                return
-            done.append(solver(task))
+        try:
+            while not solver.stopped:
+                with lock:
+                    task = next(tasks, None)
+                if task is None:
+                    return
+                done.put(solver(task))
+        finally:
+            done.put(None)
 
     with ThreadPoolExecutor(threads, thread_name_prefix="jaxflow") as pool:
         try:
-            for worker in [pool.submit(work) for _ in range(threads)]:
-                while not worker.done():
-                    _ = threading.Event().wait(0.005)
-                    while done:
-                        yield done.pop()
+            workers, running = [pool.submit(work) for _ in range(threads)], threads
+            while running:
+                count = done.get()
+                if count is None:
+                    running -= 1
+                else:
+                    yield count
+            for worker in workers:
                 worker.result()
-            yield sum(done)
         finally:
             # On an interrupt the threads end with the chunk they are at.
             solver.stopped = True
