@@ -1,7 +1,10 @@
 """The exact solver against other solvers, and against its own proofs."""
 
+import importlib
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -129,6 +132,49 @@ def test_an_interrupt_stops_all_threads(threads):
 
     with pytest.raises(KeyboardInterrupt):
         _ = solve(mixing, progress=interrupt, threads=threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_signal_ends_a_long_solve_at_once(threads):
+    code = f"""
+import numpy as np
+from jaxflow.flow import exact
+mixing = np.random.default_rng(0).random((1, 10, 300, 300)) ** 8
+queries = np.arange(300)[None]
+exact.max_flow(mixing[..., :4, :4], queries[:, :4], (1, 3))
+print("solving", flush=True)
+exact.max_flow(mixing, queries, (10,), threads={threads})
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "solving\n"
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        begin = time.monotonic()
+        _, error = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in error
+    assert time.monotonic() - begin < 3
+
+
+def test_pairs_leave_a_clean_workspace():
+    rng = np.random.default_rng(0)
+    kernels = importlib.import_module("jaxflow.flow.exact._kernels")
+    mixing = families.peaked(rng, 5, 70)
+    work = kernels.workspace(mixing, 5)
+    sources, sinks = rng.integers(0, 70, 40), np.sort(rng.integers(0, 70, 40))
+    results = [np.empty(40), np.empty(40), np.zeros(3, np.int64), np.empty((0, 6, 70), bool)]
+    kernels.solve_pairs(work, sources, sinks, *results)
+    assert (work.arc[..., 1] == 0).all()
+    np.testing.assert_array_equal(work.arc[..., 0], mixing)
+    np.testing.assert_array_equal(work.room, work.arcs)
+    assert not work.sends.any()
+    # A pair that touches more arcs than can be noted is forgotten as well.
+    few = work._replace(touched=work.touched[:3])
+    kernels.solve_pairs(few, sources, sinks, *results)
+    assert (work.arc[..., 1] == 0).all()
+    np.testing.assert_array_equal(work.room, work.arcs)
+    assert not work.sends.any()
 
 
 def test_capacities_that_are_none_are_refused():
