@@ -42,15 +42,28 @@ def take_back(arc, room, sends, at, row, column, i, j, amount):
 
 @kernel
 @no_type_check
+def pick(both, own, preferred):
+    """What of a set is in `own`, else in `preferred`, else all of it; by selections, which no predictor can miss."""
+    second = both & preferred
+    rest = second if second else both
+    first = both & own
+    return first if first else rest
+
+
+@kernel
+@no_type_check
 def choose(rows, row, level, place, words, own, preferred):
     """A member of the sets at `rows[row:]` and `level[place:]`: `own` first, then `preferred`, else the lowest.
 
     -1 where there is none. The solver numbers positions by falling column sums, so that low bits have large arcs.
     """
-    if rows[row + (own >> 6)] & level[place + (own >> 6)] & bit(own):
-        return own
-    if rows[row + (preferred >> 6)] & level[place + (preferred >> 6)] & bit(preferred):
-        return preferred
+    if words == 1:
+        both = pick(rows[row] & level[place], bit(own), bit(preferred))
+        return np.int64(lowest_bit(both)) if both else np.int64(-1)
+    first = rows[row + (own >> 6)] & level[place + (own >> 6)] & bit(own)
+    second = rows[row + (preferred >> 6)] & level[place + (preferred >> 6)] & bit(preferred)
+    if first | second:
+        return own if first else preferred
     for word in range(words):
         both = rows[row + word] & level[place + word]
         if both:
@@ -97,19 +110,21 @@ def first_flow(work, source, sink):
         else:
             # One layer above those that the sink hangs on: all hops of a node in one go, in the order of `choose`.
             rest, sent = left[2], 0.0
-            word = -2
-            both = bit(i) & room[row + (i >> 6)] & level[bottom + (i >> 6)]
-            shift = i >> 6
+            word, shift = -2, i >> 6
+            both = room[row + shift] & level[bottom + shift]
+            if words > 1:
+                both &= bit(i)
             while True:
                 while both:
-                    j = (shift << 6) + np.int64(lowest_bit(both))
-                    both &= both - ONE
+                    low = lowest_bit(pick(both, bit(i), bit(sink)) if words == 1 else both)
+                    j = (shift << 6) + np.int64(low)
+                    both &= ~(ONE << low)
                     at = line * nodes + j
                     space = arc[2 * at] - arc[2 * at + 1]
                     taken = into[j]
                     amount = min(rest, space, taken)
                     into[j] = taken - amount
-                    level[bottom + shift] &= ~(np.uint64(amount == taken) << np.uint64(j & 63))
+                    level[bottom + shift] &= ~(np.uint64(amount == taken) << low)
                     takers -= amount == taken
                     count = push(arc, room, sends, touched, count, at, row, (nodes + j) * words, i, j, amount, space)
                     sent += amount
@@ -117,7 +132,7 @@ def first_flow(work, source, sink):
                     if rest == 0:
                         break
                 word += 1
-                if rest == 0 or word == words:
+                if rest == 0 or word == words or words == 1:
                     break
                 shift = sink >> 6 if word < 0 else word
                 both = room[row + shift] & level[bottom + shift]
