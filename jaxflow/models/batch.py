@@ -26,12 +26,12 @@ class LayerOutput:
     """What one layer gives.
 
     Attributes:
-        hidden: the layer's output.
+        hidden: the layer's output; 0 on padding where the batch was packed.
         attention: what its softmax gave; rows sum to 1, padding's columns are 0.
         values: the vectors that attention averages.
     """
 
-    hidden: Float[Array, "*batch token width"]
+    hidden: Float[Array, "*rows width"]
     attention: Float[Array, "*batch head query key"]
     values: Float[Array, "*batch head token head_width"]
 

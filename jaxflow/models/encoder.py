@@ -16,6 +16,7 @@ from jaxflow.models.embeddings import Embeddings
 from jaxflow.models.heads import make_head
 from jaxflow.models.layer import Layer
 from jaxflow.models.layers import split
+from jaxflow.models.packing import Packing
 
 # Called once a layer, first to last: (carry, layer's output) -> (carry, what to keep of this layer).
 Visit = Callable[[Any, LayerOutput], tuple[Any, Any]]
@@ -45,6 +46,7 @@ class Encoder(nnx.Module):
         embeddings: Float[Array, "*batch token embedding"] | None = None,
         key: Key[Array, ""] | None = None,
         checkpoint: bool = False,
+        packing: Packing | None = None,
         return_attention: bool = True,
         return_hidden_states: bool = True,
         return_values: bool = False,
@@ -61,6 +63,8 @@ class Encoder(nnx.Module):
                 still added.
             key: turns dropout on (training).
             checkpoint: recompute each layer in the backward pass instead of storing what it needs.
+            packing: run all but attention on the real tokens alone (`jaxflow.models.packing`); hidden states are
+                then 0 on padding.
             return_attention: whether to store the attention of all layers.
             return_hidden_states: whether to store the hidden states of all layers.
             return_values: whether to store the vectors that attention averages.
@@ -87,6 +91,7 @@ class Encoder(nnx.Module):
             embeddings=embeddings,
             key=layer_key,
             checkpoint=checkpoint,
+            packing=packing,
         )
         if hidden is not None:
             hidden = jnp.concatenate([first[..., None, :, :], _behind_batch(hidden, 3)], axis=-3)
@@ -109,6 +114,7 @@ class Encoder(nnx.Module):
         embeddings: Float[Array, "*batch token embedding"] | None = None,
         key: Key[Array, ""] | None = None,
         checkpoint: bool = False,
+        packing: Packing | None = None,
     ) -> tuple[Float[Array, "*batch token width"], Float[Array, "*batch token width"], Any, Any]:
         """Run the layers and hand each one's output to `visit` as it comes, within the scan over layers.
 
@@ -123,6 +129,7 @@ class Encoder(nnx.Module):
             embeddings: as in `__call__`.
             key: as in `__call__`.
             checkpoint: as in `__call__`.
+            packing: as in `__call__`.
 
         Returns:
             The embeddings as the first layer gets them, the last layer's output, the last carry, and what was kept,
@@ -133,6 +140,9 @@ class Encoder(nnx.Module):
         first = self.embeddings(words, batch, embedding_key)
         relative = self.config.relative
         distances = relative.prepare(self.relative, batch.input_ids.shape[-1]) if relative else None
+        # The convolution reads neighbours, so it needs the tokens where they stand.
+        packing = None if self.convolution is not None else packing
+        spread = (lambda x: x) if packing is None else packing.spread
 
         def step(state: tuple[Any, Any], slices: Any) -> tuple[tuple[Any, Any], Any]:
             hidden, carry = state
@@ -140,10 +150,10 @@ class Encoder(nnx.Module):
             if layer is None:
                 row = jnp.asarray(self.config.rows)[index]
                 layer = jax.tree.map(lambda stacked: stacked[row], self.layers)
-            out = layer(hidden, batch.mask, distances, attention=given, shift=shift, key=layer_key)
+            out = layer(hidden, batch.mask, distances, packing=packing, attention=given, shift=shift, key=layer_key)
             if self.convolution is not None:
                 out = _convolved(self.convolution, index, hidden, out, batch.mask)
-            carry, kept = visit(carry, out)
+            carry, kept = visit(carry, LayerOutput(spread(out.hidden), out.attention, out.values))
             return (out.hidden, carry), kept
 
         step = jax.checkpoint(step, prevent_cse=False) if checkpoint else step
@@ -156,8 +166,9 @@ class Encoder(nnx.Module):
             None if attention_shift is None else jnp.moveaxis(attention_shift, -4, 0),
             None if layers_key is None else jax.random.split(layers_key, depth),
         )
-        (last, carry), kept = jax.lax.scan(step, (first, carry), slices)
-        return first, last, carry, kept
+        start = first if packing is None else packing.pack(first, 1)
+        (last, carry), kept = jax.lax.scan(step, (start, carry), slices)
+        return first, spread(last), carry, kept
 
     def embed(self, input_ids: Int[Array, "*batch token"]) -> Float[Array, "*batch token embedding"]:
         """Word embeddings, without positions or segments: what `embeddings` can stand in for."""

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Key
 from jaxflow.models.batch import LayerOutput
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, root, split
+from jaxflow.models.packing import Packing
 
 Heads = Float[Array, "*batch token head head_width"]
 Probabilities = Float[Array, "*batch head token token"]
@@ -31,10 +32,11 @@ class Layer(nnx.Module):
 
     def __call__(
         self,
-        hidden: Float[Array, "*batch token width"],
+        hidden: Float[Array, "*rows width"],
         mask: Bool[Array, "*batch token"],
         distances: Any = None,
         *,
+        packing: Packing | None = None,
         attention: Probabilities | None = None,
         shift: Probabilities | None = None,
         key: Key[Array, ""] | None = None,
@@ -42,32 +44,37 @@ class Layer(nnx.Module):
         """Run the layer.
 
         Args:
-            hidden: the layer's input.
+            hidden: the layer's input, `*batch token width`, or its rows where it is packed.
             mask: true on real tokens.
             distances: what the family's relative positions prepared.
+            packing: where the rows stand, if it is packed.
             attention: probabilities to use in the place of the softmax's.
             shift: added to the probabilities.
             key: turns dropout on.
 
         Returns:
-            Output, attention as it was used (before dropout) and values; float32.
+            Output (packed where the input was), attention as it was used (before dropout) and values; float32.
         """
         config = self.config
         keys = split(key, 3)
-        query, keys_, values = self._heads(hidden)
+        query, keys_, values = self._heads(hidden, packing)
         if attention is None:
             attention = self._attention(query, keys_, mask, distances)
         if shift is not None:
             attention = attention + shift
         used = dropout(attention, config.attention_dropout, keys[0])
         mixed = jnp.einsum("...hqk,...khd->...qhd", used, values, precision=jax.lax.Precision.HIGHEST)
+        if packing is not None:
+            mixed = packing.pack(mixed, 2)
         hidden = self.attention_norm(hidden + dropout(self.output(mixed), config.hidden_dropout, keys[1]))
         inner = self.down(ACTIVATIONS[config.activation](self.up(hidden)))
         hidden = self.output_norm(hidden + dropout(inner, config.hidden_dropout, keys[2]))
         return LayerOutput(hidden, attention, jnp.swapaxes(values, -3, -2))
 
-    def _heads(self, hidden: Float[Array, "*batch token width"]) -> tuple[Heads, Heads, Heads]:
+    def _heads(self, hidden: Float[Array, "*rows width"], packing: Packing | None) -> tuple[Heads, Heads, Heads]:
         both = self.qkv(hidden)
+        if packing is not None:
+            both = packing.spread(both)
         return both[..., 0, :, :], both[..., 1, :, :], both[..., 2, :, :]
 
     def _attention(self, query: Heads, key: Heads, mask: Bool[Array, "*batch token"], distances: Any) -> Probabilities:

@@ -15,6 +15,7 @@ from jaxflow.models import tokens
 from jaxflow.models.batch import EncoderOutput, TokenBatch
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.encoder import Encoder
+from jaxflow.models.packing import packing_of
 from jaxflow.models.prediction import Prediction, predictions
 from jaxflow.models.tokens import Encoding
 
@@ -76,8 +77,8 @@ class TextEncoder:
             if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < smallest:
                 raise InputError(f"`max_length` must be a whole number of at least {smallest}, got {max_length!r}")
             limit = min(limit, max_length)
-        # RoBERTa's tokenizers number segments that its models never saw.
-        segments = self.config.segments > 1 and "token_type_ids" in self.tokenizer.model_input_names
+        # Some tokenizers number segments that their models never saw.
+        segments = self.config.segments > 1
         return tokens.tokenize(self.tokenizer, texts, pairs, limit, truncate, segments)
 
     def pad(self, encodings: Sequence[Encoding], length: int | None = None, *, side: str = "right") -> TokenBatch:
@@ -107,7 +108,9 @@ class TextEncoder:
         """Run the encoder, compiled once for each batch shape; the arguments are those of `Encoder.__call__`.
 
         Within a jitted function of your own call `module` instead, and hand `module` in as an argument: this method
-        would make the weights constants of your program.
+        would make the weights constants of your program. On a processor a batch with much padding on the right is
+        packed (`jaxflow.models.packing`): it costs what its real tokens cost, and hidden states are 0 on padding.
+        Attention handed in may fall on padding, so then nothing is packed.
         """
         return _run(
             self.module,
@@ -117,6 +120,7 @@ class TextEncoder:
             embeddings=embeddings,
             key=key,
             checkpoint=checkpoint,
+            packing=packing_of(batch) if attention is None and attention_shift is None else None,
             return_attention=return_attention,
             return_hidden_states=return_hidden_states,
             return_values=return_values,

@@ -65,8 +65,8 @@ def test_padding_changes_nothing(tiny, batch):
 
 def test_any_number_of_batch_axes(tiny, batch):
     model = tiny.bert("BertForSequenceClassification")
-    flat = model.ours(batch)
-    nested = model.ours(jax.tree.map(lambda x: x[None, :, None], batch))
+    flat = model.ours.module(batch)
+    nested = model.ours.module(jax.tree.map(lambda x: x[None, :, None], batch))
     single = jax.vmap(model.ours.module)(batch)
     for field in ("attention", "hidden_states", "logits"):
         np.testing.assert_allclose(getattr(nested, field)[0, :, 0], getattr(flat, field), atol=1e-5, rtol=0)
@@ -86,7 +86,7 @@ def test_what_is_not_asked_for_is_none(tiny, batch):
 
 def test_values_and_projections_make_the_attention_block(tiny, batch):
     model = tiny.bert()
-    out = model.ours(batch, return_values=True)
+    out = model.ours.module(batch, return_values=True)
     mixed = np.einsum(
         "blhqk,blhkd,lhdw->blqw", out.attention, out.values, model.ours.module.output_projections(), optimize=True
     )

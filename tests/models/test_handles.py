@@ -88,7 +88,7 @@ def test_layers_can_be_visited_within_the_scan(model, batch):
 
     start = jnp.broadcast_to(jnp.eye(9), (3, 9, 9))
     _, _, last, every = jax.jit(lambda module, batch: module.visit_layers(batch, visit, start))(module, batch)
-    fused = np.asarray(model.ours(batch).attention).mean(axis=2)
+    fused = np.asarray(module(batch).attention).mean(axis=2)
     expected = [fused[:, 0], fused[:, 1] @ fused[:, 0], fused[:, 2] @ fused[:, 1] @ fused[:, 0]]
     np.testing.assert_allclose(np.moveaxis(every, 0, 1), np.stack(expected, 1), atol=1e-5)
     np.testing.assert_array_equal(last, every[-1])
