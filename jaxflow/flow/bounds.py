@@ -5,6 +5,7 @@ layer 0 is the input; a bound with the key (a, b) is of flow from nodes of layer
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,15 @@ SMALLEST = 2.0**-100
 
 Rows = Float[Array, "*batch query token"]
 Between = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """`flow_bounds` as a solver: one pass, cheap."""
+
+    def __call__(self, mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
+        """Bounds of every pair."""
+        return flow_bounds(mixing, queries, layers, tol)
 
 
 def flow_bounds(mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
@@ -47,10 +57,11 @@ def flow_bounds(mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: 
     upper = jnp.stack([rows[0, layer] for layer in layers], axis=-3)
     if max(layers) > 2:
         upper = jnp.minimum(upper, _cut_bounds(above, bounds, rows, queries, layers))
-    return _solution(_built_flows(below, queries, layers), upper, tol)
+    return solution(_built_flows(below, queries, layers), upper, tol)
 
 
-def _solution(lower: AtLayers, upper: AtLayers, tol: float | Array) -> FlowSolution:
+def solution(lower: AtLayers, upper: AtLayers, tol: float | Array) -> FlowSolution:
+    """What bounds say: certified where they meet, and the best value between them."""
     lower = jnp.minimum(lower, upper)
     certified = upper - lower <= tol
     # The middle is nearest where the two meet. Its derivative is the upper bound's everywhere: the concave one.

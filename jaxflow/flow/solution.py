@@ -1,10 +1,11 @@
 """What a flow solver returns: values between proven bounds."""
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float
 
 from jaxflow._pytree import pytree
+from jaxflow._typing import Mixing, Queries
 
 
 @pytree
@@ -29,3 +30,15 @@ class FlowSolution:
     upper: Float[Any, "*batch layer query token"]
     certified: Bool[Any, "*batch layer query token"]
     cut: Any = None
+
+
+@runtime_checkable
+class Solver(Protocol):
+    """A way of bounding flows in pure JAX, as a value: frozen and hashable, so that it can be compiled for."""
+
+    def __call__(self, mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: Any) -> FlowSolution:
+        """Bounds of the flow from the queries at the layers (counted from 1) to every input token.
+
+        They must hold for the weights as given: what a solver computes with rounding, it rounds outward.
+        """
+        ...

@@ -13,18 +13,21 @@ from jaxflow import _checks
 from jaxflow._checks import InputError
 from jaxflow._typing import Queries
 from jaxflow.flow import exact
-from jaxflow.flow.bounds import flow_bounds
-from jaxflow.flow.solution import FlowSolution
+from jaxflow.flow.bounds import Bounds
+from jaxflow.flow.relaxed import Relaxed
+from jaxflow.flow.solution import FlowSolution, Solver
 from jaxflow.graph import AttentionGraph
 
-METHODS = ("auto", "bounds", "exact")
+# Solvers in pure JAX, which run wherever the graph is; the other methods work on the host.
+SOLVERS: dict[str, Solver] = {"bounds": Bounds(), "relaxed": Relaxed()}
+METHODS = ("auto", *SOLVERS, "exact")
 
 
 def attention_flow(
     graph: AttentionGraph,
     queries: Any | None = None,
     layers: Any | None = None,
-    method: str = "auto",
+    method: str | Solver = "auto",
     tol: float | int = 1e-6,
     *,
     cuts: bool = False,
@@ -43,29 +46,33 @@ def attention_flow(
         method: `"bounds"` brackets every flow in one pass of pure JAX, under jit, vmap, grad and sharding on any
             backend; `"exact"` solves every pair on the CPU; `"auto"` bounds all pairs on the accelerator that holds
             the graph and solves on the CPU those whose bounds differ by more than `tol`. A graph that the CPU holds
-            is solved at once: there the solver is faster than the bounds.
+            is solved at once: there the solver is faster than the bounds. `"relaxed"` is pure JAX like `"bounds"` and
+            much tighter, for more work a pair: a flow and a cut that close in on each other. A `Solver` of
+            your own, or `Relaxed(passes=300)`, goes as well.
         tol: how near a lower and an upper bound must come for a flow to count as certified.
         cuts: return a minimum cut of each pair as well, for `cut_capacity`; every pair is then solved on the CPU.
             Takes (layers of the graph + 1) * token bytes a pair.
 
     Returns:
-        Bounds, best value and whether they are proven, `*batch layer query token`. From `"bounds"` JAX arrays in the
-        graph's precision, rounded outward; from `"exact"` and `"auto"` NumPy arrays in float64, exact values right to
-        1e-9. Flow from or to padding is 0.
+        Bounds, best value and whether they are proven, `*batch layer query token`. From solvers in JAX arrays in the
+        graph's precision, rounded outward; from `"exact"` and `"auto"` NumPy arrays in float64, exact values right
+        to 1e-9. Flow from or to padding is 0.
 
     Raises:
         InputError: for a position or layer that is not there, an unknown method, or a method that works on the host
             inside a transformation.
     """
-    _checks.one_of("method", method, METHODS)
+    if not isinstance(method, Solver):
+        _checks.one_of("method", method, METHODS)
+        method = SOLVERS.get(method, method)
     if not isinstance(tol, int | float) or not 0 <= tol < float("inf"):
         raise InputError(f"`tol` must be a number, 0 or more, got {tol!r}")
     chosen_layers = as_layers(layers, graph.num_layers)
     chosen_queries = _as_queries(queries, graph)
-    if method == "bounds":
+    if isinstance(method, Solver):
         if cuts:
             raise InputError("`cuts` come from solving; pass method='exact' with cuts=True")
-        return _bounds(graph, chosen_queries, chosen_layers, tol)
+        return _on_device(graph, chosen_queries, chosen_layers, tol, method)
     if _checks.is_traced(graph, chosen_queries):
         raise InputError(
             f"method={method!r} solves on the host and cannot run under jit, vmap or grad; use method='bounds' there, "
@@ -74,9 +81,11 @@ def attention_flow(
     return _on_host(graph, chosen_queries, chosen_layers, method, tol, cuts=cuts)
 
 
-@partial(jax.jit, static_argnames="layers")
-def _bounds(graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], tol: Any) -> FlowSolution:
-    found = flow_bounds(graph.mixing, queries, layers, tol)
+@partial(jax.jit, static_argnames=("layers", "solver"))
+def _on_device(
+    graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], tol: Any, solver: Solver
+) -> FlowSolution:
+    found = solver(graph.mixing, queries, layers, tol)
     real = _real_pairs(graph.mask, queries)
 
     def on_real(values: Any) -> Array:
@@ -99,7 +108,7 @@ def _on_host(
     wanted = np.broadcast_to(np.asarray(_real_pairs(graph.mask, queries)), shape)
     value, lower, upper = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     if method == "auto" and not cuts and _is_on_accelerator(graph):
-        bounds = jax.tree.map(np.asarray, _bounds(graph, queries, layers, tol))
+        bounds = jax.tree.map(np.asarray, _on_device(graph, queries, layers, tol, SOLVERS["bounds"]))
         value, lower, upper = (np.array(x, np.float64) for x in (bounds.value, bounds.lower, bounds.upper))
         # The device compared in its own precision; what it returned is compared again here.
         wanted = wanted & (upper - lower > tol)

@@ -1,0 +1,245 @@
+"""The relaxation: a flow and a cut that close in on each other, for many pairs at once, on any device.
+
+A preflow sends as much out of the source as its arcs hold, and passes on what arrives at each node, a whole layer at a
+time: down to nodes that are nearer to the sink in the residual graph, in proportion to the room of the arcs, and what
+finds no room back up (Goldberg & Tarjan 1988, with all nodes of a layer pushed at once and all labels found anew each
+round). What has reached the sink at any time is a flow, and the nodes that cannot reach it are the source side of a
+cut; when nothing more can move, the two are equal. Pure JAX, with a fixed amount of work.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxflow._typing import AtLayers, Mixing, Queries
+from jaxflow.flow.bounds import flow_bounds, solution
+from jaxflow.flow.cut import refined_bound
+from jaxflow.flow.minsum import unit_roundoff
+from jaxflow.flow.solution import FlowSolution
+
+# Rounds that push no more than can be passed on all the way; they cost two passes and bring the bulk of the flow.
+OPENING_ROUNDS = 2
+# Sweeps that find the labels, round by round. Two see paths that turn up and down again once, each two more one turn
+# more: most rounds need few, and a pair that is stuck waits for a round of many.
+SWEEPS = (2, 2, 4, 6)
+CYCLE_PASSES = sum(SWEEPS)
+# The passes that start it, make the preflow a flow and improve the last cut.
+CLOSING_PASSES = 10
+# Numbers that the working memory of one block of pairs may hold.
+BLOCK_NUMBERS = 1 << 22
+UNREACHED = 1e6
+
+Arcs = Float[Array, "layer token token"]
+Nodes = Float[Array, "node_layer token"]
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """The relaxation as a solver.
+
+    Attributes:
+        passes: work a pair, in passes over the capacities (one pass reads each once); as many rounds as fit are run.
+    """
+
+    passes: int = 150
+
+    def __call__(self, mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
+        """Bounds of every pair: those of `flow_bounds` or what the preflow and its cut give, whichever is tighter."""
+        found = flow_bounds(mixing, queries, layers, tol)
+        cycles = max(1, (self.passes - 2 * OPENING_ROUNDS - CLOSING_PASSES) // CYCLE_PASSES)
+        solve = partial(_of_example, layers=layers, cycles=cycles)
+        for _ in mixing.shape[:-3]:
+            solve = jax.vmap(solve)
+        lower, upper = solve(mixing, queries)
+        return solution(jnp.maximum(found.lower, lower), jnp.minimum(found.upper, upper), tol)
+
+
+class _State(NamedTuple):
+    """A preflow on its way: flow on arcs, excess waiting at nodes, and the nodes' distances from the sink."""
+
+    flow: Arcs
+    excess: Nodes
+    label: Nodes
+
+
+def _of_example(
+    mixing: Arcs, queries: Int[Array, " query"], *, layers: tuple[int, ...], cycles: int
+) -> tuple[AtLayers, AtLayers]:
+    """Lower and upper bounds of one example's pairs, a block of pairs at a time so that memory stays bounded."""
+    top, tokens = max(layers), mixing.shape[-1]
+    mixing = mixing[:top]
+    shape = (len(layers), queries.shape[0], tokens)
+    pairs = tuple(
+        jnp.broadcast_to(values, shape).reshape(-1)
+        for values in (jnp.asarray(layers)[:, None, None], queries[None, :, None], jnp.arange(tokens))
+    )
+
+    def of_pair(pair: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+        flow, side = preflow(jax.lax.stop_gradient(mixing), *pair, cycles=cycles)
+        lower = _value(flow, pair[0], tokens)
+        return lower, refined_bound(mixing, side, pair[0])
+
+    block = max(1, min(shape[0] * shape[1] * shape[2], BLOCK_NUMBERS // (top * tokens * tokens)))
+    lower, upper = jax.lax.map(of_pair, pairs, batch_size=block)
+    return lower.reshape(shape), upper.reshape(shape)
+
+
+def preflow(
+    mixing: Arcs, layer: Int[Array, ""], query: Int[Array, ""], token: Int[Array, ""], *, cycles: int
+) -> tuple[Arcs, Bool[Array, "node_layer token"]]:
+    """A feasible flow of one pair, and the source side of a cut.
+
+    Args:
+        mixing: capacities.
+        layer: the source's layer, counted from 1.
+        query: the source's position.
+        token: the sink.
+        cycles: rounds of pushing, by `SWEEPS`.
+
+    Returns:
+        Flow on each arc, and which nodes are on the source's side. Cost: `CYCLE_PASSES` passes a cycle.
+    """
+    capacity = _own_arcs(mixing, layer, query, token)
+    depth, tokens = mixing.shape[:2]
+    state = _State(
+        flow=jnp.where((jnp.arange(depth) == layer - 1)[:, None, None], capacity, jnp.zeros_like(capacity)),
+        excess=jnp.where(
+            (jnp.arange(depth + 1) == layer - 1)[:, None],
+            capacity[layer - 1, query],
+            jnp.zeros((), mixing.dtype),
+        ),
+        label=jnp.full((depth + 1, tokens), UNREACHED, mixing.dtype),
+    )
+    sink = jnp.full((tokens,), UNREACHED, mixing.dtype).at[token].set(0)
+    state = jax.lax.fori_loop(0, OPENING_ROUNDS, lambda _, s: _open(capacity, s), state)
+
+    def cycle(_: Array, state: _State) -> _State:
+        for sweeps in SWEEPS:
+            state = _round(capacity, sink, layer, state, sweeps)
+        return state
+
+    state = jax.lax.fori_loop(0, cycles, cycle, state)
+    state = _labelled(capacity, sink, layer, state, 4)
+    source = (jnp.arange(depth + 1) == layer)[:, None] & (jnp.arange(tokens) == query)
+    side = (state.label >= UNREACHED) & (jnp.arange(depth + 1) <= layer)[:, None]
+    side = jnp.where((jnp.arange(depth + 1) == layer)[:, None], source, side)
+    return _balanced(state.flow, layer), side.at[0].set(jnp.arange(tokens) != token)
+
+
+def _own_arcs(mixing: Arcs, layer: Array, query: Array, token: Array) -> Arcs:
+    """Capacities of the arcs that lie between the source and the sink."""
+    depth, tokens = mixing.shape[:2]
+    level, position = jnp.arange(1, depth + 1)[:, None, None], jnp.arange(tokens)
+    from_source = (level < layer) | ((level == layer) & (position[:, None] == query))
+    into_sink = (level > 1) | (position[None, :] == token)
+    return jnp.where(from_source & into_sink, mixing, jnp.zeros_like(mixing))
+
+
+def _shared(
+    room: Float[Array, "token token"], amount: Float[Array, " token"], axis: int
+) -> Float[Array, "token token"]:
+    """Amounts shared out over arcs in proportion to their room, no more than they hold."""
+    room = jnp.where(room > 1e-12, room, jnp.zeros_like(room))
+    total = room.sum(axis)
+    share = jnp.minimum(amount / jnp.where(total > 0, total, jnp.ones_like(total)), 1)
+    return room * jnp.expand_dims(share, axis)
+
+
+def _pushed_down(state: _State, level: Array, room: Float[Array, "token token"]) -> _State:
+    moved = _shared(room, state.excess[level], 1)
+    excess = state.excess.at[level].add(-moved.sum(1)).at[level - 1].add(moved.sum(0))
+    return state._replace(flow=state.flow.at[level - 1].add(moved), excess=excess)
+
+
+def _open(capacity: Arcs, state: _State) -> _State:
+    """Push down what can be passed on: each node takes no more than its arcs and the nodes below will take."""
+    depth, tokens = capacity.shape[:2]
+    # The sink takes all that comes; the input's other nodes have no arcs.
+    able = jnp.full((depth + 1, tokens), jnp.inf, capacity.dtype)
+
+    def room_of(able: Nodes, state: _State, level: Array) -> Float[Array, "token token"]:
+        spare = jnp.where(level > 1, jnp.maximum(able[level - 1] - state.excess[level - 1], 0), jnp.inf)
+        return jnp.minimum(capacity[level - 1] - state.flow[level - 1], spare[None, :])
+
+    able = jax.lax.fori_loop(1, depth, lambda i, a: a.at[i].set(room_of(a, state, i).sum(1)), able)
+    return jax.lax.fori_loop(1, depth, lambda i, s: _pushed_down(s, depth - i, room_of(able, s, depth - i)), state)
+
+
+def _round(capacity: Arcs, sink: Array, layer: Array, state: _State, sweeps: int) -> _State:
+    """Return upwards what found no room, label all nodes anew, and push down along the labels."""
+    depth = capacity.shape[0]
+
+    def return_up(level: Array, state: _State) -> _State:
+        nearer = state.label[level + 1][:, None] < state.label[level][None, :]
+        moved = _shared(jnp.where(nearer, state.flow[level], jnp.zeros_like(state.flow[level])), state.excess[level], 0)
+        excess = state.excess.at[level].add(-moved.sum(0)).at[level + 1].add(moved.sum(1))
+        return state._replace(flow=state.flow.at[level].add(-moved), excess=excess)
+
+    state = jax.lax.fori_loop(1, depth - 1, return_up, state)
+    state = _labelled(capacity, sink, layer, state, sweeps - 1)
+
+    def label_and_push(index: Array, state: _State) -> _State:
+        level = depth - index
+        label = _relabelled(capacity, layer, state, level)
+        nearer = label[level - 1][None, :] < label[level][:, None]
+        room = capacity[level - 1] - state.flow[level - 1]
+        return _pushed_down(state._replace(label=label), level, jnp.where(nearer, room, jnp.zeros_like(room)))
+
+    # The last sweep for labels goes down, and takes the flow along.
+    return jax.lax.fori_loop(1, depth, label_and_push, state)
+
+
+def _labelled(capacity: Arcs, sink: Array, layer: Array, state: _State, sweeps: int) -> _State:
+    """Distances from the sink in the residual graph, by sweeps up and down the layers."""
+    depth = capacity.shape[0]
+    state = state._replace(label=jnp.full_like(state.label, UNREACHED).at[0].set(sink))
+    for sweep in range(sweeps):
+
+        def relabel(index: Array, state: _State, up: bool = sweep % 2 == 0) -> _State:
+            level = index if up else depth - index
+            return state._replace(label=_relabelled(capacity, layer, state, level))
+
+        state = jax.lax.fori_loop(1, depth, relabel, state)
+    return state
+
+
+def _relabelled(capacity: Arcs, layer: Array, state: _State, level: Array) -> Nodes:
+    """Labels with those of one layer brought up to date with the layers beside it."""
+    tiny = 4 * unit_roundoff(capacity.dtype)
+    label = state.label
+    open_down = capacity[level - 1] - state.flow[level - 1] > tiny
+    open_up = state.flow[level] > tiny
+    down = jnp.where(open_down, label[level - 1][None, :], UNREACHED).min(1)
+    up = jnp.where(open_up, label[level + 1][:, None], UNREACHED).min(0)
+    nearest = jnp.minimum(jnp.minimum(down, up) + 1, label[level])
+    return label.at[level].set(jnp.where(level < layer, nearest, label[level]))
+
+
+def _balanced(flow: Arcs, layer: Array) -> Arcs:
+    """The flow within a preflow: going down no node gives more than it gets, then none gets more than it gives."""
+    depth = flow.shape[0]
+
+    def ratio(level: Array, wanted: Array, held: Array) -> Array:
+        too_much = (held > wanted) & (level < layer)
+        return jnp.where(too_much, wanted / jnp.where(held > 0, held, jnp.ones_like(held)), jnp.ones_like(held))
+
+    def give_less(index: Array, flow: Arcs) -> Arcs:
+        level = depth - index
+        return flow.at[level - 1].multiply(ratio(level, flow[level].sum(0), flow[level - 1].sum(1))[:, None])
+
+    def get_less(level: Array, flow: Arcs) -> Arcs:
+        return flow.at[level].multiply(ratio(level, flow[level - 1].sum(1), flow[level].sum(0))[None, :])
+
+    flow = jax.lax.fori_loop(1, depth, give_less, flow)
+    return jax.lax.fori_loop(1, depth, get_less, flow)
+
+
+def _value(flow: Arcs, layer: Array, tokens: int) -> Float[Array, ""]:
+    """Value of a flow, less what rounding may have let it exceed."""
+    # Each arc's flow was added to, and scaled in each layer by sums over a layer: at most so many roundings.
+    slack = (flow.shape[0] + 1) * (2 * tokens + 64) * unit_roundoff(flow.dtype)
+    return flow[layer - 1].sum() * (1 - min(slack, 1.0))
