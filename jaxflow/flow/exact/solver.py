@@ -16,6 +16,8 @@ from jaxflow._checks import InputError, first_index
 # A chunk is what one call of a kernel solves, without looking up: about 20 ms, so that an interrupt is prompt.
 _CHUNK_WORK = 200_000
 _LARGEST = 2.0**1000
+# Sums of as many doubles as a cut has arcs are right to this, relatively.
+_ROUNDING = 1e-11
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def max_flow(
     """Exact maximum flow from positions after each of `layers` down to every token of the input.
 
     Dinic's algorithm on the layer graph (Dinic 1970), started top down along the residual connections, with sets of
-    nodes held as bits; layers 1 and 2 have closed forms. The result does not depend on the number of threads.
+    nodes held as bits; layers 1 and 2 have closed forms. A pair of real attention takes about 0.4 microseconds a
+    token at layer 6, in proportion to the arcs that carry its flow.
 
     Args:
         mixing: capacities of the arcs (layer + 1, i) -> (layer, j), any non-negative finite numbers.
@@ -98,9 +101,9 @@ def max_flow(
         done += count
         if progress is not None:
             progress(done, total)
-    gap = upper - lower
-    if (gap > tol * upper).any():
-        where = first_index(gap > tol * upper)
+    apart = upper - lower > max(tol, _ROUNDING) * upper
+    if apart.any():
+        where = first_index(apart)
         raise AssertionError(f"flow {lower[where]} and cut {upper[where]} of pair {where} do not meet")
     return ExactFlow(value=upper.copy(), lower=lower, upper=upper, cut=cut, stages=solver.stages)
 
@@ -201,7 +204,8 @@ class _Solver:
 
 def _order(mixing: np.ndarray) -> np.ndarray:
     """Positions by falling sum of what goes into them: the solver tries low numbers first."""
-    return np.argsort(-mixing.sum((0, 1)), kind="stable")
+    with np.errstate(over="ignore"):
+        return np.argsort(-mixing.sum((0, 1)), kind="stable")
 
 
 def _scaled(capacity: np.ndarray) -> tuple[np.ndarray, float]:
