@@ -26,7 +26,6 @@ OPENING_ROUNDS = 2
 # Sweeps that find the labels, round by round. Two see paths that turn up and down again once, each two more one turn
 # more: most rounds need few, and a pair that is stuck waits for a round of many.
 SWEEPS = (2, 2, 4, 6)
-CYCLE_PASSES = sum(SWEEPS)
 # The passes that start it, make the preflow a flow and improve the last cut.
 CLOSING_PASSES = 10
 # Numbers that the working memory of one block of pairs may hold.
@@ -50,8 +49,7 @@ class Relaxed:
     def __call__(self, mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
         """Bounds of every pair: those of `flow_bounds` or what the preflow and its cut give, whichever is tighter."""
         found = flow_bounds(mixing, queries, layers, tol)
-        cycles = max(1, (self.passes - 2 * OPENING_ROUNDS - CLOSING_PASSES) // CYCLE_PASSES)
-        solve = partial(_of_example, layers=layers, cycles=cycles)
+        solve = partial(_of_example, layers=layers, rounds=_rounds_within(self.passes))
         for _ in mixing.shape[:-3]:
             solve = jax.vmap(solve)
         lower, upper = solve(mixing, queries)
@@ -66,8 +64,17 @@ class _State(NamedTuple):
     label: Nodes
 
 
+def _rounds_within(passes: int) -> int:
+    """How many rounds fit into that many passes; at least one."""
+    left, rounds = passes - 2 * OPENING_ROUNDS - CLOSING_PASSES, 0
+    while left >= SWEEPS[rounds % len(SWEEPS)]:
+        left -= SWEEPS[rounds % len(SWEEPS)]
+        rounds += 1
+    return max(rounds, 1)
+
+
 def _of_example(
-    mixing: Arcs, queries: Int[Array, " query"], *, layers: tuple[int, ...], cycles: int
+    mixing: Arcs, queries: Int[Array, " query"], *, layers: tuple[int, ...], rounds: int
 ) -> tuple[AtLayers, AtLayers]:
     """Lower and upper bounds of one example's pairs, a block of pairs at a time so that memory stays bounded."""
     top, tokens = max(layers), mixing.shape[-1]
@@ -79,7 +86,7 @@ def _of_example(
     )
 
     def of_pair(pair: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-        flow, side = preflow(jax.lax.stop_gradient(mixing), *pair, cycles=cycles)
+        flow, side = preflow(jax.lax.stop_gradient(mixing), *pair, rounds=rounds)
         lower = _value(flow, pair[0], tokens)
         return lower, refined_bound(mixing, side, pair[0])
 
@@ -89,7 +96,7 @@ def _of_example(
 
 
 def preflow(
-    mixing: Arcs, layer: Int[Array, ""], query: Int[Array, ""], token: Int[Array, ""], *, cycles: int
+    mixing: Arcs, layer: Int[Array, ""], query: Int[Array, ""], token: Int[Array, ""], *, rounds: int
 ) -> tuple[Arcs, Bool[Array, "node_layer token"]]:
     """A feasible flow of one pair, and the source side of a cut.
 
@@ -98,10 +105,10 @@ def preflow(
         layer: the source's layer, counted from 1.
         query: the source's position.
         token: the sink.
-        cycles: rounds of pushing, by `SWEEPS`.
+        rounds: of pushing, each with as many sweeps for labels as `SWEEPS` says in turn.
 
     Returns:
-        Flow on each arc, and which nodes are on the source's side. Cost: `CYCLE_PASSES` passes a cycle.
+        Flow on each arc, and which nodes are on the source's side. Cost: a round's sweeps, in passes.
     """
     capacity = _own_arcs(mixing, layer, query, token)
     depth, tokens = mixing.shape[:2]
@@ -117,12 +124,10 @@ def preflow(
     sink = jnp.full((tokens,), UNREACHED, mixing.dtype).at[token].set(0)
     state = jax.lax.fori_loop(0, OPENING_ROUNDS, lambda _, s: _open(capacity, s), state)
 
-    def cycle(_: Array, state: _State) -> _State:
-        for sweeps in SWEEPS:
-            state = _round(capacity, sink, layer, state, sweeps)
-        return state
+    def one_round(index: Array, state: _State) -> _State:
+        return _round(capacity, sink, layer, state, jnp.asarray(SWEEPS)[index % len(SWEEPS)])
 
-    state = jax.lax.fori_loop(0, cycles, cycle, state)
+    state = jax.lax.fori_loop(0, rounds, one_round, state)
     state = _labelled(capacity, sink, layer, state, 4)
     source = (jnp.arange(depth + 1) == layer)[:, None] & (jnp.arange(tokens) == query)
     side = (state.label >= UNREACHED) & (jnp.arange(depth + 1) <= layer)[:, None]
@@ -169,7 +174,7 @@ def _open(capacity: Arcs, state: _State) -> _State:
     return jax.lax.fori_loop(1, depth, lambda i, s: _pushed_down(s, depth - i, room_of(able, s, depth - i)), state)
 
 
-def _round(capacity: Arcs, sink: Array, layer: Array, state: _State, sweeps: int) -> _State:
+def _round(capacity: Arcs, sink: Array, layer: Array, state: _State, sweeps: Int[Array, ""]) -> _State:
     """Return upwards what found no room, label all nodes anew, and push down along the labels."""
     depth = capacity.shape[0]
 
@@ -193,18 +198,17 @@ def _round(capacity: Arcs, sink: Array, layer: Array, state: _State, sweeps: int
     return jax.lax.fori_loop(1, depth, label_and_push, state)
 
 
-def _labelled(capacity: Arcs, sink: Array, layer: Array, state: _State, sweeps: int) -> _State:
+def _labelled(capacity: Arcs, sink: Array, layer: Array, state: _State, sweeps: Array | int) -> _State:
     """Distances from the sink in the residual graph, by sweeps up and down the layers."""
     depth = capacity.shape[0]
     state = state._replace(label=jnp.full_like(state.label, UNREACHED).at[0].set(sink))
-    for sweep in range(sweeps):
 
-        def relabel(index: Array, state: _State, up: bool = sweep % 2 == 0) -> _State:
-            level = index if up else depth - index
-            return state._replace(label=_relabelled(capacity, layer, state, level))
+    def relabel(step: Array, state: _State) -> _State:
+        sweep, index = jnp.divmod(step, depth - 1)
+        level = jnp.where(sweep % 2 == 0, index + 1, depth - 1 - index)
+        return state._replace(label=_relabelled(capacity, layer, state, level))
 
-        state = jax.lax.fori_loop(1, depth, relabel, state)
-    return state
+    return jax.lax.fori_loop(0, sweeps * (depth - 1), relabel, state)
 
 
 def _relabelled(capacity: Arcs, layer: Array, state: _State, level: Array) -> Nodes:
