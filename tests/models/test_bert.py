@@ -65,9 +65,10 @@ def test_padding_changes_nothing(tiny, batch):
 
 def test_any_number_of_batch_axes(tiny, batch):
     model = tiny.bert("BertForSequenceClassification")
-    flat = model.ours.module(batch)
-    nested = model.ours.module(jax.tree.map(lambda x: x[None, :, None], batch))
-    single = jax.vmap(model.ours.module)(batch)
+    run = jax.jit(lambda module, batch: module(batch))
+    flat = run(model.ours.module, batch)
+    nested = run(model.ours.module, jax.tree.map(lambda x: x[None, :, None], batch))
+    single = jax.vmap(run, in_axes=(None, 0))(model.ours.module, batch)
     for field in ("attention", "hidden_states", "logits"):
         np.testing.assert_allclose(getattr(nested, field)[0, :, 0], getattr(flat, field), atol=1e-5, rtol=0)
         np.testing.assert_allclose(getattr(single, field), getattr(flat, field), atol=1e-5, rtol=0)
@@ -86,7 +87,7 @@ def test_what_is_not_asked_for_is_none(tiny, batch):
 
 def test_values_and_projections_make_the_attention_block(tiny, batch):
     model = tiny.bert()
-    out = model.ours.module(batch, return_values=True)
+    out = jax.jit(lambda module: module(batch, return_values=True))(model.ours.module)
     mixed = np.einsum(
         "blhqk,blhkd,lhdw->blqw", out.attention, out.values, model.ours.module.output_projections(), optimize=True
     )

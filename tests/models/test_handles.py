@@ -25,7 +25,7 @@ def test_gradient_in_the_attention_equals_torch(model, batch, as_torch):
     def score(shift):
         return module(batch, attention_shift=shift).logits[:, 2].sum()
 
-    ours = jax.grad(score)(jnp.zeros_like(model.ours(batch).attention))
+    ours = jax.jit(jax.grad(score))(jnp.zeros_like(model.ours(batch).attention))
     np.testing.assert_allclose(ours, torch.stack(expected, 1).numpy(), atol=1e-5, rtol=1e-5)
 
 
@@ -39,7 +39,7 @@ def test_gradient_in_the_embeddings_equals_torch(model, batch, as_torch):
     def score(embeddings):
         return module(batch, embeddings=embeddings).logits[:, 2].sum()
 
-    value, ours = jax.value_and_grad(score)(module.embed(batch.input_ids))
+    value, ours = jax.jit(jax.value_and_grad(score))(module.embed(batch.input_ids))
     np.testing.assert_allclose(value, theirs.item(), atol=1e-5)
     np.testing.assert_allclose(ours, expected.numpy(), atol=1e-5, rtol=1e-5)
 
@@ -65,7 +65,8 @@ def test_attention_handed_in_is_used_and_its_gradient_equals_torch(model, batch,
     output = model.ours(batch, attention=jnp.asarray(given))
     np.testing.assert_array_equal(output.attention, given)
     np.testing.assert_allclose(output.logits, theirs.detach().numpy(), atol=1e-4, rtol=0)
-    ours = jax.grad(lambda given: model.ours.module(batch, attention=given).logits[:, 1].sum())(jnp.asarray(given))
+    score = jax.jit(jax.grad(lambda given: model.ours.module(batch, attention=given).logits[:, 1].sum()))
+    ours = score(jnp.asarray(given))
     np.testing.assert_allclose(ours, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -88,7 +89,7 @@ def test_layers_can_be_visited_within_the_scan(model, batch):
 
     start = jnp.broadcast_to(jnp.eye(9), (3, 9, 9))
     _, _, last, every = jax.jit(lambda module, batch: module.visit_layers(batch, visit, start))(module, batch)
-    fused = np.asarray(module(batch).attention).mean(axis=2)
+    fused = np.asarray(jax.jit(lambda module: module(batch))(module).attention).mean(axis=2)
     expected = [fused[:, 0], fused[:, 1] @ fused[:, 0], fused[:, 2] @ fused[:, 1] @ fused[:, 0]]
     np.testing.assert_allclose(np.moveaxis(every, 0, 1), np.stack(expected, 1), atol=1e-5)
     np.testing.assert_array_equal(last, every[-1])
@@ -135,7 +136,7 @@ def test_training_lowers_the_loss_and_checkpointing_gives_the_same_gradient(mode
 def test_gradients_in_the_weights_equal_torch(model, batch, as_torch):
     theirs = model.torch(**as_torch(batch)).logits[:, 0].sum()
     expected = torch.autograd.grad(theirs, [model.torch.bert.encoder.layer[1].intermediate.dense.weight])[0]
-    ours = jax.grad(lambda module: module(batch).logits[:, 0].sum())(model.ours.module)
+    ours = jax.jit(jax.grad(lambda module: module(batch).logits[:, 0].sum()))(model.ours.module)
     np.testing.assert_allclose(ours.layers.up.kernel[...][1], expected.numpy().T, atol=1e-5, rtol=1e-4)
 
 
