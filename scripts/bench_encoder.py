@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time the encoder against torch eager, in one run, with attention returned and without.
 
-    scripts/bench_encoder.py [--rounds 20] [--out scripts/results/encoder.json] [--workload NAME ...]
+    scripts/bench_encoder.py [--rounds 20] [--threads 1] [--out scripts/results/encoder.json] [--workload NAME ...]
 
 Both run the same random weights on the same tokens, in float32, on all cores, turn by turn, so that what else the
 machine does hits both; the figure is the fastest of all rounds, the median stands beside it. Torch returns attention
@@ -29,8 +29,18 @@ from jaxflow.models import Encoding, TextEncoder, save_encoder
 from jaxflow.models.create import new_encoder
 
 ROOT = Path(__file__).resolve().parents[1]
-MINILM: dict[str, Any] = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
-BASE: dict[str, Any] = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
+MINILM: dict[str, Any] = {
+    "hidden_size": 384,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 12,
+    "intermediate_size": 1536,
+}
+BASE: dict[str, Any] = {
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+}
 # Tokens of 32 English sentences of a news page, special ones included.
 NATURAL = (
     28,
@@ -92,7 +102,9 @@ def main() -> int:
     _ = parser.add_argument("--rounds", type=int, default=20)
     _ = parser.add_argument("--out", type=Path, default=ROOT / "scripts" / "results" / "encoder.json")
     _ = parser.add_argument("--workload", nargs="*", choices=[workload.name for workload in WORKLOADS])
+    _ = parser.add_argument("--threads", type=int, help="cores to run on; 1 is the fairest where others run too")
     options = parser.parse_args()
+    hold_to(options.threads)
     models: dict[str, tuple[TextEncoder, Any]] = {}
     rows = []
     for workload in WORKLOADS:
@@ -105,6 +117,15 @@ def main() -> int:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     _ = options.out.write_text(json.dumps({**about(options.rounds), "workloads": rows}, indent=2) + "\n")
     return 0
+
+
+def hold_to(threads: int | None) -> None:
+    """Keep both to so many cores, before either counts them."""
+    import torch
+
+    if threads is not None:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+        torch.set_num_threads(threads)
 
 
 def make_models(shape: dict[str, Any]) -> tuple[TextEncoder, Any]:
@@ -241,7 +262,7 @@ def about(rounds: int) -> dict[str, Any]:
         "date": time.strftime("%Y-%m-%d"),
         "device": jax.devices()[0].device_kind,
         "processor": processor(),
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)),
         "torch_threads": torch.get_num_threads(),
         "load_average": os.getloadavg()[0],
         "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
