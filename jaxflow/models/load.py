@@ -49,7 +49,7 @@ def load_encoder(
     Raises:
         InputError: the model is not found or not supported, or its files don't fit together.
     """
-    one_of("dtype", dtype if isinstance(dtype, str) else jnp.dtype(dtype).name, tuple(DTYPES))
+    one_of("dtype", dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype)), tuple(DTYPES))
     folder = _folder(name_or_path, revision, local_files_only)
     source = read_config(folder, FAMILIES)
     family = FAMILIES[source.model_type]

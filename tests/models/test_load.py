@@ -136,7 +136,10 @@ def test_tokenizer_missing_or_of_another_model(folder):
 
 def test_bad_options(folder):
     refused(folder, "`dtype` must be one of 'float32', 'bfloat16', got 'float16'", dtype="float16")
+    refused(folder, "`dtype` must be one of 'float32', 'bfloat16', got '3'", dtype=3)
     refused(folder, "`head` must be one of 'bare'", head="poetry")
+    for dtype in (jnp.bfloat16, np.dtype("float32"), "bfloat16"):
+        assert load_encoder(folder, dtype=dtype).module.head.out.kernel[...].dtype == jnp.dtype(dtype)
 
 
 def test_head_can_be_left_out_or_replaced(tiny, batch):
