@@ -114,8 +114,9 @@ def main() -> int:
             models[workload.model] = make_models(MINILM if workload.model == "MiniLM" else BASE)
         rows.append(measure(workload, *models[workload.model], options.rounds))
         print(line(rows[-1]), flush=True)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    _ = options.out.write_text(json.dumps({**about(options.rounds), "workloads": rows}, indent=2) + "\n")
+        # After each, so that a run that is stopped leaves what it measured.
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        _ = options.out.write_text(json.dumps({**about(options.rounds), "workloads": rows}, indent=2) + "\n")
     return 0
 
 
