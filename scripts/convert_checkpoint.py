@@ -159,10 +159,7 @@ def main() -> int:
     if (options.weights is None) == (options.package is None):
         parser.error("name either the weights or a --package")
     try:
-        if options.package:
-            _ = convert_package(options.package, options.out)
-        else:
-            _ = convert_file(options)
+        _ = convert_package(options.package, options.out) if options.package else convert_file(options)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
