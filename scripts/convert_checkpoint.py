@@ -4,8 +4,8 @@
     scripts/convert_checkpoint.py WEIGHTS OUT --config config.json --tokenizer FOLDER --architecture BertForMaskedLM
     scripts/convert_checkpoint.py --package rxnmapper OUT
 
-Pickles are read by torch with `weights_only=True`, so nothing in them is run. Needs torch, or onnx for ONNX files;
-the library itself never needs this script.
+Pickles are read by torch with `weights_only=True`, so nothing in them is run. Needs torch, or onnx for ONNX files
+(`pip install 'jaxflow[convert]'`); the library itself never needs this script.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, missing_extra
 from jaxflow.models import builtin, load_encoder
 
 # How reaction SMILES are cut into tokens (Schwaller et al. 2019).
@@ -37,7 +37,7 @@ SPECIAL = {
 
 @dataclass(frozen=True)
 class Package:
-    """A checkpoint that a package of the index carries.
+    """A checkpoint that a package of the Python index carries.
 
     Attributes:
         requirement: the package, pinned.
@@ -225,8 +225,10 @@ def read_state(path: Path) -> dict[str, np.ndarray]:
         from safetensors.numpy import load_file
 
         return load_file(path)
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        raise missing_extra("torch", "convert", "Reading a pickle's weights") from None
     state = torch.load(path, map_location="cpu", weights_only=True)
     # Trainers put the weights under a name, beside their own things.
     state = state.get("state_dict", state.get("model_state_dict", state))
@@ -239,9 +241,11 @@ def read_onnx(path: Path) -> dict[str, np.ndarray]:
     Exporters fold the transposition of a linear map into its matrix and drop its name, so a product's matrix is named
     after the product's node, `/encoder/layer.0/attention/self/query/MatMul`, and turned back.
     """
-    import onnx
-    from onnx import numpy_helper
-
+    try:
+        import onnx
+        from onnx import numpy_helper
+    except ImportError:
+        raise missing_extra("onnx", "convert", "Reading ONNX weights") from None
     graph = onnx.load(path).graph
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     state = {name: tensor for name, tensor in tensors.items() if not name.startswith("onnx::")}
