@@ -68,12 +68,13 @@ def renormalized(weights: Mixing, mask: TokenMask) -> Mixing:
     total = jnp.sum(weights, axis=-1, keepdims=True)
     # An empty row attends to nothing else, so what it holds stays where it is.
     alone = jnp.eye(weights.shape[-1], dtype=weights.dtype) * mask[..., None, :, None].astype(weights.dtype)
-    return jnp.where(total > 0, weights / jnp.where(total > 0, total, jnp.ones_like(total)), alone)
+    # What is not a number stays so: it must not pass for an empty row.
+    return jnp.where(total == 0, alone, weights / jnp.where(total == 0, jnp.ones_like(total), total))
 
 
 def as_head_weights(heads: Any, shape: tuple[int, ...]) -> HeadWeights:
     """Take in weights of heads: `head`, `layer head` or `*batch layer head`, non-negative."""
-    weights = _as_float(_array(heads))
+    weights = _as_float(_array("heads", heads))
     *batch, layers, count = shape[:-2]
     allowed = ((count,), (layers, count), (*batch, layers, count))
     if weights.shape not in allowed:
@@ -83,6 +84,8 @@ def as_head_weights(heads: Any, shape: tuple[int, ...]) -> HeadWeights:
         host = np.asarray(weights)
         if not (np.isfinite(host).all() and (host >= 0).all()):
             raise InputError("`heads` as weights must be finite and not negative; clip them at 0 first")
+        if not (host.sum(axis=-1) > 0).all():
+            raise InputError("`heads` as weights must leave at least one head in every layer; got a layer of zeros")
     return weights if weights.ndim > 1 else weights[None, :]
 
 
@@ -99,8 +102,8 @@ def fuse_heads(attention: Attention, mask: TokenMask, heads: str | HeadWeights) 
 def _stacked(attentions: Any) -> Any:
     """One array out of one a layer; anything else as it is, as an array."""
     if not isinstance(attentions, list | tuple) or not attentions or not hasattr(attentions[0], "shape"):
-        return _array(attentions)
-    layers = [_array(layer) for layer in attentions]
+        return _array("attentions", attentions)
+    layers = [_array("attentions", layer) for layer in attentions]
     shapes = {layer.shape for layer in layers}
     if len(shapes) > 1:
         raise InputError(f"`attentions` must have the same shape in every layer, got {sorted(shapes)}")
@@ -112,7 +115,7 @@ def _stacked(attentions: Any) -> Any:
     return stack(layers, axis=-4)
 
 
-def _array(value: Any) -> Any:
+def _array(name: str, value: Any) -> Any:
     """A JAX or NumPy array out of what any framework calls one, without importing that framework."""
     if isinstance(value, jax.Array | np.ndarray):
         return value
@@ -122,16 +125,16 @@ def _array(value: Any) -> Any:
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
-        raise InputError(f"`attentions` cannot be read as an array: {error}") from None
+        raise InputError(f"`{name}` cannot be read as an array: {error}") from None
     if array.dtype.kind in "OSU":
-        raise InputError(f"`attentions` cannot be read as an array, got {type(value).__name__}")
+        raise InputError(f"`{name}` cannot be read as an array, got {type(value).__name__}")
     return array
 
 
 def _as_mask(mask: Any | None, shape: tuple[int, ...]) -> TokenMask:
     if mask is None:
         return jnp.ones(shape, bool)
-    array = _array(mask)
+    array = _array("mask", mask)
     if array.shape != shape:
         raise InputError(f"`mask` must have shape {shape}, got {array.shape}; pass the tokenizer's attention_mask")
     if _checks.is_traced(array):
@@ -162,7 +165,8 @@ def _check_values(attention: np.ndarray, mask: np.ndarray, *, normalize: bool) -
                 )
     if normalize:
         return
-    total = attention.sum(axis=-1, dtype=np.float64)
+    # All that is not finite stands on padding here, and is not looked at.
+    total = np.where(np.isfinite(attention), attention, np.zeros_like(attention)).sum(axis=-1, dtype=np.float64)
     tolerance = ROW_SUM_TOLERANCE if attention.dtype.itemsize > 2 else ROW_SUM_TOLERANCE_HALF
     with np.errstate(invalid="ignore"):
         wrong = ~(np.abs(total - 1) <= tolerance) & mask[..., None, None, :]

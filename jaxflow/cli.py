@@ -123,7 +123,9 @@ def _add_attribute(commands: Any) -> None:
     _ = add("--queries", type=_integers, default=(0,), metavar="N,N", help=QUERIES)
     _ = add("--residual", type=float, default=0.5, metavar="R", help="the residual connection's share (default: 0.5)")
     _ = add("--heads", default="mean", metavar="H", help="how heads are fused: mean, max or min (default: mean)")
-    _ = add("--flow", default="auto", metavar="F", help="how flow is solved: auto, exact or bounds (default: auto)")
+    _ = add(
+        "--flow", default="auto", metavar="F", help="how flow is solved: auto, exact, relaxed or bounds (default: auto)"
+    )
     _ = add("--batch-size", type=_count, default=32, metavar="N", help="texts in a batch, at most (default: 32)")
     _ = add("--max-length", type=_count, metavar="N", help="most tokens of a text (default: what the model takes)")
     _ = add("--truncate", action="store_true", help="cut longer texts (default: refuse them)")

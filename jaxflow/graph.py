@@ -19,7 +19,8 @@ class AttentionGraph:
     """A Transformer's attention as a layered graph, all that rollout and flow need of a model.
 
     Nodes are positions after each layer, the input being layer 0; the arc from position i after layer l to position j
-    before it has weight `mixing[..., l - 1, i, j]`.
+    before it has weight `mixing[..., l - 1, i, j]`. Made by `attention_graph`, which checks what is stated here and
+    what the flow's proofs rely on.
 
     Attributes:
         attention: fused over heads, without the residual, `*batch layer token token`; rows sum to 1 on real tokens
@@ -97,6 +98,25 @@ def attention_graph(
     share = as_residual(residual, weights.shape[:-4], weights.dtype)
     fused = _fuse_named(weights, tokens, heads) if isinstance(heads, str) else _fuse_weighted(weights, tokens, heads)
     return AttentionGraph(attention=fused, residual=share, mask=tokens)
+
+
+def with_automatic_axes(tree: Any) -> Any:
+    """Arrays with their sharding left to the compiler, where a mesh has explicit axes.
+
+    A mesh of `jax.make_mesh` has explicit axes unless it is told otherwise; then every operation must say how its
+    result is sharded, which a scan over layers and a map over pairs cannot. Nothing is moved.
+    """
+    sharded = [x for x in jax.tree.leaves(tree) if not _checks.is_traced(x) and isinstance(x, jax.Array)]
+    meshes = [x.sharding.mesh for x in sharded if isinstance(x.sharding, jax.NamedSharding)]
+    if not any(kind != jax.sharding.AxisType.Auto for mesh in meshes for kind in mesh.axis_types):
+        return tree
+    automatic = meshes[0].update(axis_types=(jax.sharding.AxisType.Auto,) * len(meshes[0].axis_names))
+
+    def automatically(array: Any) -> Any:
+        spec = array.sharding.spec if isinstance(array.sharding, jax.NamedSharding) else jax.P()
+        return jax.device_put(array, jax.NamedSharding(automatic, spec))
+
+    return jax.tree.map(automatically, tree)
 
 
 @jax.jit

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxflow import attention
@@ -25,7 +26,7 @@ def raw_attention(graph: AttentionGraph) -> Relevance:
     return graph.attention
 
 
-def attention_rollout(graph: AttentionGraph, start: int = 0) -> Relevance:
+def attention_rollout(graph: AttentionGraph, start: int | np.integer = 0) -> Relevance:
     """Share of each position after each layer that came from each node of layer `start`, summed over all paths.
 
     The product of the layers' mixing matrices, `R_l = M_l R_(l-1)`, as a scan over layers at full precision (Abnar &
@@ -42,14 +43,16 @@ def attention_rollout(graph: AttentionGraph, start: int = 0) -> Relevance:
     Raises:
         InputError: if there is no layer above `start`.
     """
-    if not isinstance(start, int) or isinstance(start, bool) or not 0 <= start < graph.num_layers:
+    if not isinstance(start, int | np.integer) or isinstance(start, bool) or not 0 <= start < graph.num_layers:
         raise InputError(
             f"`start` must be a layer from 0 (the input) to {graph.num_layers - 1} (the last but one), got {start!r}"
         )
-    return _rollout(graph, start)
+    return _rollout(graph, int(start))
 
 
-def head_rollout(graph: AttentionGraph, attentions: Any, layer: int) -> Float[Array, "*batch head query token"]:
+def head_rollout(
+    graph: AttentionGraph, attentions: Any, layer: int | np.integer
+) -> Float[Array, "*batch head query token"]:
     """Rollout through each head of one layer alone: `R(l, head) = M(l, head) R(l-1)`, all heads fused below it.
 
     Args:
@@ -63,7 +66,7 @@ def head_rollout(graph: AttentionGraph, attentions: Any, layer: int) -> Float[Ar
     Raises:
         InputError: for a layer that is not there, or attention of another shape than the graph's.
     """
-    if not isinstance(layer, int) or isinstance(layer, bool) or not 1 <= layer <= graph.num_layers:
+    if not isinstance(layer, int | np.integer) or isinstance(layer, bool) or not 1 <= layer <= graph.num_layers:
         raise InputError(f"`layer` must be from 1 to {graph.num_layers}, got {layer!r}")
     weights, _ = attention.as_attention(attentions, normalize=True, mask=graph.mask)
     expected = (*graph.batch_shape, graph.num_layers, graph.num_tokens, graph.num_tokens)
@@ -71,7 +74,7 @@ def head_rollout(graph: AttentionGraph, attentions: Any, layer: int) -> Float[Ar
         raise InputError(
             f"`attentions` must be what made the graph, of shape {expected} and heads, got {weights.shape}"
         )
-    return _head_rollout(graph, weights[..., layer - 1, :, :, :], layer)
+    return _head_rollout(graph, weights[..., layer - 1, :, :, :], int(layer))
 
 
 @partial(jax.jit, static_argnames="start")

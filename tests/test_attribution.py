@@ -1,5 +1,6 @@
 """From texts to relevance: against the same steps by hand, one text at a time."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import jax
@@ -90,6 +91,12 @@ def test_methods_are_values_and_one_can_be_added(encoder):
         assert np.all(np.asarray(bounds, np.float64) >= exact - 1e-6)
 
 
+def test_a_model_that_gives_no_numbers_is_named_and_nothing_certified(encoder):
+    broken = jax.tree.map(lambda x: x * np.float32(np.nan), encoder.module)
+    with pytest.raises(InputError, match="attention is not a number for text 0"):
+        jf.attribute(dataclasses.replace(encoder, module=broken), TEXTS, batch_size=8)
+
+
 def test_progress_counts_every_text(encoder):
     counts = []
     jf.attribute(encoder, TEXTS, methods="raw", batch_size=2, progress=counts.append)
@@ -104,6 +111,9 @@ def test_progress_counts_every_text(encoder):
         ({"texts": ["fine", "  "]}, r"`texts\[1\]` is empty"),
         ({"texts": ["the " * LIMIT]}, r"`texts\[0\]` has 26 tokens, more than the 24.*truncate=True"),
         ({"texts": ["one"], "pairs": ["a", "b"]}, "`pairs` must have one text for each"),
+        ({"texts": ["one", "two"], "pairs": "ab"}, "`pairs` must be a sequence of texts, got one string"),
+        ({"texts": None}, "`texts` must be a sequence of texts, got NoneType"),
+        ({"methods": None}, "`methods` must be one of"),
         ({"methods": ["raw", "magic"]}, "`methods` must be one of 'raw', 'rollout', 'flow', got 'magic'"),
         ({"methods": []}, "`methods` must name at least one"),
         ({"methods": ["raw", "raw"]}, "`methods` must have different names"),

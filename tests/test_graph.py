@@ -138,6 +138,8 @@ def with_entry(value):
         ({"heads": "median"}, "`heads` must be one of 'mean', 'max', 'min', got 'median'"),
         ({"heads": np.ones(3)}, r"`heads` as weights must have shape \(2,\) or \(3, 2\)"),
         ({"heads": np.array([1.0, -1.0])}, "not negative"),
+        ({"heads": np.zeros(2)}, "at least one head in every layer"),
+        ({"mask": "abc"}, "`mask` cannot be read as an array, got str"),
     ],
 )
 def test_bad_input_gets_one_clear_line(arguments, message):
@@ -152,6 +154,13 @@ def test_rows_of_any_sum_where_asked_for():
     np.testing.assert_allclose(graph.attention, (GOOD * [[[3.0]], [[1.0]]]).sum(-3) / 4, atol=1e-6)
 
 
+def test_what_is_not_a_number_never_passes_for_an_empty_row():
+    attention = jnp.asarray(with_entry(np.nan), jnp.float32)
+    graph = jax.jit(jf.attention_graph)(attention)
+    assert np.isnan(graph.attention[1, 2, 3]).all()
+    assert np.isfinite(graph.attention[0]).all()
+
+
 def test_what_stands_on_padding_is_never_looked_at():
     mask = np.array([[1, 1, 1, 0], [1, 1, 1, 1]])
     attention = GOOD.copy()
@@ -159,4 +168,5 @@ def test_what_stands_on_padding_is_never_looked_at():
     attention[0] /= attention[0].sum(-1, keepdims=True)
     expected = jf.attention_graph(attention, mask)
     attention[0, ..., 3, :] = np.nan
+    attention[0, ..., :, 3] = np.nan
     np.testing.assert_array_equal(jf.attention_graph(attention, mask).mixing, expected.mixing)

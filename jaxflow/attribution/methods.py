@@ -1,12 +1,13 @@
 """Methods as values: each says how much each token contributed, given the graph."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxflow import _checks
@@ -67,7 +68,7 @@ class Flow:
     """Attention flow: the maximum flow from each token, by one of `attention_flow`'s methods."""
 
     method: str = "auto"
-    tol: float | int = 1e-6
+    tol: float | int | np.floating = 1e-6
     name: str = "flow"
 
     def __call__(self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> Scores:
@@ -76,11 +77,13 @@ class Flow:
         return Scores(flow.value, flow.certified)
 
 
-def as_methods(methods: Any, flow: str, tol: float | int) -> tuple[Method, ...]:
+def as_methods(methods: Any, flow: str, tol: float | int | np.floating) -> tuple[Method, ...]:
     """Methods out of names and values, with `flow` and `tol` for the one that is named "flow"."""
     _checks.one_of("flow", flow, FLOW_METHODS)
     named: dict[str, Method] = {"raw": Raw(), "rollout": Rollout(), "flow": Flow(flow, tol)}
-    given: tuple[Any, ...] = (methods,) if isinstance(methods, str | Method) else tuple(methods)
+    given: list[Any] = [methods]
+    if isinstance(methods, Iterable) and not isinstance(methods, str | Method):
+        given = list(methods)
     if not given:
         raise InputError(f"`methods` must name at least one of {', '.join(named)}")
     chosen: list[Method] = []

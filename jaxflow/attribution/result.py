@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Example:
     """One text and what its tokens contributed.
 
@@ -39,7 +39,7 @@ class Example:
     scores: dict[str, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Attribution(Sequence[Example]):
     """What the tokens of many texts contributed: a sequence of examples, and the same as columns.
 

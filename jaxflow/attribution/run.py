@@ -1,6 +1,6 @@
 """The job: texts through an encoder, batch by batch, and each batch's graph through the methods."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -35,8 +35,8 @@ def attribute(
     heads: Any = "mean",
     residual: float | int = 0.5,
     flow: str = "auto",
-    tol: float | int = 1e-6,
-    batch_size: int = 32,
+    tol: float | int | np.floating = 1e-6,
+    batch_size: int | np.integer = 32,
     max_length: int | None = None,
     truncate: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -56,7 +56,7 @@ def attribute(
         layers: counted from 1; None for all, an int, or a sequence.
         heads: how heads are fused: `"mean"`, `"max"`, `"min"`, or weights `head` or `layer head`.
         residual: share of the residual connection, in [0, 1].
-        flow: how `"flow"` is computed: `"auto"`, `"exact"` or `"bounds"`.
+        flow: how `"flow"` is computed, one of `attention_flow`'s methods.
         tol: how near bounds must come for a flow to count as certified.
         batch_size: texts in a batch, at most.
         max_length: most tokens a text may have, special ones included; the model's limit where that is less.
@@ -68,8 +68,11 @@ def attribute(
 
     Raises:
         InputError: for an unknown method, a position or layer that is not there, and for a text that is empty or too
-            long, which is named by its index, before anything is computed.
+            long, which is named by its index, before anything is computed; for a model whose attention is not a
+            number, when the batch that shows it is reached.
     """
+    if not isinstance(encoder, TextEncoder):
+        raise InputError(f"`encoder` must come from load_encoder, got {type(encoder).__name__}")
     if isinstance(texts, str):
         texts = [texts]
         pairs = [pairs] if isinstance(pairs, str) else pairs
@@ -126,9 +129,9 @@ class _Batch:
 def _items(
     encoder: TextEncoder, texts: Any, pairs: Any, queries: Any, *, max_length: int | None, truncate: bool
 ) -> list[_Item]:
-    texts = list(texts)
-    pairs = None if pairs is None else list(pairs)
-    if not texts:
+    texts = texts if not isinstance(texts, Iterable) else list(texts)
+    pairs = pairs if isinstance(pairs, str) or not isinstance(pairs, Iterable) else list(pairs)
+    if isinstance(texts, list) and not texts:
         raise InputError("`texts` must hold at least one text, got none")
     encodings = encoder.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
     rows = _as_rows(queries, len(texts))
@@ -165,9 +168,9 @@ def _as_heads(heads: Any, layers: int, count: int) -> Any:
 
 
 def _as_batch_size(batch_size: Any) -> int:
-    if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
+    if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
         raise InputError(f"`batch_size` must be a whole number, 1 or more, got {batch_size!r}")
-    return batch_size
+    return int(batch_size)
 
 
 def _solved(plan: _Plan, items: list[_Item]) -> Iterator[dict[int, Example]]:
@@ -250,6 +253,12 @@ def _encode(
 
 def _finish(plan: _Plan, batch: _Batch) -> dict[int, Example]:
     """Examples of a batch, padding cut away."""
+    finite = np.isfinite(np.asarray(batch.graph.attention))
+    for row, item in enumerate(batch.items):
+        if not finite[row].all():
+            raise InputError(
+                f"the model's attention is not a number for text {item.index}; check its weights, or load it in float32"
+            )
     scores = {method.name: method(batch.graph, batch.queries, plan.layers) for method in plan.methods}
     relevance = {name: np.asarray(score.relevance) for name, score in scores.items()}
     proven = [np.asarray(score.certified) for score in scores.values() if score.certified is not None]

@@ -62,8 +62,9 @@ def flow_bounds(mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: 
 
 def solution(lower: AtLayers, upper: AtLayers, tol: float | Array) -> FlowSolution:
     """What bounds say: certified where they meet, and the best value between them."""
+    # Bounds that cross are wrong, whatever their distance: the weights were not what was assumed of them.
+    certified = (upper - lower <= tol) & (lower <= upper)
     lower = jnp.minimum(lower, upper)
-    certified = upper - lower <= tol
     # The middle is nearest where the two meet. Its derivative is the upper bound's everywhere: the concave one.
     best = jnp.where(certified, (lower + upper) / 2, upper)
     value = upper + jax.lax.stop_gradient(best - upper)
@@ -147,9 +148,9 @@ def _cut_bounds(
     ) -> Float[Array, "source_layer query token"]:
         def of_source(source: tuple[Array, Array, Array]) -> Float[Array, " token"]:
             layer, query, arriving = source
-            own = jnp.broadcast_to(jnp.arange(tokens) == query, (tokens, 1, tokens))
-            inner = (arriving > onward) & (jnp.arange(1, top) < layer)[:, None]
-            inner = jnp.where((jnp.arange(1, top) == layer)[:, None], own, inner)
+            own = jnp.broadcast_to(jnp.arange(tokens, dtype=jnp.int32) == query, (tokens, 1, tokens))
+            inner = (arriving > onward) & (jnp.arange(1, top, dtype=jnp.int32) < layer)[:, None]
+            inner = jnp.where((jnp.arange(1, top, dtype=jnp.int32) == layer)[:, None], own, inner)
             last = own & (layer == top)
             side = jnp.concatenate([~jnp.eye(tokens, dtype=bool)[:, None, :], inner, last], axis=-2)
             return refined_bound(mixing, side, layer)
@@ -157,7 +158,7 @@ def _cut_bounds(
         # One source at a time, so that memory is that of one: layer * token^2.
         shape = (len(layers), queries.shape[0])
         sources = (
-            jnp.broadcast_to(jnp.asarray(layers)[:, None], shape).reshape(-1),
+            jnp.broadcast_to(jnp.asarray(layers, dtype=jnp.int32)[:, None], shape).reshape(-1),
             jnp.broadcast_to(queries, shape).reshape(-1),
             coming.reshape(-1, *coming.shape[2:]),
         )

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError
 from jaxflow.flow.minsum import unit_roundoff
-from jaxflow.graph import AttentionGraph
+from jaxflow.graph import AttentionGraph, with_automatic_axes
 
 Side = Bool[Array, "*pair node_layer token"]
 RealSide = Float[Array, "*pair node_layer token"]
@@ -41,7 +41,8 @@ def cut_capacity(graph: AttentionGraph, cut: Any) -> Float[Array, "*batch_and_pa
             f"`cut` must have shape {(*batch, '...', *nodes)}, got {shape}; pass the cut that attention_flow returned "
             "for a graph of this shape"
         )
-    return _capacity(graph, jnp.asarray(cut).astype(graph.attention.dtype))
+    graph, side = with_automatic_axes((graph, jnp.asarray(cut)))
+    return _capacity(graph, side.astype(graph.attention.dtype))
 
 
 @jax.jit
@@ -92,7 +93,7 @@ def refined_bound(
         best = jnp.where(layer < source_layer, lets_out < lets_in, at(layer))
         return jax.lax.dynamic_update_index_in_dim(side, best, layer, axis=-2), None
 
-    side, _ = jax.lax.scan(improve, side, jnp.asarray(order))
+    side, _ = jax.lax.scan(improve, side, jnp.asarray(order, dtype=jnp.int32))
     return _capacity_up(mixing, side)
 
 

@@ -49,6 +49,8 @@ class Relaxed:
     def __call__(self, mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
         """Bounds of every pair: those of `flow_bounds` or what the preflow and its cut give, whichever is tighter."""
         found = flow_bounds(mixing, queries, layers, tol)
+        if max(layers) <= 2:
+            return found  # exact already
         solve = partial(_of_example, layers=layers, rounds=_rounds_within(self.passes))
         for _ in mixing.shape[:-3]:
             solve = jax.vmap(solve)
@@ -82,7 +84,11 @@ def _of_example(
     shape = (len(layers), queries.shape[0], tokens)
     pairs = tuple(
         jnp.broadcast_to(values, shape).reshape(-1)
-        for values in (jnp.asarray(layers)[:, None, None], queries[None, :, None], jnp.arange(tokens))
+        for values in (
+            jnp.asarray(layers, dtype=jnp.int32)[:, None, None],
+            queries[None, :, None],
+            jnp.arange(tokens, dtype=jnp.int32),
+        )
     )
 
     def of_pair(pair: tuple[Array, Array, Array]) -> tuple[Array, Array]:
@@ -113,9 +119,11 @@ def preflow(
     capacity = _own_arcs(mixing, layer, query, token)
     depth, tokens = mixing.shape[:2]
     state = _State(
-        flow=jnp.where((jnp.arange(depth) == layer - 1)[:, None, None], capacity, jnp.zeros_like(capacity)),
+        flow=jnp.where(
+            (jnp.arange(depth, dtype=jnp.int32) == layer - 1)[:, None, None], capacity, jnp.zeros_like(capacity)
+        ),
         excess=jnp.where(
-            (jnp.arange(depth + 1) == layer - 1)[:, None],
+            (jnp.arange(depth + 1, dtype=jnp.int32) == layer - 1)[:, None],
             capacity[layer - 1, query],
             jnp.zeros((), mixing.dtype),
         ),
@@ -125,20 +133,20 @@ def preflow(
     state = jax.lax.fori_loop(0, OPENING_ROUNDS, lambda _, s: _open(capacity, s), state)
 
     def one_round(index: Array, state: _State) -> _State:
-        return _round(capacity, sink, layer, state, jnp.asarray(SWEEPS)[index % len(SWEEPS)])
+        return _round(capacity, sink, layer, state, jnp.asarray(SWEEPS, dtype=jnp.int32)[index % len(SWEEPS)])
 
     state = jax.lax.fori_loop(0, rounds, one_round, state)
     state = _labelled(capacity, sink, layer, state, 4)
-    source = (jnp.arange(depth + 1) == layer)[:, None] & (jnp.arange(tokens) == query)
-    side = (state.label >= UNREACHED) & (jnp.arange(depth + 1) <= layer)[:, None]
-    side = jnp.where((jnp.arange(depth + 1) == layer)[:, None], source, side)
-    return _balanced(state.flow, layer), side.at[0].set(jnp.arange(tokens) != token)
+    source = (jnp.arange(depth + 1, dtype=jnp.int32) == layer)[:, None] & (jnp.arange(tokens, dtype=jnp.int32) == query)
+    side = (state.label >= UNREACHED) & (jnp.arange(depth + 1, dtype=jnp.int32) <= layer)[:, None]
+    side = jnp.where((jnp.arange(depth + 1, dtype=jnp.int32) == layer)[:, None], source, side)
+    return _balanced(state.flow, layer), side.at[0].set(jnp.arange(tokens, dtype=jnp.int32) != token)
 
 
 def _own_arcs(mixing: Arcs, layer: Array, query: Array, token: Array) -> Arcs:
     """Capacities of the arcs that lie between the source and the sink."""
     depth, tokens = mixing.shape[:2]
-    level, position = jnp.arange(1, depth + 1)[:, None, None], jnp.arange(tokens)
+    level, position = jnp.arange(1, depth + 1, dtype=jnp.int32)[:, None, None], jnp.arange(tokens, dtype=jnp.int32)
     from_source = (level < layer) | ((level == layer) & (position[:, None] == query))
     into_sink = (level > 1) | (position[None, :] == token)
     return jnp.where(from_source & into_sink, mixing, jnp.zeros_like(mixing))

@@ -16,7 +16,7 @@ from jaxflow.flow import exact
 from jaxflow.flow.bounds import Bounds
 from jaxflow.flow.relaxed import Relaxed
 from jaxflow.flow.solution import FlowSolution, Solver
-from jaxflow.graph import AttentionGraph
+from jaxflow.graph import AttentionGraph, with_automatic_axes
 
 # Solvers in pure JAX, which run wherever the graph is; the other methods work on the host.
 SOLVERS: dict[str, Solver] = {"bounds": Bounds(), "relaxed": Relaxed()}
@@ -28,7 +28,7 @@ def attention_flow(
     queries: Any | None = None,
     layers: Any | None = None,
     method: str | Solver = "auto",
-    tol: float | int = 1e-6,
+    tol: float | int | np.floating = 1e-6,
     *,
     cuts: bool = False,
 ) -> FlowSolution:
@@ -62,17 +62,20 @@ def attention_flow(
         InputError: for a position or layer that is not there, an unknown method, or a method that works on the host
             inside a transformation.
     """
+    if not isinstance(graph, AttentionGraph):
+        raise InputError(f"`graph` must come from attention_graph, got {type(graph).__name__}")
     if not isinstance(method, Solver):
         _checks.one_of("method", method, METHODS)
         method = SOLVERS.get(method, method)
-    if not isinstance(tol, int | float) or not 0 <= tol < float("inf"):
+    if not isinstance(tol, float | int | np.floating) or not 0 <= tol < float("inf"):
         raise InputError(f"`tol` must be a number, 0 or more, got {tol!r}")
+    graph = jax.tree.map(jnp.asarray, graph)  # the host may hold it, after jax.device_get
     chosen_layers = as_layers(layers, graph.num_layers)
     chosen_queries = _as_queries(queries, graph)
     if isinstance(method, Solver):
         if cuts:
             raise InputError("`cuts` come from solving; pass method='exact' with cuts=True")
-        return _on_device(graph, chosen_queries, chosen_layers, tol, method)
+        return _on_device(*with_automatic_axes((graph, chosen_queries)), chosen_layers, tol, method)
     if _checks.is_traced(graph, chosen_queries):
         raise InputError(
             f"method={method!r} solves on the host and cannot run under jit, vmap or grad; use method='bounds' there, "
@@ -100,7 +103,13 @@ def _on_device(
 
 
 def _on_host(
-    graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], method: str, tol: float | int, *, cuts: bool
+    graph: AttentionGraph,
+    queries: Queries,
+    layers: tuple[int, ...],
+    method: str,
+    tol: float | int | np.floating,
+    *,
+    cuts: bool,
 ) -> FlowSolution:
     """Solve on the CPU what is asked for, or what the bounds leave open."""
     batch = graph.batch_shape
@@ -108,7 +117,9 @@ def _on_host(
     wanted = np.broadcast_to(np.asarray(_real_pairs(graph.mask, queries)), shape)
     value, lower, upper = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     if method == "auto" and not cuts and _is_on_accelerator(graph):
-        bounds = jax.tree.map(np.asarray, _on_device(graph, queries, layers, tol, SOLVERS["bounds"]))
+        bounds = jax.tree.map(
+            np.asarray, _on_device(*with_automatic_axes((graph, queries)), layers, tol, SOLVERS["bounds"])
+        )
         value, lower, upper = (np.array(x, np.float64) for x in (bounds.value, bounds.lower, bounds.upper))
         # The device compared in its own precision; what it returned is compared again here.
         wanted = wanted & (upper - lower > tol)
@@ -130,7 +141,7 @@ def _on_host(
 
 
 def _is_on_accelerator(graph: AttentionGraph) -> bool:
-    return any(device.platform != "cpu" for device in graph.attention.devices())
+    return isinstance(graph.attention, jax.Array) and any(d.platform != "cpu" for d in graph.attention.devices())
 
 
 def _real_pairs(mask: Bool[Array, "*batch token"], queries: Queries) -> Bool[Array, "*batch 1 query token"]:

@@ -86,14 +86,18 @@ def test_jit_and_vmap_change_nothing():
     np.testing.assert_allclose(mapped.lower, plain.lower, atol=1e-6)
 
 
-def test_bounds_are_the_same_on_several_devices():
+@pytest.mark.parametrize("axes", [jax.sharding.AxisType.Auto, jax.sharding.AxisType.Explicit])
+def test_bounds_are_the_same_on_several_devices(axes):
     graph = jf.attention_graph(softmax_attention(10, (8, 4, 2, 6, 6)))
     plain = jf.attention_flow(graph, method="bounds")
-    mesh = jax.make_mesh((4,), ("example",), axis_types=(jax.sharding.AxisType.Auto,))
+    mesh = jax.make_mesh((4,), ("example",), axis_types=(axes,))
     spread = jax.device_put(graph, jax.NamedSharding(mesh, jax.P("example")))
     sharded = jf.attention_flow(spread, method="bounds")
     assert len(sharded.upper.sharding.device_set) == 4
     np.testing.assert_allclose(sharded.upper, plain.upper, atol=1e-6)
+    cut = jax.device_put(np.ones((8, 5, 6), bool), spread.attention.sharding)
+    np.testing.assert_array_equal(jf.cut_capacity(spread, cut), np.zeros(8))
+    np.testing.assert_allclose(jf.attention_rollout(spread), jf.attention_rollout(graph), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["diffuse", "peaked", "causal"])

@@ -26,6 +26,13 @@ def test_bounds_bracket_the_exact_flow_at_every_stop(name, passes):
         assert np.mean(gap <= 1e-3 * exact + 1e-6) > 0.95
 
 
+@pytest.mark.parametrize("layers", [1, [2, 1]])
+def test_the_first_two_layers_need_no_relaxation(layers):
+    graph = graph_of("padded")
+    found = jf.attention_flow(graph, layers=layers, method="relaxed")
+    assert np.all(found.certified)
+
+
 def test_more_work_brings_the_bounds_closer():
     graph = graph_of("peaked")
     gaps = []

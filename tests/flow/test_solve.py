@@ -148,6 +148,12 @@ def test_bad_requests_get_one_clear_line(arguments, message):
         jf.attention_flow(padded_graph(), **arguments)
 
 
+def test_a_graph_on_the_host_is_solved_as_well():
+    graph = padded_graph()
+    flow = jf.attention_flow(jax.device_get(graph), queries=0)
+    np.testing.assert_array_equal(flow.value, jf.attention_flow(graph, queries=0).value)
+
+
 @pytest.mark.parametrize("method", ["exact", "auto"])
 def test_host_methods_say_that_they_cannot_be_traced(method):
     with pytest.raises(InputError, match="cannot run under jit, vmap or grad; use method='bounds'"):

@@ -1,0 +1,6 @@
+"""`python -m jaxflow` is the command line."""
+
+from jaxflow.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())
