@@ -120,6 +120,7 @@ class Sweep:
         certified = [row["certified"] for row in rows if "certified" in row]
         return {
             "file": path.name,
+            "sha256": store.checksum(path),
             "examples": len(rows),
             "flows": sum(each.size for each in certified),
             "certified": sum(int(each.sum()) for each in certified),
@@ -236,7 +237,7 @@ def _continued(folder: Path, wanted: dict[str, Any], plan: Plan) -> dict[str, An
     whole = [
         shard
         for shard in found["shards"]
-        if shard["file"] in files and store.is_whole(folder / shard["file"], files[shard["file"]])
+        if shard["examples"] == files.get(shard["file"]) and store.is_whole(folder / shard["file"], shard.get("sha256"))
     ]
     return found | {"shards": whole}
 

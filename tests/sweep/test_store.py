@@ -108,15 +108,18 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         pass
 
 
-def test_shards_cut_short_are_found(tmp_path):
+def test_shards_cut_short_or_changed_are_found(tmp_path):
     rng = np.random.default_rng(3)
     results = written(tmp_path, [example(rng, "a", 3, 1), example(rng, "b", 3, 1)])
     path = tmp_path / "part-00000.parquet"
-    assert store.is_whole(path, 2)
-    assert not store.is_whole(path, 3)
-    path.write_bytes(path.read_bytes()[:-9])
-    assert not store.is_whole(path, 2)
-    assert not store.is_whole(tmp_path / "none", 2)
+    intact, checksum = path.read_bytes(), store.checksum(path)
+    assert store.is_whole(path, checksum)
+    for place in range(0, len(intact), len(intact) // 7):
+        path.write_bytes(intact[:place] + bytes([intact[place] ^ 255]) + intact[place + 1 :])
+        assert not store.is_whole(path, checksum), f"a changed byte {place} was not seen"
+    path.write_bytes(intact[:-9])
+    assert not store.is_whole(path, checksum)
+    assert not store.is_whole(tmp_path / "none", checksum)
     with pytest.raises(InputError, match=r"part-00000\.parquet.*--resume"):
         results.table()
 
