@@ -102,6 +102,8 @@ class EncoderConfig:
         masks_padding: whether padding's embeddings are set to 0 and its rows attend to everything alike.
         hidden_dropout: of embeddings and of each block's output, in training.
         attention_dropout: of attention, in training.
+        pre_norm: whether each block normalises its input rather than the sum of input and output; the last layer's
+            output is then normalised once more.
         relative: how scores depend on distance, if they do.
         convolution: kernel width, groups and activation of the convolution beside the first layer, if there is one.
         head: what stands on it.
@@ -127,6 +129,7 @@ class EncoderConfig:
     masks_padding: bool = False
     hidden_dropout: float = 0.0
     attention_dropout: float = 0.0
+    pre_norm: bool = False
     relative: RelativePosition | None = None
     convolution: tuple[int, int, str] | None = None
     head: HeadConfig = HeadConfig()

@@ -15,7 +15,7 @@ from jaxflow.models.convolution import Convolution
 from jaxflow.models.embeddings import Embeddings
 from jaxflow.models.heads import make_head
 from jaxflow.models.layer import Layer
-from jaxflow.models.layers import split
+from jaxflow.models.layers import Norm, split
 from jaxflow.models.packing import Packing
 
 # Called once a layer, first to last: (carry, layer's output) -> (carry, what to keep of this layer).
@@ -35,6 +35,7 @@ class Encoder(nnx.Module):
         self.relative = config.relative.shared(config, rngs) if config.relative else None
         self.layers = _stacked_layers(config, rngs)
         self.convolution = Convolution(config, rngs) if config.convolution else None
+        self.final_norm = Norm(config.width, config.epsilon) if config.pre_norm else None
         self.head = make_head(config, rngs)
 
     def __call__(
@@ -143,6 +144,7 @@ class Encoder(nnx.Module):
         # The convolution reads neighbours, so it needs the tokens where they stand.
         packing = None if self.convolution is not None else packing
         spread = (lambda x: x) if packing is None else packing.spread
+        depth = self.config.layers
 
         def step(state: tuple[Any, Any], slices: Any) -> tuple[tuple[Any, Any], Any]:
             hidden, carry = state
@@ -153,11 +155,12 @@ class Encoder(nnx.Module):
             out = layer(hidden, batch.mask, distances, packing=packing, attention=given, shift=shift, key=layer_key)
             if self.convolution is not None:
                 out = _convolved(self.convolution, index, hidden, out, batch.mask)
+            if self.final_norm is not None:
+                out = _finished(self.final_norm, index == depth - 1, out)
             carry, kept = visit(carry, LayerOutput(spread(out.hidden), out.attention, out.values))
             return (out.hidden, carry), kept
 
         step = jax.checkpoint(step, prevent_cse=False) if checkpoint else step
-        depth = self.config.layers
         shared = self.config.rows != tuple(range(depth))
         slices = (
             None if shared else self.layers,
@@ -189,6 +192,12 @@ def _convolved(
 ) -> LayerOutput:
     """The first layer's output with the convolution of its input; the other layers' as it is."""
     new = jax.lax.cond(index == 0, lambda: convolution(hidden, out.hidden, mask), lambda: out.hidden)
+    return LayerOutput(new, out.attention, out.values)
+
+
+def _finished(norm: Norm, last: Bool[Array, ""], out: LayerOutput) -> LayerOutput:
+    """The last layer's output behind the final norm; the other layers' as it is."""
+    new = jax.lax.cond(last, lambda: norm(out.hidden), lambda: out.hidden)
     return LayerOutput(new, out.attention, out.values)
 
 

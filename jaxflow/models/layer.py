@@ -1,5 +1,6 @@
-"""One layer of an encoder: self-attention, then the feed-forward part, each added to its input and normalised."""
+"""One layer of an encoder: self-attention, then the feed-forward part, each added to its input under a norm."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ Probabilities = Float[Array, "*batch head token token"]
 
 
 class Layer(nnx.Module):
-    """A post-norm Transformer layer."""
+    """A Transformer layer: each block's norm stands behind the sum or, with `pre_norm`, before the block."""
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
         width, heads = (config.width,), (config.heads, config.head_width)
@@ -57,7 +58,8 @@ class Layer(nnx.Module):
         """
         config = self.config
         keys = split(key, 3)
-        query, keys_, values = self._heads(hidden, packing)
+        before, after = _norms(config.pre_norm)
+        query, keys_, values = self._heads(before(self.attention_norm, hidden), packing)
         if attention is None:
             attention = self._attention(query, keys_, mask, distances)
         if shift is not None:
@@ -66,9 +68,9 @@ class Layer(nnx.Module):
         mixed = jnp.einsum("...hqk,...khd->...qhd", used, values, precision=jax.lax.Precision.HIGHEST)
         if packing is not None:
             mixed = packing.pack(mixed, 2)
-        hidden = self.attention_norm(hidden + dropout(self.output(mixed), config.hidden_dropout, keys[1]))
-        inner = self.down(ACTIVATIONS[config.activation](self.up(hidden)))
-        hidden = self.output_norm(hidden + dropout(inner, config.hidden_dropout, keys[2]))
+        hidden = after(self.attention_norm, hidden + dropout(self.output(mixed), config.hidden_dropout, keys[1]))
+        inner = self.down(ACTIVATIONS[config.activation](self.up(before(self.output_norm, hidden))))
+        hidden = after(self.output_norm, hidden + dropout(inner, config.hidden_dropout, keys[2]))
         return LayerOutput(hidden, attention, jnp.swapaxes(values, -3, -2))
 
     def _heads(self, hidden: Float[Array, "*rows width"], packing: Packing | None) -> tuple[Heads, Heads, Heads]:
@@ -87,3 +89,9 @@ class Layer(nnx.Module):
         if self.config.masks_padding:
             allowed = allowed & mask[..., None, :, None]
         return jax.nn.softmax(jnp.where(allowed, scores, jnp.finfo(scores.dtype).min), axis=-1)
+
+
+def _norms(pre_norm: bool) -> tuple[Callable[[Norm, Array], Array], Callable[[Norm, Array], Array]]:
+    """What a norm does before its block and what it does behind the sum: one of them nothing."""
+    apply, skip = (lambda norm, x: norm(x)), (lambda norm, x: x)
+    return (apply, skip) if pre_norm else (skip, apply)
