@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._typing import AtLayers, Mixing, Queries
@@ -34,6 +35,9 @@ UNREACHED = 1e6
 
 Arcs = Float[Array, "layer token token"]
 Nodes = Float[Array, "node_layer token"]
+Examples = Float[Array, "example layer token token"]
+Listed = tuple[Int[Array, " pair"], Int[Array, " pair"], Int[Array, " pair"], Int[Array, " pair"]]
+PairValues = Float[Array, " pair"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,20 @@ class Relaxed:
             solve = jax.vmap(solve)
         lower, upper = solve(mixing, queries)
         return solution(jnp.maximum(found.lower, lower), jnp.minimum(found.upper, upper), tol)
+
+    def of_pairs(self, mixing: Examples, pairs: Listed) -> tuple[PairValues, PairValues]:
+        """Lower and upper bounds of the listed pairs alone, by the preflow and its cut.
+
+        Args:
+            mixing: capacities, `example layer token token`; at least three layers.
+            pairs: the example, layer (counted from 1), query and token of each.
+        """
+
+        def of_one(pair: tuple[Array, Array, Array, Array]) -> tuple[Array, Array]:
+            return _of_pair(mixing[pair[0]], *pair[1:], rounds=_rounds_within(self.passes))
+
+        block = max(1, min(pairs[0].shape[0], BLOCK_NUMBERS // (mixing.shape[-3] * mixing.shape[-1] ** 2)))
+        return jax.lax.map(of_one, pairs, batch_size=block)
 
 
 class _State(NamedTuple):
@@ -92,13 +110,18 @@ def _of_example(
     )
 
     def of_pair(pair: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-        flow, side = preflow(jax.lax.stop_gradient(mixing), *pair, rounds=rounds)
-        lower = _value(flow, pair[0], tokens)
-        return lower, refined_bound(mixing, side, pair[0])
+        return _of_pair(mixing, *pair, rounds=rounds)
 
     block = max(1, min(shape[0] * shape[1] * shape[2], BLOCK_NUMBERS // (top * tokens * tokens)))
     lower, upper = jax.lax.map(of_pair, pairs, batch_size=block)
     return lower.reshape(shape), upper.reshape(shape)
+
+
+def _of_pair(
+    mixing: Arcs, layer: Int[Array, ""], query: Int[Array, ""], token: Int[Array, ""], *, rounds: int
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    flow, side = preflow(jax.lax.stop_gradient(mixing), layer, query, token, rounds=rounds)
+    return _value(flow, layer, mixing.shape[-1]), refined_bound(mixing, side, layer)
 
 
 def preflow(
@@ -252,6 +275,10 @@ def _balanced(flow: Arcs, layer: Array) -> Arcs:
 
 def _value(flow: Arcs, layer: Array, tokens: int) -> Float[Array, ""]:
     """Value of a flow, less what rounding may have let it exceed."""
+    return flow[layer - 1].sum() * (1 - rounding(flow.shape[0], tokens, flow.dtype))
+
+
+def rounding(depth: int, tokens: int, dtype: np.dtype) -> float:
+    """The share of a flow's value that is given up for rounding: the bounds stay at least that far apart."""
     # Each arc's flow was added to, and scaled in each layer by sums over a layer: at most so many roundings.
-    slack = (flow.shape[0] + 1) * (2 * tokens + 64) * unit_roundoff(flow.dtype)
-    return flow[layer - 1].sum() * (1 - min(slack, 1.0))
+    return min((depth + 1) * (2 * tokens + 64) * unit_roundoff(dtype), 1.0)
