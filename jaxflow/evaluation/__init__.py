@@ -1,0 +1,43 @@
+"""Relevance held against what the model does: blank-out, gradients, rank agreement, faithfulness, intervals."""
+
+from jaxflow.evaluation.agreement import Agreement, Kendall, RankMeasure, Spearman, rank_agreement
+from jaxflow.evaluation.faithfulness import Faithfulness, faithfulness
+from jaxflow.evaluation.gradients import (
+    Gradient,
+    GradientMethod,
+    GradientNorm,
+    GradientTimesInput,
+    IntegratedGradients,
+    gradient_scores,
+)
+from jaxflow.evaluation.inputs import TokenInputs, padded, token_inputs
+from jaxflow.evaluation.intervals import Interval, mean_interval
+from jaxflow.evaluation.occlusion import occlusion_scores
+from jaxflow.evaluation.ranks import ranks
+from jaxflow.evaluation.scores import TokenScores
+from jaxflow.evaluation.target import Target
+
+__all__ = [
+    "Agreement",
+    "Faithfulness",
+    "Gradient",
+    "GradientMethod",
+    "GradientNorm",
+    "GradientTimesInput",
+    "IntegratedGradients",
+    "Interval",
+    "Kendall",
+    "RankMeasure",
+    "Spearman",
+    "Target",
+    "TokenInputs",
+    "TokenScores",
+    "faithfulness",
+    "gradient_scores",
+    "mean_interval",
+    "occlusion_scores",
+    "padded",
+    "rank_agreement",
+    "ranks",
+    "token_inputs",
+]

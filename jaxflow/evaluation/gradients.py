@@ -1,0 +1,293 @@
+"""Scores from the gradient in the word embeddings, as they are looked up: before positions, segments and norm."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxflow._checks import InputError
+from jaxflow._pytree import pytree
+from jaxflow.evaluation.batches import BATCH_TOKENS, as_batch, cut, over_chunks, variant_logits
+from jaxflow.evaluation.inputs import TokenInputs, blank_id, token_inputs
+from jaxflow.evaluation.scores import TokenScores
+from jaxflow.evaluation.target import ON_DEVICE, as_target, resolve, scale_of, target_value
+from jaxflow.models import Encoder, TextEncoder, TokenBatch
+
+Embedded = Float[Array, "row token embedding"]
+# Word embeddings -> the explained number of each row, and its gradient.
+Slope = Callable[[Embedded], tuple[Float[Array, " row"], Embedded]]
+
+# Part of its terms' sizes below which a float32 sum says nothing: gradients are right to about 1e-5.
+RESOLUTION = 1e-5
+
+
+@pytree
+class Slopes:
+    """What a gradient method gives.
+
+    Attributes:
+        value: the explained number.
+        signed: the score of each token.
+        size: what the score would be had nothing cancelled in its sum; shows where it is no more than rounding.
+    """
+
+    value: Float[Array, " row"]
+    signed: Float[Array, "row token"]
+    size: Float[Array, "row token"]
+
+
+@runtime_checkable
+class GradientMethod(Protocol):
+    """A way to score tokens by the gradient: a frozen, hashable value; write one and hand it to `gradient_scores`."""
+
+    @property
+    def absolute(self) -> bool:
+        """Whether the sign of a score is taken away in `values`."""
+        ...
+
+    @property
+    def baseline(self) -> Any:
+        """The embedding that stands for nothing (see `IntegratedGradients`), or None where none is needed."""
+        ...
+
+    def __call__(self, slope: Slope, words: Embedded, start: Embedded) -> "Slopes":
+        """Scores at `words`; `start` is `words` with the baseline put in, where there is one."""
+        ...
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """`|sum_d d(value) / d e[d]|`: the plain gradient, summed over the embedding with its signs, then absolute.
+
+    Abnar & Zuidema (2020) with `Target(0, against=1)`. It is the derivative along the vector of ones. Where word
+    embeddings reach the model through layer norms alone, as in BERT and its kin, and in pre-norm models with a last
+    norm, nothing changes along that vector: a layer norm takes a constant off again. Then the sum is 0, what is
+    computed is rounding, and `TokenScores.unresolved` says so; take `GradientNorm()` or `GradientTimesInput()`.
+    """
+
+    absolute: bool = True
+
+    @property
+    def baseline(self) -> None:
+        """None is needed."""
+        return None
+
+    def __call__(self, slope: Slope, words: Embedded, start: Embedded) -> Slopes:
+        """The gradient's sum over the embedding."""
+        value, gradient = slope(words)
+        return _summed(value, gradient)
+
+
+@dataclass(frozen=True)
+class GradientNorm:
+    """The L2 norm of the gradient: the fastest that the value can change with this token's embedding."""
+
+    @property
+    def absolute(self) -> bool:
+        """A norm has no sign."""
+        return False
+
+    @property
+    def baseline(self) -> None:
+        """None is needed."""
+        return None
+
+    def __call__(self, slope: Slope, words: Embedded, start: Embedded) -> Slopes:
+        """The gradient's norm."""
+        value, gradient = slope(words)
+        norm = jnp.sqrt(jnp.sum(gradient * gradient, axis=-1))
+        return Slopes(value, norm, norm)
+
+
+@dataclass(frozen=True)
+class GradientTimesInput:
+    """Gradient times input, `sum_d e[d] d(value) / d e[d]`: first-order effect of the embedding going to 0; signed."""
+
+    absolute: bool = False
+
+    @property
+    def baseline(self) -> None:
+        """None is needed."""
+        return None
+
+    def __call__(self, slope: Slope, words: Embedded, start: Embedded) -> Slopes:
+        """The product, summed over the embedding."""
+        value, gradient = slope(words)
+        return _summed(value, gradient * words)
+
+
+@dataclass(frozen=True)
+class IntegratedGradients:
+    """The gradient averaged along the straight line from a baseline, times the way; signed (Sundararajan et al. 2017).
+
+    An example's scores sum to `value(text) - value(baseline)` but for the error of integration, which the result
+    reports as `completeness_error`.
+
+    Attributes:
+        steps: gradients along the line, at the points of Gauss and Legendre.
+        baseline: `"zero"`, `"blank"` (the embedding of the tokenizer's unknown or mask token), a token or its id, or
+            an embedding as numbers. It stands at every position that is asked about; the others keep their words.
+        absolute: whether the sign of a score is taken away in `values`.
+    """
+
+    steps: int = 32
+    baseline: Any = "zero"
+    absolute: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
+            raise InputError(f"`steps` must be a whole number, 1 or more, got {self.steps!r}")
+        if self.baseline is None:
+            raise InputError("`baseline` must be 'zero', 'blank', a token, an id or an embedding, got None")
+        if np.ndim(self.baseline) == 1:
+            # Numbers in a tuple, so that the method can be a static argument.
+            object.__setattr__(self, "baseline", tuple(map(float, np.asarray(self.baseline))))
+
+    def __call__(self, slope: Slope, words: Embedded, start: Embedded) -> Slopes:
+        """The integral by Gauss and Legendre, one gradient in memory at a time."""
+        points, weights = np.polynomial.legendre.leggauss(self.steps)
+        way = words - start
+
+        def step(total: Embedded, at: Any) -> tuple[Embedded, None]:
+            point, weight = at
+            return total + weight * slope(start + point * way)[1], None
+
+        # From [-1, 1] to [0, 1].
+        line = jnp.asarray((points + 1) / 2, words.dtype), jnp.asarray(weights / 2, words.dtype)
+        mean, _ = jax.lax.scan(step, jnp.zeros_like(words), line)
+        return _summed(slope(words)[0], mean * way)
+
+
+def gradient_scores(
+    encoder: TextEncoder,
+    texts: Any,
+    method: GradientMethod = Gradient(),
+    *,
+    target: Any = "predicted",
+    positions: Any = "tokens",
+    batch_tokens: int = BATCH_TOKENS,
+) -> TokenScores:
+    """Score each token by the gradient of the explained number in its word embedding.
+
+    Args:
+        encoder: a model that classifies texts.
+        texts: anything that `token_inputs` takes.
+        method: `Gradient()` (the paper's), `GradientNorm()`, `GradientTimesInput()`, `IntegratedGradients()` or one
+            of your own.
+        target: a `Target`, or its classes: `"predicted"`, an index or label, or one for each example. The paper's is
+            `Target(0, against=1)`.
+        positions: which are scored, see `TokenInputs.positions`; the others are 0.
+        batch_tokens: rows times length of a batch, about; bounds memory.
+
+    Returns:
+        Scores `example token`, float32 as the model. Cost: about three forward passes an example (times `steps`).
+
+    Raises:
+        InputError: the model does not classify texts, or an argument does not fit, see `token_inputs`, `Target`.
+    """
+    inputs, target = token_inputs(encoder, texts), as_target(target)
+    if not isinstance(method, GradientMethod) or isinstance(method, type):
+        raise InputError(f"`method` must be a gradient method such as Gradient(), got {method!r}")
+    scale, chosen = scale_of(encoder, target), inputs.positions(positions)
+    baseline = _baseline(encoder, method)
+    every = np.arange(len(inputs))
+    classes, against = resolve(
+        encoder,
+        target,
+        len(inputs),
+        lambda: variant_logits(encoder, inputs, every, None, blank=None, batch_tokens=batch_tokens),
+    )
+
+    def run(rows: np.ndarray, length: int) -> tuple[Slopes, Array | None]:
+        replaced = np.pad(chosen[rows, :length], [(0, 0), (0, max(0, length - chosen.shape[1]))])
+        return _scores(
+            encoder.module,
+            _batch(encoder, inputs, rows, length),
+            jnp.asarray(classes[rows]),
+            None if against is None else jnp.asarray(against[rows]),
+            jnp.asarray(replaced),
+            baseline,
+            method=method,
+            scale=scale,
+        )
+
+    signed, size = np.zeros(inputs.mask.shape, np.float32), np.zeros(inputs.mask.shape, np.float32)
+    value, at_baseline = np.zeros(len(inputs), np.float32), np.zeros(len(inputs), np.float32)
+    for rows, (found, number) in over_chunks(inputs.lengths, encoder.max_length, batch_tokens, run):
+        width = min(found.signed.shape[1], inputs.mask.shape[1])
+        signed[rows, :width], size[rows, :width] = found.signed[:, :width], found.size[:, :width]
+        value[rows], at_baseline[rows] = found.value, 0 if number is None else number
+    _check_finite(signed)
+    signed = np.where(chosen, signed, np.float32(0))
+    return TokenScores(
+        values=np.abs(signed) if method.absolute else signed,
+        signed=signed,
+        mask=inputs.mask,
+        value=value,
+        classes=classes,
+        unresolved=chosen & (np.abs(signed) <= RESOLUTION * size),
+        completeness_error=None if baseline is None else np.abs(signed.sum(axis=-1) - (value - at_baseline)),
+    )
+
+
+@partial(jax.jit, static_argnames=("method", "scale"))
+def _scores(
+    module: Encoder,
+    batch: TokenBatch,
+    classes: Int[Array, " row"],
+    against: Int[Array, " row"] | None,
+    replaced: Any,
+    baseline: Float[Array, " embedding"] | None,
+    *,
+    method: GradientMethod,
+    scale: str,
+) -> tuple[Slopes, Float[Array, " row"] | None]:
+    """The scores, and the explained numbers at the baseline."""
+
+    def numbers(words: Embedded) -> Float[Array, " row"]:
+        out = module(batch, embeddings=words, return_attention=False, return_hidden_states=False)
+        return target_value(ON_DEVICE[scale](out.logits), classes, against)
+
+    def slope(words: Embedded) -> tuple[Float[Array, " row"], Embedded]:
+        # Rows don't touch each other, so the gradient of their sum holds each row's own.
+        value, pull = jax.vjp(numbers, words)
+        return value, pull(jnp.ones_like(value))[0]
+
+    words = module.embed(batch.input_ids)
+    start = words if baseline is None else jnp.where(replaced[..., None], baseline.astype(words.dtype), words)
+    return method(slope, words, start), None if baseline is None else numbers(start)
+
+
+def _summed(value: Float[Array, " row"], terms: Embedded) -> Slopes:
+    return Slopes(value, terms.sum(axis=-1), jnp.abs(terms).sum(axis=-1))
+
+
+def _batch(encoder: TextEncoder, inputs: TokenInputs, rows: np.ndarray, length: int) -> TokenBatch:
+    ids, mask, segments = cut(inputs, rows, length)
+    return as_batch(np.where(mask, ids, encoder.config.pad_id), mask, segments)
+
+
+def _check_finite(signed: Float[np.ndarray, "example token"]) -> None:
+    wrong = ~np.isfinite(signed).all(axis=-1)
+    if wrong.any():
+        raise InputError(f"the gradient is not a number for example {int(wrong.argmax())}; check the model's weights")
+
+
+def _baseline(encoder: TextEncoder, method: GradientMethod) -> Float[Array, " embedding"] | None:
+    """The embedding that stands for nothing."""
+    given, width = method.baseline, encoder.config.embedding_width
+    if given is None:
+        return None
+    if isinstance(given, str) and given == "zero":
+        return jnp.zeros(width, jnp.float32)
+    if isinstance(given, tuple):
+        if len(given) != width:
+            raise InputError(f"`baseline` must have the embedding's {width} numbers, got {len(given)}")
+        return jnp.asarray(given, jnp.float32)
+    token = blank_id(encoder, None if isinstance(given, str) and given == "blank" else given)
+    return encoder.module.embed(jnp.asarray([token]))[0].astype(jnp.float32)

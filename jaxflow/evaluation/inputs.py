@@ -1,0 +1,232 @@
+"""What the measures read: token ids in padded rows, and which positions of them take part."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from jaxflow._checks import InputError, first_index, one_of
+from jaxflow.models import Encoding, TextEncoder, TokenBatch
+
+POSITIONS = ("tokens", "words", "all_but_last")
+
+
+@dataclass(frozen=True, eq=False)
+class TokenInputs:
+    """Token sequences, padded on the right.
+
+    Attributes:
+        input_ids: vocabulary indices.
+        mask: true on real tokens, special tokens included.
+        segments: token type ids.
+        special: true on special tokens; None where nobody said which these are.
+    """
+
+    input_ids: Int[np.ndarray, "example token"]
+    mask: Bool[np.ndarray, "example token"]
+    segments: Int[np.ndarray, "example token"]
+    special: Bool[np.ndarray, "example token"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    @property
+    def lengths(self) -> Int[np.ndarray, " example"]:
+        """Real tokens of each example."""
+        return self.mask.sum(axis=-1)
+
+    def positions(self, chosen: Any = "tokens") -> Bool[np.ndarray, "example token"]:
+        """Which positions take part.
+
+        Args:
+            chosen: `"tokens"`, every real token; `"words"`, those that are not special; `"all_but_last"`, every real
+                token but the last (what Abnar & Zuidema blank: `<bos>` too, `<eos>` not); or a mask
+                `example token`, true only on real tokens.
+
+        Raises:
+            InputError: special tokens are not known, or the mask is of another shape or reaches into padding.
+        """
+        if isinstance(chosen, str):
+            return self._named(chosen)
+        mask = np.asarray(chosen)
+        if mask.dtype != np.bool_ or mask.shape != self.mask.shape:
+            raise InputError(
+                f"`positions` must be one of {', '.join(map(repr, POSITIONS))} or booleans of shape {self.mask.shape}, "
+                f"got {mask.dtype} of shape {mask.shape}"
+            )
+        if (mask & ~self.mask).any():
+            example, position = first_index(mask & ~self.mask)
+            raise InputError(f"`positions` must be real tokens, got position {position} of example {example}: padding")
+        return mask
+
+    def _named(self, chosen: str) -> Bool[np.ndarray, "example token"]:
+        one_of("positions", chosen, POSITIONS)
+        if chosen == "tokens":
+            return self.mask
+        if chosen == "all_but_last":
+            return self.mask & (np.arange(self.mask.shape[1]) < self.lengths[:, None] - 1)
+        if self.special is None:
+            raise InputError(
+                "positions='words' needs to know the special tokens, and ids alone don't say; "
+                "load the encoder with its tokenizer, or pass `special` to token_inputs"
+            )
+        return self.mask & ~self.special
+
+
+def token_inputs(
+    encoder: TextEncoder,
+    texts: Any,
+    pairs: Any = None,
+    *,
+    special: Any = None,
+    max_length: int | None = None,
+    truncate: bool = False,
+) -> TokenInputs:
+    """What the measures read, from texts or from tokens.
+
+    Args:
+        encoder: whose tokens these are.
+        texts: a sequence of texts, of `Encoding`, or of sequences of token ids; a `TokenBatch` `example token`,
+            padded on the right; or what this function gave.
+        pairs: a second text for each text, for models that read two.
+        special: booleans, as `texts` are laid out, for ids whose special tokens the tokenizer doesn't tell. Without
+            it these are the tokens that the tokenizer added, or, in ids, its [CLS], [SEP], `<bos>` and `<eos>`.
+        max_length: most tokens a text may have; the model's limit where that is less.
+        truncate: cut longer texts rather than refuse them.
+
+    Raises:
+        InputError: nothing came, or an example is empty, too long, padded elsewhere than on the right, or holds ids
+            that the vocabulary doesn't have; it is named.
+    """
+    if isinstance(texts, TokenInputs):
+        return texts
+    if isinstance(texts, TokenBatch):
+        made = _of_batch(encoder, texts)
+    else:
+        listed = [texts] if isinstance(texts, str) else list(texts)
+        if not listed:
+            raise InputError("`texts` must hold at least one text, got none")
+        if isinstance(listed[0], str):
+            pairs = [pairs] if isinstance(pairs, str) else pairs
+            listed = encoder.tokenize(listed, pairs, max_length=max_length, truncate=truncate)
+        encodings = [entry for entry in listed if isinstance(entry, Encoding)]
+        made = _of_encodings(encodings) if len(encodings) == len(listed) else _of_ids(encoder, listed)
+    if special is not None:
+        made = TokenInputs(made.input_ids, made.mask, made.segments, _as_special(special, made.mask))
+    _check(encoder, made)
+    return made
+
+
+def padded(rows: Sequence[Any]) -> tuple[Float[np.ndarray, "example *rest token"], Bool[np.ndarray, "example token"]]:
+    """Arrays `*rest token` of different lengths as one, 0 on padding, and the mask that is true on what they held.
+
+    For `result.relevance["flow"]` of one query: `padded([rows[:, 0] for rows in result.relevance["flow"]])`.
+
+    Raises:
+        InputError: there is none, or they differ in the other axes.
+    """
+    arrays = [np.asarray(row) for row in rows]
+    shapes = {array.shape[:-1] for array in arrays if array.ndim}
+    if len(shapes) != 1 or any(not array.ndim for array in arrays):
+        raise InputError(f"`rows` must be arrays that differ in their last axis alone, got {len(arrays)} of {shapes}")
+    width = max(array.shape[-1] for array in arrays)
+    dtype = np.result_type(np.float32, *arrays)
+    values = np.zeros((len(arrays), *shapes.pop(), width), dtype)
+    mask = np.zeros((len(arrays), width), bool)
+    for index, array in enumerate(arrays):
+        values[index, ..., : array.shape[-1]] = array
+        mask[index, : array.shape[-1]] = True
+    return values, mask
+
+
+def blank_id(encoder: TextEncoder, blank: Any = None) -> int:
+    """The token that stands for nothing: as given (an id or a token), or the tokenizer's unknown token, or its mask.
+
+    Raises:
+        InputError: there is no such token.
+    """
+    tokenizer = encoder.tokenizer
+    if blank is None and tokenizer is not None:
+        blank = next((i for i in (tokenizer.unk_token_id, tokenizer.mask_token_id) if i is not None), None)
+    if isinstance(blank, str) and tokenizer is not None:
+        blank = tokenizer.get_vocab().get(blank, blank)
+    if isinstance(blank, bool) or not isinstance(blank, int | np.integer):
+        raise InputError(f"`blank` must be a token of {encoder.name} or its id, got {blank!r}; pass the id")
+    if not 0 <= blank < encoder.config.vocabulary:
+        raise InputError(f"`blank` must be an id below {encoder.config.vocabulary}, got {blank}")
+    return int(blank)
+
+
+def _of_encodings(encodings: list[Encoding]) -> TokenInputs:
+    ids, mask = _rows([encoding.input_ids for encoding in encodings])
+    segments, _ = _rows([encoding.segments for encoding in encodings])
+    special, _ = _rows([encoding.special for encoding in encodings])
+    return TokenInputs(ids, mask, segments, special.astype(bool))
+
+
+def _of_ids(encoder: TextEncoder, sequences: list[Any]) -> TokenInputs:
+    try:
+        ids, mask = _rows([np.asarray(sequence) for sequence in sequences])
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"`texts` must be texts, encodings, token ids or a TokenBatch, got {type(sequences[0]).__name__}"
+        ) from error
+    return TokenInputs(ids, mask, np.zeros_like(ids), _known_special(encoder, ids, mask))
+
+
+def _of_batch(encoder: TextEncoder, batch: TokenBatch) -> TokenInputs:
+    ids, mask, segments = (np.asarray(part) for part in (batch.input_ids, batch.mask, batch.segments))
+    if ids.ndim != 2 or not ids.size:
+        raise InputError(f"a TokenBatch must be `example token`, got {ids.shape}")
+    return TokenInputs(ids, mask, segments, _known_special(encoder, ids, mask))
+
+
+def _rows(sequences: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    lengths = np.array([len(sequence) for sequence in sequences])
+    ids = np.zeros((len(sequences), max(1, int(lengths.max()))), np.int32)
+    for row, sequence in enumerate(sequences):
+        array = np.asarray(sequence)
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iub"):
+            raise ValueError
+        ids[row, : len(array)] = array
+    return ids, np.arange(ids.shape[1]) < lengths[:, None]
+
+
+def _known_special(encoder: TextEncoder, ids: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+    tokenizer = encoder.tokenizer
+    if tokenizer is None:
+        return None
+    names = ("cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id")
+    known = [getattr(tokenizer, name, None) for name in names]
+    return mask & np.isin(ids, [i for i in known if i is not None])
+
+
+def _as_special(special: Any, mask: np.ndarray) -> np.ndarray:
+    """Booleans as one padded array, from a sequence of rows or from an array of the mask's shape."""
+    array = np.zeros(mask.shape, bool)
+    rows = list(special)
+    if len(rows) != len(mask):
+        raise InputError(f"`special` must have one row for each of {len(mask)} examples, got {len(rows)}")
+    for index, row in enumerate(rows):
+        row, length = np.asarray(row), int(mask[index].sum())
+        if row.dtype != np.bool_ or row.shape not in ((length,), mask.shape[1:]):
+            raise InputError(f"`special[{index}]` must be {length} booleans, got {row.dtype} of shape {row.shape}")
+        array[index, :length] = row[:length]
+    return array
+
+
+def _check(encoder: TextEncoder, inputs: TokenInputs) -> None:
+    lengths, limit, vocabulary = inputs.lengths, encoder.max_length, encoder.config.vocabulary
+    if not lengths.all():
+        raise InputError(f"example {int(lengths.argmin())} has no token; leave it out")
+    if lengths.max() > limit:
+        raise InputError(f"example {int(lengths.argmax())} has {lengths.max()} tokens, more than the {limit} that fit")
+    if not np.array_equal(inputs.mask, np.arange(inputs.mask.shape[1]) < lengths[:, None]):
+        raise InputError("examples must be padded on the right: classifiers read their first token at position 0")
+    wrong = inputs.mask & ((inputs.input_ids < 0) | (inputs.input_ids >= vocabulary))
+    if wrong.any():
+        example, position = first_index(wrong)
+        found = inputs.input_ids[example, position]
+        raise InputError(f"example {example} has id {found} at position {position}; the vocabulary has {vocabulary}")

@@ -1,0 +1,121 @@
+"""Confidence intervals of means over examples, by bootstrap."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Float, Int
+
+from jaxflow._checks import InputError, one_of
+
+METHODS = ("bca", "percentile")
+# Numbers that a resampling holds at once.
+HELD = 1 << 23
+
+
+@dataclass(frozen=True, eq=False)
+class Interval:
+    """Means and the interval that each lies in.
+
+    Attributes:
+        mean: over examples, of each column.
+        low: the interval's lower end.
+        high: its upper end.
+        count: examples that the mean rests on.
+        undefined: examples left out because their value is NaN.
+    """
+
+    mean: Float[np.ndarray, "*column"]
+    low: Float[np.ndarray, "*column"]
+    high: Float[np.ndarray, "*column"]
+    count: Int[np.ndarray, "*column"]
+    undefined: Int[np.ndarray, "*column"]
+
+
+def mean_interval(
+    values: Any,
+    *,
+    level: float = 0.95,
+    method: str = "bca",
+    resamples: int = 9999,
+    clusters: Any = None,
+    seed: int = 0,
+) -> Interval:
+    """The mean over examples of each column, with a bootstrap interval (`scipy.stats.bootstrap`).
+
+    Args:
+        values: `example *column`, NaN where an example has none (it is left out of its column, and counted).
+        level: of confidence.
+        method: `"bca"`, corrected for bias and skew (Efron 1987), or `"percentile"`.
+        resamples: how many.
+        clusters: what each example belongs to (a seed, a model, a document): whole clusters are drawn instead of
+            examples, which is right where those of one cluster are alike. The mean stays the one over examples.
+        seed: of the draws; one seed gives one result.
+
+    Returns:
+        Arrays `*column`. A column of equal values (or of one cluster's worth of them) has an interval of no width; a
+        column without two examples or clusters has NaN for its ends.
+
+    Raises:
+        InputError: an argument does not fit.
+    """
+    one_of("method", method, METHODS)
+    if not isinstance(level, float | np.floating) or not 0 < level < 1:
+        raise InputError(f"`level` must be a number between 0 and 1, got {level!r}")
+    if isinstance(resamples, bool) or not isinstance(resamples, int | np.integer) or resamples < 1:
+        raise InputError(f"`resamples` must be a whole number, 1 or more, got {resamples!r}")
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub" or not array.ndim or np.isinf(array).any():
+        raise InputError(f"`values` must be finite numbers or NaN, `example *column`, got shape {array.shape}")
+    groups = _as_clusters(clusters, len(array))
+    flat = array.reshape(len(array), -1).astype(np.float64)
+    seeds = np.random.default_rng(seed).spawn(flat.shape[1])
+    rows = [
+        _interval(column, groups, float(level), method, int(resamples), draws)
+        for column, draws in zip(flat.T, seeds, strict=True)
+    ]
+    mean, low, high = np.array(rows, np.float64).reshape(-1, 3).T.reshape(3, *array.shape[1:])
+    undefined = np.isnan(flat).sum(axis=0).reshape(array.shape[1:])
+    return Interval(mean, low, high, len(array) - undefined, undefined)
+
+
+def _interval(
+    column: np.ndarray, groups: np.ndarray, level: float, method: str, resamples: int, draws: np.random.Generator
+) -> tuple[float, float, float]:
+    real = ~np.isnan(column)
+    if not real.any():
+        return np.nan, np.nan, np.nan
+    _, member = np.unique(groups[real], return_inverse=True)
+    sums, sizes = np.bincount(member, column[real]), np.bincount(member).astype(np.float64)
+    mean = column[real].mean()
+    if len(sums) < 2:
+        return mean, np.nan, np.nan
+    # Where all clusters have one mean the bootstrap is degenerate, and BCa divides by 0.
+    if np.ptp(sums / sizes) <= 1e-12 * max(1.0, abs(mean)):
+        return mean, mean, mean
+
+    def ratio(total: np.ndarray, size: np.ndarray, axis: int) -> np.ndarray:
+        return total.sum(axis=axis) / size.sum(axis=axis)
+
+    found = scipy.stats.bootstrap(
+        (sums, sizes),
+        ratio,
+        n_resamples=resamples,
+        batch=max(1, HELD // len(sums)),
+        vectorized=True,
+        paired=True,
+        confidence_level=level,
+        method="BCa" if method == "bca" else "percentile",
+        rng=draws,
+    ).confidence_interval
+    return mean, float(found.low), float(found.high)
+
+
+def _as_clusters(clusters: Any, examples: int) -> np.ndarray:
+    if clusters is None:
+        return np.arange(examples)
+    groups = np.asarray(clusters)
+    if groups.shape != (examples,):
+        raise InputError(f"`clusters` must name one cluster for each of {examples} examples, got {groups.shape}")
+    return groups

@@ -1,0 +1,72 @@
+"""Blank-out scores: what a prediction loses when one token is replaced by a blank."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxflow.evaluation.batches import BATCH_TOKENS, variant_logits
+from jaxflow.evaluation.inputs import blank_id, token_inputs
+from jaxflow.evaluation.scores import TokenScores
+from jaxflow.evaluation.target import ON_HOST, as_target, resolve, scale_of, target_value
+from jaxflow.models import TextEncoder
+
+# Part of the logits' size below which a move of them may be float32's rounding alone.
+RESOLUTION = 2e-6
+
+
+def occlusion_scores(
+    encoder: TextEncoder,
+    texts: Any,
+    *,
+    target: Any = "predicted",
+    blank: Any = None,
+    positions: Any = "tokens",
+    batch_tokens: int = BATCH_TOKENS,
+) -> TokenScores:
+    """Score each token by how far the explained number moves when that token alone becomes a blank.
+
+    `|p(correct) - p'(correct)|` with `target` the correct labels (Abnar & Zuidema 2020, section 4; they replace
+    tokens by `<unk>`, `<bos>` too, and leave the last position, which scores 0: `positions="all_but_last"`). The
+    class is settled on the text as it stands. All copies run together in compiled batches of bounded size, whichever
+    examples they are of.
+
+    Args:
+        encoder: a model that classifies texts.
+        texts: anything that `token_inputs` takes.
+        target: a `Target`, or its classes: `"predicted"`, an index or label, or one for each example.
+        blank: the token or id put in; None is the tokenizer's unknown token, or its mask where it has none.
+        positions: which are blanked: `"tokens"`, `"words"`, `"all_but_last"` or a mask, see `TokenInputs.positions`.
+        batch_tokens: rows times length of a batch, about; bounds memory.
+
+    Returns:
+        Scores `example token`; `signed` is the fall, positive where the token spoke for the class. In float64 from
+        the model's float32 logits. Cost: one forward pass of each example per blanked token.
+
+    Raises:
+        InputError: the model does not classify texts, or an argument does not fit, see `token_inputs`, `Target`.
+    """
+    inputs, target = token_inputs(encoder, texts), as_target(target)
+    scale, blank = scale_of(encoder, target), blank_id(encoder, blank)
+    example, position = np.nonzero(inputs.positions(positions))
+    # Each example as it stands comes first; its "blanked position" is nowhere.
+    owners = np.concatenate([np.arange(len(inputs)), example])
+    places = np.concatenate([np.full(len(inputs), -1), position])
+    width = np.arange(inputs.mask.shape[1])
+    logits = variant_logits(
+        encoder,
+        inputs,
+        owners,
+        lambda rows: places[rows, None] == width,
+        blank=blank,
+        batch_tokens=batch_tokens,
+    )
+    classes, against = resolve(encoder, target, len(inputs), lambda: logits[: len(inputs)])
+    numbers = target_value(ON_HOST[scale](logits), classes[owners], None if against is None else against[owners])
+    value = numbers[: len(inputs)]
+    signed = np.zeros(inputs.mask.shape)
+    signed[example, position] = value[example] - numbers[len(inputs) :]
+    whole, copies = logits[example], logits[len(inputs) :]
+    moved = np.abs(copies - whole).max(axis=-1)
+    unresolved = np.zeros(inputs.mask.shape, bool)
+    unresolved[example, position] = moved <= RESOLUTION * np.maximum(1, np.abs(whole).max(axis=-1))
+    return TokenScores(np.abs(signed), signed, inputs.mask, value, classes, unresolved)

@@ -1,0 +1,129 @@
+"""Which number of a classifier is explained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.special
+from jaxtyping import Int
+
+from jaxflow._checks import InputError, one_of
+from jaxflow.models import TextEncoder
+
+HEADS = ("sequence_classification", "next_sentence")
+ON_HOST: dict[str, Callable[[Any], Any]] = {
+    "softmax": lambda logits: scipy.special.softmax(np.asarray(logits, np.float64), axis=-1),
+    "sigmoid": lambda logits: scipy.special.expit(np.asarray(logits, np.float64)),
+    "identity": lambda logits: np.asarray(logits, np.float64),
+}
+ON_DEVICE: dict[str, Callable[[Any], Any]] = {
+    "softmax": lambda logits: jax.nn.softmax(logits, axis=-1),
+    "sigmoid": jax.nn.sigmoid,
+    "identity": lambda logits: logits,
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A class's probability or logit, or the difference of two classes'.
+
+    Attributes:
+        classes: `"predicted"`, the likeliest class of the text as it stands; a class by index or by label; or one
+            of these for each example (the correct labels, say).
+        quantity: `"probability"` (softmax; sigmoid for several labels at once) or `"logit"`.
+        against: None, or a second class, given likewise, whose number is taken off: `Target(0, against=1)` is
+            `p0 - p1`. `"runner_up"` is the likeliest of the other classes.
+    """
+
+    classes: Any = "predicted"
+    quantity: str = "probability"
+    against: Any = None
+
+    def __post_init__(self) -> None:
+        one_of("quantity", self.quantity, ("probability", "logit"))
+        for name in ("classes", "against"):
+            value = getattr(self, name)
+            if hasattr(value, "tolist"):
+                value = np.asarray(value).tolist()
+            object.__setattr__(self, name, tuple(value) if isinstance(value, list) else value)
+
+    @property
+    def needs_logits(self) -> bool:
+        """Whether the classes depend on what the model says."""
+        return self.classes == "predicted" or self.against == "runner_up"
+
+
+def as_target(target: Any) -> Target:
+    """A target out of one, or out of its classes."""
+    return target if isinstance(target, Target) else Target(target)
+
+
+def scale_of(encoder: TextEncoder, target: Target) -> str:
+    """How the classifier's logits become what the target names.
+
+    Raises:
+        InputError: the model does not classify texts, or it has no probabilities.
+    """
+    head = encoder.config.head
+    if head.name not in HEADS:
+        raise InputError(f"{encoder.name} has the head {head.name!r}; scores need one that classifies texts")
+    if target.quantity == "logit":
+        return "identity"
+    if head.problem == "regression":
+        raise InputError(f"{encoder.name} gives numbers, not probabilities; use Target(0, quantity='logit')")
+    return "sigmoid" if head.problem == "multi_label" else "softmax"
+
+
+def resolve(
+    encoder: TextEncoder, target: Target, examples: int, logits: Callable[[], np.ndarray]
+) -> tuple[Int[np.ndarray, " example"], Int[np.ndarray, " example"] | None]:
+    """The class of each example, and the one it is set against.
+
+    Raises:
+        InputError: there is no such class, or there are not as many classes as examples.
+    """
+    found = logits() if target.needs_logits else None
+    classes = _indices("classes", encoder, target.classes, "predicted", examples, found)
+    if target.against is None:
+        return classes, None
+    if found is not None:
+        found = np.where(np.arange(found.shape[-1]) == classes[:, None], -np.inf, found)
+    against = _indices("against", encoder, target.against, "runner_up", examples, found)
+    if (against == classes).any():
+        example = int((against == classes).argmax())
+        raise InputError(f"`against` must be another class than `classes`, both are {against[example]} for {example}")
+    return classes, against
+
+
+def target_value(numbers: Any, classes: Int[Any, "*row"], against: Int[Any, "*row"] | None) -> Any:
+    """The explained number of each row, from all classes' numbers `*row label`; NumPy in, NumPy out."""
+    module: Any = np if isinstance(numbers, np.ndarray) else jnp
+    value = module.take_along_axis(numbers, classes[..., None], axis=-1)[..., 0]
+    if against is None:
+        return value
+    return value - module.take_along_axis(numbers, against[..., None], axis=-1)[..., 0]
+
+
+def _indices(
+    name: str, encoder: TextEncoder, given: Any, word: str, examples: int, logits: np.ndarray | None
+) -> Int[np.ndarray, " example"]:
+    if isinstance(given, str) and given == word:
+        assert logits is not None
+        return logits.argmax(axis=-1).astype(np.int32)
+    if isinstance(given, tuple) and len(given) != examples:
+        raise InputError(f"`{name}` must name one class for each of {examples} examples, got {len(given)}")
+    entries = given if isinstance(given, tuple) else (given,) * examples
+    labels, outputs = encoder.labels or (), encoder.config.head.outputs
+    indices = []
+    for entry in entries:
+        index = labels.index(entry) if isinstance(entry, str) and entry in labels else entry
+        if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < outputs:
+            raise InputError(
+                f"`{name}` must be {word!r}, an index below {outputs} or one of {', '.join(map(repr, labels))}, "
+                f"got {entry!r}"
+            )
+        indices.append(index)
+    return np.array(indices, np.int32)
