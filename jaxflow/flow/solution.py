@@ -2,10 +2,17 @@
 
 from typing import Any, Protocol, runtime_checkable
 
-from jaxtyping import Bool, Float
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
 
+from jaxflow._checks import is_traced
 from jaxflow._pytree import pytree
 from jaxflow._typing import Mixing, Queries
+from jaxflow.flow import exact
+
+# What settles a pair, from the cheapest to the dearest: `FlowSolution.settled` counts them from 1.
+STAGES = ("bounds", "relaxed", *exact.STAGES)
+FIRST_EXACT = STAGES.index(exact.STAGES[0])
 
 
 @pytree
@@ -23,6 +30,8 @@ class FlowSolution:
         certified: whether the two meet within `tol`.
         cut: source side of a minimum cut of each pair, `*batch layer query token node_layer node`, where node layer
             0 is the input and those above the pair's own layer are all false; None unless it was asked for.
+        settled: which stage settled each pair, a number that counts `STAGES` from 1; 0 for pairs with padding. None
+            from solvers in pure JAX, which are one stage. `stages` counts them.
     """
 
     value: Float[Any, "*batch layer query token"]
@@ -30,6 +39,24 @@ class FlowSolution:
     upper: Float[Any, "*batch layer query token"]
     certified: Bool[Any, "*batch layer query token"]
     cut: Any = None
+    settled: UInt8[Any, "*batch layer query token"] | None = None
+
+    @property
+    def stages(self) -> dict[str, int] | None:
+        """How many pairs each stage settled; None where it is not known, as from solvers in pure JAX.
+
+        `bounds` and `relaxed` on the device; the others by solving: `closed_form` (layers 1 and 2), `one_pass` (all
+        arcs out of the source or into the sink full after one blocking flow) and `cut` (a search of the residual
+        graph).
+        """
+        if self.settled is None or is_traced(self.settled):
+            return None
+        return count_stages(self.settled)
+
+
+def count_stages(settled: Any) -> dict[str, int]:
+    """How many pairs each stage settled, by the numbers in `FlowSolution.settled`."""
+    return {stage: int(np.sum(settled == number)) for number, stage in enumerate(STAGES, 1)}
 
 
 @runtime_checkable

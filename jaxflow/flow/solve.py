@@ -1,25 +1,22 @@
 """The entry to attention flow: which pairs, by which method."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool
 
 from jaxflow import _checks
 from jaxflow._checks import InputError
 from jaxflow._typing import Queries
-from jaxflow.flow import exact
-from jaxflow.flow.bounds import Bounds
-from jaxflow.flow.relaxed import Relaxed
-from jaxflow.flow.solution import FlowSolution, Solver
+from jaxflow.flow import auto
+from jaxflow.flow.device import SOLVERS, on_device, real_pairs
+from jaxflow.flow.solution import FIRST_EXACT, FlowSolution, Solver
+from jaxflow.flow.worker import Worker
 from jaxflow.graph import AttentionGraph, with_automatic_axes
 
-# Solvers in pure JAX, which run wherever the graph is; the other methods work on the host.
-SOLVERS: dict[str, Solver] = {"bounds": Bounds(), "relaxed": Relaxed()}
+# Solvers in pure JAX run wherever the graph is; the other methods work on the host.
 METHODS = ("auto", *SOLVERS, "exact")
 
 
@@ -44,11 +41,12 @@ def attention_flow(
             where they differ from example to example. The axis is kept.
         layers: layers of the sources, counted from 1: None for all, an int, or a sequence. The axis is kept.
         method: `"bounds"` brackets every flow in one pass of pure JAX, under jit, vmap, grad and sharding on any
-            backend; `"exact"` solves every pair on the CPU; `"auto"` bounds all pairs on the accelerator that holds
-            the graph and solves on the CPU those whose bounds differ by more than `tol`. A graph that the CPU holds
-            is solved at once: there the solver is faster than the bounds. `"relaxed"` is pure JAX like `"bounds"` and
-            much tighter, for more work a pair: a flow and a cut that close in on each other. A `Solver` of
-            your own, or `Relaxed(passes=300)`, goes as well.
+            backend; `"relaxed"` is pure JAX as well and much tighter, for more work a pair: a flow and a cut that
+            close in on each other; `"exact"` solves every pair on the CPU. `"auto"` takes one after the other, each
+            for the pairs that the one before left further apart than `tol`: bounds of all pairs and the relaxation of
+            what is left on the accelerator that holds the graph, and solving on the CPU, part by part of the batch,
+            while the accelerator is at the next. A graph that the CPU holds it solves at once: there the solver is
+            faster than the bounds. A `Solver` of your own, or `Relaxed(passes=300)`, goes as well.
         tol: how near a lower and an upper bound must come for a flow to count as certified.
         cuts: return a minimum cut of each pair as well, for `cut_capacity`; every pair is then solved on the CPU.
             Takes (layers of the graph + 1) * token bytes a pair.
@@ -56,97 +54,105 @@ def attention_flow(
     Returns:
         Bounds, best value and whether they are proven, `*batch layer query token`. From solvers in JAX arrays in the
         graph's precision, rounded outward; from `"exact"` and `"auto"` NumPy arrays in float64, exact values right
-        to 1e-9. Flow from or to padding is 0.
+        to 1e-9, and by `stages` how many pairs each stage settled. Flow from or to padding is 0.
 
     Raises:
         InputError: for a position or layer that is not there, an unknown method, or a method that works on the host
             inside a transformation.
     """
+    with Worker() as worker:
+        return begin_flow(graph, queries, layers, method, tol, worker, cuts=cuts)()
+
+
+def begin_flow(
+    graph: AttentionGraph,
+    queries: Any | None,
+    layers: Any | None,
+    method: str | Solver,
+    tol: float | int | np.floating,
+    worker: Worker,
+    *,
+    cuts: bool = False,
+) -> Callable[[], FlowSolution]:
+    """Check what `attention_flow` was asked, do the device's share, hand the CPU's to the worker; gives what waits.
+
+    So a caller with several batches has the flows of one solved while the next goes through the device.
+    """
     if not isinstance(graph, AttentionGraph):
         raise InputError(f"`graph` must come from attention_graph, got {type(graph).__name__}")
-    if not isinstance(method, Solver):
-        _checks.one_of("method", method, METHODS)
-        method = SOLVERS.get(method, method)
+    solver = as_solver("method", method)
     if not isinstance(tol, float | int | np.floating) or not 0 <= tol < float("inf"):
         raise InputError(f"`tol` must be a number, 0 or more, got {tol!r}")
     graph = jax.tree.map(jnp.asarray, graph)  # the host may hold it, after jax.device_get
     chosen_layers = as_layers(layers, graph.num_layers)
     chosen_queries = _as_queries(queries, graph)
-    if isinstance(method, Solver):
+    if isinstance(solver, Solver):
         if cuts:
             raise InputError("`cuts` come from solving; pass method='exact' with cuts=True")
-        return _on_device(*with_automatic_axes((graph, chosen_queries)), chosen_layers, tol, method)
+        found = on_device(*with_automatic_axes((graph, chosen_queries)), chosen_layers, tol, solver)
+        return lambda: found
     if _checks.is_traced(graph, chosen_queries):
         raise InputError(
             f"method={method!r} solves on the host and cannot run under jit, vmap or grad; use method='bounds' there, "
             "or solve outside for the cut and differentiate cut_capacity"
         )
-    return _on_host(graph, chosen_queries, chosen_layers, method, tol, cuts=cuts)
+    if solver == "auto" and not cuts and _is_on_accelerator(graph):
+        graph, chosen_queries = with_automatic_axes((graph, chosen_queries))
+        return auto.begin(graph, chosen_queries, chosen_layers, float(tol), worker)
+    return _begin_exact(graph, chosen_queries, chosen_layers, tol, worker, cuts=cuts)
 
 
-@partial(jax.jit, static_argnames=("layers", "solver"))
-def _on_device(
-    graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], tol: Any, solver: Solver
-) -> FlowSolution:
-    found = solver(graph.mixing, queries, layers, tol)
-    real = _real_pairs(graph.mask, queries)
-
-    def on_real(values: Any) -> Array:
-        return jnp.where(real, values, jnp.zeros_like(values))
-
-    return FlowSolution(
-        value=on_real(found.value),
-        lower=on_real(found.lower),
-        upper=on_real(found.upper),
-        certified=found.certified | ~real,
-    )
+def as_solver(name: str, method: str | Solver) -> str | Solver:
+    """Take in a method, checked: a solver in pure JAX, or the name of a method that works on the host."""
+    if isinstance(method, Solver):
+        return method
+    _checks.one_of(name, method, METHODS)
+    return SOLVERS.get(method, method)
 
 
-def _on_host(
+def _begin_exact(
     graph: AttentionGraph,
     queries: Queries,
     layers: tuple[int, ...],
-    method: str,
     tol: float | int | np.floating,
+    worker: Worker,
     *,
     cuts: bool,
-) -> FlowSolution:
-    """Solve on the CPU what is asked for, or what the bounds leave open."""
-    batch = graph.batch_shape
-    shape = (*batch, len(layers), queries.shape[-1], graph.num_tokens)
-    wanted = np.broadcast_to(np.asarray(_real_pairs(graph.mask, queries)), shape)
-    value, lower, upper = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    if method == "auto" and not cuts and _is_on_accelerator(graph):
-        bounds = jax.tree.map(
-            np.asarray, _on_device(*with_automatic_axes((graph, queries)), layers, tol, SOLVERS["bounds"])
-        )
-        value, lower, upper = (np.array(x, np.float64) for x in (bounds.value, bounds.lower, bounds.upper))
-        # The device compared in its own precision; what it returned is compared again here.
-        wanted = wanted & (upper - lower > tol)
+) -> Callable[[], FlowSolution]:
+    """Have every pair solved on the CPU."""
+    shape = (*graph.batch_shape, len(layers), queries.shape[-1], graph.num_tokens)
+    wanted = np.broadcast_to(np.asarray(real_pairs(graph.mask, queries)), shape)
 
     def flat(array: np.ndarray, axes: int) -> np.ndarray:
         return array.reshape(-1, *array.shape[array.ndim - axes :])
 
-    solved = exact.max_flow(
+    handed = worker.solve(
         flat(np.asarray(graph.mixing, np.float64), 3),
         flat(np.asarray(queries), 1),
         layers,
         wanted=flat(wanted, 3),
         cuts=cuts,
     )
-    for ours, theirs in ((value, solved.value), (lower, solved.lower), (upper, solved.upper)):
-        np.copyto(ours, theirs.reshape(shape), where=wanted)
-    cut = solved.cut.reshape(*shape, *solved.cut.shape[-2:]) if solved.cut is not None else None
-    return FlowSolution(value=value, lower=lower, upper=upper, certified=upper - lower <= tol, cut=cut)
+
+    def finish() -> FlowSolution:
+        solved = handed.result()
+        value, lower, upper = (
+            np.where(wanted, x.reshape(shape), 0.0) for x in (solved.value, solved.lower, solved.upper)
+        )
+        return FlowSolution(
+            value=value,
+            lower=lower,
+            upper=upper,
+            certified=upper - lower <= tol,
+            cut=None if solved.cut is None else solved.cut.reshape(*shape, *solved.cut.shape[-2:]),
+            settled=np.where(wanted, solved.settled.reshape(shape) + np.uint8(FIRST_EXACT), np.uint8(0)),
+        )
+
+    return finish
 
 
 def _is_on_accelerator(graph: AttentionGraph) -> bool:
     return isinstance(graph.attention, jax.Array) and any(d.platform != "cpu" for d in graph.attention.devices())
-
-
-def _real_pairs(mask: Bool[Array, "*batch token"], queries: Queries) -> Bool[Array, "*batch 1 query token"]:
-    real_queries = jnp.take_along_axis(mask, queries, axis=-1)
-    return (real_queries[..., :, None] & mask[..., None, :])[..., None, :, :]
 
 
 def as_layers(layers: Any | None, count: int) -> tuple[int, ...]:

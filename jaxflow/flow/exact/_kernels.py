@@ -13,10 +13,10 @@ from jaxflow.flow.exact._bits import FLOW, bit, kernel, up_to, workspace
 from jaxflow.flow.exact._phases import first_flow, next_flow
 from jaxflow.flow.exact._search import cut_capacity, find_reach, search, write_cut
 
-__all__ = ["FLOW", "STAGES", "closed_form", "find_reach", "solve_pair", "solve_pairs", "up_to", "workspace"]
+__all__ = ["CLOSED_FORM", "FLOW", "closed_form", "find_reach", "solve_pair", "solve_pairs", "up_to", "workspace"]
 
-STAGES = ("closed_form", "one_pass", "cut")
-CLOSED_FORM, ONE_PASS, CUT = range(3)
+# What settles a pair, as `solver.STAGES` names it; 0 is a pair that was not solved.
+CLOSED_FORM, ONE_PASS, CUT = range(1, 4)
 
 
 @kernel
@@ -93,7 +93,7 @@ def solve_pair(work, source, sink):
 
 @kernel
 @no_type_check
-def solve_pairs(work, sources, sinks, lower, upper, stages, cuts):
+def solve_pairs(work, sources, sinks, lower, upper, settled, cuts):
     """Solve a run of pairs, sorted by sink. `cuts` is empty or has a row (above + 1, token) a pair."""
     last = -1
     for k in range(sources.shape[0]):
@@ -101,8 +101,7 @@ def solve_pairs(work, sources, sinks, lower, upper, stages, cuts):
         if sink != last:
             find_reach(work, sink)
             last = sink
-        lower[k], upper[k], stage, count = solve_pair(work, source, sink)
-        stages[stage] += 1
+        lower[k], upper[k], settled[k], count = solve_pair(work, source, sink)
         if cuts.shape[0]:
             write_cut(work, source, sink, cuts[k])
         reset(work, count)

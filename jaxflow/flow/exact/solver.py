@@ -4,18 +4,21 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Integer
+from jaxtyping import Bool, Float64, Integer, UInt8
 
 from jaxflow._checks import InputError, first_index
 
 # A chunk is what one call of a kernel solves, without looking up: about 20 ms, so that an interrupt is prompt.
 _CHUNK_WORK = 200_000
 _LARGEST = 2.0**1000
+# What settles a pair: a closed form at layers 1 and 2; one blocking flow that fills all arcs out of the source or into
+# the sink; a search of the residual graph.
+STAGES = ("closed_form", "one_pass", "cut")
 # Sums of as many doubles as a cut has arcs are right to this, relatively.
 _ROUNDING = 1e-11
 
@@ -28,16 +31,20 @@ class ExactFlow:
         value: the maximum flow, `example layer query token`; the cut's capacity. NaN where it was not wanted.
         lower: value of the flow that was built; rounding of its sum is below 1e-12 of it.
         upper: capacity of a cut, summed afresh from the mixing.
+        settled: what settled each pair, as a number that counts `STAGES` from 1; 0 where it was not wanted.
         cut: true on the source's side of a minimum cut, `example layer query token node_layer token`, where asked for.
-        stages: how many pairs were settled by `closed_form`, by `one_pass` (all arcs out of the source or into the
-            sink full after one blocking flow), and by `cut` (a search of the residual graph).
     """
 
     value: Float64[np.ndarray, "example layer query token"]
     lower: Float64[np.ndarray, "example layer query token"]
     upper: Float64[np.ndarray, "example layer query token"]
+    settled: UInt8[np.ndarray, "example layer query token"]
     cut: Bool[np.ndarray, "example layer query token node_layer token"] | None = None
-    stages: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def stages(self) -> dict[str, int]:
+        """How many pairs each of `STAGES` settled."""
+        return {stage: int((self.settled == number).sum()) for number, stage in enumerate(STAGES, 1)}
 
 
 class _Task(NamedTuple):
@@ -93,7 +100,8 @@ def max_flow(
     lower, upper = np.full(shape, np.nan), np.full(shape, np.nan)
     cut = np.zeros((*shape, mixing.shape[1] + 1, mixing.shape[-1]), bool) if cuts else None
     total = int(np.prod(shape)) if wanted is None else int(wanted.sum())
-    solver = _Solver(mixing, queries, max(layers, default=1), (lower, upper), cut)
+    settled = np.zeros(shape, np.uint8)
+    solver = _Solver(mixing, queries, max(layers, default=1), (lower, upper, settled), cut)
     done = 0
     # Starting a thread costs more than a small chunk.
     chunks = 1 + total * solver.highest * shape[-1] // _CHUNK_WORK
@@ -105,7 +113,7 @@ def max_flow(
     if apart.any():
         where = first_index(apart)
         raise AssertionError(f"flow {lower[where]} and cut {upper[where]} of pair {where} do not meet")
-    return ExactFlow(value=upper.copy(), lower=lower, upper=upper, cut=cut, stages=solver.stages)
+    return ExactFlow(value=upper.copy(), lower=lower, upper=upper, settled=settled, cut=cut)
 
 
 def arc_flow(
@@ -146,22 +154,16 @@ class _Solver:
         mixing: np.ndarray,
         queries: np.ndarray,
         highest: int,
-        bounds: tuple[np.ndarray, np.ndarray],
+        results: tuple[np.ndarray, np.ndarray, np.ndarray],
         cut: np.ndarray | None,
     ) -> None:
         from jaxflow.flow.exact import _kernels
 
         self.kernels = _kernels
         self.mixing, self.queries, self.highest, self.cut = mixing, queries, highest, cut
-        self.lower, self.upper = bounds
+        self.lower, self.upper, self.settled = results
         self.local = threading.local()
-        self.lock = threading.Lock()
-        self.counts = np.zeros(3, np.int64)
         self.stopped = False
-
-    @property
-    def stages(self) -> dict[str, int]:
-        return dict(zip(self.kernels.STAGES, self.counts.tolist(), strict=True))
 
     def __call__(self, task: _Task) -> int:
         if self.stopped:
@@ -171,20 +173,18 @@ class _Solver:
         sources, sinks = here.place[self.queries[task.example, task.queries]], here.place[task.sinks]
         lower, upper = np.empty(size), np.empty(size)
         cuts = np.empty((size if self.cut is not None else 0, above + 1, self.mixing.shape[-1]), np.bool_)
-        counts = np.zeros(3, np.int64)
+        settled = np.full(size, self.kernels.CLOSED_FORM, np.uint8)
         if above < 3:
             self.kernels.closed_form(here.capacity, above, sources, sinks, upper, cuts)
             lower[:] = upper
-            counts[0] = size
         else:
-            self.kernels.solve_pairs(here.work, sources, sinks, lower, upper, counts, cuts)
+            self.kernels.solve_pairs(here.work, sources, sinks, lower, upper, settled, cuts)
         at = (task.example, task.place, task.queries, task.sinks)
         self.lower[at] = np.minimum(lower, upper) * here.scale
         self.upper[at] = upper * here.scale
+        self.settled[at] = settled
         if self.cut is not None:
             self.cut[(*at, slice(0, above + 1))] = cuts[..., here.place]
-        with self.lock:
-            self.counts += counts
         return size
 
     def _prepare(self, task: _Task) -> Any:

@@ -1,0 +1,180 @@
+"""Exact flow with an accelerator: bounds for every pair, each further stage for what the one before left open.
+
+A batch is taken in parts. While the CPU solves what is left of one, the device is at the bounds of the next.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxflow._typing import Queries
+from jaxflow.flow import exact
+from jaxflow.flow.device import SOLVERS, on_device, real_pairs
+from jaxflow.flow.relaxed import Relaxed, rounding
+from jaxflow.flow.solution import FIRST_EXACT, STAGES, FlowSolution
+from jaxflow.flow.worker import Worker
+from jaxflow.graph import AttentionGraph
+
+# A part is not worth less than this many pairs, and a batch not more parts than this; more of them where one would
+# hold more numbers than this (the bounds keep about layer^2 / 2 matrices of an example, and work on as many at once).
+PART_PAIRS = 1 << 12
+PARTS = 8
+PART_NUMBERS = 1 << 28
+# Pairs are relaxed in lists of these lengths at least and at most, always a power of two: few programs.
+SHORTEST_LIST, LONGEST_LIST = 1 << 8, 1 << 14
+# Parts that may wait for the CPU before the device does.
+AHEAD = 2
+
+Wanted = Bool[np.ndarray, "example layer query token"]
+
+
+def begin(
+    graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], tol: float, worker: Worker
+) -> Callable[[], FlowSolution]:
+    """Do the device's share, hand what is left to the worker, and return what waits for it.
+
+    Results depend neither on how long anything takes nor on what else runs. Memory on the device: that of one part's
+    bounds, and of one list of pairs.
+    """
+    batch, tokens = graph.batch_shape, graph.num_tokens
+    graph, queries = jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(batch) :]), (graph, queries))
+    examples, width = queries.shape
+    count = _parts(examples, len(layers) * width * tokens, (max(layers) * tokens) ** 2)
+    found = _Found((-(-examples // count) * count, len(layers), width, tokens))
+    waiting: deque[_Handed] = deque()
+    for rows, part, bounds in _bounded_parts(graph, queries, layers, tol, count):
+        left = _settle_on_device(found, rows, part, bounds, layers, tol)
+        if not left.any():
+            continue
+        if len(waiting) == AHEAD:
+            found.take(*waiting.popleft())
+        mixing, own = np.asarray(part[0].mixing, np.float64), np.asarray(part[1])
+        waiting.append((rows, left, worker.solve(mixing, own, layers, wanted=left)))
+
+    def finish() -> FlowSolution:
+        while waiting:
+            found.take(*waiting.popleft())
+        return found.solution(batch, examples, tol)
+
+    return finish
+
+
+_Handed = tuple[slice, Wanted, Future[exact.ExactFlow]]
+_Part = tuple[AttentionGraph, Queries]
+
+
+class _Found:
+    """Results as they come in, an example a row."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.value, self.lower, self.upper = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self.settled = np.zeros(shape, np.uint8)
+
+    def take(self, rows: slice, wanted: Wanted, handed: Future[exact.ExactFlow]) -> None:
+        solved = handed.result()
+        for ours, theirs in (
+            (self.value, solved.value),
+            (self.lower, solved.lower),
+            (self.upper, solved.upper),
+            (self.settled, solved.settled + np.uint8(FIRST_EXACT)),
+        ):
+            np.copyto(ours[rows], theirs, where=wanted)
+
+    def solution(self, batch: tuple[int, ...], examples: int, tol: float) -> FlowSolution:
+        value, lower, upper, settled = (
+            x[:examples].reshape(*batch, *x.shape[1:]) for x in (self.value, self.lower, self.upper, self.settled)
+        )
+        return FlowSolution(value=value, lower=lower, upper=upper, certified=upper - lower <= tol, settled=settled)
+
+
+def _parts(examples: int, pairs: int, numbers: int) -> int:
+    """How many parts a batch is taken in: a power of two, so that batches of a power of two fill them."""
+    fit = math.ceil(examples / max(1, PART_NUMBERS // numbers))
+    worth = min(PARTS, examples * pairs // PART_PAIRS)
+    return min(examples, 1 << (max(fit, worth, 1) - 1).bit_length())
+
+
+def _bounded_parts(
+    graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], tol: float, count: int
+) -> Iterator[tuple[slice, _Part, FlowSolution]]:
+    """Each part with its bounds; those of the next are under way by then."""
+    before = None
+    for index in range(count):
+        part = _part(graph, queries, jnp.asarray(index, jnp.int32), count)
+        now = slice(index, None, count), part, on_device(*part, layers, tol, SOLVERS["bounds"])
+        if before is not None:
+            yield before
+        before = now
+    if before is not None:
+        yield before
+
+
+@partial(jax.jit, static_argnames="count")
+def _part(
+    graph: AttentionGraph, queries: Int[Array, "example query"], index: Int[Array, ""], count: int
+) -> tuple[AttentionGraph, Int[Array, "part query"]]:
+    """Every `count`-th example, so that each device of a mesh has its share of every part."""
+
+    def own(array: Array) -> Array:
+        filled = jnp.pad(array, [(0, -array.shape[0] % count)] + [(0, 0)] * (array.ndim - 1))
+        return filled.reshape(-1, count, *array.shape[1:])[:, index]
+
+    return jax.tree.map(own, (graph, queries))
+
+
+def _settle_on_device(
+    found: _Found, rows: slice, part: _Part, bounds: FlowSolution, layers: tuple[int, ...], tol: float
+) -> Wanted:
+    """Write down what the bounds and the relaxation settle; which pairs they leave."""
+    graph, queries = part
+    for ours, theirs in ((found.value, bounds.value), (found.lower, bounds.lower), (found.upper, bounds.upper)):
+        ours[rows] = np.asarray(theirs, np.float64)
+    lower, upper, settled = found.lower[rows], found.upper[rows], found.settled[rows]
+    real = np.broadcast_to(np.asarray(real_pairs(graph.mask, queries)), lower.shape)
+    # The device compared in its own precision; what it returned is compared again here.
+    left = real & (upper - lower > tol)
+    settled[real & ~left] = 1 + STAGES.index("bounds")
+    solver = SOLVERS["relaxed"]
+    assert isinstance(solver, Relaxed)
+    # What cannot be proven by it because of its own rounding goes straight on.
+    depth, dtype = max(layers), graph.attention.dtype
+    listed = np.nonzero(left & (upper * rounding(depth, graph.num_tokens, dtype) <= tol))
+    if depth < 3 or not len(listed[0]):
+        return left
+    own = listed[0], np.asarray(layers)[listed[1]], np.asarray(queries)[listed[0], listed[2]], listed[3]
+    below, above = _relaxed(graph, depth, own, solver)
+    lower[listed], upper[listed] = np.maximum(lower[listed], below), np.minimum(upper[listed], above)
+    closed = upper[listed] - lower[listed] <= tol
+    met = tuple(axis[closed] for axis in listed)
+    found.value[rows][met] = (lower[met] + upper[met]) / 2
+    settled[met], left[met] = 1 + STAGES.index("relaxed"), False
+    return left
+
+
+def _relaxed(graph: AttentionGraph, depth: int, pairs: tuple[Any, ...], solver: Relaxed) -> tuple[Any, Any]:
+    """Bounds of the pairs by the relaxation, list by list; the last one is filled up with its last pair."""
+    bounds, begin = [], 0
+    while begin < len(pairs[0]):
+        size = min(LONGEST_LIST, max(SHORTEST_LIST, 1 << (len(pairs[0]) - begin - 1).bit_length()))
+        own = [axis[begin : begin + size].astype(np.int32) for axis in pairs]
+        filled = tuple(jnp.asarray(np.pad(axis, (0, size - len(axis)), mode="edge")) for axis in own)
+        bounds.append(_relaxed_list(graph, filled, depth=depth, solver=solver))
+        begin += size
+    lower, upper = (np.concatenate(side, dtype=np.float64)[: len(pairs[0])] for side in zip(*bounds, strict=True))
+    return lower, upper
+
+
+@partial(jax.jit, static_argnames=("depth", "solver"))
+def _relaxed_list(
+    graph: AttentionGraph, pairs: tuple[Int[Array, " pair"], ...], *, depth: int, solver: Relaxed
+) -> tuple[Float[Array, " pair"], Float[Array, " pair"]]:
+    example, layer, query, token = pairs
+    return solver.of_pairs(graph.mixing[:, :depth], (example, layer, query, token))
