@@ -47,9 +47,12 @@ class EncoderOutput:
         logits: the head's numbers: `*batch label` for texts, `*batch token label` for tokens (a masked LM's labels
             are the vocabulary, question answering's are start and end), `*batch token` for a discriminator, and
             `*batch` for multiple choice, whose last batch axis is the choices.
+        pooled: one vector a text, where a bare checkpoint carries a pooler: its dense map of the first token, and
+            tanh.
     """
 
     hidden_states: Float[Array, "*batch state token width"] | None
     attention: Attention | None
     values: Float[Array, "*batch layer head token head_width"] | None
     logits: Float[Array, "..."] | None
+    pooled: Float[Array, "*batch width"] | None = None

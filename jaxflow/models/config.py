@@ -66,6 +66,8 @@ class HeadConfig:
         problem: how its numbers are read.
         tied: whether a masked LM's last map is the word embeddings.
         dropout: before the last map, in training.
+        first_dropout: before the dense map, in training.
+        pooled: whether a bare encoder's checkpoint carries the pooler that it was trained with.
     """
 
     name: HeadName = "bare"
@@ -75,6 +77,8 @@ class HeadConfig:
     problem: Problem = "single_label"
     tied: bool = True
     dropout: float = 0.0
+    first_dropout: float = 0.0
+    pooled: bool = False
 
 
 @dataclass(frozen=True)

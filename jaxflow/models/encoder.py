@@ -13,7 +13,7 @@ from jaxflow.models.batch import EncoderOutput, LayerOutput, TokenBatch
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.convolution import Convolution
 from jaxflow.models.embeddings import Embeddings
-from jaxflow.models.heads import make_head
+from jaxflow.models.heads import Pooler, make_head
 from jaxflow.models.layer import Layer
 from jaxflow.models.layers import Norm, split
 from jaxflow.models.packing import Packing
@@ -37,6 +37,7 @@ class Encoder(nnx.Module):
         self.convolution = Convolution(config, rngs) if config.convolution else None
         self.final_norm = Norm(config.width, config.epsilon) if config.pre_norm else None
         self.head = make_head(config, rngs)
+        self.pooler = Pooler(config, rngs) if config.head.pooled else None
 
     def __call__(
         self,
@@ -102,6 +103,7 @@ class Encoder(nnx.Module):
             attention=None if kept_attention is None else _behind_batch(kept_attention, 4),
             values=None if values is None else _behind_batch(values, 4),
             logits=logits,
+            pooled=self.pooler(last) if self.pooler else None,
         )
 
     def visit_layers(

@@ -19,6 +19,7 @@ class Head:
         keys: our module or parameter -> the checkpoint's name.
         activation: between the dense map and the last one; None takes the feed-forward part's.
         dropout: names of the configuration's rates for it; the first one that is there and not None counts.
+        first_dropout: the same, for the rate before the dense map; () for none there.
         also: other architectures that are read as this head.
     """
 
@@ -26,6 +27,7 @@ class Head:
     keys: Mapping[str, Key] = field(default_factory=dict)
     activation: str | None = "tanh"
     dropout: tuple[str, ...] = ("classifier_dropout", "hidden_dropout_prob")
+    first_dropout: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
 
 

@@ -5,7 +5,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, precision
+from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, precision, split
 
 
 class FirstTokenHead(nnx.Module):
@@ -21,8 +21,10 @@ class FirstTokenHead(nnx.Module):
     ) -> Float[Array, "..."]:
         """`*batch label`, or `*batch` for multiple choice."""
         head = self.config.head
-        pooled = ACTIVATIONS[head.activation](self.dense(hidden[..., 0, :]))
-        logits = self.out(dropout(pooled, head.dropout, key))
+        first_key, last_key = split(key, 2)
+        first = dropout(hidden[..., 0, :], head.first_dropout, first_key)
+        pooled = ACTIVATIONS[head.activation](self.dense(first))
+        logits = self.out(dropout(pooled, head.dropout, last_key))
         return logits[..., 0] if head.name == "multiple_choice" else logits
 
 
@@ -72,6 +74,17 @@ class MaskedLMHead(nnx.Module):
             preferred_element_type=jnp.float32,
         )
         return scores + bias
+
+
+class Pooler(nnx.Module):
+    """What bare checkpoints carry beside their layers: a dense map of the first token and tanh."""
+
+    def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
+        self.dense = Linear((config.width,), (config.width,), rngs)
+
+    def __call__(self, hidden: Float[Array, "*batch token width"]) -> Float[Array, "*batch width"]:
+        """One vector a text."""
+        return jnp.tanh(self.dense(hidden[..., 0, :]))
 
 
 def make_head(config: EncoderConfig, rngs: nnx.Rngs) -> nnx.Module | None:

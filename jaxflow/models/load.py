@@ -57,6 +57,9 @@ def load_encoder(
     config = configure(source, family, head, str(folder / "config.json"))
     if config.head.name == "masked_lm":
         config = _with_tying(config, family, weights, source)
+    if config.head.name == "bare":
+        pooler = f"{family.heads['bare'].keys.get('pooler.dense')}.weight"
+        config = dataclasses.replace(config, head=dataclasses.replace(config.head, pooled=pooler in weights))
     module = load_weights(config, family, weights, jnp.dtype(dtype), device, other_heads=head is not None)
     words = read_tokenizer(folder, config.vocabulary) if tokenizer else None
     limit = min(config.max_length, words.model_max_length) if words else config.max_length
@@ -121,7 +124,6 @@ def _head_config(name: HeadName, source: Any, family: Family, activation: str) -
     labelled = name in ("sequence_classification", "token_classification")
     count = {"question_answering": 2, "next_sentence": 2, "multiple_choice": 1, "discriminator": 1}
     outputs = source.num_labels if labelled else count.get(name, 0)
-    rates = [getattr(source, rate, None) for rate in head.dropout]
     return HeadConfig(
         name=name,
         outputs=outputs,
@@ -129,8 +131,15 @@ def _head_config(name: HeadName, source: Any, family: Family, activation: str) -
         labels=_labels(name, source, outputs),
         problem=_problem(source, outputs) if name == "sequence_classification" else "single_label",
         tied=bool(getattr(source, "tie_word_embeddings", True)),
-        dropout=float(next((rate for rate in rates if rate is not None), 0.0)),
+        dropout=_rate(source, head.dropout),
+        first_dropout=_rate(source, head.first_dropout),
     )
+
+
+def _rate(source: Any, names: tuple[str, ...]) -> float:
+    """The first of these rates that the configuration gives; 0 where it gives none."""
+    rates = (getattr(source, name, None) for name in names)
+    return float(next((rate for rate in rates if rate is not None), 0.0))
 
 
 def _labels(name: HeadName, source: Any, outputs: int) -> tuple[str, ...] | None:

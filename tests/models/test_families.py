@@ -94,7 +94,12 @@ def check(model, ours, batch, head, agree, as_torch):
     agree(output, theirs, batch.mask)
     if head == "bare":
         assert output.logits is None
+        pooled = getattr(theirs, "pooler_output", None)
+        assert (output.pooled is None) == (pooled is None)
+        if pooled is not None:
+            np.testing.assert_allclose(output.pooled, pooled.numpy(), atol=1e-5, rtol=0)
         return
+    assert output.pooled is None
     logits = their_logits(theirs, head)
     assert output.logits.shape == logits.shape
     tokens = head in ("masked_lm", "token_classification", "question_answering", "discriminator")

@@ -42,7 +42,7 @@ ALBERT = Family(
         "layers.output_norm": f"{_LAYER}.full_layer_layer_norm",
     },
     heads={
-        "bare": Head("AlbertModel"),
+        "bare": Head("AlbertModel", {"pooler.dense": "albert.pooler"}),
         "masked_lm": Head(
             "AlbertForMaskedLM",
             {

@@ -58,7 +58,7 @@ BERT = Family(
     read=read,
     keys=encoder_keys("bert"),
     heads={
-        "bare": Head("BertModel"),
+        "bare": Head("BertModel", {"pooler.dense": "bert.pooler.dense"}),
         "masked_lm": Head(
             "BertForMaskedLM",
             {

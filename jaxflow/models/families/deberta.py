@@ -21,6 +21,8 @@ from jaxflow.models.layers import Linear, Norm, Table, root
 
 _ATTENTION = "deberta.encoder.layer.{}.attention.self"
 _POOLED: dict[str, Key] = {"head.dense": "pooler.dense", "head.out": "classifier"}
+# Behind the pooler's activation, and before its dense map.
+_POOLED_RATES = (("cls_dropout", "hidden_dropout_prob"), ("pooler_dropout",))
 
 
 class DistanceTable(nnx.Module):
@@ -205,11 +207,11 @@ DEBERTA = Family(
             },
             activation=None,
         ),
-        "sequence_classification": Head(
-            "DebertaV2ForSequenceClassification", _POOLED, "gelu", ("cls_dropout", "hidden_dropout_prob")
+        "sequence_classification": Head("DebertaV2ForSequenceClassification", _POOLED, "gelu", *_POOLED_RATES),
+        "token_classification": Head(
+            "DebertaV2ForTokenClassification", {"head.out": "classifier"}, dropout=("hidden_dropout_prob",)
         ),
-        "token_classification": Head("DebertaV2ForTokenClassification", {"head.out": "classifier"}),
-        "multiple_choice": Head("DebertaV2ForMultipleChoice", _POOLED, "gelu", ("cls_dropout", "hidden_dropout_prob")),
+        "multiple_choice": Head("DebertaV2ForMultipleChoice", _POOLED, "gelu", *_POOLED_RATES),
         "question_answering": Head("DebertaV2ForQuestionAnswering", {"head.out": "qa_outputs"}, dropout=()),
     },
     aliases={

@@ -42,6 +42,7 @@ ELECTRA = Family(
             "ElectraForSequenceClassification",
             {"head.dense": "classifier.dense", "head.out": "classifier.out_proj"},
             activation="gelu",
+            first_dropout=("classifier_dropout", "hidden_dropout_prob"),
         ),
         "token_classification": Head("ElectraForTokenClassification", {"head.out": "classifier"}),
         "multiple_choice": Head(
@@ -49,6 +50,7 @@ ELECTRA = Family(
             {"head.dense": "sequence_summary.summary", "head.out": "classifier"},
             activation="gelu",
             dropout=("summary_last_dropout",),
+            first_dropout=("summary_first_dropout",),
         ),
         "question_answering": Head("ElectraForQuestionAnswering", {"head.out": "qa_outputs"}, dropout=()),
         "discriminator": Head(

@@ -18,6 +18,7 @@ from jaxflow.models.layers import Table
 BUCKETS, FARTHEST = 32, 128
 _LAYER = "mpnet.encoder.layer.{}"
 _ATTENTION = f"{_LAYER}.attention.attn"
+_RATE = ("hidden_dropout_prob",)
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ MPNET = Family(
         "layers.attention_norm": f"{_LAYER}.attention.LayerNorm",
     },
     heads={
-        "bare": Head("MPNetModel"),
+        "bare": Head("MPNetModel", {"pooler.dense": "mpnet.pooler.dense"}),
         "masked_lm": Head(
             "MPNetForMaskedLM",
             {
@@ -94,10 +95,12 @@ MPNET = Family(
         "sequence_classification": Head(
             "MPNetForSequenceClassification",
             {"head.dense": "classifier.dense", "head.out": "classifier.out_proj"},
+            dropout=_RATE,
+            first_dropout=_RATE,
         ),
-        "token_classification": Head("MPNetForTokenClassification", {"head.out": "classifier"}),
+        "token_classification": Head("MPNetForTokenClassification", {"head.out": "classifier"}, dropout=_RATE),
         "multiple_choice": Head(
-            "MPNetForMultipleChoice", {"head.dense": "mpnet.pooler.dense", "head.out": "classifier"}
+            "MPNetForMultipleChoice", {"head.dense": "mpnet.pooler.dense", "head.out": "classifier"}, dropout=_RATE
         ),
         "question_answering": Head("MPNetForQuestionAnswering", {"head.out": "qa_outputs"}, dropout=()),
     },

@@ -26,7 +26,7 @@ def _family(title: str, model_type: str, classes: str) -> Family:
         read=_read,
         keys=bert.encoder_keys("roberta"),
         heads={
-            "bare": Head(f"{classes}Model"),
+            "bare": Head(f"{classes}Model", {"pooler.dense": "roberta.pooler.dense"}),
             "masked_lm": Head(
                 f"{classes}ForMaskedLM",
                 {
@@ -40,6 +40,7 @@ def _family(title: str, model_type: str, classes: str) -> Family:
             "sequence_classification": Head(
                 f"{classes}ForSequenceClassification",
                 {"head.dense": "classifier.dense", "head.out": "classifier.out_proj"},
+                first_dropout=("classifier_dropout", "hidden_dropout_prob"),
             ),
             "token_classification": Head(f"{classes}ForTokenClassification", {"head.out": "classifier"}),
             "multiple_choice": Head(
