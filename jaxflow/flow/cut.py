@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError
-from jaxflow.flow.minsum import unit_roundoff
+from jaxflow.flow.minsum import power_of_two, unit_roundoff
 from jaxflow.graph import AttentionGraph, with_automatic_axes
 
 Side = Bool[Array, "*pair node_layer token"]
@@ -94,21 +94,20 @@ def refined_bound(
         return jax.lax.dynamic_update_index_in_dim(side, best, layer, axis=-2), None
 
     side, _ = jax.lax.scan(improve, side, jnp.asarray(order, dtype=jnp.int32))
-    return _capacity_up(mixing, side)
+    return capacity_up(mixing, side)
 
 
-def _capacity_up(mixing: Float[Array, "layer token token"], side: Side) -> Float[Array, "*pair"]:
-    """Capacity of cuts, rounded outward.
+def capacity_up(mixing: Float[Array, "layer token token"], side: Side) -> Float[Array, "*pair"]:
+    """Capacity of cuts, rounded outward; none below 2^-100 of the largest row's.
 
-    Weights are cut in two: a multiple of 2^-23 and the rest. Sums of multiples are exact up to 2, and a cut of more
-    than 2 is no use, since rows sum to 1. Only sums of the rest, each below 2^-23, are rounded.
+    Weights are cut in two: a multiple of 2^-23 of the power of two above every row's sum, and the rest. Sums of
+    multiples are exact up to two of those powers, and a cut of more is no use: the source's row is a smaller one.
+    Only sums of the rest are rounded.
     """
-    grid = 2 * unit_roundoff(mixing.dtype)
+    unit = 2 * unit_roundoff(mixing.dtype)
+    grid = unit * power_of_two(mixing)
     coarse = jnp.floor(mixing / grid) * grid
     other, own = (~side[..., :-1, :]).astype(mixing.dtype), side[..., 1:, :].astype(mixing.dtype)
-    parts = [jnp.sum(own * _out_of(part, other), axis=(-2, -1)) for part in (coarse, mixing - coarse)]
-    layers, tokens = mixing.shape[0], mixing.shape[-1]
-    # The rest sums to at most layer * token^2 grids, with a relative error of one roundoff an addition in a row, in a
-    # column and across layers.
-    slack = layers * tokens**2 * grid * (2 * tokens + layers) * grid
-    return (parts[0] + parts[1]) * (1 + 2 * grid) + slack
+    exact, rest = (jnp.sum(own * _out_of(part, other), axis=(-2, -1)) for part in (coarse, mixing - coarse))
+    # One roundoff an addition in a row, in a column and across layers, and some for this line.
+    return (exact + rest * (1 + (2 * mixing.shape[-1] + mixing.shape[0] + 8) * unit)) * (1 + 2 * unit)

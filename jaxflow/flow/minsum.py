@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxflow._typing import Mixing
+
 BLOCK = 16
 
 Left = Float[Array, "*batch query middle"]
@@ -49,6 +51,13 @@ def min_sum_up(left: Left, right: Right) -> Product:
 def min_sum_down(left: Left, right: Right) -> Product:
     """`min_sum` rounded inward: never above the true product of the arguments."""
     return min_sum(left, right) * (1 - relative_error(left.dtype) - 2 * unit_roundoff(left.dtype))
+
+
+def power_of_two(mixing: Mixing) -> Float[Array, "*batch 1 1 1"]:
+    """The power of two next above every row's sum, so that dividing by it is exact; between 2^-100 and 2^100."""
+    largest = jnp.max(jnp.sum(jax.lax.stop_gradient(mixing), axis=-1, keepdims=True), axis=(-3, -2), keepdims=True)
+    _, exponent = jnp.frexp(largest)
+    return jnp.ldexp(jnp.ones_like(largest), jnp.clip(exponent, -100, 100))
 
 
 @jax.custom_jvp

@@ -1,0 +1,100 @@
+"""Cuts found by annealing: sides that start undecided and are decided a layer at a time.
+
+A node's side is taken as a number between 0 (the sink's) and 1 (the source's). Nodes of one layer are not adjacent, so
+with the layers beside it fixed, a whole layer is best on the source side wherever it lets more in than out. Taken at
+once, that step gets stuck at the first cut that no single layer can improve; so it is taken softly at first,
+`in^power / (in^power + out^power)`, and the power rises from sweep to sweep until every side is decided (deterministic
+annealing of the cut's mean field; Rose 1998). What comes out is a cut whatever it cost, so its capacity bounds the
+flow from above.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxflow._typing import AtLayers, Mixing, Queries
+from jaxflow.flow.blocks import map_blocks
+from jaxflow.flow.cut import capacity_up
+
+Arcs = Float[Array, "layer token token"]
+Sides = Float[Array, "node_layer pair token"]
+
+
+def cut_bounds(mixing: Mixing, queries: Queries, layers: list[int], sweeps: int) -> AtLayers:
+    """Upper bounds by annealed cuts, rounded outward."""
+    depth, tokens = mixing.shape[-3], mixing.shape[-1]
+    shape = (len(layers), queries.shape[-1], tokens)
+    pairs = tuple(
+        jnp.broadcast_to(values, shape).reshape(-1)
+        for values in (
+            jnp.asarray(layers, dtype=jnp.int32)[:, None, None],
+            jnp.arange(shape[1], dtype=jnp.int32)[:, None],
+            jnp.arange(tokens, dtype=jnp.int32),
+        )
+    )
+
+    def of_pairs(block: tuple[Array, Array, Array]) -> Float[Array, "pair ..."]:
+        layer, index, token = block
+
+        def of_example(mixing: Arcs, queries: Int[Array, " query"]) -> Float[Array, " pair"]:
+            cuts = annealed_cuts(jax.lax.stop_gradient(mixing), layer, queries[index], token, sweeps)
+            return capacity_up(mixing, cuts)
+
+        for _ in mixing.shape[:-3]:
+            of_example = jax.vmap(of_example)
+        return jnp.moveaxis(of_example(mixing, queries), -1, 0)
+
+    found = map_blocks(of_pairs, pairs, mixing[..., 0, 0, 0].size * depth * tokens)
+    return jnp.moveaxis(found, 0, -1).reshape(*mixing.shape[:-3], *shape)
+
+
+def annealed_cuts(
+    mixing: Arcs, layer: Int[Array, " pair"], query: Int[Array, " pair"], token: Int[Array, " pair"], sweeps: int
+) -> Bool[Array, "pair node_layer token"]:
+    """Source sides of a cut of each pair.
+
+    Args:
+        mixing: weights of the arcs.
+        layer: the sources' layers, counted from 1.
+        query: the sources' positions.
+        token: the sinks.
+        sweeps: how often to go through the layers, down and up in turn; the last one decides.
+
+    Returns:
+        Sides. Cost: `sweeps` passes of two products (pair, token) x (token, token) a layer, in memory of
+        pair * layer * token numbers.
+    """
+    depth, tokens = mixing.shape[:2]
+    position = jnp.arange(tokens, dtype=jnp.int32)
+    source = (position == query[:, None]).astype(mixing.dtype)
+    level = jnp.arange(depth + 1, dtype=jnp.int32)[:, None, None]
+    # Undecided: evenly from the sink up to the source.
+    even = level.astype(mixing.dtype) / layer.astype(mixing.dtype)[:, None]
+    sides = jnp.where(level < layer[:, None], jnp.broadcast_to(even, (depth + 1, *source.shape)), 0)
+    sides = jnp.where(level == layer[:, None], source, sides)
+    sides = sides.at[0].set((position != token[:, None]).astype(mixing.dtype))
+    # Layers above the block's highest source are left out.
+    inner = jnp.max(layer) - 1
+
+    def decide(step: Array, sides: Sides) -> Sides:
+        sweep, index = jnp.divmod(step, inner)
+        at = jnp.where(sweep % 2 == 0, inner - index, index + 1)
+        lets_out = jnp.einsum("pj,ij->pi", 1 - sides[at - 1], mixing[at - 1])
+        lets_in = jnp.einsum("pk,ki->pi", sides[at + 1], mixing[at])
+        decided = _side(lets_in, lets_out, sweep, sweeps)
+        return sides.at[at].set(jnp.where((at < layer)[:, None], decided, sides[at]))
+
+    return jnp.moveaxis(jax.lax.fori_loop(0, sweeps * inner, decide, sides) > 0.5, 0, 1)
+
+
+def _side(
+    lets_in: Float[Array, "pair token"], lets_out: Float[Array, "pair token"], sweep: Int[Array, ""], sweeps: int
+) -> Float[Array, "pair token"]:
+    """Share of the source side: powers 1, 2, 4, 8 and no higher, then the last sweep's plain choice."""
+    larger = jnp.maximum(lets_in, lets_out)
+    ratio = jnp.minimum(lets_in, lets_out) / jnp.where(larger > 0, larger, jnp.ones_like(larger))
+    doublings = 4 * (sweep + 1) // sweeps if sweeps > 4 else sweep
+    for count in range(1, 4):
+        ratio = jnp.where(doublings >= count, ratio * ratio, ratio)
+    share = jnp.where(sweep == sweeps - 1, 0, ratio / (1 + ratio))
+    return jnp.where(lets_in > lets_out, 1 - share, share)

@@ -1,0 +1,68 @@
+"""Upper bounds by composition: a flow is split by its nodes at a layer, each share bounded above and below it.
+
+`U(a, b)[u, v] <= sum_k min(U(m, b)[u, k], U(a, m)[k, v])` for every layer m between a and b. The least over all m is
+taken, which is no single cut. What arrives at m and what can go on from there are themselves bounded in single steps:
+other splits of those two hardly ever tighten the whole, and would take layer^3 products.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxflow._typing import AtLayers, Mixing, Queries, Square
+from jaxflow.flow.blocks import map_blocks
+from jaxflow.flow.minsum import min_sum_up
+
+Onward = Float[Array, "inner *batch token token"]
+
+
+def composed_bounds(mixing: Mixing, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
+    """Upper bounds from the queries at each of the layers, rounded outward; exact at layers 1 and 2.
+
+    Cost: layer products of token^3 for what can go on, and layer^2 of query * token^2 for each source layer.
+    """
+    depth = max(layers) - 1
+    onward = _onward(mixing, depth)
+
+    def of_queries(block: Int[Array, "query ..."]) -> Float[Array, "query ... source_layer token"]:
+        return jax.vmap(lambda query: _of_query(mixing, onward, query, layers))(block)
+
+    numbers = mixing[..., 0, :, 0].size * len(layers)
+    return jnp.moveaxis(map_blocks(of_queries, jnp.moveaxis(queries, -1, 0), numbers), 0, -2)
+
+
+def _onward(mixing: Mixing, depth: int) -> Onward:
+    """Bounds from every node of layers 1 to `depth` down to every input token."""
+
+    def step(bound: Square, weights: Square) -> tuple[Square, Square]:
+        bound = min_sum_up(weights, bound)
+        return bound, bound
+
+    first = mixing[..., 0, :, :]
+    _, others = jax.lax.scan(step, first, jnp.moveaxis(mixing[..., 1:depth, :, :], -3, 0))
+    return jnp.concatenate([first[None], others])[:depth]
+
+
+def _of_query(
+    mixing: Mixing, onward: Onward, query: Int[Array, "*batch"], layers: tuple[int, ...]
+) -> Float[Array, "*batch source_layer token"]:
+    """Bounds from one query of each example."""
+    depth, level = onward.shape[0], jnp.asarray(layers, dtype=jnp.int32)[:, None]
+    rows = jnp.take_along_axis(mixing, query[..., None, None, None], axis=-2)[..., 0, :]
+    own = jnp.take(rows, level[:, 0] - 1, axis=-2)
+
+    def step(carry: tuple[Array, Array], below: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
+        arriving, bound = carry
+        inner, weights, goes_on = below
+        arriving = jnp.where(level == inner + 1, own, min_sum_up(arriving, weights))
+        met = jnp.where(level > inner, min_sum_up(arriving, goes_on), jnp.inf)
+        return (arriving, jnp.minimum(bound, met)), None
+
+    unbounded = jnp.where(level == 1, own, jnp.full_like(own, jnp.inf))
+    below = (
+        jnp.arange(depth, 0, -1, dtype=jnp.int32),
+        jnp.moveaxis(mixing[..., depth:0:-1, :, :], -3, 0),
+        jnp.flip(onward, 0),
+    )
+    (_, bound), _ = jax.lax.scan(step, (jnp.zeros_like(own), unbounded), below)
+    return bound
