@@ -173,10 +173,10 @@ def main() -> None:
         with jax.enable_x64(precision == "float64"):
             report["runs"].append(bench(graphs, options, precision, runs))
         show(report["runs"][-1])
-    report["compile_seconds"], report["seconds"] = runs.compile_seconds, time.perf_counter() - began
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    _ = options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print("written:", options.out)
+        report["compile_seconds"], report["seconds"] = runs.compile_seconds, time.perf_counter() - began
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        _ = options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        print("written:", options.out)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ from jaxtyping import Array, Bool
 from jaxflow._typing import Queries
 from jaxflow.flow.bounds import Bounds
 from jaxflow.flow.relaxed import Relaxed
+from jaxflow.flow.smooth import Smooth
 from jaxflow.flow.solution import FlowSolution, Solver
 from jaxflow.graph import AttentionGraph
 
 # Solvers by the names that users have for them; a new one is added here.
-SOLVERS: dict[str, Solver] = {"bounds": Bounds(), "relaxed": Relaxed()}
+SOLVERS: dict[str, Solver] = {"bounds": Bounds(), "relaxed": Relaxed(), "smooth": Smooth()}
 
 
 @partial(jax.jit, static_argnames=("layers", "solver"))
