@@ -146,15 +146,16 @@ def _account_for_keys(
     if missing:
         raise InputError(
             f"the checkpoint in {weights.folder} lacks {_listed(missing)}, which a {family.title} encoder with the "
-            f"head {config.head.name!r} needs; pass another `head`, or weights that belong to this config.json"
+            f"head {config.head.name!r} needs; use weights that belong to this config.json or, in Python, another "
+            "`head`"
         )
     expected = re.compile("|".join(_expected(config, family, other_heads)))
     unused = sorted(name for name in weights if name not in used and not expected.fullmatch(name))
     if unused:
         raise InputError(
             f"the checkpoint in {weights.folder} has {_listed(unused)}, which a {family.title} encoder with the head "
-            f"{config.head.name!r} does not use; pass the `head` it was trained with, or weights that belong to this "
-            "config.json"
+            f"{config.head.name!r} does not use; use weights that belong to this config.json or, in Python, the `head` "
+            "that they were trained with"
         )
 
 

@@ -13,6 +13,12 @@ from jaxflow._checks import InputError, missing_extra
 from jaxflow.models.family import Family
 
 WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken")
+# What to do about the hub's refusals, by the name of its client's error.
+WAYS_OUT = {
+    "GatedRepoError": "accept the model's terms on its page and log in with `hf auth login`",
+    "RepositoryNotFoundError": "check the name, or log in with `hf auth login` if the model is private",
+    "RevisionNotFoundError": "check the revision",
+}
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "spiece.model", "sentencepiece.bpe.model")
 
 
@@ -67,11 +73,12 @@ def _why_not_on_hub(name: str, revision: str | None, local_files_only: bool, err
     if offline:
         return (
             f"the model {name!r}{at} is neither a built-in name, nor a folder, nor in the hub's cache, and the hub is "
-            "off (HF_HUB_OFFLINE or local_files_only); check the name, or load it once while online"
+            "off (HF_HUB_OFFLINE or, in Python, local_files_only); check the name, or load it once while online"
         )
+    way_out = WAYS_OUT.get(type(error).__name__, "check the name and the connection")
     return (
         f"the model {name!r}{at} is neither a built-in name nor a folder, and the hub did not give it "
-        f"({type(error).__name__}: {reason}); check the name and the connection"
+        f"({type(error).__name__}: {reason}); {way_out}"
     )
 
 
@@ -109,8 +116,8 @@ def read_tokenizer(folder: Path, vocabulary: int) -> Any:
     """
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise InputError(
-            f"{folder} has no tokenizer (looked for {', '.join(TOKENIZER_FILES)}); add its files, or pass "
-            "tokenizer=False to work from token ids"
+            f"{folder} has no tokenizer (looked for {', '.join(TOKENIZER_FILES)}); add its files or, in "
+            "Python, pass tokenizer=False to work from token ids"
         )
     try:
         with quiet_transformers() as transformers:

@@ -114,8 +114,8 @@ def _head_name(source: Any, family: Family, head: str | None, where: str) -> Hea
     if not architectures:
         return "bare"
     raise InputError(
-        f"{where} is for {architectures[0]!r}, which is not supported; pass `head`, one of "
-        f"{', '.join(map(repr, family.heads))}, to read the encoder with another head"
+        f"{where} is for {architectures[0]!r}, which is not supported; use another model or, in Python, pass "
+        f"`head`, one of {', '.join(map(repr, family.heads))}, to read the encoder with another head"
     )
 
 

@@ -94,7 +94,10 @@ def _why_no_weights(folder: Path) -> str:
         for file in sorted(folder.glob(pattern))
     ]
     if not other:
-        return f"{folder} has no weights: expected model.safetensors, or shards with {INDEX}"
+        return (
+            f"{folder} has no weights: expected model.safetensors, or shards with {INDEX} (pickles are never fetched; "
+            "scripts/convert_checkpoint.py converts one that you have)"
+        )
     return (
         f"{folder} has its weights only as {other[0]!r}, which is never loaded (a pickle can run code); convert it "
         "once with scripts/convert_checkpoint.py, or use a revision that has model.safetensors"
