@@ -24,6 +24,29 @@ def cut_capacity(graph: AttentionGraph, cut: Any) -> Float[Array, "*batch_and_pa
     differentiated without leaving JAX: solve for the cuts on the host, then take `cut_capacity` inside whatever is
     compiled. A cut stays a cut when the weights change, so its capacity stays an upper bound of the flow.
 
+    Attention scores are trained to raise a flow, with a fresh cut every sixth step, so (`method="smooth"` of
+    `attention_flow` needs no cuts, and has one gradient at ties):
+
+    ```python
+    @jax.jit
+    def step(scores, state, cut):
+        def loss(scores):
+            return -jf.cut_capacity(jf.attention_graph(jax.nn.softmax(scores)), cut)
+
+        updates, state = optimiser.update(jax.grad(loss)(scores), state)
+        return optax.apply_updates(scores, updates), state
+
+
+    optimiser = optax.adam(0.1)
+    state = optimiser.init(scores)  # layer head query key
+    for count in range(24):
+        if count % 6 == 0:
+            graph = jf.attention_graph(jax.nn.softmax(scores))
+            flow = jf.attention_flow(graph, queries=1, layers=3, method="exact", cuts=True)
+            cut = flow.cut[0, 0, 3]  # of the flow from token 3 to position 1
+        scores, state = step(scores, state, cut)
+    ```
+
     Args:
         graph: the layered graph, whose batch axes must lead the cut's.
         cut: source sides, `*batch *pair node_layer node` with node layer 0 the input, as `FlowSolution.cut` has it.
@@ -109,5 +132,5 @@ def capacity_up(mixing: Float[Array, "layer token token"], side: Side) -> Float[
     coarse = jnp.floor(mixing / grid) * grid
     other, own = (~side[..., :-1, :]).astype(mixing.dtype), side[..., 1:, :].astype(mixing.dtype)
     exact, rest = (jnp.sum(own * _out_of(part, other), axis=(-2, -1)) for part in (coarse, mixing - coarse))
-    # One roundoff an addition in a row, in a column and across layers, and some for this line.
-    return (exact + rest * (1 + (2 * mixing.shape[-1] + mixing.shape[0] + 8) * unit)) * (1 + 2 * unit)
+    # One roundoff an addition in a row, in a column and across layers, and some more; then the next number above.
+    return (exact + rest * (1 + (2 * mixing.shape[-1] + mixing.shape[0] + 8) * unit)) * (1 + unit)
