@@ -1,0 +1,59 @@
+"""Command line; see `experiments.sst2`."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from experiments.sst2.table import markdown, table
+from experiments.sst2.train import say, train
+from jaxflow import InputError, load_encoder
+from jaxflow.models import TextEncoder
+
+QUICK_PHRASES, QUICK_SENTENCES = 192, 12
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; 2 on bad input, 130 where it was interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        print(markdown(_table(options)) if options.command == "table" else _train(options).name)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _train(options: argparse.Namespace) -> TextEncoder:
+    phrases, epochs = (QUICK_PHRASES, 1.0) if options.quick else (None, options.epochs)
+    return train(
+        options.data, options.out, options.model, epochs=epochs, rate=options.rate, seed=options.seed, limit=phrases
+    )
+
+
+def _table(options: argparse.Namespace) -> dict[str, Any]:
+    trained = options.out / "model"
+    encoder = load_encoder(trained if (trained / "config.json").is_file() else options.model)
+    if encoder.config.head.name != "sequence_classification" or encoder.config.head.outputs != 2:
+        raise InputError(f"{encoder.name} does not tell two classes apart; run `train` first, or name one that does")
+    return table(options.data, options.out, encoder, limit=QUICK_SENTENCES if options.quick else None, report=say)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m experiments.sst2", description=__doc__)
+    _ = parser.add_argument("command", choices=("train", "table"))
+    _ = parser.add_argument("--data", type=Path, required=True, help="folder of SST's files")
+    _ = parser.add_argument("--out", type=Path, required=True, help="where everything goes")
+    _ = parser.add_argument("--model", default="minilm", help="what to fine-tune, or a fine-tuned classifier")
+    _ = parser.add_argument("--epochs", type=float, default=1.0, help="passes over the phrases")
+    _ = parser.add_argument("--rate", type=float, default=1e-4, help="highest learning rate")
+    _ = parser.add_argument("--seed", type=int, default=0)
+    _ = parser.add_argument("--quick", action="store_true", help="a few phrases and sentences, in under a minute")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

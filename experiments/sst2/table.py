@@ -1,0 +1,150 @@
+"""Table 3: rank agreement of attention with gradients and blank-out, under the authors' protocol and the right one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments._record import provenance, write_record
+from experiments._words import spans_of
+from experiments.sst2.data import DEV, Labelled, judged_texts, read_labelled
+from experiments.sst2.human import human_record
+from experiments.sst2.measure import METHODS, Relevances, Scores, inputs_of, pieces_of, relevances, scores
+from experiments.sst2.train import accuracy
+from jaxflow.evaluation import Spearman, TokenInputs, mean_interval, rank_agreement
+from jaxflow.models import TextEncoder
+
+LAYERS = (1, 3, 5, 6)
+# Of the authors' table, mean and standard deviation by layer: DistilBERT, 100 sentences, |sum of the gradient|.
+PAPER = {
+    "raw": {1: (0.12, 0.21), 3: (0.09, 0.21), 5: (0.08, 0.20), 6: (0.09, 0.21)},
+    "rollout": {1: (0.11, 0.19), 3: (0.12, 0.21), 5: (0.13, 0.21), 6: (0.13, 0.20)},
+    "flow": {1: (0.11, 0.19), 3: (0.11, 0.21), 5: (0.12, 0.22), 6: (0.14, 0.21)},
+}
+PAPER_SAMPLES = 100
+RESAMPLES = 4999
+
+
+def table(
+    data: Path, out: Path, encoder: TextEncoder, *, limit: int | None, report: Callable[[str], None]
+) -> dict[str, Any]:
+    """Measure on GLUE's dev sentences and write `out/table3.json`.
+
+    Args:
+        data: folder of SST's files.
+        out: where the record goes, and the pieces of an interrupted run.
+        encoder: a classifier of two classes, the second one positive.
+        limit: sentences; None is all.
+        report: called with a line for people.
+    """
+    dev = read_labelled(data / DEV)
+    dev = Labelled(dev.texts[:limit], dev.classes[:limit])
+    layers = tuple(layer for layer in LAYERS if layer <= encoder.config.layers)
+    inputs, pieces = inputs_of(encoder, dev.texts), pieces_of(encoder, dev.texts, out, report)
+    found, measured = relevances(encoder, dev.texts, layers, pieces), scores(encoder, inputs, pieces)
+    few = np.arange(min(PAPER_SAMPLES, len(dev)))
+    every = np.arange(len(dev))
+    words = inputs.positions("words")
+    record = {
+        **provenance(model=encoder.name, sentences=len(dev), layers=layers, resamples=RESAMPLES, flow="exact", seed=0),
+        "accuracy": accuracy(encoder, dev),
+        "tokens_a_sentence": inputs.lengths.mean(),
+        "certified": found.certified.mean(),
+        "unresolved": _unresolved(measured, inputs),
+        "authors_100": _protocol("authors", found.highest, measured, inputs.mask, few, layers),
+        "authors_all": _protocol("authors", found.highest, measured, inputs.mask, every, layers),
+        "right_tokens": _protocol("right", found.first, measured, inputs.mask, every, layers),
+        "right_words": _protocol("right", found.first, measured, words, every, layers),
+        "scores_among_themselves": _among_themselves(measured, inputs),
+    }
+    report("rank agreement done")
+    trees = judged_texts(dev.texts, data)
+    if trees:
+        encodings = encoder.tokenize(list(dev.texts))
+        spans = {place: spans_of(dev.texts[place]) for place in trees}
+        record["human"] = human_record(trees, encodings, spans, found, measured, layers)
+        report("agreement with people's labels done")
+    write_record(out / "table3.json", record)
+    return record
+
+
+def _protocol(
+    target: str,
+    relevance: np.ndarray,
+    measured: Scores,
+    mask: np.ndarray,
+    examples: np.ndarray,
+    layers: tuple[int, ...],
+) -> dict[str, Any]:
+    """By measure, method and layer: mean and standard deviation, a 95 % interval of the mean, ties."""
+    measure = Spearman(protocol="paper") if target == "authors" else Spearman(tol=1e-9)
+    rows: dict[str, Any] = {"sentences": len(examples)}
+    for (of, name), values in measured.values.items():
+        if of != target:
+            continue
+        found = rank_agreement(relevance[examples], values[examples, None, None], mask[examples, None, None], measure)
+        interval = mean_interval(found.value, resamples=RESAMPLES)
+        numbers = {
+            "mean": found.mean(),
+            "std": found.std(),
+            "low": interval.low,
+            "high": interval.high,
+            "undefined": found.undefined(),
+            "tied_pairs": found.tied_pairs[0].mean(axis=0),
+            "tied_pairs_of_scores": np.broadcast_to(found.tied_pairs[1], found.value.shape).mean(axis=0),
+        }
+        rows[name] = by_method_and_layer(numbers, layers)
+    return rows
+
+
+def by_method_and_layer(numbers: dict[str, np.ndarray], layers: tuple[int, ...]) -> dict[str, Any]:
+    """Arrays `method layer` by name, as method -> layer -> name -> number."""
+    return {
+        method: {
+            str(layer): {name: array[row, column] for name, array in numbers.items()}
+            for column, layer in enumerate(layers)
+        }
+        for row, method in enumerate(METHODS)
+    }
+
+
+def _unresolved(measured: Scores, inputs: TokenInputs) -> dict[str, float]:
+    """Share of the tokens whose score is no more than rounding."""
+    return {
+        f"{target}, {name}": float(flags[inputs.mask].mean()) for (target, name), flags in measured.unresolved.items()
+    }
+
+
+def _among_themselves(measured: Scores, inputs: TokenInputs) -> dict[str, Any]:
+    """How well the references of one target agree with each other: what agreement with them can mean."""
+    names = [name for target, name in measured.values if target == "right"]
+    rows = {}
+    for place, first in enumerate(names):
+        for second in names[place + 1 :]:
+            one, two = measured.values["right", first], measured.values["right", second]
+            found = rank_agreement(one, two, inputs.mask, Spearman(tol=1e-9))
+            rows[f"{first} / {second}"] = {"mean": found.mean(), "std": found.std()}
+    return rows
+
+
+def markdown(record: dict[str, Any]) -> str:
+    """The record's tables, for people."""
+    lines = []
+    for protocol in ("authors_100", "authors_all", "right_tokens", "right_words"):
+        for name, methods in record[protocol].items():
+            if name == "sentences":
+                continue
+            layers = list(methods["raw"])
+            lines += [f"\n{protocol}, {name} ({record[protocol]['sentences']} sentences)\n"]
+            lines += ["| | " + " | ".join(f"L{layer}" for layer in layers) + " |", "|---" * (len(layers) + 1) + "|"]
+            for method, cells in methods.items():
+                row = [f"{cells[k]['mean']:.2f}±{cells[k]['std']:.2f}" for k in layers]
+                if protocol.startswith("authors") and name == "gradient":
+                    paper = [PAPER[method].get(int(k), (np.nan, np.nan)) for k in layers]
+                    row = [f"{ours} ({m:.2f}±{s:.2f})" for ours, (m, s) in zip(row, paper, strict=True)]
+                lines.append(f"| {method} | " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+__all__ = ["PAPER", "Relevances", "by_method_and_layer", "markdown", "table"]
