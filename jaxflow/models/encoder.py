@@ -26,7 +26,8 @@ class Encoder(nnx.Module):
     """A BERT-like encoder with an optional head.
 
     Layers are stored stacked (leading axis `layer`) and run by one `jax.lax.scan`, so compile time does not grow with
-    depth. A module is a pytree: hand it to a jitted function as an argument rather than closing over it.
+    depth; a list of layers, which `jaxflow.models.processor` makes of them, is run one by one. A module is a pytree:
+    hand it to a jitted function as an argument rather than closing over it.
     """
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
@@ -165,14 +166,17 @@ class Encoder(nnx.Module):
         step = jax.checkpoint(step, prevent_cse=False) if checkpoint else step
         shared = self.config.rows != tuple(range(depth))
         slices = (
-            None if shared else self.layers,
             jnp.arange(depth),
             None if attention is None else jnp.moveaxis(attention, -4, 0),
             None if attention_shift is None else jnp.moveaxis(attention_shift, -4, 0),
             None if layers_key is None else jax.random.split(layers_key, depth),
         )
         start = first if packing is None else packing.pack(first, 1)
-        (last, carry), kept = jax.lax.scan(step, (start, carry), slices)
+        if isinstance(self.layers, nnx.List):
+            layers = [self.layers[row] for row in self.config.rows]
+            (last, carry), kept = _in_turn(step, (start, carry), layers, slices)
+        else:
+            (last, carry), kept = jax.lax.scan(step, (start, carry), (None if shared else self.layers, *slices))
         return first, spread(last), carry, kept
 
     def embed(self, input_ids: Int[Array, "*batch token"]) -> Float[Array, "*batch token embedding"]:
@@ -183,6 +187,15 @@ class Encoder(nnx.Module):
         """What each head's averaged values are multiplied by on the way to the residual stream; float32."""
         stacked = self.layers.output.kernel[...].astype(jnp.float32)
         return stacked[jnp.asarray(self.config.rows)]
+
+
+def _in_turn(step: Callable[..., Any], state: Any, layers: list[Layer], slices: Any) -> tuple[Any, Any]:
+    """What a scan over the layers gives, for layers that stand apart."""
+    kept = []
+    for index, layer in enumerate(layers):
+        state, keep = step(state, (layer, *jax.tree.map(lambda x: x[index], slices)))  # noqa: B023
+        kept.append(keep)
+    return state, jax.tree.map(lambda *rows: jnp.stack(rows), *kept)
 
 
 def _convolved(
