@@ -1,0 +1,116 @@
+"""The experiment's command line: `python -m experiments.verb_number --help`."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from experiments._run import environment, write_json
+from experiments.verb_number import corpus, made
+from experiments.verb_number.batches import Sampler, bucketed, sampling_weights
+from experiments.verb_number.corpus import Corpus
+from experiments.verb_number.model import Architecture, make_model
+from experiments.verb_number.tokenizer import SPECIALS
+from experiments.verb_number.train import Settings, settings_of, train, with_parameters
+from experiments.verb_number.vectors import word_vectors
+from jaxflow.models import save_encoder
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; 0 where it went well."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.verb_number", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    _train_command(commands.add_parser("train", help="build the data where it isn't there, then train one model"))
+    options = parser.parse_args(arguments)
+    options.run(options)
+    return 0
+
+
+def _train_command(parser: argparse.ArgumentParser) -> None:
+    _ = parser.add_argument("--data", type=Path, help="folder of the public data sets (experiments/README.md)")
+    _ = parser.add_argument("--prose", type=Path, help="folder of unpacked Debian packages, for more text")
+    _ = parser.add_argument(
+        "--out", type=Path, required=True, help="where to write; a run that was stopped goes on there"
+    )
+    _ = parser.add_argument("--seed", type=int, default=0)
+    _ = parser.add_argument("--steps", type=int, default=Settings.steps)
+    _ = parser.add_argument(
+        "--every", type=int, default=Settings.every, help="steps between evaluations and checkpoints"
+    )
+    _ = parser.add_argument("--vocabulary", type=int, default=10_000)
+    _ = parser.add_argument("--made", type=int, default=60_000, help="beginnings to make from the grammar")
+    _ = parser.add_argument(
+        "--quick", action="store_true", help="a tiny model on sentences made here, in under a minute"
+    )
+    parser.set_defaults(run=_train)
+
+
+def _train(options: argparse.Namespace) -> None:
+    folder = options.out / f"seed{options.seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if options.quick:
+        found, vectors = quick_corpus(), None
+        size = Architecture(layers=2, heads=4, width=64, feed_forward=128)
+        settings = Settings(steps=min(options.steps, 300), every=100, warmup=20, rate=2e-3, seed=options.seed)
+    else:
+        found = _corpus(options)
+        vectors = _vectors(options.out / "corpus", found.vocabulary)
+        size, settings = Architecture(), Settings(steps=options.steps, every=options.every, seed=options.seed)
+    encoder = make_model(found.vocabulary, size, vectors, options.seed)
+    index = {word: i for i, word in enumerate(found.vocabulary)}
+    training = found.splits["train"]
+    weights = sampling_weights(training, found.singular, found.plural)
+    sampler = Sampler(bucketed(training, index, weights), settings.tokens, options.seed)
+    started = time.process_time()
+    best, log = train(encoder, sampler, bucketed(found.splits["validation"][:2000], index), settings, folder, _say)
+    if not (folder / "model").exists():
+        _ = save_encoder(with_parameters(encoder, best), folder / "model")
+    write_json(
+        folder / "training.json",
+        {
+            "settings": settings_of(settings),
+            "data": found.counts,
+            "log": log,
+            "processor seconds": time.process_time() - started,
+            **environment(),
+        },
+    )
+    _say(f"best validation accuracy {max(row['validation'] for row in log):.4f}; model in {folder / 'model'}")
+
+
+def _corpus(options: argparse.Namespace) -> Corpus:
+    place = options.out / "corpus"
+    if not (place / "corpus.json.gz").is_file():
+        if options.data is None:
+            raise SystemExit("--data is needed to build the corpus (or --quick)")
+        _say("building the corpus (minutes)")
+        built = corpus.build(options.data, options.prose, place, size=options.vocabulary, made_up=options.made)
+        _say(json.dumps(built.counts))
+    return corpus.load(place)
+
+
+def _vectors(place: Path, known: list[str]) -> np.ndarray:
+    if not (place / "vectors.npy").is_file():
+        _say("counting neighbours for word vectors (a minute)")
+        np.save(place / "vectors.npy", word_vectors(place / "sentences.txt.gz", known, Architecture.width))
+    return np.load(place / "vectors.npy")
+
+
+def quick_corpus() -> Corpus:
+    """A corpus made from the small lexicon."""
+    grammar = made.Grammar(made.SMALL, 0)
+    found = list({b.words: b for b in grammar.beginnings(9000)}.values())
+    vocabulary = [*SPECIALS, *sorted({word for b in found for word in b.words})]
+    splits = {"validation": found[:500], "test": found[500:1000], "train": found[1000:]}
+    return Corpus(splits, vocabulary, list(made.SMALL.singular), list(made.SMALL.plural), {})
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
