@@ -135,7 +135,7 @@ def rank_agreement(
     relevance: Any,
     scores: Any,
     mask: Any = None,
-    measure: RankMeasure = Spearman(),
+    measure: Any = Spearman(),
 ) -> Agreement:
     """Agreement of two rankings of each example's tokens.
 
@@ -161,14 +161,17 @@ def rank_agreement(
         raise InputError(f"`relevance`, `scores` and `mask` must broadcast, got {shapes}") from None
     first, chosen = as_rows("relevance", np.broadcast_to(np.asarray(relevance), shape), mask)
     second, _ = as_rows("scores", np.broadcast_to(np.asarray(scores), shape), mask)
+    # NumPy makes numbers of arrays without axes, so even one row has one here.
+    first, second, chosen = first[None], second[None], chosen[None]
     shares = [tied_tokens(rows, chosen, float(measure.tol)) for rows in (first, second)]
     count = chosen.sum(axis=-1)
+    constant = (count < 2) | (shares[0][1] == 1) | (shares[1][1] == 1)
     return Agreement(
-        value=measure(first, second, chosen),
-        count=count,
-        constant=(count < 2) | (shares[0][1] == 1) | (shares[1][1] == 1),
-        tied_tokens=(shares[0][0], shares[1][0]),
-        tied_pairs=(shares[0][1], shares[1][1]),
+        value=np.asarray(measure(first, second, chosen)[0]),
+        count=np.asarray(count[0]),
+        constant=np.asarray(constant[0]),
+        tied_tokens=(np.asarray(shares[0][0][0]), np.asarray(shares[1][0][0])),
+        tied_pairs=(np.asarray(shares[0][1][0]), np.asarray(shares[1][1][0])),
     )
 
 

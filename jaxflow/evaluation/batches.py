@@ -16,6 +16,8 @@ from jaxflow.models import Encoder, TextEncoder, TokenBatch
 # Chunks that the device may have before it while the host prepares more.
 AHEAD = 3
 BATCH_TOKENS = 8192
+# Up to so many chunks a bucket is cut evenly, rather than filling up its last one.
+EVENLY = 4
 
 
 def over_chunks(
@@ -24,15 +26,16 @@ def over_chunks(
     """Run rows in chunks of about `batch_tokens` tokens, all chunks of a bucket in one shape.
 
     Args:
-        lengths: tokens of each row.
+        lengths: tokens of each row, 1 or more.
         limit: the longest that the model takes.
         batch_tokens: rows times padded length of a chunk, about, but at least one row.
         run: given row numbers and a padded length, arrays whose first axis is these rows. Its chunk is filled up by
             repeating the last row.
 
     Yields:
-        Row numbers and what `run` gave for them, on the host.
+        Row numbers and what `run` gave for them, on the host. Chunks are started ahead of the one that is waited for.
     """
+    _check_batch_tokens(batch_tokens)
     waiting: deque[tuple[np.ndarray, Any]] = deque()
     for rows, size, length in _chunks(lengths, limit, batch_tokens):
         filled = np.concatenate([rows, np.full(size - len(rows), rows[-1])])
@@ -77,7 +80,6 @@ def variant_logits(
         blank: what a removed token becomes; None hides it from attention instead, positions staying as they are.
         batch_tokens: memory's bound, see `over_chunks`.
     """
-    _as_batch_tokens(batch_tokens)
     pad_id = encoder.config.pad_id
     logits = np.zeros((len(examples), encoder.config.head.outputs), np.float32)
 
@@ -114,8 +116,10 @@ def _chunks(
     bucket = buckets[lengths]
     for length in np.unique(bucket).tolist():
         rows = np.flatnonzero(bucket == length)
-        parts = -(-len(rows) // max(1, batch_tokens // length))
-        size = rounded(-(-len(rows) // parts))
+        most = max(1, batch_tokens // length)
+        parts = -(-len(rows) // most)
+        # Many chunks have one size whatever their number, so that later calls find their program; few are cut evenly.
+        size = most if parts > EVENLY else rounded(-(-len(rows) // parts))
         for start in range(0, len(rows), size):
             yield rows[start : start + size], size, length
 
@@ -124,7 +128,7 @@ def _fetched(rows: np.ndarray, outputs: Any) -> tuple[np.ndarray, Any]:
     return rows, jax.tree.map(lambda array: np.asarray(array)[: len(rows)], outputs)
 
 
-def _as_batch_tokens(batch_tokens: Any) -> None:
+def _check_batch_tokens(batch_tokens: Any) -> None:
     if isinstance(batch_tokens, bool) or not isinstance(batch_tokens, int | np.integer) or batch_tokens < 1:
         raise InputError(f"`batch_tokens` must be a whole number, 1 or more, got {batch_tokens!r}")
 

@@ -56,7 +56,7 @@ def faithfulness(
     texts: Any,
     relevance: Any,
     *,
-    shares: tuple[float, ...] = SHARES,
+    shares: Any = SHARES,
     removal: str = "blank",
     blank: Any = None,
     target: Any = "predicted",

@@ -166,7 +166,7 @@ class IntegratedGradients:
 def gradient_scores(
     encoder: TextEncoder,
     texts: Any,
-    method: GradientMethod = Gradient(),
+    method: Any = Gradient(),
     *,
     target: Any = "predicted",
     positions: Any = "tokens",
@@ -191,6 +191,7 @@ def gradient_scores(
         InputError: the model does not classify texts, or an argument does not fit, see `token_inputs`, `Target`.
     """
     inputs, target = token_inputs(encoder, texts), as_target(target)
+    # Annotated Any, so that what is no method gets this message.
     if not isinstance(method, GradientMethod) or isinstance(method, type):
         raise InputError(f"`method` must be a gradient method such as Gradient(), got {method!r}")
     scale, chosen = scale_of(encoder, target), inputs.positions(positions)

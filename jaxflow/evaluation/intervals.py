@@ -36,9 +36,9 @@ class Interval:
 def mean_interval(
     values: Any,
     *,
-    level: float = 0.95,
+    level: Any = 0.95,
     method: str = "bca",
-    resamples: int = 9999,
+    resamples: Any = 9999,
     clusters: Any = None,
     seed: int = 0,
 ) -> Interval:
@@ -75,9 +75,15 @@ def mean_interval(
         _interval(column, groups, float(level), method, int(resamples), draws)
         for column, draws in zip(flat.T, seeds, strict=True)
     ]
-    mean, low, high = np.array(rows, np.float64).reshape(-1, 3).T.reshape(3, *array.shape[1:])
+    columns = np.array(rows, np.float64).reshape(*array.shape[1:], 3)
     undefined = np.isnan(flat).sum(axis=0).reshape(array.shape[1:])
-    return Interval(mean, low, high, len(array) - undefined, undefined)
+    return Interval(
+        mean=np.asarray(columns[..., 0]),
+        low=np.asarray(columns[..., 1]),
+        high=np.asarray(columns[..., 2]),
+        count=np.asarray(len(array) - undefined),
+        undefined=np.asarray(undefined),
+    )
 
 
 def _interval(
@@ -95,7 +101,7 @@ def _interval(
     if np.ptp(sums / sizes) <= 1e-12 * max(1.0, abs(mean)):
         return mean, mean, mean
 
-    def ratio(total: np.ndarray, size: np.ndarray, axis: int) -> np.ndarray:
+    def ratio(total: np.ndarray, size: np.ndarray, axis: int) -> Any:
         return total.sum(axis=axis) / size.sum(axis=axis)
 
     found = scipy.stats.bootstrap(
