@@ -1,12 +1,13 @@
 """Attention as an encoder's softmax gave it: taken in from any framework, checked, masked and fused over heads."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxflow import _checks
 from jaxflow._checks import InputError
@@ -53,7 +54,12 @@ def as_attention(attentions: Any, *, normalize: bool, mask: Any | None) -> tuple
         raise InputError(f"`attentions` must not be empty, got shape {array.shape}")
     tokens = _as_mask(mask, (*array.shape[:-4], array.shape[-1]))
     if not _checks.is_traced(array, tokens):
-        _check_values(np.asarray(array), np.asarray(tokens), normalize=normalize)
+        _check_numbers(array)
+        # A device looks at its own array; only one that fails is fetched, to say where.
+        if not isinstance(array, jax.Array) or not _is_sound(array, tokens, normalize=normalize):
+            _check_values(np.asarray(array), np.asarray(tokens), normalize=normalize)
+    if normalize:
+        array = _evened_rows(array, tokens)
     return _as_float(array), tokens
 
 
@@ -84,8 +90,10 @@ def as_head_weights(heads: Any, shape: tuple[int, ...]) -> HeadWeights:
         host = np.asarray(weights)
         if not (np.isfinite(host).all() and (host >= 0).all()):
             raise InputError("`heads` as weights must be finite and not negative; clip them at 0 first")
-        if not (host.sum(axis=-1) > 0).all():
+        if not (host.max(axis=-1) > 0).all():
             raise InputError("`heads` as weights must leave at least one head in every layer; got a layer of zeros")
+    # Only proportions count, and sums of very large weights would overflow.
+    weights = _evened(weights, (-1,))
     return weights if weights.ndim > 1 else weights[None, :]
 
 
@@ -149,10 +157,57 @@ def _as_mask(mask: Any | None, shape: tuple[int, ...]) -> TokenMask:
     return jnp.asarray(host.astype(bool))
 
 
-def _check_values(attention: np.ndarray, mask: np.ndarray, *, normalize: bool) -> None:
-    """Refuse attention that is not finite, negative or not normalised, on real tokens."""
+def _check_numbers(attention: Any) -> None:
     if not (attention.dtype.kind in "biuf" or _is_small_float(attention.dtype)):
         raise InputError(f"`attentions` must hold real numbers, got {attention.dtype}")
+
+
+def _tolerance(dtype: Any) -> float:
+    return ROW_SUM_TOLERANCE if dtype.itemsize > 2 else ROW_SUM_TOLERANCE_HALF
+
+
+@partial(jax.jit, static_argnames="normalize")
+def _is_sound(attention: Array, mask: TokenMask, *, normalize: bool) -> Bool[Array, ""]:
+    """Whether there is surely nothing that `_check_values` would refuse."""
+    weights = masked(_as_float(attention), mask)
+    sound = jnp.all(jnp.isfinite(weights) & (weights >= 0))
+    if normalize:
+        return sound
+    # Summed in single precision, padding's columns as they are; near the limit the host decides.
+    held = _as_float(attention)
+    total = jnp.sum(jnp.where(jnp.isfinite(held), held, jnp.zeros_like(held)), axis=-1)
+    near = jnp.abs(total - 1) <= 0.99 * _tolerance(attention.dtype)
+    return sound & jnp.all(near | ~mask[..., None, None, :])
+
+
+def _evened_rows(attention: Any, mask: TokenMask) -> Any:
+    """Rows times a power of two each, the same for all heads, so that the largest weight of a row is about 1.
+
+    Sums of very large weights would overflow, and those of very small ones are lost. What the rows are after they are
+    scaled to sum to 1 is the same to the last bit.
+    """
+    if isinstance(attention, jax.Array):
+        return _evened(masked(_as_float(attention), mask), (-3, -1))
+    # On the host, before anything is rounded to single precision.
+    tokens = np.asarray(mask) if not _checks.is_traced(mask) else np.ones(mask.shape, bool)
+    real = tokens[..., None, None, :, None] & tokens[..., None, None, None, :]
+    weights = np.where(real, attention, 0).astype(np.float64)
+    _, exponent = np.frexp(weights.max(axis=(-3, -1), keepdims=True))
+    evened = np.ldexp(weights, -exponent)
+    return evened if attention.dtype == np.float64 else evened.astype(np.float32)
+
+
+def _evened(weights: Float[Array, "..."], axes: tuple[int, ...]) -> Float[Array, "..."]:
+    """Weights times a power of two, so that the largest along the axes is about 1; its derivative is as if it was 1."""
+    _, exponent = jnp.frexp(jax.lax.stop_gradient(jnp.max(weights, axis=axes, keepdims=True)))
+    # In two steps, as one factor alone might be beyond what the format holds.
+    half = exponent // 2
+    one = jnp.ones_like(half, dtype=weights.dtype)
+    return weights * jnp.ldexp(one, -half) * jnp.ldexp(one, half - exponent)
+
+
+def _check_values(attention: np.ndarray, mask: np.ndarray, *, normalize: bool) -> None:
+    """Refuse attention that is not finite, negative or not normalised, on real tokens."""
     real = mask[..., None, None, :, None] & mask[..., None, None, None, :]
     axes = ("layer", "head", "query", "key")
     with np.errstate(invalid="ignore"):
@@ -167,7 +222,7 @@ def _check_values(attention: np.ndarray, mask: np.ndarray, *, normalize: bool) -
         return
     # All that is not finite stands on padding here, and is not looked at.
     total = np.where(np.isfinite(attention), attention, np.zeros_like(attention)).sum(axis=-1, dtype=np.float64)
-    tolerance = ROW_SUM_TOLERANCE if attention.dtype.itemsize > 2 else ROW_SUM_TOLERANCE_HALF
+    tolerance = _tolerance(attention.dtype)
     with np.errstate(invalid="ignore"):
         wrong = ~(np.abs(total - 1) <= tolerance) & mask[..., None, None, :]
     if wrong.any():

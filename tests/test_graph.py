@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import jaxflow as jf
+from jaxflow import attention
 from jaxflow._checks import InputError
 from tests.problems import masks, softmax_attention
 
@@ -152,6 +153,47 @@ def test_rows_of_any_sum_where_asked_for():
     scaled = GOOD * np.array([3.0, 1.0])[:, None, None]
     graph = jf.attention_graph(scaled, residual=0.0, normalize=True)
     np.testing.assert_allclose(graph.attention, (GOOD * [[[3.0]], [[1.0]]]).sum(-3) / 4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scale", "held_by"),
+    # Not 1e-40 on a device: it takes what single precision has no normal number for as 0.
+    [(1e38, "host"), (1e-40, "host"), (1e200, "host"), (1e-300, "host"), (1e38, "device")],
+)
+def test_rows_at_the_ends_of_the_format(scale, held_by):
+    scales = np.ones((2, 1, 1, 4, 1))
+    scales[1, :, :, 2] = scale
+    weights = 3 * GOOD * scales
+    if held_by == "device":
+        weights = jnp.asarray(weights.clip(max=3.4e38), jnp.float32)
+    graph = jf.attention_graph(weights, normalize=True)
+    expected = jf.attention_graph(GOOD if held_by == "host" else np.float64(weights) / scales / 3, normalize=True)
+    np.testing.assert_allclose(graph.attention, expected.attention, rtol=1e-5)
+    gradient = jax.grad(lambda w: jf.attention_graph(w, normalize=True).attention[0, 0, 1, 2])(jnp.float32(GOOD))
+    total = GOOD[0, 0, :, 1].sum()
+    slope = (np.eye(4)[2] - GOOD[0, 0, :, 1].sum(0)[2] / total) / total
+    np.testing.assert_allclose(gradient[0, 0, 0, 1], slope, atol=1e-5)
+
+
+def test_only_proportions_of_head_weights_count():
+    expected = jf.attention_graph(GOOD, heads=[1.0, 3.0]).attention
+    for scale in (1e38, 1e-37):
+        found = jf.attention_graph(GOOD, heads=jnp.asarray([1.0, 3.0], jnp.float32) * scale).attention
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("axes", [jax.sharding.AxisType.Auto, jax.sharding.AxisType.Explicit])
+def test_attention_that_devices_hold_is_checked_there(axes, monkeypatch):
+    mesh = jax.make_mesh((2,), ("example",), axis_types=(axes,))
+    sharding = jax.NamedSharding(mesh, jax.P("example"))
+    with pytest.raises(InputError, match="finite, got nan at example 1, layer 3, head 0, query 3, key 1"):
+        jf.attention_graph(jax.device_put(jnp.asarray(with_entry(np.nan), jnp.float32), sharding))
+    with pytest.raises(InputError, match=r"sum to 1, got 1.01 at example 0, layer 1"):
+        jf.attention_graph(jax.device_put(jnp.asarray(GOOD * 1.01, jnp.float32), sharding))
+    monkeypatch.setattr(attention, "_check_values", None)  # not called: nothing is fetched
+    graph = jf.attention_graph(jax.device_put(jnp.asarray(GOOD, jnp.float32), sharding))
+    assert len(graph.attention.sharding.device_set) == 2
+    jf.attention_graph(jnp.asarray(GOOD, jnp.bfloat16))
 
 
 def test_what_is_not_a_number_never_passes_for_an_empty_row():
