@@ -38,7 +38,7 @@ def falls(potentials: Nodes) -> Arcs:
     return potentials[1:, :, None] - potentials[:-1, None, :]
 
 
-def price(fall: Arcs, temperature: Float[Array, ""]) -> Arcs:
+def price(fall: Float[Array, "*arcs"], temperature: Float[Array, ""]) -> Float[Array, "*arcs"]:
     """Price of a fall: 0 up to 0, strictly convex above."""
     down = jnp.maximum(fall, 0)
     huber = jnp.where(down < temperature, down * down / (2 * temperature), down - temperature / 2)

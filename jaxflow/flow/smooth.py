@@ -33,8 +33,10 @@ from jaxflow.flow.solution import FlowSolution
 class Smooth:
     """Smooth flow as a solver: its `value` is the smooth flow, between proven bounds of the flow itself.
 
-    The value's derivatives, first and second, forward and reverse, are its own; the first is smooth. Not for ranking
-    tokens: at the default temperature the value lies 2 to 15 % under the flow on real attention of 3 to 6 layers.
+    The value's derivatives, first and second, forward and reverse, are its own; the first is continuous (where a
+    capacity is 0, it is one supergradient of several). The bounds' derivatives are not the value's. For training, not
+    for ranking tokens: at the default temperature the value lay 0.5, 0.8 and 3.6 % under the flow at layers 3, 4 and 6
+    on a real sentence of 21 tokens, 6 % at most. Pairs are independent, one Newton search each.
 
     Attributes:
         temperature: above 0 up to 1. The value tends to the flow as it falls; its error is about proportional to it,
