@@ -7,8 +7,10 @@ import shutil
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,6 +26,7 @@ from jaxflow.sweep.source import InlineSource, Source, open_source
 from jaxflow.sweep.store import Store, open_store
 
 QUERIES = "positions whose make-up is asked for: 0,3 or all (default: 0, which is [CLS] or its equivalent)"
+TEXT_HELP = "a text; may be given again; one that begins with a dash goes as --text='-x'"
 # Arguments that errors may name as Python has them, by their flags.
 FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair"} | {
     name: f"--{name.replace('_', '-')}"
@@ -92,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _ = parser.add_argument("--version", action="version", version=f"jaxflow {metadata.version('jaxflow')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_attribute(commands)
     fetch = commands.add_parser("fetch", help="get a built-in model, once", description="Get a built-in model, once.")
@@ -109,7 +113,7 @@ def _add_attribute(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument_group("texts (without any of them: standard input)").add_argument
-    _ = add("--text", action="append", metavar="TEXT", help="a text; may be given again")
+    _ = add("--text", action="append", metavar="TEXT", help=TEXT_HELP)
     _ = add("--pair", action="append", metavar="TEXT", help="the second text of each --text, for models that read two")
     _ = add(
         "--input", metavar="FILE", help=".txt (one text a line), .jsonl, .csv, .tsv or .parquet; - is standard input"
@@ -267,10 +271,21 @@ def _show(results: Store, top: int) -> None:
         print(f"and {rest} more\n")
 
 
+def _settled(stages: dict[str, int]) -> str:
+    """By which stage flows were settled, in words, where it is known."""
+    total = sum(stages.values())
+    words = {"bounds": "bounds", "relaxed": "the relaxation", "closed_form": "closed forms"}
+    counts: Counter[str] = Counter()
+    for stage, count in stages.items():
+        counts[words.get(stage, "solving")] += count
+    shares = [f"{100 * count / total:.2f} % by {word}" for word, count in counts.items() if count]
+    return f" ({', '.join(shares)})" if shares else ""
+
+
 def _summarise(summary: runner.Summary, out: Path, page: Path) -> None:
     made = summary.examples - summary.before
     before = f" ({summary.before} were there before)" if summary.before else ""
     print(f"{made} examples in {duration(summary.seconds)}{before}")
     if summary.certified is not None:
-        print(f"flows certified: {100 * summary.certified:.2f} %")
+        print(f"flows certified: {100 * summary.certified:.2f} %{_settled(summary.stages)}")
     print(f"results: {out}   report: {page}")

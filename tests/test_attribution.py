@@ -1,6 +1,7 @@
 """From texts to relevance: against the same steps by hand, one text at a time."""
 
 import dataclasses
+import threading
 from dataclasses import dataclass
 
 import jax
@@ -9,7 +10,9 @@ import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.attribution import Flow, Rollout, Scores
+from jaxflow.attribution import Flow, Rollout, Scores, run
+from jaxflow.flow import exact, solve
+from jaxflow.flow.relaxed import Relaxed
 from tests.tiny_text_model import LAYERS, LIMIT, model_folder
 
 TEXTS = ["the key to the cabinets", "is", "unbelievable tables on the table", "the keys", "to the table is on", "keys"]
@@ -87,8 +90,80 @@ def test_methods_are_values_and_one_can_be_added(encoder):
     methods = (Flow(method="bounds"), Flow(method="exact", name="exact flow"), LastLayerOnly())
     result = jf.attribute(encoder, TEXTS, methods=methods)
     assert list(result[0].relevance) == ["flow", "exact flow", "last"]
-    for bounds, exact in zip(result.relevance["flow"], result.relevance["exact flow"], strict=True):
-        assert np.all(np.asarray(bounds, np.float64) >= exact - 1e-6)
+    for bounds, exactly in zip(result.relevance["flow"], result.relevance["exact flow"], strict=True):
+        assert np.all(np.asarray(bounds, np.float64) >= exactly - 1e-6)
+
+
+def test_flow_by_a_solvers_value(encoder):
+    solver = Relaxed(passes=20)
+    result = jf.attribute(encoder, TEXTS[:2], methods="flow", flow=solver)
+    again = jf.attribute(encoder, TEXTS[:2], methods=[Flow(method=solver)])
+    named = jf.attribute(encoder, TEXTS[:2], methods="flow", flow="relaxed")
+    for one, other, longer in zip(*(r.relevance["flow"] for r in (result, again, named)), strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.shape == longer.shape
+    assert result.stages is None
+    with pytest.raises(InputError, match="`method` must be one of"):
+        Flow(method="magic")
+
+
+def test_the_result_says_how_much_is_proven_and_by_which_stage(encoder, monkeypatch):
+    monkeypatch.setattr(solve, "_is_on_accelerator", lambda graph: True)
+    result = jf.attribute(encoder, TEXTS[3:], methods=["flow"], tol=0.5)
+    flows = sum(values.size for values in result.relevance["flow"])
+    assert result.certified_share == 1
+    assert result.stages == {"bounds": flows, "relaxed": 0} | dict.fromkeys(exact.STAGES, 0)
+    assert result[0].stages["bounds"] == result[0].relevance["flow"].size
+    solved = jf.attribute(encoder, TEXTS[3:], methods=["flow"], flow="exact")
+    assert sum(solved.stages.values()) == flows
+    assert solved.stages["closed_form"] == flows * 2 / LAYERS
+    for one, other in zip(result.relevance["flow"], solved.relevance["flow"], strict=True):
+        np.testing.assert_allclose(one, other, atol=0.5)
+    raw = jf.attribute(encoder, TEXTS[3:], methods="raw")
+    assert raw.certified_share is None
+    assert raw.stages is None
+
+
+def test_one_batch_is_solved_while_the_next_is_begun(encoder, monkeypatch):
+    order, solving = [], threading.Event()
+    start, max_flow = run._start, exact.max_flow
+
+    def started(plan, items):
+        order.append(items)
+        if len(order) == 3:
+            # The first was handed to the CPU when the second had been started.
+            assert solving.wait(60)
+        return start(plan, items)
+
+    def solved(*arguments, **options):
+        solving.set()
+        return max_flow(*arguments, **options)
+
+    monkeypatch.setattr(run, "_start", started)
+    monkeypatch.setattr(exact, "max_flow", solved)
+    told = []
+    result = jf.attribute(encoder, TEXTS, batch_size=1, methods="flow", progress=lambda n: told.append(len(order)))
+    # When a batch is finished two more have been started, until there are no more.
+    assert told == [3, 4, 5, 6, 6, 6]
+    together = jf.attribute(encoder, TEXTS, methods="flow", flow="exact")
+    for one, other in zip(result.relevance["flow"], together.relevance["flow"], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("error", [ArithmeticError, KeyboardInterrupt])
+def test_what_goes_wrong_on_either_side_comes_through_and_nothing_is_left_running(encoder, monkeypatch, error):
+    def broken(*_, **__):
+        raise error("as if")
+
+    before = threading.active_count()
+    with pytest.raises(error, match="as if"):
+        jf.attribute(encoder, TEXTS, batch_size=1, methods="flow", progress=broken)
+    assert threading.active_count() == before
+    if error is ArithmeticError:  # no signal reaches a thread that solves
+        monkeypatch.setattr(exact, "max_flow", broken)
+        with pytest.raises(error, match="as if"):
+            jf.attribute(encoder, TEXTS, batch_size=1, methods="flow")
+        assert threading.active_count() == before
 
 
 def test_a_model_that_gives_no_numbers_is_named_and_nothing_certified(encoder):

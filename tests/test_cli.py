@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,16 @@ def test_texts_become_rows_a_page_and_a_table(run):
     assert rows[0]["certified"].all()
     assert sorted(path.name for path in run.out.iterdir()) == ["manifest.json", "part-00000.parquet", "report.html"]
     assert (run.out / "report.html").read_text("utf-8").count("</script>") == 2
-    for word in ("prediction", "raw", "rollout", "flow", "2 examples in", "flows certified: 100.00 %", "report.html"):
+    for word in (
+        "prediction",
+        "raw",
+        "rollout",
+        "flow",
+        "2 examples in",
+        "flows certified: 100.00 %",
+        "% by closed forms",
+        "report.html",
+    ):
         assert word in run.stdout
     assert "\x1b" not in run.stdout
 
@@ -241,6 +251,13 @@ def test_commands_without_arguments_and_names_without_a_model(capsys):
     first, second = capsys.readouterr().err.splitlines()
     assert "COMMAND" in first
     assert "'minilm'" in second
+
+
+def test_it_says_its_version(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out.strip() == f"jaxflow {metadata.version('jaxflow')}"
 
 
 @pytest.mark.parametrize("command", [[], ["attribute"], ["fetch"]])

@@ -1,6 +1,6 @@
 """Methods as values: each says how much each token contributed, given the graph."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -13,8 +13,9 @@ from jaxtyping import Array, Float
 from jaxflow import _checks
 from jaxflow._checks import InputError
 from jaxflow._typing import AtLayers, Queries
-from jaxflow.flow.solve import METHODS as FLOW_METHODS
-from jaxflow.flow.solve import attention_flow
+from jaxflow.flow.solution import Solver
+from jaxflow.flow.solve import as_solver, begin_flow
+from jaxflow.flow.worker import Worker
 from jaxflow.graph import AttentionGraph
 from jaxflow.rollout import attention_rollout, raw_attention
 
@@ -33,12 +34,27 @@ class Method(Protocol):
         ...
 
 
+@runtime_checkable
+class Beginning(Method, Protocol):
+    """A method part of whose work is the CPU's, which it hands over, so that a device goes on with the next batch."""
+
+    def begin(
+        self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], worker: Worker
+    ) -> "Callable[[], Scores]":
+        """Do the device's share, hand over the rest, and return what waits for it."""
+        ...
+
+
 @dataclass(frozen=True)
 class Scores:
-    """What a method gives: relevance `batch layer query token`, and where it is proven (for methods that prove)."""
+    """What a method gives: relevance `batch layer query token`, and for methods that prove, where it is proven.
+
+    `settled` says by which stage, as `FlowSolution.settled` does.
+    """
 
     relevance: Any
     certified: Any = None
+    settled: Any = None
 
 
 @dataclass(frozen=True)
@@ -65,21 +81,46 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Flow:
-    """Attention flow: the maximum flow from each token, by one of `attention_flow`'s methods."""
+    """Attention flow: the maximum flow from each token, by one of `attention_flow`'s methods or a solver's value."""
 
-    method: str = "auto"
+    method: str | Solver = "auto"
     tol: float | int | np.floating = 1e-6
     name: str = "flow"
 
+    def __post_init__(self):
+        _ = as_solver("method", self.method)
+
     def __call__(self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> Scores:
         """Values of `attention_flow`, and which of them are certified."""
-        flow = attention_flow(graph, queries=queries, layers=layers, method=self.method, tol=self.tol)
-        return Scores(flow.value, flow.certified)
+        with Worker() as worker:
+            return self.begin(graph, queries, layers, worker)()
+
+    def begin(
+        self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], worker: Worker
+    ) -> Callable[[], Scores]:
+        """The same, what the CPU solves being handed over."""
+        finish = begin_flow(graph, queries, layers, self.method, self.tol, worker)
+
+        def scores() -> Scores:
+            flow = finish()
+            return Scores(flow.value, flow.certified, flow.settled)
+
+        return scores
 
 
-def as_methods(methods: Any, flow: str, tol: float | int | np.floating) -> tuple[Method, ...]:
+def begin_scores(
+    method: Method, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], worker: Worker
+) -> Callable[[], Scores]:
+    """Begin any method; one that hands nothing over is done at once."""
+    if isinstance(method, Beginning):
+        return method.begin(graph, queries, layers, worker)
+    scores = method(graph, queries, layers)
+    return lambda: scores
+
+
+def as_methods(methods: Any, flow: Any, tol: float | int | np.floating) -> tuple[Method, ...]:
     """Methods out of names and values, with `flow` and `tol` for the one that is named "flow"."""
-    _checks.one_of("flow", flow, FLOW_METHODS)
+    _ = as_solver("flow", flow)
     named: dict[str, Method] = {"raw": Raw(), "rollout": Rollout(), "flow": Flow(flow, tol)}
     given: list[Any] = [methods]
     if isinstance(methods, Iterable) and not isinstance(methods, str | Method):

@@ -24,6 +24,7 @@ class Example:
         certified: whether a flow is proven, `layer query token`; None where no flow was asked for.
         prediction: the model's label, None where it has no classes.
         scores: probability of each class, empty where it has none.
+        stages: how many of the flows each stage settled, as `FlowSolution.stages` has it; None where it is not known.
     """
 
     text: str
@@ -37,6 +38,7 @@ class Example:
     certified: Bool[np.ndarray, "layer query token"] | None
     prediction: str | None
     scores: dict[str, float]
+    stages: dict[str, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,3 +72,15 @@ class Attribution(Sequence[Example]):
         """By method, the relevance of each example: `layer query token`, padding cut away."""
         names = self.examples[0].relevance if self.examples else {}
         return {name: tuple(example.relevance[name] for example in self.examples) for name in names}
+
+    @property
+    def certified_share(self) -> float | None:
+        """Share of all flows that are proven; None where no flow was asked for."""
+        proven = [example.certified for example in self.examples if example.certified is not None]
+        return sum(int(each.sum()) for each in proven) / sum(each.size for each in proven) if proven else None
+
+    @property
+    def stages(self) -> dict[str, int] | None:
+        """How many flows of all examples each stage settled; None where it is not known."""
+        known = [example.stages for example in self.examples if example.stages is not None]
+        return {stage: sum(each[stage] for each in known) for stage in known[0]} if known else None

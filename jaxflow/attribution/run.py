@@ -1,6 +1,8 @@
 """The job: texts through an encoder, batch by batch, and each batch's graph through the methods."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,9 +15,11 @@ from jaxtyping import Array, Float, Int
 from jaxflow import _checks, attention
 from jaxflow._checks import InputError
 from jaxflow._typing import Queries
-from jaxflow.attribution.methods import Method, as_methods
+from jaxflow.attribution.methods import Method, Scores, as_methods, begin_scores
 from jaxflow.attribution.result import Attribution, Example
+from jaxflow.flow.solution import Solver, count_stages
 from jaxflow.flow.solve import as_layers
+from jaxflow.flow.worker import Worker
 from jaxflow.graph import AttentionGraph, as_residual
 from jaxflow.models import Encoder, Encoding, Prediction, TextEncoder, TokenBatch
 from jaxflow.models.batch import LayerOutput
@@ -34,7 +38,7 @@ def attribute(
     layers: Any = None,
     heads: Any = "mean",
     residual: float | int = 0.5,
-    flow: str = "auto",
+    flow: str | Solver = "auto",
     tol: float | int | np.floating = 1e-6,
     batch_size: int | np.integer = 32,
     max_length: int | None = None,
@@ -44,7 +48,8 @@ def attribute(
     """Say how much each input token of each text contributed, at each layer, by each method.
 
     Texts are sorted by length and run in padded batches of few shapes; the attention of all heads is never stored.
-    While the CPU solves the flows of one batch, a device goes on with the next.
+    While the CPU solves the flows of one batch, a device goes on with the next: its bounds, and the forward pass of
+    the one after that.
 
     Args:
         encoder: from `load_encoder`.
@@ -56,7 +61,7 @@ def attribute(
         layers: counted from 1; None for all, an int, or a sequence.
         heads: how heads are fused: `"mean"`, `"max"`, `"min"`, or weights `head` or `layer head`.
         residual: share of the residual connection, in [0, 1].
-        flow: how `"flow"` is computed, one of `attention_flow`'s methods.
+        flow: how `"flow"` is computed, one of `attention_flow`'s methods or a solver such as `Relaxed(passes=300)`.
         tol: how near bounds must come for a flow to count as certified.
         batch_size: texts in a batch, at most.
         max_length: most tokens a text may have, special ones included; the model's limit where that is less.
@@ -86,10 +91,12 @@ def attribute(
     )
     items = _items(encoder, texts, pairs, queries, max_length=max_length, truncate=truncate)
     found: dict[int, Example] = {}
-    for examples in _solved(plan, items):
-        found |= examples
-        if progress is not None:
-            progress(len(examples))
+    # Closed whatever happens, so that nothing goes on solving behind an error or an interrupt.
+    with closing(_solved(plan, items)) as solved:
+        for examples in solved:
+            found |= examples
+            if progress is not None:
+                progress(len(examples))
     return Attribution(tuple(found[index] for index in range(len(items))))
 
 
@@ -173,17 +180,22 @@ def _as_batch_size(batch_size: Any) -> int:
     return int(batch_size)
 
 
-def _solved(plan: _Plan, items: list[_Item]) -> Iterator[dict[int, Example]]:
-    """Finished batches: examples by their text's index."""
-    waiting: _Batch | None = None
-    for chosen in _batches(items, plan.batch_size):
-        # Started before the last one is finished: the device works on it while the host solves that one's flows.
-        started = _start(plan, chosen)
-        if waiting is not None:
-            yield _finish(plan, waiting)
-        waiting = started
-    if waiting is not None:
-        yield _finish(plan, waiting)
+def _solved(plan: _Plan, items: list[_Item]) -> Generator[dict[int, Example], None, None]:
+    """Finished batches: examples by their text's index.
+
+    Three batches are on their way: the forward pass of the last, what else the device does for the one before, and
+    what the CPU solves for the one before that.
+    """
+    with Worker() as worker:
+        started: _Batch | None = None
+        begun: deque[Callable[[], dict[int, Example]]] = deque()
+        for chosen in [*_batches(items, plan.batch_size), None]:
+            following = None if chosen is None else _start(plan, chosen)
+            if started is not None:
+                begun.append(_begin(plan, started, worker))
+            started = following
+            while len(begun) > (0 if chosen is None else 1):
+                yield begun.popleft()()
 
 
 def _batches(items: list[_Item], size: int) -> Iterator[list[_Item]]:
@@ -251,17 +263,25 @@ def _encode(
     return AttentionGraph(attention=jnp.moveaxis(fused, 0, -3), residual=shares, mask=batch.mask), logits
 
 
-def _finish(plan: _Plan, batch: _Batch) -> dict[int, Example]:
-    """Examples of a batch, padding cut away."""
+def _begin(plan: _Plan, batch: _Batch, worker: Worker) -> Callable[[], dict[int, Example]]:
+    """Begin a batch's methods; gives what waits for them."""
     finite = np.isfinite(np.asarray(batch.graph.attention))
     for row, item in enumerate(batch.items):
         if not finite[row].all():
             raise InputError(
                 f"the model's attention is not a number for text {item.index}; check its weights, or load it in float32"
             )
-    scores = {method.name: method(batch.graph, batch.queries, plan.layers) for method in plan.methods}
+    begun = {
+        method.name: begin_scores(method, batch.graph, batch.queries, plan.layers, worker) for method in plan.methods
+    }
+    return lambda: _finish(plan, batch, {name: finish() for name, finish in begun.items()})
+
+
+def _finish(plan: _Plan, batch: _Batch, scores: dict[str, Scores]) -> dict[int, Example]:
+    """Examples of a batch, padding cut away."""
     relevance = {name: np.asarray(score.relevance) for name, score in scores.items()}
     proven = [np.asarray(score.certified) for score in scores.values() if score.certified is not None]
+    settled = [np.asarray(score.settled) for score in scores.values() if score.settled is not None]
     predictions: list[Prediction | None] = [None] * len(batch.items)
     if batch.logits is not None:
         encodings = [item.encoding for item in batch.items]
@@ -281,5 +301,6 @@ def _finish(plan: _Plan, batch: _Batch) -> dict[int, Example]:
             certified=np.logical_and.reduce([values[own] for values in proven]) if proven else None,
             prediction=None if prediction is None else prediction.label,
             scores={} if prediction is None else prediction.scores,
+            stages=count_stages(np.stack([values[own] for values in settled])) if settled else None,
         )
     return examples

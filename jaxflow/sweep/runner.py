@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -30,12 +31,14 @@ class Summary:
         before: of them, those that were there already.
         seconds: the time this run took for the others, without loading the model.
         certified: share of the flows that are certified, over the whole store; None without flow.
+        stages: how many flows each stage settled, as `FlowSolution.stages` has it; empty where it is not known.
     """
 
     examples: int
     before: int
     seconds: float
     certified: float | None
+    stages: dict[str, int]
 
 
 class Stopped(KeyboardInterrupt):
@@ -89,7 +92,10 @@ class Sweep:
         shards = self.manifest["shards"]
         flows = sum(shard["flows"] for shard in shards)
         certified = sum(shard["certified"] for shard in shards) / flows if flows else None
-        return Summary(self.done, before, time.perf_counter() - start, certified)
+        stages: Counter[str] = Counter()
+        for shard in shards:
+            stages.update(shard.get("stages") or {})
+        return Summary(self.done, before, time.perf_counter() - start, certified, dict(stages))
 
     def _fill(self, batch_size: int, progress: Callable[[int], None]) -> None:
         done = {shard["file"]: shard for shard in self.manifest["shards"]}
@@ -124,6 +130,7 @@ class Sweep:
             "examples": len(rows),
             "flows": sum(each.size for each in certified),
             "certified": sum(int(each.sum()) for each in certified),
+            "stages": attribution.stages,
         }
 
     def _what_is_kept(self) -> str:
