@@ -110,7 +110,8 @@ class TextEncoder:
         """Run the encoder, compiled once for each batch shape; the arguments are those of `Encoder.__call__`.
 
         Within a jitted function of your own call `module` instead, and hand `module` in as an argument: this method
-        would make the weights constants of your program. On a processor a batch with much padding on the right is
+        would make the weights constants of your program. On a processor the layers run apart
+        (`jaxflow.models.processor`), outside any transformation of JAX's, and a batch with much padding on the right is
         packed (`jaxflow.models.packing`): it costs what its real tokens cost, and hidden states are 0 on padding.
         Attention handed in may fall on padding, so then nothing is packed.
         """
