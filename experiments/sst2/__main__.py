@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from experiments._say import say
 from experiments.sst2.table import markdown, table
-from experiments.sst2.train import say, train
+from experiments.sst2.train import train
 from jaxflow import InputError, load_encoder
 from jaxflow.models import TextEncoder
 

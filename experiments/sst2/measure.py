@@ -1,15 +1,13 @@
 """What the table is made of, measured piece by piece; pieces that an earlier run finished are read again."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
+from experiments._pieces import Pieces
 from jaxflow import attribute
 from jaxflow.evaluation import (
     Gradient,
@@ -30,8 +28,6 @@ GRADIENTS = {"gradient": Gradient(), "gradient norm": GradientNorm(), "gradient 
 TARGETS = {"authors": Target(1, quantity="logit"), "right": Target("predicted")}
 # Sentences of a piece of the attribution.
 PIECE = 64
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -55,34 +51,6 @@ class Scores:
 
     values: dict[tuple[str, str], Float[np.ndarray, "example token"]]
     unresolved: dict[tuple[str, str], Bool[np.ndarray, "example token"]]
-
-
-class Pieces:
-    """A folder of arrays, each computed once."""
-
-    def __init__(self, folder: Path, report: Report):
-        self.folder, self.report = folder, report
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def __call__(self, name: str, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """The arrays of that name, from the folder or, where it has none, computed and put there."""
-        path = self.folder / f"{name}.npz"
-        if not path.is_file():
-            partial = path.with_suffix(".partial")
-            with partial.open("wb") as sink:
-                np.savez_compressed(sink, allow_pickle=False, **compute())
-            _ = partial.replace(path)
-            self.report(f"measured {name}")
-        with np.load(path) as found:
-            return dict(found)
-
-
-def pieces_of(encoder: TextEncoder, texts: tuple[str, ...], out: Path, report: Report) -> Pieces:
-    """The folder for that model and these texts; another model's or other texts' pieces are elsewhere."""
-    digest = hashlib.sha256("\n".join(texts).encode())
-    for leaf in jax.tree.leaves(encoder.module):
-        digest.update(np.asarray(leaf).tobytes())
-    return Pieces(out / "pieces" / digest.hexdigest()[:16], report)
 
 
 def relevances(encoder: TextEncoder, texts: tuple[str, ...], layers: tuple[int, ...], pieces: Pieces) -> Relevances:

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from experiments._pieces import pieces_of
 from experiments._record import provenance, write_record
 from experiments._words import spans_of
 from experiments.sst2.data import DEV, Labelled, judged_texts, read_labelled
 from experiments.sst2.human import human_record
-from experiments.sst2.measure import METHODS, Relevances, Scores, inputs_of, pieces_of, relevances, scores
+from experiments.sst2.measure import METHODS, Scores, inputs_of, relevances, scores
 from experiments.sst2.train import accuracy
 from jaxflow.evaluation import Spearman, TokenInputs, mean_interval, rank_agreement
 from jaxflow.models import TextEncoder
@@ -145,6 +146,3 @@ def markdown(record: dict[str, Any]) -> str:
                     row = [f"{ours} ({m:.2f}±{s:.2f})" for ours, (m, s) in zip(row, paper, strict=True)]
                 lines.append(f"| {method} | " + " | ".join(row) + " |")
     return "\n".join(lines)
-
-
-__all__ = ["PAPER", "Relevances", "by_method_and_layer", "markdown", "table"]

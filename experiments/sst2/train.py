@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from experiments._record import provenance, write_record
+from experiments._say import say
 from experiments.sst2.batches import BUCKETS, Epochs
 from experiments.sst2.data import DEV, LABELS, TRAIN, Labelled, read_labelled
 from experiments.sst2.fit import Recipe, classification_loss, fit
@@ -80,11 +81,6 @@ def logits_of(encoder: TextEncoder, texts: tuple[str, ...], size: int = 64) -> n
         logits = np.asarray(_logits(encoder.module, batch))
         found |= dict(zip(rows.tolist(), logits[: len(rows)], strict=True))
     return np.stack([found[row] for row in range(len(encodings))])
-
-
-def say(line: str) -> None:
-    """A line for people, with the time."""
-    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
 def _loss(module: Encoder, batch: TokenBatch, classes: Any, key: Any) -> Any:

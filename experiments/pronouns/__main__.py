@@ -1,0 +1,69 @@
+"""Command line; see `experiments.pronouns`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from experiments._figures import save_figure
+from experiments._say import say
+from experiments.pronouns.data import read_winogender
+from experiments.pronouns.gender import LABELS, gender
+from experiments.pronouns.masked import masked
+from experiments.pronouns.pictures import draw_hits
+from jaxflow import InputError, load_encoder
+
+QUICK = 24
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what was asked for; 2 on bad input, 130 where it was interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.masked_lm is not None:
+            for answer in masked(load_encoder(options.masked_lm, head="masked_lm"), options.out):
+                chances = zip(answer.question.pronouns, answer.chances, strict=True)
+                print(answer.question.text, *(f"p({pronoun}) = {chance:.3f}" for pronoun, chance in chances))
+        if options.model is not None:
+            _gender(options)
+        if options.masked_lm is None and options.model is None:
+            raise InputError("nothing to do; pass --model with a classifier of gender, --masked-lm, or both")
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _gender(options: argparse.Namespace) -> None:
+    if options.data is None:
+        raise InputError("--model needs --data, the folder of Winogender's files")
+    encoder = load_encoder(options.model)
+    if not set(LABELS.values()) <= set(encoder.labels or ()):
+        raise InputError(f"{encoder.name} has the labels {encoder.labels}, needs {', '.join(LABELS.values())}")
+    sentences = read_winogender(options.data)
+    record = gender(encoder, sentences[:QUICK] if options.quick else sentences, options.out, say)
+    save_figure(draw_hits(record), options.out / "gender")
+    top = record["words"]["gendered"]
+    say(f"accuracy {record['accuracy']['gendered']:.3f} on gendered sentences; the pronoun is the top word by")
+    for name in ("raw", "rollout", "flow"):
+        say(f"{name:>18}: " + " ".join(f"{cell['mean']:.3f}" for cell in top["hits"][name].values()) + " (by layer)")
+    for name in ("gradient norm", "gradient x input", "blank-out"):
+        say(f"{name:>18}: {top['hits'][name]['mean']:.3f}")
+    say(f"            chance: {top['chance']['mean']:.3f}")
+    say(f"          position: {top['position']['mean']:.3f}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m experiments.pronouns", description=__doc__)
+    _ = parser.add_argument("--data", type=Path, help="folder of Winogender's files")
+    _ = parser.add_argument("--out", type=Path, required=True, help="where records and figures go")
+    _ = parser.add_argument("--model", help="a classifier with the labels female, male and unknown")
+    _ = parser.add_argument("--masked-lm", help="a masked language model, for the paper's sentences")
+    _ = parser.add_argument("--quick", action="store_true", help="a few sentences, in under a minute")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
