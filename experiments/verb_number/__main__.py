@@ -4,19 +4,24 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from experiments._run import environment, write_json
-from experiments.verb_number import corpus, made
+from experiments.verb_number import corpus, figures, made, ship, tables
 from experiments.verb_number.batches import Sampler, bucketed, sampling_weights
 from experiments.verb_number.corpus import Corpus
+from experiments.verb_number.measure import accuracies, class_probabilities
 from experiments.verb_number.model import Architecture, make_model
+from experiments.verb_number.testsets import test_sets
 from experiments.verb_number.tokenizer import SPECIALS
 from experiments.verb_number.train import Settings, settings_of, train, with_parameters
 from experiments.verb_number.vectors import word_vectors
-from jaxflow.models import save_encoder
+from jaxflow.models import load_encoder, save_encoder
+
+RESULTS = Path(__file__).parent / "results"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +29,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.verb_number", description=__doc__)
     commands = parser.add_subparsers(required=True)
     _train_command(commands.add_parser("train", help="build the data where it isn't there, then train one model"))
+    _results_command(
+        commands.add_parser("evaluate", help="accuracy on held-out text and on others' test sets"), _evaluate
+    )
+    comparing = commands.add_parser("tables", help="Tables 1 and 2 of the paper")
+    _results_command(comparing, _tables)
+    _ = comparing.add_argument("--samples", type=int, default=2000)
+    _ = comparing.add_argument(
+        "--set", default="test", choices=("test", "linzen"), help="held-out text, or Linzen's set"
+    )
+    drawing = commands.add_parser("figures", help="the paper's figures, with one of the models")
+    _results_command(drawing, _figures)
+    _ = drawing.add_argument("--model", type=Path, help="its folder (default: the first seed's)")
+    shipping = commands.add_parser("ship", help="put the best seed's model into the package, with its card")
+    _ = shipping.add_argument("--out", type=Path, required=True, help="where `train` wrote")
+    _ = shipping.add_argument("--results", type=Path, default=RESULTS, help="where `evaluate` wrote")
+    shipping.set_defaults(run=lambda options: _say(str(ship.ship(options.out, options.results))))
     options = parser.parse_args(arguments)
     options.run(options)
     return 0
@@ -46,6 +67,60 @@ def _train_command(parser: argparse.ArgumentParser) -> None:
         "--quick", action="store_true", help="a tiny model on sentences made here, in under a minute"
     )
     parser.set_defaults(run=_train)
+
+
+def _results_command(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], None]) -> None:
+    _ = parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
+    _ = parser.add_argument("--out", type=Path, required=True, help="where `train` wrote, all seeds")
+    _ = parser.add_argument("--results", type=Path, default=RESULTS, help="where results go")
+    parser.set_defaults(run=run)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    sets = {"test": corpus.load(options.out / "corpus").splits["test"], **test_sets(options.data)}
+    report = {}
+    for seed, folder in _models(options.out).items():
+        report[seed] = accuracies(load_encoder(folder), sets)
+        _say(f"{seed}: " + ", ".join(f"{name} {row['accuracy']:.4f}" for name, row in report[seed].items()))
+    write_json(options.results / "accuracy.json", {"seeds": report, **environment()})
+
+
+def _tables(options: argparse.Namespace) -> None:
+    if options.set == "linzen":
+        found = test_sets(options.data)["linzen"]
+    else:
+        found = corpus.load(options.out / "corpus").splits["test"]
+    drawn = np.random.default_rng(0).permutation(len(found))[: options.samples].tolist()
+    chosen = [found[place] for place in drawn]
+    each = {}
+    for seed, folder in _models(options.out).items():
+        each[seed] = tables.tables(load_encoder(folder), chosen)
+        _say(f"{seed}: {each[seed]['seconds']}, {each[seed]['certified']:.6f} of {each[seed]['flows']} flows certified")
+    cells = tables.over_seeds(list(each.values()))
+    write_json(options.results / f"tables-{options.set}.json", {"seeds": each, "cells": cells, **environment()})
+    for score in cells:
+        for protocol in ("paper", "standard", "words"):
+            _say(f"\n{score}, {protocol}, {len(chosen)} samples\n\n" + tables.markdown(cells, score, protocol))
+
+
+def _figures(options: argparse.Namespace) -> None:
+    folder = next(iter(_models(options.out).values())) if options.model is None else options.model
+    encoder = load_encoder(folder)
+    found = test_sets(options.data)["linzen"]
+    options.results.mkdir(parents=True, exist_ok=True)
+    held_out = corpus.load(options.out / "corpus").splits["test"][:300]
+    examples = figures.chosen_examples(encoder, found, class_probabilities(encoder, found))
+    entropy = figures.entropies(encoder, held_out)
+    figures.uniform_figure(encoder, examples[0], entropy, options.results / "uniform.png")
+    figures.sentence_figure(encoder, examples, options.results / "sentences.png")
+    write_json(options.results / "entropy.json", {"entropy over uniform": entropy, **environment()})
+
+
+def _models(out: Path) -> dict[str, Path]:
+    found = {path.parent.name: path for path in sorted(out.glob("seed*/model"))}
+    if not found:
+        raise SystemExit(f"no trained model in {out}; run `train` first")
+    return found
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -67,7 +67,12 @@ def build(data: Path, packages: Path | None, out: Path, *, size: int, made_up: i
     builder.add_pairs(readers.marvin_linzen(data, testsets.TRAINED_TEMPLATES))
     lexicon = made.lexicon(builder.tagged)
     known = frozenset(vocabulary(builder.words, size))
-    lexicon = made.Lexicon(**{k: tuple(w for w in v if w in known) for k, v in vars(lexicon).items()})
+    lexicon = made.Lexicon(
+        **{
+            kind: tuple(w for w in found if w in known) or getattr(made.SMALL, kind)
+            for kind, found in vars(lexicon).items()
+        }
+    )
     builder.splits["train"] += made.Grammar(lexicon, seed).beginnings(made_up)
     corpus = Corpus(
         builder.splits, vocabulary(builder.words, size), list(lexicon.singular), list(lexicon.plural), builder.report()

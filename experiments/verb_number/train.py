@@ -159,14 +159,13 @@ def _as_params(tree: Any) -> Any:
 
 def _optimizer(settings: Settings) -> optax.GradientTransformation:
     decay = max(1, round(settings.decay * settings.steps))
-    rate = optax.join_schedules(
-        [
-            optax.linear_schedule(0.0, settings.rate, settings.warmup),
-            optax.constant_schedule(settings.rate),
-            optax.cosine_decay_schedule(settings.rate, decay),
-        ],
-        [settings.warmup, max(settings.warmup + 1, settings.steps - decay)],
-    )
+
+    def rate(step: Any) -> Any:
+        step = jnp.asarray(step, jnp.float32)
+        warm = jnp.minimum((step + 1) / settings.warmup, 1)
+        fallen = jnp.clip((step - (settings.steps - decay)) / decay, 0, 1)
+        return settings.rate * warm * 0.5 * (1 + jnp.cos(jnp.pi * fallen))
+
     matrices = lambda params: jax.tree.map_with_path(lambda path, x: path[-1].key in ("kernel",), params)  # noqa: E731
     return optax.chain(
         optax.clip_by_global_norm(1.0),

@@ -1,0 +1,128 @@
+"""The model that comes with the library: the best seed's folder, with a card that says what it is."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+PLACE = Path(__file__).parents[2] / "jaxflow" / "models" / "verb_number"
+LICENCES = {
+    "MASC": "Manually Annotated Sub-Corpus, free for any use",
+    "EWT": "UD English Web Treebank, CC BY-SA 4.0",
+    "SQuAD": "Wikipedia paragraphs of SQuAD 2.0, CC BY-SA 4.0",
+    "GAP": "Wikipedia passages of GAP, Apache-2.0 (text CC BY-SA)",
+    "SNLI": "SNLI dev and test, CC BY-SA 4.0",
+    "Marvin & Linzen": "templates of Marvin & Linzen, MIT",
+    "anarchism": "Debian package, GPL-2",
+    "debian-handbook": "Debian package, GPL-2+ or CC BY-SA 3.0",
+    "debian-reference-en": "Debian package, GPL-2+",
+    "dict-foldoc": "Debian package, GFDL 1.1+",
+    "dict-gcide": "Debian package, GPL-2+",
+    "dict-jargon": "Debian package, public domain",
+    "gimp-help-en": "Debian package, GFDL 1.2+",
+    "linux-doc-6.1": "Debian package, GPL-2",
+    "postgresql-doc-15": "Debian package, PostgreSQL licence",
+    "python3.11-doc": "Debian package, PSF licence",
+    "made": "made from a grammar of ours",
+}
+CARD = """# verb-number
+
+From the words of an English sentence before its verb: is the verb singular (`VBZ`, "is") or plural (`VBP`, "are")?
+The task and the architecture are those of Abnar & Zuidema (2020), "Quantifying Attention Flow in Transformers":
+{layers} pre-norm layers of {heads} heads, width {width}, {vocabulary} whole words, a classifier on `<s>`.
+
+    import jaxflow as jf
+
+    encoder = jf.load_encoder("verb-number")
+    jf.attribute(encoder, ["The keys to the cabinet", "The key to the cabinets"]).prediction
+
+It is a `RobertaPreLayerNormForSequenceClassification`, so transformers loads this folder too. Give it the beginning of a
+sentence, up to the verb; it adds `<s>` and `</s>` itself. Case does not matter. Words that it does not know become
+`<unk>`.
+
+## Accuracy
+
+| set | sentences | accuracy | always the more frequent | unknown words |
+| --- | --- | --- | --- | --- |
+{accuracy}
+
+Linzen et al.'s sentences by number of attractors (nouns of the other number between subject and verb):
+
+| attractors | sentences | accuracy |
+| --- | --- | --- |
+{attractors}
+
+The test sets were only measured: no sentence that shares {overlap} words in a row with Linzen's or Gulordava's was trained on.
+
+## Training
+
+{steps} steps of about {tokens} tokens, seed {seed}, {minutes} minutes of processor time, commit {commit}; word embeddings
+began as vectors counted in the same text. Numbers of verbs are people's tags (MASC, EWT) or those of closed-class verbs (is / are,
+was / were, has / have, does / do). The command and all numbers are in `experiments/README.md`.
+
+| source | beginnings | licence |
+| --- | --- | --- |
+{sources}
+
+## Limits
+
+It knows {vocabulary} words and no others: an unknown subject can only be guessed. It was trained for minutes, not days, and
+errs where several nouns of the other number stand between subject and verb. Beginnings of more than 50 words were cut
+in training. It is a model to look into, not a grammar checker.
+"""
+
+
+def best_seed(out: Path) -> str:
+    """The seed with the best validation accuracy."""
+    logs = {path.parent.name: json.loads(path.read_text())["log"] for path in sorted(out.glob("seed*/training.json"))}
+    if not logs:
+        raise SystemExit(f"no trained model in {out}; run `train` first")
+    return max(logs, key=lambda seed: max(row["validation"] for row in logs[seed]))
+
+
+def ship(out: Path, results: Path, place: Path = PLACE) -> Path:
+    """Copy the best seed's model into the package and write its card; `evaluate` must have been run."""
+    seed = best_seed(out)
+    training = json.loads((out / seed / "training.json").read_text())
+    accuracy = json.loads((results / "accuracy.json").read_text())["seeds"][seed]
+    place.mkdir(parents=True, exist_ok=True)
+    for file in FILES:
+        _ = shutil.copyfile(out / seed / "model" / file, place / file)
+    _ = (place / "README.md").write_text(_card(training, accuracy, json.loads((place / "config.json").read_text())))
+    return place
+
+
+def _card(training: dict[str, Any], accuracy: dict[str, Any], config: dict[str, Any]) -> str:
+    settings, by_source = training["settings"], training["data"]["beginnings"]["train"]
+    rows = accuracy["linzen"]["by attractors"].items()
+    return CARD.format(
+        layers=config["num_hidden_layers"],
+        heads=config["num_attention_heads"],
+        width=config["hidden_size"],
+        vocabulary=f"{config['vocab_size']:,}",
+        overlap=8,
+        steps=f"{training['log'][-1]['step']:,}",
+        tokens=f"{settings['tokens']:,}",
+        seed=settings["seed"],
+        minutes=round(training["processor seconds"] / 60),
+        commit=training["commit"],
+        accuracy="\n".join(
+            f"| {TITLES[name]} | {row['count']:,} | {row['accuracy']:.3f} | {row['majority']:.3f} | "
+            f"{100 * row['unknown words']:.1f} % |"
+            for name, row in accuracy.items()
+        ),
+        attractors="\n".join(f"| {name} | {row['count']:,} | {row['accuracy']:.3f} |" for name, row in rows),
+        sources="\n".join(
+            f"| {source} | {sum(numbers.values()):,} | {LICENCES[source]} |" for source, numbers in by_source.items()
+        ),
+    )
+
+
+TITLES = {
+    "test": "held-out documents of the training sources",
+    "linzen": "Linzen et al. (2016), balanced by attractors",
+    "gulordava": "Gulordava et al. (2018)",
+    "blimp": "BLiMP, six agreement sets",
+    "marvin_linzen": "Marvin & Linzen (2018), held-out templates",
+}
