@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._typing import AtLayers, Mixing, Queries
-from jaxflow.flow.blocks import map_blocks
+from jaxflow.flow.blocks import map_pairs
 from jaxflow.flow.cut import capacity_up
 
 Arcs = Float[Array, "layer token token"]
@@ -22,30 +22,11 @@ Sides = Float[Array, "node_layer pair token"]
 
 def cut_bounds(mixing: Mixing, queries: Queries, layers: list[int], sweeps: int) -> AtLayers:
     """Upper bounds by annealed cuts, rounded outward."""
-    depth, tokens = mixing.shape[-3], mixing.shape[-1]
-    shape = (len(layers), queries.shape[-1], tokens)
-    pairs = tuple(
-        jnp.broadcast_to(values, shape).reshape(-1)
-        for values in (
-            jnp.asarray(layers, dtype=jnp.int32)[:, None, None],
-            jnp.arange(shape[1], dtype=jnp.int32)[:, None],
-            jnp.arange(tokens, dtype=jnp.int32),
-        )
-    )
 
-    def of_pairs(block: tuple[Array, Array, Array]) -> Float[Array, "pair ..."]:
-        layer, index, token = block
+    def of_pairs(mixing: Arcs, layer: Array, query: Array, token: Array) -> Float[Array, " pair"]:
+        return capacity_up(mixing, annealed_cuts(jax.lax.stop_gradient(mixing), layer, query, token, sweeps))
 
-        def of_example(mixing: Arcs, queries: Int[Array, " query"]) -> Float[Array, " pair"]:
-            cuts = annealed_cuts(jax.lax.stop_gradient(mixing), layer, queries[index], token, sweeps)
-            return capacity_up(mixing, cuts)
-
-        for _ in mixing.shape[:-3]:
-            of_example = jax.vmap(of_example)
-        return jnp.moveaxis(of_example(mixing, queries), -1, 0)
-
-    found = map_blocks(of_pairs, pairs, mixing[..., 0, 0, 0].size * depth * tokens)
-    return jnp.moveaxis(found, 0, -1).reshape(*mixing.shape[:-3], *shape)
+    return map_pairs(of_pairs, mixing, queries, layers)
 
 
 def annealed_cuts(

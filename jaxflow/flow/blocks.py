@@ -5,7 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float, Int
+
+from jaxflow._typing import AtLayers, Mixing, Queries
 
 # Numbers that one array of a block may hold; about ten are alive at once.
 BLOCK_NUMBERS = 1 << 22
@@ -29,3 +31,37 @@ def map_blocks(function: Callable[..., Any], arguments: Any, numbers: int) -> An
 
     found = jax.lax.map(jax.checkpoint(function), jax.tree.map(in_blocks, arguments))
     return jax.tree.map(lambda x: x.reshape(blocks * each, *x.shape[2:])[:count], found)
+
+
+def map_pairs(
+    function: Callable[[Array, Array, Array, Array], Float[Array, " pair"]],
+    mixing: Mixing,
+    queries: Queries,
+    layers: list[int],
+) -> AtLayers:
+    """`function(mixing, layer, query, token)` of every pair, many pairs of one example at a time.
+
+    One pair is taken to hold layer * token numbers an example.
+    """
+    shape = (len(layers), queries.shape[-1], mixing.shape[-1])
+    pairs = tuple(
+        jnp.broadcast_to(values, shape).reshape(-1)
+        for values in (
+            jnp.asarray(layers, dtype=jnp.int32)[:, None, None],
+            jnp.arange(shape[1], dtype=jnp.int32)[:, None],
+            jnp.arange(shape[2], dtype=jnp.int32),
+        )
+    )
+
+    def of_pairs(block: tuple[Array, Array, Array]) -> Float[Array, "pair ..."]:
+        layer, index, token = block
+
+        def of_example(mixing: Float[Array, "layer token token"], queries: Int[Array, " query"]) -> Array:
+            return function(mixing, layer, queries[index], token)
+
+        for _ in mixing.shape[:-3]:
+            of_example = jax.vmap(of_example)
+        return jnp.moveaxis(of_example(mixing, queries), -1, 0)
+
+    found = map_blocks(of_pairs, pairs, mixing[..., 0].size)
+    return jnp.moveaxis(found, 0, -1).reshape(*mixing.shape[:-3], *shape)

@@ -3,26 +3,24 @@
 Everything here is pure JAX: it compiles, batches, differentiates and shards, with no call back to the host.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from jaxflow._typing import AtLayers, Mixing, Queries, Square
+from jaxflow._typing import AtLayers, Mixing, Queries
 from jaxflow.flow.anneal import cut_bounds
+from jaxflow.flow.blocks import map_pairs
+from jaxflow.flow.chains import chain_flows
 from jaxflow.flow.composed import composed_bounds
-from jaxflow.flow.cut import HIGHEST
-from jaxflow.flow.minsum import min_sum_down, power_of_two, unit_roundoff
+from jaxflow.flow.minsum import power_of_two
+from jaxflow.flow.proportional import proportional_flows
 from jaxflow.flow.solution import FlowSolution
 
 # Weights below this are nothing (from below) or this (from above): so that no rounding error of theirs is lost to
 # underflow, which compensated sums rely on.
 SMALLEST = 2.0**-100
-
-Rows = Float[Array, "*batch query token"]
-Between = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -60,16 +58,20 @@ def flow_bounds(
     """
     scale = power_of_two(mixing)
     scaled = mixing / scale
-    above = jnp.where(_is_positive(mixing), jnp.maximum(scaled, jnp.asarray(SMALLEST, mixing.dtype)), 0)
+    least = jnp.maximum(jnp.asarray(jnp.finfo(mixing.dtype).tiny, mixing.dtype) / scale, SMALLEST)
+    above = jnp.where(_is_positive(mixing), jnp.maximum(scaled, least), 0)
     below = jnp.where(scaled >= SMALLEST, scaled, jnp.zeros_like(scaled))
     upper = composed_bounds(above, queries, layers)
+    lower = proportional_flows(below, queries, layers)
     deep = [index for index, layer in enumerate(layers) if layer > 2]
-    if deep and sweeps:
-        cuts = cut_bounds(above[..., : max(layers), :, :], queries, [layers[index] for index in deep], sweeps)
-        upper = upper.at[..., jnp.asarray(deep, dtype=jnp.int32), :, :].min(cuts)
+    if deep:
+        above, below = above[..., : max(layers), :, :], below[..., : max(layers), :, :]
+        chosen, at = [layers[index] for index in deep], jnp.asarray(deep, dtype=jnp.int32)
+        lower = lower.at[..., at, :, :].max(map_pairs(chain_flows, below, queries, chosen))
+        upper = upper.at[..., at, :, :].min(cut_bounds(above, queries, chosen, sweeps))
     # No bound above 0 may vanish in scaling back.
     tiny = jnp.where(upper > 0, jnp.finfo(upper.dtype).tiny, jnp.zeros_like(upper))
-    return solution(_built_flows(below, queries, layers) * scale, jnp.maximum(upper * scale, tiny), tol)
+    return solution(lower * scale, jnp.maximum(upper * scale, tiny), tol)
 
 
 def _is_positive(values: Mixing) -> Array:
@@ -86,63 +88,3 @@ def solution(lower: AtLayers, upper: AtLayers, tol: float | Array) -> FlowSoluti
     best = jnp.where(certified, (lower + upper) / 2, upper)
     value = upper + jax.lax.stop_gradient(best - upper)
     return FlowSolution(value=value, lower=lower, upper=upper, certified=certified)
-
-
-def _layer(mixing: Mixing, layer: int) -> Square:
-    """Weights of the arcs from layer `layer` to the one below it."""
-    return mixing[..., layer - 1, :, :]
-
-
-def _rows(matrix: Square, queries: Queries) -> Rows:
-    return jnp.take_along_axis(matrix, queries[..., None], axis=-2)
-
-
-def _products(
-    splits: dict[Between, list[tuple[Array, Array]]],
-    product: Callable[[Array, Array], Array],
-    best: Callable[..., Array],
-) -> dict[Between, Array]:
-    """The best over the products of each list of pairs; all lists of one length, so that all are one product."""
-    pairs = [pair for listed in splits.values() for pair in listed]
-    products = product(jnp.stack([left for left, _ in pairs]), jnp.stack([right for _, right in pairs]))
-    bests = best(products.reshape(len(splits), -1, *products.shape[1:]), axis=1)
-    return {key: bests[index] for index, key in enumerate(splits)}
-
-
-def _built_flows(mixing: Mixing, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
-    """Value of a feasible flow for every pair.
-
-    In proportion to the weights from the source down to some layer m, and as `_flows_into_sinks` below it, each node
-    of m passing on the smaller of the two amounts; the best m is taken.
-    """
-    into_sinks = _flows_into_sinks(mixing, max(layers) - 1)
-    built = []
-    for layer in layers:
-        arriving = {layer - 1: _rows(_layer(mixing, layer), queries)}
-        for m in range(layer - 2, 0, -1):
-            arriving[m] = jnp.einsum("...qk,...kj->...qj", arriving[m + 1], _layer(mixing, m + 1), precision=HIGHEST)
-        if layer == 1:
-            built.append(arriving[0])
-            continue
-        met = {(0, layer): [(arriving[m], into_sinks[m]) for m in range(1, layer)]}
-        best = _products(met, min_sum_down, jnp.max)[0, layer]
-        # Each layer passed adds at most 2 * token + 4 roundings to what an arc is taken to carry; a flow that much
-        # smaller fits. At layer 2 the weights themselves are met.
-        slack = layer * (2 * mixing.shape[-1] + 4) * unit_roundoff(mixing.dtype) if layer > 2 else 0.0
-        built.append(best * (1 - min(slack, 1.0)))
-    return jnp.stack(built, axis=-3)
-
-
-def _flows_into_sinks(mixing: Mixing, top: int) -> dict[int, Square]:
-    """Amounts that each node of layer m can send to each input token, all by one flow: entry [m], node by token.
-
-    What a node can send on, it asks of the nodes above in proportion to their arcs into it, never more than they hold:
-    from m to m + 1 the arcs carry `C[h, i] * min(1, y[i] / (what all arcs into i hold))`.
-    """
-    amounts = {1: _layer(mixing, 1)}
-    for m in range(1, top):
-        arcs = _layer(mixing, m + 1)
-        held = jnp.sum(arcs, axis=-2)[..., :, None]
-        share = jnp.minimum(amounts[m] / jnp.where(held > 0, held, jnp.ones_like(held)), 1)
-        amounts[m + 1] = jnp.einsum("...hi,...iv->...hv", arcs, share, precision=HIGHEST)
-    return amounts

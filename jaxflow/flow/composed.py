@@ -5,6 +5,8 @@ taken, which is no single cut. What arrives at m and what can go on from there a
 other splits of those two hardly ever tighten the whole, and would take layer^3 products.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -16,16 +18,42 @@ from jaxflow.flow.minsum import min_sum_up
 Onward = Float[Array, "inner *batch token token"]
 
 
+Product = Callable[[Array, Array], Array]
+
+
 def composed_bounds(mixing: Mixing, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
     """Upper bounds from the queries at each of the layers, rounded outward; exact at layers 1 and 2.
 
-    Cost: layer products of token^3 for what can go on, and layer^2 of query * token^2 for each source layer.
+    Cost: layer products of token^3 for what can go on, and layer products of query * token^2 for each source layer.
     """
-    depth = max(layers) - 1
-    onward = _onward(mixing, depth)
+    onward = _onward(mixing, max(layers) - 1)
+    return met_halfway(mixing, onward, queries, layers, (min_sum_up, min_sum_up), jnp.minimum, jnp.inf)
+
+
+def met_halfway(
+    mixing: Mixing,
+    onward: Onward,
+    queries: Queries,
+    layers: tuple[int, ...],
+    products: tuple[Product, Product],
+    better: Product,
+    worst: float,
+) -> AtLayers:
+    """The best, over the layers between, of what arrives there and what goes on from there.
+
+    Args:
+        mixing: weights of the arcs.
+        onward: from every node of the layers 1, 2, ... to every input token.
+        queries: positions of the sources.
+        layers: layers of the sources.
+        products: what arrives one layer further down, of what arrives and the weights; and the pairs' values, of what
+            arrives and what goes on.
+        better: of two values.
+        worst: a value that every other is better than.
+    """
 
     def of_queries(block: Int[Array, "query ..."]) -> Float[Array, "query ... source_layer token"]:
-        return jax.vmap(lambda query: _of_query(mixing, onward, query, layers))(block)
+        return jax.vmap(lambda query: _of_query(mixing, onward, query, layers, products, better, worst))(block)
 
     numbers = mixing[..., 0, :, 0].size * len(layers)
     return jnp.moveaxis(map_blocks(of_queries, jnp.moveaxis(queries, -1, 0), numbers), 0, -2)
@@ -44,25 +72,32 @@ def _onward(mixing: Mixing, depth: int) -> Onward:
 
 
 def _of_query(
-    mixing: Mixing, onward: Onward, query: Int[Array, "*batch"], layers: tuple[int, ...]
+    mixing: Mixing,
+    onward: Onward,
+    query: Int[Array, "*batch"],
+    layers: tuple[int, ...],
+    products: tuple[Product, Product],
+    better: Product,
+    worst: float,
 ) -> Float[Array, "*batch source_layer token"]:
-    """Bounds from one query of each example."""
+    """The best from one query of each example."""
+    pass_on, meet = products
     depth, level = onward.shape[0], jnp.asarray(layers, dtype=jnp.int32)[:, None]
     rows = jnp.take_along_axis(mixing, query[..., None, None, None], axis=-2)[..., 0, :]
     own = jnp.take(rows, level[:, 0] - 1, axis=-2)
 
     def step(carry: tuple[Array, Array], below: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
-        arriving, bound = carry
+        arriving, best = carry
         inner, weights, goes_on = below
-        arriving = jnp.where(level == inner + 1, own, min_sum_up(arriving, weights))
-        met = jnp.where(level > inner, min_sum_up(arriving, goes_on), jnp.inf)
-        return (arriving, jnp.minimum(bound, met)), None
+        arriving = jnp.where(level == inner + 1, own, pass_on(arriving, weights))
+        met = jnp.where(level > inner, meet(arriving, goes_on), worst)
+        return (arriving, better(best, met)), None
 
-    unbounded = jnp.where(level == 1, own, jnp.full_like(own, jnp.inf))
+    first = jnp.where(level == 1, own, jnp.full_like(own, worst))
     below = (
         jnp.arange(depth, 0, -1, dtype=jnp.int32),
         jnp.moveaxis(mixing[..., depth:0:-1, :, :], -3, 0),
         jnp.flip(onward, 0),
     )
-    (_, bound), _ = jax.lax.scan(step, (jnp.zeros_like(own), unbounded), below)
-    return bound
+    (_, best), _ = jax.lax.scan(step, (jnp.zeros_like(own), first), below)
+    return best

@@ -54,10 +54,11 @@ def min_sum_down(left: Left, right: Right) -> Product:
 
 
 def power_of_two(mixing: Mixing) -> Float[Array, "*batch 1 1 1"]:
-    """The power of two next above every row's sum, so that dividing by it is exact; between 2^-100 and 2^100."""
+    """The power of two next above every row's sum, in single precision not below 2^-100: dividing by it is exact."""
     largest = jnp.max(jnp.sum(jax.lax.stop_gradient(mixing), axis=-1, keepdims=True), axis=(-3, -2), keepdims=True)
     _, exponent = jnp.frexp(largest)
-    return jnp.ldexp(jnp.ones_like(largest), jnp.clip(exponent, -100, 100))
+    highest = jnp.finfo(mixing.dtype).maxexp - 2
+    return jnp.ldexp(jnp.ones_like(largest), jnp.clip(exponent, 26 - highest, highest))
 
 
 @jax.custom_jvp

@@ -1,0 +1,257 @@
+"""Lower bounds by residual chains: flow along paths that change position at most three times.
+
+Every position has a strong arc to itself below. A path stays at the query u, jumps to some k, stays there, jumps to the
+token v and stays; or jumps from u to v. All k are filled at once, greedily: leaving u as high as can be or entering v
+as low as can be, since that takes least of the two chains that all paths share, u's and v's.
+
+What is left of a capacity is rounded down, relative to what is left, and sums are exact to a few roundings (`_Sum`):
+so the flow is feasible in exact arithmetic, and where it fills a cut it comes within 1e-6 of it in single precision.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxflow.flow.cut import HIGHEST
+from jaxflow.flow.minsum import unit_roundoff
+
+# How often the arcs of one layer in the middle are shared out: each time that part of them.
+USES = 3
+
+Arcs = Float[Array, "layer token token"]
+PairValues = Float[Array, " pair"]
+AtPosition = Float[Array, "pair token"]
+Chain = Float[Array, "layer pair"]
+
+
+class _Sum(NamedTuple):
+    """A sum of amounts below 1: multiples of 2^-23, which add up exactly, and the rest."""
+
+    coarse: Array
+    rest: Array
+
+
+class _State(NamedTuple):
+    """What is left of the capacities, and the flow so far."""
+
+    from_query: Chain
+    into_token: Chain
+    leaving: Float[Array, "drop pair token"]
+    entering: Float[Array, "layer pair token"]
+    through: AtPosition
+    flow: _Sum
+
+
+def chain_flows(
+    mixing: Arcs, layer: Int[Array, " pair"], query: Int[Array, " pair"], token: Int[Array, " pair"]
+) -> PairValues:
+    """Value of a feasible flow of each pair, rounded down.
+
+    Args:
+        mixing: weights of the arcs, rows summing to 1 at most.
+        layer: the sources' layers, counted from 1.
+        query: the sources' positions.
+        token: the sinks.
+
+    Returns:
+        Values. Cost: layer^2 / 2 steps of pair * token, in memory of pair * layer * token numbers.
+    """
+    depth, tokens = mixing.shape[:2]
+    level = jnp.arange(1, depth + 1, dtype=jnp.int32)[:, None]
+    position = jnp.arange(tokens, dtype=jnp.int32)
+    between = (position != query[:, None]) & (position != token[:, None])
+    jumps = jnp.where(between, mixing[:, query, :], 0)  # layer pair token
+    chain = jnp.diagonal(mixing, axis1=-2, axis2=-1)
+    inner = (level[:, None] > 1) & (level[:, None] < layer[:, None])
+    nothing = jnp.zeros(layer.shape, mixing.dtype)
+    state = _State(
+        from_query=jnp.where(level <= layer, chain[:, query], jnp.inf),
+        into_token=chain[:, token],
+        leaving=jumps[jnp.maximum(layer - level, 0), jnp.arange(layer.shape[0], dtype=jnp.int32)],
+        entering=jnp.where(between, jnp.swapaxes(mixing, -1, -2)[:, token, :], 0),
+        # One bound for the whole of a chain, though paths may pass different parts of it.
+        through=jnp.min(jnp.where(inner, chain[:, None, :], jnp.inf), axis=0),
+        flow=_Sum(nothing, nothing),
+    )
+    same = query == token
+
+    def straight(state: _State, leaves: Int[Array, " pair"], valid: Array) -> _State:
+        """From the query's chain to the token's by one arc."""
+        arc = jnp.where(same, _at(state.from_query, leaves), mixing[leaves - 1, query, token])
+        amount = jnp.where(valid, jnp.minimum(arc, _spare(state, leaves, leaves)), 0)
+        taken = _taken(state, leaves, leaves, amount, same)
+        # The arc itself is the chain's where the query is the token.
+        own = (level == leaves) & same
+        taken = taken._replace(from_query=jnp.where(own, _less(state.from_query, amount), taken.from_query))
+        taken = taken._replace(into_token=jnp.where(same, taken.from_query, taken.into_token))
+        return taken._replace(flow=_plus(state.flow, _parts(amount)))
+
+    def by_two(state: _State, jump: tuple[Array, Array]) -> tuple[_State, None]:
+        drop, enters = jump
+        leaves, leaving = layer - drop, state.leaving[drop]
+        amounts = jnp.minimum(jnp.minimum(leaving, state.entering[enters - 1]), state.through)
+        amounts = jnp.where((enters < leaves)[:, None], amounts, 0)
+        wanted = _Sum(*(jnp.sum(part, axis=-1) for part in _parts(amounts)))
+        most, spare = _up(wanted, tokens), _spare(state, leaves, enters)
+        fits = most <= spare
+        unit = unit_roundoff(mixing.dtype)
+        ratio = jnp.where(fits, 1, spare / jnp.where(fits, 1, most) * (1 - 3 * unit))
+        amounts = amounts * ratio[:, None]
+        scaled = _parts(_nearly(wanted, tokens) * ratio * (1 - 4 * unit))
+        sent = _Sum(*(jnp.where(fits, whole, less) for whole, less in zip(wanted, scaled, strict=True)))
+        taken = _taken(state, leaves, enters, jnp.minimum(most, spare), same)
+        return taken._replace(
+            leaving=state.leaving.at[drop].set(_less(leaving, amounts)),
+            entering=state.entering.at[enters - 1].set(_less(state.entering[enters - 1], amounts)),
+            through=_less(state.through, amounts),
+            flow=_plus(state.flow, sent),
+        ), None
+
+    def by_three(state: _State, jump: tuple[Array, Array, Array]) -> tuple[_State, None]:
+        drop, middle, enters = jump
+        leaves, leaving, entering = layer - drop, state.leaving[drop], state.entering[enters - 1]
+        valid = (enters < middle) & (middle < leaves)
+        have = jnp.where(valid[:, None], jnp.minimum(leaving, state.through / 2), 0)
+        take = jnp.where(valid[:, None], jnp.minimum(entering, state.through / 2), 0)
+        arcs = jnp.where(jnp.eye(tokens, dtype=bool), 0, mixing[middle - 1])
+        give, get = _transport(arcs, have, take, _spare(state, leaves, enters))
+        out, into = give * _times(get, arcs.T), get * _times(give, arcs)
+        slack = _slack(tokens) * unit_roundoff(mixing.dtype)
+        parts = _Sum(*(jnp.sum(part, axis=-1) for part in _parts(out)))
+        most, sent = _up(parts, tokens) * (1 + slack), _down(parts, tokens) * (1 - slack)
+        taken = _taken(state, leaves, enters, most, same)
+        out, into = out * (1 + slack), into * (1 + slack)
+        return taken._replace(
+            leaving=state.leaving.at[drop].set(_less(leaving, out)),
+            entering=state.entering.at[enters - 1].set(_less(entering, into)),
+            through=_less(_less(state.through, out), into),
+            flow=_plus(state.flow, _parts(sent)),
+        ), None
+
+    # What leaves at the very top and what enters at the very bottom is all needed where the source's row or the sink's
+    # column is the bottleneck.
+    state = straight(state, layer, ~same)
+    state = straight(state, jnp.ones_like(layer), ~same & (layer > 1))
+    order = _order(depth)
+    if order:
+        jump = tuple(jnp.asarray(levels, dtype=jnp.int32) for levels in zip(*order, strict=True))
+        state, _ = jax.lax.scan(by_two, state, jump)
+    state = jax.lax.fori_loop(
+        2, depth, lambda at, s: straight(s, jnp.full_like(layer, at), ~same & (at < layer)), state
+    )
+    steps = _middle_jumps(depth)
+    if steps:
+        jump = tuple(jnp.asarray(levels, dtype=jnp.int32) for levels in zip(*steps, strict=True))
+        state, _ = jax.lax.scan(by_three, state, jump)
+    # A query that is the token gets last what its chain still holds: paths that leave it come back to it.
+    state = straight(state, layer, same)
+    return _down(state.flow, tokens + len(order) + len(steps) + depth)
+
+
+def _order(depth: int) -> list[tuple[int, int]]:
+    """Pairs of jumps: how far below the source the first is, and the layer that the second leaves.
+
+    First those that take of one shared chain only, the nearest to both ends before the others.
+    """
+    jumps = [(drop, enters) for drop in range(depth - 1) for enters in range(1, depth - drop)]
+    return sorted(jumps, key=lambda jump: (jump[0] > 0 and jump[1] > 1, sum(jump), jump))
+
+
+def _middle_jumps(depth: int) -> list[tuple[int, int, int]]:
+    """Triples of jumps, with the layer that one in the middle leaves; each such layer is used `USES` times."""
+    ends = (((0, 1), (1, 1), (0, 2)), ((0, 1), (2, 1), (0, 3)))
+    return [(drop, middle, enters) for middle in range(depth - 1, 1, -1) for drop, enters in ends[middle % 2]]
+
+
+def _transport(
+    arcs: Float[Array, "token token"], have: AtPosition, take: AtPosition, spare: PairValues
+) -> tuple[AtPosition, AtPosition]:
+    """Shares `give[h]` and `get[k]` such that amounts `arcs[h, k] * give[h] * get[k]` are had, taken and spared."""
+    less = 1 - _slack(arcs.shape[0]) * unit_roundoff(arcs.dtype)
+    get = jnp.minimum(_over(take, jnp.sum(arcs, axis=0)), 1)
+    give = jnp.minimum(_over(have, _times(get, arcs.T)) * less, 1 / USES)
+    get = get * jnp.minimum(_over(take, get * _times(give, arcs)) * less, 1)
+    wanted = _parts(give * _times(get, arcs.T))
+    sent = _up(_Sum(*(jnp.sum(part, axis=-1) for part in wanted)), arcs.shape[0])
+    return give * (jnp.minimum(_over(spare, sent), 1) * less * less)[:, None], get
+
+
+def _times(one: AtPosition, arcs: Float[Array, "token token"]) -> AtPosition:
+    """The product `one @ arcs`, in blocks whose sums are then added, so that few roundings follow one another."""
+    block = _block(arcs.shape[0])
+    fill = -arcs.shape[0] % block
+    ones = jnp.pad(one, ((0, 0), (0, fill))).reshape(one.shape[0], -1, block)
+    blocks = jnp.pad(arcs, ((0, fill), (0, 0))).reshape(-1, block, arcs.shape[1])
+    return jnp.sum(jnp.einsum("pgh,ghk->gpk", ones, blocks, precision=HIGHEST), axis=0)
+
+
+def _block(tokens: int) -> int:
+    return math.isqrt(tokens - 1) + 1
+
+
+def _slack(tokens: int) -> int:
+    """Roundings of `_times`, and some."""
+    return 2 * _block(tokens) + 8
+
+
+def _over(wanted: Array, held: Array) -> Array:
+    return wanted / jnp.where(held > 0, held, 1)
+
+
+def _at(chain: Chain, levels: Int[Array, " pair"]) -> PairValues:
+    return jnp.take_along_axis(chain, levels[None] - 1, axis=0)[0]
+
+
+def _spare(state: _State, leaves: Array, enters: Array) -> PairValues:
+    """What the query's chain above `leaves` and the token's chain below `enters` can still take."""
+    level = jnp.arange(1, state.from_query.shape[0] + 1, dtype=jnp.int32)[:, None]
+    above = jnp.min(jnp.where(level > leaves, state.from_query, jnp.inf), axis=0)
+    below = jnp.min(jnp.where(level < enters, state.into_token, jnp.inf), axis=0)
+    return jnp.minimum(above, below)
+
+
+def _taken(state: _State, leaves: Array, enters: Array, amount: PairValues, same: Array) -> _State:
+    """The chains with that much less; where the query is the token, the two are one."""
+    level = jnp.arange(1, state.from_query.shape[0] + 1, dtype=jnp.int32)[:, None]
+    above, below = level > leaves, level < enters
+    return state._replace(
+        from_query=jnp.where(above | (below & same), _less(state.from_query, amount), state.from_query),
+        into_token=jnp.where(below | (above & same), _less(state.into_token, amount), state.into_token),
+    )
+
+
+def _less(capacity: Array, amount: Array) -> Array:
+    """What is left of a capacity, rounded down."""
+    left = jnp.maximum(capacity - amount, 0)
+    # Dekker's fast two-sum: the difference is `left + error` exactly, so it is too much only where that is negative.
+    error = (capacity - left) - amount
+    return jnp.where(error < 0, left * (1 - 2 * unit_roundoff(capacity.dtype)), left)
+
+
+def _parts(amounts: Array) -> _Sum:
+    grid = 2 * unit_roundoff(amounts.dtype)
+    coarse = jnp.floor(amounts / grid) * grid
+    return _Sum(coarse, amounts - coarse)
+
+
+def _plus(one: _Sum, other: _Sum) -> _Sum:
+    return _Sum(one.coarse + other.coarse, one.rest + other.rest)
+
+
+def _up(total: _Sum, terms: int) -> Array:
+    """A sum of that many terms, rounded up."""
+    unit = unit_roundoff(total.coarse.dtype)
+    return (total.coarse + total.rest * (1 + 2 * (terms + 2) * unit)) * (1 + 2 * unit)
+
+
+def _down(total: _Sum, terms: int) -> Array:
+    """A sum of that many terms, rounded down."""
+    return _nearly(total, terms) * (1 - 2 * unit_roundoff(total.coarse.dtype))
+
+
+def _nearly(total: _Sum, terms: int) -> Array:
+    """A sum of that many terms, at most one rounding above it."""
+    return total.coarse + total.rest * max(1 - 2 * (terms + 2) * unit_roundoff(total.coarse.dtype), 0)
