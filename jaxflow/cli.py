@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from jaxflow._checks import InputError
 from jaxflow.models import builtin, load_encoder
 from jaxflow.report.page import write_page
-from jaxflow.report.terminal import top_tokens
+from jaxflow.report.terminal import top_tokens, unknown_words, visible
 from jaxflow.sweep import runner
 from jaxflow.sweep.plan import METHODS, Settings
 from jaxflow.sweep.progress import duration, progress
@@ -34,6 +34,8 @@ FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair"} | {
 }
 # Most examples whose top tokens are shown in the terminal.
 SHOWN = 5
+# Most examples that are searched for words that the model doesn't know, and most of these that are named.
+SEARCHED, NAMED = 1000, 12
 
 EXAMPLES = """examples:
   jaxflow fetch minilm
@@ -201,6 +203,7 @@ def _attribute(arguments: argparse.Namespace) -> int:
     if not quiet:
         _show(results, arguments.top)
         _summarise(summary, arguments.out, page)
+        _note_unknown(results, getattr(encoder.tokenizer, "unk_token", None))
     return 0
 
 
@@ -289,3 +292,14 @@ def _summarise(summary: runner.Summary, out: Path, page: Path) -> None:
     if summary.certified is not None:
         print(f"flows certified: {100 * summary.certified:.2f} %{_settled(summary.stages)}")
     print(f"results: {out}   report: {page}")
+
+
+def _note_unknown(results: Store, unknown: str | None) -> None:
+    """Names the words that the model could not read."""
+    words = unknown_words(islice(results.rows(), SEARCHED), unknown) if unknown else []
+    if words:
+        rest = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
+        print(
+            f"note: not in the model's vocabulary, read as {unknown}: {visible(', '.join(words[:NAMED]))}{rest}",
+            file=sys.stderr,
+        )

@@ -79,6 +79,16 @@ def test_texts_become_rows_a_page_and_a_table(run):
     assert "\x1b" not in run.stdout
 
 
+def test_words_outside_the_vocabulary_are_named(run):
+    assert run("--text", "the key", *QUICK) == 0
+    assert "vocabulary" not in run.stderr
+    assert run("--text", "the zyxqw key Ψ", *QUICK, out=run.folder / "other") == 0
+    assert "note: not in the model's vocabulary, read as [UNK]: " in run.stderr
+    assert "Ψ" in run.stderr
+    assert run("--text", "the Ψ", *QUICK, "--quiet", out=run.folder / "quiet") == 0
+    assert run.stderr == ""
+
+
 def test_the_flags_reach_the_results(run):
     flags = ["--methods", "rollout,raw", "--layers", "1,3", "--queries", "0,2", "--residual", "0.25", "--heads", "max"]
     assert run("--text", "the key", *flags, "--max-length", "3", "--truncate", "--batch-size", "1", "--quiet") == 0

@@ -30,6 +30,17 @@ def top_tokens(row: Row, count: int, *, color: bool = False, width: int = 100) -
     return [heading, _styled(about, DIM, color), *_side_by_side(columns), ""]
 
 
+def unknown_words(rows: Iterable[Row], unknown: str) -> list[str]:
+    """What of the texts a model read as `unknown`, its token for what it doesn't know: each word once, in order."""
+    found: dict[str, None] = {}
+    for row in rows:
+        texts = (row["text"], row["pair"] or "")
+        for token, source, (start, end) in zip(row["tokens"], row["source"], row["offsets"], strict=True):
+            if token == unknown and source >= 0:
+                found[texts[int(source)][int(start) : int(end)]] = None
+    return list(found)
+
+
 def visible(text: str) -> str:
     """Text without characters that would steer a terminal: those are written as escapes."""
     return "".join(_escaped(character) for character in text)

@@ -1,4 +1,4 @@
-from jaxflow.report.terminal import top_tokens, visible
+from jaxflow.report.terminal import top_tokens, unknown_words, visible
 from tests.report.rows import HOSTILE, make_row
 
 
@@ -46,3 +46,13 @@ def test_long_texts_are_cut_to_the_terminal():
     heading = top_tokens(make_row("word " * 100), 2, width=60)[0]
     assert len(heading) == 60
     assert heading.endswith("…")
+
+
+def test_unknown_words_are_named_as_they_were_written():
+    rows = [make_row("Key Zyx key", "Qwe Zyx"), make_row("zyx")]
+    for row in rows:
+        row["tokens"] = [token if token in ("key", "[CLS]", "[SEP]") else "<unk>" for token in row["tokens"]]
+    assert unknown_words(rows, "<unk>") == ["Zyx", "Qwe", "zyx"]
+    assert unknown_words(rows, "[UNK]") == []
+    # A special token that is the unknown one was not read from the text.
+    assert unknown_words(rows, "[SEP]") == []
