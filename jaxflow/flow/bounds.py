@@ -54,7 +54,11 @@ def flow_bounds(
         sweeps: of the annealing that finds cuts.
 
     Returns:
-        Bounds rounded outward, so that they bracket the flow of the given weights exactly.
+        Bounds rounded outward, so that they bracket the flow of the given weights exactly. Cost, for each query and
+        source layer: layer products of token^2 for composition, 2 * sweeps * layer * token^3 for the cuts, and about
+        as much for the chains' flows; once, layer products of token^3. Pairs and queries are taken in blocks: beyond
+        arguments and result, memory is at most 8 times the mixing's and 64 bytes for each of `BLOCK_NUMBERS` (0.3 GB),
+        or for layer * token numbers an example where that is more.
     """
     scale = power_of_two(mixing)
     scaled = mixing / scale

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxflow.flow.blocks import BLOCK_NUMBERS
 from jaxflow.flow.bounds import flow_bounds
 from jaxflow.flow.exact import max_flow
 from tests.flow.families import FAMILIES, diffuse
@@ -28,7 +29,7 @@ def mixing():
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_bounds_lie_on_both_sides_of_the_exact_flow(mixing, scale):
-    single = np.float32(mixing * SCALES[scale])
+    single: np.ndarray = (mixing * SCALES[scale]).astype(np.float32)
     queries = np.broadcast_to(np.arange(TOKENS, dtype=np.int32), (len(single), TOKENS))
     layers = tuple(range(1, LAYERS + 1))
     # Solved at a scale that the solver keeps every digit at; a power of two changes none.
@@ -45,7 +46,9 @@ def test_bounds_lie_on_both_sides_of_the_exact_flow(mixing, scale):
 
 def test_diffuse_attention_is_certified_in_single_precision():
     layers, tokens = 12, 24
-    mixing = np.float32(np.stack([diffuse(np.random.default_rng(seed), layers, tokens) for seed in range(3)]))
+    mixing: np.ndarray = np.stack([diffuse(np.random.default_rng(seed), layers, tokens) for seed in range(3)]).astype(
+        np.float32
+    )
     queries = np.broadcast_to(np.arange(tokens, dtype=np.int32), (3, tokens))
     exact = max_flow(np.float64(mixing), queries, (layers,)).value
     found = bounds_of(jnp.asarray(mixing), jnp.asarray(queries), (layers,))
@@ -53,3 +56,12 @@ def test_diffuse_attention_is_certified_in_single_precision():
     assert np.all(exact <= np.float64(found.upper))
     assert np.mean(found.certified) > 0.97
     np.testing.assert_allclose(found.upper, exact, atol=2e-6)
+
+
+def test_memory_stays_bounded_with_all_queries_of_a_batch():
+    batch, layers, tokens = 8, 4, 256
+    mixing = jax.ShapeDtypeStruct((batch, layers, tokens, tokens), jnp.float32)
+    queries = jax.ShapeDtypeStruct((batch, tokens), jnp.int32)
+    memory = bounds_of.lower(mixing, queries, tuple(range(1, layers + 1))).compile().memory_analysis()
+    assert memory is not None
+    assert memory.temp_size_in_bytes <= 8 * mixing.size * 4 + 64 * BLOCK_NUMBERS
