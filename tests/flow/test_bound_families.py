@@ -33,7 +33,7 @@ def test_bounds_lie_on_both_sides_of_the_exact_flow(mixing, scale):
     queries = np.broadcast_to(np.arange(TOKENS, dtype=np.int32), (len(single), TOKENS))
     layers = tuple(range(1, LAYERS + 1))
     # Solved at a scale that the solver keeps every digit at; a power of two changes none.
-    exact = np.ldexp(max_flow(np.ldexp(np.float64(single), 100), queries, layers).value, -100)
+    exact = max_flow(single.astype(np.float64) * 2.0**100, queries, layers).value * 2.0**-100
     found = bounds_of(jnp.asarray(single), jnp.asarray(queries), layers)
     lower, upper = np.float64(found.lower), np.float64(found.upper)
     assert np.all(lower <= exact * (1 + 1e-14))
@@ -41,7 +41,7 @@ def test_bounds_lie_on_both_sides_of_the_exact_flow(mixing, scale):
     if scale == "one":
         assert np.all((found.certified | (exact > 1))[:, :2])
         # Padding and groups that never see one another.
-        assert np.all(upper[exact == 0] == 0)
+        assert np.all((upper == 0) | (exact > 0))
 
 
 def test_diffuse_attention_is_certified_in_single_precision():
@@ -50,7 +50,7 @@ def test_diffuse_attention_is_certified_in_single_precision():
         np.float32
     )
     queries = np.broadcast_to(np.arange(tokens, dtype=np.int32), (3, tokens))
-    exact = max_flow(np.float64(mixing), queries, (layers,)).value
+    exact = max_flow(mixing.astype(np.float64), queries, (layers,)).value
     found = bounds_of(jnp.asarray(mixing), jnp.asarray(queries), (layers,))
     assert np.all(np.float64(found.lower) <= exact)
     assert np.all(exact <= np.float64(found.upper))
