@@ -7,12 +7,12 @@ from pathlib import Path
 from experiments._figures import save_figure
 from experiments._say import say
 from experiments.pronouns.data import read_winogender
-from experiments.pronouns.gender import LABELS, gender
+from experiments.pronouns.gender import LABELS, RESAMPLES, gender
 from experiments.pronouns.masked import masked
 from experiments.pronouns.pictures import draw_hits
 from jaxflow import InputError, load_encoder
 
-QUICK = 24
+QUICK, QUICK_RESAMPLES = 24, 199
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,7 +43,8 @@ def _gender(options: argparse.Namespace) -> None:
     if not set(LABELS.values()) <= set(encoder.labels or ()):
         raise InputError(f"{encoder.name} has the labels {encoder.labels}, needs {', '.join(LABELS.values())}")
     sentences = read_winogender(options.data)
-    record = gender(encoder, sentences[:QUICK] if options.quick else sentences, options.out, say)
+    sentences, resamples = (sentences[:QUICK], QUICK_RESAMPLES) if options.quick else (sentences, RESAMPLES)
+    record = gender(encoder, sentences, options.out, say, resamples)
     save_figure(draw_hits(record), options.out / "gender")
     top = record["words"]["gendered"]
     say(f"accuracy {record['accuracy']['gendered']:.3f} on gendered sentences; the pronoun is the top word by")

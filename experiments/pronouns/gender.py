@@ -32,7 +32,9 @@ CANDIDATES = {"words": WORDS, "words_and_signs": WORDS_AND_SIGNS}
 RESAMPLES = 4999
 
 
-def gender(encoder: TextEncoder, sentences: Sequence[Sentence], out: Path, report: Report) -> dict[str, Any]:
+def gender(
+    encoder: TextEncoder, sentences: Sequence[Sentence], out: Path, report: Report, resamples: int = RESAMPLES
+) -> dict[str, Any]:
     """Measure and write `out/gender.json`.
 
     A method's hit is a sentence whose pronoun has the largest relevance of all words; of `k` words that tie for the
@@ -47,7 +49,7 @@ def gender(encoder: TextEncoder, sentences: Sequence[Sentence], out: Path, repor
     gendered = np.array([sentence.gender != "neutral" for sentence in sentences])
     groups = {"gendered": gendered, "gendered_and_right": gendered & right, "neutral": ~gendered}
     record: dict[str, Any] = {
-        **provenance(model=encoder.name, sentences=len(sentences), resamples=RESAMPLES, flow="exact", seed=0),
+        **provenance(model=encoder.name, sentences=len(sentences), resamples=resamples, flow="exact", seed=0),
         "accuracy": {"gendered": right[gendered].mean(), "neutral": right[~gendered].mean(), "all": right.mean()},
         "confusion": dict(Counter(f"{s.gender} -> {label}" for s, label in zip(sentences, predicted, strict=True))),
         "certified": attributed["certified"].mean(),
@@ -62,7 +64,7 @@ def gender(encoder: TextEncoder, sentences: Sequence[Sentence], out: Path, repor
         for group, members in groups.items():
             if members.sum() < 2:
                 continue
-            interval = mean_interval(columns[members], clusters=occupations[members], resamples=RESAMPLES)
+            interval = mean_interval(columns[members], clusters=occupations[members], resamples=resamples)
             cells = np.stack([interval.mean, interval.low, interval.high], axis=-1)
             found = [dict(zip(("mean", "low", "high"), cell, strict=True)) for cell in cells]
             record[candidates][group] = {

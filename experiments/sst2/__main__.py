@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments._say import say
-from experiments.sst2.table import markdown, table
+from experiments.sst2.table import RESAMPLES, markdown, table
 from experiments.sst2.train import train
 from jaxflow import InputError, load_encoder
 from jaxflow.models import TextEncoder
 
-QUICK_PHRASES, QUICK_SENTENCES = 192, 12
+QUICK_PHRASES, QUICK_SENTENCES, QUICK_RESAMPLES = 192, 12, 199
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,7 +40,8 @@ def _table(options: argparse.Namespace) -> dict[str, Any]:
     encoder = load_encoder(trained if (trained / "config.json").is_file() else options.model)
     if encoder.config.head.name != "sequence_classification" or encoder.config.head.outputs != 2:
         raise InputError(f"{encoder.name} does not tell two classes apart; run `train` first, or name one that does")
-    return table(options.data, options.out, encoder, limit=QUICK_SENTENCES if options.quick else None, report=say)
+    limit, resamples = (QUICK_SENTENCES, QUICK_RESAMPLES) if options.quick else (None, RESAMPLES)
+    return table(options.data, options.out, encoder, limit=limit, report=say, resamples=resamples)
 
 
 def _parser() -> argparse.ArgumentParser:

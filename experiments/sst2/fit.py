@@ -29,7 +29,7 @@ class Recipe:
     Attributes:
         steps: in all.
         rate: the highest learning rate.
-        warmup: steps that it rises over; it then falls linearly to 0.
+        warmup: steps that it rises over, a tenth of all at most; it then falls linearly to 0.
         decay: weight decay, of maps and tables alone.
         clip: largest norm of a gradient.
         seed: of dropout.
@@ -44,7 +44,7 @@ class Recipe:
 
     def optimiser(self) -> optax.GradientTransformation:
         """AdamW behind a clip, under the schedule."""
-        warmup = min(self.warmup, max(1, self.steps // 2))
+        warmup = min(self.warmup, max(1, self.steps // 10))
         schedule = optax.join_schedules(
             [optax.linear_schedule(0, self.rate, warmup), optax.linear_schedule(self.rate, 0, self.steps - warmup)],
             [warmup],

@@ -12,7 +12,6 @@ from jaxflow.evaluation import Spearman, mean_interval, padded, rank_agreement
 from jaxflow.models import Encoding
 
 NEUTRAL = 2
-RESAMPLES = 4999
 
 
 def human_record(
@@ -22,6 +21,7 @@ def human_record(
     found: Relevances,
     measured: Scores,
     layers: tuple[int, ...],
+    resamples: int,
 ) -> dict[str, Any]:
     """How each method and measure ranks words that people called positive or negative.
 
@@ -37,7 +37,7 @@ def human_record(
     record: dict[str, Any] = {
         "sentences": len(places),
         "with_ranking": int(some.sum()),
-        "chance": _with_interval(chance),
+        "chance": _with_interval(chance, resamples),
     }
     words = {place: words_of_tokens(encodings[place], spans[place]) for place in places}
 
@@ -51,7 +51,7 @@ def human_record(
         agreement = rank_agreement(values, salience[:, None], known[:, None], Spearman(tol=1e-9)).value
         hits = _top_salience(values, salience, known)
         hits = np.where(some[:, None], hits > 0, np.nan)
-        return _with_interval(agreement), _with_interval(hits)
+        return _with_interval(agreement, resamples), _with_interval(hits, resamples)
 
     for how in HOW:
         rows: dict[str, Any] = {}
@@ -79,6 +79,6 @@ def _top_salience(values: np.ndarray, salience: np.ndarray, mask: np.ndarray) ->
     return np.take_along_axis(salience, top, axis=-1)
 
 
-def _with_interval(values: np.ndarray) -> dict[str, Any]:
-    interval = mean_interval(values, resamples=RESAMPLES)
+def _with_interval(values: np.ndarray, resamples: int) -> dict[str, Any]:
+    interval = mean_interval(values, resamples=resamples)
     return {"mean": interval.mean, "low": interval.low, "high": interval.high, "count": interval.count}

@@ -28,7 +28,13 @@ RESAMPLES = 4999
 
 
 def table(
-    data: Path, out: Path, encoder: TextEncoder, *, limit: int | None, report: Callable[[str], None]
+    data: Path,
+    out: Path,
+    encoder: TextEncoder,
+    *,
+    limit: int | None,
+    report: Callable[[str], None],
+    resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
     """Measure on GLUE's dev sentences and write `out/table3.json`.
 
@@ -38,6 +44,7 @@ def table(
         encoder: a classifier of two classes, the second one positive.
         limit: sentences; None is all.
         report: called with a line for people.
+        resamples: of the intervals.
     """
     dev = read_labelled(data / DEV)
     dev = Labelled(dev.texts[:limit], dev.classes[:limit])
@@ -48,15 +55,15 @@ def table(
     every = np.arange(len(dev))
     words = inputs.positions("words")
     record = {
-        **provenance(model=encoder.name, sentences=len(dev), layers=layers, resamples=RESAMPLES, flow="exact", seed=0),
+        **provenance(model=encoder.name, sentences=len(dev), layers=layers, resamples=resamples, flow="exact", seed=0),
         "accuracy": accuracy(encoder, dev),
         "tokens_a_sentence": inputs.lengths.mean(),
         "certified": found.certified.mean(),
         "unresolved": _unresolved(measured, inputs),
-        "authors_100": _protocol("authors", found.highest, measured, inputs.mask, few, layers),
-        "authors_all": _protocol("authors", found.highest, measured, inputs.mask, every, layers),
-        "right_tokens": _protocol("right", found.first, measured, inputs.mask, every, layers),
-        "right_words": _protocol("right", found.first, measured, words, every, layers),
+        "authors_100": _protocol("authors", found.highest, measured, inputs.mask, few, layers, resamples),
+        "authors_all": _protocol("authors", found.highest, measured, inputs.mask, every, layers, resamples),
+        "right_tokens": _protocol("right", found.first, measured, inputs.mask, every, layers, resamples),
+        "right_words": _protocol("right", found.first, measured, words, every, layers, resamples),
         "scores_among_themselves": _among_themselves(measured, inputs),
     }
     report("rank agreement done")
@@ -64,7 +71,7 @@ def table(
     if trees:
         encodings = encoder.tokenize(list(dev.texts))
         spans = {place: spans_of(dev.texts[place]) for place in trees}
-        record["human"] = human_record(trees, encodings, spans, found, measured, layers)
+        record["human"] = human_record(trees, encodings, spans, found, measured, layers, resamples)
         report("agreement with people's labels done")
     write_record(out / "table3.json", record)
     return record
@@ -77,6 +84,7 @@ def _protocol(
     mask: np.ndarray,
     examples: np.ndarray,
     layers: tuple[int, ...],
+    resamples: int,
 ) -> dict[str, Any]:
     """By measure, method and layer: mean and standard deviation, a 95 % interval of the mean, ties."""
     measure = Spearman(protocol="paper") if target == "authors" else Spearman(tol=1e-9)
@@ -85,7 +93,7 @@ def _protocol(
         if of != target:
             continue
         found = rank_agreement(relevance[examples], values[examples, None, None], mask[examples, None, None], measure)
-        interval = mean_interval(found.value, resamples=RESAMPLES)
+        interval = mean_interval(found.value, resamples=resamples)
         numbers = {
             "mean": found.mean(),
             "std": found.std(),

@@ -1,0 +1,144 @@
+"""Command line; see `experiments.figures`."""
+
+import argparse
+import gzip
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from experiments._figures import save_figure
+from experiments._pieces import pieces_of
+from experiments._record import provenance, write_record
+from experiments._say import say
+from experiments.figures.entropy import METHODS, RESAMPLES, draw_entropy, entropies, entropy_record
+from experiments.figures.graphs import draw_graphs
+from experiments.figures.maps import draw_methods, draw_raw
+from jaxflow import InputError, attribute, load_encoder
+from jaxflow.models import TextEncoder
+
+GRAPH = "The author talked to Sara about his book."
+# Written for this figure.
+SENTENCES = (
+    "The keys to the cabinets in the old kitchen are lost.",
+    "Mary convinced John of her love, although he had doubts.",
+)
+# Written for this figure: sentiment, with what a reader would call each. The last ones are hard.
+JUDGED = (
+    ("A warm, funny and beautifully acted film.", "positive"),
+    ("The plot is dull and the jokes fall flat.", "negative"),
+    ("Hardly a masterpiece, yet I would gladly see it again.", "positive"),
+    ("If only the rest had been as good as the poster.", "negative"),
+    ("I expected to hate it, and for once I was wrong.", "positive"),
+    ("It has all the charm of a dentist's waiting room.", "negative"),
+    ("You will laugh, but only at how little was spent on it.", "negative"),
+    ("There is nothing here that I would want to miss.", "positive"),
+)
+LEAST, MOST, SEED = 6, 40, 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Draw what was asked for; 2 on bad input, 130 where it was interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        encoder = load_encoder(options.model)
+        _draw(encoder, options.out)
+        if options.texts is not None:
+            _entropy(encoder, options)
+        if options.classifier is not None:
+            _judged(load_encoder(options.classifier), options.out)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _draw(encoder: TextEncoder, out: Path) -> None:
+    (example,) = attribute(encoder, [GRAPH], methods=METHODS, queries=None, flow="exact")
+    matrices = {name: np.asarray(values) for name, values in example.relevance.items()}
+    save_figure(draw_graphs(example.tokens, matrices), out / "figure1")
+    save_figure(draw_raw(list(attribute(encoder, SENTENCES, methods="raw"))), out / "figure2")
+    say("figures 1 and 2 drawn")
+
+
+def _judged(classifier: TextEncoder, out: Path) -> None:
+    """Figure 3: two sentences that the classifier gets right and, where there is one, one that it gets wrong."""
+    labels = set(classifier.labels or ())
+    if not {"negative", "positive"} <= {label.lower() for label in labels}:
+        raise InputError(f"{classifier.name} has the labels {classifier.labels}, needs negative and positive")
+    texts = [text for text, _ in JUDGED]
+    result = attribute(classifier, texts, methods=METHODS, flow="exact")
+    said = [str(label).lower() for label in result.prediction]
+    right = [place for place, (_, label) in enumerate(JUDGED) if said[place] == label]
+    wrong = [place for place in range(len(JUDGED)) if place not in right]
+    chosen = right[:2] + wrong[:1]
+    titles = [
+        f"{texts[place]}  —  {said[place]}, {'right' if place in right else 'wrong'} "
+        f"(p = {max(result[place].scores.values()):.2f})"
+        for place in chosen
+    ]
+    save_figure(draw_methods([result[place] for place in chosen], titles), out / "figure3")
+    record = {
+        **provenance(model=classifier.name, flow="exact"),
+        "sentences": [
+            {"text": text, "label": label, "predicted": said[place], "scores": result[place].scores}
+            for place, (text, label) in enumerate(JUDGED)
+        ],
+    }
+    write_record(out / "figure3.json", record)
+    say(f"figure 3 drawn; {len(right)} of {len(JUDGED)} sentences are judged right")
+
+
+def _entropy(encoder: TextEncoder, options: argparse.Namespace) -> None:
+    texts = _sample(options.texts, 16 if options.quick else options.number)
+    found = entropies(encoder, texts, pieces_of(encoder, texts, options.out, say))
+    record = {
+        **provenance(
+            model=encoder.name, texts=Path(options.texts).name, sentences=len(texts), words=(LEAST, MOST), seed=SEED
+        ),
+        **entropy_record(found, 199 if options.quick else RESAMPLES),
+    }
+    write_record(options.out / "figure4.json", record)
+    save_figure(draw_entropy(record), options.out / "figure4")
+    last = str(encoder.config.layers)
+    for kind in found:
+        for pair, cells in record[kind]["differences"].items():
+            cell = cells[last]
+            say(
+                f"{kind}, layer {last}, {pair}: {cell['mean']:+.3f} [{cell['low']:+.3f}, {cell['high']:+.3f}], "
+                f"p = {cell['p']:.1e}"
+            )
+
+
+def _sample(path: Path, number: int) -> list[str]:
+    """That many sentences of a file, drawn with a fixed seed: lines of text, or a treebank's `# text = ` lines."""
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; `--texts` must name a file of sentences")
+    data = path.read_bytes()
+    lines = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8").splitlines()
+    if ".conllu" in path.name:
+        lines = [line.removeprefix("# text = ") for line in lines if line.startswith("# text = ")]
+    found = [line.strip() for line in lines]
+    fitting = sorted({text for text in found if LEAST <= len(text.split()) <= MOST})
+    if not fitting:
+        raise InputError(f"{path} has no sentence of {LEAST} to {MOST} words")
+    drawn = np.random.default_rng(SEED).permutation(len(fitting))[:number]
+    return [fitting[place] for place in drawn]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m experiments.figures", description=__doc__)
+    _ = parser.add_argument("--out", type=Path, required=True, help="where figures and records go")
+    _ = parser.add_argument("--model", default="minilm", help="the encoder of figures 1, 2 and 4")
+    _ = parser.add_argument("--texts", type=Path, help="sentences for figure 4: a text file, or a treebank's .conllu")
+    _ = parser.add_argument("--number", type=int, default=400, help="how many of them")
+    _ = parser.add_argument("--classifier", help="a classifier of sentiment, for figure 3")
+    _ = parser.add_argument("--quick", action="store_true", help="16 sentences for figure 4, in under a minute")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
