@@ -14,7 +14,6 @@ from experiments._words import spans_of, to_words, words_of_tokens
 from experiments.pronouns.data import WORDS, WORDS_AND_SIGNS, Sentence
 from jaxflow import attribute
 from jaxflow.evaluation import (
-    Gradient,
     GradientNorm,
     GradientTimesInput,
     gradient_scores,
@@ -26,7 +25,7 @@ from jaxflow.evaluation import (
 from jaxflow.models import TextEncoder
 
 METHODS = ("raw", "rollout", "flow")
-GRADIENTS = {"gradient": Gradient(), "gradient norm": GradientNorm(), "gradient x input": GradientTimesInput(True)}
+GRADIENTS = {"gradient norm": GradientNorm(), "gradient x input": GradientTimesInput(True)}
 LABELS = {"male": "male", "female": "female", "neutral": "unknown"}
 CANDIDATES = {"words": WORDS, "words_and_signs": WORDS_AND_SIGNS}
 RESAMPLES = 4999

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +42,18 @@ class Recipe:
     clip: float = 1.0
     seed: int = 0
 
-    def optimiser(self) -> optax.GradientTransformation:
-        """AdamW behind a clip, under the schedule."""
-        warmup = min(self.warmup, max(1, self.steps // 10))
-        schedule = optax.join_schedules(
-            [optax.linear_schedule(0, self.rate, warmup), optax.linear_schedule(self.rate, 0, self.steps - warmup)],
-            [warmup],
-        )
-        return optax.chain(
-            optax.clip_by_global_norm(self.clip), optax.adamw(schedule, weight_decay=self.decay, mask=_decays)
-        )
+
+@cache
+def optimiser_of(recipe: Recipe) -> optax.GradientTransformation:
+    """AdamW behind a clip, under the schedule; one object for each recipe, so that its steps are compiled once."""
+    warmup = min(recipe.warmup, max(1, recipe.steps // 10))
+    schedule = optax.join_schedules(
+        [optax.linear_schedule(0, recipe.rate, warmup), optax.linear_schedule(recipe.rate, 0, recipe.steps - warmup)],
+        [warmup],
+    )
+    return optax.chain(
+        optax.clip_by_global_norm(recipe.clip), optax.adamw(schedule, weight_decay=recipe.decay, mask=_decays)
+    )
 
 
 def classification_loss(module: Encoder, batch: TokenBatch, classes: Any, key: Any) -> Any:
@@ -95,7 +97,7 @@ def fit(
     graph, parameters = nnx.split(module)
     # Steps write in place, and the module may share its weights with others.
     parameters = jax.tree.map(jnp.copy, parameters)
-    optimiser = recipe.optimiser()
+    optimiser = optimiser_of(recipe)
     state = (parameters, jax.jit(optimiser.init)(parameters))
     options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
     with ocp.CheckpointManager(folder.resolve(), options=options) as manager:

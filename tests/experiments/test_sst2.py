@@ -20,11 +20,9 @@ from jaxflow import load_encoder
 from jaxflow.models import with_head
 from tests.tiny_text_model import model_folder
 
-GOOD, BAD = (
-    ["fine key", "the key is fun", "fun to key", "is on fun"],
-    ["a dull key", "dull", "the dull table", "on sad"],
-)
-TREES = "(3 (2 The) (3 (2 key) (4 (2 is) (4 fun))))\n(1 (1 (2 a) (0 dull)) (2 key))\n"
+# Of few tokens each, so that there is one shape to compile.
+GOOD, BAD = ["the key s", "key is on a", "key to key", "is on the key"], ["a table s", "table", "the un key", "on to"]
+TREES = "(3 (2 Key) (3 (2 is) (4 (2 on) (4 a))))\n(1 (1 (2 the) (0 un)) (2 key))\n"
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +48,7 @@ def test_texts_find_their_trees(data):
     assert len(dev) == 24
     assert sum(dev.classes) == 12
     trees = judged_texts(dev.texts, data)
-    assert {dev.texts[place] for place in trees} == {"the key is fun", "a dull key"}
+    assert {dev.texts[place] for place in trees} == {"key is on a", "the un key"}
     assert all(trees[place].text.lower() == dev.texts[place] for place in trees)
 
 
