@@ -16,11 +16,16 @@ def provenance(**settings: Any) -> dict[str, Any]:
     """Date, command, versions, device and commit, and the settings (seeds, sizes) that are handed in."""
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "command": " ".join(["python", "-m", _module(), *sys.argv[1:]]),
+        "command": " ".join(["python", "-m", _module(), *map(nameless, sys.argv[1:])]),
         **environment(),
         "processor": f"{_processor()}, {os.cpu_count()} cores",
-        "settings": plain(settings),
+        "settings": {name: nameless(value) for name, value in plain(settings).items()},
     }
+
+
+def nameless(value: Any) -> Any:
+    """A path of this machine by its last part alone; anything else as it is."""
+    return Path(value).name if isinstance(value, str) and os.sep in value and Path(value).exists() else value
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:

@@ -97,7 +97,7 @@ def _entropy(encoder: TextEncoder, options: argparse.Namespace) -> None:
     found = entropies(encoder, texts, pieces_of(encoder, texts, options.out, say))
     record = {
         **provenance(
-            model=encoder.name, texts=Path(options.texts).name, sentences=len(texts), words=(LEAST, MOST), seed=SEED
+            model=encoder.name, texts=options.texts.name, sentences=len(texts), words=(LEAST, MOST), seed=SEED
         ),
         **entropy_record(found, 199 if options.quick else RESAMPLES),
     }

@@ -82,10 +82,10 @@ def draw_entropy(record: dict[str, Any]) -> Any:
     """Means with 95 % intervals by layer, a panel for each kind."""
     figure = new_figure(8.4, 3.4)
     panels = figure.subplots(1, len(KINDS), sharey=True)
+    layers = [int(layer) for layer in record[next(iter(KINDS))]["means"]["raw"]]
     for panel, kind in zip(panels, KINDS, strict=True):
         for name in METHODS:
             cells = record[kind]["means"][name]
-            layers = [int(layer) for layer in cells]
             means = [cell["mean"] for cell in cells.values()]
             low, high = ([cell[end] for cell in cells.values()] for end in ("low", "high"))
             _ = panel.plot(layers, means, color=COLOURS[name], marker=MARKERS[name], markersize=5, label=name)
@@ -108,4 +108,7 @@ def _relevance(encoder: TextEncoder, texts: list[str]) -> dict[str, np.ndarray]:
 
 def _signed_rank(difference: np.ndarray) -> float:
     """Wilcoxon's p of a median of 0, two-sided; 1 where nothing differs."""
-    return float(scipy.stats.wilcoxon(difference).pvalue) if np.abs(difference).max() > 0 else 1.0
+    if np.abs(difference).max() == 0:
+        return 1.0
+    found: Any = scipy.stats.wilcoxon(difference)
+    return float(found.pvalue)

@@ -19,7 +19,7 @@ def draw_raw(examples: Sequence[Example]) -> Any:
     at the right.
     """
     figure = new_figure(9.0, 0.9 + 2.3 * len(examples))
-    panels = figure.subplots(len(examples), 1, squeeze=False)[:, 0]
+    panels, drawn = figure.subplots(len(examples), 1, squeeze=False)[:, 0], None
     for panel, example in zip(panels, examples, strict=True):
         values = np.asarray(example.relevance["raw"])[:, 0]
         top = values[:, np.array(example.source) >= 0].max(axis=-1, keepdims=True)

@@ -27,7 +27,8 @@ from jaxflow.models import TextEncoder
 METHODS = ("raw", "rollout", "flow")
 GRADIENTS = {"gradient norm": GradientNorm(), "gradient x input": GradientTimesInput(True)}
 LABELS = {"male": "male", "female": "female", "neutral": "unknown"}
-CANDIDATES = {"words": WORDS, "words_and_signs": WORDS_AND_SIGNS}
+# What competes with the pronoun, and how sub-words' numbers become words'.
+CANDIDATES = {"words": (WORDS, "sum"), "words_max": (WORDS, "max"), "words_and_signs": (WORDS_AND_SIGNS, "sum")}
 RESAMPLES = 4999
 
 
@@ -37,8 +38,8 @@ def gender(
     """Measure and write `out/gender.json`.
 
     A method's hit is a sentence whose pronoun has the largest relevance of all words; of `k` words that tie for the
-    first place each is worth `1 / k`. Sub-words' numbers are added up, special tokens are no words. Intervals draw
-    whole occupations, whose sentences are alike.
+    first place each is worth `1 / k`. Sub-words' numbers are added up or, under `words_max`, the largest taken;
+    special tokens are no words. Intervals draw whole occupations, whose sentences are alike.
     """
     texts = [sentence.text for sentence in sentences]
     pieces = pieces_of(encoder, texts, out, report)
@@ -54,8 +55,8 @@ def gender(
         "certified": attributed["certified"].mean(),
     }
     occupations = np.unique([sentence.occupation for sentence in sentences], return_inverse=True)[1]
-    for candidates, pattern in CANDIDATES.items():
-        values, mask, place = _of_words(encoder, sentences, numbers, pattern)
+    for candidates, (pattern, how) in CANDIDATES.items():
+        values, mask, place = _of_words(encoder, sentences, numbers, pattern, how)
         hits, reciprocal = hits_and_ranks(values, mask, place)
         chance, by_place = 1 / mask.sum(axis=-1), position_hits(place, occupations)
         columns = np.column_stack([hits, reciprocal, chance, by_place])
@@ -65,7 +66,7 @@ def gender(
                 continue
             interval = mean_interval(columns[members], clusters=occupations[members], resamples=resamples)
             cells = np.stack([interval.mean, interval.low, interval.high], axis=-1)
-            found = [dict(zip(("mean", "low", "high"), cell, strict=True)) for cell in cells]
+            found = [{"mean": mean, "low": low, "high": high} for mean, low, high in cells]
             record[candidates][group] = {
                 "sentences": members.sum(),
                 "hits": _nested(names, found[: len(names)]),
@@ -110,7 +111,7 @@ def _numbers(
     def relevance() -> dict[str, np.ndarray]:
         result = attribute(encoder, texts, methods=METHODS, queries=0, flow="exact")
         rows = [np.concatenate([example.relevance[method][:, 0] for method in METHODS]) for example in result]
-        certified = np.array([np.mean(example.certified) for example in result])
+        certified = np.array([np.asarray(example.certified).mean() for example in result])
         return {"values": padded(rows)[0], "certified": certified, "labels": np.array(result.prediction)}
 
     attributed = pieces("relevance", relevance)
@@ -127,14 +128,14 @@ def _numbers(
 
 
 def _of_words(
-    encoder: TextEncoder, sentences: Sequence[Sentence], numbers: list[np.ndarray], pattern: str
+    encoder: TextEncoder, sentences: Sequence[Sentence], numbers: list[np.ndarray], pattern: str, how: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Numbers of words `sentence row word`, the mask of words, and the pronoun's place among them."""
     rows, places = [], []
     encodings = encoder.tokenize([sentence.text for sentence in sentences])
     for sentence, encoding, values in zip(sentences, encodings, numbers, strict=True):
         spans = spans_of(sentence.text, pattern)
-        rows.append(to_words(values, words_of_tokens(encoding, spans), len(spans)))
+        rows.append(to_words(values, words_of_tokens(encoding, spans), len(spans), how))
         places.append(spans.index(sentence.pronoun))
     values, mask = padded(rows)
     return np.nan_to_num(values, nan=-1.0), mask, np.array(places)

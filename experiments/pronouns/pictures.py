@@ -12,6 +12,7 @@ def draw_hits(record: dict[str, Any], candidates: str = "words") -> Any:
     groups = record[candidates]
     figure = new_figure(3.6 * len(groups) + 1.6, 3.6)
     panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    ticks = [int(layer) for layer in next(iter(groups.values()))["hits"]["raw"]]
     for panel, (group, found) in zip(panels, groups.items(), strict=True):
         for shift, (name, colour) in enumerate(COLOURS.items()):
             cells = found["hits"][name]
@@ -30,7 +31,7 @@ def draw_hits(record: dict[str, Any], candidates: str = "words") -> Any:
             _ = panel.axhline(cell["mean"], color=colour, linestyle=style, linewidth=1.2, label=name)
         panel.set_title(f"{TITLES[group]} ({found['sentences']})", fontsize=10)
         panel.set_xlabel("layer")
-        panel.set_xticks([int(layer) for layer in cells])
+        panel.set_xticks(ticks)
         panel.set_ylim(-0.02, 1.02)
         panel.spines[["top", "right"]].set_visible(False)
     _ = panels[0].set_ylabel("pronoun is the top word")

@@ -59,6 +59,7 @@ def optimiser_of(recipe: Recipe) -> optax.GradientTransformation:
 def classification_loss(module: Encoder, batch: TokenBatch, classes: Any, key: Any) -> Any:
     """Cross-entropy of a classifier's logits, mean over the batch."""
     logits = module(batch, key=key, return_attention=False, return_hidden_states=False).logits
+    assert logits is not None
     return optax.softmax_cross_entropy_with_integer_labels(logits, classes).mean()
 
 

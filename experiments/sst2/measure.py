@@ -103,7 +103,7 @@ def _relevance(encoder: TextEncoder, texts: list[str], layers: tuple[int, ...]) 
     stacked = [np.stack([example.relevance[name] for name in METHODS]) for example in result]
     first, mask = padded([rows[:, :, 0] for rows in stacked])
     highest, _ = padded([rows.max(axis=2) for rows in stacked])
-    certified = np.array([np.mean(example.certified) for example in result])
+    certified = np.array([np.asarray(example.certified).mean() for example in result])
     return {"first": first, "highest": highest, "certified": certified, "lengths": mask.sum(axis=-1)}
 
 

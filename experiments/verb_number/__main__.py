@@ -5,14 +5,17 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from experiments._run import environment, write_json
 from experiments.verb_number import corpus, figures, made, ship, tables
-from experiments.verb_number.batches import Sampler, bucketed, sampling_weights
+from experiments.verb_number.batches import BUCKETS, Sampler, bucketed, sampling_weights
+from experiments.verb_number.beginnings import LONGEST
 from experiments.verb_number.corpus import Corpus
+from experiments.verb_number.grow import grown
 from experiments.verb_number.measure import accuracies, class_probabilities
 from experiments.verb_number.model import Architecture, make_model
 from experiments.verb_number.testsets import test_sets
@@ -21,6 +24,8 @@ from experiments.verb_number.train import Settings, settings_of, train, with_par
 from experiments.verb_number.vectors import word_vectors
 from jaxflow.models import load_encoder, save_encoder
 
+# Held-out beginnings that the best weights are chosen by.
+VALIDATION = 1500
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -57,6 +62,7 @@ def _train_command(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, help="where to write; a run that was stopped goes on there"
     )
     _ = parser.add_argument("--seed", type=int, default=0)
+    _ = parser.add_argument("--shallow", type=int, default=1500, help="steps before the others, with two layers")
     _ = parser.add_argument("--steps", type=int, default=Settings.steps)
     _ = parser.add_argument(
         "--every", type=int, default=Settings.every, help="steps between evaluations and checkpoints"
@@ -129,31 +135,50 @@ def _train(options: argparse.Namespace) -> None:
     if options.quick:
         found, vectors = quick_corpus(), None
         size = Architecture(layers=2, heads=4, width=64, feed_forward=128)
-        settings = Settings(steps=min(options.steps, 300), every=100, warmup=20, rate=2e-3, seed=options.seed)
+        settings = Settings(every=100, warmup=20, rate=2e-3, seed=options.seed)
     else:
         found = _corpus(options)
         vectors = _vectors(options.out / "corpus", found.vocabulary)
-        size, settings = Architecture(), Settings(steps=options.steps, every=options.every, seed=options.seed)
-    encoder = make_model(found.vocabulary, size, vectors, options.seed)
+        size, settings = Architecture(), Settings(every=options.every, seed=options.seed)
     index = {word: i for i, word in enumerate(found.vocabulary)}
-    training = found.splits["train"]
-    weights = sampling_weights(training, found.singular, found.plural)
-    sampler = Sampler(bucketed(training, index, weights), settings.tokens, options.seed)
     started = time.process_time()
-    best, log = train(encoder, sampler, bucketed(found.splits["validation"][:2000], index), settings, folder, _say)
+    logs, params = {}, None
+    for phase, depth, steps, longest in _phases(size.layers, options):
+        chosen = [b for b in found.splits["train"] if len(b.words) <= longest]
+        held_out = [b for b in found.splits["validation"][:VALIDATION] if len(b.words) <= longest]
+        weights = sampling_weights(chosen, found.singular, found.plural)
+        sampler = Sampler(bucketed(chosen, index, weights), settings.tokens, options.seed)
+        encoder = make_model(found.vocabulary, replace(size, layers=depth), vectors, options.seed)
+        if params is not None:
+            encoder = with_parameters(encoder, grown(params, depth))
+        params, logs[phase] = train(
+            encoder, sampler, bucketed(held_out, index), replace(settings, steps=steps), folder / phase, _say
+        )
+    assert params is not None
     if not (folder / "model").exists():
-        _ = save_encoder(with_parameters(encoder, best), folder / "model")
+        _ = save_encoder(with_parameters(encoder, params), folder / "model")
     write_json(
         folder / "training.json",
         {
             "settings": settings_of(settings),
             "data": found.counts,
-            "log": log,
+            "phases": [
+                dict(zip(("phase", "layers", "steps", "longest"), p, strict=True))
+                for p in _phases(size.layers, options)
+            ],
+            "log": logs["deep"],
+            "shallow log": logs.get("shallow", []),
             "processor seconds": time.process_time() - started,
             **environment(),
         },
     )
-    _say(f"best validation accuracy {max(row['validation'] for row in log):.4f}; model in {folder / 'model'}")
+    _say(f"best validation accuracy {max(row['validation'] for row in logs['deep']):.4f}; model in {folder / 'model'}")
+
+
+def _phases(layers: int, options: argparse.Namespace) -> list[tuple[str, int, int, int]]:
+    """Name, layers, steps and longest beginning of each phase: first two layers on short ones, if so, then all."""
+    shallow = [] if options.quick or not options.shallow else [("shallow", 2, options.shallow, BUCKETS[1] - 2)]
+    return [*shallow, ("deep", layers, 300 if options.quick else options.steps, LONGEST)]
 
 
 def _corpus(options: argparse.Namespace) -> Corpus:

@@ -37,8 +37,8 @@ The task and the architecture are those of Abnar & Zuidema (2020), "Quantifying 
     encoder = jf.load_encoder("verb-number")
     jf.attribute(encoder, ["The keys to the cabinet", "The key to the cabinets"]).prediction
 
-It is a `RobertaPreLayerNormForSequenceClassification`, so transformers loads this folder too. Give it the beginning of a
-sentence, up to the verb; it adds `<s>` and `</s>` itself. Case does not matter. Words that it does not know become
+It is a `RobertaPreLayerNormForSequenceClassification`, so transformers loads this folder too. Give it the beginning of
+a sentence, up to the verb; it adds `<s>` and `</s>` itself. Case does not matter. Words that it does not know become
 `<unk>`.
 
 ## Accuracy
@@ -53,13 +53,15 @@ Linzen et al.'s sentences by number of attractors (nouns of the other number bet
 | --- | --- | --- |
 {attractors}
 
-The test sets were only measured: no sentence that shares {overlap} words in a row with Linzen's or Gulordava's was trained on.
+The test sets were only measured: no sentence that shares {overlap} words in a row with Linzen's or Gulordava's was
+trained on.
 
 ## Training
 
-{steps} steps of about {tokens} tokens, seed {seed}, {minutes} minutes of processor time, commit {commit}; word embeddings
-began as vectors counted in the same text. Numbers of verbs are people's tags (MASC, EWT) or those of closed-class verbs (is / are,
-was / were, has / have, does / do). The command and all numbers are in `experiments/README.md`.
+{steps} steps of about {tokens} tokens, seed {seed}, {minutes} minutes of processor time, commit {commit}; word
+embeddings began as vectors counted in the same text. Numbers of verbs are people's tags (MASC, EWT) or those of
+closed-class verbs (is / are, was / were, has / have, does / do). The command and all numbers are in
+`experiments/README.md`.
 
 | source | beginnings | licence |
 | --- | --- | --- |
@@ -67,9 +69,9 @@ was / were, has / have, does / do). The command and all numbers are in `experime
 
 ## Limits
 
-It knows {vocabulary} words and no others: an unknown subject can only be guessed. It was trained for minutes, not days, and
-errs where several nouns of the other number stand between subject and verb. Beginnings of more than 50 words were cut
-in training. It is a model to look into, not a grammar checker.
+It knows {vocabulary} words and no others: an unknown subject can only be guessed. It was trained for minutes, not
+days, and errs where several nouns of the other number stand between subject and verb. Beginnings of more than 50 words
+were cut in training. It is a model to look into, not a grammar checker.
 """
 
 

@@ -41,8 +41,8 @@ class Settings:
 
     steps: int = 2400
     tokens: int = 1536
-    rate: float = 1e-3
-    warmup: int = 100
+    rate: float = 1.5e-3
+    warmup: int = 60
     decay: float = 0.4
     weight_decay: float = 0.05
     word_dropout: float = 0.05
@@ -74,6 +74,7 @@ def train(
     Returns:
         The parameters with the best validation accuracy, and the log: one row an evaluation.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     graph, first = nnx.split(encoder.module)
     optimizer = _optimizer(settings)
     step = _compiled_step(graph, optimizer)

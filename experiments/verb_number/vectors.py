@@ -37,6 +37,8 @@ def word_vectors(text: Path, known: Sequence[str], width: int, *, seed: int = 0)
     )
     features[:special] = 0
     vectors = _factored(features, width, rng)
+    # What all words share says nothing.
+    vectors[special:] -= vectors[special:].mean(0)
     vectors[special:] /= vectors[special:].std()
     vectors[:special] = rng.normal(size=(special, width))
     return vectors.astype(np.float32)
