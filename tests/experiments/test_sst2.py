@@ -21,7 +21,10 @@ from jaxflow.models import with_head
 from tests.tiny_text_model import model_folder
 
 # Of few tokens each, so that there is one shape to compile.
-GOOD, BAD = ["the key s", "key is on a", "key to key", "is on the key"], ["a table s", "table", "the un key", "on to"]
+GOOD, BAD = (
+    ["the key s", "key is on a", "key to key", "is on the key"],
+    ["a table s", "table is on", "the un key", "on to on"],
+)
 TREES = "(3 (2 Key) (3 (2 is) (4 (2 on) (4 a))))\n(1 (1 (2 the) (0 un)) (2 key))\n"
 
 
