@@ -1,4 +1,16 @@
-"""Command line; see `experiments.pronouns`."""
+"""Does attention find the pronoun that a classifier of gender goes by? And the paper's masked pronouns.
+
+    scripts/convert_checkpoint.py --package nlptest MODEL
+    python -m experiments.pronouns --data DIR --out experiments/pronouns/results --model MODEL
+    python -m experiments.pronouns --out DIR --masked-lm bert-base-uncased
+
+DIR holds winogender_all_sentences.tsv (rudinger/winogender-schemas, data/all_sentences.tsv).
+Device: CPU, 2 cores shared with other work; 6 minutes.
+Result (results/gender.json): the classifier is right on 446 of the 480 sentences with he or she. The pronoun is the
+word of largest relevance to [CLS] in 0.29 of them by raw attention at layer 4 and 0.01 at layer 6, in 0.14 by rollout
+at layer 6, and in none by flow at any layer; by gradient norm in 0.27, by blank-out in 0.91. Chance is 0.07.
+The masked sentences have been run on made-up models alone: no English masked language model was at hand.
+"""
 
 import argparse
 import sys
@@ -57,7 +69,11 @@ def _gender(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m experiments.pronouns", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.pronouns",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     _ = parser.add_argument("--data", type=Path, help="folder of Winogender's files")
     _ = parser.add_argument("--out", type=Path, required=True, help="where records and figures go")
     _ = parser.add_argument("--model", help="a classifier with the labels female, male and unknown")
