@@ -12,6 +12,7 @@ import jaxflow as jf
 from experiments.verb_number import made, measure, tables
 from experiments.verb_number.batches import BUCKETS, Sampler, bucketed, sampling_weights
 from experiments.verb_number.beginnings import Beginning
+from experiments.verb_number.grow import grown
 from experiments.verb_number.model import Architecture, make_model
 from experiments.verb_number.tokenizer import PADDING, SPECIALS, UNKNOWN
 from experiments.verb_number.train import Settings, train, with_parameters
@@ -106,6 +107,7 @@ def test_accuracy_is_the_share_of_right_labels(encoder):
     assert 0 < report["unknown words"] < 0.02
 
 
+@pytest.mark.slow
 def test_cells_of_the_tables_are_rank_correlations_of_each_example(encoder):
     found = [b for b in FOUND if 4 < len(b.words) < 8][:6]
     one = tables.tables(encoder, found)
@@ -126,6 +128,21 @@ def test_cells_of_the_tables_are_rank_correlations_of_each_example(encoder):
     assert cells["blank-out"]["rollout"]["words"]["mean"] == pytest.approx(cell["mean"])
     assert cells["blank-out"]["rollout"]["words"]["seeds"] == [0, 0]
     assert len(tables.markdown(cells, "blank-out", "paper").splitlines()) == 5
+
+
+def test_a_grown_model_computes_what_the_shallow_one_did(encoder):
+    shallow = jax.tree.map(lambda x: x + 0.1, nnx.to_pure_dict(nnx.state(encoder.module)))
+    deep = make_model(KNOWN, replace(SIZE, layers=6), None, seed=1)
+    deep = with_parameters(deep, grown(shallow, 6))
+    batch = encoder.pad(encoder.tokenize([" ".join(b.words) for b in FOUND[:3]]))
+    before = with_parameters(encoder, shallow)(batch)
+    after = deep(batch)
+    np.testing.assert_allclose(after.logits, before.logits, atol=1e-5)
+    np.testing.assert_allclose(after.attention[:, [0, 3]], before.attention, atol=1e-5)
+    # The copies attend like their originals would, though nothing comes of it yet.
+    assert not np.allclose(after.attention[:, 1], 1 / after.attention.shape[-1], atol=1e-3)
+    with pytest.raises(ValueError, match="a multiple of the shallow model's 2, got 5"):
+        grown(shallow, 5)
 
 
 def test_trained_parameters_go_into_the_model(encoder):
