@@ -27,4 +27,4 @@ def save_figure(figure: Any, path: Path) -> None:
     # Names of the parts of an SVG are random without a salt.
     with mpl.rc_context({"svg.hashsalt": "jaxflow", "svg.fonttype": "path"}):
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
-        figure.savefig(path.with_suffix(".png"), dpi=160, metadata={"Software": None})
+        figure.savefig(path.with_suffix(".png"), dpi=120, metadata={"Software": None})

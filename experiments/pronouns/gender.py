@@ -58,8 +58,10 @@ def gender(
     for candidates, (pattern, how) in CANDIDATES.items():
         values, mask, place = _of_words(encoder, sentences, numbers, pattern, how)
         hits, reciprocal = hits_and_ranks(values, mask, place)
-        chance, by_place = 1 / mask.sum(axis=-1), position_hits(place, occupations)
-        columns = np.column_stack([hits, reciprocal, chance, by_place])
+        words = mask.sum(axis=-1)
+        # Of a random order: one over the number of words, and the mean of one over each rank.
+        chance = [1 / words, np.cumsum(1 / np.arange(1, words.max() + 1))[words - 1] / words]
+        columns = np.column_stack([hits, reciprocal, *chance, position_hits(place, occupations)])
         record[candidates] = {}
         for group, members in groups.items():
             if members.sum() < 2:
@@ -71,7 +73,8 @@ def gender(
                 "sentences": members.sum(),
                 "hits": _nested(names, found[: len(names)]),
                 "reciprocal_rank": _nested(names, found[len(names) : 2 * len(names)]),
-                "chance": found[-2],
+                "chance": found[-3],
+                "chance_reciprocal_rank": found[-2],
                 "position": found[-1],
             }
     write_record(out / "gender.json", record)

@@ -104,6 +104,7 @@ def test_gender_is_measured_and_goes_on(winogender, tmp_path, capsys):
     assert set(group["hits"]["flow"]) == {"1", "2"}
     # Six words in each sentence, and a full stop.
     assert group["chance"]["mean"] == pytest.approx(1 / 6, rel=1e-5)
+    assert group["chance_reciprocal_rank"]["mean"] == pytest.approx(2.45 / 6, rel=1e-5)
     assert record["words_and_signs"]["gendered"]["chance"]["mean"] == pytest.approx(1 / 7, rel=1e-5)
     for cell in (group["hits"]["raw"]["1"], group["hits"]["blank-out"], group["position"]):
         assert 0 <= cell["low"] <= cell["mean"] <= cell["high"] <= 1
