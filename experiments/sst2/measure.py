@@ -67,8 +67,8 @@ def relevances(encoder: TextEncoder, texts: tuple[str, ...], layers: tuple[int, 
     )
 
 
-def scores(encoder: TextEncoder, inputs: TokenInputs, pieces: Pieces) -> Scores:
-    """Gradients for both targets, and blank-out.
+def scores(encoder: TextEncoder, inputs: TokenInputs, pieces: Pieces, blank_out: bool = True) -> Scores:
+    """Gradients for both targets, and blank-out, which takes as long as all the rest.
 
     With two classes whose probabilities sum to 1, blank-out is the same for either class.
     """
@@ -85,6 +85,8 @@ def scores(encoder: TextEncoder, inputs: TokenInputs, pieces: Pieces) -> Scores:
     for target, explained in TARGETS.items():
         for name, method in GRADIENTS.items():
             keep(target, name, lambda m=method, t=explained: gradient_scores(encoder, inputs, m, target=t))
+    if not blank_out:
+        return Scores(values, unresolved)
     keep("right", "blank-out", lambda: occlusion_scores(encoder, inputs, target="predicted", positions="tokens"))
     # The paper leaves the last position, which then scores 0.
     last = np.arange(inputs.mask.shape[1]) == inputs.lengths[:, None] - 1

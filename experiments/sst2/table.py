@@ -35,6 +35,7 @@ def table(
     limit: int | None,
     report: Callable[[str], None],
     resamples: int = RESAMPLES,
+    blank_out: bool = True,
 ) -> dict[str, Any]:
     """Measure on GLUE's dev sentences and write `out/table3.json`.
 
@@ -45,12 +46,13 @@ def table(
         limit: sentences; None is all.
         report: called with a line for people.
         resamples: of the intervals.
+        blank_out: whether to measure it too.
     """
     dev = read_labelled(data / DEV)
     dev = Labelled(dev.texts[:limit], dev.classes[:limit])
     layers = tuple(layer for layer in LAYERS if layer <= encoder.config.layers)
     inputs, pieces = inputs_of(encoder, dev.texts), pieces_of(encoder, dev.texts, out, report)
-    found, measured = relevances(encoder, dev.texts, layers, pieces), scores(encoder, inputs, pieces)
+    found, measured = relevances(encoder, dev.texts, layers, pieces), scores(encoder, inputs, pieces, blank_out)
     few = np.arange(min(PAPER_SAMPLES, len(dev)))
     every = np.arange(len(dev))
     words = inputs.positions("words")
