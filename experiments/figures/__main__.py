@@ -1,4 +1,12 @@
-"""Command line; see `experiments.figures`."""
+"""The paper's figures 1 to 4, and whether "rollout focuses, flow spreads".
+
+    python -m experiments.figures --out experiments/figures/results --texts en_ewt-ud-test.conllu --classifier MODEL
+
+MODEL is what `python -m experiments.sst2 train` left; the treebank is UniversalDependencies/UD_English-EWT's test set.
+Device: CPU, 2 cores shared with other work; 2 minutes.
+Result (results/): over 400 sentences the entropy of [CLS]'s flow at layer 6 is .988 of the largest, of its rollout .517,
+difference .471 [.468, .474]; over the other positions alone .999 and .888, .112 [.108, .116]. In every sentence.
+"""
 
 import argparse
 import gzip
@@ -130,7 +138,11 @@ def _sample(path: Path, number: int) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m experiments.figures", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.figures",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     _ = parser.add_argument("--out", type=Path, required=True, help="where figures and records go")
     _ = parser.add_argument("--model", default="minilm", help="the encoder of figures 1, 2 and 4")
     _ = parser.add_argument("--texts", type=Path, help="sentences for figure 4: a text file, or a treebank's .conllu")

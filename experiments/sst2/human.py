@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments._words import HOW, Span, to_words, words_of_tokens
 from experiments.sst2.data import Judged
-from experiments.sst2.measure import METHODS, Relevances, Scores
+from experiments.sst2.measure import METHODS, Relevances, Scores, scaled
 from jaxflow.evaluation import Spearman, mean_interval, padded, rank_agreement
 from jaxflow.models import Encoding
 
@@ -48,7 +48,7 @@ def human_record(
         # A word whose signs the tokenizer does not know has no token, and takes no part.
         known = mask & ~np.isnan(values[:, 0])
         values = np.where(known[:, None], values, 0)
-        agreement = rank_agreement(values, salience[:, None], known[:, None], Spearman(tol=1e-9)).value
+        agreement = rank_agreement(scaled(values), salience[:, None], known[:, None], Spearman(tol=1e-9)).value
         hits = _top_salience(values, salience, known)
         hits = np.where(some[:, None], hits > 0, np.nan)
         return _with_interval(agreement, resamples), _with_interval(hits, resamples)

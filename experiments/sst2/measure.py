@@ -36,7 +36,7 @@ class Relevances:
 
     Attributes:
         first: to the first position, [CLS].
-        highest: the largest over all positions.
+        highest: the largest over all positions, each position's shares summing to 1.
         certified: share of each sentence's flows that are proven.
     """
 
@@ -58,7 +58,7 @@ def relevances(encoder: TextEncoder, texts: tuple[str, ...], layers: tuple[int, 
     found = []
     for start in range(0, len(texts), PIECE):
         here = list(texts[start : start + PIECE])
-        found.append(pieces(f"relevance-{start:05d}", lambda here=here: _relevance(encoder, here, layers)))
+        found.append(pieces(f"relevances-{start:05d}", lambda here=here: _relevance(encoder, here, layers)))
     rows = {name: [row for piece in found for row in _unpadded(piece, name)] for name in ("first", "highest")}
     return Relevances(
         padded(rows["first"])[0],
@@ -95,6 +95,12 @@ def scores(encoder: TextEncoder, inputs: TokenInputs, pieces: Pieces, blank_out:
     return Scores(values, unresolved)
 
 
+def scaled(values: Float[np.ndarray, "*row token"]) -> Float[np.ndarray, "*row token"]:
+    """Rows by their largest number, so that a tolerance for ties means a part of it; ranks stay as they are."""
+    top = np.abs(np.nan_to_num(values)).max(axis=-1, keepdims=True)
+    return values / np.where(top > 0, top, 1)
+
+
 def inputs_of(encoder: TextEncoder, texts: tuple[str, ...]) -> TokenInputs:
     """The texts as the measures read them."""
     return token_inputs(encoder, list(texts))
@@ -104,7 +110,8 @@ def _relevance(encoder: TextEncoder, texts: list[str], layers: tuple[int, ...]) 
     result = attribute(encoder, texts, methods=METHODS, queries=None, layers=layers, flow="exact")
     stacked = [np.stack([example.relevance[name] for name in METHODS]) for example in result]
     first, mask = padded([rows[:, :, 0] for rows in stacked])
-    highest, _ = padded([rows.max(axis=2) for rows in stacked])
+    # The authors divide each position's flows by their sum, so that it weighs no more than others in the maximum.
+    highest, _ = padded([(rows / rows.sum(axis=-1, keepdims=True)).max(axis=2) for rows in stacked])
     certified = np.array([np.asarray(example.certified).mean() for example in result])
     return {"first": first, "highest": highest, "certified": certified, "lengths": mask.sum(axis=-1)}
 

@@ -11,7 +11,7 @@ from experiments._record import provenance, write_record
 from experiments._words import spans_of
 from experiments.sst2.data import DEV, Labelled, judged_texts, read_labelled
 from experiments.sst2.human import human_record
-from experiments.sst2.measure import METHODS, Scores, inputs_of, relevances, scores
+from experiments.sst2.measure import METHODS, Relevances, Scores, inputs_of, relevances, scaled, scores
 from experiments.sst2.train import accuracy
 from jaxflow.evaluation import Spearman, TokenInputs, mean_interval, rank_agreement
 from jaxflow.models import TextEncoder
@@ -61,6 +61,7 @@ def table(
         "accuracy": accuracy(encoder, dev),
         "tokens_a_sentence": inputs.lengths.mean(),
         "certified": found.certified.mean(),
+        "flow_is_first_layer_shifted": _shifted_first_layer(found, inputs, layers),
         "unresolved": _unresolved(measured, inputs),
         "authors_100": _protocol("authors", found.highest, measured, inputs.mask, few, layers, resamples),
         "authors_all": _protocol("authors", found.highest, measured, inputs.mask, every, layers, resamples),
@@ -94,7 +95,12 @@ def _protocol(
     for (of, name), values in measured.values.items():
         if of != target:
             continue
-        found = rank_agreement(relevance[examples], values[examples, None, None], mask[examples, None, None], measure)
+        found = rank_agreement(
+            scaled(relevance[examples]),
+            scaled(values[examples, None, None].astype(np.float64)),
+            mask[examples, None, None],
+            measure,
+        )
         interval = mean_interval(found.value, resamples=resamples)
         numbers = {
             "mean": found.mean(),
@@ -120,6 +126,23 @@ def by_method_and_layer(numbers: dict[str, np.ndarray], layers: tuple[int, ...])
     }
 
 
+def _shifted_first_layer(found: Relevances, inputs: TokenInputs, layers: tuple[int, ...]) -> dict[str, float]:
+    """Share of sentences whose flows to [CLS] are half the first layer's raw attention and one number for all tokens.
+
+    With a residual of one half the edge from token `j` to [CLS] at layer 1 has the capacity `raw[j] / 2`. Where all
+    other ways to [CLS] are narrower at their ends than what each token can send, they are full whichever token sends,
+    and the tokens' flows differ by that edge alone.
+    """
+    others = inputs.mask & (np.arange(inputs.mask.shape[1]) > 0)
+    first = found.first[:, METHODS.index("raw"), layers.index(1)] / 2
+    shares = {}
+    for column, layer in enumerate(layers):
+        rest = found.first[:, METHODS.index("flow"), column] - first
+        spread = np.where(others, rest, -np.inf).max(axis=-1) - np.where(others, rest, np.inf).min(axis=-1)
+        shares[str(layer)] = float((spread < 1e-6).mean())
+    return shares
+
+
 def _unresolved(measured: Scores, inputs: TokenInputs) -> dict[str, float]:
     """Share of the tokens whose score is no more than rounding."""
     return {
@@ -133,7 +156,7 @@ def _among_themselves(measured: Scores, inputs: TokenInputs) -> dict[str, Any]:
     rows = {}
     for place, first in enumerate(names):
         for second in names[place + 1 :]:
-            one, two = measured.values["right", first], measured.values["right", second]
+            one, two = (scaled(measured.values["right", name].astype(np.float64)) for name in (first, second))
             found = rank_agreement(one, two, inputs.mask, Spearman(tol=1e-9))
             rows[f"{first} / {second}"] = {"mean": found.mean(), "std": found.std()}
     return rows
