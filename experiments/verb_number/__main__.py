@@ -143,7 +143,8 @@ def _train(options: argparse.Namespace) -> None:
     index = {word: i for i, word in enumerate(found.vocabulary)}
     started = time.process_time()
     logs, params = {}, None
-    for phase, depth, steps, longest in _phases(size.layers, options):
+    phases = _phases(size.layers, settings, options)
+    for phase, depth, longest, current in phases:
         chosen = [b for b in found.splits["train"] if len(b.words) <= longest]
         held_out = [b for b in found.splits["validation"][:VALIDATION] if len(b.words) <= longest]
         weights = sampling_weights(chosen, found.singular, found.plural)
@@ -151,9 +152,7 @@ def _train(options: argparse.Namespace) -> None:
         encoder = make_model(found.vocabulary, replace(size, layers=depth), vectors, options.seed)
         if params is not None:
             encoder = with_parameters(encoder, grown(params, depth))
-        params, logs[phase] = train(
-            encoder, sampler, bucketed(held_out, index), replace(settings, steps=steps), folder / phase, _say
-        )
+        params, logs[phase] = train(encoder, sampler, bucketed(held_out, index), current, folder / phase, _say)
     assert params is not None
     if not (folder / "model").exists():
         _ = save_encoder(with_parameters(encoder, params), folder / "model")
@@ -162,10 +161,7 @@ def _train(options: argparse.Namespace) -> None:
         {
             "settings": settings_of(settings),
             "data": found.counts,
-            "phases": [
-                dict(zip(("phase", "layers", "steps", "longest"), p, strict=True))
-                for p in _phases(size.layers, options)
-            ],
+            "phases": {phase: settings_of(current) for phase, _, _, current in phases},
             "log": logs["deep"],
             "shallow log": logs.get("shallow", []),
             "processor seconds": time.process_time() - started,
@@ -175,10 +171,16 @@ def _train(options: argparse.Namespace) -> None:
     _say(f"best validation accuracy {max(row['validation'] for row in logs['deep']):.4f}; model in {folder / 'model'}")
 
 
-def _phases(layers: int, options: argparse.Namespace) -> list[tuple[str, int, int, int]]:
-    """Name, layers, steps and longest beginning of each phase: first two layers on short ones, if so, then all."""
-    shallow = [] if options.quick or not options.shallow else [("shallow", 2, options.shallow, BUCKETS[1] - 2)]
-    return [*shallow, ("deep", layers, 300 if options.quick else options.steps, LONGEST)]
+def _phases(layers: int, settings: Settings, options: argparse.Namespace) -> list[tuple[str, int, int, Settings]]:
+    """Name, layers, longest beginning and settings of each phase: two layers on short ones first, if so, then all."""
+    if options.quick:
+        return [("deep", layers, LONGEST, replace(settings, steps=300))]
+    deep = ("deep", layers, LONGEST, replace(settings, steps=options.steps))
+    if not options.shallow:
+        return [deep]
+    # What is grown has learnt already, and the shallow model's rate would undo it.
+    grown = (*deep[:3], replace(deep[3], rate=settings.rate / 3))
+    return [("shallow", 2, BUCKETS[1] - 2, replace(settings, steps=options.shallow)), grown]
 
 
 def _corpus(options: argparse.Namespace) -> Corpus:

@@ -58,7 +58,7 @@ trained on.
 
 ## Training
 
-{steps} steps of about {tokens} tokens, seed {seed}, {minutes} minutes of processor time, commit {commit}; word
+{steps}, of about {tokens} tokens each; seed {seed}, {minutes} minutes of processor time, commit {commit}. Word
 embeddings began as vectors counted in the same text. Numbers of verbs are people's tags (MASC, EWT) or those of
 closed-class verbs (is / are, was / were, has / have, does / do). The command and all numbers are in
 `experiments/README.md`.
@@ -104,7 +104,7 @@ def _card(training: dict[str, Any], accuracy: dict[str, Any], config: dict[str, 
         width=config["hidden_size"],
         vocabulary=f"{config['vocab_size']:,}",
         overlap=8,
-        steps=f"{training['log'][-1]['step']:,}",
+        steps=_steps(training),
         tokens=f"{settings['tokens']:,}",
         seed=settings["seed"],
         minutes=round(training["processor seconds"] / 60),
@@ -119,6 +119,11 @@ def _card(training: dict[str, Any], accuracy: dict[str, Any], config: dict[str, 
             f"| {source} | {sum(numbers.values()):,} | {LICENCES[source]} |" for source, numbers in by_source.items()
         ),
     )
+
+
+def _steps(training: dict[str, Any]) -> str:
+    deep, shallow = training["log"][-1]["step"], training["shallow log"]
+    return f"{shallow[-1]['step']:,} steps with two layers, then {deep:,} with all" if shallow else f"{deep:,} steps"
 
 
 TITLES = {

@@ -182,7 +182,9 @@ def _compiled_step(graph: Any, optimizer: optax.GradientTransformation) -> Step:
     @jax.jit
     def step(params: Any, state: Any, batch: TokenBatch, labels: Array, key: Array) -> tuple[Any, Any, Array]:
         value, gradient = jax.value_and_grad(loss)(params, batch, labels, key)
-        updates, state = optimizer.update(gradient, state, params)
+        # Optax raises floats to the power of whole step counts.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, state = optimizer.update(gradient, state, params)
         return optax.apply_updates(params, updates), state, value
 
     return step
