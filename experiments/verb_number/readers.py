@@ -133,7 +133,7 @@ def squad(folder: Path) -> Iterator[Sentence]:
 
 
 def gap(folder: Path) -> Iterator[Sentence]:
-    """The Wikipedia passages of GAP; two stars stand for letters that it lost, so words with them are split."""
+    """The Wikipedia passages of GAP; stars stand for letters that it lost, and are left out."""
     for part in ("development", "test", "validation"):
         with (folder / "coref" / f"gap-{part}.tsv").open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
