@@ -18,7 +18,8 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow._typing import Queries
 from jaxflow.flow import exact
 from jaxflow.flow.device import SOLVERS, on_device, real_pairs
-from jaxflow.flow.relaxed import Relaxed, rounding
+from jaxflow.flow.feasible import rounding
+from jaxflow.flow.relaxed import Relaxed
 from jaxflow.flow.solution import FIRST_EXACT, STAGES, FlowSolution
 from jaxflow.flow.worker import Worker
 from jaxflow.graph import AttentionGraph
@@ -146,7 +147,7 @@ def _settle_on_device(
     assert isinstance(solver, Relaxed)
     # What cannot be proven by it because of its own rounding goes straight on.
     depth, dtype = max(layers), graph.attention.dtype
-    listed = np.nonzero(left & (upper * rounding(depth, graph.num_tokens, dtype) <= tol))
+    listed = np.nonzero(left & (upper * rounding(depth, dtype) <= tol))
     if depth < 3 or not len(listed[0]):
         return left
     own = listed[0], np.asarray(layers)[listed[1]], np.asarray(queries)[listed[0], listed[2]], listed[3]

@@ -4,7 +4,8 @@ A preflow sends as much out of the source as its arcs hold, and passes on what a
 time: down to nodes that are nearer to the sink in the residual graph, in proportion to the room of the arcs, and what
 finds no room back up (Goldberg & Tarjan 1988, with all nodes of a layer pushed at once and all labels found anew each
 round). What has reached the sink at any time is a flow, and the nodes that cannot reach it are the source side of a
-cut; when nothing more can move, the two are equal. Pure JAX, with a fixed amount of work.
+cut; when nothing more can move, the two are equal. Pure JAX: a block of pairs stops when its last one is done, or at
+the work allowed.
 """
 
 from dataclasses import dataclass
@@ -13,29 +14,32 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._typing import AtLayers, Mixing, Queries
 from jaxflow.flow.bounds import flow_bounds, solution
 from jaxflow.flow.cut import refined_bound
-from jaxflow.flow.minsum import unit_roundoff
+from jaxflow.flow.feasible import Arcs, Nodes, balanced, flow_value, own_arcs
+from jaxflow.flow.minsum import power_of_two, unit_roundoff
 from jaxflow.flow.solution import FlowSolution
 
 # Rounds that push no more than can be passed on all the way; they cost two passes and bring the bulk of the flow.
 OPENING_ROUNDS = 2
 # Sweeps that find the labels, round by round. Two see paths that turn up and down again once, each two more one turn
-# more: most rounds need few, and a pair that is stuck waits for a round of many.
-SWEEPS = (2, 2, 4, 6)
-# The passes that start it, make the preflow a flow and improve the last cut.
-CLOSING_PASSES = 10
+# more: most rounds need few, and a pair that is stuck waits for a round of many. Only after that one is it known that
+# nothing more can move.
+SWEEPS = (4, 6, 4, 10)
+# Sweeps for the last labels, which are the cut, and sweeps that improve it, of two passes each.
+LAST_SWEEPS, CUT_SWEEPS = 8, 4
+# With those that make the preflow a flow.
+CLOSING_PASSES = LAST_SWEEPS + 2 * CUT_SWEEPS + 2
+# What may still move when a pair is done, in roundings of what has arrived.
+SETTLED = 8
 # Numbers that the flows of one block of pairs may hold: on a CPU, what its caches hold (four times the speed of large
 # blocks at 64 tokens); elsewhere, enough to keep the device busy.
 BLOCK_NUMBERS, BLOCK_NUMBERS_ON_CPU = 1 << 22, 1 << 17
 UNREACHED = 1e6
 
-Arcs = Float[Array, "layer token token"]
-Nodes = Float[Array, "node_layer token"]
 Examples = Float[Array, "example layer token token"]
 Listed = tuple[Int[Array, " pair"], Int[Array, " pair"], Int[Array, " pair"], Int[Array, " pair"]]
 PairValues = Float[Array, " pair"]
@@ -46,10 +50,11 @@ class Relaxed:
     """The relaxation as a solver.
 
     Attributes:
-        passes: work a pair, in passes over the capacities (one pass reads each once); as many rounds as fit are run.
+        passes: the most work a pair, in passes over the capacities (one pass reads each once). Most pairs are done
+            before: of real attention with up to 176 tokens in a third of the default, on average.
     """
 
-    passes: int = 150
+    passes: int = 300
 
     def __call__(self, mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
         """Bounds of every pair: those of `flow_bounds` or what the preflow and its cut give, whichever is tighter."""
@@ -69,7 +74,7 @@ class Relaxed:
             mixing: capacities, `example layer token token`; at least three layers.
             pairs: the example, layer (counted from 1), query and token of each.
         """
-        return bounds_of_pairs(mixing, pairs, rounds_within(self.passes))
+        return bounds_of_pairs(mixing, pairs, rounds_within(self.passes))[:2]
 
 
 class _State(NamedTuple):
@@ -80,11 +85,18 @@ class _State(NamedTuple):
     label: Nodes
 
 
-def bounds_of_pairs(mixing: Examples, pairs: Listed, rounds: int | Int[Array, ""]) -> tuple[PairValues, PairValues]:
-    """Lower and upper bounds of the listed pairs (example, layer, query, token), after that many rounds of pushing."""
+def bounds_of_pairs(
+    mixing: Examples, pairs: Listed, rounds: int | Int[Array, ""]
+) -> tuple[PairValues, PairValues, Int[Array, " pair"]]:
+    """Bounds of the listed pairs (example, layer, query, token) after at most that many rounds of pushing.
 
-    def of_one(pair: tuple[Array, Array, Array, Array]) -> tuple[Array, Array]:
-        return _of_pair(mixing[pair[0]], *pair[1:], rounds=rounds)
+    Returns:
+        Lower bounds, upper bounds, and the passes over the capacities that each pair took.
+    """
+
+    def of_one(pair: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array]:
+        lower, upper, taken = _of_pair(mixing[pair[0]], *pair[1:], rounds=rounds)
+        return lower, upper, _passes(taken)
 
     return jax.lax.map(of_one, pairs, batch_size=block_size(mixing.shape, pairs[0].shape[0]))
 
@@ -104,6 +116,13 @@ def rounds_within(passes: int) -> int:
     return max(rounds, 1)
 
 
+def _passes(rounds: Int[Array, ""]) -> Int[Array, ""]:
+    """The passes that so many rounds take, with all that comes before and after them."""
+    upto = jnp.cumsum(jnp.asarray([0, *SWEEPS], dtype=jnp.int32))
+    turns, rest = jnp.divmod(rounds, len(SWEEPS))
+    return 2 * OPENING_ROUNDS + CLOSING_PASSES + turns * upto[-1] + upto[rest]
+
+
 def _of_example(
     mixing: Arcs, queries: Int[Array, " query"], *, layers: tuple[int, ...], rounds: int
 ) -> tuple[AtLayers, AtLayers]:
@@ -121,7 +140,7 @@ def _of_example(
     )
 
     def of_pair(pair: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-        return _of_pair(mixing, *pair, rounds=rounds)
+        return _of_pair(mixing, *pair, rounds=rounds)[:2]
 
     block = block_size(mixing.shape, shape[0] * shape[1] * shape[2])
     lower, upper = jax.lax.map(of_pair, pairs, batch_size=block)
@@ -130,25 +149,28 @@ def _of_example(
 
 def _of_pair(
     mixing: Arcs, layer: Int[Array, ""], query: Int[Array, ""], token: Int[Array, ""], *, rounds: int | Int[Array, ""]
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    flow, side = preflow(jax.lax.stop_gradient(mixing), layer, query, token, rounds=rounds)
-    return flow_value(flow, layer, mixing.shape[-1]), refined_bound(mixing, side, layer)
+) -> tuple[Float[Array, ""], Float[Array, ""], Int[Array, ""]]:
+    """Lower and upper bound of one pair, and how many rounds it took."""
+    scale = power_of_two(mixing)
+    flow, side, taken = preflow(jax.lax.stop_gradient(mixing) / scale, layer, query, token, rounds=rounds)
+    return flow_value(flow, layer) * scale.squeeze(), refined_bound(mixing, side, layer, CUT_SWEEPS), taken
 
 
 def preflow(
     mixing: Arcs, layer: Int[Array, ""], query: Int[Array, ""], token: Int[Array, ""], *, rounds: int | Int[Array, ""]
-) -> tuple[Arcs, Bool[Array, "node_layer token"]]:
-    """A feasible flow of one pair, and the source side of a cut.
+) -> tuple[Arcs, Bool[Array, "node_layer token"], Int[Array, ""]]:
+    """A flow of one pair, and the source side of a cut.
 
     Args:
-        mixing: capacities.
+        mixing: capacities, the sum of a row at most 1.
         layer: the source's layer, counted from 1.
         query: the source's position.
         token: the sink.
-        rounds: of pushing, each with as many sweeps for labels as `SWEEPS` says in turn.
+        rounds: of pushing at most, each with as many sweeps for labels as `SWEEPS` says in turn.
 
     Returns:
-        Flow on each arc, and which nodes are on the source's side. Cost: a round's sweeps, in passes.
+        Flow on each arc, within the capacities and in balance at the nodes but for rounding; which nodes are on the
+        source's side; how many rounds there were. Cost: the rounds' sweeps, in passes.
     """
     capacity = own_arcs(mixing, layer, query, token)
     depth, tokens = mixing.shape[:2]
@@ -166,24 +188,24 @@ def preflow(
     sink = jnp.full((tokens,), UNREACHED, mixing.dtype).at[token].set(0)
     state = jax.lax.fori_loop(0, OPENING_ROUNDS, lambda _, s: _open(capacity, s), state)
 
-    def one_round(index: Array, state: _State) -> _State:
-        return _round(capacity, sink, layer, state, jnp.asarray(SWEEPS, dtype=jnp.int32)[index % len(SWEEPS)])
+    def is_open(carry: tuple[Array, _State]) -> Array:
+        index, state = carry
+        can_reach = jnp.where(state.label[1:depth] < UNREACHED, state.excess[1:depth], 0)
+        moving = can_reach.sum() > SETTLED * unit_roundoff(mixing.dtype) * state.excess[0, token]
+        return (index < rounds) & (moving | (index % len(SWEEPS) != 0) | (index == 0))
 
-    state = jax.lax.fori_loop(0, rounds, one_round, state)
-    state = _labelled(capacity, sink, layer, state, 4)
+    def one_round(carry: tuple[Array, _State]) -> tuple[Array, _State]:
+        index, state = carry
+        sweeps = jnp.asarray(SWEEPS, dtype=jnp.int32)[index % len(SWEEPS)]
+        return index + 1, _round(capacity, sink, layer, state, sweeps)
+
+    taken, state = jax.lax.while_loop(is_open, one_round, (jnp.zeros((), jnp.int32), state))
+    state = _labelled(capacity, sink, layer, state, LAST_SWEEPS)
     source = (jnp.arange(depth + 1, dtype=jnp.int32) == layer)[:, None] & (jnp.arange(tokens, dtype=jnp.int32) == query)
     side = (state.label >= UNREACHED) & (jnp.arange(depth + 1, dtype=jnp.int32) <= layer)[:, None]
     side = jnp.where((jnp.arange(depth + 1, dtype=jnp.int32) == layer)[:, None], source, side)
-    return balanced(state.flow, layer), side.at[0].set(jnp.arange(tokens, dtype=jnp.int32) != token)
-
-
-def own_arcs(mixing: Arcs, layer: Array, query: Array, token: Array) -> Arcs:
-    """Capacities of the arcs that lie between the source and the sink."""
-    depth, tokens = mixing.shape[:2]
-    level, position = jnp.arange(1, depth + 1, dtype=jnp.int32)[:, None, None], jnp.arange(tokens, dtype=jnp.int32)
-    from_source = (level < layer) | ((level == layer) & (position[:, None] == query))
-    into_sink = (level > 1) | (position[None, :] == token)
-    return jnp.where(from_source & into_sink, mixing, jnp.zeros_like(mixing))
+    flow = balanced(jnp.clip(state.flow, 0, capacity), layer)
+    return flow, side.at[0].set(jnp.arange(tokens, dtype=jnp.int32) != token), taken
 
 
 def _shared(
@@ -263,33 +285,3 @@ def _relabelled(capacity: Arcs, layer: Array, state: _State, level: Array) -> No
     up = jnp.where(open_up, label[level + 1][:, None], UNREACHED).min(0)
     nearest = jnp.minimum(jnp.minimum(down, up) + 1, label[level])
     return label.at[level].set(jnp.where(level < layer, nearest, label[level]))
-
-
-def balanced(flow: Arcs, layer: Array) -> Arcs:
-    """The flow within a preflow: going down no node gives more than it gets, then none gets more than it gives."""
-    depth = flow.shape[0]
-
-    def ratio(level: Array, wanted: Array, held: Array) -> Array:
-        too_much = (held > wanted) & (level < layer)
-        return jnp.where(too_much, wanted / jnp.where(held > 0, held, jnp.ones_like(held)), jnp.ones_like(held))
-
-    def give_less(index: Array, flow: Arcs) -> Arcs:
-        level = depth - index
-        return flow.at[level - 1].multiply(ratio(level, flow[level].sum(0), flow[level - 1].sum(1))[:, None])
-
-    def get_less(level: Array, flow: Arcs) -> Arcs:
-        return flow.at[level].multiply(ratio(level, flow[level - 1].sum(1), flow[level].sum(0))[None, :])
-
-    flow = jax.lax.fori_loop(1, depth, give_less, flow)
-    return jax.lax.fori_loop(1, depth, get_less, flow)
-
-
-def flow_value(flow: Arcs, layer: Array, tokens: int) -> Float[Array, ""]:
-    """Value of a flow, less what rounding may have let it exceed."""
-    return flow[layer - 1].sum() * (1 - rounding(flow.shape[0], tokens, flow.dtype))
-
-
-def rounding(depth: int, tokens: int, dtype: np.dtype) -> float:
-    """The share of a flow's value that is given up for rounding: the bounds stay at least that far apart."""
-    # Each arc's flow was added to, and scaled in each layer by sums over a layer: at most so many roundings.
-    return min((depth + 1) * (2 * tokens + 64) * unit_roundoff(dtype), 1.0)

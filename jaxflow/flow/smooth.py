@@ -24,8 +24,10 @@ from jaxflow._checks import InputError
 from jaxflow._typing import AtLayers, Mixing, Queries
 from jaxflow.flow.bounds import flow_bounds
 from jaxflow.flow.cut import refined_bound
+from jaxflow.flow.feasible import Arcs, Nodes, balanced, flow_value, own_arcs
+from jaxflow.flow.minsum import power_of_two
 from jaxflow.flow.potentials import Problem, falls, imbalance, least_ridge, minimised, price, slope, solved
-from jaxflow.flow.relaxed import Arcs, Nodes, balanced, block_size, flow_value, own_arcs
+from jaxflow.flow.relaxed import block_size
 from jaxflow.flow.solution import FlowSolution
 
 
@@ -60,7 +62,8 @@ class Smooth:
         solve = partial(_of_example, layers=layers, temperature=self.temperature, steps=self.steps)
         for _ in mixing.shape[:-3]:
             solve = jax.vmap(solve)
-        value, flow, cut = solve(mixing, queries)
+        scale = power_of_two(mixing)
+        value, flow, cut = (x * scale for x in solve(mixing / scale, queries))
         # A bound that is relaxed to the value stays one. The smooth value is never above the flow, but for rounding.
         fixed = jax.lax.stop_gradient(value)
         lower = jnp.minimum(jnp.maximum(found.lower, flow), fixed)
@@ -94,7 +97,7 @@ def _of_example(
         level, token = jnp.arange(top + 1, dtype=jnp.int32)[:, None], jnp.arange(tokens, dtype=jnp.int32)
         side = jnp.where(level == pair[0], token == pair[1], side & (level < pair[0]))
         side = jnp.where(level == 0, token != pair[2], side)
-        return value, flow_value(_flow(*fixed, pair[0]), pair[0], tokens), refined_bound(mixing, side, pair[0])
+        return value, flow_value(_flow(*fixed, pair[0]), pair[0]), refined_bound(mixing, side, pair[0])
 
     block = block_size(mixing.shape, shape[0] * shape[1] * shape[2])
     value, lower, upper = jax.lax.map(of_pair, pairs, batch_size=block)
