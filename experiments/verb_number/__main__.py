@@ -142,7 +142,7 @@ def _train(options: argparse.Namespace) -> None:
         size, settings = Architecture(), Settings(every=options.every, seed=options.seed)
     index = {word: i for i, word in enumerate(found.vocabulary)}
     started = time.process_time()
-    logs, params = {}, None
+    logs, params, model = {}, None, None
     phases = _phases(size.layers, settings, options)
     for phase, depth, longest, current in phases:
         chosen = [b for b in found.splits["train"] if len(b.words) <= longest]
@@ -153,9 +153,10 @@ def _train(options: argparse.Namespace) -> None:
         if params is not None:
             encoder = with_parameters(encoder, grown(params, depth))
         params, logs[phase] = train(encoder, sampler, bucketed(held_out, index), current, folder / phase, _say)
-    assert params is not None
+        model = with_parameters(encoder, params)
+    assert model is not None
     if not (folder / "model").exists():
-        _ = save_encoder(with_parameters(encoder, params), folder / "model")
+        _ = save_encoder(model, folder / "model")
     write_json(
         folder / "training.json",
         {
