@@ -139,7 +139,8 @@ def bench(graphs: list[tuple[int, np.ndarray]], options: argparse.Namespace, pre
         sinks = rng.integers(tokens, size=options.sinks)
         pairs = np.array([(layer, sink) for layer in range(3, depth + 1) for sink in sinks])
         solved = exact.max_flow(np.float64(mixing)[None], np.array([[query]]), tuple(range(1, depth + 1)))
-        proven = tuple(x[0, pairs[:, 0] - 1, 0, pairs[:, 1]] for x in (solved.lower, solved.upper))
+        at = 0, pairs[:, 0] - 1, 0, pairs[:, 1]
+        proven = np.asarray(solved.lower)[at], np.asarray(solved.upper)[at]
         for passes, rows in curve.items():
             if (mixing.shape[-1], precision) not in runs.compiled:
                 _ = runs(mixing, query, pairs, passes)

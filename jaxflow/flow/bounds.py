@@ -14,6 +14,7 @@ from jaxflow.flow.anneal import cut_bounds
 from jaxflow.flow.blocks import map_pairs
 from jaxflow.flow.chains import chain_flows
 from jaxflow.flow.composed import composed_bounds
+from jaxflow.flow.cut import end_cuts
 from jaxflow.flow.minsum import power_of_two
 from jaxflow.flow.proportional import proportional_flows
 from jaxflow.flow.solution import FlowSolution
@@ -65,7 +66,7 @@ def flow_bounds(
     least = jnp.maximum(jnp.asarray(jnp.finfo(mixing.dtype).tiny, mixing.dtype) / scale, SMALLEST)
     above = jnp.where(_is_positive(mixing), jnp.maximum(scaled, least), 0)
     below = jnp.where(scaled >= SMALLEST, scaled, jnp.zeros_like(scaled))
-    upper = composed_bounds(above, queries, layers)
+    upper = jnp.minimum(composed_bounds(above, queries, layers), end_cuts(above, queries, layers))
     lower = proportional_flows(below, queries, layers)
     deep = [index for index, layer in enumerate(layers) if layer > 2]
     if deep:

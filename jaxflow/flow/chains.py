@@ -9,6 +9,7 @@ so the flow is feasible in exact arithmetic, and where it fills a cut it comes w
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -17,9 +18,6 @@ from jaxtyping import Array, Float, Int
 
 from jaxflow.flow.cut import HIGHEST
 from jaxflow.flow.minsum import unit_roundoff
-
-# How often the arcs of one layer in the middle are shared out: each time that part of them.
-USES = 3
 
 Arcs = Float[Array, "layer token token"]
 PairValues = Float[Array, " pair"]
@@ -110,69 +108,89 @@ def chain_flows(
             flow=_plus(state.flow, sent),
         ), None
 
-    def by_three(state: _State, jump: tuple[Array, Array, Array]) -> tuple[_State, None]:
-        drop, middle, enters = jump
+    def by_three(carry: tuple[_State, AtPosition], jump: tuple[Array, ...]) -> tuple[tuple[_State, AtPosition], None]:
+        (state, unused), (drop, middle, enters, first) = carry, jump
+        # Of a node's arcs in the middle a share is used each time, of all of them the same.
+        unused = jnp.where(first, jnp.ones_like(unused), unused)
         leaves, leaving, entering = layer - drop, state.leaving[drop], state.entering[enters - 1]
         valid = (enters < middle) & (middle < leaves)
         have = jnp.where(valid[:, None], jnp.minimum(leaving, state.through / 2), 0)
         take = jnp.where(valid[:, None], jnp.minimum(entering, state.through / 2), 0)
         arcs = jnp.where(jnp.eye(tokens, dtype=bool), 0, mixing[middle - 1])
-        give, get = _transport(arcs, have, take, _spare(state, leaves, enters))
+        give, get = _transport(arcs, have, unused, take, _spare(state, leaves, enters))
         out, into = give * _times(get, arcs.T), get * _times(give, arcs)
         slack = _slack(tokens) * unit_roundoff(mixing.dtype)
         parts = _Sum(*(jnp.sum(part, axis=-1) for part in _parts(out)))
         most, sent = _up(parts, tokens) * (1 + slack), _down(parts, tokens) * (1 - slack)
         taken = _taken(state, leaves, enters, most, same)
         out, into = out * (1 + slack), into * (1 + slack)
-        return taken._replace(
+        state = taken._replace(
             leaving=state.leaving.at[drop].set(_less(leaving, out)),
             entering=state.entering.at[enters - 1].set(_less(entering, into)),
             through=_less(_less(state.through, out), into),
             flow=_plus(state.flow, _parts(sent)),
-        ), None
+        )
+        return (state, _less(unused, give)), None
 
     # What leaves at the very top and what enters at the very bottom is all needed where the source's row or the sink's
     # column is the bottleneck.
     state = straight(state, layer, ~same)
     state = straight(state, jnp.ones_like(layer), ~same & (layer > 1))
-    order = _order(depth)
-    if order:
-        jump = tuple(jnp.asarray(levels, dtype=jnp.int32) for levels in zip(*order, strict=True))
-        state, _ = jax.lax.scan(by_two, state, jump)
+    near, far = _two_jumps(depth)
+    middle = _middle_jumps(depth)
+    state = _scanned(by_two, state, near)
+    if middle:
+        jumps = jnp.asarray(middle, dtype=jnp.int32)
+        first = jumps[:, 1] != jnp.concatenate([jnp.zeros_like(jumps[:1, 1]), jumps[:-1, 1]])
+        unused = jnp.zeros_like(state.through)
+        (state, _), _ = jax.lax.scan(by_three, (state, unused), (jumps[:, 0], jumps[:, 1], jumps[:, 2], first))
+    state = _scanned(by_two, state, far)
     state = jax.lax.fori_loop(
         2, depth, lambda at, s: straight(s, jnp.full_like(layer, at), ~same & (at < layer)), state
     )
-    steps = _middle_jumps(depth)
-    if steps:
-        jump = tuple(jnp.asarray(levels, dtype=jnp.int32) for levels in zip(*steps, strict=True))
-        state, _ = jax.lax.scan(by_three, state, jump)
     # A query that is the token gets last what its chain still holds: paths that leave it come back to it.
     state = straight(state, layer, same)
-    return _down(state.flow, tokens + len(order) + len(steps) + depth)
+    return _down(state.flow, tokens + len(near) + len(far) + len(middle) + depth)
 
 
-def _order(depth: int) -> list[tuple[int, int]]:
+def _scanned(step: Callable[..., tuple[_State, None]], state: _State, jumps: list[tuple[int, int]]) -> _State:
+    if not jumps:
+        return state
+    levels = jnp.asarray(jumps, dtype=jnp.int32)
+    return jax.lax.scan(step, state, (levels[:, 0], levels[:, 1]))[0]
+
+
+def _two_jumps(depth: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Pairs of jumps: how far below the source the first is, and the layer that the second leaves.
 
-    First those that take of one shared chain only, the nearest to both ends before the others.
+    Those that take of one of the two shared chains at most, and the others; the nearest to both ends first.
     """
-    jumps = [(drop, enters) for drop in range(depth - 1) for enters in range(1, depth - drop)]
-    return sorted(jumps, key=lambda jump: (jump[0] > 0 and jump[1] > 1, sum(jump), jump))
+    jumps = sorted(
+        ((drop, enters) for drop in range(depth - 1) for enters in range(1, depth - drop)),
+        key=lambda jump: (sum(jump), jump),
+    )
+    near = [jump for jump in jumps if jump[0] == 0 or jump[1] == 1]
+    return near, [jump for jump in jumps if jump not in near]
 
 
 def _middle_jumps(depth: int) -> list[tuple[int, int, int]]:
-    """Triples of jumps, with the layer that one in the middle leaves; each such layer is used `USES` times."""
-    ends = (((0, 1), (1, 1), (0, 2)), ((0, 1), (2, 1), (0, 3)))
-    return [(drop, middle, enters) for middle in range(depth - 1, 1, -1) for drop, enters in ends[middle % 2]]
+    """Triples of jumps, with the layer that one in the middle leaves.
+
+    What is left at the top goes on to any token's jump, and what is wanted at the bottom comes from any of the query's.
+    """
+    return [(drop, middle, enters) for middle in range(depth - 1, 1, -1) for drop, enters in ((0, middle - 1), (2, 1))]
 
 
 def _transport(
-    arcs: Float[Array, "token token"], have: AtPosition, take: AtPosition, spare: PairValues
+    arcs: Float[Array, "token token"], have: AtPosition, unused: AtPosition, take: AtPosition, spare: PairValues
 ) -> tuple[AtPosition, AtPosition]:
-    """Shares `give[h]` and `get[k]` such that amounts `arcs[h, k] * give[h] * get[k]` are had, taken and spared."""
+    """Shares `give[h]` and `get[k]` such that amounts `arcs[h, k] * give[h] * get[k]` are had, taken and spared.
+
+    No node gives more than the share of its arcs that is unused.
+    """
     less = 1 - _slack(arcs.shape[0]) * unit_roundoff(arcs.dtype)
     get = jnp.minimum(_over(take, jnp.sum(arcs, axis=0)), 1)
-    give = jnp.minimum(_over(have, _times(get, arcs.T)) * less, 1 / USES)
+    give = jnp.minimum(_over(have, _times(get, arcs.T)) * less, unused)
     get = get * jnp.minimum(_over(take, get * _times(give, arcs)) * less, 1)
     wanted = _parts(give * _times(get, arcs.T))
     sent = _up(_Sum(*(jnp.sum(part, axis=-1) for part in wanted)), arcs.shape[0])

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError
+from jaxflow._typing import AtLayers, Mixing, Queries
 from jaxflow.flow.minsum import power_of_two, unit_roundoff
 from jaxflow.graph import AttentionGraph, with_automatic_axes
 
@@ -118,6 +119,22 @@ def refined_bound(
 
     side, _ = jax.lax.scan(improve, side, jnp.asarray(order, dtype=jnp.int32))
     return capacity_up(mixing, side)
+
+
+def end_cuts(mixing: Mixing, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
+    """The smaller of what leaves the source and what enters the sink, rounded outward. Cost: layer * token^2."""
+    unit, tokens = 2 * unit_roundoff(mixing.dtype), mixing.shape[-1]
+
+    def total(axis: int) -> Float[Array, "*batch layer token"]:
+        # In two parts, as in `capacity_up`; a column's sum may be larger than any row's.
+        grid = unit * power_of_two(mixing if axis == -1 else jnp.swapaxes(mixing, -1, -2))
+        coarse = jnp.floor(mixing / grid) * grid
+        rest = jnp.sum(mixing - coarse, axis=axis) * (1 + (tokens + 8) * unit)
+        return (jnp.sum(coarse, axis=axis) + rest) * (1 + unit)
+
+    leaving, entering = total(-1)[..., [layer - 1 for layer in layers], :], total(-2)[..., 0, :]
+    sources = jnp.take_along_axis(leaving, queries[..., None, :], axis=-1)
+    return jnp.minimum(sources[..., :, None], entering[..., None, None, :])
 
 
 def capacity_up(mixing: Float[Array, "layer token token"], side: Side) -> Float[Array, "*pair"]:

@@ -126,7 +126,7 @@ def test_a_cut_bounds_the_flow_of_other_weights():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "magic"}, "`method` must be one of 'auto', 'bounds', 'relaxed', 'exact', got 'magic'"),
+        ({"method": "magic"}, "`method` must be one of 'auto', 'bounds', 'relaxed', 'smooth', 'exact', got 'magic'"),
         ({"layers": 0}, "`layers` must be from 1 to 4.*got 0"),
         ({"layers": [2, 5]}, "`layers` must be from 1 to 4.*got 5"),
         ({"layers": []}, "`layers` must be one integer or more"),
