@@ -138,7 +138,7 @@ def bench(graphs: list[tuple[int, np.ndarray]], options: argparse.Namespace, pre
         query, depth, mixing = int(rng.integers(tokens)), len(mixing), mixing.astype(precision)
         sinks = rng.integers(tokens, size=options.sinks)
         pairs = np.array([(layer, sink) for layer in range(3, depth + 1) for sink in sinks])
-        solved = exact.max_flow(np.float64(mixing)[None], np.array([[query]]), tuple(range(1, depth + 1)))
+        solved = exact.max_flow(mixing.astype(np.float64)[None], np.array([[query]]), tuple(range(1, depth + 1)))
         at = 0, pairs[:, 0] - 1, 0, pairs[:, 1]
         proven = np.asarray(solved.lower)[at], np.asarray(solved.upper)[at]
         for passes, rows in curve.items():
