@@ -1,6 +1,6 @@
 """Work in blocks, so that memory stays bounded whatever the number of pairs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxflow._typing import AtLayers, Mixing, Queries
+
+Pairs = tuple[Int[Array, " pair"], Int[Array, " pair"], Int[Array, " pair"]]
 
 # Numbers that one array of a block may hold; about ten are alive at once.
 BLOCK_NUMBERS = 1 << 22
@@ -33,6 +35,18 @@ def map_blocks(function: Callable[..., Any], arguments: Any, numbers: int) -> An
     return jax.tree.map(lambda x: x.reshape(blocks * each, *x.shape[2:])[:count], found)
 
 
+def listed_pairs(layers: Sequence[int], queries: Int[Array, " query"], tokens: int) -> Pairs:
+    """Layer, query and token of every pair, in the order of `layer query token`."""
+    shape = (len(layers), queries.shape[0], tokens)
+    axes = (
+        jnp.asarray(layers, dtype=jnp.int32)[:, None, None],
+        queries[:, None],
+        jnp.arange(tokens, dtype=jnp.int32),
+    )
+    layer, query, token = (jnp.broadcast_to(values, shape).reshape(-1) for values in axes)
+    return layer, query, token
+
+
 def map_pairs(
     function: Callable[[Array, Array, Array, Array], Float[Array, " pair"]],
     mixing: Mixing,
@@ -44,14 +58,7 @@ def map_pairs(
     One pair is taken to hold layer * token numbers an example.
     """
     shape = (len(layers), queries.shape[-1], mixing.shape[-1])
-    pairs = tuple(
-        jnp.broadcast_to(values, shape).reshape(-1)
-        for values in (
-            jnp.asarray(layers, dtype=jnp.int32)[:, None, None],
-            jnp.arange(shape[1], dtype=jnp.int32)[:, None],
-            jnp.arange(shape[2], dtype=jnp.int32),
-        )
-    )
+    pairs = listed_pairs(layers, jnp.arange(shape[1], dtype=jnp.int32), shape[2])
 
     def of_pairs(block: tuple[Array, Array, Array]) -> Float[Array, "pair ..."]:
         layer, index, token = block

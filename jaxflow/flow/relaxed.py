@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._typing import AtLayers, Mixing, Queries
+from jaxflow.flow.blocks import listed_pairs
 from jaxflow.flow.bounds import flow_bounds, solution
 from jaxflow.flow.cut import refined_bound
 from jaxflow.flow.feasible import Arcs, Nodes, balanced, flow_value, own_arcs
@@ -130,14 +131,7 @@ def _of_example(
     top, tokens = max(layers), mixing.shape[-1]
     mixing = mixing[:top]
     shape = (len(layers), queries.shape[0], tokens)
-    pairs = tuple(
-        jnp.broadcast_to(values, shape).reshape(-1)
-        for values in (
-            jnp.asarray(layers, dtype=jnp.int32)[:, None, None],
-            queries[None, :, None],
-            jnp.arange(tokens, dtype=jnp.int32),
-        )
-    )
+    pairs = listed_pairs(layers, queries, tokens)
 
     def of_pair(pair: tuple[Array, Array, Array]) -> tuple[Array, Array]:
         return _of_pair(mixing, *pair, rounds=rounds)[:2]
