@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import InputError
 from jaxflow._typing import AtLayers, Mixing, Queries
+from jaxflow.flow.blocks import listed_pairs
 from jaxflow.flow.bounds import flow_bounds
 from jaxflow.flow.cut import refined_bound
 from jaxflow.flow.feasible import Arcs, Nodes, balanced, flow_value, own_arcs
@@ -39,12 +40,12 @@ class Smooth:
     capacity is 0, it is one supergradient of several). The bounds' derivatives are not the value's. For training, not
     for ranking tokens: at the default temperature the value lay 0.5, 0.8 and 3.6 % under the flow at layers 3, 4 and 6
     on a real sentence of 21 tokens, 6 % at most. Pairs are independent, one Newton search each. In single precision the
-    derivative in a tiny capacity (below 1e-4) may be off by some per cent.
+    derivative was within 1e-5 of double precision's for capacities above 1e-4, and up to 5 % off in four of 33 below.
 
     Attributes:
-        temperature: above 0 up to 1. The value tends to the flow as it falls; its error is about proportional to it,
-            the steps needed grow slowly, and below about 0.02 some pairs no longer converge in single precision.
-        steps: of Newton's method at most; all pairs of a block stop when the last has converged.
+        temperature: above 0 up to 1. The value tends to the flow as it falls.
+        steps: of Newton's method at most; all pairs of a block stop when the last has converged. Nothing says whether
+            one has not; low temperatures need more steps.
     """
 
     temperature: float = 0.05
@@ -78,14 +79,7 @@ def _of_example(
     top, tokens = max(layers), mixing.shape[-1]
     mixing = mixing[:top]
     shape = (len(layers), queries.shape[0], tokens)
-    pairs = tuple(
-        jnp.broadcast_to(values, shape).reshape(-1)
-        for values in (
-            jnp.asarray(layers, dtype=jnp.int32)[:, None, None],
-            queries[None, :, None],
-            jnp.arange(tokens, dtype=jnp.int32),
-        )
-    )
+    pairs = listed_pairs(layers, queries, tokens)
 
     def of_pair(pair: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         problem = _problem(mixing, *pair, temperature=temperature)
