@@ -61,7 +61,7 @@ def attribute(
         layers: counted from 1; None for all, an int, or a sequence.
         heads: how heads are fused: `"mean"`, `"max"`, `"min"`, or weights `head` or `layer head`.
         residual: share of the residual connection, in [0, 1].
-        flow: how `"flow"` is computed, one of `attention_flow`'s methods or a solver such as `Relaxed(passes=300)`.
+        flow: how `"flow"` is computed, one of `attention_flow`'s methods or a solver such as `Relaxed(passes=600)`.
         tol: how near bounds must come for a flow to count as certified.
         batch_size: texts in a batch, at most.
         max_length: most tokens a text may have, special ones included; the model's limit where that is less.

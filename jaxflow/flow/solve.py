@@ -46,7 +46,7 @@ def attention_flow(
             for the pairs that the one before left further apart than `tol`: bounds of all pairs and the relaxation of
             what is left on the accelerator that holds the graph, and solving on the CPU, part by part of the batch,
             while the accelerator is at the next. A graph that the CPU holds it solves at once: there the solver is
-            faster than the bounds. A `Solver` of your own, or `Relaxed(passes=300)`, goes as well.
+            faster than the bounds. A `Solver` of your own, or `Relaxed(passes=600)`, goes as well.
             `"smooth"` is for training: its value lies below the flow but has a smooth gradient, ties included.
         tol: how near a lower and an upper bound must come for a flow to count as certified.
         cuts: return a minimum cut of each pair as well, for `cut_capacity`; every pair is then solved on the CPU.
