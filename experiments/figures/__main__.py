@@ -10,7 +10,6 @@ difference .471 [.468, .474]; over the other positions alone .999 and .888, .112
 
 import argparse
 import gzip
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy as np
 from experiments._figures import save_figure
 from experiments._pieces import pieces_of
 from experiments._record import provenance, write_record
-from experiments._say import say
+from experiments._say import ended, say
 from experiments.figures.entropy import METHODS, RESAMPLES, draw_entropy, entropies, entropy_record
 from experiments.figures.graphs import draw_graphs
 from experiments.figures.maps import draw_methods, draw_raw
@@ -48,20 +47,16 @@ LEAST, MOST, SEED = 6, 40, 0
 def main(arguments: list[str] | None = None) -> int:
     """Draw what was asked for; 2 on bad input, 130 where it was interrupted."""
     options = _parser().parse_args(arguments)
-    try:
-        encoder = load_encoder(options.model)
-        _draw(encoder, options.out)
-        if options.texts is not None:
-            _entropy(encoder, options)
-        if options.classifier is not None:
-            _judged(load_encoder(options.classifier), options.out)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+    return ended(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    encoder = load_encoder(options.model)
+    _draw(encoder, options.out)
+    if options.texts is not None:
+        _entropy(encoder, options)
+    if options.classifier is not None:
+        _judged(load_encoder(options.classifier), options.out)
 
 
 def _draw(encoder: TextEncoder, out: Path) -> None:

@@ -13,11 +13,10 @@ The masked sentences have been run on made-up models alone: no English masked la
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from experiments._figures import save_figure
-from experiments._say import say
+from experiments._say import ended, say
 from experiments.pronouns.data import read_winogender
 from experiments.pronouns.gender import LABELS, RESAMPLES, gender
 from experiments.pronouns.masked import masked
@@ -30,22 +29,18 @@ QUICK, QUICK_RESAMPLES = 24, 199
 def main(arguments: list[str] | None = None) -> int:
     """Run what was asked for; 2 on bad input, 130 where it was interrupted."""
     options = _parser().parse_args(arguments)
-    try:
-        if options.masked_lm is not None:
-            for answer in masked(load_encoder(options.masked_lm, head="masked_lm"), options.out):
-                chances = zip(answer.question.pronouns, answer.chances, strict=True)
-                print(answer.question.text, *(f"p({pronoun}) = {chance:.3f}" for pronoun, chance in chances))
-        if options.model is not None:
-            _gender(options)
-        if options.masked_lm is None and options.model is None:
-            raise InputError("nothing to do; pass --model with a classifier of gender, --masked-lm, or both")
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+    return ended(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.masked_lm is not None:
+        for answer in masked(load_encoder(options.masked_lm, head="masked_lm"), options.out):
+            chances = zip(answer.question.pronouns, answer.chances, strict=True)
+            print(answer.question.text, *(f"p({pronoun}) = {chance:.3f}" for pronoun, chance in chances))
+    if options.model is not None:
+        _gender(options)
+    if options.masked_lm is None and options.model is None:
+        raise InputError("nothing to do; pass --model with a classifier of gender, --masked-lm, or both")
 
 
 def _gender(options: argparse.Namespace) -> None:

@@ -13,11 +13,10 @@ distilbert-base-uncased-finetuned-sst-2-english` with `table`), which needs the 
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-from experiments._say import say
+from experiments._say import ended, say
 from experiments.sst2.table import RESAMPLES, markdown, table
 from experiments.sst2.train import train
 from jaxflow import InputError, load_encoder
@@ -29,15 +28,11 @@ QUICK_PHRASES, QUICK_SENTENCES, QUICK_RESAMPLES = 192, 12, 199
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 2 on bad input, 130 where it was interrupted."""
     options = _parser().parse_args(arguments)
-    try:
-        print(markdown(_table(options)) if options.command == "table" else _train(options).name)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+    return ended(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    print(markdown(_table(options)) if options.command == "table" else _train(options).name)
 
 
 def _train(options: argparse.Namespace) -> TextEncoder:
