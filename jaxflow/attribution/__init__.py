@@ -1,7 +1,19 @@
 """From texts to relevance: the methods as values, and `attribute`, which runs them over texts."""
 
+from jaxflow.attribution.items import EncodedText
 from jaxflow.attribution.methods import Flow, Method, Raw, Rollout, Scores
 from jaxflow.attribution.result import Attribution, Example
-from jaxflow.attribution.run import attribute
+from jaxflow.attribution.run import attribute, attribute_shards
 
-__all__ = ["Attribution", "Example", "Flow", "Method", "Raw", "Rollout", "Scores", "attribute"]
+__all__ = [
+    "Attribution",
+    "EncodedText",
+    "Example",
+    "Flow",
+    "Method",
+    "Raw",
+    "Rollout",
+    "Scores",
+    "attribute",
+    "attribute_shards",
+]

@@ -1,10 +1,11 @@
 """The job: texts through an encoder, batch by batch, and each batch's graph through the methods."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from jaxtyping import Array, Float, Int
 from jaxflow import _checks, attention
 from jaxflow._checks import InputError
 from jaxflow._typing import Queries
+from jaxflow.attribution.items import EncodedText, Item, as_rows, batches_of, bucket, item_of, items_of
 from jaxflow.attribution.methods import Method, Scores, as_methods, begin_scores
 from jaxflow.attribution.result import Attribution, Example
 from jaxflow.flow.solution import Solver, count_stages
@@ -22,10 +24,6 @@ from jaxflow.flow.solve import as_layers
 from jaxflow.flow.worker import Worker
 from jaxflow.graph import AttentionGraph, as_residual
 from jaxflow.models import Encoder, Encoding, Prediction, TextEncoder, TokenBatch
-from jaxflow.models.batch import LayerOutput
-
-# Sequences are padded to one of these lengths, so that few programs are compiled for texts of many lengths.
-BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 
 def attribute(
@@ -76,28 +74,65 @@ def attribute(
             long, which is named by its index, before anything is computed; for a model whose attention is not a
             number, when the batch that shows it is reached.
     """
-    if not isinstance(encoder, TextEncoder):
-        raise InputError(f"`encoder` must come from load_encoder, got {type(encoder).__name__}")
     if isinstance(texts, str):
         texts = [texts]
         pairs = [pairs] if isinstance(pairs, str) else pairs
-    plan = _Plan(
-        encoder=encoder,
-        methods=as_methods(methods, flow, tol),
-        layers=as_layers(layers, encoder.config.layers),
-        heads=_as_heads(heads, encoder.config.layers, encoder.config.heads),
-        residual=as_residual(residual, (), jnp.float32),
-        batch_size=_as_batch_size(batch_size),
-    )
-    items = _items(encoder, texts, pairs, queries, max_length=max_length, truncate=truncate)
-    found: dict[int, Example] = {}
-    # Closed whatever happens, so that nothing goes on solving behind an error or an interrupt.
-    with closing(_solved(plan, items)) as solved:
-        for examples in solved:
-            found |= examples
-            if progress is not None:
-                progress(len(examples))
-    return Attribution(tuple(found[index] for index in range(len(items))))
+    plan = _plan(encoder, methods, layers, heads, residual, flow, tol, batch_size)
+    items = items_of(encoder, texts, pairs, queries, max_length=max_length, truncate=truncate)
+    told = None if progress is None else (lambda examples: progress(len(examples)))
+    with closing(_attributed(plan, [items], told)) as attributed:
+        return next(attributed)
+
+
+def attribute_shards(
+    encoder: TextEncoder,
+    shards: Iterable[Sequence[EncodedText]],
+    methods: Any = ("raw", "rollout", "flow"),
+    *,
+    queries: Any = 0,
+    layers: Any = None,
+    heads: Any = "mean",
+    residual: float | int = 0.5,
+    flow: str | Solver = "auto",
+    tol: float | int | np.floating = 1e-6,
+    batch_size: int | np.integer = 32,
+    progress: Callable[[Sequence[Example]], None] | None = None,
+) -> Generator[Attribution, None, None]:
+    """As `attribute`, for a stream of shards of texts that are tokenised already; an attribution a shard, in order.
+
+    A batch holds texts of one shard, so that a shard's numbers do not depend on what is around it; the device goes
+    from one shard to the next without a pause. Shards are drawn as they are needed. Close what this gives if you don't
+    exhaust it, so that nothing goes on solving.
+
+    Args:
+        encoder: from `load_encoder`.
+        shards: of texts; `queries` are the same positions for all of them.
+        methods: as the rest, those of `attribute`.
+        queries: an int, a sequence of ints, or None for every position.
+        layers: counted from 1.
+        heads: how heads are fused.
+        residual: share of the residual connection.
+        flow: how `"flow"` is computed.
+        tol: how near bounds must come for a flow to count as certified.
+        batch_size: texts in a batch, at most.
+        progress: called with the examples that were just finished.
+
+    Raises:
+        InputError: as `attribute`, naming a text by its place.
+    """
+    plan = _plan(encoder, methods, layers, heads, residual, flow, tol, batch_size)
+    rows = as_rows(queries, 1)
+
+    def items() -> Iterator[list[Item]]:
+        first = 0
+        for shard in shards:
+            yield [
+                item_of(index, each.place, each.text, each.pair, each.encoding, None if rows is None else rows[0])
+                for index, each in enumerate(shard, first)
+            ]
+            first += len(shard)
+
+    return _attributed(plan, items(), progress)
 
 
 @dataclass(frozen=True)
@@ -113,57 +148,54 @@ class _Plan:
 
 
 @dataclass(frozen=True)
-class _Item:
-    """One text, its tokens and the positions that are asked for."""
-
-    index: int
-    text: str
-    pair: str | None
-    encoding: Encoding
-    queries: Int[np.ndarray, " query"]
-
-
-@dataclass(frozen=True)
 class _Batch:
     """A batch on its way: which texts it holds, and what the device is making of them."""
 
-    items: list[_Item]
+    items: list[Item]
     graph: AttentionGraph
     queries: Queries
     logits: Any
 
 
-def _items(
-    encoder: TextEncoder, texts: Any, pairs: Any, queries: Any, *, max_length: int | None, truncate: bool
-) -> list[_Item]:
-    texts = texts if not isinstance(texts, Iterable) else list(texts)
-    pairs = pairs if isinstance(pairs, str) or not isinstance(pairs, Iterable) else list(pairs)
-    if isinstance(texts, list) and not texts:
-        raise InputError("`texts` must hold at least one text, got none")
-    encodings = encoder.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
-    rows = _as_rows(queries, len(texts))
-    items = []
-    for index, encoding in enumerate(encodings):
-        chosen = np.arange(len(encoding)) if rows is None else rows[index]
-        if chosen.min() < 0 or chosen.max() >= len(encoding):
-            wrong = chosen[(chosen < 0) | (chosen >= len(encoding))][0]
-            raise InputError(f"`queries` must be positions of tokens, got {wrong} for text {index} of {len(encoding)}")
-        items.append(_Item(index, texts[index], None if pairs is None else pairs[index], encoding, chosen))
-    return items
+def _plan(
+    encoder: Any, methods: Any, layers: Any, heads: Any, residual: Any, flow: Any, tol: Any, batch_size: Any
+) -> _Plan:
+    if not isinstance(encoder, TextEncoder):
+        raise InputError(f"`encoder` must come from load_encoder, got {type(encoder).__name__}")
+    return _Plan(
+        encoder=encoder,
+        methods=as_methods(methods, flow, tol),
+        layers=as_layers(layers, encoder.config.layers),
+        heads=_as_heads(heads, encoder.config.layers, encoder.config.heads),
+        residual=as_residual(residual, (), jnp.float32),
+        batch_size=_as_batch_size(batch_size),
+    )
 
 
-def _as_rows(queries: Any, texts: int) -> Int[np.ndarray, "text query"] | None:
-    if queries is None:
-        return None
-    try:
-        array = np.asarray(queries)
-    except ValueError:
-        array = np.asarray(None)
-    if array.dtype.kind not in "iu" or not array.size or array.ndim > 2 or (array.ndim == 2 and len(array) != texts):
-        raise InputError(
-            f"`queries` must be None, an int, a sequence of ints, or integers of shape ({texts}, any), got {queries!r}"
-        )
-    return np.broadcast_to(array, (texts, array.shape[-1] if array.ndim else 1))
+def _attributed(
+    plan: _Plan, shards: Iterable[list[Item]], progress: Callable[[Sequence[Example]], None] | None
+) -> Generator[Attribution, None, None]:
+    """Shards in order, each as soon as its last batch is finished; batches of the next are on their way by then."""
+    sizes: deque[int] = deque()
+    found: dict[int, Example] = {}
+    first = 0
+
+    def batches() -> Iterator[list[Item]]:
+        for items in shards:
+            sizes.append(len(items))
+            yield from batches_of(items, plan.batch_size)
+
+    # Closed whatever happens, so that nothing goes on solving behind an error or an interrupt.
+    with closing(_solved(plan, batches())) as solved:
+        for examples in chain(solved, ({},)):
+            found |= examples
+            if progress is not None and examples:
+                progress(tuple(examples.values()))
+            # Batches are finished in their order, so the first so many are the first shard's.
+            while sizes and len(found) >= sizes[0]:
+                size = sizes.popleft()
+                yield Attribution(tuple(found.pop(index) for index in range(first, first + size)))
+                first += size
 
 
 def _as_heads(heads: Any, layers: int, count: int) -> Any:
@@ -180,7 +212,7 @@ def _as_batch_size(batch_size: Any) -> int:
     return int(batch_size)
 
 
-def _solved(plan: _Plan, items: list[_Item]) -> Generator[dict[int, Example], None, None]:
+def _solved(plan: _Plan, batches: Iterable[list[Item]]) -> Generator[dict[int, Example], None, None]:
     """Finished batches: examples by their text's index.
 
     Three batches are on their way: the forward pass of the last, what else the device does for the one before, and
@@ -189,7 +221,7 @@ def _solved(plan: _Plan, items: list[_Item]) -> Generator[dict[int, Example], No
     with Worker() as worker:
         started: _Batch | None = None
         begun: deque[Callable[[], dict[int, Example]]] = deque()
-        for chosen in [*_batches(items, plan.batch_size), None]:
+        for chosen in chain(batches, (None,)):
             following = None if chosen is None else _start(plan, chosen)
             if started is not None:
                 begun.append(_begin(plan, started, worker))
@@ -198,22 +230,9 @@ def _solved(plan: _Plan, items: list[_Item]) -> Generator[dict[int, Example], No
                 yield begun.popleft()()
 
 
-def _batches(items: list[_Item], size: int) -> Iterator[list[_Item]]:
-    """Texts of one bucket of lengths together, at most `size` at once."""
-    buckets: dict[int, list[_Item]] = {}
-    for item in items:
-        buckets.setdefault(_bucket(len(item.encoding)), []).append(item)
-    for _, chosen in sorted(buckets.items()):
-        yield from (chosen[start : start + size] for start in range(0, len(chosen), size))
-
-
-def _bucket(length: int) -> int:
-    return next((size for size in BUCKETS if size >= length), -(-length // BUCKETS[-1]) * BUCKETS[-1])
-
-
-def _start(plan: _Plan, items: list[_Item]) -> _Batch:
+def _start(plan: _Plan, items: list[Item]) -> _Batch:
     encodings = [item.encoding for item in items]
-    length = min(_bucket(max(map(len, encodings))), plan.encoder.max_length)
+    length = min(bucket(max(map(len, encodings))), plan.encoder.max_length)
     # A power of two, so that last batches of all sizes need few programs. What fills it up has no real token.
     fill = min(plan.batch_size, 1 << (len(items) - 1).bit_length()) - len(items)
     batch = jax.tree.map(lambda rows: jnp.pad(rows, [(0, fill), (0, 0)]), plan.encoder.pad(encodings, length))
@@ -269,7 +288,7 @@ def _begin(plan: _Plan, batch: _Batch, worker: Worker) -> Callable[[], dict[int,
     for row, item in enumerate(batch.items):
         if not finite[row].all():
             raise InputError(
-                f"the model's attention is not a number for text {item.index}; check its weights, or load it in float32"
+                f"the model's attention is not a number for {item.place}; check its weights, or load it in float32"
             )
     begun = {
         method.name: begin_scores(method, batch.graph, batch.queries, plan.layers, worker) for method in plan.methods

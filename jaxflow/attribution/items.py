@@ -1,0 +1,100 @@
+"""Texts with their tokens, and which of them go through the encoder together."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxflow._checks import InputError
+from jaxflow.models import Encoding, TextEncoder
+
+# Sequences are padded to one of these lengths, so that few programs are compiled for texts of many lengths.
+BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """A text that is tokenised already.
+
+    Attributes:
+        text: the text.
+        pair: the second text, or None.
+        encoding: what `TextEncoder.tokenize` made of them.
+        place: where it came from, in words, for messages.
+    """
+
+    text: str
+    pair: str | None
+    encoding: Encoding
+    place: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """One text, its tokens and the positions that are asked for."""
+
+    index: int
+    place: str
+    text: str
+    pair: str | None
+    encoding: Encoding
+    queries: Int[np.ndarray, " query"]
+
+
+def items_of(
+    encoder: TextEncoder, texts: Any, pairs: Any, queries: Any, *, max_length: int | None, truncate: bool
+) -> list[Item]:
+    """Tokenise texts and check the positions that are asked for."""
+    texts = texts if not isinstance(texts, Iterable) else list(texts)
+    pairs = pairs if isinstance(pairs, str) or not isinstance(pairs, Iterable) else list(pairs)
+    if isinstance(texts, list) and not texts:
+        raise InputError("`texts` must hold at least one text, got none")
+    encodings = encoder.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
+    rows = as_rows(queries, len(texts))
+    items = []
+    for index, encoding in enumerate(encodings):
+        chosen, pair = None if rows is None else rows[index], None if pairs is None else pairs[index]
+        items.append(item_of(index, f"text {index}", texts[index], pair, encoding, chosen))
+    return items
+
+
+def item_of(
+    index: int, place: str, text: str, pair: str | None, encoding: Encoding, queries: Int[np.ndarray, " query"] | None
+) -> Item:
+    """One text; no `queries` are all positions."""
+    chosen = np.arange(len(encoding)) if queries is None else queries
+    if chosen.min() < 0 or chosen.max() >= len(encoding):
+        wrong = chosen[(chosen < 0) | (chosen >= len(encoding))][0]
+        raise InputError(f"`queries` must be positions of tokens, got {wrong} for {place} of {len(encoding)}")
+    return Item(index, place, text, pair, encoding, chosen)
+
+
+def as_rows(queries: Any, texts: int) -> Int[np.ndarray, "text query"] | None:
+    """Positions asked for as one row a text; None is every one."""
+    if queries is None:
+        return None
+    try:
+        array = np.asarray(queries)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "iu" or not array.size or array.ndim > 2 or (array.ndim == 2 and len(array) != texts):
+        raise InputError(
+            f"`queries` must be None, an int, a sequence of ints, or integers of shape ({texts}, any), got {queries!r}"
+        )
+    return np.broadcast_to(array, (texts, array.shape[-1] if array.ndim else 1))
+
+
+def batches_of(items: list[Item], size: int) -> Iterator[list[Item]]:
+    """Texts of one bucket of lengths together, at most `size` at once."""
+    buckets: dict[int, list[Item]] = {}
+    for item in items:
+        buckets.setdefault(bucket(len(item.encoding)), []).append(item)
+    for _, chosen in sorted(buckets.items()):
+        yield from (chosen[start : start + size] for start in range(0, len(chosen), size))
+
+
+def bucket(length: int) -> int:
+    """The length that a sequence of so many tokens is padded to."""
+    return next((size for size in BUCKETS if size >= length), -(-length // BUCKETS[-1]) * BUCKETS[-1])
