@@ -4,6 +4,9 @@ By three functionals of one graph of attention (Abnar & Zuidema 2020): raw atten
 flow, a maximum flow with certified bounds.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from jaxflow._checks import InputError
 from jaxflow.attribution import Attribution, Example, attribute
 from jaxflow.flow.cut import cut_capacity
@@ -13,10 +16,16 @@ from jaxflow.graph import AttentionGraph, attention_graph
 from jaxflow.models import load_encoder
 from jaxflow.report.figure import plot_relevance
 from jaxflow.rollout import attention_rollout, head_rollout, raw_attention
+from jaxflow.sweep.entry import run_sweep
+from jaxflow.sweep.results import open_sweep
+
+if TYPE_CHECKING:
+    from jaxflow.compare import Comparison, compare_models
 
 __all__ = [
     "AttentionGraph",
     "Attribution",
+    "Comparison",
     "Example",
     "FlowSolution",
     "InputError",
@@ -24,9 +33,25 @@ __all__ = [
     "attention_graph",
     "attention_rollout",
     "attribute",
+    "compare_models",
     "cut_capacity",
     "head_rollout",
     "load_encoder",
+    "open_sweep",
     "plot_relevance",
     "raw_attention",
+    "run_sweep",
 ]
+
+# Imported when they are first asked for: what they need takes a while to import.
+_LATER = {"Comparison": "jaxflow.compare", "compare_models": "jaxflow.compare"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

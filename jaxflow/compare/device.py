@@ -1,0 +1,192 @@
+"""What a device does with a batch of the same texts through two models."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxflow import attention
+from jaxflow._pytree import pytree
+from jaxflow._typing import Mixing, Queries
+from jaxflow.compare.distances import jensen_shannon, total_variation
+from jaxflow.compare.paths import influence, path_widths
+from jaxflow.compare.patterns import head_patterns
+from jaxflow.compare.similarity import Products, head_products, linear_cka
+from jaxflow.graph import AttentionGraph, mix
+from jaxflow.models import Encoder, LayerOutput, TokenBatch
+
+Members = Float[Array, "text token unit"]
+UnitHeads = Float[Array, "text layer head unit unit"]
+
+
+@pytree
+class Side:
+    """What one model makes of a batch.
+
+    Attributes:
+        heads: attention of every head between units, 0 on padding.
+        fused: of each layer, heads fused.
+        graph: between tokens, for the methods of relevance.
+        logits: what the head says, if it was run.
+    """
+
+    heads: UnitHeads
+    fused: Float[Array, "text layer unit unit"]
+    graph: AttentionGraph
+    logits: Any
+
+
+@pytree
+class Measured:
+    """How two models differ on each text; `layer` counts pairs of layers.
+
+    Attributes:
+        jensen_shannon: distance of each head from its namesake, mean over rows.
+        total_variation: likewise.
+        layer_jensen_shannon: of the fused attention.
+        layer_total_variation: likewise.
+        patterns: of the first model's heads and of the second's.
+        products: what the correlation of heads is made of.
+        cka: of all pairs of heads.
+    """
+
+    jensen_shannon: Float[Array, "text layer head"]
+    total_variation: Float[Array, "text layer head"]
+    layer_jensen_shannon: Float[Array, "text layer"]
+    layer_total_variation: Float[Array, "text layer"]
+    patterns: tuple[Float[Array, "text layer head pattern"], Float[Array, "text layer head pattern"]]
+    products: Products
+    cka: Float[Array, "text layer head other"]
+
+
+@pytree
+class Traced:
+    """What leads from positions at a model's top down to its units; the input is state 0."""
+
+    widths: Float[Array, "text state query unit"]
+    influence: Float[Array, "text state query unit"]
+
+
+@partial(jax.jit, static_argnames=("named", "predicts"))
+def attend(
+    module: Encoder,
+    batch: TokenBatch,
+    members: Members | None,
+    residual: Float[Array, ""],
+    weights: Float[Array, "layer head"] | None,
+    *,
+    named: str,
+    predicts: bool,
+) -> Side:
+    """Run one model.
+
+    Args:
+        module: the encoder.
+        batch: its tokens.
+        members: which unit each token belongs to; None where every token is a unit.
+        residual: share of the residual connection.
+        weights: of heads, if they are fused by weights.
+        named: how heads are fused; "weights" for weights.
+        predicts: whether to run the model's head.
+    """
+
+    def visit(layer: Int[Array, ""], out: LayerOutput) -> tuple[Any, Any]:
+        every = out.attention[..., None, :, :, :]
+        fused = attention.fuse_heads(every, batch.mask, named if weights is None else weights[layer][None, :])
+        heads = attention.masked(every, batch.mask)[..., 0, :, :, :]
+        return layer + 1, (pooled(heads, members), fused[..., 0, :, :])
+
+    _, last, _, (heads, fused) = module.visit_layers(batch, visit, jnp.zeros((), jnp.int32))
+    logits = None
+    if predicts:
+        assert module.head is not None
+        logits = module.head(last, module.embeddings.words.table[...], None)
+    fused = jnp.moveaxis(fused, 0, -3)
+    shares = jnp.broadcast_to(residual, batch.mask.shape[:-1])
+    return Side(
+        heads=jnp.moveaxis(heads, 0, -4),
+        fused=pooled(fused, members),
+        graph=AttentionGraph(attention=fused, residual=shares, mask=batch.mask),
+        logits=logits,
+    )
+
+
+def pooled(
+    weights: Float[Array, "text *matrix token token"], members: Members | None
+) -> Float[Array, "text *matrix unit unit"]:
+    """Attention between units: what goes to a unit's tokens is summed, what its tokens attend to is averaged."""
+    if members is None:
+        return weights
+    count = jnp.sum(members, axis=-2, keepdims=True)
+    rows = members / jnp.where(count > 0, count, jnp.ones_like(count))
+    highest = jax.lax.Precision.HIGHEST
+    to_units = jnp.einsum("t...qk,tkv->t...qv", weights, members, precision=highest)
+    return jnp.einsum("t...qv,tqu->t...uv", to_units, rows, precision=highest)
+
+
+@partial(jax.jit, static_argnames="pairs")
+def measure(
+    first: Side,
+    second: Side,
+    rows: Bool[Array, "text unit"],
+    mask: Bool[Array, "text unit"],
+    role: Int[Array, "text unit"],
+    *,
+    pairs: tuple[tuple[int, int], ...],
+) -> Measured:
+    """Compare the heads of pairs of layers, one pair at a time.
+
+    Args:
+        first: the first model.
+        second: the other.
+        rows: units that both models have tokens of.
+        mask: units of a text.
+        role: see `head_patterns`.
+        pairs: layers that are compared, counted from 1.
+    """
+    layers = [jnp.asarray([pair[side] - 1 for pair in pairs]) for side in (0, 1)]
+
+    def compared(pair: tuple[Array, Array, Array, Array]) -> Measured:
+        one, two, fused_one, fused_two = pair
+        # Both models' rows of a unit are needed, and all keys: what goes to a unit that one of them lacks is a
+        # difference too.
+        both = rows[..., None, :]
+        return Measured(
+            jensen_shannon=_mean(jensen_shannon(one, two), both),
+            total_variation=_mean(total_variation(one, two), both),
+            layer_jensen_shannon=_mean(jensen_shannon(fused_one, fused_two), rows),
+            layer_total_variation=_mean(total_variation(fused_one, fused_two), rows),
+            patterns=(head_patterns(one, rows, role), head_patterns(two, rows, role)),
+            products=head_products(one, two, mask),
+            cka=linear_cka(one, two, mask),
+        )
+
+    matrices = [
+        jnp.moveaxis(part[:, index], 1, 0)
+        for part, index in zip((first.heads, second.heads, first.fused, second.fused), layers * 2, strict=True)
+    ]
+    found = jax.lax.map(compared, tuple(matrices))
+    return jax.tree.map(lambda each: jnp.moveaxis(each, 0, 1), found)
+
+
+@jax.jit
+def trace(
+    fused: Mixing, residual: Float[Array, ""], mask: Bool[Array, "text unit"], queries: Queries, decay: Float[Array, ""]
+) -> Traced:
+    """Trace positions at the top of a model down to its units."""
+    mixing = mix(fused, jnp.broadcast_to(residual, (fused.shape[0], 1, 1, 1)), mask)
+    return Traced(path_widths(fused, queries), influence(mixing, queries, decay))
+
+
+@jax.jit
+def shared_widths(first: Mixing, second: Mixing, queries: Queries) -> Float[Array, "text state query unit"]:
+    """Widths of paths along arcs that both models have: an arc is worth what the weaker of the two gives it."""
+    return path_widths(jnp.minimum(first, second), queries)
+
+
+def _mean(values: Float[Array, "*some unit"], rows: Bool[Array, "*#some unit"]) -> Float[Array, "*some"]:
+    count = jnp.sum(rows, axis=-1).astype(values.dtype)
+    total = jnp.sum(jnp.where(rows, values, jnp.zeros_like(values)), axis=-1)
+    return total / jnp.where(count > 0, count, jnp.full_like(count, jnp.nan))

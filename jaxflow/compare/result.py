@@ -1,0 +1,245 @@
+"""What a comparison is: texts, each with what changed in it, and what changed over all of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from jaxflow.compare.paths import Arcs
+from jaxflow.compare.units import Units
+from jaxflow.evaluation import Interval
+
+
+@dataclass(frozen=True, eq=False)
+class SideOfText:
+    """One text in one of the models. Axes `query` and `layer` are those of the comparison, `state` all of the model's.
+
+    Attributes:
+        tokens: the model's own.
+        relevance: by method, pooled to units: sums over a unit's tokens, means over a query's.
+        certified: share of the flows that are proven; None where no flow was asked for.
+        attention: of each layer, heads fused, between units.
+        heads: the attention of every head between units; None unless it was asked to be kept.
+        widths: width of the widest path from the query at the top down to each unit, see `path_widths`; the input is
+            state 0.
+        influence: see `influence`; the input is state 0.
+        patterns: of each head, in the order of `PATTERNS`.
+        prediction: the model's label, None where it has no classes.
+        scores: probability of each class.
+    """
+
+    tokens: tuple[str, ...]
+    relevance: dict[str, Float[np.ndarray, "layer query unit"]]
+    certified: float | None
+    attention: Float[np.ndarray, "layer unit unit"]
+    heads: Float[np.ndarray, "layer head unit unit"] | None
+    widths: Float[np.ndarray, "state query unit"]
+    influence: Float[np.ndarray, "state query unit"]
+    patterns: Float[np.ndarray, "layer head pattern"]
+    prediction: str | None
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedText:
+    """One text in both models.
+
+    Attributes:
+        text: as it was given.
+        pair: the second text, or None.
+        units: what is compared, tokens or words.
+        words: the words of the text.
+        word: for each unit its word, -1 for special ones.
+        queries: units whose make-up was asked for.
+        layers: pairs of layers that were compared, counted from 1.
+        a: the first model's side.
+        b: the second model's.
+        arcs: strong arcs of the fused attention, shared and exclusive.
+        shared_widths: as `SideOfText.widths` on arcs that both models have, each worth what the weaker gives it; None
+            where the models differ in depth.
+        jensen_shannon: distance of each head from its namesake.
+        total_variation: likewise.
+        layer_jensen_shannon: distance of the fused attention.
+        layer_total_variation: likewise.
+    """
+
+    text: str
+    pair: str | None
+    units: Units
+    words: tuple[str, ...]
+    word: tuple[int, ...]
+    queries: Int[np.ndarray, " query"]
+    layers: tuple[tuple[int, int], ...]
+    a: SideOfText
+    b: SideOfText
+    arcs: Arcs
+    shared_widths: Float[np.ndarray, "state query unit"] | None
+    jensen_shannon: Float[np.ndarray, "layer head"]
+    total_variation: Float[np.ndarray, "layer head"]
+    layer_jensen_shannon: Float[np.ndarray, " layer"]
+    layer_total_variation: Float[np.ndarray, " layer"]
+
+    @property
+    def change(self) -> dict[str, Float[np.ndarray, "layer query unit"]]:
+        """By method, relevance gained (above 0) and lost (below 0): the second model's less the first's."""
+        return {name: self.b.relevance[name] - values for name, values in self.a.relevance.items()}
+
+    @property
+    def distance(self) -> float:
+        """How much the text's attention changed in all: the mean Jensen-Shannon distance of its heads."""
+        return float(self.jensen_shannon.mean())
+
+    def word_change(self, layer: int = -1, query: int = 0) -> dict[str, Float[np.ndarray, " word"]]:
+        """By method, relevance that each word gained, its pieces' summed, at one of the layers and queries.
+
+        Args:
+            layer: which of `layers`, by its place; the last by default.
+            query: which of `queries`, by its place.
+        """
+        numbers = np.asarray(self.word)
+        inside = numbers >= 0
+        return {
+            name: np.bincount(numbers[inside], values[layer, query][inside].astype(np.float64), len(self.words))
+            for name, values in self.change.items()
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class HeadChange:
+    """How much each head changed, over all texts; arrays `layer head`.
+
+    Attributes:
+        jensen_shannon: mean distance from its namesake.
+        total_variation: likewise.
+        p: of the test whether a head's Jensen-Shannon distance differs from the mean of all heads: a text's heads are
+            as likely above it as below by chance, so the sign of each text's difference is turned at random.
+        adjusted_p: corrected for the number of heads.
+        patterns_a: mean of each of `PATTERNS` in the first model, `layer head pattern`.
+        patterns_b: in the second.
+        pattern_change: the second's less the first's.
+        pattern_p: of the test whether it is 0: the two models are swapped in texts at random.
+        pattern_adjusted_p: corrected for the number of heads and patterns.
+        correlation: of all pairs of heads of a layer, `layer head other`.
+        cka: likewise, mean over texts.
+        matching: for each head of the first model the one of the second that correlates with it, each used once.
+    """
+
+    jensen_shannon: Interval
+    total_variation: Interval
+    p: Float[np.ndarray, "layer head"]
+    adjusted_p: Float[np.ndarray, "layer head"]
+    patterns_a: Float[np.ndarray, "layer head pattern"]
+    patterns_b: Float[np.ndarray, "layer head pattern"]
+    pattern_change: Interval
+    pattern_p: Float[np.ndarray, "layer head pattern"]
+    pattern_adjusted_p: Float[np.ndarray, "layer head pattern"]
+    correlation: Float[np.ndarray, "layer head other"]
+    cka: Float[np.ndarray, "layer head other"]
+    matching: Int[np.ndarray, "layer head"]
+
+    @property
+    def moved(self) -> Bool[np.ndarray, "layer head"]:
+        """Whether a head is matched with another number than its own."""
+        return self.matching != np.arange(self.matching.shape[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class LayerChange:
+    """How much each layer changed, over all texts; arrays `layer`.
+
+    Attributes:
+        jensen_shannon: mean distance of the fused attention.
+        total_variation: likewise.
+        heads: mean over heads of their Jensen-Shannon distances.
+        p: of the test whether a layer's mean over heads differs from the mean of all layers, as `HeadChange.p`.
+        adjusted_p: corrected for the number of layers.
+    """
+
+    jensen_shannon: Interval
+    total_variation: Interval
+    heads: Interval
+    p: Float[np.ndarray, " layer"]
+    adjusted_p: Float[np.ndarray, " layer"]
+
+
+@dataclass(frozen=True)
+class WordChange:
+    """What a word gained, over all texts that hold it.
+
+    Attributes:
+        word: without capitals.
+        texts: how many hold it. In each its occurrences are averaged.
+        method: of relevance.
+        mean: relevance gained, at the last of the layers, to the first of the queries.
+        low: lower end of its bootstrap interval; NaN for a word in one text.
+        high: upper end.
+        p: of the test whether it is 0: the two models are swapped in texts at random.
+        adjusted_p: corrected for the number of words that were tested, those in `least` texts or more; NaN for others.
+    """
+
+    word: str
+    texts: int
+    method: str
+    mean: float
+    low: float
+    high: float
+    p: float
+    adjusted_p: float
+
+
+@dataclass(frozen=True, eq=False)
+class ChangeSummary:
+    """What changed over all texts.
+
+    Attributes:
+        texts: how many.
+        layers: pairs of layers, counted from 1.
+        layer: change of layers.
+        head: change of heads.
+        words: change of words, by method and falling absolute mean; words in fewer texts than `least` behind them.
+        arcs: mean number of strong arcs of a text, by kind.
+        confusion: how often the models predicted what: `(first's label, second's label)`; empty without classes.
+        settings: thresholds and corrections that it was made with.
+    """
+
+    texts: int
+    layers: tuple[tuple[int, int], ...]
+    layer: LayerChange
+    head: HeadChange
+    words: tuple[WordChange, ...]
+    arcs: dict[str, float]
+    confusion: dict[tuple[str, str], int]
+    settings: dict[str, Any]
+
+    def gained(self, method: str, most: int = 10) -> list[WordChange]:
+        """Tested words that gained most by a method, the first the most."""
+        return self._ordered(method, -1)[:most]
+
+    def lost(self, method: str, most: int = 10) -> list[WordChange]:
+        """Tested words that lost most, the first the most."""
+        return self._ordered(method, 1)[:most]
+
+    def _ordered(self, method: str, sign: int) -> list[WordChange]:
+        tested = [word for word in self.words if word.method == method and word.adjusted_p == word.adjusted_p]
+        return sorted((word for word in tested if sign * word.mean < 0), key=lambda word: sign * word.mean)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison(Sequence[ComparedText]):
+    """Two models on the same texts: a sequence of texts, and a summary of them all.
+
+    Attributes:
+        texts: in their order.
+        summary: what changed over all of them.
+    """
+
+    texts: tuple[ComparedText, ...]
+    summary: ChangeSummary
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.texts[index]
+
+    def __len__(self) -> int:
+        return len(self.texts)

@@ -1,0 +1,114 @@
+"""How alike heads are, all pairs of a layer, and which of one model answers to which of the other."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+from scipy.optimize import linear_sum_assignment
+
+from jaxflow._checks import InputError
+from jaxflow._pytree import pytree
+
+Heads = Float[Array, "*batch head token token"]
+Others = Float[Array, "*batch other token token"]
+RealTokens = Bool[Array, "*batch token"]
+
+
+@pytree
+class Products:
+    """Sums that the correlation of heads is made of; those of many texts add up.
+
+    Attributes:
+        cross: sum over rows and keys of what two heads have in common, `*batch head other`.
+        first: the same of each head of the first model with itself.
+        second: and of the second model.
+    """
+
+    cross: Float[Array, "*batch head other"]
+    first: Float[Array, "*batch head"]
+    second: Float[Array, "*batch other"]
+
+
+def head_products(first: Heads, second: Others, mask: RealTokens) -> Products:
+    """Sums of products of what heads give over and above the even share, `A - 1/n`, over real rows and keys.
+
+    Rows sum to 1, so the mean weight of a text is 1/n whatever the head: over one text this is Pearson's correlation
+    of all weights, and over many no text's length speaks for or against two heads' being alike.
+    """
+    one, two = (_centred(weights, mask, keys=True) for weights in (first, second))
+    return Products(_dot("hqk,gqk->hg", one, two), _square(one), _square(two))
+
+
+def correlation(cross: Any, first: Any, second: Any) -> Float[np.ndarray, "*layer head other"]:
+    """Correlation of heads from the (summed) fields of `Products`, from -1 to 1; NaN where a head is even everywhere."""
+    cross, first, second = (np.asarray(part, np.float64) for part in (cross, first, second))
+    scale = np.sqrt(first[..., :, None] * second[..., None, :])
+    return cross / np.where(scale > 0, scale, np.nan)
+
+
+def linear_cka(first: Heads, second: Others, mask: RealTokens) -> Float[Array, "*batch head other"]:
+    """Linear CKA of heads (Kornblith et al. 2019), a text's rows being the examples and its keys the features.
+
+    `|X'Y|^2 / (|X'X| |Y'Y|)` with the columns of X and Y centred over rows: 1 where two heads tell positions apart in
+    the same way, whichever keys they use for it. Taken within one text, so short texts give high values by chance;
+    compare with those of other pairs of heads, not with 0.
+
+    Returns:
+        From 0 to 1; NaN where a head attends from all rows alike. Cost: head * token^3 + head^2 * token^2.
+    """
+    # <X'Y, X'Y> = <XX', YY'>: one Gram matrix a head instead of a product for each pair of heads.
+    one, two = (_gram(_centred(weights, mask, keys=False)) for weights in (first, second))
+    cross = _dot("hqk,gqk->hg", one, two)
+    scale = jnp.sqrt(_square(one)[..., :, None] * _square(two)[..., None, :])
+    return cross / jnp.where(scale > 0, scale, jnp.full_like(scale, jnp.nan))
+
+
+def match_heads(similarity: Any) -> Int[np.ndarray, "layer head"]:
+    """For each head of the first model the one of the second that it is paired with: each used once, most alike in all.
+
+    Args:
+        similarity: `layer head other`, such as `correlation` or CKA; NaN counts as the least alike of all.
+
+    Returns:
+        Numbers of heads of the second model; -1 for a head that is left over where the second model has fewer.
+
+    Raises:
+        InputError: the shape is another.
+    """
+    array = np.asarray(similarity, np.float64)
+    if array.ndim != 3:
+        raise InputError(f"`similarity` must have shape (layer, head, other), got {array.shape}")
+    known = array[np.isfinite(array)]
+    array = np.where(np.isfinite(array), array, (known.min() if known.size else 0.0) - 1.0)
+    matched = np.full(array.shape[:2], -1, np.int64)
+    for layer, weights in enumerate(array):
+        rows, columns = linear_sum_assignment(weights, maximize=True)
+        matched[layer, rows] = columns
+    return matched
+
+
+def _centred(
+    weights: Float[Array, "*batch head token token"], mask: RealTokens, *, keys: bool
+) -> Float[Array, "*batch head token token"]:
+    """Weights less their mean, over a row's keys or over a key's rows, 0 on padding."""
+    real = (mask[..., None, :, None] & mask[..., None, None, :]).astype(weights.dtype)
+    count = jnp.maximum(jnp.sum(mask, axis=-1), 1).astype(weights.dtype)[..., None, None, None]
+    weights = weights * real
+    mean = jnp.sum(weights, axis=-1 if keys else -2, keepdims=True) / count
+    return (weights - mean) * real
+
+
+def _gram(rows: Float[Array, "*batch head token token"]) -> Float[Array, "*batch head token token"]:
+    return jnp.einsum("...qk,...pk->...qp", rows, rows, precision=jax.lax.Precision.HIGHEST)
+
+
+def _dot(letters: str, first: Array, second: Array) -> Array:
+    left, right = letters.split("->")
+    one, two = left.split(",")
+    return jnp.einsum(f"...{one},...{two}->...{right}", first, second, precision=jax.lax.Precision.HIGHEST)
+
+
+def _square(weights: Float[Array, "*batch head token token"]) -> Float[Array, "*batch head"]:
+    return jnp.sum(weights * weights, axis=(-2, -1))

@@ -1,0 +1,182 @@
+"""What two models are compared on: tokens where they cut texts alike, else words that hold whole tokens of both."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxflow.models import Encoding
+
+# Writing without spaces: every sign is a word of its own, as BERT's tokenizers have it.
+_IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{_IDEOGRAPHS}]|(?:(?![{_IDEOGRAPHS}])\w)+(?:['’](?:(?![{_IDEOGRAPHS}])\w)+)*|[^\w\s]")
+
+Span = tuple[int, int]
+# What a special unit stands for: before the first text, between texts, behind the last.
+LEADING, BETWEEN, TRAILING = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units of one text (or pair of texts), in order, and which of them each token belongs to.
+
+    Attributes:
+        names: tokens as the tokenizer has them, or words as they stand in the text.
+        offsets: characters (start, end) in the text, or in the pair; (-1, -1) for special units.
+        source: 0 for the text's units, 1 for the pair's, -1 for special ones.
+        first: for each token of the first model its unit.
+        second: for each token of the second.
+    """
+
+    names: tuple[str, ...]
+    offsets: tuple[Span, ...]
+    source: tuple[int, ...]
+    first: tuple[int, ...]
+    second: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def special(self) -> tuple[bool, ...]:
+        """Whether a unit is no part of a text."""
+        return tuple(source == -1 for source in self.source)
+
+
+def same_tokens(first: Encoding, second: Encoding) -> bool:
+    """Whether two tokenizers cut a text in the same places, special tokens in the same places too."""
+    return (first.offsets, first.source, first.tokens) == (second.offsets, second.source, second.tokens)
+
+
+def token_units(encoding: Encoding) -> Units:
+    """Every token a unit, for models with one tokenizer."""
+    every = tuple(range(len(encoding)))
+    return Units(encoding.tokens, encoding.offsets, encoding.source, every, every)
+
+
+def word_units(text: str, pair: str | None, first: Encoding, second: Encoding) -> Units:
+    """Words that hold whole tokens of both models.
+
+    A word is a run of letters and digits (with apostrophes inside), a single other sign, or a single ideograph; words
+    that one token reaches across are one unit. Special tokens that stand together ahead of the texts, between them or
+    behind them are one unit each. A unit may have no token in one of the models.
+    """
+    spans = [_spans(part, source, (first, second)) for source, part in enumerate((text, pair)) if part is not None]
+    layout: list[tuple[int, Span, str]] = []
+    places: dict[tuple[int, int], int] = {}
+    for source, found in enumerate(spans):
+        _add_special(layout, places, (BETWEEN if source else LEADING), (first, second))
+        part = text if source == 0 else pair or ""
+        for number, span in enumerate(found):
+            places[source, number] = len(layout)
+            layout.append((source, span, part[slice(*span)]))
+    _add_special(layout, places, TRAILING, (first, second))
+    members = [_members(encoding, spans, places) for encoding in (first, second)]
+    return Units(
+        names=tuple(name for _, _, name in layout),
+        offsets=tuple(span for _, span, _ in layout),
+        source=tuple(source for source, _, _ in layout),
+        first=members[0],
+        second=members[1],
+    )
+
+
+def words_of(text: str, pair: str | None, units: Units) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The words of a text, and for each unit the number of its word, -1 for special ones."""
+    spans = [_joined(part, _own(units, source, part)) for source, part in enumerate((text, pair or ""))]
+    names = [(text, pair or "")[source][slice(*span)] for source, found in enumerate(spans) for span in found]
+    start = (0, len(spans[0]))
+    numbers = [
+        -1 if source == -1 or not spans[source] else start[source] + _place(spans[source], span)
+        for source, span in zip(units.source, units.offsets, strict=True)
+    ]
+    return tuple(names), tuple(numbers)
+
+
+def membership(groups: Sequence[int], tokens: int, units: int) -> Float[np.ndarray, "token unit"]:
+    """Which unit each token belongs to, as ones among zeros; padding belongs to none."""
+    ones = np.zeros((tokens, units), np.float32)
+    ones[np.arange(len(groups)), list(groups)] = 1
+    return ones
+
+
+def _joined(text: str, tokens: Sequence[Span]) -> list[Span]:
+    """Words and tokens, joined where they overlap; a word without a token (it was cut off) is left out."""
+    words = [found.span() for found in _WORD.finditer(text)]
+    merged = _merged([*words, *tokens])
+    held = {_place(merged, span) for span in tokens if span[0] < span[1]}
+    return [span for number, span in enumerate(merged) if number in held]
+
+
+def _own(units: Units, source: int, text: str) -> list[Span]:
+    return [_trimmed(span, text) for span, own in zip(units.offsets, units.source, strict=True) if own == source]
+
+
+def _spans(text: str, source: int, encodings: Sequence[Encoding]) -> list[Span]:
+    """The units of one text: words, and tokens of all models, joined where they overlap."""
+    tokens = [
+        _trimmed(span, text)
+        for encoding in encodings
+        for span, own in zip(encoding.offsets, encoding.source, strict=True)
+        if own == source
+    ]
+    return _joined(text, tokens)
+
+
+def _trimmed(span: Span, text: str) -> Span:
+    """A token without the blanks that some tokenizers count to it."""
+    start, end = span
+    piece = text[start:end]
+    start += len(piece) - len(piece.lstrip())
+    return start, max(start, start + len(piece.strip()))
+
+
+def _merged(spans: Sequence[Span]) -> list[Span]:
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if start == end:
+            continue
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _place(spans: Sequence[Span], span: Span) -> int:
+    """The number of the joined span that a token lies in; one without characters goes with what is to its left."""
+    return max(0, bisect_right(spans, span[0], key=lambda found: found[0]) - 1)
+
+
+def _role(encoding: Encoding, position: int) -> int:
+    texts = [index for index, source in enumerate(encoding.source) if source != -1]
+    if position < texts[0]:
+        return LEADING
+    return TRAILING if position > texts[-1] else BETWEEN
+
+
+def _add_special(
+    layout: list[tuple[int, Span, str]], places: dict[tuple[int, int], int], role: int, encodings: Sequence[Encoding]
+) -> None:
+    """A unit for the special tokens of one place, if a model has any there, named as the first of them names it."""
+    for encoding in encodings:
+        for position, token in enumerate(encoding.tokens):
+            if encoding.source[position] == -1 and _role(encoding, position) == role:
+                places[-1, role] = len(layout)
+                layout.append((-1, (-1, -1), token))
+                return
+
+
+def _members(
+    encoding: Encoding, spans: Sequence[list[Span]], places: dict[tuple[int, int], int]
+) -> tuple[int, ...]:
+    members = []
+    for position, (source, span) in enumerate(zip(encoding.source, encoding.offsets, strict=True)):
+        if source == -1:
+            members.append(places[-1, _role(encoding, position)])
+        else:
+            members.append(places[source, _place(spans[source], span)])
+    return tuple(members)

@@ -1,0 +1,349 @@
+"""Two models over a file of texts: compared text by text, and kept in a folder."""
+
+import json
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxflow._checks import InputError
+from jaxflow.compare.plan import Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
+from jaxflow.compare.result import ChangeSummary
+from jaxflow.compare.run import compare_stream
+from jaxflow.compare.totals import Totals
+from jaxflow.compare.units import same_tokens
+from jaxflow.models import TextEncoder
+from jaxflow.sweep import arrow
+from jaxflow.sweep.cells import rows_of_table, table_of
+from jaxflow.sweep.comparison_rows import attention_row, head_rows, summary_json, text_row, word_rows
+from jaxflow.sweep.rows import Text
+from jaxflow.sweep.source import Source
+from jaxflow.sweep.store import replaced
+
+FORMAT = 1
+SUMMARY = "comparison.json"
+# Texts of a shard, and those that are tokenised at once.
+SHARD = 256
+PACKAGES = ("jaxflow", "jax", "numpy", "transformers", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long texts may be.
+
+    Attributes:
+        max_length: most tokens of a text; None is what the models take.
+        truncate: cut longer texts rather than refuse them.
+    """
+
+    max_length: int | None = None
+    truncate: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A comparison that was checked and can run. Make it by `prepare`.
+
+    Attributes:
+        plan: what is compared.
+        source: the texts.
+        folder: where results go.
+        limits: how long texts may be.
+        units: `"tokens"` or `"words"`.
+        texts: how many there are.
+        attention: of how many texts, the first ones, the attention is kept.
+    """
+
+    plan: Plan
+    source: Source
+    folder: Path
+    limits: Limits
+    units: str
+    texts: int
+    attention: int
+
+    def run(self, progress: Callable[[int], None] = lambda _: None) -> ChangeSummary:
+        """Compare, write, and say what changed. What is stopped on the way leaves no files behind.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        _ = arrow.pyarrow()
+        made = not self.folder.exists()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot make the folder {str(self.folder)!r}: {error.strerror}; name another") from None
+        written: list[Path] = []
+        try:
+            return self._run(written, progress)
+        except BaseException:
+            for path in written:
+                path.unlink(missing_ok=True)
+            if made and not any(self.folder.iterdir()):
+                self.folder.rmdir()
+            raise
+
+    def _run(self, written: list[Path], progress: Callable[[int], None]) -> ChangeSummary:
+        totals, number = Totals(self.plan), 0
+        shards: list[str] = []
+        attention: list[arrow.Row] = []
+        read = (
+            text_pair(self.plan, self.units, row.place, row.text, row.pair, encodings)
+            for row, encodings in _tokenised(self.plan, self.source, self.limits)
+        )
+        ids = (row.id for row in _texts(self.source))
+        with closing(compare_stream(self.plan, read, progress)) as compared:
+            while chosen := list(islice(compared, SHARD)):
+                rows = []
+                for text, similarity in chosen:
+                    totals.add(text, similarity.products, similarity.cka)
+                    row = {"id": next(ids)}
+                    rows.append(row | text_row(text))
+                    if number < self.attention:
+                        attention.append(row | attention_row(text))
+                    number += 1
+                shards.append(f"texts-{len(shards):05d}.parquet")
+                _write(self.folder / shards[-1], rows, written)
+        summary = totals.summary()
+        if attention:
+            _write(self.folder / "attention.parquet", attention, written)
+        _write(self.folder / "heads.parquet", list(head_rows(summary)), written)
+        _write(self.folder / "words.parquet", list(word_rows(summary)), written)
+        about = {"format": FORMAT, "shards": shards, "attention": len(attention), "input": self._input(), **_about(self.plan, self.units)}
+        # Last: a folder with a summary is whole.
+        with replaced(self.folder / SUMMARY) as temporary:
+            text = json.dumps(summary_json(summary) | about, indent=1, ensure_ascii=False, allow_nan=False)
+            _ = temporary.write_text(text + "\n", "utf-8")
+        return summary
+
+    def _input(self) -> dict[str, Any]:
+        source = self.source
+        return {"name": source.name, "column": source.column, "pair_column": source.pair_column}
+
+
+def prepare(
+    encoder_a: TextEncoder,
+    encoder_b: TextEncoder,
+    source: Source,
+    folder: Path,
+    settings: Settings,
+    limits: Limits = Limits(),
+    *,
+    attention: int = 50,
+) -> Prepared:
+    """Check the folder, the models and every text; writes nothing.
+
+    `Prepared.run` then writes a folder. Positions and layers count as in `compare_models`: `layer` is a place in
+    `layers`, `query` a place in `queries`, `unit` a token, or a word where the tokenizers differ (units). NaN is null.
+
+        comparison.json       the summary, written last: a folder with it is whole
+        texts-00000.parquet   one row a text, 256 a file
+        attention.parquet     the attention of the first texts (as many as `attention`), one row each
+        heads.parquet         one row a layer and head, over all texts
+        words.parquet         one row a word and method, over all texts
+
+    comparison.json:
+        format            1
+        models            {a, b}: {name, layers, heads, labels (list or null), head (name of what stands on it)}
+        input             {name, column, pair_column}
+        settings          threshold, decay, residual, least, correction, seed, units ("tokens" or "words"), methods,
+                          queries (list, or "all"), heads, flow
+        versions          {python, device, jaxflow, ...}
+        texts             how many
+        shards            names of the files of texts, in order
+        attention         how many texts attention.parquet holds: the first ones
+        layers            [[layer of a, layer of b], ...], counted from 1
+        patterns          names of the patterns of heads, in the order of their axis
+        layer             {jensen_shannon, total_variation, heads}: each {mean, low, high} with lists `layer`; and
+                          p, adjusted_p: lists `layer`. See `LayerChange`
+        head              {jensen_shannon, total_variation}: each {mean, low, high} `layer head`; p, adjusted_p `layer
+                          head`; patterns_a, patterns_b, pattern_p, pattern_adjusted_p `layer head pattern`;
+                          pattern_change {mean, low, high}; correlation, cka `layer head other`; matching `layer head`
+                          (the head of b that answers to each of a). See `HeadChange`
+        words             {method: {gained: [...], lost: [...]}}, at most 50 each, the largest first, each
+                          {word, texts, mean, low, high, p, adjusted_p}. See `WordChange`
+        arcs              {shared, only_a, only_b}: mean number of strong arcs of a text
+        confusion         [{a: label, b: label, texts: how many}, ...]; empty without classes
+
+    texts-*.parquet, nested lists with the axes in brackets; `_a` and `_b` are the models:
+        id                          row or line number, from 1
+        text, pair                  strings
+        units, offsets, source      [unit], [unit, 2], [unit]: as tokens in `open_store`
+        words, word                 [word], [unit]: the text's words, and the word of each unit, -1 for special ones
+        tokens_a, groups_a, ..._b   [token]: the model's tokens, and the unit of each
+        queries                     [query]: units
+        layers                      [layer, 2]
+        raw_a, rollout_a, flow_a, ..._b             [layer, query, unit]: relevance; gained is b less a
+        certified_a, certified_b                    share of proven flows, or null
+        influence_a, influence_b                    [state, query, unit]: `influence`; state 0 is the input, the last
+                                                    one the model's top
+        widths_a, widths_b, shared_widths           [state, query, unit]: `path_widths`; a path of strong arcs leads
+                                                    from a query to a unit where they reach the threshold. Shared ones
+                                                    are empty where the models differ in depth
+        arc_layer, arc_query, arc_key, arc_weight_a, arc_weight_b, arc_kind, arc_path_a, arc_path_b
+                                                    [arc]: strong arcs; kind 0 is shared, 1 only in a, 2 only in b; path
+                                                    says whether it is on a path of strong arcs to the first query
+        jensen_shannon, total_variation             [layer, head]
+        layer_jensen_shannon, layer_total_variation [layer]
+        patterns_a, patterns_b                      [layer, head, pattern]
+        distance                                    mean of jensen_shannon, to sort texts by
+        prediction_a, probabilities_a, ..._b        label and map of labels, or null
+
+    attention.parquet:
+        id                          as in the texts
+        fused_a, fused_b            [layer, unit, unit] float32: heads fused, no residual
+        heads_a, heads_b            [layer, head, unit, unit] float16
+
+    Args:
+        encoder_a: the first model.
+        encoder_b: the second.
+        source: the texts.
+        folder: where results will go; new, or empty.
+        settings: how they are compared.
+        limits: how long texts may be.
+        attention: of how many texts, the first ones, the attention is kept.
+
+    Raises:
+        InputError: the models, the settings, the folder or a text cannot be used; its line or row is named.
+    """
+    _ = arrow.pyarrow()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{str(folder)!r} exists and is not an empty folder; name another with --out")
+    plan = make_plan(encoder_a, encoder_b, settings)
+    alike: list[bool] = []
+    # Every text is looked at before any is compared.
+    for row, encodings in _tokenised(plan, source, limits):
+        alike.append(same_tokens(*encodings))
+        units = "tokens" if alike[-1] and settings.units != "words" else "words"
+        _ = text_pair(plan, units, row.place, row.text, row.pair, encodings)
+    if not alike:
+        raise InputError(f"{source.name} holds no text")
+    units = settled_units(settings.units, alike)
+    return Prepared(plan, source, folder, limits, units, len(alike), attention)
+
+
+@dataclass(frozen=True)
+class StoredComparison:
+    """A folder of a comparison that can be read.
+
+    Attributes:
+        folder: where it is.
+        summary: comparison.json, see `prepare`.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Texts in order, one at a time: arrays as NumPy arrays, lists of strings as lists."""
+        for shard in self.summary["shards"]:
+            yield from _read(self.folder / shard)
+
+    def attention(self) -> Iterator[dict[str, Any]]:
+        """The attention of the first texts, one at a time."""
+        if self.summary["attention"]:
+            yield from _read(self.folder / "attention.parquet")
+
+
+def open_comparison(folder: str | Path) -> StoredComparison:
+    """The comparison that `jaxflow compare` wrote into a folder.
+
+    Raises:
+        InputError: there is none, or it is of a later version of jaxflow.
+    """
+    path = Path(folder)
+    try:
+        summary = json.loads((path / SUMMARY).read_text("utf-8"))
+        version = summary["format"]
+    except FileNotFoundError:
+        raise InputError(f"{str(path)!r} holds no comparison: there is no {SUMMARY} in it") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{str(path / SUMMARY)!r} cannot be read: {error}") from None
+    if version != FORMAT:
+        raise InputError(f"{str(path)!r} is of format {version}, and this version of jaxflow reads format {FORMAT}")
+    return StoredComparison(path, summary)
+
+
+def _about(plan: Plan, units: str) -> dict[str, Any]:
+    models = {
+        letter: {
+            "name": encoder.name,
+            "layers": encoder.config.layers,
+            "heads": encoder.config.heads,
+            "labels": None if encoder.labels is None else list(encoder.labels),
+            "head": encoder.config.head.name,
+        }
+        for letter, encoder in zip("ab", plan.encoders, strict=True)
+    }
+    settings = plan.settings
+    return {
+        "models": models,
+        "settings": {
+            "threshold": float(settings.threshold),
+            "decay": float(settings.decay),
+            "residual": float(settings.residual),
+            "least": int(settings.least),
+            "correction": settings.correction,
+            "seed": settings.seed,
+            "units": units,
+            "methods": [method.name for method in plan.methods],
+            "queries": "all" if plan.queries is None else list(plan.queries),
+            "heads": settings.heads if isinstance(settings.heads, str) else "weights",
+            "flow": str(settings.flow),
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "device": jax.devices()[0].device_kind,
+            **{package: metadata.version(package) for package in PACKAGES},
+        },
+    }
+
+
+def _texts(source: Source) -> Iterator[Text]:
+    """The texts of a source; the first that cannot be used ends it with an error."""
+    for row in source.rows():
+        if not isinstance(row, Text):
+            raise InputError(row.reason)
+        yield row
+
+
+def _tokenised(plan: Plan, source: Source, limits: Limits) -> Iterator[tuple[Text, Any]]:
+    rows = _texts(source)
+    while chosen := list(islice(rows, SHARD)):
+        for row in chosen:
+            pairs = None if row.pair is None else [row.pair]
+            try:
+                first, second = read_together(
+                    plan, [row.text], pairs, max_length=limits.max_length, truncate=limits.truncate
+                )
+            except InputError as error:
+                raise InputError(str(error).replace("`texts[0]`", row.place)) from None
+            yield row, (first[0], second[0])
+
+
+def _write(path: Path, rows: list[arrow.Row], written: list[Path]) -> None:
+    import pyarrow.parquet as pq
+
+    table = table_of(rows, {"jaxflow": json.dumps({"comparison": FORMAT})})
+    with replaced(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+    written.append(path)
+
+
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    pa = arrow.pyarrow()
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=32):
+                yield from rows_of_table(pa.Table.from_batches([batch]))
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{str(path)!r} cannot be read: {str(error).splitlines()[0]}") from None

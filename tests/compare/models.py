@@ -1,0 +1,97 @@
+"""Tiny models in pairs: the same with other weights, with its heads in another order, with another tokenizer."""
+
+import dataclasses
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import transformers
+from flax import nnx
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from jaxflow.models import new_encoder
+
+LAYERS, HEADS, LIMIT = 3, 4, 32
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+LABELS = {0: "bad", 1: "good"}
+# Two buckets of lengths, and padding within them.
+TEXTS = [
+    "the key to the cabinets",
+    "is it un-lost?",
+    "unbelievable tables on the table",
+    "the keys",
+    "to the table is on",
+    "don't lock the cabinets, please",
+]
+
+
+def tokenizer(*words):
+    """WordPiece over those words and all signs; two of them with other words cut texts in other places."""
+    letters = [chr(code) for code in range(33, 127)]
+    pieces = dict.fromkeys([*SPECIAL, *words, *letters, *(f"##{letter}" for letter in letters)])
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    names = {f"{name[1:-1].lower()}_token": name for name in SPECIAL}
+    backend = Tokenizer(models.WordPiece(vocabulary, unk_token=names["unk_token"]))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")],
+    )
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **names)
+
+
+@cache
+def first_words():
+    return tokenizer("the", "key", "to", "cabinets", "is", "on", "table", "un", "##believ", "##able", "##s")
+
+
+@cache
+def second_words():
+    return tokenizer("the", "keys", "to", "cab", "##inets", "is", "table", "unbeliev", "##able", "##s", "don", "lost")
+
+
+def model(seed=0, layers=LAYERS, heads=HEADS, words=None, head="sequence_classification"):
+    words = first_words() if words is None else words
+    config = transformers.BertConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=24,
+        max_position_embeddings=LIMIT,
+        initializer_range=0.4,
+        num_labels=len(LABELS),
+        id2label=LABELS,
+        label2id={label: index for index, label in LABELS.items()},
+    )
+    return new_encoder(config, words, head=head, seed=seed)
+
+
+def tuned(encoder, seed=1, size=0.1):
+    """The same model after a small step in a random direction."""
+    rng = np.random.default_rng(seed)
+
+    def step(leaf):
+        return leaf + jnp.asarray(rng.normal(0, size, leaf.shape), leaf.dtype)
+
+    return dataclasses.replace(encoder, module=jax.tree.map(step, encoder.module))
+
+
+def reordered(encoder, orders):
+    """The same function with each layer's heads in another order: head h of the result is head `orders[layer][h]`."""
+    graph, state = nnx.split(encoder.module)
+    flat = []
+    for path, value in nnx.to_flat_state(state):
+        array = np.array(value.get_value())
+        if path[:2] == ("layers", "qkv"):
+            # (layer, [width,] 3, head, head_width)
+            for layer, order in enumerate(orders):
+                array[layer] = array[layer][..., order, :]
+        if path[:3] == ("layers", "output", "kernel"):
+            for layer, order in enumerate(orders):
+                array[layer] = array[layer][order]
+        flat.append((path, value.replace(jnp.asarray(array))))
+    return dataclasses.replace(encoder, module=nnx.merge(graph, nnx.from_flat_state(flat)))
