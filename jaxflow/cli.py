@@ -7,7 +7,6 @@ import shutil
 import signal
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import metadata
@@ -20,17 +19,22 @@ from jaxflow.models import builtin, load_encoder
 from jaxflow.report.page import write_page
 from jaxflow.report.terminal import top_tokens, unknown_words, visible
 from jaxflow.sweep import runner
-from jaxflow.sweep.plan import METHODS, Settings
-from jaxflow.sweep.progress import duration, progress
-from jaxflow.sweep.source import InlineSource, Source, open_source
-from jaxflow.sweep.store import Store, open_store
+from jaxflow.sweep.checks import check_folder
+from jaxflow.sweep.files import open_source
+from jaxflow.sweep.progress import progress
+from jaxflow.sweep.results import Store, open_sweep
+from jaxflow.sweep.settings import METHODS, Settings
+from jaxflow.sweep.source import InlineSource, Source
+from jaxflow.sweep.tally import Tally
+from jaxflow.sweep.words import skipped_lines, summary_lines
 
 QUERIES = "positions whose make-up is asked for: 0,3 or all (default: 0, which is [CLS] or its equivalent)"
 TEXT_HELP = "a text; may be given again; one that begins with a dash goes as --text='-x'"
+ON_ERROR = "at a row that cannot be used: stop (the default), or skip it and say so at the end"
 # Arguments that errors may name as Python has them, by their flags.
 FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair"} | {
     name: f"--{name.replace('_', '-')}"
-    for name in ("methods", "layers", "queries", "residual", "heads", "flow", "batch_size", "max_length")
+    for name in ("methods", "layers", "queries", "residual", "heads", "flow", "batch_size", "max_length", "on_error")
 }
 # Most examples whose top tokens are shown in the terminal.
 SHOWN = 5
@@ -132,9 +136,10 @@ def _add_attribute(commands: Any) -> None:
     _ = add(
         "--flow", default="auto", metavar="F", help="how flow is solved: auto, exact, relaxed or bounds (default: auto)"
     )
-    _ = add("--batch-size", type=_count, default=32, metavar="N", help="texts in a batch, at most (default: 32)")
+    _ = add("--batch-size", type=_count, metavar="N", help="texts in a batch, at most (default: as many as fit)")
     _ = add("--max-length", type=_count, metavar="N", help="most tokens of a text (default: what the model takes)")
     _ = add("--truncate", action="store_true", help="cut longer texts (default: refuse them)")
+    _ = add("--on-error", default="stop", metavar="E", help=ON_ERROR)
     add = parser.add_argument_group("output").add_argument
     _ = add("--out", required=True, type=Path, metavar="DIR", help="the folder for results; new, or empty")
     _ = add("--resume", action="store_true", help="go on with a run of the same settings that was stopped")
@@ -179,32 +184,40 @@ def _fetch(arguments: argparse.Namespace) -> int:
 def _attribute(arguments: argparse.Namespace) -> int:
     names = ("methods", "queries", "layers", "heads", "residual", "flow", "max_length", "truncate")
     settings = Settings(**{name: getattr(arguments, name) for name in names})
-    quiet = arguments.quiet
-    runner.check_folder(arguments.out, arguments.resume)
+    quiet, compiled = arguments.quiet, []
+    check_folder(arguments.out, arguments.resume)
     with _source(arguments) as source:
         encoder = load_encoder(arguments.model)
-        sweep = runner.prepare(encoder, source, arguments.out, settings, resume=arguments.resume)
-        plan = sweep.plan
+        sweep = runner.prepare(
+            encoder, source, arguments.out, settings, resume=arguments.resume, on_error=arguments.on_error
+        )
         if source.note and not quiet:
             print(source.note, file=sys.stderr)
-        mean_tokens = sum(plan.tokens) / plan.examples
         with (
             _interrupts() as stop_if_asked,
-            progress(plan.examples, sweep.done, mean_tokens, sys.stderr, quiet=quiet) as advance,
+            progress(None if quiet else sweep.rows(), sweep.rows_done, sys.stderr, quiet=quiet) as show,
         ):
 
-            def advanced(texts: int) -> None:
+            def told(tally: Tally) -> None:
                 stop_if_asked()
-                advance(texts)
+                show(tally)
 
-            summary = sweep.run(arguments.batch_size, advanced)
-    results = open_store(arguments.out)
+            summary = sweep.run(arguments.batch_size, told, compiled=compiled.append)
+    results = open_sweep(arguments.out)
     page = write_page(results, arguments.out / "report.html")
     if not quiet:
         _show(results, arguments.top)
-        _summarise(summary, arguments.out, page)
+        print("\n".join(summary_lines(summary, compiled)))
+        print(f"results: {arguments.out}   report: {page}")
+        _note(skipped_lines(summary))
         _note_unknown(results, getattr(encoder.tokenizer, "unk_token", None))
     return 0
+
+
+def _note(lines: Sequence[str]) -> None:
+    """Lines on standard error, without what would steer a terminal."""
+    for line in lines:
+        print(visible(line), file=sys.stderr)
 
 
 @contextmanager
@@ -269,29 +282,9 @@ def _show(results: Store, top: int) -> None:
     width = shutil.get_terminal_size((100, 24)).columns
     for row in islice(results.rows(), SHOWN):
         print("\n".join(top_tokens(row, top, color=color, width=width)))
-    rest = results.manifest["input"]["examples"] - SHOWN
+    rest = len(results) - SHOWN
     if rest > 0:
         print(f"and {rest} more\n")
-
-
-def _settled(stages: dict[str, int]) -> str:
-    """By which stage flows were settled, in words, where it is known."""
-    total = sum(stages.values())
-    words = {"bounds": "bounds", "relaxed": "the relaxation", "closed_form": "closed forms"}
-    counts: Counter[str] = Counter()
-    for stage, count in stages.items():
-        counts[words.get(stage, "solving")] += count
-    shares = [f"{100 * count / total:.2f} % by {word}" for word, count in counts.items() if count]
-    return f" ({', '.join(shares)})" if shares else ""
-
-
-def _summarise(summary: runner.Summary, out: Path, page: Path) -> None:
-    made = summary.examples - summary.before
-    before = f" ({summary.before} were there before)" if summary.before else ""
-    print(f"{made} examples in {duration(summary.seconds)}{before}")
-    if summary.certified is not None:
-        print(f"flows certified: {100 * summary.certified:.2f} %{_settled(summary.stages)}")
-    print(f"results: {out}   report: {page}")
 
 
 def _note_unknown(results: Store, unknown: str | None) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 
 from jaxflow.report.pieces import pieces
 from jaxflow.sweep.arrow import RELEVANCE, Row
-from jaxflow.sweep.store import Store, replaced
+from jaxflow.sweep.results import Store
+from jaxflow.sweep.store import replaced
 
 # A page of more would open slowly; the rest is in the Parquet files. Numbers are relevance values.
 EXAMPLES = 200
@@ -59,10 +60,10 @@ def render(data: dict[str, Any]) -> str:
 
     The policy in its head lets only this very script and style run, and nothing be loaded.
     """
-    style, script = _asset("page.css"), "\n".join(map(_asset, SCRIPTS))
+    style, script = asset("page.css"), "\n".join(map(_asset, SCRIPTS))
     parts = {
         "policy": (
-            f"default-src 'none'; style-src {_source_hash(style)}; script-src {_source_hash(script)}; "
+            f"default-src 'none'; style-src {source_hash(style)}; script-src {source_hash(script)}; "
             "base-uri 'none'; form-action 'none'"
         ),
         "style": style,
@@ -70,7 +71,7 @@ def render(data: dict[str, Any]) -> str:
         "data": as_json_block(data),
     }
     # One pass, so that what is put in is not searched again.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("page.html"))
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], asset("page.html"))
 
 
 def as_json_block(data: Any) -> str:
@@ -111,9 +112,9 @@ def _base64(array: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
     return files("jaxflow.report").joinpath("assets", name).read_text("utf-8")
 
 
-def _source_hash(text: str) -> str:
+def source_hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import missing_extra
-from jaxflow.attribution import Attribution
+from jaxflow.attribution import Attribution, Example
 
 # Columns whose cells are arrays (layer, query, token), and their precision on disk. The flow's exact values are right
 # to 1e-9, which float32 would lose.
@@ -66,9 +66,26 @@ def to_rows(table: Any) -> Iterator[Row]:
         yield row
 
 
+def as_example(row: Row) -> Example:
+    """A row as `attribute` gives an example; by which stage flows were settled is not kept a row."""
+    return Example(
+        text=row["text"],
+        pair=row["pair"],
+        tokens=tuple(row["tokens"]),
+        offsets=tuple((int(start), int(end)) for start, end in row["offsets"]),
+        source=tuple(map(int, row["source"])),
+        queries=row["queries"],
+        layers=tuple(map(int, row["layers"])),
+        relevance={method: row[method] for method in RELEVANCE if method in row},
+        certified=row.get("certified"),
+        prediction=row["prediction"],
+        scores=row["probabilities"] or {},
+    )
+
+
 def _column(pa: Any, name: str, cells: list[Any]) -> Any:
     if isinstance(cells[0], np.ndarray):
-        return _nested(pa, cells)
+        return nested(pa, cells)
     kinds = {
         "id": pa.int64(),
         "tokens": pa.list_(pa.string()),
@@ -80,7 +97,7 @@ def _column(pa: Any, name: str, cells: list[Any]) -> Any:
     return pa.array(cells, kinds.get(name, pa.string()))
 
 
-def _nested(pa: Any, arrays: list[np.ndarray]) -> Any:
+def nested(pa: Any, arrays: list[np.ndarray]) -> Any:
     """Arrays of one rank and any shape as nested lists, without making a Python object a number."""
     column = pa.array(np.concatenate([array.ravel() for array in arrays]))
     for axis in reversed(range(arrays[0].ndim)):

@@ -1,4 +1,8 @@
-"""The file formats texts are read from, each as a stream of records with their place in words."""
+"""The file formats texts are read from, each as a stream of records with their place in words.
+
+A record that is malformed does not end the stream: in place of its content stands the error that says what is wrong
+with it, and whoever reads decides whether to go on. What makes the rest unreadable is raised.
+"""
 
 import csv
 import json
@@ -9,7 +13,8 @@ from typing import Any
 
 from jaxflow._checks import InputError, missing_extra
 
-# Number of the record (a line or a row, from 1), its place in words, and its columns by name, or the line itself.
+# Number of the record (a line or a row, from 1), its place in words, and its columns by name, or the line itself, or
+# what is wrong with it.
 Record = tuple[int, str, Any]
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 
@@ -21,9 +26,12 @@ def column_names(path: Path, kind: str, name: str) -> list[str]:
             return list(file.schema_arrow.names)
     if kind in DELIMITERS:
         return _header(_table(path, name, DELIMITERS[kind]), name)
+    first_error = None
     for _, _, record in _json_lines(path, name):
-        return list(record)
-    raise InputError(f"{name} has no record")
+        if not isinstance(record, InputError):
+            return list(record)
+        first_error = first_error or record
+    raise first_error or InputError(f"{name} has no record")
 
 
 def records(path: Path, kind: str, name: str, columns: tuple[str, ...]) -> Iterator[Record]:
@@ -37,61 +45,92 @@ def records(path: Path, kind: str, name: str, columns: tuple[str, ...]) -> Itera
     return _table_rows(path, name, DELIMITERS[kind])
 
 
-def _lines(path: Path, name: str) -> Iterator[tuple[int, str]]:
-    """Lines with their ends and numbers; a byte order mark is dropped."""
+def count(path: Path, kind: str, name: str) -> int:
+    """How many records there are, malformed ones included, for showing how far a run is.
+
+    One quick pass over the bytes, and none of a Parquet file. Lines of nothing but spaces beyond ASCII's are counted.
+    """
+    if kind == "parquet":
+        with _parquet(path, name) as file:
+            return file.metadata.num_rows
+    if kind in DELIMITERS:
+        return max(0, sum(1 for _ in _table(path, name, DELIMITERS[kind])) - 1)
+    with path.open("rb") as file:
+        return sum(1 for line in file if line.strip())
+
+
+def _lines(path: Path, name: str) -> Iterator[tuple[int, str, InputError | None]]:
+    """Lines with their ends and numbers, and what is wrong with them; a byte order mark is dropped."""
     start = 0
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):
+            wrong = None
             try:
                 line = raw.decode("utf-8")
             except UnicodeDecodeError as error:
-                raise InputError(
+                line = raw.decode("utf-8", errors="replace")
+                wrong = InputError(
                     f"{name} is not UTF-8: byte 0x{raw[error.start]:02x} in line {number} "
                     f"(byte {start + error.start} of the file); save it as UTF-8"
-                ) from None
+                )
             start += len(raw)
-            yield number, line.removeprefix("\ufeff") if number == 1 else line
+            yield number, line.removeprefix("\ufeff") if number == 1 else line, wrong
 
 
 def _text_lines(path: Path, name: str) -> Iterator[Record]:
-    for number, line in _lines(path, name):
+    for number, line, wrong in _lines(path, name):
         if line.strip():
-            yield number, f"line {number} of {name}", line.rstrip("\r\n")
+            yield number, f"line {number} of {name}", wrong or line.rstrip("\r\n")
 
 
 def _json_lines(path: Path, name: str) -> Iterator[Record]:
-    for number, line in _lines(path, name):
-        if not line.strip():
-            continue
-        place = f"line {number} of {name}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            said = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-            raise InputError(f"{place} is malformed JSON: {said}") from None
-        if not isinstance(record, dict):
-            raise InputError(f"{place} is malformed: a JSON object is expected, got {type(record).__name__}")
-        yield number, place, record
+    for number, line, wrong in _lines(path, name):
+        if line.strip():
+            place = f"line {number} of {name}"
+            yield number, place, wrong or _json_object(line, place)
 
 
-def _table(path: Path, name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _json_object(line: str, place: str) -> dict[str, Any] | InputError:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        said = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+        return InputError(f"{place} is malformed JSON: {said}")
+    if not isinstance(record, dict):
+        return InputError(f"{place} is malformed: a JSON object is expected, got {type(record).__name__}")
+    return record
+
+
+def _table(path: Path, name: str, delimiter: str) -> Iterator[tuple[int, list[str] | InputError]]:
     """Rows of a delimited file, with the number of the line each ends in."""
     # The limit is one for the whole process; a text may be longer than its default of 128 KiB.
     _ = csv.field_size_limit(sys.maxsize)
-    reader = csv.reader((line for _, line in _lines(path, name)), delimiter=delimiter, strict=True)
+    undecoded: list[InputError] = []
+
+    def lines() -> Iterator[str]:
+        for _, line, wrong in _lines(path, name):
+            undecoded.extend([wrong] if wrong else [])
+            yield line
+
+    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
     while True:
         try:
-            row = next(reader)
+            row: Any = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            raise InputError(f"line {reader.line_num} of {name} is malformed: {error}") from None
+            row = InputError(f"line {reader.line_num} of {name} is malformed: {error}")
+        if undecoded:
+            row = undecoded[0]
+            undecoded.clear()
         if row:
             yield reader.line_num, row
 
 
-def _header(rows: Iterator[tuple[int, list[str]]], name: str) -> list[str]:
+def _header(rows: Iterator[tuple[int, list[str] | InputError]], name: str) -> list[str]:
     for _, row in rows:
+        if isinstance(row, InputError):
+            raise row
         return row
     raise InputError(f"{name} has no header")
 
@@ -101,9 +140,12 @@ def _table_rows(path: Path, name: str, delimiter: str) -> Iterator[Record]:
     header = _header(rows, name)
     for number, (line, row) in enumerate(rows, 1):
         place = f"row {number} (line {line}) of {name}"
-        if len(row) != len(header):
-            raise InputError(f"{place} is malformed: {len(header)} columns expected, got {len(row)}")
-        yield number, place, dict(zip(header, row, strict=True))
+        if isinstance(row, InputError):
+            yield number, place, row
+        elif len(row) != len(header):
+            yield number, place, InputError(f"{place} is malformed: {len(header)} columns expected, got {len(row)}")
+        else:
+            yield number, place, dict(zip(header, row, strict=True))
 
 
 def _parquet(path: Path, name: str) -> Any:

@@ -5,29 +5,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from jaxflow.sweep.tally import Tally
+
 # Seconds between two plain lines.
 PERIOD = 10.0
 
 
 @contextmanager
-def progress(
-    total: int, done: int, mean_tokens: float, stream: Any, *, quiet: bool = False
-) -> Iterator[Callable[[int], None]]:
-    """Something to call with the number of texts that were just finished.
+def progress(total: int | None, done: int, stream: Any, *, quiet: bool = False) -> Iterator[Callable[[Tally], None]]:
+    """Something to call with how far the run is.
 
     Args:
-        total: texts in all.
-        done: texts that were done before.
-        mean_tokens: tokens of a text, on average, for the rate.
+        total: rows of the input in all, where that is known.
+        done: rows that were done before.
         stream: where to show it.
         quiet: show nothing.
     """
     if quiet or done == total:
         yield lambda _: None
     elif stream.isatty():
-        yield from _bar(total, done, mean_tokens, stream)
+        yield from _bar(total, done, stream)
     else:
-        yield _Lines(total, done, mean_tokens, stream)
+        yield from _lines(total, done, stream)
 
 
 def duration(seconds: int | float) -> str:
@@ -39,56 +38,58 @@ def duration(seconds: int | float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _bar(total: int, done: int, mean_tokens: float, stream: Any) -> Iterator[Callable[[int], None]]:
+def rates(tally: Tally, seconds: float) -> list[str]:
+    """What a run does in a second, and how well, in words: parts of a line."""
+    seconds = max(seconds, 1e-9)
+    busy = 100 * max(0.0, 1 - tally.waited / seconds)
+    parts = [f"{tally.tokens / seconds:.0f} tokens/s", f"device fed {busy:.0f} %"]
+    if tally.flows:
+        parts.append(f"certified {100 * tally.certified / tally.flows:.2f} %")
+    return parts
+
+
+def _bar(total: int | None, done: int, stream: Any) -> Iterator[Callable[[Tally], None]]:
     try:
         from tqdm import tqdm
     except ImportError:
-        yield _Lines(total, done, mean_tokens, stream)
+        yield from _lines(total, done, stream)
         return
-    form = "{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}{postfix}]"
+    known = "{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}{postfix}]"
+    form = None if total is None else known
     with tqdm(total=total, initial=done, unit=" examples", file=stream, bar_format=form, dynamic_ncols=True) as bar:
-        clock = _Clock(mean_tokens)
+        start = time.perf_counter()
 
-        def advance(texts: int) -> None:
-            clock.advance(texts)
-            bar.set_postfix_str(f"{clock.rate * mean_tokens:.0f} tokens/s", refresh=False)
-            _ = bar.update(texts)
+        def show(tally: Tally) -> None:
+            bar.set_postfix_str(", ".join(rates(tally, time.perf_counter() - start)), refresh=False)
+            _ = bar.update(done + tally.rows - bar.n)
 
-        yield advance
-
-
-class _Clock:
-    """Rate of this run."""
-
-    def __init__(self, mean_tokens: float):
-        self.start, self.texts, self.mean_tokens = time.perf_counter(), 0, mean_tokens
-
-    def advance(self, texts: int) -> None:
-        self.texts += texts
-
-    @property
-    def rate(self) -> float:
-        """Texts a second."""
-        return self.texts / max(time.perf_counter() - self.start, 1e-9)
+        yield show
 
 
-class _Lines:
-    """A plain line now and then, for logs."""
+def _lines(total: int | None, done: int, stream: Any) -> Iterator[Callable[[Tally], None]]:
+    """A plain line now and then, for logs, and one at the end."""
+    start = shown_at = time.perf_counter()
+    shown = latest = Tally()
 
-    def __init__(self, total: int, done: int, mean_tokens: float, stream: Any):
-        self.total, self.done, self.stream = total, done, stream
-        self.clock, self.shown = _Clock(mean_tokens), time.perf_counter()
+    def show(tally: Tally) -> None:
+        nonlocal shown_at, shown, latest
+        now, latest = time.perf_counter(), tally
+        if now - shown_at >= PERIOD and tally.rows != shown.rows:
+            shown_at, shown = now, tally
+            _ = stream.write(_line(tally, total, done, now - start))
+            stream.flush()
 
-    def __call__(self, texts: int) -> None:
-        self.done += texts
-        self.clock.advance(texts)
-        now = time.perf_counter()
-        if now - self.shown >= PERIOD or self.done == self.total:
-            self.shown = now
-            rate = self.clock.rate
-            left = duration((self.total - self.done) / rate)
-            tokens = rate * self.clock.mean_tokens
-            self.stream.write(
-                f"{self.done}/{self.total} examples, {rate:.1f} examples/s, {tokens:.0f} tokens/s, {left} left\n"
-            )
-            self.stream.flush()
+    yield show
+    if latest.rows != shown.rows:
+        _ = stream.write(_line(latest, total, done, time.perf_counter() - start))
+        stream.flush()
+
+
+def _line(tally: Tally, total: int | None, done: int, seconds: float) -> str:
+    at = done + tally.rows
+    rate = tally.examples / max(seconds, 1e-9)
+    parts = [f"{at} examples" if total is None else f"{at}/{total} examples", f"{rate:.1f} examples/s"]
+    parts += rates(tally, seconds)
+    if total is not None:
+        parts.append(f"{duration(max(0, total - at) * seconds / max(tally.rows, 1))} left")
+    return ", ".join(parts) + "\n"

@@ -1,44 +1,31 @@
 """The loop: shard by shard through a model, onto disk, and on from where a killed run stopped."""
 
-import dataclasses
 import json
-import os
-import platform
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from importlib import metadata
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from jaxflow._checks import InputError
-from jaxflow.attribution import attribute
+from jaxflow.attribution import Attribution, EncodedText, Example, attribute_shards
 from jaxflow.models import TextEncoder
 from jaxflow.sweep import arrow, store
-from jaxflow.sweep.plan import Plan, Settings, make_plan, shards
-from jaxflow.sweep.source import Example, Source
+from jaxflow.sweep.background import Ahead, Behind
+from jaxflow.sweep.checks import check_folder, check_process, check_unchanged, finished
+from jaxflow.sweep.manifest import check_same, new_manifest
+from jaxflow.sweep.settings import Settings
+from jaxflow.sweep.shards import BadRowError, Shard, cuts, encode
+from jaxflow.sweep.source import InlineSource, Source
+from jaxflow.sweep.store import Record
+from jaxflow.sweep.tally import Summary, Tally
 
-
-@dataclass(frozen=True)
-class Summary:
-    """What a sweep did.
-
-    Attributes:
-        examples: rows in the store.
-        before: of them, those that were there already.
-        seconds: the time this run took for the others, without loading the model.
-        certified: share of the flows that are certified, over the whole store; None without flow.
-        stages: how many flows each stage settled, as `FlowSolution.stages` has it; empty where it is not known.
-    """
-
-    examples: int
-    before: int
-    seconds: float
-    certified: float | None
-    stages: dict[str, int]
+# Shards that are read and tokenised beforehand, and that wait to be written. More would only cost memory.
+AHEAD, BEHIND = 2, 1
+# Seconds that a process waits for the first one to write the manifest.
+MANIFEST_WAIT = 600.0
 
 
 class Stopped(KeyboardInterrupt):
@@ -52,214 +39,256 @@ class Sweep:
     Attributes:
         encoder: the model.
         source: the texts.
-        folder: where results go: `manifest.json` and Parquet shards of one row an example.
+        folder: where results go.
         settings: what is computed.
-        plan: its shards.
-        manifest: as on disk; the shards listed in it are done.
+        manifest: what makes the results.
+        done: records of the shards that are in the folder.
+        on_error: "stop" or "skip", at a row that cannot be used.
+        process_index: which of the processes that fill the folder this is.
+        process_count: how many there are. Each makes the shards whose index leaves its own when divided by this.
     """
 
     encoder: TextEncoder
     source: Source
     folder: Path
     settings: Settings
-    plan: Plan
     manifest: dict[str, Any]
+    done: dict[int, Record]
+    on_error: str
+    process_index: int
+    process_count: int
 
     @property
-    def done(self) -> int:
-        """Examples that are in the folder."""
-        return sum(shard["examples"] for shard in self.manifest["shards"])
+    def rows_done(self) -> int:
+        """Rows of the input in shards of this process that are in the folder."""
+        return sum(record.rows for record in self.done.values() if self.is_mine(record.index))
 
-    def run(self, batch_size: int = 32, progress: Callable[[int], None] = lambda _: None) -> Summary:
+    def rows(self) -> int | None:
+        """Rows of the input that fall to this process, more or less, where that can be known."""
+        count = self.source.count()
+        return None if count is None else -(-count // self.process_count)
+
+    def is_mine(self, index: int) -> bool:
+        """Whether this process makes a shard."""
+        return index % self.process_count == self.process_index
+
+    def run(self, batch_size: Any = 32, progress: Callable[[Tally], None] = lambda _: None, **options: Any) -> Summary:
         """Attribute what is not done yet.
 
-        The folder is made when there is something to put into it. A shard counts as done once the manifest lists it,
-        so a run that is killed at any moment loses at most the shard in work.
+        Texts are read and tokenised, and results written, in threads, while the device computes. The folder is made
+        when there is something to put into it. A shard counts as done once its record is there, so a run that is
+        killed at any moment loses at most the shards in work.
 
         Args:
             batch_size: texts in a batch, at most.
-            progress: called with the number of texts that were just finished.
+            progress: called when texts were finished, and now and then while this waits.
+            options: for `attribute_shards`.
 
         Raises:
-            InputError: the folder cannot be written.
+            InputError: a row cannot be used (with `on_error="stop"`), the input cannot be read on or has changed, or
+                the folder cannot be written; what was computed before is kept.
             Stopped: on a keyboard interrupt.
         """
-        before, start = self.done, time.perf_counter()
+        start = time.perf_counter()
+        work = _Run(self, progress)
         try:
-            self._fill(batch_size, progress)
+            work(batch_size, options)
         except KeyboardInterrupt:
-            raise Stopped(self._what_is_kept()) from None
-        shards = self.manifest["shards"]
-        flows = sum(shard["flows"] for shard in shards)
-        certified = sum(shard["certified"] for shard in shards) / flows if flows else None
+            kept = self._kept()
+            raise Stopped(
+                f"stopped: {kept}; the same command with --resume continues"
+                if kept
+                else "stopped: nothing was finished yet"
+            ) from None
+        except InputError as error:
+            raise InputError(f"{error}{self._way_on(error)}") from error
+        return self._summary(work, time.perf_counter() - start)
+
+    def _summary(self, work: "_Run", seconds: float) -> Summary:
+        records = list(work.records.values())
         stages: Counter[str] = Counter()
-        for shard in shards:
-            stages.update(shard.get("stages") or {})
-        return Summary(self.done, before, time.perf_counter() - start, certified, dict(stages))
-
-    def _fill(self, batch_size: int, progress: Callable[[int], None]) -> None:
-        done = {shard["file"]: shard for shard in self.manifest["shards"]}
-        for index, examples in enumerate(shards(self.source, self.plan)):
-            file = f"part-{index:05d}.parquet"
-            if file not in done:
-                done[file] = self._make_shard(self.folder / file, examples, batch_size, progress)
-                listed = [done[name] for name in sorted(done)]
-                store.write_manifest(self.folder, self.manifest | {"shards": listed})
-                self.manifest["shards"] = listed
-
-    def _make_shard(
-        self, path: Path, examples: Sequence[Example], batch_size: int, progress: Callable[[int], None]
-    ) -> dict[str, Any]:
-        paired = examples[0].pair is not None
-        attribution = attribute(
-            self.encoder,
-            [example.text for example in examples],
-            [example.pair for example in examples] if paired else None,
-            batch_size=batch_size,
-            progress=progress,
-            **dataclasses.asdict(self.settings),
+        for record in records:
+            stages.update(record.stages)
+        flows = sum(record.flows for record in records)
+        return Summary(
+            examples=sum(record.examples for record in records),
+            before=sum(record.examples for record in self.done.values()),
+            seconds=seconds,
+            tally=work.tally,
+            certified=sum(record.certified for record in records) / flows if flows else None,
+            stages=dict(stages),
+            skipped=tuple(row for record in records for row in record.skipped),
         )
-        rows = list(arrow.rows_of([example.id for example in examples], attribution))
-        about = {key: self.manifest[key] for key in ("model", "settings", "versions")}
-        self._begin()
-        store.write_shard(path, rows, {"jaxflow": json.dumps(about)})
-        certified = [row["certified"] for row in rows if "certified" in row]
-        return {
-            "file": path.name,
-            "sha256": store.checksum(path),
-            "examples": len(rows),
-            "flows": sum(each.size for each in certified),
-            "certified": sum(int(each.sum()) for each in certified),
-            "stages": attribution.stages,
-        }
 
-    def _what_is_kept(self) -> str:
-        # As on disk: the interrupt may have come between writing the manifest and noting it here.
-        written = (self.folder / store.MANIFEST).exists()
-        shards = store.open_store(self.folder).manifest["shards"] if written else []
-        done = sum(shard["examples"] for shard in shards)
-        if not done:
-            return "stopped: nothing was finished yet"
-        kept = f"{done} of {self.plan.examples} examples are kept in {str(self.folder)!r}"
-        return f"stopped: {kept}; the same command with --resume continues"
+    def _kept(self) -> str:
+        """What is on disk, in words; nothing where nothing is."""
+        done = sum(record.examples for record in store.read_records(self.folder).values())
+        count = self.source.count()
+        of = "" if count is None else f"of {count} "
+        return f"{done} {of}examples are kept in {str(self.folder)!r}" if done else ""
+
+    def _way_on(self, error: InputError) -> str:
+        kept = self._kept()
+        bad_row = isinstance(error, BadRowError) and not isinstance(self.source, InlineSource)
+        skip = "; or leave such rows out with --on-error skip" if bad_row else ""
+        return f"{skip}; {kept}, and --resume goes on from there" if kept else skip
+
+
+class _Run:
+    """One run of a sweep, while it lasts."""
+
+    def __init__(self, sweep: Sweep, progress: Callable[[Tally], None]):
+        self.sweep, self.progress = sweep, progress
+        self.records = dict(sweep.done)
+        self.tally = Tally()
+        self.ahead = Ahead(self._read(), AHEAD, self._tell)
+        self.behind = Behind(self._write, BEHIND, self._tell)
+        self.begun: deque[Shard] = deque()
+        self.failure: Exception | None = None
+
+    def __call__(self, batch_size: Any, options: dict[str, Any]) -> None:
+        settings = self.sweep.settings.of_attribution() | options
+        attributed = attribute_shards(
+            self.sweep.encoder, self._texts(), batch_size=batch_size, progress=self._count, **settings
+        )
+        # Left in the order of the last to the first: what was computed is written whatever happens.
+        with closing(self.behind), closing(self.ahead), closing(attributed):
+            for attribution in attributed:
+                self.behind.put((self.begun.popleft(), attribution))
+        if self.failure is not None:
+            raise self.failure
+
+    def _read(self) -> Iterator[Shard]:
+        """In the thread that reads: shards to do, tokenised."""
+        sweep, found = self.sweep, False
+        for rows in cuts(sweep.source.rows(), sweep.encoder, sweep.settings):
+            found = True
+            if sweep.is_mine(rows.index):
+                if rows.index in sweep.done:
+                    check_unchanged(sweep.folder, sweep.done[rows.index], rows)
+                else:
+                    yield encode(sweep.encoder, rows, sweep.settings, sweep.on_error)
+        if not found:
+            raise InputError(f"{sweep.source.name} has no text in it")
+
+    def _texts(self) -> Iterator[Sequence[EncodedText]]:
+        """Shards for the device. Where reading fails they end, so that what is on its way is still finished."""
+        while True:
+            try:
+                shard = next(self.ahead)
+            except StopIteration:
+                return
+            except Exception as error:
+                self.failure = error
+                return
+            self.begun.append(shard)
+            self.tally = replace(self.tally, rows=self.tally.rows + len(shard.skipped))
+            yield shard.texts
+
+    def _count(self, examples: Sequence[Example]) -> None:
+        proven = [example.certified for example in examples if example.certified is not None]
+        self.tally = replace(
+            self.tally,
+            rows=self.tally.rows + len(examples),
+            examples=self.tally.examples + len(examples),
+            tokens=self.tally.tokens + sum(len(example.tokens) for example in examples),
+            flows=self.tally.flows + sum(each.size for each in proven),
+            certified=self.tally.certified + sum(int(each.sum()) for each in proven),
+        )
+        self._tell()
+
+    def _tell(self) -> None:
+        self.tally = replace(self.tally, waited=self.ahead.waited + self.behind.waited)
+        self.progress(self.tally)
+
+    def _write(self, done: tuple[Shard, Attribution]) -> None:
+        """In the thread that writes: a shard onto disk."""
+        shard, attribution = done
+        self._begin()
+        rows = list(arrow.rows_of(shard.ids, attribution))
+        certified = [row["certified"] for row in rows if "certified" in row]
+        record = Record(
+            index=shard.cut.index,
+            rows=len(shard.cut.rows),
+            input_sha256=shard.cut.sha256(),
+            last=shard.cut.last,
+            examples=len(rows),
+            sha256=None,
+            tokens=sum(len(row["tokens"]) for row in rows),
+            flows=sum(each.size for each in certified),
+            certified=sum(int(each.sum()) for each in certified),
+            stages=attribution.stages or {},
+            skipped=tuple({"id": row.id, "reason": row.reason} for row in shard.skipped),
+        )
+        about = {key: self.sweep.manifest[key] for key in ("model", "settings", "versions")}
+        record = store.write_shard(self.sweep.folder, record, rows, {"jaxflow": json.dumps(about)})
+        self.records[record.index] = record
 
     def _begin(self) -> None:
         """Make the folder, and the manifest first: what has one is known for a sweep that can go on."""
-        if (self.folder / store.MANIFEST).exists():
-            return
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"cannot make the folder {str(self.folder)!r}: {error.strerror}; name another with --out"
-            ) from None
-        store.write_manifest(self.folder, self.manifest)
+        sweep, start = self.sweep, time.monotonic()
+        while not (sweep.folder / store.MANIFEST).exists():
+            if sweep.process_index == 0:
+                make_folder(sweep.folder)
+                store.write_manifest(sweep.folder, sweep.manifest)
+            elif time.monotonic() - start > MANIFEST_WAIT:
+                raise InputError(f"process 0 wrote no {store.MANIFEST} into {str(sweep.folder)!r}; look at its messages")
+            else:
+                time.sleep(0.05)
+        if sweep.process_index:
+            check_same(sweep.folder, store.read_manifest(sweep.folder), sweep.manifest)
 
 
-def prepare(encoder: TextEncoder, source: Source, folder: Path, settings: Settings, *, resume: bool = False) -> Sweep:
-    """Check the folder and every text, and plan the sweep; writes nothing.
+def make_folder(folder: Path) -> None:
+    """Make the folder that results go into.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot make the folder {str(folder)!r}: {error.strerror}; name another with --out"
+        ) from None
+
+
+def prepare(
+    encoder: TextEncoder,
+    source: Source,
+    folder: Path,
+    settings: Settings,
+    *,
+    resume: bool = False,
+    on_error: str = "stop",
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Sweep:
+    """Check the folder and the settings, and what there is to go on with; writes nothing, and reads no new text.
 
     Args:
         encoder: from `load_encoder`.
         source: the texts.
         folder: where results will go.
         settings: what will be computed.
-        resume: go on with what the folder holds.
+        resume: go on with what the folder holds, made by any number of processes.
+        on_error: what to do at a row that cannot be used: "stop", or "skip" it.
+        process_index: which of the processes that fill the folder together this is. The first one must find it as one
+            process would; the others take what they find there if it is of the same sweep.
+        process_count: how many there are.
 
     Raises:
-        InputError: the input, the settings or the folder cannot be used.
+        InputError: the settings or the folder cannot be used, or the folder holds results of another sweep.
     """
+    check_process(on_error, process_index, process_count)
+    resume = resume or process_index > 0
     check_folder(folder, resume)
     _ = arrow.pyarrow()
-    plan = make_plan(encoder, source, settings)
-    manifest = _new_manifest(encoder, source, settings, plan)
-    if resume and (folder / store.MANIFEST).exists():
-        manifest = _continued(folder, manifest, plan)
-    return Sweep(encoder, source, folder, settings, plan, manifest)
-
-
-def check_folder(folder: Path, resume: bool) -> None:
-    """Refuse a folder that results cannot go into, before any work, without touching anything.
-
-    Raises:
-        InputError: it holds something already (and `resume` is false), is no folder, or cannot be written.
-    """
-    try:
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"{str(folder)!r} is a file; name a folder with --out")
-        if folder.is_dir() and not store.is_empty(folder):
-            _check_filled(folder, resume)
-        parent = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    except OSError as error:
-        raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}; name another folder with --out") from None
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise InputError(f"cannot write to {str(folder)!r}: no permission in {str(parent)!r}; name another with --out")
-
-
-def _check_filled(folder: Path, resume: bool) -> None:
-    if not (folder / store.MANIFEST).exists():
-        raise InputError(
-            f"{str(folder)!r} exists and is not empty, and holds no results of jaxflow; name another --out"
-        )
-    if not resume:
-        raise InputError(f"{str(folder)!r} holds results already; go on with them by --resume, or name another --out")
-
-
-def _new_manifest(encoder: TextEncoder, source: Source, settings: Settings, plan: Plan) -> dict[str, Any]:
-    packages = ("jaxflow", "jax", "numpy", "transformers", "pyarrow")
-    versions = {package: metadata.version(package) for package in packages}
-    return {
-        "format": store.FORMAT,
-        "model": encoder.name,
-        "settings": settings.as_json(),
-        "input": {
-            "name": source.name,
-            "column": source.column,
-            "pair_column": source.pair_column,
-            "sha256": source.sha256(),
-            "examples": plan.examples,
-        },
-        "versions": {"python": platform.python_version(), **versions, "device": jax.devices()[0].device_kind},
-        "shards": [],
-    }
-
-
-def _continued(folder: Path, wanted: dict[str, Any], plan: Plan) -> dict[str, Any]:
-    """The manifest of the folder, less shards that are damaged, if it is of the same sweep.
-
-    Raises:
-        InputError: it is of another one; says what differs.
-    """
-    found = store.open_store(folder).manifest
-    differing = [
-        f"{name} (there {_short(old)}, now {_short(new)})" for name, old, new in _compared(found, wanted) if old != new
-    ]
-    if differing:
-        raise InputError(
-            f"{str(folder)!r} holds results of another run, which --resume cannot go on with: it differs in "
-            f"{', '.join(differing)}; name another --out"
-        )
-    store.remove_leftovers(folder)
-    files = {f"part-{index:05d}.parquet": size for index, size in enumerate(plan.shards)}
-    whole = [
-        shard
-        for shard in found["shards"]
-        if shard["examples"] == files.get(shard["file"]) and store.is_whole(folder / shard["file"], shard.get("sha256"))
-    ]
-    return found | {"shards": whole}
-
-
-def _compared(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    yield "the model", found.get("model"), wanted["model"]
-    old, new = found.get("settings", {}), wanted["settings"]
-    for name in new:
-        yield f"--{name.replace('_', '-')}", old.get(name), new[name]
-    old, new = found.get("input", {}), wanted["input"]
-    for name in ("column", "pair_column"):
-        yield f"--{name.replace('_', '-')}", old.get(name), new[name]
-    yield "the input's content (sha256)", old.get("sha256"), new["sha256"]
-
-
-def _short(value: Any) -> str:
-    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= 40 else text[:12] + "..."
+    settings.check(encoder, paired=source.paired)
+    manifest = new_manifest(encoder, source, settings)
+    sweep = Sweep(encoder, source, folder, settings, manifest, {}, on_error, process_index, process_count)
+    if not resume or not (folder / store.MANIFEST).exists():
+        return sweep
+    done = finished(folder, manifest, encoder, source, settings, sweep.is_mine)
+    store.remove_leftovers(folder, process_index, process_count)
+    return replace(sweep, manifest=store.read_manifest(folder), done=done)

@@ -1,11 +1,20 @@
-"""Results on disk: Parquet shards and a manifest in one folder, each file written whole or not at all."""
+"""Results on disk: Parquet shards in one folder, a record beside each, and a manifest.
 
+    manifest.json       what made them: written once, before the first shard
+    part-00000.parquet  rows of shard 0, one a text
+    part-00000.json     what shard 0 is: its checksum, and what of the input it covers; with it the shard is done
+
+Every file is written whole or not at all, and none by two processes, so a sweep may be killed at any moment and
+several processes may fill one folder. What is killed between a shard and its record has not made the shard.
+"""
+
+import dataclasses
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,91 +23,119 @@ from jaxflow._checks import InputError
 from jaxflow.sweep import arrow
 from jaxflow.sweep.arrow import Row
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 LEFTOVERS = ".jaxflow-*.tmp"
+# Rows that are read together where one is wanted.
+ROW_GROUP = 128
 
 
 @dataclass(frozen=True)
-class Store:
-    """A folder of results that can be read.
+class Record:
+    """What a finished shard is.
 
     Attributes:
-        folder: where it is.
-        manifest: what made it: model, settings, versions, input, and the shards that are done.
+        index: which shard, from 0.
+        rows: rows of the input that it covers, skipped ones included.
+        input_sha256: a hash of these rows.
+        last: whether the input ends with them.
+        examples: rows of its Parquet file; there is no file where it has none.
+        sha256: of the file.
+        tokens: of its texts, special ones included.
+        flows: how many flows it holds.
+        certified: how many of them are proven.
+        stages: how many each stage settled.
+        skipped: rows that were left out: `id`, its row or line number, and `reason`.
     """
 
-    folder: Path
-    manifest: dict[str, Any]
+    index: int
+    rows: int
+    input_sha256: str
+    last: bool
+    examples: int
+    sha256: str | None
+    tokens: int
+    flows: int
+    certified: int
+    stages: dict[str, int]
+    skipped: tuple[dict[str, Any], ...]
 
-    def table(self, columns: Sequence[str] | None = None) -> Any:
-        """All rows as a `pyarrow.Table`, or only some of the columns."""
-        pa = arrow.pyarrow()
-        tables = [_read(self.folder / shard["file"], columns) for shard in self.manifest["shards"]]
-        return pa.concat_tables(tables) if tables else pa.table({})
-
-    def rows(self) -> Iterator[Row]:
-        """Rows in order, one at a time; relevance as NumPy arrays (layer, query, token)."""
-        for shard in self.manifest["shards"]:
-            yield from arrow.to_rows(_read(self.folder / shard["file"]))
+    @property
+    def file(self) -> str:
+        """The name of its Parquet file."""
+        return shard_file(self.index)
 
 
-def open_store(folder: str | Path) -> Store:
-    """The results that `jaxflow attribute` wrote into a folder, finished or not.
+def shard_file(index: int) -> str:
+    """The name of a shard's Parquet file."""
+    return f"part-{index:05d}.parquet"
 
-    A row is an example: `id` (row or line number, from 1), `text`, `pair`, `tokens`, `offsets` (characters (start, end)
-    of each token, (-1, -1) for special ones), `source` (0 for the text's tokens, 1 for the pair's, -1 for special
-    ones), `queries`, `layers`, `prediction`, `probabilities`, and for each method that was asked for its relevance as
-    nested lists layer, query, token (`raw` and `rollout` in float32, `flow` in float64). With flow, `certified` says
-    which values are proven, and `certified_share` how large a share of them.
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What made the results in a folder.
 
     Raises:
-        InputError: there are none, or they are of a later version of jaxflow.
+        InputError: there are none, or they are of another version's format.
     """
-    path = Path(folder)
     try:
-        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
         version = manifest["format"]
     except FileNotFoundError:
-        raise InputError(f"{str(path)!r} holds no results of jaxflow: there is no {MANIFEST} in it") from None
+        raise InputError(f"{str(folder)!r} holds no results of jaxflow: there is no {MANIFEST} in it") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{str(path / MANIFEST)!r} cannot be read: {error}") from None
+        raise InputError(f"{str(folder / MANIFEST)!r} cannot be read: {error}") from None
     if version != FORMAT:
-        raise InputError(f"{str(path)!r} is of format {version}, and this version of jaxflow reads format {FORMAT}")
-    return Store(path, manifest)
-
-
-def read_table(folder: str | Path, columns: Sequence[str] | None = None) -> Any:
-    """The results in a folder as a `pyarrow.Table`, one row an example."""
-    return open_store(folder).table(columns)
-
-
-def write_shard(path: Path, rows: Sequence[Row], metadata: dict[str, str]) -> None:
-    """Write rows as a Parquet file."""
-    _ = arrow.pyarrow()
-    import pyarrow.parquet as pq
-
-    table = arrow.to_table(rows, metadata)
-    with replaced(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        raise InputError(f"{str(folder)!r} is of format {version}, and this version of jaxflow reads format {FORMAT}")
+    return manifest
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write what made the results, and which shards are done."""
+    """Write what makes the results."""
     with replaced(folder / MANIFEST) as temporary:
         _ = temporary.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
+def read_records(folder: Path) -> dict[int, Record]:
+    """Finished shards by their index. What is not a whole record stands for a shard that is not finished."""
+    found = {}
+    for path in sorted(folder.glob("part-*.json")):
+        record = _read_record(path)
+        if record is not None and path.name == _record_file(record.index):
+            found[record.index] = record
+    return dict(sorted(found.items()))
+
+
+def write_shard(folder: Path, record: Record, rows: Sequence[Row], metadata: dict[str, str]) -> Record:
+    """Write a shard's rows, and then its record, which is returned with the checksum of what was written."""
+    path = folder / record.file
+    if rows:
+        _ = arrow.pyarrow()
+        import pyarrow.parquet as pq
+
+        table = arrow.to_table(rows, metadata)
+        with replaced(path) as temporary:
+            pq.write_table(
+                table, temporary, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True
+            )
+            record = dataclasses.replace(record, sha256=checksum(temporary))
+    fields = dataclasses.asdict(record)
+    with replaced(folder / _record_file(record.index)) as temporary:
+        _ = temporary.write_text(json.dumps(fields | {"check": _check(fields)}, ensure_ascii=False) + "\n", "utf-8")
+    return record
+
+
 def checksum(path: Path) -> str:
-    """The sha256 of a shard's file, as the manifest keeps it."""
+    """The sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def is_whole(path: Path, written: str | None) -> bool:
+def is_whole(folder: Path, record: Record) -> bool:
     """Whether a shard is there as it was written, by its checksum."""
+    if not record.examples:
+        return True
     try:
-        return checksum(path) == written
+        return checksum(folder / record.file) == record.sha256
     except OSError:
         return False
 
@@ -112,21 +149,18 @@ def replaced(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the folder cannot be written.
     """
-    temporary = None
+    temporary = path.with_name(f".jaxflow-{path.name}-{secrets.token_hex(4)}.tmp")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".jaxflow-", suffix=".tmp")
-        temporary = Path(name)
-        os.close(handle)
+        temporary.touch(exist_ok=False)
         yield temporary
         _sync(temporary)
-        temporary.chmod(0o666 & ~_umask())
         _ = temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
         raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def is_empty(folder: Path) -> bool:
@@ -134,10 +168,30 @@ def is_empty(folder: Path) -> bool:
     return set(folder.iterdir()) <= set(folder.glob(LEFTOVERS))
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of a writer that was killed."""
+def remove_leftovers(folder: Path, process_index: int = 0, process_count: int = 1) -> None:
+    """Remove the temporary files of a writer that was killed, but none that another process may be writing."""
     for path in folder.glob(LEFTOVERS):
-        path.unlink(missing_ok=True)
+        digits = path.name.removeprefix(".jaxflow-part-").partition(".")[0]
+        if process_count == 1 or (digits.isdecimal() and int(digits) % process_count == process_index):
+            path.unlink(missing_ok=True)
+
+
+def _record_file(index: int) -> str:
+    return shard_file(index).replace(".parquet", ".json")
+
+
+def _read_record(path: Path) -> Record | None:
+    try:
+        fields = json.loads(path.read_text("utf-8"))
+        whole = fields.pop("check") == _check(fields)
+        return Record(**fields | {"skipped": tuple(fields["skipped"])}) if whole else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _check(fields: dict[str, Any]) -> str:
+    """A checksum of a record itself."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _sync(path: Path) -> None:
@@ -146,22 +200,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    """The process's mask for new files; it can only be read by setting it."""
-    mask = os.umask(0o077)
-    _ = os.umask(mask)
-    return mask
-
-
-def _read(path: Path, columns: Sequence[str] | None = None) -> Any:
-    pa = arrow.pyarrow()
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            return file.read(None if columns is None else list(columns))
-    except (pa.ArrowException, OSError) as error:
-        said = str(error).splitlines()[0]
-        raise InputError(f"the shard {str(path)!r} cannot be read ({said}); --resume makes it again") from None

@@ -1,41 +1,47 @@
 import dataclasses
-import json
-import signal
-import subprocess
-import sys
-import time
+import gc
+import itertools
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
+import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.attribution import attribute
-from jaxflow.sweep import plan, runner, store
-from jaxflow.sweep.plan import Settings
-from jaxflow.sweep.source import InlineSource, open_source
-from tests.tiny_text_model import LABELS, LAYERS, LIMIT, model_folder
+from jaxflow.sweep import runner, shards, store
+from jaxflow.sweep.checks import check_folder
+from jaxflow.sweep.files import open_source
+from jaxflow.sweep.manifest import fingerprint
+from jaxflow.sweep.results import open_sweep
+from jaxflow.sweep.settings import Settings
+from jaxflow.sweep.source import InlineSource, as_source
+from tests.tiny_text_model import LABELS, LAYERS, LIMIT
 
 TEXTS = ("The key to the cabinets is on the table.", "Unbelievable!", "no", "is it on the table", "keys")
 FAST = Settings(flow="bounds")
 
 
-def swept(encoder, folder, texts=TEXTS, settings=FAST, *, resume=False, **options):
-    sweep = runner.prepare(encoder, InlineSource(texts), folder, settings, resume=resume)
-    return sweep.run(batch_size=2, **options)
+def swept(encoder, folder, texts=TEXTS, settings=FAST, *, progress=lambda _: None, **options):
+    source = InlineSource(texts) if isinstance(texts, tuple) else as_source(texts)
+    return runner.prepare(encoder, source, folder, settings, **options).run(2, progress)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    monkeypatch.setattr(plan, "SHARD_EXAMPLES", 2)
+    monkeypatch.setattr(shards, "SHARD_ROWS", 2)
 
 
 def test_the_store_holds_what_attribute_gives(encoder, tmp_path, small_shards):
     settings = Settings(queries=(0, 2), layers=(1, 3), residual=0.25, heads="max", flow="exact")
     told = []
     summary = swept(encoder, tmp_path / "out", settings=settings, progress=told.append)
-    results = store.open_store(tmp_path / "out")
-    wanted = attribute(encoder, TEXTS, **dataclasses.asdict(settings))
+    results = open_sweep(tmp_path / "out")
+    wanted = jf.attribute(encoder, TEXTS, **dataclasses.asdict(settings))
     rows = list(results.rows())
     assert [row["id"] for row in rows] == [1, 2, 3, 4, 5]
     for row, example in zip(rows, wanted, strict=True):
@@ -49,51 +55,62 @@ def test_the_store_holds_what_attribute_gives(encoder, tmp_path, small_shards):
             # Batches differ, and so does the rounding of float32.
             np.testing.assert_allclose(row[method], values, atol=1e-6)
         assert row["certified"].all()
-    assert summary.examples == sum(told) == 5
-    assert summary.certified == 1
-    assert [shard["examples"] for shard in results.manifest["shards"]] == [2, 2, 1]
+    flows = sum(example.relevance["flow"].size for example in wanted)
+    assert (summary.examples, summary.before, summary.certified, summary.skipped) == (5, 0, 1, ())
+    assert sum(summary.stages.values()) == flows
+    tokens = sum(map(len, wanted.tokens))
+    last = told[-1]
+    assert last == summary.tally
+    assert (last.rows, last.examples, last.tokens, last.flows, last.certified) == (5, 5, tokens, flows, flows)
+    assert [tally.rows for tally in told] == sorted(tally.rows for tally in told)
+    assert [record.examples for record in results.records] == [2, 2, 1]
+    assert [record.tokens for record in results.records] == [18, 12, 4]
     assert results.manifest["settings"]["queries"] == [0, 2]
     assert results.manifest["input"]["examples"] == 5
+    assert results.complete
 
 
-def test_shards_end_before_they_outgrow_memory(encoder, monkeypatch):
-    lengths = [len(encoding) for encoding in encoder.tokenize(TEXTS)]
-    assert lengths == [12, 6, 4, 8, 4]
-    # Three methods and three layers: nine numbers a token. The first text alone is over the limit.
-    monkeypatch.setattr(plan, "SHARD_VALUES", 9 * 11)
-    made = plan.make_plan(encoder, InlineSource(TEXTS), Settings())
-    assert made.shards == (1, 2, 1, 1)
-    assert made.tokens == (12, 10, 8, 4)
-    assert made.examples == len(TEXTS)
+def test_python_takes_files_texts_and_data_sets_alike(encoder, tmp_path, small_shards):
+    (tmp_path / "in.txt").write_text("\n".join(TEXTS))
+    options = {"methods": "raw", "queries": None, "layers": 2}
+    for name, source in {"file": tmp_path / "in.txt", "list": list(TEXTS), "stream": iter(TEXTS)}.items():
+        results = jf.run_sweep(encoder, source, tmp_path / name, **options)
+        assert [example.text for example in results] == list(TEXTS)
+        assert results[0].relevance["raw"].shape == (1, 12, 12)
+        assert results.manifest["settings"]["queries"] == "all"
+    again = jf.run_sweep(encoder, tmp_path / "in.txt", tmp_path / "file", resume=True, **options)
+    assert len(again) == 5
+    with pytest.raises(InputError, match="resume=True, or name another `out`"):
+        jf.run_sweep(encoder, TEXTS, tmp_path / "file", **options)
+    with pytest.raises(InputError, match="row 2 of the texts is empty"):
+        jf.run_sweep(encoder, ["a", " "], tmp_path / "empty")
 
 
 def interrupted_after(examples):
-    done = 0
-
-    def progress(count):
-        nonlocal done
-        done += count
-        if done > examples:
+    def progress(tally):
+        if tally.examples > examples:
             raise KeyboardInterrupt
 
     return progress
 
 
-def test_a_stopped_sweep_goes_on_where_it_was(encoder, tmp_path, small_shards):
+def test_a_stopped_sweep_goes_on_where_it_was(encoder, tmp_path, small_shards, monkeypatch):
     out = tmp_path / "out"
+    monkeypatch.setattr(runner, "BEHIND", 0)
     with pytest.raises(runner.Stopped, match=r"2 of 5 examples are kept.*--resume"):
-        swept(encoder, out, progress=interrupted_after(2))
+        swept(encoder, out, progress=interrupted_after(3))
     kept = (out / "part-00000.parquet").read_bytes()
     with pytest.raises(InputError, match="go on with them by --resume"):
         swept(encoder, out)
     told = []
     summary = swept(encoder, out, resume=True, progress=told.append)
-    assert (summary.examples, summary.before, sum(told)) == (5, 2, 3)
+    assert (summary.examples, summary.before, told[-1].examples) == (5, 2, 3)
     assert (out / "part-00000.parquet").read_bytes() == kept
     swept(encoder, tmp_path / "whole")
-    assert store.read_table(out).equals(store.read_table(tmp_path / "whole"))
+    assert contents(out) == contents(tmp_path / "whole")
     again = swept(encoder, out, resume=True)
     assert (again.examples, again.before) == (5, 5)
+    assert contents(out) == contents(tmp_path / "whole")
 
 
 def test_a_sweep_stopped_before_anything_is_done_leaves_nothing(encoder, tmp_path):
@@ -102,18 +119,21 @@ def test_a_sweep_stopped_before_anything_is_done_leaves_nothing(encoder, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_damaged_and_missing_shards_are_made_again(encoder, tmp_path, small_shards):
+def test_damaged_missing_and_unrecorded_shards_are_made_again(encoder, tmp_path, small_shards):
     out = tmp_path / "out"
-    swept(encoder, out)
-    before = store.read_table(out)
-    first, second = out / "part-00000.parquet", out / "part-00001.parquet"
-    first.write_bytes(first.read_bytes()[:100])
-    second.unlink()
-    (out / ".jaxflow-x.tmp").write_text("half")
-    summary = swept(encoder, out, resume=True)
-    assert (summary.examples, summary.before) == (5, 1)
-    assert store.read_table(out).equals(before)
-    assert not (out / ".jaxflow-x.tmp").exists()
+    swept(encoder, out, TEXTS + TEXTS)
+    before = contents(out)
+    paths = [out / f"part-{index:05d}.parquet" for index in range(5)]
+    paths[0].write_bytes(before[paths[0].name][:100])
+    paths[1].unlink()
+    flipped = bytearray(before[paths[2].name])
+    flipped[len(flipped) // 2] ^= 1
+    paths[2].write_bytes(flipped)
+    paths[3].with_suffix(".json").write_text("{")
+    (out / ".jaxflow-part-00003.json-x.tmp").write_text("half")
+    summary = swept(encoder, out, TEXTS + TEXTS, resume=True)
+    assert (summary.examples, summary.before) == (10, 2)
+    assert contents(out) == before
 
 
 @pytest.mark.parametrize(
@@ -122,16 +142,46 @@ def test_damaged_and_missing_shards_are_made_again(encoder, tmp_path, small_shar
         ({"residual": 0.25}, TEXTS, r"--residual \(there 0.5, now 0.25\)"),
         ({"queries": None, "truncate": True}, TEXTS, r"--queries \(there 0, now all\), --truncate"),
         ({"methods": ("raw",)}, TEXTS, r"--methods \(there raw,rollout,flow, now raw\)"),
-        ({}, TEXTS[:4], r"the input's content"),
+        ({}, TEXTS[:4], r"the input's content \(other rows are in part-00000"),
+        ({}, (*TEXTS[:4], "keyz"), "the input's content"),
+        ({}, (*TEXTS, "more"), "the input's content"),
     ],
 )
 def test_results_of_another_run_are_refused_and_left_alone(encoder, tmp_path, changes, texts, named):
     out = tmp_path / "out"
     swept(encoder, out)
-    before = {path: path.read_bytes() for path in out.iterdir()}
+    before = contents(out)
     with pytest.raises(InputError, match=named):
         swept(encoder, out, texts, dataclasses.replace(FAST, **changes), resume=True)
-    assert {path: path.read_bytes() for path in out.iterdir()} == before
+    assert contents(out) == before
+
+
+def test_an_input_that_is_cut_short_is_another(encoder, tmp_path, small_shards):
+    swept(encoder, tmp_path / "out")
+    with pytest.raises(InputError, match="the input's content"):
+        swept(encoder, tmp_path / "out", TEXTS[:2], resume=True)
+    (tmp_path / "out" / "part-00001.json").unlink()
+    with pytest.raises(InputError, match=r"the input's content.*part-00002"):
+        swept(encoder, tmp_path / "out", TEXTS[:3], resume=True)
+
+
+def test_another_model_of_the_same_name_is_refused_and_a_moved_one_is_not(encoder, tmp_path):
+    swept(encoder, tmp_path / "out")
+    other = jax.tree.map(lambda x: x + np.float32(1e-7), encoder.module)
+    with pytest.raises(InputError, match="differs in the model's weights"):
+        swept(dataclasses.replace(encoder, module=other), tmp_path / "out", resume=True)
+    with pytest.raises(InputError, match=r"differs in --model \(there .*, now renamed\)"):
+        swept(dataclasses.replace(encoder, module=other, name="renamed"), tmp_path / "out", resume=True)
+    with pytest.raises(InputError, match="differs in the model's config"):
+        swept(dataclasses.replace(encoder, max_length=LIMIT - 1), tmp_path / "out", resume=True)
+    assert swept(dataclasses.replace(encoder, name="moved"), tmp_path / "out", resume=True).before == 5
+
+
+def test_a_models_fingerprint_does_not_depend_on_what_it_was_used_for(encoder):
+    before = fingerprint(encoder)
+    encoder.tokenize(["the " * 50], truncate=True)
+    assert fingerprint(encoder) == before
+    assert len(set(before.values())) == 3
 
 
 def test_errors_before_the_work_leave_no_folder(encoder, tmp_path):
@@ -145,12 +195,123 @@ def test_errors_before_the_work_leave_no_folder(encoder, tmp_path):
         (TEXTS, dataclasses.replace(FAST, layers=(0,)), f"`layers` must be from 1 to {LAYERS}, got 0"),
         (TEXTS, dataclasses.replace(FAST, layers=(4,)), f"`layers` must be from 1 to {LAYERS}, got 4"),
         (TEXTS, dataclasses.replace(FAST, max_length=2), "`max_length`"),
+        ((), FAST, "--text has no text in it"),
     ]
     for texts, settings, message in cases:
-        with pytest.raises(InputError) as caught:
-            swept(encoder, tmp_path / "out", texts, settings)
-        assert message in str(caught.value)
-        assert not (tmp_path / "out").exists()
+        for on_error in ("stop",) if "--text 2" in message else ("stop", "skip"):
+            with pytest.raises(InputError) as caught:
+                swept(encoder, tmp_path / "out", texts, settings, on_error=on_error)
+            assert message in str(caught.value)
+            assert not (tmp_path / "out").exists()
+
+
+def bad_in_the_middle(tmp_path, bad='{"text": '):
+    file = tmp_path / "in.jsonl"
+    lines = [f'{{"text": "{text}"}}' for text in (*TEXTS, *TEXTS)]
+    lines[6] = bad
+    file.write_text("\n".join(lines))
+    return str(file)
+
+
+@pytest.mark.parametrize("bad", ['{"text": ', '{"text": ""}', f'{{"text": "{"a " * LIMIT}"}}'])
+def test_a_bad_line_in_the_middle_stops_what_comes_after_it(encoder, tmp_path, small_shards, bad):
+    out = tmp_path / "out"
+    with open_source(bad_in_the_middle(tmp_path, bad)) as source:
+        with pytest.raises(InputError) as stopped:
+            runner.prepare(encoder, source, out, FAST).run(2)
+        message = str(stopped.value)
+        assert "line 7 of in.jsonl" in message
+        assert "or leave such rows out with --on-error skip; 6 of 10 examples are kept" in message
+        assert message.endswith("and --resume goes on from there")
+        kept = contents(out)
+        assert [row["id"] for row in open_sweep(out).rows()] == [1, 2, 3, 4, 5, 6]
+        summary = runner.prepare(encoder, source, out, FAST, resume=True, on_error="skip").run(2)
+        assert (summary.examples, summary.before, summary.tally.rows) == (9, 6, 4)
+        assert [row["id"] for row in summary.skipped] == [7]
+        assert "line 7 of in.jsonl" in summary.skipped[0]["reason"]
+    results = open_sweep(out)
+    assert [row["id"] for row in results.rows()] == [1, 2, 3, 4, 5, 6, 8, 9, 10]
+    assert results.skipped == list(summary.skipped)
+    assert results.complete
+    assert kept.items() <= contents(out).items()
+
+
+def test_a_line_that_is_corrected_can_be_gone_on_with(encoder, tmp_path, small_shards):
+    with open_source(bad_in_the_middle(tmp_path)) as source, pytest.raises(InputError, match="line 7"):
+        runner.prepare(encoder, source, tmp_path / "out", FAST).run(2)
+    with open_source(bad_in_the_middle(tmp_path, '{"text": "the key"}')) as source:
+        summary = runner.prepare(encoder, source, tmp_path / "out", FAST, resume=True).run(2)
+    assert (summary.examples, summary.before) == (10, 6)
+
+
+def test_a_shard_of_bad_rows_alone_is_done_as_well(encoder, tmp_path, small_shards):
+    texts = ["the", "key", " ", "", "is", "on"]
+    summary = swept(encoder, tmp_path / "out", texts, on_error="skip")
+    assert (summary.examples, summary.tally.rows, len(summary.skipped)) == (4, 6, 2)
+    results = open_sweep(tmp_path / "out")
+    assert [example.text for example in results] == ["the", "key", "is", "on"]
+    assert results.complete
+    assert [path.name for path in results.files] == ["part-00000.parquet", "part-00002.parquet"]
+    assert swept(encoder, tmp_path / "out", texts, on_error="skip", resume=True).before == 4
+
+
+def test_a_source_is_drawn_as_it_is_needed_and_its_texts_are_let_go(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_ROWS", 4)
+    drawn, alive, most_ahead = itertools.count(), [], 0
+
+    class Counted(dict):
+        """A record whose life can be watched."""
+
+        def __init__(self, number):
+            super().__init__(text=f"the key {number}")
+            alive.append(number)
+
+        def __del__(self):
+            alive.pop()
+
+    def records():
+        for number in range(400):
+            next(drawn)
+            yield Counted(number)
+
+    def progress(tally):
+        nonlocal most_ahead
+        most_ahead = max(most_ahead, int(repr(drawn)[6:-1]) - tally.rows)
+
+    summary = swept(encoder, tmp_path / "out", records(), dataclasses.replace(FAST, methods=("raw",)), progress=progress)
+    assert summary.examples == 400
+    # A shard being read, two that wait, and batches on their way, which may be of a shard each.
+    assert most_ahead <= 4 * (1 + runner.AHEAD + 4)
+    gc.collect()
+    assert len(alive) <= 1
+
+
+def test_two_processes_make_half_of_the_shards_each_and_any_number_goes_on(encoder, tmp_path, small_shards):
+    out, texts = tmp_path / "out", TEXTS * 3
+    swept(encoder, tmp_path / "whole", texts)
+    swept(encoder, out, texts, process_index=0, process_count=2)
+    assert sorted(record.index for record in open_sweep(out).records) == [0, 2, 4, 6]
+    swept(encoder, out, texts, process_index=1, process_count=2)
+    assert contents(out) == contents(tmp_path / "whole")
+    for index in (1, 2, 3, 6):
+        (out / f"part-{index:05d}.json").unlink()
+    for index in range(3):
+        swept(encoder, out, texts, process_index=index, process_count=3, resume=True)
+    assert contents(out) == contents(tmp_path / "whole")
+    with pytest.raises(InputError, match="holds results already"):
+        swept(encoder, out, texts, process_index=0, process_count=2)
+    with pytest.raises(InputError, match="differs in --residual"):
+        swept(encoder, out, texts, Settings(residual=0.1), process_index=1, process_count=2)
+    with pytest.raises(InputError, match="`process_index` must be from 0"):
+        swept(encoder, out, texts, process_index=2, process_count=2)
+
+
+def test_a_process_waits_for_the_first_one_and_says_when_it_does_not_come(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "MANIFEST_WAIT", 0.1)
+    monkeypatch.setattr(shards, "SHARD_ROWS", 2)
+    with pytest.raises(InputError, match=r"process 0 wrote no manifest\.json"):
+        swept(encoder, tmp_path / "out", process_index=1, process_count=2)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -176,67 +337,29 @@ def test_folders_that_are_not_ours_are_refused(tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="not empty, and holds no results"):
-        runner.check_folder(tmp_path / "mine", resume=True)
+        check_folder(tmp_path / "mine", resume=True)
     with pytest.raises(InputError, match="is a file"):
-        runner.check_folder(tmp_path / "file", resume=False)
+        check_folder(tmp_path / "file", resume=False)
     with pytest.raises(InputError, match="cannot write"):
-        runner.check_folder(tmp_path / "file" / "below", resume=False)
-    runner.check_folder(tmp_path / "new" / "deep", resume=False)
+        check_folder(tmp_path / "file" / "below", resume=False)
+    check_folder(tmp_path / "new" / "deep", resume=False)
     (tmp_path / "empty").mkdir()
-    runner.check_folder(tmp_path / "empty", resume=False)
+    check_folder(tmp_path / "empty", resume=False)
 
 
 def test_folders_without_permission_are_refused():
     # Not even root can make a folder there.
     with pytest.raises(InputError, match=r"cannot (write|make)"):
-        runner.check_folder(Path("/proc/self/out"), resume=False)
+        check_folder(Path("/proc/self/out"), resume=False)
 
 
 def test_a_truncated_text_is_cut_on_request(encoder, tmp_path):
     swept(encoder, tmp_path / "out", ("a " * 100,), dataclasses.replace(FAST, truncate=True))
-    (row,) = store.open_store(tmp_path / "out").rows()
+    (row,) = open_sweep(tmp_path / "out").rows()
     assert len(row["tokens"]) == LIMIT
 
 
-# SIGKILL leaves no time to tidy up, so this is a process of its own.
-WORKER = """
-import sys
-from jaxflow.models import load_encoder
-from jaxflow.sweep import plan, runner
-from jaxflow.sweep.source import open_source
-from pathlib import Path
-
-plan.SHARD_EXAMPLES = 2
-with open_source(sys.argv[2]) as source:
-    settings = plan.Settings(flow="bounds")
-    sweep = runner.prepare(load_encoder(sys.argv[1]), source, Path(sys.argv[3]), settings, resume=True)
-    sweep.run(batch_size=2)
-"""
-
-
-def test_a_killed_process_loses_no_row_and_doubles_none(encoder, tmp_path):
-    texts = [f"the key {index} is on the table" for index in range(240)]
-    file, out = tmp_path / "in.txt", tmp_path / "out"
-    file.write_text("\n".join(texts))
-    process = subprocess.Popen([sys.executable, "-c", WORKER, str(model_folder()), str(file), str(out)])
-    try:
-        deadline = time.monotonic() + 120
-        while len(list(out.glob("part-*"))) < 3:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    listed = json.loads((out / store.MANIFEST).read_text())["shards"]
-    assert 0 < len(listed) < 120
-    assert all(store.is_whole(out / shard["file"], shard["sha256"]) for shard in listed)
-    # The worker's shards are small so that there are many; the plan must be the same to go on with it.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "SHARD_EXAMPLES", 2)
-        with open_source(str(file)) as source:
-            sweep = runner.prepare(encoder, source, out, FAST, resume=True)
-            assert sweep.done == 2 * len(listed)
-            summary = sweep.run(batch_size=2)
-    assert summary.examples == 240
-    assert store.read_table(out, ["id", "text"]).to_pydict() == {"id": list(range(1, 241)), "text": texts}
+def test_unknown_ways_at_errors_are_refused(encoder, tmp_path):
+    with pytest.raises(InputError, match="`on_error` must be one of 'stop', 'skip', got 'ignore'"):
+        swept(encoder, tmp_path / "out", on_error="ignore")
+    assert store.is_empty(tmp_path)

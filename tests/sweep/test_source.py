@@ -1,19 +1,31 @@
 import io
 import json
+from itertools import count, islice
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from jaxflow._checks import InputError
-from jaxflow.sweep.source import InlineSource, open_source
+from jaxflow.sweep.files import open_source
+from jaxflow.sweep.rows import BadRow, Text
+from jaxflow.sweep.source import InlineSource, as_source
 
 HOSTILE = "<script>alert('x')</script> \"q\" \u202eabc\u202c \x00 \U0001f469\u200d\U0001f467"
 
 
+def texts_of(source):
+    """The texts, or the error that says what is wrong with the first one that cannot be used."""
+    rows = list(source.rows())
+    for row in rows:
+        if isinstance(row, BadRow):
+            raise InputError(row.reason)
+    return [(row.id, row.text, row.pair) for row in rows]
+
+
 def read(path, column=None, pair_column=None, stdin=None):
     with open_source(str(path), column, pair_column, stdin=stdin) as source:
-        return [(example.id, example.text, example.pair) for example in source.examples()]
+        return texts_of(source)
 
 
 def refused(path, *parts, **options):
@@ -62,18 +74,17 @@ def test_columns_of_every_format_come_back_as_they_went_in(tmp_path, kind):
     assert read(path, "b")[1][1] == '"'
 
 
-def test_standard_input_is_read_twice_over(tmp_path):
+def test_standard_input_is_read_twice_over():
     with open_source("-", stdin=io.BytesIO(b"one\n\ntwo\n")) as source:
         for _ in range(2):
-            assert [(example.id, example.text) for example in source.examples()] == [(1, "one"), (3, "two")]
-        assert "standard input" in next(source.examples()).place
-        with open_source(str(write(tmp_path, "same.txt", "one\n\ntwo\n"))) as same:
-            assert same.sha256() == source.sha256()
+            assert texts_of(source) == [(1, "one", None), (3, "two", None)]
+        assert next(source.rows()).place == "line 1 of standard input"
+        assert source.count() == 2
 
 
 def test_the_only_column_is_taken_and_named(tmp_path):
     with open_source(str(write(tmp_path, "a.csv", "review\ngood\n"))) as source:
-        assert [example.text for example in source.examples()] == ["good"]
+        assert texts_of(source) == [(1, "good", None)]
         assert "'review'" in (source.note or "")
     with open_source(str(write(tmp_path, "b.csv", "text,label\ngood,1\n"))) as source:
         assert source.column == "text"
@@ -139,12 +150,84 @@ def test_missing_files_and_folders_are_named(tmp_path):
 
 
 def test_inline_texts_are_numbered_and_checked():
-    source = InlineSource(("a", "b"), ("c", "d"))
-    assert [(example.id, example.text, example.pair) for example in source.examples()] == [(1, "a", "c"), (2, "b", "d")]
-    assert source.sha256() != InlineSource(("a", "b")).sha256()
-    with pytest.raises(InputError, match="--text 2 is empty"):
-        list(InlineSource(("a", " ")).examples())
-    with pytest.raises(InputError, match="the pair of --text 1 is empty"):
-        list(InlineSource(("a",), ("",)).examples())
-    with pytest.raises(InputError, match="surrogate"):
-        list(InlineSource(("\udcff",)).examples())
+    assert texts_of(InlineSource(("a", "b"), ("c", "d"))) == [(1, "a", "c"), (2, "b", "d")]
+    for texts, pairs, message in [
+        (("a", " "), None, "--text 2 is empty"),
+        (("a",), ("",), "the pair of --text 1 is empty"),
+        (("\udcff",), None, "surrogate"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            texts_of(InlineSource(texts, pairs))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reasons"),
+    [
+        ("a.txt", b"one\n\xe9\nthree\n", {2: "byte 0xe9 in line 2"}),
+        (
+            "a.jsonl",
+            b'{"text": "one"}\n{"text": \n[2]\n\n{"txt": "b"}\n{"text": ""}\n{"text": "three"}\n',
+            {2: "malformed JSON", 3: "got list", 5: "has no 'text'", 6: "is empty"},
+        ),
+        ("a.csv", b'text,n\none,1\ntwo\n"a "b" c",3\n,4\n\xe9,5\nthree,6\n', {2: "", 3: "", 4: "", 5: "0xe9"}),
+    ],
+)
+def test_bad_rows_stand_where_they_were_and_reading_goes_on(tmp_path, name, content, reasons):
+    with open_source(str(write(tmp_path, name, content))) as source:
+        rows = list(source.rows())
+        bad = {row.id: row.reason for row in rows if isinstance(row, BadRow)}
+        assert bad.keys() == reasons.keys()
+        for number, part in reasons.items():
+            assert part in bad[number]
+        good = [row.text for row in rows if isinstance(row, Text)]
+        assert (good[0], good[-1], len(good)) == ("one", "three", len(rows) - len(reasons))
+        assert source.count() == len(rows)
+
+
+def test_a_first_line_that_is_malformed_hides_no_column(tmp_path):
+    with open_source(str(write(tmp_path, "a.jsonl", b'{\n{"text": "b"}\n'))) as source:
+        assert [type(row) for row in source.rows()] == [BadRow, Text]
+    refused(write(tmp_path, "b.jsonl", b"{\n{\n"), "line 1 of b.jsonl is malformed JSON")
+
+
+def test_iterables_of_texts_and_of_records_are_drawn_one_at_a_time():
+    drawn = []
+
+    def endless():
+        for number in count(1):
+            drawn.append(number)
+            yield {"text": f"t{number}", "other": number}
+
+    source = as_source(endless())
+    assert source.once
+    assert source.count() is None
+    assert [row.text for row in islice(source.rows(), 3)] == ["t1", "t2", "t3"]
+    assert drawn == [1, 2, 3]
+    again = as_source(["a", "b"])
+    assert not again.once
+    assert again.count() == 2
+    assert texts_of(again) == texts_of(again) == [(1, "a", None), (2, "b", None)]
+    paired = as_source([{"q": "a", "p": "b"}], "q", "p")
+    assert texts_of(paired) == [(1, "a", "b")]
+    assert paired.paired
+    with pytest.raises(InputError, match="row 2 of the texts must be a text or a record by column, got int"):
+        texts_of(as_source(["a", 2]))
+    for wrong, message in [(3, "got int"), ("text", "put a single text in a list"), ({"train": []}, "'train'")]:
+        with pytest.raises(InputError, match=message):
+            as_source(wrong)
+
+
+def test_hugging_face_data_sets_stream_the_columns_that_are_wanted():
+    datasets = pytest.importorskip("datasets")
+    records = {"n": [1, 2], "sentence": ["a", "b"], "pair": ["c", "d"]}
+    whole = datasets.Dataset.from_dict(records)
+    for data in (whole, whole.to_iterable_dataset()):
+        source = as_source(data, "sentence", "pair")
+        assert texts_of(source) == texts_of(source) == [(1, "a", "c"), (2, "b", "d")]
+        with pytest.raises(InputError, match="the data set has no column 'text'.*'sentence'"):
+            as_source(data)
+        assert texts_of(as_source(data.select_columns(["sentence"]))) == [(1, "a", None), (2, "b", None)]
+    assert as_source(whole, "sentence").count() == 2
+    assert not as_source(whole, "sentence").once
+    with pytest.raises(InputError, match="a dict of 'train'; pass one"):
+        as_source(datasets.DatasetDict({"train": whole}))

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import stat
 
@@ -8,6 +9,8 @@ import pytest
 from jaxflow._checks import InputError
 from jaxflow.attribution import Attribution, Example
 from jaxflow.sweep import arrow, store
+from jaxflow.sweep.results import open_sweep
+from jaxflow.sweep.store import Record
 
 
 def example(rng, text, tokens, queries, methods=("raw", "rollout", "flow"), pair=None, label=None):
@@ -27,12 +30,16 @@ def example(rng, text, tokens, queries, methods=("raw", "rollout", "flow"), pair
     )
 
 
-def written(tmp_path, examples, name="part-00000.parquet"):
-    rows = list(arrow.rows_of(range(1, len(examples) + 1), Attribution(tuple(examples))))
-    store.write_shard(tmp_path / name, rows, {"jaxflow": "{}"})
-    manifest = {"format": store.FORMAT, "shards": [{"file": name}]}
-    store.write_manifest(tmp_path, manifest)
-    return store.open_store(tmp_path)
+def write(folder, index, examples, first=1, last=False, skipped=()):
+    rows = list(arrow.rows_of(range(first, first + len(examples)), Attribution(tuple(examples))))
+    record = Record(index, len(rows) + len(skipped), "x", last, len(rows), None, 0, 0, 0, {}, tuple(skipped))
+    return store.write_shard(folder, record, rows, {"jaxflow": "{}"})
+
+
+def written(folder, examples):
+    write(folder, 0, examples, last=True)
+    store.write_manifest(folder, {"format": store.FORMAT, "input": {"name": "in"}})
+    return open_sweep(folder)
 
 
 def test_rows_of_many_shapes_come_back_to_the_last_digit(tmp_path):
@@ -71,7 +78,7 @@ def test_the_file_is_plain_parquet_of_one_row_an_example(tmp_path):
     values = table["flow"][1].as_py()
     assert np.shape(values) == (2, 1, 4)
     assert results.table(["id", "text"]).to_pydict() == {"id": [1, 2], "text": ["a", "b"]}
-    assert store.read_table(tmp_path).num_rows == 2
+    assert len(results) == 2
 
 
 def test_methods_that_were_not_asked_for_have_no_column(tmp_path):
@@ -110,34 +117,70 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 def test_shards_cut_short_or_changed_are_found(tmp_path):
     rng = np.random.default_rng(3)
-    results = written(tmp_path, [example(rng, "a", 3, 1), example(rng, "b", 3, 1)])
+    record = write(tmp_path, 0, [example(rng, "a", 3, 1), example(rng, "b", 3, 1)])
     path = tmp_path / "part-00000.parquet"
-    intact, checksum = path.read_bytes(), store.checksum(path)
-    assert store.is_whole(path, checksum)
+    intact = path.read_bytes()
+    assert store.is_whole(tmp_path, record)
     for place in range(0, len(intact), len(intact) // 7):
         path.write_bytes(intact[:place] + bytes([intact[place] ^ 255]) + intact[place + 1 :])
-        assert not store.is_whole(path, checksum), f"a changed byte {place} was not seen"
+        assert not store.is_whole(tmp_path, record), f"a changed byte {place} was not seen"
     path.write_bytes(intact[:-9])
-    assert not store.is_whole(path, checksum)
-    assert not store.is_whole(tmp_path / "none", checksum)
-    with pytest.raises(InputError, match=r"part-00000\.parquet.*--resume"):
-        results.table()
+    assert not store.is_whole(tmp_path, record)
+    path.unlink()
+    assert not store.is_whole(tmp_path, record)
+    assert store.is_whole(tmp_path, write(tmp_path, 1, []))
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"format": 99}'])
+def test_damage_is_named_when_it_is_read(tmp_path):
+    rng = np.random.default_rng(3)
+    found = written(tmp_path, [example(rng, "a", 30, 1), example(rng, "b", 30, 1)])
+    path = tmp_path / "part-00000.parquet"
+    intact = path.read_bytes()
+    # The first bytes after the magic number are the first column's page, whose checksum is its own.
+    for broken in (intact[:-9], intact[:60] + bytes([intact[60] ^ 1]) + intact[61:]):
+        path.write_bytes(broken)
+        for read in (found.table, lambda: found[1], lambda: list(found)):
+            with pytest.raises(InputError, match=r"part-00000\.parquet.*--resume"):
+                read()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"format": 99}', '{"format": 1}'])
 def test_manifests_that_are_none_are_named(tmp_path, content):
     with pytest.raises(InputError, match="holds no results of jaxflow"):
-        store.open_store(tmp_path)
+        open_sweep(tmp_path)
     (tmp_path / store.MANIFEST).write_text(content)
-    with pytest.raises(InputError, match=r"cannot be read|format 99"):
-        store.open_store(tmp_path)
+    with pytest.raises(InputError, match=r"cannot be read|format (1|99)"):
+        open_sweep(tmp_path)
+
+
+def test_a_record_is_whole_or_none(tmp_path):
+    skipped = [{"id": 4, "reason": "line 4 is \u2028 malformed"}]
+    wanted = write(tmp_path, 3, [example(np.random.default_rng(0), "a", 3, 1)], skipped=skipped)
+    path = tmp_path / "part-00003.json"
+    assert store.read_records(tmp_path) == {3: wanted}
+    assert dataclasses.asdict(wanted)["sha256"] == store.checksum(tmp_path / "part-00003.parquet")
+    intact = path.read_text("utf-8")
+    for number in [number for number, sign in enumerate(intact) if sign in "0123456789"]:
+        path.write_text(intact[:number] + str((int(intact[number]) + 1) % 10) + intact[number + 1 :], "utf-8")
+        assert store.read_records(tmp_path) == {}, f"a changed digit {number} was not seen"
+    for broken in ("", intact[:-20], "[]", '{"check": 1}'):
+        path.write_text(broken, "utf-8")
+        assert store.read_records(tmp_path) == {}
+    path.write_text(intact, "utf-8")
+    path.rename(tmp_path / "part-00004.json")
+    assert store.read_records(tmp_path) == {}
 
 
 def test_leftovers_of_a_killed_writer_are_not_results(tmp_path):
     assert store.is_empty(tmp_path)
-    (tmp_path / ".jaxflow-abc.tmp").write_text("half")
+    names = [".jaxflow-manifest.json-ab.tmp", ".jaxflow-part-00002.json-cd.tmp", ".jaxflow-part-00003.parquet-ef.tmp"]
+    for name in names:
+        (tmp_path / name).write_text("half")
     assert store.is_empty(tmp_path)
     (tmp_path / "notes.txt").write_text(json.dumps("mine"))
     assert not store.is_empty(tmp_path)
+    # Another process may be writing the others.
+    store.remove_leftovers(tmp_path, 1, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*names[:2], "notes.txt"]
     store.remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

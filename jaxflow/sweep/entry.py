@@ -1,0 +1,126 @@
+"""A sweep from Python: `run_sweep`."""
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxflow._checks import InputError
+from jaxflow.models import TextEncoder
+from jaxflow.sweep import runner
+from jaxflow.sweep.files import open_source
+from jaxflow.sweep.results import Store, open_sweep
+from jaxflow.sweep.settings import METHODS, Settings
+from jaxflow.sweep.source import as_source
+from jaxflow.sweep.tally import Tally
+
+# Messages are written for the command line.
+WORDS = {
+    "--resume": "resume=True",
+    "--on-error skip": 'on_error="skip"',
+    "--out": "`out`",
+    "--column": "`column`",
+    "--pair-column": "`pair_column`",
+    "--input": "`source`",
+}
+
+
+def run_sweep(
+    encoder: TextEncoder,
+    source: Any,
+    out: str | os.PathLike[str],
+    methods: Any = METHODS,
+    *,
+    column: str | None = None,
+    pair_column: str | None = None,
+    queries: Any = 0,
+    layers: Any = None,
+    heads: str = "mean",
+    residual: float | int = 0.5,
+    flow: str = "auto",
+    batch_size: int | None = None,
+    max_length: int | None = None,
+    truncate: bool = False,
+    mesh: jax.sharding.Mesh | None = None,
+    resume: bool = False,
+    on_error: str = "stop",
+    process_index: int = 0,
+    process_count: int = 1,
+    progress: Callable[[Tally], None] | None = None,
+) -> Store:
+    """`attribute` for data sets: texts come as a stream, and results go into a folder, shard by shard.
+
+    Memory does not grow with the number of texts. A sweep that was killed at any moment goes on with `resume=True`.
+
+    Args:
+        encoder: from `load_encoder`.
+        source: a .txt (one text a line), .jsonl, .csv, .tsv or .parquet file; or an iterable of texts or of dicts, a
+            generator included; or a Hugging Face `datasets.Dataset` or `IterableDataset`.
+        out: the folder for results; new, or empty.
+        methods: of `"raw"`, `"rollout"` and `"flow"`.
+        column: the column of the texts; None takes `text`, or else the only one there is.
+        pair_column: the column of second texts, for models that read two.
+        queries: positions whose make-up is asked for: an int, several, or None for every position.
+        layers: counted from 1; None for all, an int, or several.
+        heads: how heads are fused: `"mean"`, `"max"` or `"min"`.
+        residual: share of the residual connection, in [0, 1].
+        flow: one of `attention_flow`'s methods.
+        batch_size: texts in a batch, at most; None for as many as fit.
+        max_length: most tokens a text may have, special ones included; the model's limit where that is less.
+        truncate: cut longer texts rather than refuse them.
+        mesh: devices that each batch is spread over, as `attribute` has it.
+        resume: go on with what the folder holds of the same sweep, whatever the number of processes was.
+        on_error: `"stop"` at a row that cannot be used, or `"skip"` it; what was skipped is in the result.
+        process_index: which of several processes that fill the folder together this is; every process is given the
+            whole source, and makes every so manieth shard of it.
+        process_count: how many processes there are.
+        progress: called with how far the run is, when texts were finished and while it waits.
+
+    Returns:
+        The results, as `open_sweep` gives them.
+
+    Raises:
+        InputError: the settings, the source or the folder cannot be used; a row cannot be used (with
+            `on_error="stop"`); the folder holds results of another sweep. What was computed before is kept.
+    """
+    settings = Settings(
+        methods=(methods,) if isinstance(methods, str) else tuple(methods),
+        queries=_several(queries),
+        layers=_several(layers),
+        heads=heads,
+        residual=residual,
+        flow=flow,
+        max_length=max_length,
+        truncate=truncate,
+    )
+    folder = Path(out)
+    is_file = isinstance(source, str | os.PathLike)
+    try:
+        opened = open_source(os.fspath(source), column, pair_column) if is_file else None
+        with opened or nullcontext(as_source(source, column, pair_column)) as texts:
+            sweep = runner.prepare(
+                encoder,
+                texts,
+                folder,
+                settings,
+                resume=resume,
+                on_error=on_error,
+                process_index=process_index,
+                process_count=process_count,
+            )
+            _ = sweep.run(batch_size, progress or (lambda _: None), mesh=mesh)
+    except InputError as error:
+        message = str(error)
+        for flag, word in WORDS.items():
+            message = message.replace(flag, word)
+        raise InputError(message) from error
+    return open_sweep(folder)
+
+
+def _several(value: Any) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    return tuple(int(each) for each in value) if isinstance(value, Iterable) else (int(value),)

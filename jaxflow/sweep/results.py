@@ -1,0 +1,155 @@
+"""Results that can be read: `open_sweep`."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from jaxflow._checks import InputError, missing_extra
+from jaxflow.attribution import Example
+from jaxflow.sweep import arrow, store
+from jaxflow.sweep.arrow import Row
+from jaxflow.sweep.store import Record
+
+
+@dataclass(frozen=True)
+class Store(Sequence[Example]):
+    """A folder of results: a sequence of examples, read as they are asked for, and the same as tables.
+
+    Attributes:
+        folder: where it is.
+        manifest: what made it: model, settings, versions, input.
+        records: what is known of each finished shard, in order.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    records: tuple[Record, ...] = ()
+
+    def __len__(self) -> int:
+        return sum(record.examples for record in self.records)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The example at a place, as `attribute` gives it; reads no more than its row group."""
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(f"there are {len(self)} examples, got index {index}")
+        ends = list(accumulate(record.examples for record in self.records))
+        which = bisect_right(ends, place)
+        return arrow.as_example(self._row(self.records[which], place - ends[which] + self.records[which].examples))
+
+    def __iter__(self) -> Iterator[Example]:
+        return (arrow.as_example(row) for row in self.rows())
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the input is done: no shard is missing before the one with which it ends."""
+        return bool(self.records) and self.records[-1].last and self.records[-1].index == len(self.records) - 1
+
+    @property
+    def skipped(self) -> list[dict[str, Any]]:
+        """Rows of the input that were left out: `id`, the row or line number, and `reason`."""
+        return [row for record in self.records for row in record.skipped]
+
+    @property
+    def files(self) -> list[Path]:
+        """The Parquet files, in order."""
+        return [self.folder / record.file for record in self.records if record.examples]
+
+    def table(self, columns: Sequence[str] | None = None) -> Any:
+        """All rows as a `pyarrow.Table`, or only some of the columns."""
+        pa = arrow.pyarrow()
+        tables = list(self.tables(columns))
+        return pa.concat_tables(tables) if tables else pa.table({})
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
+        """The rows as one `pyarrow.Table` a shard, of which one is in memory at a time."""
+        return (_read(path, columns) for path in self.files)
+
+    def dataset(self) -> Any:
+        """The files as a `pyarrow.dataset.Dataset`, for filters and engines that read only what they need."""
+        _ = arrow.pyarrow()
+        import pyarrow.dataset as ds
+
+        return ds.dataset([str(path) for path in self.files], format="parquet")
+
+    def to_pandas(self, columns: Sequence[str] | None = None) -> Any:
+        """All rows as a `pandas.DataFrame`, or only some of the columns; nested lists are nested NumPy arrays.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise missing_extra("pandas", "frames", "a data frame of pandas") from None
+        return self.table(columns).to_pandas() if self.files else pd.DataFrame()
+
+    def to_polars(self, columns: Sequence[str] | None = None) -> Any:
+        """All rows as a `polars.DataFrame`, or only some of the columns.
+
+        Raises:
+            InputError: polars is not installed.
+        """
+        try:
+            import polars as pl  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            raise missing_extra("polars", "frames", "a data frame of polars") from None
+        return pl.from_arrow(self.table(columns))
+
+    def rows(self) -> Iterator[Row]:
+        """Rows in order, one at a time; relevance as NumPy arrays (layer, query, token)."""
+        for table in self.tables():
+            yield from arrow.to_rows(table)
+
+    def _row(self, record: Record, place: int) -> Row:
+        with _opened(self.folder / record.file) as file:
+            group = _guarded(self.folder / record.file, lambda: file.read_row_group(place // store.ROW_GROUP))
+        (row,) = arrow.to_rows(group.slice(place % store.ROW_GROUP, 1))
+        return row
+
+
+def open_sweep(folder: str | Path) -> Store:
+    """The results that a sweep wrote into a folder, finished or not.
+
+    A row is an example: `id` (row or line number, from 1), `text`, `pair`, `tokens`, `offsets` (characters (start, end)
+    of each token, (-1, -1) for special ones), `source` (0 for the text's tokens, 1 for the pair's, -1 for special
+    ones), `queries`, `layers`, `prediction`, `probabilities`, and for each method that was asked for its relevance as
+    nested lists layer, query, token (`raw` and `rollout` in float32, `flow` in float64). With flow, `certified` says
+    which values are proven, and `certified_share` how large a share of them.
+
+    Only the records of the shards are read here; examples and tables when they are asked for.
+
+    Raises:
+        InputError: there are none, or they are of another version of jaxflow.
+    """
+    path = Path(folder)
+    manifest = store.read_manifest(path)
+    records = tuple(store.read_records(path).values())
+    about = manifest["input"] | {"examples": sum(record.examples for record in records)}
+    return Store(path, manifest | {"input": about}, records)
+
+
+def _read(path: Path, columns: Sequence[str] | None = None) -> Any:
+    with _opened(path) as file:
+        return _guarded(path, lambda: file.read(None if columns is None else list(columns)))
+
+
+def _opened(path: Path) -> Any:
+    _ = arrow.pyarrow()
+    import pyarrow.parquet as pq
+
+    return _guarded(path, lambda: pq.ParquetFile(path, page_checksum_verification=True))
+
+
+def _guarded(path: Path, read: Any) -> Any:
+    pa = arrow.pyarrow()
+    try:
+        return read()
+    except (pa.ArrowException, OSError) as error:
+        said = str(error).splitlines()[0]
+        raise InputError(f"the shard {str(path)!r} cannot be read ({said}); --resume makes it again") from None

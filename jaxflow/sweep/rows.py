@@ -1,0 +1,117 @@
+"""Rows of input: a text each, or what is wrong with it; and which columns texts are taken from."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxflow._checks import InputError
+
+
+@dataclass(frozen=True)
+class Text:
+    """One text, or pair of texts.
+
+    Attributes:
+        id: its row or line number, from 1.
+        text: the text.
+        pair: the second text, for models that read two.
+        place: where it came from, in words, for messages.
+    """
+
+    id: int
+    text: str
+    pair: str | None
+    place: str
+
+    @property
+    def content(self) -> str:
+        """All that a resumed sweep must find again."""
+        return json.dumps([self.id, self.text, self.pair])
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that has no text to go on with.
+
+    Attributes:
+        id: its row or line number, from 1.
+        reason: what is wrong with it, its place included.
+    """
+
+    id: int
+    reason: str
+
+    @property
+    def content(self) -> str:
+        """All that a resumed sweep must find again."""
+        return json.dumps([self.id, self.reason])
+
+
+Row = Text | BadRow
+
+
+def choose_columns(
+    names: Sequence[str], file: str, column: str | None, pair_column: str | None
+) -> tuple[str | None, str | None]:
+    """The column of texts, checked or chosen, and what to say about the choice."""
+    if pair_column is not None:
+        _check_column(pair_column, names, file, "--pair-column")
+    candidates = [name for name in names if name != pair_column]
+    if column is not None or "text" in candidates:
+        column = "text" if column is None else column
+        _check_column(column, names, file, "--column")
+        return column, None
+    if len(candidates) == 1:
+        return candidates[0], f"taking the texts from the only column of {file}, {candidates[0]!r}"
+    raise InputError(f"{file} has no column 'text'; name one with --column: {_listed(names)}")
+
+
+def _check_column(column: str, names: Sequence[str], file: str, flag: str) -> None:
+    if column not in names:
+        raise InputError(f"{file} has no column {column!r} ({flag}); it has: {_listed(names)}")
+    if names.count(column) > 1:
+        raise InputError(f"{file} has more than one column {column!r}; rename one")
+
+
+def _listed(names: Sequence[str], most: int = 20) -> str:
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def row_of(number: int, place: str, record: Any, column: str | None, pair_column: str | None) -> Row:
+    """A row out of a record: a line, or cells by column, or what is wrong with it."""
+    if isinstance(record, InputError):
+        return BadRow(number, str(record))
+    if column is None:
+        return as_row(number, place, record, place, None, "")
+    for name in (column, pair_column):
+        if name is not None and name not in record:
+            return BadRow(number, f"{place} has no {name!r}; it has: {_listed(list(record))}")
+    pair = None if pair_column is None else record[pair_column]
+    pair_place = f"{pair_column!r} in {place}"
+    if pair_column is not None and not isinstance(pair, str):
+        return BadRow(number, _no_text(pair, pair_column, place))
+    if not isinstance(record[column], str):
+        return BadRow(number, _no_text(record[column], column, place))
+    return as_row(number, place, record[column], f"{column!r} in {place}", pair, pair_place)
+
+
+def _no_text(value: Any, column: str, place: str) -> str:
+    return f"{place}: {column!r} must be text, got {'nothing' if value is None else type(value).__name__}"
+
+
+def as_row(number: int, place: str, text: str, text_place: str, pair: str | None, pair_place: str) -> Row:
+    """A row out of a text and its pair; the places are where each came from, in words."""
+    wrong = _unusable(text, text_place) or (None if pair is None else _unusable(pair, pair_place))
+    return Text(number, text, pair, place) if wrong is None else BadRow(number, wrong)
+
+
+def _unusable(text: str, place: str) -> str | None:
+    if not text.strip():
+        return f"{place} is empty; remove it, or give it a text"
+    try:
+        _ = text.encode()
+    except UnicodeEncodeError:
+        return f"{place} is not valid Unicode (bytes that are not UTF-8, or half a surrogate pair); correct it"
+    return None

@@ -1,0 +1,48 @@
+"""What a run did, in words."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from jaxflow.attribution.executables import Compiled
+from jaxflow.sweep.progress import duration, rates
+from jaxflow.sweep.tally import Summary
+
+# Most rows that are named of those that were skipped.
+SKIPPED = 5
+STAGES = {"bounds": "bounds", "relaxed": "the relaxation", "closed_form": "closed forms"}
+
+
+def summary_lines(summary: Summary, compiled: Sequence[Compiled] = ()) -> list[str]:
+    """How much was done, how fast, and how much of it is proven."""
+    before = f" ({summary.before} were there before)" if summary.before else ""
+    first = f"{summary.tally.examples} examples in {duration(summary.seconds)}{before}"
+    if summary.tally.examples:
+        rate = f"{summary.tally.examples / max(summary.seconds, 1e-9):.1f} examples/s"
+        first += ": " + ", ".join([rate, *rates(summary.tally, summary.seconds)[:2]])
+    lines = [first]
+    if compiled:
+        seconds = duration(sum(each.seconds for each in compiled))
+        lines.append(f"programs compiled: {len(compiled)}, in {seconds}")
+    if summary.certified is not None:
+        lines.append(f"flows certified: {100 * summary.certified:.2f} %{_settled(summary.stages)}")
+    return lines
+
+
+def skipped_lines(summary: Summary) -> list[str]:
+    """Which rows were left out, and why."""
+    rows = summary.skipped
+    if not rows:
+        return []
+    lines = [f"rows skipped: {len(rows)}", *(f"  {row['reason']}" for row in rows[:SKIPPED])]
+    rest = len(rows) - SKIPPED
+    return lines + ([f"  and {rest} more; jaxflow.open_sweep(...).skipped has them all"] if rest > 0 else [])
+
+
+def _settled(stages: dict[str, int]) -> str:
+    """By which stage flows were settled, where it is known."""
+    total = sum(stages.values())
+    counts: Counter[str] = Counter()
+    for stage, count in stages.items():
+        counts[STAGES.get(stage, "solving")] += count
+    shares = [f"{100 * count / total:.2f} % by {word}" for word, count in counts.items() if count]
+    return f" ({', '.join(shares)})" if shares else ""

@@ -1,0 +1,121 @@
+import threading
+import time
+from itertools import count, islice
+
+import pytest
+
+from jaxflow.sweep.background import Ahead, Behind
+
+
+def nothing():
+    pass
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_items_are_drawn_in_another_thread_in_order_and_not_far_ahead():
+    drawn, threads = [], set()
+
+    def items():
+        for number in count():
+            threads.add(threading.current_thread())
+            drawn.append(number)
+            yield number
+
+    ahead = Ahead(items(), 3, nothing)
+    for number in range(20):
+        assert next(ahead) == number
+        wait_until(lambda number=number: len(drawn) >= number + 3)
+        assert len(drawn) == number + 3
+    ahead.close()
+    assert len(threads) == 1
+    assert threading.current_thread() not in threads
+
+
+def test_what_ends_or_fails_beforehand_does_so_in_its_place():
+    assert list(Ahead(iter("abc"), 5, nothing)) == ["a", "b", "c"]
+
+    def failing():
+        yield 1
+        raise KeyError("gone")
+
+    ahead = Ahead(failing(), 5, nothing)
+    assert next(ahead) == 1
+    with pytest.raises(KeyError, match="gone"):
+        next(ahead)
+
+
+def test_waiting_is_counted_and_can_be_left():
+    gate = threading.Event()
+
+    def slow():
+        yield gate.wait(60)
+
+    calls = []
+
+    def idle():
+        calls.append(None)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    ahead = Ahead(slow(), 1, idle)
+    with pytest.raises(KeyboardInterrupt):
+        next(ahead)
+    assert ahead.waited > 0.1
+    gate.set()
+    assert next(ahead) is True
+    ahead.close()
+
+
+def test_work_is_done_in_order_and_waits_when_too_much_is_there():
+    gate, done = threading.Event(), []
+
+    def work(item):
+        gate.wait(60)
+        done.append(item)
+
+    behind = Behind(work, 1, nothing)
+    behind.put(0)
+    behind.put(1)
+    blocked = threading.Thread(target=behind.put, args=(2,))
+    blocked.start()
+    blocked.join(0.3)
+    assert blocked.is_alive()
+    gate.set()
+    blocked.join(60)
+    behind.close()
+    assert done == [0, 1, 2]
+
+
+def test_an_error_of_the_work_comes_out_soon_and_at_the_latest_when_closed():
+    done = []
+
+    def work(item):
+        if item == 1:
+            raise OSError("full")
+        done.append(item)
+
+    behind = Behind(work, 5, nothing)
+    behind.put(0)
+    behind.put(1)
+    wait_until(lambda: behind.begun[-1].done())
+    with pytest.raises(OSError, match="full"):
+        behind.put(2)
+    behind.close()
+    late = Behind(work, 5, nothing)
+    late.put(1)
+    with pytest.raises(OSError, match="full"):
+        late.close()
+    assert done == [0]
+
+
+def test_nothing_of_an_endless_source_is_left_running_when_closed():
+    ahead = Ahead(count(), 2, nothing)
+    assert list(islice(ahead, 3)) == [0, 1, 2]
+    ahead.close()
+    wait_until(lambda: not any(thread.name.startswith("jaxflow-read") for thread in threading.enumerate()))
