@@ -60,7 +60,7 @@ def render(data: dict[str, Any]) -> str:
 
     The policy in its head lets only this very script and style run, and nothing be loaded.
     """
-    style, script = asset("page.css"), "\n".join(map(_asset, SCRIPTS))
+    style, script = asset("page.css"), "\n".join(map(asset, SCRIPTS))
     parts = {
         "policy": (
             f"default-src 'none'; style-src {source_hash(style)}; script-src {source_hash(script)}; "
