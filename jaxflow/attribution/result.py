@@ -84,3 +84,9 @@ class Attribution(Sequence[Example]):
         """How many flows of all examples each stage settled; None where it is not known."""
         known = [example.stages for example in self.examples if example.stages is not None]
         return {stage: sum(each[stage] for each in known) for stage in known[0]} if known else None
+
+    def _repr_html_(self) -> str:
+        """The words of the first texts, shaded, for notebooks."""
+        from jaxflow.report.notebook import attribution_html
+
+        return attribution_html(self)

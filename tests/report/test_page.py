@@ -10,7 +10,7 @@ import pytest
 from jaxflow._checks import InputError
 from jaxflow.report import page
 from jaxflow.report.pieces import pieces
-from jaxflow.sweep import store
+from jaxflow.sweep.results import Store
 from tests.report.rows import HOSTILE, make_row, manifest
 
 
@@ -176,7 +176,7 @@ def test_tokens_of_one_character_cover_it_once():
 
 
 def test_the_page_is_written_whole_or_not_at_all(tmp_path):
-    class Results(store.Store):
+    class Results(Store):
         def rows(self):
             yield make_row("fine")
 

@@ -1,0 +1,92 @@
+// The controls, which show what is chosen and choose.
+
+const LEAST = 4; // the threshold's slider goes from 10 ** -LEAST to 1, and to 0 at its end
+const toSlider = (threshold) => (threshold <= 0 ? 0 : Math.max(1, Math.min(100, Math.round(100 * (1 + Math.log10(threshold) / LEAST)))));
+const fromSlider = (value) => (value <= 0 ? 0 : Number((10 ** (LEAST * (value / 100 - 1))).toPrecision(2)));
+
+// One choice of a few, as buttons; `field` is of the state.
+function segment(field, options) {
+  const box = make("span", { className: "segment", role: "radiogroup", data: { field } });
+  for (const [value, text, title] of options) {
+    const button = make("button", { type: "button", title, role: "radio", data: { value } }, ...textNodes(text));
+    button.addEventListener("click", () => set({ [field]: value }));
+    box.append(button);
+  }
+  return box;
+}
+
+// The same as a list; `read` turns an option's text into the state's value.
+function chooser(field, options, label, read = (text) => text) {
+  const select = make("select", { id: `choose-${field}`, data: { field }, title: label });
+  select.setAttribute("aria-label", label);
+  select.append(...options.map(([value, text]) => make("option", { value }, ...textNodes(text))));
+  select.addEventListener("change", () => set({ [field]: read(select.value) }));
+  return select;
+}
+
+const field = (name, ...children) => make("div", { className: "field" }, make("span", { className: "name" }, name), make("span", { className: "group" }, ...children));
+const numbersTo = (most, first = 1) => d3.range(first, most + 1).map((number) => [String(number), String(number)]);
+
+function setUpControls() {
+  const slider = make("input", { type: "range", id: "threshold", min: 0, max: 100, step: 1, title: "Strength filter (keys + and -)" });
+  slider.addEventListener("input", () => set({ threshold: fromSlider(Number(slider.value)) }));
+  const automaticButton = make("button", { type: "button", id: "automatic", title: "Let about 70 arcs stay (key 0)" }, "auto");
+  automaticButton.addEventListener("click", () => set({ threshold: null }));
+  const allHeads = make("button", { type: "button", id: "all-heads", title: "Take all heads again" }, "all");
+  allHeads.addEventListener("click", () => set({ heads: "" }));
+  const oneHead = make("button", { type: "button", id: "one-head", title: "Of this layer take only the head that is shown (key a)" }, "only shown");
+  oneHead.addEventListener("click", onlyShown);
+  byId("controls").append(
+    ...(PAIR ? [field("Models", segment("models", [["both", "both", "both models, told apart (key m)"], ["diff", "difference", "the second less the first"], ["a", data.models[0].name, "the first alone"], ["b", data.models[1].name, "the second alone"]]))] : []),
+    field("Arcs by", segment("strength", [["share", "share", "the share of the position that passes along an arc; at the words it is rollout (key b)"], ["attention", "attention", "the attention of the heads chosen, fused"], ["flow", "flow", "a maximum flow from the word to the position"]])),
+    field("Trace", segment("trace", [["back", "back", "from the position down to the words (key x)"], ["forward", "forward", "from the word up through the layers"], ["both", "word → position", "what goes from the word to the position"], ["all", "all", "every arc over the threshold (attention only)"]])),
+    field("Position", chooser("position", [], "The position whose make-up is asked for (keys , and .)", Number)),
+    field("Word", chooser("word", [], "The word that is traced (keys < and >)", (text) => (text === "" ? null : Number(text)))),
+    field("Layers", chooser("from", numbersTo(LAYERS), "The first layer of the arcs (keys ( and ))", Number), make("span", {}, "to"), chooser("to", numbersTo(LAYERS), "The last layer of the arcs (keys { and })", Number)),
+    field("Over", slider, make("output", { id: "over" }), automaticButton),
+    field("Heads", make("output", { id: "heads" }), oneHead, allHeads),
+    field("Method", segment("method", data.methods.map((method) => [method, method, "for words and heat maps (key v)"]))),
+    field("Layer", chooser("layer", numbersTo(LAYERS), "The layer of words, maps and bars (keys [ and ])", Number)),
+  );
+  byId("controls").addEventListener("submit", (event) => event.preventDefault());
+}
+
+// Keeps the heads of other layers as they are.
+function onlyShown() {
+  if (!state.head) return set({ heads: "" });
+  const others = [...headNames()].filter((name) => !name.startsWith(`${state.layer}.`));
+  return set({ heads: [...others, `${state.layer}.${state.head}`].sort().join("_") });
+}
+
+function drawControls(context) {
+  for (const box of document.querySelectorAll(".segment")) {
+    for (const button of box.children) button.setAttribute("aria-checked", String(button.dataset.value === String(state[box.dataset.field])));
+  }
+  const options = context.words.map((word, position) => [String(position), `${position}  ${short(word, 20)}`]);
+  fill(byId("choose-position"), options);
+  fill(byId("choose-word"), [["", "none"], ...options]);
+  for (const select of document.querySelectorAll("select[data-field]")) select.value = String(state[select.dataset.field] ?? "");
+  byId("threshold").value = String(toSlider(context.threshold));
+  byId("over").textContent = digits(context.threshold);
+  byId("automatic").setAttribute("aria-pressed", String(state.threshold === null));
+  const count = headNames().size;
+  byId("heads").textContent = count ? `${count} of ${LAYERS * HEADS}` : `all ${LAYERS * HEADS}`;
+  byId("all-heads").disabled = !count;
+  byId("one-head").disabled = !state.head;
+  drawAbout(context);
+}
+
+function fill(select, options) {
+  const key = JSON.stringify(options);
+  if (select.filled === key) return;
+  select.filled = key;
+  select.replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
+}
+
+function drawAbout({ sentence, strength, words }) {
+  const parts = [`${sentence.index + 1} of ${data.sentences.length}`];
+  if (PAIR) parts.push(`change of attention ${digits(sentence.mean_change)}`, `of relevance ${digits(sentence.moved)}`);
+  if (sentence.flows_certified !== null && sentence.flows_certified < 1) parts.push(`${(Math.floor(sentence.flows_certified * 1e4) / 100).toFixed(2)} % of flows certified`);
+  if (state.strength === "flow" && strength !== "flow") parts.push("choose a word to see a flow");
+  byId("sentence-about").textContent = `Sentence ${parts.join(" · ")} · what ${words[state.position]} (${state.position}) is made of`;
+}

@@ -1,0 +1,102 @@
+// The data: what is said of each sentence at once, and its numbers, which are unpacked when it is first looked at.
+
+const data = JSON.parse(byId("data").textContent);
+const LAYERS = data.layers, HEADS = data.heads, PAIR = data.models.length === 2;
+const KEPT = 12; // sentences whose unpacked numbers are kept
+
+// Half-precision floats by their bits, and what a byte of attention stands for: the square of its share of 255.
+const HALF = Float32Array.from({ length: 65536 }, (_, bits) => {
+  const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
+});
+const SQUARE = Float32Array.from({ length: 256 }, (_, level) => (level / 255) ** 2);
+
+const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+const floatsOf = (base64) => new Float32Array(bytesOf(base64).buffer);
+
+async function inflated(base64) {
+  const stream = new Blob([bytesOf(base64)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+// One model's numbers of one sentence. Layers and heads count from 0 here; `position` and `token` are indices.
+class Side {
+  constructor(meta, queries, packed) {
+    Object.assign(this, meta);
+    this.size = meta.tokens.length;
+    this.words = meta.tokens.map(shown);
+    this.values = {};
+    this.queries = queries;
+    let start = 0;
+    for (const method of data.methods) {
+      const count = LAYERS * this.asked(method).length * this.size;
+      this.values[method] = new Uint16Array(packed.buffer, 2 * start, count);
+      start += count;
+    }
+    this.attention = packed.subarray(2 * start);
+    this.matrices = new Map();
+  }
+
+  // Positions that a method was asked for.
+  asked(method) {
+    return this.queries[method] ?? Array.from({ length: this.size }, (_, position) => position);
+  }
+
+  // What each token is worth to a position after a layer; null where the method was not asked for it.
+  row(method, layer, position) {
+    const asked = this.asked(method), row = this.queries[method] ? asked.indexOf(position) : position;
+    if (row < 0) return null;
+    const start = (layer * asked.length + row) * this.size;
+    return Float32Array.from(this.values[method].subarray(start, start + this.size), (bits) => HALF[bits]);
+  }
+
+  // A method's matrix of a layer, a row a position (NaN where it was not asked for).
+  matrix(method, layer) {
+    return this.kept(`${method} ${layer}`, () => {
+      const found = new Float32Array(this.size ** 2).fill(NaN);
+      for (const position of this.asked(method)) found.set(this.row(method, layer, position), position * this.size);
+      return found;
+    });
+  }
+
+  // Attention of one head: a row a position.
+  head(layer, head) {
+    const area = this.size ** 2, start = (layer * HEADS + head) * area;
+    return this.kept(`head ${layer} ${head}`, () => Float32Array.from(this.attention.subarray(start, start + area), (level) => SQUARE[level]));
+  }
+
+  weight(layer, head, position, token) {
+    return SQUARE[this.attention[((layer * HEADS + head) * this.size + position) * this.size + token]];
+  }
+
+  // The mean of some heads of a layer.
+  mean(layer, heads) {
+    return this.kept(`mean ${layer} ${heads}`, () => {
+      const sum = new Float32Array(this.size ** 2);
+      for (const head of heads) this.head(layer, head).forEach((value, index) => (sum[index] += value / heads.length));
+      return sum;
+    });
+  }
+
+  kept(key, makeIt) {
+    if (!this.matrices.has(key)) this.matrices.set(key, makeIt());
+    return this.matrices.get(key);
+  }
+}
+
+const loaded = new Map();
+
+// A sentence with its numbers: what the page knows of it, and one `Side` a model.
+async function load(index) {
+  if (!loaded.has(index)) {
+    const meta = data.sentences[index];
+    const sides = meta.sides.map(async (side, number) => {
+      const whole = number ? { ...meta.sides[0], ...side } : side;
+      return new Side(whole, meta.queries, await inflated(byId(`numbers-${index}-${number}`).textContent));
+    });
+    loaded.set(index, Promise.all(sides).then((found) => ({ ...meta, index, sides: found })));
+    if (loaded.size > KEPT) loaded.delete(loaded.keys().next().value);
+  }
+  return loaded.get(index);
+}

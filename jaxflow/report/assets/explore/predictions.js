@@ -1,0 +1,71 @@
+// Predictions of the models against each other, and against the labels where they are known; a cell filters the list.
+
+const LABELS_SHOWN = 24;
+
+const predictionOf = (sentence, number) => sentence.sides[number]?.prediction ?? (number ? null : sentence.sides[0].prediction);
+const known = (label) => label !== null && label !== undefined;
+
+// Pairs of what is counted: name, title of the rows and of the columns, and both of a sentence.
+const CONFUSIONS = [
+  ...(PAIR ? [{ name: "pair", rows: data.models[0].name, columns: data.models[1].name, of: (sentence) => [sentence.sides[0].prediction, sentence.sides[1].prediction] }] : []),
+  ...data.models.map((model, number) => ({ name: `label${number}`, rows: "label", columns: model.name, of: (sentence) => [sentence.label, sentence.sides[number].prediction] })),
+].filter(({ of }) => data.sentences.some((sentence) => of(sentence).every(known)));
+
+const confusionLabels = [...new Set(CONFUSIONS.flatMap(({ of }) => data.sentences.flatMap((sentence) => of(sentence).filter(known))))].sort();
+
+function confusionOf(table) {
+  const counts = confusionLabels.map(() => confusionLabels.map(() => 0));
+  for (const sentence of data.sentences) {
+    const [row, column] = table.of(sentence).map((label) => confusionLabels.indexOf(label));
+    if (row >= 0 && column >= 0) counts[row][column] += 1;
+  }
+  return counts;
+}
+
+// Whether a sentence is in the chosen cell.
+function inCell(sentence) {
+  if (!state.cell) return true;
+  const [name, row, column] = state.cell.split(".");
+  const table = CONFUSIONS.find((other) => other.name === name);
+  if (!table) return true;
+  const [one, other] = table.of(sentence);
+  return one === confusionLabels[Number(row)] && other === confusionLabels[Number(column)];
+}
+
+function predictionsView(context, width) {
+  if (!CONFUSIONS.length) return { ...emptyScene(width, predictionsMissing()), table: sentencesTable };
+  if (confusionLabels.length > LABELS_SHOWN) return { ...emptyScene(width, `${confusionLabels.length} different predictions are too many for a table; the CSV lists them.`), table: sentencesTable };
+  const labels = confusionLabels.map(shown), longest = Math.min(16, d3.max(labels, (label) => Array.from(label).length));
+  const side = 20 + longest * 6.2, count = labels.length;
+  const cell = Math.max(16, Math.min(44, (width / Math.min(CONFUSIONS.length, 2) - side - 20) / count));
+  const across = Math.max(1, Math.floor(width / (side + cell * count + 16))), high = cell * count + side + 40;
+  const marks = CONFUSIONS.flatMap((table, number) => confusionMarks(table, labels, { left: (number % across) * (side + cell * count + 16) + side, top: Math.floor(number / across) * high + 40, cell, longest }));
+  const here = context.sentence, cells = CONFUSIONS.map((table) => table.of(here).map((label) => shown(label ?? "none")).join(" / "));
+  return { width, height: Math.ceil(CONFUSIONS.length / across) * high, marks, note: `Sentences by prediction; a click on a number lists those. This one: ${cells.join("; ")}.`, table: sentencesTable };
+}
+
+const predictionsMissing = () => (data.sentences.some((sentence) => sentence.sides.some(({ prediction }) => known(prediction))) ? "One model alone, without labels: nothing to set its predictions against." : "These models have no classes, so there are no predictions.");
+
+function confusionMarks(table, labels, { left, top, cell, longest }) {
+  const counts = confusionOf(table), most = d3.max(counts.flat()) || 1, marks = [];
+  marks.push({ kind: "text", x: left, y: top - 26, text: short(`${table.rows} (rows) and ${table.columns}`, 40), size: 11, bold: true });
+  labels.forEach((label, row) => {
+    marks.push({ kind: "text", x: left - 6, y: top + (row + 0.5) * cell, text: short(label, longest), size: 11, anchor: "end" });
+    marks.push({ kind: "text", x: left + (row + 0.5) * cell + 3, y: top + labels.length * cell + 8, text: short(label, longest), size: 11, anchor: "end", turn: -52 });
+    labels.forEach((other, column) => {
+      const number = counts[row][column], fill = sequential(number / most), name = `${table.name}.${row}.${column}`;
+      const tip = () => [`${number} of ${data.sentences.length} sentences`, [table.rows, label], [table.columns, other]];
+      marks.push({ kind: "rect", x: left + column * cell, y: top + row * cell, width: cell, height: cell, fill, stroke: name === state.cell ? colours().target : colours().back, line: name === state.cell ? 2.5 : 1, className: "cell", is: number ? { cell: name } : null, tip });
+      marks.push({ kind: "text", x: left + (column + 0.5) * cell, y: top + (row + 0.5) * cell, text: String(number), size: 11, anchor: "middle", fill: inkOn(fill), className: "mute" });
+    });
+  });
+  return marks;
+}
+
+function sentencesTable() {
+  const names = data.models.flatMap((_, number) => [`prediction_${number + 1}`, `confidence_${number + 1}`, `loss_${number + 1}`]);
+  const rows = data.sentences.map((sentence) => [sentence.id, sentence.text, sentence.pair, sentence.label, ...(PAIR ? [sentence.mean_change, sentence.moved] : []), ...sentence.sides.flatMap((side) => [side.prediction, confidence(side), side.loss])]);
+  return [["id", "text", "pair", "label", ...(PAIR ? ["change", "moved"] : []), ...names], ...rows];
+}
+
+const confidence = (side) => side.probabilities?.[side.prediction] ?? null;

@@ -1,0 +1,56 @@
+// Token rings (after DeRose, Wang & Berger 2020): layers as rings, from the words outside to the chosen position in the
+// middle; words keep their angles.
+
+const GAP = 0.3; // angle left free at the top, for the layers' numbers
+
+function ringsView(context, width, tall) {
+  const { size, words, trace } = context;
+  const side = Math.min(width, tall ?? 620), margin = Math.min(92, side * 0.17), outer = side / 2 - margin;
+  const middle = { x: width / 2, y: side / 2 }, steps = state.to - state.from + 1;
+  // A trace that ends in one position has it in the middle; else all positions keep a small ring.
+  const centred = trace === "back" || trace === "both", inner = centred ? 0 : outer * 0.16;
+  const radius = d3.scaleLinear([0, steps], [outer, inner]);
+  const angle = (position) => GAP / 2 + ((2 * Math.PI - GAP) * (position + 0.5)) / size;
+  const place = (step, position) => ({ angle: angle(position), radius: radius(step) });
+  const marks = [];
+  for (let step = 0; step <= steps; step += 1) {
+    marks.push({ kind: "circle", ...middle, r: Math.max(radius(step), 1), stroke: colours().line, line: state.layer === state.from - 1 + step ? 2 : 0.8 });
+    const name = step ? `${state.from - 1 + step}` : state.from === 1 ? "words" : `${state.from - 1}`;
+    if (steps <= 14 && radius(step) > 12) marks.push({ kind: "text", x: middle.x, y: middle.y - radius(step), text: name, size: 9, anchor: "middle", fill: colours().soft, is: step ? { layer: state.from - 1 + step } : null });
+  }
+  const link = d3.linkRadial().angle((end) => end.angle).radius((end) => end.radius);
+  for (const arc of context.arcs) {
+    const step = arc.layer - state.from, source = place(step, arc.from), target = place(step + 1, arc.to);
+    if (centred && step === steps - 1) target.angle = source.angle;
+    marks.push(arcMark(context, arc, moved(link({ source, target }), middle)));
+  }
+  marks.push(...ringNodes(context, place, middle, steps, centred));
+  words.forEach((word, token) => marks.push(ringLabel(context, word, token, angle(token), outer, middle, margin)));
+  if (centred) {
+    marks.push({ kind: "circle", ...middle, r: 4, fill: colours().target, tip: () => [`${words[state.position]} at position ${state.position}`, ["layer", state.to]] });
+    marks.push({ kind: "text", x: middle.x, y: middle.y + 13, text: short(words[state.position]), anchor: "middle", size: 11, bold: true, fill: colours().target });
+  }
+  return { width, height: side, marks, note: arcsNote(context), table: () => arcsTable(context) };
+}
+
+// D3's radial links stand around the origin.
+const moved = (path, { x, y }) => path.replace(/(-?[\d.]+(?:e-?\d+)?),(-?[\d.]+(?:e-?\d+)?)/g, (_, left, top) => `${round(Number(left) + x)},${round(Number(top) + y)}`);
+
+function ringNodes(context, place, middle, steps, centred) {
+  const marks = [];
+  for (let step = 0; step < steps + (centred ? 0 : 1); step += 1) {
+    for (let position = 0; position < context.size; position += 1) {
+      const value = Math.max(...context.graphs.map(({ nodes }) => nodes[step][position]));
+      const { angle, radius } = place(step, position), [x, y] = d3.pointRadial(angle, radius);
+      marks.push(nodeMark(context, step, position, { x: x + middle.x, y: y + middle.y }, value));
+    }
+  }
+  return marks;
+}
+
+function ringLabel(context, word, token, angle, outer, middle, margin) {
+  const [x, y] = d3.pointRadial(angle, outer + 9), left = angle > Math.PI;
+  const turn = (angle * 180) / Math.PI - 90;
+  const most = Math.max(5, Math.floor((margin - 12) / 6));
+  return { kind: "text", x: x + middle.x, y: y + middle.y, text: short(word, most), size: context.size > 60 ? 8 : 11, turn: left ? turn + 180 : turn, anchor: left ? "end" : "start", ...wordLook(context, token), is: { word: token }, tip: () => wordTip(context, token) };
+}

@@ -1,0 +1,129 @@
+// Sankey diagram: what the chosen position is made of, traced from the words (left) through the layers (right).
+//
+// A position's height is what passes through it, a ribbon's width what passes along the arc; both keep their place
+// when thin ribbons are left out, so that what is missing shows as a gap.
+
+const RIBBONS = 700; // most that are drawn
+
+function sankeyView(context, width, tall) {
+  const height = tall ?? (context.size > 30 ? 520 : 400), gapBetween = 34;
+  const stacks = context.diff ? [context.conserved] : context.conserved.map((graph) => [graph]);
+  const each = (height - gapBetween * (stacks.length - 1)) / stacks.length, marks = [];
+  let drawn = 0;
+  stacks.forEach((graphs, number) => {
+    const top = number * (each + gapBetween) + 18;
+    const heading = context.diff ? `${context.names[1]} − ${context.names[0]}` : context.names[number];
+    marks.push({ kind: "text", x: 4, y: top - 9, text: heading, size: 11, bold: true, fill: stacks.length > 1 ? colours()["ab"[context.numbers[number]]] : colours().fore });
+    const found = sankeyOf(context, graphs, number, { width, height: each - 22, top: top + 4 });
+    drawn += found.drawn;
+    marks.push(...found.marks);
+  });
+  const what = context.strength === "attention" ? "share of the position (attention does not add up along paths)" : strengthName(context);
+  return { width, height: height + 8, marks, note: `${what}; ${drawn} ribbons of at least ${digits(ribbonThreshold(context))}.`, table: () => sankeyTable(context) };
+}
+
+// Where the arcs of the other views are attention, ribbons have a threshold of their own.
+const ribbonThreshold = (context) => (context.strength === "attention" ? 0.01 : context.threshold);
+
+function sankeyOf(context, graphs, number, { width, height, top }) {
+  const { size } = context, steps = graphs[0].arcs.length;
+  const arcs = graphs[0].arcs.map((first, step) => (graphs.length === 2 ? first.map((value, index) => Math.max(value, graphs[1].arcs[step][index])) : first));
+  const nodes = nodeHeights(arcs, size), label = Math.min(96, width * 0.2);
+  const total = Math.max(...nodes.map((column) => d3.sum(column))) || 1;
+  const gap = Math.min(3, (height * 0.25) / size), scale = (height - gap * (size - 1)) / total;
+  const x = d3.scaleLinear([0, steps], [label, width - label]);
+  const tops = nodes.map((column) => {
+    const spread = (height - d3.sum(column) * scale - gap * (size - 1)) / 2;
+    let at = top + spread;
+    return Array.from(column, (value) => (at += value * scale + gap) - value * scale - gap);
+  });
+  const ribbons = ribbonsOf(context, graphs, arcs, { x, tops, scale }, number);
+  const marks = ribbons.map(({ mark }) => mark);
+  nodes.forEach((column, step) => column.forEach((value, position) => marks.push(...sankeyNode(context, { step, position, value, steps, x: x(step), y: tops[step][position], height: value * scale, graphs }))));
+  marks.push(...sankeyLabels(context, nodes, tops, scale, { x, steps }));
+  for (let step = 1; step < steps; step += 1) {
+    marks.push({ kind: "text", x: x(step), y: top + height + 9, text: String(state.from - 1 + step), size: 9, anchor: "middle", fill: colours().soft, is: { layer: state.from - 1 + step } });
+  }
+  return { marks, drawn: ribbons.length };
+}
+
+// What passes through a node: the larger of what comes in and what goes out.
+function nodeHeights(arcs, size) {
+  const nodes = Array.from({ length: arcs.length + 1 }, () => new Float64Array(size));
+  arcs.forEach((matrix, step) => {
+    const below = new Float64Array(size), above = new Float64Array(size);
+    matrix.forEach((value, index) => {
+      above[Math.floor(index / size)] += value;
+      below[index % size] += value;
+    });
+    below.forEach((value, position) => (nodes[step][position] = Math.max(nodes[step][position], value)));
+    above.forEach((value, position) => (nodes[step + 1][position] = Math.max(nodes[step + 1][position], value)));
+  });
+  return nodes;
+}
+
+function ribbonsOf(context, graphs, arcs, { x, tops, scale }, number) {
+  const { size } = context, threshold = ribbonThreshold(context), found = [];
+  const link = d3.linkHorizontal().x((end) => end[0]).y((end) => end[1]);
+  arcs.forEach((matrix, step) => {
+    const right = Array.from(tops[step + 1]), left = Array.from(tops[step]);
+    for (let i = 0; i < size; i += 1) {
+      for (let j = 0; j < size; j += 1) {
+        const value = matrix[i * size + j], thick = value * scale;
+        const d = value >= threshold && value > 0 ? link({ source: [x(step) + 3, left[j] + thick / 2], target: [x(step + 1) - 3, right[i] + thick / 2] }) : null;
+        right[i] += thick;
+        left[j] += thick;
+        if (d) found.push({ value, mark: ribbonMark(context, graphs, { step, i, j, d, thick }, number) });
+      }
+    }
+  });
+  return found.sort((one, other) => other.value - one.value).slice(0, RIBBONS);
+}
+
+function ribbonMark(context, graphs, { step, i, j, d, thick }, number) {
+  const values = graphs.map((graph) => graph.arcs[step][i * context.size + j]);
+  const change = values.length === 2 ? values[1] - values[0] : 0;
+  const stroke = context.diff ? (change >= 0 ? colours().b : colours().a) : PAIR ? colours()["ab"[context.numbers[number]]] : colours().b;
+  const opacity = context.diff ? 0.12 + 0.7 * Math.min(1, Math.abs(change) / (Math.max(...values) || 1)) : i === j ? 0.22 : 0.42;
+  const names = context.diff ? context.names : [context.names[number]];
+  const lines = perModel({ ...context, names }, values);
+  const { words } = context;
+  return { kind: "path", d, stroke, line: Math.max(0.6, thick), opacity, className: "ribbon", is: { layer: state.from + step, ...(step ? {} : { word: j }) }, tip: () => [`${words[j]} (${j}) → ${words[i]} (${i})`, ["layer", state.from + step], ...lines] };
+}
+
+function sankeyNode(context, { step, position, value, x, y, height, graphs }) {
+  if (height < 0.4) return [];
+  const fill = step === 0 && position === state.word ? colours().word : position === state.position ? colours().target : colours().soft;
+  const is = step ? { position, layer: state.from - 1 + step } : { word: position };
+  const lines = graphs.map((graph) => nodeHeights(graph.arcs, context.size)[step][position]);
+  return [{ kind: "rect", x: x - 3, y, width: 6, height, fill, className: "node", is, tip: () => [`${context.words[position]} at position ${position}`, [step ? "after layer" : "input", step ? state.from - 1 + step : "the word"], ...(graphs.length === 2 ? perModel(context, lines) : [["share", digits(value)]])] }];
+}
+
+// Names of the words, the largest first where there is no room for all; and of what they arrive at.
+function sankeyLabels(context, nodes, tops, scale, { x, steps }) {
+  const marks = [], place = (step, left) => {
+    const taken = [], order = d3.range(context.size).sort((one, other) => nodes[step][other] - nodes[step][one]);
+    for (const position of order) {
+      const y = tops[step][position] + (nodes[step][position] * scale) / 2;
+      if (nodes[step][position] <= 0 || taken.some((other) => Math.abs(other - y) < 11)) continue;
+      taken.push(y);
+      marks.push({ kind: "text", x: x(step) + (left ? -7 : 7), y, text: short(context.words[position], 13), size: 11, anchor: left ? "end" : "start", ...wordLook(context, position), is: left ? { word: position } : { position }, tip: () => wordTip(context, position) });
+    }
+  };
+  place(0, true);
+  place(steps, false);
+  return marks;
+}
+
+function sankeyTable(context) {
+  const both = context.conserved.length === 2, token = (position) => context.sides[0].tokens[position];
+  const rows = [["layer", "from_position", "from_token", "to_position", "to_token", ...(both ? ["first", "second"] : ["value"])]];
+  context.conserved[0].arcs.forEach((matrix, step) => {
+    matrix.forEach((value, index) => {
+      const values = context.conserved.map((graph) => graph.arcs[step][index]);
+      const i = Math.floor(index / context.size), j = index % context.size;
+      if (Math.max(...values) > 0) rows.push([state.from + step, j, token(j), i, token(i), ...values]);
+    });
+  });
+  return rows;
+}

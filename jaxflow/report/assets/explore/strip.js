@@ -1,0 +1,76 @@
+// The sentence as it was written, each token shaded by what it is worth to the chosen position.
+
+const LETTER_END = /[\p{L}\p{N}\p{M}]$/u;
+const LETTER_START = /^[\p{L}\p{N}\p{M}]/u;
+
+function drawStrip(context) {
+  const rows = valuesOf(context, state.method);
+  const series = context.diff ? [rows[0] && rows[1].map((value, token) => value - rows[0][token])] : rows;
+  const figures = series.map((row, number) => {
+    const name = context.diff ? "change" : context.names[number];
+    const caption = make("figcaption", { className: PAIR && !context.diff ? "ab"[context.numbers[number]] : "" }, isolated(name), ...predictionParts(context, number));
+    return make("figure", {}, caption, stripText(context, row, number));
+  });
+  byId("strip").replaceChildren(...figures);
+}
+
+function predictionParts(context, number) {
+  const side = context.sides[context.diff ? 1 : number];
+  if (context.diff || !known(side.prediction)) return [];
+  const share = confidence(side), label = context.sentence.label;
+  const parts = [make("span", { className: "prediction" }, isolated(side.prediction), share === null ? "" : ` ${share.toFixed(3)}`)];
+  if (known(label)) parts.push(make("span", { className: "prediction" }, label === side.prediction ? "right" : "wrong", known(side.loss) ? `, loss ${digits(side.loss)}` : ""));
+  return parts;
+}
+
+function stripText(context, row, number) {
+  const side = context.sides[context.diff ? 0 : number], text = make("p", { dir: "auto", className: "text", data: { side: number } });
+  const scaling = row ? Array.from(row).filter((_, token) => plain(context, token) && token !== state.position).map(Math.abs) : [];
+  const top = d3.max(scaling) || 1;
+  side.tokens.forEach((_, token) => {
+    const [gap, surface] = side.pieces[token];
+    if (gap) text.append(gap.trim() ? make("span", { className: "unread", title: "not read by the model" }, ...textNodes(gap)) : " ");
+    text.append(stripWord(context, side, token, surface, row && row[token] / top));
+  });
+  return text;
+}
+
+function stripWord(context, side, token, surface, share) {
+  const special = side.source[token] < 0, element = make("span", { className: "token", data: { token } });
+  if (special || !surface) element.append(isolated(side.tokens[token], special ? "" : "covered"));
+  else element.append(...textNodes(surface));
+  element.classList.toggle("special", special);
+  element.classList.toggle("joined", joins(side, token));
+  element.classList.toggle("asked", state.position === token);
+  element.classList.toggle("traced", state.word === token);
+  if (!special && share !== null && share !== undefined) {
+    const background = context.diff ? diverging(share) : sequential(share);
+    element.style.backgroundColor = background;
+    element.style.color = inkOn(background);
+  }
+  return element;
+}
+
+// Whether a token carries on the word of the token before.
+function joins(side, token) {
+  if (!token || side.source[token] < 0 || side.source[token - 1] < 0) return false;
+  const [gap, surface] = side.pieces[token];
+  return !gap && (!surface || (LETTER_END.test(side.pieces[token - 1][1]) && LETTER_START.test(surface)));
+}
+
+function setUpStrip(now) {
+  const strip = byId("strip"), tokenOf = (event) => event.target.closest?.(".token");
+  strip.addEventListener("click", (event) => {
+    const token = tokenOf(event);
+    if (!token) return;
+    const index = Number(token.dataset.token);
+    if (event.shiftKey || event.ctrlKey || event.metaKey) set({ position: index });
+    else set({ word: state.word === index ? null : index });
+  });
+  strip.addEventListener("mousemove", (event) => {
+    const token = tokenOf(event);
+    if (token && now()) showTip(wordTip(now(), Number(token.dataset.token)), event.clientX, event.clientY);
+    else hideTip();
+  });
+  strip.addEventListener("mouseleave", hideTip);
+}

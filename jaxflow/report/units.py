@@ -1,0 +1,119 @@
+"""What the explorer shows of a text in two models: tokens where they cut it alike, else words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxflow.attribution import Attribution, Example
+from jaxflow.compare.units import Units, membership, same_tokens, word_units
+from jaxflow.models import Encoding
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """One text in one model, by the units that are shown.
+
+    Attributes:
+        text: as it was given.
+        pair: the second text, or None.
+        tokens: names of the units: the model's tokens, or words.
+        offsets: characters (start, end) of each unit.
+        source: 0 for the text's units, 1 for the pair's, -1 for special ones.
+        relevance: by method, `layer query unit`.
+        queries: by method, units that it was asked for.
+        certified: share of the flows that are proven, None where no flow was asked for.
+        prediction: the model's label.
+        scores: probability of each class.
+    """
+
+    text: str
+    pair: str | None
+    tokens: tuple[str, ...]
+    offsets: tuple[tuple[int, int], ...]
+    source: tuple[int, ...]
+    relevance: dict[str, Float[np.ndarray, "layer query unit"]]
+    queries: dict[str, Int[np.ndarray, " query"]]
+    certified: float | None
+    prediction: str | None
+    scores: dict[str, float]
+
+
+Found = tuple[Attribution, Attribution | None, list[Float[np.ndarray, "layer head query key"]]]
+Shown = list[tuple[Pooled, Float[np.ndarray, "layer head query key"]]]
+
+
+def pooled_pair(
+    found: Sequence[Found], encodings: Sequence[Sequence[Encoding]], texts: Sequence[str], pairs: Sequence[str] | None
+) -> list[Shown]:
+    """For each model its examples and attention, by units that the models have in common.
+
+    Args:
+        found: for each model its attribution at all positions, that of flow, and the attention of its heads.
+        encodings: for each model its tokens of each text.
+        texts: the texts.
+        pairs: the second texts.
+    """
+    shown: list[Shown] = [[] for _ in found]
+    for index, coded in enumerate(zip(*encodings, strict=True)):
+        merged = [_merged(result[index], None if flows is None else flows[index]) for result, flows, _ in found]
+        weights = [attention[index] for _, _, attention in found]
+        if len(coded) == 2 and not same_tokens(*coded):
+            units = word_units(texts[index], None if pairs is None else pairs[index], *coded)
+            groups = [np.array(units.first), np.array(units.second)]
+            asked = _asked(merged, groups, len(units))
+            merged = [_by_units(*each, units, asked) for each in zip(merged, groups, strict=True)]
+            weights = [_attention_by_units(*each, len(units)) for each in zip(weights, groups, strict=True)]
+        for side, example, attention in zip(shown, merged, weights, strict=True):
+            side.append((example, attention))
+    return shown
+
+
+def _merged(example: Example, flow: Example | None) -> Pooled:
+    every = {name: np.asarray(example.queries) for name in example.relevance}
+    return Pooled(
+        text=example.text,
+        pair=example.pair,
+        tokens=example.tokens,
+        offsets=example.offsets,
+        source=example.source,
+        relevance=dict(example.relevance) | (flow.relevance if flow else {}),
+        queries=every | ({"flow": np.asarray(flow.queries)} if flow else {}),
+        certified=None if flow is None or flow.certified is None else float(np.mean(flow.certified)),
+        prediction=example.prediction,
+        scores=dict(example.scores),
+    )
+
+
+def _asked(examples: Sequence[Pooled], groups: Sequence[np.ndarray], units: int) -> dict[str, np.ndarray]:
+    """By method, units that every model was asked for; all of them where every token was."""
+    found = {}
+    for name in examples[0].queries:
+        asked = [
+            np.arange(units) if len(example.queries[name]) == len(group) else np.unique(group[example.queries[name]])
+            for example, group in zip(examples, groups, strict=True)
+        ]
+        found[name] = reduce(np.intersect1d, asked)
+    return found
+
+
+def _by_units(example: Pooled, group: np.ndarray, units: Units, asked: dict[str, np.ndarray]) -> Pooled:
+    """Relevance summed over a unit's tokens, averaged over those of its tokens that were asked for."""
+    keys = membership(group.tolist(), len(group), len(units)).astype(np.float64)
+    relevance = {}
+    for name, values in example.relevance.items():
+        rows = (asked[name][:, None] == group[example.queries[name]]).astype(np.float64)
+        # A unit without a token in this model asks for nothing.
+        rows /= np.maximum(rows.sum(axis=1, keepdims=True), 1)
+        relevance[name] = np.einsum("uq,lqt,tk->luk", rows, values.astype(np.float64), keys, optimize=True)
+    return replace(
+        example, tokens=units.names, offsets=units.offsets, source=units.source, relevance=relevance, queries=asked
+    )
+
+
+def _attention_by_units(attention: np.ndarray, group: np.ndarray, units: int) -> np.ndarray:
+    keys = membership(group.tolist(), len(group), units)
+    rows = keys.T / np.maximum(keys.sum(axis=0), 1)[:, None]
+    return np.einsum("uq,lhqt,tk->lhuk", rows, attention, keys, optimize=True).astype(np.float32)

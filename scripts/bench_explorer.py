@@ -1,0 +1,136 @@
+"""How long the explorer's page takes to open and to answer, in headless Chromium.
+
+usage: python scripts/bench_explorer.py [--texts 100] [--layers 12] [--heads 12] [--tokens 40] [--single]
+The texts are made up, and attention is drawn at random, about as peaked as a trained model's. Times are in
+milliseconds, from a choice until the browser has painted what follows from it.
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from jaxflow.report.explore import Exploration, Side
+from jaxflow.report.explorer import write_explorer
+from jaxflow.report.units import Pooled
+
+ARGUMENTS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+PAINTED = """changes => new Promise(done => {
+  const start = performance.now();
+  jaxflow.set(changes);
+  jaxflow.settled().then(() => requestAnimationFrame(() => setTimeout(() => done(performance.now() - start))));
+})"""
+CHOICES = [
+    {"sentence": 1},
+    {"sentence": 50},
+    {"position": 5},
+    {"word": 7},
+    {"trace": "both"},
+    {"strength": "flow"},
+    {"strength": "attention"},
+    {"trace": "all"},
+    {"threshold": 0.02},
+    {"threshold": None},
+    {"heads": "3.1_3.2_12.5"},
+    {"head": 4},
+    {"layer": 3},
+    {"measure": "entropy"},
+    {"measure": "to the word"},
+    {"map": "layers"},
+    {"method": "raw"},
+    {"from": 3},
+    {"models": "diff"},
+    {"view": "rings"},
+    {"view": ""},
+    {"theme": "dark"},
+    {"search": "word7"},
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, value in (("texts", 100), ("layers", 12), ("heads", 12), ("tokens", 40)):
+        _ = parser.add_argument(f"--{name}", type=int, default=value)
+    _ = parser.add_argument("--single", action="store_true", help="one model, not two")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = made_up(chosen.texts, (chosen.layers, chosen.heads, chosen.tokens), 1 if chosen.single else 2)
+        path = write_explorer(found, Path(folder) / "explorer.html")
+        print(f"{path.stat().st_size / 1e6:.1f} MB")
+        measure(path, single=chosen.single)
+
+
+def made_up(texts: int, shape: tuple[int, int, int], models: int) -> Exploration:
+    rng = np.random.default_rng(0)
+    layers, heads, tokens = shape
+    sides = []
+    for number in range(models):
+        examples, attention = [], []
+        for _ in range(texts):
+            scores = np.exp(rng.gumbel(size=(layers, heads, tokens, tokens)) * 1.5)
+            weights = (scores / scores.sum(-1, keepdims=True)).astype(np.float32)
+            attention.append(weights)
+            examples.append(made_up_example(weights, rng))
+        sides.append(Side(f"model {number + 1}", tuple(examples), tuple(attention), (None,) * texts))
+    change = tuple(rng.random((layers, heads)).astype(np.float32) for _ in range(texts)) if models == 2 else ()
+    settings = {"heads": "mean", "residual": 0.5, "flow": "auto"}
+    return Exploration(tuple(sides), (None,) * texts, settings, change, tuple(rng.random(texts)), texts)
+
+
+def made_up_example(weights: np.ndarray, rng: np.random.Generator) -> Pooled:
+    layers, _, tokens, _ = weights.shape
+    names = [f"word{number}" for number in rng.integers(1000, size=tokens - 2)]
+    text, offsets = "", [(-1, -1)]
+    for name in names:
+        offsets.append((len(text), len(text) + len(name)))
+        text += f"{name} "
+    raw = weights.mean(1)
+    mixing = 0.5 * np.eye(tokens) + 0.5 * raw
+    rollout = np.stack([np.linalg.multi_dot([*mixing[: layer + 1][::-1], np.eye(tokens)]) for layer in range(layers)])
+    every = np.arange(tokens)
+    return Pooled(
+        text=text.strip(),
+        pair=None,
+        tokens=("[CLS]", *names, "[SEP]"),
+        offsets=(*offsets, (-1, -1)),
+        source=(-1, *(0 for _ in names), -1),
+        relevance={"raw": raw, "rollout": rollout, "flow": np.sqrt(rollout)},
+        queries=dict.fromkeys(("raw", "rollout", "flow"), every),
+        certified=1.0,
+        prediction=str(rng.integers(2)),
+        scores={"0": 0.3, "1": 0.7},
+    )
+
+
+def measure(path: Path, *, single: bool) -> None:
+    from playwright.sync_api import sync_playwright
+
+    program = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        start = time.perf_counter()
+        _ = page.goto(path.as_uri())
+        _ = page.wait_for_function("window.jaxflow?.context()")
+        print(f"open: {1000 * (time.perf_counter() - start):.0f}")
+        slowest = 0.0
+        for changes in CHOICES:
+            if single and "models" in changes:
+                continue
+            took = page.evaluate(PAINTED, changes)
+            drawn = page.evaluate("jaxflow.took()")
+            slowest = max(slowest, took)
+            print(f"{changes}: {took:.0f}, of which {drawn:.0f} in the script")
+        print(f"slowest: {slowest:.0f}")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

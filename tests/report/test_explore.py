@@ -1,0 +1,246 @@
+"""An exploration holds the library's numbers, and its page holds the exploration's."""
+
+import base64
+import hashlib
+import json
+import re
+import zlib
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import jensenshannon
+
+import jaxflow as jf
+from jaxflow._checks import InputError
+from jaxflow.report import explore as exploring
+from jaxflow.report import explorer
+from jaxflow.report.explore import explore
+from tests.report.rows import HOSTILE
+from tests.report.test_page import Page
+from tests.report.tiny_pair import HOSTILE_TEXTS, TEXTS, TRUTH, model_folder, moved_folder
+
+LAYERS, HEADS = 3, 2
+
+
+@pytest.fixture(scope="module")
+def models():
+    return [jf.load_encoder(str(folder())) for folder in (model_folder, moved_folder)]
+
+
+@pytest.fixture(scope="module")
+def pair(models):
+    return explore(models[0], TEXTS, models[1], labels=TRUTH, batch_size=2)
+
+
+@pytest.fixture(scope="module")
+def page(pair):
+    return explorer.render_explorer(pair)
+
+
+def unpacked(html, index, number, data):
+    """The numbers of one sentence and model, as the page's script reads them."""
+    found = re.search(rf'id="numbers-{index}-{number}">([^<]*)<', html)
+    packed = zlib.decompress(base64.b64decode(found[1]))
+    size = len(data["sentences"][index]["sides"][0]["tokens"])
+    count = data["layers"] * size * size
+    halves = np.frombuffer(packed, "<f2", len(data["methods"]) * count)
+    levels = np.frombuffer(packed, np.uint8, offset=2 * len(halves))
+    shape = (data["layers"], data["heads"], size, size)
+    return halves.reshape(-1, data["layers"], size, size), (levels.reshape(shape) / 255.0) ** 2
+
+
+def test_attention_is_that_of_every_head(models, pair):
+    for model, side in zip(models, pair.sides, strict=True):
+        for text, found in zip(TEXTS, side.attention, strict=True):
+            alone = model(model.pad(model.tokenize([text]))).attention[0]
+            np.testing.assert_allclose(found, alone, atol=2e-6)
+
+
+def test_relevance_is_the_librarys_at_every_position(models, pair):
+    for model, side in zip(models, pair.sides, strict=True):
+        result = jf.attribute(model, TEXTS, queries=None)
+        for example, expected in zip(side.examples, result, strict=True):
+            assert example.tokens == expected.tokens
+            assert example.prediction == expected.prediction
+            for method, values in expected.relevance.items():
+                np.testing.assert_allclose(example.relevance[method], values, atol=2e-6)
+
+
+def test_change_agrees_with_scipy(pair):
+    first, second = pair.sides
+    for index in range(len(TEXTS)):
+        a, b = (side.attention[index].astype(np.float64) for side in (first, second))
+        expected = [
+            [np.mean([jensenshannon(*rows, base=2) for rows in zip(a[l, h], b[l, h], strict=True)]) for h in range(HEADS)]
+            for l in range(LAYERS)
+        ]
+        np.testing.assert_allclose(pair.change[index], expected, atol=1e-5)
+        rows = [side.examples[index].relevance["rollout"][-1, 0] for side in (first, second)]
+        assert pair.moved[index] == pytest.approx(np.abs(rows[1] - rows[0]).sum() / 2, abs=1e-6)
+        assert pair.moved[index] > 0
+
+
+def test_a_model_against_itself_has_no_change(models):
+    same = explore(models[0], TEXTS[:2], models[0], methods=("rollout",))
+    assert not any(table.any() for table in same.change)
+    assert same.moved == (0, 0)
+    assert len({side.name for side in same.sides}) == 2
+
+
+def test_loss_is_that_of_the_label(models, pair):
+    for side in pair.sides:
+        for example, label, loss in zip(side.examples, pair.labels, side.losses, strict=True):
+            if label is None:
+                assert loss is None
+            else:
+                assert loss == pytest.approx(-np.log(example.scores[label]))
+    assert pair.labels == (models[0].labels[0], "good", models[0].labels[2], None, models[0].labels[0])
+
+
+def test_the_page_holds_every_number_to_what_it_states(pair, page):
+    data = Page(page).data()
+    assert data["methods"] == ["raw", "rollout", "flow"]
+    for index, sentence in enumerate(data["sentences"]):
+        assert sentence["text"] == TEXTS[index]
+        assert sentence["queries"] == {}
+        np.testing.assert_allclose(sentence["change"], pair.change[index].ravel(), rtol=1e-5)
+        for number, side in enumerate(pair.sides):
+            relevance, attention = unpacked(page, index, number, data)
+            exact = side.attention[index].astype(np.float64)
+            bound = np.sqrt(exact) / 255 + 1 / (4 * 255**2)
+            assert (np.abs(attention - exact) <= bound * (1 + 1e-6)).all()
+            for method, values in zip(data["methods"], relevance, strict=True):
+                np.testing.assert_allclose(values, side.examples[index].relevance[method], rtol=2**-11, atol=3e-8)
+            shown = sentence["sides"][number]
+            assert shown["prediction"] == side.examples[index].prediction
+            assert shown["loss"] == side.losses[index]
+
+
+def test_flow_at_some_positions_only(models):
+    found = explore(models[0], TEXTS[:2], queries=[3, 0])
+    data = explorer.explorer_data(found)
+    assert data["sentences"][0]["queries"] == {"flow": [3, 0]}
+    expected = jf.attribute(models[0], TEXTS[:2], methods="flow", queries=[3, 0])[0].relevance["flow"]
+    np.testing.assert_allclose(found.sides[0].examples[0].relevance["flow"], expected, atol=1e-6)
+
+
+def test_where_tokens_differ_words_are_shown(models, tmp_path):
+    """A second tokenizer that lacks a word cuts it into letters; sums over a word's tokens by a loop."""
+    for file in moved_folder().iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    tokenizer = json.loads((tmp_path / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    vocabulary["zzz"] = vocabulary.pop("cabinets")
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
+    other = jf.load_encoder(str(tmp_path))
+    text = "the cabinets is unbelievable"
+    found = explore(models[0], [text], other)
+    whole, cut = found.sides
+    assert whole.examples[0].tokens == cut.examples[0].tokens == ("[CLS]", "the", "cabinets", "is", "unbelievable", "[SEP]")
+    alone = jf.attribute(other, [text], queries=None)[0]
+    groups = [[i for i, span in enumerate(alone.offsets) if span[0] >= 0 and start <= span[0] < end] for start, end in whole.examples[0].offsets]
+    groups[0], groups[-1] = [0], [len(alone.tokens) - 1]
+    assert len(groups[2]) == len("cabinets")
+    for method, values in alone.relevance.items():
+        for row, queries in enumerate(groups):
+            for column, keys in enumerate(groups):
+                expected = values[:, queries][:, :, keys].sum(-1).mean(-1)
+                np.testing.assert_allclose(cut.examples[0].relevance[method][:, row, column], expected, atol=2e-6)
+    np.testing.assert_allclose(cut.attention[0].sum(-1), 1, atol=1e-5)
+
+
+def test_heads_carry_what_was_found_of_them(pair):
+    tables = [np.arange(6).reshape(3, 2), np.ones((3, 2))]
+    roles = [[["next", "own"]] * 3, [["[SEP]", "own"]] * 3]
+    data = explorer.explorer_data(pair.with_heads({"importance": tables}, roles))
+    assert data["measures"] == ["importance"]
+    assert data["roles"] == roles
+    kept = np.frombuffer(base64.b64decode(data["models"][0]["measures"]["importance"]), "<f4")
+    np.testing.assert_array_equal(kept, np.arange(6))
+    with pytest.raises(InputError, match=r"must have shape \(3, 2\)"):
+        _ = pair.with_heads({"importance": [np.ones((2, 3))] * 2})
+    with pytest.raises(InputError, match="one table for each of the 2 models, got 1"):
+        _ = pair.with_heads({"importance": tables[:1]})
+    with pytest.raises(InputError, match="`roles`"):
+        _ = pair.with_heads(roles=roles[:1])
+
+
+def test_what_no_page_can_hold_is_left_out(models, monkeypatch):
+    monkeypatch.setattr(exploring, "EXAMPLES", 2)
+    found = explore(models[0], TEXTS, methods=("rollout",))
+    assert len(found) == 2
+    assert explorer.explorer_data(found)["total"] == len(TEXTS)
+    monkeypatch.setattr(exploring, "VALUES", 10)
+    assert len(explore(models[0], TEXTS, methods=("rollout",))) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [(["good"], "as many as the 5 texts, got 1"), (["fine", *TRUTH[1:]], "classes of the model, bad, good"), ([7, *TRUTH[1:]], "got 7")],
+)
+def test_labels_that_do_not_fit(models, labels, message):
+    with pytest.raises(InputError, match=message):
+        _ = explore(models[0], TEXTS, labels=labels)
+
+
+def test_hostile_text_is_data_and_nothing_else(models):
+    plain = Page(explorer.render_explorer(explore(models[0], TEXTS[:2], methods=("rollout",))))
+    html = explorer.render_explorer(explore(models[0], HOSTILE_TEXTS, methods=("rollout",), labels=None))
+    found = Page(html)
+    assert found.tags == plain.tags
+    assert [sentence["text"] for sentence in found.data()["sentences"]] == HOSTILE_TEXTS
+    blocks = [text for (tag, attributes), text in found.raw if attributes.get("id") == "data"]
+    assert not re.search("[<>&\u2028\u2029\x00\x1b]", blocks[0])
+    assert "<script>alert" in HOSTILE_TEXTS[0] + HOSTILE
+
+
+def test_nothing_is_loaded_and_only_its_own_scripts_may_run(page):
+    found = Page(page)
+    rules = dict(rule.strip().split(" ", 1) for rule in found.policy.split(";"))
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    assert set(rules) == {"default-src", "base-uri", "form-action", "script-src", "style-src"}
+    for tag, attributes in found.tags:
+        assert tag not in ("link", "img", "iframe", "object", "embed", "base")
+        assert not {"src", "srcset", "action", "style"} & set(attributes)
+        assert not any(name.startswith("on") for name in attributes)
+    run = [(tag, text) for (tag, attributes), text in found.raw if "type" not in attributes]
+    assert [tag for tag, _ in run] == ["style", "script", "script"]
+    for tag, text in run:
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in rules[f"{tag}-src"]
+    own = run[-1][1].replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"https?://|@import|url\(|\beval\b|innerHTML|outerHTML|insertAdjacentHTML|document\.write", own)
+    assert "Copyright" in page.split('id="data"')[1]
+
+
+def test_the_script_asks_only_for_elements_that_are_there(page):
+    present = {attributes["id"] for _, attributes in Page(page).tags if "id" in attributes}
+    script = "\n".join(map(explorer.asset, explorer.SCRIPTS))
+    made = set(re.findall(r'id: "([\w-]+)"', script)) | {f"choose-{name}" for name in ("position", "word")}
+    assert set(re.findall(r'byId\("([\w-]+)"\)', script)) <= present | made
+
+
+def test_without_the_drawing_library_it_says_what_to_install(pair, monkeypatch):
+    monkeypatch.setattr(explorer, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"mpld3.*jaxflow\[report\]"):
+        _ = explorer.render_explorer(pair)
+
+
+def test_in_a_notebook_the_page_stands_in_a_frame(pair, page):
+    html = pair._repr_html_()
+    assert html.startswith("<iframe sandbox=")
+    inner = re.search(r'srcdoc="([^"]*)"', html)[1]
+    import html as escaping
+
+    assert escaping.unescape(inner) == page
+
+
+def test_models_of_different_shape_are_refused(models, tmp_path):
+    import transformers
+
+    for file in model_folder().iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = transformers.BertConfig.from_pretrained(tmp_path, num_attention_heads=4)
+    config.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="as many layers and heads as `encoder`, got 3 x 2 and 3 x 4"):
+        _ = explore(models[0], TEXTS, jf.load_encoder(str(tmp_path)))
