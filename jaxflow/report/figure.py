@@ -44,17 +44,17 @@ def plot_relevance(example: Example, query: int | None = None) -> Any:
         top = values[:, scaling].max(initial=0.0) or 1.0
         drawn = panel.imshow(values, origin="lower", aspect="auto", cmap=COLOURS, vmin=0, vmax=top)
         _ = panel.set_title(name)
-        panel.set_xticks(range(count), _printable(example.tokens), rotation=90)
+        panel.set_xticks(range(count), printable(example.tokens), rotation=90)
         panel.set_yticks(range(len(example.layers)), [str(layer) for layer in example.layers])
         _ = figure.colorbar(drawn, ax=panel, extend="max" if values.max() > top else "neither")
     _ = panels[0].set_ylabel("layer")
     _ = figure.supxlabel(
-        f"what each token contributed to position {asked[row]}, {_printable(example.tokens)[asked[row]]}"
+        f"what each token contributed to position {asked[row]}, {printable(example.tokens)[asked[row]]}"
     )
     return figure
 
 
-def _printable(tokens: tuple[str, ...]) -> list[str]:
+def printable(tokens: tuple[str, ...]) -> list[str]:
     """Tokens as labels: nothing in them is a formula, and what cannot be seen is written out."""
     shown = ["".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in token) for token in tokens]
     return [token.replace("$", r"\$") for token in shown]

@@ -244,3 +244,15 @@ def test_models_of_different_shape_are_refused(models, tmp_path):
     config.save_pretrained(tmp_path)
     with pytest.raises(InputError, match="as many layers and heads as `encoder`, got 3 x 2 and 3 x 4"):
         _ = explore(models[0], TEXTS, jf.load_encoder(str(tmp_path)))
+
+
+def test_a_result_shows_itself_in_a_notebook(models):
+    result = jf.attribute(models[0], [*HOSTILE_TEXTS, *["the key"] * 10])
+    html = result._repr_html_()
+    assert "<img" not in html
+    assert "</script" not in html
+    assert "&lt;img src=x" in html
+    assert html.count("<table>") == 10
+    assert "and 2 more" in html
+    value = result[1].relevance["flow"][-1, 0, 1]
+    assert f'title="the: {value:.4g}"' in html

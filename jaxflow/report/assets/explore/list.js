@@ -36,7 +36,7 @@ function listed() {
   return found;
 }
 
-let listBefore = "";
+let listBefore = "", shownBefore = "", chosenBefore = -1;
 
 function drawList() {
   const key = JSON.stringify([state.search, state.sort, state.cell]);
@@ -50,7 +50,9 @@ function drawList() {
   }
   items.forEach(({ button }, index) => (index === state.sentence ? button.setAttribute("aria-current", "true") : button.removeAttribute("aria-current")));
   const list = byId("sentences"), chosen = items[state.sentence].element;
-  if (!chosen.isConnected) return;
+  if (!chosen.isConnected || (key === shownBefore && state.sentence === chosenBefore)) return;
+  chosenBefore = state.sentence;
+  shownBefore = key;
   // Within the list only: the page itself stays where the reader has it.
   const top = chosen.offsetTop - list.offsetTop;
   if (top < list.scrollTop) list.scrollTop = top;

@@ -91,7 +91,7 @@ function hideTip() {
   byId("tooltip").hidden = true;
 }
 
-const digits = (value) => (value === null || value === undefined || Number.isNaN(value) ? "not computed" : value === 0 ? "0" : Math.abs(value) >= 1e-3 ? d3.format(".4~f")(value) : Number(value).toExponential(2));
+const digits = (value) => (value === null || value === undefined || Number.isNaN(value) ? "not computed" : value === 0 ? "0" : Math.abs(value) >= 1e-3 ? d3.format(".4~r")(value) : Number(value).toExponential(2));
 
 // Lines of a box for one number of each model that is shown, and their difference.
 function perModel(context, values) {

@@ -2,7 +2,6 @@
 
 const LABELS_SHOWN = 24;
 
-const predictionOf = (sentence, number) => sentence.sides[number]?.prediction ?? (number ? null : sentence.sides[0].prediction);
 const known = (label) => label !== null && label !== undefined;
 
 // Pairs of what is counted: name, title of the rows and of the columns, and both of a sentence.

@@ -1,0 +1,48 @@
+"""The static figure's arcs are the library's rollout, path by path."""
+
+import numpy as np
+import pytest
+
+import jaxflow as jf
+from jaxflow._checks import InputError
+from jaxflow.report.explore import explore
+from jaxflow.report.static import path_shares, plot_exploration
+from tests.report.tiny_pair import TEXTS, model_folder, moved_folder
+
+
+@pytest.fixture(scope="module")
+def pair():
+    models = [jf.load_encoder(str(folder())) for folder in (model_folder, moved_folder)]
+    return explore(models[0], TEXTS[:2], models[1], methods=("rollout",))
+
+
+def test_shares_of_arcs_sum_to_rollout(pair):
+    relevance = pair.sides[0].examples[0].relevance
+    shares = path_shares(relevance["raw"], 0.5, 3)
+    np.testing.assert_allclose(shares.sum(axis=(1, 2)), 1, atol=1e-5)
+    np.testing.assert_allclose(shares[0].sum(axis=0), relevance["rollout"][-1, 3], atol=1e-6)
+
+
+@pytest.mark.parametrize("threshold", [None, 0.05])
+def test_the_figure_draws_the_arcs_over_the_threshold(pair, threshold, tmp_path):
+    figure = plot_exploration(pair, 1, 2, threshold=threshold)
+    network, bars = figure.axes
+    shares = [path_shares(side.examples[1].relevance["raw"], 0.5, 2) for side in pair.sides]
+    if threshold is not None:
+        strong = [share >= threshold for share in shares]
+        # Two points an arc; the legend's lines have none, the position's mark one.
+        drawn = [line for line in network.lines if len(line.get_xdata()) == 2]
+        assert len(drawn) == (strong[0] | strong[1]).sum() > 0
+        solid = [line for line in drawn if line.get_linestyle() == "-"]
+        assert len(solid) == (strong[0] & strong[1]).sum()
+    heights = [bar.get_height() for bar in bars.patches]
+    rows = [side.examples[1].relevance["rollout"][-1, 2] for side in pair.sides]
+    np.testing.assert_allclose(heights, np.concatenate(rows), rtol=1e-6)
+    figure.savefig(tmp_path / "figure.pdf")
+    assert (tmp_path / "figure.pdf").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("index", "position", "name"), [(2, 0, "index"), (0, 99, "position")])
+def test_a_text_or_position_that_is_not_there(pair, index, position, name):
+    with pytest.raises(InputError, match=f"`{name}` must be below"):
+        _ = plot_exploration(pair, index, position)
