@@ -1,4 +1,4 @@
-"""The command line: `jaxflow attribute` and `jaxflow fetch`. The only module that prints."""
+"""The command line: `jaxflow attribute`, `jaxflow compare` and `jaxflow fetch`. The only module that prints."""
 
 import argparse
 import io
@@ -14,12 +14,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
+from jaxflow._arguments import QUERIES, add_compare, count, integers, names, natural
 from jaxflow._checks import InputError
 from jaxflow.models import builtin, load_encoder
 from jaxflow.report.page import write_page
 from jaxflow.report.terminal import top_tokens, unknown_words, visible
 from jaxflow.sweep import runner
 from jaxflow.sweep.checks import check_folder
+from jaxflow.sweep.counting import counting
 from jaxflow.sweep.files import open_source
 from jaxflow.sweep.progress import progress
 from jaxflow.sweep.results import Store, open_sweep
@@ -28,13 +30,15 @@ from jaxflow.sweep.source import InlineSource, Source
 from jaxflow.sweep.tally import Tally
 from jaxflow.sweep.words import skipped_lines, summary_lines
 
-QUERIES = "positions whose make-up is asked for: 0,3 or all (default: 0, which is [CLS] or its equivalent)"
 TEXT_HELP = "a text; may be given again; one that begins with a dash goes as --text='-x'"
 ON_ERROR = "at a row that cannot be used: stop (the default), or skip it and say so at the end"
 # Arguments that errors may name as Python has them, by their flags.
 FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair"} | {
     name: f"--{name.replace('_', '-')}"
-    for name in ("methods", "layers", "queries", "residual", "heads", "flow", "batch_size", "max_length", "on_error")
+    for name in (
+        *("methods", "layers", "queries", "residual", "heads", "flow", "batch_size", "max_length", "on_error"),
+        *("threshold", "units", "correction"),
+    )
 }
 # Most examples whose top tokens are shown in the terminal.
 SHOWN = 5
@@ -89,7 +93,7 @@ class _Parser(argparse.ArgumentParser):
 def _failed(message: str, code: int) -> int:
     for name, flag in FLAGS.items():
         message = message.replace(f"`{name}`", flag)
-    message = message.replace("pass truncate=True", "pass --truncate")
+    message = message.replace("pass truncate=True", "pass --truncate").replace("units='words'", "--units words")
     print(f"jaxflow: {' '.join(message.splitlines())}", file=sys.stderr)
     return code
 
@@ -104,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     _ = parser.add_argument("--version", action="version", version=f"jaxflow {metadata.version('jaxflow')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_attribute(commands)
+    add_compare(commands, _compare)
     fetch = commands.add_parser("fetch", help="get a built-in model, once", description="Get a built-in model, once.")
     _ = fetch.add_argument("name", metavar="NAME", help="the model's name: minilm")
     fetch.set_defaults(run=_fetch)
@@ -128,52 +133,24 @@ def _add_attribute(commands: Any) -> None:
     _ = add("--pair-column", metavar="C", help="the column of second texts, for models that read two")
     add = parser.add_argument_group("model and methods").add_argument
     _ = add("--model", required=True, metavar="M", help="minilm, a folder, or a model's name on the hub")
-    _ = add("--methods", type=_names, default=METHODS, metavar="A,B", help="of raw,rollout,flow (default: all three)")
-    _ = add("--layers", type=_integers, default=None, metavar="N,N", help="counted from 1 (default: all)")
-    _ = add("--queries", type=_integers, default=(0,), metavar="N,N", help=QUERIES)
+    _ = add("--methods", type=names, default=METHODS, metavar="A,B", help="of raw,rollout,flow (default: all three)")
+    _ = add("--layers", type=integers, default=None, metavar="N,N", help="counted from 1 (default: all)")
+    _ = add("--queries", type=integers, default=(0,), metavar="N,N", help=QUERIES)
     _ = add("--residual", type=float, default=0.5, metavar="R", help="the residual connection's share (default: 0.5)")
     _ = add("--heads", default="mean", metavar="H", help="how heads are fused: mean, max or min (default: mean)")
     _ = add(
         "--flow", default="auto", metavar="F", help="how flow is solved: auto, exact, relaxed or bounds (default: auto)"
     )
-    _ = add("--batch-size", type=_count, metavar="N", help="texts in a batch, at most (default: as many as fit)")
-    _ = add("--max-length", type=_count, metavar="N", help="most tokens of a text (default: what the model takes)")
+    _ = add("--batch-size", type=count, metavar="N", help="texts in a batch, at most (default: as many as fit)")
+    _ = add("--max-length", type=count, metavar="N", help="most tokens of a text (default: what the model takes)")
     _ = add("--truncate", action="store_true", help="cut longer texts (default: refuse them)")
     _ = add("--on-error", default="stop", metavar="E", help=ON_ERROR)
     add = parser.add_argument_group("output").add_argument
     _ = add("--out", required=True, type=Path, metavar="DIR", help="the folder for results; new, or empty")
     _ = add("--resume", action="store_true", help="go on with a run of the same settings that was stopped")
-    _ = add("--top", type=_natural, default=5, metavar="N", help="tokens to show in the terminal (default: 5)")
+    _ = add("--top", type=natural, default=5, metavar="N", help="tokens to show in the terminal (default: 5)")
     _ = add("--quiet", action="store_true", help="print nothing but errors")
     parser.set_defaults(run=_attribute)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _integers(text: str) -> tuple[int, ...] | None:
-    """Whole numbers with commas between them; None is all."""
-    if text.strip() == "all":
-        return None
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"whole numbers with commas between them, or all, got {text!r}") from None
-
-
-def _count(text: str) -> int:
-    return _whole(text, 1)
-
-
-def _natural(text: str) -> int:
-    return _whole(text, 0)
-
-
-def _whole(text: str, least: int) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"a whole number, {least} or more, is expected, got {text!r}")
-    return int(text)
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
@@ -211,6 +188,38 @@ def _attribute(arguments: argparse.Namespace) -> int:
         print(f"results: {arguments.out}   report: {page}")
         _note(skipped_lines(summary))
         _note_unknown(results, getattr(encoder.tokenizer, "unk_token", None))
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    # What comparing needs takes a while to import.
+    from jaxflow.compare import Settings as Compared
+    from jaxflow.compare.findings import findings
+    from jaxflow.sweep import comparison
+
+    given = ("methods", "layers", "queries", "residual", "heads", "flow", "threshold", "units", "correction")
+    sizes = {"batch_size": arguments.batch_size, "keep_heads": arguments.attention}
+    settings = Compared(**{name: getattr(arguments, name) for name in given}, **sizes)
+    check_folder(arguments.out, False)
+    with _source(arguments) as source:
+        if source.note and not arguments.quiet:
+            print(source.note, file=sys.stderr)
+        models = load_encoder(arguments.model_a), load_encoder(arguments.model_b)
+        limits = comparison.Limits(arguments.max_length, arguments.truncate)
+        prepared = comparison.prepare(*models, source, arguments.out, settings, limits)
+        with (
+            _interrupts() as stop_if_asked,
+            counting(prepared.texts, sys.stderr, quiet=arguments.quiet) as show,
+        ):
+
+            def told(texts: int) -> None:
+                stop_if_asked()
+                show(texts)
+
+            summary = prepared.run(told)
+    if not arguments.quiet:
+        print("\n".join(map(visible, findings(summary, arguments.top))))
+        print(f"results: {arguments.out}")
     return 0
 
 

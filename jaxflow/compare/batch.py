@@ -50,9 +50,9 @@ class _Rows:
 
 
 def begin(
-    plan: Plan, items: list[TextPair], places: list[int], worker: Worker, *, keeps_heads: bool = False
+    plan: Plan, items: list[TextPair], places: list[int], keeps: list[bool], worker: Worker
 ) -> Finish:
-    """Begin a batch; gives what waits for it."""
+    """Begin a batch; gives what waits for it. Of some texts the attention of every head is kept."""
     length = padded_length(items[0])
     size = min(int(plan.settings.batch_size), 1 << (len(items) - 1).bit_length())
     rows = _rows(items, size, length)
@@ -71,12 +71,12 @@ def begin(
 
     def finish() -> dict[int, tuple[ComparedText, Similarity]]:
         found = [{name: done() for name, done in begun.items()} for begun in scores]
-        kept = [_kept(plan, which, side, keeps_heads) for which, side in enumerate(sides)]
+        kept = [_kept(plan, which, side, any(keeps)) for which, side in enumerate(sides)]
         host = jax.device_get((measured, traced, shared, kept))
         logits = [None if side.logits is None else np.asarray(side.logits) for side in sides]
         predicted = [_predicted(plan, which, items, logits[which]) for which in (0, 1)]
         return {
-            place: _text(plan, items[row], row, host, found, predicted) for row, place in enumerate(places)
+            place: _text(plan, items[row], row, keeps[row], host, found, predicted) for row, place in enumerate(places)
         }
 
     return finish
@@ -194,7 +194,7 @@ def _pooled(item: TextPair, which: int, values: np.ndarray) -> Float[np.ndarray,
 
 
 def _text(
-    plan: Plan, item: TextPair, row: int, host: Any, found: list[dict[str, Scores]], predicted: list[list[Any]]
+    plan: Plan, item: TextPair, row: int, keeps: bool, host: Any, found: list[dict[str, Scores]], predicted: list[list[Any]]
 ) -> tuple[ComparedText, Similarity]:
     """One text of a finished batch, padding cut away."""
     measured, traced, shared, kept = host
@@ -212,8 +212,8 @@ def _text(
                     for name, scores in found[which].items()
                 },
                 certified=_certified(item, which, row, found[which]),
-                attention=fused[row, :, :units, :units],
-                heads=None if heads is None else heads[row, :, :, :units, :units],
+                attention=fused[row, :, :units, :units].copy(),
+                heads=heads[row, :, :, :units, :units].copy() if keeps else None,
                 widths=traced[which].widths[own],
                 influence=traced[which].influence[own],
                 patterns=measured.patterns[which][row],

@@ -70,10 +70,10 @@ class Plan:
         first, second = (encoder.config.layers for encoder in self.encoders)
         return first == second
 
-    def keeps_heads(self, start: int) -> bool:
-        """Whether the attention of heads is kept of some text from a number on."""
+    def keeps_heads(self, number: int) -> bool:
+        """Whether the attention of every head of a text is kept, by the text's number."""
         kept = self.settings.keep_heads
-        return kept if isinstance(kept, bool) else start < kept
+        return kept if isinstance(kept, bool) else number < kept
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from jaxflow._checks import InputError
 from jaxflow.compare.batch import Finish, Similarity, begin, padded_length
 from jaxflow.compare.plan import Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ComparedText, Comparison
+from jaxflow.compare.stream import fitting
 from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
 from jaxflow.flow.worker import Worker
@@ -19,8 +20,6 @@ from jaxflow.models import TextEncoder
 
 # Texts that are sorted by length together; in a stream, those that are in hand at once.
 WINDOW = 256
-# Weights of all heads of a batch, of one model, that are held at once.
-HELD = 1 << 25
 
 
 def compare_models(
@@ -134,9 +133,8 @@ def compare_stream(
             waiting: deque[Finish] = deque()
             for chosen in chain(_batches(plan, window), (None,)):
                 if chosen is not None:
-                    keeps = plan.keeps_heads(start)
-                    items = [window[index] for index in chosen]
-                    waiting.append(begin(plan, items, chosen, worker, keeps_heads=keeps))
+                    kept = [plan.keeps_heads(start + index) for index in chosen]
+                    waiting.append(begin(plan, [window[index] for index in chosen], chosen, kept, worker))
                 # The next batch is on its way to the device while the CPU solves the flows of the one before.
                 while len(waiting) > (0 if chosen is None else 1):
                     done = waiting.popleft()()
@@ -167,9 +165,7 @@ def _batches(plan: Plan, window: Sequence[TextPair]) -> Iterator[list[int]]:
     for index, item in enumerate(window):
         buckets.setdefault(padded_length(item), []).append(index)
     for length, chosen in sorted(buckets.items()):
-        layers, heads = (max(getattr(e.config, name) for e in plan.encoders) for name in ("layers", "heads"))
-        most = max(1, HELD // (layers * heads * length * length))
-        size = min(int(plan.settings.batch_size), 1 << (most.bit_length() - 1))
+        size = fitting(plan.encoders, length, int(plan.settings.batch_size))
         yield from (chosen[start : start + size] for start in range(0, len(chosen), size))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from jaxflow._checks import InputError
-from jaxflow.compare.plan import Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
+from jaxflow.compare.plan import Plan, Settings, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ChangeSummary
 from jaxflow.compare.run import compare_stream
 from jaxflow.compare.totals import Totals
@@ -57,8 +57,7 @@ class Prepared:
         limits: how long texts may be.
         units: `"tokens"` or `"words"`.
         texts: how many there are.
-        attention: of how many texts, the first ones, the attention is kept.
-    """
+        """
 
     plan: Plan
     source: Source
@@ -66,7 +65,6 @@ class Prepared:
     limits: Limits
     units: str
     texts: int
-    attention: int
 
     def run(self, progress: Callable[[int], None] = lambda _: None) -> ChangeSummary:
         """Compare, write, and say what changed. What is stopped on the way leaves no files behind.
@@ -106,7 +104,7 @@ class Prepared:
                     totals.add(text, similarity.products, similarity.cka)
                     row = {"id": next(ids)}
                     rows.append(row | text_row(text))
-                    if number < self.attention:
+                    if self.plan.keeps_heads(number):
                         attention.append(row | attention_row(text))
                     number += 1
                 shards.append(f"texts-{len(shards):05d}.parquet")
@@ -135,8 +133,6 @@ def prepare(
     folder: Path,
     settings: Settings,
     limits: Limits = Limits(),
-    *,
-    attention: int = 50,
 ) -> Prepared:
     """Check the folder, the models and every text; writes nothing.
 
@@ -145,7 +141,7 @@ def prepare(
 
         comparison.json       the summary, written last: a folder with it is whole
         texts-00000.parquet   one row a text, 256 a file
-        attention.parquet     the attention of the first texts (as many as `attention`), one row each
+        attention.parquet     the attention of the first texts (as many as `keep_heads`), one row each
         heads.parquet         one row a layer and head, over all texts
         words.parquet         one row a word and method, over all texts
 
@@ -208,7 +204,6 @@ def prepare(
         folder: where results will go; new, or empty.
         settings: how they are compared.
         limits: how long texts may be.
-        attention: of how many texts, the first ones, the attention is kept.
 
     Raises:
         InputError: the models, the settings, the folder or a text cannot be used; its line or row is named.
@@ -226,7 +221,7 @@ def prepare(
     if not alike:
         raise InputError(f"{source.name} holds no text")
     units = settled_units(settings.units, alike)
-    return Prepared(plan, source, folder, limits, units, len(alike), attention)
+    return Prepared(plan, source, folder, limits, units, len(alike))
 
 
 @dataclass(frozen=True)

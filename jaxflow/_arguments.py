@@ -1,0 +1,89 @@
+"""What the command line's arguments may be, and those of `jaxflow compare`."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+METHODS = ("raw", "rollout", "flow")
+QUERIES = "positions whose make-up is asked for: 0,3 or all (default: 0, which is [CLS] or its equivalent)"
+
+
+def add_compare(commands: Any, run: Callable[[argparse.Namespace], int]) -> None:
+    """Add `compare`, which `run` runs."""
+    about = "Say what differs between two models that read the same texts: a pretrained one and its fine-tuned self."
+    parser = commands.add_parser("compare", help="compare two models on the same texts", description=about)
+    add = parser.add_argument_group("models and texts").add_argument
+    _ = add("--model-a", required=True, metavar="A", help="the first model: minilm, a folder, or a name on the hub")
+    _ = add("--model-b", required=True, metavar="B", help="the second; what it has more of counts as gained")
+    _ = add("--input", metavar="FILE", help="texts, as for attribute (without it: standard input)")
+    _ = add("--column", metavar="C", help="the column of the texts (default: text, or the only one there is)")
+    _ = add("--pair-column", metavar="C", help="the column of second texts, for models that read two")
+    add = parser.add_argument_group("what is compared").add_argument
+    _ = add("--methods", type=names, default=METHODS, metavar="A,B", help="of raw,rollout,flow (default: all three)")
+    _ = add("--layers", type=layers, metavar="N,N", help="from 1; pairs 1:2,6:12 for models of different depth")
+    _ = add("--queries", type=integers, default=(0,), metavar="N,N", help=QUERIES)
+    _ = add("--residual", type=float, default=0.5, metavar="R", help="the residual connection's share (default: 0.5)")
+    _ = add("--heads", default="mean", metavar="H", help="how heads are fused: mean, max or min (default: mean)")
+    _ = add("--flow", default="auto", metavar="F", help="how flow is solved, as for attribute (default: auto)")
+    _ = add("--threshold", type=float, default=0.1, metavar="T", help="share of its row that makes an arc strong (0.1)")
+    _ = add("--units", default="auto", metavar="U", help="tokens, words, or auto: words where tokenizers differ")
+    _ = add(
+        "--correction",
+        default="benjamini-hochberg",
+        metavar="C",
+        help="for many tests: benjamini-hochberg (the default), holm or none",
+    )
+    _ = add("--batch-size", type=count, default=16, metavar="N", help="texts in a batch, at most (default: 16)")
+    _ = add("--max-length", type=count, metavar="N", help="most tokens of a text (default: what the models take)")
+    _ = add("--truncate", action="store_true", help="cut longer texts (default: refuse them)")
+    add = parser.add_argument_group("output").add_argument
+    _ = add("--out", required=True, type=Path, metavar="DIR", help="the folder for results; new, or empty")
+    _ = add("--attention", type=natural, default=50, metavar="N", help="texts whose attention is kept (default: 50)")
+    _ = add("--top", type=natural, default=5, metavar="N", help="heads and words to name (default: 5)")
+    _ = add("--quiet", action="store_true", help="print nothing but errors")
+    parser.set_defaults(run=run, text=None, pair=None)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Words with commas between them."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def integers(text: str) -> tuple[int, ...] | None:
+    """Whole numbers with commas between them; None is all."""
+    if text.strip() == "all":
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"whole numbers with commas between them, or all, got {text!r}") from None
+
+
+def count(text: str) -> int:
+    """A whole number, 1 or more."""
+    return _whole(text, 1)
+
+
+def natural(text: str) -> int:
+    """A whole number, 0 or more."""
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"a whole number, {least} or more, is expected, got {text!r}")
+    return int(text)
+
+
+def layers(text: str) -> tuple[Any, ...] | None:
+    """Whole numbers, or pairs of them with a colon between; None is all."""
+    if ":" not in text:
+        return integers(text)
+    try:
+        pairs = tuple(tuple(map(int, part.split(":"))) for part in text.split(","))
+    except ValueError:
+        pairs = ()
+    if not pairs or any(len(pair) != 2 for pair in pairs):
+        raise argparse.ArgumentTypeError(f"pairs such as 1:2,6:12 are expected, got {text!r}")
+    return pairs

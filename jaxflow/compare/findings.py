@@ -1,0 +1,81 @@
+"""The main findings of a comparison, in lines of text."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from jaxflow.compare.result import ChangeSummary, WordChange
+
+SIGNIFICANT = 0.05
+
+
+def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
+    """What changed most between two models: layers, heads, words, predictions.
+
+    A star marks what stands out from chance after correction: a layer or head that changed more or less than the
+    others, a word that gained or lost.
+
+    Args:
+        summary: of a comparison.
+        most: heads and words that are named.
+    """
+    lines = [f"{summary.texts} texts; distances are Jensen-Shannon, from 0 to 1, with 95 % intervals"]
+    lines += ["", "layers", *_layers(summary)]
+    lines += ["", "heads that changed most", *_heads(summary, most)]
+    moved = np.argwhere(summary.head.moved)
+    if len(moved):
+        named = ", ".join(
+            f"{_layer(summary, layer)}.{head} -> {summary.head.matching[layer, head]}" for layer, head in moved[:most]
+        )
+        rest = f" and {len(moved) - most} more" if len(moved) > most else ""
+        lines += [f"heads that are more like another one's: {named}{rest}"]
+    shared, only_a, only_b = (summary.arcs[kind] for kind in ("shared", "only_a", "only_b"))
+    lines += ["", f"strong arcs of a text: {shared:.1f} in both, {only_a:.1f} only in a, {only_b:.1f} only in b"]
+    for method in dict.fromkeys(word.method for word in summary.words):
+        lines += ["", f"words by {method}", *_words("gained", summary.gained(method, most))]
+        lines += _words("lost", summary.lost(method, most))
+    return lines + list(_predictions(summary))
+
+
+def _layers(summary: ChangeSummary) -> Iterator[str]:
+    heads = summary.layer.heads
+    for place in range(len(summary.layers)):
+        star = _star(summary.layer.adjusted_p[place])
+        yield f"  {_layer(summary, place):>7}  {heads.mean[place]:.3f} [{heads.low[place]:.3f}, {heads.high[place]:.3f}]{star}"
+
+
+def _heads(summary: ChangeSummary, most: int) -> Iterator[str]:
+    distance = summary.head.jensen_shannon
+    order = np.argsort(-distance.mean, axis=None, kind="stable")[:most]
+    for place, head in zip(*np.unravel_index(order, distance.mean.shape), strict=True):
+        at = int(place), int(head)
+        star = _star(summary.head.adjusted_p[at])
+        name = f"{_layer(summary, at[0])}.{at[1]}"
+        yield f"  {name:>7}  {distance.mean[at]:.3f} [{distance.low[at]:.3f}, {distance.high[at]:.3f}]{star}"
+
+
+def _words(verb: str, words: Sequence[WordChange]) -> list[str]:
+    if not words:
+        return [f"  {verb}: none of those in enough texts"]
+    named = ", ".join(f"{word.word} {word.mean:+.4f}{_star(word.adjusted_p)} ({word.texts})" for word in words)
+    return [f"  {verb}: {named}"]
+
+
+def _predictions(summary: ChangeSummary) -> Iterator[str]:
+    if not summary.confusion:
+        return
+    same = sum(count for (first, second), count in summary.confusion.items() if first == second)
+    yield ""
+    yield f"same prediction: {100 * same / summary.texts:.1f} %"
+    for (first, second), count in sorted(summary.confusion.items(), key=lambda each: -each[1]):
+        if first != second:
+            yield f"  {first} -> {second}: {count}"
+
+
+def _layer(summary: ChangeSummary, place: int) -> str:
+    first, second = summary.layers[place]
+    return str(first) if first == second else f"{first}/{second}"
+
+
+def _star(p: float) -> str:
+    return " *" if p < SIGNIFICANT else ""

@@ -1,0 +1,53 @@
+"""A bar, or lines now and then, of how many texts are done."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from jaxflow.sweep.progress import PERIOD, duration
+
+
+@contextmanager
+def counting(total: int, stream: Any, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """Something to call with the number of texts that were just finished.
+
+    Args:
+        total: texts in all.
+        stream: where to show it: a bar on a terminal, lines elsewhere.
+        quiet: show nothing.
+    """
+    if quiet:
+        yield lambda _: None
+        return
+    bar = _bar(total, stream) if stream.isatty() else None
+    if bar is None:
+        yield _lines(total, stream)
+        return
+    with bar:
+        yield lambda texts: bar.update(texts) and None
+
+
+def _bar(total: int, stream: Any) -> Any:
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=total, unit=" texts", file=stream, dynamic_ncols=True)
+
+
+def _lines(total: int, stream: Any) -> Callable[[int], None]:
+    start = shown = time.perf_counter()
+    done = 0
+
+    def show(texts: int) -> None:
+        nonlocal done, shown
+        done += texts
+        now = time.perf_counter()
+        if now - shown >= PERIOD or done == total:
+            shown = now
+            left = duration((total - done) * (now - start) / max(done, 1))
+            _ = stream.write(f"{done}/{total} texts, {left} left\n")
+            stream.flush()
+
+    return show
