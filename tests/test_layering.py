@@ -23,6 +23,7 @@ HOUSE = [
     "compare",
     "sweep",
     "report",
+    "_arguments",
     "cli",
 ]
 
