@@ -1,6 +1,5 @@
 import errno
 import io
-import json
 import os
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jaxflow import cli
-from jaxflow.sweep import store
+from jaxflow.sweep.results import open_sweep
 from tests.tiny_text_model import LAYERS, LIMIT, model_folder
 
 ROOT = Path(cli.__file__).parents[1]
@@ -59,11 +58,12 @@ def run(tmp_path, capsys, monkeypatch):
 
 def test_texts_become_rows_a_page_and_a_table(run):
     assert run("--text", "The key is on the table.", "--text", "</script>", "--queries", "all", "--top", "2") == 0
-    rows = list(store.open_store(run.out).rows())
+    rows = list(open_sweep(run.out).rows())
     assert [row["text"] for row in rows] == ["The key is on the table.", "</script>"]
     assert rows[0]["flow"].shape == (LAYERS, 9, 9)
     assert rows[0]["certified"].all()
-    assert sorted(path.name for path in run.out.iterdir()) == ["manifest.json", "part-00000.parquet", "report.html"]
+    names = ["manifest.json", "part-00000.json", "part-00000.parquet", "report.html"]
+    assert sorted(path.name for path in run.out.iterdir()) == names
     assert (run.out / "report.html").read_text("utf-8").count("</script>") == 2
     for word in (
         "prediction",
@@ -93,7 +93,7 @@ def test_the_flags_reach_the_results(run):
     flags = ["--methods", "rollout,raw", "--layers", "1,3", "--queries", "0,2", "--residual", "0.25", "--heads", "max"]
     assert run("--text", "the key", *flags, "--max-length", "3", "--truncate", "--batch-size", "1", "--quiet") == 0
     assert (run.stdout, run.stderr) == ("", "")
-    results = store.open_store(run.out)
+    results = open_sweep(run.out)
     assert results.manifest["settings"] == {
         "methods": ["rollout", "raw"],
         "queries": [0, 2],
@@ -112,19 +112,19 @@ def test_the_flags_reach_the_results(run):
 
 def test_pairs_of_texts_and_of_columns(run):
     assert run("--text", "is on", "--pair", "the key", "--methods", "raw", "--out", str(run.out / "a")) == 0
-    (row,) = store.open_store(run.out / "a").rows()
+    (row,) = open_sweep(run.out / "a").rows()
     assert row["source"].tolist() == [-1, 0, 0, -1, 1, 1, -1]
     file = run.file("in.csv", "q,a\nis on,the key\n")
     assert run("--input", file, "--pair-column", "a", "--methods", "raw", "--out", str(run.out / "b")) == 0
     assert "taking the texts from the only column" in run.stderr
-    assert next(store.open_store(run.out / "b").rows())["pair"] == "the key"
+    assert next(open_sweep(run.out / "b").rows())["pair"] == "the key"
 
 
 @pytest.mark.parametrize("asked", [[], ["--input", "-"]])
 def test_standard_input_is_one_text_a_line(run, asked):
     run.pipe("the key\n\ncafé\n".encode())
     assert run(*asked, *QUICK) == 0
-    assert store.read_table(run.out, ["id", "text"]).to_pydict() == {"id": [1, 3], "text": ["the key", "café"]}
+    assert open_sweep(run.out).table(["id", "text"]).to_pydict() == {"id": [1, 3], "text": ["the key", "café"]}
 
 
 def test_many_examples_are_counted_rather_than_shown(run):
@@ -133,6 +133,24 @@ def test_many_examples_are_counted_rather_than_shown(run):
     assert "and 4 more" in run.stdout
     assert "5  text 4" in run.stdout
     assert "text 5" not in run.stdout
+
+
+def test_bad_lines_stop_or_are_skipped_and_reported_by_their_number(run):
+    lines = ['{"text": "the key"}', '{"text": ', '{"text": ""}', '{"text": "is on"}', *["{"] * 5]
+    file = run.file("in.jsonl", "\n".join(lines))
+    line = run.refused("--input", file, *QUICK)
+    assert "line 2 of in.jsonl is malformed JSON" in line
+    assert "or leave such rows out with --on-error skip" in line
+    assert run("--input", file, *QUICK, "--on-error", "skip") == 0
+    assert "2 examples in" in run.stdout
+    told = run.stderr.split("rows skipped: ")[1].splitlines()
+    assert told[0] == "7"
+    assert told[1].startswith("  line 2 of in.jsonl is malformed JSON")
+    assert told[2] == "  'text' in line 3 of in.jsonl is empty; remove it, or give it a text"
+    assert told[6].startswith("  and 2 more")
+    assert [row["id"] for row in open_sweep(run.out).skipped] == [2, 3, 5, 6, 7, 8, 9]
+    assert run("--input", file, *QUICK, "--on-error", "skip", "--quiet", out=run.folder / "quiet") == 0
+    assert (run.stdout, run.stderr) == ("", "")
 
 
 def test_a_finished_run_is_kept_and_resumed_as_it_is(run):
@@ -190,6 +208,7 @@ BAD_COMMANDS = [
     ([*TEXT, "--heads", "median"], ["--heads", "'median'"]),
     ([*TEXT, "--flow", "fast"], ["--flow", "'fast'"]),
     ([*TEXT, "--batch-size", "0"], ["--batch-size", "1 or more", "'0'"]),
+    ([*TEXT, "--on-error", "ignore"], ["--on-error must be one of", "'ignore'"]),
     ([*TEXT, "--max-length", "2"], ["--max-length"]),
     ([*TEXT, "--top", "-1"], ["--top"]),
     ([*TEXT, "--colour"], ["--colour"]),
@@ -249,7 +268,7 @@ def test_a_keyboard_interrupt_says_what_is_kept(run):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    run.monkeypatch.setattr("jaxflow.sweep.runner.attribute", interrupted)
+    run.monkeypatch.setattr("jaxflow.sweep.runner.attribute_shards", interrupted)
     assert run(*TEXT) == 130
     assert run.stderr == "jaxflow: stopped: nothing was finished yet\n"
     assert not run.out.exists()
@@ -305,18 +324,18 @@ def test_a_real_process_reports_and_survives_a_closed_pipe(tmp_path):
     assert process.returncode == 0
     assert errors.count("\n") == 1
     assert errors.startswith("1/1 examples")
-    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["input"]["examples"] == 1
+    assert len(open_sweep(tmp_path / "out")) == 1
 
 
 def test_ctrl_c_ends_with_one_line_and_130(tmp_path):
     file = tmp_path / "in.txt"
     file.write_text("\n".join(f"the key {index} is on the table" for index in range(4000)))
     arguments = ["--input", str(file), "--model", str(model_folder()), "--out", str(tmp_path / "out"), "--quiet"]
-    manifest = tmp_path / "out" / "manifest.json"
+    first = tmp_path / "out" / "part-00000.json"
     with command("attribute", *arguments, "--queries", "all", "--batch-size", "2") as process:
         try:
             deadline = time.monotonic() + 120
-            while not (manifest.exists() and json.loads(manifest.read_text())["shards"]):
+            while not first.exists():
                 assert process.poll() is None, process.stderr.read()
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
@@ -329,4 +348,4 @@ def test_ctrl_c_ends_with_one_line_and_130(tmp_path):
     assert errors.count("\n") == 1
     assert "of 4000 examples are kept" in errors
     assert "--resume continues" in errors
-    assert store.open_store(tmp_path / "out").table(["id"]).num_rows >= 256
+    assert len(open_sweep(tmp_path / "out")) >= 1024

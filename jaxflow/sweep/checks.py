@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxflow._checks import InputError, one_of
 from jaxflow.models import TextEncoder
-from jaxflow.sweep import arrow, store
+from jaxflow.sweep import store
 from jaxflow.sweep.manifest import check_same
 from jaxflow.sweep.settings import Settings
 from jaxflow.sweep.shards import ON_ERROR, Cut, cuts

@@ -232,7 +232,9 @@ class _Run:
                 make_folder(sweep.folder)
                 store.write_manifest(sweep.folder, sweep.manifest)
             elif time.monotonic() - start > MANIFEST_WAIT:
-                raise InputError(f"process 0 wrote no {store.MANIFEST} into {str(sweep.folder)!r}; look at its messages")
+                raise InputError(
+                    f"process 0 wrote no {store.MANIFEST} into {str(sweep.folder)!r}; look at its messages"
+                )
             else:
                 time.sleep(0.05)
         if sweep.process_index:
@@ -248,9 +250,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(
-            f"cannot make the folder {str(folder)!r}: {error.strerror}; name another with --out"
-        ) from None
+        raise InputError(f"cannot make the folder {str(folder)!r}: {error.strerror}; name another with --out") from None
 
 
 def prepare(

@@ -103,7 +103,7 @@ def test_an_error_of_the_work_comes_out_soon_and_at_the_latest_when_closed():
     behind = Behind(work, 5, nothing)
     behind.put(0)
     behind.put(1)
-    wait_until(lambda: behind.begun[-1].done())
+    wait_until(behind.begun[-1].done)
     with pytest.raises(OSError, match="full"):
         behind.put(2)
     behind.close()

@@ -54,9 +54,14 @@ def test_lines_come_no_more_often_than_the_period_and_one_at_the_end():
     assert stream.getvalue().startswith("997/1000 examples, ")
     assert stream.getvalue().count("\n") == 1
     failed = io.StringIO()
-    with pytest.raises(KeyError), progress(1000, 0, failed) as show:
-        show(at(3))
-        raise KeyError
+
+    def fail():
+        with progress(1000, 0, failed) as show:
+            show(at(3))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert failed.getvalue() == ""
 
 

@@ -278,7 +278,9 @@ def test_a_source_is_drawn_as_it_is_needed_and_its_texts_are_let_go(encoder, tmp
         nonlocal most_ahead
         most_ahead = max(most_ahead, int(repr(drawn)[6:-1]) - tally.rows)
 
-    summary = swept(encoder, tmp_path / "out", records(), dataclasses.replace(FAST, methods=("raw",)), progress=progress)
+    summary = swept(
+        encoder, tmp_path / "out", records(), dataclasses.replace(FAST, methods=("raw",)), progress=progress
+    )
     assert summary.examples == 400
     # A shard being read, two that wait, and batches on their way, which may be of a shard each.
     assert most_ahead <= 4 * (1 + runner.AHEAD + 4)

@@ -11,9 +11,10 @@ from jaxflow.sweep.source import InlineSource, as_source
 from tests.tiny_text_model import LIMIT
 
 TEXTS = ("The key to the cabinets is on the table.", "Unbelievable!", "no", "is it on the table", "keys")
+PLAIN = Settings()
 
 
-def cut_of(encoder, texts, settings=Settings(), pairs=None):
+def cut_of(encoder, texts, settings=PLAIN, pairs=None):
     return list(cuts(InlineSource(tuple(texts), pairs).rows(), encoder, settings))
 
 

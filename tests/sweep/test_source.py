@@ -224,7 +224,7 @@ def test_hugging_face_data_sets_stream_the_columns_that_are_wanted():
     for data in (whole, whole.to_iterable_dataset()):
         source = as_source(data, "sentence", "pair")
         assert texts_of(source) == texts_of(source) == [(1, "a", "c"), (2, "b", "d")]
-        with pytest.raises(InputError, match="the data set has no column 'text'.*'sentence'"):
+        with pytest.raises(InputError, match=r"the data set has no column 'text'.*'sentence'"):
             as_source(data)
         assert texts_of(as_source(data.select_columns(["sentence"]))) == [(1, "a", None), (2, "b", None)]
     assert as_source(whole, "sentence").count() == 2

@@ -1,0 +1,148 @@
+"""Run as a process of its own: sweeps in child processes that are killed, at random moments or at every step.
+
+Children are forked before anything of JAX runs, so that they need not import it again.
+"""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+from jaxflow.models import load_encoder
+from jaxflow.sweep import runner, shards, store
+from jaxflow.sweep.files import open_source
+from jaxflow.sweep.settings import Settings
+
+SETTINGS = Settings(methods=("raw", "rollout"))
+RECORD = store.Record(7, 2, "x", True, 2, None, 6, 0, 0, {}, ())
+
+
+def sweep(model, file, out, index, count, begun):
+    """In a child: all that is left to do of the sweep."""
+    shards.SHARD_ROWS = 4
+    encoder = load_encoder(model)
+    with open_source(file) as source:
+        work = runner.prepare(
+            encoder, source, Path(out), SETTINGS, resume=True, process_index=index, process_count=count
+        )
+        os.write(begun, b"!")
+        _ = work.run(4)
+
+
+def forked(work):
+    """A child that does the work and leaves."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        work()
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+
+def attempt(model, file, out, count, seconds):
+    """Let so many processes work, and kill those that have not finished so long after all have begun.
+
+    Returns how many were killed, and how long the work took.
+    """
+    read, write = os.pipe()
+    children = [forked(lambda index=index: sweep(model, file, out, index, count, write)) for index in range(count)]
+    for _ in children:
+        assert os.read(read, 1) == b"!"
+    start, left, killed = time.monotonic(), dict.fromkeys(children), 0
+    while left:
+        if seconds is not None and time.monotonic() - start > seconds:
+            for child in left:
+                os.kill(child, signal.SIGKILL)
+        for child in list(left):
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                del left[child]
+                assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "a sweep failed"
+                killed += os.WIFSIGNALED(status)
+        time.sleep(0.0005)
+    for end in (read, write):
+        os.close(end)
+    return killed, time.monotonic() - start
+
+
+def contents(out):
+    return {path.name: path.read_bytes() for path in Path(out).iterdir()}
+
+
+def at_random(model, file, folder, kills, seed):
+    """Kill until it was done so often; every folder must end as one that was never touched."""
+    rng = np.random.default_rng(int(seed))
+    assert attempt(model, file, f"{folder}/whole", 1, None)[0] == 0
+    whole, (_, seconds) = contents(f"{folder}/whole"), attempt(model, file, f"{folder}/again", 1, None)
+    done = rounds = 0
+    while done < int(kills):
+        out = Path(folder) / f"round-{rounds}"
+        killed = True
+        while killed:
+            limit = rng.uniform(0, 0.7 * seconds) if done < int(kills) else None
+            killed, _ = attempt(model, file, out, int(rng.choice((1, 1, 2, 3))), limit)
+            done += killed
+            for record in store.read_records(out).values():
+                assert store.is_whole(out, record), "a shard that counts as done is not whole"
+        assert contents(out) == whole, "rows differ from those of a sweep that was never interrupted"
+        rounds += 1
+    _ = sys.stdout.write(f"killed {done} rounds {rounds}")
+
+
+def rows():
+    """Two rows as a store keeps them."""
+    for number in (1, 2):
+        yield {"id": number, "text": f"t{number}", "tokens": ["a", "b"], "raw": np.full((1, 1, 2), number, np.float32)}
+
+
+def at_every_step(folder):
+    """Kill a process that writes a shard before each line of the store's code that it runs."""
+    import pyarrow.parquet  # noqa: F401  # before the fork: the children are many
+
+    step, states = 0, set()
+    out = Path(folder)
+    while True:
+        left = step
+
+        def trace(frame, event, _, killed_at=step):
+            nonlocal left
+            if frame.f_code.co_filename != store.__file__:
+                return None
+            if event == "line":
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return trace
+
+        def write():
+            sys.settrace(trace)
+            _ = store.write_shard(out, RECORD, list(rows()), {"jaxflow": "{}"})
+            sys.settrace(None)
+
+        _, status = os.waitpid(forked(write), 0)
+        found = store.read_records(out)
+        assert set(found) <= {7}
+        assert all(store.is_whole(out, record) for record in found.values())
+        states.add((bool(found), (out / RECORD.file).exists()))
+        names = {path.name for path in out.iterdir()} - {path.name for path in out.glob(store.LEFTOVERS)}
+        assert names <= {RECORD.file, RECORD.file.replace(".parquet", ".json")}
+        store.remove_leftovers(out)
+        if not os.WIFSIGNALED(status):
+            assert os.WEXITSTATUS(status) == 0
+            assert found
+            break
+        for path in out.iterdir():
+            path.unlink()
+        step += 1
+    _ = sys.stdout.write(f"killed {step} states {sorted(states)}")
+
+
+if __name__ == "__main__":
+    {"at_random": at_random, "at_every_step": at_every_step}[sys.argv[1]](*sys.argv[2:])

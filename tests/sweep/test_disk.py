@@ -1,0 +1,116 @@
+import os
+import re
+import resource
+import stat
+import subprocess
+from contextlib import contextmanager
+
+import pytest
+
+from jaxflow._checks import InputError
+from jaxflow.sweep import runner, shards
+from jaxflow.sweep.checks import check_folder
+from jaxflow.sweep.results import open_sweep
+from jaxflow.sweep.settings import Settings
+from jaxflow.sweep.source import InlineSource
+
+SETTINGS = Settings(methods=("raw",), queries=None)
+# The third shard's file is several times as large as the others'.
+TEXTS = ("no", "is", "the", "to", "a b c d e f g h i j k l m n o p q r s t", "b a d c f e h g j i l k n m p o r q t s")
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_ROWS", 2)
+
+
+def sweep_of(encoder, folder, **options):
+    return runner.prepare(encoder, InlineSource(TEXTS), folder, SETTINGS, **options)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def whole(encoder, tmp_path):
+    sweep_of(encoder, tmp_path / "whole").run(2)
+    return contents(tmp_path / "whole")
+
+
+@contextmanager
+def files_of_at_most(size):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own, of 40 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_what_cannot_be_written_whole_is_not_there_and_the_rest_is_kept(encoder, whole, tmp_path):
+    sizes = [len(whole[f"part-0000{index}.parquet"]) for index in range(3)]
+    assert sizes[2] > max(sizes[:2]) + 200
+    out = tmp_path / "out"
+    said = r"cannot write '.*part-00002\.parquet'.*; 4 of 6 examples are kept in .*, and --resume goes on from there$"
+    with files_of_at_most(sizes[2] - 100), pytest.raises(InputError, match=said) as stopped:
+        sweep_of(encoder, out).run(2)
+    assert "\n" not in str(stopped.value)
+    kept = contents(out)
+    assert kept.items() <= whole.items()
+    assert {"part-00000.json", "part-00001.json"} <= kept.keys()
+    assert [example.text for example in open_sweep(out)] == list(TEXTS[:4])
+    assert sweep_of(encoder, out, resume=True).run(2).before == 4
+    assert contents(out) == whole
+
+
+def test_a_full_disk_is_named_and_what_was_there_stays(encoder, whole, small_disk):
+    out = small_disk / "out"
+    space = os.statvfs(small_disk)
+    size = (space.f_bavail - 3) * space.f_frsize
+    (small_disk / "ballast").write_bytes(b"x" * size)
+    with pytest.raises(
+        InputError, match=r"No space left on device; \d of 6 examples are kept|No space left on device$"
+    ):
+        sweep_of(encoder, out).run(2)
+    assert contents(out).items() <= whole.items()
+    assert not list(out.glob(".jaxflow-*"))
+    (small_disk / "ballast").unlink()
+    _ = sweep_of(encoder, out, resume=True).run(2)
+    assert contents(out) == whole
+
+
+def test_a_disk_that_becomes_read_only_is_named_and_refused_the_next_time(encoder, whole, small_disk):
+    out = small_disk / "out"
+    (small_disk / "out").mkdir()
+    sweep = sweep_of(encoder, out)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(InputError, match=r"cannot write '.*manifest\.json': Read-only file system$"):
+        sweep.run(2)
+    with pytest.raises(InputError, match="no permission"):
+        check_folder(out, resume=False)
+    with pytest.raises(InputError, match="no permission"):
+        check_folder(small_disk / "new", resume=False)
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    sweep.run(2)
+    assert contents(out) == whole
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_refused_before_any_work(tmp_path):
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "locked").chmod(stat.S_IRUSR | stat.S_IXUSR)
+    with pytest.raises(InputError, match=re.escape("no permission")):
+        check_folder(tmp_path / "locked", resume=False)

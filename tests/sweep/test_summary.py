@@ -1,0 +1,166 @@
+import json
+import math
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from scipy import stats
+
+from jaxflow._checks import InputError
+from jaxflow.sweep import statistics, store
+from jaxflow.sweep.results import open_sweep
+from jaxflow.sweep.summary import MEASURES, summarize, write_summary
+from jaxflow.sweep.summary_words import summary_table
+from tests.sweep.test_store import example, write
+
+METHODS = ("raw", "rollout", "flow")
+PAIRS = [("raw", "rollout"), ("raw", "flow"), ("rollout", "flow")]
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """Of many lengths, some with ties, one with nothing but special tokens, one all 0."""
+    rng = np.random.default_rng(0)
+    made = [example(rng, f"text {i}", 1 + i % 9, 1 + i % 4) for i in range(40)]
+    for values in made[5].relevance.values():
+        values[:] = np.round(values, 1)
+    for values in made[7].relevance.values():
+        values[0] = 0
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(examples, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep")
+    store.write_manifest(folder, {"format": store.FORMAT, "model": "m", "input": {"name": "in"}})
+    for index, first in enumerate(range(0, len(examples), 15)):
+        write(folder, index, examples[first : first + 15], first + 1, first + 15 >= len(examples))
+    return folder
+
+
+@pytest.fixture(params=[1, 1 << 19], ids=["one by one", "together"])
+def summary(folder, request, monkeypatch):
+    monkeypatch.setattr(statistics, "CHUNK", request.param)
+    return summarize(open_sweep(folder))
+
+
+def mean(values):
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def entropy(row):
+    return stats.entropy(row.astype(np.float64)) if row.sum() > 0 else math.nan
+
+
+def tied(row):
+    return np.mean([(np.abs(row - value) <= 1e-9).sum() > 1 for value in row]) if len(row) else 0.0
+
+
+def spearman(one, two):
+    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(two) == 0:
+        return math.nan
+    return float(stats.spearmanr(one, two).statistic)
+
+
+def rank(matrix):
+    values = np.sqrt(np.maximum(np.linalg.eigvalsh(matrix.astype(np.float64) @ matrix.T.astype(np.float64)), 0))
+    return math.exp(stats.entropy(values)) if values.sum() > 0 else math.nan
+
+
+def test_measures_are_those_of_a_plain_loop(summary, examples):
+    assert (summary.examples, summary.methods, summary.layers) == (40, METHODS, (1, 4))
+    for method in METHODS:
+        for layer in (0, 1):
+            rows = [list(each.relevance[method][layer]) for each in examples]
+            wanted = {
+                "entropy": mean([mean(map(entropy, each)) for each in rows]),
+                "effective_tokens": mean([mean([math.exp(entropy(row)) for row in each]) for each in rows]),
+                "tied_tokens": mean([mean([tied(row[1:]) for row in each]) for each in rows]),
+                "effective_rank": mean([rank(np.array(each)) for each in rows if len(each) > 1]),
+            }
+            if method == "flow":
+                wanted["certified"] = mean([each.certified[layer].mean() for each in examples])
+            assert summary.measures[method].keys() == wanted.keys()
+            for name, value in wanted.items():
+                # Singular values by the oracle's squares have half the digits.
+                tol = 1e-6 if name == "effective_rank" else 1e-12
+                assert summary.measures[method][name][layer] == pytest.approx(value, abs=tol), (method, name, layer)
+
+
+def test_agreement_is_scipys_and_the_least_agreeing_are_named(summary, examples):
+    for pair in PAIRS:
+        for layer in (0, 1):
+            found = []
+            for number, each in enumerate(examples, 1):
+                rows = zip(*(each.relevance[method][layer] for method in pair), strict=True)
+                value = mean([spearman(one[1:].astype(float), two[1:].astype(float)) for one, two in rows])
+                if not math.isnan(value):
+                    found.append((value, number, each.text))
+            assert summary.agreement[pair][layer] == pytest.approx(mean([value for value, *_ in found]), abs=1e-12)
+            assert summary.defined[pair][layer] == pytest.approx(len(found))
+        least = sorted(found)[:20]
+        assert [number for _, number, _ in summary.disagreements[pair]] == [number for _, number, _ in least]
+        for (value, _, text), (wanted, _, said) in zip(summary.disagreements[pair], least, strict=True):
+            assert (value, text) == (pytest.approx(wanted, abs=1e-12), said)
+
+
+def test_tokens_and_positions_are_averaged_over_all_examples(summary, examples):
+    assert summary.position_counts == [sum(len(each.tokens) > place for each in examples) for place in range(9)]
+    for method in METHODS:
+        for token, count in summary.token_counts.items():
+            # In these examples a token is called after its place.
+            place = int(token[1:])
+            values = [each.relevance[method][:, :, place].mean(axis=1) for each in examples if len(each.tokens) > place]
+            assert count == len(values)
+            index = list(summary.token_counts).index(token)
+            np.testing.assert_allclose(summary.tokens[method][:, index], np.mean(values, axis=0), atol=1e-6)
+            np.testing.assert_allclose(summary.positions[method][:, place], np.mean(values, axis=0), atol=1e-6)
+
+
+def test_a_token_that_comes_twice_counts_twice():
+    means = statistics.Keyed(2)
+    means.add(["a", "b", "a"], np.array([[1.0, 2.0, 4.0], [0.0, 0.0, 3.0]]))
+    means.add(["c"], np.array([[7.0], [8.0]]))
+    names, values, counts = means.means()
+    assert (names, counts.tolist()) == (["a", "b", "c"], [2, 1, 1])
+    np.testing.assert_array_equal(values, [[2.5, 2.0, 7.0], [1.5, 0.0, 8.0]])
+
+
+def test_what_is_written_says_the_same(summary, folder, tmp_path):
+    paths = write_summary(summary, tmp_path)
+    assert [path.name for path in paths] == ["summary.json", "summary.parquet"]
+    said = json.loads(paths[0].read_text("utf-8"))
+    assert said["examples"] == 40
+    assert said["measures"]["flow"]["certified"] == summary.measures["flow"]["certified"]
+    assert [each["methods"] for each in said["agreement"]] == [list(pair) for pair in PAIRS]
+    assert said["tokens"][0]["count"] == 40
+    table = pq.read_table(paths[1]).to_pandas()
+    chosen = table[(table.statistic == "position") & (table.method == "raw") & (table.layer == 4)]
+    assert chosen.key.tolist() == [str(place) for place in range(9)]
+    np.testing.assert_array_equal(chosen["mean"], summary.positions["raw"][1])
+    assert chosen["count"].tolist() == summary.position_counts
+    assert set(table.statistic) == {*MEASURES, "spearman", "token", "position"}
+
+
+def test_the_terminal_gets_a_table_that_fits(summary):
+    lines = list(summary_table(summary, 3, 80))
+    assert lines[0] == "40 examples"
+    assert any(line.startswith("certified, flow") for line in lines)
+    assert any(line.startswith("agreement, raw and flow") for line in lines)
+    assert "tokens worth most by flow at layer 4, on average" in lines
+    assert sum(line.startswith("where ") for line in lines) == 3
+    assert max(map(len, lines)) <= 80
+    assert len(list(summary_table(summary, 0, 80))) < 20
+
+
+def test_one_query_and_one_method_leave_out_what_is_not_defined(tmp_path):
+    store.write_manifest(tmp_path, {"format": store.FORMAT, "model": "m", "input": {"name": "in"}})
+    with pytest.raises(InputError, match="holds no example yet"):
+        summarize(open_sweep(tmp_path))
+    rng = np.random.default_rng(1)
+    write(tmp_path, 0, [example(rng, "a", 4, 1, methods=("rollout",))], last=True)
+    summary = summarize(open_sweep(tmp_path))
+    assert summary.measures["rollout"].keys() == {"entropy", "effective_tokens", "tied_tokens"}
+    assert summary.agreement == summary.disagreements == {}
+    write_summary(summary, tmp_path)
