@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import metadata
 from itertools import islice
@@ -17,6 +17,8 @@ from typing import Any, NoReturn
 from jaxflow._arguments import QUERIES, add_compare, count, integers, names, natural
 from jaxflow._checks import InputError
 from jaxflow.models import builtin, load_encoder
+from jaxflow.report.explore import EXAMPLES, explore
+from jaxflow.report.explorer import write_explorer
 from jaxflow.report.page import write_page
 from jaxflow.report.terminal import top_tokens, unknown_words, visible
 from jaxflow.sweep import runner
@@ -24,6 +26,7 @@ from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.counting import counting
 from jaxflow.sweep.files import open_source
 from jaxflow.sweep.progress import progress
+from jaxflow.sweep.rows import Row, Text
 from jaxflow.sweep.results import Store, open_sweep
 from jaxflow.sweep.settings import METHODS, Settings
 from jaxflow.sweep.source import InlineSource, Source
@@ -123,14 +126,7 @@ def _add_attribute(commands: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument_group("texts (without any of them: standard input)").add_argument
-    _ = add("--text", action="append", metavar="TEXT", help=TEXT_HELP)
-    _ = add("--pair", action="append", metavar="TEXT", help="the second text of each --text, for models that read two")
-    _ = add(
-        "--input", metavar="FILE", help=".txt (one text a line), .jsonl, .csv, .tsv or .parquet; - is standard input"
-    )
-    _ = add("--column", metavar="C", help="the column of the texts (default: text, or the only one there is)")
-    _ = add("--pair-column", metavar="C", help="the column of second texts, for models that read two")
+    _add_texts(parser)
     add = parser.add_argument_group("model and methods").add_argument
     _ = add("--model", required=True, metavar="M", help="minilm, a folder, or a model's name on the hub")
     _ = add("--methods", type=names, default=METHODS, metavar="A,B", help="of raw,rollout,flow (default: all three)")
@@ -227,6 +223,40 @@ def _note(lines: Sequence[str]) -> None:
     """Lines on standard error, without what would steer a terminal."""
     for line in lines:
         print(visible(line), file=sys.stderr)
+
+
+def _explore(arguments: argparse.Namespace) -> int:
+    with _source(arguments) as source:
+        texts = _usable(islice(source.rows(), exploring.EXAMPLES))
+        if source.note:
+            print(source.note, file=sys.stderr)
+    labels = None
+    if arguments.label_column is not None:
+        if arguments.input in (None, "-"):
+            raise InputError("--label-column goes with --input and a file")
+        with open_source(arguments.input, arguments.label_column) as source:
+            labels = [row.text for row in _usable(islice(source.rows(), exploring.EXAMPLES))]
+    names = ("methods", "queries", "residual", "heads", "flow", "max_length", "truncate")
+    found = exploring.explore(
+        load_encoder(arguments.model),
+        [row.text for row in texts],
+        None if arguments.other is None else load_encoder(arguments.other),
+        pairs=[row.pair for row in texts] if source.paired else None,
+        labels=labels,
+        **{name: getattr(arguments, name) for name in names},
+    )
+    print(f"page: {write_explorer(found, arguments.out)}   {len(found)} texts")
+    return 0
+
+
+def _usable(rows: Iterable[Row]) -> list[Text]:
+    """Rows that all hold a text; the first that doesn't stops the command."""
+    found = []
+    for row in rows:
+        if not isinstance(row, Text):
+            raise InputError(row.reason)
+        found.append(row)
+    return found
 
 
 @contextmanager

@@ -117,8 +117,9 @@ def measure(path: Path, *, single: bool) -> None:
         browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         start = time.perf_counter()
-        _ = page.goto(path.as_uri())
-        _ = page.wait_for_function("window.jaxflow?.context()")
+        _ = page.goto(path.as_uri(), wait_until="commit")
+        while not page.evaluate("Boolean(window.jaxflow?.context())"):
+            time.sleep(0.01)
         print(f"open: {1000 * (time.perf_counter() - start):.0f}")
         slowest = 0.0
         for changes in CHOICES:

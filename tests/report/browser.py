@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -50,8 +51,15 @@ class Opened:
     def run(self, script, argument=None):
         return self.page.evaluate(script, argument)
 
+    def wait(self, script, argument=None):
+        """Until a script says so; asked again and again, as the page's policy lets none wait within it."""
+        until = time.monotonic() + 20
+        while not self.run(script, argument):
+            assert time.monotonic() < until, script
+            time.sleep(0.01)
+
     def settle(self):
-        self.page.wait_for_function("window.jaxflow?.context()")
+        self.wait("Boolean(window.jaxflow?.context())")
         self.run("jaxflow.settled()")
 
     def set(self, **changes):

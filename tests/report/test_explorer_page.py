@@ -315,7 +315,7 @@ def test_which_heads_attend_to_a_word(page, pair):
     exact = pair.sides[0].attention[0][int(row["layer"]) - 1, int(row["head"]) - 1, 4, 2]
     assert float(row["first"]) == pytest.approx(float(exact), abs=0.01)
     page.set(asked="everywhere")
-    page.page.wait_for_function("!jaxflow.csv('ask').startsWith('nothing')")
+    page.wait("!jaxflow.csv('ask').startsWith('nothing')")
     places = [(i, p) for i, example in enumerate(pair.sides[1].examples) for p, token in enumerate(example.tokens) if token == "key"]
     for row in page.table("ask"):
         head = int(row["layer"]) - 1, int(row["head"]) - 1
@@ -422,7 +422,7 @@ def test_the_address_holds_all_that_is_chosen(page, context, path):
     chosen |= {"search": "key & <b>", "theme": "dark", "view": "heat", "cell": "pair.0.0"}
     page.set(**chosen)
     link = page.run("jaxflow.link()")
-    page.page.wait_for_function("link => location.hash === '#' + link", arg=link)
+    page.wait("link => location.hash === '#' + link", link)
     other = Opened(context, path, f"#{link}")
     found = other.state()
     assert {name: found[name] for name in chosen} == chosen
@@ -430,7 +430,7 @@ def test_the_address_holds_all_that_is_chosen(page, context, path):
     assert other.run("jaxflow.csv('heat')") == page.run("jaxflow.csv('heat')")
     # Another link in the same page; what cannot be understood is as at first.
     other.run("() => { location.hash = 's=1&l=99&by=magic&p=4000&heads=x&over=7&w=1'; }")
-    other.page.wait_for_function("jaxflow.state.sentence === 1")
+    other.wait("jaxflow.state.sentence === 1")
     other.settle()
     found = other.state()
     assert (found["layer"], found["strength"], found["position"], found["heads"]) == (3, "share", 0, "")
@@ -477,7 +477,7 @@ def test_every_key_does_what_the_help_says(page):
     assert after("q")["asked"] == "position"
     assert after("t")["theme"] == "light"
     page.press("l")
-    page.page.wait_for_function("document.getElementById('status').textContent.length > 0")
+    page.wait("document.getElementById('status').textContent.length > 0")
     page.press("?")
     assert page.page.locator("#help").is_visible()
     listed = page.page.locator("#help kbd").all_inner_texts()

@@ -7,7 +7,7 @@ function askView(context, width) {
   const tables = askTables(context);
   if (!tables) return emptyScene(width, "Looking at all sentences …");
   const rows = askRows(context, tables.values).slice(0, ASKED), label = 62, bar = tables.values.length === 2 ? 8 : 13, row = tables.values.length * bar + 5;
-  const x = d3.scaleLinear([0, d3.max(rows.flatMap(({ values }) => values)) || 1], [label, width - 56]), marks = [];
+  const x = linear([0, d3.max(rows.flatMap(({ values }) => values)) || 1], [label, width - 56]), marks = [];
   rows.forEach(({ layer, head, values }, place) => {
     const y = 8 + place * row, is = { layer: layer + 1, head: head + 1 }, shownNow = state.layer === layer + 1 && state.head === head + 1;
     const tip = () => [`head ${head + 1} of layer ${layer + 1} to ${context.words[state.word]}`, ["who", ASKERS[state.asked]], ...perModel(context, values)];

@@ -15,7 +15,7 @@ const sequential = (share) => shade(share, isDark()).background;
 const DIVERGING = {};
 function diverging(share) {
   const theme = isDark() ? "dark" : "light", { a, b, back } = PALETTE[theme];
-  DIVERGING[theme] ??= d3.scaleLinear([-1, 0, 1], [a, back, b]).interpolate(d3.interpolateLab).clamp(true);
+  DIVERGING[theme] ??= linear([-1, 0, 1], [a, back, b]).interpolate(d3.interpolateLab).clamp(true);
   return DIVERGING[theme](share);
 }
 
@@ -34,6 +34,11 @@ function pixelOf(colour) {
   const { r, g, b } = d3.rgb(colour);
   return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 }
+
+// Scales from a domain to a range, one way for every version of D3.
+const linear = (domain, range) => d3.scaleLinear().domain(domain).range(range);
+const bands = (domain, range) => d3.scaleBand().domain(domain).range(range);
+const points = (domain, range) => d3.scalePoint().domain(domain).range(range);
 
 // Black or white, whichever can be read on a colour.
 function inkOn(colour) {

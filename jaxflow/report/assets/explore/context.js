@@ -45,17 +45,19 @@ function contextOf(sentence) {
 
 // The threshold that leaves about as many arcs as can be told apart, rounded down to two digits.
 function automatic(graphs, size, diff) {
-  const values = [];
-  for (let step = 0; step < graphs[0].length; step += 1) {
-    for (let index = 0; index < size * size; index += 1) {
-      if (Math.floor(index / size) === index % size) continue;
-      const here = graphs.map((arcs) => arcs[step][index]);
-      const value = diff ? Math.abs(here[1] - here[0]) : Math.max(...here);
-      if (value > 0) values.push(value);
+  const values = new Float64Array(graphs[0].length * size * size);
+  let count = 0;
+  graphs[0].forEach((first, step) => {
+    const second = graphs[1]?.[step] ?? first;
+    for (let i = 0; i < size; i += 1) {
+      for (let j = 0; j < size; j += 1) {
+        const a = first[i * size + j], b = second[i * size + j], value = diff ? Math.abs(b - a) : Math.max(a, b);
+        if (i !== j && value > 0) values[count++] = value;
+      }
     }
-  }
-  if (!values.length) return 0;
-  const sorted = Float64Array.from(values).sort(), value = sorted[Math.max(0, sorted.length - AUTOMATIC)];
+  });
+  if (!count) return 0;
+  const sorted = values.subarray(0, count).sort(), value = sorted[Math.max(0, count - AUTOMATIC)];
   const unitOf = 10 ** (Math.floor(Math.log10(value)) - 1);
   return Math.min(1, Number((Math.floor(value / unitOf) * unitOf).toPrecision(2)));
 }

@@ -12,6 +12,13 @@ const HALF = Float32Array.from({ length: 65536 }, (_, bits) => {
 });
 const SQUARE = Float32Array.from({ length: 256 }, (_, level) => (level / 255) ** 2);
 
+// Numbers by their codes in a table, without a function call each.
+function looked(codes, table, start, count) {
+  const found = new Float32Array(count);
+  for (let index = 0; index < count; index += 1) found[index] = table[codes[start + index]];
+  return found;
+}
+
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 const floatsOf = (base64) => new Float32Array(bytesOf(base64).buffer);
 
@@ -47,8 +54,7 @@ class Side {
   row(method, layer, position) {
     const asked = this.asked(method), row = this.queries[method] ? asked.indexOf(position) : position;
     if (row < 0) return null;
-    const start = (layer * asked.length + row) * this.size;
-    return Float32Array.from(this.values[method].subarray(start, start + this.size), (bits) => HALF[bits]);
+    return looked(this.values[method], HALF, (layer * asked.length + row) * this.size, this.size);
   }
 
   // A method's matrix of a layer, a row a position (NaN where it was not asked for).
@@ -63,7 +69,7 @@ class Side {
   // Attention of one head: a row a position.
   head(layer, head) {
     const area = this.size ** 2, start = (layer * HEADS + head) * area;
-    return this.kept(`head ${layer} ${head}`, () => Float32Array.from(this.attention.subarray(start, start + area), (level) => SQUARE[level]));
+    return this.kept(`head ${layer} ${head}`, () => looked(this.attention, SQUARE, start, area));
   }
 
   weight(layer, head, position, token) {
@@ -74,7 +80,10 @@ class Side {
   mean(layer, heads) {
     return this.kept(`mean ${layer} ${heads}`, () => {
       const sum = new Float32Array(this.size ** 2);
-      for (const head of heads) this.head(layer, head).forEach((value, index) => (sum[index] += value / heads.length));
+      for (const head of heads) {
+        const weights = this.head(layer, head);
+        for (let index = 0; index < sum.length; index += 1) sum[index] += weights[index] / heads.length;
+      }
       return sum;
     });
   }
@@ -87,13 +96,19 @@ class Side {
 
 const loaded = new Map();
 
+// A block of numbers, once it is there: the page can be used while what stands behind in it is still being read.
+async function block(id) {
+  while (document.readyState === "loading" && !byId(id)?.nextSibling) await new Promise((done) => setTimeout(done, 10));
+  return byId(id).textContent;
+}
+
 // A sentence with its numbers: what the page knows of it, and one `Side` a model.
 async function load(index) {
   if (!loaded.has(index)) {
     const meta = data.sentences[index];
     const sides = meta.sides.map(async (side, number) => {
       const whole = number ? { ...meta.sides[0], ...side } : side;
-      return new Side(whole, meta.queries, await inflated(byId(`numbers-${index}-${number}`).textContent));
+      return new Side(whole, meta.queries, await inflated(await block(`numbers-${index}-${number}`)));
     });
     loaded.set(index, Promise.all(sides).then((found) => ({ ...meta, index, sides: found })));
     if (loaded.size > KEPT) loaded.delete(loaded.keys().next().value);

@@ -51,12 +51,14 @@ function forward(mixings, size, word) {
 function shareArcs(mixings, size, trace, target, word) {
   const back = trace === "forward" ? null : backward(mixings, size, target);
   const front = trace === "back" ? null : forward(mixings, size, word);
-  const arcs = mixings.map((mixing, step) =>
-    mixing.map((weight, index) => {
-      const i = Math.floor(index / size), j = index % size;
-      return weight * (back ? back[step + 1][i] : 1) * (front ? front[step][j] : 1);
-    }),
-  );
+  const arcs = mixings.map((mixing, step) => {
+    const found = new Float64Array(mixing.length);
+    for (let i = 0; i < size; i += 1) {
+      const above = back ? back[step + 1][i] : 1;
+      for (let j = 0; j < size; j += 1) found[i * size + j] = mixing[i * size + j] * above * (front ? front[step][j] : 1);
+    }
+    return found;
+  });
   const nodes = Array.from({ length: mixings.length + 1 }, (_, step) =>
     Float64Array.from({ length: size }, (_, i) => (back ? back[step][i] : 1) * (front ? front[step][i] : 1)),
   );
@@ -77,9 +79,13 @@ function attentionArcs(attention, size, trace, target, word, threshold) {
     front[0] = unit(size, word);
     for (let step = 0; step < steps; step += 1) front[step + 1] = reached(attention[step], size, front[step], threshold, false);
   }
-  const arcs = attention.map((weights, step) =>
-    Float64Array.from(weights, (weight, index) => (back[step + 1][Math.floor(index / size)] && front[step][index % size] ? weight : 0)),
-  );
+  const arcs = attention.map((weights, step) => {
+    const found = new Float64Array(weights.length);
+    for (let i = 0; i < size; i += 1) {
+      if (back[step + 1][i]) for (let j = 0; j < size; j += 1) if (front[step][j]) found[i * size + j] = weights[i * size + j];
+    }
+    return found;
+  });
   return { arcs, nodes: back.map((nodes, step) => nodes.map((node, i) => node * front[step][i])) };
 }
 

@@ -52,7 +52,7 @@ function headMeasure(number, name) {
 function gridView(context, width, tall) {
   const measure = state.measure;
   const plates = measure === "pattern" ? patternPlates(context) : measure === "role" ? rolePlates(context) : valuePlates(context, measure);
-  const across = plates.length > 1 && width > 620 ? plates.length : 1, label = 24, gap = 14;
+  const across = plates.length > 1 && width > 470 ? plates.length : 1, label = 24, gap = 14;
   const cell = Math.max(12, Math.min(measure === "pattern" ? 60 : 46, (width / across - label - gap) / HEADS, ((tall ?? 640) / Math.ceil(plates.length / across) - 50) / LAYERS));
   const marks = [], down = cell * LAYERS + 50;
   plates.forEach((plate, number) => {

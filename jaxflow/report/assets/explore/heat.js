@@ -2,7 +2,7 @@
 
 function heatView(context, width, tall) {
   if (state.map === "layers") return layersView(context, width);
-  const maps = heatMaps(context), across = maps.length > 1 && width > 560 ? maps.length : 1;
+  const maps = heatMaps(context), across = maps.length > 1 && width > 470 ? maps.length : 1;
   const { size, words } = context, label = 74;
   const cell = Math.max(3, Math.min(26, (width / across - label - 14) / size, ((tall ?? 560) / Math.ceil(maps.length / across) - label - 26) / size));
   const extent = cell * size, top = maps.top, marks = [];

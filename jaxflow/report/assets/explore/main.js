@@ -7,14 +7,14 @@ let busy = 0;
 let took = 0;
 
 const PANELS = [
-  { name: "rings", title: "Token rings", help: "Words outside, layers as rings, the position in the middle", draw: ringsView },
-  { name: "sankey", title: "Sankey", help: "What the position is made of, from the words through the layers", draw: sankeyView },
-  { name: "network", title: "Layered network", help: "Words below, layers above them", draw: networkView },
-  { name: "heat", title: "Heat map", help: "A row a position, a column a token", draw: heatView, controls: [segment("map", [["heads", "attention", "a head, or those chosen, fused (key y)"], ["method", "method", "the method that is chosen"], ["layers", "by layer", "all methods, layer by layer"]]), chooser("head", [["0", "fused"], ...numbersTo(HEADS).map(([value, text]) => [value, `head ${text}`])], "The head that is shown (keys h and H)", Number)] },
-  { name: "grid", title: "Head grid", help: "Layers by heads", draw: gridView, controls: [chooser("measure", MEASURES.map((name) => [name, name]), "What the grid shows (key g)")] },
-  { name: "words", title: "Words", help: "What each word is worth to the position", draw: wordsView, controls: [segment("order", [["text", "as in the text", "in the text's order (key o)"], ["value", "by value", "the largest first"], ["change", "by change", "what gained most first"]])] },
-  { name: "ask", title: "Who attends to the word", help: "The heads that attend to it most", draw: askView, controls: [segment("asked", [["all", "all positions", "mean over the positions that ask (key q)"], ["position", "the position", "the chosen position asks"], ["everywhere", "all sentences", "mean over all occurrences of the word"]])] },
-  { name: "predictions", title: "Predictions", help: "The models against each other, and against labels", draw: predictionsView },
+  { name: "rings", column: 0, title: "Token rings", help: "Words outside, layers as rings, the position in the middle", draw: ringsView },
+  { name: "sankey", column: 1, title: "Sankey", help: "What the position is made of, from the words through the layers", draw: sankeyView },
+  { name: "network", column: 0, title: "Layered network", help: "Words below, layers above them", draw: networkView },
+  { name: "heat", column: 1, title: "Heat map", help: "A row a position, a column a token", draw: heatView, controls: [segment("map", [["heads", "attention", "a head, or those chosen, fused (key y)"], ["method", "method", "the method that is chosen"], ["layers", "by layer", "all methods, layer by layer"]]), chooser("head", [["0", "fused"], ...numbersTo(HEADS).map(([value, text]) => [value, `head ${text}`])], "The head that is shown (keys h and H)", Number)] },
+  { name: "grid", column: 1, title: "Head grid", help: "Layers by heads", draw: gridView, controls: [chooser("measure", MEASURES.map((name) => [name, name]), "What the grid shows (key g)")] },
+  { name: "words", column: 0, title: "Words", help: "What each word is worth to the position", draw: wordsView, controls: [segment("order", [["text", "as in the text", "in the text's order (key o)"], ["value", "by value", "the largest first"], ["change", "by change", "what gained most first"]])] },
+  { name: "ask", column: 1, title: "Who attends to the word", help: "The heads that attend to it most", draw: askView, controls: [segment("asked", [["all", "all positions", "mean over the positions that ask (key q)"], ["position", "the position", "the chosen position asks"], ["everywhere", "all sentences", "mean over all occurrences of the word"]])] },
+  { name: "predictions", column: 0, title: "Predictions", help: "The models against each other, and against labels", draw: predictionsView },
 ];
 
 function set(changes) {

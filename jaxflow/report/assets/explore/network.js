@@ -4,8 +4,8 @@ function networkView(context, width, tall) {
   const { size, words } = context, steps = state.to - state.from + 1;
   const bottom = 74, left = 30, right = 16;
   const height = tall ?? Math.max(300, Math.min(520, 60 + 36 * steps + bottom));
-  const x = d3.scalePoint(d3.range(size), [left, width - right]).padding(0.6);
-  const y = d3.scaleLinear([0, steps], [height - bottom, 16]);
+  const x = points(d3.range(size), [left, width - right]).padding(0.6);
+  const y = linear([0, steps], [height - bottom, 16]);
   const marks = [];
   for (let step = 0; step <= steps; step += 1) {
     const layer = state.from - 1 + step, chosen = layer === state.layer;

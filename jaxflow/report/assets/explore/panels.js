@@ -22,7 +22,8 @@ function addPanel(view) {
   const saves = ["svg", "png", "csv"].map((kind) => button(kind.toUpperCase(), `Save ${kind === "csv" ? "its numbers" : "this view"} as ${kind.toUpperCase()}`, () => saveView(view.name, kind), kind));
   const head = make("div", { className: "panel-head" }, make("h2", { title: view.help }, view.title), ...(view.controls ?? []), make("span", { className: "saves" }, ...saves, large));
   const element = make("section", { className: "panel", id: `panel-${view.name}` }, head, stage, note);
-  byId("panels").append(element);
+  element.style.order = String(VIEWS.indexOf(view.name));
+  document.querySelectorAll("#panels .column")[view.column].append(element);
   panels.set(view.name, { view, element, stage, canvas, svg, note, scene: null });
   stage.addEventListener("mousemove", (event) => pointedAt(panels.get(view.name), event));
   stage.addEventListener("mouseleave", hideTip);

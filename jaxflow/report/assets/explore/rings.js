@@ -9,7 +9,7 @@ function ringsView(context, width, tall) {
   const middle = { x: width / 2, y: side / 2 }, steps = state.to - state.from + 1;
   // A trace that ends in one position has it in the middle; else all positions keep a small ring.
   const centred = trace === "back" || trace === "both", inner = centred ? 0 : outer * 0.16;
-  const radius = d3.scaleLinear([0, steps], [outer, inner]);
+  const radius = linear([0, steps], [outer, inner]);
   const angle = (position) => GAP / 2 + ((2 * Math.PI - GAP) * (position + 0.5)) / size;
   const place = (step, position) => ({ angle: angle(position), radius: radius(step) });
   const marks = [];

@@ -3,7 +3,7 @@
 // A position's height is what passes through it, a ribbon's width what passes along the arc; both keep their place
 // when thin ribbons are left out, so that what is missing shows as a gap.
 
-const RIBBONS = 700; // most that are drawn
+const RIBBONS = 300; // most that are drawn
 
 function sankeyView(context, width, tall) {
   const height = tall ?? (context.size > 30 ? 520 : 400), gapBetween = 34;
@@ -14,12 +14,12 @@ function sankeyView(context, width, tall) {
     const top = number * (each + gapBetween) + 18;
     const heading = context.diff ? `${context.names[1]} − ${context.names[0]}` : context.names[number];
     marks.push({ kind: "text", x: 4, y: top - 9, text: heading, size: 11, bold: true, fill: stacks.length > 1 ? colours()["ab"[context.numbers[number]]] : colours().fore });
-    const found = sankeyOf(context, graphs, number, { width, height: each - 22, top: top + 4 });
+    const found = sankeyOf(context, graphs, number, { width, height: each - 30, top: top + 4 });
     drawn += found.drawn;
     marks.push(...found.marks);
   });
   const what = context.strength === "attention" ? "share of the position (attention does not add up along paths)" : strengthName(context);
-  return { width, height: height + 8, marks, note: `${what}; ${drawn} ribbons of at least ${digits(ribbonThreshold(context))}.`, table: () => sankeyTable(context) };
+  return { width, height: height + 4, marks, note: `${what}; ${drawn} ribbons of at least ${digits(ribbonThreshold(context))}.`, table: () => sankeyTable(context) };
 }
 
 // Where the arcs of the other views are attention, ribbons have a threshold of their own.
@@ -31,7 +31,7 @@ function sankeyOf(context, graphs, number, { width, height, top }) {
   const nodes = nodeHeights(arcs, size), label = Math.min(96, width * 0.2);
   const total = Math.max(...nodes.map((column) => d3.sum(column))) || 1;
   const gap = Math.min(3, (height * 0.25) / size), scale = (height - gap * (size - 1)) / total;
-  const x = d3.scaleLinear([0, steps], [label, width - label]);
+  const x = linear([0, steps], [label, width - label]);
   const tops = nodes.map((column) => {
     const spread = (height - d3.sum(column) * scale - gap * (size - 1)) / 2;
     let at = top + spread;
@@ -52,10 +52,12 @@ function nodeHeights(arcs, size) {
   const nodes = Array.from({ length: arcs.length + 1 }, () => new Float64Array(size));
   arcs.forEach((matrix, step) => {
     const below = new Float64Array(size), above = new Float64Array(size);
-    matrix.forEach((value, index) => {
-      above[Math.floor(index / size)] += value;
-      below[index % size] += value;
-    });
+    for (let i = 0; i < size; i += 1) {
+      for (let j = 0; j < size; j += 1) {
+        above[i] += matrix[i * size + j];
+        below[j] += matrix[i * size + j];
+      }
+    }
     below.forEach((value, position) => (nodes[step][position] = Math.max(nodes[step][position], value)));
     above.forEach((value, position) => (nodes[step + 1][position] = Math.max(nodes[step + 1][position], value)));
   });
@@ -92,11 +94,11 @@ function ribbonMark(context, graphs, { step, i, j, d, thick }, number) {
 }
 
 function sankeyNode(context, { step, position, value, x, y, height, graphs }) {
-  if (height < 0.4) return [];
+  if (height < 0.75) return [];
   const fill = step === 0 && position === state.word ? colours().word : position === state.position ? colours().target : colours().soft;
   const is = step ? { position, layer: state.from - 1 + step } : { word: position };
-  const lines = graphs.map((graph) => nodeHeights(graph.arcs, context.size)[step][position]);
-  return [{ kind: "rect", x: x - 3, y, width: 6, height, fill, className: "node", is, tip: () => [`${context.words[position]} at position ${position}`, [step ? "after layer" : "input", step ? state.from - 1 + step : "the word"], ...(graphs.length === 2 ? perModel(context, lines) : [["share", digits(value)]])] }];
+  const through = () => graphs.map((graph) => nodeHeights(graph.arcs, context.size)[step][position]);
+  return [{ kind: "rect", x: x - 3, y, width: 6, height, fill, className: "node", is, tip: () => [`${context.words[position]} at position ${position}`, [step ? "after layer" : "input", step ? state.from - 1 + step : "the word"], ...(graphs.length === 2 ? perModel(context, through()) : [["share", digits(value)]])] }];
 }
 
 // Names of the words, the largest first where there is no room for all; and of what they arrive at.

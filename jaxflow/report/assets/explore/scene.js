@@ -39,10 +39,11 @@ function drawMarks(svg, scene) {
   const counts = {};
   const marks = scene.marks.filter((mark) => mark.kind !== "raster");
   for (const mark of marks) mark.key = `${mark.kind}${(counts[mark.kind] = (counts[mark.kind] ?? 0) + 1)}`;
-  d3.select(svg)
-    .selectAll(".mark")
-    .data(marks, (mark) => mark.key)
-    .join((enter) => enter.append((mark) => document.createElementNS(SVG, TAGS[mark.kind])))
+  const joined = d3.select(svg).selectAll(".mark").data(marks, (mark) => mark.key);
+  joined.exit().remove();
+  const entered = joined.enter().append((mark) => document.createElementNS(SVG, TAGS[mark.kind]));
+  joined
+    .merge(entered)
     .order()
     .each(function applied(mark) {
       const attributes = attributesOf(mark);

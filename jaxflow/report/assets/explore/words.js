@@ -3,7 +3,7 @@
 function wordsView(context, width, tall) {
   const { size, words } = context, left = 46, bottom = 66;
   const each = tall ? Math.max(90, (tall - bottom) / data.methods.length - 24) : 92;
-  const order = wordOrder(context), x = d3.scaleBand(order, [left, width - 8]).paddingInner(0.25);
+  const order = wordOrder(context), x = bands(order, [left, width - 8]).paddingInner(0.25);
   const marks = [];
   data.methods.forEach((method, number) => {
     const y = number * (each + 24) + 20;
@@ -31,7 +31,7 @@ function barsOf(context, method, x, { y, each, left, width }) {
   const series = context.diff ? [rows[1].map((value, token) => value - rows[0][token])] : rows;
   const scaling = series.flatMap((row) => Array.from(row).filter((_, token) => plain(context, token) && token !== state.position)).map(Math.abs);
   const top = d3.max(scaling) || 1, marks = [];
-  const height = d3.scaleLinear([context.diff ? -top : 0, top], [y + each, y]).clamp(true);
+  const height = linear([context.diff ? -top : 0, top], [y + each, y]).clamp(true);
   for (const tick of context.diff ? [-top, 0, top] : [0, top]) {
     marks.push({ kind: "path", d: `M${left},${round(height(tick))}H${width - 8}`, stroke: colours().line, line: 0.8 });
     marks.push({ kind: "text", x: left - 4, y: height(tick), text: d3.format(".2~g")(tick), size: 9, anchor: "end", fill: colours().soft });
