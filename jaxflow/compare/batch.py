@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import InputError
-from jaxflow.attribution.items import bucket
 from jaxflow.attribution.methods import Scores, begin_scores
 from jaxflow.compare import device
 from jaxflow.compare.paths import strong_arcs
 from jaxflow.compare.plan import Plan, TextPair
 from jaxflow.compare.result import ComparedText, SideOfText
 from jaxflow.compare.similarity import Products
+from jaxflow.compare.stream import bucket
 from jaxflow.compare.units import membership, words_of
 from jaxflow.flow.worker import Worker
 from jaxflow.models import Encoding, Prediction, TextEncoder
@@ -49,9 +49,7 @@ class _Rows:
     members: Any  # for each model `text token unit`, or None where every token is a unit
 
 
-def begin(
-    plan: Plan, items: list[TextPair], places: list[int], keeps: list[bool], worker: Worker
-) -> Finish:
+def begin(plan: Plan, items: list[TextPair], places: list[int], keeps: list[bool], worker: Worker) -> Finish:
     """Begin a batch; gives what waits for it. Of some texts the attention of every head is kept."""
     length = padded_length(items[0])
     size = min(int(plan.settings.batch_size), 1 << (len(items) - 1).bit_length())
@@ -107,9 +105,7 @@ def _roles(source: Sequence[int]) -> list[int]:
     return [0 if each != -1 else (1 if index < first else 2) for index, each in enumerate(source)]
 
 
-def _attend(
-    plan: Plan, which: int, items: Sequence[TextPair], size: int, length: int, rows: _Rows
-) -> device.Side:
+def _attend(plan: Plan, which: int, items: Sequence[TextPair], size: int, length: int, rows: _Rows) -> device.Side:
     encoder, heads = plan.encoders[which], plan.heads[which]
     encodings = [item.encodings[which] for item in items]
     tokens = min(length, encoder.max_length)
@@ -121,9 +117,7 @@ def _attend(
         members = jnp.broadcast_to(jnp.eye(tokens, length, dtype=jnp.float32), (size, tokens, length))
     named, weights = (heads, None) if isinstance(heads, str) else ("weights", heads)
     predicts = _predicts(encoder, encodings)
-    return device.attend(
-        encoder.module, batch, members, plan.residual, weights, named=named, predicts=predicts
-    )
+    return device.attend(encoder.module, batch, members, plan.residual, weights, named=named, predicts=predicts)
 
 
 def _predicts(encoder: TextEncoder, encodings: Sequence[Encoding]) -> bool:
@@ -159,7 +153,7 @@ def _begin_scores(
 def _token_queries(which: int, items: Sequence[TextPair], size: int) -> Int[Array, "text query"]:
     """The tokens of the units that are asked for, one after the other."""
     chosen = [_members_of(item, which)[0] for item in items]
-    longest = max(1, max(map(len, chosen)))
+    longest = max(1, *map(len, chosen))
     width = longest if len(set(map(len, chosen))) == 1 else bucket(longest)
     queries = np.zeros((size, width), np.int32)
     for row, positions in enumerate(chosen):
@@ -170,7 +164,9 @@ def _token_queries(which: int, items: Sequence[TextPair], size: int) -> Int[Arra
 def _members_of(item: TextPair, which: int) -> tuple[list[int], list[int]]:
     """Tokens of the units that are asked for, and for each the place of its unit among the queries."""
     groups = (item.units.first, item.units.second)[which]
-    found = [(token, place) for place, unit in enumerate(item.queries) for token, own in enumerate(groups) if own == unit]
+    found = [
+        (token, place) for place, unit in enumerate(item.queries) for token, own in enumerate(groups) if own == unit
+    ]
     return [token for token, _ in found], [place for _, place in found]
 
 
@@ -194,7 +190,13 @@ def _pooled(item: TextPair, which: int, values: np.ndarray) -> Float[np.ndarray,
 
 
 def _text(
-    plan: Plan, item: TextPair, row: int, keeps: bool, host: Any, found: list[dict[str, Scores]], predicted: list[list[Any]]
+    plan: Plan,
+    item: TextPair,
+    row: int,
+    keeps: bool,
+    host: Any,
+    found: list[dict[str, Scores]],
+    predicted: list[list[Any]],
 ) -> tuple[ComparedText, Similarity]:
     """One text of a finished batch, padding cut away."""
     measured, traced, shared, kept = host
@@ -221,9 +223,7 @@ def _text(
                 scores={} if prediction is None else prediction.scores,
             )
         )
-    reach = [
-        side.widths[[pair[which] for pair in plan.pairs], 0] for which, side in enumerate(sides)
-    ]
+    reach = [side.widths[[pair[which] for pair in plan.pairs], 0] for which, side in enumerate(sides)]
     words, word = words_of(item.text, item.pair, item.units)
     text = ComparedText(
         text=item.text,

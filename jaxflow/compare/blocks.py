@@ -47,12 +47,12 @@ class Blocks:
         return len(self._sums)
 
     @property
-    def sums(self) -> Float[np.ndarray, "block *column"]:
+    def sums(self) -> Float[np.ndarray, "block ..."]:
         """Sum of each block."""
         return np.stack(self._sums)
 
     @property
-    def counts(self) -> Int[np.ndarray, "block *column"]:
+    def counts(self) -> Int[np.ndarray, "block ..."]:
         """Values that each block's sums rest on."""
         return np.stack(self._counts)
 

@@ -148,27 +148,28 @@ def measure(
     """
     layers = [jnp.asarray([pair[side] - 1 for pair in pairs]) for side in (0, 1)]
 
-    def compared(pair: tuple[Array, Array, Array, Array]) -> Measured:
+    def compared(pair: tuple[Array, Array, Array, Array]) -> dict[str, Any]:
         one, two, fused_one, fused_two = pair
         # Both models' rows of a unit are needed, and all keys: what goes to a unit that one of them lacks is a
         # difference too.
         both = rows[..., None, :]
-        return Measured(
-            jensen_shannon=_mean(jensen_shannon(one, two), both),
-            total_variation=_mean(total_variation(one, two), both),
-            layer_jensen_shannon=_mean(jensen_shannon(fused_one, fused_two), rows),
-            layer_total_variation=_mean(total_variation(fused_one, fused_two), rows),
-            patterns=(head_patterns(one, rows, role), head_patterns(two, rows, role)),
-            products=head_products(one, two, mask),
-            cka=linear_cka(one, two, mask),
-        )
+        return {
+            "jensen_shannon": _mean(jensen_shannon(one, two), both),
+            "total_variation": _mean(total_variation(one, two), both),
+            "layer_jensen_shannon": _mean(jensen_shannon(fused_one, fused_two), rows),
+            "layer_total_variation": _mean(total_variation(fused_one, fused_two), rows),
+            "patterns": (head_patterns(one, rows, role), head_patterns(two, rows, role)),
+            "products": head_products(one, two, mask),
+            "cka": linear_cka(one, two, mask),
+        }
 
     matrices = [
         jnp.moveaxis(part[:, index], 1, 0)
         for part, index in zip((first.heads, second.heads, first.fused, second.fused), layers * 2, strict=True)
     ]
     found = jax.lax.map(compared, tuple(matrices))
-    return jax.tree.map(lambda each: jnp.moveaxis(each, 0, 1), found)
+    # A map stacks pairs of layers in front of the texts.
+    return Measured(**jax.tree.map(lambda each: jnp.moveaxis(each, 0, 1), found))
 
 
 @jax.jit

@@ -41,7 +41,8 @@ def _layers(summary: ChangeSummary) -> Iterator[str]:
     heads = summary.layer.heads
     for place in range(len(summary.layers)):
         star = _star(summary.layer.adjusted_p[place])
-        yield f"  {_layer(summary, place):>7}  {heads.mean[place]:.3f} [{heads.low[place]:.3f}, {heads.high[place]:.3f}]{star}"
+        between = f"[{heads.low[place]:.3f}, {heads.high[place]:.3f}]"
+        yield f"  {_layer(summary, place):>7}  {heads.mean[place]:.3f} {between}{star}"
 
 
 def _heads(summary: ChangeSummary, most: int) -> Iterator[str]:

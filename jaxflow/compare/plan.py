@@ -113,8 +113,8 @@ def make_plan(first: Any, second: Any, settings: Settings) -> Plan:
             "so compare models with as many"
         )
     _checks.one_of("units", settings.units, UNITS)
-    _check_number("threshold", settings.threshold, 0, 1, "the least share of its row that makes an arc strong")
-    _check_number("decay", settings.decay, 0, 1, "what is left of an influence one layer further down")
+    _check_number("threshold", settings.threshold, "the least share of its row that makes an arc strong")
+    _check_number("decay", settings.decay, "what is left of an influence one layer further down")
     _check_count("batch_size", settings.batch_size)
     _checks.one_of("correction", settings.correction, CORRECTIONS)
     _check_count("least", settings.least)
@@ -130,7 +130,7 @@ def make_plan(first: Any, second: Any, settings: Settings) -> Plan:
 
 
 def layer_pairs(layers: Any, first: int, second: int) -> tuple[tuple[int, int], ...]:
-    """Layers that are compared, counted from 1: None for all of them, numbers, or pairs `(of the first, of the second)`.
+    """Layers that are compared, from 1: None for all of them, numbers, or pairs `(of the first, of the second)`.
 
     Raises:
         InputError: a layer is not there, or the models differ in depth and no pairs are given.
@@ -220,10 +220,10 @@ def _array_of(value: Any) -> np.ndarray:
         return np.asarray(None)
 
 
-def _check_number(name: str, value: Any, low: float, high: float, meaning: str) -> None:
+def _check_number(name: str, value: Any, meaning: str) -> None:
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not number or not low < value <= high:
-        raise InputError(f"`{name}` must be a number above {low} and up to {high} ({meaning}), got {value!r}")
+    if not number or not 0 < value <= 1:
+        raise InputError(f"`{name}` must be a number above 0 and up to 1 ({meaning}), got {value!r}")
 
 
 def _check_count(name: str, value: Any) -> None:

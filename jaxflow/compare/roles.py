@@ -69,7 +69,7 @@ def head_roles(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> HeadRoles:
-    """What each head of a model does on some texts. For two models call it twice; `role_changes` sets them side by side.
+    """What each head of a model does on some texts; `role_changes` sets two models side by side.
 
     Args:
         encoder: the model.
@@ -160,7 +160,9 @@ def _positions(
             role[row, position] = 0 if not special else (1 if position < first else 2)
         words = [position for position, special in enumerate(encoding.special) if not special]
         numbers = [counts.get(encoding.tokens[position], 0) for position in words]
-        rarest[row, [position for position, number in zip(words, numbers, strict=True) if number == min(numbers)]] = True
+        rarest[row, [position for position, number in zip(words, numbers, strict=True) if number == min(numbers)]] = (
+            True
+        )
     return role, rarest
 
 

@@ -167,5 +167,3 @@ def _batches(plan: Plan, window: Sequence[TextPair]) -> Iterator[list[int]]:
     for length, chosen in sorted(buckets.items()):
         size = fitting(plan.encoders, length, int(plan.settings.batch_size))
         yield from (chosen[start : start + size] for start in range(0, len(chosen), size))
-
-

@@ -42,7 +42,7 @@ def head_products(first: Heads, second: Others, mask: RealTokens) -> Products:
 
 
 def correlation(cross: Any, first: Any, second: Any) -> Float[np.ndarray, "*layer head other"]:
-    """Correlation of heads from the (summed) fields of `Products`, from -1 to 1; NaN where a head is even everywhere."""
+    """Correlation of heads from the (summed) fields of `Products`; NaN where a head is even everywhere."""
     cross, first, second = (np.asarray(part, np.float64) for part in (cross, first, second))
     scale = np.sqrt(first[..., :, None] * second[..., None, :])
     return cross / np.where(scale > 0, scale, np.nan)

@@ -130,4 +130,3 @@ def _is_even(flat: np.ndarray, weights: np.ndarray) -> np.ndarray:
     low = np.where(some, np.where(np.isnan(means), np.inf, means).min(axis=0), 0.0)
     high = np.where(some, np.where(np.isnan(means), -np.inf, means).max(axis=0), 0.0)
     return high - low <= 1e-12 * np.maximum(1.0, np.abs(high))
-

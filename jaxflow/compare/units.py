@@ -74,7 +74,8 @@ def word_units(text: str, pair: str | None, first: Encoding, second: Encoding) -
             places[source, number] = len(layout)
             layout.append((source, span, part[slice(*span)]))
     _add_special(layout, places, TRAILING, (first, second))
-    members = [_members(encoding, spans, places) for encoding in (first, second)]
+    texts = text, pair or ""
+    members = [_members(encoding, texts, spans, places) for encoding in (first, second)]
     return Units(
         names=tuple(name for _, _, name in layout),
         offsets=tuple(span for _, span, _ in layout),
@@ -90,7 +91,9 @@ def words_of(text: str, pair: str | None, units: Units) -> tuple[tuple[str, ...]
     names = [(text, pair or "")[source][slice(*span)] for source, found in enumerate(spans) for span in found]
     start = (0, len(spans[0]))
     numbers = [
-        -1 if source == -1 or not spans[source] else start[source] + _place(spans[source], span)
+        -1
+        if source == -1 or not spans[source]
+        else start[source] + _place(spans[source], _trimmed(span, (text, pair or "")[source]))
         for source, span in zip(units.source, units.offsets, strict=True)
     ]
     return tuple(names), tuple(numbers)
@@ -171,12 +174,12 @@ def _add_special(
 
 
 def _members(
-    encoding: Encoding, spans: Sequence[list[Span]], places: dict[tuple[int, int], int]
+    encoding: Encoding, texts: tuple[str, str], spans: Sequence[list[Span]], places: dict[tuple[int, int], int]
 ) -> tuple[int, ...]:
     members = []
     for position, (source, span) in enumerate(zip(encoding.source, encoding.offsets, strict=True)):
         if source == -1:
             members.append(places[-1, _role(encoding, position)])
         else:
-            members.append(places[source, _place(spans[source], span)])
+            members.append(places[source, _place(spans[source], _trimmed(span, texts[source]))])
     return tuple(members)

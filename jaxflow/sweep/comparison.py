@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 import jax
 
 from jaxflow._checks import InputError
-from jaxflow.compare.plan import Plan, Settings, make_plan, read_together, settled_units, text_pair
+from jaxflow.compare.plan import Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ChangeSummary
 from jaxflow.compare.run import compare_stream
 from jaxflow.compare.totals import Totals
@@ -57,7 +58,7 @@ class Prepared:
         limits: how long texts may be.
         units: `"tokens"` or `"words"`.
         texts: how many there are.
-        """
+    """
 
     plan: Plan
     source: Source
@@ -92,17 +93,19 @@ class Prepared:
         totals, number = Totals(self.plan), 0
         shards: list[str] = []
         attention: list[arrow.Row] = []
-        read = (
-            text_pair(self.plan, self.units, row.place, row.text, row.pair, encodings)
-            for row, encodings in _tokenised(self.plan, self.source, self.limits)
-        )
-        ids = (row.id for row in _texts(self.source))
-        with closing(compare_stream(self.plan, read, progress)) as compared:
+        ids: deque[int] = deque()
+
+        def read() -> Iterator[TextPair]:
+            for row, encodings in _tokenised(self.plan, self.source, self.limits):
+                ids.append(row.id)
+                yield text_pair(self.plan, self.units, row.place, row.text, row.pair, encodings)
+
+        with closing(compare_stream(self.plan, read(), progress)) as compared:
             while chosen := list(islice(compared, SHARD)):
                 rows = []
                 for text, similarity in chosen:
                     totals.add(text, similarity.products, similarity.cka)
-                    row = {"id": next(ids)}
+                    row = {"id": ids.popleft()}
                     rows.append(row | text_row(text))
                     if self.plan.keeps_heads(number):
                         attention.append(row | attention_row(text))
@@ -114,10 +117,15 @@ class Prepared:
             _write(self.folder / "attention.parquet", attention, written)
         _write(self.folder / "heads.parquet", list(head_rows(summary)), written)
         _write(self.folder / "words.parquet", list(word_rows(summary)), written)
-        about = {"format": FORMAT, "shards": shards, "attention": len(attention), "input": self._input(), **_about(self.plan, self.units)}
+        about = {"format": FORMAT, "shards": shards, "attention": len(attention), "input": self._input()}
         # Last: a folder with a summary is whole.
         with replaced(self.folder / SUMMARY) as temporary:
-            text = json.dumps(summary_json(summary) | about, indent=1, ensure_ascii=False, allow_nan=False)
+            text = json.dumps(
+                summary_json(summary) | about | _about(self.plan, self.units),
+                indent=1,
+                ensure_ascii=False,
+                allow_nan=False,
+            )
             _ = temporary.write_text(text + "\n", "utf-8")
         return summary
 

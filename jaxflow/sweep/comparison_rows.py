@@ -135,5 +135,3 @@ def _side_cells(side: SideOfText, groups: tuple[int, ...]) -> Row:
         name: np.asarray(values, np.float64 if name in FLOAT64 else np.float32)
         for name, values in side.relevance.items()
     }
-
-

@@ -9,7 +9,8 @@ from scipy.spatial.distance import jensenshannon
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.compare import PATTERNS, influence, path_widths
+from jaxflow.compare import PATTERNS, Settings, influence, path_widths
+from jaxflow.compare.plan import make_plan
 from tests.compare.models import HEADS, LAYERS, TEXTS, model, reordered, second_words, tuned
 
 
@@ -83,7 +84,10 @@ def test_paths_and_influence_are_those_of_the_graph(result, encoder, other):
         least = jnp.minimum(graphs[0].attention, graphs[1].attention)
         np.testing.assert_allclose(compared.shared_widths, path_widths(least, queries), atol=2e-6)
         assert (compared.shared_widths <= np.minimum(compared.a.widths, compared.b.widths)).all()
-        strong = {(int(a), int(b), int(c)) for a, b, c in zip(compared.arcs.layer, compared.arcs.query, compared.arcs.key, strict=True)}
+        strong = {
+            (int(a), int(b), int(c))
+            for a, b, c in zip(compared.arcs.layer, compared.arcs.query, compared.arcs.key, strict=True)
+        }
         expected = np.maximum(*(np.asarray(graph.attention) for graph in graphs))
         assert strong == {tuple(map(int, place)) for place in np.argwhere(expected >= 0.3)}
 
@@ -101,8 +105,12 @@ def test_a_models_patterns_are_counted_by_hand(result, encoder):
                 continue
             expected = np.mean([largest[..., q] == q + away for q in rows], axis=0)
             np.testing.assert_allclose(found, expected, atol=1e-6)
-        np.testing.assert_allclose(compared.a.patterns[..., PATTERNS.index("leading")], weights[..., 0].mean(-1), atol=1e-6)
-        np.testing.assert_allclose(compared.a.patterns[..., PATTERNS.index("separators")], weights[..., -1].mean(-1), atol=1e-6)
+        np.testing.assert_allclose(
+            compared.a.patterns[..., PATTERNS.index("leading")], weights[..., 0].mean(-1), atol=1e-6
+        )
+        np.testing.assert_allclose(
+            compared.a.patterns[..., PATTERNS.index("separators")], weights[..., -1].mean(-1), atol=1e-6
+        )
 
 
 def test_words_gain_what_their_pieces_gain(result):
@@ -192,7 +200,7 @@ def test_batches_and_windows_change_nothing(encoder, other, monkeypatch):
 
 def test_models_of_different_depth_need_pairs_of_layers(encoder):
     deep = model(seed=2, layers=5)
-    with pytest.raises(InputError, match="3 and 5 layers.*pairs"):
+    with pytest.raises(InputError, match=r"3 and 5 layers.*pairs"):
         jf.compare_models(encoder, deep, TEXTS)
     found = jf.compare_models(encoder, deep, TEXTS[:2], layers=[(1, 2), (3, 5)], methods=["rollout", "raw"])
     for text, compared in zip(TEXTS, found, strict=False):
@@ -225,7 +233,7 @@ def test_models_with_other_tokenizers_are_compared_word_by_word(encoder):
                 own = by_words(np.asarray(whole), groups)[:, :2]
                 np.testing.assert_allclose(side.relevance[name], own, atol=5e-6)
     assert cut_otherwise >= 3
-    with pytest.raises(InputError, match="different tokens.*words"):
+    with pytest.raises(InputError, match=r"different tokens.*words"):
         jf.compare_models(encoder, words, TEXTS, units="tokens")
 
 
@@ -243,7 +251,9 @@ def by_words(weights, groups):
 
 def test_pairs_of_texts_go_through_both(encoder, other):
     found = jf.compare_models(encoder, other, ["the key", "is"], ["to the table", "keys on"], methods="raw")
-    expected = jensenshannon(by_hand(encoder, "the key", "to the table"), by_hand(other, "the key", "to the table"), base=2, axis=-1)
+    expected = jensenshannon(
+        by_hand(encoder, "the key", "to the table"), by_hand(other, "the key", "to the table"), base=2, axis=-1
+    )
     np.testing.assert_allclose(found[0].jensen_shannon, expected.mean(axis=-1), atol=5e-6)
     assert found[0].words == ("the", "key", "to", "the", "table")
     assert found[1].pair == "keys on"
@@ -275,7 +285,7 @@ def test_models_that_cannot_be_compared_are_refused(encoder):
     with pytest.raises(InputError, match="4 heads a layer and `encoder_b` 2"):
         jf.compare_models(encoder, model(heads=2), TEXTS)
     with pytest.raises(InputError, match="`encoder_b` must come from load_encoder"):
-        jf.compare_models(encoder, "minilm", TEXTS)
+        make_plan(encoder, "minilm", Settings())
     with pytest.raises(InputError, match="at least one text"):
         jf.compare_models(encoder, encoder, [])
     broken = tuned(encoder, size=np.nan)

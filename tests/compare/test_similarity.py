@@ -29,7 +29,10 @@ def test_correlation_is_pearsons_of_all_weights_of_a_text():
     for text, real in enumerate(mask):
         n = real.sum()
         for first, second in itertools.product(range(3), range(4)):
-            flat = [weights[text, head, :n, :n].ravel().astype(np.float64) for weights, head in ((one, first), (two, second))]
+            flat = [
+                weights[text, head, :n, :n].ravel().astype(np.float64)
+                for weights, head in ((one, first), (two, second))
+            ]
             np.testing.assert_allclose(found[text, first, second], np.corrcoef(*flat)[0, 1], atol=1e-5)
 
 
@@ -38,7 +41,9 @@ def test_correlation_over_texts_is_that_of_all_weights_less_the_even_share():
     one, mask = heads_of(rng, 6, 2, 8)
     two = attention(rng, one.shape, 1, mask[:, None, None, :])
     products = head_products(jnp.asarray(one), jnp.asarray(two), jnp.asarray(mask))
-    found = correlation(*(np.asarray(part, np.float64).sum(axis=0) for part in (products.cross, products.first, products.second)))
+    found = correlation(
+        *(np.asarray(part, np.float64).sum(axis=0) for part in (products.cross, products.first, products.second))
+    )
     for first, second in itertools.product(range(2), range(2)):
         x, y = (
             np.concatenate(
@@ -56,9 +61,7 @@ def test_cka_is_that_of_centred_rows():
     found = np.asarray(linear_cka(jnp.asarray(one), jnp.asarray(two), jnp.asarray(mask)))
     for text, n in enumerate(mask.sum(axis=1)):
         for first, second in itertools.product(range(3), range(2)):
-            x, y = (
-                weights[text, head, :n, :n].astype(np.float64) for weights, head in ((one, first), (two, second))
-            )
+            x, y = (weights[text, head, :n, :n].astype(np.float64) for weights, head in ((one, first), (two, second)))
             x, y = x - x.mean(axis=0), y - y.mean(axis=0)
             parts = [np.linalg.norm(a.T @ b) for a, b in ((x, y), (x, x), (y, y))]
             np.testing.assert_allclose(found[text, first, second], parts[0] ** 2 / (parts[1] * parts[2]), atol=1e-5)
@@ -80,7 +83,8 @@ def test_the_matching_is_the_best_of_all_permutations():
         found = match_heads(similarity)
         for layer in range(2):
             best = max(
-                itertools.permutations(range(4)), key=lambda order: sum(similarity[layer, h, o] for h, o in enumerate(order))
+                itertools.permutations(range(4)),
+                key=lambda order: sum(similarity[layer, h, o] for h, o in enumerate(order)),
             )
             assert tuple(found[layer]) == best
 

@@ -28,7 +28,9 @@ def encoding(spans, special=(1, 1), between=0):
             source.append(number)
     add_special("[SEP]", special[1])
     count = len(tokens)
-    return Encoding((0,) * count, (0,) * count, tuple(tokens), tuple(offsets), tuple(source), tuple(s == -1 for s in source))
+    return Encoding(
+        (0,) * count, (0,) * count, tuple(tokens), tuple(offsets), tuple(source), tuple(s == -1 for s in source)
+    )
 
 
 def test_units_are_words_where_tokens_lie_within_words():
