@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxflow import attention
 from jaxflow._checks import InputError
-from jaxflow._typing import Relevance, Square
+from jaxflow._typing import Relevance, Square, TokenMask
 from jaxflow.graph import AttentionGraph, mix
 
 
@@ -77,13 +77,24 @@ def head_rollout(
     return _head_rollout(graph, weights[..., layer - 1, :, :, :], int(layer))
 
 
+def no_layers(mask: TokenMask) -> Square:
+    """Rollout below the first layer: real tokens are themselves."""
+    return jnp.eye(mask.shape[-1], dtype=jnp.float32) * mask[..., :, None].astype(jnp.float32)
+
+
+def product(upper: Float[Array, "*batch token token"], lower: Float[Array, "*#batch token token"]) -> Square:
+    """Shares through one more matrix of mixing, `R_l = M_l R_(l-1)`, at full precision."""
+    # Accelerators round matrix products to fewer bits by default, which drifts rows off the simplex layer by layer.
+    return jnp.einsum("...qk,...kt->...qt", upper, lower, precision=jax.lax.Precision.HIGHEST)
+
+
 @partial(jax.jit, static_argnames="start")
 def _rollout(graph: AttentionGraph, start: int) -> Relevance:
     layers = jnp.moveaxis(graph.mixing, -3, 0)[start:]
     first, above = layers[0], layers[1:]
 
     def step(below: Array, mixing: Array) -> tuple[Array, Array]:
-        rolled = _product(mixing, below)
+        rolled = product(mixing, below)
         return rolled, rolled
 
     _, rolled = jax.lax.scan(step, first, above)
@@ -99,9 +110,4 @@ def _head_rollout(
     mixing = mix(attention.renormalized(clean, graph.mask), graph.residual[..., None, None, None], graph.mask)
     if layer == 1:
         return mixing
-    return _product(mixing, _rollout(graph, 0)[..., layer - 2, None, :, :])
-
-
-def _product(upper: Float[Array, "*batch token token"], lower: Float[Array, "*#batch token token"]) -> Square:
-    # Accelerators round matrix products to fewer bits by default, which drifts rows off the simplex layer by layer.
-    return jnp.einsum("...qk,...kt->...qt", upper, lower, precision=jax.lax.Precision.HIGHEST)
+    return product(mixing, _rollout(graph, 0)[..., layer - 2, None, :, :])

@@ -10,7 +10,8 @@ import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.attribution import Flow, Rollout, Scores, run
+from jaxflow.attribution import Flow, Rollout, Scores
+from jaxflow.attribution.pipeline import Pipeline
 from jaxflow.flow import exact, solve
 from jaxflow.flow.relaxed import Relaxed
 from tests.tiny_text_model import LAYERS, LIMIT, model_folder
@@ -126,20 +127,20 @@ def test_the_result_says_how_much_is_proven_and_by_which_stage(encoder, monkeypa
 
 def test_one_batch_is_solved_while_the_next_is_begun(encoder, monkeypatch):
     order, solving = [], threading.Event()
-    start, max_flow = run._start, exact.max_flow
+    start, max_flow = Pipeline._start, exact.max_flow
 
-    def started(plan, items):
+    def started(pipeline, items):
         order.append(items)
         if len(order) == 3:
             # The first was handed to the CPU when the second had been started.
             assert solving.wait(60)
-        return start(plan, items)
+        return start(pipeline, items)
 
     def solved(*arguments, **options):
         solving.set()
         return max_flow(*arguments, **options)
 
-    monkeypatch.setattr(run, "_start", started)
+    monkeypatch.setattr(Pipeline, "_start", started)
     monkeypatch.setattr(exact, "max_flow", solved)
     told = []
     result = jf.attribute(encoder, TEXTS, batch_size=1, methods="flow", progress=lambda n: told.append(len(order)))
@@ -168,7 +169,7 @@ def test_what_goes_wrong_on_either_side_comes_through_and_nothing_is_left_runnin
 
 def test_a_model_that_gives_no_numbers_is_named_and_nothing_certified(encoder):
     broken = jax.tree.map(lambda x: x * np.float32(np.nan), encoder.module)
-    with pytest.raises(InputError, match="attention is not a number for text 0"):
+    with pytest.raises(InputError, match="attention is not a number for text 2;"):
         jf.attribute(dataclasses.replace(encoder, module=broken), TEXTS, batch_size=8)
 
 

@@ -8,10 +8,8 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxflow._checks import InputError
+from jaxflow.attribution.sizes import Sizes
 from jaxflow.models import Encoding, TextEncoder
-
-# Sequences are padded to one of these lengths, so that few programs are compiled for texts of many lengths.
-BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 
 @dataclass(frozen=True)
@@ -86,15 +84,18 @@ def as_rows(queries: Any, texts: int) -> Int[np.ndarray, "text query"] | None:
     return np.broadcast_to(array, (texts, array.shape[-1] if array.ndim else 1))
 
 
-def batches_of(items: list[Item], size: int) -> Iterator[list[Item]]:
-    """Texts of one bucket of lengths together, at most `size` at once."""
-    buckets: dict[int, list[Item]] = {}
-    for item in items:
-        buckets.setdefault(bucket(len(item.encoding)), []).append(item)
-    for _, chosen in sorted(buckets.items()):
-        yield from (chosen[start : start + size] for start in range(0, len(chosen), size))
-
-
-def bucket(length: int) -> int:
-    """The length that a sequence of so many tokens is padded to."""
-    return next((size for size in BUCKETS if size >= length), -(-length // BUCKETS[-1]) * BUCKETS[-1])
+def batches_of(items: list[Item], sizes: Sizes) -> Iterator[list[Item]]:
+    """Texts of like length together, the longest first."""
+    ordered = sorted(items, key=lambda item: -len(item.encoding))
+    batch: list[Item] = []
+    tokens = 0
+    for item in ordered:
+        longest, own = len(batch[0].encoding) if batch else 0, len(item.encoding)
+        # Texts less than half as long cost less apart.
+        if batch and (2 * own < longest or not sizes.fits(sizes.bucket(longest), len(batch) + 1, tokens + own)):
+            yield batch
+            batch, tokens = [], 0
+        batch.append(item)
+        tokens += own
+    if batch:
+        yield batch

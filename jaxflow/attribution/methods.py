@@ -12,12 +12,12 @@ from jaxtyping import Array, Float
 
 from jaxflow import _checks
 from jaxflow._checks import InputError
-from jaxflow._typing import AtLayers, Queries
+from jaxflow._typing import AtLayers, Queries, Square, TokenMask
 from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_solver, begin_flow
 from jaxflow.flow.worker import Worker
 from jaxflow.graph import AttentionGraph
-from jaxflow.rollout import attention_rollout, raw_attention
+from jaxflow.rollout import attention_rollout, no_layers, product, raw_attention
 
 
 @runtime_checkable
@@ -31,6 +31,22 @@ class Method(Protocol):
 
     def __call__(self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> "Scores":
         """Relevance to the queries at the layers, of a batch of examples."""
+        ...
+
+
+@runtime_checkable
+class Streaming(Method, Protocol):
+    """A method that takes the layers as the encoder comes to them, so that nobody keeps the graph of them all.
+
+    It must be hashable, as programs are compiled for it.
+    """
+
+    def start(self, mask: TokenMask) -> Any:
+        """What it carries into the first layer; JAX arrays."""
+        ...
+
+    def step(self, carry: Any, attention: Square, mixing: Square) -> tuple[Any, Square]:
+        """What it carries out of a layer, and the layer's relevance of every token to every position."""
         ...
 
 
@@ -63,6 +79,13 @@ class Raw:
 
     name: str = "raw"
 
+    def start(self, mask: TokenMask) -> None:
+        """Nothing goes from layer to layer."""
+
+    def step(self, carry: None, attention: Square, mixing: Square) -> tuple[None, Square]:
+        """A layer's own attention."""
+        return None, attention
+
     def __call__(self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> Scores:
         """Rows of `raw_attention`."""
         return Scores(_raw_rows(graph, queries, layers))
@@ -73,6 +96,15 @@ class Rollout:
     """Attention rollout: the share that came from each token over all paths."""
 
     name: str = "rollout"
+
+    def start(self, mask: TokenMask) -> Square:
+        """Below the first layer tokens are themselves."""
+        return no_layers(mask)
+
+    def step(self, carry: Square, attention: Square, mixing: Square) -> tuple[Square, Square]:
+        """The product with one more layer's mixing."""
+        rolled = product(mixing, carry)
+        return rolled, rolled
 
     def __call__(self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> Scores:
         """Rows of `attention_rollout`."""

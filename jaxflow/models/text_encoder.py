@@ -34,6 +34,7 @@ class TextEncoder:
         tokenizer: Hugging Face's fast tokenizer, or None where it was not asked for.
         max_length: most tokens a text may have, special tokens included.
         source: transformers' configuration that it was made from.
+        kept: what was made of it and lasts as long as it does (programs, copies on other devices), by its makers' keys.
     """
 
     name: str
@@ -42,6 +43,7 @@ class TextEncoder:
     tokenizer: Any
     max_length: int
     source: Any
+    kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     _apart: LayersApart = field(default_factory=LayersApart, init=False, repr=False, compare=False)
 
     @property
@@ -126,8 +128,12 @@ class TextEncoder:
         options = dict(zip(FLAGS, flags, strict=True))
         if not runs_here(self.module, batch, inputs):
             return _run(self.module, batch, **inputs, **options)
-        parameters, shape = self._apart.of(self.module)
+        parameters, shape = self.layers_apart()
         return _run_here()(parameters, batch, shape=shape, **inputs, **options)
+
+    def layers_apart(self) -> tuple[Parameters, Any]:
+        """The parameters with the layers apart, for a program on a processor, and the tree that makes an encoder."""
+        return self._apart.of(self.module)
 
     def predict(self, logits: Any, encodings: Sequence[Encoding] | None = None) -> list[Prediction]:
         """What the head's numbers say, one prediction a text.

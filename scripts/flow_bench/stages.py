@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxflow as jf
-from jaxflow.attribution import run
+from jaxflow.attribution.program import Inputs, Job, stream
 from jaxflow.flow import auto, exact
 from jaxflow.flow.bounds import Bounds
 from jaxflow.flow.device import on_device
@@ -114,13 +114,20 @@ def bench_stages(name: str, graph: jf.AttentionGraph, tols: tuple[float, ...]) -
 
 def bench_first_rows(name: str, encoder: Any, encoding: Any, rounds: int) -> dict[str, Any]:
     """What the first position's rows of all layers cost beside the forward pass that they belong to."""
-    batch, weights = encoder.pad([encoding]), None
-    residual = jnp.asarray(0.5, jnp.float32)
+    job = Job((), (), heads="mean", keeps_graph=True, predicts=False)
+    inputs = Inputs(
+        batch=encoder.pad([encoding]),
+        queries=None,
+        residual=jnp.asarray(0.5, jnp.float32),
+        weights=None,
+        packing=None,
+    )
+    encode = jax.jit(stream, static_argnames="job")
 
     def forward() -> Any:
-        return run._encode(encoder.module, batch, residual, weights, named="mean", predicts=False)
+        return encode(encoder.module, inputs, job=job).graph
 
-    graph, _ = forward()
+    graph = forward()
     ways: dict[str, Callable[[], Any]] = {
         "forward": forward,
         "rollout": lambda: jf.attention_rollout(graph),

@@ -1,0 +1,142 @@
+"""Devices of one process as a mesh, and several processes that share the work."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxflow._checks import InputError
+
+# The axis that examples lie along, and the one that the parts of an encoder lie along where it is too large for one.
+EXAMPLE, MODEL = "example", "model"
+
+
+def local_mesh(*, model: int = 1, devices: Sequence[Any] | None = None) -> jax.sharding.Mesh:
+    """This process's devices as a mesh for `attribute`: examples are shared out over them, none meets another.
+
+    Args:
+        model: so many devices hold one encoder together, each a part of its heads and of its feed-forward width: for
+            one that is too large for a single device. 1: every device holds a whole one.
+        devices: to use; all of this process's by default.
+
+    Raises:
+        InputError: the devices do not divide into groups of `model`.
+    """
+    chosen = jax.local_devices() if devices is None else list(devices)
+    if isinstance(model, bool) or not isinstance(model, int) or model < 1 or len(chosen) % model or not chosen:
+        raise InputError(f"`model` must divide the {len(chosen)} devices, got {model!r}")
+    grid = np.asarray(chosen).reshape(-1, model)
+    return jax.sharding.Mesh(grid, (EXAMPLE, MODEL), axis_types=(jax.sharding.AxisType.Auto,) * 2)
+
+
+def as_mesh(mesh: Any) -> jax.sharding.Mesh:
+    """Take in a mesh, checked: of this process's devices, its axes left to the compiler.
+
+    Raises:
+        InputError: it is no mesh, or has devices of other processes.
+    """
+    if not isinstance(mesh, jax.sharding.Mesh):
+        raise InputError(
+            f"`mesh` must be a jax.sharding.Mesh or None, got {type(mesh).__name__}; make one by local_mesh()"
+        )
+    if mesh.is_multi_process:
+        raise InputError(
+            "`mesh` must hold this process's own devices, got some of other processes; each process attributes its own "
+            "texts, so make one by local_mesh()"
+        )
+    return mesh.update(axis_types=(jax.sharding.AxisType.Auto,) * len(mesh.axis_names))
+
+
+def example_sharding(mesh: jax.sharding.Mesh) -> jax.NamedSharding:
+    """How a batch lies over a mesh, by its first axis: along every axis but the encoder's own."""
+    return jax.NamedSharding(mesh, jax.P(tuple(name for name in mesh.axis_names if name != MODEL)))
+
+
+def example_devices(mesh: jax.sharding.Mesh) -> int:
+    """Over how many devices, or groups of them that hold one encoder, a batch is spread."""
+    return mesh.size // mesh.shape.get(MODEL, 1)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Processes that share the work.
+
+    Attributes:
+        index: which of them this one is, from 0.
+        count: how many there are.
+    """
+
+    index: int
+    count: int
+
+
+def initialize(
+    coordinator: str | None = None,
+    count: int | None = None,
+    index: int | None = None,
+    *,
+    start_seconds: int = 300,
+    silence_seconds: int = 60,
+) -> Processes:
+    """Join the processes that were started for one sweep, on one host or on many; call it before anything else of JAX.
+
+    Nothing need be passed under SLURM, Open MPI, on Cloud TPU pods, and in Kubernetes jobs with the package
+    `kubernetes`: JAX finds the others by itself. Elsewhere say who coordinates by the arguments or by the environment:
+    `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID` (or a Kubernetes job's `JOB_COMPLETION_INDEX`).
+    Under SLURM and Open MPI JAX gives each process one device, that of its number on the host; a process that shall
+    have several names them in `JAX_LOCAL_DEVICE_IDS`.
+
+    The processes exchange no numbers: each attributes its own texts on its own devices. They watch each other, though:
+    when one dies, JAX ends the others once it was silent for a while, and says on standard error that another task
+    died. What was finished by then is on disk.
+
+    Args:
+        coordinator: address of process 0, `host:port`; the port must be free there.
+        count: of the processes.
+        index: of this one, from 0.
+        start_seconds: how long to wait for the others.
+        silence_seconds: after how long a process that gives no sign counts as dead.
+
+    Raises:
+        InputError: nobody says who the others are, what is said doesn't fit, they can't be reached, or JAX is at work
+            already.
+    """
+    count = _number("count", count, "JAX_NUM_PROCESSES")
+    index = _number("index", index, "JAX_PROCESS_ID", "JOB_COMPLETION_INDEX" if count is not None else None)
+    try:
+        jax.distributed.initialize(
+            coordinator,
+            count,
+            index,
+            initialization_timeout=start_seconds,
+            heartbeat_timeout_seconds=silence_seconds,
+            shutdown_timeout_seconds=start_seconds,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"cannot join the other processes: {str(error).splitlines()[0]} Start them by SLURM, Open MPI or on a "
+            "TPU pod, or name process 0 (host:port), how many there are, and which of them this one is"
+        ) from error
+    return processes()
+
+
+def processes() -> Processes:
+    """Which of how many processes this one is; the only one where nobody called `initialize`."""
+    return Processes(jax.process_index(), jax.process_count())
+
+
+def _number(name: str, value: int | None, *variables: str | None) -> int | None:
+    if value is not None:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise InputError(f"`{name}` must be a whole number, got {value!r}")
+        return value
+    for variable in variables:
+        text = os.environ.get(variable) if variable else None
+        if text is not None:
+            if not text.isdecimal():
+                raise InputError(f"the environment's {variable} must be a whole number, got {text!r}")
+            return int(text)
+    return None

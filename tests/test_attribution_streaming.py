@@ -1,0 +1,185 @@
+"""Methods that stream give what the functions of the whole graph give, and keep no more than was asked for."""
+
+import itertools
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import transformers
+from flax import nnx
+
+import jaxflow as jf
+from jaxflow.attribution import Raw, Rollout
+from jaxflow.attribution.program import Inputs, Job, stream
+from jaxflow.models import TokenBatch
+from jaxflow.models.create import new_encoder
+from jaxflow.models.encoder import Encoder
+from jaxflow.models.families import FAMILIES
+from jaxflow.models.load import configure
+from jaxflow.models.packing import packing_of
+from jaxflow.models.processor import apart
+from tests.models.test_processor import KINDS, SIZES
+
+LENGTHS = (7, 12, 1, 4)
+TOKENS, LAYERS = 12, 3
+run = jax.jit(stream, static_argnames="job")
+WEIGHTS = np.array([[1.0, 0.0], [0.5, 2.0], [3.0, 1.0]], np.float32)
+
+
+def make_encoder(kind="bert"):
+    config = transformers.AutoConfig.for_model(kind, **{**SIZES, **KINDS[kind], "num_hidden_layers": LAYERS})
+    return new_encoder(config)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return make_encoder()
+
+
+def token_batch():
+    rng = np.random.default_rng(5)
+    mask = np.arange(TOKENS) < np.array(LENGTHS)[:, None]
+    ids = np.where(mask, rng.integers(1, 27, mask.shape), 0).astype(np.int32)
+    return TokenBatch(jnp.asarray(ids), jnp.asarray(mask), jnp.zeros(mask.shape, jnp.int32))
+
+
+def inputs_of(batch, queries=None, residual=0.5, weights=None, packing=None):
+    return Inputs(
+        batch=batch,
+        queries=None if queries is None else jnp.asarray(queries, jnp.int32),
+        residual=jnp.asarray(residual, jnp.float32),
+        weights=weights if weights is None else jnp.asarray(weights),
+        packing=packing,
+    )
+
+
+def job_of(layers=(1, 2, 3), heads="mean", **options):
+    plain = {"streaming": (Raw(), Rollout()), "keeps_graph": False, "predicts": False}
+    return Job(layers=layers, heads=heads, **(plain | options))
+
+
+def whole(encoder, batch, heads, residual):
+    """The functions of the whole graph, from the stored attention of all heads."""
+    graph = jf.attention_graph(encoder(batch).attention, batch.mask, heads=heads, residual=residual)
+    return graph, {"raw": jf.raw_attention(graph), "rollout": jf.attention_rollout(graph)}
+
+
+@pytest.mark.parametrize(
+    ("heads", "residual"),
+    [*itertools.product(["mean", "max", "min"], [0.0, 0.3, 1.0]), (WEIGHTS, 0.5)],
+    ids=str,
+)
+def test_streamed_is_what_the_whole_graph_gives(encoder, heads, residual):
+    batch = token_batch()
+    graph, expected = whole(encoder, batch, heads, residual)
+    named, weights = (heads, None) if isinstance(heads, str) else ("weights", heads)
+    job = job_of(heads=named, keeps_graph=True)
+    found = run(encoder.module, inputs_of(batch, residual=residual, weights=weights), job=job)
+    assert sorted(found.relevance) == ["raw", "rollout"]
+    for name, values in expected.items():
+        np.testing.assert_allclose(found.relevance[name], values, atol=1e-6)
+    np.testing.assert_allclose(found.graph.mixing, graph.mixing, atol=1e-6)
+    assert found.finite.all()
+    padding = ~np.asarray(batch.mask)
+    for values in found.relevance.values():
+        assert not np.moveaxis(np.asarray(values), -1, 1)[padding].any()
+        assert not np.moveaxis(np.asarray(values), -2, 1)[padding].any()
+
+
+@pytest.mark.parametrize("layers", [(1, 2, 3), (3,), (1,), (3, 1), (2, 2, 1), (1, 3)])
+@pytest.mark.parametrize("everything", [True, False])
+def test_rows_and_layers_are_those_that_were_asked_for(encoder, layers, everything):
+    batch = token_batch()
+    queries = np.array([[6, 0, 2], [11, 11, 4], [0, 0, 0], [3, 1, 2]])
+    _, expected = whole(encoder, batch, "mean", 0.5)
+    found = run(encoder.module, inputs_of(batch, None if everything else queries), job=job_of(layers))
+    for name, values in expected.items():
+        rows = np.asarray(values)[:, np.array(layers) - 1]
+        if not everything:
+            rows = np.take_along_axis(rows, queries[:, None, :, None], axis=2)
+        assert found.relevance[name].shape == rows.shape
+        np.testing.assert_allclose(found.relevance[name], rows, atol=1e-6)
+    assert found.graph is None
+    assert found.logits is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_apart_and_packed_rows_stream_the_same(kind):
+    encoder, batch = make_encoder(kind), token_batch()
+    packing = packing_of(batch)
+    assert packing is not None
+    job = job_of(keeps_graph=True)
+    expected = run(encoder.module, inputs_of(batch), job=job)
+    found = run(apart(encoder.module), inputs_of(batch, packing=packing), job=job)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-6)
+
+
+def test_an_example_whose_attention_is_no_number_is_told():
+    encoder, batch = make_encoder(), token_batch()
+    ids = np.where(np.asarray(batch.input_ids) == 26, 25, batch.input_ids)
+    ids[1, 0] = 26
+    words = encoder.module.embeddings.words.table
+    words[...] = words[...].at[26].set(jnp.nan)
+    found = run(encoder.module, inputs_of(TokenBatch(jnp.asarray(ids), batch.mask, batch.segments)), job=job_of())
+    assert found.finite.tolist() == [True, False, True, True]
+
+
+@dataclass(frozen=True)
+class Strongest:
+    """A streaming method of a user's own: the largest weight that each position gave to each token so far."""
+
+    name: str = "strongest"
+
+    def start(self, mask):
+        return jnp.zeros((*mask.shape, mask.shape[-1]), jnp.float32)
+
+    def step(self, carry, attention, mixing):
+        carry = jnp.maximum(carry, attention)
+        return carry, carry
+
+    def __call__(self, graph, queries, layers):
+        raise AssertionError("it streams")
+
+
+def test_a_method_of_ones_own_can_stream():
+    from tests.tiny_text_model import model_folder
+
+    encoder = jf.load_encoder(str(model_folder()))
+    texts = ["the key to the cabinets", "is", "the table"]
+    found = jf.attribute(encoder, texts, methods=[Strongest(), "raw"], queries=None)
+    for example in found:
+        expected = np.maximum.accumulate(example.relevance["raw"], axis=0)
+        np.testing.assert_array_equal(example.relevance["strongest"], expected)
+
+
+def bytes_of(call, *arguments):
+    memory = jax.jit(call).lower(*arguments).compile().memory_analysis()
+    return memory.temp_size_in_bytes + memory.output_size_in_bytes
+
+
+def test_memory_of_a_large_encoder_is_that_of_its_forward_pass():
+    sizes = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+    source = transformers.BertConfig(**sizes, max_position_embeddings=2048, vocab_size=1000)
+    config = configure(source, FAMILIES["bert"], "bare", "the test")
+    module = jax.eval_shape(lambda: Encoder(config, nnx.Rngs(0)))
+    shape = (1, 2048)
+    ids, mask = jax.ShapeDtypeStruct(shape, jnp.int32), jax.ShapeDtypeStruct(shape, bool)
+    batch = jax.tree.unflatten(jax.tree.structure(token_batch()), [ids, mask, ids])
+    rest = inputs_of(token_batch(), np.zeros((1, 1)))  # [CLS]
+    layers = tuple(range(1, 25))
+
+    def streamed(module, batch, **options):
+        job = job_of(layers, **options)
+        return stream(module, Inputs(batch, rest.queries, rest.residual, None, None), job)
+
+    def forward(module, batch):
+        return module(batch, return_attention=False, return_hidden_states=False, return_values=False)
+
+    plain = bytes_of(forward, module, batch)
+    assert bytes_of(streamed, module, batch) < 1.3 * plain
+    stack = 24 * 2048**2 * 4
+    with_graph = bytes_of(lambda module, batch: streamed(module, batch, keeps_graph=True), module, batch)
+    assert with_graph < 1.3 * plain + stack
