@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from jaxflow._arguments import QUERIES, add_compare, count, integers, names, natural
 from jaxflow._checks import InputError
 from jaxflow.models import builtin, load_encoder
-from jaxflow.report.explore import EXAMPLES, explore
+from jaxflow.report import explore as exploring
 from jaxflow.report.explorer import write_explorer
 from jaxflow.report.page import write_page
 from jaxflow.report.terminal import top_tokens, unknown_words, visible
@@ -26,8 +26,8 @@ from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.counting import counting
 from jaxflow.sweep.files import open_source
 from jaxflow.sweep.progress import progress
-from jaxflow.sweep.rows import Row, Text
 from jaxflow.sweep.results import Store, open_sweep
+from jaxflow.sweep.rows import Row, Text
 from jaxflow.sweep.settings import METHODS, Settings
 from jaxflow.sweep.source import InlineSource, Source
 from jaxflow.sweep.tally import Tally
@@ -147,6 +147,17 @@ def _add_attribute(commands: Any) -> None:
     _ = add("--top", type=natural, default=5, metavar="N", help="tokens to show in the terminal (default: 5)")
     _ = add("--quiet", action="store_true", help="print nothing but errors")
     parser.set_defaults(run=_attribute)
+
+
+def _add_texts(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("texts (without any of them: standard input)").add_argument
+    _ = add("--text", action="append", metavar="TEXT", help=TEXT_HELP)
+    _ = add("--pair", action="append", metavar="TEXT", help="the second text of each --text, for models that read two")
+    _ = add(
+        "--input", metavar="FILE", help=".txt (one text a line), .jsonl, .csv, .tsv or .parquet; - is standard input"
+    )
+    _ = add("--column", metavar="C", help="the column of the texts (default: text, or the only one there is)")
+    _ = add("--pair-column", metavar="C", help="the column of second texts, for models that read two")
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
