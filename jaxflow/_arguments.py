@@ -1,4 +1,4 @@
-"""What the command line's arguments may be, and those of `jaxflow compare`."""
+"""What the command line's arguments may be, and those of `jaxflow compare` and `jaxflow explore`."""
 
 import argparse
 from collections.abc import Callable
@@ -43,6 +43,31 @@ def add_compare(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
     _ = add("--top", type=natural, default=5, metavar="N", help="heads and words to name (default: 5)")
     _ = add("--quiet", action="store_true", help="print nothing but errors")
     parser.set_defaults(run=run, text=None, pair=None)
+
+
+def add_explore(commands: Any, run: Callable[[argparse.Namespace], int]) -> None:
+    """Add `explore`, which `run` runs."""
+    about = "Write one page, which opens offline, to explore what one model, or two, attend to: heads, rollout, flow."
+    parser = commands.add_parser("explore", help="a page to explore one model, or two", description=about)
+    add = parser.add_argument_group("models and texts").add_argument
+    _ = add("--model", required=True, metavar="M", help="minilm, a folder, or a model's name on the hub")
+    _ = add("--other", metavar="M", help="a second model of the same depth, to set beside the first")
+    _ = add("--text", action="append", metavar="TEXT", help="a text; may be given again")
+    _ = add("--pair", action="append", metavar="TEXT", help="the second text of each --text, for models that read two")
+    _ = add("--input", metavar="FILE", help="texts, as for attribute (without it: standard input)")
+    _ = add("--column", metavar="C", help="the column of the texts (default: text, or the only one there is)")
+    _ = add("--pair-column", metavar="C", help="the column of second texts, for models that read two")
+    _ = add("--label-column", metavar="C", help="the column of each text's true class, for the losses")
+    add = parser.add_argument_group("what the page holds").add_argument
+    _ = add("--methods", type=names, default=METHODS, metavar="A,B", help="raw,rollout leaves out flow")
+    _ = add("--queries", type=integers, metavar="N,N", help="positions that flow is computed for (default: all)")
+    _ = add("--residual", type=float, default=0.5, metavar="R", help="the residual connection's share (default: 0.5)")
+    _ = add("--heads", default="mean", metavar="H", help="how heads are fused: mean, max or min (default: mean)")
+    _ = add("--flow", default="auto", metavar="F", help="how flow is solved, as for attribute (default: auto)")
+    _ = add("--max-length", type=count, metavar="N", help="most tokens of a text (default: what the models take)")
+    _ = add("--truncate", action="store_true", help="cut longer texts (default: refuse them)")
+    _ = add("--out", required=True, type=Path, metavar="FILE", help="the page; replaced if it is there")
+    parser.set_defaults(run=run)
 
 
 def names(text: str) -> tuple[str, ...]:

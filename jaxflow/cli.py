@@ -1,4 +1,4 @@
-"""The command line: `jaxflow attribute`, `jaxflow compare` and `jaxflow fetch`. The only module that prints."""
+"""The command line: `jaxflow attribute`, `jaxflow compare`, `jaxflow explore` and `jaxflow fetch`. The only module that prints."""
 
 import argparse
 import io
@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jaxflow._arguments import QUERIES, add_compare, count, integers, names, natural
+from jaxflow._arguments import QUERIES, add_compare, add_explore, count, integers, names, natural
 from jaxflow._checks import InputError
 from jaxflow.models import builtin, load_encoder
 from jaxflow.report import explore as exploring
@@ -112,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_attribute(commands)
     add_compare(commands, _compare)
+    add_explore(commands, _explore)
     fetch = commands.add_parser("fetch", help="get a built-in model, once", description="Get a built-in model, once.")
     _ = fetch.add_argument("name", metavar="NAME", help="the model's name: minilm")
     fetch.set_defaults(run=_fetch)
@@ -126,7 +127,14 @@ def _add_attribute(commands: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_texts(parser)
+    add = parser.add_argument_group("texts (without any of them: standard input)").add_argument
+    _ = add("--text", action="append", metavar="TEXT", help=TEXT_HELP)
+    _ = add("--pair", action="append", metavar="TEXT", help="the second text of each --text, for models that read two")
+    _ = add(
+        "--input", metavar="FILE", help=".txt (one text a line), .jsonl, .csv, .tsv or .parquet; - is standard input"
+    )
+    _ = add("--column", metavar="C", help="the column of the texts (default: text, or the only one there is)")
+    _ = add("--pair-column", metavar="C", help="the column of second texts, for models that read two")
     add = parser.add_argument_group("model and methods").add_argument
     _ = add("--model", required=True, metavar="M", help="minilm, a folder, or a model's name on the hub")
     _ = add("--methods", type=names, default=METHODS, metavar="A,B", help="of raw,rollout,flow (default: all three)")
