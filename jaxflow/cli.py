@@ -1,4 +1,4 @@
-"""The command line: `jaxflow attribute`, `jaxflow compare`, `jaxflow explore` and `jaxflow fetch`. The only module that prints."""
+"""The command line: attribute, compare, explore and fetch. The only module that prints."""
 
 import argparse
 import io
@@ -127,14 +127,7 @@ def _add_attribute(commands: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument_group("texts (without any of them: standard input)").add_argument
-    _ = add("--text", action="append", metavar="TEXT", help=TEXT_HELP)
-    _ = add("--pair", action="append", metavar="TEXT", help="the second text of each --text, for models that read two")
-    _ = add(
-        "--input", metavar="FILE", help=".txt (one text a line), .jsonl, .csv, .tsv or .parquet; - is standard input"
-    )
-    _ = add("--column", metavar="C", help="the column of the texts (default: text, or the only one there is)")
-    _ = add("--pair-column", metavar="C", help="the column of second texts, for models that read two")
+    _add_texts(parser)
     add = parser.add_argument_group("model and methods").add_argument
     _ = add("--model", required=True, metavar="M", help="minilm, a folder, or a model's name on the hub")
     _ = add("--methods", type=names, default=METHODS, metavar="A,B", help="of raw,rollout,flow (default: all three)")
