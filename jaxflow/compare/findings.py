@@ -25,7 +25,8 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
     moved = np.argwhere(summary.head.moved)
     if len(moved):
         named = ", ".join(
-            f"{_layer(summary, layer)}.{head} -> {summary.head.matching[layer, head]}" for layer, head in moved[:most]
+            f"{_layer(summary, int(layer))}.{head} -> {summary.head.matching[layer, head]}"
+            for layer, head in moved[:most]
         )
         rest = f" and {len(moved) - most} more" if len(moved) > most else ""
         lines += [f"heads that are more like another one's: {named}{rest}"]

@@ -22,7 +22,7 @@ TEXTS = [
     "unbelievable tables on the table",
     "the keys",
     "to the table is on",
-    "don't lock the cabinets, please",
+    "don't, the cabinets",
 ]
 
 
@@ -68,6 +68,13 @@ def model(seed=0, layers=LAYERS, heads=HEADS, words=None, head="sequence_classif
         label2id={label: index for index, label in LABELS.items()},
     )
     return new_encoder(config, words, head=head, seed=seed)
+
+
+def attention_of(encoder, text, pair=None):
+    """Tokens and attention of one text alone; padded, so that one program serves for all, and cut."""
+    encoding = encoder.tokenize([text], None if pair is None else [pair])[0]
+    tokens = len(encoding)
+    return encoding, np.asarray(encoder(encoder.pad([encoding], 24)).attention[0])[..., :tokens, :tokens]
 
 
 def tuned(encoder, seed=1, size=0.1):

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 import torch
 import transformers
 
@@ -13,7 +14,7 @@ from jaxflow.evaluation import Target
 from tests.compare.models import TEXTS, model
 from tests.tiny_text_model import LABELS, LAYERS, model_folder
 
-TINY = ["the key to the cabinets", "keys on the", "unbelievable tables on the table"]
+TINY = ["the key to the cabinets", "keys on the", "tables on the"]
 
 
 @pytest.fixture(scope="module")
@@ -83,21 +84,20 @@ def test_the_graph_is_made_of_it_as_any_other_and_differs_from_class_to_class(en
 def test_gates_are_the_derivative_of_what_the_model_says(encoder):
     labels = [0, 2, 1]
     importance = head_importance(encoder, TINY, classes=labels)
+    batch = encoder.pad(encoder.tokenize(TINY))
+    attention = encoder(batch).attention
     step = 1e-2
-    for index, encoding in enumerate(encoder.tokenize(TINY)):
-        batch = encoder.pad([encoding])
-        attention = encoder(batch).attention
-        for layer, head in ((0, 0), (1, 1), (LAYERS - 1, 0)):
-            here = np.zeros((1, LAYERS, 2, 1, 1), np.float32)
-            here[0, layer, head] = step
-            values = [
-                torch.log_softmax(torch.tensor(np.asarray(moved.logits)[0], dtype=torch.float64), 0)[
-                    labels[index]
-                ].item()
-                for moved in (encoder(batch, attention_shift=attention * jnp.asarray(sign * here)) for sign in (1, -1))
-            ]
-            expected = (values[0] - values[1]) / (2 * step)
-            assert importance.signed[index, layer, head] == pytest.approx(expected, rel=2e-2, abs=1e-3)
+
+    def log_probability(shift):
+        logits = np.asarray(encoder(batch, attention_shift=shift).logits, np.float64)
+        return scipy.special.log_softmax(logits, axis=-1)[np.arange(len(TINY)), labels]
+
+    for layer, head in ((0, 0), (1, 1), (LAYERS - 1, 0)):
+        here = np.zeros((1, LAYERS, 2, 1, 1), np.float32)
+        here[0, layer, head] = step
+        up, down = (log_probability(attention * jnp.asarray(sign * here)) for sign in (1, -1))
+        expected = (up - down) / (2 * step)
+        np.testing.assert_allclose(importance.signed[:, layer, head], expected, rtol=2e-2, atol=1e-3)
 
 
 def test_ablation_is_the_fall_when_torch_prunes_the_head(encoder, theirs):

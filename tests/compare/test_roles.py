@@ -1,12 +1,13 @@
 """Roles of heads: made-up heads that have one role each are known by it; counts against a direct loop."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxflow._checks import InputError
 from jaxflow.compare import PATTERNS, head_relations, head_roles, read_conllu, role_changes
 from jaxflow.compare.patterns import head_patterns
-from tests.compare.models import HEADS, LAYERS, TEXTS, model, tuned
+from tests.compare.models import HEADS, LAYERS, TEXTS, attention_of, model, tuned
 
 SENTENCES = """\
 # sent_id = 1
@@ -39,7 +40,7 @@ def test_heads_of_one_role_each_are_known_by_it():
         heads[4, query] = 1
     heads /= heads.sum(-1, keepdims=True)
     role = np.array([1, *[0] * (tokens - 2), 2])
-    found = np.asarray(head_patterns(heads, np.ones(tokens, bool), role))
+    found = np.asarray(head_patterns(jnp.asarray(heads), jnp.ones(tokens, bool), jnp.asarray(role)))
     shares = dict(zip(PATTERNS, found.T, strict=True))
     np.testing.assert_allclose(
         np.stack([shares[name][:3] for name in ("previous", "own", "next")]), np.eye(3), atol=1e-6
@@ -53,16 +54,12 @@ def test_padding_changes_nothing():
     rng = np.random.default_rng(0)
     heads = rng.dirichlet(np.ones(6), size=(3, 6)).astype(np.float32)
     role = np.array([1, 0, 0, 0, 0, 2])
-    alone = head_patterns(heads, np.ones(6, bool), role)
+    alone = head_patterns(jnp.asarray(heads), jnp.ones(6, bool), jnp.asarray(role))
     wide = np.zeros((3, 8, 8), np.float32)
     wide[:, :6, :6] = heads
     mask = np.arange(8) < 6
-    np.testing.assert_allclose(head_patterns(wide, mask, np.pad(role, (0, 2))), alone, atol=1e-6)
-
-
-def by_hand(encoder, text):
-    encoding = encoder.tokenize([text])[0]
-    return encoding, np.asarray(encoder(encoder.pad([encoding])).attention[0])
+    found = head_patterns(jnp.asarray(wide), jnp.asarray(mask), jnp.asarray(np.pad(role, (0, 2))))
+    np.testing.assert_allclose(found, alone, atol=1e-6)
 
 
 def test_the_rarest_word_is_that_of_the_counts():
@@ -71,7 +68,7 @@ def test_the_rarest_word_is_that_of_the_counts():
     roles = head_roles(encoder, TEXTS, counts=counts, batch_size=4)
     shares, chances = [], []
     for text in TEXTS:
-        encoding, weights = by_hand(encoder, text)
+        encoding, weights = attention_of(encoder, text)
         words = [i for i, special in enumerate(encoding.special) if not special]
         numbers = {i: counts.get(encoding.tokens[i], 0) for i in words}
         rarest = [i for i in words if numbers[i] == min(numbers.values())]
@@ -144,7 +141,7 @@ def test_relations_are_found_as_a_loop_finds_them():
     found = head_relations(encoder, sentences, batch_size=2)
     hits, counts, offsets = {}, {}, {}
     for sentence in sentences:
-        encoding, weights = by_hand(encoder, sentence.text)
+        encoding, weights = attention_of(encoder, sentence.text)
         tokens = [
             [i for i, (a, b) in enumerate(encoding.offsets) if 0 <= a < end and b > start]
             for start, end in sentence.offsets

@@ -1,0 +1,157 @@
+"""`jaxflow compare`: what it writes is what `compare_models` finds, and what it cannot use it says in one line."""
+
+import json
+import signal
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import jaxflow as jf
+from jaxflow import cli
+from jaxflow._checks import InputError
+from jaxflow.compare import PATTERNS
+from jaxflow.models import save_encoder
+from jaxflow.sweep.comparison import open_comparison
+from tests.compare.models import tuned
+from tests.tiny_text_model import model_folder
+
+TEXTS = ["the key to the cabinets", "is it un-lost?", "</script> tables on the table", "the keys", "to the table"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    second = tmp_path_factory.mktemp("models") / "tuned"
+    save_encoder(tuned(jf.load_encoder(str(model_folder()))), second)
+    return str(model_folder()), str(second)
+
+
+@pytest.fixture
+def run(tmp_path, capsys, folders):
+    def run(*arguments, texts=None, name="texts.txt"):
+        _ = (tmp_path / name).write_text("\n".join(TEXTS) if texts is None else texts)
+        given = ["--model-a", folders[0], "--model-b", folders[1], "--input", str(tmp_path / name)]
+        _ = capsys.readouterr()
+        code = cli.main(["compare", *given, "--out", str(tmp_path / "out"), *arguments])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
+    code, out, err = run(
+        "--queries", "0,1", "--attention", "2", "--threshold", "0.3", "--top", "2", "--batch-size", "4"
+    )
+    assert code == 0, err
+    assert err.endswith(f"{len(TEXTS)}/{len(TEXTS)} texts, 0.0 s left\n")
+    for word in (
+        "layers",
+        "heads that changed most",
+        "words by flow",
+        "gained",
+        "lost",
+        "strong arcs",
+        "same prediction",
+    ):
+        assert word in out
+    models = [jf.load_encoder(folder) for folder in folders]
+    expected = jf.compare_models(*models, TEXTS, queries=[0, 1], threshold=0.3, keep_heads=2, batch_size=4)
+    stored = open_comparison(tmp_path / "out")
+    about = stored.summary
+    assert about["texts"] == len(TEXTS)
+    assert [about["models"][letter]["name"] for letter in "ab"] == list(folders)
+    assert about["settings"]["units"] == "tokens"
+    assert about["patterns"] == list(PATTERNS)
+    head = expected.summary.head
+    np.testing.assert_allclose(about["head"]["jensen_shannon"]["mean"], head.jensen_shannon.mean, rtol=1e-6)
+    np.testing.assert_allclose(about["head"]["matching"], head.matching)
+    np.testing.assert_allclose(about["layer"]["heads"]["high"], expected.summary.layer.heads.high, rtol=1e-6)
+    assert sum(pair["texts"] for pair in about["confusion"]) == len(TEXTS)
+    rows = list(stored.rows())
+    assert [row["id"] for row in rows] == list(range(1, len(TEXTS) + 1))
+    for row, text in zip(rows, expected, strict=True):
+        assert (row["text"], row["pair"], row["units"]) == (text.text, None, list(text.units.names))
+        assert row["words"] == list(text.words)
+        for name in ("raw", "rollout", "flow"):
+            np.testing.assert_allclose(row[f"{name}_a"], text.a.relevance[name], atol=1e-6)
+            np.testing.assert_allclose(row[f"{name}_b"] - row[f"{name}_a"], text.change[name], atol=1e-6)
+        np.testing.assert_allclose(row["shared_widths"], text.shared_widths, atol=1e-6)
+        np.testing.assert_allclose(row["influence_b"], text.b.influence, atol=1e-6)
+        np.testing.assert_array_equal(row["arc_kind"], text.arcs.kind)
+        np.testing.assert_array_equal(row["arc_path_b"], text.arcs.path_b)
+        np.testing.assert_array_equal(row["groups_a"], text.units.first)
+        np.testing.assert_allclose(row["patterns_a"], text.a.patterns, atol=1e-6)
+        assert row["prediction_b"] == text.b.prediction
+        assert row["probabilities_b"] == pytest.approx(text.b.scores)
+        assert row["distance"] == pytest.approx(text.distance)
+    attention = list(stored.attention())
+    assert [row["id"] for row in attention] == [1, 2]
+    for row, text in zip(attention, expected, strict=False):
+        np.testing.assert_allclose(row["fused_a"], text.a.attention, atol=1e-6)
+        np.testing.assert_allclose(row["heads_b"], text.b.heads, atol=1e-3)
+        assert row["heads_b"].dtype == np.float16
+
+
+def test_tables_are_flat_and_hold_every_head_and_word(run, tmp_path):
+    code, _, err = run("--methods", "raw,rollout", "--quiet")
+    assert (code, err) == (0, "")
+    summary = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    heads = pq.read_table(tmp_path / "out" / "heads.parquet").to_pylist()
+    assert [(row["layer_a"], row["head"]) for row in heads] == [(layer, head) for layer in (1, 2, 3) for head in (0, 1)]
+    for row in heads:
+        at = row["layer_a"] - 1, row["head"]
+        assert row["jensen_shannon"] == summary["head"]["jensen_shannon"]["mean"][at[0]][at[1]]
+        assert row["entropy_b"] == summary["head"]["patterns_b"][at[0]][at[1]][PATTERNS.index("entropy")]
+    words = pq.read_table(tmp_path / "out" / "words.parquet").to_pylist()
+    assert {row["method"] for row in words} == {"raw", "rollout"}
+    assert next(row for row in words if row["word"] == "the")["texts"] == 4
+    assert not (tmp_path / "out" / "texts-00001.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--layers", "9"], "--layers must be from 1 to 3"),
+        (["--layers", "1:2:3"], "pairs such as 1:2"),
+        (["--queries", "30"], "--queries must be positions of tokens, got 30 for line 1 of texts.txt"),
+        (["--threshold", "2"], "--threshold must be a number above 0"),
+        (["--units", "letters"], "--units must be one of"),
+        (["--methods", "guess"], "--methods must be one of"),
+        (["--correction", "none at all"], "--correction must be one of"),
+        (["--max-length", "4"], "line 1 of texts.txt has"),
+        (["--column", "text"], "plain text and has no column"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, said):
+    code, out, err = run(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_filled_folder_and_an_empty_file_are_refused(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    _ = (tmp_path / "out" / "mine.txt").write_text("x")
+    code, _, err = run()
+    assert (code, err.count("\n")) == (2, 1)
+    assert "not empty" in err
+    assert run(texts="")[0] == 2
+    with pytest.raises(InputError, match="no comparison"):
+        open_comparison(tmp_path)
+
+
+def test_an_interrupt_leaves_nothing_behind(run, tmp_path, monkeypatch):
+    from jaxflow.sweep import comparison
+
+    write = comparison._write
+
+    def interrupted(path, rows, written):
+        write(path, rows, written)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(comparison, "_write", interrupted)
+    code, out, err = run("--methods", "raw")
+    assert (code, out) == (130, "")
+    assert err.splitlines()[-1] == "jaxflow: stopped"
+    assert not (tmp_path / "out").exists()
