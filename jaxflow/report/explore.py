@@ -13,7 +13,7 @@ from jaxflow._checks import InputError
 from jaxflow.attribution import attribute
 from jaxflow.compare.distances import jensen_shannon
 from jaxflow.models import Encoding, TextEncoder
-from jaxflow.report.units import Pooled, pooled_pair
+from jaxflow.report.units import HeadAttention, Pooled, pooled_pair
 
 HeadTable = Float[np.ndarray, "layer head"]
 # Lengths are rounded up to a multiple of this, so that texts of many lengths need few programs.
@@ -38,7 +38,7 @@ class Side:
 
     name: str
     examples: tuple[Pooled, ...]
-    attention: tuple[Float[np.ndarray, "layer head query key"], ...]
+    attention: tuple[HeadAttention, ...]
     losses: tuple[float | None, ...]
     measures: Mapping[str, HeadTable] = field(default_factory=dict)
     roles: Sequence[Sequence[str]] | None = None
@@ -219,9 +219,7 @@ def _distances(first: np.ndarray, second: np.ndarray) -> HeadTable:
 _jensen_shannon = jax.jit(jensen_shannon)
 
 
-def _attention(
-    model: TextEncoder, encodings: Sequence[Encoding], batch_size: int
-) -> Iterator[Float[np.ndarray, "layer head query key"]]:
+def _attention(model: TextEncoder, encodings: Sequence[Encoding], batch_size: int) -> Iterator[HeadAttention]:
     """Attention of every head, text by text in their order, padding cut away."""
     order = np.argsort([len(encoding) for encoding in encodings], kind="stable")
     found: dict[int, np.ndarray] = {}
@@ -295,4 +293,3 @@ def _as_roles(roles: Sequence[Any], number: int, sides: int, shape: tuple[int, i
     if len(roles) != sides or np.shape(roles[number]) != shape:
         raise InputError(f"`roles` must have a word for each of {shape} heads, in rows by layer, for each model")
     return [[str(role) for role in row] for row in roles[number]]
-

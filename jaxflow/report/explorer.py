@@ -204,4 +204,3 @@ def _library() -> tuple[str, str]:
     # A script's end within the script would end its element.
     script = re.sub(r"</(script)", r"<\\/\1", script, flags=re.IGNORECASE)
     return script, asset("explore/d3-licence.txt").replace("--", "- -")
-

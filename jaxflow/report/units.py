@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -34,15 +35,17 @@ class Pooled:
     tokens: tuple[str, ...]
     offsets: tuple[tuple[int, int], ...]
     source: tuple[int, ...]
-    relevance: dict[str, Float[np.ndarray, "layer query unit"]]
-    queries: dict[str, Int[np.ndarray, " query"]]
+    relevance: dict[str, Float[np.ndarray, "layer _ unit"]]
+    queries: dict[str, Int[np.ndarray, " _"]]
     certified: float | None
     prediction: str | None
     scores: dict[str, float]
 
 
-Found = tuple[Attribution, Attribution | None, list[Float[np.ndarray, "layer head query key"]]]
-Shown = list[tuple[Pooled, Float[np.ndarray, "layer head query key"]]]
+# Texts differ in length, so that their axes have no names in common.
+HeadAttention: TypeAlias = Float[np.ndarray, "layer head _ _"]
+Found = tuple[Attribution, Attribution | None, list[HeadAttention]]
+Shown = list[tuple[Pooled, HeadAttention]]
 
 
 def pooled_pair(

@@ -71,7 +71,10 @@ def test_change_agrees_with_scipy(pair):
     for index in range(len(TEXTS)):
         a, b = (side.attention[index].astype(np.float64) for side in (first, second))
         expected = [
-            [np.mean([jensenshannon(*rows, base=2) for rows in zip(a[l, h], b[l, h], strict=True)]) for h in range(HEADS)]
+            [
+                np.mean([jensenshannon(*rows, base=2) for rows in zip(a[l, h], b[l, h], strict=True)])
+                for h in range(HEADS)
+            ]
             for l in range(LAYERS)
         ]
         np.testing.assert_allclose(pair.change[index], expected, atol=1e-5)
@@ -136,9 +139,16 @@ def test_where_tokens_differ_words_are_shown(models, tmp_path):
     text = "the cabinets is unbelievable"
     found = explore(models[0], [text], other)
     whole, cut = found.sides
-    assert whole.examples[0].tokens == cut.examples[0].tokens == ("[CLS]", "the", "cabinets", "is", "unbelievable", "[SEP]")
+    assert (
+        whole.examples[0].tokens
+        == cut.examples[0].tokens
+        == ("[CLS]", "the", "cabinets", "is", "unbelievable", "[SEP]")
+    )
     alone = jf.attribute(other, [text], queries=None)[0]
-    groups = [[i for i, span in enumerate(alone.offsets) if span[0] >= 0 and start <= span[0] < end] for start, end in whole.examples[0].offsets]
+    groups = [
+        [i for i, span in enumerate(alone.offsets) if span[0] >= 0 and start <= span[0] < end]
+        for start, end in whole.examples[0].offsets
+    ]
     groups[0], groups[-1] = [0], [len(alone.tokens) - 1]
     assert len(groups[2]) == len("cabinets")
     for method, values in alone.relevance.items():
@@ -176,7 +186,11 @@ def test_what_no_page_can_hold_is_left_out(models, monkeypatch):
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [(["good"], "as many as the 5 texts, got 1"), (["fine", *TRUTH[1:]], "classes of the model, bad, good"), ([7, *TRUTH[1:]], "got 7")],
+    [
+        (["good"], "as many as the 5 texts, got 1"),
+        (["fine", *TRUTH[1:]], "classes of the model, bad, good"),
+        ([7, *TRUTH[1:]], "got 7"),
+    ],
 )
 def test_labels_that_do_not_fit(models, labels, message):
     with pytest.raises(InputError, match=message):
@@ -209,7 +223,9 @@ def test_nothing_is_loaded_and_only_its_own_scripts_may_run(page):
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         assert f"'sha256-{digest}'" in rules[f"{tag}-src"]
     own = run[-1][1].replace("http://www.w3.org/2000/svg", "")
-    assert not re.search(r"https?://|@import|url\(|\beval\b|innerHTML|outerHTML|insertAdjacentHTML|document\.write", own)
+    assert not re.search(
+        r"https?://|@import|url\(|\beval\b|innerHTML|outerHTML|insertAdjacentHTML|document\.write", own
+    )
     assert "Copyright" in page.split('id="data"')[1]
 
 

@@ -1,8 +1,8 @@
-"""The explorer in a real browser: every view, filter, trace, link, export and key, its numbers against the library's."""
+"""The explorer in a real browser: views, filters, traces, links, exports and keys, numbers against the library's."""
 
 import csv
 import io
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from collections import Counter
 
 import networkx as nx
@@ -17,6 +17,18 @@ from tests.report.tiny_pair import HOSTILE_TEXTS, TEXTS, TRUTH, model_folder, mo
 
 LAYERS, HEADS = 3, 2
 VIEWS = ("rings", "sankey", "network", "heat", "grid", "words", "ask", "predictions")
+BOLD = "name => jaxflow.scene(name).marks.filter(m => m.kind === 'text' && m.bold).map(m => m.text)"
+RASTER = """name => {
+  const found = jaxflow.scene(name).marks.find(mark => mark.kind === 'raster');
+  return [found.x, found.y, found.width, found.height];
+}"""
+CLICK_CELL = """cell => [...document.querySelectorAll('#panel-predictions rect')]
+  .find(element => element.__data__.is?.cell === cell).dispatchEvent(new MouseEvent('click', { bubbles: true }))"""
+POINT_AT_ARC = """() => document.querySelector('#panel-network .arc')
+  .dispatchEvent(new MouseEvent('mousemove', { bubbles: true, clientX: 300, clientY: 300 }))"""
+TOO_WIDE = """() => [...document.querySelectorAll('.stage')]
+  .filter(stage => stage.querySelector('svg').getBoundingClientRect().width > stage.clientWidth + 1)
+  .map(stage => stage.dataset.view)"""
 HALF = {"rtol": 2**-10, "atol": 1e-6}  # relevance is kept in half precision
 
 
@@ -105,8 +117,10 @@ def test_heat_map_of_a_head(page, pair, head):
     for side, name in zip(pair.sides, ("first", "second"), strict=True):
         exact = side.attention[3][1, head - 1].astype(np.float64)
         assert (np.abs(square(rows, name, size) - exact) <= np.sqrt(exact) / 255 + 5e-6).all()
-    assert rows[1]["position_token"] == "[CLS]"
-    assert rows[1]["token_text"] == pair.sides[0].examples[3].tokens[1]
+    assert [rows[1][name] for name in ("position_token", "token_text")] == [
+        "[CLS]",
+        pair.sides[0].examples[3].tokens[1],
+    ]
 
 
 @pytest.mark.parametrize("method", ["raw", "rollout", "flow"])
@@ -316,7 +330,10 @@ def test_which_heads_attend_to_a_word(page, pair):
     assert float(row["first"]) == pytest.approx(float(exact), abs=0.01)
     page.set(asked="everywhere")
     page.wait("!jaxflow.csv('ask').startsWith('nothing')")
-    places = [(i, p) for i, example in enumerate(pair.sides[1].examples) for p, token in enumerate(example.tokens) if token == "key"]
+    examples = pair.sides[1].examples
+    places = [
+        (i, p) for i, example in enumerate(examples) for p in range(len(example.tokens)) if "key" == example.tokens[p]
+    ]
     for row in page.table("ask"):
         head = int(row["layer"]) - 1, int(row["head"]) - 1
         expected = np.mean([pair.sides[1].attention[i][head][:, p].mean() for i, p in places])
@@ -351,13 +368,14 @@ def test_confusion_of_predictions_filters_the_list(page, pair):
     assert [row["prediction_2"] for row in rows] == second
     assert [row["label"] for row in rows] == [label or "" for label in pair.labels]
     np.testing.assert_allclose(floats(rows, "change"), [change.mean() for change in pair.change], rtol=1e-5)
-    counts = page.run("jaxflow.scene('predictions').marks.filter(mark => mark.is?.cell).map(mark => [mark.is.cell, mark.tip()])")
+    counts = page.run(
+        "jaxflow.scene('predictions').marks.filter(mark => mark.is?.cell).map(mark => [mark.is.cell, mark.tip()])"
+    )
     counted = {cell: (int(tip[0].split()[0]), tip[1][1], tip[2][1]) for cell, tip in counts}
     pairs = Counter(zip(first, second, strict=True))
     assert {key[1:]: key[0] for cell, key in counted.items() if cell.startswith("pair.")} == pairs
     cell = next(cell for cell in counted if cell.startswith("label1."))
-    page.page.locator("#panel-predictions rect.cell").filter(has_text="").first.wait_for()
-    page.run("cell => { const mark = [...document.querySelectorAll('#panel-predictions rect')].find(e => e.__data__.is?.cell === cell); mark.dispatchEvent(new MouseEvent('click', { bubbles: true })); }", cell)
+    page.run(CLICK_CELL, cell)
     page.settle()
     _, label, prediction = counted[cell]
     expected = [i for i, given in enumerate(pair.labels) if given == label and second[i] == prediction]
@@ -374,7 +392,7 @@ def test_a_choice_in_one_view_shows_in_all(page):
     assert page.state("word") == 4
     word = page.run("jaxflow.context().words[4]")
     for view in ("rings", "sankey", "network", "heat", "words"):
-        texts = page.run("name => jaxflow.scene(name).marks.filter(m => m.kind === 'text' && m.bold).map(m => m.text)", view)
+        texts = page.run(BOLD, view)
         assert word in texts
     assert page.page.locator("#choose-word").input_value() == "4"
     assert page.page.locator("#strip .token.traced").count() == 2
@@ -383,7 +401,7 @@ def test_a_choice_in_one_view_shows_in_all(page):
     page.settle()
     assert page.run("jaxflow.context().words[jaxflow.state.word]") == "table"
     # A head, clicked in the grid, is the heat map's; with Shift it joins those whose mean is taken.
-    box = page.run("(() => { const r = jaxflow.scene('grid').marks.find(m => m.kind === 'raster'); return [r.x, r.y, r.width, r.height]; })()")
+    box = page.run(RASTER, "grid")
     stage = page.page.locator("#panel-grid svg.over")
     at = {"x": box[0] + box[2] * 0.75, "y": box[1] + box[3] * 0.5}
     stage.click(position=at)
@@ -394,9 +412,10 @@ def test_a_choice_in_one_view_shows_in_all(page):
     page.settle()
     assert page.state("heads") == "2.2"
     # A square of the heat map: position and word.
-    box = page.run("(() => { const r = jaxflow.scene('heat').marks.find(m => m.kind === 'raster'); return [r.x, r.y, r.width, r.height]; })()")
+    box = page.run(RASTER, "heat")
     size = page.run("jaxflow.context().size")
-    page.page.locator("#panel-heat svg.over").click(position={"x": box[0] + box[2] * 5.5 / size, "y": box[1] + box[3] * 3.5 / size})
+    at = {"x": box[0] + box[2] * 5.5 / size, "y": box[1] + box[3] * 3.5 / size}
+    page.page.locator("#panel-heat svg.over").click(position=at)
     page.settle()
     assert (page.state("position"), page.state("word")) == (3, 5)
     # With Shift a word of the sentence is the position.
@@ -408,7 +427,7 @@ def test_a_choice_in_one_view_shows_in_all(page):
 
 def test_the_box_of_an_arc_tells_its_numbers(page):
     page.set(strength="attention", trace="all", threshold=0.2, view="network")
-    page.run("() => document.querySelector('#panel-network .arc').dispatchEvent(new MouseEvent('mousemove', { bubbles: true, clientX: 300, clientY: 300 }))")
+    page.run(POINT_AT_ARC)
     row = page.table("network")[0]
     said = page.page.locator("#tooltip").inner_text()
     assert f"{row['from_token']} ({row['from_position']}) → {row['to_token']} ({row['to_position']})" in said
@@ -517,7 +536,7 @@ def test_every_view_is_saved_as_picture_and_numbers(page, view):
         assert download.value.suggested_filename == f"jaxflow-{view}-1.{kind}"
         with open(download.value.path(), "rb") as file:  # noqa: PTH123
             saved[kind] = file.read()
-    picture = ElementTree.fromstring(saved["svg"])  # noqa: S314
+    picture = ET.fromstring(saved["svg"])  # noqa: S314
     names = {element.tag.split("}")[1] for element in picture.iter()}
     assert names <= {"svg", "title", "rect", "path", "circle", "text", "image"}
     marks = page.run("name => jaxflow.scene(name).marks.length", view)
@@ -525,7 +544,9 @@ def test_every_view_is_saved_as_picture_and_numbers(page, view):
     # A picture as large as it says, with more than its background on it.
     assert saved["png"].startswith(b"\x89PNG")
     width, height = (int.from_bytes(saved["png"][start : start + 4], "big") for start in (16, 20))
-    assert [width, height] == page.run("name => [2 * jaxflow.scene(name).width, 2 * jaxflow.scene(name).height].map(Math.floor)", view)
+    assert [width, height] == page.run(
+        "name => ['width', 'height'].map(s => Math.floor(2 * jaxflow.scene(name)[s]))", view
+    )
     assert len(saved["png"]) > 2000
     assert list(csv.DictReader(io.StringIO(saved["csv"].decode()))) == page.table(view)
 
@@ -543,7 +564,8 @@ def test_light_and_dark_can_be_read(page):
     looks = {}
     for theme in ("light", "dark"):
         page.set(theme=theme)
-        found = page.run("() => ({ back: getComputedStyle(document.body).backgroundColor, ...PALETTE[jaxflow.state.theme] })".replace("PALETTE[jaxflow.state.theme]", "jaxflow.colours()"))
+        found = page.run("jaxflow.colours()")
+        assert luminance(page.run("getComputedStyle(document.body).backgroundColor")) == luminance(found["back"])
         looks[theme] = found
         for name in ("fore", "soft", "a", "b", "shared", "target", "word"):
             assert contrast(found[name], found["back"]) >= (4.5 if name in ("fore", "soft") else 3), (theme, name)
@@ -575,8 +597,7 @@ def test_nothing_runs_over_the_edge(page, width):
     page.run("jaxflow.set({})")
     page.settle()
     assert page.run("document.documentElement.scrollWidth") <= width
-    wide = page.run("() => [...document.querySelectorAll('.stage')].filter(s => s.querySelector('svg').getBoundingClientRect().width > s.clientWidth + 1).map(s => s.dataset.view)")
-    assert wide == []
+    assert page.run(TOO_WIDE) == []
     page.page.set_viewport_size({"width": 1400, "height": 1000})
 
 
@@ -586,12 +607,14 @@ def test_one_model_without_flow_or_classes_to_compare(models, context, tmp_path)
     assert opened.run("jaxflow.data.methods") == ["raw", "rollout"]
     # Hostile text is text: no element of it, no script of it, and each sign of it is there.
     assert opened.run("document.querySelectorAll('img, b').length") == 0
-    assert opened.run("[...document.querySelectorAll('#sentences .sentence')].map(e => e.textContent)")[1] == HOSTILE_TEXTS[1]
+    listed = opened.run("[...document.querySelectorAll('#sentences .sentence')].map(e => e.textContent)")
+    assert listed[1] == HOSTILE_TEXTS[1]
     for index in range(3):
         opened.set(sentence=index, word=1, trace="both", strength="attention")
         for view in VIEWS:
             assert opened.run("name => jaxflow.svg(name).includes('<img')", view) is False
-        assert "".join(opened.run("jaxflow.context().sides[0].pieces").__getitem__(1)) in (HOSTILE_TEXTS + ["the key"])[index]
+        strip = opened.run("document.querySelector('#strip .text').textContent")
+        assert strip == f"[CLS]{found.sides[0].examples[index].text}[SEP]"
     opened.set(strength="flow")
     size = size_of(found, 2)
     rows = opened.table("heat")

@@ -77,7 +77,7 @@ function combined({ graphs, numbers, size, diff, threshold }) {
     }
   });
   arcs.sort((one, other) => other.value - one.value || one.layer - other.layer || one.to - other.to || one.from - other.from);
-  return { arcs: arcs.slice(0, ARCS), over: arcs.length, strongest: arcs[0]?.value ?? 0, names: numbers.map((number) => data.models[number].name) };
+  return { arcs: arcs.slice(0, ARCS), over: arcs.length, strongest: arcs.find(({ from, to }) => from !== to)?.value ?? arcs[0]?.value ?? 0, names: numbers.map((number) => data.models[number].name) };
 }
 
 function kindOf(a, b, threshold, diff, alone) {

@@ -1,10 +1,11 @@
 // Marks and texts that several views share.
 
-// How wide and how strong an arc is drawn, against the strongest.
-const arcLine = (context, value) => 0.6 + 5 * Math.sqrt(value / (context.strongest || 1));
+// How wide and how strong an arc is drawn, against the strongest between two positions.
+const ofStrongest = (context, value) => Math.min(1.4, value / (context.strongest || 1));
+const arcLine = (context, value) => 0.6 + 5 * Math.sqrt(ofStrongest(context, value));
 
 function arcMark(context, arc, d) {
-  const share = arc.value / (context.strongest || 1);
+  const share = Math.min(1, ofStrongest(context, arc.value));
   return { kind: "path", d, stroke: colourOf(arc.kind), line: arcLine(context, arc.value), opacity: 0.3 + 0.6 * Math.sqrt(share), dash: DASH[arc.kind], className: `arc ${arc.kind}`, is: { layer: arc.layer, ...(arc.layer === state.from ? { word: arc.from } : {}) }, tip: () => arcTip(context, arc) };
 }
 

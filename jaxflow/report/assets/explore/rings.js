@@ -5,7 +5,8 @@ const GAP = 0.3; // angle left free at the top, for the layers' numbers
 
 function ringsView(context, width, tall) {
   const { size, words, trace } = context;
-  const side = Math.min(width, tall ?? 620), margin = Math.min(92, side * 0.17), outer = side / 2 - margin;
+  const longest = d3.max(words, (word) => Array.from(word).length);
+  const side = Math.min(width, tall ?? 620), margin = Math.min(18 + 6.2 * longest, 92, side * 0.17), outer = side / 2 - margin;
   const middle = { x: width / 2, y: side / 2 }, steps = state.to - state.from + 1;
   // A trace that ends in one position has it in the middle; else all positions keep a small ring.
   const centred = trace === "back" || trace === "both", inner = centred ? 0 : outer * 0.16;

@@ -2,15 +2,15 @@
 
 function wordsView(context, width, tall) {
   const { size, words } = context, left = 46, bottom = 66;
-  const each = tall ? Math.max(90, (tall - bottom) / data.methods.length - 24) : 92;
+  const each = tall ? Math.max(90, (tall - bottom) / data.methods.length - 30) : 92;
   const order = wordOrder(context), x = bands(order, [left, width - 8]).paddingInner(0.25);
   const marks = [];
   data.methods.forEach((method, number) => {
-    const y = number * (each + 24) + 20;
-    marks.push({ kind: "text", x: 2, y: y - 10, text: `${method}, layer ${state.layer}${context.diff ? ": change" : ""}`, size: 11, bold: method === state.method });
+    const y = number * (each + 30) + 26;
+    marks.push({ kind: "text", x: 2, y: y - 15, text: `${method}, layer ${state.layer}${context.diff ? ": change" : ""}`, size: 11, bold: method === state.method });
     marks.push(...barsOf(context, method, x, { y, each, left, width }));
   });
-  const base = data.methods.length * (each + 24) + 4, every = Math.ceil(11 / x.step());
+  const base = data.methods.length * (each + 30) + 4, every = Math.ceil(11 / x.step());
   order.forEach((token, place) => {
     if (place % every && token !== state.word && token !== state.position) return;
     marks.push({ kind: "text", x: x(token) + x.bandwidth() / 2 + 3, y: base + 4, text: short(words[token], 11), size: 11, anchor: "end", turn: -52, ...wordLook(context, token), is: { word: token }, tip: () => wordTip(context, token) });
