@@ -155,6 +155,7 @@ def _gated(
 
     def explained(shift: Float[Array, "row layer head token token"]) -> tuple[Array, tuple[Array, Array]]:
         out = module(batch, attention_shift=shift, return_hidden_states=False)
+        assert out.attention is not None
         value = target_value(ON_DEVICE[scale](out.logits), classes, against)
         # Rows don't touch each other, so the gradient of their sum holds each row's own.
         return value.sum(), (value, out.attention)

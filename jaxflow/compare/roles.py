@@ -20,8 +20,6 @@ from jaxflow.compare.stream import attended
 from jaxflow.evaluation import Interval
 from jaxflow.models import Encoding, TextEncoder
 
-POSITIONAL = ("previous", "own", "next")
-
 
 @dataclass(frozen=True, eq=False)
 class HeadRoles:
@@ -40,21 +38,31 @@ class HeadRoles:
     texts: int
 
     def names(self, least: float = 0.5) -> list[list[str]]:
-        """The role of each head, `layer head`, "" for none: what it does for a share of `least` at least.
-
-        Positional roles by the share of words, [SEP] and [CLS] (`separators`, `leading`) by the mean weight that goes
-        there, `rarest` by the share of words where that is twice what chance gives. Where several hold, the largest.
-        A head may send most weight to [SEP] and still look at a neighbour among words; the larger figure names it.
-        """
-        shares = {name: self.patterns.mean[..., index] for index, name in enumerate(PATTERNS) if name != "entropy"}
+        """The role of each head, `layer head`, see `role_names`; `rarest` only where it is twice what chance gives."""
         chance = self.rarest.mean >= 2 * self.rarest_by_chance
-        shares["rarest"] = np.where(chance, self.rarest.mean, 0.0)
-        names, stacked = list(shares), np.nan_to_num(np.stack(list(shares.values()), axis=-1))
-        best = stacked.argmax(axis=-1)
-        return [
-            [names[best[layer, head]] if stacked[layer, head].max() >= least else "" for head in range(best.shape[1])]
-            for layer in range(best.shape[0])
-        ]
+        return role_names(self.patterns.mean, least, np.where(chance, self.rarest.mean, 0.0))
+
+
+def role_names(
+    patterns: Float[np.ndarray, "layer head pattern"],
+    least: float = 0.5,
+    rarest: Float[np.ndarray, "layer head"] | None = None,
+) -> list[list[str]]:
+    """The role of each head, "" for none: what it does for a share of `least` at least; of several the largest.
+
+    Positional roles by the share of words, [SEP] and [CLS] (`separators`, `leading`) by the mean weight that goes
+    there, `rarest` by the share of words, where it is given. A head may send most weight to [SEP] and still look at a
+    neighbour among words; the larger figure names it.
+    """
+    shares = {name: patterns[..., index] for index, name in enumerate(PATTERNS) if name != "entropy"}
+    if rarest is not None:
+        shares["rarest"] = rarest
+    names, stacked = list(shares), np.nan_to_num(np.stack(list(shares.values()), axis=-1))
+    best = stacked.argmax(axis=-1)
+    return [
+        [names[best[layer, head]] if stacked[layer, head].max() >= least else "" for head in range(best.shape[1])]
+        for layer in range(best.shape[0])
+    ]
 
 
 def head_roles(

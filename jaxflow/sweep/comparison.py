@@ -3,7 +3,7 @@
 import json
 import platform
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
@@ -14,21 +14,20 @@ from typing import Any
 import jax
 
 from jaxflow._checks import InputError
+from jaxflow.compare.importance import head_importance
 from jaxflow.compare.plan import Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ChangeSummary
 from jaxflow.compare.run import compare_stream
-from jaxflow.compare.totals import Totals
+from jaxflow.compare.totals import CLASSES, Totals
 from jaxflow.compare.units import same_tokens
-from jaxflow.models import TextEncoder
+from jaxflow.models import Encoding, TextEncoder
 from jaxflow.sweep import arrow
-from jaxflow.sweep.cells import rows_of_table, table_of
+from jaxflow.sweep.comparison_folder import FORMAT, SUMMARY, write_rows
 from jaxflow.sweep.comparison_rows import attention_row, head_rows, summary_json, text_row, word_rows
 from jaxflow.sweep.rows import Text
 from jaxflow.sweep.source import Source
 from jaxflow.sweep.store import replaced
 
-FORMAT = 1
-SUMMARY = "comparison.json"
 # Texts of a shard, and those that are tokenised at once.
 SHARD = 256
 PACKAGES = ("jaxflow", "jax", "numpy", "transformers", "pyarrow")
@@ -94,10 +93,12 @@ class Prepared:
         shards: list[str] = []
         attention: list[arrow.Row] = []
         ids: deque[int] = deque()
+        first: list[tuple[Encoding, Encoding]] = []
 
         def read() -> Iterator[TextPair]:
             for row, encodings in _tokenised(self.plan, self.source, self.limits):
                 ids.append(row.id)
+                first.extend([encodings] if len(first) < SHARD else [])
                 yield text_pair(self.plan, self.units, row.place, row.text, row.pair, encodings)
 
         with closing(compare_stream(self.plan, read(), progress)) as compared:
@@ -111,13 +112,15 @@ class Prepared:
                         attention.append(row | attention_row(text))
                     number += 1
                 shards.append(f"texts-{len(shards):05d}.parquet")
-                _write(self.folder / shards[-1], rows, written)
+                write_rows(self.folder / shards[-1], rows, written)
         summary = totals.summary()
         if attention:
-            _write(self.folder / "attention.parquet", attention, written)
-        _write(self.folder / "heads.parquet", list(head_rows(summary)), written)
-        _write(self.folder / "words.parquet", list(word_rows(summary)), written)
+            write_rows(self.folder / "attention.parquet", attention, written)
+        write_rows(self.folder / "heads.parquet", list(head_rows(summary)), written)
+        write_rows(self.folder / "words.parquet", list(word_rows(summary)), written)
         about = {"format": FORMAT, "shards": shards, "attention": len(attention), "input": self._input()}
+        sides = zip("ab", self.plan.encoders, zip(*first, strict=True), strict=True)
+        about["importance"] = {letter: _importance(encoder, texts) for letter, encoder, texts in sides}
         # Last: a folder with a summary is whole.
         with replaced(self.folder / SUMMARY) as temporary:
             text = json.dumps(
@@ -170,9 +173,12 @@ def prepare(
         head              {jensen_shannon, total_variation}: each {mean, low, high} `layer head`; p, adjusted_p `layer
                           head`; patterns_a, patterns_b, pattern_p, pattern_adjusted_p `layer head pattern`;
                           pattern_change {mean, low, high}; correlation, cka `layer head other`; matching `layer head`
-                          (the head of b that answers to each of a). See `HeadChange`
+                          (the head of b that answers to each of a); roles_a, roles_b `layer head`: names of
+                          patterns that a head has for half the words or more, or "". See `HeadChange`
         words             {method: {gained: [...], lost: [...]}}, at most 50 each, the largest first, each
                           {word, texts, mean, low, high, p, adjusted_p}. See `WordChange`
+        importance        {a, b}: `layer head`, all layers of each model: `head_importance` by gradient to the predicted
+                          class over the first 256 texts; null for a model without classes
         arcs              {shared, only_a, only_b}: mean number of strong arcs of a text
         confusion         [{a: label, b: label, texts: how many}, ...]; empty without classes
 
@@ -232,46 +238,12 @@ def prepare(
     return Prepared(plan, source, folder, limits, units, len(alike))
 
 
-@dataclass(frozen=True)
-class StoredComparison:
-    """A folder of a comparison that can be read.
-
-    Attributes:
-        folder: where it is.
-        summary: comparison.json, see `prepare`.
-    """
-
-    folder: Path
-    summary: dict[str, Any]
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Texts in order, one at a time: arrays as NumPy arrays, lists of strings as lists."""
-        for shard in self.summary["shards"]:
-            yield from _read(self.folder / shard)
-
-    def attention(self) -> Iterator[dict[str, Any]]:
-        """The attention of the first texts, one at a time."""
-        if self.summary["attention"]:
-            yield from _read(self.folder / "attention.parquet")
-
-
-def open_comparison(folder: str | Path) -> StoredComparison:
-    """The comparison that `jaxflow compare` wrote into a folder.
-
-    Raises:
-        InputError: there is none, or it is of a later version of jaxflow.
-    """
-    path = Path(folder)
-    try:
-        summary = json.loads((path / SUMMARY).read_text("utf-8"))
-        version = summary["format"]
-    except FileNotFoundError:
-        raise InputError(f"{str(path)!r} holds no comparison: there is no {SUMMARY} in it") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{str(path / SUMMARY)!r} cannot be read: {error}") from None
-    if version != FORMAT:
-        raise InputError(f"{str(path)!r} is of format {version}, and this version of jaxflow reads format {FORMAT}")
-    return StoredComparison(path, summary)
+def _importance(encoder: TextEncoder, encodings: Sequence[Encoding]) -> list[list[float]] | None:
+    """Importance of each head to the predicted class; None without classes."""
+    head = encoder.config.head
+    if head.name not in CLASSES or head.problem == "regression":
+        return None
+    return head_importance(encoder, list(encodings)).mean.tolist()
 
 
 def _about(plan: Plan, units: str) -> dict[str, Any]:
@@ -329,24 +301,3 @@ def _tokenised(plan: Plan, source: Source, limits: Limits) -> Iterator[tuple[Tex
             except InputError as error:
                 raise InputError(str(error).replace("`texts[0]`", row.place)) from None
             yield row, (first[0], second[0])
-
-
-def _write(path: Path, rows: list[arrow.Row], written: list[Path]) -> None:
-    import pyarrow.parquet as pq
-
-    table = table_of(rows, {"jaxflow": json.dumps({"comparison": FORMAT})})
-    with replaced(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
-    written.append(path)
-
-
-def _read(path: Path) -> Iterator[dict[str, Any]]:
-    pa = arrow.pyarrow()
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=32):
-                yield from rows_of_table(pa.Table.from_batches([batch]))
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{str(path)!r} cannot be read: {str(error).splitlines()[0]}") from None

@@ -8,6 +8,7 @@ import numpy as np
 from jaxflow.compare.paths import KINDS
 from jaxflow.compare.patterns import PATTERNS
 from jaxflow.compare.result import ChangeSummary, ComparedText, SideOfText
+from jaxflow.compare.roles import role_names
 from jaxflow.evaluation import Interval
 from jaxflow.sweep.arrow import Row
 
@@ -97,7 +98,11 @@ def summary_json(summary: ChangeSummary) -> dict[str, Any]:
         "layers": [list(pair) for pair in summary.layers],
         "patterns": list(PATTERNS),
         "layer": {name: _plain(value) for name, value in vars(summary.layer).items()},
-        "head": {name: _plain(value) for name, value in vars(summary.head).items()},
+        "head": {
+            **{name: _plain(value) for name, value in vars(summary.head).items()},
+            "roles_a": role_names(summary.head.patterns_a),
+            "roles_b": role_names(summary.head.patterns_b),
+        },
         "words": words,
         "arcs": {kind: summary.arcs[kind] for kind in KINDS},
         "confusion": [{"a": a, "b": b, "texts": count} for (a, b), count in summary.confusion.items()],

@@ -10,9 +10,10 @@ import pytest
 import jaxflow as jf
 from jaxflow import cli
 from jaxflow._checks import InputError
-from jaxflow.compare import PATTERNS
+from jaxflow.compare import PATTERNS, head_importance
+from jaxflow.compare.roles import role_names
 from jaxflow.models import save_encoder
-from jaxflow.sweep.comparison import open_comparison
+from jaxflow.sweep.comparison_folder import open_comparison
 from tests.compare.models import tuned
 from tests.tiny_text_model import model_folder
 
@@ -67,6 +68,9 @@ def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
     np.testing.assert_allclose(about["head"]["matching"], head.matching)
     np.testing.assert_allclose(about["layer"]["heads"]["high"], expected.summary.layer.heads.high, rtol=1e-6)
     assert sum(pair["texts"] for pair in about["confusion"]) == len(TEXTS)
+    assert about["head"]["roles_b"] == role_names(head.patterns_b)
+    importance = head_importance(models[1], TEXTS).mean
+    np.testing.assert_allclose(about["importance"]["b"], importance, rtol=1e-4, atol=1e-6)
     rows = list(stored.rows())
     assert [row["id"] for row in rows] == list(range(1, len(TEXTS) + 1))
     for row, text in zip(rows, expected, strict=True):
@@ -143,14 +147,14 @@ def test_a_filled_folder_and_an_empty_file_are_refused(run, tmp_path):
 def test_an_interrupt_leaves_nothing_behind(run, tmp_path, monkeypatch):
     from jaxflow.sweep import comparison
 
-    write = comparison._write
+    write = comparison.write_rows
 
     def interrupted(path, rows, written):
         write(path, rows, written)
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(comparison, "_write", interrupted)
+    monkeypatch.setattr(comparison, "write_rows", interrupted)
     code, out, err = run("--methods", "raw")
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == "jaxflow: stopped"
