@@ -82,8 +82,8 @@ class Exploration:
 
     def with_heads(
         self,
-        measures: Mapping[str, Sequence[HeadTable]] | None = None,
-        roles: Sequence[Sequence[Sequence[str]]] | None = None,
+        measures: Mapping[str, Sequence[Any]] | None = None,
+        roles: Sequence[Any] | None = None,
     ) -> "Exploration":
         """The same with numbers or roles of heads that were found elsewhere, for the head grid.
 

@@ -29,8 +29,9 @@ def _example(example: Example) -> str:
     said = f"layer {example.layers[-1]}, position {asked} ({escape(example.tokens[asked])})"
     if example.prediction is not None:
         said += f", prediction: {escape(example.prediction)}"
+    left = 'style="text-align: left"'
     lines = [
-        f'<tr><th style="text-align: left">{escape(method)}</th><td style="text-align: left">{_words(example, row)}</td></tr>'
+        f"<tr><th {left}>{escape(method)}</th><td {left}>{_words(example, row)}</td></tr>"
         for method, row in ((name, values[-1, 0]) for name, values in example.relevance.items())
     ]
     return f'<p style="margin: .6em 0 0; opacity: .7">{said}</p><table>{"".join(lines)}</table>'

@@ -113,8 +113,10 @@ def _base64(array: np.ndarray) -> str:
 
 
 def asset(name: str) -> str:
+    """A file of the page's parts, as text."""
     return files("jaxflow.report").joinpath("assets", name).read_text("utf-8")
 
 
 def source_hash(text: str) -> str:
+    """What a page's policy calls a script or style by."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

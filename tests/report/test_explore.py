@@ -15,7 +15,6 @@ from jaxflow._checks import InputError
 from jaxflow.report import explore as exploring
 from jaxflow.report import explorer
 from jaxflow.report.explore import explore
-from tests.report.rows import HOSTILE
 from tests.report.test_page import Page
 from tests.report.tiny_pair import HOSTILE_TEXTS, TEXTS, TRUTH, model_folder, moved_folder
 
@@ -72,10 +71,10 @@ def test_change_agrees_with_scipy(pair):
         a, b = (side.attention[index].astype(np.float64) for side in (first, second))
         expected = [
             [
-                np.mean([jensenshannon(*rows, base=2) for rows in zip(a[l, h], b[l, h], strict=True)])
+                np.mean([jensenshannon(*rows, base=2) for rows in zip(a[layer, h], b[layer, h], strict=True)])
                 for h in range(HEADS)
             ]
-            for l in range(LAYERS)
+            for layer in range(LAYERS)
         ]
         np.testing.assert_allclose(pair.change[index], expected, atol=1e-5)
         rows = [side.examples[index].relevance["rollout"][-1, 0] for side in (first, second)]
@@ -198,14 +197,13 @@ def test_labels_that_do_not_fit(models, labels, message):
 
 
 def test_hostile_text_is_data_and_nothing_else(models):
-    plain = Page(explorer.render_explorer(explore(models[0], TEXTS[:2], methods=("rollout",))))
+    plain = Page(explorer.render_explorer(explore(models[0], TEXTS[:3], methods=("rollout",))))
     html = explorer.render_explorer(explore(models[0], HOSTILE_TEXTS, methods=("rollout",), labels=None))
     found = Page(html)
     assert found.tags == plain.tags
     assert [sentence["text"] for sentence in found.data()["sentences"]] == HOSTILE_TEXTS
     blocks = [text for (tag, attributes), text in found.raw if attributes.get("id") == "data"]
     assert not re.search("[<>&\u2028\u2029\x00\x1b]", blocks[0])
-    assert "<script>alert" in HOSTILE_TEXTS[0] + HOSTILE
 
 
 def test_nothing_is_loaded_and_only_its_own_scripts_may_run(page):
@@ -265,10 +263,9 @@ def test_models_of_different_shape_are_refused(models, tmp_path):
 def test_a_result_shows_itself_in_a_notebook(models):
     result = jf.attribute(models[0], [*HOSTILE_TEXTS, *["the key"] * 10])
     html = result._repr_html_()
-    assert "<img" not in html
-    assert "</script" not in html
-    assert "&lt;img src=x" in html
+    assert not re.search("<(img|b|/script)", html)
+    assert "&lt;" in html
     assert html.count("<table>") == 10
-    assert "and 2 more" in html
+    assert "and 3 more" in html
     value = result[1].relevance["flow"][-1, 0, 1]
-    assert f'title="the: {value:.4g}"' in html
+    assert f'title="&lt;: {value:.4g}"' in html

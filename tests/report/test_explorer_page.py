@@ -332,7 +332,7 @@ def test_which_heads_attend_to_a_word(page, pair):
     page.wait("!jaxflow.csv('ask').startsWith('nothing')")
     examples = pair.sides[1].examples
     places = [
-        (i, p) for i, example in enumerate(examples) for p in range(len(example.tokens)) if "key" == example.tokens[p]
+        (i, p) for i, example in enumerate(examples) for p in range(len(example.tokens)) if example.tokens[p] == "key"
     ]
     for row in page.table("ask"):
         head = int(row["layer"]) - 1, int(row["head"]) - 1
@@ -609,16 +609,16 @@ def test_one_model_without_flow_or_classes_to_compare(models, context, tmp_path)
     assert opened.run("document.querySelectorAll('img, b').length") == 0
     listed = opened.run("[...document.querySelectorAll('#sentences .sentence')].map(e => e.textContent)")
     assert listed[1] == HOSTILE_TEXTS[1]
-    for index in range(3):
+    for index in range(4):
         opened.set(sentence=index, word=1, trace="both", strength="attention")
         for view in VIEWS:
             assert opened.run("name => jaxflow.svg(name).includes('<img')", view) is False
-        strip = opened.run("document.querySelector('#strip .text').textContent")
-        assert strip == f"[CLS]{found.sides[0].examples[index].text}[SEP]"
+        text = found.sides[0].examples[index].text.replace("\u202e", "U+202E").replace("\u200f", "U+200F")
+        assert opened.run("document.querySelector('#strip .text').textContent") == f"[CLS]{text}[SEP]"
     opened.set(strength="flow")
-    size = size_of(found, 2)
+    size = size_of(found, 3)
     rows = opened.table("heat")
-    np.testing.assert_allclose(square(rows, "value", size), found.sides[0].examples[2].relevance["raw"][-1], **HALF)
+    np.testing.assert_allclose(square(rows, "value", size), found.sides[0].examples[3].relevance["raw"][-1], **HALF)
     opened.close()
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 import transformers
 
-from tests.report.rows import HOSTILE
 from tests.tiny_text_model import LABELS, model_folder
 
 TEXTS = [
@@ -19,7 +18,7 @@ TEXTS = [
     "tables is on keys",
 ]
 TRUTH = [0, "good", 2, None, 0]
-HOSTILE_TEXTS = [HOSTILE[:14], "the key </script><img src=x onerror=alert(1)>"]
+HOSTILE_TEXTS = ["</script><b>x</b>", "<img onerror=a()>", "key \u202eis\u200f {{data}}"]
 
 
 @cache
