@@ -32,6 +32,15 @@ def local_mesh(*, model: int = 1, devices: Sequence[Any] | None = None) -> jax.s
     return jax.sharding.Mesh(grid, (EXAMPLE, MODEL), axis_types=(jax.sharding.AxisType.Auto,) * 2)
 
 
+def default_mesh() -> jax.sharding.Mesh | None:
+    """All of this process's accelerators, where there are several; else None: one device does the work.
+
+    A processor counts as one device: virtual ones (`--xla_force_host_platform_device_count`) share its cores.
+    """
+    devices = jax.local_devices()
+    return local_mesh() if len(devices) > 1 and devices[0].platform != "cpu" else None
+
+
 def as_mesh(mesh: Any) -> jax.sharding.Mesh:
     """Take in a mesh, checked: of this process's devices, its axes left to the compiler.
 
@@ -80,6 +89,7 @@ def initialize(
     *,
     start_seconds: int = 300,
     silence_seconds: int = 60,
+    end_seconds: int = 300,
 ) -> Processes:
     """Join the processes that were started for one sweep, on one host or on many; call it before anything else of JAX.
 
@@ -91,14 +101,15 @@ def initialize(
 
     The processes exchange no numbers: each attributes its own texts on its own devices. They watch each other, though:
     when one dies, JAX ends the others once it was silent for a while, and says on standard error that another task
-    died. What was finished by then is on disk.
+    died. What was finished by then is on disk. At its end a process waits for the others, at most for `end_seconds`.
 
     Args:
         coordinator: address of process 0, `host:port`; the port must be free there.
         count: of the processes.
         index: of this one, from 0.
-        start_seconds: how long to wait for the others.
+        start_seconds: how long to wait for the others at the start.
         silence_seconds: after how long a process that gives no sign counts as dead.
+        end_seconds: how long to wait for the others at the end.
 
     Raises:
         InputError: nobody says who the others are, what is said doesn't fit, they can't be reached, or JAX is at work
@@ -113,7 +124,7 @@ def initialize(
             index,
             initialization_timeout=start_seconds,
             heartbeat_timeout_seconds=silence_seconds,
-            shutdown_timeout_seconds=start_seconds,
+            shutdown_timeout_seconds=end_seconds,
         )
     except (ValueError, RuntimeError) as error:
         raise InputError(

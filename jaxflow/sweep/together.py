@@ -1,0 +1,26 @@
+"""Several processes that fill one folder."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from jaxflow.sweep import store
+from jaxflow.sweep.results import open_sweep
+
+# Seconds between two looks into the folder.
+PERIOD = 0.5
+
+
+def wait_for_all(folder: Path, look_up: Callable[[], None] = lambda: None) -> None:
+    """Wait until no shard is missing. Where a process dies, JAX ends those that wait.
+
+    A process that ended before the others would wait for them in JAX's own way of ending, which has a time limit, so
+    all of them wait here first.
+
+    Args:
+        folder: which they fill.
+        look_up: called now and then, for interrupts.
+    """
+    while not ((folder / store.MANIFEST).exists() and open_sweep(folder).complete):
+        look_up()
+        time.sleep(PERIOD)
