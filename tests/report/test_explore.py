@@ -22,16 +22,6 @@ LAYERS, HEADS = 3, 2
 
 
 @pytest.fixture(scope="module")
-def models():
-    return [jf.load_encoder(str(folder())) for folder in (model_folder, moved_folder)]
-
-
-@pytest.fixture(scope="module")
-def pair(models):
-    return explore(models[0], TEXTS, models[1], labels=TRUTH, batch_size=2)
-
-
-@pytest.fixture(scope="module")
 def page(pair):
     return explorer.render_explorer(pair)
 

@@ -3,17 +3,8 @@
 import numpy as np
 import pytest
 
-import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.report.explore import explore
 from jaxflow.report.static import path_shares, plot_exploration
-from tests.report.tiny_pair import TEXTS, model_folder, moved_folder
-
-
-@pytest.fixture(scope="module")
-def pair():
-    models = [jf.load_encoder(str(folder())) for folder in (model_folder, moved_folder)]
-    return explore(models[0], TEXTS[:2], models[1], methods=("rollout",))
 
 
 def test_shares_of_arcs_sum_to_rollout(pair):
@@ -42,7 +33,7 @@ def test_the_figure_draws_the_arcs_over_the_threshold(pair, threshold, tmp_path)
     assert (tmp_path / "figure.pdf").stat().st_size > 1000
 
 
-@pytest.mark.parametrize(("index", "position", "name"), [(2, 0, "index"), (0, 99, "position")])
+@pytest.mark.parametrize(("index", "position", "name"), [(5, 0, "index"), (0, 99, "position")])
 def test_a_text_or_position_that_is_not_there(pair, index, position, name):
     with pytest.raises(InputError, match=f"`{name}` must be below"):
         _ = plot_exploration(pair, index, position)
