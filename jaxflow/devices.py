@@ -1,6 +1,8 @@
 """Devices of one process as a mesh, and several processes that share the work."""
 
 import os
+import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -117,6 +119,9 @@ def initialize(
     """
     count = _number("count", count, "JAX_NUM_PROCESSES")
     index = _number("index", index, "JAX_PROCESS_ID", "JOB_COMPLETION_INDEX" if count is not None else None)
+    address = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
+    if address is not None and index:
+        _reach(address, start_seconds)
     try:
         jax.distributed.initialize(
             coordinator,
@@ -137,6 +142,25 @@ def initialize(
 def processes() -> Processes:
     """Which of how many processes this one is; the only one where nobody called `initialize`."""
     return Processes(jax.process_index(), jax.process_count())
+
+
+def _reach(address: str, seconds: float) -> None:
+    """Wait until process 0 can be reached; JAX itself would end the process where it can't."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise InputError(f"`coordinator` must be host:port, got {address!r}")
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=seconds).close()
+        except OSError as error:
+            if time.monotonic() > end:
+                raise InputError(
+                    f"process 0 cannot be reached at {address} ({error}); start it, or name it by `coordinator`"
+                ) from error
+            time.sleep(0.2)
+        else:
+            return
 
 
 def _number(name: str, value: int | None, *variables: str | None) -> int | None:
