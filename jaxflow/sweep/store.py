@@ -114,9 +114,7 @@ def write_shard(folder: Path, record: Record, rows: Sequence[Row], metadata: dic
 
         table = arrow.to_table(rows, metadata)
         with replaced(path) as temporary:
-            pq.write_table(
-                table, temporary, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True
-            )
+            pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True)
             record = dataclasses.replace(record, sha256=checksum(temporary))
     fields = dataclasses.asdict(record)
     with replaced(folder / _record_file(record.index)) as temporary:

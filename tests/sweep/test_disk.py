@@ -50,14 +50,15 @@ def files_of_at_most(size):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of its own, of 40 kB."""
+    """A file system of its own, of 256 kB."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
     if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("file systems cannot be mounted here")
     yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    # A writer that failed may hold its file until it is collected.
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def test_what_cannot_be_written_whole_is_not_there_and_the_rest_is_kept(encoder, whole, tmp_path):

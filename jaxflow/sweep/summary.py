@@ -1,0 +1,239 @@
+"""A data set's summary: what its tokens and positions are worth, how spread out relevance is, where methods differ."""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxflow._checks import InputError
+from jaxflow.sweep import arrow, statistics
+from jaxflow.sweep.arrow import RELEVANCE, Row
+from jaxflow.sweep.results import Store
+from jaxflow.sweep.statistics import Keyed, Lowest, Means
+from jaxflow.sweep.store import replaced
+
+SUMMARY_JSON, SUMMARY_TABLE = "summary.json", "summary.parquet"
+# Examples that are named of those where two methods disagree most.
+NAMED = 20
+MEASURES = ("entropy", "effective_tokens", "effective_rank", "tied_tokens", "certified")
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What the results of a data set say as a whole; every example counts alike. NaN is what is not defined.
+
+    Attributes:
+        examples: how many there are.
+        methods: of relevance.
+        layers: counted from 1.
+        measures: by method, and then by name, the mean of each layer: `entropy` of relevance as shares of its sum, in
+            nats; `effective_tokens`, its exponential; `effective_rank` of the matrix query by token, where more than
+            one query was asked for; `tied_tokens`, the share of words whose value another one of the text has;
+            `certified`, the share of flows that are proven.
+        agreement: by two methods, the mean over examples of Spearman's rank correlation over a text's words (special
+            tokens left out), of each layer.
+        defined: by two methods, the number of examples for which it is defined, of each layer.
+        tokens: by method, mean relevance of each token of the vocabulary that occurs: layer by token.
+        token_counts: each token that occurs, and how often.
+        positions: by method, mean relevance of each position: layer by position.
+        position_counts: how many examples reach each position.
+        disagreements: by two methods, the examples whose rankings agree least at the last layer: rank correlation,
+            `id` and text, the lowest first.
+    """
+
+    examples: int
+    methods: tuple[str, ...]
+    layers: tuple[int, ...]
+    measures: dict[str, dict[str, list[float]]]
+    agreement: dict[tuple[str, str], list[float]]
+    defined: dict[tuple[str, str], list[float]]
+    tokens: dict[str, np.ndarray]
+    token_counts: dict[str, int]
+    positions: dict[str, np.ndarray]
+    position_counts: list[int]
+    disagreements: dict[tuple[str, str], list[tuple[float, int, str]]]
+
+    def as_json(self, tokens: int = 50) -> dict[str, Any]:
+        """All but the tables, and of the tokens those that occur most."""
+        order = sorted(self.token_counts, key=lambda token: -self.token_counts[token])[:tokens]
+        places = {token: place for place, token in enumerate(self.token_counts)}
+        return {
+            "examples": self.examples,
+            "methods": list(self.methods),
+            "layers": list(self.layers),
+            "measures": _plain(self.measures),
+            "agreement": [
+                {"methods": list(pair), "spearman": _plain(values), "examples": self.defined[pair]}
+                for pair, values in self.agreement.items()
+            ],
+            "tokens": [
+                {"token": token, "count": self.token_counts[token]}
+                | {method: _plain(self.tokens[method][:, places[token]].tolist()) for method in self.methods}
+                for token in order
+            ],
+            "disagreements": [
+                {"methods": list(pair), "examples": [{"spearman": v, "id": i, "text": t} for v, i, t in found]}
+                for pair, found in self.disagreements.items()
+            ],
+        }
+
+    def as_rows(self) -> Iterable[dict[str, Any]]:
+        """The long table: statistic, method (two with a colon between them), layer, key, mean, count."""
+        for method in self.methods:
+            for name, values in self.measures[method].items():
+                yield from self._of_layers(name, method, values, [float(self.examples)] * len(self.layers))
+        for pair, values in self.agreement.items():
+            yield from self._of_layers("spearman", ":".join(pair), values, self.defined[pair])
+        for method in self.methods:
+            for index, (token, count) in enumerate(self.token_counts.items()):
+                yield from self._of_key("token", method, token, self.tokens[method][:, index], count)
+            for index, count in enumerate(self.position_counts):
+                yield from self._of_key("position", method, str(index), self.positions[method][:, index], count)
+
+    def _of_layers(self, name: str, method: str, values: list[float], counts: list[float]) -> Iterable[dict[str, Any]]:
+        for layer, value, count in zip(self.layers, values, counts, strict=True):
+            yield _line(name, method, layer, None, value, count)
+
+    def _of_key(self, name: str, method: str, key: str, values: np.ndarray, count: int) -> Iterable[dict[str, Any]]:
+        for layer, value in zip(self.layers, values, strict=True):
+            yield _line(name, method, layer, key, float(value), float(count))
+
+
+def summarize(results: Store) -> DataSummary:
+    """Go through all examples once, a shard in memory at a time.
+
+    Raises:
+        InputError: there is no example, or a shard cannot be read.
+    """
+    first = next(results.rows(), None)
+    if first is None:
+        raise InputError(f"{str(results.folder)!r} holds no example yet")
+    methods = tuple(method for method in RELEVANCE if method in first)
+    layers = tuple(map(int, first["layers"]))
+    gathered = _Gathered(methods, len(layers))
+    for rows, chunk in statistics.chunks(results.rows()):
+        gathered.add(rows, chunk)
+    return gathered.summary(layers)
+
+
+def write_summary(summary: DataSummary, folder: Path) -> list[Path]:
+    """Write `summary.json`, and `summary.parquet`, a long table, beside the shards.
+
+    Raises:
+        InputError: they cannot be written.
+    """
+    pa = arrow.pyarrow()
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        [
+            ("statistic", pa.string()),
+            ("method", pa.string()),
+            ("layer", pa.int32()),
+            ("key", pa.string()),
+            ("mean", pa.float64()),
+            ("count", pa.float64()),
+        ]
+    )
+    table = pa.Table.from_pylist(list(summary.as_rows()), schema)
+    with replaced(folder / SUMMARY_TABLE) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+    with replaced(folder / SUMMARY_JSON) as temporary:
+        text = json.dumps(summary.as_json(), indent=1, ensure_ascii=False, allow_nan=False)
+        _ = temporary.write_text(text + "\n", "utf-8")
+    return [folder / SUMMARY_JSON, folder / SUMMARY_TABLE]
+
+
+class _Gathered:
+    """What is gathered on the way through the examples."""
+
+    def __init__(self, methods: tuple[str, ...], layers: int):
+        self.methods, self.pairs = methods, statistics.pairs_of(methods)
+        self.examples = 0
+        self.means = Means(layers)
+        self.tokens = {method: Keyed(layers) for method in methods}
+        self.positions = {method: Keyed(layers) for method in methods}
+        self.lowest = {pair: Lowest(NAMED) for pair in self.pairs}
+
+    def add(self, rows: list[Row], chunk: statistics.Chunk) -> None:
+        """Take in some examples."""
+        self.examples += len(rows)
+        for method in self.methods:
+            entropy, tokens = statistics.distribution(chunk, method)
+            for name, values in (
+                ("entropy", entropy),
+                ("effective_tokens", tokens),
+                ("tied_tokens", statistics.ties(chunk, method)),
+            ):
+                self.means.add((method, name), chunk.layer, chunk.weight, values)
+        for pair in self.pairs:
+            self._agreement(rows, chunk, pair)
+        for method in self.methods:
+            self._worth(rows, method)
+
+    def _agreement(self, rows: list[Row], chunk: statistics.Chunk, pair: tuple[str, str]) -> None:
+        values = statistics.agreement(chunk, *pair)
+        self.means.add(pair, chunk.layer, chunk.weight, values)
+        last = (chunk.layer == chunk.layer.max()) & np.isfinite(values)
+        sums, counts = (
+            np.bincount(chunk.example[last], weights, len(rows)) for weights in (values[last], np.ones(last.sum()))
+        )
+        for index in np.flatnonzero(counts):
+            self.lowest[pair].add(float(sums[index] / counts[index]), rows[index]["id"], rows[index]["text"])
+
+    def _worth(self, rows: list[Row], method: str) -> None:
+        # Of each token, what it is worth to the queries on average.
+        worth = np.concatenate([row[method].mean(axis=1, dtype=np.float64) for row in rows], axis=1)
+        self.tokens[method].add([token for row in rows for token in row["tokens"]], worth)
+        self.positions[method].add([place for row in rows for place in range(len(row["tokens"]))], worth)
+        for row in rows:
+            layers, one = np.arange(len(row["layers"])), np.ones(len(row["layers"]))
+            if len(row["queries"]) > 1:
+                self.means.add((method, "effective_rank"), layers, one, statistics.effective_rank(row[method]))
+            if method == "flow":
+                self.means.add((method, "certified"), layers, one, row["certified"].mean(axis=(1, 2)))
+
+    def summary(self, layers: tuple[int, ...]) -> DataSummary:
+        """What all of it comes to."""
+        kept = {
+            method: {
+                name: values.tolist()
+                for name in MEASURES
+                for values, count in [self.means.of((method, name))]
+                if count.any()
+            }
+            for method in self.methods
+        }
+        names, _, counts = self.tokens[self.methods[0]].means()
+        _, _, reached = self.positions[self.methods[0]].means()
+        return DataSummary(
+            examples=self.examples,
+            methods=self.methods,
+            layers=layers,
+            measures=kept,
+            agreement={pair: self.means.of(pair)[0].tolist() for pair in self.pairs},
+            defined={pair: self.means.of(pair)[1].tolist() for pair in self.pairs},
+            tokens={method: self.tokens[method].means()[1] for method in self.methods},
+            token_counts=dict(zip(names, counts.tolist(), strict=True)),
+            positions={method: self.positions[method].means()[1] for method in self.methods},
+            position_counts=reached.tolist(),
+            disagreements={pair: lowest.sorted() for pair, lowest in self.lowest.items()},
+        )
+
+
+def _line(statistic: str, method: str, layer: int, key: str | None, mean: float, count: float) -> dict[str, Any]:
+    known = None if math.isnan(mean) else mean
+    return {"statistic": statistic, "method": method, "layer": layer, "key": key, "mean": known, "count": count}
+
+
+def _plain(value: Any) -> Any:
+    """The same with None for what is not defined, as JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
