@@ -60,9 +60,15 @@ def job_of(layers=(1, 2, 3), heads="mean", **options):
     return Job(layers=layers, heads=heads, **(plain | options))
 
 
+@jax.jit
+def attention_of(module, batch):
+    return module(batch).attention
+
+
 def whole(encoder, batch, heads, residual):
     """The functions of the whole graph, from the stored attention of all heads."""
-    graph = jf.attention_graph(encoder(batch).attention, batch.mask, heads=heads, residual=residual)
+    # By the stacked layers like the streamed ones, so that what differs is not the encoder's own rounding.
+    graph = jf.attention_graph(attention_of(encoder.module, batch), batch.mask, heads=heads, residual=residual)
     return graph, {"raw": jf.raw_attention(graph), "rollout": jf.attention_rollout(graph)}
 
 
@@ -88,8 +94,9 @@ def test_streamed_is_what_the_whole_graph_gives(encoder, heads, residual):
         assert not np.moveaxis(np.asarray(values), -2, 1)[padding].any()
 
 
-@pytest.mark.parametrize("layers", [(1, 2, 3), (3,), (1,), (3, 1), (2, 2, 1), (1, 3)])
-@pytest.mark.parametrize("everything", [True, False])
+@pytest.mark.parametrize(
+    ("layers", "everything"), [((3,), True), ((1, 3), True), ((1, 2, 3), False), ((3, 1), False), ((2, 2, 1), False)]
+)
 def test_rows_and_layers_are_those_that_were_asked_for(encoder, layers, everything):
     batch = token_batch()
     queries = np.array([[6, 0, 2], [11, 11, 4], [0, 0, 0], [3, 1, 2]])
@@ -176,7 +183,8 @@ def test_memory_of_a_large_encoder_is_that_of_its_forward_pass():
         return stream(module, Inputs(batch, rest.queries, rest.residual, None, None), job)
 
     def forward(module, batch):
-        return module(batch, return_attention=False, return_hidden_states=False, return_values=False)
+        _, last, _, _ = module.visit_layers(batch, lambda carry, layer: (carry, None), None)
+        return last
 
     plain = bytes_of(forward, module, batch)
     assert bytes_of(streamed, module, batch) < 1.3 * plain
