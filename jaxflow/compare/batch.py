@@ -16,7 +16,7 @@ from jaxflow.compare.paths import strong_arcs
 from jaxflow.compare.plan import Plan, TextPair
 from jaxflow.compare.result import ComparedText, SideOfText
 from jaxflow.compare.similarity import Products
-from jaxflow.compare.stream import bucket
+from jaxflow.compare.stream import bucket, filled, fitting
 from jaxflow.compare.units import membership, words_of
 from jaxflow.flow.worker import Worker
 from jaxflow.models import Encoding, Prediction, TextEncoder
@@ -41,7 +41,7 @@ def padded_length(item: TextPair) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """A batch's units as arrays, filled up to a power of two of texts."""
+    """A batch's units as arrays, filled up to the size of a program."""
 
     mask: Any  # units that the first and the second model have tokens of: two arrays `text unit`
     role: Any
@@ -52,7 +52,7 @@ class _Rows:
 def begin(plan: Plan, items: list[TextPair], places: list[int], keeps: list[bool], worker: Worker) -> Finish:
     """Begin a batch; gives what waits for it. Of some texts the attention of every head is kept."""
     length = padded_length(items[0])
-    size = min(int(plan.settings.batch_size), 1 << (len(items) - 1).bit_length())
+    size = filled(len(items), fitting(plan.encoders, length, int(plan.settings.batch_size)))
     rows = _rows(items, size, length)
     sides = [_attend(plan, which, items, size, length, rows) for which in (0, 1)]
     for side in sides:

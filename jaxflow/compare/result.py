@@ -91,6 +91,23 @@ class ComparedText:
         """How much the text's attention changed in all: the mean Jensen-Shannon distance of its heads."""
         return float(self.jensen_shannon.mean())
 
+    def path_kinds(self, threshold: float = 0.1, query: int = 0) -> tuple[str, ...]:
+        """For each unit which model has a path of strong arcs from it to one of the queries at the top.
+
+        Args:
+            threshold: share of its row from which on an arc is strong.
+            query: which of `queries`, by its place.
+
+        Returns:
+            "shared" for a path whose arcs are strong in both models, "both" where each has one of its own, "only_a",
+            "only_b", or "". Models of different depth share none.
+        """
+        one, two = (side.widths[0, query] >= threshold for side in (self.a, self.b))
+        both = one & two
+        shared = np.zeros_like(both) if self.shared_widths is None else self.shared_widths[0, query] >= threshold
+        kinds = [(shared, "shared"), (both, "both"), (one, "only_a"), (two, "only_b")]
+        return tuple(next((kind for found, kind in kinds if found[unit]), "") for unit in range(len(self.units)))
+
     def word_change(self, layer: int = -1, query: int = 0) -> dict[str, Float[np.ndarray, " word"]]:
         """By method, relevance that each word gained, its pieces' summed, at one of the layers and queries.
 

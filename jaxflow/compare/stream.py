@@ -30,6 +30,13 @@ def fitting(encoders: Sequence[TextEncoder], length: int, asked: int) -> int:
     return min(asked, 1 << (most.bit_length() - 1))
 
 
+def filled(texts: int, most: int) -> int:
+    """How many texts a batch is filled up to: the full batch's, a quarter of that, and so on; so few programs."""
+    while most > 1 and -(-most // 4) >= texts:
+        most = -(-most // 4)
+    return most
+
+
 def attended(
     encoder: TextEncoder,
     encodings: Sequence[Encoding],
@@ -68,7 +75,7 @@ def attended(
 def _attend(
     encoder: TextEncoder, encodings: list[Encoding], groups: Any, part: list[int], length: int, size: int
 ) -> Side:
-    fill = min(size, 1 << (len(part) - 1).bit_length()) - len(part)
+    fill = filled(len(part), size) - len(part)
     tokens = min(length, encoder.max_length)
     batch = jax.tree.map(lambda rows: jnp.pad(rows, [(0, fill), (0, 0)]), encoder.pad(encodings, tokens))
     members = np.zeros((len(part) + fill, tokens, length), np.float32)

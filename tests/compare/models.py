@@ -15,13 +15,13 @@ from jaxflow.models import new_encoder
 LAYERS, HEADS, LIMIT = 3, 4, 32
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LABELS = {0: "bad", 1: "good"}
-# Two buckets of lengths, and padding within them.
+# Texts of 9 to 12 tokens: one length to pad to, so one program for all.
 TEXTS = [
-    "the key to the cabinets",
+    "the key to the cabinets is on",
     "is it un-lost?",
     "unbelievable tables on the table",
-    "the keys",
-    "to the table is on",
+    "the keys to the table is",
+    "to the table is on the keys",
     "don't, the cabinets",
 ]
 

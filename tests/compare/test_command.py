@@ -17,7 +17,13 @@ from jaxflow.sweep.comparison_folder import open_comparison
 from tests.compare.models import tuned
 from tests.tiny_text_model import model_folder
 
-TEXTS = ["the key to the cabinets", "is it un-lost?", "</script> tables on the table", "the keys", "to the table"]
+TEXTS = [
+    "the key to the cabinets is on",
+    "is it un-lost?",
+    "</b> tables on the table",
+    "the keys to the table",
+    "to the table is on it",
+]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +47,7 @@ def run(tmp_path, capsys, folders):
 
 def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
     code, out, err = run(
-        "--queries", "0,1", "--attention", "2", "--threshold", "0.3", "--top", "2", "--batch-size", "4"
+        "--queries", "0,1", "--attention", "2", "--threshold", "0.3", "--top", "2", "--batch-size", "8"
     )
     assert code == 0, err
     assert err.endswith(f"{len(TEXTS)}/{len(TEXTS)} texts, 0.0 s left\n")
@@ -56,7 +62,7 @@ def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
     ):
         assert word in out
     models = [jf.load_encoder(folder) for folder in folders]
-    expected = jf.compare_models(*models, TEXTS, queries=[0, 1], threshold=0.3, keep_heads=2, batch_size=4)
+    expected = jf.compare_models(*models, TEXTS, queries=[0, 1], threshold=0.3, keep_heads=2, batch_size=8)
     stored = open_comparison(tmp_path / "out")
     about = stored.summary
     assert about["texts"] == len(TEXTS)

@@ -25,7 +25,7 @@ def other(encoder):
 @pytest.fixture(scope="module")
 def result(encoder, other):
     return jf.compare_models(
-        encoder, other, TEXTS, queries=[0, 2], residual=0.4, threshold=0.3, batch_size=4, keep_heads=True, least=2
+        encoder, other, TEXTS, queries=[0, 2], residual=0.4, threshold=0.3, batch_size=8, keep_heads=True, least=2
     )
 
 
@@ -71,6 +71,7 @@ def test_relevance_is_attributes_and_its_change_the_difference(result, encoder, 
 
 
 def test_paths_and_influence_are_those_of_the_graph(result, encoder, other):
+    kinds = set()
     for compared in result:
         graphs = [jf.attention_graph(by_hand(each, compared.text), residual=0.4) for each in (encoder, other)]
         queries = jnp.asarray([0, 2])
@@ -81,12 +82,27 @@ def test_paths_and_influence_are_those_of_the_graph(result, encoder, other):
         least = jnp.minimum(graphs[0].attention, graphs[1].attention)
         np.testing.assert_allclose(compared.shared_widths, path_widths(least, queries), atol=2e-6)
         assert (compared.shared_widths <= np.minimum(compared.a.widths, compared.b.widths)).all()
+        kinds.update(compared.path_kinds(0.3))
+        for unit, kind in enumerate(compared.path_kinds(0.3)):
+            reached = [unit in down(np.asarray(graph.attention), 0.3) for graph in graphs]
+            expected = {(False, False): {""}, (True, False): {"only_a"}, (False, True): {"only_b"}}
+            assert kind in expected.get(tuple(reached), {"shared", "both"})
+            assert (kind == "shared") == (unit in down(np.asarray(least), 0.3))
         strong = {
             (int(a), int(b), int(c))
             for a, b, c in zip(compared.arcs.layer, compared.arcs.query, compared.arcs.key, strict=True)
         }
         expected = np.maximum(*(np.asarray(graph.attention) for graph in graphs))
         assert strong == {tuple(map(int, place)) for place in np.argwhere(expected >= 0.3)}
+    assert len(kinds) >= 3
+
+
+def down(fused, threshold):
+    """Positions of the input that strong arcs lead to from position 0 at the top; by search."""
+    reached = {0}
+    for layer in reversed(fused):
+        reached |= {int(key) for query in reached for key in np.flatnonzero(layer[query] >= threshold)}
+    return reached
 
 
 def test_a_models_patterns_are_counted_by_hand(result, encoder):
@@ -147,7 +163,7 @@ def test_predictions_of_both_are_counted(result):
 
 
 def test_a_model_against_itself_has_not_changed_at_all(encoder):
-    found = jf.compare_models(encoder, model(), TEXTS, queries=[0, 2], batch_size=4, least=2)
+    found = jf.compare_models(encoder, model(), TEXTS, queries=[0, 2], batch_size=8, least=2)
     for compared in found:
         assert not compared.jensen_shannon.any()
         assert not compared.total_variation.any()
@@ -172,7 +188,7 @@ def test_reordered_heads_are_found_again(encoder):
     rng = np.random.default_rng(0)
     orders = np.stack([rng.permutation(HEADS) for _ in range(LAYERS)])
     found = jf.compare_models(
-        encoder, reordered(encoder, orders), TEXTS, methods="rollout", queries=[0, 2], batch_size=4
+        encoder, reordered(encoder, orders), TEXTS, methods="rollout", queries=[0, 2], batch_size=8
     ).summary
     assert (orders != np.arange(HEADS)).any(axis=1).all()
     # Head h of the second model is head orders[h] of the first: the matching is the way back.
@@ -186,9 +202,10 @@ def test_reordered_heads_are_found_again(encoder):
 def test_batches_and_windows_change_nothing(encoder, other, monkeypatch):
     from jaxflow.compare import run
 
-    whole = jf.compare_models(encoder, other, TEXTS, queries=[0, 2], batch_size=4)
+    texts = [TEXTS[0], "the keys", *TEXTS[1:]]
+    whole = jf.compare_models(encoder, other, texts, queries=[0, 2], batch_size=8)
     monkeypatch.setattr(run, "WINDOW", 4)
-    parts = jf.compare_models(encoder, other, TEXTS, queries=[0, 2], batch_size=1)
+    parts = jf.compare_models(encoder, other, texts, queries=[0, 2], batch_size=1)
     for one, two in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one.jensen_shannon, two.jensen_shannon, atol=1e-5)
         for name in one.change:
@@ -201,14 +218,14 @@ def test_models_of_different_depth_need_pairs_of_layers(encoder):
     deep = model(seed=2, layers=5)
     with pytest.raises(InputError, match=r"3 and 5 layers.*pairs"):
         jf.compare_models(encoder, deep, TEXTS)
-    texts = [TEXTS[0], TEXTS[3]]
-    found = jf.compare_models(encoder, deep, texts, layers=[(1, 2), (3, 5)], methods=["rollout", "raw"])
-    for text, compared in zip(texts, found, strict=True):
+    options = {"methods": ["rollout", "raw"], "queries": [0, 2], "batch_size": 8}
+    found = jf.compare_models(encoder, deep, TEXTS, layers=[(1, 2), (3, 5)], **options)
+    for text, compared in zip(TEXTS, found, strict=True):
         one, two = by_hand(encoder, text), by_hand(deep, text)
         for place, (first, second) in enumerate(((1, 2), (3, 5))):
             expected = jensenshannon(one[first - 1], two[second - 1], base=2, axis=-1).mean(axis=-1)
             np.testing.assert_allclose(compared.jensen_shannon[place], expected, atol=5e-6)
-        expected = jf.attention_rollout(jf.attention_graph(two))[[1, 4], :1]
+        expected = jf.attention_rollout(jf.attention_graph(two))[[1, 4]][:, [0, 2]]
         np.testing.assert_allclose(compared.b.relevance["rollout"], expected, atol=5e-6)
         assert compared.shared_widths is None
         assert compared.b.widths.shape[0] == 6
@@ -216,7 +233,7 @@ def test_models_of_different_depth_need_pairs_of_layers(encoder):
 
 def test_models_with_other_tokenizers_are_compared_word_by_word(encoder):
     words = model(seed=1, words=second_words())
-    found = jf.compare_models(encoder, words, TEXTS, queries=[0, 1], batch_size=4)
+    found = jf.compare_models(encoder, words, TEXTS, queries=[0, 2], batch_size=8)
     cut_otherwise = 0
     for text, compared in zip(TEXTS, found, strict=True):
         cut_otherwise += compared.a.tokens != compared.b.tokens
@@ -230,7 +247,7 @@ def test_models_with_other_tokenizers_are_compared_word_by_word(encoder):
                 ("rollout", jf.attention_rollout(graph)),
                 ("flow", jf.attention_flow(graph, method="exact").value),
             ):
-                own = by_words(np.asarray(whole), groups)[:, :2]
+                own = by_words(np.asarray(whole), groups)[:, [0, 2]]
                 np.testing.assert_allclose(side.relevance[name], own, atol=5e-6)
     assert cut_otherwise >= 3
     with pytest.raises(InputError, match=r"different tokens.*words"):
@@ -250,15 +267,14 @@ def by_words(weights, groups):
 
 
 def test_pairs_of_texts_go_through_both(encoder, other):
-    found = jf.compare_models(
-        encoder, other, ["the key", "is"], ["to the table", "keys on"], methods="raw", layers=[1, 3]
-    )
+    pairs = ["to the table is", "keys on the table"] * 3
+    found = jf.compare_models(encoder, other, ["the key", "is"] * 3, pairs, queries=[0, 2], batch_size=8)
     expected = jensenshannon(
-        by_hand(encoder, "the key", "to the table"), by_hand(other, "the key", "to the table"), base=2, axis=-1
+        by_hand(encoder, "the key", "to the table is"), by_hand(other, "the key", "to the table is"), base=2, axis=-1
     )
-    np.testing.assert_allclose(found[0].jensen_shannon, expected.mean(axis=-1)[[0, 2]], atol=5e-6)
-    assert found[0].words == ("the", "key", "to", "the", "table")
-    assert found[1].pair == "keys on"
+    np.testing.assert_allclose(found[0].jensen_shannon, expected.mean(axis=-1), atol=5e-6)
+    assert found[0].words == ("the", "key", "to", "the", "table", "is")
+    assert found[1].pair == "keys on the table"
 
 
 @pytest.mark.parametrize(
@@ -292,4 +308,4 @@ def test_models_that_cannot_be_compared_are_refused(encoder):
         jf.compare_models(encoder, encoder, [])
     broken = tuned(encoder, size=np.nan)
     with pytest.raises(InputError, match="not a number for text 0"):
-        jf.compare_models(encoder, broken, TEXTS, batch_size=4)
+        jf.compare_models(encoder, broken, TEXTS, batch_size=8)
