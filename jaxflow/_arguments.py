@@ -1,12 +1,48 @@
-"""What the command line's arguments may be, and those of `jaxflow compare` and `jaxflow explore`."""
+"""What the command line's arguments may be, and those that several commands or others than `attribute` have."""
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jaxflow._checks import InputError
+from jaxflow.devices import Processes, initialize
+
 METHODS = ("raw", "rollout", "flow")
+TEXT_HELP = "a text; may be given again; one that begins with a dash goes as --text='-x'"
 QUERIES = "positions whose make-up is asked for: 0,3 or all (default: 0, which is [CLS] or its equivalent)"
+
+
+def add_texts(parser: argparse.ArgumentParser) -> None:
+    """Add where texts come from."""
+    add = parser.add_argument_group("texts (without any of them: standard input)").add_argument
+    _ = add("--text", action="append", metavar="TEXT", help=TEXT_HELP)
+    _ = add("--pair", action="append", metavar="TEXT", help="the second text of each --text, for models that read two")
+    _ = add(
+        "--input", metavar="FILE", help=".txt (one text a line), .jsonl, .csv, .tsv or .parquet; - is standard input"
+    )
+    _ = add("--column", metavar="C", help="the column of the texts (default: text, or the only one there is)")
+    _ = add("--pair-column", metavar="C", help="the column of second texts, for models that read two")
+
+
+def add_devices(parser: argparse.ArgumentParser) -> None:
+    """Add the processes that share the work."""
+    about = "processes (each uses all accelerators of its own, and writes its own shards into --out)"
+    add = parser.add_argument_group(about).add_argument
+    _ = add("--distributed", action="store_true", help="join those that SLURM, Open MPI, a TPU pod or the rest started")
+    _ = add("--coordinator", metavar="HOST:PORT", help="of process 0 (default: what the cluster says)")
+    _ = add("--processes", type=count, metavar="N", help="how many there are (default: what the cluster says)")
+    _ = add("--process", type=natural, metavar="I", help="which one this is, from 0 (default: what the cluster says)")
+
+
+def joined(arguments: argparse.Namespace) -> Processes:
+    """Join the other processes, where there are some; which of them this is."""
+    given = (arguments.coordinator, arguments.processes, arguments.process)
+    if not arguments.distributed:
+        if given != (None, None, None):
+            raise InputError("--coordinator, --processes and --process go with --distributed")
+        return Processes(0, 1)
+    return initialize(*given)
 
 
 def add_compare(commands: Any, run: Callable[[argparse.Namespace], int]) -> None:
@@ -67,6 +103,15 @@ def add_explore(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
     _ = add("--max-length", type=count, metavar="N", help="most tokens of a text (default: what the models take)")
     _ = add("--truncate", action="store_true", help="cut longer texts (default: refuse them)")
     _ = add("--out", required=True, type=Path, metavar="FILE", help="the page; replaced if it is there")
+    parser.set_defaults(run=run)
+
+
+def add_summarize(commands: Any, run: Callable[[argparse.Namespace], int]) -> None:
+    """Add `summarize`, which `run` runs."""
+    about = "Say what the results of a data set come to: by layer, by token, by position, and where methods disagree."
+    parser = commands.add_parser("summarize", help="what the results in a folder come to", description=about)
+    _ = parser.add_argument("folder", type=Path, metavar="DIR", help="that `jaxflow attribute` wrote")
+    _ = parser.add_argument("--top", type=natural, default=5, metavar="N", help="tokens and examples (default: 5)")
     parser.set_defaults(run=run)
 
 

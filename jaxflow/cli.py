@@ -1,4 +1,4 @@
-"""The command line: attribute, compare, explore and fetch. The only module that prints."""
+"""The command line: attribute, summarize, compare, explore and fetch. The only module that prints."""
 
 import argparse
 import io
@@ -7,19 +7,32 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jaxflow._arguments import QUERIES, add_compare, add_explore, count, integers, names, natural
+from jaxflow import _arguments
+from jaxflow._arguments import (
+    QUERIES,
+    add_compare,
+    add_devices,
+    add_explore,
+    add_summarize,
+    add_texts,
+    count,
+    integers,
+    names,
+    natural,
+)
 from jaxflow._checks import InputError
+from jaxflow.devices import default_mesh
 from jaxflow.models import builtin, load_encoder
-from jaxflow.report import explore as exploring
 from jaxflow.report.explorer import write_explorer
 from jaxflow.report.page import write_page
+from jaxflow.report.source_page import explore_source
 from jaxflow.report.terminal import top_tokens, unknown_words, visible
 from jaxflow.sweep import runner
 from jaxflow.sweep.checks import check_folder
@@ -27,13 +40,14 @@ from jaxflow.sweep.counting import counting
 from jaxflow.sweep.files import open_source
 from jaxflow.sweep.progress import progress
 from jaxflow.sweep.results import Store, open_sweep
-from jaxflow.sweep.rows import Row, Text
 from jaxflow.sweep.settings import METHODS, Settings
 from jaxflow.sweep.source import InlineSource, Source
+from jaxflow.sweep.summary import summarize, write_summary
+from jaxflow.sweep.summary_words import summary_table
 from jaxflow.sweep.tally import Tally
+from jaxflow.sweep.together import wait_for_all
 from jaxflow.sweep.words import skipped_lines, summary_lines
 
-TEXT_HELP = "a text; may be given again; one that begins with a dash goes as --text='-x'"
 ON_ERROR = "at a row that cannot be used: stop (the default), or skip it and say so at the end"
 # Arguments that errors may name as Python has them, by their flags.
 FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair"} | {
@@ -113,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_attribute(commands)
     add_compare(commands, _compare)
     add_explore(commands, _explore)
+    add_summarize(commands, _summarize)
     fetch = commands.add_parser("fetch", help="get a built-in model, once", description="Get a built-in model, once.")
     _ = fetch.add_argument("name", metavar="NAME", help="the model's name: minilm")
     fetch.set_defaults(run=_fetch)
@@ -127,7 +142,7 @@ def _add_attribute(commands: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_texts(parser)
+    add_texts(parser)
     add = parser.add_argument_group("model and methods").add_argument
     _ = add("--model", required=True, metavar="M", help="minilm, a folder, or a model's name on the hub")
     _ = add("--methods", type=names, default=METHODS, metavar="A,B", help="of raw,rollout,flow (default: all three)")
@@ -147,18 +162,8 @@ def _add_attribute(commands: Any) -> None:
     _ = add("--resume", action="store_true", help="go on with a run of the same settings that was stopped")
     _ = add("--top", type=natural, default=5, metavar="N", help="tokens to show in the terminal (default: 5)")
     _ = add("--quiet", action="store_true", help="print nothing but errors")
+    add_devices(parser)
     parser.set_defaults(run=_attribute)
-
-
-def _add_texts(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("texts (without any of them: standard input)").add_argument
-    _ = add("--text", action="append", metavar="TEXT", help=TEXT_HELP)
-    _ = add("--pair", action="append", metavar="TEXT", help="the second text of each --text, for models that read two")
-    _ = add(
-        "--input", metavar="FILE", help=".txt (one text a line), .jsonl, .csv, .tsv or .parquet; - is standard input"
-    )
-    _ = add("--column", metavar="C", help="the column of the texts (default: text, or the only one there is)")
-    _ = add("--pair-column", metavar="C", help="the column of second texts, for models that read two")
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
@@ -170,11 +175,13 @@ def _attribute(arguments: argparse.Namespace) -> int:
     names = ("methods", "queries", "layers", "heads", "residual", "flow", "max_length", "truncate")
     settings = Settings(**{name: getattr(arguments, name) for name in names})
     quiet, compiled = arguments.quiet, []
-    check_folder(arguments.out, arguments.resume)
+    here = _arguments.joined(arguments)
+    check_folder(arguments.out, arguments.resume or here.index > 0)
+    share = {"process_index": here.index, "process_count": here.count}
     with _source(arguments) as source:
         encoder = load_encoder(arguments.model)
         sweep = runner.prepare(
-            encoder, source, arguments.out, settings, resume=arguments.resume, on_error=arguments.on_error
+            encoder, source, arguments.out, settings, resume=arguments.resume, on_error=arguments.on_error, **share
         )
         if source.note and not quiet:
             print(source.note, file=sys.stderr)
@@ -187,7 +194,11 @@ def _attribute(arguments: argparse.Namespace) -> int:
                 stop_if_asked()
                 show(tally)
 
-            summary = sweep.run(arguments.batch_size, told, compiled=compiled.append)
+            summary = sweep.run(arguments.batch_size, told, compiled=compiled.append, mesh=default_mesh())
+            if here.count > 1:
+                wait_for_all(arguments.out, stop_if_asked)
+    if here.index:
+        return 0
     results = open_sweep(arguments.out)
     page = write_page(results, arguments.out / "report.html")
     if not quiet:
@@ -238,37 +249,26 @@ def _note(lines: Sequence[str]) -> None:
 
 
 def _explore(arguments: argparse.Namespace) -> int:
-    with _source(arguments) as source:
-        texts = _usable(islice(source.rows(), exploring.EXAMPLES))
+    column, file = arguments.label_column, arguments.input
+    if column is not None and file in (None, "-"):
+        raise InputError("--label-column goes with --input and a file")
+    names = ("methods", "queries", "residual", "heads", "flow", "max_length", "truncate")
+    options = {name: getattr(arguments, name) for name in names}
+    models = [load_encoder(name) for name in (arguments.model, arguments.other) if name is not None]
+    with _source(arguments) as source, nullcontext() if column is None else open_source(file, column) as labels:
         if source.note:
             print(source.note, file=sys.stderr)
-    labels = None
-    if arguments.label_column is not None:
-        if arguments.input in (None, "-"):
-            raise InputError("--label-column goes with --input and a file")
-        with open_source(arguments.input, arguments.label_column) as source:
-            labels = [row.text for row in _usable(islice(source.rows(), exploring.EXAMPLES))]
-    names = ("methods", "queries", "residual", "heads", "flow", "max_length", "truncate")
-    found = exploring.explore(
-        load_encoder(arguments.model),
-        [row.text for row in texts],
-        None if arguments.other is None else load_encoder(arguments.other),
-        pairs=[row.pair for row in texts] if source.paired else None,
-        labels=labels,
-        **{name: getattr(arguments, name) for name in names},
-    )
+        found = explore_source(models, source, labels, **options)
     print(f"page: {write_explorer(found, arguments.out)}   {len(found)} texts")
     return 0
 
 
-def _usable(rows: Iterable[Row]) -> list[Text]:
-    """Rows that all hold a text; the first that doesn't stops the command."""
-    found = []
-    for row in rows:
-        if not isinstance(row, Text):
-            raise InputError(row.reason)
-        found.append(row)
-    return found
+def _summarize(arguments: argparse.Namespace) -> int:
+    summary = summarize(open_sweep(arguments.folder))
+    width = shutil.get_terminal_size((100, 24)).columns
+    print("\n".join(visible(line) for line in summary_table(summary, arguments.top, width)))
+    print("\nwritten:", *write_summary(summary, arguments.folder))
+    return 0
 
 
 @contextmanager
