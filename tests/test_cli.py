@@ -153,6 +153,23 @@ def test_bad_lines_stop_or_are_skipped_and_reported_by_their_number(run):
     assert (run.stdout, run.stderr) == ("", "")
 
 
+def test_results_are_summed_up_in_a_table_and_in_files(run):
+    file = run.file("in.txt", "\n".join(f"the key {index} is \u202e on the table" for index in range(7)))
+    assert run("--input", file, *QUICK, "--quiet") == 0
+    assert cli.main(["summarize", str(run.out), "--top", "3"]) == 0
+    shown = run.capsys.readouterr().out
+    for part in ("7 examples", "entropy, rollout", "certified, flow", "agreement, raw and flow", "tokens worth most"):
+        assert part in shown
+    assert "\\u202e" in shown
+    assert "\u202e" not in shown
+    assert {"summary.json", "summary.parquet"} <= {path.name for path in run.out.iterdir()}
+    assert len(open_sweep(run.out)) == 7
+    # What is written does not keep the sweep from being gone on with.
+    assert run("--input", file, *QUICK, "--quiet", "--resume") == 0
+    assert cli.main(["summarize", str(run.folder)]) == 2
+    assert "holds no results" in run.capsys.readouterr().err
+
+
 def test_a_finished_run_is_kept_and_resumed_as_it_is(run):
     assert run("--text", "the key", *QUICK) == 0
     before = {path.name: path.read_bytes() for path in run.out.iterdir()}
@@ -289,7 +306,7 @@ def test_it_says_its_version(capsys):
     assert capsys.readouterr().out.strip() == f"jaxflow {metadata.version('jaxflow')}"
 
 
-@pytest.mark.parametrize("command", [[], ["attribute"], ["fetch"]])
+@pytest.mark.parametrize("command", [[], ["attribute"], ["summarize"], ["fetch"]])
 def test_help_is_help(capsys, command):
     with pytest.raises(SystemExit) as stop:
         cli.main([*command, "--help"])
@@ -332,7 +349,7 @@ def test_ctrl_c_ends_with_one_line_and_130(tmp_path):
     file.write_text("\n".join(f"the key {index} is on the table" for index in range(4000)))
     arguments = ["--input", str(file), "--model", str(model_folder()), "--out", str(tmp_path / "out"), "--quiet"]
     first = tmp_path / "out" / "part-00000.json"
-    with command("attribute", *arguments, "--queries", "all", "--batch-size", "2") as process:
+    with command("attribute", *arguments, "--methods", "raw,rollout", "--batch-size", "16") as process:
         try:
             deadline = time.monotonic() + 120
             while not first.exists():
