@@ -86,6 +86,6 @@ class Opened:
 
     def close(self):
         own = self.requests[0].split("#")[0]
-        assert not self.errors
+        assert not self.errors, self.errors
         assert {url.split("#")[0] for url in self.requests if not url.startswith("blob:")} == {own}
         self.page.close()

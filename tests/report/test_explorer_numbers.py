@@ -128,10 +128,10 @@ def test_a_trace_forward_and_one_from_word_to_position(page, pair):
     np.testing.assert_allclose(found.sum(axis=(1, 2)), rolled[-1, 1, 2], rtol=4e-3)
 
 
-@pytest.mark.parametrize("models", ["a", "b"])
-def test_the_flow_that_is_drawn_is_a_maximum_flow(page, pair, models):
-    side, size = pair.sides["ab".index(models)], size_of(pair, 1)
-    page.set(sentence=1, models=models, strength="flow", threshold=0)
+@pytest.mark.parametrize("shown", ["a", "b"])
+def test_the_flow_that_is_drawn_is_a_maximum_flow(page, pair, shown):
+    side, size = pair.sides["ab".index(shown)], size_of(pair, 1)
+    page.set(sentence=1, models=shown, strength="flow", threshold=0)
     for word, position in ((1, 0), (2, 3)):
         page.set(word=word, position=position)
         value = page.run("jaxflow.context().graphs[0].value")

@@ -19,7 +19,13 @@ function looked(codes, table, start, count) {
   return found;
 }
 
-const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+function bytesOf(base64) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+  const text = atob(base64), found = new Uint8Array(text.length);
+  for (let index = 0; index < found.length; index += 1) found[index] = text.charCodeAt(index);
+  return found;
+}
+
 const floatsOf = (base64) => new Float32Array(bytesOf(base64).buffer);
 
 async function inflated(base64) {

@@ -85,6 +85,24 @@ function gridCell(context, plate, layer, head) {
   return { is: { layer: layer + 1, head: head + 1 }, tip: () => [`head ${head + 1} of layer ${layer + 1}`, ...plate.lines(layer, head)] };
 }
 
+// A byte of attention, being a root so that small weights can be seen, is its own shade.
+function patternOf(side, step) {
+  const { size, attention } = side, canvas = make("canvas", { width: step * HEADS, height: step * LAYERS });
+  const pen = canvas.getContext("2d"), image = pen.createImageData(canvas.width, canvas.height);
+  const lookup = pixels("sequential"), out = new Uint32Array(image.data.buffer);
+  let byte = 0;
+  for (let layer = 0; layer < LAYERS; layer += 1) {
+    for (let head = 0; head < HEADS; head += 1) {
+      for (let position = 0; position < size; position += 1) {
+        const start = (layer * step + position) * canvas.width + head * step;
+        for (let token = 0; token < size; token += 1) out[start + token] = lookup[attention[byte++]];
+      }
+    }
+  }
+  pen.putImageData(image, 0, 0);
+  return canvas;
+}
+
 const plateCache = { key: "", plates: null };
 
 // Every head's matrix, small, in one picture.
@@ -97,11 +115,9 @@ function patternPlates(context) {
     const value = (row, column) => {
       const layer = Math.floor(row / step), head = Math.floor(column / step), position = row % step, token = column % step;
       if (position === size || token === size) return NaN;
-      // Roots, so that small weights can be seen.
-      if (side) return Math.sqrt(side.weight(layer, head, position, token));
       return sides[1].weight(layer, head, position, token) - sides[0].weight(layer, head, position, token);
     };
-    const canvas = side ? rasterOf(step * HEADS, step * LAYERS, value, "sequential", (share) => Math.round(255 * share)) : rasterOf(step * HEADS, step * LAYERS, value, "diverging", (share) => Math.round(128 + 127 * Math.sign(share) * Math.sqrt(Math.abs(share))));
+    const canvas = side ? patternOf(side, step) : rasterOf(step * HEADS, step * LAYERS, value, "diverging", (share) => Math.round(128 + 127 * Math.sign(share) * Math.sqrt(Math.abs(share))));
     const lines = (layer, head) => sides.map((other, at) => [context.names[at], `entropy ${digits(entropyOf(other.head(layer, head), size))} bits`]);
     return { title: side ? context.names[number] : `${context.names[1]} − ${context.names[0]}`, canvas, lines };
   });

@@ -2,19 +2,26 @@
 
 let current = null; // the sentence whose numbers are unpacked
 let context = null; // what the views draw from
+let contextKey = ""; // what it was made for
 let drawing = null; // the next drawing, where one is due
 let busy = 0;
 let took = 0;
 
+// What is chosen that the arcs follow from; a view is drawn again when something that it uses was chosen.
+const ARC_FIELDS = ["sentence", "models", "strength", "trace", "threshold", "position", "word", "from", "to", "heads"];
+const SEEN = ["sentence", "models", "layer", "position", "word"];
+
+const stateKey = (fields) => JSON.stringify(fields.map((name) => state[name]));
+
 const PANELS = [
-  { name: "rings", column: 0, title: "Token rings", help: "Words outside, layers as rings, the position in the middle", draw: ringsView },
-  { name: "sankey", column: 1, title: "Sankey", help: "What the position is made of, from the words through the layers", draw: sankeyView },
-  { name: "network", column: 0, title: "Layered network", help: "Words below, layers above them", draw: networkView },
-  { name: "heat", column: 1, title: "Heat map", help: "A row a position, a column a token", draw: heatView, controls: [segment("map", [["heads", "attention", "a head, or those chosen, fused (key y)"], ["method", "method", "the method that is chosen"], ["layers", "by layer", "all methods, layer by layer"]]), chooser("head", [["0", "fused"], ...numbersTo(HEADS).map(([value, text]) => [value, `head ${text}`])], "The head that is shown (keys h and H)", Number)] },
-  { name: "grid", column: 1, title: "Head grid", help: "Layers by heads", draw: gridView, controls: [chooser("measure", MEASURES.map((name) => [name, name]), "What the grid shows (key g)")] },
-  { name: "words", column: 0, title: "Words", help: "What each word is worth to the position", draw: wordsView, controls: [segment("order", [["text", "as in the text", "in the text's order (key o)"], ["value", "by value", "the largest first"], ["change", "by change", "what gained most first"]])] },
-  { name: "ask", column: 1, title: "Who attends to the word", help: "The heads that attend to it most", draw: askView, controls: [segment("asked", [["all", "all positions", "mean over the positions that ask (key q)"], ["position", "the position", "the chosen position asks"], ["everywhere", "all sentences", "mean over all occurrences of the word"]])] },
-  { name: "predictions", column: 0, title: "Predictions", help: "The models against each other, and against labels", draw: predictionsView },
+  { name: "rings", column: 0, title: "Token rings", help: "Words outside, layers as rings, the position in the middle", draw: ringsView, uses: [...ARC_FIELDS, "layer"] },
+  { name: "sankey", column: 1, title: "Sankey", help: "What the position is made of, from the words through the layers", draw: sankeyView, uses: ARC_FIELDS },
+  { name: "network", column: 0, title: "Layered network", help: "Words below, layers above them", draw: networkView, uses: [...ARC_FIELDS, "layer"] },
+  { name: "heat", column: 1, title: "Heat map", help: "A row a position, a column a token", draw: heatView, uses: [...SEEN, "map", "head", "heads", "method"], controls: [segment("map", [["heads", "attention", "a head, or those chosen, fused (key y)"], ["method", "method", "the method that is chosen"], ["layers", "by layer", "all methods, layer by layer"]]), chooser("head", [["0", "fused"], ...numbersTo(HEADS).map(([value, text]) => [value, `head ${text}`])], "The head that is shown (keys h and H)", Number)] },
+  { name: "grid", column: 1, title: "Head grid", help: "Layers by heads", draw: gridView, uses: [...SEEN, "measure", "head", "heads", "asked"], controls: [chooser("measure", MEASURES.map((name) => [name, name]), "What the grid shows (key g)")] },
+  { name: "words", column: 0, title: "Words", help: "What each word is worth to the position", draw: wordsView, uses: [...SEEN, "order", "method"], controls: [segment("order", [["text", "as in the text", "in the text's order (key o)"], ["value", "by value", "the largest first"], ["change", "by change", "what gained most first"]])] },
+  { name: "ask", column: 1, title: "Who attends to the word", help: "The heads that attend to it most", draw: askView, waits: (now) => state.asked === "everywhere" && Boolean(occurrences.get(now.sides[0].tokens[state.word])), uses: [...SEEN, "asked", "head"], controls: [segment("asked", [["all", "all positions", "mean over the positions that ask (key q)"], ["position", "the position", "the chosen position asks"], ["everywhere", "all sentences", "mean over all occurrences of the word"]])] },
+  { name: "predictions", column: 0, title: "Predictions", help: "The models against each other, and against labels", draw: predictionsView, uses: ["sentence", "cell"] },
 ];
 
 function set(changes) {
@@ -47,7 +54,9 @@ async function draw() {
   hideTip();
   fit(sentence);
   drawTheme();
-  context = contextOf(sentence);
+  const asked = stateKey(ARC_FIELDS);
+  if (asked !== contextKey) context = contextOf(sentence);
+  contextKey = asked;
   drawList();
   drawControls(context);
   drawStrip(context);

@@ -29,6 +29,10 @@ function nodeMark(context, step, position, { x, y }, value) {
   return { kind: "circle", x, y, r, fill: chosen ? colours().word : colours().fore, opacity: value ? 0.75 : 0.3, className: "node", is: isWord ? { word: position } : { position, layer: state.from - 1 + step }, tip: () => nodeTip(context, step, position) };
 }
 
+// Nodes through which next to nothing passes are dots in one path; a word is never one of them.
+const isSmall = (mark) => mark.r < 1.3 && mark.is.word === undefined;
+const dotsMark = (nodes) => ({ kind: "path", d: nodes.map(({ x, y }) => `M${round(x)},${round(y)}h0`).join("") || "M0,0", stroke: colours().fore, line: 1.8, cap: "round", opacity: 0.3, className: "mute" });
+
 function nodeTip(context, step, position) {
   const layer = state.from - 1 + step;
   const lines = context.strength === "attention" ? [] : perModel(context, context.graphs.map(({ nodes }) => nodes[step][position]));

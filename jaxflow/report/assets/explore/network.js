@@ -16,12 +16,14 @@ function networkView(context, width, tall) {
     const step = arc.layer - state.from;
     marks.push(arcMark(context, arc, `M${round(x(arc.from))},${round(y(step))}L${round(x(arc.to))},${round(y(step + 1))}`));
   }
+  const nodes = [];
   for (let step = 0; step <= steps; step += 1) {
     for (let position = 0; position < size; position += 1) {
-      const value = Math.max(...context.graphs.map(({ nodes }) => nodes[step][position]));
-      marks.push(nodeMark(context, step, position, { x: x(position), y: y(step) }, value));
+      const value = Math.max(...context.graphs.map((graph) => graph.nodes[step][position]));
+      nodes.push(nodeMark(context, step, position, { x: x(position), y: y(step) }, value));
     }
   }
+  marks.push(dotsMark(nodes.filter(isSmall)), ...nodes.filter((mark) => !isSmall(mark)));
   // Words that would stand on one another are left out, but for those that are chosen.
   const every = Math.ceil(11 / Math.max(1, x.step()));
   words.forEach((word, token) => {

@@ -48,8 +48,11 @@ function drawPanels(context) {
 }
 
 function drawPanel(panel, context, width) {
-  const tall = Boolean(state.view);
-  const scene = panel.view.draw(context, width, tall ? Math.max(360, window.innerHeight - 230) : null);
+  const tall = state.view ? Math.max(360, window.innerHeight - 230) : null;
+  const key = [stateKey(panel.view.uses), width, tall, isDark(), panel.view.waits?.(context)].join(" ");
+  if (panel.key === key) return;
+  panel.key = key;
+  const scene = panel.view.draw(context, width, tall);
   scene.title = `${panel.view.title}: ${context.names.join(", ")}`;
   panel.scene = scene;
   panel.note.textContent = scene.note ?? "";

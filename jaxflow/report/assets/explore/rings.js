@@ -38,15 +38,17 @@ function ringsView(context, width, tall) {
 const moved = (path, { x, y }) => path.replace(/(-?[\d.]+(?:e-?\d+)?),(-?[\d.]+(?:e-?\d+)?)/g, (_, left, top) => `${round(Number(left) + x)},${round(Number(top) + y)}`);
 
 function ringNodes(context, place, middle, steps, centred) {
-  const marks = [];
+  const marks = [], dots = [];
   for (let step = 0; step < steps + (centred ? 0 : 1); step += 1) {
     for (let position = 0; position < context.size; position += 1) {
       const value = Math.max(...context.graphs.map(({ nodes }) => nodes[step][position]));
       const { angle, radius } = place(step, position), [x, y] = d3.pointRadial(angle, radius);
-      marks.push(nodeMark(context, step, position, { x: x + middle.x, y: y + middle.y }, value));
+      const mark = nodeMark(context, step, position, { x: x + middle.x, y: y + middle.y }, value);
+      if (isSmall(mark)) dots.push(mark);
+      else marks.push(mark);
     }
   }
-  return marks;
+  return [dotsMark(dots), ...marks];
 }
 
 function ringLabel(context, word, token, angle, outer, middle, margin) {
