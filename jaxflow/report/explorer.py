@@ -192,12 +192,21 @@ def _base64(array: np.ndarray, kind: str) -> str:
     return base64.b64encode(np.ascontiguousarray(array, kind).tobytes()).decode("ascii")
 
 
-def _library() -> tuple[str, str]:
-    """D3 as mpld3 carries it, and its licence as a comment holds it."""
+def can_draw() -> bool:
+    """Whether the drawing library is there."""
+    return bool(_scripts())
+
+
+def _scripts() -> list[Path]:
     # Found without being imported, which would import matplotlib too.
     package = find_spec("mpld3")
     folder = Path(package.origin or "").parent / "js" if package else None
-    found = sorted(folder.glob("d3.v*.min.js")) if folder else []
+    return sorted(folder.glob("d3.v*.min.js")) if folder else []
+
+
+def _library() -> tuple[str, str]:
+    """D3 as mpld3 carries it, and its licence as a comment holds it."""
+    found = _scripts()
     if not found:
         raise missing_extra("mpld3", "report", "The explorer's page")
     script = found[-1].read_text("utf-8")

@@ -1,4 +1,4 @@
-"""The explorer's page of a source's first texts: what `jaxflow explore` writes, and `jaxflow compare` may."""
+"""The explorer's page of a source's first texts: what `jaxflow explore` and `jaxflow compare` write."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -6,43 +6,66 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError
+from jaxflow.compare.importance import head_importance
+from jaxflow.compare.roles import head_roles
 from jaxflow.models import TextEncoder
 from jaxflow.report.explore import EXAMPLES, Exploration, explore
-from jaxflow.report.explorer import write_explorer
+from jaxflow.report.explorer import can_draw, write_explorer
 from jaxflow.sweep.rows import Row, Text
 from jaxflow.sweep.source import Source
 
 
 def explore_source(
-    models: Sequence[TextEncoder], source: Source, labels: Source | None = None, *, most: int = EXAMPLES, **options: Any
+    models: Sequence[TextEncoder],
+    source: Source,
+    labels: Source | None = None,
+    *,
+    most: int = EXAMPLES,
+    max_length: int | None = None,
+    truncate: bool = False,
+    **options: Any,
 ) -> Exploration:
-    """Run the first texts of a source through one model, or two.
+    """Run the first texts of a source through one model, or two, and say what each head does.
 
     Args:
         models: one, or the pretrained and the fine-tuned one.
         source: of the texts.
         labels: of what each text should be taken for, as many rows.
         most: texts, at most.
-        options: those of `explore`.
+        max_length: most tokens of a text.
+        truncate: cut longer texts rather than refuse them.
+        options: the others of `explore`.
+
+    Returns:
+        What the page shows: roles of heads by `jaxflow.compare.roles`, and, where every model classifies texts that
+        were not cut, their importance for the predicted class by `jaxflow.compare.importance`.
 
     Raises:
         InputError: as `explore` does, and at the first row without a text.
     """
     rows = _usable(islice(source.rows(), most))
+    texts, pairs = [row.text for row in rows], [str(row.pair) for row in rows] if source.paired else None
     known = None if labels is None else [row.text for row in _usable(islice(labels.rows(), most))]
-    return explore(
-        models[0],
-        [row.text for row in rows],
-        models[1] if len(models) > 1 else None,
-        pairs=[str(row.pair) for row in rows] if source.paired else None,
-        labels=known,
-        **options,
-    )
+    limits: dict[str, Any] = {"max_length": max_length, "truncate": truncate}
+    other = models[1] if len(models) > 1 else None
+    found = explore(models[0], texts, other, pairs=pairs, labels=known, **limits, **options)
+    kept = slice(len(found))
+    texts, pairs = texts[kept], None if pairs is None else pairs[kept]
+    roles = [head_roles(model, texts, pairs, **limits).names() for model in models]
+    classify = all(model.config.head.name == "sequence_classification" for model in models)
+    measures = {}
+    if classify and pairs is None and max_length is None and not truncate:
+        measures["importance"] = [head_importance(model, texts).mean for model in models]
+    return found.with_heads(measures, roles)
 
 
 def write_source_page(models: Sequence[TextEncoder], source: Source, path: Path, **options: Any) -> Path | None:
-    """Write the page of two models' first texts, as `explore_source` takes them; None where they differ in shape."""
-    if len({(model.config.layers, model.config.heads) for model in models}) > 1:
+    """Write the page of two models' first texts, as `explore_source` takes them.
+
+    Returns:
+        The path; None where no page can be: the models differ in shape, or the drawing library is not installed.
+    """
+    if len({(model.config.layers, model.config.heads) for model in models}) > 1 or not can_draw():
         return None
     return write_explorer(explore_source(models, source, **options), path)
 

@@ -26,6 +26,10 @@ def page(pair):
     return explorer.render_explorer(pair)
 
 
+def floats_of(text):
+    return np.frombuffer(base64.b64decode(text), "<f4")
+
+
 def unpacked(html, index, number, data):
     """The numbers of one sentence and model, as the page's script reads them."""
     found = re.search(rf'id="numbers-{index}-{number}">([^<]*)<', html)
@@ -154,8 +158,7 @@ def test_heads_carry_what_was_found_of_them(pair):
     data = explorer.explorer_data(pair.with_heads({"importance": tables}, roles))
     assert data["measures"] == ["importance"]
     assert data["roles"] == roles
-    kept = np.frombuffer(base64.b64decode(data["models"][0]["measures"]["importance"]), "<f4")
-    np.testing.assert_array_equal(kept, np.arange(6))
+    np.testing.assert_array_equal(floats_of(data["models"][0]["measures"]["importance"]), np.arange(6))
     with pytest.raises(InputError, match=r"must have shape \(3, 2\)"):
         _ = pair.with_heads({"importance": [np.ones((2, 3))] * 2})
     with pytest.raises(InputError, match="one table for each of the 2 models, got 1"):

@@ -146,12 +146,17 @@ function valueText(value, top, diff) {
 
 const ROLE_FILLS = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999"];
 
+function roleText(role, place) {
+  const fill = role ? ROLE_FILLS[place % ROLE_FILLS.length] : colours().back;
+  return { text: role ? short(role, 7) : "·", fill, ink: inkOn(fill) };
+}
+
 function rolePlates(context) {
-  const all = [...new Set(data.roles.flat(2))].sort();
+  const all = [...new Set(data.roles.flat(2))].filter(Boolean).sort();
   return context.numbers.map((number, at) => ({
     title: `role: ${context.names[at]}`,
-    texts: data.roles[number].map((row) => row.map((role) => ({ text: short(role, 7), fill: ROLE_FILLS[all.indexOf(role) % ROLE_FILLS.length], ink: inkOn(ROLE_FILLS[all.indexOf(role) % ROLE_FILLS.length]) }))),
-    lines: (layer, head) => context.numbers.map((other, place) => [context.names[place], data.roles[other][layer][head]]),
+    texts: data.roles[number].map((row) => row.map((role) => roleText(role, all.indexOf(role)))),
+    lines: (layer, head) => context.numbers.map((other, place) => [context.names[place], data.roles[other][layer][head] || "no role"]),
   }));
 }
 

@@ -1,0 +1,63 @@
+"""The commands write the explorer's page: with losses, and with what each head does."""
+
+import numpy as np
+import pytest
+
+import jaxflow as jf
+from jaxflow import cli
+from jaxflow.compare.importance import head_importance
+from jaxflow.compare.roles import head_roles
+from jaxflow.report import source_page
+from jaxflow.sweep.source import InlineSource
+from tests.report.test_explore import floats_of
+from tests.report.test_page import Page
+from tests.report.tiny_pair import LABELS, TEXTS, model_folder, moved_folder
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("texts") / "texts.csv"
+    rows = [f'"{text}",{number % len(LABELS)}' for number, text in enumerate(TEXTS[:3])]
+    path.write_text("\n".join(["text,label", *rows]) + "\n")
+    return path
+
+
+def test_explore_writes_a_page_with_losses_roles_and_importance(file, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    models = [str(model_folder()), str(moved_folder())]
+    arguments = ["--column", "text", "--label-column", "label", "--queries", "0", "--out", str(page)]
+    assert cli.main(["explore", "--model", models[0], "--other", models[1], "--input", str(file), *arguments]) == 0
+    assert "3 texts" in capsys.readouterr().out
+    data = Page(page.read_text("utf-8")).data()
+    assert [sentence["label"] for sentence in data["sentences"]] == list(LABELS)
+    for number, folder in enumerate(models):
+        encoder = jf.load_encoder(folder)
+        assert data["roles"][number] == head_roles(encoder, TEXTS[:3]).names()
+        expected = head_importance(encoder, TEXTS[:3]).mean
+        found = floats_of(data["models"][number]["measures"]["importance"]).reshape(expected.shape)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        losses = [sentence["sides"][number]["loss"] for sentence in data["sentences"]]
+        scores = [example.scores for example in jf.attribute(encoder, TEXTS[:3], methods="raw")]
+        np.testing.assert_allclose(losses, [-np.log(scores[i][LABELS[i]]) for i in range(3)], rtol=1e-5)
+
+
+def test_compare_writes_the_page_of_its_first_texts(file, tmp_path, capsys):
+    out = tmp_path / "out"
+    models = ["--model-a", str(model_folder()), "--model-b", str(moved_folder())]
+    arguments = ["--column", "text", "--methods", "raw,rollout", "--attention", "2", "--out", str(out)]
+    assert cli.main(["compare", *models, "--input", str(file), *arguments]) == 0
+    assert str(out / "explore.html") in capsys.readouterr().out
+    data = Page((out / "explore.html").read_text("utf-8")).data()
+    assert [sentence["text"] for sentence in data["sentences"]] == TEXTS[:2]
+    assert data["methods"] == ["raw", "rollout"]
+
+
+def test_labels_need_a_file(capsys):
+    arguments = ["explore", "--model", "any", "--text", "the key", "--label-column", "label", "--out", "page.html"]
+    assert cli.main(arguments) == 2
+    assert "--label-column goes with --input" in capsys.readouterr().err
+
+
+def test_no_page_where_there_can_be_none(monkeypatch, tmp_path):
+    monkeypatch.setattr(source_page, "can_draw", lambda: False)
+    assert source_page.write_source_page([], InlineSource(("the key",), None), tmp_path / "page.html") is None
