@@ -15,6 +15,8 @@ from jaxflow._checks import InputError, first_index
 
 # A chunk is what one call of a kernel solves, without looking up: about 20 ms, so that an interrupt is prompt.
 _CHUNK_WORK = 200_000
+# What a thread should have to do, about 2 ms: starting one costs a tenth of that.
+_THREAD_WORK = 20_000
 _LARGEST = 2.0**1000
 # What settles a pair: a closed form at layers 1 and 2; one blocking flow that fills all arcs out of the source or into
 # the sink; a search of the residual graph.
@@ -103,9 +105,8 @@ def max_flow(
     settled = np.zeros(shape, np.uint8)
     solver = _Solver(mixing, queries, max(layers, default=1), (lower, upper, settled), cut)
     done = 0
-    # Starting a thread costs more than a small chunk.
-    chunks = 1 + total * solver.highest * shape[-1] // _CHUNK_WORK
-    for count in _run(solver, _tasks(shape, layers, wanted), min(threads or _cores(), chunks)):
+    useful = 1 + total * solver.highest * shape[-1] // _THREAD_WORK
+    for count in _run(solver, _tasks(shape, layers, wanted), min(threads or _cores(), useful)):
         done += count
         if progress is not None:
             progress(done, total)
@@ -219,7 +220,8 @@ def _scaled(capacity: np.ndarray) -> tuple[np.ndarray, float]:
 def _tasks(shape: tuple[int, ...], layers: tuple[int, ...], wanted: np.ndarray | None) -> Iterator[_Task]:
     examples, _, queries, tokens = shape
     for example in range(examples):
-        for place, layer in enumerate(layers):
+        # The deepest layers first: they take longest, and the last task should be short.
+        for place, layer in sorted(enumerate(layers), key=lambda item: -item[1]):
             if wanted is None:
                 sinks, sources = np.divmod(np.arange(queries * tokens), queries)
             else:
