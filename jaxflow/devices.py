@@ -144,7 +144,7 @@ def processes() -> Processes:
     return Processes(jax.process_index(), jax.process_count())
 
 
-def _reach(address: str, seconds: float) -> None:
+def _reach(address: str, seconds: int) -> None:
     """Wait until process 0 can be reached; JAX itself would end the process where it can't."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():

@@ -48,7 +48,7 @@ def shardings(module: Encoder, mesh: jax.sharding.Mesh) -> list[jax.NamedShardin
 
 def _parts(names: tuple[str, ...], leaf: Array, devices: int) -> jax.P:
     axis = next((axis for pair, axis in SHARED.items() if "layers" in names and _follow(pair, names)), None)
-    if axis is None or leaf.shape[axis] % devices:
+    if axis is None or devices == 1 or leaf.shape[axis] % devices:
         return jax.P()
     return jax.P(*(MODEL if place == leaf.ndim + axis else None for place in range(leaf.ndim)))
 
