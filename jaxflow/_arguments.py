@@ -11,6 +11,52 @@ from jaxflow.devices import Processes, initialize
 METHODS = ("raw", "rollout", "flow")
 TEXT_HELP = "a text; may be given again; one that begins with a dash goes as --text='-x'"
 QUERIES = "positions whose make-up is asked for: 0,3 or all (default: 0, which is [CLS] or its equivalent)"
+ON_ERROR = "at a row that cannot be used: stop (the default), or skip it and say so at the end"
+
+EXAMPLES = """examples:
+  jaxflow fetch minilm
+  jaxflow attribute --text "The keys to the cabinets are lost." --model minilm --out out
+  jaxflow attribute --input reviews.csv --column review --model minilm --layers 1,6 --out out
+  cat sentences.txt | jaxflow attribute --model minilm --methods raw,rollout --out out
+  jaxflow summarize out
+
+The folder given by --out gets report.html (open it in a browser), Parquet files with
+one row an example, and manifest.json, which says what made them. A run that was stopped
+goes on with --resume.
+"""
+
+
+def add_attribute(commands: Any, run: Callable[[argparse.Namespace], int]) -> None:
+    """Add `attribute`, which `run` runs."""
+    parser = commands.add_parser(
+        "attribute",
+        help="attribute texts: raw attention, rollout, flow",
+        description="Say how much each token of each text contributed, at each layer, by each method.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_texts(parser)
+    add = parser.add_argument_group("model and methods").add_argument
+    _ = add("--model", required=True, metavar="M", help="minilm, a folder, or a model's name on the hub")
+    _ = add("--methods", type=names, default=METHODS, metavar="A,B", help="of raw,rollout,flow (default: all three)")
+    _ = add("--layers", type=integers, default=None, metavar="N,N", help="counted from 1 (default: all)")
+    _ = add("--queries", type=integers, default=(0,), metavar="N,N", help=QUERIES)
+    _ = add("--residual", type=float, default=0.5, metavar="R", help="the residual connection's share (default: 0.5)")
+    _ = add("--heads", default="mean", metavar="H", help="how heads are fused: mean, max or min (default: mean)")
+    _ = add(
+        "--flow", default="auto", metavar="F", help="how flow is solved: auto, exact, relaxed or bounds (default: auto)"
+    )
+    _ = add("--batch-size", type=count, metavar="N", help="texts in a batch, at most (default: as many as fit)")
+    _ = add("--max-length", type=count, metavar="N", help="most tokens of a text (default: what the model takes)")
+    _ = add("--truncate", action="store_true", help="cut longer texts (default: refuse them)")
+    _ = add("--on-error", default="stop", metavar="E", help=ON_ERROR)
+    add = parser.add_argument_group("output").add_argument
+    _ = add("--out", required=True, type=Path, metavar="DIR", help="the folder for results; new, or empty")
+    _ = add("--resume", action="store_true", help="go on with a run of the same settings that was stopped")
+    _ = add("--top", type=natural, default=5, metavar="N", help="tokens to show in the terminal (default: 5)")
+    _ = add("--quiet", action="store_true", help="print nothing but errors")
+    add_devices(parser)
+    parser.set_defaults(run=run)
 
 
 def add_texts(parser: argparse.ArgumentParser) -> None:

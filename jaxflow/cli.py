@@ -9,30 +9,25 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from importlib import metadata
 from itertools import islice
-from pathlib import Path
 from typing import Any, NoReturn
 
 from jaxflow import _arguments
 from jaxflow._arguments import (
-    QUERIES,
+    EXAMPLES,
+    add_attribute,
     add_compare,
-    add_devices,
     add_explore,
     add_summarize,
-    add_texts,
-    count,
-    integers,
-    names,
-    natural,
 )
 from jaxflow._checks import InputError
 from jaxflow.devices import default_mesh
 from jaxflow.models import builtin, load_encoder
 from jaxflow.report.explorer import write_explorer
 from jaxflow.report.page import write_page
-from jaxflow.report.source_page import explore_source
+from jaxflow.report.source_page import explore_source, write_source_page
 from jaxflow.report.terminal import top_tokens, unknown_words, visible
 from jaxflow.sweep import runner
 from jaxflow.sweep.checks import check_folder
@@ -40,7 +35,7 @@ from jaxflow.sweep.counting import counting
 from jaxflow.sweep.files import open_source
 from jaxflow.sweep.progress import progress
 from jaxflow.sweep.results import Store, open_sweep
-from jaxflow.sweep.settings import METHODS, Settings
+from jaxflow.sweep.settings import Settings
 from jaxflow.sweep.source import InlineSource, Source
 from jaxflow.sweep.summary import summarize, write_summary
 from jaxflow.sweep.summary_words import summary_table
@@ -48,7 +43,6 @@ from jaxflow.sweep.tally import Tally
 from jaxflow.sweep.together import wait_for_all
 from jaxflow.sweep.words import skipped_lines, summary_lines
 
-ON_ERROR = "at a row that cannot be used: stop (the default), or skip it and say so at the end"
 # Arguments that errors may name as Python has them, by their flags.
 FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair"} | {
     name: f"--{name.replace('_', '-')}"
@@ -61,17 +55,6 @@ FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair"} | {
 SHOWN = 5
 # Most examples that are searched for words that the model doesn't know, and most of these that are named.
 SEARCHED, NAMED = 1000, 12
-
-EXAMPLES = """examples:
-  jaxflow fetch minilm
-  jaxflow attribute --text "The keys to the cabinets are lost." --model minilm --out out
-  jaxflow attribute --input reviews.csv --column review --model minilm --layers 1,6 --out out
-  cat sentences.txt | jaxflow attribute --model minilm --methods raw,rollout --out out
-
-The folder given by --out gets report.html (open it in a browser), Parquet files with
-one row an example, and manifest.json, which says what made them. A run that was stopped
-goes on with --resume.
-"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -124,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _ = parser.add_argument("--version", action="version", version=f"jaxflow {metadata.version('jaxflow')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_attribute(commands)
+    add_attribute(commands, _attribute)
     add_compare(commands, _compare)
     add_explore(commands, _explore)
     add_summarize(commands, _summarize)
@@ -132,38 +115,6 @@ def _parser() -> argparse.ArgumentParser:
     _ = fetch.add_argument("name", metavar="NAME", help="the model's name: minilm")
     fetch.set_defaults(run=_fetch)
     return parser
-
-
-def _add_attribute(commands: Any) -> None:
-    parser = commands.add_parser(
-        "attribute",
-        help="attribute texts: raw attention, rollout, flow",
-        description="Say how much each token of each text contributed, at each layer, by each method.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_texts(parser)
-    add = parser.add_argument_group("model and methods").add_argument
-    _ = add("--model", required=True, metavar="M", help="minilm, a folder, or a model's name on the hub")
-    _ = add("--methods", type=names, default=METHODS, metavar="A,B", help="of raw,rollout,flow (default: all three)")
-    _ = add("--layers", type=integers, default=None, metavar="N,N", help="counted from 1 (default: all)")
-    _ = add("--queries", type=integers, default=(0,), metavar="N,N", help=QUERIES)
-    _ = add("--residual", type=float, default=0.5, metavar="R", help="the residual connection's share (default: 0.5)")
-    _ = add("--heads", default="mean", metavar="H", help="how heads are fused: mean, max or min (default: mean)")
-    _ = add(
-        "--flow", default="auto", metavar="F", help="how flow is solved: auto, exact, relaxed or bounds (default: auto)"
-    )
-    _ = add("--batch-size", type=count, metavar="N", help="texts in a batch, at most (default: as many as fit)")
-    _ = add("--max-length", type=count, metavar="N", help="most tokens of a text (default: what the model takes)")
-    _ = add("--truncate", action="store_true", help="cut longer texts (default: refuse them)")
-    _ = add("--on-error", default="stop", metavar="E", help=ON_ERROR)
-    add = parser.add_argument_group("output").add_argument
-    _ = add("--out", required=True, type=Path, metavar="DIR", help="the folder for results; new, or empty")
-    _ = add("--resume", action="store_true", help="go on with a run of the same settings that was stopped")
-    _ = add("--top", type=natural, default=5, metavar="N", help="tokens to show in the terminal (default: 5)")
-    _ = add("--quiet", action="store_true", help="print nothing but errors")
-    add_devices(parser)
-    parser.set_defaults(run=_attribute)
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
@@ -200,6 +151,8 @@ def _attribute(arguments: argparse.Namespace) -> int:
     if here.index:
         return 0
     results = open_sweep(arguments.out)
+    # With what other processes made.
+    summary = replace(summary, records=results.records)
     page = write_page(results, arguments.out / "report.html")
     if not quiet:
         _show(results, arguments.top)
@@ -236,9 +189,13 @@ def _compare(arguments: argparse.Namespace) -> int:
                 show(texts)
 
             summary = prepared.run(told)
+        names = ("methods", "queries", "residual", "heads", "flow", "max_length", "truncate")
+        options = {name: getattr(arguments, name) for name in names}
+        most = max(1, arguments.attention)
+        page = write_source_page(models, source, arguments.out / "explore.html", most=most, **options)
     if not arguments.quiet:
         print("\n".join(map(visible, findings(summary, arguments.top))))
-        print(f"results: {arguments.out}")
+        print(f"results: {arguments.out}" + (f"   page: {page}" if page else ""))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -102,23 +102,8 @@ class Sweep:
             ) from None
         except InputError as error:
             raise InputError(f"{error}{self._way_on(error)}") from error
-        return self._summary(work, time.perf_counter() - start)
-
-    def _summary(self, work: "_Run", seconds: float) -> Summary:
-        records = list(work.records.values())
-        stages: Counter[str] = Counter()
-        for record in records:
-            stages.update(record.stages)
-        flows = sum(record.flows for record in records)
-        return Summary(
-            examples=sum(record.examples for record in records),
-            before=sum(record.examples for record in self.done.values()),
-            seconds=seconds,
-            tally=work.tally,
-            certified=sum(record.certified for record in records) / flows if flows else None,
-            stages=dict(stages),
-            skipped=tuple(row for record in records for row in record.skipped),
-        )
+        before = sum(record.examples for record in self.done.values())
+        return Summary(before, time.perf_counter() - start, work.tally, tuple(work.records.values()))
 
     def _kept(self) -> str:
         """What is on disk, in words; nothing where nothing is."""
@@ -264,7 +249,9 @@ def prepare(
     process_index: int = 0,
     process_count: int = 1,
 ) -> Sweep:
-    """Check the folder and the settings, and what there is to go on with; writes nothing, and reads no new text.
+    """Check the folder and the settings, and what there is to go on with; reads no new text, and writes nothing.
+
+    Of what an earlier run left, half-written files go, and the records of shards that were damaged since.
 
     Args:
         encoder: from `load_encoder`.
@@ -291,4 +278,5 @@ def prepare(
         return sweep
     done = finished(folder, manifest, encoder, source, settings, sweep.is_mine)
     store.remove_leftovers(folder, process_index, process_count)
+    store.remove_records(folder, [i for i in store.read_records(folder) if sweep.is_mine(i) and i not in done])
     return replace(sweep, manifest=store.read_manifest(folder), done=done)

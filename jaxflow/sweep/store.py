@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,6 +172,12 @@ def remove_leftovers(folder: Path, process_index: int = 0, process_count: int = 
         digits = path.name.removeprefix(".jaxflow-part-").partition(".")[0]
         if process_count == 1 or (digits.isdecimal() and int(digits) % process_count == process_index):
             path.unlink(missing_ok=True)
+
+
+def remove_records(folder: Path, indices: Iterable[int]) -> None:
+    """Have shards count as not done."""
+    for index in indices:
+        (folder / _record_file(index)).unlink(missing_ok=True)
 
 
 def _record_file(index: int) -> str:

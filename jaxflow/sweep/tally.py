@@ -1,7 +1,10 @@
 """What a run has done so far, and what it did in the end."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
+
+from jaxflow.sweep.store import Record
 
 
 @dataclass(frozen=True)
@@ -30,19 +33,37 @@ class Summary:
     """What a sweep did.
 
     Attributes:
-        examples: rows in the store, of all processes as far as this one knows.
-        before: of them, those that were there already.
+        before: examples that were there already.
         seconds: the time this run took for the others, without loading the model.
         tally: what this run did.
-        certified: share of the flows that are certified, over the whole store; None without flow.
-        stages: how many flows each stage settled, as `FlowSolution.stages` has it; empty where it is not known.
-        skipped: rows of the input that were left out: `id` and `reason`.
+        records: of all shards that are in the folder, as far as this process knows.
     """
 
-    examples: int
     before: int
     seconds: float
     tally: Tally
-    certified: float | None
-    stages: dict[str, int]
-    skipped: tuple[dict[str, Any], ...]
+    records: tuple[Record, ...]
+
+    @property
+    def examples(self) -> int:
+        """Rows in the store."""
+        return sum(record.examples for record in self.records)
+
+    @property
+    def certified(self) -> float | None:
+        """Share of the store's flows that are certified; None without flow."""
+        flows = sum(record.flows for record in self.records)
+        return sum(record.certified for record in self.records) / flows if flows else None
+
+    @property
+    def stages(self) -> dict[str, int]:
+        """How many flows each stage settled, as `FlowSolution.stages` has it; empty where it is not known."""
+        counts: Counter[str] = Counter()
+        for record in self.records:
+            counts.update(record.stages)
+        return dict(counts)
+
+    @property
+    def skipped(self) -> tuple[dict[str, Any], ...]:
+        """Rows of the input that were left out: `id`, the row or line number, and `reason`."""
+        return tuple(row for record in self.records for row in record.skipped)

@@ -131,7 +131,13 @@ def test_damaged_missing_and_unrecorded_shards_are_made_again(encoder, tmp_path,
     paths[2].write_bytes(flipped)
     paths[3].with_suffix(".json").write_text("{")
     (out / ".jaxflow-part-00003.json-x.tmp").write_text("half")
-    summary = swept(encoder, out, TEXTS + TEXTS, resume=True)
+    # What is another process's is its own to look at.
+    _ = runner.prepare(encoder, InlineSource(TEXTS + TEXTS), out, FAST, resume=True, process_index=1, process_count=2)
+    assert sorted(store.read_records(out)) == [0, 2, 4]
+    sweep = runner.prepare(encoder, InlineSource(TEXTS + TEXTS), out, FAST, resume=True)
+    # Nobody reads what is damaged while it is made again.
+    assert sorted(store.read_records(out)) == [4]
+    summary = sweep.run(2)
     assert (summary.examples, summary.before) == (10, 2)
     assert contents(out) == before
 
