@@ -28,6 +28,7 @@ PAINTED = """changes => new Promise(done => {
   jaxflow.set(changes);
   jaxflow.settled().then(() => requestAnimationFrame(() => setTimeout(() => done(performance.now() - start))));
 })"""
+LOOP = "(() => { let sum = 0; for (let i = 0; i < 1e8; i += 1) sum += i * 0.5; return sum; })()"
 CHOICES = [
     {"sentence": 1},
     {"sentence": 50},
@@ -131,6 +132,9 @@ def measure(path: Path, *, single: bool) -> None:
         print(f"open: {1000 * (time.perf_counter() - start):.0f}, computed {computed():.0f}")
         page.wait_for_load_state("load")
         print(f"all of it read: {1000 * (time.perf_counter() - start):.0f}, computed {computed():.0f}")
+        before = computed()
+        _ = page.evaluate(LOOP)
+        print(f"for comparison, a loop of 100 million additions: computed {computed() - before:.0f}")
         worst = (0.0, 0.0)
         for changes in CHOICES:
             if single and "models" in changes:

@@ -2,11 +2,11 @@
 
 // The whole picture as one SVG that needs nothing else; rasters are in it as pictures.
 function svgText(scene) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("xmlns", SVG);
+  // In a document of its own, where no picture is loaded.
+  const own = document.implementation.createDocument(SVG, "svg"), svg = own.documentElement;
   for (const [name, value] of Object.entries({ width: scene.width, height: scene.height, viewBox: `0 0 ${scene.width} ${scene.height}` })) svg.setAttribute(name, value);
   const add = (tag, attributes, text) => {
-    const element = document.createElementNS(SVG, tag);
+    const element = own.createElementNS(SVG, tag);
     for (const [name, value] of Object.entries(attributes)) if (value != null) element.setAttribute(name, value);
     if (text) element.textContent = text;
     svg.append(element);

@@ -30,7 +30,7 @@ function nodeMark(context, step, position, { x, y }, value) {
 }
 
 // Nodes through which next to nothing passes are dots in one path; a word is never one of them.
-const isSmall = (mark) => mark.r < 1.3 && mark.is.word === undefined;
+const isSmall = (mark) => mark.r < 1.8 && mark.is.word === undefined;
 const dotsMark = (nodes) => ({ kind: "path", d: nodes.map(({ x, y }) => `M${round(x)},${round(y)}h0`).join("") || "M0,0", stroke: colours().fore, line: 1.8, cap: "round", opacity: 0.3, className: "mute" });
 
 function nodeTip(context, step, position) {

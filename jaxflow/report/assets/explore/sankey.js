@@ -3,7 +3,8 @@
 // A position's height is what passes through it, a ribbon's width what passes along the arc; both keep their place
 // when thin ribbons are left out, so that what is missing shows as a gap.
 
-const RIBBONS = 300; // most that are drawn
+const RIBBONS = 250; // most that are drawn
+const THIN = 4; // nodes of less height are drawn in one go, as nobody could point at them
 
 function sankeyView(context, width, tall) {
   const height = tall ?? (context.size > 30 ? 520 : 400), gapBetween = 34;
@@ -39,6 +40,11 @@ function sankeyOf(context, graphs, number, { width, height, top }) {
   });
   const ribbons = ribbonsOf(context, graphs, arcs, { x, tops, scale }, number);
   const marks = ribbons.map(({ mark }) => mark);
+  const thin = [];
+  nodes.forEach((column, step) => column.forEach((value, position) => {
+    if (value * scale < THIN && position !== state.word && position !== state.position) thin.push(`M${round(x(step))},${round(tops[step][position])}v${round(value * scale)}`);
+  }));
+  if (thin.length) marks.push({ kind: "path", d: thin.join(""), stroke: colours().soft, line: 6, className: "mute" });
   nodes.forEach((column, step) => column.forEach((value, position) => marks.push(...sankeyNode(context, { step, position, value, steps, x: x(step), y: tops[step][position], height: value * scale, graphs }))));
   marks.push(...sankeyLabels(context, nodes, tops, scale, { x, steps }));
   for (let step = 1; step < steps; step += 1) {
@@ -94,7 +100,7 @@ function ribbonMark(context, graphs, { step, i, j, d, thick }, number) {
 }
 
 function sankeyNode(context, { step, position, value, x, y, height, graphs }) {
-  if (height < 0.75) return [];
+  if (height < 0.4 || (height < THIN && position !== state.word && position !== state.position)) return [];
   const fill = step === 0 && position === state.word ? colours().word : position === state.position ? colours().target : colours().soft;
   const is = step ? { position, layer: state.from - 1 + step } : { word: position };
   const through = () => graphs.map((graph) => nodeHeights(graph.arcs, context.size)[step][position]);
