@@ -136,7 +136,7 @@ def _predicted(plan: Plan, which: int, items: Sequence[TextPair], logits: Any) -
 
 
 def _check_finite(side: device.Side, items: Sequence[TextPair]) -> None:
-    finite: np.ndarray = np.isfinite(np.asarray(side.graph.attention)).all(axis=(1, 2, 3))
+    finite = np.asarray(np.isfinite(np.asarray(side.graph.attention)).all(axis=(1, 2, 3)))
     for row, item in enumerate(items):
         if not finite[row]:
             raise InputError(f"a model's attention is not a number for {item.place}; check its weights")

@@ -58,7 +58,7 @@ def _heads(summary: ChangeSummary, most: int) -> Iterator[str]:
 
 def _words(verb: str, words: Sequence[WordChange]) -> list[str]:
     if not words:
-        return [f"  {verb}: none of those in enough texts"]
+        return [f"  {verb}: none that is in enough texts"]
     named = ", ".join(f"{word.word} {word.mean:+.4f}{_star(word.adjusted_p)} ({word.texts})" for word in words)
     return [f"  {verb}: {named}"]
 

@@ -1,6 +1,5 @@
 """`jaxflow compare`: what it writes is what `compare_models` finds, and what it cannot use it says in one line."""
 
-import json
 import signal
 
 import numpy as np
@@ -101,19 +100,14 @@ def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
         np.testing.assert_allclose(row["heads_b"], text.b.heads, atol=1e-3)
         assert row["heads_b"].dtype == np.float16
 
-
-def test_tables_are_flat_and_hold_every_head_and_word(run, tmp_path):
-    code, _, err = run("--methods", "raw,rollout", "--quiet")
-    assert (code, err) == (0, "")
-    summary = json.loads((tmp_path / "out" / "comparison.json").read_text())
     heads = pq.read_table(tmp_path / "out" / "heads.parquet").to_pylist()
     assert [(row["layer_a"], row["head"]) for row in heads] == [(layer, head) for layer in (1, 2, 3) for head in (0, 1)]
     for row in heads:
         at = row["layer_a"] - 1, row["head"]
-        assert row["jensen_shannon"] == summary["head"]["jensen_shannon"]["mean"][at[0]][at[1]]
-        assert row["entropy_b"] == summary["head"]["patterns_b"][at[0]][at[1]][PATTERNS.index("entropy")]
+        assert row["jensen_shannon"] == about["head"]["jensen_shannon"]["mean"][at[0]][at[1]]
+        assert row["entropy_b"] == about["head"]["patterns_b"][at[0]][at[1]][PATTERNS.index("entropy")]
     words = pq.read_table(tmp_path / "out" / "words.parquet").to_pylist()
-    assert {row["method"] for row in words} == {"raw", "rollout"}
+    assert {row["method"] for row in words} == {"raw", "rollout", "flow"}
     assert next(row for row in words if row["word"] == "the")["texts"] == 4
     assert not (tmp_path / "out" / "texts-00001.parquet").exists()
 

@@ -40,6 +40,8 @@ def test_heads_of_one_role_each_are_known_by_it():
             heads[head, query, min(max(key, 0), tokens - 1)] = 1
         heads[3, query, tokens - 1] = 1
         heads[4, query] = 1
+    # The first word has no word before it, and the last none behind it; they look elsewhere.
+    heads[0, 1, 4] = heads[2, tokens - 2, 3] = 0.5
     heads /= heads.sum(-1, keepdims=True)
     role = np.array([1, *[0] * (tokens - 2), 2])
     found = np.asarray(head_patterns(jnp.asarray(heads), jnp.ones(tokens, bool), jnp.asarray(role)))
@@ -67,7 +69,7 @@ def test_padding_changes_nothing():
 def test_the_rarest_word_is_that_of_the_counts():
     encoder = model()
     counts = {"the": 100, "key": 3, "to": 50, "cabinets": 1, "table": 7, "##s": 20, "is": 60, "on": 30}
-    roles = head_roles(encoder, TEXTS, counts=counts)
+    roles = head_roles(encoder, TEXTS, counts=counts, batch_size=8)
     shares, chances = [], []
     for text in TEXTS:
         encoding, weights = attention_of(encoder, text)
@@ -83,7 +85,7 @@ def test_the_rarest_word_is_that_of_the_counts():
     np.testing.assert_allclose(roles.rarest.mean, np.mean(shares, axis=0), atol=1e-6)
     assert roles.rarest_by_chance == pytest.approx(np.mean(chances))
     assert roles.texts == len(TEXTS)
-    counted = head_roles(encoder, TEXTS)
+    counted = head_roles(encoder, TEXTS, batch_size=8)
     assert counted.rarest.mean.shape == (LAYERS, HEADS)
     names = roles.names(least=0.0)
     assert all(name for row in names for name in row)
@@ -92,7 +94,7 @@ def test_the_rarest_word_is_that_of_the_counts():
 
 def test_before_and_after_are_set_side_by_side():
     encoder = model()
-    before, after = head_roles(encoder, TEXTS), head_roles(tuned(encoder), TEXTS)
+    before, after = head_roles(encoder, TEXTS, batch_size=8), head_roles(tuned(encoder), TEXTS, batch_size=8)
     table = role_changes(before, after, least=0.3)
     assert len(table) == LAYERS * HEADS
     row = table[HEADS + 1]
