@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from operator import index
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, one_of
 from jaxflow.models import TextEncoder
 from jaxflow.sweep import runner
 from jaxflow.sweep.files import open_source
@@ -75,7 +76,7 @@ def run_sweep(
         resume: go on with what the folder holds of the same sweep, whatever the number of processes was.
         on_error: `"stop"` at a row that cannot be used, or `"skip"` it; what was skipped is in the result.
         process_index: which of several processes that fill the folder together this is; every process is given the
-            whole source, and makes every so manieth shard of it.
+            whole source, and takes one shard in `process_count` of it.
         process_count: how many processes there are.
         progress: called with how far the run is, when texts were finished and while it waits.
 
@@ -86,12 +87,17 @@ def run_sweep(
         InputError: the settings, the source or the folder cannot be used; a row cannot be used (with
             `on_error="stop"`); the folder holds results of another sweep. What was computed before is kept.
     """
+    if not isinstance(encoder, TextEncoder):
+        raise InputError(f"`encoder` must come from load_encoder, got {type(encoder).__name__}")
+    chosen = tuple(methods) if isinstance(methods, Iterable) and not isinstance(methods, str) else (methods,)
+    for method in chosen:
+        one_of("methods", method, METHODS)
     settings = Settings(
-        methods=(methods,) if isinstance(methods, str) else tuple(methods),
-        queries=_several(queries),
-        layers=_several(layers),
+        methods=chosen,
+        queries=_several("queries", queries),
+        layers=_several("layers", layers),
         heads=heads,
-        residual=residual,
+        residual=float(residual),
         flow=flow,
         max_length=max_length,
         truncate=truncate,
@@ -120,7 +126,10 @@ def run_sweep(
     return open_sweep(folder)
 
 
-def _several(value: Any) -> tuple[int, ...] | None:
+def _several(name: str, value: Any) -> tuple[int, ...] | None:
     if value is None:
         return None
-    return tuple(int(each) for each in value) if isinstance(value, Iterable) else (int(value),)
+    try:
+        return tuple(map(index, value)) if isinstance(value, Iterable) else (index(value),)
+    except TypeError:
+        raise InputError(f"`{name}` must be None, an int, or several ints, got {value!r}") from None

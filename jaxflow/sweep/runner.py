@@ -164,7 +164,9 @@ class _Run:
             except StopIteration:
                 return
             except Exception as error:
-                self.failure = error
+                name = self.sweep.source.name
+                unread = f"{name} cannot be read on: {getattr(error, 'strerror', None) or error}"
+                self.failure = InputError(unread) if isinstance(error, OSError) else error
                 return
             self.begun.append(shard)
             self.tally = replace(self.tally, rows=self.tally.rows + len(shard.skipped))

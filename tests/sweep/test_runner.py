@@ -371,3 +371,35 @@ def test_unknown_ways_at_errors_are_refused(encoder, tmp_path):
     with pytest.raises(InputError, match="`on_error` must be one of 'stop', 'skip', got 'ignore'"):
         swept(encoder, tmp_path / "out", on_error="ignore")
     assert store.is_empty(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"queries": "first"}, "`queries` must be None, an int, or several ints, got 'first'"),
+        ({"layers": 1.5}, "`layers` must be None, an int, or several ints, got 1.5"),
+        ({"methods": None}, "`methods` must be one of 'raw', 'rollout', 'flow', got None"),
+        ({"batch_size": 0}, "`batch_size`"),
+    ],
+)
+def test_arguments_of_python_that_cannot_be_used_are_named(encoder, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        jf.run_sweep(encoder, TEXTS, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "message"),
+    [
+        (OSError(5, "Input/output error"), InputError, "the texts cannot be read on: Input/output error; 4"),
+        (KeyError("x"), KeyError, "x"),
+    ],
+)
+def test_a_source_that_fails_on_the_way_loses_nothing(encoder, tmp_path, small_shards, error, raised, message):
+    def failing():
+        yield from TEXTS
+        raise error
+
+    with pytest.raises(raised, match=message):
+        swept(encoder, tmp_path / "out", failing())
+    assert [example.text for example in open_sweep(tmp_path / "out")] == list(TEXTS[:4])
