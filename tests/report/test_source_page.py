@@ -22,6 +22,7 @@ def file(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_explore_writes_a_page_with_losses_roles_and_importance(file, tmp_path, capsys):
     page = tmp_path / "page.html"
     models = [str(model_folder()), str(moved_folder())]
@@ -41,6 +42,7 @@ def test_explore_writes_a_page_with_losses_roles_and_importance(file, tmp_path, 
         np.testing.assert_allclose(losses, [-np.log(scores[i][LABELS[i]]) for i in range(3)], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_compare_writes_the_page_of_its_first_texts(file, tmp_path, capsys):
     out = tmp_path / "out"
     models = ["--model-a", str(model_folder()), "--model-b", str(moved_folder())]

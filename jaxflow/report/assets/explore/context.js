@@ -1,6 +1,6 @@
 // All that the views draw from: one sentence, what is chosen, and the arcs that follow from both.
 
-const ARCS = 600; // most arcs that are drawn
+const ARCS = 300; // most arcs that are drawn; the table of numbers has them all
 const AUTOMATIC = 70; // how many arcs a threshold that nobody chose leaves
 
 // The numbers of the models that are shown. In a difference both are.
@@ -77,7 +77,7 @@ function combined({ graphs, numbers, size, diff, threshold }) {
     }
   });
   arcs.sort((one, other) => other.value - one.value || one.layer - other.layer || one.to - other.to || one.from - other.from);
-  return { arcs: arcs.slice(0, ARCS), over: arcs.length, strongest: arcs.find(({ from, to }) => from !== to)?.value ?? arcs[0]?.value ?? 0, names: numbers.map((number) => data.models[number].name) };
+  return { arcs: arcs.slice(0, ARCS), every: arcs, over: arcs.length, strongest: arcs.find(({ from, to }) => from !== to)?.value ?? arcs[0]?.value ?? 0, names: numbers.map((number) => data.models[number].name) };
 }
 
 function kindOf(a, b, threshold, diff, alone) {

@@ -74,6 +74,16 @@ function drawControls(context) {
   byId("all-heads").disabled = !count;
   byId("one-head").disabled = !state.head;
   drawAbout(context);
+  drawLegend();
+}
+
+// What the arcs' looks mean, which in a difference is another thing.
+function drawLegend() {
+  const diff = state.models === "diff";
+  Array.from(byId("legend").children).forEach((item, number) => {
+    item.hidden = diff && number === 2;
+    if (number < 2) item.lastChild.replaceChildren(...textNodes(`${diff ? "stronger in" : "only"} ${data.models[number].name}`));
+  });
 }
 
 function fill(select, options) {

@@ -55,9 +55,9 @@ function wordLook(context, token) {
 }
 
 function arcsNote(context) {
-  const { arcs, over, threshold, size } = context;
+  const { arcs, every, over, threshold, size } = context;
   const counts = {};
-  for (const { kind } of arcs) counts[kind] = (counts[kind] ?? 0) + 1;
+  for (const { kind } of every) counts[kind] = (counts[kind] ?? 0) + 1;
   const parts = [`${over} arcs of at least ${digits(threshold)}${over > arcs.length ? `, the strongest ${arcs.length} drawn` : ""}`];
   if (context.sides.length === 2) {
     const [a, b] = data.models.map((model) => model.name);
@@ -76,5 +76,5 @@ function arcsTable(context) {
   const both = context.sides.length === 2;
   const head = ["layer", "from_position", "from_token", "to_position", "to_token", ...(both ? ["first", "second"] : ["value"]), "kind"];
   const token = (position) => context.sides[0].tokens[position];
-  return [head, ...context.arcs.map((arc) => [arc.layer, arc.from, token(arc.from), arc.to, token(arc.to), ...(both ? [arc.a, arc.b] : [arc.a]), arc.kind])];
+  return [head, ...context.every.map((arc) => [arc.layer, arc.from, token(arc.from), arc.to, token(arc.to), ...(both ? [arc.a, arc.b] : [arc.a]), arc.kind])];
 }

@@ -3,7 +3,7 @@
 // A position's height is what passes through it, a ribbon's width what passes along the arc; both keep their place
 // when thin ribbons are left out, so that what is missing shows as a gap.
 
-const RIBBONS = 250; // most that are drawn
+const RIBBONS = 180; // most that are drawn
 const THIN = 4; // nodes of less height are drawn in one go, as nobody could point at them
 
 function sankeyView(context, width, tall) {
