@@ -17,9 +17,9 @@ from experiments.verb_number.beginnings import LONGEST
 from experiments.verb_number.corpus import Corpus
 from experiments.verb_number.grow import grown
 from experiments.verb_number.measure import accuracies, class_probabilities
-from experiments.verb_number.model import Architecture, make_model
+from experiments.verb_number.model import MAX_LENGTH, Architecture, make_model
 from experiments.verb_number.testsets import test_sets
-from experiments.verb_number.tokenizer import SPECIALS
+from experiments.verb_number.tokenizer import SPECIALS, make_tokenizer
 from experiments.verb_number.train import Settings, settings_of, train, with_parameters
 from experiments.verb_number.vectors import word_vectors
 from jaxflow.models import load_encoder, save_encoder
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _train_command(parser: argparse.ArgumentParser) -> None:
     _ = parser.add_argument("--data", type=Path, help="folder of the public data sets (experiments/README.md)")
-    _ = parser.add_argument("--prose", type=Path, help="folder of unpacked Debian packages, for more text")
+    _ = parser.add_argument("--prose", type=Path, help="folder of prose (prose.py says how to make it)")
     _ = parser.add_argument(
         "--out", type=Path, required=True, help="where to write; a run that was stopped goes on there"
     )
@@ -67,7 +67,7 @@ def _train_command(parser: argparse.ArgumentParser) -> None:
     _ = parser.add_argument(
         "--every", type=int, default=Settings.every, help="steps between evaluations and checkpoints"
     )
-    _ = parser.add_argument("--vocabulary", type=int, default=10_000)
+    _ = parser.add_argument("--vocabulary", type=int, default=13_000)
     _ = parser.add_argument("--made", type=int, default=60_000, help="beginnings to make from the grammar")
     _ = parser.add_argument(
         "--quick", action="store_true", help="a tiny model on sentences made here, in under a minute"
@@ -140,19 +140,19 @@ def _train(options: argparse.Namespace) -> None:
         found = _corpus(options)
         vectors = _vectors(options.out / "corpus", found.vocabulary)
         size, settings = Architecture(), Settings(every=options.every, seed=options.seed)
-    index = {word: i for i, word in enumerate(found.vocabulary)}
+    tokenizer = make_tokenizer(found.vocabulary, MAX_LENGTH)
     started = time.process_time()
     logs, params, model = {}, None, None
     phases = _phases(size.layers, settings, options)
     for phase, depth, longest, current in phases:
         chosen = [b for b in found.splits["train"] if len(b.words) <= longest]
         held_out = [b for b in found.splits["validation"][:VALIDATION] if len(b.words) <= longest]
-        weights = sampling_weights(chosen, found.singular, found.plural)
-        sampler = Sampler(bucketed(chosen, index, weights), settings.tokens, options.seed)
+        weights = sampling_weights(chosen, found.singular, found.plural, current.misleading)
+        sampler = Sampler(bucketed(chosen, tokenizer, weights), settings.tokens, options.seed)
         encoder = make_model(found.vocabulary, replace(size, layers=depth), vectors, options.seed)
         if params is not None:
             encoder = with_parameters(encoder, grown(params, depth))
-        params, logs[phase] = train(encoder, sampler, bucketed(held_out, index), current, folder / phase, _say)
+        params, logs[phase] = train(encoder, sampler, bucketed(held_out, tokenizer), current, folder / phase, _say)
         model = with_parameters(encoder, params)
     assert model is not None
     if not (folder / "model").exists():
@@ -180,7 +180,7 @@ def _phases(layers: int, settings: Settings, options: argparse.Namespace) -> lis
     if not options.shallow:
         return [deep]
     # What is grown has learnt already, and the shallow model's rate would undo it.
-    grown = (*deep[:3], replace(deep[3], rate=settings.rate / 3))
+    grown = (*deep[:3], replace(deep[3], rate=settings.rate / 3, misleading=5.0))
     return [("shallow", 2, BUCKETS[1] - 2, replace(settings, steps=options.shallow)), grown]
 
 

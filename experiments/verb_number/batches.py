@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from experiments.verb_number.beginnings import VBZ, Beginning
-from experiments.verb_number.tokenizer import END, PADDING, START, UNKNOWN
+from experiments.verb_number.tokenizer import END, PADDING, START, coded
 from jaxflow.models import TokenBatch
 
 # Tokens of the longest beginning of each bucket, `<s>` and `</s>` included.
@@ -15,7 +16,7 @@ BUCKETS = (12, 22, 52)
 
 
 # Sampling weights, where others have 1.
-MISLEADING, LONG, TEMPLATES = 3.0, 0.3, 0.3
+LONG, TEMPLATES = 0.6, 0.3
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,16 @@ class Bucket:
     cumulative: np.ndarray
 
 
-def bucketed(found: Sequence[Beginning], index: dict[str, int], weights: np.ndarray | None = None) -> list[Bucket]:
+def token_ids(tokenizer: Any, found: Sequence[Beginning]) -> list[list[int]]:
+    """Ids of each beginning, `<s>` and `</s>` included; of what is too long the tokens next to the verb."""
+    return [[START, *ids[-(BUCKETS[-1] - 2) :], END] for ids in coded(tokenizer, (b.words for b in found))]
+
+
+def bucketed(found: Sequence[Beginning], tokenizer: Any, weights: np.ndarray | None = None) -> list[Bucket]:
     """The buckets that are not empty."""
     weights = np.ones(len(found)) if weights is None else weights
-    lengths = np.array([len(b.words) + 2 for b in found])
-    which = np.searchsorted(BUCKETS, lengths)
+    tokens = token_ids(tokenizer, found)
+    which = np.searchsorted(BUCKETS, [len(ids) for ids in tokens])
     buckets = []
     for bucket, length in enumerate(BUCKETS):
         places = np.flatnonzero(which == bucket)
@@ -47,25 +53,26 @@ def bucketed(found: Sequence[Beginning], index: dict[str, int], weights: np.ndar
             continue
         ids = np.full((len(places), length), PADDING, np.int32)
         for row, place in enumerate(places.tolist()):
-            coded = [START, *(index.get(word, UNKNOWN) for word in found[place].words), END]
-            ids[row, : len(coded)] = coded
+            ids[row, : len(tokens[place])] = tokens[place]
         numbers = np.array([found[place].number for place in places.tolist()], np.int32)
         buckets.append(Bucket(ids, numbers, places, np.cumsum(weights[places])))
     return buckets
 
 
-def sampling_weights(found: Sequence[Beginning], singular: Sequence[str], plural: Sequence[str]) -> np.ndarray:
+def sampling_weights(
+    found: Sequence[Beginning], singular: Sequence[str], plural: Sequence[str], misleading: float
+) -> np.ndarray:
     """How often each beginning is drawn.
 
-    Both numbers have the same mass. Beginnings whose last noun misleads come up more often: they are few, and they
-    are what the task is about. Long ones come up less often: they cost more.
+    Both numbers have the same mass. Beginnings whose last noun misleads come up `misleading` times as often: they are
+    few, and they are what the task is about. Long ones come up less often: they cost more.
     """
     number_of = dict.fromkeys(singular, VBZ) | dict.fromkeys(plural, 1 - VBZ)
     weights = np.ones(len(found))
     for i, b in enumerate(found):
         last = next((number_of[word] for word in reversed(b.words) if word in number_of), b.number)
         if last != b.number and b.source != "made":
-            weights[i] *= MISLEADING
+            weights[i] *= misleading
         if len(b.words) + 2 > BUCKETS[1]:
             weights[i] *= LONG
         if b.source == "Marvin & Linzen":

@@ -21,11 +21,15 @@ from experiments.verb_number.words import words
 VALIDATION, TEST = 0.04, 0.06
 # Of beginnings that end in a pronoun, what is kept.
 PRONOUNS_KEPT = 0.1
+# Of the vocabulary, what are pieces of rare words.
+PIECES = 2000
 # A sentence that shares so many words in a row with a test sentence is left out.
 OVERLAP = 8
-# Words of manuals count less when the vocabulary is chosen, those of general prose more.
-MANUALS = frozenset(("linux-doc-6.1", "postgresql-doc-15", "python3.11-doc", "debian-handbook", "debian-reference-en"))
-GENERAL = frozenset(("MASC", "EWT", "SQuAD", "GAP"))
+# When the vocabulary is chosen, words of manuals and dictionaries count less than those of general prose.
+SPECIAL = frozenset(
+    ("linux-doc-6.1", "postgresql-doc-15", "python3.11-doc", "debian-handbook", "debian-reference-en", "gimp-help-en",
+     "dict-gcide", "dict-foldoc", "dict-jargon")
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,17 +70,16 @@ def build(data: Path, packages: Path | None, out: Path, *, size: int, made_up: i
                 _ = sentences.write(" ".join(sentence.words) + "\n")
     builder.add_pairs(readers.marvin_linzen(data, testsets.TRAINED_TEMPLATES))
     lexicon = made.lexicon(builder.tagged)
-    known = frozenset(vocabulary(builder.words, size))
+    known = vocabulary(builder.words, size, PIECES)
+    whole = frozenset(known)
     lexicon = made.Lexicon(
         **{
-            kind: tuple(w for w in found if w in known) or getattr(made.SMALL, kind)
+            kind: tuple(w for w in found if w in whole) or getattr(made.SMALL, kind)
             for kind, found in vars(lexicon).items()
         }
     )
     builder.splits["train"] += made.Grammar(lexicon, seed).beginnings(made_up)
-    corpus = Corpus(
-        builder.splits, vocabulary(builder.words, size), list(lexicon.singular), list(lexicon.plural), builder.report()
-    )
+    corpus = Corpus(builder.splits, known, list(lexicon.singular), list(lexicon.plural), builder.report())
     _write(corpus, out / "corpus.json.gz")
     return corpus
 
@@ -110,7 +113,7 @@ def _all_sources(data: Path, packages: Path | None) -> Iterator[Sentence]:
     yield from readers.gap(data)
     yield from readers.snli(data)
     if packages is not None:
-        yield from prose.debian(packages)
+        yield from prose.prose(packages)
 
 
 def forbidden(data: Path) -> frozenset[int]:
@@ -151,7 +154,7 @@ class _Builder:
         split = "validation" if share < VALIDATION else "test" if share < VALIDATION + TEST else "train"
         if split == "train":
             source = sentence.document.split(" ")[0]
-            weight = 1 if source in MANUALS else 3
+            weight = 1 if source in SPECIAL else 4
             for word in sentence.words:
                 self.words[word] += weight
             self.tagged += sentence.tags

@@ -146,7 +146,7 @@ class Grammar:
             case 3:
                 return [*self._clause(), self._of(("and", "but", ",", ";"))]
             case 4:
-                return [self._of(("however", "today", "in fact", "thus", "for example", "similarly")), ","]
+                return [*self._of(("however", "today", "in fact", "thus", "for example", "similarly")).split(), ","]
             case _:
                 return []
 

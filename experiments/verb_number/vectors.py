@@ -8,10 +8,11 @@ word's number from; its neighbours and its ending give it away.
 import gzip
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from experiments.verb_number.tokenizer import SPECIALS, UNKNOWN
+from experiments.verb_number.tokenizer import INSIDE, SPECIALS, coded, make_tokenizer
 
 # Neighbours are counted among this many of the most frequent words, on each side, at these distances.
 CONTEXTS, DISTANCES = 1500, (1, 2)
@@ -21,11 +22,11 @@ ENDINGS = (1, 2, 3)
 def word_vectors(text: Path, known: Sequence[str], width: int, *, seed: int = 0) -> np.ndarray:
     """Vectors `(word, width)` of unit variance; rows of special tokens are random. Takes about a minute."""
     rng = np.random.default_rng(seed)
-    index = {word: i for i, word in enumerate(known)}
+    tokenizer = make_tokenizer(known, 10**6)
     special = len(SPECIALS)
     contexts = min(CONTEXTS, len(known) - special)
     counts = [np.zeros((len(known), contexts), np.float32) for _ in range(2 * len(DISTANCES))]
-    for ids in _chunks(text, index):
+    for ids in _chunks(text, tokenizer):
         for column, (distance, side) in enumerate((d, s) for d in DISTANCES for s in (1, -1)):
             word, other = (ids[:-distance], ids[distance:])[::side]
             keep = (other >= special) & (other < special + contexts) & (word >= special)
@@ -44,13 +45,12 @@ def word_vectors(text: Path, known: Sequence[str], width: int, *, seed: int = 0)
     return vectors.astype(np.float32)
 
 
-def _chunks(text: Path, index: dict[str, int]) -> Iterator[np.ndarray]:
+def _chunks(text: Path, tokenizer: Any) -> Iterator[np.ndarray]:
     """Ids of many sentences in a row, with markers between them that count as no word."""
     ids: list[int] = []
     with gzip.open(text, "rt", encoding="utf-8") as file:
-        for line in file:
-            ids += [index.get(word, UNKNOWN) for word in line.split()]
-            ids += [0, 0]
+        for row in coded(tokenizer, (line.split() for line in file)):
+            ids += [*row, 0, 0]
             if len(ids) > 2_000_000:
                 yield np.array(ids, np.int32)
                 ids = []
@@ -71,6 +71,8 @@ def _endings(known: Sequence[str]) -> np.ndarray:
     """Indicators of last letters that at least ten words share."""
     endings: dict[str, list[int]] = {}
     for i, word in enumerate(known):
+        # A piece inside a word has a word before it.
+        word = word.replace(INSIDE, "a", 1) if word.startswith(INSIDE) else word
         for length in ENDINGS:
             if len(word) > length + 1 and word.isalpha():
                 endings.setdefault(word[-length:], []).append(i)

@@ -1,17 +1,20 @@
 """The verb-number experiment's data: words, verbs whose number is known, readers, the grammar, what is held out."""
 
+import bz2
 import csv
 import gzip
 import json
 import zipfile
+from collections import Counter
+from xml.sax.saxutils import escape
 
 import numpy as np
 import pytest
 
-from experiments.verb_number import corpus, made, readers, testsets
+from experiments.verb_number import corpus, made, prose, readers, testsets
 from experiments.verb_number.beginnings import VBP, VBZ, Beginning
 from experiments.verb_number.closed import verbs
-from experiments.verb_number.tokenizer import SPECIALS, make_tokenizer, vocabulary
+from experiments.verb_number.tokenizer import SPECIALS, coded, make_tokenizer, vocabulary
 from experiments.verb_number.vectors import word_vectors
 from experiments.verb_number.words import sentences, words
 
@@ -117,9 +120,43 @@ def test_a_lexicon_keeps_words_that_are_one_thing():
 
 
 def test_a_vocabulary_is_the_most_frequent_words():
-    from collections import Counter
-
     assert vocabulary(Counter({"b": 2, "a": 2, "c": 3, "d": 1}), 8) == [*SPECIALS, "c", "a", "b"]
+
+
+def test_rare_words_fall_into_pieces_and_frequent_ones_stay_whole():
+    stems = ["lamp", "river", "stone", "cloud", "garden", "planet"]
+    frequent = Counter(dict.fromkeys(["the", "keys", "of", "is"], 500))
+    rare = Counter({stem + end: 9 for stem in stems for end in ("", "s", "ed", "ing")})
+    known = vocabulary(frequent + rare, 79, pieces=70)
+    assert len(set(known)) == len(known) <= 79
+    assert known[5:9] == ["is", "keys", "of", "the"]
+    tokenizer = make_tokenizer(known, 64)
+    words_of_each = [["the", "keys"], *([word] for word in rare)]
+    whole, *pieces = (tokenizer.convert_ids_to_tokens(ids) for ids in coded(tokenizer, words_of_each))
+    assert whole == ["the", "keys"]
+    for word, found in zip(rare, pieces, strict=True):
+        assert "".join(piece.removeprefix("##") for piece in found) == word
+    # A word nobody saw is put together from its letters; one with a letter nobody saw is unknown.
+    seen, unseen = coded(tokenizer, [["steds"], ["ж"]])
+    assert len(seen) > 1
+    assert tokenizer.convert_ids_to_tokens(unseen) == ["<unk>"]
+
+
+def test_prose_of_packages(tmp_path):
+    speech = tmp_path / "sotu" / "package" / "data" / "1790_someone.txt"
+    speech.parent.mkdir(parents=True)
+    speech.write_text("The fruits of the year have blessed our country. Nothing follows.\n")
+    page = "{{Box|a=b}}\n{|\n| the rows are many\n|}\nThe '''keys''' of [[Paris|the city]] are old{{note}} and "
+    page += "rusty, and nobody used them before that year.<ref>The note is left out.</ref> It rains.\n"
+    page += "* The list is left out because it is a list of things.\n"
+    dump = f'<mediawiki xmlns="http://x/"><page><revision><text>{escape(page)}</text></revision></page></mediawiki>'
+    place = tmp_path / "enwiki" / "enwiki-pages-articles1.xml.bz2"
+    place.parent.mkdir()
+    place.write_bytes(bz2.compress(dump.encode()))
+    found = {s.document.split(" ")[0]: s for s in prose.prose(tmp_path) if s.beginnings}
+    assert found["sotu"].beginnings == (Beginning(("the", "fruits", "of", "the", "year"), VBP, "sotu"),)
+    assert found["enwiki"].beginnings == (Beginning(("the", "keys", "of", "the", "city"), VBP, "enwiki"),)
+    assert "note" not in found["enwiki"].words
 
 
 @pytest.fixture
@@ -191,7 +228,7 @@ def test_readers(public_data):
 
 
 def test_the_corpus_keeps_test_sentences_and_repetitions_out(public_data, tmp_path):
-    built = corpus.build(public_data, None, tmp_path / "out", size=60, made_up=10)
+    built = corpus.build(public_data, None, tmp_path / "out", size=2060, made_up=10)
     found = [b for split in built.splits.values() for b in split]
     assert built.counts["left out"]["sentences that overlap test sets"] == 1
     assert not any("test" in b.words for b in found if b.source == "GAP")

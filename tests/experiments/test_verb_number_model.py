@@ -13,13 +13,13 @@ from experiments.verb_number import made, measure, tables
 from experiments.verb_number.batches import BUCKETS, Sampler, bucketed, sampling_weights
 from experiments.verb_number.beginnings import Beginning
 from experiments.verb_number.grow import grown
-from experiments.verb_number.model import Architecture, make_model
-from experiments.verb_number.tokenizer import PADDING, SPECIALS, UNKNOWN
+from experiments.verb_number.model import MAX_LENGTH, Architecture, make_model
+from experiments.verb_number.tokenizer import PADDING, SPECIALS, UNKNOWN, make_tokenizer
 from experiments.verb_number.train import Settings, train, with_parameters
 
 FOUND = made.Grammar(made.SMALL, 1).beginnings(400)
 KNOWN = [*SPECIALS, *sorted({word for b in FOUND for word in b.words})]
-INDEX = {word: i for i, word in enumerate(KNOWN)}
+TOKENIZER = make_tokenizer(KNOWN, MAX_LENGTH)
 SIZE = Architecture(layers=2, heads=2, width=16, feed_forward=16)
 
 
@@ -29,11 +29,11 @@ def encoder():
 
 
 def sampler_of(found, tokens=96, seed=0):
-    return Sampler(bucketed(found, INDEX), tokens, seed)
+    return Sampler(bucketed(found, TOKENIZER), tokens, seed)
 
 
 def test_batches_hold_what_they_were_made_of():
-    buckets = bucketed(FOUND, INDEX)
+    buckets = bucketed(FOUND, TOKENIZER)
     assert sorted(np.concatenate([bucket.places for bucket in buckets])) == list(range(len(FOUND)))
     for bucket in buckets:
         assert bucket.ids.shape[1] in BUCKETS
@@ -41,8 +41,14 @@ def test_batches_hold_what_they_were_made_of():
             words = [KNOWN[i] for i in ids if i != PADDING]
             assert words == ["<s>", *FOUND[place].words, "</s>"]
             assert number == FOUND[place].number
-    unknown = bucketed([Beginning(("zyx", "the"), 0, "made")], INDEX)[0]
-    assert unknown.ids[0, :4].tolist() == [0, UNKNOWN, INDEX["the"], 2]
+    unknown = bucketed([Beginning(("zyx", "the"), 0, "made")], TOKENIZER)[0]
+    assert unknown.ids[0, :4].tolist() == [0, UNKNOWN, KNOWN.index("the"), 2]
+
+
+def test_a_beginning_too_long_keeps_the_tokens_next_to_the_verb():
+    long = Beginning(("keys", *["the"] * 70), 0, "made")
+    (bucket,) = bucketed([long], TOKENIZER)
+    assert bucket.ids[0].tolist() == [0, *[KNOWN.index("the")] * 50, 2]
 
 
 def test_a_steps_batch_depends_on_seed_and_step_alone():
@@ -60,16 +66,16 @@ def test_sampling_gives_both_numbers_the_same_weight_and_misleading_nouns_more()
         Beginning(("the", "key", "to", "the", "cabinets"), 0, "a"),
         Beginning(("old", "keys"), 1, "a"),
     ]
-    weights = sampling_weights(found, ["key"], ["keys", "cabinets"])
+    weights = sampling_weights(found, ["key"], ["keys", "cabinets"], 3.0)
     np.testing.assert_allclose(weights, [1 / 4, 3 / 4, 1])
-    drawn = np.concatenate([Sampler(bucketed(found, INDEX, weights), 96, 0)(step)[1] for step in range(200)])
+    drawn = np.concatenate([Sampler(bucketed(found, TOKENIZER, weights), 96, 0)(step)[1] for step in range(200)])
     assert 0.45 < drawn.mean() < 0.55
 
 
 def test_a_killed_run_goes_on_exactly(encoder, tmp_path):
     short = [b for b in FOUND if len(b.words) < 10]
     encoder = make_model(KNOWN, replace(SIZE, hidden_dropout=0.1, attention_dropout=0.1), None, seed=0)
-    validation = bucketed(short[:50], INDEX)
+    validation = bucketed(short[:50], TOKENIZER)
     settings = Settings(steps=8, every=2, warmup=2, tokens=96)
     lines = []
     whole, log = train(encoder, sampler_of(short), validation, settings, tmp_path / "whole", lines.append)
@@ -105,6 +111,7 @@ def test_accuracy_is_the_share_of_right_labels(encoder):
     assert report["by attractors"]["2"]["count"] >= 1
     assert sum(row["count"] for row in report["by number"].values()) == report["count"]
     assert 0 < report["unknown words"] < 0.02
+    assert report["words in pieces"] == 0
 
 
 @pytest.mark.slow
