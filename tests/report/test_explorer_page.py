@@ -134,3 +134,19 @@ def test_flow_that_was_not_asked_for_is_said_to_be_missing(models, context, tmp_
     assert {row["value"] for row in opened.table("words") if row["method"] == "flow"} == {""}
     assert "not computed" in opened.run("jaxflow.svg('words')")
     opened.close()
+
+
+def test_in_a_notebooks_frame_it_draws_and_answers(models, context, tmp_path):
+    found = explore(models[0], TEXTS[:1], methods=("rollout",))
+    (tmp_path / "cell.html").write_text(found._repr_html_(), "utf-8")
+    cell, errors = context.new_page(), []
+    cell.on("pageerror", lambda error: errors.append(str(error)))
+    _ = cell.goto((tmp_path / "cell.html").as_uri())
+    frame = cell.frames[1]
+    while not frame.evaluate("Boolean(window.jaxflow?.context())"):
+        cell.wait_for_timeout(20)
+    frame.evaluate("jaxflow.set({ word: 2 }).then(jaxflow.settled)")
+    assert frame.evaluate("jaxflow.context().words[jaxflow.state.word]") == found.sides[0].examples[0].tokens[2]
+    cell.wait_for_timeout(300)
+    assert errors == []
+    cell.close()

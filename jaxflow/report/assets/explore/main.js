@@ -82,7 +82,12 @@ function writeHashSoon() {
 function writeHash() {
   clearTimeout(hashTimer);
   const hash = `#${toHash()}`;
-  if (location.hash !== hash && !(hash === "#" && !location.hash)) history.replaceState(null, "", hash);
+  if (location.hash === hash || (hash === "#" && !location.hash)) return;
+  try {
+    history.replaceState(null, "", hash);
+  } catch {
+    // In a notebook's frame the page has no address of its own.
+  }
 }
 
 function setUpHeader() {
