@@ -88,7 +88,7 @@ def at_random(model, file, folder, kills, seed):
         killed = True
         while killed:
             limit = rng.uniform(0, 0.3 * seconds) if done < int(kills) else None
-            killed, _ = attempt(model, file, out, int(rng.choice((1, 1, 1, 2, 3))), limit)
+            killed, _ = attempt(model, file, out, int(rng.choice((1, 1, 1, 2))), limit)
             done += killed
             for record in store.read_records(out).values():
                 assert store.is_whole(out, record), "a shard that counts as done is not whole"
