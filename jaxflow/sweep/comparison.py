@@ -185,7 +185,7 @@ def prepare(
     texts-*.parquet, nested lists with the axes in brackets; `_a` and `_b` are the models:
         id                          row or line number, from 1
         text, pair                  strings
-        units, offsets, source      [unit], [unit, 2], [unit]: as tokens in `open_store`
+        units, offsets, source      [unit], [unit, 2], [unit]: as tokens in `open_sweep`
         words, word                 [word], [unit]: the text's words, and the word of each unit, -1 for special ones
         tokens_a, groups_a, ..._b   [token]: the model's tokens, and the unit of each
         queries                     [query]: units
