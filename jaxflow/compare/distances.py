@@ -2,12 +2,14 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Rows = Float[Array, "*row key"]
 
 
+@jax.jit
 def jensen_shannon(first: Rows, second: Rows) -> Float[Array, "*row"]:
     """Jensen-Shannon distance of two distributions: the root of the divergence in bits, so from 0 to 1.
 
@@ -35,11 +37,13 @@ def jensen_shannon(first: Rows, second: Rows) -> Float[Array, "*row"]:
     return jnp.where(positive, jnp.minimum(root, jnp.ones_like(root)), jnp.zeros_like(root))
 
 
+@jax.jit
 def total_variation(first: Rows, second: Rows) -> Float[Array, "*row"]:
     """Total variation of two distributions: the share of weight that would have to move, from 0 to 1."""
     return jnp.sum(jnp.abs(second - first), axis=-1) / 2
 
 
+@jax.jit
 def entropy(weights: Rows) -> Float[Array, "*row"]:
     """Entropy of each row in bits: 0 where all weight is on one key, `log2(n)` where it is even over n keys."""
     logs = jnp.log2(jnp.where(weights > 0, weights, jnp.ones_like(weights)))

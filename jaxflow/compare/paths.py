@@ -81,6 +81,7 @@ def strong_arcs(
     )
 
 
+@jax.jit
 def path_widths(fused: Mixing, queries: Queries) -> States:
     """Width of the widest path from positions at the top down to every position of every layer.
 
@@ -105,6 +106,7 @@ def path_widths(fused: Mixing, queries: Queries) -> States:
     return _descend(step, fused, queries)
 
 
+@jax.jit
 def influence(mixing: Mixing, queries: Queries, decay: Float[Array, ""]) -> States:
     """How strongly positions at the top are traced to every position of every layer, fading on the way down.
 

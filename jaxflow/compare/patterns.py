@@ -1,5 +1,6 @@
 """What a head does at most positions: looks at a neighbour, at itself, at a special token, or everywhere."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -11,6 +12,7 @@ PATTERNS = ("previous", "own", "next", "leading", "separators", "entropy")
 OFFSETS = {"previous": -1, "own": 0, "next": 1}
 
 
+@jax.jit
 def head_patterns(
     heads: Float[Array, "*batch head token token"],
     mask: Bool[Array, "*batch token"],

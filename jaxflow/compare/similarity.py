@@ -31,6 +31,7 @@ class Products:
     second: Float[Array, "*batch other"]
 
 
+@jax.jit
 def head_products(first: Heads, second: Others, mask: RealTokens) -> Products:
     """Sums of products of what heads give over and above the even share, `A - 1/n`, over real rows and keys.
 
@@ -48,6 +49,7 @@ def correlation(cross: Any, first: Any, second: Any) -> Float[np.ndarray, "*laye
     return cross / np.where(scale > 0, scale, np.nan)
 
 
+@jax.jit
 def linear_cka(first: Heads, second: Others, mask: RealTokens) -> Float[Array, "*batch head other"]:
     """Linear CKA of heads (Kornblith et al. 2019), a text's rows being the examples and its keys the features.
 

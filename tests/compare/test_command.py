@@ -20,7 +20,7 @@ TEXTS = [
     "the key to the cabinets is on",
     "is it un-lost?",
     "</b> tables on the table",
-    "the keys to the table",
+    "the keys to the table is",
     "to the table is on it",
 ]
 
