@@ -1,5 +1,6 @@
 """Several processes: each makes its part, a part lost ends the others, and the whole is what one process makes."""
 
+import argparse
 import os
 import signal
 import socket
@@ -31,7 +32,7 @@ def alone():
 
 def given(**options):
     plain = {"distributed": False, "coordinator": None, "processes": None, "process": None}
-    return SimpleNamespace(**(plain | options))
+    return argparse.Namespace(**(plain | options))
 
 
 def test_the_command_line_joins_others_only_if_told_to():

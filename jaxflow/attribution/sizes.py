@@ -15,7 +15,7 @@ BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 # More tokens at once, padding included, keep no device busier, and a processor's caches sooner full.
 ON_PROCESSOR, ON_ACCELERATOR = 3 << 10, 1 << 14
 # A packed batch has room for one of these shares of its tokens. Texts of one bucket fill about the last.
-SHARES = (1 / 4, 1 / 2, 3 / 4)
+SHARES = (1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4)
 # A batch of few texts is as much smaller as a power of this.
 STEP = 4
 # Batches that may be on their way at once, each with what its program takes.
