@@ -168,7 +168,7 @@ def test_a_process_that_finds_nobody_says_so():
 @pytest.mark.slow
 def test_the_command_line_of_two_processes_makes_what_that_of_one_makes(tmp_path):
     texts = tmp_path / "texts.txt"
-    texts.write_text("".join(f"the key {number}\n" for number in range(300)))
+    texts.write_text("".join(f"the key {number}\n" for number in range(1030)))
     command = [sys.executable, "-m", "jaxflow", "attribute", "--input", str(texts), "--model", str(model_folder())]
     command += ["--methods", "rollout", "--quiet", "--out"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -186,7 +186,7 @@ def test_the_command_line_of_two_processes_makes_what_that_of_one_makes(tmp_path
     subprocess.run([*command, str(alone_in)], env=environment, check=True, timeout=240)
     found, expected = jf.open_sweep(together_in), jf.open_sweep(alone_in)
     assert found.complete
-    assert len(found) == len(expected) == 300
+    assert len(found) == len(expected) == 1030
     assert len(found.records) == 2
     for one, other in zip(found.rows(), expected.rows(), strict=True):
         assert one["text"] == other["text"]
