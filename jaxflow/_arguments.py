@@ -9,13 +9,16 @@ from jaxflow._checks import InputError
 from jaxflow.devices import Processes, initialize
 
 METHODS = ("raw", "rollout", "flow")
+# Comes with the package, so that a first run needs nothing else.
+MODEL = "verb-number"
+MODELS = f"minilm, a folder, or a model's name on the hub (default: {MODEL}, which reads beginnings of sentences)"
 TEXT_HELP = "a text; may be given again; one that begins with a dash goes as --text='-x'"
 QUERIES = "positions whose make-up is asked for: 0,3 or all (default: 0, which is [CLS] or its equivalent)"
 ON_ERROR = "at a row that cannot be used: stop (the default), or skip it and say so at the end"
 
 EXAMPLES = """examples:
   jaxflow fetch minilm
-  jaxflow attribute --text "The keys to the cabinets are lost." --model minilm --out out
+  jaxflow attribute --text "The keys to the cabinet" --out out
   jaxflow attribute --input reviews.csv --column review --model minilm --layers 1,6 --out out
   cat sentences.txt | jaxflow attribute --model minilm --methods raw,rollout --out out
   jaxflow summarize out
@@ -37,7 +40,7 @@ def add_attribute(commands: Any, run: Callable[[argparse.Namespace], int]) -> No
     )
     add_texts(parser)
     add = parser.add_argument_group("model and methods").add_argument
-    _ = add("--model", required=True, metavar="M", help="minilm, a folder, or a model's name on the hub")
+    _ = add("--model", default=MODEL, metavar="M", help=MODELS)
     _ = add("--methods", type=names, default=METHODS, metavar="A,B", help="of raw,rollout,flow (default: all three)")
     _ = add("--layers", type=integers, default=None, metavar="N,N", help="counted from 1 (default: all)")
     _ = add("--queries", type=integers, default=(0,), metavar="N,N", help=QUERIES)
@@ -132,7 +135,7 @@ def add_explore(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
     about = "Write one page, which opens offline, to explore what one model, or two, attend to: heads, rollout, flow."
     parser = commands.add_parser("explore", help="a page to explore one model, or two", description=about)
     add = parser.add_argument_group("models and texts").add_argument
-    _ = add("--model", required=True, metavar="M", help="minilm, a folder, or a model's name on the hub")
+    _ = add("--model", default=MODEL, metavar="M", help=MODELS)
     _ = add("--other", metavar="M", help="a second model of the same depth, to set beside the first")
     _ = add("--text", action="append", metavar="TEXT", help="a text; may be given again")
     _ = add("--pair", action="append", metavar="TEXT", help="the second text of each --text, for models that read two")

@@ -32,8 +32,7 @@ CARD = """# verb-number
 
 From the words of an English sentence before its verb: is the verb singular (`VBZ`, "is") or plural (`VBP`, "are")?
 The task and the architecture are those of Abnar & Zuidema (2020), "Quantifying Attention Flow in Transformers":
-{layers} pre-norm layers of {heads} heads, width {width}, a vocabulary of {vocabulary} words and pieces of words, a
-classifier on `<s>`.
+{layers} pre-norm layers of {heads} heads, width {width}, {vocabulary} words and pieces of words, a classifier on `<s>`.
 
     import jaxflow as jf
 
@@ -62,8 +61,8 @@ trained on.
 
 ## Training
 
-{steps}, of about {tokens} tokens each; seed {seed}, {minutes} minutes of processor time, commit {commit}. Word
-embeddings began as vectors counted in the same text. Numbers of verbs are people's tags (MASC, EWT) or those of
+{steps}, of about {tokens} tokens each; seed {seed}, commit {commit}.
+Word embeddings began as vectors counted in the same text. Numbers of verbs are people's tags (MASC, EWT) or those of
 closed-class verbs (is / are, was / were, has / have, does / do). The command and all numbers are in
 `experiments/README.md`.
 
@@ -111,7 +110,6 @@ def _card(training: dict[str, Any], accuracy: dict[str, Any], config: dict[str, 
         steps=_steps(training),
         tokens=f"{settings['tokens']:,}",
         seed=settings["seed"],
-        minutes=round(training["processor seconds"] / 60),
         commit=training["commit"],
         accuracy="\n".join(
             f"| {TITLES[name]} | {row['count']:,} | {row['accuracy']:.3f} | {row['majority']:.3f} | "

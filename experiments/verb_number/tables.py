@@ -53,8 +53,8 @@ def tables(encoder: TextEncoder, found: Sequence[Beginning]) -> dict[str, Any]:
     texts = [" ".join(b.words) for b in found]
     gold = [b.number for b in found]
     started = time.monotonic()
-    inputs = token_inputs(encoder, texts)
-    result = jf.attribute(encoder, texts, methods=METHODS)
+    inputs = token_inputs(encoder, texts, truncate=True)
+    result = jf.attribute(encoder, texts, methods=METHODS, truncate=True)
     attributed = time.monotonic()
     scores, unresolved = _scores(encoder, inputs, gold)
     scored = time.monotonic()

