@@ -191,6 +191,9 @@ def _compare(arguments: argparse.Namespace) -> int:
             summary = prepared.run(told)
         names = ("methods", "queries", "residual", "heads", "flow", "max_length", "truncate")
         options = {name: getattr(arguments, name) for name in names}
+        if prepared.units == "words" and arguments.queries != (0,):
+            # They were words; the page's are tokens. The first is the leading token in both.
+            options["queries"] = None
         most = max(1, arguments.attention)
         page = write_source_page(models, source, arguments.out / "explore.html", most=most, **options)
     if not arguments.quiet:

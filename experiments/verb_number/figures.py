@@ -45,7 +45,7 @@ def uniform_figure(encoder: TextEncoder, example: Beginning, entropy: dict[str, 
         axes[3].plot(layers, entropy[method], style, label=TITLES[method])
     axes[3].axhline(1, color="0.7", linewidth=0.8)
     axes[3].set(xlabel="layer", xticks=layers, ylabel="entropy / uniform row's", title="mean over held-out beginnings")
-    axes[3].legend(frameon=False, loc="lower left", bbox_to_anchor=(0.2, 0))
+    axes[3].legend(frameon=False, loc="lower left", bbox_to_anchor=(0.08, 0))
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

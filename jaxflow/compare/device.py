@@ -153,14 +153,15 @@ def measure(
         # Both models' rows of a unit are needed, and all keys: what goes to a unit that one of them lacks is a
         # difference too.
         both = rows[..., None, :]
+        there_one, there_two = (jnp.where(both[..., None], each, jnp.zeros_like(each)) for each in (one, two))
         return {
             "jensen_shannon": _mean(jensen_shannon(one, two), both),
             "total_variation": _mean(total_variation(one, two), both),
             "layer_jensen_shannon": _mean(jensen_shannon(fused_one, fused_two), rows),
             "layer_total_variation": _mean(total_variation(fused_one, fused_two), rows),
             "patterns": (head_patterns(one, rows, role), head_patterns(two, rows, role)),
-            "products": head_products(one, two, mask),
-            "cka": linear_cka(one, two, mask),
+            "products": head_products(there_one, there_two, mask),
+            "cka": linear_cka(one, two, rows),
         }
 
     matrices = [

@@ -25,7 +25,7 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
     moved = np.argwhere(summary.head.moved)
     if len(moved):
         named = ", ".join(
-            f"{_layer(summary, int(layer))}.{head} -> {summary.head.matching[layer, head]}"
+            f"L{_layer(summary, int(layer))} H{head + 1} -> H{summary.head.matching[layer, head] + 1}"
             for layer, head in moved[:most]
         )
         rest = f" and {len(moved) - most} more" if len(moved) > most else ""
@@ -52,7 +52,7 @@ def _heads(summary: ChangeSummary, most: int) -> Iterator[str]:
     for place, head in zip(*np.unravel_index(order, distance.mean.shape), strict=True):
         at = int(place), int(head)
         star = _star(summary.head.adjusted_p[at])
-        name = f"{_layer(summary, at[0])}.{at[1]}"
+        name = f"L{_layer(summary, at[0])} H{at[1] + 1}"
         yield f"  {name:>7}  {distance.mean[at]:.3f} [{distance.low[at]:.3f}, {distance.high[at]:.3f}]{star}"
 
 

@@ -63,7 +63,8 @@ class Totals:
 
     @property
     def _has_classes(self) -> bool:
-        return all(encoder.config.head.name in CLASSES for encoder in self.plan.encoders)
+        heads = [encoder.config.head for encoder in self.plan.encoders]
+        return all(head.name in CLASSES and head.problem != "regression" for head in heads)
 
     def _add_products(self, products: Products) -> None:
         parts = [np.asarray(part) for part in (products.cross, products.first, products.second)]

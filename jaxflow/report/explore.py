@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, one_of
 from jaxflow.attribution import attribute
 from jaxflow.compare.distances import jensen_shannon
 from jaxflow.models import Encoding, TextEncoder
@@ -147,7 +147,12 @@ def explore(
         InputError: as `attribute` does; for models of different depth or number of heads, and for labels that are not
             as many as the texts, or no class of the model.
     """
+    if not isinstance(texts, Iterable):
+        raise InputError(f"`texts` must be a text or a sequence of texts, got {type(texts).__name__}")
     texts = [texts] if isinstance(texts, str) else list(texts)
+    methods = (methods,) if isinstance(methods, str) else tuple(methods)
+    for name in methods:
+        one_of("methods", name, ("raw", "rollout", "flow"))
     pairs = [pairs] if isinstance(pairs, str) else pairs if pairs is None else list(pairs)
     models = [encoder] if other is None else [encoder, other]
     _check_alike(models)
@@ -172,7 +177,8 @@ def explore(
     names = _names([model.name for model in models])
     sides = tuple(_side(name, shown, known[:kept]) for name, shown in zip(names, pooled, strict=True))
     change, moved = _changes(sides)
-    settings = {"heads": heads, "residual": float(residual), "flow": str(flow)}
+    named = heads if isinstance(heads, str) else "weights"
+    settings = {"heads": named, "residual": float(residual), "flow": str(flow)}
     return Exploration(sides, tuple(known[:kept]), settings, change, moved, total)
 
 
@@ -213,7 +219,9 @@ def _distances(first: np.ndarray, second: np.ndarray) -> HeadTable:
     # What is 0 in both adds nothing.
     fill = [(0, 0), (0, 0), (0, -size % ROUNDING), (0, -size % ROUNDING)]
     padded = [np.pad(each, fill) for each in (first, second)]
-    return np.asarray(_jensen_shannon(*padded))[..., :size].mean(axis=-1)
+    # Units that one model has no token of have no row to compare; rows of all others sum to 1.
+    both = (first[0, 0].sum(axis=-1) > 0) & (second[0, 0].sum(axis=-1) > 0)
+    return np.asarray(_jensen_shannon(*padded))[..., :size][..., both].mean(axis=-1)
 
 
 _jensen_shannon = jax.jit(jensen_shannon)

@@ -52,7 +52,8 @@ def explore_source(
     kept = slice(len(found))
     texts, pairs = texts[kept], None if pairs is None else pairs[kept]
     roles = [head_roles(model, texts, pairs, **limits).names() for model in models]
-    classify = all(model.config.head.name == "sequence_classification" for model in models)
+    heads = [model.config.head for model in models]
+    classify = all(head.name == "sequence_classification" and head.problem != "regression" for head in heads)
     measures = {}
     if classify and pairs is None and max_length is None and not truncate:
         measures["importance"] = [head_importance(model, texts).mean for model in models]

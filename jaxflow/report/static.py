@@ -20,7 +20,8 @@ def plot_exploration(
     """Draw what one text's position is made of: the layered network of shares, and below it rollout's words.
 
     An arc is as wide as the share of the position that passes along it (over a layer these sum to 1, and at the words
-    they are rollout). With two models, arcs over the threshold in both are solid, those of one alone dashed.
+    they are rollout, where tokens and not words are shown). With two models, arcs over the threshold in both are
+    solid, those of one alone dashed.
 
     Args:
         exploration: from `explore`.
@@ -75,11 +76,12 @@ def path_shares(
 
 def _automatic(shares: list[np.ndarray]) -> float:
     values = np.sort(np.maximum.reduce(shares)[:, ~np.eye(shares[0].shape[-1], dtype=bool)].ravel())
-    return float(values[-min(AUTOMATIC, len(values))])
+    values = values[values > 0]
+    return float(values[-min(AUTOMATIC, len(values))]) if len(values) else 0.0
 
 
 def _draw_arcs(axes: Any, shares: list[np.ndarray], least: float, names: list[str]) -> None:
-    first, second = shares[0] >= least, shares[-1] >= least
+    first, second = ((share >= least) & (share > 0) for share in (shares[0], shares[-1]))
     kinds = {"shared": first & second, "first": first & ~second, "second": second & ~first}
     widest = max(share.max() for share in shares)
     labels = {"shared": "in both", "first": f"only {names[0]}", "second": f"only {names[-1]}"}

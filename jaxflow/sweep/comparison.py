@@ -235,6 +235,10 @@ def prepare(
     if not alike:
         raise InputError(f"{source.name} holds no text")
     units = settled_units(settings.units, alike)
+    if units == "words" and settings.units == "auto" and any(alike):
+        # Those that both cut alike were looked at as tokens, of which there may be more.
+        for row, encodings in _tokenised(plan, source, limits):
+            _ = text_pair(plan, units, row.place, row.text, row.pair, encodings)
     return Prepared(plan, source, folder, limits, units, len(alike))
 
 

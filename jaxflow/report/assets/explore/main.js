@@ -130,6 +130,12 @@ function setUpList() {
 }
 
 setUpHeader();
+document.querySelector(".skip").addEventListener("click", (event) => {
+  // The address holds what is chosen, so no anchor may replace it.
+  event.preventDefault();
+  byId("strip").tabIndex = -1;
+  byId("strip").focus();
+});
 setUpControls();
 setUpList();
 setUpStrip(() => context);

@@ -1,5 +1,5 @@
 // One maximum flow from a word to a target, by Dinic's algorithm on the layered graph, so that its arcs can be drawn.
-// Its value is the library's; which of several maximum flows is found is a matter of order.
+// Where tokens are shown its value is the library's; which of several maximum flows is found is a matter of order.
 
 const SLACK = 1e-12;
 
