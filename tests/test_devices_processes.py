@@ -9,7 +9,6 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +18,8 @@ from jaxflow import _arguments
 from jaxflow._checks import InputError
 from jaxflow.devices import Processes
 from jaxflow.sweep import together
+from jaxflow.sweep.results import Store
+from jaxflow.sweep.store import Record, checksum
 from tests.test_devices import TEXTS
 from tests.tiny_text_model import model_folder
 
@@ -42,16 +43,22 @@ def test_the_command_line_joins_others_only_if_told_to():
             _arguments.joined(given(**lonely))
 
 
-def test_processes_wait_until_no_shard_is_missing(tmp_path, monkeypatch):
-    looks, folder = [], SimpleNamespace(complete=False)
-    monkeypatch.setattr(together, "open_sweep", lambda path: folder)
+def test_processes_wait_until_no_shard_is_missing_or_damaged(tmp_path, monkeypatch):
+    looks, records, shard = [], [], tmp_path / "part-00000.parquet"
+    shard.write_bytes(b"whole")
+    record = Record(0, 1, "", True, 1, checksum(shard), 1, 0, 0, {}, ())
+    monkeypatch.setattr(together, "open_sweep", lambda path: Store(path, {}, tuple(records)))
     monkeypatch.setattr(together, "PERIOD", 0.001)
 
     def look():
         looks.append(time.monotonic())
         if len(looks) == 3:
             (tmp_path / "manifest.json").touch()
-        folder.complete = len(looks) == 6
+        if len(looks) == 4:
+            shard.write_bytes(b"half")
+            records.append(record)
+        if len(looks) == 6:
+            shard.write_bytes(b"whole")
 
     together.wait_for_all(tmp_path, look)
     assert len(looks) == 6
@@ -59,7 +66,7 @@ def test_processes_wait_until_no_shard_is_missing(tmp_path, monkeypatch):
     def interrupted():
         raise KeyboardInterrupt
 
-    folder.complete = False
+    records.clear()
     with pytest.raises(KeyboardInterrupt):
         together.wait_for_all(tmp_path, interrupted)
 

@@ -79,10 +79,14 @@ class Pipeline:
                     before = self._started
                     begun = self._fitted(before.items, partial(self._begin, before, worker))
                     self._begun.extend(() if begun is None else (begun,))
+                    # Or the device keeps what they hold.
+                    del before, begun
                 self._started = following
+                del following
                 while len(self._begun) > (0 if chosen is None else 1):
                     batch = self._begun.popleft()
                     examples = self._fitted(batch.items, batch.finish)
+                    del batch
                     if examples is not None:
                         yield examples
                 if self._over and not self._again and self._started is None:

@@ -62,7 +62,7 @@ def run_sweep(
             generator included; or a Hugging Face `datasets.Dataset` or `IterableDataset`.
         out: the folder for results; new, or empty.
         methods: of `"raw"`, `"rollout"` and `"flow"`.
-        column: the column of the texts; None takes `text`, or else the only one there is.
+        column: the column of the texts; None takes `text`, or else the only one that a file or data set has.
         pair_column: the column of second texts, for models that read two.
         queries: positions whose make-up is asked for: an int, several, or None for every position.
         layers: counted from 1; None for all, an int, or several.
@@ -97,7 +97,7 @@ def run_sweep(
         queries=_several("queries", queries),
         layers=_several("layers", layers),
         heads=heads,
-        residual=float(residual),
+        residual=_number("residual", residual),
         flow=flow,
         max_length=max_length,
         truncate=truncate,
@@ -124,6 +124,13 @@ def run_sweep(
             message = message.replace(flag, word)
         raise InputError(message) from error
     return open_sweep(folder)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"`{name}` must be a number, got {value!r}") from None
 
 
 def _several(name: str, value: Any) -> tuple[int, ...] | None:

@@ -44,8 +44,8 @@ class BadRow:
 
     @property
     def content(self) -> str:
-        """All that a resumed sweep must find again."""
-        return json.dumps([self.id, self.reason])
+        """All that a resumed sweep must find again: not the reason, which names the file."""
+        return json.dumps([self.id])
 
 
 Row = Text | BadRow

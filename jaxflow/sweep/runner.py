@@ -108,9 +108,15 @@ class Sweep:
     def _kept(self) -> str:
         """What is on disk, in words; nothing where nothing is."""
         done = sum(record.examples for record in store.read_records(self.folder).values())
-        count = self.source.count()
+        if not done:
+            return ""
+        try:
+            count = self.source.count()
+        except (OSError, InputError):
+            # It may be what went wrong.
+            count = None
         of = "" if count is None else f"of {count} "
-        return f"{done} {of}examples are kept in {str(self.folder)!r}" if done else ""
+        return f"{done} {of}examples are kept in {str(self.folder)!r}"
 
     def _way_on(self, error: InputError) -> str:
         kept = self._kept()
@@ -169,6 +175,9 @@ class _Run:
                 self.failure = InputError(unread) if isinstance(error, OSError) else error
                 return
             self.begun.append(shard)
+            if self.sweep.process_count > 1 and self.sweep.process_index == 0:
+                # The other processes wait for it.
+                self._begin()
             self.tally = replace(self.tally, rows=self.tally.rows + len(shard.skipped))
             yield shard.texts
 
@@ -224,8 +233,10 @@ class _Run:
                 )
             else:
                 time.sleep(0.05)
-        if sweep.process_index:
-            check_same(sweep.folder, store.read_manifest(sweep.folder), sweep.manifest)
+        found = store.read_manifest(sweep.folder)
+        check_same(sweep.folder, found, sweep.manifest)
+        if sweep.process_index == 0 and found != sweep.manifest:
+            raise InputError(f"another run began to fill {str(sweep.folder)!r}; name another --out")
 
 
 def make_folder(folder: Path) -> None:

@@ -92,7 +92,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Write what makes the results."""
     with replaced(folder / MANIFEST) as temporary:
-        _ = temporary.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        _ = temporary.write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
 
 
 def read_records(folder: Path) -> dict[int, Record]:
@@ -118,7 +118,7 @@ def write_shard(folder: Path, record: Record, rows: Sequence[Row], metadata: dic
             record = dataclasses.replace(record, sha256=checksum(temporary))
     fields = dataclasses.asdict(record)
     with replaced(folder / _record_file(record.index)) as temporary:
-        _ = temporary.write_text(json.dumps(fields | {"check": _check(fields)}, ensure_ascii=False) + "\n", "utf-8")
+        _ = temporary.write_text(json.dumps(fields | {"check": _check(fields)}) + "\n", "utf-8")
     return record
 
 

@@ -21,6 +21,12 @@ def wait_for_all(folder: Path, look_up: Callable[[], None] = lambda: None) -> No
         folder: which they fill.
         look_up: called now and then, for interrupts.
     """
-    while not ((folder / store.MANIFEST).exists() and open_sweep(folder).complete):
+    while not ((folder / store.MANIFEST).exists() and _is_whole(folder)):
         look_up()
         time.sleep(PERIOD)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether no shard is missing, nor damaged and about to be made again."""
+    results = open_sweep(folder)
+    return results.complete and all(store.is_whole(results.folder, record) for record in results.records)
