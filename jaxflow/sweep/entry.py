@@ -40,7 +40,7 @@ def run_sweep(
     queries: Any = 0,
     layers: Any = None,
     heads: str = "mean",
-    residual: float | int = 0.5,
+    residual: Any = 0.5,
     flow: str = "auto",
     batch_size: int | None = None,
     max_length: int | None = None,

@@ -262,3 +262,17 @@ def test_a_result_shows_itself_in_a_notebook(models):
     assert "and 3 more" in html
     value = result[1].relevance["flow"][-1, 0, 1]
     assert f'title="&lt;: {value:.4g}"' in html
+
+
+def test_arguments_that_cannot_be_used(models):
+    with pytest.raises(InputError, match="`texts` must be a text or a sequence of texts, got NoneType"):
+        explore(models[0], None)
+    with pytest.raises(InputError, match="`methods` must be one of 'raw', 'rollout', 'flow', got 'flwo'"):
+        explore(models[0], "The key", methods=("raw", "flwo"))
+
+
+def test_a_unit_that_one_model_lacks_is_no_change():
+    same = np.full((1, 2, 3, 3), 1 / 3, np.float32)
+    lacking = same.copy()
+    lacking[..., 2, :] = 0
+    np.testing.assert_allclose(exploring._distances(same, lacking), 0, atol=1e-6)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxflow._checks import InputError
-from jaxflow.report.static import path_shares, plot_exploration
+from jaxflow.report.static import _automatic, path_shares, plot_exploration
 
 
 def test_shares_of_arcs_sum_to_rollout(pair):
@@ -37,3 +37,10 @@ def test_the_figure_draws_the_arcs_over_the_threshold(pair, threshold, tmp_path)
 def test_a_text_or_position_that_is_not_there(pair, index, position, name):
     with pytest.raises(InputError, match=f"`{name}` must be below"):
         _ = plot_exploration(pair, index, position)
+
+
+def test_of_few_arcs_none_is_drawn_that_carries_nothing():
+    shares = np.zeros((2, 3, 3))
+    shares[0, 0, 1], shares[1, 0, 2] = 0.5, 0.25
+    assert _automatic([shares]) == 0.25
+    assert _automatic([np.zeros((1, 2, 2))]) == 0

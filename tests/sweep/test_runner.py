@@ -14,6 +14,7 @@ from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.files import open_source
 from jaxflow.sweep.manifest import fingerprint
 from jaxflow.sweep.results import open_sweep
+from jaxflow.sweep.rows import BadRow
 from jaxflow.sweep.settings import Settings
 from jaxflow.sweep.source import InlineSource, as_source
 from tests.tiny_text_model import LABELS, LAYERS, LIMIT
@@ -403,3 +404,41 @@ def test_a_source_that_fails_on_the_way_loses_nothing(encoder, tmp_path, small_s
     with pytest.raises(raised, match=message):
         swept(encoder, tmp_path / "out", failing())
     assert [example.text for example in open_sweep(tmp_path / "out")] == list(TEXTS[:4])
+
+
+def test_a_folder_that_another_run_began_meanwhile_is_left_alone(encoder, tmp_path, small_shards):
+    first, second = (
+        runner.prepare(encoder, InlineSource(TEXTS), tmp_path / "out", dataclasses.replace(FAST, residual=residual))
+        for residual in (0.5, 0.25)
+    )
+    _ = first.run(2)
+    before = contents(tmp_path / "out")
+    with pytest.raises(InputError, match=r"differs in --residual|another run began"):
+        second.run(2)
+    assert contents(tmp_path / "out") == before
+
+
+def test_what_is_kept_is_said_even_where_the_input_is_gone(encoder, tmp_path, small_shards, monkeypatch):
+    monkeypatch.setattr(runner, "BEHIND", 0)
+    path = tmp_path / "in.txt"
+    path.write_text("\n".join(TEXTS))
+    stop = interrupted_after(3)
+
+    def progress(tally):
+        path.unlink(missing_ok=True)
+        stop(tally)
+
+    with open_source(str(path), None, None) as source:
+        sweep = runner.prepare(encoder, source, tmp_path / "out", FAST)
+        with pytest.raises(runner.Stopped, match=r"stopped: \d examples are kept in .*--resume"):
+            sweep.run(2, progress)
+
+
+def test_a_bad_row_is_the_same_under_another_files_name():
+    assert BadRow(3, "line 3 of a.jsonl is malformed").content == BadRow(3, "line 3 of b.jsonl is malformed").content
+    assert BadRow(3, "malformed").content != BadRow(4, "malformed").content
+
+
+def test_a_residual_that_is_no_number(encoder, tmp_path):
+    with pytest.raises(InputError, match="`residual` must be a number, got 'half'"):
+        jf.run_sweep(encoder, TEXTS, tmp_path / "out", residual="half")
