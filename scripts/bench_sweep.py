@@ -263,7 +263,10 @@ def about(options: argparse.Namespace) -> dict[str, Any]:
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False)  # noqa: S607
     packages = ("jax", "flax", "numpy", "numba", "scipy", "networkx", "torch", "transformers")
     return {
-        "command": " ".join(["scripts/bench_sweep.py", *sys.argv[1:]]),
+        # Folders are the machine's own and say nothing.
+        "command": " ".join(
+            ["scripts/bench_sweep.py", *(Path(word).name if "/" in word else word for word in sys.argv[1:])]
+        ),
         "commit": commit.stdout.strip(),
         "date": time.strftime("%Y-%m-%d"),
         "device": jax.devices()[0].device_kind,
