@@ -17,10 +17,10 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 def model_folder() -> Path:
     """A folder that lives as long as the tests do; every text of letters, digits and signs has tokens."""
     folder = Path(tempfile.mkdtemp(prefix="jaxflow-tiny-"))
-    tokenizer = _tokenizer()
-    tokenizer.save_pretrained(folder)
+    words = tokenizer("the", "key", "to", "cabinets", "is", "on", "table", "un", "##believ", "##able", "##s")
+    words.save_pretrained(folder)
     config = transformers.BertConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=len(words),
         hidden_size=16,
         num_hidden_layers=LAYERS,
         num_attention_heads=2,
@@ -37,9 +37,9 @@ def model_folder() -> Path:
     return folder
 
 
-def _tokenizer() -> transformers.PreTrainedTokenizerFast:
+def tokenizer(*words: str) -> transformers.PreTrainedTokenizerFast:
+    """WordPiece over those words and all signs; two of them with other words cut texts in other places."""
     letters = [chr(code) for code in range(33, 127)]
-    words = ["the", "key", "to", "cabinets", "is", "on", "table", "un", "##believ", "##able", "##s"]
     pieces = dict.fromkeys([*SPECIAL, *words, *letters, *(f"##{letter}" for letter in letters)])
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     names = {f"{name[1:-1].lower()}_token": name for name in SPECIAL}

@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import transformers
 from flax import nnx
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from jaxflow.models import new_encoder
+from tests.tiny_text_model import tokenizer
 
 LAYERS, HEADS, LIMIT = 3, 4, 32
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LABELS = {0: "bad", 1: "good"}
 # Texts of 9 to 12 tokens: one length to pad to, so one program for all.
 TEXTS = [
@@ -24,23 +23,6 @@ TEXTS = [
     "to the table is on the keys",
     "don't, the cabinets",
 ]
-
-
-def tokenizer(*words):
-    """WordPiece over those words and all signs; two of them with other words cut texts in other places."""
-    letters = [chr(code) for code in range(33, 127)]
-    pieces = dict.fromkeys([*SPECIAL, *words, *letters, *(f"##{letter}" for letter in letters)])
-    vocabulary = {piece: index for index, piece in enumerate(pieces)}
-    names = {f"{name[1:-1].lower()}_token": name for name in SPECIAL}
-    backend = Tokenizer(models.WordPiece(vocabulary, unk_token=names["unk_token"]))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")],
-    )
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **names)
 
 
 @cache
