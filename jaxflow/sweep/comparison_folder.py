@@ -9,7 +9,7 @@ from typing import Any
 from jaxflow._checks import InputError
 from jaxflow.sweep.arrow import Row, pyarrow
 from jaxflow.sweep.cells import rows_of_table, table_of
-from jaxflow.sweep.store import replaced
+from jaxflow.sweep.store import read_description, replaced
 
 FORMAT = 1
 SUMMARY = "comparison.json"
@@ -45,15 +45,7 @@ def open_comparison(folder: str | Path) -> StoredComparison:
         InputError: there is none, or it is of a later version of jaxflow.
     """
     path = Path(folder)
-    try:
-        summary = json.loads((path / SUMMARY).read_text("utf-8"))
-        version = summary["format"]
-    except FileNotFoundError:
-        raise InputError(f"{str(path)!r} holds no comparison: there is no {SUMMARY} in it") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{str(path / SUMMARY)!r} cannot be read: {error}") from None
-    if version != FORMAT:
-        raise InputError(f"{str(path)!r} is of format {version}, and this version of jaxflow reads format {FORMAT}")
+    summary = read_description(path, SUMMARY, "comparison", FORMAT)
     return StoredComparison(path, summary)
 
 

@@ -77,16 +77,25 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: there are none, or they are of another version's format.
     """
+    return read_description(folder, MANIFEST, "results of jaxflow", FORMAT)
+
+
+def read_description(folder: Path, file: str, holding: str, version: int) -> dict[str, Any]:
+    """The JSON file that says what a folder holds.
+
+    Raises:
+        InputError: it is not there or cannot be read, or its `format` is not this version of jaxflow's.
+    """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-        version = manifest["format"]
+        description = json.loads((folder / file).read_text("utf-8"))
+        found = description["format"]
     except FileNotFoundError:
-        raise InputError(f"{str(folder)!r} holds no results of jaxflow: there is no {MANIFEST} in it") from None
+        raise InputError(f"{str(folder)!r} holds no {holding}: there is no {file} in it") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{str(folder / MANIFEST)!r} cannot be read: {error}") from None
-    if version != FORMAT:
-        raise InputError(f"{str(folder)!r} is of format {version}, and this version of jaxflow reads format {FORMAT}")
-    return manifest
+        raise InputError(f"{str(folder / file)!r} cannot be read: {error}") from None
+    if found != version:
+        raise InputError(f"{str(folder)!r} is of format {found}, and this version of jaxflow reads format {version}")
+    return description
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
