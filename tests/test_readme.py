@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -44,15 +45,18 @@ def test_the_python_examples_run_as_written(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_line_example_runs_as_written(tmp_path):
+def test_the_command_line_examples_run_as_written(tmp_path):
     fetch("minilm")
-    commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("jaxflow attribute")]
-    assert len(commands) == 1
-    program = str(Path(sys.executable).with_name("jaxflow"))
-    done = subprocess.run(
-        [program, *shlex.split(commands[0])[1:]], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "keys" in done.stdout
-    page = (tmp_path / "results" / "report.html").read_text("utf-8")
-    assert "The keys to the cabinets are lost." in page
+    lines = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("jaxflow attribute")]
+    assert len(lines) == 2
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        program = str(Path(sys.executable).with_name(program))
+        done = subprocess.run([program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        page = (tmp_path / arguments[arguments.index("--out") + 1] / "report.html").read_text("utf-8")
+        texts = [value for option, value in pairwise(arguments) if option == "--text"]
+        assert texts
+        for text in texts:
+            assert text in page
+            assert text.rstrip(".").split()[1] in done.stdout
