@@ -1,0 +1,1 @@
+"""What fine-tuning changes in attention: pretrained models beside their fine-tuned selves."""

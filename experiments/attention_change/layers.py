@@ -1,0 +1,164 @@
+"""Do shallow and deep layers change differently, and are shallow ones syntactic?"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from experiments._pieces import Pieces
+from experiments.attention_change.statistics import cells, family, paired, resampled
+from jaxflow.compare import PATTERNS, Comparison, Sentence, head_relations
+from jaxflow.compare.relations import DIRECTIONS
+from jaxflow.models import TextEncoder
+
+RELATIONS = 12
+# Sentences that are drawn together in a bootstrap.
+BLOCK = 10
+
+
+def halves(layers: int) -> tuple[slice, slice]:
+    """The shallow layers and the deep ones; a middle one belongs to neither."""
+    return slice(0, layers // 2), slice(layers - layers // 2, layers)
+
+
+def layers_record(comparison: Comparison) -> dict[str, Any]:
+    """Distance, similarity and change of entropy of each layer, and the deep half less the shallow one."""
+    summary = comparison.summary
+    distance = np.stack([text.jensen_shannon.mean(axis=-1) for text in comparison])
+    sides = [[getattr(text, side).patterns for text in comparison] for side in ("a", "b")]
+    entropy = [np.stack([found[..., PATTERNS.index("entropy")].mean(axis=-1) for found in side]) for side in sides]
+    shallow, deep = halves(distance.shape[1])
+    apart = distance[:, deep].mean(axis=1) - distance[:, shallow].mean(axis=1)
+    own = np.einsum("lhh->lh", summary.head.cka)
+    others = summary.head.cka.copy()
+    np.einsum("lhh->lh", others)[:] = np.nan
+    return {
+        "jensen_shannon": [cell.record() for cell in cells(distance)],
+        "differs_from_the_mean_layer_p": summary.layer.adjusted_p,
+        "deep_less_shallow": cells(apart[:, None], against=0.0)[0].record(),
+        "cka_of_namesakes": np.nanmean(own, axis=1),
+        "cka_of_others": np.nanmean(others, axis=(1, 2)),
+        "entropy_before": [cell.record() for cell in cells(entropy[0])],
+        "entropy_change": [cell.record() for cell in family(paired(*entropy))],
+        "entropy_change_all": paired(*(side.mean(axis=1)[:, None] for side in entropy))[0].record(),
+    }
+
+
+def deep_less_shallow(
+    values: Float[np.ndarray, "text layer"], other: Float[np.ndarray, "text layer"]
+) -> dict[str, Any]:
+    """Of numbers of each layer in each text, before and after: the deep half's less the shallow half's."""
+    shallow, deep = halves(values.shape[1])
+    sides = [each[:, deep].mean(axis=1)[:, None] - each[:, shallow].mean(axis=1)[:, None] for each in (values, other)]
+    return {
+        "before": cells(sides[0], against=0.0)[0].record(),
+        "after": cells(sides[1], against=0.0)[0].record(),
+        "change": paired(*sides)[0].record(),
+    }
+
+
+def found_arcs(
+    encoder: TextEncoder, sentences: Sequence[Sentence], names: Sequence[str], pieces: Pieces
+) -> Float[np.ndarray, "block relation direction layer head"]:
+    """How many arcs of each relation every head finds, by blocks of sentences."""
+    shape = (len(names), len(DIRECTIONS), encoder.config.layers, encoder.config.heads)
+
+    def count() -> dict[str, np.ndarray]:
+        rows = []
+        for start in range(0, len(sentences), BLOCK):
+            found = head_relations(encoder, sentences[start : start + BLOCK])
+            row = np.zeros(shape)
+            for place, name in enumerate(names):
+                if name in found.relations:
+                    index = found.relations.index(name)
+                    row[place] = found.share[index] * found.count[index]
+            rows.append(row)
+        return {"hits": np.stack(rows)}
+
+    return pieces("relations", count)["hits"]
+
+
+def arcs_of(sentences: Sequence[Sentence]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """The most frequent relations, how often each occurs in each block, and what the best fixed distance finds."""
+    offsets: dict[str, Counter[int]] = {}
+    blocks: list[Counter[str]] = []
+    for number, sentence in enumerate(sentences):
+        if number % BLOCK == 0:
+            blocks.append(Counter())
+        for word, (head, name) in enumerate(zip(sentence.heads, sentence.relations, strict=True)):
+            if head >= 0 and name != "punct":
+                offsets.setdefault(name, Counter())[head - word] += 1
+                blocks[-1][name] += 1
+    names = sorted(offsets, key=lambda name: (-offsets[name].total(), name))[:RELATIONS]
+    counts = np.array([[block[name] for name in names] for block in blocks], float)
+    best = [offsets[name].most_common(1)[0][1] / offsets[name].total() for name in names]
+    return names, counts, np.array(best)
+
+
+def syntax_record(
+    before: np.ndarray, after: np.ndarray, names: Sequence[str], counts: np.ndarray, baseline: np.ndarray, draws: int
+) -> dict[str, Any]:
+    """Share of arcs that a layer's best head finds beyond the best fixed distance, mean over relations.
+
+    Intervals draw blocks of sentences; tests swap the models in blocks.
+    """
+    shape = before.shape[1:]
+
+    def scores(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return np.stack([_best(first, shape, baseline), _best(second, shape, baseline)])
+
+    # The counts travel with the hits, so that a draw has both.
+    sides = [np.concatenate([hits.reshape(len(hits), -1), counts], axis=1) for hits in (before, after)]
+    observed = scores(*sides)
+    drawn, swapped = resampled(scores, *sides, draws)
+    shallow, deep = halves(shape[-2])
+
+    def apart(values: np.ndarray) -> np.ndarray:
+        return values[..., deep].mean(axis=-1) - values[..., shallow].mean(axis=-1)
+
+    change, changes = observed[1] - observed[0], drawn[:, 1] - drawn[:, 0]
+    null = swapped[:, 1] - swapped[:, 0]
+    heads = [_shares(side, shape) - baseline[:, None, None, None] for side in sides]
+    best = [each.reshape(*each.shape[:2], -1).max(axis=(1, 2)) for each in heads]
+    return {
+        "sentences_in_a_block": BLOCK,
+        "blocks": len(before),
+        "relations": {
+            name: {"count": count, "baseline": base, "before": one + base, "after": two + base}
+            for name, count, base, one, two in zip(names, counts.sum(axis=0), baseline, *best, strict=True)
+        },
+        "before": _ends(observed[0], drawn[:, 0]),
+        "after": _ends(observed[1], drawn[:, 1]),
+        "change": _ends(change, changes, null),
+        "deep_less_shallow": {
+            "before": _ends(apart(observed[0])[None], apart(drawn[:, 0])[:, None])[0],
+            "after": _ends(apart(observed[1])[None], apart(drawn[:, 1])[:, None])[0],
+            "change": _ends(apart(change)[None], apart(changes)[:, None], apart(null)[:, None])[0],
+        },
+        "change_all": _ends(change.mean()[None], changes.mean(axis=1)[:, None], null.mean(axis=1)[:, None])[0],
+        "heads_before": heads[0].max(axis=(0, 1)),
+        "heads_after": heads[1].max(axis=(0, 1)),
+    }
+
+
+def _shares(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Share of arcs found, `relation direction layer head`, from rows of hits and counts."""
+    total = rows.sum(axis=0)
+    hits, counts = total[: -shape[0]].reshape(shape), total[-shape[0] :]
+    return hits / np.maximum(counts, 1)[:, None, None, None]
+
+
+def _best(rows: np.ndarray, shape: tuple[int, ...], baseline: np.ndarray) -> np.ndarray:
+    return (_shares(rows, shape).max(axis=(1, 3)) - baseline[:, None]).mean(axis=0)
+
+
+def _ends(observed: np.ndarray, drawn: np.ndarray, null: np.ndarray | None = None) -> list[dict[str, float]]:
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    found = [{"mean": m, "low": a, "high": b} for m, a, b in zip(observed, low, high, strict=True)]
+    if null is None:
+        return found
+    beyond = (np.abs(null) >= np.abs(observed) - 1e-12).sum(axis=0)
+    p = (beyond + 1) / (len(null) + 1)
+    return [{**cell, "p": each} for cell, each in zip(found, p, strict=True)]
