@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from experiments._say import ended, say
+from experiments.finetune.sst2 import SST2
+from experiments.finetune.train import Settings, train
 from experiments.sst2.table import RESAMPLES, markdown, table
-from experiments.sst2.train import train
 from jaxflow import InputError, load_encoder
-from jaxflow.models import TextEncoder
 
 QUICK_PHRASES, QUICK_SENTENCES, QUICK_RESAMPLES = 192, 12, 199
 
@@ -32,14 +32,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    print(markdown(_table(options)) if options.command == "table" else _train(options).name)
-
-
-def _train(options: argparse.Namespace) -> TextEncoder:
-    phrases, epochs = (QUICK_PHRASES, 1.0) if options.quick else (None, options.epochs)
-    return train(
-        options.data, options.out, options.model, epochs=epochs, rate=options.rate, seed=options.seed, limit=phrases
-    )
+    if options.command == "train":
+        phrases, epochs = (QUICK_PHRASES, 1.0) if options.quick else (None, options.epochs)
+        settings = Settings(epochs=epochs, rate=options.rate, seed=options.seed, limit=phrases)
+        _ = train(SST2, options.data, options.out, options.model, settings)
+    else:
+        print(markdown(_table(options)))
 
 
 def _table(options: argparse.Namespace) -> dict[str, Any]:

@@ -9,10 +9,11 @@ import numpy as np
 from experiments._pieces import pieces_of
 from experiments._record import provenance, write_record
 from experiments._words import spans_of
-from experiments.sst2.data import DEV, Labelled, judged_texts, read_labelled
+from experiments.finetune.classification import accuracy
+from experiments.finetune.sst2 import DEV, read_labelled
+from experiments.sst2.data import judged_texts
 from experiments.sst2.human import human_record
 from experiments.sst2.measure import METHODS, Relevances, Scores, inputs_of, relevances, scaled, scores
-from experiments.sst2.train import accuracy
 from jaxflow.evaluation import Spearman, TokenInputs, mean_interval, rank_agreement
 from jaxflow.models import TextEncoder
 
@@ -48,8 +49,7 @@ def table(
         resamples: of the intervals.
         blank_out: whether to measure it too.
     """
-    dev = read_labelled(data / DEV)
-    dev = Labelled(dev.texts[:limit], dev.classes[:limit])
+    dev = read_labelled(data / DEV).first(limit)
     layers = tuple(layer for layer in LAYERS if layer <= encoder.config.layers)
     inputs, pieces = inputs_of(encoder, dev.texts), pieces_of(encoder, dev.texts, out, report)
     found, measured = relevances(encoder, dev.texts, layers, pieces), scores(encoder, inputs, pieces, blank_out)

@@ -3,21 +3,17 @@
 import gzip
 import json
 
-import jax
 import numpy as np
 import pytest
-from flax import nnx
 from scipy.stats import spearmanr
 
 from experiments._pieces import pieces_of
 from experiments._words import spans_of, to_words, words_of_tokens
+from experiments.finetune.sst2 import DEV, TRAIN, read_labelled
 from experiments.sst2.__main__ import main
-from experiments.sst2.batches import Epochs
-from experiments.sst2.data import DEV, TRAIN, judged_texts, leaves, read_labelled
-from experiments.sst2.fit import Recipe, classification_loss, fit
+from experiments.sst2.data import judged_texts, leaves
 from experiments.sst2.measure import inputs_of, relevances, scores
 from jaxflow import load_encoder
-from jaxflow.models import with_head
 from tests.tiny_text_model import model_folder
 
 # Of few tokens each, so that there is one shape to compile.
@@ -73,60 +69,12 @@ def test_sub_words_make_words():
     assert np.isnan(to_words(values, np.where(word == 3, -1, word), 5)[:, 3]).all()
 
 
-def test_every_phrase_comes_once_an_epoch():
-    encoder = load_encoder(model_folder())
-    texts = [" ".join(["key"] * (1 + place % 9)) + f" {place}" for place in range(37)]
-    epochs = Epochs(encoder, encoder.tokenize(texts), range(37), tokens=48, seed=3)
-    again = Epochs(encoder, encoder.tokenize(texts), range(37), tokens=48, seed=3)
-    orders = []
-    for epoch in range(2):
-        seen = []
-        for step in range(epoch * epochs.steps, (epoch + 1) * epochs.steps):
-            batch, classes = epochs(step)
-            assert (np.asarray(batch.input_ids) == np.asarray(again(step)[0].input_ids)).all()
-            assert batch.mask.size <= 48 or len(classes) == 1
-            seen += classes.tolist()
-        assert set(seen) == set(range(37))
-        assert len(seen) < 37 + 4 * 6
-        orders.append(seen)
-    assert orders[0] != orders[1]
-
-
-def test_stopped_and_resumed_is_as_never_stopped(tmp_path):
-    encoder = with_head(load_encoder(model_folder()), "sequence_classification", labels=("no", "yes"))
-    before = jax.tree.map(np.array, nnx.state(encoder.module))
-    encodings = encoder.tokenize(GOOD + BAD)
-    batches = Epochs(encoder, encodings, [1] * 4 + [0] * 4, tokens=32, seed=0)
-    recipe = Recipe(9, rate=1e-2, warmup=2)
-
-    def stopping(step):
-        if step == 5:
-            raise KeyboardInterrupt
-        return batches(step)
-
-    def run(batches, folder):
-        return fit(encoder.module, classification_loss, batches, recipe, tmp_path / folder, report=lambda line: None)
-
-    whole = nnx.state(run(batches, "whole"))
-    with pytest.raises(KeyboardInterrupt):
-        _ = run(stopping, "stopped")
-    resumed = nnx.state(run(batches, "stopped"))
-    moved = []
-    for one, two, old in zip(*map(jax.tree.leaves, (whole, resumed, before)), strict=True):
-        np.testing.assert_array_equal(one, two)
-        moved.append(np.abs(np.asarray(one) - old).max())
-    assert max(moved) > 1e-3
-    # The module that was handed in is as it was.
-    for now, old in zip(jax.tree.leaves(nnx.state(encoder.module)), jax.tree.leaves(before), strict=True):
-        np.testing.assert_array_equal(now, old)
-
-
 def test_quick_run_trains_and_measures(data, tmp_path, capsys):
     common = ["--data", str(data), "--out", str(tmp_path), "--model", str(model_folder()), "--quick"]
     assert main(["train", *common, "--rate", "0.01"]) == 0
     training = json.loads((tmp_path / "training.json").read_text())
     assert training["steps"] >= 2
-    assert 0 <= training["dev_accuracy"] <= 1
+    assert 0 <= training["measures"]["accuracy"] <= 1
     assert training["commit"]
     assert main(["table", *common]) == 0
     assert "| flow |" in capsys.readouterr().out

@@ -33,6 +33,7 @@ class Recipe:
         decay: weight decay, of maps and tables alone.
         clip: largest norm of a gradient.
         seed: of dropout.
+        dropout: whether the model's dropout is on; a tenth of a step's time.
     """
 
     steps: int
@@ -41,6 +42,24 @@ class Recipe:
     decay: float = 0.01
     clip: float = 1.0
     seed: int = 0
+    dropout: bool = True
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained module and how it came about, what ran before interruptions included.
+
+    Attributes:
+        module: with the trained weights.
+        losses: of each step, before it.
+        seconds: from the first step to the last, progress and checkpoints included.
+        processor_seconds: of all threads.
+    """
+
+    module: Encoder
+    losses: np.ndarray
+    seconds: float
+    processor_seconds: float
 
 
 @cache
@@ -56,13 +75,6 @@ def optimiser_of(recipe: Recipe) -> optax.GradientTransformation:
     )
 
 
-def classification_loss(module: Encoder, batch: TokenBatch, classes: Any, key: Any) -> Any:
-    """Cross-entropy of a classifier's logits, mean over the batch."""
-    logits = module(batch, key=key, return_attention=False, return_hidden_states=False).logits
-    assert logits is not None
-    return optax.softmax_cross_entropy_with_integer_labels(logits, classes).mean()
-
-
 def fit(
     module: Encoder,
     loss: Loss,
@@ -72,25 +84,22 @@ def fit(
     *,
     every: float = 120.0,
     report: Callable[[str], None] = print,
-    evaluate: Callable[[Encoder], str] | None = None,
-) -> Encoder:
+    judge: Callable[[Encoder], str] | None = None,
+) -> Fitted:
     """Train a module, from where an earlier run into the same folder got to.
 
     A run that was stopped and went on gives the same weights as one that was not: a step depends on the state, the
     seed and its own number alone.
 
     Args:
-        module: with the weights to start from.
+        module: with the weights to start from; it stays as it is.
         loss: what to make small.
         batches: the batch of a step; called once a step.
         recipe: how long and how fast.
         folder: of the checkpoints; the last one alone is kept.
         every: seconds between checkpoints. One is also written at the end and at an interruption.
         report: called with a line for people about every 20 seconds.
-        evaluate: says in a line how good a module is; called at each checkpoint.
-
-    Returns:
-        The trained module.
+        judge: says in a line how good a module is; called at each checkpoint but the last.
 
     Raises:
         KeyboardInterrupt: it was interrupted; the checkpoint is written.
@@ -99,54 +108,89 @@ def fit(
     # Steps write in place, and the module may share its weights with others.
     parameters = jax.tree.map(jnp.copy, parameters)
     optimiser = optimiser_of(recipe)
-    state = (parameters, jax.jit(optimiser.init)(parameters))
+    state, progress = (parameters, jax.jit(optimiser.init)(parameters)), _Progress(recipe.steps)
     options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
     with ocp.CheckpointManager(folder.resolve(), options=options) as manager:
-        done = manager.latest_step() or 0
+        done = saved = manager.latest_step() or 0
         if done:
-            state = _restored(manager, done, state)
+            state, past = _restored(manager, done, (state, progress.past()))
+            progress.go_on(done, past)
             report(f"going on from step {done} of {recipe.steps}")
-        saved = done
-        clocks = _Clocks(time.monotonic(), time.monotonic())
         try:
             for step in range(done, recipe.steps):
                 batch, targets = batches(step)
-                key = jax.random.fold_in(jax.random.key(recipe.seed), step)
+                key = jax.random.fold_in(jax.random.key(recipe.seed), step) if recipe.dropout else None
                 state, value = _step(state, batch, jnp.asarray(targets), key, graph, optimiser=optimiser, loss=loss)
                 done = step + 1
-                clocks.count(value, batch)
-                if time.monotonic() - clocks.reported > 20:
-                    report(clocks.line(done, recipe.steps))
-                if time.monotonic() - clocks.saved > every and done < recipe.steps:
-                    saved = _save(manager, done, state)
-                    clocks.saved = time.monotonic()
-                    if evaluate is not None:
-                        report(f"step {done}: {evaluate(nnx.merge(graph, state[0]))}")
+                progress.count(step, value, batch.mask.size)
+                if progress.silent() > 20 or done == recipe.steps:
+                    report(progress.line(done))
+                if progress.unsaved() > every and done < recipe.steps:
+                    saved = _save(manager, done, (state, progress.past()))
+                    progress.saved = time.monotonic()
+                    if judge is not None:
+                        report(f"step {done}: {judge(nnx.merge(graph, state[0]))}")
         finally:
             # Also where it was interrupted. A donated state is whole again once its step has returned.
             if done > saved and not any(leaf.is_deleted() for leaf in jax.tree.leaves(state)):
-                _ = _save(manager, done, state)
-    return nnx.merge(graph, state[0])
+                _ = _save(manager, done, (state, progress.past()))
+    past = progress.past()
+    return Fitted(nnx.merge(graph, state[0]), past["losses"], *map(float, past["seconds"]))
 
 
-class _Clocks:
-    """What progress lines tell."""
+class _Progress:
+    """Each step's loss and the time taken, kept with the checkpoints, and lines that tell of them."""
 
-    def __init__(self, reported: float, saved: float):
-        self.reported, self.saved = reported, saved
-        self.losses: list[Any] = []
-        self.tokens = 0
+    def __init__(self, steps: int):
+        self.losses = np.full(steps, np.nan, np.float32)
+        self.waiting: dict[int, Any] = {}
+        # The first step that no line told of, and the tokens since.
+        self.told = self.tokens = 0
+        # Seconds of earlier runs by the clock and of the processor, and when this one began.
+        self.earlier = np.zeros(2, np.float32)
+        self.began = _clocks()
+        self.saved = self.reported = time.monotonic()
 
-    def count(self, value: Any, batch: TokenBatch) -> None:
-        self.losses.append(value)
-        self.tokens += batch.mask.size
+    def count(self, step: int, value: Any, tokens: int) -> None:
+        # Read later: waiting for it here would keep the next batch from being made meanwhile.
+        self.waiting[step] = value
+        self.tokens += tokens
 
-    def line(self, done: int, steps: int) -> str:
-        loss, seconds = float(np.mean(jax.device_get(self.losses))), time.monotonic() - self.reported
-        pace = self.tokens / seconds
-        left = (steps - done) * seconds / len(self.losses)
-        self.reported, self.losses, self.tokens = time.monotonic(), [], 0
-        return f"step {done} of {steps}: loss {loss:.4f}, {pace:,.0f} tokens a second, {left / 60:.0f} minutes left"
+    def silent(self) -> float:
+        return time.monotonic() - self.reported
+
+    def unsaved(self) -> float:
+        return time.monotonic() - self.saved
+
+    def line(self, done: int) -> str:
+        """What happened since the last line."""
+        self._read()
+        seconds = self.silent()
+        loss, pace = self.losses[self.told : done].mean(), self.tokens / seconds
+        left = (len(self.losses) - done) * seconds / (done - self.told)
+        self.reported, self.told, self.tokens = time.monotonic(), done, 0
+        return (
+            f"step {done} of {len(self.losses)}: loss {loss:.4f}, {pace:,.0f} tokens a second, "
+            f"{left / 60:.0f} minutes left"
+        )
+
+    def past(self) -> dict[str, np.ndarray]:
+        """What a later run must know."""
+        self._read()
+        return {"losses": self.losses, "seconds": self.earlier + (_clocks() - self.began).astype(np.float32)}
+
+    def go_on(self, done: int, past: dict[str, Any]) -> None:
+        """Take up what an earlier run's `past` was after so many steps."""
+        self.told, self.losses, self.earlier = done, np.array(past["losses"]), np.array(past["seconds"])
+
+    def _read(self) -> None:
+        for step, value in jax.device_get(self.waiting).items():
+            self.losses[step] = value
+        self.waiting.clear()
+
+
+def _clocks() -> np.ndarray:
+    return np.array([time.monotonic(), time.process_time()])
 
 
 @partial(jax.jit, static_argnames=("optimiser", "loss"), donate_argnames="state")
