@@ -128,7 +128,7 @@ def _case(
         "heads": [
             {
                 "layer": int(place) // taken.shape[1] + 1,
-                "head": int(place) % taken.shape[1],
+                "head": int(place) % taken.shape[1] + 1,
                 "fall of log p": taken.flat[place],
             }
             for place in order

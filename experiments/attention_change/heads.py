@@ -19,13 +19,17 @@ MOST = 8
 
 
 def heads_record(
-    encoders: tuple[TextEncoder, TextEncoder], texts: Sequence[Marked], comparison: Comparison, reads: str
+    encoders: tuple[TextEncoder, TextEncoder], texts: Sequence[Marked], comparison: Comparison, reads: str, group: str
 ) -> dict[str, Any]:
-    """Before and after: named roles, heads that favour marked words, and what importance has to do with change."""
+    """Before and after: named roles, heads that favour marked words, and what importance has to do with change.
+
+    Layers and heads are counted from 1. A head is selective where it gives marked words `SELECTIVE` times the mean.
+    """
     plain = [text.text for text in texts]
     roles = [head_roles(encoder, plain) for encoder in encoders]
     table = role_changes(*roles)
-    kept = [(text, compared) for text, compared in zip(texts, comparison, strict=True) if compared.a.heads is not None]
+    kept = [(text, compared) for text, compared in zip(texts, comparison, strict=True)]
+    kept = [each for each in kept if each[1].a.heads is not None and each[0].group.startswith(group)]
     shape = comparison.summary.head.jensen_shannon.mean.shape
     lifts = [np.stack([_lifts(text, compared, side, reads) for text, compared in kept]) for side in ("a", "b")]
     marked = [family(cells(side, against=1.0)) for side in lifts]
@@ -45,7 +49,7 @@ def heads_record(
         "losing": sum(cell.mean < 0 and cell.p < 0.05 for cell in change),
         "gained_most": [
             {
-                **dict(zip(("layer", "head"), (int(place) // shape[1] + 1, int(place) % shape[1]), strict=True)),
+                **dict(zip(("layer", "head"), (int(place) // shape[1] + 1, int(place) % shape[1] + 1), strict=True)),
                 "before": marked[0][place].mean,
                 "after": marked[1][place].mean,
                 "change": change[place].record(),

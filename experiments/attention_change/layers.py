@@ -102,56 +102,57 @@ def syntax_record(
 ) -> dict[str, Any]:
     """Share of arcs that a layer's best head finds beyond the best fixed distance, mean over relations.
 
-    Intervals draw blocks of sentences; tests swap the models in blocks.
+    The best head of a layer for a relation is chosen in the even blocks and measured in the odd ones, and the other way
+    round, so that choosing does not count. Intervals draw blocks of sentences; tests swap the models in blocks.
     """
-    shape = before.shape[1:]
+    shallow, deep = halves(before.shape[-2])
+    # The counts travel with the hits, so that a draw has both.
+    sides = [np.concatenate([_of_best(hits), counts[..., None]], axis=-1) for hits in (before, after)]
 
     def scores(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        return np.stack([_best(first, shape, baseline), _best(second, shape, baseline)])
+        by_layer = np.stack([_beyond(first, baseline), _beyond(second, baseline)])
+        by_layer = np.concatenate([by_layer, by_layer[1:] - by_layer[:1]])
+        apart = by_layer[:, deep].mean(axis=1) - by_layer[:, shallow].mean(axis=1)
+        return np.concatenate([by_layer, apart[:, None], by_layer.mean(axis=1)[:, None]], axis=1)
 
-    # The counts travel with the hits, so that a draw has both.
-    sides = [np.concatenate([hits.reshape(len(hits), -1), counts], axis=1) for hits in (before, after)]
     observed = scores(*sides)
     drawn, swapped = resampled(scores, *sides, draws)
-    shallow, deep = halves(shape[-2])
-
-    def apart(values: np.ndarray) -> np.ndarray:
-        return values[..., deep].mean(axis=-1) - values[..., shallow].mean(axis=-1)
-
-    change, changes = observed[1] - observed[0], drawn[:, 1] - drawn[:, 0]
-    null = swapped[:, 1] - swapped[:, 0]
-    heads = [_shares(side, shape) - baseline[:, None, None, None] for side in sides]
-    best = [each.reshape(*each.shape[:2], -1).max(axis=(1, 2)) for each in heads]
+    cells = [_ends(observed[row], drawn[:, row], swapped[:, row] if row == 2 else None) for row in range(3)]
+    when = dict(zip(("before", "after", "change"), cells, strict=True))
+    layers = before.shape[-2]
+    total = counts.sum(axis=0)
+    shares = [hits.sum(axis=0) / np.maximum(total, 1)[:, None, None, None] for hits in (before, after)]
+    chosen = [side[..., :-1].sum(axis=0) / np.maximum(total, 1)[:, None] for side in sides]
     return {
         "sentences_in_a_block": BLOCK,
         "blocks": len(before),
         "relations": {
-            name: {"count": count, "baseline": base, "before": one + base, "after": two + base}
-            for name, count, base, one, two in zip(names, counts.sum(axis=0), baseline, *best, strict=True)
+            name: {"count": total[place], "baseline": baseline[place], "before": one.max(), "after": two.max()}
+            for place, (name, one, two) in enumerate(zip(names, *chosen, strict=True))
         },
-        "before": _ends(observed[0], drawn[:, 0]),
-        "after": _ends(observed[1], drawn[:, 1]),
-        "change": _ends(change, changes, null),
-        "deep_less_shallow": {
-            "before": _ends(apart(observed[0])[None], apart(drawn[:, 0])[:, None])[0],
-            "after": _ends(apart(observed[1])[None], apart(drawn[:, 1])[:, None])[0],
-            "change": _ends(apart(change)[None], apart(changes)[:, None], apart(null)[:, None])[0],
-        },
-        "change_all": _ends(change.mean()[None], changes.mean(axis=1)[:, None], null.mean(axis=1)[:, None])[0],
-        "heads_before": heads[0].max(axis=(0, 1)),
-        "heads_after": heads[1].max(axis=(0, 1)),
+        **{name: found[:layers] for name, found in when.items()},
+        "deep_less_shallow": {name: found[layers] for name, found in when.items()},
+        "change_all": when["change"][layers + 1],
+        "heads_before": (shares[0] - baseline[:, None, None, None]).max(axis=(0, 1)),
+        "heads_after": (shares[1] - baseline[:, None, None, None]).max(axis=(0, 1)),
     }
 
 
-def _shares(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Share of arcs found, `relation direction layer head`, from rows of hits and counts."""
+def _of_best(
+    hits: Float[np.ndarray, "block relation direction layer head"],
+) -> Float[np.ndarray, "block relation layer"]:
+    """Arcs that the heads find which are best in the blocks of the other parity."""
+    moved = np.moveaxis(hits, 3, 2).reshape(*hits.shape[:2], hits.shape[3], -1)
+    found = np.empty(moved.shape[:-1])
+    for parity in (0, 1):
+        best = moved[1 - parity :: 2].sum(axis=0).argmax(axis=-1)
+        found[parity::2] = np.take_along_axis(moved[parity::2], best[None, ..., None], axis=-1)[..., 0]
+    return found
+
+
+def _beyond(rows: Float[np.ndarray, "block relation column"], baseline: np.ndarray) -> Float[np.ndarray, " layer"]:
     total = rows.sum(axis=0)
-    hits, counts = total[: -shape[0]].reshape(shape), total[-shape[0] :]
-    return hits / np.maximum(counts, 1)[:, None, None, None]
-
-
-def _best(rows: np.ndarray, shape: tuple[int, ...], baseline: np.ndarray) -> np.ndarray:
-    return (_shares(rows, shape).max(axis=(1, 3)) - baseline[:, None]).mean(axis=0)
+    return (total[:, :-1] / np.maximum(total[:, -1:], 1) - baseline[:, None]).mean(axis=0)
 
 
 def _ends(observed: np.ndarray, drawn: np.ndarray, null: np.ndarray | None = None) -> list[dict[str, float]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments._pieces import Pieces, Report, pieces_of
+from experiments._pieces import Report, pieces_of
 from experiments._record import provenance, write_record
 from experiments.attention_change.bias import bias_record, women
 from experiments.attention_change.claims import claims
@@ -20,6 +20,7 @@ from experiments.attention_change.marks import lift_table, marks_record, of_span
 from experiments.attention_change.prompts import read_prompts
 from experiments.attention_change.reactions import read_reactions, superclasses
 from experiments.attention_change.sentiment import read_sentences
+from experiments.attention_change.statistics import rank_correlation
 from experiments.attention_change.texts import Marked, treebank, word_counts
 from experiments.attention_change.words import words_record
 from experiments.pronouns.data import read_winogender
@@ -33,7 +34,7 @@ METHODS = ("raw", "rollout", "flow")
 class Sizes:
     """How much is measured."""
 
-    reactions: int = 300
+    reactions: int = 200
     sentences: int = 300
     prompts: int = 80
     treebank: int = 240
@@ -53,6 +54,7 @@ class Pair:
         name: of the pair, and of its record.
         models: names of the two models' folders.
         marked: what the marks mean, for people.
+        group: class of texts whose marks count; "" for all. The others' are recorded beside them.
         reads: which position the task's head reads: "first", or "mean" for all of them.
         english: whether a treebank says something of it.
     """
@@ -62,13 +64,14 @@ class Pair:
     marked: str
     reads: str
     english: bool
+    group: str = ""
 
 
 PAIRS = {
     pair.name: pair
     for pair in (
         Pair("reactions", ("rxnfp-pretrained", "rxnfp-10k"), "reacting atoms", "first", english=False),
-        Pair("injection", ("minilm", "cloneguard"), "words of the attack", "mean", english=True),
+        Pair("injection", ("minilm", "cloneguard"), "words of the attack", "mean", english=True, group="injection"),
         Pair("sentiment", ("minilm", "sst2"), "words with sentiment", "first", english=True),
     )
 }
@@ -104,14 +107,22 @@ def study(
         [_values(text, compared, side, pair.reads) for text, compared in zip(texts, comparison, strict=True)]
         for side in ("a", "b")
     )
-    raw = [lift_table(texts, [values[:layers] for values in side]) for side in (before, after)]
+    chosen = [place for place, text in enumerate(texts) if text.group.startswith(pair.group)]
+    raw = [lift_table([texts[i] for i in chosen], [side[i][:layers] for i in chosen]) for side in (before, after)]
+
+    def marks(places: Sequence[int]) -> dict[str, Any]:
+        return marks_record(
+            *([each[i] for i in places] for each in (texts, before, after)), rows, resamples=sizes.resamples
+        )
+
     top = [place for place, (_, layer) in enumerate(rows) if layer == str(layers)]
     record: dict[str, Any] = {
         **provenance(pair=pair.name, a=encoders[0].name, b=encoders[1].name, reads=pair.reads, flow="exact", seed=0),
         "sizes": vars(sizes),
         "marked": pair.marked,
         "texts": len(texts),
-        "marks": marks_record(texts, before, after, rows, sizes.resamples),
+        "marks": marks(chosen),
+        "marks_of_others": marks(sorted(set(range(len(texts))) - set(chosen))) if pair.group else None,
         "marks_deep_less_shallow": deep_less_shallow(*(side[~np.isnan(side[:, 0])] for side in raw)),
         "layers": layers_record(comparison),
         "words": words_record(
@@ -120,7 +131,7 @@ def study(
         "arcs": comparison.summary.arcs,
     }
     report("marks, layers, words")
-    record["heads"] = heads_record(encoders, texts, comparison, pair.reads)
+    record["heads"] = heads_record(encoders, texts, comparison, pair.reads, pair.group)
     report("heads")
     if pair.english:
         record["syntax"] = _syntax(encoders, sentences, sizes, out, report, record["heads"])
@@ -162,18 +173,12 @@ def _syntax(
     chosen = [sentence for sentence in sentences if 8 <= len(sentence.words) <= 22][: sizes.treebank]
     names, counts, baseline = arcs_of(chosen)
     texts = [sentence.text for sentence in chosen]
-    hits = [found_arcs(each, chosen, names, _pieces(each, texts, out, report)) for each in encoders]
+    hits = [found_arcs(each, chosen, names, pieces_of(each, texts, out, report)) for each in encoders]
     record = syntax_record(*hits, names, counts, baseline, sizes.resamples)
-    from experiments.attention_change.statistics import rank_correlation
-
     record["and_change_of_heads"] = rank_correlation(record["heads_before"], heads["jensen_shannon"])
     if "importance" in heads:
         record["and_importance_of_heads"] = rank_correlation(record["heads_after"], heads["importance"]["mean"])
     return record
-
-
-def _pieces(encoder: TextEncoder, texts: list[str], out: Path, report: Report) -> Pieces:
-    return pieces_of(encoder, texts, out, report)
 
 
 def _more(

@@ -69,11 +69,10 @@ def draw_heads(record: dict[str, Any]) -> Any:
     heads = record["heads"]
     maps = [("change (Jensen-Shannon)", heads["jensen_shannon"], None)]
     lifts = [np.array(heads[f"lift_{when}"]) for when in ("before", "after")]
-    top = float(np.quantile(np.concatenate(lifts), 0.98))
+    ends = tuple(float(end) for end in np.quantile(np.concatenate(lifts), [0.01, 0.99]))
     marked = record["marked"]
     maps += [
-        (f"{marked},\n{when}", values, (0.0, top))
-        for when, values in zip(("pretrained", "fine-tuned"), lifts, strict=True)
+        (f"{marked},\n{when}", values, ends) for when, values in zip(("pretrained", "fine-tuned"), lifts, strict=True)
     ]
     if "importance" in heads:
         maps.append(("importance", heads["importance"]["mean"], None))
@@ -86,7 +85,9 @@ def draw_heads(record: dict[str, Any]) -> Any:
         panel.set_xlabel("head")
         panel.set_yticks(range(0, len(array), max(1, len(array) // 6)))
         panel.set_yticklabels([str(place + 1) for place in range(0, len(array), max(1, len(array) // 6))])
-        panel.set_xticks(range(0, array.shape[1], max(1, array.shape[1] // 4)))
+        step = max(1, array.shape[1] // 4)
+        panel.set_xticks(range(0, array.shape[1], step))
+        panel.set_xticklabels([str(place + 1) for place in range(0, array.shape[1], step)])
         panel.set_ylabel("layer")
         _ = figure.colorbar(image, ax=panel, shrink=0.85)
     return figure

@@ -12,7 +12,7 @@ _PART = re.compile(
     r"(?P<bracket>\[[^\]]+\])|(?P<atom>Br|Cl|[BCNOPSFIbcnops])|(?P<bond>[-=#:$/\\~])|(?P<ring>%\d\d|\d)|(?P<sign>[().])"
 )
 _BRACKET = re.compile(
-    r"\[(?P<isotope>\d*)(?P<symbol>[A-Z][a-z]?|[a-z]{1,2}|\*)(?P<turn>@{0,2}[A-Z0-9]*?)"
+    r"\[(?P<isotope>\d*)(?P<symbol>[A-Z][a-z]?|[a-z]{1,2}|\*)(?P<turn>(?:@[A-Z]{2}\d{1,2}|@{1,2})?)"
     r"(?P<hydrogens>H\d*)?(?P<charge>[-+]+\d*)?(?::(?P<map>\d+))?\]"
 )
 _ORDERS = {"-": 1.0, "/": 1.0, "\\": 1.0, "=": 2.0, "#": 3.0, "$": 4.0, ":": 1.5, "~": 1.0}

@@ -10,7 +10,7 @@ from experiments.attention_change.texts import Marked
 from jaxflow.compare import adjusted
 
 # Texts that a word must be in, and words that are named.
-LEAST, MOST = 5, 10
+LEAST, MOST = 7, 10
 
 
 def words_record(
