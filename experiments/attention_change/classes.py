@@ -14,28 +14,25 @@ from jaxflow.compare.units import token_units
 from jaxflow.models import TextEncoder
 
 WAYS = ("product", "rollout", "flow")
-# Texts that are in hand together; the weights of all layers are kept.
-TOGETHER = 32
+# One text at a time: then there is one program for all texts of about one length, whatever their number.
+ALONE = 1
 
 
 def class_values(encoder: TextEncoder, texts: Sequence[Marked], target: Any) -> list[np.ndarray]:
     """Relevance of candidates to [CLS] at the top, `way candidate`: Chefer et al.'s product, class rollout and flow."""
-    found = []
-    for start in range(0, len(texts), TOGETHER):
-        part = texts[start : start + TOGETHER]
-        encodings = encoder.tokenize([text.text for text in part])
-        own = target if isinstance(target, str) else tuple(map(int, target[start : start + TOGETHER]))
-        weighted = class_attention(encoder, encodings, target=own)
-        graph, layers = weighted.graph(), encoder.config.layers
-        tops = [
-            np.asarray(weighted.relevance())[:, -1, 0],
-            np.asarray(jf.attention_rollout(graph))[:, -1, 0],
-            np.asarray(jf.attention_flow(graph, queries=0, layers=layers, method="exact").value)[:, 0, 0],
-        ]
-        for row, (text, encoding) in enumerate(zip(part, encodings, strict=True)):
-            values = np.stack([top[row, : len(encoding)] for top in tops])
-            found.append(of_spans(values, token_units(encoding), text.spans))
-    return found
+    encodings = encoder.tokenize([text.text for text in texts])
+    own = target if isinstance(target, str) else tuple(map(int, target))
+    weighted = class_attention(encoder, encodings, target=own, batch_tokens=ALONE)
+    graph, layers = weighted.graph(), encoder.config.layers
+    tops = [
+        np.asarray(weighted.relevance())[:, -1, 0],
+        np.asarray(jf.attention_rollout(graph))[:, -1, 0],
+        np.asarray(jf.attention_flow(graph, queries=0, layers=layers, method="exact").value)[:, 0, 0],
+    ]
+    return [
+        of_spans(np.stack([top[row, : len(encoding)] for top in tops]), token_units(encoding), text.spans)
+        for row, (text, encoding) in enumerate(zip(texts, encodings, strict=True))
+    ]
 
 
 def predicted_record(encoder: TextEncoder, texts: Sequence[Marked]) -> dict[str, Any]:

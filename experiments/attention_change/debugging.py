@@ -7,7 +7,7 @@ import numpy as np
 import scipy.special
 
 from experiments.attention_change.blanks import blanked, run
-from experiments.attention_change.classes import class_values
+from experiments.attention_change.classes import ALONE, class_values
 from experiments.attention_change.marks import of_spans
 from experiments.attention_change.statistics import cells
 from experiments.attention_change.texts import Marked
@@ -101,7 +101,7 @@ def _case(
     by_class: np.ndarray,
 ) -> dict[str, Any]:
     """One wrong prediction: its words by each method, and the heads without which it would be another."""
-    taken = head_importance(encoder, [text.text], "ablation", classes=number).signed[0]
+    taken = head_importance(encoder, [text.text], "ablation", classes=number, batch_tokens=ALONE).signed[0]
     order = np.argsort(-taken, axis=None)[:5]
     words = [text.text[start:end] for start, end in text.spans]
     sides = {side: getattr(compared, side).relevance for side in ("a", "b")}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from experiments.attention_change.classes import ALONE
 from experiments.attention_change.marks import lift, of_spans
 from experiments.attention_change.statistics import cells, family, gini, paired, rank_correlation
 from experiments.attention_change.texts import Marked
@@ -62,7 +63,7 @@ def heads_record(
         "change_and_gain": rank_correlation(distance, gained),
     }
     if encoders[1].config.head.name == "sequence_classification":
-        importance = head_importance(encoders[1], plain).mean
+        importance = head_importance(encoders[1], plain, batch_tokens=ALONE).mean
         record["importance"] = {
             "mean": importance,
             "gini": gini(importance),

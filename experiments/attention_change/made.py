@@ -35,7 +35,7 @@ def made_data(folder: Path) -> Path:
         (folder / name).mkdir(parents=True, exist_ok=True)
     rows = [
         "id,class,reactants>reagents>production",
-        *(f"made,{i % 4 + 1},{each}" for i, each in enumerate(REACTIONS * 2)),
+        *(f"made,{i % 4 + 1},{_lengthened(each)}" for i, each in enumerate(REACTIONS * 2)),
     ]
     _pack(folder / "reactions/uspto50k_mapped_test.csv.gz", rows)
     _ = (folder / "reactions/rxnclass2id.json").write_text('{"1.1.1": 0, "2.1.1": 1, "3.1.1": 2}')
@@ -96,6 +96,12 @@ def _tokenizer(texts: list[str], pattern: str) -> transformers.PreTrainedTokeniz
         special_tokens=[(name, words[name]) for name in ("[CLS]", "[SEP]")],
     )
     return transformers.PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=96, **names)
+
+
+def _lengthened(reaction: str) -> str:
+    """A reaction with a chain in the place of a bond to an end, for it to be as long as those that are measured."""
+    chain = "".join(f"[CH2:{number}]" for number in range(20, 36))
+    return reaction.replace("[CH3:1]", f"[CH3:1]{chain}").replace("[CH3:8]", f"{chain}[CH3:8]")
 
 
 def _trees() -> list[str]:

@@ -34,12 +34,12 @@ METHODS = ("raw", "rollout", "flow")
 class Sizes:
     """How much is measured."""
 
-    reactions: int = 200
-    sentences: int = 300
+    reactions: int = 150
+    sentences: int = 250
     prompts: int = 80
     treebank: int = 240
     pronouns: int = 720
-    heads: int = 120
+    heads: int = 80
     resamples: int = 999
 
 

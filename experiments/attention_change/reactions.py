@@ -13,12 +13,12 @@ from experiments.attention_change.texts import Marked
 from jaxflow import InputError
 
 FILE, CLASSES = "uspto50k_mapped_test.csv.gz", "rxnclass2id.json"
-# Characters of a reaction without its map: the model takes 512 tokens, and time grows with the square.
-LONGEST = 130
+# Characters of a reaction without its map: time grows with the square of the tokens, and every length has a program.
+SHORTEST, LONGEST = 40, 100
 
 
 def read_reactions(folder: Path, most: int, seed: int = 0) -> list[Marked]:
-    """Reactions of no more than `LONGEST` characters, drawn at random; marked are the atoms that react.
+    """Reactions of `SHORTEST` to `LONGEST` characters, drawn at random; marked are the atoms that react.
 
     Raises:
         InputError: the file is not there.
@@ -32,7 +32,7 @@ def read_reactions(folder: Path, most: int, seed: int = 0) -> list[Marked]:
     for place in np.random.default_rng(seed).permutation(len(rows)):
         _, number, mapped = rows[place]
         reaction = marked_reaction(mapped, number)
-        if len(reaction.text) <= LONGEST and any(reaction.labels):
+        if SHORTEST <= len(reaction.text) <= LONGEST and any(reaction.labels):
             found.append(reaction)
         if len(found) == most:
             break

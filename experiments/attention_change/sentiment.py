@@ -14,10 +14,18 @@ from jaxflow import InputError
 FILE = "sst2_glue_alps_test.tsv.gz"
 LABELS = ("negative", "positive")
 NEUTRAL = 2
+# Words of a sentence; every length has a program.
+SHORTEST, LONGEST = 5, 24
 
 
 def read_sentences(folder: Path, counts: Counter[str]) -> list[Marked]:
-    """Sentences with a judged word that is not neutral, in the file's order; marked are all words that are not."""
+    """Sentences with a word that people did not call neutral, in the file's order; marked are all such words.
+
+    Those of `SHORTEST` to `LONGEST` words are taken.
+
+    Raises:
+        InputError: the file is not there.
+    """
     path = folder / FILE
     if not path.is_file():
         raise InputError(f"{path} does not exist; `--data` must name a folder with sst/{FILE}")
@@ -27,7 +35,8 @@ def read_sentences(folder: Path, counts: Counter[str]) -> list[Marked]:
     found = []
     for place, (text, label) in enumerate((text.strip(), int(label)) for text, label in rows):
         spans = spans_of(text)
-        if place not in trees or len(trees[place].words) != len(spans):
+        fits = SHORTEST <= len(spans) <= LONGEST
+        if not fits or place not in trees or len(trees[place].words) != len(spans):
             continue
         signs = tuple((sentiment > NEUTRAL) - (sentiment < NEUTRAL) for sentiment in trees[place].sentiments)
         labels = tuple(sign != 0 for sign in signs)
