@@ -36,7 +36,7 @@ def run(
         places = np.flatnonzero(lengths == length)
         for start in range(0, len(places), ROWS):
             part = places[start : start + ROWS]
-            rows = [encodings[place] for place in np.resize(part, ROWS)]
+            rows = [encodings[place] for place in np.resize(part, ROWS).tolist()]
             batch = encoder.pad(rows, int(length))
             values = read(encoder(batch, return_attention=False), batch)
             found |= dict(zip(part.tolist(), values, strict=False))

@@ -62,7 +62,10 @@ def debugging_record(
         }
         for row, name in enumerate(rows)
     }
-    sure = [(compared[place].b.scores[labels[n]] if len(t.spans) <= SHORT else 0.0) for place, n, t in zip(wrong, predicted, chosen, strict=True)]  # noqa: E501  # fmt: skip
+    sure = [
+        max(compared[place].b.scores.values()) if len(text.spans) <= SHORT else 0.0
+        for place, text in zip(wrong, chosen, strict=True)
+    ]
     case = int(np.argmax(sure))
     return {
         "texts": len(texts),

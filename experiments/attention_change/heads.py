@@ -27,14 +27,13 @@ def heads_record(
     Layers and heads are counted from 1. A head is selective where it gives marked words `SELECTIVE` times the mean.
     """
     plain = [text.text for text in texts]
-    roles = [head_roles(encoder, plain) for encoder in encoders]
-    table = role_changes(*roles)
+    table = role_changes(head_roles(encoders[0], plain), head_roles(encoders[1], plain))
     kept = [(text, compared) for text, compared in zip(texts, comparison, strict=True)]
     kept = [each for each in kept if each[1].a.heads is not None and each[0].group.startswith(group)]
     shape = comparison.summary.head.jensen_shannon.mean.shape
-    lifts = [np.stack([_lifts(text, compared, side, reads) for text, compared in kept]) for side in ("a", "b")]
-    marked = [family(cells(side, against=1.0)) for side in lifts]
-    change = family(paired(*lifts))
+    before, after = (np.stack([_lifts(text, pair, side, reads) for text, pair in kept]) for side in ("a", "b"))
+    marked = [family(cells(side, against=1.0)) for side in (before, after)]
+    change = family(paired(before, after))
     distance = comparison.summary.head.jensen_shannon.mean
     gained = np.array([cell.mean for cell in change])
     order = np.argsort(-gained)[:MOST]

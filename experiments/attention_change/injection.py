@@ -62,7 +62,7 @@ def injection_record(
     every = injection_chance(encoder, head, [copy for each in copies for copy in each])
     parts = np.split(every, np.cumsum([len(each) for each in copies])[:-1])
     falls = [part[0] - part[1:] for part in parts]
-    chosen = np.flatnonzero(bad)
+    chosen = np.flatnonzero(bad).tolist()
     marks = [np.array(texts[place].labels) for place in chosen]
     means = np.array(
         [[falls[place][own].mean(), falls[place][~own].mean()] for place, own in zip(chosen, marks, strict=True)]
@@ -80,8 +80,8 @@ def injection_record(
         "accuracy": float(((chances >= 0.5) == bad).mean()),
         "injections_found": float((chances[bad] >= 0.5).mean()),
         "benign_flagged": float((chances[~bad] >= 0.5).mean()),
-        "flagged": [texts[place].text for place in np.flatnonzero(~bad & (chances >= 0.5))],
-        "missed": [texts[place].text for place in np.flatnonzero(bad & (chances < 0.5))],
+        "flagged": [texts[place].text for place in np.flatnonzero(~bad & (chances >= 0.5)).tolist()],
+        "missed": [texts[place].text for place in np.flatnonzero(bad & (chances < 0.5)).tolist()],
         "fall_when_marked_word_is_blanked": cells(means[:, :1])[0].record(),
         "fall_when_other_word_is_blanked": cells(means[:, 1:])[0].record(),
         "difference": paired(means[:, 1:], means[:, :1])[0].record(),

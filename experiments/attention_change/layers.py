@@ -27,8 +27,10 @@ def layers_record(comparison: Comparison) -> dict[str, Any]:
     """Distance, similarity and change of entropy of each layer, and the deep half less the shallow one."""
     summary = comparison.summary
     distance = np.stack([text.jensen_shannon.mean(axis=-1) for text in comparison])
-    sides = [[getattr(text, side).patterns for text in comparison] for side in ("a", "b")]
-    entropy = [np.stack([found[..., PATTERNS.index("entropy")].mean(axis=-1) for found in side]) for side in sides]
+    before, after = (
+        np.stack([getattr(text, side).patterns[..., PATTERNS.index("entropy")].mean(axis=-1) for text in comparison])
+        for side in ("a", "b")
+    )
     shallow, deep = halves(distance.shape[1])
     apart = distance[:, deep].mean(axis=1) - distance[:, shallow].mean(axis=1)
     own = np.einsum("lhh->lh", summary.head.cka)
@@ -40,9 +42,9 @@ def layers_record(comparison: Comparison) -> dict[str, Any]:
         "deep_less_shallow": cells(apart[:, None], against=0.0)[0].record(),
         "cka_of_namesakes": np.nanmean(own, axis=1),
         "cka_of_others": np.nanmean(others, axis=(1, 2)),
-        "entropy_before": [cell.record() for cell in cells(entropy[0])],
-        "entropy_change": [cell.record() for cell in family(paired(*entropy))],
-        "entropy_change_all": paired(*(side.mean(axis=1)[:, None] for side in entropy))[0].record(),
+        "entropy_before": [cell.record() for cell in cells(before)],
+        "entropy_change": [cell.record() for cell in family(paired(before, after))],
+        "entropy_change_all": paired(before.mean(axis=1)[:, None], after.mean(axis=1)[:, None])[0].record(),
     }
 
 
@@ -51,11 +53,13 @@ def deep_less_shallow(
 ) -> dict[str, Any]:
     """Of numbers of each layer in each text, before and after: the deep half's less the shallow half's."""
     shallow, deep = halves(values.shape[1])
-    sides = [each[:, deep].mean(axis=1)[:, None] - each[:, shallow].mean(axis=1)[:, None] for each in (values, other)]
+    before, after = (
+        each[:, deep].mean(axis=1)[:, None] - each[:, shallow].mean(axis=1)[:, None] for each in (values, other)
+    )
     return {
-        "before": cells(sides[0], against=0.0)[0].record(),
-        "after": cells(sides[1], against=0.0)[0].record(),
-        "change": paired(*sides)[0].record(),
+        "before": cells(before, against=0.0)[0].record(),
+        "after": cells(after, against=0.0)[0].record(),
+        "change": paired(before, after)[0].record(),
     }
 
 
@@ -115,8 +119,8 @@ def syntax_record(
         apart = by_layer[:, deep].mean(axis=1) - by_layer[:, shallow].mean(axis=1)
         return np.concatenate([by_layer, apart[:, None], by_layer.mean(axis=1)[:, None]], axis=1)
 
-    observed = scores(*sides)
-    drawn, swapped = resampled(scores, *sides, draws)
+    observed = scores(sides[0], sides[1])
+    drawn, swapped = resampled(scores, sides[0], sides[1], draws)
     cells = [_ends(observed[row], drawn[:, row], swapped[:, row] if row == 2 else None) for row in range(3)]
     when = dict(zip(("before", "after", "change"), cells, strict=True))
     layers = before.shape[-2]

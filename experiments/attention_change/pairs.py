@@ -103,17 +103,14 @@ def study(
     report("compared")
     layers = len(comparison.summary.layers)
     rows = [(method, str(layer + 1)) for method in METHODS for layer in range(layers)]
-    before, after = (
-        [_values(text, compared, side, pair.reads) for text, compared in zip(texts, comparison, strict=True)]
-        for side in ("a", "b")
-    )
+    before, after = (_values(texts, comparison, side, pair.reads) for side in ("a", "b"))
     chosen = [place for place, text in enumerate(texts) if text.group.startswith(pair.group)]
-    raw = [lift_table([texts[i] for i in chosen], [side[i][:layers] for i in chosen]) for side in (before, after)]
+    one, two = (lift_table([texts[i] for i in chosen], [side[i][:layers] for i in chosen]) for side in (before, after))
+    known = ~np.isnan(one[:, 0])
 
     def marks(places: Sequence[int]) -> dict[str, Any]:
-        return marks_record(
-            *([each[i] for i in places] for each in (texts, before, after)), rows, resamples=sizes.resamples
-        )
+        here, first, second = [texts[i] for i in places], [before[i] for i in places], [after[i] for i in places]
+        return marks_record(here, first, second, rows, sizes.resamples)
 
     top = [place for place, (_, layer) in enumerate(rows) if layer == str(layers)]
     record: dict[str, Any] = {
@@ -123,10 +120,15 @@ def study(
         "texts": len(texts),
         "marks": marks(chosen),
         "marks_of_others": marks(sorted(set(range(len(texts))) - set(chosen))) if pair.group else None,
-        "marks_deep_less_shallow": deep_less_shallow(*(side[~np.isnan(side[:, 0])] for side in raw)),
+        "marks_deep_less_shallow": deep_less_shallow(one[known], two[known]),
         "layers": layers_record(comparison),
         "words": words_record(
-            texts, *([v[top] for v in side] for side in (before, after)), [rows[place] for place in top]
+            texts,
+            [v[top] for v in before],
+            [v[top] for v in after],
+            [rows[place] for place in top],
+            # Small letters say that an atom is aromatic.
+            str.lower if pair.english else str,
         ),
         "arcs": comparison.summary.arcs,
     }
@@ -154,11 +156,15 @@ def read_texts(pair: Pair, data: Path, sizes: Sizes, counts: Any) -> list[Marked
     return prompts[: sizes.prompts // 2] + prompts[-(sizes.prompts - sizes.prompts // 2) :]
 
 
-def _values(text: Marked, compared: Any, side: str, reads: str) -> np.ndarray:
-    """Relevance of candidates to what the head reads, `method layer` by candidate."""
-    relevance = getattr(compared, side).relevance
-    stacked = np.concatenate([np.asarray(relevance[method], np.float64) for method in METHODS])
-    return of_spans(stacked[:, 0] if reads == "first" else stacked.mean(axis=1), compared.units, text.spans)
+def _values(texts: Sequence[Marked], comparison: Comparison, side: str, reads: str) -> list[np.ndarray]:
+    """Of each text the relevance of its candidates to what the head reads, `method layer` by candidate."""
+    found = []
+    for text, compared in zip(texts, comparison, strict=True):
+        relevance = getattr(compared, side).relevance
+        stacked = np.concatenate([np.asarray(relevance[method], np.float64) for method in METHODS])
+        values = stacked[:, 0] if reads == "first" else stacked.mean(axis=1)
+        found.append(of_spans(values, compared.units, text.spans))
+    return found
 
 
 def _syntax(
@@ -173,8 +179,8 @@ def _syntax(
     chosen = [sentence for sentence in sentences if 8 <= len(sentence.words) <= 22][: sizes.treebank]
     names, counts, baseline = arcs_of(chosen)
     texts = [sentence.text for sentence in chosen]
-    hits = [found_arcs(each, chosen, names, pieces_of(each, texts, out, report)) for each in encoders]
-    record = syntax_record(*hits, names, counts, baseline, sizes.resamples)
+    one, two = (found_arcs(each, chosen, names, pieces_of(each, texts, out, report)) for each in encoders)
+    record = syntax_record(one, two, names, counts, baseline, sizes.resamples)
     record["and_change_of_heads"] = rank_correlation(record["heads_before"], heads["jensen_shannon"])
     if "importance" in heads:
         record["and_importance_of_heads"] = rank_correlation(record["heads_after"], heads["importance"]["mean"])

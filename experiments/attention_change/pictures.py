@@ -54,10 +54,12 @@ def draw_layers(record: dict[str, Any]) -> Any:
     else:
         layers = list(range(1, len(record["layers"]["cka_of_namesakes"]) + 1))
         for name, style, label in (("cka_of_namesakes", "-", "same head"), ("cka_of_others", "--", "other heads")):
-            _ = below[2].plot(layers, record["layers"][name], color=CHANGE, linestyle=style, marker="o", label=label)
+            _ = below[2].plot(
+                layers, record["layers"][name], color=CHANGE, linestyle=style, marker="o", markersize=4, label=label
+            )
         below[2].set_title("similarity of heads", fontsize=10)
         below[2].set_ylabel("CKA")
-        below[2].set_ylim(0, 1)
+        below[2].set_ylim(0, 1.03)
         _ = below[2].legend(frameon=False, fontsize=8)
     for panel in (*above, *below):
         _tidy(panel)

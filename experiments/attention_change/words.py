@@ -1,6 +1,6 @@
 """Which words gain and which lose a share of the relevance."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,20 +18,24 @@ def words_record(
     before: Sequence[np.ndarray],
     after: Sequence[np.ndarray],
     rows: Sequence[tuple[str, str]],
+    named: Callable[[str], str] = str.lower,
 ) -> dict[str, Any]:
     """By class of texts and row, words that gained most and lost most, with the share of their text's relevance.
 
     A word's share is of the relevance of all words of its text, so that what [CLS] or [SEP] gives away or takes is out
-    of it. P-values, by swapping models in texts, are corrected for the number of words.
+    of it. P-values, by swapping models in texts, are corrected for the number of words. Words are
+    told apart by what `named` makes of them.
     """
     groups = sorted({text.group for text in texts}) if len({text.group for text in texts}) <= 3 else []
     return {
-        group or "all": _of_group(texts, before, after, rows, group)
+        group or "all": _of_group(texts, before, after, rows, group, named)
         for group in ["", *(each for each in groups if each)]
     }
 
 
-def _of_group(texts: Any, before: Any, after: Any, rows: Any, group: str) -> dict[str, Any]:
+def _of_group(
+    texts: Any, before: Any, after: Any, rows: Any, group: str, named: Callable[[str], str]
+) -> dict[str, Any]:
     found: dict[str, list[np.ndarray]] = {}
     for text, one, two in zip(texts, before, after, strict=True):
         if group and text.group != group:
@@ -39,7 +43,7 @@ def _of_group(texts: Any, before: Any, after: Any, rows: Any, group: str) -> dic
         change = two / np.nansum(two, axis=-1, keepdims=True) - one / np.nansum(one, axis=-1, keepdims=True)
         places: dict[str, list[int]] = {}
         for place, (start, end) in enumerate(text.spans):
-            places.setdefault(text.text[start:end].lower(), []).append(place)
+            places.setdefault(named(text.text[start:end]), []).append(place)
         for word, held in places.items():
             found.setdefault(word, []).append(change[:, held].mean(axis=-1))
     words = sorted(word for word, values in found.items() if len(values) >= LEAST)
