@@ -2,16 +2,20 @@
 
 usage: python scripts/bench_explorer.py [--texts 100] [--layers 12] [--heads 12] [--tokens 40] [--single]
 The texts are made up, and attention is drawn at random, about as peaked as a trained model's. Times are in
-milliseconds, from a choice until the browser has painted what follows from it; beside each stands what the page's
-thread computed in that time, which other programs on the machine make longer by little.
+milliseconds, from a choice until the browser has painted what follows from it in all views that are in sight, and until
+all other views are drawn too; beside each stands what the page's thread computed in that time, which other programs on
+the machine make longer by little. With --out all of it is written as JSON.
 """
 
 import argparse
+import json
 import os
 import shutil
+import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +27,12 @@ ARGUMENTS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-PAINTED = """changes => new Promise(done => {
+PAINTED = """async changes => {
   const start = performance.now();
-  jaxflow.set(changes);
-  jaxflow.settled().then(() => requestAnimationFrame(() => setTimeout(() => done(performance.now() - start))));
-})"""
+  await jaxflow.set(changes);
+  await new Promise(seen => requestAnimationFrame(() => setTimeout(seen)));
+  return performance.now() - start;
+}"""
 LOOP = "(() => { let sum = 0; for (let i = 0; i < 1e8; i += 1) sum += i * 0.5; return sum; })()"
 CHOICES = [
     {"sentence": 1},
@@ -61,12 +66,17 @@ def main() -> None:
     for name, value in (("texts", 100), ("layers", 12), ("heads", 12), ("tokens", 40)):
         _ = parser.add_argument(f"--{name}", type=int, default=value)
     _ = parser.add_argument("--single", action="store_true", help="one model, not two")
+    _ = parser.add_argument("--rounds", type=int, default=3, help="how often all is asked; the medians count")
+    _ = parser.add_argument("--out", type=Path, help="a JSON file")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = made_up(chosen.texts, (chosen.layers, chosen.heads, chosen.tokens), 1 if chosen.single else 2)
         path = write_explorer(found, Path(folder) / "explorer.html")
         print(f"{path.stat().st_size / 1e6:.1f} MB")
-        measure(path, single=chosen.single)
+        taken = measure(path, single=chosen.single, rounds=chosen.rounds)
+    if chosen.out is not None:
+        settings = {name: getattr(chosen, name) for name in ("texts", "layers", "heads", "tokens", "single", "rounds")}
+        _ = chosen.out.write_text(json.dumps({"settings": settings, **taken}, indent=1) + "\n", "utf-8")
 
 
 def made_up(texts: int, shape: tuple[int, int, int], models: int) -> Exploration:
@@ -111,7 +121,7 @@ def made_up_example(weights: np.ndarray, rng: np.random.Generator) -> Pooled:
     )
 
 
-def measure(path: Path, *, single: bool) -> None:
+def measure(path: Path, *, single: bool, rounds: int) -> dict[str, Any]:
     from playwright.sync_api import sync_playwright
 
     program = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -129,23 +139,36 @@ def measure(path: Path, *, single: bool) -> None:
         _ = page.goto(path.as_uri(), wait_until="commit")
         while not page.evaluate("Boolean(window.jaxflow?.context())"):
             time.sleep(0.01)
-        print(f"open: {1000 * (time.perf_counter() - start):.0f}, computed {computed():.0f}")
+        opened = 1000 * (time.perf_counter() - start)
         page.wait_for_load_state("load")
-        print(f"all of it read: {1000 * (time.perf_counter() - start):.0f}, computed {computed():.0f}")
+        read = 1000 * (time.perf_counter() - start)
+        print(f"open: {opened:.0f}; all of it read: {read:.0f}, computed {computed():.0f}")
         before = computed()
         _ = page.evaluate(LOOP)
-        print(f"for comparison, a loop of 100 million additions: computed {computed() - before:.0f}")
-        worst = (0.0, 0.0)
-        for changes in CHOICES:
-            if single and "models" in changes:
-                continue
-            before = computed()
-            took = page.evaluate(PAINTED, changes)
-            spent = computed() - before
-            worst = max(worst[0], took), max(worst[1], spent)
-            print(f"{changes}: {took:.0f}, computed {spent:.0f}")
-        print(f"slowest: {worst[0]:.0f}, computed {worst[1]:.0f}")
+        loop = computed() - before
+        print(f"for comparison, a loop of 100 million additions: computed {loop:.0f}")
+        choices = [changes for changes in CHOICES if not (single and "models" in changes)]
+        found: list[list[tuple[float, float, float]]] = [[] for _ in choices]
+        for number in range(rounds):
+            # The first round goes on from a page that was just opened; the others from the same, opened again.
+            if number:
+                _ = page.evaluate("jaxflow.set({ ...jaxflow.first }).then(jaxflow.settled)")
+            for changes, taken in zip(choices, found, strict=True):
+                before = computed()
+                answered, every = page.evaluate(PAINTED, changes)
+                taken.append((answered, every, computed() - before))
+        version = browser.version
         browser.close()
+    rows = {}
+    for changes, taken in zip(choices, found, strict=True):
+        answered, every, spent = (statistics.median(each) for each in zip(*taken, strict=True))
+        name = ", ".join(f"{key} {value}" for key, value in changes.items())
+        rows[name] = {"answered": round(answered), "all views": round(every), "computed": round(spent)}
+        print(f"{name}: {answered:.0f}, all views {every:.0f}, computed {spent:.0f}")
+    slowest = {key: max(row[key] for row in rows.values()) for key in ("answered", "all views", "computed")}
+    print(f"slowest: {slowest}")
+    figures = {"open": round(opened), "all read": round(read), "loop of 1e8 additions": round(loop)}
+    return {"milliseconds": figures, "choices": rows, "slowest": slowest, "chromium": version}
 
 
 if __name__ == "__main__":

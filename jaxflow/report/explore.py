@@ -59,8 +59,9 @@ class Exploration:
         labels: what each text should have been taken for, None where it is not known.
         settings: heads, residual and flow, as they were asked for.
         change: of each text, the Jensen-Shannon distance of each head's attention in the two models, mean over
-            positions; empty for one model.
-        moved: of each text, the total variation of rollout to the first position at the last layer; likewise.
+            positions; empty for one model, and for two whose layers or heads differ in number.
+        moved: of each text, the total variation of rollout to the first position at the last layer of each model;
+            empty for one model.
         total: how many texts there were before those that no page could hold were left out.
     """
 
@@ -129,7 +130,8 @@ def explore(
     Args:
         encoder: from `load_encoder`; of two, the first (the pretrained one, say).
         texts: a sequence of texts, or one.
-        other: the second model (the fine-tuned one, say), with as many layers and heads.
+        other: the second model (the fine-tuned one, say). Where its layers or heads are not as many, the page shows
+            the two side by side, and differences only where they are defined.
         pairs: a second text for each, for models that read two.
         labels: what each text should be taken for, by the name of a class or its number; None where it is not known.
         methods: of `"raw"`, `"rollout"` and `"flow"`; raw and rollout are always there, as they cost little.
@@ -144,8 +146,7 @@ def explore(
         progress: called with the number of texts that were just finished with one model.
 
     Raises:
-        InputError: as `attribute` does; for models of different depth or number of heads, and for labels that are not
-            as many as the texts, or no class of the model.
+        InputError: as `attribute` does, and for labels that are not as many as the texts, or no class of the model.
     """
     if not isinstance(texts, Iterable):
         raise InputError(f"`texts` must be a text or a sequence of texts, got {type(texts).__name__}")
@@ -155,12 +156,12 @@ def explore(
         one_of("methods", name, ("raw", "rollout", "flow"))
     pairs = [pairs] if isinstance(pairs, str) else pairs if pairs is None else list(pairs)
     models = [encoder] if other is None else [encoder, other]
-    _check_alike(models)
+    _check_models(models)
     known = _as_labels(labels, len(texts), models)
     lengths = {"max_length": max_length, "truncate": truncate}
     total = len(texts)
     encodings = [model.tokenize(texts, pairs, **lengths) for model in models]
-    kept = _fitting(encodings, encoder.config.layers * encoder.config.heads)
+    kept = _fitting(encodings, [model.config.layers * model.config.heads for model in models])
     texts, pairs = texts[:kept], pairs if pairs is None else pairs[:kept]
     options: dict[str, Any] = {"heads": heads, "residual": residual, "batch_size": batch_size, **lengths}
     asked = queries if not isinstance(queries, np.ndarray) or queries.ndim < 2 else queries[:kept]
@@ -207,7 +208,8 @@ def _changes(sides: Sequence[Side]) -> tuple[tuple[HeadTable, ...], tuple[float,
     if len(sides) == 1:
         return (), ()
     first, second = sides
-    change = [_distances(a, b) for a, b in zip(first.attention, second.attention, strict=True)]
+    alike = first.heads == second.heads
+    change = [_distances(a, b) for a, b in zip(first.attention, second.attention, strict=True)] if alike else []
     rolled = [[example.relevance["rollout"][-1, 0] for example in side.examples] for side in sides]
     moved = [float(np.abs(b - a).sum(dtype=np.float64) / 2) for a, b in zip(*rolled, strict=True)]
     return tuple(change), tuple(moved)
@@ -246,24 +248,20 @@ def _attention(model: TextEncoder, encodings: Sequence[Encoding], batch_size: in
         yield found[index]
 
 
-def _fitting(encodings: Sequence[Sequence[Encoding]], heads: int) -> int:
+def _fitting(encodings: Sequence[Sequence[Encoding]], heads: Sequence[int]) -> int:
     """How many texts a page can hold, at least one."""
     left = VALUES
     for count, coded in enumerate(zip(*encodings, strict=True)):
-        left -= sum(heads * len(encoding) ** 2 for encoding in coded)
+        left -= sum(number * len(encoding) ** 2 for number, encoding in zip(heads, coded, strict=True))
         if count and (left < 0 or count == EXAMPLES):
             return count
     return len(encodings[0])
 
 
-def _check_alike(models: Sequence[TextEncoder]) -> None:
+def _check_models(models: Sequence[TextEncoder]) -> None:
     for model in models:
         if not isinstance(model, TextEncoder):
             raise InputError(f"`encoder` must come from load_encoder, got {type(model).__name__}")
-    shapes = {(model.config.layers, model.config.heads) for model in models}
-    if len(shapes) > 1:
-        said = " and ".join(f"{model.config.layers} x {model.config.heads}" for model in models)
-        raise InputError(f"`other` must have as many layers and heads as `encoder`, got {said}; explore each by itself")
 
 
 def _as_labels(labels: Iterable[Any] | None, count: int, models: Sequence[TextEncoder]) -> list[str | None]:

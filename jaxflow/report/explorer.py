@@ -37,9 +37,9 @@ SCRIPTS = (
     *(
         f"explore/{name}.js"
         for name in (
-            *("data", "colours", "graph", "maxflow", "state", "scene", "context", "marks", "rings", "sankey"),
-            *("network", "heat", "grid", "words", "ask", "predictions", "list", "strip", "export", "panels"),
-            *("controls", "keys", "main"),
+            *("data", "colours", "graph", "maxflow", "state", "scene", "draw", "pointer", "context", "marks", "arcs"),
+            *("rings", "sankey", "network", "heat", "grid", "words", "ask", "predictions", "list", "strip"),
+            *("export", "panels", "controls", "keys", "main"),
         )
     ),
 )
@@ -93,14 +93,8 @@ def framed(exploration: Exploration, height: int = 900) -> str:
 def explorer_data(exploration: Exploration) -> dict[str, Any]:
     """What the page knows of every sentence at once, as JSON has it."""
     first = exploration.sides[0]
-    layers, heads = first.heads
     return {
-        "models": [
-            {"name": side.name, "measures": {name: _base64(table, "<f4") for name, table in side.measures.items()}}
-            for side in exploration.sides
-        ],
-        "layers": layers,
-        "heads": heads,
+        "models": [_model(side) for side in exploration.sides],
         "methods": _methods(exploration),
         "measures": sorted(first.measures),
         "roles": [side.roles for side in exploration.sides] if first.roles is not None else None,
@@ -109,6 +103,12 @@ def explorer_data(exploration: Exploration) -> dict[str, Any]:
         "total": exploration.total,
         "sentences": [_sentence(exploration, index) for index in range(len(exploration))],
     }
+
+
+def _model(side: Side) -> dict[str, Any]:
+    layers, heads = side.heads
+    measures = {name: _base64(table, "<f4") for name, table in side.measures.items()}
+    return {"name": side.name, "layers": layers, "heads": heads, "measures": measures}
 
 
 def as_bytes(attention: np.ndarray) -> np.ndarray:
@@ -123,7 +123,7 @@ def _methods(exploration: Exploration) -> list[str]:
 def _sentence(exploration: Exploration, index: int) -> dict[str, Any]:
     first = exploration.sides[0].examples[index]
     pair = len(exploration.sides) == 2
-    change = exploration.change[index] if pair else None
+    change = exploration.change[index] if exploration.change else None
     certified = [side.examples[index].certified for side in exploration.sides]
     return {
         "id": index + 1,

@@ -42,8 +42,8 @@ class Pooled:
     scores: dict[str, float]
 
 
-# Texts differ in length, so that their axes have no names in common.
-HeadAttention: TypeAlias = Float[np.ndarray, "layer head _ _"]
+# `layer head unit unit`. Texts differ in length and models in depth, so that axes of several have no names in common.
+HeadAttention: TypeAlias = Float[np.ndarray, "_ _ _ _"]
 Found = tuple[Attribution, Attribution | None, list[HeadAttention]]
 Shown = list[tuple[Pooled, HeadAttention]]
 

@@ -73,6 +73,10 @@ class Opened:
             self.page.keyboard.press(key)
             self.settle()
 
+    def picture(self, view):
+        """What a view is drawn on."""
+        return self.page.locator(f"#panel-{view} canvas")
+
     def state(self, name=None):
         found = self.run("({...jaxflow.state})")
         return found if name is None else found[name]

@@ -11,8 +11,8 @@ import jaxflow as jf
 LAYERS, HEADS = 3, 2
 HALF = {"rtol": 2**-10, "atol": 1e-6}  # relevance is kept in half precision
 LOOKS = """() => Object.fromEntries(['a', 'b', 'shared'].map(kind => {
-  const arc = document.querySelector(`#panel-rings .arc.${kind}`);
-  return [kind, [arc.getAttribute('stroke'), arc.getAttribute('stroke-dasharray')]];
+  const arc = jaxflow.scene('rings').marks.find(mark => mark.arc === kind);
+  return [kind, [arc.stroke, arc.dash]];
 }))"""
 
 

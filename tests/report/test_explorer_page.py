@@ -13,7 +13,7 @@ from tests.report.browser import Opened
 from tests.report.tiny_pair import HOSTILE_TEXTS, TEXTS
 
 TOO_WIDE = """() => [...document.querySelectorAll('.stage')]
-  .filter(stage => stage.querySelector('svg').getBoundingClientRect().width > stage.clientWidth + 1)
+  .filter(stage => stage.querySelector('canvas').getBoundingClientRect().width > stage.clientWidth + 1)
   .map(stage => stage.dataset.view)"""
 HALF = {"rtol": 2**-10, "atol": 1e-6}  # relevance is kept in half precision
 VIEWS = ("rings", "sankey", "network", "heat", "grid", "words", "ask", "predictions")
@@ -36,7 +36,7 @@ def test_it_opens_with_every_view_and_loads_nothing(page):
     assert page.run("jaxflow.data.models.length") == 2
     for view in VIEWS:
         assert page.run("name => jaxflow.scene(name).marks.length", view) > 0
-        assert page.page.locator(f"#panel-{view} svg.over").is_visible()
+        assert page.page.locator(f"#panel-{view} canvas").is_visible()
     assert page.page.title().startswith("jaxflow: ")
 
 

@@ -13,10 +13,21 @@ RASTER = """name => {
   const found = jaxflow.scene(name).marks.find(mark => mark.kind === 'raster');
   return [found.x, found.y, found.width, found.height];
 }"""
-CLICK_CELL = """cell => [...document.querySelectorAll('#panel-predictions rect')]
-  .find(element => element.__data__.is?.cell === cell).dispatchEvent(new MouseEvent('click', { bubbles: true }))"""
-POINT_AT_ARC = """() => document.querySelector('#panel-network .arc')
-  .dispatchEvent(new MouseEvent('mousemove', { bubbles: true, clientX: 300, clientY: 300 }))"""
+CELL = """cell => {
+  const { x, y, width, height } = jaxflow.scene('predictions').marks.find(mark => mark.is?.cell === cell);
+  return { x: x + width / 4, y: y + height / 4 };
+}"""
+# A little along a text from where it is held, and the middle of the strongest arc, which is a line and lies on top.
+LABEL = """text => {
+  const mark = jaxflow.scene('rings').marks.find(mark => mark.text === text && mark.is);
+  const by = mark.anchor === 'end' ? -9 : 9, turn = (mark.turn ?? 0) * Math.PI / 180;
+  return { x: mark.x + by * Math.cos(turn), y: mark.y + by * Math.sin(turn) };
+}"""
+ARC = """() => {
+  const ends = [], pen = { moveTo: (...end) => ends.push(end), lineTo: (...end) => ends.push(end) };
+  jaxflow.scene('network').marks.findLast(mark => mark.arc).trace(pen);
+  return { x: (ends[0][0] + ends[1][0]) / 2, y: (ends[0][1] + ends[1][1]) / 2 };
+}"""
 VIEWS = ("rings", "sankey", "network", "heat", "grid", "words", "ask", "predictions")
 
 
@@ -91,7 +102,7 @@ def test_confusion_of_predictions_filters_the_list(page, pair):
     pairs = Counter(zip(first, second, strict=True))
     assert {key[1:]: key[0] for cell, key in counted.items() if cell.startswith("pair.")} == pairs
     cell = next(cell for cell in counted if cell.startswith("label1."))
-    page.run(CLICK_CELL, cell)
+    page.picture("predictions").click(position=page.run(CELL, cell))
     page.settle()
     _, label, prediction = counted[cell]
     expected = [i for i, given in enumerate(pair.labels) if given == label and second[i] == prediction]
@@ -113,12 +124,12 @@ def test_a_choice_in_one_view_shows_in_all(page):
     assert page.page.locator("#choose-word").input_value() == "4"
     assert page.page.locator("#strip .token.traced").count() == 2
     # Another, clicked on the rings.
-    page.page.locator("#panel-rings text.live", has_text="table").first.click(force=True)
+    page.picture("rings").click(position=page.run(LABEL, "table"))
     page.settle()
     assert page.run("jaxflow.context().words[jaxflow.state.word]") == "table"
     # A head, clicked in the grid, is the heat map's; with Shift it joins those whose mean is taken.
     box = page.run(RASTER, "grid")
-    stage = page.page.locator("#panel-grid svg.over")
+    stage = page.picture("grid")
     at = {"x": box[0] + box[2] * 0.75, "y": box[1] + box[3] * 0.5}
     stage.click(position=at)
     page.settle()
@@ -131,7 +142,7 @@ def test_a_choice_in_one_view_shows_in_all(page):
     box = page.run(RASTER, "heat")
     size = page.run("jaxflow.context().size")
     at = {"x": box[0] + box[2] * 5.5 / size, "y": box[1] + box[3] * 3.5 / size}
-    page.page.locator("#panel-heat svg.over").click(position=at)
+    page.picture("heat").click(position=at)
     page.settle()
     assert (page.state("position"), page.state("word")) == (3, 5)
     # With Shift a word of the sentence is the position.
@@ -143,11 +154,30 @@ def test_a_choice_in_one_view_shows_in_all(page):
 
 def test_the_box_of_an_arc_tells_its_numbers(page):
     page.set(strength="attention", trace="all", threshold=0.2, view="network")
-    page.run(POINT_AT_ARC)
+    assert page.page.locator("#panel-network svg path").count() == 0
+    page.picture("network").hover(position=page.run(ARC))
     row = page.table("network")[0]
     said = page.page.locator("#tooltip").inner_text()
     assert f"{row['from_token']} ({row['from_position']}) → {row['to_token']} ({row['to_position']})" in said
     assert f"{float(row['first']):.4f}".rstrip("0")[:5] in said
+    # The arc itself stands out while the pointer is on it.
+    assert page.page.locator("#panel-network svg path").get_attribute("opacity") == "1"
+    page.page.mouse.move(5, 5)
+    assert not page.page.locator("#tooltip").is_visible()
+    assert page.page.locator("#panel-network svg path").count() == 0
+
+
+def test_views_out_of_sight_follow_those_in_sight(page):
+    page.run("scrollTo(0, 0)")
+    page.wait("[...document.querySelectorAll('.panel')].some(panel => panel.getBoundingClientRect().top > innerHeight)")
+    before = page.run("jaxflow.csv('words')")
+    page.run("jaxflow.set({ position: 3 })")
+    page.settle()
+    assert page.run("jaxflow.csv('words')") != before
+    # Asked for at once, a picture is the one of what is chosen, or the one before, and never a mixture.
+    found = page.run("jaxflow.set({ position: 0 }).then(() => jaxflow.csv('words'))")
+    assert found == before
+    page.settle()
 
 
 def test_the_address_holds_all_that_is_chosen(page, context, path):

@@ -37,4 +37,19 @@ def moved_folder() -> Path:
     return folder
 
 
-__all__ = ["HOSTILE_TEXTS", "LABELS", "TEXTS", "TRUTH", "model_folder", "moved_folder"]
+@cache
+def other_folder(layers: int, heads: int) -> Path:
+    """A random classifier of another depth or number of heads, with the same tokenizer and labels."""
+    folder = Path(tempfile.mkdtemp(prefix="jaxflow-tiny-other-"))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(model_folder() / name, folder / name)
+    transformers.utils.logging.disable_progress_bar()
+    config = transformers.BertConfig.from_pretrained(
+        model_folder(), num_hidden_layers=layers, num_attention_heads=heads
+    )
+    torch.manual_seed(8)
+    transformers.BertForSequenceClassification(config).save_pretrained(folder)
+    return folder
+
+
+__all__ = ["HOSTILE_TEXTS", "LABELS", "TEXTS", "TRUTH", "model_folder", "moved_folder", "other_folder"]

@@ -6,37 +6,42 @@ function askView(context, width) {
   if (state.word === null) return emptyScene(width, "Choose a word, by a click on it anywhere, by Find, or by the keys < and >.");
   const tables = askTables(context);
   if (!tables) return emptyScene(width, "Looking at all sentences …");
-  const rows = askRows(context, tables.values).slice(0, ASKED), label = 62, bar = tables.values.length === 2 ? 8 : 13, row = tables.values.length * bar + 5;
+  const rows = askRows(context, tables.values).slice(0, ASKED), label = 62, bar = rows[0].values.length === 2 ? 8 : 13, row = rows[0].values.length * bar + 5;
   const x = linear([0, d3.max(rows.flatMap(({ values }) => values)) || 1], [label, width - 56]), marks = [];
-  rows.forEach(({ layer, head, values }, place) => {
+  rows.forEach(({ layer, head, values, at }, place) => {
     const y = 8 + place * row, is = { layer: layer + 1, head: head + 1 }, shownNow = state.layer === layer + 1 && state.head === head + 1;
-    const tip = () => [`head ${head + 1} of layer ${layer + 1} to ${context.words[state.word]}`, ["who", ASKERS[state.asked]], ...perModel(context, values)];
+    const names = at === undefined ? context.names : [context.names[at]];
+    const tip = () => [`head ${head + 1} of layer ${layer + 1} to ${context.words[state.word]}`, ["who", ASKERS[state.asked]], ...perModel({ names }, values)];
     marks.push({ kind: "text", x: label - 8, y: y + row / 2 - 2, text: `L${layer + 1} H${head + 1}`, size: 11, anchor: "end", bold: shownNow, fill: shownNow ? colours().target : colours().fore, is, tip });
     values.forEach((value, number) => {
-      const fill = PAIR ? colours()["ab"[context.numbers[number]]] : colours().b, top = y + number * bar;
-      marks.push({ kind: "rect", x: label, y: top, width: Math.max(0.5, x(value) - label), height: bar - 1, fill, className: "bar", is, tip });
+      const fill = PAIR ? colours()["ab"[context.numbers[at ?? number]]] : colours().b, top = y + number * bar;
+      marks.push({ kind: "rect", x: label, y: top, width: Math.max(0.5, x(value) - label), height: bar - 1, fill, is, tip });
       marks.push({ kind: "text", x: x(value) + 4, y: top + bar / 2, text: digits(value), size: 9, fill: colours().soft });
     });
   });
   const word = context.words[state.word];
   const who = state.asked === "everywhere" ? `${tables.count} occurrences of ${word} in ${tables.sentences} sentences` : `${word} at position ${state.word}`;
-  const order = context.diff ? "by the size of the change" : "the strongest first";
-  return { width, height: 16 + rows.length * row, marks, note: `Attention to ${who}, ${ASKERS[state.asked]}; ${order}. ${rows.length} of ${LAYERS * HEADS} heads.`, table: () => askTable(context, tables.values) };
+  const order = context.diff && SAME_SHAPE ? "by the size of the change" : "the strongest first";
+  const all = d3.sum(tables.values, (table) => table.length * table[0].length) / (SAME_SHAPE ? tables.values.length : 1);
+  return { width, height: 16 + rows.length * row, marks, note: `Attention to ${who}, ${ASKERS[state.asked]}; ${order}. ${rows.length} of ${all} heads.${context.diff ? noDifference(SAME_SHAPE) : ""}`, table: () => askTable(context, tables.values) };
 }
 
 const ASKERS = { all: "mean over all positions", position: "of the chosen position", everywhere: "mean over all positions and occurrences" };
 
 const emptyScene = (width, text) => ({ width, height: 60, marks: [{ kind: "text", x: 8, y: 26, text: short(text, Math.floor(width / 5.6)), fill: colours().soft }], note: "", table: () => [["nothing"]] });
 
+// A row a head with its numbers in the models; where their heads do not answer to each other, a row a model (`at`) and head.
 function askRows(context, tables) {
-  const rows = d3.cross(d3.range(LAYERS), d3.range(HEADS), (layer, head) => ({ layer, head, values: tables.map((table) => table[layer][head]) }));
-  const key = ({ values }) => (context.diff ? Math.abs(values[1] - values[0]) : Math.max(...values));
+  const rowsOf = (table, values, at) => table.flatMap((row, layer) => row.map((_, head) => ({ layer, head, at, values: values(layer, head) })));
+  const rows = SAME_SHAPE ? rowsOf(tables[0], (layer, head) => tables.map((table) => table[layer][head])) : tables.flatMap((table, at) => rowsOf(table, (layer, head) => [table[layer][head]], at));
+  const key = ({ values }) => (context.diff && values.length === 2 ? Math.abs(values[1] - values[0]) : Math.max(...values));
   return rows.sort((one, other) => key(other) - key(one));
 }
 
 function askTable(context, tables) {
-  const both = tables.length === 2;
-  return [["layer", "head", "token", "token_text", "who", ...(both ? ["first", "second"] : ["value"])], ...askRows(context, tables).map(({ layer, head, values }) => [layer + 1, head + 1, state.word, context.sides[0].tokens[state.word], state.asked, ...values])];
+  const token = [state.word, context.sides[0].tokens[state.word], state.asked], rows = askRows(context, tables);
+  if (rows[0].at !== undefined) return [["model", "layer", "head", "token", "token_text", "who", "value"], ...rows.map(({ layer, head, values, at }) => [context.names[at], layer + 1, head + 1, ...token, ...values])];
+  return [["layer", "head", "token", "token_text", "who", ...valueNames(context)], ...rows.map(({ layer, head, values }) => [layer + 1, head + 1, ...token, ...values])];
 }
 
 function askTables(context) {
@@ -60,7 +65,7 @@ function everywhere(token) {
 }
 
 async function countEverywhere(token) {
-  const values = data.models.map(() => d3.range(LAYERS).map(() => new Float64Array(HEADS)));
+  const values = data.models.map(({ layers, heads }) => d3.range(layers).map(() => new Float64Array(heads)));
   let count = 0, sentences = 0;
   for (const [index, meta] of data.sentences.entries()) {
     const places = meta.sides[0].tokens.flatMap((other, position) => (other === token ? [position] : []));
@@ -69,9 +74,7 @@ async function countEverywhere(token) {
     count += places.length;
     sentences += 1;
     for (const place of places) {
-      sides.forEach((side, number) => d3.cross(d3.range(LAYERS), d3.range(HEADS)).forEach(([layer, head]) => {
-        values[number][layer][head] += d3.mean(d3.range(side.size), (position) => side.weight(layer, head, position, place));
-      }));
+      sides.forEach((side, number) => values[number].forEach((row, layer) => row.forEach((_, head) => (row[head] += toWord(side, layer, head, place)))));
     }
   }
   return { count, sentences, values: values.map((table) => table.map((row) => Array.from(row, (sum) => sum / count))) };

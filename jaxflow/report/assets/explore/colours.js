@@ -4,25 +4,27 @@ const PALETTE = {
   light: { back: "#ffffff", fore: "#16191d", soft: "#5a626c", line: "#d5dae0", a: "#c25400", b: "#0067a3", shared: "#4a4f57", target: "#a3005a", word: "#00704e" },
   dark: { back: "#14171b", fore: "#e8ebee", soft: "#a3abb5", line: "#343b43", a: "#f2a13b", b: "#5cb8ee", shared: "#b9bec6", target: "#ff92ca", word: "#43d3a4" },
 };
-const colours = () => PALETTE[isDark() ? "dark" : "light"];
+let theme = null; // the theme that is drawn, until another may have been chosen
+const themeNow = () => (theme ??= isDark() ? "dark" : "light");
+const colours = () => PALETTE[themeNow()];
 
 // Told apart without colour, too.
 const DASH = { a: "7 3", b: "2 2.5", shared: null, only: null };
 const colourOf = (kind) => (kind === "only" ? colours().b : colours()[kind]);
 
 // Share of the scale, in [0, 1], as a colour; and change in [-1, 1], from the first model's colour to the second's.
-const sequential = (share) => shade(share, isDark()).background;
+const sequential = (share) => shade(share, themeNow() === "dark").background;
 const DIVERGING = {};
 function diverging(share) {
-  const theme = isDark() ? "dark" : "light", { a, b, back } = PALETTE[theme];
-  DIVERGING[theme] ??= linear([-1, 0, 1], [a, back, b]).interpolate(d3.interpolateLab).clamp(true);
-  return DIVERGING[theme](share);
+  const { a, b, back } = colours();
+  DIVERGING[themeNow()] ??= linear([-1, 0, 1], [a, back, b]).interpolate(d3.interpolateLab).clamp(true);
+  return DIVERGING[themeNow()](share);
 }
 
 // The same as 256 pixels, each four bytes in one number.
 const PIXELS = new Map();
 function pixels(kind) {
-  const key = `${kind} ${isDark()}`;
+  const key = `${kind} ${themeNow()}`;
   if (!PIXELS.has(key)) {
     const colour = kind === "diverging" ? (step) => diverging((step - 128) / 127) : (step) => sequential(step / 255);
     PIXELS.set(key, Uint32Array.from({ length: 256 }, (_, step) => pixelOf(colour(step))));

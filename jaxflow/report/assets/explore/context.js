@@ -19,15 +19,18 @@ function traceNow() {
 // A flow goes from one word to one position: until a word is chosen, shares are shown.
 const strengthNow = () => (state.strength === "flow" && state.word === null ? "share" : state.strength);
 
+// The layers of the arcs, as far as a side has them; beyond its last layer that last one.
+const rangeIn = (side) => ({ from: Math.min(state.from, side.layers), to: Math.min(state.to, side.layers) });
+
 function arcsOf(side, strength, trace, threshold) {
-  const chosen = headsChosen(), layers = d3.range(state.from - 1, state.to), { size } = side;
+  const chosen = headsChosen(), { from, to } = rangeIn(side), layers = d3.range(from - 1, to), { size } = side;
   if (strength === "attention") {
     const attention = layers.map((layer) => fused(side, layer, chosen));
-    return attentionArcs(attention, size, trace, state.position, state.word, threshold);
+    return { from, ...attentionArcs(attention, size, trace, state.position, state.word, threshold) };
   }
   const mixings = layers.map((layer) => mixingOf(side, layer, chosen));
-  if (strength === "flow") return maximumFlow(mixings, size, state.word, state.position);
-  return shareArcs(mixings, size, trace, state.position, state.word);
+  if (strength === "flow") return { from, ...maximumFlow(mixings, size, state.word, state.position) };
+  return { from, ...shareArcs(mixings, size, trace, state.position, state.word) };
 }
 
 function contextOf(sentence) {
@@ -39,45 +42,98 @@ function contextOf(sentence) {
   const graphs = strength === "attention" ? sides.map((side) => arcsOf(side, strength, trace, threshold)) : before;
   // What a Sankey diagram needs is conserved from layer to layer: shares or a flow, never attention.
   const conserved = strength === "attention" ? sides.map((side) => arcsOf(side, "share", trace === "all" ? "back" : trace, 0)) : before;
-  const found = { sentence, numbers, sides, strength, trace, size, diff, threshold, graphs, conserved };
-  return { ...found, words: sides[0].words, ...combined(found) };
+  const shared = { sentence, strength, trace, size, threshold, words: sides[0].words };
+  const names = numbers.map((number) => data.models[number].name);
+  const found = { ...shared, numbers, sides, diff, graphs, conserved, names };
+  // Arcs of models of different depth are no arcs of one graph: each model has a picture of its own.
+  const pictures = sides.length === 1 || SAME_DEPTH ? [found] : sides.map((side, at) => ({ ...shared, numbers: [numbers[at]], sides: [side], diff: false, graphs: [graphs[at]], names: [names[at]] }));
+  for (const picture of pictures) {
+    Object.assign(picture, rangeIn(picture.sides[0]), { layer: layerIn(picture.sides[0]) });
+    Object.assign(picture, combined(picture));
+  }
+  return { ...found, pictures };
 }
 
 // The threshold that leaves about as many arcs as can be told apart, rounded down to two digits.
 function automatic(graphs, size, diff) {
-  const values = new Float64Array(graphs[0].length * size * size);
+  const together = graphs.length === 1 || SAME_DEPTH, most = together ? AUTOMATIC : 2 * AUTOMATIC;
+  const values = new Float64Array(d3.sum(graphs, (arcs) => arcs.length) * size * size);
   let count = 0;
-  graphs[0].forEach((first, step) => {
-    const second = graphs[1]?.[step] ?? first;
-    for (let i = 0; i < size; i += 1) {
-      for (let j = 0; j < size; j += 1) {
-        const a = first[i * size + j], b = second[i * size + j], value = diff ? Math.abs(b - a) : Math.max(a, b);
-        if (i !== j && value > 0) values[count++] = value;
+  for (const arcs of together ? [graphs[0]] : graphs) {
+    arcs.forEach((first, step) => {
+      const second = (together && graphs[1]?.[step]) || first;
+      for (let index = 0; index < first.length; index += 1) {
+        const a = first[index], b = second[index], value = diff && together ? Math.abs(b - a) : Math.max(a, b);
+        if (value > 0 && index % (size + 1)) values[count++] = value;
       }
-    }
-  });
+    });
+  }
   if (!count) return 0;
-  const sorted = values.subarray(0, count).sort(), value = sorted[Math.max(0, count - AUTOMATIC)];
+  const value = largest(values.subarray(0, count), Math.min(count, most));
   const unitOf = 10 ** (Math.floor(Math.log10(value)) - 1);
   return Math.min(1, Number((Math.floor(value / unitOf) * unitOf).toPrecision(2)));
 }
 
-// Arcs of at least the threshold in one model or both, the strongest first: layer from 1, position above, token below.
-// `kind` is a or b where only that model's is as strong (in a difference: which model's is stronger), shared where both
-// are, only where one model is looked at.
-function combined({ graphs, numbers, size, diff, threshold }) {
-  const arcs = [];
+// The n-th largest of some numbers, which change their places (Hoare's selection).
+function largest(values, n) {
+  const place = values.length - n;
+  let low = 0, high = values.length - 1;
+  while (low < high) {
+    const pivot = values[(low + high) >> 1];
+    let left = low, right = high;
+    while (left <= right) {
+      while (values[left] < pivot) left += 1;
+      while (values[right] > pivot) right -= 1;
+      if (left > right) break;
+      const kept = values[left];
+      values[left++] = values[right];
+      values[right--] = kept;
+    }
+    if (place <= right) high = right;
+    else if (place >= left) low = left;
+    else break;
+  }
+  return values[place];
+}
+
+// Visits the arcs of at least the threshold in one model or both: where, the value of each, and what it is by.
+function visitArcs({ graphs, size, diff, threshold }, visit) {
   graphs[0].arcs.forEach((first, step) => {
     const second = graphs[1]?.arcs[step];
-    for (let index = 0; index < size * size; index += 1) {
+    for (let index = 0; index < first.length; index += 1) {
       const a = first[index], b = second ? second[index] : a;
       const value = diff ? Math.abs(b - a) : Math.max(a, b);
-      if (value < threshold || value <= 0) continue;
-      arcs.push({ layer: state.from + step, to: Math.floor(index / size), from: index % size, a, b, value, kind: kindOf(a, b, threshold, diff, !second) });
+      if (value >= threshold && value > 0) visit(step, index, a, b, value);
     }
   });
-  arcs.sort((one, other) => other.value - one.value || one.layer - other.layer || one.to - other.to || one.from - other.from);
-  return { arcs: arcs.slice(0, ARCS), every: arcs, over: arcs.length, strongest: arcs.find(({ from, to }) => from !== to)?.value ?? arcs[0]?.value ?? 0, names: numbers.map((number) => data.models[number].name) };
+}
+
+// The strongest arcs first: layer from 1, position above, token below. `kind` is a or b where only that model's is over
+// the threshold (in a difference: which model's is stronger), shared where both are, only where one model is looked at.
+function arcsFrom(picture, least) {
+  const { graphs, size, diff, threshold, from } = picture, alone = graphs.length === 1, arcs = [];
+  visitArcs(picture, (step, index, a, b, value) => {
+    if (value >= least) arcs.push({ layer: from + step, to: Math.floor(index / size), from: index % size, a, b, value, kind: kindOf(a, b, threshold, diff, alone) });
+  });
+  return arcs.sort((one, other) => other.value - one.value || one.layer - other.layer || one.to - other.to || one.from - other.from);
+}
+
+// All arcs over the threshold, for tables.
+const arcsOver = (picture) => arcsFrom(picture, 0);
+
+// The arcs that are drawn, how many there are of each kind, and the strongest between two positions.
+function combined(picture) {
+  const { graphs, size, diff, threshold } = picture, alone = graphs.length === 1;
+  const counts = { shared: 0, a: 0, b: 0, only: 0 }, values = new Float64Array(graphs[0].arcs.length * size * size);
+  let over = 0, strongest = 0, any = 0;
+  visitArcs(picture, (step, index, a, b, value) => {
+    values[over++] = value;
+    counts[kindOf(a, b, threshold, diff, alone)] += 1;
+    if (value > any) any = value;
+    if (value > strongest && index % (size + 1)) strongest = value;
+  });
+  const least = over > ARCS ? largest(values.subarray(0, over), ARCS) : 0;
+  return { arcs: arcsFrom(picture, least).slice(0, ARCS), over, counts, strongest: strongest || any };
 }
 
 function kindOf(a, b, threshold, diff, alone) {

@@ -60,26 +60,38 @@ function onlyShown() {
 
 function drawControls(context) {
   for (const box of document.querySelectorAll(".segment")) {
-    for (const button of box.children) button.setAttribute("aria-checked", String(button.dataset.value === String(state[box.dataset.field])));
+    for (const button of box.children) said(button, "aria-checked", String(button.dataset.value === String(state[box.dataset.field])));
   }
   const options = context.words.map((word, position) => [String(position), `${position}  ${short(word, 20)}`]);
   fill(byId("choose-position"), options);
   fill(byId("choose-word"), [["", "none"], ...options]);
-  for (const select of document.querySelectorAll("select[data-field]")) select.value = String(state[select.dataset.field] ?? "");
+  for (const select of document.querySelectorAll("select[data-field]")) {
+    const value = String(state[select.dataset.field] ?? "");
+    if (select.value !== value) select.value = value;
+  }
   byId("threshold").value = String(toSlider(context.threshold));
   byId("over").textContent = digits(context.threshold);
-  byId("automatic").setAttribute("aria-pressed", String(state.threshold === null));
+  said(byId("automatic"), "aria-pressed", String(state.threshold === null));
   const count = headNames().size;
-  byId("heads").textContent = count ? `${count} of ${LAYERS * HEADS}` : `all ${LAYERS * HEADS}`;
+  byId("heads").textContent = count ? `${count}${SAME_SHAPE ? ` of ${LAYERS * HEADS}` : ""}` : `all${SAME_SHAPE ? ` ${LAYERS * HEADS}` : ""}`;
   byId("all-heads").disabled = !count;
   byId("one-head").disabled = !state.head;
   drawAbout(context);
   drawLegend();
 }
 
+// What has not changed is left alone: the browser would lay the page out again.
+function said(element, name, value) {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
+let legendBefore = null;
+
 // What the arcs' looks mean, which in a difference is another thing.
 function drawLegend() {
   const diff = state.models === "diff";
+  if (legendBefore === diff) return;
+  legendBefore = diff;
   Array.from(byId("legend").children).forEach((item, number) => {
     item.hidden = diff && number === 2;
     if (number < 2) item.lastChild.replaceChildren(...textNodes(`${diff ? "stronger in" : "only"} ${data.models[number].name}`));
@@ -95,7 +107,8 @@ function fill(select, options) {
 
 function drawAbout({ sentence, strength, words }) {
   const parts = [`${sentence.index + 1} of ${data.sentences.length}`];
-  if (PAIR) parts.push(`change of attention ${digits(sentence.mean_change)}`, `of relevance ${digits(sentence.moved)}`);
+  if (PAIR && SAME_SHAPE) parts.push(`change of attention ${digits(sentence.mean_change)}`);
+  if (PAIR) parts.push(`change of relevance ${digits(sentence.moved)}`);
   if (sentence.flows_certified !== null && sentence.flows_certified < 1) parts.push(`${(Math.floor(sentence.flows_certified * 1e4) / 100).toFixed(2)} % of flows certified`);
   if (state.strength === "flow" && strength !== "flow") parts.push("choose a word to see a flow");
   byId("sentence-about").textContent = `Sentence ${parts.join(" · ")} · what ${words[state.position]} (${state.position}) is made of`;

@@ -1,7 +1,10 @@
 // The data: what is said of each sentence at once, and its numbers, which are unpacked when it is first looked at.
 
 const data = JSON.parse(byId("data").textContent);
-const LAYERS = data.layers, HEADS = data.heads, PAIR = data.models.length === 2;
+const PAIR = data.models.length === 2;
+// Of two models the deeper one's layers, and the most heads; a side has its own.
+const LAYERS = Math.max(...data.models.map(({ layers }) => layers)), HEADS = Math.max(...data.models.map(({ heads }) => heads));
+const SAME_DEPTH = data.models.every(({ layers }) => layers === LAYERS), SAME_SHAPE = SAME_DEPTH && data.models.every(({ heads }) => heads === HEADS);
 const KEPT = 12; // sentences whose unpacked numbers are kept
 
 // Half-precision floats by their bits, and what a byte of attention stands for: the square of its share of 255.
@@ -29,21 +32,37 @@ function bytesOf(base64) {
 const floatsOf = (base64) => new Float32Array(bytesOf(base64).buffer);
 
 async function inflated(base64) {
-  const stream = new Blob([bytesOf(base64)]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+  const stream = new DecompressionStream("deflate"), writer = stream.writable.getWriter();
+  const written = writer.write(bytesOf(base64)).then(() => writer.close());
+  const parts = [];
+  let size = 0;
+  for (const reader = stream.readable.getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parts.push(value);
+    size += value.length;
+  }
+  await written;
+  const found = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    found.set(part, at);
+    at += part.length;
+  }
+  return found;
 }
 
 // One model's numbers of one sentence. Layers and heads count from 0 here; `position` and `token` are indices.
 class Side {
-  constructor(meta, queries, packed) {
-    Object.assign(this, meta);
+  constructor(meta, queries, packed, { layers, heads }) {
+    Object.assign(this, meta, { layers, heads });
     this.size = meta.tokens.length;
     this.words = meta.tokens.map(shown);
     this.values = {};
     this.queries = queries;
     let start = 0;
     for (const method of data.methods) {
-      const count = LAYERS * this.asked(method).length * this.size;
+      const count = layers * this.asked(method).length * this.size;
       this.values[method] = new Uint16Array(packed.buffer, 2 * start, count);
       start += count;
     }
@@ -53,7 +72,7 @@ class Side {
 
   // Positions that a method was asked for.
   asked(method) {
-    return this.queries[method] ?? Array.from({ length: this.size }, (_, position) => position);
+    return this.queries[method] ?? (this.every ??= Array.from({ length: this.size }, (_, position) => position));
   }
 
   // What each token is worth to a position after a layer; null where the method was not asked for it.
@@ -66,6 +85,7 @@ class Side {
   // A method's matrix of a layer, a row a position (NaN where it was not asked for).
   matrix(method, layer) {
     return this.kept(`${method} ${layer}`, () => {
+      if (!this.queries[method]) return looked(this.values[method], HALF, layer * this.size ** 2, this.size ** 2);
       const found = new Float32Array(this.size ** 2).fill(NaN);
       for (const position of this.asked(method)) found.set(this.row(method, layer, position), position * this.size);
       return found;
@@ -74,12 +94,12 @@ class Side {
 
   // Attention of one head: a row a position.
   head(layer, head) {
-    const area = this.size ** 2, start = (layer * HEADS + head) * area;
+    const area = this.size ** 2, start = (layer * this.heads + head) * area;
     return this.kept(`head ${layer} ${head}`, () => looked(this.attention, SQUARE, start, area));
   }
 
   weight(layer, head, position, token) {
-    return SQUARE[this.attention[((layer * HEADS + head) * this.size + position) * this.size + token]];
+    return SQUARE[this.attention[((layer * this.heads + head) * this.size + position) * this.size + token]];
   }
 
   // The mean of some heads of a layer.
@@ -114,7 +134,7 @@ async function load(index) {
     const meta = data.sentences[index];
     const sides = meta.sides.map(async (side, number) => {
       const whole = number ? { ...meta.sides[0], ...side } : side;
-      return new Side(whole, meta.queries, await inflated(await block(`numbers-${index}-${number}`)));
+      return new Side(whole, meta.queries, await inflated(await block(`numbers-${index}-${number}`)), data.models[number]);
     });
     loaded.set(index, Promise.all(sides).then((found) => ({ ...meta, index, sides: found })));
     if (loaded.size > KEPT) loaded.delete(loaded.keys().next().value);

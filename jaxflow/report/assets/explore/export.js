@@ -15,7 +15,7 @@ function svgText(scene) {
   add("rect", { width: scene.width, height: scene.height, fill: colours().back });
   for (const mark of scene.marks) {
     if (mark.kind !== "raster") add(TAGS[mark.kind], attributesOf(mark), mark.text);
-    else add("image", { href: enlarged(mark).toDataURL(), x: mark.x, y: mark.y, width: mark.width, height: mark.height });
+    else add("image", { href: enlarged(mark).toDataURL(), x: mark.x + (mark.shift?.[0] ?? 0), y: mark.y + (mark.shift?.[1] ?? 0), width: mark.width, height: mark.height });
   }
   return `${new XMLSerializer().serializeToString(svg)}\n`;
 }
@@ -32,54 +32,15 @@ function pngCanvas(scene) {
   const scale = 2, canvas = make("canvas", { width: scene.width * scale, height: scene.height * scale });
   const pen = canvas.getContext("2d");
   pen.scale(scale, scale);
-  pen.fillStyle = colours().back;
-  pen.fillRect(0, 0, scene.width, scene.height);
-  for (const mark of scene.marks) {
-    if (mark.kind === "raster") drawRaster(pen, mark);
-    else drawMark(pen, mark);
-  }
+  drawOn(pen, scene);
   return canvas;
-}
-
-function drawMark(pen, mark) {
-  pen.save();
-  pen.globalAlpha = mark.opacity ?? 1;
-  pen.setLineDash((mark.dash ?? "").split(" ").filter(Boolean).map(Number));
-  pen.lineCap = mark.cap ?? "butt";
-  pen.lineWidth = mark.line ?? 1;
-  pen.fillStyle = mark.fill ?? colours().fore;
-  pen.strokeStyle = mark.stroke ?? "transparent";
-  if (mark.kind === "text") drawText(pen, mark);
-  else {
-    const path = pathOf(mark);
-    if (mark.fill && mark.fill !== "none") pen.fill(path);
-    if (mark.stroke) pen.stroke(path);
-  }
-  pen.restore();
-}
-
-function pathOf(mark) {
-  if (mark.kind === "path") return new Path2D(mark.d);
-  const path = new Path2D();
-  if (mark.kind === "circle") path.arc(mark.x, mark.y, mark.r, 0, 2 * Math.PI);
-  else path.rect(mark.x, mark.y, mark.width, mark.height);
-  return path;
-}
-
-function drawText(pen, mark) {
-  pen.translate(mark.x, mark.y);
-  pen.rotate(((mark.turn ?? 0) * Math.PI) / 180);
-  pen.font = `${mark.bold ? "700 " : ""}${mark.size ?? 11}px ${FONT}`;
-  pen.textAlign = { middle: "center", end: "right" }[mark.anchor] ?? "left";
-  pen.textBaseline = { auto: "alphabetic", hanging: "top" }[mark.baseline] ?? "middle";
-  pen.fillText(mark.text, 0, 0);
 }
 
 // Numbers with all their digits, texts quoted where they must be.
 const csvText = (scene) => `${d3.csvFormatRows(scene.table().map((row) => row.map((cell) => (cell === null || cell === undefined || Number.isNaN(cell) ? "" : String(cell)))))}\n`;
 
 async function saveView(name, kind) {
-  const scene = panels.get(name).scene;
+  const scene = sceneOf(name);
   const file = `jaxflow-${name}-${state.sentence + 1}.${kind}`;
   if (kind === "svg") return saved(file, new Blob([svgText(scene)], { type: "image/svg+xml" }));
   if (kind === "csv") return saved(file, new Blob([csvText(scene)], { type: "text/csv" }));

@@ -8,8 +8,8 @@
 
 // Fused attention of a layer: the library's own where all heads are in, else the mean of those chosen.
 function fused(side, layer, chosen) {
-  const heads = chosen?.get(layer);
-  return heads?.length && heads.length < HEADS ? side.mean(layer, heads) : side.matrix("raw", layer);
+  const heads = chosen?.get(layer)?.filter((head) => head < side.heads);
+  return heads?.length && heads.length < side.heads ? side.mean(layer, heads) : side.matrix("raw", layer);
 }
 
 function mixingOf(side, layer, chosen) {

@@ -8,7 +8,8 @@ const largestLoss = (sentence) => Math.max(...sentence.sides.map(({ loss }) => l
 const leastSure = (sentence) => -Math.min(...sentence.sides.map((side) => confidence(side) ?? Infinity));
 const SORTS = [
   ["order", "as given", null],
-  ...(PAIR ? [["change", "change of attention", (sentence) => sentence.mean_change], ["moved", "change of relevance", (sentence) => sentence.moved]] : []),
+  ...(PAIR && SAME_SHAPE ? [["change", "change of attention", (sentence) => sentence.mean_change]] : []),
+  ...(PAIR ? [["moved", "change of relevance", (sentence) => sentence.moved]] : []),
   ...(data.sentences.some((sentence) => sentence.sides.some(({ loss }) => known(loss))) ? [["loss", "loss", largestLoss]] : []),
   ...(data.sentences.some((sentence) => sentence.sides.some((side) => known(side.prediction))) ? [["prediction", "prediction", null]] : []),
   ...(data.sentences.some((sentence) => sentence.sides.some((side) => confidence(side) !== null)) ? [["confidence", "the least sure", leastSure]] : []),
@@ -36,7 +37,7 @@ function listed() {
   return found;
 }
 
-let listBefore = "", shownBefore = "", chosenBefore = -1;
+let listBefore = "", shownBefore = "", chosenBefore = -1, currentBefore = -1;
 
 function drawList() {
   const key = JSON.stringify([state.search, state.sort, state.cell]);
@@ -48,11 +49,19 @@ function drawList() {
     byId("count").textContent = `${order.length} of ${data.sentences.length} sentences${state.cell ? " (by prediction)" : ""}`;
     byId("unfilter").hidden = !state.cell && !state.search;
   }
-  items.forEach(({ button }, index) => (index === state.sentence ? button.setAttribute("aria-current", "true") : button.removeAttribute("aria-current")));
+  if (currentBefore !== state.sentence) {
+    items[currentBefore]?.button.removeAttribute("aria-current");
+    items[state.sentence].button.setAttribute("aria-current", "true");
+    currentBefore = state.sentence;
+  }
+}
+
+// Brings the chosen sentence into the list's sight; asks where things are, so that it comes after all that changes them.
+function scrollList() {
   const list = byId("sentences"), chosen = items[state.sentence].element;
-  if (!chosen.isConnected || (key === shownBefore && state.sentence === chosenBefore)) return;
+  if (!chosen.isConnected || (listBefore === shownBefore && state.sentence === chosenBefore)) return;
   chosenBefore = state.sentence;
-  shownBefore = key;
+  shownBefore = listBefore;
   // Within the list only: the page itself stays where the reader has it.
   const top = chosen.offsetTop - list.offsetTop;
   if (top < list.scrollTop) list.scrollTop = top;

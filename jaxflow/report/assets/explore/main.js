@@ -5,6 +5,8 @@ let context = null; // what the views draw from
 let contextKey = ""; // what it was made for
 let drawing = null; // the next drawing, where one is due
 let busy = 0;
+let turn = 0; // number of the last choice
+let drawnTurn = -1; // and of the one that is drawn
 let took = 0;
 
 // What is chosen that the arcs follow from; a view is drawn again when something that it uses was chosen.
@@ -29,16 +31,22 @@ function set(changes) {
   return render();
 }
 
-// Draws once a frame at most.
+// Draws once a frame at most; what this gives is kept when all that is in sight is drawn.
 function render() {
+  turn += 1;
   drawing ??= new Promise((done) => {
     requestAnimationFrame(() => {
       drawing = null;
       busy += 1;
-      void draw().finally(() => {
-        busy -= 1;
-        done();
-      });
+      void draw()
+        .then((rest) => {
+          done();
+          return rest?.();
+        })
+        .finally(() => {
+          busy -= 1;
+          done();
+        });
     });
   });
   return drawing;
@@ -60,12 +68,21 @@ async function draw() {
   drawList();
   drawControls(context);
   drawStrip(context);
-  drawPanels(context);
+  const mine = turn;
+  drawnTurn = mine;
+  const rest = drawPanels(context, () => turn === mine);
   writeHashSoon();
   took = performance.now() - start;
+  return rest;
 }
 
+const nextTurn = () => new Promise((done) => setTimeout(done));
+
+// When what is drawn can be seen.
+const nextFrame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+
 function drawTheme() {
+  theme = null;
   const root = document.documentElement;
   if (state.theme) root.dataset.theme = state.theme;
   else delete root.dataset.theme;
@@ -94,7 +111,7 @@ function setUpHeader() {
   const names = data.models.map((model, number) => make("span", { className: PAIR ? `model ${"ab"[number]}` : "model" }, isolated(model.name)));
   byId("models").append(...names);
   const { settings } = data;
-  const about = [`heads fused by ${settings.heads}`, `residual ${settings.residual}`, `${LAYERS} layers × ${HEADS} heads`, `jaxflow ${data.versions.jaxflow}`];
+  const about = [`heads fused by ${settings.heads}`, `residual ${settings.residual}`, ...(SAME_SHAPE ? [`${LAYERS} layers × ${HEADS} heads`] : data.models.map(shapeOf)), `jaxflow ${data.versions.jaxflow}`];
   if (data.sentences.length < data.total) about.push(`the first ${data.sentences.length} of ${data.total} sentences`);
   byId("about").textContent = about.join(" · ");
   byId("legend").hidden = !PAIR;
@@ -148,7 +165,10 @@ window.addEventListener("hashchange", () => {
   set(fromHash(location.hash));
   byId("search").value = state.search;
 });
-window.addEventListener("resize", render);
+window.addEventListener("resize", () => {
+  measuredFor = null;
+  void render();
+});
 document.addEventListener("scroll", hideTip, { passive: true, capture: true });
 darkQuery.addEventListener("change", render);
 void render();
@@ -166,9 +186,9 @@ window.jaxflow = {
     while (drawing || busy) await (drawing ?? new Promise((done) => setTimeout(done, 5)));
   },
   context: () => context,
-  scene: (name) => panels.get(name).scene,
-  csv: (name) => csvText(panels.get(name).scene),
-  svg: (name) => svgText(panels.get(name).scene),
-  png: (name) => pngCanvas(panels.get(name).scene).toDataURL("image/png"),
+  scene: sceneOf,
+  csv: (name) => csvText(sceneOf(name)),
+  svg: (name) => svgText(sceneOf(name)),
+  png: (name) => pngCanvas(sceneOf(name)).toDataURL("image/png"),
   took: () => took,
 };

@@ -4,9 +4,11 @@
 const ofStrongest = (context, value) => Math.min(1.4, value / (context.strongest || 1));
 const arcLine = (context, value) => 0.6 + 5 * Math.sqrt(ofStrongest(context, value));
 
-function arcMark(context, arc, d) {
+function arcMark(context, arc, trace) {
   const share = Math.min(1, ofStrongest(context, arc.value));
-  return { kind: "path", d, stroke: colourOf(arc.kind), line: arcLine(context, arc.value), opacity: 0.3 + 0.6 * Math.sqrt(share), dash: DASH[arc.kind], className: `arc ${arc.kind}`, is: { layer: arc.layer, ...(arc.layer === state.from ? { word: arc.from } : {}) }, tip: () => arcTip(context, arc) };
+  // Of one model alone arcs have its colour.
+  const stroke = colours()[arc.kind] ?? colours()[PAIR ? "ab"[context.numbers[0]] : "b"];
+  return { kind: "path", trace, stroke, line: arcLine(context, arc.value), opacity: 0.3 + 0.6 * Math.sqrt(share), dash: DASH[arc.kind], glows: true, arc: arc.kind, is: { layer: arc.layer, ...(arc.layer === context.from ? { word: arc.from } : {}) }, tip: () => arcTip(context, arc) };
 }
 
 const STRENGTH = {
@@ -26,26 +28,45 @@ function arcTip(context, arc) {
 function nodeMark(context, step, position, { x, y }, value) {
   const isWord = step === 0, chosen = isWord && position === state.word;
   const r = context.strength === "attention" ? (value ? 2 : 0.8) : 0.8 + 6 * Math.sqrt(Math.max(0, value));
-  return { kind: "circle", x, y, r, fill: chosen ? colours().word : colours().fore, opacity: value ? 0.75 : 0.3, className: "node", is: isWord ? { word: position } : { position, layer: state.from - 1 + step }, tip: () => nodeTip(context, step, position) };
+  return { kind: "circle", x, y, r, fill: chosen ? colours().word : colours().fore, opacity: value ? 0.75 : 0.3, is: isWord ? { word: position } : { position, layer: context.from - 1 + step }, tip: () => nodeTip(context, step, position) };
 }
 
 // Nodes through which next to nothing passes are dots in one path; a word is never one of them.
 const isSmall = (mark) => mark.r < 1.8 && mark.is.word === undefined;
-const dotsMark = (nodes) => ({ kind: "path", d: nodes.map(({ x, y }) => `M${round(x)},${round(y)}h0`).join("") || "M0,0", stroke: colours().fore, line: 1.8, cap: "round", opacity: 0.3, className: "mute" });
+// (A canvas draws no line without a length.)
+const dotsMark = (nodes) => ({ kind: "path", trace: (pen) => nodes.forEach(({ x, y }) => lineFrom(x, y, x + 0.01, y)(pen)), stroke: colours().fore, line: 1.8, cap: "round", opacity: 0.3, quiet: true });
 
 function nodeTip(context, step, position) {
-  const layer = state.from - 1 + step;
+  const layer = context.from - 1 + step;
   const lines = context.strength === "attention" ? [] : perModel(context, context.graphs.map(({ nodes }) => nodes[step][position]));
   return [`${context.words[position]} at position ${position}`, [layer ? "after layer" : "input", layer ? layer : "the word"], ...(lines.length ? [["what", strengthName(context)]] : []), ...lines];
 }
 
 function wordTip(context, token) {
   const lines = perModel(context, valuesOf(context, state.method).map((row) => row?.[token]));
-  return [`${context.words[token]} at position ${token}`, ["what", `${state.method} to position ${state.position}, layer ${state.layer}`], ...lines];
+  return [`${context.words[token]} at position ${token}`, ["what", `${state.method} to position ${state.position}, ${layerName(context)}`], ...lines];
 }
 
 // A method's values of the chosen position and layer, a row a model; null where it was not asked for.
-const valuesOf = (context, method, layer = state.layer) => context.sides.map((side) => side.row(method, layer - 1, state.position));
+const valuesOf = (context, method, layer = state.layer) => context.sides.map((side) => side.row(method, layerIn(side, layer) - 1, state.position));
+
+// The layer of a side that stands for the chosen one: beyond its last layer that last one.
+const layerIn = (side, layer = state.layer) => Math.min(layer, side.layers);
+const layerName = ({ sides }) => (sides.every((side) => layerIn(side) === state.layer) ? `layer ${state.layer}` : `layers ${sides.map((side) => layerIn(side)).join(" and ")}`);
+
+// The same in a table: one number where all have the same layer.
+const layersCell = ({ sides }) => [...new Set(sides.map((side) => layerIn(side)))].join(" ");
+
+// Whether what the models make of the chosen layer can be set against each other: where both have that layer, and
+// where it is the last one of both.
+const layersMeet = ({ sides }) => sides.length < 2 || layerIn(sides[0]) === layerIn(sides[1]) || sides.every((side) => state.layer >= side.layers);
+
+// Why there is no difference of something; nothing where there is one.
+const shapeOf = (model) => `${shown(model.name)} has ${model.layers} layers × ${model.heads} heads`;
+const noDifference = (isThere) => (isThere ? "" : ` No difference is shown here: ${data.models.map(shapeOf).join(", ")}.`);
+
+// Columns of the numbers in a table.
+const valueNames = ({ sides }) => (sides.length === 2 ? ["first", "second"] : ["value"]);
 
 // How a word's label looks: chosen, asked for, special.
 function wordLook(context, token) {
@@ -55,26 +76,24 @@ function wordLook(context, token) {
 }
 
 function arcsNote(context) {
-  const { arcs, every, over, threshold, size } = context;
-  const counts = {};
-  for (const { kind } of every) counts[kind] = (counts[kind] ?? 0) + 1;
+  const { arcs, counts, over, threshold, size, from, to } = context;
   const parts = [`${over} arcs of at least ${digits(threshold)}${over > arcs.length ? `, the strongest ${arcs.length} drawn` : ""}`];
   if (context.sides.length === 2) {
     const [a, b] = data.models.map((model) => model.name);
-    if (context.diff) parts.push(`stronger in ${b}: ${counts.b ?? 0}, in ${a}: ${counts.a ?? 0}`);
-    else parts.push(`in both: ${counts.shared ?? 0}, only in ${a}: ${counts.a ?? 0}, only in ${b}: ${counts.b ?? 0}`);
+    if (context.diff) parts.push(`stronger in ${b}: ${counts.b}, in ${a}: ${counts.a}`);
+    else parts.push(`in both: ${counts.shared}, only in ${a}: ${counts.a}, only in ${b}: ${counts.b}`);
   }
   if (context.strength === "flow" && context.sides.length) {
     const values = context.graphs.map((graph) => digits(graph.value));
     parts.push(`maximum flow ${values.join(" and ")}`);
   }
   if (state.strength === "flow" && state.word === null) parts.push("a flow needs a word: choose one (shares are shown until then)");
-  return `${strengthName(context)}, layers ${state.from} to ${state.to} of ${size} positions: ${parts.join("; ")}.`;
+  return `${strengthName(context)}, layers ${from} to ${to} of ${size} positions: ${parts.join("; ")}.`;
 }
 
 function arcsTable(context) {
   const both = context.sides.length === 2;
-  const head = ["layer", "from_position", "from_token", "to_position", "to_token", ...(both ? ["first", "second"] : ["value"]), "kind"];
+  const head = ["layer", "from_position", "from_token", "to_position", "to_token", ...valueNames(context), "kind"];
   const token = (position) => context.sides[0].tokens[position];
-  return [head, ...context.every.map((arc) => [arc.layer, arc.from, token(arc.from), arc.to, token(arc.to), ...(both ? [arc.a, arc.b] : [arc.a]), arc.kind])];
+  return [head, ...arcsOver(context).map((arc) => [arc.layer, arc.from, token(arc.from), arc.to, token(arc.to), ...(both ? [arc.a, arc.b] : [arc.a]), arc.kind])];
 }

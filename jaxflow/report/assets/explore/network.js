@@ -1,20 +1,22 @@
 // The layered network: words below, layers above them, straight arcs.
 
-function networkView(context, width, tall) {
-  const { size, words } = context, steps = state.to - state.from + 1;
+const networkView = (context, width, tall) => arcsView(context, width, tall, networkOf);
+
+function networkOf(context, width, tall) {
+  const { size, words } = context, steps = context.to - context.from + 1;
   const bottom = 74, left = 30, right = 16;
   const height = tall ?? Math.max(300, Math.min(520, 60 + 36 * steps + bottom));
   const x = points(d3.range(size), [left, width - right]).padding(0.6);
   const y = linear([0, steps], [height - bottom, 16]);
   const marks = [];
   for (let step = 0; step <= steps; step += 1) {
-    const layer = state.from - 1 + step, chosen = layer === state.layer;
-    marks.push({ kind: "path", d: `M${left},${round(y(step))}H${width - right}`, stroke: colours().line, line: chosen ? 2 : 0.8 });
+    const layer = context.from - 1 + step, chosen = layer === context.layer;
+    marks.push({ kind: "path", trace: lineFrom(left, y(step), width - right, y(step)), stroke: colours().line, line: chosen ? 2 : 0.8 });
     marks.push({ kind: "text", x: left - 8, y: y(step), text: layer ? String(layer) : "in", size: 10, anchor: "end", bold: chosen, fill: colours().soft, is: layer ? { layer } : null });
   }
-  for (const arc of context.arcs) {
-    const step = arc.layer - state.from;
-    marks.push(arcMark(context, arc, `M${round(x(arc.from))},${round(y(step))}L${round(x(arc.to))},${round(y(step + 1))}`));
+  for (const arc of context.arcs.toReversed()) {
+    const step = arc.layer - context.from;
+    marks.push(arcMark(context, arc, lineFrom(x(arc.from), y(step), x(arc.to), y(step + 1))));
   }
   const nodes = [];
   for (let step = 0; step <= steps; step += 1) {
@@ -31,5 +33,5 @@ function networkView(context, width, tall) {
     marks.push({ kind: "text", x: x(token) + 3, y: height - bottom + 12, text: short(word, 11), size: 11, anchor: "end", turn: -52, ...wordLook(context, token), is: { word: token }, tip: () => wordTip(context, token) });
   });
   marks.push({ kind: "circle", x: x(state.position), y: y(steps), r: 6, stroke: colours().target, line: 2 });
-  return { width, height, marks, note: arcsNote(context), table: () => arcsTable(context) };
+  return { height, marks };
 }

@@ -54,8 +54,8 @@ function confusionMarks(table, labels, { left, top, cell, longest }) {
     labels.forEach((other, column) => {
       const number = counts[row][column], fill = sequential(number / most), name = `${table.name}.${row}.${column}`;
       const tip = () => [`${number} of ${data.sentences.length} sentences`, [table.rows, label], [table.columns, other]];
-      marks.push({ kind: "rect", x: left + column * cell, y: top + row * cell, width: cell, height: cell, fill, stroke: name === state.cell ? colours().target : colours().back, line: name === state.cell ? 2.5 : 1, className: "cell", is: number ? { cell: name } : null, tip });
-      marks.push({ kind: "text", x: left + (column + 0.5) * cell, y: top + (row + 0.5) * cell, text: String(number), size: 11, anchor: "middle", fill: inkOn(fill), className: "mute" });
+      marks.push({ kind: "rect", x: left + column * cell, y: top + row * cell, width: cell, height: cell, fill, stroke: name === state.cell ? colours().target : colours().back, line: name === state.cell ? 2.5 : 1, is: number ? { cell: name } : null, tip });
+      marks.push({ kind: "text", x: left + (column + 0.5) * cell, y: top + (row + 0.5) * cell, text: String(number), size: 11, anchor: "middle", fill: inkOn(fill), quiet: true });
     });
   });
   return marks;

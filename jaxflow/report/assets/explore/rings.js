@@ -3,11 +3,13 @@
 
 const GAP = 0.3; // angle left free at the top, for the layers' numbers
 
-function ringsView(context, width, tall) {
+const ringsView = (context, width, tall) => arcsView(context, width, tall, ringsOf);
+
+function ringsOf(context, width, tall) {
   const { size, words, trace } = context;
   const longest = d3.max(words, (word) => Array.from(word).length);
   const side = Math.min(width, tall ?? 620), margin = Math.min(18 + 6.2 * longest, 92, side * 0.17), outer = side / 2 - margin;
-  const middle = { x: width / 2, y: side / 2 }, steps = state.to - state.from + 1;
+  const middle = { x: width / 2, y: side / 2 }, steps = context.to - context.from + 1;
   // A trace that ends in one position has it in the middle; else all positions keep a small ring.
   const centred = trace === "back" || trace === "both", inner = centred ? 0 : outer * 0.16;
   const radius = linear([0, steps], [outer, inner]);
@@ -15,27 +17,25 @@ function ringsView(context, width, tall) {
   const place = (step, position) => ({ angle: angle(position), radius: radius(step) });
   const marks = [];
   for (let step = 0; step <= steps; step += 1) {
-    marks.push({ kind: "circle", ...middle, r: Math.max(radius(step), 1), stroke: colours().line, line: state.layer === state.from - 1 + step ? 2 : 0.8 });
-    const name = step ? `${state.from - 1 + step}` : state.from === 1 ? "words" : `${state.from - 1}`;
-    if (steps <= 14 && radius(step) > 12) marks.push({ kind: "text", x: middle.x, y: middle.y - radius(step), text: name, size: 9, anchor: "middle", fill: colours().soft, is: step ? { layer: state.from - 1 + step } : null });
+    marks.push({ kind: "circle", ...middle, r: Math.max(radius(step), 1), stroke: colours().line, line: context.layer === context.from - 1 + step ? 2 : 0.8 });
+    const name = step ? `${context.from - 1 + step}` : context.from === 1 ? "words" : `${context.from - 1}`;
+    if (steps <= 14 && radius(step) > 12) marks.push({ kind: "text", x: middle.x, y: middle.y - radius(step), text: name, size: 9, anchor: "middle", fill: colours().soft, is: step ? { layer: context.from - 1 + step } : null });
   }
   const link = d3.linkRadial().angle((end) => end.angle).radius((end) => end.radius);
-  for (const arc of context.arcs) {
-    const step = arc.layer - state.from, source = place(step, arc.from), target = place(step + 1, arc.to);
+  for (const arc of context.arcs.toReversed()) {
+    const step = arc.layer - context.from, source = place(step, arc.from), target = place(step + 1, arc.to);
     if (centred && step === steps - 1) target.angle = source.angle;
-    marks.push(arcMark(context, arc, moved(link({ source, target }), middle)));
+    // D3's radial links stand around the origin.
+    marks.push({ ...arcMark(context, arc, curveFrom(link, { source, target })), shift: [middle.x, middle.y] });
   }
   marks.push(...ringNodes(context, place, middle, steps, centred));
   words.forEach((word, token) => marks.push(ringLabel(context, word, token, angle(token), outer, middle, margin)));
   if (centred) {
-    marks.push({ kind: "circle", ...middle, r: 4, fill: colours().target, tip: () => [`${words[state.position]} at position ${state.position}`, ["layer", state.to]] });
+    marks.push({ kind: "circle", ...middle, r: 4, fill: colours().target, tip: () => [`${words[state.position]} at position ${state.position}`, ["layer", context.to]] });
     marks.push({ kind: "text", x: middle.x, y: middle.y + 13, text: short(words[state.position]), anchor: "middle", size: 11, bold: true, fill: colours().target });
   }
-  return { width, height: side, marks, note: arcsNote(context), table: () => arcsTable(context) };
+  return { height: side, marks };
 }
-
-// D3's radial links stand around the origin.
-const moved = (path, { x, y }) => path.replace(/(-?[\d.]+(?:e-?\d+)?),(-?[\d.]+(?:e-?\d+)?)/g, (_, left, top) => `${round(Number(left) + x)},${round(Number(top) + y)}`);
 
 function ringNodes(context, place, middle, steps, centred) {
   const marks = [], dots = [];

@@ -8,26 +8,26 @@ const THIN = 4; // nodes of less height are drawn in one go, as nobody could poi
 
 function sankeyView(context, width, tall) {
   const height = tall ?? (context.size > 30 ? 520 : 400), gapBetween = 34;
-  const stacks = context.diff ? [context.conserved] : context.conserved.map((graph) => [graph]);
+  const diff = context.diff && SAME_DEPTH, stacks = diff ? [context.conserved] : context.conserved.map((graph) => [graph]);
   const each = (height - gapBetween * (stacks.length - 1)) / stacks.length, marks = [];
   let drawn = 0;
   stacks.forEach((graphs, number) => {
     const top = number * (each + gapBetween) + 18;
-    const heading = context.diff ? `${context.names[1]} − ${context.names[0]}` : context.names[number];
+    const heading = diff ? `${context.names[1]} − ${context.names[0]}` : context.names[number];
     marks.push({ kind: "text", x: 4, y: top - 9, text: heading, size: 11, bold: true, fill: stacks.length > 1 ? colours()["ab"[context.numbers[number]]] : colours().fore });
     const found = sankeyOf(context, graphs, number, { width, height: each - 30, top: top + 4 });
     drawn += found.drawn;
     marks.push(...found.marks);
   });
   const what = context.strength === "attention" ? "share of the position (attention does not add up along paths)" : strengthName(context);
-  return { width, height: height + 4, marks, note: `${what}; ${drawn} ribbons of at least ${digits(ribbonThreshold(context))}.`, table: () => sankeyTable(context) };
+  return { width, height: height + 4, marks, note: `${what}; ${drawn} ribbons of at least ${digits(ribbonThreshold(context))}.${context.diff ? noDifference(diff) : ""}`, table: () => sankeyTable(context) };
 }
 
 // Where the arcs of the other views are attention, ribbons have a threshold of their own.
 const ribbonThreshold = (context) => (context.strength === "attention" ? 0.01 : context.threshold);
 
 function sankeyOf(context, graphs, number, { width, height, top }) {
-  const { size } = context, steps = graphs[0].arcs.length;
+  const { size } = context, steps = graphs[0].arcs.length, { from } = graphs[0];
   const arcs = graphs[0].arcs.map((first, step) => (graphs.length === 2 ? first.map((value, index) => Math.max(value, graphs[1].arcs[step][index])) : first));
   const nodes = nodeHeights(arcs, size), label = Math.min(96, width * 0.2);
   const total = Math.max(...nodes.map((column) => d3.sum(column))) || 1;
@@ -39,16 +39,15 @@ function sankeyOf(context, graphs, number, { width, height, top }) {
     return Array.from(column, (value) => (at += value * scale + gap) - value * scale - gap);
   });
   const ribbons = ribbonsOf(context, graphs, arcs, { x, tops, scale }, number);
-  const marks = ribbons.map(({ mark }) => mark);
-  const thin = [];
+  const marks = [...ribbons], thin = [];
   nodes.forEach((column, step) => column.forEach((value, position) => {
-    if (value * scale < THIN && position !== state.word && position !== state.position) thin.push(`M${round(x(step))},${round(tops[step][position])}v${round(value * scale)}`);
+    if (value * scale < THIN && position !== state.word && position !== state.position) thin.push(lineFrom(x(step), tops[step][position], x(step), tops[step][position] + value * scale));
   }));
-  if (thin.length) marks.push({ kind: "path", d: thin.join(""), stroke: colours().soft, line: 6, className: "mute" });
-  nodes.forEach((column, step) => column.forEach((value, position) => marks.push(...sankeyNode(context, { step, position, value, steps, x: x(step), y: tops[step][position], height: value * scale, graphs }))));
+  if (thin.length) marks.push({ kind: "path", trace: (pen) => thin.forEach((trace) => trace(pen)), stroke: colours().soft, line: 6, quiet: true });
+  nodes.forEach((column, step) => column.forEach((value, position) => marks.push(...sankeyNode(context, { step, position, value, x: x(step), y: tops[step][position], height: value * scale, graphs }))));
   marks.push(...sankeyLabels(context, nodes, tops, scale, { x, steps }));
   for (let step = 1; step < steps; step += 1) {
-    marks.push({ kind: "text", x: x(step), y: top + height + 9, text: String(state.from - 1 + step), size: 9, anchor: "middle", fill: colours().soft, is: { layer: state.from - 1 + step } });
+    marks.push({ kind: "text", x: x(step), y: top + height + 9, text: String(from - 1 + step), size: 9, anchor: "middle", fill: colours().soft, is: { layer: from - 1 + step } });
   }
   return { marks, drawn: ribbons.length };
 }
@@ -78,33 +77,37 @@ function ribbonsOf(context, graphs, arcs, { x, tops, scale }, number) {
     for (let i = 0; i < size; i += 1) {
       for (let j = 0; j < size; j += 1) {
         const value = matrix[i * size + j], thick = value * scale;
-        const d = value >= threshold && value > 0 ? link({ source: [x(step) + 3, left[j] + thick / 2], target: [x(step + 1) - 3, right[i] + thick / 2] }) : null;
+        if (value >= threshold && value > 0) found.push({ value, step, i, j, thick, below: left[j] + thick / 2, above: right[i] + thick / 2 });
         right[i] += thick;
         left[j] += thick;
-        if (d) found.push({ value, mark: ribbonMark(context, graphs, { step, i, j, d, thick }, number) });
       }
     }
   });
-  return found.sort((one, other) => other.value - one.value).slice(0, RIBBONS);
+  found.sort((one, other) => other.value - one.value);
+  return found.slice(0, RIBBONS).map((ribbon) => {
+    const trace = curveFrom(link, { source: [x(ribbon.step) + 3, ribbon.below], target: [x(ribbon.step + 1) - 3, ribbon.above] });
+    return ribbonMark(context, graphs, { ...ribbon, trace }, number);
+  });
 }
 
-function ribbonMark(context, graphs, { step, i, j, d, thick }, number) {
+function ribbonMark(context, graphs, { step, i, j, trace, thick }, number) {
   const values = graphs.map((graph) => graph.arcs[step][i * context.size + j]);
   const change = values.length === 2 ? values[1] - values[0] : 0;
-  const stroke = context.diff ? (change >= 0 ? colours().b : colours().a) : PAIR ? colours()["ab"[context.numbers[number]]] : colours().b;
-  const opacity = context.diff ? 0.12 + 0.7 * Math.min(1, Math.abs(change) / (Math.max(...values) || 1)) : i === j ? 0.22 : 0.42;
-  const names = context.diff ? context.names : [context.names[number]];
+  const { from } = graphs[0], diff = graphs.length === 2;
+  const stroke = diff ? (change >= 0 ? colours().b : colours().a) : PAIR ? colours()["ab"[context.numbers[number]]] : colours().b;
+  const opacity = diff ? 0.12 + 0.7 * Math.min(1, Math.abs(change) / (Math.max(...values) || 1)) : i === j ? 0.22 : 0.42;
+  const names = diff ? context.names : [context.names[number]];
   const lines = perModel({ ...context, names }, values);
   const { words } = context;
-  return { kind: "path", d, stroke, line: Math.max(0.6, thick), opacity, className: "ribbon", is: { layer: state.from + step, ...(step ? {} : { word: j }) }, tip: () => [`${words[j]} (${j}) → ${words[i]} (${i})`, ["layer", state.from + step], ...lines] };
+  return { kind: "path", trace, stroke, line: Math.max(0.6, thick), opacity, glows: true, is: { layer: from + step, ...(step ? {} : { word: j }) }, tip: () => [`${words[j]} (${j}) → ${words[i]} (${i})`, ["layer", from + step], ...lines] };
 }
 
 function sankeyNode(context, { step, position, value, x, y, height, graphs }) {
   if (height < 0.4 || (height < THIN && position !== state.word && position !== state.position)) return [];
   const fill = step === 0 && position === state.word ? colours().word : position === state.position ? colours().target : colours().soft;
-  const is = step ? { position, layer: state.from - 1 + step } : { word: position };
+  const { from } = graphs[0], is = step ? { position, layer: from - 1 + step } : { word: position };
   const through = () => graphs.map((graph) => nodeHeights(graph.arcs, context.size)[step][position]);
-  return [{ kind: "rect", x: x - 3, y, width: 6, height, fill, className: "node", is, tip: () => [`${context.words[position]} at position ${position}`, [step ? "after layer" : "input", step ? state.from - 1 + step : "the word"], ...(graphs.length === 2 ? perModel(context, through()) : [["share", digits(value)]])] }];
+  return [{ kind: "rect", x: x - 3, y, width: 6, height, fill, is, tip: () => [`${context.words[position]} at position ${position}`, [step ? "after layer" : "input", step ? from - 1 + step : "the word"], ...(graphs.length === 2 ? perModel(context, through()) : [["share", digits(value)]])] }];
 }
 
 // Names of the words, the largest first where there is no room for all; and of what they arrive at.
@@ -124,14 +127,15 @@ function sankeyLabels(context, nodes, tops, scale, { x, steps }) {
 }
 
 function sankeyTable(context) {
-  const both = context.conserved.length === 2, token = (position) => context.sides[0].tokens[position];
-  const rows = [["layer", "from_position", "from_token", "to_position", "to_token", ...(both ? ["first", "second"] : ["value"])]];
-  context.conserved[0].arcs.forEach((matrix, step) => {
-    matrix.forEach((value, index) => {
-      const values = context.conserved.map((graph) => graph.arcs[step][index]);
+  const { conserved } = context, token = (position) => context.sides[0].tokens[position];
+  const rows = [["layer", "from_position", "from_token", "to_position", "to_token", ...valueNames(context)]];
+  const deepest = d3.max(conserved, ({ from, arcs }) => from + arcs.length);
+  for (let layer = Math.min(...conserved.map(({ from }) => from)); layer < deepest; layer += 1) {
+    for (let index = 0; index < context.size ** 2; index += 1) {
+      const values = conserved.map(({ from, arcs }) => arcs[layer - from]?.[index]);
       const i = Math.floor(index / context.size), j = index % context.size;
-      if (Math.max(...values) > 0) rows.push([state.from + step, j, token(j), i, token(i), ...values]);
-    });
-  });
+      if (values.some((value) => value > 0)) rows.push([layer, j, token(j), i, token(i), ...values]);
+    }
+  }
   return rows;
 }

@@ -1,8 +1,9 @@
-// A picture as a list of marks, each a plain object: drawn on the page as SVG over a canvas, and the same to a file.
+// A picture as a list of marks, each a plain object: drawn on the page's canvas, and the same to a file.
 //
-// Marks: path {d}, circle {x, y, r}, rect {x, y, width, height}, text {x, y, text, anchor, turn, size, bold}, each with
+// Marks: path {trace(pen)}, circle {x, y, r}, rect {x, y, width, height}, text {x, y, text, anchor, turn, size, bold}, each with
 // fill, stroke, line (width), opacity, dash; raster {canvas, x, y, width, height, at(shareX, shareY)}. What a mark is
-// of stands in `is` (an object that the page can choose), what is said of it in `tip` (a function).
+// of stands in `is` (an object that the page can choose), what is said of it in `tip` (a function). A mark that is
+// `quiet` is not there for the pointer; one with a `shift` [right, down] stands so far from where it says.
 
 const SVG = "http://www.w3.org/2000/svg";
 const TAGS = { path: "path", circle: "circle", rect: "rect", text: "text" };
@@ -13,8 +14,8 @@ const shown = (text) => Array.from(text.replace(/[\t\r\n]+/g, " "), (character) 
 const short = (text, most = 14) => (Array.from(text).length > most ? `${Array.from(text).slice(0, most - 1).join("")}…` : text);
 
 function attributesOf(mark) {
-  const { kind } = mark, found = {};
-  if (kind === "path") found.d = mark.d;
+  const { kind, shift } = mark, found = {};
+  if (kind === "path") found.d = dOf(mark);
   if (kind === "circle") Object.assign(found, { cx: round(mark.x), cy: round(mark.y), r: round(mark.r) });
   if (kind === "rect") Object.assign(found, { x: round(mark.x), y: round(mark.y), width: round(mark.width), height: round(mark.height), rx: mark.rx });
   if (kind === "text") {
@@ -26,56 +27,46 @@ function attributesOf(mark) {
   if (mark.stroke) Object.assign(found, { stroke: mark.stroke, "stroke-width": round(mark.line ?? 1), "stroke-dasharray": mark.dash });
   if (mark.cap) found["stroke-linecap"] = mark.cap;
   if (mark.opacity !== undefined) found.opacity = round(mark.opacity);
+  if (shift) found.transform = `translate(${round(shift[0])} ${round(shift[1])})${found.transform ? ` ${found.transform}` : ""}`;
   return found;
 }
 
 const round = (value) => Math.round(value * 100) / 100;
 
-// Draws into an <svg>; elements stay as long as there are marks of their kind.
-function drawMarks(svg, scene) {
-  svg.setAttribute("viewBox", `0 0 ${scene.width} ${scene.height}`);
-  svg.setAttribute("width", scene.width);
-  svg.setAttribute("height", scene.height);
-  const counts = {};
-  const marks = scene.marks.filter((mark) => mark.kind !== "raster");
-  for (const mark of marks) mark.key = `${mark.kind}${(counts[mark.kind] = (counts[mark.kind] ?? 0) + 1)}`;
-  const joined = d3.select(svg).selectAll(".mark").data(marks, (mark) => mark.key);
-  joined.exit().remove();
-  const entered = joined.enter().append((mark) => document.createElementNS(SVG, TAGS[mark.kind]));
-  joined
-    .merge(entered)
-    .order()
-    .each(function applied(mark) {
-      const attributes = attributesOf(mark);
-      const before = this.attributesBefore ?? {};
-      for (const name of Object.keys(before)) if (attributes[name] == null) this.removeAttribute(name);
-      for (const [name, value] of Object.entries(attributes)) if (value != null && before[name] !== value) this.setAttribute(name, value);
-      this.attributesBefore = attributes;
-      const className = `mark${mark.is ? " live" : ""}${mark.className ? ` ${mark.className}` : ""}`;
-      if (this.getAttribute("class") !== className) this.setAttribute("class", className);
-      if (mark.kind === "text" && this.textContent !== mark.text) this.textContent = mark.text;
-    });
+// A path's outline as SVG writes it; it is drawn with the same calls.
+function dOf(mark) {
+  const path = d3.path();
+  mark.trace(path);
+  return String(path).replace(/-?\d+\.\d{3,}(?:e-?\d+)?/g, (number) => round(Number(number)));
 }
 
-// Draws the rasters into a <canvas> of the same size, in the screen's own pixels.
-function drawRasters(canvas, scene, scale = window.devicePixelRatio || 1) {
-  const rasters = scene.marks.filter((mark) => mark.kind === "raster");
-  canvas.hidden = !rasters.length;
-  if (!rasters.length) return;
-  canvas.width = Math.round(scene.width * scale);
-  canvas.height = Math.round(scene.height * scale);
-  canvas.style.width = `${scene.width}px`;
-  canvas.style.height = `${scene.height}px`;
-  const pen = canvas.getContext("2d");
-  pen.scale(scale, scale);
-  rasters.forEach((raster) => drawRaster(pen, raster));
+// Straight lines and curves, as what traces them.
+const lineFrom = (x, y, right, bottom) => (pen) => {
+  pen.moveTo(x, y);
+  pen.lineTo(right, bottom);
+};
+
+function curveFrom(link, ends) {
+  return (pen) => {
+    link.context(pen)(ends);
+    link.context(null);
+  };
 }
 
-function drawRaster(pen, raster) {
-  pen.imageSmoothingEnabled = raster.canvas.width > raster.width;
-  pen.imageSmoothingQuality = "high";
-  pen.drawImage(raster.canvas, raster.x, raster.y, raster.width, raster.height);
+// Pictures next to one another where there is room for them, else one below the other.
+function beside(scenes, width) {
+  const across = standsBeside(scenes.length, width), each = width / across, marks = [];
+  let top = 0, height = 0;
+  scenes.forEach((scene, number) => {
+    if (number && number % across === 0) top = height;
+    const shift = [(number % across) * each, top];
+    marks.push(...scene.marks.map((mark) => ({ ...mark, shift: mark.shift ? [shift[0] + mark.shift[0], shift[1] + mark.shift[1]] : shift })));
+    height = Math.max(height, top + scene.height);
+  });
+  return { marks, height };
 }
+
+const standsBeside = (count, width) => (width > 470 ? count : 1);
 
 // A small picture, a pixel a number: `colour` gives the 256 pixels, `level` a number's place among them.
 function rasterOf(columns, rows, value, kind, level) {

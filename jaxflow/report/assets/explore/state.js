@@ -6,7 +6,7 @@ const anything = (text) => text;
 
 const VIEWS = ["rings", "sankey", "network", "heat", "grid", "words", "ask", "predictions"];
 const MODES = PAIR ? ["both", "diff", "a", "b"] : ["a"];
-const MEASURES = ["pattern", ...(PAIR ? ["change"] : []), ...data.measures, ...(data.roles ? ["role"] : []), "to the word", "from the position", "to itself", "to the previous", "to the next", "to special tokens", "entropy"];
+const MEASURES = ["pattern", ...(PAIR && SAME_SHAPE ? ["change"] : []), ...data.measures, ...(data.roles ? ["role"] : []), "to the word", "from the position", "to itself", "to the previous", "to the next", "to special tokens", "entropy"];
 
 // Name in the address, first value, and how it is read from the address (undefined: not understood, left out).
 const FIELDS = {

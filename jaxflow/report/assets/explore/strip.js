@@ -3,39 +3,44 @@
 const LETTER_END = /[\p{L}\p{N}\p{M}]$/u;
 const LETTER_START = /^[\p{L}\p{N}\p{M}]/u;
 
+let stripBefore = "";
+
 function drawStrip(context) {
+  const key = `${stateKey([...SEEN, "method"])} ${themeNow()}`;
+  if (key === stripBefore) return;
+  stripBefore = key;
   const rows = valuesOf(context, state.method);
-  const series = context.diff ? [rows[0] && rows[1].map((value, token) => value - rows[0][token])] : rows;
+  const diff = context.diff && layersMeet(context), series = diff ? [rows[0] && rows[1].map((value, token) => value - rows[0][token])] : rows;
   const figures = series.map((row, number) => {
-    const name = context.diff ? "change" : context.names[number];
-    const caption = make("figcaption", { className: PAIR && !context.diff ? "ab"[context.numbers[number]] : "" }, isolated(name), ...predictionParts(context, number));
-    return make("figure", {}, caption, stripText(context, row, number));
+    const name = diff ? "change" : context.names[number];
+    const caption = make("figcaption", { className: PAIR && !diff ? "ab"[context.numbers[number]] : "" }, isolated(name), ...(diff ? [] : predictionParts(context, number)));
+    return make("figure", {}, caption, stripText(context, row, number, diff));
   });
   byId("strip").replaceChildren(...figures);
 }
 
 function predictionParts(context, number) {
-  const side = context.sides[context.diff ? 1 : number];
-  if (context.diff || !known(side.prediction)) return [];
+  const side = context.sides[number];
+  if (!known(side.prediction)) return [];
   const share = confidence(side), label = context.sentence.label;
   const parts = [make("span", { className: "prediction" }, isolated(side.prediction), share === null ? "" : ` ${share.toFixed(3)}`)];
   if (known(label)) parts.push(make("span", { className: "prediction" }, label === side.prediction ? "right" : "wrong", known(side.loss) ? `, loss ${digits(side.loss)}` : ""));
   return parts;
 }
 
-function stripText(context, row, number) {
-  const side = context.sides[context.diff ? 0 : number], text = make("p", { dir: "auto", className: "text", data: { side: number } });
+function stripText(context, row, number, diff) {
+  const side = context.sides[diff ? 0 : number], text = make("p", { dir: "auto", className: "text", data: { side: number } });
   const scaling = row ? Array.from(row).filter((_, token) => plain(context, token) && token !== state.position).map(Math.abs) : [];
   const top = d3.max(scaling) || 1;
   side.tokens.forEach((_, token) => {
     const [gap, surface] = side.pieces[token];
     if (gap) text.append(gap.trim() ? make("span", { className: "unread", title: "not read by the model" }, ...textNodes(gap)) : " ");
-    text.append(stripWord(context, side, token, surface, row && row[token] / top));
+    text.append(stripWord(side, token, surface, row && row[token] / top, diff));
   });
   return text;
 }
 
-function stripWord(context, side, token, surface, share) {
+function stripWord(side, token, surface, share, diff) {
   const special = side.source[token] < 0, element = make("span", { className: "token", data: { token } });
   if (special || !surface) element.append(isolated(side.tokens[token], special ? "" : "covered"));
   else element.append(...textNodes(surface));
@@ -44,7 +49,7 @@ function stripWord(context, side, token, surface, share) {
   element.classList.toggle("asked", state.position === token);
   element.classList.toggle("traced", state.word === token);
   if (!special && share !== null && share !== undefined) {
-    const background = context.diff ? diverging(share) : sequential(share);
+    const background = diff ? diverging(share) : sequential(share);
     element.style.backgroundColor = background;
     element.style.color = inkOn(background);
   }

@@ -3,11 +3,11 @@
 function wordsView(context, width, tall) {
   const { size, words } = context, left = 46, bottom = 66;
   const each = tall ? Math.max(90, (tall - bottom) / data.methods.length - 30) : 92;
-  const order = wordOrder(context), x = bands(order, [left, width - 8]).paddingInner(0.25);
+  const order = wordOrder(context), diff = context.diff && layersMeet(context), x = bands(order, [left, width - 8]).paddingInner(0.25);
   const marks = [];
   data.methods.forEach((method, number) => {
     const y = number * (each + 30) + 26;
-    marks.push({ kind: "text", x: 2, y: y - 15, text: `${method}, layer ${state.layer}${context.diff ? ": change" : ""}`, size: 11, bold: method === state.method });
+    marks.push({ kind: "text", x: 2, y: y - 15, text: `${method}, ${layerName(context)}${diff ? ": change" : ""}`, size: 11, bold: method === state.method });
     marks.push(...barsOf(context, method, x, { y, each, left, width }));
   });
   const base = data.methods.length * (each + 30) + 4, every = Math.ceil(11 / x.step());
@@ -15,7 +15,7 @@ function wordsView(context, width, tall) {
     if (place % every && token !== state.word && token !== state.position) return;
     marks.push({ kind: "text", x: x(token) + x.bandwidth() / 2 + 3, y: base + 4, text: short(words[token], 11), size: 11, anchor: "end", turn: -52, ...wordLook(context, token), is: { word: token }, tip: () => wordTip(context, token) });
   });
-  return { width, height: base + bottom, marks, note: `To position ${state.position}, ${words[state.position]}. Special tokens and the position itself may be over the scale (▴). ${size} tokens.`, table: () => wordsTable(context) };
+  return { width, height: base + bottom, marks, note: `To position ${state.position}, ${words[state.position]}. Special tokens and the position itself may be over the scale (▴). ${size} tokens.${context.diff ? noDifference(diff) : ""}`, table: () => wordsTable(context) };
 }
 
 // In the text's order, or by the chosen method's value or change, the largest first.
@@ -25,34 +25,36 @@ function wordOrder(context) {
   return key ? order.sort((one, other) => key(other) - key(one)) : order;
 }
 
+const TICK = d3.format(".2~g");
+
 function barsOf(context, method, x, { y, each, left, width }) {
   const rows = valuesOf(context, method);
   if (rows.some((row) => row === null)) return [{ kind: "text", x: left, y: y + each / 2, text: `not computed for position ${state.position}`, fill: colours().soft }];
-  const series = context.diff ? [rows[1].map((value, token) => value - rows[0][token])] : rows;
+  const diff = context.diff && layersMeet(context), series = diff ? [rows[1].map((value, token) => value - rows[0][token])] : rows;
   const scaling = series.flatMap((row) => Array.from(row).filter((_, token) => plain(context, token) && token !== state.position)).map(Math.abs);
   const top = d3.max(scaling) || 1, marks = [];
-  const height = linear([context.diff ? -top : 0, top], [y + each, y]).clamp(true);
-  for (const tick of context.diff ? [-top, 0, top] : [0, top]) {
-    marks.push({ kind: "path", d: `M${left},${round(height(tick))}H${width - 8}`, stroke: colours().line, line: 0.8 });
-    marks.push({ kind: "text", x: left - 4, y: height(tick), text: d3.format(".2~g")(tick), size: 9, anchor: "end", fill: colours().soft });
+  const height = linear([diff ? -top : 0, top], [y + each, y]).clamp(true);
+  for (const tick of diff ? [-top, 0, top] : [0, top]) {
+    marks.push({ kind: "path", trace: lineFrom(left, height(tick), width - 8, height(tick)), stroke: colours().line, line: 0.8 });
+    marks.push({ kind: "text", x: left - 4, y: height(tick), text: TICK(tick), size: 9, anchor: "end", fill: colours().soft });
   }
   const band = x.bandwidth() / series.length;
   series.forEach((row, number) => row.forEach((value, token) => {
-    const from = height(0), to = height(value), side = context.diff ? (value >= 0 ? "b" : "a") : PAIR ? "ab"[context.numbers[number]] : "b";
-    marks.push({ kind: "rect", x: x(token) + number * band, y: Math.min(from, to), width: Math.max(1, band), height: Math.max(0.5, Math.abs(from - to)), fill: colours()[side], opacity: plain(context, token) ? 0.95 : 0.45, className: "bar", is: { word: token }, tip: () => [`${context.words[token]} at position ${token}`, ["what", `${method}, layer ${state.layer}`], ...perModel(context, rows.map((each) => each[token]))] });
-    if (Math.abs(value) > top * 1.0001) marks.push({ kind: "text", x: x(token) + (number + 0.5) * band, y: value > 0 ? y - 1 : y + each + 3, text: value > 0 ? "▴" : "▾", size: 8, anchor: "middle", fill: colours().soft, className: "mute" });
+    const from = height(0), to = height(value), side = diff ? (value >= 0 ? "b" : "a") : PAIR ? "ab"[context.numbers[number]] : "b";
+    marks.push({ kind: "rect", x: x(token) + number * band, y: Math.min(from, to), width: Math.max(1, band), height: Math.max(0.5, Math.abs(from - to)), fill: colours()[side], opacity: plain(context, token) ? 0.95 : 0.45, is: { word: token }, tip: () => [`${context.words[token]} at position ${token}`, ["what", `${method}, ${layerName(context)}`], ...perModel(context, rows.map((each) => each[token]))] });
+    if (Math.abs(value) > top * 1.0001) marks.push({ kind: "text", x: x(token) + (number + 0.5) * band, y: value > 0 ? y - 1 : y + each + 3, text: value > 0 ? "▴" : "▾", size: 8, anchor: "middle", fill: colours().soft, quiet: true });
   }));
   return marks;
 }
 
 function wordsTable(context) {
-  const both = context.sides.length === 2, tokens = context.sides[0].tokens;
-  const rows = [["method", "layer", "position", "token", "token_text", ...(both ? ["first", "second", "change"] : ["value"])]];
+  const both = context.sides.length === 2 && layersMeet(context), tokens = context.sides[0].tokens;
+  const rows = [["method", "layer", "position", "token", "token_text", ...valueNames(context), ...(both ? ["change"] : [])]];
   for (const method of data.methods) {
     const values = valuesOf(context, method);
     for (const token of wordOrder(context)) {
       const here = values.map((row) => row?.[token]);
-      rows.push([method, state.layer, state.position, token, tokens[token], ...here, ...(both ? [here[1] - here[0]] : [])]);
+      rows.push([method, layersCell(context), state.position, token, tokens[token], ...here, ...(both ? [here[1] - here[0]] : [])]);
     }
   }
   return rows;

@@ -1,0 +1,86 @@
+// Drawing marks on a canvas. An element a mark, as SVG has them, takes a browser several times as long.
+
+// Draws a scene, in the screen's own pixels.
+function drawScene(canvas, scene, scale = window.devicePixelRatio || 1) {
+  const width = Math.round(scene.width * scale), height = Math.round(scene.height * scale);
+  if (canvas.width !== width || canvas.height !== height) {
+    Object.assign(canvas, { width, height });
+    canvas.style.width = `${scene.width}px`;
+    canvas.style.height = `${scene.height}px`;
+  }
+  const pen = canvas.getContext("2d", { alpha: false });
+  pen.setTransform(scale, 0, 0, scale, 0, 0);
+  drawOn(pen, scene);
+}
+
+function drawOn(pen, scene) {
+  pen.fillStyle = colours().back;
+  pen.fillRect(0, 0, scene.width, scene.height);
+  for (const mark of scene.marks) {
+    const { shift } = mark;
+    if (shift) pen.translate(...shift);
+    if (mark.kind === "raster") drawRaster(pen, mark);
+    else if (mark.kind === "text") drawText(pen, mark);
+    else drawShape(pen, mark);
+    if (shift) pen.translate(-shift[0], -shift[1]);
+  }
+}
+
+function drawRaster(pen, raster) {
+  pen.globalAlpha = 1;
+  pen.imageSmoothingEnabled = raster.canvas.width > raster.width;
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(raster.canvas, raster.x, raster.y, raster.width, raster.height);
+}
+
+const NO_DASH = [];
+const DASHES = new Map();
+
+function dashOf(text) {
+  if (!text) return NO_DASH;
+  if (!DASHES.has(text)) DASHES.set(text, text.split(" ").map(Number));
+  return DASHES.get(text);
+}
+
+function drawShape(pen, mark) {
+  pen.globalAlpha = mark.opacity ?? 1;
+  if (mark.fill && mark.fill !== "none") {
+    pen.fillStyle = mark.fill;
+    if (mark.kind === "rect") pen.fillRect(mark.x, mark.y, mark.width, mark.height);
+    else {
+      tracePath(pen, mark);
+      pen.fill();
+    }
+  }
+  if (!mark.stroke) return;
+  pen.setLineDash(dashOf(mark.dash));
+  pen.lineCap = mark.cap ?? "butt";
+  pen.lineWidth = mark.line ?? 1;
+  pen.strokeStyle = mark.stroke;
+  tracePath(pen, mark);
+  pen.stroke();
+}
+
+// Lays a mark's outline under the pen.
+function tracePath(pen, mark) {
+  pen.beginPath();
+  if (mark.kind === "circle") pen.arc(mark.x, mark.y, mark.r, 0, 2 * Math.PI);
+  else if (mark.kind === "rect") pen.rect(mark.x, mark.y, mark.width, mark.height);
+  else mark.trace(pen);
+}
+
+const fontOf = (mark) => `${mark.bold ? "700 " : ""}${mark.size ?? 11}px ${FONT}`;
+
+function drawText(pen, mark) {
+  const before = mark.turn ? pen.getTransform() : null;
+  pen.globalAlpha = mark.opacity ?? 1;
+  pen.fillStyle = mark.fill ?? colours().fore;
+  pen.font = fontOf(mark);
+  pen.textAlign = { middle: "center", end: "right" }[mark.anchor] ?? "left";
+  pen.textBaseline = { auto: "alphabetic", hanging: "top" }[mark.baseline] ?? "middle";
+  if (!before) return pen.fillText(mark.text, mark.x, mark.y);
+  pen.translate(mark.x, mark.y);
+  pen.rotate((mark.turn * Math.PI) / 180);
+  pen.fillText(mark.text, 0, 0);
+  return pen.setTransform(before);
+}
