@@ -14,11 +14,11 @@ import optax
 import orbax.checkpoint as ocp
 from flax import nnx
 
-from jaxflow.models import Encoder, TokenBatch
+from jaxflow.models import TokenBatch
 
 # Module, batch, targets and dropout's key -> loss.
-Loss = Callable[[Encoder, TokenBatch, Any, Any], Any]
-# The batch of a step and its targets.
+Loss = Callable[[Any, TokenBatch, Any, Any], Any]
+# The batch of a step and its targets: an array, or a tree of them.
 Batches = Callable[[int], tuple[TokenBatch, Any]]
 
 
@@ -56,7 +56,7 @@ class Fitted:
         processor_seconds: of all threads.
     """
 
-    module: Encoder
+    module: Any
     losses: np.ndarray
     seconds: float
     processor_seconds: float
@@ -76,7 +76,7 @@ def optimiser_of(recipe: Recipe) -> optax.GradientTransformation:
 
 
 def fit(
-    module: Encoder,
+    module: nnx.Module,
     loss: Loss,
     batches: Batches,
     recipe: Recipe,
@@ -84,7 +84,7 @@ def fit(
     *,
     every: float = 120.0,
     report: Callable[[str], None] = print,
-    judge: Callable[[Encoder], str] | None = None,
+    judge: Callable[[Any], str] | None = None,
 ) -> Fitted:
     """Train a module, from where an earlier run into the same folder got to.
 
@@ -120,7 +120,9 @@ def fit(
             for step in range(done, recipe.steps):
                 batch, targets = batches(step)
                 key = jax.random.fold_in(jax.random.key(recipe.seed), step) if recipe.dropout else None
-                state, value = _step(state, batch, jnp.asarray(targets), key, graph, optimiser=optimiser, loss=loss)
+                state, value = _step(
+                    state, batch, jax.tree.map(jnp.asarray, targets), key, graph, optimiser=optimiser, loss=loss
+                )
                 done = step + 1
                 progress.count(step, value, batch.mask.size)
                 if progress.silent() > 20 or done == recipe.steps:

@@ -100,7 +100,7 @@ def train(task: Task, data: Path, out: Path, model: str, settings: Settings) -> 
         **provenance(task=task.name, model=model, **dataclasses.asdict(settings)),
         "data": dict(prepared.facts),
         "measures": measures,
-        **_course(fitted, batches.tokens(steps)),
+        **course(fitted, batches.tokens(steps)),
         "judging_seconds": time.monotonic() - began,
     }
     if not (out / "model").is_dir():
@@ -111,7 +111,7 @@ def train(task: Task, data: Path, out: Path, model: str, settings: Settings) -> 
     return encoder, plain(made)
 
 
-def _course(fitted: Fitted, tokens: int) -> dict[str, Any]:
+def course(fitted: Fitted, tokens: int) -> dict[str, Any]:
     """How the training went: `losses` has the last step of a stretch and the mean loss of its steps."""
     steps = len(fitted.losses)
     ends = np.unique(np.linspace(0, steps, min(POINTS, steps) + 1).astype(int))

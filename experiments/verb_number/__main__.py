@@ -3,25 +3,22 @@
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from experiments._record import provenance, write_record
 from experiments._run import environment, write_json
+from experiments.finetune.train import course
 from experiments.verb_number import corpus, figures, made, ship, tables
-from experiments.verb_number.batches import BUCKETS, Sampler, bucketed, sampling_weights
-from experiments.verb_number.beginnings import LONGEST
 from experiments.verb_number.corpus import Corpus
-from experiments.verb_number.grow import grown
 from experiments.verb_number.measure import accuracies, class_probabilities
-from experiments.verb_number.model import MAX_LENGTH, Architecture, make_model
+from experiments.verb_number.model import Architecture
 from experiments.verb_number.testsets import test_sets
-from experiments.verb_number.tokenizer import SPECIALS, make_tokenizer
-from experiments.verb_number.train import Settings, settings_of, train, with_parameters
-from experiments.verb_number.vectors import word_vectors
+from experiments.verb_number.tokenizer import SPECIALS
+from experiments.verb_number.train import Settings, train
 from jaxflow.models import load_encoder, save_encoder
 
 # Held-out beginnings that the best weights are chosen by.
@@ -62,11 +59,10 @@ def _train_command(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, help="where to write; a run that was stopped goes on there"
     )
     _ = parser.add_argument("--seed", type=int, default=0)
-    _ = parser.add_argument("--shallow", type=int, default=1500, help="steps before the others, with two layers")
-    _ = parser.add_argument("--steps", type=int, default=Settings.steps)
     _ = parser.add_argument(
-        "--every", type=int, default=Settings.every, help="steps between evaluations and checkpoints"
+        "--teacher", help='pretrained encoder: a built-in name, folder or hub name; "none" trains on labels alone'
     )
+    _ = parser.add_argument("--steps", type=int, default=Settings.steps)
     _ = parser.add_argument("--vocabulary", type=int, default=13_000)
     _ = parser.add_argument("--made", type=int, default=60_000, help="beginnings to make from the grammar")
     _ = parser.add_argument(
@@ -131,57 +127,29 @@ def _models(out: Path) -> dict[str, Path]:
 
 def _train(options: argparse.Namespace) -> None:
     folder = options.out / f"seed{options.seed}"
-    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "training.json").is_file():
+        return _say(f"{folder / 'model'} was trained before")
     if options.quick:
-        found, vectors = quick_corpus(), None
-        size = Architecture(layers=2, heads=4, width=64, feed_forward=128)
-        settings = Settings(every=100, warmup=20, rate=2e-3, seed=options.seed)
+        found, size = quick_corpus(), Architecture(layers=3, heads=4, width=64, feed_forward=128)
+        settings = Settings(steps=300, warmup=20, teacher_steps=30, parts=1, part=5000, of=1)
     else:
-        found = _corpus(options)
-        vectors = _vectors(options.out / "corpus", found.vocabulary)
-        size, settings = Architecture(), Settings(every=options.every, seed=options.seed)
-    tokenizer = make_tokenizer(found.vocabulary, MAX_LENGTH)
-    started = time.process_time()
-    logs, params, model = {}, None, None
-    phases = _phases(size.layers, settings, options)
-    for phase, depth, longest, current in phases:
-        chosen = [b for b in found.splits["train"] if len(b.words) <= longest]
-        held_out = [b for b in found.splits["validation"][:VALIDATION] if len(b.words) <= longest]
-        weights = sampling_weights(chosen, found.singular, found.plural, current.misleading)
-        sampler = Sampler(bucketed(chosen, tokenizer, weights), settings.tokens, options.seed)
-        encoder = make_model(found.vocabulary, replace(size, layers=depth), vectors, options.seed)
-        if params is not None:
-            encoder = with_parameters(encoder, grown(params, depth))
-        params, logs[phase] = train(encoder, sampler, bucketed(held_out, tokenizer), current, folder / phase, _say)
-        model = with_parameters(encoder, params)
-    assert model is not None
+        found, size, settings = _corpus(options), Architecture(), Settings(steps=options.steps)
+    settings = replace(settings, seed=options.seed, teacher=options.teacher or ("none" if options.quick else "minilm"))
+    trained = train(found, size, settings, options.out, _say)
+    held_out = found.splits["validation"][:VALIDATION]
+    validation = accuracies(trained.encoder, {"validation": held_out})["validation"]["accuracy"]
     if not (folder / "model").exists():
-        _ = save_encoder(model, folder / "model")
-    write_json(
-        folder / "training.json",
-        {
-            "settings": settings_of(settings),
-            "data": found.counts,
-            "phases": {phase: settings_of(current) for phase, _, _, current in phases},
-            "log": logs["deep"],
-            "shallow log": logs.get("shallow", []),
-            "processor seconds": time.process_time() - started,
-            **environment(),
-        },
-    )
-    _say(f"best validation accuracy {max(row['validation'] for row in logs['deep']):.4f}; model in {folder / 'model'}")
-
-
-def _phases(layers: int, settings: Settings, options: argparse.Namespace) -> list[tuple[str, int, int, Settings]]:
-    """Name, layers, longest beginning and settings of each phase: two layers on short ones first, if so, then all."""
-    if options.quick:
-        return [("deep", layers, LONGEST, replace(settings, steps=300))]
-    deep = ("deep", layers, LONGEST, replace(settings, steps=options.steps))
-    if not options.shallow:
-        return [deep]
-    # What is grown has learnt already, and the shallow model's rate would undo it.
-    grown = (*deep[:3], replace(deep[3], rate=settings.rate / 3, misleading=5.0))
-    return [("shallow", 2, BUCKETS[1] - 2, replace(settings, steps=options.shallow)), grown]
+        _ = save_encoder(trained.encoder, folder / "model")
+    record = {
+        **provenance(**vars(settings), **vars(size)),
+        "data": found.counts,
+        "validation": validation,
+        "teacher validation": trained.teacher_accuracy,
+        **course(trained.course, trained.tokens),
+    }
+    write_record(folder / "training.json", record)
+    _say(f"validation accuracy {validation:.4f}; model in {folder / 'model'}")
+    return None
 
 
 def _corpus(options: argparse.Namespace) -> Corpus:
@@ -193,13 +161,6 @@ def _corpus(options: argparse.Namespace) -> Corpus:
         built = corpus.build(options.data, options.prose, place, size=options.vocabulary, made_up=options.made)
         _say(json.dumps(built.counts))
     return corpus.load(place)
-
-
-def _vectors(place: Path, known: list[str]) -> np.ndarray:
-    if not (place / "vectors.npy").is_file():
-        _say("counting neighbours for word vectors (a minute)")
-        np.save(place / "vectors.npy", word_vectors(place / "sentences.txt.gz", known, Architecture.width))
-    return np.load(place / "vectors.npy")
 
 
 def quick_corpus() -> Corpus:
