@@ -19,12 +19,21 @@ from jaxflow.models import TextEncoder, new_encoder
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 GOOD, BAD = ("great", "lovely", "funny"), ("dull", "awful", "slow")
 NOUNS, ADVERBS = ("film", "story", "cast"), ("really", "often", "never")
+# With the length of a chain that makes them as long as each other.
 REACTIONS = (
-    "[CH3:1][C:2](=[O:3])[Cl:9].[NH2:4][CH3:5]>>[CH3:1][C:2](=[O:3])[NH:4][CH3:5]",
-    "[CH3:1][C:2](=[O:3])[OH:9].[OH:4][CH2:5][CH3:6]>>[CH3:1][C:2](=[O:3])[O:4][CH2:5][CH3:6]",
-    "[CH3:1][CH:2]=[O:3]>>[CH3:1][CH2:2][OH:3]",
-    "[c:1]1([Br:9])[cH:2][cH:3][cH:4][cH:5][cH:6]1.[NH2:7][CH3:8]>>[c:1]1([NH:7][CH3:8])[cH:2][cH:3][cH:4][cH:5][cH:6]1",
+    ("[CH3:1][C:2](=[O:3])[Cl:9].[NH2:4][CH3:5]>>[CH3:1][C:2](=[O:3])[NH:4][CH3:5]", 12),
+    ("[CH3:1][C:2](=[O:3])[OH:9].[OH:4][CH2:5][CH3:6]>>[CH3:1][C:2](=[O:3])[O:4][CH2:5][CH3:6]", 11),
+    ("[CH3:1][CH:2]=[O:3]>>[CH3:1][CH2:2][OH:3]", 17),
+    (
+        (
+            "[c:4]1([Br:9])[cH:2][cH:3][cH:8][cH:5][cH:6]1.[NH2:7][CH3:1]"
+            ">>[c:4]1([NH:7][CH3:1])[cH:2][cH:3][cH:8][cH:5][cH:6]1"
+        ),
+        7,
+    ),
 )
+# Entries of every tokenizer, so that models of all pairs have one shape.
+VOCABULARY = 256
 SMILES = r"\[[^\]]+]|Br?|Cl?|[NOSPFIbcnops().=#+\-\\/:~@?*$]|>>?|%\d\d|\d"
 WORD = r"\w+|[^\w\s]"
 
@@ -35,7 +44,7 @@ def made_data(folder: Path) -> Path:
         (folder / name).mkdir(parents=True, exist_ok=True)
     rows = [
         "id,class,reactants>reagents>production",
-        *(f"made,{i % 4 + 1},{_lengthened(each)}" for i, each in enumerate(REACTIONS * 2)),
+        *(f"made,{i % 4 + 1},{_lengthened(*each)}" for i, each in enumerate(REACTIONS * 2)),
     ]
     _pack(folder / "reactions/uspto50k_mapped_test.csv.gz", rows)
     _ = (folder / "reactions/rxnclass2id.json").write_text('{"1.1.1": 0, "2.1.1": 1, "3.1.1": 2}')
@@ -65,7 +74,7 @@ def made_models(pair: Pair, data: Path) -> tuple[TextEncoder, TextEncoder]:
     tokenizer = _tokenizer(texts, SMILES if pair is PAIRS["reactions"] else WORD)
     labels = {"reactions": [f"LABEL_{i}" for i in range(3)], "sentiment": ["negative", "positive"]}.get(pair.name, [])
     sizes: dict[str, Any] = {
-        "vocab_size": len(tokenizer),
+        "vocab_size": VOCABULARY,
         "hidden_size": 16,
         "num_hidden_layers": 4,
         "num_attention_heads": 2,
@@ -85,6 +94,7 @@ def _tokenizer(texts: list[str], pattern: str) -> transformers.PreTrainedTokeniz
     lower = pattern is WORD
     pieces = sorted({piece for text in texts for piece in re.findall(pattern, text.lower() if lower else text)})
     words = {word: place for place, word in enumerate((*SPECIAL, *pieces))}
+    assert len(words) <= VOCABULARY
     names = {f"{name[1:-1].lower()}_token": name for name in SPECIAL}
     backend = Tokenizer(models.WordLevel(words, unk_token=names["unk_token"]))
     if lower:
@@ -98,10 +108,13 @@ def _tokenizer(texts: list[str], pattern: str) -> transformers.PreTrainedTokeniz
     return transformers.PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=96, **names)
 
 
-def _lengthened(reaction: str) -> str:
-    """A reaction with a chain in the place of a bond to an end, for it to be as long as those that are measured."""
-    chain = "".join(f"[CH2:{number}]" for number in range(20, 36))
-    return reaction.replace("[CH3:1]", f"[CH3:1]{chain}").replace("[CH3:8]", f"{chain}[CH3:8]")
+def _lengthened(reaction: str, chain: int) -> str:
+    """A reaction with a chain at one of its ends, for it to be as long as those that are measured."""
+    middle = "".join(f"[CH2:{number}]" for number in range(20, 20 + chain))
+    # At its front the first atom's bond goes on to the chain, at its back the last atom's.
+    if reaction.startswith("[CH3:1]"):
+        return reaction.replace("[CH3:1]", f"[CH3:1]{middle}")
+    return reaction.replace("[CH3:1]", f"{middle}[CH3:1]")
 
 
 def _trees() -> list[str]:
