@@ -109,7 +109,10 @@ def add_compare(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
     _ = add("--layers", type=layers, metavar="N,N", help="from 1; pairs 1:2,6:12 for models of different depth")
     _ = add("--queries", type=integers, default=(0,), metavar="N,N", help=QUERIES)
     _ = add("--residual", type=float, default=0.5, metavar="R", help="the residual connection's share (default: 0.5)")
-    _ = add("--heads", default="mean", metavar="H", help="how heads are fused: mean, max or min (default: mean)")
+    _ = add("--heads", default="mean", metavar="H", help="how heads are fused: mean, max, min or class (default: mean)")
+    _ = add(
+        "--target", default="predicted", metavar="L", help="with --heads class: a class, or predicted (the default)"
+    )
     _ = add("--flow", default="auto", metavar="F", help="how flow is solved, as for attribute (default: auto)")
     _ = add("--threshold", type=float, default=0.1, metavar="T", help="share of its row that makes an arc strong (0.1)")
     _ = add("--units", default="auto", metavar="U", help="tokens, words, or auto: words where tokenizers differ")
@@ -136,7 +139,7 @@ def add_explore(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
     parser = commands.add_parser("explore", help="a page to explore one model, or two", description=about)
     add = parser.add_argument_group("models and texts").add_argument
     _ = add("--model", default=MODEL, metavar="M", help=MODELS)
-    _ = add("--other", metavar="M", help="a second model of the same depth, to set beside the first")
+    _ = add("--other", metavar="M", help="a second model, to set beside the first")
     _ = add("--text", action="append", metavar="TEXT", help="a text; may be given again")
     _ = add("--pair", action="append", metavar="TEXT", help="the second text of each --text, for models that read two")
     _ = add("--input", metavar="FILE", help="texts, as for attribute (without it: standard input)")

@@ -169,7 +169,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     from jaxflow.compare.findings import findings
     from jaxflow.sweep import comparison
 
-    given = ("methods", "layers", "queries", "residual", "heads", "flow", "threshold", "units", "correction")
+    given = ("methods", "layers", "queries", "residual", "heads", "target", "flow", "threshold", "units", "correction")
     sizes = {"batch_size": arguments.batch_size, "keep_heads": arguments.attention}
     settings = Compared(**{name: getattr(arguments, name) for name in given}, **sizes)
     check_folder(arguments.out, False)
@@ -194,6 +194,9 @@ def _compare(arguments: argparse.Namespace) -> int:
         if prepared.units == "words" and arguments.queries != (0,):
             # They were words; the page's are tokens. The first is the leading token in both.
             options["queries"] = None
+        if arguments.heads == "class":
+            # The page shows attention as it is.
+            options["heads"] = "mean"
         most = max(1, arguments.attention)
         page = write_source_page(models, source, arguments.out / "explore.html", most=most, **options)
     if not arguments.quiet:

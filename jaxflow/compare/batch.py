@@ -1,7 +1,7 @@
 """One batch of texts through both models: onto the device, and from there back into texts."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -12,8 +12,9 @@ from jaxtyping import Array, Float, Int
 from jaxflow._checks import InputError
 from jaxflow.attribution.methods import Scores, begin_scores
 from jaxflow.compare import device
+from jaxflow.compare.class_attention import class_graph
 from jaxflow.compare.paths import strong_arcs
-from jaxflow.compare.plan import Plan, TextPair
+from jaxflow.compare.plan import CLASS, Plan, TextPair
 from jaxflow.compare.result import ComparedText, SideOfText
 from jaxflow.compare.similarity import Products
 from jaxflow.compare.stream import bucket, filled, fitting
@@ -116,8 +117,21 @@ def _attend(plan: Plan, which: int, items: Sequence[TextPair], size: int, length
         # A model's limit may be below the bucket's length; units are as many as the bucket says.
         members = jnp.broadcast_to(jnp.eye(tokens, length, dtype=jnp.float32), (size, tokens, length))
     named, weights = (heads, None) if isinstance(heads, str) else ("weights", heads)
-    predicts = _predicts(encoder, encodings)
-    return device.attend(encoder.module, batch, members, plan.residual, weights, named=named, predicts=predicts)
+    by_class = named == CLASS
+    side = device.attend(
+        encoder.module,
+        batch,
+        members,
+        plan.residual,
+        weights,
+        named="mean" if by_class else named,
+        predicts=_predicts(encoder, encodings),
+    )
+    if not by_class:
+        return side
+    # Heads themselves are compared as they are; what is fused of them is what the class rests on.
+    graph = class_graph(encoder, batch, side.logits, plan.target, plan.residual)
+    return replace(side, graph=graph, fused=device.pooled(graph.attention, members))
 
 
 def _predicts(encoder: TextEncoder, encodings: Sequence[Encoding]) -> bool:

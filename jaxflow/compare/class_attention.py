@@ -1,6 +1,6 @@
 """Attention weighted by what a class's score owes to it: a way of fusing heads that depends on the class."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -105,6 +105,31 @@ def class_attention(
     value, classes, weights, _ = gated_scores(encoder, inputs, given, batch_tokens, keeps_weights=True)
     assert weights is not None
     return ClassAttention(weights, inputs.mask, value, classes)
+
+
+def class_graph(
+    encoder: TextEncoder, batch: TokenBatch, logits: Float[Array, "row label"], target: Target, residual: Any
+) -> AttentionGraph:
+    """`ClassAttention.graph` of one batch, whose logits are there already.
+
+    Args:
+        encoder: a model that classifies texts.
+        batch: its tokens; rows without a token are empty in the graph.
+        logits: of the batch.
+        target: what is explained: one class for all rows, or the predicted one.
+        residual: share of the residual connection.
+
+    Raises:
+        InputError: the model does not classify texts, or has no such class.
+    """
+    classes, against = resolve(encoder, target, len(logits), lambda: np.asarray(logits))
+    second = None if against is None else jnp.asarray(against)
+    found = _gated(encoder.module, batch, jnp.asarray(classes), second, scale=scale_of(encoder, target))
+    # A graph has a token in every example; in a row that only fills the batch, it stays with itself.
+    filled = jnp.any(batch.mask, axis=-1, keepdims=True)
+    mask = batch.mask | (~filled & (jnp.arange(batch.mask.shape[-1]) == 0))
+    graph = attention_graph(found.weights[:, :, None], mask, residual=residual, normalize=True)
+    return replace(graph, mask=batch.mask, attention=jnp.where(filled[..., None, None], graph.attention, 0.0))
 
 
 def gated_scores(

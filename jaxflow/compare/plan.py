@@ -13,12 +13,16 @@ from jaxflow._checks import InputError
 from jaxflow.attribution.methods import Method, as_methods
 from jaxflow.compare.statistics import CORRECTIONS
 from jaxflow.compare.units import Units, same_tokens, token_units, word_units
+from jaxflow.evaluation import Target
+from jaxflow.evaluation.target import resolve, scale_of
 from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_layers
 from jaxflow.graph import as_residual
 from jaxflow.models import Encoding, TextEncoder
 
 UNITS = ("auto", "tokens", "words")
+# Heads fused by how much the score of a class rests on them, as `class_attention` does.
+CLASS = "class"
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Settings:
     queries: Any = 0
     layers: Any = None
     heads: Any = "mean"
+    target: Any = "predicted"
     residual: float | int = 0.5
     threshold: float | int = 0.1
     decay: float | int = 0.8
@@ -50,7 +55,8 @@ class Plan:
         encoders: the two models.
         methods: of relevance.
         pairs: layers that are compared, counted from 1.
-        heads: how each model's heads are fused: a name, or weights `layer head`.
+        heads: how each model's heads are fused: a name, or weights `layer head`; `CLASS` for what `target` rests on.
+        target: what is explained where heads are fused so.
         residual: share of the residual connection.
         queries: units whose make-up is asked for; None for every one.
         settings: all else.
@@ -60,6 +66,7 @@ class Plan:
     methods: tuple[Method, ...]
     pairs: tuple[tuple[int, int], ...]
     heads: tuple[Any, Any]
+    target: Target
     residual: Float[Array, ""]
     queries: tuple[int, ...] | None
     settings: Settings
@@ -123,6 +130,7 @@ def make_plan(first: Any, second: Any, settings: Settings) -> Plan:
         methods=as_methods(settings.methods, settings.flow, settings.tol),
         pairs=layer_pairs(settings.layers, first.config.layers, second.config.layers),
         heads=(_as_heads(settings.heads, first), _as_heads(settings.heads, second)),
+        target=_as_target(settings, (first, second)),
         residual=as_residual(settings.residual, (), jnp.float32),
         queries=_as_queries(settings.queries),
         settings=settings,
@@ -198,10 +206,28 @@ def text_pair(
 
 def _as_heads(heads: Any, encoder: TextEncoder) -> Any:
     if isinstance(heads, str):
-        _checks.one_of("heads", heads, tuple(attention.FUSIONS))
+        _checks.one_of("heads", heads, (*attention.FUSIONS, CLASS))
         return heads
     shape = (encoder.config.layers, encoder.config.heads)
     return jnp.broadcast_to(attention.as_head_weights(heads, (*shape, 1, 1)), shape)
+
+
+def _as_target(settings: Settings, encoders: Sequence[TextEncoder]) -> Target:
+    """What is explained: of each model the logit of the same class, or of the class that it predicts itself."""
+    fused = isinstance(settings.heads, str) and settings.heads == CLASS
+    target = settings.target
+    if not fused:
+        if not (isinstance(target, str) and target == "predicted"):
+            raise InputError(f"`target` goes with heads={CLASS!r}, got heads={settings.heads!r}")
+        return Target()
+    if not isinstance(target, str | int | np.integer):
+        raise InputError(f"`target` must be 'predicted', or a class by its label or index, got {target!r}")
+    found = Target(target, quantity="logit")
+    for encoder in encoders:
+        _ = scale_of(encoder, found)
+        # The predicted class is one of the model's; another must be.
+        _ = resolve(encoder, found, 1, lambda head=encoder.config.head: np.zeros((1, head.outputs)))
+    return found
 
 
 def _as_queries(queries: Any) -> tuple[int, ...] | None:

@@ -32,6 +32,7 @@ def compare_models(
     queries: Any = 0,
     layers: Any = None,
     heads: Any = "mean",
+    target: Any = "predicted",
     residual: float | int = 0.5,
     threshold: float | int = 0.1,
     decay: float | int = 0.8,
@@ -66,7 +67,10 @@ def compare_models(
             default, is [CLS] or its equivalent; None for every one. Strong paths lead to the first of them.
         layers: counted from 1; None for all, an int, or a sequence; for models of different depth pairs
             `(of the first, of the second)`.
-        heads: how heads are fused: `"mean"`, `"max"`, `"min"`, or weights `head` or `layer head`.
+        heads: how heads are fused: `"mean"`, `"max"`, `"min"`, weights `head` or `layer head`, or, of two models that
+            classify texts, `"class"`: by `relu(gradient of a class's score * attention)`, as `class_attention` does,
+            so that relevance and strong arcs are those of that class. Heads themselves are compared as they are.
+        target: with `heads="class"`, a class by its label or index, or `"predicted"`: each model's own prediction.
         residual: share of the residual connection, in [0, 1].
         threshold: share of its row from which on an arc of the fused attention is strong.
         decay: what is left of an influence one layer further down, see `influence`.
@@ -97,6 +101,7 @@ def compare_models(
         queries=queries,
         layers=layers,
         heads=heads,
+        target=target,
         residual=residual,
         threshold=threshold,
         decay=decay,

@@ -15,7 +15,7 @@ import jax
 
 from jaxflow._checks import InputError
 from jaxflow.compare.importance import head_importance
-from jaxflow.compare.plan import Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
+from jaxflow.compare.plan import CLASS, Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ChangeSummary
 from jaxflow.compare.run import compare_stream
 from jaxflow.compare.totals import CLASSES, Totals
@@ -161,7 +161,7 @@ def prepare(
         models            {a, b}: {name, layers, heads, labels (list or null), head (name of what stands on it)}
         input             {name, column, pair_column}
         settings          threshold, decay, residual, least, correction, seed, units ("tokens" or "words"), methods,
-                          queries (list, or "all"), heads, flow
+                          queries (list, or "all"), heads, target (with heads "class"; else null), flow
         versions          {python, device, jaxflow, ...}
         texts             how many
         shards            names of the files of texts, in order
@@ -227,18 +227,24 @@ def prepare(
         raise InputError(f"{str(folder)!r} exists and is not an empty folder; name another with --out")
     plan = make_plan(encoder_a, encoder_b, settings)
     alike: list[bool] = []
+    # The first text that has too few words for the positions that are asked for, though tokens enough.
+    too_short: InputError | None = None
+    asks_further = plan.queries is not None and max(plan.queries) > 0
     # Every text is looked at before any is compared.
     for row, encodings in _tokenised(plan, source, limits):
         alike.append(same_tokens(*encodings))
         units = "tokens" if alike[-1] and settings.units != "words" else "words"
         _ = text_pair(plan, units, row.place, row.text, row.pair, encodings)
+        if units == "tokens" and asks_further and too_short is None:
+            try:
+                _ = text_pair(plan, "words", row.place, row.text, row.pair, encodings)
+            except InputError as error:
+                too_short = error
     if not alike:
         raise InputError(f"{source.name} holds no text")
     units = settled_units(settings.units, alike)
-    if units == "words" and settings.units == "auto" and any(alike):
-        # Those that both cut alike were looked at as tokens, of which there may be more.
-        for row, encodings in _tokenised(plan, source, limits):
-            _ = text_pair(plan, units, row.place, row.text, row.pair, encodings)
+    if units == "words" and too_short is not None:
+        raise too_short
     return Prepared(plan, source, folder, limits, units, len(alike))
 
 
@@ -262,6 +268,7 @@ def _about(plan: Plan, units: str) -> dict[str, Any]:
         for letter, encoder in zip("ab", plan.encoders, strict=True)
     }
     settings = plan.settings
+    by_class = isinstance(settings.heads, str) and settings.heads == CLASS
     return {
         "models": models,
         "settings": {
@@ -275,6 +282,7 @@ def _about(plan: Plan, units: str) -> dict[str, Any]:
             "methods": [method.name for method in plan.methods],
             "queries": "all" if plan.queries is None else list(plan.queries),
             "heads": settings.heads if isinstance(settings.heads, str) else "weights",
+            "target": str(settings.target) if by_class else None,
             "flow": str(settings.flow),
         },
         "versions": {
