@@ -104,7 +104,9 @@ def draw_case(case: dict[str, Any]) -> Any:
     shares = [np.array([word[f"raw {when}"] for word in words], float) for when in ("before", "after")]
     for shift, values, style in zip((0.2, -0.2), shares, (BEFORE, AFTER), strict=True):
         _ = panels[0].barh(places + shift, values / values.sum(), 0.38, color=style["color"], label=style["label"])
-    _ = panels[0].legend(frameon=False, fontsize=8, loc="lower right")
+    _ = figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower left", ncols=2, frameon=False, fontsize=9
+    )
     panels[0].set_title("raw attention, last layer", fontsize=10)
     weights = np.array([word["class attention"] for word in words], float)
     _ = panels[1].barh(places, weights / weights.sum(), 0.7, color=CHANGE)
