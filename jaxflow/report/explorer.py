@@ -1,6 +1,6 @@
 """The explorer's page: one HTML file of an exploration, with its data, style, script and drawing library inside.
 
-The drawing is D3's (Bostock, Ogievetsky & Heer 2011): joins of data with SVG, scales, radial and horizontal links. D3
+The drawing is on canvases, with D3's scales, links, paths and colours (Bostock, Ogievetsky & Heer 2011). D3
 itself is no Python package; mpld3, which has been kept up since 2013 and is licensed like D3 (BSD), carries it in its
 wheel, 240 kB that load nothing else. Plotly's and Bokeh's scripts are 4.5 MB and 1 MB, come with their own way of
 drawing and have neither token rings nor links that keep their place, so that all would have been drawn by hand on top.
@@ -24,7 +24,7 @@ import numpy as np
 
 from jaxflow._checks import InputError, missing_extra
 from jaxflow.report.explore import Exploration, Side
-from jaxflow.report.page import as_json_block, asset, source_hash
+from jaxflow.report.page import asset, whole_page
 from jaxflow.report.pieces import pieces
 from jaxflow.report.units import Pooled
 from jaxflow.sweep.store import replaced
@@ -67,21 +67,11 @@ def write_explorer(exploration: Exploration, path: str | Path) -> Path:
 def render_explorer(exploration: Exploration) -> str:
     """The page as HTML; text of the data is nowhere markup, and nothing but this very script and style may run."""
     library, notice = _library()
-    style, script = asset("explore/page.css"), "\n".join(map(asset, SCRIPTS))
-    parts = {
-        "policy": (
-            f"default-src 'none'; style-src {source_hash(style)}; "
-            f"script-src {source_hash(library)} {source_hash(script)}; base-uri 'none'; form-action 'none'"
-        ),
-        "style": style,
-        "script": script,
-        "library": library,
-        "notice": notice,
-        "data": as_json_block(explorer_data(exploration)),
-        "numbers": "\n".join(_numbers(exploration)),
-    }
-    # One pass, so that what is put in is not searched again.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], asset("explore/page.html"))
+    scripts = [library, "\n".join(map(asset, SCRIPTS))]
+    rest = "\n".join([f"<!-- {notice} -->", *_numbers(exploration)])
+    return whole_page(
+        "jaxflow explorer", "explore/page.html", "explore/page.css", scripts, explorer_data(exploration), rest
+    )
 
 
 def framed(exploration: Exploration, height: int = 900) -> str:

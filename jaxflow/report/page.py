@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -56,22 +56,38 @@ def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def render(data: dict[str, Any]) -> str:
-    """The page as HTML. Text of the data is nowhere markup: it stands in a JSON block with all of HTML's signs escaped.
+    """The page as HTML."""
+    return whole_page("jaxflow report", "page.html", "page.css", ["\n".join(map(asset, SCRIPTS))], data)
 
-    The policy in its head lets only this very script and style run, and nothing be loaded.
+
+def whole_page(title: str, body: str, style: str, scripts: Sequence[str], data: dict[str, Any], rest: str = "") -> str:
+    """A page that loads nothing, as HTML.
+
+    Text of the data is nowhere markup: it stands in a JSON block with all of HTML's signs escaped. The policy in its
+    head lets only these very scripts and this style run, and nothing be loaded.
+
+    Args:
+        title: of the page, until its script gives it another.
+        body: name of the file of its body.
+        style: name of the file of its style, which follows what all pages share.
+        scripts: what runs, in order.
+        data: what the scripts find under `data`.
+        rest: what follows the scripts.
     """
-    style, script = asset("page.css"), "\n".join(map(asset, SCRIPTS))
+    look = asset("shared.css") + asset(style)
     parts = {
         "policy": (
-            f"default-src 'none'; style-src {source_hash(style)}; script-src {source_hash(script)}; "
+            f"default-src 'none'; style-src {source_hash(look)}; script-src {' '.join(map(source_hash, scripts))}; "
             "base-uri 'none'; form-action 'none'"
         ),
-        "style": style,
-        "script": script,
+        "title": title,
+        "style": look,
+        "body": asset(body),
         "data": as_json_block(data),
+        "scripts": "\n".join([*(f"<script>{script}</script>" for script in scripts), rest]),
     }
     # One pass, so that what is put in is not searched again.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], asset("page.html"))
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], asset("shell.html"))
 
 
 def as_json_block(data: Any) -> str:

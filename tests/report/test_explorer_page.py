@@ -89,8 +89,7 @@ def test_light_and_dark_can_be_read(page):
     page.set(theme="")
     assert page.run("jaxflow.colours().fore") == looks["dark"]["fore"]
     page.page.emulate_media(color_scheme="light")
-    page.settle()
-    assert page.run("jaxflow.colours().fore") == looks["light"]["fore"]
+    page.wait("fore => jaxflow.colours().fore === fore", looks["light"]["fore"])
 
 
 @pytest.mark.parametrize("width", [390, 820, 1400])

@@ -6,7 +6,7 @@ function askView(context, width) {
   if (state.word === null) return emptyScene(width, "Choose a word, by a click on it anywhere, by Find, or by the keys < and >.");
   const tables = askTables(context);
   if (!tables) return emptyScene(width, "Looking at all sentences …");
-  const rows = askRows(context, tables.values).slice(0, ASKED), label = 62, bar = rows[0].values.length === 2 ? 8 : 13, row = rows[0].values.length * bar + 5;
+  const rows = askRows(context, tables.values).slice(0, ASKED), label = 62, bar = rows[0].values.length === 2 ? 10 : 13, row = rows[0].values.length * bar + 5;
   const x = linear([0, d3.max(rows.flatMap(({ values }) => values)) || 1], [label, width - 56]), marks = [];
   rows.forEach(({ layer, head, values, at }, place) => {
     const y = 8 + place * row, is = { layer: layer + 1, head: head + 1 }, shownNow = state.layer === layer + 1 && state.head === head + 1;

@@ -1,12 +1,14 @@
-// Colours: the models' (after Okabe & Ito 2008, safe for colour-blind readers), and scales for numbers.
+// Colours, which are the page's own, and scales for numbers.
 
-const PALETTE = {
-  light: { back: "#ffffff", fore: "#16191d", soft: "#5a626c", line: "#d5dae0", a: "#c25400", b: "#0067a3", shared: "#4a4f57", target: "#a3005a", word: "#00704e" },
-  dark: { back: "#14171b", fore: "#e8ebee", soft: "#a3abb5", line: "#343b43", a: "#f2a13b", b: "#5cb8ee", shared: "#b9bec6", target: "#ff92ca", word: "#43d3a4" },
-};
+const NAMES = ["back", "fore", "soft", "line", "a", "b", "shared", "target", "word"];
+const PALETTE = {};
 let theme = null; // the theme that is drawn, until another may have been chosen
 const themeNow = () => (theme ??= isDark() ? "dark" : "light");
-const colours = () => PALETTE[themeNow()];
+
+function colours() {
+  const style = PALETTE[themeNow()] ? null : getComputedStyle(document.documentElement);
+  return (PALETTE[themeNow()] ??= Object.fromEntries(NAMES.map((name) => [name, style.getPropertyValue(`--${name}`).trim()])));
+}
 
 // Told apart without colour, too.
 const DASH = { a: "7 3", b: "2 2.5", shared: null, only: null };

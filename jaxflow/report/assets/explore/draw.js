@@ -14,8 +14,9 @@ function drawScene(canvas, scene, scale = window.devicePixelRatio || 1) {
 }
 
 function drawOn(pen, scene) {
+  // A pixel more, where the size is no whole number of them.
   pen.fillStyle = colours().back;
-  pen.fillRect(0, 0, scene.width, scene.height);
+  pen.fillRect(0, 0, scene.width + 1, scene.height + 1);
   for (const mark of scene.marks) {
     const { shift } = mark;
     if (shift) pen.translate(...shift);
@@ -78,6 +79,13 @@ function drawText(pen, mark) {
   pen.font = fontOf(mark);
   pen.textAlign = { middle: "center", end: "right" }[mark.anchor] ?? "left";
   pen.textBaseline = { auto: "alphabetic", hanging: "top" }[mark.baseline] ?? "middle";
+  if (mark.halo) {
+    pen.setLineDash(NO_DASH);
+    pen.lineWidth = HALO;
+    pen.lineJoin = "round";
+    pen.strokeStyle = colours().back;
+    pen.strokeText(mark.text, mark.x, mark.y);
+  }
   if (!before) return pen.fillText(mark.text, mark.x, mark.y);
   pen.translate(mark.x, mark.y);
   pen.rotate((mark.turn * Math.PI) / 180);

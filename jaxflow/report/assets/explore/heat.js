@@ -10,7 +10,7 @@ function heatView(context, width, tall) {
   maps.forEach((map, number) => {
     const x = (number % across) * (width / across) + label, y = Math.floor(number / across) * (extent + label + 30) + 24;
     const level = map.diverging ? (value) => Math.round(128 + (127 * value) / top) : (value) => Math.round((255 * value) / top);
-    marks.push({ kind: "text", x, y: y - 12, text: short(map.title, Math.max(12, Math.floor(extent / 6.2))), size: 11, bold: true });
+    marks.push({ kind: "text", x, y: y - 12, text: short(map.title, Math.max(12, Math.floor((width / across - label) / 6.4))), size: 11, bold: true });
     if (!map.matrix) return;
     const canvas = rasterOf(size, size, (row, column) => map.matrix[row * size + column], map.diverging ? "diverging" : "sequential", level);
     marks.push({ kind: "raster", canvas, x, y, width: extent, height: extent, at: (shareX, shareY) => heatCell(context, maps, Math.floor(shareY * size), Math.floor(shareX * size)) });
@@ -82,27 +82,28 @@ function heatTable(context, maps) {
 
 // Token by layer, for the chosen position: the methods side by side, and the models or their difference.
 function layersView(context, width) {
-  const { size, words } = context, label = 84, row = size > 40 ? 12 : 17, diff = context.diff && SAME_DEPTH;
+  const { size, words } = context, label = 84, row = size > 40 ? 12 : 17, diff = context.diff && SAME_DEPTH, y = context.sides.length > 1 && !diff ? 44 : 30;
   const groups = data.methods.flatMap((method) => {
     const rows = context.sides.map((side) => d3.range(side.layers).map((layer) => side.row(method, layer, state.position)));
     if (diff) return [{ method, title: `${method}: change`, diverging: true, rows: rows[1].map((values, layer) => values && values.map((value, token) => value - rows[0][layer][token])) }];
-    return rows.map((values, number) => ({ method, title: context.sides.length > 1 ? `${method} ${context.names[number]}` : method, diverging: false, rows: values, number }));
+    return rows.map((values, number) => ({ method, title: number ? "" : method, diverging: false, rows: values, number }));
   });
   const gap = 10, column = (width - label - gap * groups.length) / d3.sum(groups, ({ rows }) => rows.length), marks = [];
   let x = label - gap;
   groups.forEach((group, number) => {
-    const layers = group.rows.length, y = 30;
+    const layers = group.rows.length, room = Math.max(5, Math.floor((column * layers) / 6.4));
     x += gap + (number ? column * groups[number - 1].rows.length : 0);
     const top = d3.max(groups.filter(({ method }) => method === group.method).flatMap(({ rows }) => rows.flatMap((values) => Array.from(values ?? []).filter((_, token) => plain(context, token) && token !== state.position).map(Math.abs)))) || 1;
     const level = group.diverging ? (value) => Math.round(128 + (127 * value) / top) : (value) => Math.round((255 * value) / top);
     const canvas = rasterOf(layers, size, (token, layer) => group.rows[layer]?.[token] ?? NaN, group.diverging ? "diverging" : "sequential", level);
-    marks.push({ kind: "text", x, y: 10, text: short(group.title, Math.max(6, Math.floor((column * layers) / 6.2))), size: 11, bold: true });
+    marks.push({ kind: "text", x, y: 10, text: short(group.title, 2 * room), size: 11, bold: true });
+    if (y > 30) marks.push({ kind: "text", x, y: 23, text: short(context.names[group.number], room), size: 10, fill: colours()["ab"[context.numbers[group.number]]] });
     marks.push({ kind: "raster", canvas, x, y, width: column * layers, height: row * size, at: (shareX, shareY) => byLayerCell(context, group, Math.floor(shareY * size), Math.floor(shareX * layers)) });
-    for (let layer = 0; layer < layers; layer += Math.ceil(11 / column)) marks.push({ kind: "text", x: x + (layer + 0.5) * column, y: 23, text: String(layer + 1), size: 9, anchor: "middle", fill: colours().soft, bold: layer + 1 === state.layer, is: { layer: layer + 1 } });
+    for (let layer = 0; layer < layers; layer += Math.ceil(11 / column)) marks.push({ kind: "text", x: x + (layer + 0.5) * column, y: y - 7, text: String(layer + 1), size: 9, anchor: "middle", fill: colours().soft, bold: layer + 1 === state.layer, is: { layer: layer + 1 } });
     marks.push({ kind: "rect", x: x + (Math.min(state.layer, layers) - 1) * column, y, width: column, height: row * size, stroke: colours().fore, line: 1.2 });
   });
-  words.forEach((word, token) => marks.push({ kind: "text", x: label - 6, y: 30 + (token + 0.5) * row, text: short(word, 12), size: Math.min(11, row - 1), anchor: "end", ...wordLook(context, token), is: { word: token }, tip: () => wordTip(context, token) }));
-  return { width, height: 30 + row * size + 8, marks, note: `To position ${state.position}, ${words[state.position]}: a column is a layer; each method has its own scale, special tokens may be over it.${context.diff ? noDifference(diff) : ""}`, table: () => layersTable(context) };
+  words.forEach((word, token) => marks.push({ kind: "text", x: label - 6, y: y + (token + 0.5) * row, text: short(word, 12), size: Math.min(11, row - 1), anchor: "end", ...wordLook(context, token), is: { word: token }, tip: () => wordTip(context, token) }));
+  return { width, height: y + row * size + 8, marks, note: `To position ${state.position}, ${words[state.position]}: a column is a layer; each method has its own scale, special tokens may be over it.${context.diff ? noDifference(diff) : ""}`, table: () => layersTable(context) };
 }
 
 function byLayerCell(context, group, token, layer) {

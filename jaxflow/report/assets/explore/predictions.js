@@ -43,7 +43,7 @@ function predictionsView(context, width) {
   return { width, height: Math.ceil(CONFUSIONS.length / across) * high, marks, note: `Sentences by prediction; a click on a number lists those. This one: ${cells.join("; ")}.`, table: sentencesTable };
 }
 
-const predictionsMissing = () => (data.sentences.some((sentence) => sentence.sides.some(({ prediction }) => known(prediction))) ? "One model alone, without labels: nothing to set its predictions against." : "These models have no classes, so there are no predictions.");
+const predictionsMissing = () => (data.sentences.some((sentence) => sentence.sides.some(({ prediction }) => known(prediction))) ? `${PAIR ? "Only one of the two models has classes, and no text" : "There is one model alone, and no text"} has a label: nothing to set its predictions against.` : "These models have no classes, so there are no predictions.");
 
 function confusionMarks(table, labels, { left, top, cell, longest }) {
   const counts = confusionOf(table), most = d3.max(counts.flat()) || 1, marks = [];

@@ -18,8 +18,6 @@ function ringsOf(context, width, tall) {
   const marks = [];
   for (let step = 0; step <= steps; step += 1) {
     marks.push({ kind: "circle", ...middle, r: Math.max(radius(step), 1), stroke: colours().line, line: context.layer === context.from - 1 + step ? 2 : 0.8 });
-    const name = step ? `${context.from - 1 + step}` : context.from === 1 ? "words" : `${context.from - 1}`;
-    if (steps <= 14 && radius(step) > 12) marks.push({ kind: "text", x: middle.x, y: middle.y - radius(step), text: name, size: 9, anchor: "middle", fill: colours().soft, is: step ? { layer: context.from - 1 + step } : null });
   }
   const link = d3.linkRadial().angle((end) => end.angle).radius((end) => end.radius);
   for (const arc of context.arcs.toReversed()) {
@@ -28,11 +26,15 @@ function ringsOf(context, width, tall) {
     // D3's radial links stand around the origin.
     marks.push({ ...arcMark(context, arc, curveFrom(link, { source, target })), shift: [middle.x, middle.y] });
   }
+  for (let step = 0; step <= steps && steps <= 14; step += 1) {
+    const name = step ? `${context.from - 1 + step}` : context.from === 1 ? "words" : `${context.from - 1}`;
+    if (radius(step) > 12) marks.push({ kind: "text", x: middle.x, y: middle.y - radius(step), text: name, size: 9, halo: true, anchor: "middle", fill: colours().soft, is: step ? { layer: context.from - 1 + step } : null });
+  }
   marks.push(...ringNodes(context, place, middle, steps, centred));
   words.forEach((word, token) => marks.push(ringLabel(context, word, token, angle(token), outer, middle, margin)));
   if (centred) {
     marks.push({ kind: "circle", ...middle, r: 4, fill: colours().target, tip: () => [`${words[state.position]} at position ${state.position}`, ["layer", context.to]] });
-    marks.push({ kind: "text", x: middle.x, y: middle.y + 13, text: short(words[state.position]), anchor: "middle", size: 11, bold: true, fill: colours().target });
+    marks.push({ kind: "text", x: middle.x, y: middle.y + 13, text: short(words[state.position]), anchor: "middle", size: 11, bold: true, halo: true, fill: colours().target });
   }
   return { height: side, marks };
 }

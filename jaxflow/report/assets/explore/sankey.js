@@ -110,10 +110,11 @@ function sankeyNode(context, { step, position, value, x, y, height, graphs }) {
   return [{ kind: "rect", x: x - 3, y, width: 6, height, fill, is, tip: () => [`${context.words[position]} at position ${position}`, [step ? "after layer" : "input", step ? from - 1 + step : "the word"], ...(graphs.length === 2 ? perModel(context, through()) : [["share", digits(value)]])] }];
 }
 
-// Names of the words, the largest first where there is no room for all; and of what they arrive at.
+// Names of the words, the chosen one and then the largest where there is no room for all; and of what they arrive at.
 function sankeyLabels(context, nodes, tops, scale, { x, steps }) {
   const marks = [], place = (step, left) => {
-    const taken = [], order = d3.range(context.size).sort((one, other) => nodes[step][other] - nodes[step][one]);
+    const chosen = (position) => Number(position === (left ? state.word : state.position));
+    const taken = [], order = d3.range(context.size).sort((one, other) => chosen(other) - chosen(one) || nodes[step][other] - nodes[step][one]);
     for (const position of order) {
       const y = tops[step][position] + (nodes[step][position] * scale) / 2;
       if (nodes[step][position] <= 0 || taken.some((other) => Math.abs(other - y) < 11)) continue;

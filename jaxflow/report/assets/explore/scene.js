@@ -8,6 +8,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const TAGS = { path: "path", circle: "circle", rect: "rect", text: "text" };
 const FONT = "system-ui, sans-serif";
+const HALO = 3; // what a text with a halo, which is not turned, leaves free around it
 
 // Text with characters that have no shape by their names, for where no element can mark them.
 const shown = (text) => Array.from(text.replace(/[\t\r\n]+/g, " "), (character) => (HIDDEN.test(character) ? `⟨${named(character)}⟩` : character)).join("");
@@ -22,6 +23,7 @@ function attributesOf(mark) {
     Object.assign(found, { "text-anchor": mark.anchor ?? "start", "font-size": mark.size ?? 11, "font-family": FONT, "dominant-baseline": mark.baseline ?? "central" });
     found.transform = `translate(${round(mark.x)} ${round(mark.y)})${mark.turn ? ` rotate(${round(mark.turn)})` : ""}`;
     if (mark.bold) found["font-weight"] = 700;
+    if (mark.halo) Object.assign(found, { stroke: colours().back, "stroke-width": HALO, "stroke-linejoin": "round", "paint-order": "stroke" });
   }
   found.fill = mark.fill ?? (kind === "text" ? colours().fore : "none");
   if (mark.stroke) Object.assign(found, { stroke: mark.stroke, "stroke-width": round(mark.line ?? 1), "stroke-dasharray": mark.dash });
