@@ -10,6 +10,7 @@ from experiments.attention_change.blanks import blanked, run
 from experiments.attention_change.classes import ALONE, class_values
 from experiments.attention_change.marks import of_spans
 from experiments.attention_change.statistics import cells
+from experiments.attention_change.taken import taken_record
 from experiments.attention_change.texts import Marked
 from jaxflow.compare import ComparedText, head_importance
 from jaxflow.models import TextEncoder
@@ -71,6 +72,7 @@ def debugging_record(
         "texts": len(texts),
         "wrong": len(wrong),
         "words": record,
+        "taken": taken_record(encoder, chosen, predicted, case),
         "case": _case(encoder, chosen[case], compared[wrong[case]], int(predicted[case]), falls[case], by_class[case]),
     }
 

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
+import torch
+import transformers
 
 from experiments.attention_change.__main__ import main
 from experiments.attention_change.layers import arcs_of, syntax_record
-from experiments.attention_change.made import made_data
+from experiments.attention_change.made import made_data, made_models
 from experiments.attention_change.marks import ahead, lift, marks_record, of_spans, shuffled
 from experiments.attention_change.pairs import PAIRS
 from experiments.attention_change.prompts import marked_prompt, read_prompts
@@ -18,9 +20,11 @@ from experiments.attention_change.reactions import marked_reaction
 from experiments.attention_change.sentiment import read_sentences
 from experiments.attention_change.smiles import AROMATIC, parse, without_map
 from experiments.attention_change.statistics import gini, rank_correlation
+from experiments.attention_change.taken import logits_without
 from experiments.attention_change.texts import Marked, treebank, word_counts
 from jaxflow import InputError
 from jaxflow.compare import Units
+from jaxflow.models import save_encoder
 
 MAPPED = (
     "[CH3:1][C:2](=[O:3])[Cl:9].[nH:4]1[cH:5][cH:6][cH:7][cH:8]1>>[CH3:1][C:2](=[O:3])[n:4]1[cH:5][cH:6][cH:7][cH:8]1"
@@ -209,6 +213,30 @@ def test_sentences_have_their_words_judged(tmp_path):
         assert text.text.split()[-2] == text.text[slice(*text.spans[-1])]
         assert text.labels == (False, False, False, False, True)
         assert text.signs[-1] == (1 if text.group == "positive" else -1)
+
+
+def test_heads_taken_away_together_give_nothing(tmp_path):
+    # Against a model whose value rows of those heads are zero, which is the same thing by other means.
+    data = made_data(tmp_path / "data")
+    encoder = made_models(PAIRS["sentiment"], data)[1]
+    texts = read_sentences(data / "sst", word_counts(()))[:4]
+    away = np.zeros((4, 4, 2), bool)
+    away[:, [0, 2, 3], [1, 0, 1]] = True
+    theirs = transformers.AutoModelForSequenceClassification.from_pretrained(
+        save_encoder(encoder, tmp_path / "model"), attn_implementation="eager"
+    ).eval()
+    size = theirs.config.hidden_size // 2
+    for layer, head in ((0, 1), (2, 0), (3, 1)):
+        value = theirs.bert.encoder.layer[layer].attention.self.value
+        with torch.no_grad():
+            value.weight[head * size : (head + 1) * size] = 0
+            value.bias[head * size : (head + 1) * size] = 0
+    coded = encoder.tokenizer([text.text for text in texts], return_tensors="pt")
+    with torch.no_grad():
+        expected = theirs(**coded).logits.numpy()
+    found = logits_without(encoder, texts, away)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(found - logits_without(encoder, texts, np.zeros_like(away))).max() > 1e-3
 
 
 def test_all_pairs_run_quickly_and_are_not_made_again(tmp_path, capsys):
