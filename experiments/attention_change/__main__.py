@@ -1,7 +1,14 @@
 """What does fine-tuning change in attention? Pretrained models beside their fine-tuned selves (DeRose et al. 2020).
 
-scripts/convert_checkpoint.py --package rxnfp-pretrained MODELS/rxnfp-pretrained   # and rxnfp-10k, cloneguard
-python -m experiments.attention_change all --data DIR --models MODELS --out experiments/attention_change/results
+    scripts/convert_checkpoint.py --package rxnfp-pretrained MODELS/rxnfp-pretrained   # and rxnfp-10k, cloneguard
+    python -m experiments.attention_change all --data DIR --models MODELS --out experiments/attention_change/results
+
+DIR holds reactions, sst, ud/EWT and coref, see ../README.md; MODELS/sst2 is a model fine-tuned on SST-2.
+Device: CPU, one core of two that other work used as well; about ten processor minutes.
+Result (results/): at the last layer reacting atoms have 5.8 times the mean atom's raw attention from [CLS] after
+fine-tuning, 2.1 times before; words with sentiment gain by rollout, .99 to 1.10; words of an attack do not gain for
+sure. Deep layers change more in all three pairs, shallow ones are the syntactic ones. Entropy of heads rises. Of the
+sentiment model's 32 wrong predictions blanking the word that class attention names turns .72, a random word .19.
 """
 
 import argparse
