@@ -8,14 +8,12 @@ import zipfile
 from collections import Counter
 from xml.sax.saxutils import escape
 
-import numpy as np
 import pytest
 
 from experiments.verb_number import corpus, made, prose, readers, testsets
 from experiments.verb_number.beginnings import VBP, VBZ, Beginning
 from experiments.verb_number.closed import verbs
 from experiments.verb_number.tokenizer import SPECIALS, coded, make_tokenizer, vocabulary
-from experiments.verb_number.vectors import word_vectors
 from experiments.verb_number.words import sentences, words
 
 TEXTS = [
@@ -238,22 +236,3 @@ def test_the_corpus_keeps_test_sentences_and_repetitions_out(public_data, tmp_pa
     assert built.vocabulary[:5] == list(SPECIALS)
     again = corpus.load(tmp_path / "out")
     assert again == built
-
-
-def test_words_in_the_same_company_have_near_vectors(tmp_path):
-    rng = np.random.default_rng(0)
-    kinds = {"a": ["cat", "dog", "cow"], "the": ["rain", "snow", "wind"]}
-    lines = [
-        f"{first} {rng.choice(second)} {'runs' if first == 'a' else 'falls'}"
-        for first, second in kinds.items()
-        for _ in range(300)
-    ]
-    with gzip.open(tmp_path / "text.gz", "wt") as file:
-        file.write("\n".join(lines))
-    known = [*SPECIALS, "a", "the", "runs", "falls", *kinds["a"], *kinds["the"]]
-    vectors = word_vectors(tmp_path / "text.gz", known, 4)
-    unit = vectors[9:] / np.linalg.norm(vectors[9:], axis=1, keepdims=True)
-    likeness = unit @ unit.T
-    same = [likeness[i, j] for i in range(6) for j in range(i) if i // 3 == j // 3]
-    other = [likeness[i, j] for i in range(3) for j in range(3, 6)]
-    assert min(same) > max(other)
