@@ -71,10 +71,11 @@ class Behind(_Thread, Generic[T]):
         self.work = work
 
     def put(self, item: T) -> None:
-        """Have an item worked on, when there is room; an error of an earlier item's comes out here."""
+        """Have an item worked on, and wait until there is room for the next; an earlier item's error comes out here."""
+        # First of all: an interruption of the wait must not lose what was computed.
+        self.begun.append(self.pool.submit(self.work, item))
         while self.begun and (self.begun[0].done() or len(self.begun) > self.depth):
             self.take()
-        self.begun.append(self.pool.submit(self.work, item))
 
     def close(self) -> None:
         """Finish all that was put, whatever happens meanwhile; the first error comes out."""

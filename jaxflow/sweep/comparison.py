@@ -67,9 +67,14 @@ class Prepared:
     texts: int
 
     def run(self, progress: Callable[[int], None] = lambda _: None) -> ChangeSummary:
-        """Compare, write, and say what changed. What is stopped on the way leaves no files behind.
+        """Compare, write, and say what changed.
+
+        When it is interrupted between batches, the texts of the shards that are finished are summed up and kept
+        (`ChangeSummary.texts` says how many). What is stopped before the first shard, or in any other way, leaves no
+        files behind.
 
         Raises:
+            KeyboardInterrupt: it was interrupted before the first shard, or while it wrote.
             InputError: the folder cannot be written.
         """
         _ = arrow.pyarrow()
@@ -102,7 +107,7 @@ class Prepared:
                 yield text_pair(self.plan, self.units, row.place, row.text, row.pair, encodings)
 
         with closing(compare_stream(self.plan, read(), progress)) as compared:
-            while chosen := list(islice(compared, SHARD)):
+            while chosen := _next(compared, shards):
                 rows = []
                 for text, similarity in chosen:
                     totals.add(text, similarity.products, similarity.cka)
@@ -118,7 +123,8 @@ class Prepared:
             write_rows(self.folder / "attention.parquet", attention, written)
         write_rows(self.folder / "heads.parquet", list(head_rows(summary)), written)
         write_rows(self.folder / "words.parquet", list(word_rows(summary)), written)
-        about = {"format": FORMAT, "shards": shards, "attention": len(attention), "input": self._input()}
+        about = {"format": FORMAT, "total": self.texts, "shards": shards, "attention": len(attention)}
+        about["input"] = self._input()
         sides = zip("ab", self.plan.encoders, zip(*first, strict=True), strict=True)
         about["importance"] = {letter: _importance(encoder, texts) for letter, encoder, texts in sides}
         # Last: a folder with a summary is whole.
@@ -163,7 +169,8 @@ def prepare(
         settings          threshold, decay, residual, least, correction, seed, units ("tokens" or "words"), methods,
                           queries (list, or "all"), heads, target (with heads "class"; else null), flow
         versions          {python, device, jaxflow, ...}
-        texts             how many
+        texts             how many were compared
+        total             how many there are; more than `texts` where the comparison was interrupted
         shards            names of the files of texts, in order
         attention         how many texts attention.parquet holds: the first ones
         layers            [[layer of a, layer of b], ...], counted from 1
@@ -246,6 +253,16 @@ def prepare(
     if units == "words" and too_short is not None:
         raise too_short
     return Prepared(plan, source, folder, limits, units, len(alike))
+
+
+def _next(compared: Iterator[Any], shards: Sequence[str]) -> list[Any]:
+    """The texts of the next shard; none where an interruption ends a comparison of which there is a shard already."""
+    try:
+        return list(islice(compared, SHARD))
+    except KeyboardInterrupt:
+        if not shards:
+            raise
+        return []
 
 
 def _importance(encoder: TextEncoder, encodings: Sequence[Encoding]) -> list[list[float]] | None:

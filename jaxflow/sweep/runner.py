@@ -23,7 +23,7 @@ from jaxflow.sweep.store import Record
 from jaxflow.sweep.tally import Summary, Tally
 
 # Shards that are read and tokenised beforehand, and that wait to be written. More would only cost memory.
-AHEAD, BEHIND = 2, 1
+AHEAD, BEHIND = 2, 2
 # Seconds that a process waits for the first one to write the manifest.
 MANIFEST_WAIT = 600.0
 

@@ -1,5 +1,6 @@
 import threading
 import time
+from contextlib import closing
 from itertools import count, islice
 
 import pytest
@@ -81,15 +82,14 @@ def test_work_is_done_in_order_and_waits_when_too_much_is_there():
 
     behind = Behind(work, 1, nothing)
     behind.put(0)
-    behind.put(1)
-    blocked = threading.Thread(target=behind.put, args=(2,))
+    blocked = threading.Thread(target=behind.put, args=(1,))
     blocked.start()
     blocked.join(0.3)
     assert blocked.is_alive()
     gate.set()
     blocked.join(60)
     behind.close()
-    assert done == [0, 1, 2]
+    assert done == [0, 1]
 
 
 def test_an_error_of_the_work_comes_out_soon_and_at_the_latest_when_closed():
@@ -108,10 +108,29 @@ def test_an_error_of_the_work_comes_out_soon_and_at_the_latest_when_closed():
         behind.put(2)
     behind.close()
     late = Behind(work, 5, nothing)
-    late.put(1)
-    with pytest.raises(OSError, match="full"):
-        late.close()
-    assert done == [0]
+    with pytest.raises(OSError, match="full"), closing(late):
+        late.put(1)
+    # What comes after the error is tried all the same.
+    assert done == [0, 2]
+
+
+def test_what_was_put_is_done_though_the_wait_for_room_is_interrupted():
+    gate, done = threading.Event(), []
+
+    def work(item):
+        gate.wait(60)
+        done.append(item)
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    behind = Behind(work, 1, interrupted)
+    behind.put(0)
+    with pytest.raises(KeyboardInterrupt):
+        behind.put(1)
+    gate.set()
+    behind.close()
+    assert done == [0, 1]
 
 
 def test_nothing_of_an_endless_source_is_left_running_when_closed():
