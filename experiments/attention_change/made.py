@@ -58,15 +58,15 @@ def made_data(folder: Path) -> Path:
     _pack(folder / "sst/sst_trees_dev.txt.gz", trees)
     people = ["sentid\tsentence"]
     for person, (gender, one) in itertools.product(("nurse", "doctor", "clerk"), (("male", "he"), ("female", "she"))):
-        people.append(f"{person}.someone.0.{gender}.txt\tThe {person} said that {one} liked the film.")
-        people.append(f"{person}.someone.1.{gender}.txt\tThe story was dull, so {one} told the {person} to go.")
+        people.append(f"{person}.someone.0.{gender}.txt\tThe {person} said {one} left.")
+        people.append(f"{person}.someone.1.{gender}.txt\tDull, so {one} told the {person}.")
     _ = (folder / "coref" / PEOPLE).write_text("\n".join(people) + "\n")
     _pack(folder / TREEBANK, _trees())
     return folder
 
 
 def made_models(pair: Pair, data: Path) -> tuple[TextEncoder, TextEncoder]:
-    """Two models with random weights, the second with the pair's classes."""
+    """Two models with random weights and the pair's classes."""
     _ = made_data(data) if not data.exists() else data
     texts = [text.text for text in read_texts(pair, data, QUICK, word_counts(()))]
     if pair.english:
@@ -82,12 +82,14 @@ def made_models(pair: Pair, data: Path) -> tuple[TextEncoder, TextEncoder]:
         "max_position_embeddings": 96,
         "initializer_range": 0.4,
     }
+    # The first has the classes too: what is compiled for one then serves both.
     named = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
     head = "sequence_classification" if labels else "bare"
-    return (
-        new_encoder(transformers.BertConfig(**sizes), tokenizer, seed=0),
-        new_encoder(transformers.BertConfig(**sizes, **(named if labels else {})), tokenizer, head=head, seed=1),
+    first, second = (
+        new_encoder(transformers.BertConfig(**sizes, **(named if labels else {})), tokenizer, head=head, seed=seed)
+        for seed in (0, 1)
     )
+    return first, second
 
 
 def _tokenizer(texts: list[str], pattern: str) -> transformers.PreTrainedTokenizerFast:
