@@ -1,4 +1,4 @@
-"""Beginnings as padded batches, by length; which batch a step sees depends on the seed and the step alone."""
+"""Beginnings as padded batches, by length, and how often training draws each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from jaxflow.models import TokenBatch
 # Tokens of the longest beginning of each bucket, `<s>` and `</s>` included.
 BUCKETS = (12, 22, 52)
 
-
 # Sampling weights, where others have 1.
 LONG, TEMPLATES = 0.6, 0.3
 
@@ -27,13 +26,11 @@ class Bucket:
         ids: token ids, padded to the bucket's length.
         numbers: the labels.
         places: where each stands among all of the beginnings.
-        cumulative: running sum of the sampling weights.
     """
 
     ids: np.ndarray
     numbers: np.ndarray
     places: np.ndarray
-    cumulative: np.ndarray
 
 
 def token_ids(tokenizer: Any, found: Sequence[Beginning]) -> list[list[int]]:
@@ -41,9 +38,8 @@ def token_ids(tokenizer: Any, found: Sequence[Beginning]) -> list[list[int]]:
     return [[START, *ids[-(BUCKETS[-1] - 2) :], END] for ids in coded(tokenizer, (b.words for b in found))]
 
 
-def bucketed(found: Sequence[Beginning], tokenizer: Any, weights: np.ndarray | None = None) -> list[Bucket]:
+def bucketed(found: Sequence[Beginning], tokenizer: Any) -> list[Bucket]:
     """The buckets that are not empty."""
-    weights = np.ones(len(found)) if weights is None else weights
     tokens = token_ids(tokenizer, found)
     which = np.searchsorted(BUCKETS, [len(ids) for ids in tokens])
     buckets = []
@@ -55,7 +51,7 @@ def bucketed(found: Sequence[Beginning], tokenizer: Any, weights: np.ndarray | N
         for row, place in enumerate(places.tolist()):
             ids[row, : len(tokens[place])] = tokens[place]
         numbers = np.array([found[place].number for place in places.tolist()], np.int32)
-        buckets.append(Bucket(ids, numbers, places, np.cumsum(weights[places])))
+        buckets.append(Bucket(ids, numbers, places))
     return buckets
 
 
@@ -81,26 +77,6 @@ def sampling_weights(
     for number in (0, 1):
         weights[numbers == number] /= max(weights[numbers == number].sum(), 1e-9)
     return weights
-
-
-class Sampler:
-    """Draws training batches of about `tokens` tokens, each from one bucket."""
-
-    def __init__(self, buckets: Sequence[Bucket], tokens: int, seed: int):
-        self.buckets, self.seed = buckets, seed
-        self.sizes = [max(1, tokens // bucket.ids.shape[1]) for bucket in buckets]
-        # A bucket of short beginnings has larger batches, so it comes up less often for the same weight.
-        chances = np.array([b.cumulative[-1] / size for b, size in zip(buckets, self.sizes, strict=True)])
-        self.chances = chances / chances.sum()
-
-    def __call__(self, step: int) -> tuple[TokenBatch, np.ndarray]:
-        """The batch of a step and its labels."""
-        rng = np.random.default_rng((self.seed, step))
-        which = int(rng.choice(len(self.buckets), p=self.chances))
-        bucket = self.buckets[which]
-        drawn = rng.random(self.sizes[which]) * bucket.cumulative[-1]
-        rows = np.minimum(np.searchsorted(bucket.cumulative, drawn, side="right"), len(bucket.numbers) - 1)
-        return as_batch(bucket.ids[rows]), bucket.numbers[rows]
 
 
 def as_batch(ids: np.ndarray) -> TokenBatch:

@@ -22,7 +22,7 @@ from jaxflow.sweep.source import InlineSource, Source
 from jaxflow.sweep.store import Record
 from jaxflow.sweep.tally import Summary, Tally
 
-# Shards that are read and tokenised beforehand, and that wait to be written. More would only cost memory.
+# Shards that are read and tokenised beforehand, and that are written or wait for it. More would only cost memory.
 AHEAD, BEHIND = 2, 2
 # Seconds that a process waits for the first one to write the manifest.
 MANIFEST_WAIT = 600.0
