@@ -189,6 +189,10 @@ def _compare(arguments: argparse.Namespace) -> int:
                 show(texts)
 
             summary = prepared.run(told)
+        if summary.texts < prepared.texts:
+            raise KeyboardInterrupt(
+                f"stopped; the first {summary.texts} of {prepared.texts} texts are in {arguments.out}"
+            )
         names = ("methods", "queries", "residual", "heads", "flow", "max_length", "truncate")
         options = {name: getattr(arguments, name) for name in names}
         if prepared.units == "words" and arguments.queries != (0,):

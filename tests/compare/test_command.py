@@ -159,3 +159,33 @@ def test_an_interrupt_leaves_nothing_behind(run, tmp_path, monkeypatch):
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == "jaxflow: stopped"
     assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_keeps_the_shards_that_are_finished_and_sums_them_up(run, tmp_path, monkeypatch, folders):
+    from jaxflow.compare import run as comparing
+    from jaxflow.sweep import comparison
+
+    write = comparison.write_rows
+
+    def interrupted(path, rows, written):
+        write(path, rows, written)
+        if path.name == "texts-00000.parquet":
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(comparison, "write_rows", interrupted)
+    monkeypatch.setattr(comparison, "SHARD", 2)
+    monkeypatch.setattr(comparing, "WINDOW", 2)
+    code, out, err = run("--methods", "raw")
+    assert (code, out) == (130, "")
+    assert err.splitlines()[-1] == f"jaxflow: stopped; the first 2 of {len(TEXTS)} texts are in {tmp_path / 'out'}"
+    stored = open_comparison(tmp_path / "out")
+    assert (stored.summary["texts"], stored.summary["total"]) == (2, len(TEXTS))
+    assert [row["text"] for row in stored.rows()] == TEXTS[:2]
+    assert len(list(stored.attention())) == 2
+    # What stands there is what a comparison of those texts alone says.
+    models = [jf.load_encoder(folder) for folder in folders]
+    expected = jf.compare_models(*models, TEXTS[:2], methods="raw").summary
+    np.testing.assert_allclose(
+        stored.summary["head"]["jensen_shannon"]["mean"], expected.head.jensen_shannon.mean, rtol=1e-5
+    )
+    assert stored.summary["arcs"] == pytest.approx(expected.arcs)
