@@ -8,7 +8,8 @@ Device: CPU, one core of two that other work used as well; about ten processor m
 Result (results/): at the last layer reacting atoms have 5.8 times the mean atom's raw attention from [CLS] after
 fine-tuning, 2.1 times before; words with sentiment gain by rollout, .99 to 1.10; words of an attack do not gain for
 sure. Deep layers change more in all three pairs, shallow ones are the syntactic ones. Entropy of heads rises. Of the
-sentiment model's 32 wrong predictions blanking the word that class attention names turns .72, a random word .19.
+sentiment model's 32 wrong predictions blanking the word that class attention names turns .72, a random word .19;
+taking away the five heads that the gradient names .72, five at random .06.
 """
 
 import argparse
