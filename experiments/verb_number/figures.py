@@ -45,7 +45,8 @@ def uniform_figure(encoder: TextEncoder, example: Beginning, entropy: dict[str, 
         axes[3].plot(layers, entropy[method], style, label=TITLES[method])
     axes[3].axhline(1, color="0.7", linewidth=0.8)
     axes[3].set(xlabel="layer", xticks=layers, ylabel="entropy / uniform row's", title="mean over held-out beginnings")
-    axes[3].legend(frameon=False, loc="lower left", bbox_to_anchor=(0.08, 0))
+    # Below the axes, where no model's lines can be.
+    axes[3].legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, columnspacing=1)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
