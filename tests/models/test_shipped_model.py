@@ -19,7 +19,8 @@ PLAIN = {
     "My friends": "VBP",
     "The teacher": "VBZ",
     "The two houses": "VBP",
-    "A large number": "VBZ",
+    "The number of people": "VBZ",
+    "A number of people": "VBP",
     "These people": "VBP",
     "The man with the red car": "VBZ",
 }
