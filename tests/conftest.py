@@ -1,12 +1,30 @@
 """Every test runs with shapes checked, strict dtype promotion and several virtual devices."""
 
+import gc
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import jax
+import pytest
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 install_import_hook("jaxflow", "beartype.beartype")
+
+# Linux lets a process map 65,530 pieces of memory (vm.max_map_count), each compiled program takes several, and a
+# compiler that gets no more ends the process. A worker that runs half of the suite would come there.
+_MAPS_OF_A_WORKER = 25_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs_are_freed() -> Iterator[None]:
+    """Forgets the compiled programs after a file that left too many of them."""
+    yield
+    if sys.platform == "linux" and Path("/proc/self/maps").read_bytes().count(b"\n") > _MAPS_OF_A_WORKER:
+        jax.clear_caches()
+        gc.collect()
