@@ -11,11 +11,8 @@ only from its eager path, which is what it is compared with; without attention i
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -24,6 +21,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from provenance import provenance
 
 from jaxflow.models import Encoding, TextEncoder, save_encoder
 from jaxflow.models.create import new_encoder
@@ -244,38 +242,15 @@ def line(row: dict[str, Any]) -> str:
 
 def about(rounds: int) -> dict[str, Any]:
     """Where and with what it was measured."""
-    import flax
     import torch
-    import transformers
 
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607
     return {
-        "command": " ".join(["scripts/bench_encoder.py", *sys.argv[1:]]),
-        "commit": commit.stdout.strip(),
-        "date": time.strftime("%Y-%m-%d"),
+        **provenance("jax", "flax", "torch", "transformers"),
         "device": jax.devices()[0].device_kind,
-        "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
         "torch_threads": torch.get_num_threads(),
-        "load_average": os.getloadavg()[0],
         "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "rounds": rounds,
-        "versions": {
-            "python": platform.python_version(),
-            "jax": jax.__version__,
-            "flax": flax.__version__,
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-        },
     }
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(": ")[1] for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 if __name__ == "__main__":

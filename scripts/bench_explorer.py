@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from provenance import provenance
 
 from jaxflow.report.explore import Exploration, Side
 from jaxflow.report.explorer import write_explorer
@@ -78,7 +79,9 @@ def main() -> None:
         taken = measure(path, single=chosen.single, rounds=chosen.rounds)
     if chosen.out is not None:
         settings = {name: getattr(chosen, name) for name in ("texts", "layers", "heads", "tokens", "single", "rounds")}
-        _ = chosen.out.write_text(json.dumps({"settings": settings, **taken}, indent=1) + "\n", "utf-8")
+        _ = chosen.out.write_text(
+            json.dumps({**provenance("numpy", "playwright"), "settings": settings, **taken}, indent=1) + "\n", "utf-8"
+        )
 
 
 def made_up(texts: int, shape: tuple[int, int, int], models: int) -> Exploration:

@@ -16,12 +16,8 @@ relaxation and graphs over 64 tokens.
 """
 
 import argparse
-import importlib.metadata
 import json
-import os
-import platform
 import statistics
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -30,6 +26,7 @@ import numpy as np
 from flow_bench import graphs, stages
 from flow_bench import peers as peers_of
 from flow_bench.peers import timed
+from provenance import provenance
 
 import jaxflow as jf
 from jaxflow.flow import exact
@@ -110,22 +107,6 @@ def growth(rows: list[dict[str, Any]]) -> dict[str, float]:
     return found
 
 
-def environment() -> dict[str, Any]:
-    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=HERE)  # noqa: S607
-    cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    versions = {}
-    for package in ("numpy", "numba", "jax", "ortools", "scipy", "igraph", "networkx"):
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return {
-        "commit": git.stdout.strip(), "time": time.strftime("%Y-%m-%d %H:%M:%S"), "python": platform.python_version(),
-        "device": f"{cpu[0].split(':')[1].strip() if cpu else platform.processor()}, {os.cpu_count()} cores",
-        "load": os.getloadavg(), "versions": versions,
-    }  # fmt: skip
-
-
 def show(row: dict[str, Any]) -> None:
     peers = "  ".join(f"{name} {value:,.0f}" for name, value in row["peers"].items())
     settled = " ".join(f"{stage} {share:.0%}" for stage, share in row["settled"].items() if share)
@@ -202,7 +183,9 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     began, options = time.perf_counter(), arguments()
     peers = peers_of.installed()
-    report: dict[str, Any] = {"environment": environment()}
+    report: dict[str, Any] = {
+        "environment": provenance("numpy", "numba", "jax", "ortools", "scipy", "igraph", "networkx")
+    }
     report |= {part: [] for part in ("layers", "methods", "stages", "threads", "first_rows")}
     report["first_call_seconds"] = ours(np.full((3, 4, 4), 0.25), 3, np.arange(4))[0]
     try:

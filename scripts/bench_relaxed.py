@@ -20,7 +20,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from bench_flow import HERE, environment, timed
+from bench_flow import HERE, timed
+from provenance import provenance
 
 import jaxflow as jf
 from jaxflow.flow import exact
@@ -176,7 +177,7 @@ def main() -> None:
     _ = parser.add_argument("--precisions", nargs="+", default=["float32", "float64"])
     _ = parser.add_argument("--out", type=Path, default=HERE / "results" / "relaxed.json")
     options = parser.parse_args()
-    began, runs, report = time.perf_counter(), Runs(), {"environment": environment(), "runs": []}
+    began, runs, report = time.perf_counter(), Runs(), {"environment": provenance("numpy", "numba", "jax"), "runs": []}
     graphs = list(graphs_of(texts_of(options.data, options.texts)))
     report["tokens"] = [tokens for tokens, _ in graphs]
     for precision in options.precisions:

@@ -20,13 +20,9 @@ figures are marked `extrapolated`.
 import argparse
 import csv
 import gzip
-import importlib.metadata
 import json
 import os
-import platform
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -36,6 +32,7 @@ from typing import Any
 import jax
 import numpy as np
 from flow_bench import peers
+from provenance import provenance
 
 import jaxflow as jf
 from jaxflow.attribution import EncodedText, attribute_shards
@@ -260,39 +257,13 @@ def against_torch(
 
 
 def about(options: argparse.Namespace) -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False)  # noqa: S607
-    packages = ("jax", "flax", "numpy", "numba", "scipy", "networkx", "torch", "transformers")
     return {
-        # Folders are the machine's own and say nothing.
-        "command": " ".join(
-            ["scripts/bench_sweep.py", *(Path(word).name if "/" in word else word for word in sys.argv[1:])]
-        ),
-        "commit": commit.stdout.strip(),
-        "date": time.strftime("%Y-%m-%d"),
+        **provenance("jax", "flax", "numpy", "numba", "scipy", "networkx", "torch", "transformers"),
         "device": jax.devices()[0].device_kind,
         "devices": len(jax.devices()),
-        "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "load_average": os.getloadavg()[0],
         "quick": options.quick,
         "rounds": options.rounds,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
     }
-
-
-def version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(": ")[1] for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def show(row: dict[str, Any]) -> None:
