@@ -25,9 +25,11 @@ from jaxflow._arguments import (
 from jaxflow._checks import InputError
 from jaxflow.devices import default_mesh
 from jaxflow.models import builtin, load_encoder
+from jaxflow.report.drawing import can_draw
 from jaxflow.report.explorer import write_explorer
 from jaxflow.report.page import write_page
 from jaxflow.report.source_page import explore_source, write_source_page
+from jaxflow.report.summary_page import write_summary_page
 from jaxflow.report.terminal import top_tokens, unknown_words, visible
 from jaxflow.sweep import runner
 from jaxflow.sweep.checks import check_folder
@@ -231,10 +233,16 @@ def _explore(arguments: argparse.Namespace) -> int:
 
 
 def _summarize(arguments: argparse.Namespace) -> int:
-    summary = summarize(open_sweep(arguments.folder))
+    results = open_sweep(arguments.folder)
+    summary = summarize(results)
     width = shutil.get_terminal_size((100, 24)).columns
     print("\n".join(visible(line) for line in summary_table(summary, arguments.top, width)))
-    print("\nwritten:", *write_summary(summary, arguments.folder))
+    written = write_summary(summary, arguments.folder)
+    if can_draw():
+        written.append(write_summary_page(summary, results.manifest, arguments.folder / "summary.html"))
+    else:
+        _note(["its page needs the drawing library: pip install 'jaxflow[report]'"])
+    print("\nwritten:", *written)
     return 0
 
 

@@ -1,9 +1,6 @@
 """The explorer's page: one HTML file of an exploration, with its data, style, script and drawing library inside.
 
-The drawing is on canvases, with D3's scales, links, paths and colours (Bostock, Ogievetsky & Heer 2011). D3
-itself is no Python package; mpld3, which has been kept up since 2013 and is licensed like D3 (BSD), carries it in its
-wheel, 240 kB that load nothing else. Plotly's and Bokeh's scripts are 4.5 MB and 1 MB, come with their own way of
-drawing and have neither token rings nor links that keep their place, so that all would have been drawn by hand on top.
+The drawing is on canvases, with D3's scales, links, paths and colours.
 
 How numbers are kept, for each text and model, deflated and in base64: relevance in half precision (a relative error of
 at most 2^-11, or 3e-8), method by method, `layer query token`; then attention as one byte a weight, `layer head query
@@ -11,18 +8,17 @@ key`, the root of the weight in 255 steps. A weight a is then off by at most sqr
 """
 
 import base64
-import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxflow._checks import InputError, missing_extra
+from jaxflow._checks import InputError
+from jaxflow.report import drawing
 from jaxflow.report.explore import Exploration, Side
 from jaxflow.report.page import asset, whole_page
 from jaxflow.report.pieces import pieces
@@ -66,7 +62,7 @@ def write_explorer(exploration: Exploration, path: str | Path) -> Path:
 
 def render_explorer(exploration: Exploration) -> str:
     """The page as HTML; text of the data is nowhere markup, and nothing but this very script and style may run."""
-    library, notice = _library()
+    library, notice = drawing.library("The explorer's page")
     scripts = [library, "\n".join(map(asset, SCRIPTS))]
     rest = "\n".join([f"<!-- {notice} -->", *_numbers(exploration)])
     return whole_page(
@@ -180,26 +176,3 @@ def _packed(side: Side, index: int, methods: Sequence[str]) -> bytes:
 
 def _base64(array: np.ndarray, kind: str) -> str:
     return base64.b64encode(np.ascontiguousarray(array, kind).tobytes()).decode("ascii")
-
-
-def can_draw() -> bool:
-    """Whether the drawing library is there."""
-    return bool(_scripts())
-
-
-def _scripts() -> list[Path]:
-    # Found without being imported, which would import matplotlib too.
-    package = find_spec("mpld3")
-    folder = Path(package.origin or "").parent / "js" if package else None
-    return sorted(folder.glob("d3.v*.min.js")) if folder else []
-
-
-def _library() -> tuple[str, str]:
-    """D3 as mpld3 carries it, and its licence as a comment holds it."""
-    found = _scripts()
-    if not found:
-        raise missing_extra("mpld3", "report", "The explorer's page")
-    script = found[-1].read_text("utf-8")
-    # A script's end within the script would end its element.
-    script = re.sub(r"</(script)", r"<\\/\1", script, flags=re.IGNORECASE)
-    return script, asset("explore/d3-licence.txt").replace("--", "- -")

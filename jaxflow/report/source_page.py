@@ -9,8 +9,9 @@ from jaxflow._checks import InputError
 from jaxflow.compare.importance import head_importance
 from jaxflow.compare.roles import head_roles
 from jaxflow.models import TextEncoder
+from jaxflow.report.drawing import can_draw
 from jaxflow.report.explore import EXAMPLES, Exploration, explore
-from jaxflow.report.explorer import can_draw, write_explorer
+from jaxflow.report.explorer import write_explorer
 from jaxflow.sweep.rows import Row, Text
 from jaxflow.sweep.source import Source
 
@@ -64,9 +65,9 @@ def write_source_page(models: Sequence[TextEncoder], source: Source, path: Path,
     """Write the page of two models' first texts, as `explore_source` takes them.
 
     Returns:
-        The path; None where no page can be: the models differ in shape, or the drawing library is not installed.
+        The path; None where the drawing library is not installed.
     """
-    if len({(model.config.layers, model.config.heads) for model in models}) > 1 or not can_draw():
+    if not can_draw():
         return None
     return write_explorer(explore_source(models, source, **options), path)
 

@@ -12,8 +12,8 @@ from scipy.spatial.distance import jensenshannon
 
 import jaxflow as jf
 from jaxflow._checks import InputError
+from jaxflow.report import drawing, explorer
 from jaxflow.report import explore as exploring
-from jaxflow.report import explorer
 from jaxflow.report.explore import explore
 from tests.report.test_page import Page
 from tests.report.tiny_pair import HOSTILE_TEXTS, TEXTS, TRUTH, moved_folder
@@ -229,7 +229,7 @@ def test_the_script_asks_only_for_elements_that_are_there(page):
 
 
 def test_without_the_drawing_library_it_says_what_to_install(pair, monkeypatch):
-    monkeypatch.setattr(explorer, "find_spec", lambda name: None)
+    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"mpld3.*jaxflow\[report\]"):
         _ = explorer.render_explorer(pair)
 

@@ -11,7 +11,7 @@ from jaxflow.report import source_page
 from jaxflow.sweep.source import InlineSource
 from tests.report.test_explore import floats_of
 from tests.report.test_page import Page
-from tests.report.tiny_pair import LABELS, TEXTS, model_folder, moved_folder
+from tests.report.tiny_pair import LABELS, TEXTS, model_folder, moved_folder, other_folder
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +43,14 @@ def test_explore_writes_a_page_with_losses_roles_and_importance(file, tmp_path, 
 
 
 @pytest.mark.slow
-def test_compare_writes_the_page_of_its_first_texts(file, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("other", "layers"), [(moved_folder, "1,3"), (lambda: other_folder(2, 2), "1:1,3:2")], ids=["same", "another depth"]
+)
+def test_compare_writes_the_page_of_its_first_texts(other, layers, file, tmp_path, capsys):
     out = tmp_path / "out"
-    models = ["--model-a", str(model_folder()), "--model-b", str(moved_folder())]
-    arguments = ["--column", "text", "--methods", "raw,rollout", "--attention", "2", "--out", str(out)]
-    assert cli.main(["compare", *models, "--input", str(file), *arguments]) == 0
+    models = ["--model-a", str(model_folder()), "--model-b", str(other())]
+    arguments = ["--column", "text", "--methods", "raw,rollout", "--attention", "2", "--layers", layers]
+    assert cli.main(["compare", *models, "--input", str(file), *arguments, "--out", str(out)]) == 0
     assert str(out / "explore.html") in capsys.readouterr().out
     data = Page((out / "explore.html").read_text("utf-8")).data()
     assert [sentence["text"] for sentence in data["sentences"]] == TEXTS[:2]

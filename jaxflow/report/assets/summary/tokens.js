@@ -1,0 +1,34 @@
+// The table of tokens: searched, held to those that occur often enough, sorted by any column.
+
+const SHOWN = 100; // rows of the table
+
+function chosenTokens(wanted, least, sort, layer) {
+  const key = { token: ({ token }) => token, count: ({ count }) => count }[sort.by] ?? ((row) => row[sort.by][layer]);
+  const rows = data.tokens.filter(({ token, count }) => count >= least && token.toLowerCase().includes(wanted.toLowerCase()));
+  return rows.sort((one, other) => (sort.rising ? 1 : -1) * d3.ascending(key(one), key(other)));
+}
+
+function renderTokens(layer, sort, resort) {
+  const least = Math.max(1, Number(byId("least").value) || 1), rows = chosenTokens(byId("search").value, least, sort, layer);
+  const heads = [["token", "token"], ["count", "occurs"], ...data.methods.map((method) => [method, method])].map(([by, name]) => {
+    const mark = sort.by === by ? (sort.rising ? " ▲" : " ▼") : "";
+    const head = make("th", { scope: "col", className: by === "count" ? "number" : "" }, make("button", { type: "button", onclick: () => resort(by) }, name + mark));
+    if (sort.by === by) head.setAttribute("aria-sort", sort.rising ? "ascending" : "descending");
+    return head;
+  });
+  const most = Object.fromEntries(data.methods.map((method) => [method, d3.max(rows, (row) => row[method][layer]) || 1]));
+  const body = rows.slice(0, SHOWN).map((row) => make("tr", {},
+    make("th", { scope: "row" }, isolated(row.token)),
+    make("td", { className: "number" }, row.count.toLocaleString("en")),
+    ...data.methods.map((method) => valueCell(row[method][layer], most[method], method)),
+  ));
+  byId("tokens").replaceChildren(make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...body));
+  const known = data.vocabulary > data.tokens.length ? `, of the ${data.tokens.length.toLocaleString("en")} most frequent of ${data.vocabulary.toLocaleString("en")}` : "";
+  byId("count").textContent = `${Math.min(SHOWN, rows.length)} of ${rows.length.toLocaleString("en")} tokens${known}; summary.parquet has them all. A bar's full length is the column's largest value.`;
+}
+
+function valueCell(value, most, method) {
+  const bar = make("span", { className: `bar ${method}` });
+  bar.style.width = `${(100 * Math.max(0, value)) / most * 0.5}%`;
+  return make("td", { className: "value" }, bar, digits(value));
+}

@@ -1,0 +1,63 @@
+"""The page of a data set's summary: charts by layer and position, tokens to sort, where methods disagree most."""
+
+from pathlib import Path
+from typing import Any
+
+from jaxflow.report import drawing
+from jaxflow.report.page import asset, whole_page
+from jaxflow.sweep.store import replaced
+from jaxflow.sweep.summary import DataSummary
+
+SCRIPTS = ("scale.js", "dom.js", "summary/charts.js", "summary/tokens.js", "summary/main.js")
+# Of the vocabulary, those that occur most; the rest is in the table beside the page.
+TOKENS = 2000
+
+
+def write_summary_page(summary: DataSummary, manifest: dict[str, Any], path: Path) -> Path:
+    """Write the page.
+
+    Args:
+        summary: from `summarize`.
+        manifest: of the sweep; it says which model and which input.
+        path: of the page; replaced in one step.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: the file cannot be written, or the drawing library is not installed.
+    """
+    html = render_summary(summary, manifest)
+    with replaced(path) as temporary:
+        _ = temporary.write_text(html, "utf-8")
+    return path
+
+
+def render_summary(summary: DataSummary, manifest: dict[str, Any]) -> str:
+    """The page as HTML; it asks the network for nothing, and text of the data is nowhere markup."""
+    script, notice = drawing.library("The summary's page")
+    scripts = [script, "\n".join(map(asset, SCRIPTS))]
+    data = summary_data(summary, manifest)
+    return whole_page("jaxflow summary", "summary/page.html", "summary/page.css", scripts, data, f"<!-- {notice} -->")
+
+
+def summary_data(summary: DataSummary, manifest: dict[str, Any]) -> dict[str, Any]:
+    """What the page shows, as JSON has it: numbers with six digits."""
+    positions = {method: values.tolist() for method, values in summary.positions.items()}
+    return _rounded(
+        summary.as_json(TOKENS)
+        | {
+            "model": manifest["model"],
+            "input": manifest["input"]["name"],
+            "vocabulary": len(summary.token_counts),
+            "positions": {"counts": summary.position_counts, **positions},
+        }
+    )
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value

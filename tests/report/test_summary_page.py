@@ -1,0 +1,147 @@
+"""The page of a data set's summary: its numbers are the summary's, its table sorts, its texts stay texts."""
+
+import re
+
+import numpy as np
+import pytest
+
+from jaxflow import cli
+from jaxflow._checks import InputError
+from jaxflow.report import drawing, summary_page
+from jaxflow.sweep import store
+from jaxflow.sweep.results import open_sweep
+from jaxflow.sweep.summary import summarize
+from tests.report.browser import Opened
+from tests.report.rows import HOSTILE
+from tests.report.test_page import Page
+from tests.sweep.test_store import example, write
+
+METHODS = ("raw", "rollout", "flow")
+
+
+class Plain(Opened):
+    def settle(self):
+        self.wait("document.querySelectorAll('figure svg').length > 0")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep")
+    rng = np.random.default_rng(0)
+    texts = [HOSTILE, *(f"text {i}" for i in range(19))]
+    store.write_manifest(folder, {"format": store.FORMAT, "model": HOSTILE, "input": {"name": "in"}})
+    examples = [example(rng, text, 3 + i % 7, 1 + i % 2) for i, text in enumerate(texts)]
+    write(folder, 0, examples, 1, True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(folder):
+    assert cli.main(["summarize", str(folder), "--top", "0"]) == 0
+    return folder / "summary.html"
+
+
+@pytest.fixture(scope="module")
+def summary(folder):
+    return summarize(open_sweep(folder))
+
+
+@pytest.fixture
+def page(context, written):
+    opened = Plain(context, written)
+    yield opened
+    opened.close()
+
+
+def marks(page, title):
+    """The numbers of a chart's marks, as their boxes say them: line and place to value."""
+    said = page.run(
+        "name => [...document.querySelector(`[data-chart=\"${name}\"]`).querySelectorAll('title')]"
+        ".map(each => each.textContent)",
+        title,
+    )
+    found = [re.fullmatch(r"(.+), (?:layer|position) (\d+): (.+)", line).groups() for line in said]
+    return {(name, int(place)): float(value) for name, place, value in found}
+
+
+def test_the_page_holds_the_summarys_numbers_and_nothing_of_the_texts_is_markup(written, summary):
+    page = Page(written.read_text("utf-8"))
+    data = page.data()
+    assert data["model"] == HOSTILE
+    assert [each["token"] for each in data["tokens"]] == sorted(
+        summary.token_counts, key=lambda token: -summary.token_counts[token]
+    )
+    places = list(summary.token_counts)
+    for method in METHODS:
+        for row in data["tokens"]:
+            np.testing.assert_allclose(row[method], summary.tokens[method][:, places.index(row["token"])], rtol=1e-5)
+        np.testing.assert_allclose(data["positions"][method], summary.positions[method], rtol=1e-5)
+    assert "img" not in {tag for tag, _ in page.tags}
+    assert "default-src 'none'" in page.policy
+
+
+def test_charts_say_the_summarys_values(page, summary):
+    titles = {"entropy": "Entropy", "effective_tokens": "Tokens that count", "tied_tokens": "Tied tokens"}
+    for name, title in titles.items():
+        found = marks(page, title)
+        expected = {
+            (method, layer): summary.measures[method][name][index]
+            for method in METHODS
+            for index, layer in enumerate(summary.layers)
+        }
+        assert found == pytest.approx(expected, rel=2e-3)
+    agreement = {
+        (" and ".join(pair), layer): values[index]
+        for pair, values in summary.agreement.items()
+        for index, layer in enumerate(summary.layers)
+    }
+    assert marks(page, "Spearman's rank correlation") == pytest.approx(agreement, rel=2e-3, abs=1e-3)
+
+
+def test_the_layer_is_of_tokens_and_positions_alike(page, summary):
+    for index, layer in enumerate(summary.layers):
+        page.page.locator("#layer").fill(str(index))
+        reached = sum(count >= 5 for count in summary.position_counts)
+        for method in METHODS:
+            found = marks(page, f"Mean {method} at layer {layer}")
+            expected = {(method, place): summary.positions[method][index, place] for place in range(reached)}
+            assert found == pytest.approx(expected, rel=2e-3)
+        values = page.run("[...document.querySelectorAll('#tokens tbody tr')].map(row => row.cells[4].textContent)")
+        flows = [float(value) for value in values]
+        assert flows == sorted(flows, reverse=True)
+        often = [place for place, count in enumerate(summary.token_counts.values()) if count >= 5]
+        assert flows == pytest.approx(sorted(summary.tokens["flow"][index, often], reverse=True), rel=2e-3)
+
+
+def test_tokens_are_searched_and_sorted(page, summary):
+    page.page.locator("#least").fill("1")
+    rows = "[...document.querySelectorAll('#tokens tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))"
+    assert len(page.run(rows)) == len(summary.token_counts)
+    page.page.get_by_role("button", name="occurs").click()
+    assert [int(row[1]) for row in page.run(rows)] == sorted(summary.token_counts.values(), reverse=True)
+    page.page.get_by_role("button", name="token").click()
+    names = [row[0] for row in page.run(rows)]
+    assert names == sorted(names)
+    page.page.locator("#search").fill(names[-1].upper())
+    assert names[-1] in [row[0] for row in page.run(rows)]
+    assert all(names[-1].lower() in row[0].lower() for row in page.run(rows))
+    page.page.locator("#search").fill("no such token at all")
+    assert page.run(rows) == []
+    assert page.page.locator("#count").text_content().startswith("0 of 0 tokens")
+
+
+def test_hostile_texts_are_shown_as_texts(page, summary):
+    texts = page.run("[...document.querySelectorAll('#disagreements td.text')].map(cell => cell.innerText)")
+    assert len(texts) == sum(map(len, summary.disagreements.values()))
+    assert page.run("document.querySelectorAll('main img, main script, main iframe').length") == 0
+    assert page.run("document.title").startswith("jaxflow summary: ")
+
+
+def test_without_the_drawing_library_the_tables_are_written_alone(folder, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"summary's page needs.*jaxflow\[report\]"):
+        summary_page.render_summary(summarize(open_sweep(folder)), {"model": "m", "input": {"name": "in"}})
+    assert cli.main(["summarize", str(folder)]) == 0
+    said = capsys.readouterr()
+    assert "jaxflow[report]" in said.err
+    assert "summary.html" not in said.out
