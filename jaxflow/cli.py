@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 import shutil
 import signal
 import sys
@@ -96,6 +97,7 @@ def _failed(message: str, code: int) -> int:
     for name, flag in FLAGS.items():
         message = message.replace(f"`{name}`", flag)
     message = message.replace("pass truncate=True", "pass --truncate").replace("units='words'", "--units words")
+    message = re.sub(r"\[\((\d+), (\d+)\), \((\d+), (\d+)\)\]", r"\1:\2,\3:\4", message)  # pairs of layers
     print(f"jaxflow: {' '.join(message.splitlines())}", file=sys.stderr)
     return code
 

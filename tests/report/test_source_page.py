@@ -57,6 +57,13 @@ def test_compare_writes_the_page_of_its_first_texts(other, layers, file, tmp_pat
     assert data["methods"] == ["raw", "rollout"]
 
 
+def test_layers_of_models_of_other_depth_are_asked_for_as_the_command_line_has_them(file, tmp_path, capsys):
+    models = ["--model-a", str(model_folder()), "--model-b", str(other_folder(2, 2))]
+    assert cli.main(["compare", *models, "--input", str(file), "--column", "text", "--out", str(tmp_path / "out")]) == 2
+    assert "--layers must say which are compared" in (said := capsys.readouterr().err)
+    assert said.rstrip().endswith("such as 1:1,3:2")
+
+
 def test_labels_need_a_file(capsys):
     arguments = ["explore", "--model", "any", "--text", "the key", "--label-column", "label", "--out", "page.html"]
     assert cli.main(arguments) == 2
