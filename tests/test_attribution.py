@@ -95,6 +95,7 @@ def test_methods_are_values_and_one_can_be_added(encoder):
         assert np.all(np.asarray(bounds, np.float64) >= exactly - 1e-6)
 
 
+@pytest.mark.slow
 def test_flow_by_a_solvers_value(encoder):
     solver = Relaxed(passes=20)
     result = jf.attribute(encoder, TEXTS[:2], methods="flow", flow=solver)

@@ -173,6 +173,7 @@ def test_a_batch_too_large_for_the_device_is_halved_and_nothing_is_lost(encoder,
     assert len(short.refused) <= 6
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_length")
 def test_memory_that_runs_out_when_a_batch_is_finished_costs_nothing_either(encoder, monkeypatch):
     texts, failed = texts_of(20, shortest=12), []
@@ -195,6 +196,7 @@ def test_memory_that_runs_out_when_a_batch_is_finished_costs_nothing_either(enco
     assert failed
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_length")
 def test_shards_come_in_order_though_a_batch_of_the_first_is_done_again(encoder, monkeypatch):
     texts = texts_of(24, shortest=12)

@@ -79,6 +79,7 @@ def test_texts_become_rows_a_page_and_a_table(run):
     assert "\x1b" not in run.stdout
 
 
+@pytest.mark.slow
 def test_words_outside_the_vocabulary_are_named(run):
     assert run("--text", "the key", *QUICK) == 0
     assert "vocabulary" not in run.stderr
@@ -333,6 +334,7 @@ def command(*arguments, **options):
     )
 
 
+@pytest.mark.slow
 def test_a_real_process_reports_and_survives_a_closed_pipe(tmp_path):
     arguments = [*TEXT, *QUICK, "--model", str(model_folder()), "--out", str(tmp_path / "out")]
     with command("attribute", *arguments) as process:

@@ -74,6 +74,7 @@ def test_each_device_has_its_share_of_a_batch(encoder, monkeypatch):
             assert {shard.data.shape[0] for shard in array.addressable_shards} == {rows // 4}
 
 
+@pytest.mark.slow
 def test_an_encoder_that_is_spread_already_says_where_to_run(encoder, alone):
     from dataclasses import replace
 

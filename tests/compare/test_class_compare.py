@@ -79,6 +79,7 @@ def test_a_model_against_itself_changes_nothing(pair):
     assert all(text.arcs.count("only_a") == text.arcs.count("only_b") == 0 for text in found.texts)
 
 
+@pytest.mark.slow
 def test_words_sum_what_goes_to_their_tokens(pair):
     other = model(seed=4, words=second_words())
     found = jf.compare_models(pair[0], other, [TEXTS[2]], methods="rollout", heads="class", target="bad").texts[0]

@@ -213,6 +213,7 @@ def test_batches_and_windows_change_nothing(encoder, other, monkeypatch):
     np.testing.assert_allclose(whole.summary.head.cka, parts.summary.head.cka, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_models_of_different_depth_need_pairs_of_layers(encoder):
     deep = model(seed=2, layers=5)
     with pytest.raises(InputError, match=r"3 and 5 layers.*pairs"):
@@ -230,6 +231,7 @@ def test_models_of_different_depth_need_pairs_of_layers(encoder):
         assert compared.b.widths.shape[0] == 6
 
 
+@pytest.mark.slow
 def test_models_with_other_tokenizers_are_compared_word_by_word(encoder):
     words = model(seed=1, words=second_words())
     found = jf.compare_models(encoder, words, TEXTS, queries=[0, 2], batch_size=8)

@@ -238,6 +238,7 @@ def test_heads_taken_away_together_give_nothing(tmp_path):
     assert np.abs(found - logits_without(encoder, texts, np.zeros_like(away))).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_pair_runs_quickly_and_is_not_made_again(tmp_path, capsys):
     command = ["sentiment", "--quick", "--out", str(tmp_path)]
     assert main(command) == 0

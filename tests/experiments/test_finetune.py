@@ -70,6 +70,7 @@ def test_every_example_comes_once_an_epoch():
     assert epochs.tokens(2 * epochs.steps) == tokens
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_is_as_never_stopped(tmp_path):
     encoder = with_head(load_encoder(model_folder()), "sequence_classification", labels=("no", "yes"))
     before = jax.tree.map(np.array, nnx.state(encoder.module))
@@ -151,6 +152,7 @@ def test_quick_run_leaves_a_folder_that_transformers_loads(tiny, tmp_path, capsy
     assert "holds a run with another seed (0, not 1)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["snli", "paraphrase"])
 def test_quick_run_of_pairs(tiny, tmp_path, task):
     arguments = [task, "--quick", "--model", str(tiny), "--out", str(tmp_path), "--epochs", "8", "--tokens", "160"]

@@ -92,6 +92,7 @@ def test_the_place_is_learnt_from_other_groups():
     np.testing.assert_array_equal(position_hits(place, groups), [0, 0, 1, 1, 1, 1])
 
 
+@pytest.mark.slow
 def test_gender_is_measured_and_goes_on(winogender, tmp_path, capsys):
     model = save_encoder(made("sequence_classification", ("female", "male", "unknown")), tmp_path / "model")
     command = ["--data", str(winogender), "--out", str(tmp_path), "--model", str(model), "--quick"]
@@ -116,6 +117,7 @@ def test_gender_is_measured_and_goes_on(winogender, tmp_path, capsys):
     assert json.loads((tmp_path / "gender.json").read_text())["words"] == record["words"]
 
 
+@pytest.mark.slow
 def test_masked_pronouns(tmp_path, capsys):
     encoder = made("masked_lm")
     model = save_encoder(encoder, tmp_path / "model")
@@ -148,6 +150,7 @@ def test_a_pronoun_that_the_model_lacks_is_named():
         _ = answer(encoder, question)
 
 
+@pytest.mark.slow
 def test_figures_are_drawn(tmp_path, capsys):
     model = save_encoder(made("sequence_classification", ("negative", "positive")), tmp_path / "model")
     texts = tmp_path / "some.conllu"

@@ -69,6 +69,7 @@ def test_sub_words_make_words():
     assert np.isnan(to_words(values, np.where(word == 3, -1, word), 5)[:, 3]).all()
 
 
+@pytest.mark.slow
 def test_quick_run_trains_and_measures(data, tmp_path, capsys):
     common = ["--data", str(data), "--out", str(tmp_path), "--model", str(model_folder()), "--quick"]
     assert main(["train", *common, "--rate", "0.01"]) == 0

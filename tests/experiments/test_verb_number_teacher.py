@@ -193,10 +193,11 @@ def test_word_vectors_are_of_words_alone_and_of_pieces_behind_an_a(tutor):
     assert vectors.shape == (len(known), 6)
     assert vectors[len(SPECIALS) :].std() == pytest.approx(1, abs=1e-3)
     table = tutor.tokenizer.get_vocab()
+    states = jax.jit(lambda module, batch: module(batch, return_attention=False).hidden_states)
 
     def of(ids, places):
         batch = teacher._as_batch(np.array([ids]), np.ones((1, len(ids)), bool))
-        hidden = np.asarray(tutor.module(batch, return_attention=False).hidden_states)[0]
+        hidden = np.asarray(states(tutor.module, batch))[0]
         return hidden[[0, 1, 1]][:, places].mean(1).ravel()
 
     rows = [of([START, *(t for t in ids), END], slice(1, -1)) for ids in _cut(tutor, WORDS)]

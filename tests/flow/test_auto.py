@@ -65,6 +65,7 @@ def test_with_a_tol_of_nothing_the_relaxation_is_not_tried(graph, monkeypatch):
     assert found.stages["cut"] > 0
 
 
+@pytest.mark.slow
 def test_parts_of_a_batch_change_nothing(graph, monkeypatch):
     whole = jf.attention_flow(graph, tol=1e-3)
     monkeypatch.setattr(auto, "_parts", lambda *_: 3)  # of 5 examples: the last part is filled up
@@ -99,6 +100,7 @@ def test_lists_of_pairs_that_are_cut_and_filled_up_change_nothing(graph, monkeyp
     np.testing.assert_allclose(again.value, whole.value, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_graph_spread_over_devices(monkeypatch):
     graph = jf.attention_graph(softmax_attention(10, (8, 3, 2, 6, 6), sharpness=5.0))
     mesh = jax.make_mesh((4,), ("example",), axis_types=(jax.sharding.AxisType.Explicit,))

@@ -44,6 +44,7 @@ def test_bounds_lie_on_both_sides_of_the_exact_flow(mixing, scale):
         assert np.all((upper == 0) | (exact > 0))
 
 
+@pytest.mark.slow
 def test_diffuse_attention_is_certified_in_single_precision():
     layers, tokens = 12, 24
     mixing: np.ndarray = np.stack([diffuse(np.random.default_rng(seed), layers, tokens) for seed in range(3)]).astype(

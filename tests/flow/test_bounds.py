@@ -53,6 +53,7 @@ def test_the_first_two_layers_are_exact(name):
     np.testing.assert_allclose(bounds.value[..., 1, :, :], products, rtol=3e-7)
 
 
+@pytest.mark.slow
 def test_a_padded_batch_agrees_with_the_sentence_alone():
     lengths = np.array([5, 2, 9, 7])
     attention = softmax_attention(9, (4, 4, 2, 9, 9))
@@ -100,6 +101,7 @@ def test_bounds_are_the_same_on_several_devices(axes):
     np.testing.assert_allclose(jf.attention_rollout(spread), jf.attention_rollout(graph), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["diffuse", "peaked", "causal"])
 def test_the_gradient_is_the_slope_where_the_bound_is_smooth(name):
     attention, _, residual = PROBLEMS[name]

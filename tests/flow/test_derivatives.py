@@ -65,7 +65,7 @@ def test_a_cuts_capacity_has_the_flows_slope_and_is_a_supergradient_at_ties():
             assert np.all(ends[1] <= value - step * ours + 1e-8)
 
 
-@pytest.mark.parametrize("method", ["bounds", "relaxed"])
+@pytest.mark.parametrize("method", ["bounds", pytest.param("relaxed", marks=pytest.mark.slow)])
 def test_the_upper_bounds_have_their_own_slope(method):
     generic = NAMES.index("uniform")
     with jax.enable_x64(True):

@@ -14,7 +14,7 @@ from tests.problems import softmax_attention
 
 
 @pytest.mark.parametrize("name", ["diffuse", "peaked", "padded", "causal", "no residual", "one token"])
-@pytest.mark.parametrize("passes", [1, 150])
+@pytest.mark.parametrize("passes", [1, pytest.param(150, marks=pytest.mark.slow)])
 def test_bounds_bracket_the_exact_flow_at_every_stop(name, passes):
     graph = graph_of(name)
     exact = jf.attention_flow(graph, method="exact").value
@@ -33,6 +33,7 @@ def test_the_first_two_layers_need_no_relaxation(layers):
     assert np.all(found.certified)
 
 
+@pytest.mark.slow
 def test_more_work_brings_the_bounds_closer():
     graph = graph_of("peaked")
     gaps = []
@@ -66,6 +67,7 @@ def test_what_it_returns_is_a_flow_and_a_cut():
         np.testing.assert_array_equal(side[layer + 1 :], False)
 
 
+@pytest.mark.slow
 def test_it_goes_through_jit_vmap_and_grad():
     attention, _, _ = PROBLEMS["diffuse"]
     scores = jnp.log(jnp.asarray(attention[:2, :3], jnp.float32))

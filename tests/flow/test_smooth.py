@@ -100,6 +100,7 @@ def test_no_other_potentials_are_cheaper():
     assert checked > 2
 
 
+@pytest.mark.slow
 def test_the_gradient_is_the_slope_at_ties_and_beside_zeros_too():
     with jax.enable_x64(True):
         mixing = jnp.asarray(problems())

@@ -116,6 +116,7 @@ def test_dropout_zeroes_the_rate_and_scales_the_rest():
     assert dropout(x, 0.25, None) is x
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_checkpointing_gives_the_same_gradient(model, batch):
     targets = jnp.array([0, 1, 2])
 

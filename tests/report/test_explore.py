@@ -121,6 +121,7 @@ def test_flow_at_some_positions_only(models):
     np.testing.assert_allclose(found.sides[0].examples[0].relevance["flow"], expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_where_tokens_differ_words_are_shown(models, tmp_path):
     """A second tokenizer that lacks a word cuts it into letters; sums over a word's tokens by a loop."""
     for file in moved_folder().iterdir():

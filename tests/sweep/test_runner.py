@@ -95,6 +95,7 @@ def interrupted_after(examples):
     return progress
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_goes_on_where_it_was(encoder, tmp_path, small_shards, monkeypatch):
     out = tmp_path / "out"
     monkeypatch.setattr(runner, "BEHIND", 0)
