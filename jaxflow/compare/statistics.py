@@ -67,7 +67,7 @@ def sign_flip(blocks: Blocks, *, resamples: int = 9999, seed: int = 0) -> Float[
     observed = np.abs(flat.sum(axis=0))
     # What is equal but for rounding counts as equal.
     least = observed - 1e-10 * np.abs(flat).sum(axis=0)
-    exact = 2.0**number <= resamples + 1
+    exact = 2**number <= resamples + 1
     draws = np.random.default_rng(seed)
     beyond = np.zeros(flat.shape[1])
     total = 2**number if exact else resamples

@@ -93,6 +93,16 @@ def test_many_texts_agree_with_scipys_permutation_test():
     assert found == pytest.approx(theirs, abs=0.02)
 
 
+def test_as_many_blocks_as_there_can_be():
+    # 2^1024 is no double: all sign changes of so many blocks can be counted, not floated.
+    values = np.random.default_rng(8).normal(0.1, 1, size=(1024, 2))
+    blocks = blocks_of(values)
+    assert len(blocks.sums) == 1024
+    found = sign_flip(blocks, resamples=499)
+    t = scipy.stats.ttest_1samp(values, 0).pvalue
+    np.testing.assert_allclose(found, t, atol=0.06)
+
+
 def test_p_values_are_uniform_by_chance_alone():
     rng = np.random.default_rng(5)
     # Columns share swaps, so many data sets rather than many columns; skewed sizes, symmetric signs.
