@@ -14,6 +14,7 @@ from jaxflow.attribution import Flow, Rollout, Scores
 from jaxflow.attribution.pipeline import Pipeline
 from jaxflow.flow import exact, solve
 from jaxflow.flow.relaxed import Relaxed
+from tests.compare.models import model as masked_model
 from tests.tiny_text_model import LAYERS, LIMIT, model_folder
 
 TEXTS = ["the key to the cabinets", "is", "unbelievable tables on the table", "the keys", "to the table is on", "keys"]
@@ -220,3 +221,15 @@ def test_long_texts_are_cut_where_asked_for(encoder):
     assert len(result.tokens[0]) == LIMIT
     shorter = jf.attribute(encoder, ["the " * 40], methods="raw", truncate=True, max_length=10)
     assert len(shorter.tokens[0]) == 10
+
+
+def test_a_masked_words_prediction_does_not_depend_on_other_texts_of_the_batch():
+    encoder = masked_model(head="masked_lm")
+    texts = ["the key is on", "the [MASK] is on"]
+    together = jf.attribute(encoder, texts, methods="raw").prediction
+    assert together[0] is None
+    assert together[1] in encoder.tokenizer.get_vocab()
+    alone = [jf.attribute(encoder, text, methods="raw").prediction[0] for text in texts]
+    assert list(together) == alone
+    compared = jf.compare_models(encoder, masked_model(seed=1, head="masked_lm"), texts, methods="raw")
+    assert [text.a.prediction for text in compared] == alone

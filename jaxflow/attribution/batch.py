@@ -1,5 +1,6 @@
 """From texts to what a program takes, and from what it gives to examples."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,7 @@ class Request:
             layers=self.layers if self.streaming else (),
             heads=self.heads if isinstance(self.heads, str) else "weights",
             keeps_graph=len(self.streaming) < len(self.methods),
-            predicts=_predicts(self.encoder, [item.encoding for item in items]),
+            predicts=any(self.encoder.speaks([item.encoding for item in items])),
         )
 
     def queries(self, items: list[Item], rows: int, length: int) -> Queries:
@@ -85,13 +86,12 @@ def _first_token(encoding: Encoding) -> Encoding:
     return Encoding(*(getattr(encoding, part)[:1] for part in parts))
 
 
-def _predicts(encoder: TextEncoder, encodings: list[Encoding]) -> bool:
-    """Whether the head has something to say; a masked LM's has where there is a mask, and is costly elsewhere."""
-    head = encoder.config.head.name
-    if head == "masked_lm":
-        return any(encoder.tokenizer.mask_token_id in encoding.input_ids for encoding in encodings)
-    # A multiple choice is made among several texts, which are no batch of their own here.
-    return head not in ("bare", "multiple_choice")
+def predictions_of(encoder: TextEncoder, encodings: Sequence[Encoding], logits: Any) -> list[Prediction | None]:
+    """What the head says of each text of a batch; None where it says nothing, whatever other texts are in the batch."""
+    if logits is None:
+        return [None] * len(encodings)
+    found = encoder.predict(np.asarray(logits)[: len(encodings)], encodings)
+    return [each if said else None for each, said in zip(found, encoder.speaks(encodings), strict=True)]
 
 
 def examples_of(request: Request, items: list[Item], scores: dict[str, Scores], logits: Any) -> dict[int, Example]:
@@ -99,10 +99,7 @@ def examples_of(request: Request, items: list[Item], scores: dict[str, Scores], 
     relevance = {name: np.asarray(score.relevance) for name, score in scores.items()}
     proven = [np.asarray(score.certified) for score in scores.values() if score.certified is not None]
     settled = [np.asarray(score.settled) for score in scores.values() if score.settled is not None]
-    predictions: list[Prediction | None] = [None] * len(items)
-    if logits is not None:
-        encodings = [item.encoding for item in items]
-        predictions = list(request.encoder.predict(np.asarray(logits)[: len(encodings)], encodings))
+    predictions = predictions_of(request.encoder, [item.encoding for item in items], logits)
     examples = {}
     for row, (item, prediction) in enumerate(zip(items, predictions, strict=True)):
         own = (row, slice(None), slice(len(item.queries)), slice(len(item.encoding)))

@@ -22,6 +22,11 @@ STEP = 4
 ON_THE_WAY = 3
 
 
+def bucket(length: int) -> int:
+    """The length that a text of so many tokens is padded to."""
+    return next((size for size in BUCKETS if size >= length), -(-length // BUCKETS[-1]) * BUCKETS[-1])
+
+
 @dataclass(frozen=True)
 class Sizes:
     """How many texts, and how many of their tokens, make a batch.
@@ -48,9 +53,8 @@ class Sizes:
         return self.bucket(max(map(len, encodings)))
 
     def bucket(self, length: int) -> int:
-        """The length that a text of so many tokens is padded to."""
-        fitting = next((size for size in BUCKETS if size >= length), -(-length // BUCKETS[-1]) * BUCKETS[-1])
-        return min(fitting, self.limit)
+        """The length that a text of so many tokens is padded to: no more than the model takes."""
+        return min(bucket(length), self.limit)
 
     def most(self, length: int) -> int:
         """How many texts of a padded length make a full batch."""

@@ -10,17 +10,19 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import InputError
+from jaxflow.attribution.batch import predictions_of
 from jaxflow.attribution.methods import Scores, begin_scores
+from jaxflow.attribution.sizes import bucket
 from jaxflow.compare import device
 from jaxflow.compare.class_attention import class_graph
 from jaxflow.compare.paths import strong_arcs
 from jaxflow.compare.plan import CLASS, Plan, TextPair
 from jaxflow.compare.result import ComparedText, SideOfText
 from jaxflow.compare.similarity import Products
-from jaxflow.compare.stream import bucket, filled, fitting
+from jaxflow.compare.stream import filled, fitting
 from jaxflow.compare.units import membership, words_of
 from jaxflow.flow.worker import Worker
-from jaxflow.models import Encoding, Prediction, TextEncoder
+from jaxflow.models import Prediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +127,7 @@ def _attend(plan: Plan, which: int, items: Sequence[TextPair], size: int, length
         plan.residual,
         weights,
         named="mean" if by_class else named,
-        predicts=_predicts(encoder, encodings),
+        predicts=any(encoder.speaks(encodings)),
     )
     if not by_class:
         return side
@@ -134,19 +136,8 @@ def _attend(plan: Plan, which: int, items: Sequence[TextPair], size: int, length
     return replace(side, graph=graph, fused=device.pooled(graph.attention, members))
 
 
-def _predicts(encoder: TextEncoder, encodings: Sequence[Encoding]) -> bool:
-    """Whether the head has something to say; a masked LM's has where there is a mask, and is costly elsewhere."""
-    head = encoder.config.head.name
-    if head == "masked_lm":
-        return any(encoder.tokenizer.mask_token_id in encoding.input_ids for encoding in encodings)
-    return head not in ("bare", "multiple_choice")
-
-
 def _predicted(plan: Plan, which: int, items: Sequence[TextPair], logits: Any) -> list[Prediction | None]:
-    if logits is None:
-        return [None] * len(items)
-    encodings = [item.encodings[which] for item in items]
-    return list(plan.encoders[which].predict(logits[: len(items)], encodings))
+    return predictions_of(plan.encoders[which], [item.encodings[which] for item in items], logits)
 
 
 def _check_finite(side: device.Side, items: Sequence[TextPair]) -> None:

@@ -8,19 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow._checks import InputError
+from jaxflow.attribution.sizes import bucket
 from jaxflow.compare.device import Side, attend
 from jaxflow.compare.units import membership
 from jaxflow.models import Encoding, TextEncoder
 
-# Texts are padded to one of these lengths, so that few programs are compiled for texts of many lengths.
-BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 # Weights of all heads of a batch that are held at once.
 HELD = 1 << 25
-
-
-def bucket(length: int) -> int:
-    """The length that a text of so many tokens or units is padded to."""
-    return next((size for size in BUCKETS if size >= length), -(-length // BUCKETS[-1]) * BUCKETS[-1])
 
 
 def fitting(encoders: Sequence[TextEncoder], length: int, asked: int) -> int:

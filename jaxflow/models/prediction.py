@@ -27,6 +27,16 @@ class Prediction:
     scores: dict[str, float]
 
 
+def speaks(head: HeadConfig, encodings: Sequence[Encoding], tokenizer: Any) -> list[bool]:
+    """Of which texts the head has something to say: a masked LM's of those with a mask; it is costly elsewhere.
+
+    A multiple choice is made among several texts, and says nothing of one.
+    """
+    if head.name == "masked_lm":
+        return [tokenizer.mask_token_id in encoding.input_ids for encoding in encodings]
+    return [head.name not in ("bare", "multiple_choice")] * len(encodings)
+
+
 def predictions(
     head: HeadConfig, logits: np.ndarray, encodings: Sequence[Encoding] | None, tokenizer: Any
 ) -> list[Prediction]:

@@ -16,7 +16,7 @@ from jaxflow.models.batch import EncoderOutput, TokenBatch
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.encoder import Encoder
 from jaxflow.models.packing import packing_of
-from jaxflow.models.prediction import Prediction, predictions
+from jaxflow.models.prediction import Prediction, predictions, speaks
 from jaxflow.models.processor import LayersApart, Parameters, compiler_options, runs_here
 from jaxflow.models.tokens import Encoding
 
@@ -134,6 +134,10 @@ class TextEncoder:
     def layers_apart(self) -> tuple[Parameters, Any]:
         """The parameters with the layers apart, for a program on a processor, and the tree that makes an encoder."""
         return self._apart.of(self.module)
+
+    def speaks(self, encodings: Sequence[Encoding]) -> list[bool]:
+        """Of which texts the head has something to say: all, none, or, with a masked LM's, those with a mask."""
+        return speaks(self.config.head, encodings, self.tokenizer)
 
     def predict(self, logits: Any, encodings: Sequence[Encoding] | None = None) -> list[Prediction]:
         """What the head's numbers say, one prediction a text.
