@@ -36,10 +36,13 @@ def save_encoder(encoder: TextEncoder, folder: Any) -> Path:
     except OSError as error:
         raise InputError(f"`folder` {target} cannot be written ({error.strerror}); name another one") from error
     try:
-        _write(encoder, scratch)
+        # A folder of its own: what is made for the moment may be read by its owner alone.
+        whole = scratch / "whole"
+        whole.mkdir()
+        _write(encoder, whole)
         if target.is_dir():
             target.rmdir()
-        _ = scratch.rename(target)
+        _ = whole.rename(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return target

@@ -103,6 +103,13 @@ def test_a_new_head_keeps_the_layers(tiny, batch, tmp_path):
         with_head(model.ours, "discriminator")
 
 
+def test_whoever_may_read_new_folders_may_read_a_saved_model(tiny, tmp_path):
+    (tmp_path / "plain").mkdir()
+    saved = save_encoder(tiny.bert().ours, tmp_path / "saved")
+    assert saved.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plain", "saved"]
+
+
 def test_where_a_model_cannot_be_saved(tiny, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
