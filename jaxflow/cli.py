@@ -26,14 +26,15 @@ from jaxflow._arguments import (
 from jaxflow._checks import InputError
 from jaxflow.devices import default_mesh
 from jaxflow.models import builtin, load_encoder
-from jaxflow.report.drawing import can_draw
+from jaxflow.report import drawing
+from jaxflow.report.explore import EXAMPLES as MOST
 from jaxflow.report.explorer import write_explorer
 from jaxflow.report.page import write_page
 from jaxflow.report.source_page import explore_source, write_source_page
 from jaxflow.report.summary_page import write_summary_page
 from jaxflow.report.terminal import top_tokens, unknown_words, visible
 from jaxflow.sweep import runner
-from jaxflow.sweep.checks import check_folder
+from jaxflow.sweep.checks import check_file, check_folder
 from jaxflow.sweep.counting import counting
 from jaxflow.sweep.files import open_source
 from jaxflow.sweep.progress import progress
@@ -176,7 +177,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     given = ("methods", "layers", "queries", "residual", "heads", "target", "flow", "threshold", "units", "correction")
     sizes = {"batch_size": arguments.batch_size, "keep_heads": arguments.attention}
     settings = Compared(**{name: getattr(arguments, name) for name in given}, **sizes)
-    check_folder(arguments.out, False)
+    check_folder(arguments.out, None)
     with _source(arguments) as source:
         if source.note and not arguments.quiet:
             print(source.note, file=sys.stderr)
@@ -225,11 +226,15 @@ def _explore(arguments: argparse.Namespace) -> int:
         raise InputError("--label-column goes with --input and a file")
     names = ("methods", "queries", "residual", "heads", "flow", "max_length", "truncate")
     options = {name: getattr(arguments, name) for name in names}
+    _ = drawing.library("The explorer's page")
+    check_file(arguments.out)
     models = [load_encoder(name) for name in (arguments.model, arguments.other) if name is not None]
     with _source(arguments) as source, nullcontext() if column is None else open_source(file, column) as labels:
         if source.note:
             print(source.note, file=sys.stderr)
-        found = explore_source(models, source, labels, **options)
+        texts = min(source.count() or MOST, MOST)
+        with counting(texts * len(models), sys.stderr) as show:
+            found = explore_source(models, source, labels, progress=show, **options)
     print(f"page: {write_explorer(found, arguments.out)}   {len(found)} texts")
     return 0
 
@@ -238,10 +243,12 @@ def _summarize(arguments: argparse.Namespace) -> int:
     results = open_sweep(arguments.folder)
     summary = summarize(results)
     width = shutil.get_terminal_size((100, 24)).columns
+    if not results.complete:
+        _note(["the sweep was not finished: this is of what is there; `jaxflow attribute --resume` goes on with it"])
     print("\n".join(visible(line) for line in summary_table(summary, arguments.top, width)))
     written = write_summary(summary, arguments.folder)
-    if can_draw():
-        written.append(write_summary_page(summary, results.manifest, arguments.folder / "summary.html"))
+    if drawing.can_draw():
+        written.append(write_summary_page(summary, results, arguments.folder / "summary.html"))
     else:
         _note(["its page needs the drawing library: pip install 'jaxflow[report]'"])
     print("\nwritten:", *written)

@@ -12,6 +12,7 @@ from jaxflow.models import TextEncoder
 from jaxflow.report.drawing import can_draw
 from jaxflow.report.explore import EXAMPLES, Exploration, explore
 from jaxflow.report.explorer import write_explorer
+from jaxflow.sweep.files import FileSource
 from jaxflow.sweep.rows import Row, Text
 from jaxflow.sweep.source import Source
 
@@ -19,7 +20,7 @@ from jaxflow.sweep.source import Source
 def explore_source(
     models: Sequence[TextEncoder],
     source: Source,
-    labels: Source | None = None,
+    labels: FileSource | None = None,
     *,
     most: int = EXAMPLES,
     max_length: int | None = None,
@@ -31,7 +32,8 @@ def explore_source(
     Args:
         models: one, or the pretrained and the fine-tuned one.
         source: of the texts.
-        labels: of what each text should be taken for, as many rows.
+        labels: the file, with the column, of what each text should be taken for: names of classes or their numbers;
+            an empty cell is not known.
         most: texts, at most.
         max_length: most tokens of a text.
         truncate: cut longer texts rather than refuse them.
@@ -46,7 +48,7 @@ def explore_source(
     """
     rows = _usable(islice(source.rows(), most))
     texts, pairs = [row.text for row in rows], [str(row.pair) for row in rows] if source.paired else None
-    known = None if labels is None else [row.text for row in _usable(islice(labels.rows(), most))]
+    known = None if labels is None else list(islice(labels.values(), most))
     limits: dict[str, Any] = {"max_length": max_length, "truncate": truncate}
     other = models[1] if len(models) > 1 else None
     found = explore(models[0], texts, other, pairs=pairs, labels=known, **limits, **options)

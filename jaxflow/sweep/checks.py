@@ -14,11 +14,12 @@ from jaxflow.sweep.source import Source
 from jaxflow.sweep.store import Record
 
 
-def check_folder(folder: Path, resume: bool) -> None:
+def check_folder(folder: Path, resume: bool | None) -> None:
     """Refuse a folder that results cannot go into, before any work, without touching anything.
 
     Raises:
-        InputError: it holds something already (and `resume` is false), is no folder, or cannot be written.
+        InputError: it holds something already (and `resume` is false, or None for what cannot be gone on with), is no
+            folder, or cannot be written.
     """
     try:
         if folder.exists() and not folder.is_dir():
@@ -84,7 +85,24 @@ def _changed(folder: Path, record: Record) -> InputError:
     )
 
 
-def _check_filled(folder: Path, resume: bool) -> None:
+def check_file(path: Path) -> None:
+    """Refuse a file that could not be written, before any work.
+
+    Raises:
+        InputError: it is a folder, or its folder is not there or cannot be written to.
+    """
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} is a folder; name a file with --out")
+    if not folder.is_dir():
+        raise InputError(f"cannot write {str(path)!r}: no such folder; make it, or name another with --out")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write {str(path)!r}: no permission in {str(folder)!r}; name another with --out")
+
+
+def _check_filled(folder: Path, resume: bool | None) -> None:
+    if resume is None:
+        raise InputError(f"{str(folder)!r} exists and is not an empty folder; name another with --out")
     if not (folder / store.MANIFEST).exists():
         raise InputError(
             f"{str(folder)!r} exists and is not empty, and holds no results of jaxflow; name another --out"

@@ -22,6 +22,7 @@ from jaxflow.compare.totals import CLASSES, Totals
 from jaxflow.compare.units import same_tokens
 from jaxflow.models import Encoding, TextEncoder
 from jaxflow.sweep import arrow
+from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.comparison_folder import FORMAT, SUMMARY, write_rows
 from jaxflow.sweep.comparison_rows import attention_row, head_rows, summary_json, text_row, word_rows
 from jaxflow.sweep.rows import Text
@@ -230,8 +231,7 @@ def prepare(
         InputError: the models, the settings, the folder or a text cannot be used; its line or row is named.
     """
     _ = arrow.pyarrow()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{str(folder)!r} exists and is not an empty folder; name another with --out")
+    check_folder(folder, None)
     plan = make_plan(encoder_a, encoder_b, settings)
     alike: list[bool] = []
     # The first text that has too few words for the positions that are asked for, though tokens enough.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jaxflow._checks import InputError
 from jaxflow.sweep import formats
@@ -48,6 +49,20 @@ class FileSource:
         wanted = tuple(column for column in (self.column, self.pair_column) if column is not None)
         for number, place, record in formats.records(self.path, self.kind, self.name, wanted):
             yield row_of(number, place, record, self.column, self.pair_column)
+
+    def values(self) -> Iterator[Any]:
+        """What the column holds, of any type; None for nothing, or nothing but spaces.
+
+        Raises:
+            InputError: a record is malformed, or lacks the column.
+        """
+        for _, place, record in formats.records(self.path, self.kind, self.name, (self.column or "",)):
+            if isinstance(record, InputError):
+                raise record
+            if self.column not in record:
+                raise InputError(f"{place} has no {self.column!r}")
+            value = record[self.column]
+            yield None if isinstance(value, str) and not value.strip() else value
 
     def count(self) -> int:
         """How many records the file has."""

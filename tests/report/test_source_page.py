@@ -1,5 +1,7 @@
 """The commands write the explorer's page: with losses, and with what each head does."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ import jaxflow as jf
 from jaxflow import cli
 from jaxflow.compare.importance import head_importance
 from jaxflow.compare.roles import head_roles
-from jaxflow.report import source_page
+from jaxflow.report import drawing, source_page
 from jaxflow.sweep.source import InlineSource
 from tests.report.test_explore import floats_of
 from tests.report.test_page import Page
@@ -62,6 +64,32 @@ def test_layers_of_models_of_other_depth_are_asked_for_as_the_command_line_has_t
     assert cli.main(["compare", *models, "--input", str(file), "--column", "text", "--out", str(tmp_path / "out")]) == 2
     assert "--layers must say which are compared" in (said := capsys.readouterr().err)
     assert said.rstrip().endswith("such as 1:1,3:2")
+
+
+@pytest.mark.slow
+def test_labels_may_be_numbers_and_may_be_missing(tmp_path, capsys):
+    file, page = tmp_path / "texts.jsonl", tmp_path / "page.html"
+    rows = [{"text": text, "label": label} for text, label in zip(TEXTS, (1, None, "good", "0", " "), strict=True)]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    given = ["--model", str(model_folder()), "--input", str(file), "--label-column", "label", "--methods", "rollout"]
+    assert cli.main(["explore", *given, "--out", str(page)]) == 0
+    assert f"{len(TEXTS)}/{len(TEXTS)} texts" in capsys.readouterr().err
+    labels = [sentence["label"] for sentence in Page(page.read_text("utf-8")).data()["sentences"]]
+    assert labels == ["good", None, "good", LABELS[0], None]
+    file.write_text(json.dumps({"text": "the key"}))
+    assert cli.main(["explore", *given, "--out", str(page)]) == 2
+    assert "has no column 'label'" in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_said_before_any_work(tmp_path, monkeypatch, capsys):
+    def refused(*arguments):
+        assert cli.main(["explore", "--model", "no such model", "--text", "the key", *arguments]) == 2
+        return capsys.readouterr().err
+
+    assert "no such folder" in refused("--out", str(tmp_path / "nowhere" / "page.html"))
+    assert "is a folder" in refused("--out", str(tmp_path))
+    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
+    assert "jaxflow[report]" in refused("--out", str(tmp_path / "page.html"))
 
 
 def test_labels_need_a_file(capsys):
