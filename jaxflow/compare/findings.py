@@ -21,8 +21,9 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
     """
     lines = [f"{summary.texts} texts; distances are Jensen-Shannon, from 0 to 1, with 95 % intervals"]
     lines += ["", "layers", *_layers(summary)]
-    lines += ["", "heads that changed most", *_heads(summary, most)]
-    moved = np.argwhere(summary.head.moved)
+    if most:
+        lines += ["", "heads that changed most", *_heads(summary, most)]
+    moved = np.argwhere(summary.head.moved) if most else ()
     if len(moved):
         named = ", ".join(
             f"L{_layer(summary, int(layer))} H{head + 1} -> H{summary.head.matching[layer, head] + 1}"
@@ -33,8 +34,9 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
     shared, only_a, only_b = (summary.arcs[kind] for kind in ("shared", "only_a", "only_b"))
     lines += ["", f"strong arcs of a text: {shared:.1f} in both, {only_a:.1f} only in a, {only_b:.1f} only in b"]
     for method in dict.fromkeys(word.method for word in summary.words):
-        lines += ["", f"words by {method}", *_words("gained", summary.gained(method, most))]
-        lines += _words("lost", summary.lost(method, most))
+        if most:
+            lines += ["", f"words by {method}", *_words("gained", summary.gained(method, most))]
+            lines += _words("lost", summary.lost(method, most))
     return lines + list(_predictions(summary))
 
 
@@ -58,7 +60,7 @@ def _heads(summary: ChangeSummary, most: int) -> Iterator[str]:
 
 def _words(verb: str, words: Sequence[WordChange]) -> list[str]:
     if not words:
-        return [f"  {verb}: none that is in enough texts"]
+        return [f"  {verb}: none of those that are in enough texts"]
     named = ", ".join(f"{word.word} {word.mean:+.4f}{_star(word.adjusted_p)} ({word.texts})" for word in words)
     return [f"  {verb}: {named}"]
 

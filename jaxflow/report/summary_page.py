@@ -5,6 +5,7 @@ from typing import Any
 
 from jaxflow.report import drawing
 from jaxflow.report.page import asset, whole_page
+from jaxflow.sweep.results import Store
 from jaxflow.sweep.store import replaced
 from jaxflow.sweep.summary import DataSummary
 
@@ -13,12 +14,12 @@ SCRIPTS = ("scale.js", "dom.js", "summary/charts.js", "summary/tokens.js", "summ
 TOKENS = 2000
 
 
-def write_summary_page(summary: DataSummary, manifest: dict[str, Any], path: Path) -> Path:
+def write_summary_page(summary: DataSummary, results: Store, path: Path) -> Path:
     """Write the page.
 
     Args:
         summary: from `summarize`.
-        manifest: of the sweep; it says which model and which input.
+        results: that it is of; they say which model, which input, and whether all of it.
         path: of the page; replaced in one step.
 
     Returns:
@@ -27,28 +28,29 @@ def write_summary_page(summary: DataSummary, manifest: dict[str, Any], path: Pat
     Raises:
         InputError: the file cannot be written, or the drawing library is not installed.
     """
-    html = render_summary(summary, manifest)
+    html = render_summary(summary, results)
     with replaced(path) as temporary:
         _ = temporary.write_text(html, "utf-8")
     return path
 
 
-def render_summary(summary: DataSummary, manifest: dict[str, Any]) -> str:
+def render_summary(summary: DataSummary, results: Store) -> str:
     """The page as HTML; it asks the network for nothing, and text of the data is nowhere markup."""
     script, notice = drawing.library("The summary's page")
     scripts = [script, "\n".join(map(asset, SCRIPTS))]
-    data = summary_data(summary, manifest)
+    data = summary_data(summary, results)
     return whole_page("jaxflow summary", "summary/page.html", "summary/page.css", scripts, data, f"<!-- {notice} -->")
 
 
-def summary_data(summary: DataSummary, manifest: dict[str, Any]) -> dict[str, Any]:
-    """What the page shows, as JSON has it: numbers with six digits."""
+def summary_data(summary: DataSummary, results: Store) -> dict[str, Any]:
+    """What the page shows, as JSON has it: counts as they are, other numbers with six digits."""
     positions = {method: values.tolist() for method, values in summary.positions.items()}
     return _rounded(
         summary.as_json(TOKENS)
         | {
-            "model": manifest["model"],
-            "input": manifest["input"]["name"],
+            "model": results.manifest["model"],
+            "input": results.manifest["input"]["name"],
+            "complete": results.complete,
             "vocabulary": len(summary.token_counts),
             "positions": {"counts": summary.position_counts, **positions},
         }
@@ -60,4 +62,6 @@ def _rounded(value: Any) -> Any:
         return {key: _rounded(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_rounded(each) for each in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    return int(value) if value.is_integer() else float(f"{value:.6g}")

@@ -186,3 +186,14 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(InputError, match="cannot write"):
         page.write_page(results, tmp_path / "gone" / "report.html")
+
+
+def test_a_page_of_no_text_says_so(context, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(rendered([]), "utf-8")
+    opened, errors = context.new_page(), []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto(path.as_uri())
+    assert opened.locator("main").text_content() == "No text could be used, so there is nothing to show."
+    assert not errors
+    opened.close()

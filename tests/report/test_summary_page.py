@@ -67,6 +67,7 @@ def marks(page, title):
 def test_the_page_holds_the_summarys_numbers_and_nothing_of_the_texts_is_markup(written, summary):
     page = Page(written.read_text("utf-8"))
     data = page.data()
+    assert data["complete"] is True
     assert data["model"] == HOSTILE
     assert [each["token"] for each in data["tokens"]] == sorted(
         summary.token_counts, key=lambda token: -summary.token_counts[token]
@@ -137,10 +138,20 @@ def test_hostile_texts_are_shown_as_texts(page, summary):
     assert page.run("document.title").startswith("jaxflow summary: ")
 
 
+def test_a_sweep_that_was_not_finished_says_so(folder, context, tmp_path, capsys):
+    store.write_manifest(tmp_path, {"format": store.FORMAT, "model": "m", "input": {"name": "in"}})
+    write(tmp_path, 0, [example(np.random.default_rng(1), "a text", 3, 1)], 1, False)
+    assert cli.main(["summarize", str(tmp_path)]) == 0
+    assert "was not finished" in capsys.readouterr().err
+    opened = Plain(context, tmp_path / "summary.html")
+    assert opened.page.locator("#about").text_content() == "the first 1 texts of in; the sweep was not finished"
+    opened.close()
+
+
 def test_without_the_drawing_library_the_tables_are_written_alone(folder, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(drawing, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"summary's page needs.*jaxflow\[report\]"):
-        summary_page.render_summary(summarize(open_sweep(folder)), {"model": "m", "input": {"name": "in"}})
+        _ = summary_page.render_summary(summarize(open_sweep(folder)), open_sweep(folder))
     assert cli.main(["summarize", str(folder)]) == 0
     said = capsys.readouterr()
     assert "jaxflow[report]" in said.err

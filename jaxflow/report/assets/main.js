@@ -194,11 +194,12 @@ function pressed(event) {
 setUpHeader();
 setUpControls();
 items = setUpSentences(choose);
-state.layer = data.examples[0].layers.length - 1;
+state.layer = (data.examples[0]?.layers.length ?? 1) - 1;
 for (const kind of ["mouseover", "focusin"]) document.addEventListener(kind, pointed);
 document.addEventListener("scroll", hideTooltip, { passive: true, capture: true });
 document.addEventListener("keydown", pressed);
 byId("view").addEventListener("click", clicked);
 byId("words").addEventListener("keydown", moveWord);
 byId("heat").addEventListener("keydown", moveCell);
-choose(0);
+if (data.examples.length) choose(0);
+else byId("view").replaceChildren(make("p", { className: "notice" }, "No text could be used, so there is nothing to show."));

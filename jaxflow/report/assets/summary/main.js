@@ -25,7 +25,7 @@ function renderAgreement() {
   byId("agreement-section").hidden = !data.agreement.length;
   if (!data.agreement.length) return;
   const lines = data.agreement.map(({ methods, spearman }) => ({ kind: methods.join("-"), name: methods.join(" and "), values: spearman }));
-  const note = `over words; defined for ${d3.min(data.agreement, ({ examples }) => d3.min(examples)).toLocaleString("en")} of ${data.examples.toLocaleString("en")} texts or more`;
+  const note = `over words; defined for ${Math.floor(d3.min(data.agreement, ({ examples }) => d3.min(examples))).toLocaleString("en")} of ${data.examples.toLocaleString("en")} texts or more`;
   byId("agreement").replaceChildren(chart({ title: "Spearman's rank correlation", note, x: data.layers, xName: "layer", lines, high: 1 }));
   byId("pairs-legend").replaceChildren(...legend(Object.fromEntries(lines.map(({ kind, name }) => [kind, name]))));
 }
@@ -74,7 +74,7 @@ function nextTheme() {
 
 document.title = `jaxflow summary: ${data.model}`;
 byId("model").textContent = data.model;
-byId("about").textContent = `${data.examples.toLocaleString("en")} texts of ${data.input}`;
+byId("about").textContent = `${data.complete ? "" : "the first "}${data.examples.toLocaleString("en")} texts of ${data.input}${data.complete ? "" : "; the sweep was not finished"}`;
 byId("layer").max = String(data.layers.length - 1);
 byId("controls").hidden = data.layers.length < 2;
 byId("layer").oninput = () => {
