@@ -22,6 +22,7 @@ from experiments.finetune.train import Settings, train
 from experiments.sst2.table import RESAMPLES, markdown, table
 from jaxflow import InputError, load_encoder
 
+PRETRAINED = "minilm"
 QUICK_PHRASES, QUICK_SENTENCES, QUICK_RESAMPLES = 192, 12, 199
 
 
@@ -35,14 +36,15 @@ def _run(options: argparse.Namespace) -> None:
     if options.command == "train":
         phrases, epochs = (QUICK_PHRASES, 1.0) if options.quick else (None, options.epochs)
         settings = Settings(epochs=epochs, rate=options.rate, seed=options.seed, limit=phrases)
-        _ = train(SST2, options.data, options.out, options.model, settings)
+        _ = train(SST2, options.data, options.out, options.model or PRETRAINED, settings)
     else:
         print(markdown(_table(options)))
 
 
 def _table(options: argparse.Namespace) -> dict[str, Any]:
     trained = options.out / "model"
-    encoder = load_encoder(trained if (trained / "config.json").is_file() else options.model)
+    own = trained if (trained / "config.json").is_file() else PRETRAINED
+    encoder = load_encoder(options.model or own)
     if encoder.config.head.name != "sequence_classification" or encoder.config.head.outputs != 2:
         raise InputError(f"{encoder.name} does not tell two classes apart; run `train` first, or name one that does")
     limit, resamples = (QUICK_SENTENCES, QUICK_RESAMPLES) if options.quick else (None, RESAMPLES)
@@ -64,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _ = parser.add_argument("command", choices=("train", "table"))
     _ = parser.add_argument("--data", type=Path, required=True, help="folder of SST's files")
     _ = parser.add_argument("--out", type=Path, required=True, help="where everything goes")
-    _ = parser.add_argument("--model", default="minilm", help="what to fine-tune, or a fine-tuned classifier")
+    _ = parser.add_argument("--model", help="train: what to begin with (minilm); table: a classifier (RUN/model)")
     _ = parser.add_argument("--epochs", type=float, default=1.0, help="passes over the phrases")
     _ = parser.add_argument("--rate", type=float, default=1e-4, help="highest learning rate")
     _ = parser.add_argument("--seed", type=int, default=0)
