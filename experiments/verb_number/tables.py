@@ -128,12 +128,16 @@ def over_seeds(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def markdown(cells: dict[str, Any], score: str, protocol: str) -> str:
-    """One table, ours over the paper's where the paper has it."""
+    """One table, ours over the paper's where the paper has it: mean ± standard deviation over samples.
+
+    Where seeds differ, the standard deviation of the mean over seeds follows in brackets.
+    """
     layers = len(cells[score]["raw"][protocol]["mean"])
     lines = ["| | " + " | ".join(f"L{layer + 1}" for layer in range(layers)) + " |", "| --- " * (layers + 1) + "|"]
     for method in METHODS:
         cell = cells[score][method][protocol]
-        ours = (f"{m:.2f}±{s:.2f}" for m, s in zip(cell["mean"], cell["std"], strict=True))
+        spread = [f" ({seeds:.2f})" if any(cell["seeds"]) else "" for seeds in cell["seeds"]]
+        ours = (f"{m:.2f}±{s:.2f}{d}" for m, s, d in zip(cell["mean"], cell["std"], spread, strict=True))
         lines.append(f"| {method} | " + " | ".join(ours) + " |")
         if score in PAPER and layers == 6:
             lines.append(

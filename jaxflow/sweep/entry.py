@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from dataclasses import fields
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ WORDS = {
     "--column": "`column`",
     "--pair-column": "`pair_column`",
     "--input": "`source`",
+    "--model": "`encoder`",
+    **{f"--{field.name.replace('_', '-')}": f"`{field.name}`" for field in fields(Settings)},
 }
 
 
@@ -119,11 +122,14 @@ def run_sweep(
             )
             _ = sweep.run(batch_size, progress or (lambda _: None), mesh=mesh)
     except InputError as error:
-        message = str(error)
-        for flag, word in WORDS.items():
-            message = message.replace(flag, word)
-        raise InputError(message) from error
+        raise InputError(_in_python(str(error))) from error
     return open_sweep(folder)
+
+
+def _in_python(message: str) -> str:
+    for flag, word in WORDS.items():
+        message = message.replace(flag, word)
+    return message
 
 
 def _number(name: str, value: Any) -> float:
