@@ -24,7 +24,7 @@ class FlowSolution:
 
     Attributes:
         value: `*batch layer query token`: the exact flow (within `tol`) where certified, else the upper bound, which
-            on real attention is the closer one by far.
+            on real attention is the closer one by far; by the smooth method the smooth value, between the bounds.
         lower: value of a flow that was built and respects every capacity.
         upper: a bound that no flow exceeds: the capacity of a cut, or a composed bound.
         certified: whether the two meet within `tol`.
