@@ -10,11 +10,11 @@ over. Relevance is that of [CLS] at all layers.
 
 Each round runs every contestant once, one after the other, over the same texts; figures are the fastest round, CPU
 seconds (of all threads, the exact solver's included) beside seconds by the clock. Ours are compiled before. The
-baseline is the forward pass alone, in the very batches that attribution makes, returning nothing but the last hidden
-state. Torch is eager with `output_attentions` (it returns attention no other way), texts sorted by length in batches
-of 32, then rollout in NumPy, or the flow of each pair by SciPy (capacities as integers) or networkx (what the paper's
-authors used). The flows of these two are timed on some texts only and scaled to all by the number of pairs; such
-figures are marked `extrapolated`.
+baseline is the forward pass alone, in the very batches that attribution makes, packed alike, returning nothing but
+what the head or pooler makes of it. Torch is eager with `output_attentions` (it returns attention no other way), texts
+sorted by length in batches of 32, then rollout in NumPy, or the flow of each pair by SciPy (capacities as integers) or
+networkx (what the paper's authors used). The flows of these two are timed on some texts only, and scaled to all by the
+number of tokens; such figures are marked `extrapolated`.
 """
 
 import argparse
@@ -40,6 +40,8 @@ from jaxflow.attribution.items import batches_of, item_of
 from jaxflow.attribution.sizes import sizes_of
 from jaxflow.devices import local_mesh
 from jaxflow.models import Encoding, TextEncoder, TokenBatch, builtin
+from jaxflow.models.packing import Packing, pack
+from jaxflow.models.processor import apart, compiler_options
 
 HERE = Path(__file__).parent
 CLS = np.zeros(1, np.int64)
@@ -97,20 +99,38 @@ def encoded(encoder: TextEncoder, texts: list[str]) -> list[EncodedText]:
     ]
 
 
-def padded(encoder: TextEncoder, texts: list[EncodedText]) -> list[TokenBatch]:
-    """The batches that attribution makes of these texts."""
+def padded(encoder: TextEncoder, texts: list[EncodedText]) -> list[tuple[TokenBatch, Packing | None]]:
+    """The batches that attribution makes of these texts, packed as they are there."""
     items = [item_of(i, text.place, text.text, None, text.encoding, CLS) for i, text in enumerate(texts)]
     device = jax.devices()[0]
     sizes = sizes_of(None, encoder.max_length, device, 1, packs=device.platform == "cpu")
-    chosen = ([item.encoding for item in batch] for batch in batches_of(items, sizes))
-    return [encoder.pad(encodings, sizes.length(encodings)) for encodings in chosen]
+    found = []
+    for chosen in batches_of(items, sizes):
+        encodings = [item.encoding for item in chosen]
+        batch = encoder.pad(encodings, sizes.length(encodings))
+        packed = sizes.packed(len(encodings), batch.mask.shape[1], sum(map(len, encodings)))
+        found.append((batch, None if packed is None else pack(np.asarray(batch.mask), packed)))
+    return found
 
 
-def forward(encoder: TextEncoder, batches: Iterable[TokenBatch]) -> None:
+def forward_pass(encoder: TextEncoder) -> Callable[[TokenBatch, Packing | None], Any]:
+    """The forward pass that returns nothing but what the head or pooler says, as fast as the library has it."""
+    here = jax.devices()[0].platform == "cpu"
+    module, options = (apart(encoder.module), compiler_options()) if here else (encoder.module, {})
+
+    def run(module: Any, batch: TokenBatch, packing: Packing | None) -> Any:
+        found = module(batch, packing=packing, return_attention=False, return_hidden_states=False)
+        return found.pooled, found.logits
+
+    program = jax.jit(run, compiler_options=options)
+    return lambda batch, packing: program(module, batch, packing)
+
+
+def forward(run: Callable[[TokenBatch, Packing | None], Any], batches: Iterable[tuple[TokenBatch, Any]]) -> None:
     """The forward pass alone, two batches on their way as in attribution."""
     before: Any = None
-    for batch in batches:
-        now = encoder(batch, return_attention=False, return_hidden_states=False)
+    for batch, packing in batches:
+        now = run(batch, packing)
         _ = jax.block_until_ready(before)
         before = now
     _ = jax.block_until_ready(before)
@@ -177,7 +197,9 @@ def extrapolated(
 ) -> dict[str, Any]:
     """Seconds of a peer's flows of all texts, by those of some: spread over the lengths, scaled by pairs."""
     ordered = sorted(encodings, key=len)
-    chosen = [ordered[place] for place in np.linspace(0, len(ordered) - 1, min(sample, len(ordered))).astype(int)]
+    # The middle of as many equal parts: of one, the median. The longest text alone may take networkx hours.
+    count = min(sample, len(ordered))
+    chosen = [ordered[int((part + 0.5) * len(ordered) / count)] for part in range(count)]
     mixings = [mixing for batch in torch_mixing(model, chosen) for mixing in batch]
     took = spent(lambda: [peer_flow(build, mixing) for mixing in mixings])
     share = sum(map(len, chosen)) / sum(map(len, encodings))
@@ -188,11 +210,11 @@ def bench(name: str, encoder: TextEncoder, model: Any, texts: list[str], options
     """One set of texts: every contestant, round by round."""
     ready = encoded(encoder, texts)
     encodings = [text.encoding for text in ready]
-    batches = padded(encoder, ready)
+    batches, run_forward = padded(encoder, ready), forward_pass(encoder)
     tokens = sum(map(len, encodings))
     runs: dict[str, Callable[[], Any]] = {
         "tokenize": lambda: encoder.tokenize(texts, truncate=True),
-        "forward": lambda: forward(encoder, batches),
+        "forward": lambda: forward(run_forward, batches),
         "raw": lambda: attributed(encoder, ready, "raw"),
         "rollout": lambda: attributed(encoder, ready, "rollout"),
         "flow": lambda: attributed(encoder, ready, "flow"),
@@ -216,7 +238,7 @@ def bench(name: str, encoder: TextEncoder, model: Any, texts: list[str], options
     flows = attributed(encoder, ready, "flow")
     row: dict[str, Any] = {
         "texts": name, "count": len(texts), "tokens": tokens, "batches": len(batches),
-        "padded_tokens": sum(batch.mask.size for batch in batches),
+        "padded_tokens": sum(batch.mask.size for batch, _ in batches),
         "seconds": {way: took.wall for way, took in best.items()},
         "cpu_seconds": {way: took.cpu for way, took in best.items()},
         "first_run_seconds": {way: took.wall for way, took in compiling.items()},
@@ -284,7 +306,9 @@ def arguments() -> argparse.Namespace:
     _ = parser.add_argument("--rounds", type=int, default=3)
     _ = parser.add_argument("--threads", type=int, help="cores to run on (default: all)")
     _ = parser.add_argument("--sample", type=int, default=40, help="texts whose flows SciPy solves")
-    _ = parser.add_argument("--networkx", type=int, default=4, help="texts whose flows networkx solves; seconds each")
+    _ = parser.add_argument(
+        "--networkx", type=int, default=1, help="texts whose flows networkx solves; a minute each, or more"
+    )
     _ = parser.add_argument("--no-torch", action="store_true", help="leave torch out")
     _ = parser.add_argument("--out", type=Path, default=HERE / "results" / "sweep.json")
     _ = parser.add_argument("--quick", action="store_true", help="few texts, one round, no networkx, nothing written")
