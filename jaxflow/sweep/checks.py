@@ -102,7 +102,7 @@ def check_file(path: Path) -> None:
 
 def _check_filled(folder: Path, resume: bool | None) -> None:
     if resume is None:
-        raise InputError(f"{str(folder)!r} exists and is not an empty folder; name another with --out")
+        raise InputError(f"{str(folder)!r} exists and is not empty; name another with --out")
     if not (folder / store.MANIFEST).exists():
         raise InputError(
             f"{str(folder)!r} exists and is not empty, and holds no results of jaxflow; name another --out"

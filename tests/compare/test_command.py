@@ -37,7 +37,7 @@ def test_a_folder_that_holds_something_is_refused_before_any_work(run, tmp_path)
     (tmp_path / "out" / "manifest.json").write_text("{}")
     code, _, err = run()
     assert code == 2
-    assert err == f"jaxflow: {str(tmp_path / 'out')!r} exists and is not an empty folder; name another with --out\n"
+    assert err == f"jaxflow: {str(tmp_path / 'out')!r} exists and is not empty; name another with --out\n"
 
 
 @pytest.fixture
