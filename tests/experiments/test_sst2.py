@@ -97,7 +97,7 @@ def test_quick_run_trains_and_measures(data, tmp_path, capsys):
     assert record["human"]["sentences"] > 0
     _check_a_cell(record, data, tmp_path)
     # A second run reads the pieces and says the same.
-    assert main(["table", *common]) == 0
+    assert main(["table", *table]) == 0
     again = json.loads((tmp_path / "table3.json").read_text())
     assert again["right_words"] == record["right_words"]
 
