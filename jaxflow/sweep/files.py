@@ -51,17 +51,18 @@ class FileSource:
             yield row_of(number, place, record, self.column, self.pair_column)
 
     def values(self) -> Iterator[Any]:
-        """What the column holds, of any type; None for nothing, or nothing but spaces.
+        """What the column, or each line, holds, of any type; None for nothing, or nothing but spaces.
 
         Raises:
             InputError: a record is malformed, or lacks the column.
         """
-        for _, place, record in formats.records(self.path, self.kind, self.name, (self.column or "",)):
+        wanted = () if self.column is None else (self.column,)
+        for _, place, record in formats.records(self.path, self.kind, self.name, wanted):
             if isinstance(record, InputError):
                 raise record
-            if self.column not in record:
+            if self.column is not None and self.column not in record:
                 raise InputError(f"{place} has no {self.column!r}")
-            value = record[self.column]
+            value = record if self.column is None else record[self.column]
             yield None if isinstance(value, str) and not value.strip() else value
 
     def count(self) -> int:

@@ -32,14 +32,6 @@ def folders(tmp_path_factory):
     return str(model_folder()), str(second)
 
 
-def test_a_folder_that_holds_something_is_refused_before_any_work(run, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "manifest.json").write_text("{}")
-    code, _, err = run()
-    assert code == 2
-    assert err == f"jaxflow: {str(tmp_path / 'out')!r} exists and is not empty; name another with --out\n"
-
-
 @pytest.fixture
 def run(tmp_path, capsys, folders):
     def run(*arguments, texts=None, name="texts.txt"):
@@ -145,8 +137,8 @@ def test_a_filled_folder_and_an_empty_file_are_refused(run, tmp_path):
     (tmp_path / "out").mkdir()
     _ = (tmp_path / "out" / "mine.txt").write_text("x")
     code, _, err = run()
-    assert (code, err.count("\n")) == (2, 1)
-    assert "not empty" in err
+    assert code == 2
+    assert err == f"jaxflow: {str(tmp_path / 'out')!r} exists and is not empty; name another with --out\n"
     assert run(texts="")[0] == 2
     with pytest.raises(InputError, match="no comparison"):
         open_comparison(tmp_path)

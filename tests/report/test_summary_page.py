@@ -16,6 +16,8 @@ from tests.report.rows import HOSTILE
 from tests.report.test_page import Page
 from tests.sweep.test_store import example, write
 
+# The page writes four digits.
+DIGITS = {"rel": 5e-4, "abs": 1e-4}
 METHODS = ("raw", "rollout", "flow")
 
 
@@ -90,13 +92,13 @@ def test_charts_say_the_summarys_values(page, summary):
             for method in METHODS
             for index, layer in enumerate(summary.layers)
         }
-        assert found == pytest.approx(expected, rel=2e-3)
+        assert found == pytest.approx(expected, **DIGITS)
     agreement = {
         (" and ".join(pair), layer): values[index]
         for pair, values in summary.agreement.items()
         for index, layer in enumerate(summary.layers)
     }
-    assert marks(page, "Spearman's rank correlation") == pytest.approx(agreement, rel=2e-3, abs=1e-3)
+    assert marks(page, "Spearman's rank correlation") == pytest.approx(agreement, **DIGITS)
 
 
 def test_the_layer_is_of_tokens_and_positions_alike(page, summary):
@@ -106,12 +108,12 @@ def test_the_layer_is_of_tokens_and_positions_alike(page, summary):
         for method in METHODS:
             found = marks(page, f"Mean {method} at layer {layer}")
             expected = {(method, place): summary.positions[method][index, place] for place in range(reached)}
-            assert found == pytest.approx(expected, rel=2e-3)
+            assert found == pytest.approx(expected, **DIGITS)
         values = page.run("[...document.querySelectorAll('#tokens tbody tr')].map(row => row.cells[4].textContent)")
         flows = [float(value) for value in values]
         assert flows == sorted(flows, reverse=True)
         often = [place for place, count in enumerate(summary.token_counts.values()) if count >= 5]
-        assert flows == pytest.approx(sorted(summary.tokens["flow"][index, often], reverse=True), rel=2e-3)
+        assert flows == pytest.approx(sorted(summary.tokens["flow"][index, often], reverse=True), **DIGITS)
 
 
 def test_tokens_are_searched_and_sorted(page, summary):
@@ -131,6 +133,17 @@ def test_tokens_are_searched_and_sorted(page, summary):
     assert page.page.locator("#count").text_content().startswith("0 of 0 tokens")
 
 
+def test_the_theme_turns(page):
+    button = page.page.locator("#theme")
+    back = "getComputedStyle(document.body).backgroundColor"
+    first = page.run(back)
+    button.click()
+    assert button.text_content() in ("Theme: light", "Theme: dark")
+    assert page.run(back) != first
+    button.click()
+    assert page.run(back) == first
+
+
 def test_hostile_texts_are_shown_as_texts(page, summary):
     texts = page.run("[...document.querySelectorAll('#disagreements td.text')].map(cell => cell.innerText)")
     assert len(texts) == sum(map(len, summary.disagreements.values()))
@@ -144,7 +157,7 @@ def test_a_sweep_that_was_not_finished_says_so(folder, context, tmp_path, capsys
     assert cli.main(["summarize", str(tmp_path)]) == 0
     assert "was not finished" in capsys.readouterr().err
     opened = Plain(context, tmp_path / "summary.html")
-    assert opened.page.locator("#about").text_content() == "the first 1 texts of in; the sweep was not finished"
+    assert opened.page.locator("#about").text_content() == "1 texts of in; the sweep was not finished"
     opened.close()
 
 

@@ -50,3 +50,10 @@ function focusOn(elements, target) {
   target.tabIndex = 0;
   target.focus();
 }
+
+// From the theme that is seen to the other one, and its name on the button.
+function turnTheme() {
+  const theme = isDark() ? "light" : "dark";
+  document.documentElement.dataset.theme = theme;
+  byId("theme").textContent = `Theme: ${theme}`;
+}

@@ -120,10 +120,7 @@ function toggleKeys(open) {
 }
 
 function nextTheme() {
-  const root = document.documentElement;
-  const next = { undefined: isDark() ? "light" : "dark", light: "dark", dark: "light" }[root.dataset.theme];
-  root.dataset.theme = next;
-  byId("theme").textContent = `Theme: ${next}`;
+  turnTheme();
   render();
 }
 

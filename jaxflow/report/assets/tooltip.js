@@ -13,7 +13,7 @@ function describe(current, method, layer, query, token) {
   ];
   if (method === "flow") {
     const proven = current.certified(layer, query, token);
-    lines.push(["certified", proven ? "yes: proven" : data.settings.flow === "smooth" ? "no: a smooth value, the exact flow is more" : "no: an upper bound, the exact flow may be less"]);
+    lines.push(["certified", proven ? "yes: proven" : data.settings.flow === "smooth" ? "no: a smooth value, the exact flow may be more" : "no: an upper bound, the exact flow may be less"]);
   }
   return lines;
 }

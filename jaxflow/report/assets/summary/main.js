@@ -64,17 +64,9 @@ function resort(by) {
   byId("tokens").querySelector("th[aria-sort] button").focus();
 }
 
-const THEMES = ["auto", "light", "dark"];
-function nextTheme() {
-  const root = document.documentElement, theme = THEMES[(THEMES.indexOf(root.dataset.theme ?? "auto") + 1) % THEMES.length];
-  if (theme === "auto") delete root.dataset.theme;
-  else root.dataset.theme = theme;
-  byId("theme").textContent = `Theme: ${theme}`;
-}
-
 document.title = `jaxflow summary: ${data.model}`;
 byId("model").textContent = data.model;
-byId("about").textContent = `${data.complete ? "" : "the first "}${data.examples.toLocaleString("en")} texts of ${data.input}${data.complete ? "" : "; the sweep was not finished"}`;
+byId("about").textContent = `${data.examples.toLocaleString("en")} texts of ${data.input}${data.complete ? "" : "; the sweep was not finished"}`;
 byId("layer").max = String(data.layers.length - 1);
 byId("controls").hidden = data.layers.length < 2;
 byId("layer").oninput = () => {
@@ -83,7 +75,7 @@ byId("layer").oninput = () => {
 };
 byId("search").oninput = byId("least").oninput = () => renderTokens(state.layer, state.sort, resort);
 byId("controls").onsubmit = byId("filter").onsubmit = (event) => event.preventDefault();
-byId("theme").onclick = nextTheme;
+byId("theme").onclick = turnTheme;
 renderMeasures();
 renderAgreement();
 renderDisagreements();
