@@ -16,7 +16,8 @@ Activation = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
 
 def _exact_gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    return jax.nn.gelu(x, approximate=False)
+    # By erf, as the checkpoints' authors have it: erfc, which JAX's own takes, is four times the work on a processor.
+    return 0.5 * x * (1 + jax.lax.erf(x * math.sqrt(0.5)))
 
 
 def _tanh_gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
