@@ -12,8 +12,9 @@ from jaxflow.models import Encoding
 
 # Sequences are padded to one of these lengths, so that few programs are compiled for texts of many lengths.
 BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-# More tokens at once, padding included, keep no device busier, and a processor's caches sooner full.
-ON_PROCESSOR, ON_ACCELERATOR = 3 << 10, 1 << 14
+# More tokens at once, padding included, keep no device busier. On a processor they fill the caches sooner, and a
+# program of more than 32 MB is given its memory page by page at every run (MiniLM's takes about 25 MB so).
+ON_PROCESSOR, ON_ACCELERATOR = 2 << 10, 1 << 14
 # A packed batch has room for one of these shares of its tokens. Texts of one bucket fill about the last.
 SHARES = (1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4)
 # A batch of few texts is as much smaller as a power of this.
