@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import product
 
 import numpy as np
 import pytest
@@ -101,6 +102,30 @@ def test_only_wanted_pairs_are_solved():
     np.testing.assert_array_equal(some.settled, np.where(wanted, every.settled, 0))
     none = solve(mixing, wanted=np.zeros_like(wanted))
     assert np.isnan(none.value).all()
+
+
+@pytest.mark.parametrize(("family", "tokens"), [*product(ALL, (3, 12)), *product(families.FAMILIES, (58, 66))])
+def test_padding_changes_nothing(family, tokens):
+    rng = np.random.default_rng(tokens)
+    mixings = [ALL[family](rng, 4, tokens) for _ in range(2)]
+    padded, own = np.zeros((2, 4, tokens + 9, tokens + 9)), []
+    asked, wanted = np.zeros((2, 2), int), np.zeros((2, 4, 2, tokens + 9), bool)
+    for example, mixing in enumerate(mixings):
+        real = np.sort(rng.permutation(tokens + 9)[:tokens])
+        padded[example][:, real[:, None], real] = mixing
+        wanted[example][..., real] = True
+        asked[example] = real[[0, -1]]
+        own.append(exact.max_flow(mixing[None], np.array([[0, tokens - 1]]), (1, 2, 3, 4)).value[0])
+    for threads in (1, 2):
+        found = exact.max_flow(padded, asked, (1, 2, 3, 4), wanted=wanted, threads=threads)
+        np.testing.assert_allclose(found.value[wanted].reshape(2, 4, 2, tokens), own, rtol=1e-12)
+    # A position without any arc may be asked about, too: nothing flows from it or to it.
+    everything = exact.max_flow(padded, np.broadcast_to(np.arange(tokens + 9), (2, tokens + 9)), (2, 3)).value
+    alone = ~padded.any((1, 2))
+    assert (everything[np.broadcast_to(alone[:, None, None], everything.shape)] == 0).all()
+    one = np.zeros((2, 1, 1, tokens + 9), bool)
+    one[:, 0, 0] = alone
+    assert (exact.max_flow(padded, asked[:, :1], (3,), wanted=one).value[one] == 0).all()
 
 
 @pytest.mark.parametrize("threads", [2, 3])

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from jaxflow._checks import InputError, first_index
 _CHUNK_WORK = 200_000
 # What a thread should have to do, about 2 ms: starting one costs a tenth of that.
 _THREAD_WORK = 20_000
+# Where there are so many examples a thread, each is one thread's alone: to set one up costs about a millisecond.
+_MANY = 4
 _LARGEST = 2.0**1000
 # What settles a pair: a closed form at layers 1 and 2; one blocking flow that fills all arcs out of the source or into
 # the sink; a search of the residual graph.
@@ -103,10 +106,11 @@ def max_flow(
     cut = np.zeros((*shape, mixing.shape[1] + 1, mixing.shape[-1]), bool) if cuts else None
     total = int(np.prod(shape)) if wanted is None else int(wanted.sum())
     settled = np.zeros(shape, np.uint8)
-    solver = _Solver(mixing, queries, max(layers, default=1), (lower, upper, settled), cut)
+    solver = _Solver(mixing, queries, max(layers, default=1), wanted, (lower, upper, settled), cut)
     done = 0
     useful = 1 + total * solver.highest * shape[-1] // _THREAD_WORK
-    for count in _run(solver, _tasks(shape, layers, wanted), min(threads or _cores(), useful)):
+    threads = min(threads or _cores(), useful)
+    for count in _run(solver, _shares(_tasks(shape, layers, wanted), shape[0] >= _MANY * threads), threads):
         done += count
         if progress is not None:
             progress(done, total)
@@ -155,13 +159,14 @@ class _Solver:
         mixing: np.ndarray,
         queries: np.ndarray,
         highest: int,
+        wanted: np.ndarray | None,
         results: tuple[np.ndarray, np.ndarray, np.ndarray],
         cut: np.ndarray | None,
     ) -> None:
         from jaxflow.flow.exact import _kernels
 
         self.kernels = _kernels
-        self.mixing, self.queries, self.highest, self.cut = mixing, queries, highest, cut
+        self.mixing, self.queries, self.highest, self.wanted, self.cut = mixing, queries, highest, wanted, cut
         self.lower, self.upper, self.settled = results
         self.local = threading.local()
         self.stopped = False
@@ -193,14 +198,26 @@ class _Solver:
         here = self.local
         if getattr(here, "example", None) != task.example:
             mixing = self.mixing[task.example, : self.highest]
-            here.order = _order(mixing)
-            here.place = np.argsort(here.order)
-            here.capacity, here.scale = _scaled(mixing[:, here.order][:, :, here.order])
+            order = _order(mixing)
+            # Padding has no part in it, and only takes memory from the caches.
+            order = order[self._matters(task.example)[order]]
+            here.place = np.zeros(mixing.shape[-1], np.int64)
+            here.place[order] = np.arange(len(order))
+            here.capacity, here.scale = _scaled(mixing[:, order][:, :, order])
             here.whole = self.kernels.workspace(here.capacity, max(self.highest, 1))
             here.example, here.layer = task.example, None
         if here.layer != task.layer:
             here.work, here.layer = self.kernels.up_to(here.whole, task.layer), task.layer
         return here
+
+    def _matters(self, example: int) -> np.ndarray:
+        """Which positions of an example have an arc or are asked about; all of them where cuts are to be returned."""
+        mixing, wanted = self.mixing[example, : self.highest], self.wanted
+        if wanted is None or self.cut is not None:
+            return np.ones(mixing.shape[-1], bool)
+        found = mixing.any((0, 1)) | mixing.any((0, 2)) | wanted[example].any((0, 1))
+        found[self.queries[example]] = True
+        return found
 
 
 def _order(mixing: np.ndarray) -> np.ndarray:
@@ -232,11 +249,18 @@ def _tasks(shape: tuple[int, ...], layers: tuple[int, ...], wanted: np.ndarray |
                 yield _Task(example, place, layer, sources[run], sinks[run])
 
 
-def _run(solver: _Solver, tasks: Iterator[_Task], threads: int) -> Iterator[int]:
+def _shares(tasks: Iterator[_Task], by_example: bool) -> Iterator[list[_Task]]:
+    """What a thread takes at once: all tasks of an example, or one."""
+    if by_example:
+        yield from (list(own) for _, own in groupby(tasks, lambda task: task.example))
+    else:
+        yield from ([task] for task in tasks)
+
+
+def _run(solver: _Solver, shares: Iterator[list[_Task]], threads: int) -> Iterator[int]:
     """Number of pairs of each task as it is done."""
     if threads == 1:
-        for task in tasks:
-            yield solver(task)
+        yield from (solver(task) for share in shares for task in share)
         return
     lock = threading.Lock()
     done: SimpleQueue[int | None] = SimpleQueue()
@@ -245,10 +269,11 @@ def _run(solver: _Solver, tasks: Iterator[_Task], threads: int) -> Iterator[int]
         try:
             while not solver.stopped:
                 with lock:
-                    task = next(tasks, None)
-                if task is None:
+                    share = next(shares, None)
+                if share is None:
                     return
-                done.put(solver(task))
+                for task in share:
+                    done.put(solver(task))
         finally:
             done.put(None)
 
