@@ -51,13 +51,24 @@ def is_settled(work, source, takers):
 @kernel
 @no_type_check
 def reset(work, count):
-    """Forget a pair: only arcs that were touched, all of them where there were too many to note."""
+    """Forget a pair: only arcs that were touched, all of them where there were too many to note.
+
+    Sets are restored whole where that is less than restoring them bit by bit, which costs about as much as eight words.
+    """
     into, touched, arc, sends, room, arcs = work.sink, work.touched, work.arc, work.sends, work.room, work.arcs
     nodes = into.shape[0]
     if count >= touched.shape[0]:
         arc[:, :, :, FLOW] = 0.0
         sends[:] = 0
         room[:] = arcs
+        return
+    if room.size < 8 * count:
+        flows, wide, full, senders = arc.ravel(), room.ravel(), arcs.ravel(), sends.ravel()
+        for k in range(count):
+            flows[2 * touched[k] + 1] = 0.0
+        for k in range(wide.shape[0]):
+            wide[k] = full[k]
+            senders[k] = 0
         return
     for k in range(count):
         flat = np.uint64(touched[k])
