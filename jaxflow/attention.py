@@ -99,7 +99,7 @@ def as_head_weights(heads: Any, shape: tuple[int, ...]) -> HeadWeights:
 
 def fuse_heads(attention: Attention, mask: TokenMask, heads: str | HeadWeights) -> Mixing:
     """One matrix a layer out of a layer's heads, its rows summing to 1 over real tokens."""
-    if heads == "mean":
+    if isinstance(heads, str) and heads == "mean":
         # A mean can lose its padding afterwards: one matrix to mask in the place of all heads'.
         mean = FUSIONS[heads](attention)[..., None, :, :]
         return renormalized(masked(mean, mask)[..., 0, :, :], mask)

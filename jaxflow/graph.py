@@ -67,8 +67,8 @@ def attention_graph(
 ) -> AttentionGraph:
     """Build the graph of layers from a model's attention probabilities.
 
-    Padding's rows and columns are set to 0 first, then each layer's heads are fused, then rows are scaled to sum to 1
-    over real tokens (a row left empty becomes the identity's). The residual is kept apart and enters in
+    Each layer's heads are fused with padding's rows and columns set to 0, then rows are scaled to sum to 1 over real
+    tokens (a row left empty becomes the identity's). The residual is kept apart and enters in
     `AttentionGraph.mixing`. With `heads="mean"` and `residual=0.5` this is the graph of Abnar & Zuidema (2020),
     section 3. Any mask goes: padding left, right or in the middle. Causal attention is an ordinary case.
 

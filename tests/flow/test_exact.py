@@ -107,25 +107,28 @@ def test_only_wanted_pairs_are_solved():
 @pytest.mark.parametrize(("family", "tokens"), [*product(ALL, (3, 12)), *product(families.FAMILIES, (58, 66))])
 def test_padding_changes_nothing(family, tokens):
     rng = np.random.default_rng(tokens)
-    mixings = [ALL[family](rng, 4, tokens) for _ in range(2)]
-    padded, own = np.zeros((2, 4, tokens + 9, tokens + 9)), []
-    asked, wanted = np.zeros((2, 2), int), np.zeros((2, 4, 2, tokens + 9), bool)
-    for example, mixing in enumerate(mixings):
+    # So many that a thread takes whole examples; of the last nothing is wanted.
+    mixings = [ALL[family](rng, 4, tokens) for _ in range(10)]
+    padded, own = np.zeros((10, 4, tokens + 9, tokens + 9)), []
+    asked, wanted = np.zeros((10, 2), int), np.zeros((10, 4, 2, tokens + 9), bool)
+    for example, mixing in enumerate(mixings[:-1]):
         real = np.sort(rng.permutation(tokens + 9)[:tokens])
         padded[example][:, real[:, None], real] = mixing
         wanted[example][..., real] = True
         asked[example] = real[[0, -1]]
         own.append(exact.max_flow(mixing[None], np.array([[0, tokens - 1]]), (1, 2, 3, 4)).value[0])
+    padded[-1] = padded[0]
     for threads in (1, 2):
         found = exact.max_flow(padded, asked, (1, 2, 3, 4), wanted=wanted, threads=threads)
-        np.testing.assert_allclose(found.value[wanted].reshape(2, 4, 2, tokens), own, rtol=1e-12)
+        np.testing.assert_allclose(found.value[wanted].reshape(9, 4, 2, tokens), own, rtol=1e-12)
+        assert np.isnan(found.value[~wanted]).all()
     # A position without any arc may be asked about, too: nothing flows from it or to it.
-    everything = exact.max_flow(padded, np.broadcast_to(np.arange(tokens + 9), (2, tokens + 9)), (2, 3)).value
     alone = ~padded.any((1, 2))
-    assert (everything[np.broadcast_to(alone[:, None, None], everything.shape)] == 0).all()
-    one = np.zeros((2, 1, 1, tokens + 9), bool)
-    one[:, 0, 0] = alone
-    assert (exact.max_flow(padded, asked[:, :1], (3,), wanted=one).value[one] == 0).all()
+    sources = np.argsort(~alone, axis=1, kind="stable")[:, :1]
+    every = np.ones((10, 2, 1, tokens + 9), bool)
+    assert (exact.max_flow(padded, sources, (2, 3), wanted=every).value == 0).all()
+    sinks = np.broadcast_to(alone[:, None, None], (10, 1, 2, tokens + 9))
+    assert (exact.max_flow(padded, asked, (3,), wanted=sinks).value[sinks] == 0).all()
 
 
 @pytest.mark.parametrize("threads", [2, 3])

@@ -2,10 +2,9 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
@@ -110,7 +109,7 @@ def max_flow(
     done = 0
     useful = 1 + total * solver.highest * shape[-1] // _THREAD_WORK
     threads = min(threads or _cores(), useful)
-    for count in _run(solver, _shares(_tasks(shape, layers, wanted), shape[0] >= _MANY * threads), threads):
+    for count in _run(solver, _shares(shape, layers, wanted, threads), threads):
         done += count
         if progress is not None:
             progress(done, total)
@@ -234,30 +233,34 @@ def _scaled(capacity: np.ndarray) -> tuple[np.ndarray, float]:
     return capacity * 2.0**-100, 2.0**100
 
 
-def _tasks(shape: tuple[int, ...], layers: tuple[int, ...], wanted: np.ndarray | None) -> Iterator[_Task]:
-    examples, _, queries, tokens = shape
-    for example in range(examples):
-        # The deepest layers first: they take longest, and the last task should be short.
-        for place, layer in sorted(enumerate(layers), key=lambda item: -item[1]):
-            if wanted is None:
-                sinks, sources = np.divmod(np.arange(queries * tokens), queries)
-            else:
-                sinks, sources = np.nonzero(wanted[example, place].T)
-            size = max(1, _CHUNK_WORK // (layer * tokens))
-            for begin in range(0, len(sinks), size):
-                run = slice(begin, begin + size)
-                yield _Task(example, place, layer, sources[run], sinks[run])
+def _tasks(shape: tuple[int, ...], layers: tuple[int, ...], wanted: np.ndarray | None, example: int) -> Iterator[_Task]:
+    """An example's pairs, in runs."""
+    _, _, queries, tokens = shape
+    # The deepest layers first: they take longest, and the last task should be short.
+    for place, layer in sorted(enumerate(layers), key=lambda item: -item[1]):
+        if wanted is None:
+            sinks, sources = np.divmod(np.arange(queries * tokens), queries)
+        else:
+            sinks, sources = np.nonzero(wanted[example, place].T)
+        size = max(1, _CHUNK_WORK // (layer * tokens))
+        for begin in range(0, len(sinks), size):
+            run = slice(begin, begin + size)
+            yield _Task(example, place, layer, sources[run], sinks[run])
 
 
-def _shares(tasks: Iterator[_Task], by_example: bool) -> Iterator[list[_Task]]:
-    """What a thread takes at once: all tasks of an example, or one."""
-    if by_example:
-        yield from (list(own) for _, own in groupby(tasks, lambda task: task.example))
+def _shares(
+    shape: tuple[int, ...], layers: tuple[int, ...], wanted: np.ndarray | None, threads: int
+) -> Iterator[Iterable[_Task]]:
+    """What a thread takes at once: an example of many, or one task."""
+    examples = range(shape[0]) if wanted is None else np.flatnonzero(wanted.any((1, 2, 3))).tolist()
+    own = (_tasks(shape, layers, wanted, example) for example in examples)
+    if len(examples) >= _MANY * threads:
+        yield from own
     else:
-        yield from ([task] for task in tasks)
+        yield from ([task] for tasks in own for task in tasks)
 
 
-def _run(solver: _Solver, shares: Iterator[list[_Task]], threads: int) -> Iterator[int]:
+def _run(solver: _Solver, shares: Iterator[Iterable[_Task]], threads: int) -> Iterator[int]:
     """Number of pairs of each task as it is done."""
     if threads == 1:
         yield from (solver(task) for share in shares for task in share)
