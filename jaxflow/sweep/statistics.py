@@ -73,7 +73,7 @@ class Keyed:
 
     def add(self, keys: Sequence[Any], values: Float[np.ndarray, "layer key"]) -> None:
         """Take in a value a layer for each key; a key may be there more than once."""
-        places = np.array([self._keys.setdefault(key, len(self._keys)) for key in keys])
+        places = np.array([self._keys.setdefault(key, len(self._keys)) for key in keys], np.int64)
         more = len(self._keys) - len(self._counts)
         if more > 0:
             # Room for as many again, so that adding a key costs little on average.

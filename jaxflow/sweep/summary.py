@@ -3,18 +3,20 @@
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxflow._checks import InputError
+from jaxflow.compare.conllu import Sentence
 from jaxflow.sweep import arrow, statistics
 from jaxflow.sweep.arrow import RELEVANCE, Row
 from jaxflow.sweep.results import Store
 from jaxflow.sweep.statistics import Keyed, Lowest, Means
 from jaxflow.sweep.store import replaced
+from jaxflow.sweep.tags import Tags
 
 SUMMARY_JSON, SUMMARY_TABLE = "summary.json", "summary.parquet"
 # Examples that are named of those where two methods disagree most.
@@ -43,6 +45,10 @@ class DataSummary:
         position_counts: how many examples reach each position.
         disagreements: by two methods, the examples whose rankings agree least at the last layer: rank correlation,
             `id` and text, the lowest first.
+        tags: by method, mean relevance of each part of speech that occurs: layer by part of speech; of the tokens of
+            the texts whose syntax is known.
+        tag_counts: each part of speech that occurs, and of how many tokens.
+        tagged_examples: how many examples these tokens are of.
     """
 
     examples: int
@@ -56,11 +62,12 @@ class DataSummary:
     positions: dict[str, np.ndarray]
     position_counts: list[int]
     disagreements: dict[tuple[str, str], list[tuple[float, int, str]]]
+    tags: dict[str, np.ndarray] = field(default_factory=dict)
+    tag_counts: dict[str, int] = field(default_factory=dict)
+    tagged_examples: int = 0
 
     def as_json(self, tokens: int = 50) -> dict[str, Any]:
         """All but the tables, and of the tokens those that occur most."""
-        order = sorted(self.token_counts, key=lambda token: -self.token_counts[token])[:tokens]
-        places = {token: place for place, token in enumerate(self.token_counts)}
         return {
             "examples": self.examples,
             "methods": list(self.methods),
@@ -70,16 +77,23 @@ class DataSummary:
                 {"methods": list(pair), "spearman": _plain(values), "examples": self.defined[pair]}
                 for pair, values in self.agreement.items()
             ],
-            "tokens": [
-                {"token": token, "count": self.token_counts[token]}
-                | {method: _plain(self.tokens[method][:, places[token]].tolist()) for method in self.methods}
-                for token in order
-            ],
+            "tokens": self._most("token", self.token_counts, self.tokens, tokens),
+            "tagged_examples": self.tagged_examples,
+            "parts_of_speech": self._most("tag", self.tag_counts, self.tags, len(self.tag_counts)),
             "disagreements": [
                 {"methods": list(pair), "examples": [{"spearman": v, "id": i, "text": t} for v, i, t in found]}
                 for pair, found in self.disagreements.items()
             ],
         }
+
+    def _most(self, name: str, counts: dict[str, int], means: dict[str, np.ndarray], most: int) -> list[dict[str, Any]]:
+        """Of keys those that occur most: each with its count, and each method's means by layer."""
+        places = {key: place for place, key in enumerate(counts)}
+        return [
+            {name: key, "count": counts[key]}
+            | {method: _plain(means[method][:, places[key]].tolist()) for method in self.methods}
+            for key in sorted(counts, key=lambda key: -counts[key])[:most]
+        ]
 
     def as_rows(self) -> Iterable[dict[str, Any]]:
         """The long table: statistic, method (two with a colon between them), layer, key, mean, count."""
@@ -91,6 +105,8 @@ class DataSummary:
         for method in self.methods:
             for index, (token, count) in enumerate(self.token_counts.items()):
                 yield from self._of_key("token", method, token, self.tokens[method][:, index], count)
+            for index, (tag, count) in enumerate(self.tag_counts.items()):
+                yield from self._of_key("part_of_speech", method, tag, self.tags[method][:, index], count)
             for index, count in enumerate(self.position_counts):
                 yield from self._of_key("position", method, str(index), self.positions[method][:, index], count)
 
@@ -103,20 +119,31 @@ class DataSummary:
             yield _line(name, method, layer, key, float(value), float(count))
 
 
-def summarize(results: Store) -> DataSummary:
+def summarize(results: Store, sentences: Iterable[Sentence] = ()) -> DataSummary:
     """Go through all examples once, a shard in memory at a time.
 
+    Args:
+        results: of the data set.
+        sentences: the texts with their syntax, from `jaxflow.compare.read_conllu`, for means by part of speech; of all
+            texts or some.
+
     Raises:
-        InputError: there is no example, or a shard cannot be read.
+        InputError: there is no example, a shard cannot be read, or none of the sentences is a text of the results.
     """
     first = next(results.rows(), None)
     if first is None:
         raise InputError(f"{str(results.folder)!r} holds no example yet")
     methods = tuple(method for method in RELEVANCE if method in first)
     layers = tuple(map(int, first["layers"]))
-    gathered = _Gathered(methods, len(layers))
+    tags = Tags(sentences)
+    gathered = _Gathered(methods, len(layers), tags)
     for rows, chunk in statistics.chunks(results.rows()):
         gathered.add(rows, chunk)
+    if tags.sentences and not tags.found:
+        raise InputError(
+            f"none of the {tags.sentences} parsed sentences is a text of {str(results.folder)!r}; its texts must be "
+            "those of the `# text` comments, letter by letter"
+        )
     return gathered.summary(layers)
 
 
@@ -151,12 +178,13 @@ def write_summary(summary: DataSummary, folder: Path) -> list[Path]:
 class _Gathered:
     """What is gathered on the way through the examples."""
 
-    def __init__(self, methods: tuple[str, ...], layers: int):
+    def __init__(self, methods: tuple[str, ...], layers: int, tags: Tags):
         self.methods, self.pairs = methods, statistics.pairs_of(methods)
         self.examples = 0
         self.means = Means(layers)
         self.tokens = {method: Keyed(layers) for method in methods}
         self.positions = {method: Keyed(layers) for method in methods}
+        self.tagged, self.tags = {method: Keyed(layers) for method in methods}, tags
         self.lowest = {pair: Lowest(NAMED) for pair in self.pairs}
 
     def add(self, rows: list[Row], chunk: statistics.Chunk) -> None:
@@ -172,8 +200,9 @@ class _Gathered:
                 self.means.add((method, name), chunk.layer, chunk.weight, values)
         for pair in self.pairs:
             self._agreement(rows, chunk, pair)
+        tagged = [self.tags.of(row) for row in rows]
         for method in self.methods:
-            self._worth(rows, method)
+            self._worth(rows, method, tagged)
 
     def _agreement(self, rows: list[Row], chunk: statistics.Chunk, pair: tuple[str, str]) -> None:
         values = statistics.agreement(chunk, *pair)
@@ -185,11 +214,14 @@ class _Gathered:
         for index in np.flatnonzero(counts):
             self.lowest[pair].add(float(sums[index] / counts[index]), rows[index]["id"], rows[index]["text"])
 
-    def _worth(self, rows: list[Row], method: str) -> None:
+    def _worth(self, rows: list[Row], method: str, tagged: list[tuple[np.ndarray, list[str]]]) -> None:
         # Of each token, what it is worth to the queries on average.
-        worth = np.concatenate([row[method].mean(axis=1, dtype=np.float64) for row in rows], axis=1)
+        of_rows = [row[method].mean(axis=1, dtype=np.float64) for row in rows]
+        worth = np.concatenate(of_rows, axis=1)
         self.tokens[method].add([token for row in rows for token in row["tokens"]], worth)
         self.positions[method].add([place for row in rows for place in range(len(row["tokens"]))], worth)
+        found = [values[:, positions] for values, (positions, _) in zip(of_rows, tagged, strict=True)]
+        self.tagged[method].add([tag for _, tags in tagged for tag in tags], np.concatenate(found, axis=1))
         for row in rows:
             layers, one = np.arange(len(row["layers"])), np.ones(len(row["layers"]))
             if len(row["queries"]) > 1:
@@ -210,6 +242,7 @@ class _Gathered:
         }
         names, _, counts = self.tokens[self.methods[0]].means()
         _, _, reached = self.positions[self.methods[0]].means()
+        tags, _, tag_counts = self.tagged[self.methods[0]].means()
         return DataSummary(
             examples=self.examples,
             methods=self.methods,
@@ -222,6 +255,9 @@ class _Gathered:
             positions={method: self.positions[method].means()[1] for method in self.methods},
             position_counts=reached.tolist(),
             disagreements={pair: lowest.sorted() for pair, lowest in self.lowest.items()},
+            tags={method: self.tagged[method].means()[1] for method in self.methods},
+            tag_counts=dict(zip(tags, tag_counts.tolist(), strict=True)),
+            tagged_examples=self.tags.found,
         )
 
 

@@ -31,6 +31,8 @@ def summary_table(summary: DataSummary, top: int, width: int = 100) -> Iterator[
                 yield _row(f"{name.replace('_', ' ')}, {method}", [_number(values[place]) for place in shown])
     for pair, values in summary.agreement.items():
         yield _row(f"agreement, {' and '.join(pair)}", [_number(values[place]) for place in shown])
+    if summary.tag_counts:
+        yield from _tags(summary)
     if top:
         yield from _tokens(summary, top)
         for (one, two), examples in summary.disagreements.items():
@@ -39,6 +41,18 @@ def summary_table(summary: DataSummary, top: int, width: int = 100) -> Iterator[
             yield from (
                 f"  {value:6.3f}  {number:>6}  {_cut(text, width - 18)}" for value, number, text in examples[:top]
             )
+
+
+def _tags(summary: DataSummary) -> Iterator[str]:
+    """Parts of speech, those of most tokens first."""
+    yield ""
+    known = "" if summary.tagged_examples == summary.examples else f", of {summary.tagged_examples} parsed examples"
+    yield f"a token's relevance by part of speech at layer {summary.layers[-1]}, on average{known}"
+    yield _row("part of speech", ["tokens", *summary.methods])
+    places = {tag: place for place, tag in enumerate(summary.tag_counts)}
+    for tag, count in sorted(summary.tag_counts.items(), key=lambda item: -item[1]):
+        worth = [_number(float(summary.tags[method][-1, places[tag]])) for method in summary.methods]
+        yield _row(tag, [str(count), *worth])
 
 
 def _tokens(summary: DataSummary, top: int) -> Iterator[str]:

@@ -7,6 +7,7 @@ import pytest
 
 from jaxflow import cli
 from jaxflow._checks import InputError
+from jaxflow.compare import read_conllu
 from jaxflow.report import drawing, summary_page
 from jaxflow.sweep import store
 from jaxflow.sweep.results import open_sweep
@@ -15,10 +16,12 @@ from tests.report.browser import Opened
 from tests.report.rows import HOSTILE
 from tests.report.test_page import Page
 from tests.sweep.test_store import example, write
+from tests.sweep.test_summary import PARSED, parsed
 
 # The page writes four digits.
 DIGITS = {"rel": 5e-4, "abs": 1e-4}
 METHODS = ("raw", "rollout", "flow")
+ROWS = "[...document.querySelectorAll('#tokens tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))"
 
 
 class Plain(Opened):
@@ -118,19 +121,35 @@ def test_the_layer_is_of_tokens_and_positions_alike(page, summary):
 
 def test_tokens_are_searched_and_sorted(page, summary):
     page.page.locator("#least").fill("1")
-    rows = "[...document.querySelectorAll('#tokens tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))"
-    assert len(page.run(rows)) == len(summary.token_counts)
+    assert len(page.run(ROWS)) == len(summary.token_counts)
     page.page.get_by_role("button", name="occurs").click()
-    assert [int(row[1]) for row in page.run(rows)] == sorted(summary.token_counts.values(), reverse=True)
+    assert [int(row[1]) for row in page.run(ROWS)] == sorted(summary.token_counts.values(), reverse=True)
     page.page.get_by_role("button", name="token").click()
-    names = [row[0] for row in page.run(rows)]
+    names = [row[0] for row in page.run(ROWS)]
     assert names == sorted(names)
     page.page.locator("#search").fill(names[-1].upper())
-    assert names[-1] in [row[0] for row in page.run(rows)]
-    assert all(names[-1].lower() in row[0].lower() for row in page.run(rows))
+    assert names[-1] in [row[0] for row in page.run(ROWS)]
+    assert all(names[-1].lower() in row[0].lower() for row in page.run(ROWS))
     page.page.locator("#search").fill("no such token at all")
-    assert page.run(rows) == []
+    assert page.run(ROWS) == []
     assert page.page.locator("#count").text_content().startswith("0 of 0 tokens")
+
+
+def test_parts_of_speech_have_a_table_where_they_are_known(page, context, tmp_path):
+    assert page.page.locator("#tags-section").is_hidden()
+    results = parsed(tmp_path, ["The keys, du", "not parsed"])
+    (tmp_path / "texts.conllu").write_text(PARSED, "utf-8")
+    assert cli.main(["summarize", str(tmp_path), "--conllu", str(tmp_path / "texts.conllu")]) == 0
+    summary = summarize(results, read_conllu(tmp_path / "texts.conllu"))
+    opened = Plain(context, tmp_path / "summary.html")
+    for index in range(len(summary.layers)):
+        opened.page.locator("#layer").fill(str(index))
+        rows = opened.run(ROWS.replace("tokens", "tags"))
+        assert [(row[0], int(row[1])) for row in rows] == list(summary.tag_counts.items())
+        for place, row in enumerate(rows):
+            expected = [summary.tags[method][index, place] for method in METHODS]
+            assert [float(value) for value in row[2:]] == pytest.approx(expected, **DIGITS)
+    opened.close()
 
 
 def test_the_theme_turns(page):

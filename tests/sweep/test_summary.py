@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -7,6 +8,7 @@ import pytest
 from scipy import stats
 
 from jaxflow._checks import InputError
+from jaxflow.compare import read_conllu
 from jaxflow.sweep import statistics, store
 from jaxflow.sweep.results import open_sweep
 from jaxflow.sweep.summary import MEASURES, summarize, write_summary
@@ -166,3 +168,55 @@ def test_one_query_and_one_method_leave_out_what_is_not_defined(tmp_path):
     assert summary.measures["rollout"].keys() == {"entropy", "effective_tokens", "tied_tokens"}
     assert summary.agreement == summary.disagreements == {}
     write_summary(summary, tmp_path)
+
+
+PARSED = """# text = The keys, du
+1\tThe\t_\tDET\t_\t_\t2\tdet\t_\t_
+2\tkeys\t_\tNOUN\t_\t_\t0\troot\t_\tSpaceAfter=No
+3\t,\t_\tPUNCT\t_\t_\t2\tpunct\t_\t_
+4-5\tdu\t_\t_\t_\t_\t_\t_\t_\t_
+4\tde\t_\tADP\t_\t_\t2\tcase\t_\t_
+5\tle\t_\tDET\t_\t_\t2\tdet\t_\t_
+
+# text = nowhere
+1\tnowhere\t_\tADV\t_\t_\t0\troot\t_\t_
+"""
+# [CLS], the two halves of "The", " keys" with its blank, the comma, "du", [SEP].
+SPANS = ((0, 0), (0, 2), (2, 3), (3, 8), (8, 9), (10, 12), (0, 0))
+TAGGED = {"DET": [1, 2], "NOUN": [3], "PUNCT": [4], "ADP": [5]}
+
+
+def parsed(tmp_path, texts):
+    rng = np.random.default_rng(3)
+    store.write_manifest(tmp_path, {"format": store.FORMAT, "model": "m", "input": {"name": "in"}})
+    examples = [
+        dataclasses.replace(
+            example(rng, text, 7, 2), tokens=tuple("abcdefg"), offsets=SPANS, source=(-1, 0, 0, 0, 0, 0, -1)
+        )
+        for text in texts
+    ]
+    write(tmp_path, 0, examples, 1, True)
+    return open_sweep(tmp_path)
+
+
+def test_parts_of_speech_are_of_the_words_that_tokens_stand_in(tmp_path):
+    results = parsed(tmp_path, ["The keys, du", "not parsed", "The keys, du"])
+    found = summarize(results, read_conllu(PARSED.splitlines()))
+    rows = [row for row in results.rows() if row["text"] != "not parsed"]
+    assert found.tag_counts == {"DET": 4, "NOUN": 2, "PUNCT": 2, "ADP": 2}
+    for method in METHODS:
+        for index, tag in enumerate(found.tag_counts):
+            expected = np.mean([row[method][:, :, TAGGED[tag]].mean((1, 2)) for row in rows], axis=0)
+            np.testing.assert_allclose(found.tags[method][:, index], expected, rtol=1e-6)
+    assert [each["tag"] for each in found.as_json()["parts_of_speech"]] == ["DET", "NOUN", "PUNCT", "ADP"]
+    long = [row for row in found.as_rows() if row["statistic"] == "part_of_speech"]
+    assert len(long) == len(METHODS) * len(found.layers) * 4
+    assert any(line.split()[:2] == ["NOUN", "2"] for line in summary_table(found, 0))
+    assert found.tagged_examples == found.as_json()["tagged_examples"] == 2
+    assert any("of 2 parsed examples" in line for line in summary_table(found, 0))
+    assert not summarize(results).tag_counts
+
+
+def test_sentences_that_are_of_other_texts_are_refused(tmp_path):
+    with pytest.raises(InputError, match="none of the 2 parsed sentences is a text of"):
+        _ = summarize(parsed(tmp_path, ["The keys"]), read_conllu(PARSED.splitlines()))

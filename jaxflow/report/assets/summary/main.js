@@ -55,6 +55,7 @@ function renderChosen() {
   byId("layer").value = String(state.layer);
   byId("layer-name").textContent = String(data.layers[state.layer]);
   renderPositions();
+  renderTags(state.layer);
   renderTokens(state.layer, state.sort, resort);
 }
 

@@ -1,4 +1,4 @@
-// The table of tokens: searched, held to those that occur often enough, sorted by any column.
+// The table of tokens: searched, held to those that occur often enough, sorted by any column; and that of parts of speech.
 
 const SHOWN = 100; // rows of the table
 
@@ -16,15 +16,26 @@ function renderTokens(layer, sort, resort) {
     if (sort.by === by) head.setAttribute("aria-sort", sort.rising ? "ascending" : "descending");
     return head;
   });
-  const most = Object.fromEntries(data.methods.map((method) => [method, d3.max(rows, (row) => row[method][layer]) || 1]));
-  const body = rows.slice(0, SHOWN).map((row) => make("tr", {},
-    make("th", { scope: "row" }, isolated(row.token)),
-    make("td", { className: "number" }, row.count.toLocaleString("en")),
-    ...data.methods.map((method) => valueCell(row[method][layer], most[method], method)),
-  ));
-  byId("tokens").replaceChildren(make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...body));
+  byId("tokens").replaceChildren(make("thead", {}, make("tr", {}, ...heads)), valueRows(rows, "token", layer));
   const known = data.vocabulary > data.tokens.length ? `, of the ${data.tokens.length.toLocaleString("en")} most frequent of ${data.vocabulary.toLocaleString("en")}` : "";
   byId("count").textContent = `${Math.min(SHOWN, rows.length)} of ${rows.length.toLocaleString("en")} tokens${known}; summary.parquet has them all. A bar's full length is the column's largest value.`;
+}
+
+function renderTags(layer) {
+  byId("tags-section").hidden = !data.parts_of_speech.length;
+  if (!data.parts_of_speech.length) return;
+  const heads = ["part of speech", "tokens", ...data.methods].map((name) => make("th", { scope: "col", className: name === "tokens" ? "number" : "" }, name));
+  byId("tags").replaceChildren(make("thead", {}, make("tr", {}, ...heads)), valueRows(data.parts_of_speech, "tag", layer));
+  byId("tags-note").textContent = `A token's relevance at layer ${data.layers[layer]}, on average, by the part of speech of the word that it is of; in the ${data.tagged_examples.toLocaleString("en")} of ${data.examples.toLocaleString("en")} texts whose syntax is known.`;
+}
+
+function valueRows(rows, name, layer) {
+  const most = Object.fromEntries(data.methods.map((method) => [method, d3.max(rows, (row) => row[method][layer]) || 1]));
+  return make("tbody", {}, ...rows.slice(0, SHOWN).map((row) => make("tr", {},
+    make("th", { scope: "row" }, isolated(row[name])),
+    make("td", { className: "number" }, row.count.toLocaleString("en")),
+    ...data.methods.map((method) => valueCell(row[method][layer], most[method], method)),
+  )));
 }
 
 function valueCell(value, most, method) {
