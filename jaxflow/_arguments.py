@@ -160,10 +160,13 @@ def add_explore(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
 
 def add_summarize(commands: Any, run: Callable[[argparse.Namespace], int]) -> None:
     """Add `summarize`, which `run` runs."""
-    about = "Say what the results of a data set come to: by layer, by token, by position, and where methods disagree."
+    about = "What the results of a data set come to: by layer, token, position, part of speech; where methods disagree."
     parser = commands.add_parser("summarize", help="what the results in a folder come to", description=about)
     _ = parser.add_argument("folder", type=Path, metavar="DIR", help="that `jaxflow attribute` wrote")
     _ = parser.add_argument("--top", type=natural, default=5, metavar="N", help="tokens and examples (default: 5)")
+    _ = parser.add_argument(
+        "--conllu", type=Path, metavar="FILE", help="the texts parsed: adds means by part of speech"
+    )
     parser.set_defaults(run=run)
 
 

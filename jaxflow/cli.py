@@ -8,8 +8,9 @@ import shutil
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from importlib import metadata
 from itertools import islice
@@ -24,7 +25,10 @@ from jaxflow._arguments import (
     add_summarize,
 )
 from jaxflow._checks import InputError
-from jaxflow.devices import default_mesh
+from jaxflow.attribution.executables import Compiled
+from jaxflow.compare import Settings as Compared
+from jaxflow.compare import findings, read_conllu
+from jaxflow.devices import Processes, default_mesh
 from jaxflow.models import builtin, load_encoder
 from jaxflow.report import drawing
 from jaxflow.report.explore import EXAMPLES as MOST
@@ -33,7 +37,7 @@ from jaxflow.report.page import write_page
 from jaxflow.report.source_page import explore_source, write_source_page
 from jaxflow.report.summary_page import write_summary_page
 from jaxflow.report.terminal import top_tokens, unknown_words, visible
-from jaxflow.sweep import runner
+from jaxflow.sweep import comparison, runner
 from jaxflow.sweep.checks import check_file, check_folder
 from jaxflow.sweep.counting import counting
 from jaxflow.sweep.files import open_source
@@ -43,8 +47,8 @@ from jaxflow.sweep.settings import Settings
 from jaxflow.sweep.source import InlineSource, Source
 from jaxflow.sweep.summary import summarize, write_summary
 from jaxflow.sweep.summary_words import summary_table
-from jaxflow.sweep.tally import Tally
-from jaxflow.sweep.together import wait_for_all
+from jaxflow.sweep.tally import Summary, Tally
+from jaxflow.sweep.together import Peers, wait_for_all
 from jaxflow.sweep.words import skipped_lines, summary_lines
 
 # Arguments that errors may name as Python has them, by their flags.
@@ -57,6 +61,8 @@ FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair"} | {
 }
 # Most examples whose top tokens are shown in the terminal.
 SHOWN = 5
+# Seconds that process 0 of several, when it gives up, leaves the others to do so.
+LEAVE = 20.0
 # Most examples that are searched for words that the model doesn't know, and most of these that are named.
 SEARCHED, NAMED = 1000, 12
 
@@ -77,10 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parser().parse_args(argv)
         return arguments.run(arguments)
-    except InputError as error:
-        return _failed(str(error), 2)
-    except KeyboardInterrupt as stop:
-        return _failed(str(stop) or "stopped", 130)
+    except (InputError, KeyboardInterrupt) as error:
+        return _said(error)
     except BrokenPipeError:
         # Whoever read our output has gone; say nothing more, also not when Python flushes at exit.
         _ = os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -101,6 +105,34 @@ def _failed(message: str, code: int) -> int:
     message = re.sub(r"\[\((\d+), (\d+)\), \((\d+), (\d+)\)\]", r"\1:\2,\3:\4", message)  # pairs of layers
     print(f"jaxflow: {' '.join(message.splitlines())}", file=sys.stderr)
     return code
+
+
+def _said(error: BaseException) -> int:
+    """Say on standard error what went wrong; the exit code."""
+    if isinstance(error, InputError):
+        return _failed(str(error), 2)
+    if isinstance(error, KeyboardInterrupt):
+        return _failed(str(error) or "stopped", 130)
+    traceback.print_exception(error)
+    return 1
+
+
+@contextmanager
+def _leaving_at_once(here: Processes, peers: Peers) -> Iterator[None]:
+    """Ends one of several processes with its error: by Python's own way of ending JAX would wait for the others."""
+    try:
+        yield
+    except BaseException as error:
+        if here.count == 1:
+            raise
+        code = _said(error)
+        if here.index == 0:
+            # JAX ends the others with it, without a word of why, which they shall find first.
+            peers.wait_for_the_end(LEAVE)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                _ = stream.flush()
+        os._exit(code)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -128,10 +160,30 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 
 def _attribute(arguments: argparse.Namespace) -> int:
+    here = _arguments.joined(arguments)
+    peers = Peers(arguments.out, here.index, here.count)
+    with _leaving_at_once(here, peers), peers:
+        summary, compiled, unknown = _swept(arguments, here, peers)
+    if here.index:
+        return 0
+    results = open_sweep(arguments.out)
+    # With what other processes made.
+    summary = replace(summary, records=results.records)
+    page = write_page(results, arguments.out / "report.html")
+    if not arguments.quiet:
+        _show(results, arguments.top)
+        print("\n".join(summary_lines(summary, compiled)))
+        print(f"results: {arguments.out}   report: {page}")
+        _note(skipped_lines(summary))
+        _note_unknown(results, unknown)
+    return 0
+
+
+def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> tuple[Summary, list[Compiled], str | None]:
+    """Attribute the texts, this process its share, until all are done: what was done, and the unknown word's token."""
     names = ("methods", "queries", "layers", "heads", "residual", "flow", "max_length", "truncate")
     settings = Settings(**{name: getattr(arguments, name) for name in names})
     quiet, compiled = arguments.quiet, []
-    here = _arguments.joined(arguments)
     check_folder(arguments.out, arguments.resume or here.index > 0)
     share = {"process_index": here.index, "process_count": here.count}
     with _source(arguments) as source:
@@ -146,34 +198,21 @@ def _attribute(arguments: argparse.Namespace) -> int:
             progress(None if quiet else sweep.rows(), sweep.rows_done, sys.stderr, quiet=quiet) as show,
         ):
 
-            def told(tally: Tally) -> None:
+            def look_up() -> None:
                 stop_if_asked()
+                peers.check()
+
+            def told(tally: Tally) -> None:
+                look_up()
                 show(tally)
 
             summary = sweep.run(arguments.batch_size, told, compiled=compiled.append, mesh=default_mesh())
             if here.count > 1:
-                wait_for_all(arguments.out, stop_if_asked)
-    if here.index:
-        return 0
-    results = open_sweep(arguments.out)
-    # With what other processes made.
-    summary = replace(summary, records=results.records)
-    page = write_page(results, arguments.out / "report.html")
-    if not quiet:
-        _show(results, arguments.top)
-        print("\n".join(summary_lines(summary, compiled)))
-        print(f"results: {arguments.out}   report: {page}")
-        _note(skipped_lines(summary))
-        _note_unknown(results, getattr(encoder.tokenizer, "unk_token", None))
-    return 0
+                wait_for_all(arguments.out, look_up)
+    return summary, compiled, getattr(encoder.tokenizer, "unk_token", None)
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    # What comparing needs takes a while to import.
-    from jaxflow.compare import Settings as Compared
-    from jaxflow.compare.findings import findings
-    from jaxflow.sweep import comparison
-
     given = ("methods", "layers", "queries", "residual", "heads", "target", "flow", "threshold", "units", "correction")
     sizes = {"batch_size": arguments.batch_size, "keep_heads": arguments.attention}
     settings = Compared(**{name: getattr(arguments, name) for name in given}, **sizes)
@@ -241,7 +280,7 @@ def _explore(arguments: argparse.Namespace) -> int:
 
 def _summarize(arguments: argparse.Namespace) -> int:
     results = open_sweep(arguments.folder)
-    summary = summarize(results)
+    summary = summarize(results, () if arguments.conllu is None else read_conllu(arguments.conllu))
     width = shutil.get_terminal_size((100, 24)).columns
     if not results.complete:
         _note(["the sweep was not finished: this is of what is there; `jaxflow attribute --resume` goes on with it"])

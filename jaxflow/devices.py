@@ -103,7 +103,9 @@ def initialize(
 
     The processes exchange no numbers: each attributes its own texts on its own devices. They watch each other, though:
     when one dies, JAX ends the others once it was silent for a while, and says on standard error that another task
-    died. What was finished by then is on disk. At its end a process waits for the others, at most for `end_seconds`.
+    died. (The command line's processes see it sooner, in the folder that they fill, and say which one it was, and why
+    if it gave up; the sudden death of process 0 is JAX's to report.) What was finished by then is on disk. At its end
+    a process waits for the others, at most for `end_seconds`.
 
     Args:
         coordinator: address of process 0, `host:port`; the port must be free there.

@@ -19,7 +19,7 @@ from jaxflow._checks import InputError
 from jaxflow.devices import Processes
 from jaxflow.sweep import together
 from jaxflow.sweep.results import Store
-from jaxflow.sweep.store import Record, checksum
+from jaxflow.sweep.store import Record, checksum, is_empty
 from tests.test_devices import TEXTS
 from tests.tiny_text_model import model_folder
 
@@ -69,6 +69,80 @@ def test_processes_wait_until_no_shard_is_missing_or_damaged(tmp_path, monkeypat
     records.clear()
     with pytest.raises(KeyboardInterrupt):
         together.wait_for_all(tmp_path, interrupted)
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    for name, seconds in {"PERIOD": 0.01, "SIGNS": 0.01, "SILENCE": 10.0}.items():
+        monkeypatch.setattr(together, name, seconds)
+
+
+def live(peers, seconds=1.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        peers.check()
+        time.sleep(0.005)
+
+
+def peers_of(folder, count):
+    return [together.Peers(folder, index, count) for index in range(count)]
+
+
+def test_processes_that_live_see_each_other(tmp_path, hasty):
+    # What an earlier run left says nothing, and goes.
+    for index in range(5):
+        (tmp_path / f".jaxflow-process-{index}.tmp").write_text("of old gave up: process 1 of 5 gave up: a row")
+    first, second, third = peers_of(tmp_path, 3)
+    with first, second, third:
+        for peers in (first, second, third):
+            live(peers)
+        assert len(list(tmp_path.iterdir())) == 3
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_gave_up_is_named_with_its_reason_by_all(tmp_path, hasty):
+    out = tmp_path / "out"  # process 0 did not come to making it
+    first, second, third = peers_of(out, 3)
+    reason = r"^process 0 of 3 gave up: line 7 of texts\.txt is no row$"
+    for peers in (first, second, third):
+        _ = peers.__enter__()
+    first.__exit__(ValueError, ValueError("line 7 of\ntexts.txt is no row"), None)
+    with pytest.raises(InputError, match=reason) as caught:
+        live(second, 30)
+    second.__exit__(InputError, caught.value, None)
+    assert is_empty(out)
+    with pytest.raises(InputError, match=reason):
+        live(third, 30)
+    third.__exit__(None, None, None)
+
+
+def test_a_process_that_fell_silent_is_named(tmp_path, hasty, monkeypatch):
+    (first, _) = peers_of(tmp_path, 2)
+    with first:
+        # The other has given no sign yet, and may be slow to start.
+        monkeypatch.setattr(together, "SILENCE", 0.2)
+        live(first)
+        (tmp_path / ".jaxflow-process-1.tmp").write_text("killed 17")
+        with pytest.raises(InputError, match=r"^process 1 of 2 has given no sign of life for 0 s"):
+            live(first, 30)
+
+
+def test_a_process_that_ended_well_is_not_missed(tmp_path, hasty, monkeypatch):
+    first, second = peers_of(tmp_path, 2)
+    with first:
+        with second:
+            live(first)
+        live(first)
+        monkeypatch.setattr(together, "SILENCE", 0.2)
+        live(first)
+
+
+def test_a_process_alone_looks_for_nobody(tmp_path):
+    with together.Peers(tmp_path / "not there", 0, 1) as peers:
+        peers.check()
+    with together.Peers(tmp_path / "not there", 0, 2) as peers:
+        peers.check()
+    assert not (tmp_path / "not there").exists()
 
 
 WORK = """
@@ -172,30 +246,107 @@ def test_a_process_that_finds_nobody_says_so():
     assert "InputError: process 0 cannot be reached at localhost:" in done.stderr
 
 
+def attribute(texts, out, *options):
+    """The command line, as arguments of a process."""
+    command = [sys.executable, "-m", "jaxflow", "attribute", "--input", str(texts), "--model", str(model_folder())]
+    return [*command, "--methods", "rollout", "--quiet", "--out", str(out), *options]
+
+
+@pytest.fixture
+def attribute_in_two():
+    """Starts two processes that share the work; what still runs at the end is killed."""
+    started = []
+
+    def start_both(texts, out, *options):
+        joining = ["--distributed", "--coordinator", free_address(), "--processes", "2", "--process"]
+        pair = [
+            subprocess.Popen(
+                attribute(texts, out, *options, *joining, str(index)),
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for index in (0, 1)
+        ]
+        started.extend(pair)
+        return pair
+
+    yield start_both
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            _ = process.communicate()
+
+
+def said(error):
+    (line,) = (line for line in error.splitlines() if line.startswith("jaxflow: "))
+    return line
+
+
 @pytest.mark.slow
-def test_the_command_line_of_two_processes_makes_what_that_of_one_makes(tmp_path):
+def test_the_command_line_of_two_processes_makes_what_that_of_one_makes(tmp_path, attribute_in_two):
     texts = tmp_path / "texts.txt"
     texts.write_text("".join(f"the key {number}\n" for number in range(1030)))
-    command = [sys.executable, "-m", "jaxflow", "attribute", "--input", str(texts), "--model", str(model_folder())]
-    command += ["--methods", "rollout", "--quiet", "--out"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    together_in, alone_in, address = tmp_path / "together", tmp_path / "alone", free_address()
-    joining = ["--distributed", "--coordinator", address, "--processes", "2", "--process"]
-    running = [
-        subprocess.Popen(
-            [*command, str(together_in), *joining, str(index)], env=environment, stderr=subprocess.PIPE, text=True
-        )
-        for index in (0, 1)
-    ]
-    for process in running:
+    for process in attribute_in_two(texts, tmp_path / "together"):
         _, error = process.communicate(timeout=240)
         assert process.returncode == 0, error
-    subprocess.run([*command, str(alone_in)], env=environment, check=True, timeout=240)
-    found, expected = jf.open_sweep(together_in), jf.open_sweep(alone_in)
+    subprocess.run(
+        attribute(texts, tmp_path / "alone"), env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, timeout=240
+    )
+    found, expected = jf.open_sweep(tmp_path / "together"), jf.open_sweep(tmp_path / "alone")
     assert found.complete
     assert len(found) == len(expected) == 1030
     assert len(found.records) == 2
     for one, other in zip(found.rows(), expected.rows(), strict=True):
         assert one["text"] == other["text"]
         np.testing.assert_allclose(one["rollout"], other["rollout"], atol=1e-6)
-    assert (together_in / "report.html").exists()
+    assert (tmp_path / "together" / "report.html").exists()
+    assert not list((tmp_path / "together").glob(".*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shard", [0, 2, 3])
+def test_a_process_that_gives_up_ends_the_other_which_says_why(tmp_path, attribute_in_two, shard):
+    lines, number = [f'{{"text": "the key {index}"}}' for index in range(5000)], 1024 * shard + 8
+    lines[number - 1] = "{"
+    texts, out = tmp_path / "texts.jsonl", tmp_path / "out"
+    texts.write_text("\n".join(lines))
+    running = attribute_in_two(texts, out)
+    errors = [process.communicate(timeout=200)[1] for process in running]
+    assert [process.returncode for process in running] == [2, 2], errors
+    failing = shard % 2
+    assert said(errors[failing]).startswith(f"jaxflow: line {number} of texts.jsonl")
+    other = said(errors[1 - failing])
+    assert other.startswith(f"jaxflow: process {failing} of 2 gave up: line {number} of texts.jsonl")
+    assert other.count("--resume goes on from there") == said(errors[failing]).count("--resume goes on from there")
+    lines[number - 1] = '{"text": "the key"}'
+    texts.write_text("\n".join(lines))
+    for process in attribute_in_two(texts, out, "--resume"):
+        _, error = process.communicate(timeout=240)
+        assert process.returncode == 0, error
+    assert len(jf.open_sweep(out)) == 5000
+    assert not list(out.glob(".*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dying", [0, 1])
+def test_a_killed_process_ends_the_other_with_a_message(tmp_path, attribute_in_two, dying):
+    texts, out = tmp_path / "texts.txt", tmp_path / "out"
+    texts.write_text("".join(f"the key {number}\n" for number in range(20000)))
+    running, end = attribute_in_two(texts, out), time.monotonic() + 200
+    while len(list(out.glob("part-*.json"))) < 2:
+        assert all(process.poll() is None for process in running)
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    running[dying].kill()
+    _, error = running[1 - dying].communicate(timeout=200)
+    if dying:
+        assert running[0].returncode == 2, error
+        assert said(error).startswith("jaxflow: process 1 of 2 has given no sign of life for 30 s")
+    else:
+        # JAX's coordinator is gone, and so it ends the other at once.
+        assert running[1].returncode not in (0, None)
+        assert "another task died" in error
+    done = jf.open_sweep(out)
+    assert 2 <= len(done.records) < 20
+    assert not done.complete

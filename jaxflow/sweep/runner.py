@@ -1,6 +1,7 @@
 """The loop: shard by shard through a model, onto disk, and on from where a killed run stopped."""
 
 import json
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from jaxflow.sweep.shards import BadRowError, Shard, cuts, encode
 from jaxflow.sweep.source import InlineSource, Source
 from jaxflow.sweep.store import Record
 from jaxflow.sweep.tally import Summary, Tally
+from jaxflow.sweep.together import PeerError
 
 # Shards that are read and tokenised beforehand, and that are written or wait for it. More would only cost memory.
 AHEAD, BEHIND = 2, 2
@@ -100,6 +102,9 @@ class Sweep:
                 if kept
                 else "stopped: nothing was finished yet"
             ) from None
+        except PeerError:
+            # It says how to go on.
+            raise
         except InputError as error:
             raise InputError(f"{error}{self._way_on(error)}") from error
         before = sum(record.examples for record in self.done.values())
@@ -136,6 +141,7 @@ class _Run:
         self.behind = Behind(self._write, BEHIND, self._tell)
         self.begun: deque[Shard] = deque()
         self.failure: Exception | None = None
+        self.broken = threading.Event()
 
     def __call__(self, batch_size: Any, options: dict[str, Any]) -> None:
         settings = self.sweep.settings.of_attribution() | options
@@ -144,8 +150,12 @@ class _Run:
         )
         # Left in the order of the last to the first: what was computed is written whatever happens.
         with closing(self.behind), closing(self.ahead), closing(attributed):
-            for attribution in attributed:
-                self.behind.put((self.begun.popleft(), attribution))
+            try:
+                for attribution in attributed:
+                    self.behind.put((self.begun.popleft(), attribution))
+            except BaseException:
+                self.broken.set()
+                raise
         if self.failure is not None:
             raise self.failure
 
@@ -177,7 +187,7 @@ class _Run:
             self.begun.append(shard)
             if self.sweep.process_count > 1 and self.sweep.process_index == 0:
                 # The other processes wait for it.
-                self._begin()
+                _ = self._begin()
             self.tally = replace(self.tally, rows=self.tally.rows + len(shard.skipped))
             yield shard.texts
 
@@ -200,7 +210,8 @@ class _Run:
     def _write(self, done: tuple[Shard, Attribution]) -> None:
         """In the thread that writes: a shard onto disk."""
         shard, attribution = done
-        self._begin()
+        if not self._begin():
+            return
         rows = list(arrow.rows_of(shard.ids, attribution))
         certified = [row["certified"] for row in rows if "certified" in row]
         record = Record(
@@ -220,8 +231,11 @@ class _Run:
         record = store.write_shard(self.sweep.folder, record, rows, {"jaxflow": json.dumps(about)})
         self.records[record.index] = record
 
-    def _begin(self) -> None:
-        """Make the folder, and the manifest first: what has one is known for a sweep that can go on."""
+    def _begin(self) -> bool:
+        """Make the folder, and the manifest first: what has one is known for a sweep that can go on.
+
+        Whether there is one; not where another process was to write it, and this one breaks off.
+        """
         sweep, start = self.sweep, time.monotonic()
         while not (sweep.folder / store.MANIFEST).exists():
             if sweep.process_index == 0:
@@ -231,12 +245,13 @@ class _Run:
                 raise InputError(
                     f"process 0 wrote no {store.MANIFEST} into {str(sweep.folder)!r}; look at its messages"
                 )
-            else:
-                time.sleep(0.05)
+            elif self.broken.wait(0.05):
+                return False
         found = store.read_manifest(sweep.folder)
         check_same(sweep.folder, found, sweep.manifest)
         if sweep.process_index == 0 and found != sweep.manifest:
             raise InputError(f"another run began to fill {str(sweep.folder)!r}; name another --out")
+        return True
 
 
 def make_folder(folder: Path) -> None:

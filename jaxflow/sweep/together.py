@@ -1,25 +1,155 @@
-"""Several processes that fill one folder."""
+"""Several processes that fill one folder: each leaves signs of life there, looks at the others', and waits for them."""
 
+import secrets
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import count as numbers
 from pathlib import Path
+from types import TracebackType
 
+from jaxflow._checks import InputError
 from jaxflow.sweep import store
 from jaxflow.sweep.results import open_sweep
 
-# Seconds between two looks into the folder.
-PERIOD = 0.5
+# Seconds between two looks into the folder, and between two signs of life; and after how many seconds without one a
+# process counts as dead, which is before JAX ends the others.
+PERIOD, SIGNS, SILENCE = 0.5, 2.0, 30.0
+# What a sign ends in that is a process's last.
+GAVE_UP = " gave up: "
+
+
+class PeerError(InputError):
+    """Another process died or gave up, so that the folder would never be filled."""
+
+
+class Peers:
+    """The processes that fill a folder together, as one of them sees them; to be used in a `with` statement.
+
+    While it lasts, a file in the folder changes every now and then. If it ends by an error, the file says which; if
+    not, the file is removed.
+    """
+
+    def __init__(self, folder: Path, index: int, count: int):
+        """Which process this is.
+
+        Args:
+            folder: that they fill.
+            index: of this process, from 0.
+            count: how many there are; for one alone nothing is done.
+        """
+        self.folder, self.index, self.count = folder, index, count
+        self._run = secrets.token_hex(4)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="jaxflow-signs", daemon=True)
+        # Of each other process the last sign, and since when there is no other one: None before its first in this run,
+        # whose time nobody knows (a host may be slow to see new files; and if it died, JAX will say so).
+        self._seen: dict[int, tuple[str | None, float | None]] = {}
+
+    def __enter__(self) -> "Peers":
+        if self.count > 1:
+            if self.index == 0:
+                for path in self.folder.glob(_sign_of("*")):
+                    if path.name not in map(_sign_of, range(self.count)):
+                        path.unlink(missing_ok=True)
+            others = set(range(self.count)) - {self.index}
+            self._seen = {index: (self._sign(index), None) for index in others}
+            self._looked = time.monotonic()
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.count == 1:
+            return
+        self._ended.set()
+        self._thread.join()
+        if error is None:
+            with suppress(OSError):
+                (self.folder / _sign_of(self.index)).unlink()
+            return
+        reason = str(error)
+        if not isinstance(error, PeerError):
+            reason = f"process {self.index} of {self.count} gave up: {reason or type(error).__name__}"
+        with suppress(OSError):
+            # For the others to find it in.
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._say(f"{self._run}{GAVE_UP}{' '.join(reason.split())}")
+
+    def check(self) -> None:
+        """Look at the others, now and then.
+
+        Raises:
+            PeerError: one of them gave up, or has given no sign of life for a while.
+        """
+        now = time.monotonic()
+        if self.count == 1 or now - self._looked < PERIOD:
+            return
+        self._looked = now
+        for index, (before, since) in list(self._seen.items()):
+            sign = self._sign(index)
+            if sign != before:
+                if sign is None:
+                    # It ended well, and took its sign along.
+                    del self._seen[index]
+                    continue
+                self._seen[index] = sign, now
+                _, gave_up, reason = sign.partition(GAVE_UP)
+                if gave_up:
+                    raise PeerError(reason)
+            elif since is not None and now - since > SILENCE:
+                raise PeerError(
+                    f"process {index} of {self.count} has given no sign of life for {SILENCE:.0f} s; look at its "
+                    "messages, and start all of them again with --resume"
+                )
+
+    def wait_for_the_end(self, seconds: float) -> None:
+        """Wait until all others gave up or ended, at most for so many seconds."""
+        end, left, shown = time.monotonic() + seconds, set(self._seen), set[int]()
+        while left and time.monotonic() < end:
+            for index in tuple(left):
+                sign = self._sign(index)
+                if sign is not None:
+                    shown.add(index)
+                # One that ended well took its sign along; one that has shown none yet was not there to see ours.
+                if (sign is None and index in shown) or (sign is not None and GAVE_UP in sign):
+                    left.remove(index)
+            time.sleep(PERIOD)
+
+    def _live(self) -> None:
+        for number in numbers():
+            self._say(f"{self._run} {number}")
+            if self._ended.wait(SIGNS):
+                return
+
+    def _sign(self, index: int) -> str | None:
+        try:
+            return (self.folder / _sign_of(index)).read_text("utf-8", errors="replace")
+        except OSError:
+            return None
+
+    def _say(self, sign: str) -> None:
+        # Before process 0 made the folder, and on a full disk, there is no sign.
+        with suppress(OSError):
+            _ = (self.folder / _sign_of(self.index)).write_text(sign, "utf-8", errors="backslashreplace")
+
+
+def _sign_of(index: int | str) -> str:
+    """The name of the file that holds a process's sign: one that a killed writer may have left."""
+    return f".jaxflow-process-{index}.tmp"
 
 
 def wait_for_all(folder: Path, look_up: Callable[[], None] = lambda: None) -> None:
-    """Wait until no shard is missing. Where a process dies, JAX ends those that wait.
+    """Wait until no shard is missing.
 
     A process that ended before the others would wait for them in JAX's own way of ending, which has a time limit, so
     all of them wait here first.
 
     Args:
         folder: which they fill.
-        look_up: called now and then, for interrupts.
+        look_up: called now and then, for interrupts and for processes that died.
     """
     while not ((folder / store.MANIFEST).exists() and _is_whole(folder)):
         look_up()
