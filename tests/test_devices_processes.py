@@ -273,9 +273,9 @@ def attribute_in_two():
 
     yield start_both
     for process in started:
-        if process.poll() is None:
-            process.kill()
-            _ = process.communicate()
+        process.kill()
+        with process:  # which closes its pipe also where nobody read it, and waits for its end
+            pass
 
 
 def said(error):
