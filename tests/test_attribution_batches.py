@@ -1,6 +1,7 @@
 """Batches: which texts go together, how large, by which programs, and what happens where memory runs out."""
 
 import threading
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -208,6 +209,24 @@ def test_shards_come_in_order_though_a_batch_of_the_first_is_done_again(encoder,
     assert short.refused
     assert [len(shard) for shard in shards] == [6, 1, 17]
     assert_same([example for shard in shards for example in shard], expected)
+
+
+def test_time_for_which_the_device_had_no_batch_is_told(encoder):
+    texts = texts_of(6, shortest=12)
+    each = [
+        EncodedText(text, None, encoding, "here") for text, encoding in zip(texts, encoder.tokenize(texts), strict=True)
+    ]
+
+    def shards(seconds):
+        for index in range(3):
+            time.sleep(seconds)
+            yield each[2 * index : 2 * index + 2]
+
+    assert len(list(attribute_shards(encoder, shards(0.0), "rollout"))) == 3
+    told, start = [], time.perf_counter()
+    assert len(list(attribute_shards(encoder, shards(0.3), "rollout", idle=told.append))) == 3
+    assert min(told) >= 0
+    assert 0.7 < sum(told) < time.perf_counter() - start
 
 
 @pytest.mark.usefixtures("one_length")

@@ -50,7 +50,14 @@ class Pipeline:
     its way is finished, and so are those that follow.
     """
 
-    def __init__(self, request: Request, executables: Executables, sizes: Sizes, room: int | None):
+    def __init__(
+        self,
+        request: Request,
+        executables: Executables,
+        sizes: Sizes,
+        room: int | None,
+        idle: Callable[[float], None] = lambda _: None,
+    ):
         """A pipeline.
 
         Args:
@@ -58,6 +65,8 @@ class Pipeline:
             executables: the encoder's programs.
             sizes: of batches.
             room: bytes that a program may take; None for any. A larger one isn't run, and its batch is halved.
+            idle: called with the seconds since the device was last seen at work, whenever it is given a batch and has
+                none, and at the end.
         """
         self._request, self._executables, self._sizes, self._room = request, executables, sizes, room
         self._again: deque[list[Item]] = deque()
@@ -66,10 +75,12 @@ class Pipeline:
         self._begun: deque[_Begun] = deque()
         self._alone: set[int] = set()
         self._draining = self._over = False
+        self._idle, self._at_work = idle, 0.0
 
     def run(self, batches: Iterable[list[Item]]) -> Generator[Examples, None, None]:
         """Finished batches as they come, mostly in their order."""
         waiting = iter(batches)
+        self._at_work = time.perf_counter()
         with Worker() as worker:
             while True:
                 # None where there is nothing more, or what is on its way is to be finished first.
@@ -90,6 +101,7 @@ class Pipeline:
                     if examples is not None:
                         yield examples
                 if self._over and not self._again and self._started is None:
+                    self._idle(time.perf_counter() - self._at_work)
                     return
 
     def _next(self, waiting: Iterator[list[Item]]) -> list[Item] | None:
@@ -115,6 +127,10 @@ class Pipeline:
         needed = self._executables.of(inputs, job).about.bytes
         if self._room is not None and needed is not None and needed > self._room and len(items) > 1:
             raise _TooLargeError
+        now = time.perf_counter()
+        if self._started is None or _is_done(self._started.streamed):
+            self._idle(now - self._at_work)
+        self._at_work = now
         return _Started(items, self._executables.run(inputs, job))
 
     def _length(self, items: list[Item]) -> int:
@@ -140,6 +156,8 @@ class Pipeline:
             for method in request.methods:
                 if method.name not in begun:
                     begun[method.name] = begin_scores(method, graph, queries, request.layers, worker)
+        # With the batch, or with what these methods had it do.
+        self._at_work = time.perf_counter()
 
         def finish() -> Examples:
             scores = {method.name: begun[method.name]() for method in request.methods}
@@ -186,6 +204,10 @@ def _cut(items: list[Item], size: int) -> list[list[Item]]:
 def _wait(streamed: Streamed) -> None:
     """Wait as Python does, which an interrupt ends at once; waiting for an array it would only end with the batch."""
     pause = LONGEST_PAUSE / 64
-    while not all(array.is_ready() for array in jax.tree.leaves(streamed)):
+    while not _is_done(streamed):
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _is_done(streamed: Streamed) -> bool:
+    return all(array.is_ready() for array in jax.tree.leaves(streamed))

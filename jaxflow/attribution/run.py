@@ -110,6 +110,7 @@ def attribute_shards(
     mesh: jax.sharding.Mesh | None = None,
     progress: Callable[[Sequence[Example]], None] | None = None,
     compiled: Callable[[Compiled], None] | None = None,
+    idle: Callable[[float], None] = lambda _: None,
 ) -> Generator[Attribution, None, None]:
     """As `attribute`, for a stream of shards of texts that are tokenised already; an attribution a shard, in order.
 
@@ -131,12 +132,15 @@ def attribute_shards(
         mesh: devices that each batch is spread over.
         progress: called with the examples that were just finished.
         compiled: called with what is known of each program that had to be compiled.
+        idle: called with seconds for which a device had no batch, as far as can be seen from here: from the end of
+            the last one, or the beginning, to when it was given the next, or to the end. They sum to no less than the
+            device's idle time but for the few milliseconds that an end is seen too late.
 
     Raises:
         InputError: as `attribute`, naming a text by its place.
     """
     request = _request(encoder, methods, queries, layers, heads, residual, flow, tol)
-    pipeline, batches = _pipeline(request, batch_size, mesh, compiled)
+    pipeline, batches = _pipeline(request, batch_size, mesh, compiled, idle)
     rows = as_rows(queries, 1)
 
     def items() -> Iterator[list[Item]]:
@@ -175,14 +179,18 @@ def _as_heads(heads: Any, layers: int, count: int) -> Any:
 
 
 def _pipeline(
-    request: Request, batch_size: Any, mesh: Any, compiled: Callable[[Compiled], None] | None
+    request: Request,
+    batch_size: Any,
+    mesh: Any,
+    compiled: Callable[[Compiled], None] | None,
+    idle: Callable[[float], None] = lambda _: None,
 ) -> tuple[Pipeline, Batches]:
     """What runs batches, and what makes them of a shard's texts."""
     placement = place(request.encoder, None if mesh is None else as_mesh(mesh))
     sizes = sizes_of(batch_size, request.encoder.max_length, placement.device, placement.devices, packs=placement.packs)
     space = room(placement.device, placement.bytes) if batch_size is None else None
     executables = Executables(placement, request.encoder.kept, compiled)
-    return Pipeline(request, executables, sizes, space), lambda items: batches_of(items, sizes)
+    return Pipeline(request, executables, sizes, space, idle), lambda items: batches_of(items, sizes)
 
 
 def _attributed(

@@ -1,6 +1,5 @@
 """Reading ahead and writing behind: what the host does while the device computes, a little at a time."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -19,25 +18,16 @@ class _Thread:
         self.pool = ThreadPoolExecutor(1, thread_name_prefix=name)
         self.depth, self.idle = depth, idle
         self.begun: deque[Future[Any]] = deque()
-        self.waited = 0.0
 
     def take(self) -> Any:
         """The oldest result, or its error; `idle` is called now and then until it is there."""
-        start = time.perf_counter()
-        try:
-            while not wait([self.begun[0]], PATIENCE).done:
-                self.idle()
-        finally:
-            self.waited += time.perf_counter() - start
+        while not wait([self.begun[0]], PATIENCE).done:
+            self.idle()
         return self.begun.popleft().result()
 
 
 class Ahead(_Thread, Generic[T]):
-    """An iterator of another one's items, which a thread draws beforehand, `depth` of them at most.
-
-    Attributes:
-        waited: seconds that were spent waiting for an item.
-    """
+    """An iterator of another one's items, which a thread draws beforehand, `depth` of them at most."""
 
     def __init__(self, items: Iterator[T], depth: int, idle: Callable[[], None]):
         super().__init__("jaxflow-read", depth, idle)
@@ -60,11 +50,7 @@ class Ahead(_Thread, Generic[T]):
 
 
 class Behind(_Thread, Generic[T]):
-    """Does work on items in a thread, `depth` of them waiting at most.
-
-    Attributes:
-        waited: seconds that were spent waiting for the thread.
-    """
+    """Does work on items in a thread, `depth` of them waiting at most."""
 
     def __init__(self, work: Callable[[T], None], depth: int, idle: Callable[[], None]):
         super().__init__("jaxflow-write", depth, idle)

@@ -41,8 +41,8 @@ def duration(seconds: int | float) -> str:
 def rates(tally: Tally, seconds: float) -> list[str]:
     """What a run does in a second, and how well, in words: parts of a line."""
     seconds = max(seconds, 1e-9)
-    busy = 100 * max(0.0, 1 - tally.waited / seconds)
-    parts = [f"{tally.tokens / seconds:.0f} tokens/s", f"device fed {busy:.0f} %"]
+    busy = 100 * max(0.0, 1 - tally.idle / seconds)
+    parts = [f"{tally.tokens / seconds:.0f} tokens/s", f"device busy {busy:.0f} %"]
     if tally.flows:
         parts.append(f"certified {100 * tally.certified / tally.flows:.2f} %")
     return parts

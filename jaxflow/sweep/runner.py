@@ -146,7 +146,12 @@ class _Run:
     def __call__(self, batch_size: Any, options: dict[str, Any]) -> None:
         settings = self.sweep.settings.of_attribution() | options
         attributed = attribute_shards(
-            self.sweep.encoder, self._texts(), batch_size=batch_size, progress=self._count, **settings
+            self.sweep.encoder,
+            self._texts(),
+            batch_size=batch_size,
+            progress=self._count,
+            idle=self._idle,
+            **settings,
         )
         # Left in the order of the last to the first: what was computed is written whatever happens.
         with closing(self.behind), closing(self.ahead), closing(attributed):
@@ -204,8 +209,10 @@ class _Run:
         self._tell()
 
     def _tell(self) -> None:
-        self.tally = replace(self.tally, waited=self.ahead.waited + self.behind.waited)
         self.progress(self.tally)
+
+    def _idle(self, seconds: float) -> None:
+        self.tally = replace(self.tally, idle=self.tally.idle + seconds)
 
     def _write(self, done: tuple[Shard, Attribution]) -> None:
         """In the thread that writes: a shard onto disk."""

@@ -17,7 +17,7 @@ class Tally:
         tokens: of these, special ones included.
         flows: that were asked for.
         certified: of them, those that are proven.
-        waited: seconds for which nothing was handed to the device because the host was reading or writing.
+        idle: seconds for which the device had no batch, as `attribute_shards` tells them.
     """
 
     rows: int = 0
@@ -25,7 +25,7 @@ class Tally:
     tokens: int = 0
     flows: int = 0
     certified: int = 0
-    waited: float = 0.0
+    idle: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def test_what_ends_or_fails_beforehand_does_so_in_its_place():
         next(ahead)
 
 
-def test_waiting_is_counted_and_can_be_left():
+def test_waiting_can_be_left():
     gate = threading.Event()
 
     def slow():
@@ -67,7 +67,6 @@ def test_waiting_is_counted_and_can_be_left():
     ahead = Ahead(slow(), 1, idle)
     with pytest.raises(KeyboardInterrupt):
         next(ahead)
-    assert ahead.waited > 0.1
     gate.set()
     assert next(ahead) is True
     ahead.close()

@@ -26,9 +26,9 @@ def test_durations_read_well(seconds, words):
 
 
 def test_rates_are_of_this_run():
-    tally = Tally(rows=9, examples=8, tokens=200, flows=400, certified=399, waited=0.5)
-    assert rates(tally, 2.0) == ["100 tokens/s", "device fed 75 %", "certified 99.75 %"]
-    assert rates(Tally(tokens=3, waited=5.0), 1.0) == ["3 tokens/s", "device fed 0 %"]
+    tally = Tally(rows=9, examples=8, tokens=200, flows=400, certified=399, idle=0.5)
+    assert rates(tally, 2.0) == ["100 tokens/s", "device busy 75 %", "certified 99.75 %"]
+    assert rates(Tally(tokens=3, idle=5.0), 1.0) == ["3 tokens/s", "device busy 0 %"]
 
 
 def test_logs_get_plain_lines_with_rates(monkeypatch):
@@ -40,7 +40,7 @@ def test_logs_get_plain_lines_with_rates(monkeypatch):
     first, last = stream.getvalue().splitlines()
     assert first.startswith("4/6 examples, ")
     assert last.startswith("6/6 examples, ")
-    for part in ("examples/s", "tokens/s", "device fed", "certified 75.00 %"):
+    for part in ("examples/s", "tokens/s", "device busy", "certified 75.00 %"):
         assert part in last
     assert last.endswith("0.0 s left")
     assert "\r" not in stream.getvalue()
@@ -101,7 +101,7 @@ def test_the_end_says_what_was_done_and_what_was_left_out():
     record = Record(0, 19, "x", True, 12, "y", 120, 4, 3, {"bounds": 1, "closed_form": 3}, skipped)
     summary = Summary(4, 2.0, at(8), (record,))
     lines = summary_lines(summary)
-    assert lines[0] == "8 examples in 2.0 s (4 were there before): 4.0 examples/s, 40 tokens/s, device fed 100 %"
+    assert lines[0] == "8 examples in 2.0 s (4 were there before): 4.0 examples/s, 40 tokens/s, device busy 100 %"
     assert lines[1] == "flows certified: 75.00 % (25.00 % by bounds, 75.00 % by closed forms)"
     told = skipped_lines(summary)
     assert told[:2] == ["rows skipped: 7", "  line 1 is empty"]
