@@ -280,7 +280,9 @@ def _explore(arguments: argparse.Namespace) -> int:
 
 def _summarize(arguments: argparse.Namespace) -> int:
     results = open_sweep(arguments.folder)
-    summary = summarize(results, () if arguments.conllu is None else read_conllu(arguments.conllu))
+    sentences = () if arguments.conllu is None else read_conllu(arguments.conllu)
+    with counting(len(results), sys.stderr) as show:
+        summary = summarize(results, sentences, show)
     width = shutil.get_terminal_size((100, 24)).columns
     if not results.complete:
         _note(["the sweep was not finished: this is of what is there; `jaxflow attribute --resume` goes on with it"])

@@ -158,7 +158,8 @@ def test_results_are_summed_up_in_a_table_and_in_files(run):
     file = run.file("in.txt", "\n".join(f"the key {index} is \u202e on the table" for index in range(7)))
     assert run("--input", file, *QUICK, "--quiet") == 0
     assert cli.main(["summarize", str(run.out), "--top", "3"]) == 0
-    shown = run.capsys.readouterr().out
+    shown, said = run.capsys.readouterr()
+    assert said.startswith("7/7 texts, ")
     for part in ("7 examples", "entropy, rollout", "certified, flow", "agreement, raw and flow", "tokens worth most"):
         assert part in shown
     assert "\\u202e" in shown

@@ -18,8 +18,9 @@ def ranks(values: Any, mask: Any = None, *, ties: str = "average", tol: float | 
         mask: which of them take part, to be broadcast to `values`; None is all.
         ties: `"average"`, equal values share the mean of their places, or `"dense"`, equal values have one rank and the
             next value the next.
-        tol: in order, a value no more than `tol` above the one before it counts as equal to it. Flows are computed to
-            1e-9, so equal ones may differ in the last digits: 1e-9 is right for them.
+        tol: in order, a value no more than `tol` above the one before it counts as equal to it. Solved flows
+            are right to 1e-9, so equal ones may differ in the last digits: 1e-9 suits them; 1e-6 those that an
+            accelerator's bounds settled (`FlowSolution.stages`).
 
     Returns:
         `*batch token`, float64, 0 where the mask is false. As `scipy.stats.rankdata` of each row. Cost: sorting.

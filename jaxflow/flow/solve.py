@@ -54,8 +54,9 @@ def attention_flow(
 
     Returns:
         Bounds, best value and whether they are proven, `*batch layer query token`. From solvers in JAX arrays in the
-        graph's precision, rounded outward; from `"exact"` and `"auto"` NumPy arrays in float64, exact values right
-        to 1e-9, and by `stages` how many pairs each stage settled. Flow from or to padding is 0.
+        graph's precision, rounded outward; from `"exact"` and `"auto"` NumPy arrays in float64, and by `stages` how
+        many pairs each stage settled: values are right to 1e-9 where they were solved, to `tol` where an accelerator's
+        bounds met. Flow from or to padding is 0.
 
     Raises:
         InputError: for a position or layer that is not there, an unknown method, or a method that works on the host

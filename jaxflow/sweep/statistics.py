@@ -11,12 +11,15 @@ from jaxtyping import Bool, Float, Int
 
 from jaxflow.evaluation import Spearman, rank_agreement
 from jaxflow.evaluation.ranks import tied_tokens
+from jaxflow.flow import exact
 from jaxflow.sweep.arrow import RELEVANCE, Row
+from jaxflow.sweep.store import Record
 
 # Relevance values that are worked on at once.
 CHUNK = 1 << 19
-# Flows are right to 1e-9, so equal ones may differ in the last digits.
-TOL = 1e-9
+# Solved flows are right to 1e-9, so equal ones may differ in the last digits; those that a device's bounds settled are
+# right to 1e-6.
+SOLVED, BOUNDED = 1e-9, 1e-6
 
 Lines = Float[np.ndarray, "line token"]
 
@@ -136,14 +139,24 @@ def distribution(chunk: Chunk, method: str) -> tuple[np.ndarray, np.ndarray]:
     return entropy, np.exp(entropy)
 
 
-def ties(chunk: Chunk, method: str) -> np.ndarray:
-    """Share of each line's words that tie with another one."""
-    return tied_tokens(chunk.values[method], chunk.words, TOL)[0]
+def tolerance(records: Sequence[Record]) -> float:
+    """How near each other flows of equal worth are, in shards: 1e-9 if all were solved, 1e-6 if bounds settled any."""
+    solved = sum(record.stages.get(stage, 0) for record in records for stage in exact.STAGES)
+    return SOLVED if solved == sum(record.flows for record in records) else BOUNDED
 
 
-def agreement(chunk: Chunk, one: str, two: str) -> np.ndarray:
-    """Spearman's rank correlation of two methods over each line's words; NaN where it is not defined."""
-    found = rank_agreement(chunk.values[one], chunk.values[two], chunk.words, Spearman(tol=TOL))
+def ties(chunk: Chunk, method: str, tol: float) -> np.ndarray:
+    """Share of each line's words that tie with another one; flows that differ by no more than `tol` do."""
+    return tied_tokens(chunk.values[method], chunk.words, tol if method == "flow" else SOLVED)[0]
+
+
+def agreement(chunk: Chunk, one: str, two: str, tol: float) -> np.ndarray:
+    """Spearman's rank correlation of two methods over each line's words; NaN where it is not defined.
+
+    Values tie as in `ties`, those of both methods where one is flow.
+    """
+    measure = Spearman(tol=tol if "flow" in (one, two) else SOLVED)
+    found = rank_agreement(chunk.values[one], chunk.values[two], chunk.words, measure)
     return np.where(found.constant, np.nan, found.value)
 
 

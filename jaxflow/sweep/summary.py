@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,13 +119,18 @@ class DataSummary:
             yield _line(name, method, layer, key, float(value), float(count))
 
 
-def summarize(results: Store, sentences: Iterable[Sentence] = ()) -> DataSummary:
+def summarize(
+    results: Store, sentences: Iterable[Sentence] = (), progress: Callable[[int], None] = lambda _: None
+) -> DataSummary:
     """Go through all examples once, a shard in memory at a time.
+
+    Flows that differ by 1e-9 or less tie; by 1e-6 or less where an accelerator's bounds settled some of them.
 
     Args:
         results: of the data set.
         sentences: the texts with their syntax, from `jaxflow.compare.read_conllu`, for means by part of speech; of all
             texts or some.
+        progress: called with the number of examples that were just taken in.
 
     Raises:
         InputError: there is no example, a shard cannot be read, or none of the sentences is a text of the results.
@@ -136,9 +141,10 @@ def summarize(results: Store, sentences: Iterable[Sentence] = ()) -> DataSummary
     methods = tuple(method for method in RELEVANCE if method in first)
     layers = tuple(map(int, first["layers"]))
     tags = Tags(sentences)
-    gathered = _Gathered(methods, len(layers), tags)
+    gathered = _Gathered(methods, len(layers), tags, statistics.tolerance(results.records))
     for rows, chunk in statistics.chunks(results.rows()):
         gathered.add(rows, chunk)
+        progress(len(rows))
     if tags.sentences and not tags.found:
         raise InputError(
             f"none of the {tags.sentences} parsed sentences is a text of {str(results.folder)!r}; its texts must be "
@@ -178,9 +184,9 @@ def write_summary(summary: DataSummary, folder: Path) -> list[Path]:
 class _Gathered:
     """What is gathered on the way through the examples."""
 
-    def __init__(self, methods: tuple[str, ...], layers: int, tags: Tags):
+    def __init__(self, methods: tuple[str, ...], layers: int, tags: Tags, tol: float):
         self.methods, self.pairs = methods, statistics.pairs_of(methods)
-        self.examples = 0
+        self.examples, self.tol = 0, tol
         self.means = Means(layers)
         self.tokens = {method: Keyed(layers) for method in methods}
         self.positions = {method: Keyed(layers) for method in methods}
@@ -195,7 +201,7 @@ class _Gathered:
             for name, values in (
                 ("entropy", entropy),
                 ("effective_tokens", tokens),
-                ("tied_tokens", statistics.ties(chunk, method)),
+                ("tied_tokens", statistics.ties(chunk, method, self.tol)),
             ):
                 self.means.add((method, name), chunk.layer, chunk.weight, values)
         for pair in self.pairs:
@@ -205,7 +211,7 @@ class _Gathered:
             self._worth(rows, method, tagged)
 
     def _agreement(self, rows: list[Row], chunk: statistics.Chunk, pair: tuple[str, str]) -> None:
-        values = statistics.agreement(chunk, *pair)
+        values = statistics.agreement(chunk, *pair, self.tol)
         self.means.add(pair, chunk.layer, chunk.weight, values)
         last = (chunk.layer == chunk.layer.max()) & np.isfinite(values)
         sums, counts = (

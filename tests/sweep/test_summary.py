@@ -158,6 +158,30 @@ def test_the_terminal_gets_a_table_that_fits(summary):
     assert len(list(summary_table(summary, 0, 80))) < 20
 
 
+def test_flows_tie_as_near_as_they_were_computed(tmp_path):
+    """A device's bounds are right to 1e-6, and so nearer than that nothing is known; solved ones are right to 1e-9."""
+    made = example(np.random.default_rng(2), "a", 5, 1)
+    for values in made.relevance.values():
+        values[:] = 0.25 + 3e-7 * np.arange(5)
+    shares = {}
+    for stage in ("cut", "bounds"):
+        folder = tmp_path / stage
+        folder.mkdir()
+        store.write_manifest(folder, {"format": store.FORMAT, "model": "m", "input": {"name": "in"}})
+        record = write(folder, 0, [made], last=True)
+        flows = made.relevance["flow"].size
+        rows = list(open_sweep(folder).rows())
+        settled = dataclasses.replace(record, flows=flows, stages={"bounds": 0, "cut": 0} | {stage: flows}, sha256=None)
+        _ = store.write_shard(folder, settled, rows, {})
+        summary = summarize(open_sweep(folder))
+        shares[stage] = {method: summary.measures[method]["tied_tokens"] for method in METHODS}
+        agreeing = summary.agreement["rollout", "flow"]
+        # Five that tie say nothing of any order.
+        assert np.isnan(agreeing).all() if stage == "bounds" else np.allclose(agreeing, 1)
+    assert shares["cut"] == {method: [0, 0] for method in METHODS}
+    assert shares["bounds"] == {"raw": [0, 0], "rollout": [0, 0], "flow": [1, 1]}
+
+
 def test_one_query_and_one_method_leave_out_what_is_not_defined(tmp_path):
     store.write_manifest(tmp_path, {"format": store.FORMAT, "model": "m", "input": {"name": "in"}})
     with pytest.raises(InputError, match="holds no example yet"):
