@@ -13,6 +13,9 @@ from jaxflow.attribution import Attribution, Example
 RELEVANCE = {"raw": np.float32, "rollout": np.float32, "flow": np.float64}
 NESTED = {**RELEVANCE, "certified": np.bool_}
 
+# Most values of lists whose ends are counted in 32 bits, as Arrow's usual ones are.
+MOST_IN_LISTS = 2**31 - 1
+
 Row = dict[str, Any]
 
 
@@ -102,8 +105,9 @@ def nested(pa: Any, arrays: list[np.ndarray]) -> Any:
     column = pa.array(np.concatenate([array.ravel() for array in arrays]))
     for axis in reversed(range(arrays[0].ndim)):
         lengths = np.concatenate([np.full(int(np.prod(a.shape[:axis])), a.shape[axis], np.int64) for a in arrays])
-        ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-        column = pa.ListArray.from_arrays(pa.array(ends), column)
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        lists, kind = (pa.ListArray, np.int32) if ends[-1] <= MOST_IN_LISTS else (pa.LargeListArray, np.int64)
+        column = lists.from_arrays(pa.array(ends.astype(kind)), column)
     return column
 
 

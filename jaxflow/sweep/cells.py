@@ -41,12 +41,16 @@ def _column(pa: Any, cells: list[Any]) -> Any:
 def _cell(pa: Any, scalar: Any) -> Any:
     if pa.types.is_map(scalar.type):
         return dict(scalar.as_py()) if scalar.is_valid else None
-    if not pa.types.is_list(scalar.type) or pa.types.is_string(scalar.type.value_type):
+    if not _is_list(pa, scalar.type) or pa.types.is_string(scalar.type.value_type):
         return scalar.as_py()
     values = scalar.values
     shape = [len(values)]
-    while pa.types.is_list(values.type):
+    while _is_list(pa, values.type):
         inner = values.flatten()
         shape.append(len(inner) // len(values) if len(values) else 0)
         values = inner
     return values.to_numpy(zero_copy_only=False).reshape(shape)
+
+
+def _is_list(pa: Any, kind: Any) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)

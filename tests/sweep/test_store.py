@@ -9,6 +9,8 @@ import pytest
 from jaxflow._checks import InputError
 from jaxflow.attribution import Attribution, Example
 from jaxflow.sweep import arrow, store
+from jaxflow.sweep.cells import rows_of_table
+from jaxflow.sweep.comparison_folder import write_rows
 from jaxflow.sweep.results import open_sweep
 from jaxflow.sweep.store import Record
 
@@ -64,6 +66,25 @@ def test_rows_of_many_shapes_come_back_to_the_last_digit(tmp_path):
             np.testing.assert_array_equal(row[method], values)
         np.testing.assert_array_equal(row["certified"], wanted.certified)
         assert row["certified_share"] == pytest.approx(wanted.certified.mean())
+
+
+def test_more_values_than_usual_lists_hold_come_back_as_well(tmp_path, monkeypatch):
+    rng = np.random.default_rng(6)
+    rows = [
+        {"id": i, "heads": rng.random((2, 3, n, n)).astype(np.float16), "words": ["a"]} for i, n in enumerate((4, 1, 7))
+    ]
+    lists = {}
+    for most in (arrow.MOST_IN_LISTS, 5):
+        monkeypatch.setattr(arrow, "MOST_IN_LISTS", most)
+        path = tmp_path / f"{most}.parquet"
+        write_rows(path, rows, [])
+        lists[most] = str(pq.read_schema(path).field("heads").type)
+        for wanted, found in zip(rows, rows_of_table(pq.read_table(path)), strict=True):
+            assert (found["id"], found["words"]) == (wanted["id"], ["a"])
+            assert found["heads"].dtype == np.float16
+            np.testing.assert_array_equal(found["heads"], wanted["heads"])
+    assert "large_list" not in lists.pop(2**31 - 1)
+    assert "large_list" in lists.pop(5)
 
 
 def test_the_file_is_plain_parquet_of_one_row_an_example(tmp_path):
