@@ -17,7 +17,7 @@ import jaxflow as jf
 from jaxflow import _arguments
 from jaxflow._checks import InputError
 from jaxflow.devices import Processes
-from jaxflow.sweep import together
+from jaxflow.sweep import store, together
 from jaxflow.sweep.results import Store
 from jaxflow.sweep.store import Record, checksum, is_empty
 from tests.test_devices import TEXTS
@@ -61,7 +61,8 @@ def test_processes_wait_until_no_shard_is_missing_or_damaged(tmp_path, monkeypat
             shard.write_bytes(b"whole")
 
     together.wait_for_all(tmp_path, look)
-    assert len(looks) == 6
+    # Before each wait, and twice before the file was read.
+    assert len(looks) == 7
 
     def interrupted():
         raise KeyboardInterrupt
@@ -69,6 +70,31 @@ def test_processes_wait_until_no_shard_is_missing_or_damaged(tmp_path, monkeypat
     records.clear()
     with pytest.raises(KeyboardInterrupt):
         together.wait_for_all(tmp_path, interrupted)
+
+
+def test_a_shard_that_was_found_whole_is_not_read_again(tmp_path, monkeypatch):
+    (tmp_path / "manifest.json").touch()
+    shards = [tmp_path / f"part-{index:05d}.parquet" for index in range(2)]
+    for shard in shards:
+        shard.write_bytes(b"whole")
+    records = tuple(Record(i, 1, "", i == 1, 1, checksum(shard), 1, 0, 0, {}, ()) for i, shard in enumerate(shards))
+    monkeypatch.setattr(together, "open_sweep", lambda path: Store(path, {}, records))
+    monkeypatch.setattr(together, "PERIOD", 0.001)
+    read, counts = [], []
+    monkeypatch.setattr(store, "checksum", lambda path: (read.append(path), checksum(path))[1])
+    shards[1].write_bytes(b"half")
+
+    def look():
+        if not counts and read.count(shards[1]) == 5:
+            counts.append(read.count(shards[0]))
+            shards[0].write_bytes(b"other")
+            shards[1].write_bytes(b"whole")
+        if read.count(shards[0]) > 2:
+            shards[0].write_bytes(b"whole")
+
+    together.wait_for_all(tmp_path, look)
+    assert counts == [1]
+    assert [shard.read_bytes() for shard in shards] == [b"whole"] * 2
 
 
 @pytest.fixture
@@ -125,6 +151,9 @@ def test_a_process_that_fell_silent_is_named(tmp_path, hasty, monkeypatch):
         (tmp_path / ".jaxflow-process-1.tmp").write_text("killed 17")
         with pytest.raises(InputError, match=r"^process 1 of 2 has given no sign of life for 0 s"):
             live(first, 30)
+        # It is not waited for.
+        monkeypatch.setattr(together, "PERIOD", 60)
+        first.wait_for_the_end(60.0)
 
 
 def test_a_process_that_ended_well_is_not_missed(tmp_path, hasty, monkeypatch):

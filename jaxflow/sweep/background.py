@@ -63,6 +63,11 @@ class Behind(_Thread, Generic[T]):
         while self.begun and (self.begun[0].done() or len(self.begun) > self.depth):
             self.take()
 
+    def finish(self) -> None:
+        """Wait until all that was put is done; an item's error comes out here."""
+        while self.begun:
+            self.take()
+
     def close(self) -> None:
         """Finish all that was put, whatever happens meanwhile; the first error comes out."""
         self.pool.shutdown(wait=True)

@@ -21,6 +21,7 @@ from jaxflow.sweep.tally import Tally
 
 # Messages are written for the command line.
 WORDS = {
+    "the same command with --resume": "the same call with resume=True",
     "--resume": "resume=True",
     "--on-error skip": 'on_error="skip"',
     "--out": "`out`",
@@ -123,6 +124,8 @@ def run_sweep(
             _ = sweep.run(batch_size, progress or (lambda _: None), mesh=mesh)
     except InputError as error:
         raise InputError(_in_python(str(error))) from error
+    except runner.Stopped as stop:
+        raise runner.Stopped(_in_python(str(stop))) from None
     return open_sweep(folder)
 
 

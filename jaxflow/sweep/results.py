@@ -152,4 +152,6 @@ def _guarded(path: Path, read: Any) -> Any:
         return read()
     except (pa.ArrowException, OSError) as error:
         said = str(error).splitlines()[0]
-        raise InputError(f"the shard {str(path)!r} cannot be read ({said}); --resume makes it again") from None
+        raise InputError(
+            f"the shard {str(path)!r} cannot be read ({said}); the same run with --resume (resume=True) makes it again"
+        ) from None

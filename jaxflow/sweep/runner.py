@@ -158,6 +158,9 @@ class _Run:
             try:
                 for attribution in attributed:
                     self.behind.put((self.begun.popleft(), attribution))
+                self.behind.finish()
+                # The device's last idle time comes after the last texts.
+                self._tell()
             except BaseException:
                 self.broken.set()
                 raise
@@ -184,6 +187,9 @@ class _Run:
                 shard = next(self.ahead)
             except StopIteration:
                 return
+            except PeerError:
+                # Not of reading: it came from the look at the others while this waited.
+                raise
             except Exception as error:
                 name = self.sweep.source.name
                 unread = f"{name} cannot be read on: {getattr(error, 'strerror', None) or error}"

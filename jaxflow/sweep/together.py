@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import count as numbers
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from jaxflow._checks import InputError
 from jaxflow.sweep import store
@@ -100,6 +101,8 @@ class Peers:
                 if gave_up:
                     raise PeerError(reason)
             elif since is not None and now - since > SILENCE:
+                # Nor is it to be waited for at the end: JAX would end this process meanwhile.
+                del self._seen[index]
                 raise PeerError(
                     f"process {index} of {self.count} has given no sign of life for {SILENCE:.0f} s; look at its "
                     "messages, and start all of them again with --resume"
@@ -151,12 +154,34 @@ def wait_for_all(folder: Path, look_up: Callable[[], None] = lambda: None) -> No
         folder: which they fill.
         look_up: called now and then, for interrupts and for processes that died.
     """
-    while not ((folder / store.MANIFEST).exists() and _is_whole(folder)):
+    whole: set[tuple[Any, ...]] = set()
+    while not ((folder / store.MANIFEST).exists() and _is_whole(folder, whole, look_up)):
         look_up()
         time.sleep(PERIOD)
 
 
-def _is_whole(folder: Path) -> bool:
-    """Whether no shard is missing, nor damaged and about to be made again."""
+def _is_whole(folder: Path, whole: set[tuple[Any, ...]], look_up: Callable[[], None]) -> bool:
+    """Whether no shard is missing, nor damaged and about to be made again.
+
+    Those that were found `whole` are read again only if they changed.
+    """
     results = open_sweep(folder)
-    return results.complete and all(store.is_whole(results.folder, record) for record in results.records)
+    if not results.complete:
+        return False
+    for record in results.records:
+        state = record.sha256, *_state(folder / record.file)
+        if state not in whole:
+            look_up()
+            if not store.is_whole(folder, record):
+                return False
+            whole.add(state)
+    return True
+
+
+def _state(path: Path) -> tuple[Any, ...]:
+    """What changes when a file does."""
+    try:
+        about = path.stat()
+    except OSError:
+        return (path,)
+    return path, about.st_ino, about.st_size, about.st_mtime_ns

@@ -91,6 +91,27 @@ def test_work_is_done_in_order_and_waits_when_too_much_is_there():
     assert done == [0, 1]
 
 
+def test_the_end_of_all_work_can_be_waited_for_and_the_wait_be_left():
+    gate, done = threading.Event(), []
+
+    def work(item):
+        gate.wait(60)
+        done.append(item)
+
+    def idle():
+        raise KeyboardInterrupt
+
+    behind = Behind(work, 5, idle)
+    for item in range(3):
+        behind.put(item)
+    with pytest.raises(KeyboardInterrupt):
+        behind.finish()
+    gate.set()
+    behind.finish()
+    assert done == [0, 1, 2]
+    behind.close()
+
+
 def test_an_error_of_the_work_comes_out_soon_and_at_the_latest_when_closed():
     done = []
 

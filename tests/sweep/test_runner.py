@@ -1,6 +1,8 @@
 import dataclasses
 import gc
 import itertools
+import threading
+import time
 from pathlib import Path
 
 import jax
@@ -17,6 +19,7 @@ from jaxflow.sweep.results import open_sweep
 from jaxflow.sweep.rows import BadRow
 from jaxflow.sweep.settings import Settings
 from jaxflow.sweep.source import InlineSource, as_source
+from jaxflow.sweep.together import PeerError
 from tests.tiny_text_model import LABELS, LAYERS, LIMIT
 
 TEXTS = ("The key to the cabinets is on the table.", "Unbelievable!", "no", "is it on the table", "keys")
@@ -85,6 +88,12 @@ def test_python_takes_files_texts_and_data_sets_alike(encoder, tmp_path, small_s
         jf.run_sweep(encoder, TEXTS, tmp_path / "file", **options)
     with pytest.raises(InputError, match="row 2 of the texts is empty"):
         jf.run_sweep(encoder, ["a", " "], tmp_path / "empty")
+
+
+def test_python_is_told_in_its_own_words_how_a_stopped_sweep_goes_on(encoder, tmp_path, small_shards):
+    with pytest.raises(runner.Stopped, match=r"examples are kept in .*; the same call with resume=True continues"):
+        jf.run_sweep(encoder, TEXTS, tmp_path / "out", "raw", progress=interrupted_after(2), batch_size=1)
+    assert len(jf.run_sweep(encoder, TEXTS, tmp_path / "out", "raw", resume=True)) == len(TEXTS)
 
 
 def interrupted_after(examples):
@@ -316,6 +325,30 @@ def test_two_processes_make_half_of_the_shards_each_and_any_number_goes_on(encod
         jf.run_sweep(encoder, texts, out, residual=0.1, resume=True)
     with pytest.raises(InputError, match="`process_index` must be from 0"):
         swept(encoder, out, texts, process_index=2, process_count=2)
+
+
+@pytest.mark.parametrize("while_reading", [True, False])
+def test_a_process_that_waits_for_the_first_one_hears_that_it_gave_up(encoder, tmp_path, small_shards, while_reading):
+    """At once: with the manifest never to come, while it reads on or when it has nothing more to do than to write."""
+    written, gate = threading.Event(), threading.Event()
+
+    def texts():
+        yield from TEXTS[:4]
+        if while_reading:
+            gate.wait(60)
+
+    def told(tally):
+        if tally.examples >= 2:
+            written.set()
+        if written.is_set() and time.monotonic() - start > 1:
+            gate.set()
+            raise PeerError("process 0 of 2 gave up: a row")
+
+    start = time.monotonic()
+    sweep = runner.prepare(encoder, as_source(texts()), tmp_path / "out", FAST, process_index=1, process_count=2)
+    with pytest.raises(PeerError, match=r"^process 0 of 2 gave up: a row$"):
+        sweep.run(2, told)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_process_waits_for_the_first_one_and_says_when_it_does_not_come(encoder, tmp_path, monkeypatch):
