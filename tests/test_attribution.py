@@ -204,6 +204,7 @@ def test_progress_counts_every_text(encoder):
         ({"heads": "median"}, "`heads` must be one of"),
         ({"heads": [1.0, 2.0, 3.0]}, "`heads` as weights must have shape"),
         ({"residual": 2}, "`residual` must lie in"),
+        ({"texts": {"text": TEXTS}}, "`texts` must be a sequence of texts, got dict"),
         ({"flow": "magic"}, "`flow` must be one of"),
         ({"tol": -1.0}, "`tol` must be a number"),
         ({"batch_size": 0}, "`batch_size` must be a whole number"),

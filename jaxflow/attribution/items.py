@@ -1,6 +1,6 @@
 """Texts with their tokens, and which of them go through the encoder together."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,9 @@ def items_of(
     encoder: TextEncoder, texts: Any, pairs: Any, queries: Any, *, max_length: int | None, truncate: bool
 ) -> list[Item]:
     """Tokenise texts and check the positions that are asked for."""
+    if isinstance(texts, Mapping) or hasattr(texts, "columns"):
+        # A list of it would be one of its columns' names.
+        raise InputError(f"`texts` must be a sequence of texts, got {type(texts).__name__}; pass a column of it")
     texts = texts if not isinstance(texts, Iterable) else list(texts)
     pairs = pairs if isinstance(pairs, str) or not isinstance(pairs, Iterable) else list(pairs)
     if isinstance(texts, list) and not texts:

@@ -162,6 +162,11 @@ def as_source(source: Any, column: str | None = None, pair_column: str | None = 
         raise InputError(f"`source` must be one data set, got a dict of {splits}; pass one of them")
     if hasattr(source, "select_columns"):
         return _data_set(source, column, pair_column)
+    if hasattr(source, "columns"):
+        # Going through it would give the names of its columns.
+        raise InputError(
+            f"`source` must be texts or records, got {type(source).__name__}; pass a column of it, or its rows as dicts"
+        )
     return IterableSource(source, "the texts", column, pair_column)
 
 

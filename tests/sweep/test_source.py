@@ -2,6 +2,7 @@ import io
 import json
 from itertools import count, islice
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -212,7 +213,13 @@ def test_iterables_of_texts_and_of_records_are_drawn_one_at_a_time():
     assert paired.paired
     with pytest.raises(InputError, match="row 2 of the texts must be a text or a record by column, got int"):
         texts_of(as_source(["a", 2]))
-    for wrong, message in [(3, "got int"), ("text", "put a single text in a list"), ({"train": []}, "'train'")]:
+    frame = pd.DataFrame({"text": ["a", "b"]})
+    for wrong, message in [
+        (3, "got int"),
+        ("text", "put a single text in a list"),
+        ({"train": []}, "'train'"),
+        (frame, "pass a column of it"),
+    ]:
         with pytest.raises(InputError, match=message):
             as_source(wrong)
 
