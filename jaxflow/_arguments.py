@@ -46,9 +46,8 @@ def add_attribute(commands: Any, run: Callable[[argparse.Namespace], int]) -> No
     _ = add("--queries", type=integers, default=(0,), metavar="N,N", help=QUERIES)
     _ = add("--residual", type=float, default=0.5, metavar="R", help="the residual connection's share (default: 0.5)")
     _ = add("--heads", default="mean", metavar="H", help="how heads are fused: mean, max or min (default: mean)")
-    _ = add(
-        "--flow", default="auto", metavar="F", help="how flow is solved: auto, exact, relaxed or bounds (default: auto)"
-    )
+    how = "how flow is solved: auto, exact, relaxed, bounds or smooth (default: auto)"
+    _ = add("--flow", default="auto", metavar="F", help=how)
     _ = add("--batch-size", type=count, metavar="N", help="texts in a batch, at most (default: as many as fit)")
     _ = add("--max-length", type=count, metavar="N", help="most tokens of a text (default: what the model takes)")
     _ = add("--truncate", action="store_true", help="cut longer texts (default: refuse them)")

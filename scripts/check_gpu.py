@@ -4,11 +4,11 @@
     scripts/check_gpu.py --prepare cases.npz       # where Numba is: graphs, and their exact flows and rollouts
     scripts/check_gpu.py cases.npz [--model DIR] [--out scripts/results/device.json] [--quick]
 
-The second command needs jax, flax and numpy alone. It checks that bounds, relaxation and smooth flow bracket the exact
-values that the first one found in float64 on a CPU; that rollout, gradients and a small random encoder (and the model
-in DIR, where transformers is installed) give what the same machine's CPU gives; that a batch spread over all devices
-by an explicit mesh gives what one device gives; and that the compiled programs hold no float64 and do not call the
-host. Then it times bounds, relaxation, rollout and a forward pass by size, with the compiler's count of memory.
+The second command needs jax, flax, jaxtyping and numpy alone. It checks that bounds, relaxation and smooth flow bracket
+the exact values that the first one found in float64 on a CPU; that rollout, gradients and a small random encoder (and
+the model in DIR, where transformers is installed) give what the same machine's CPU gives; that a batch spread over all
+devices by an explicit mesh gives what one device gives; and that the compiled programs hold no float64 and do not call
+the host. Then it times bounds, relaxation, rollout and a forward pass by size, with the compiler's count of memory.
 Exit code 1 if a check fails.
 """
 
