@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxflow._checks import InputError
 from jaxflow.sweep.arrow import Row, pyarrow
 from jaxflow.sweep.cells import rows_of_table, table_of
@@ -13,6 +15,8 @@ from jaxflow.sweep.store import read_description, replaced
 
 FORMAT = 1
 SUMMARY = "comparison.json"
+# Values of a column that are written at once, as rows allow it: Parquet keeps the places of all of them in memory.
+GROUP_VALUES = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,9 @@ def write_rows(path: Path, rows: list[Row], written: list[Path]) -> None:
     import pyarrow.parquet as pq
 
     table = table_of(rows, {"jaxflow": json.dumps({"comparison": FORMAT})})
+    largest = max((cell.size for row in rows for cell in row.values() if isinstance(cell, np.ndarray)), default=1)
     with replaced(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", row_group_size=max(1, GROUP_VALUES // max(1, largest)))
     written.append(path)
 
 
@@ -65,7 +70,8 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
 
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=32):
-                yield from rows_of_table(pa.Table.from_batches([batch]))
+            for group in range(file.num_row_groups):
+                for batch in file.iter_batches(batch_size=32, row_groups=[group]):
+                    yield from rows_of_table(pa.Table.from_batches([batch]))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{str(path)!r} cannot be read: {str(error).splitlines()[0]}") from None

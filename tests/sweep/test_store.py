@@ -8,9 +8,8 @@ import pytest
 
 from jaxflow._checks import InputError
 from jaxflow.attribution import Attribution, Example
-from jaxflow.sweep import arrow, store
-from jaxflow.sweep.cells import rows_of_table
-from jaxflow.sweep.comparison_folder import write_rows
+from jaxflow.sweep import arrow, comparison_folder, store
+from jaxflow.sweep.comparison_folder import StoredComparison, write_rows
 from jaxflow.sweep.results import open_sweep
 from jaxflow.sweep.store import Record
 
@@ -73,13 +72,15 @@ def test_more_values_than_usual_lists_hold_come_back_as_well(tmp_path, monkeypat
     rows = [
         {"id": i, "heads": rng.random((2, 3, n, n)).astype(np.float16), "words": ["a"]} for i, n in enumerate((4, 1, 7))
     ]
+    monkeypatch.setattr(comparison_folder, "GROUP_VALUES", 100)
     lists = {}
     for most in (arrow.MOST_IN_LISTS, 5):
         monkeypatch.setattr(arrow, "MOST_IN_LISTS", most)
         path = tmp_path / f"{most}.parquet"
         write_rows(path, rows, [])
         lists[most] = str(pq.read_schema(path).field("heads").type)
-        for wanted, found in zip(rows, rows_of_table(pq.read_table(path)), strict=True):
+        assert pq.ParquetFile(path).num_row_groups == 3
+        for wanted, found in zip(rows, StoredComparison(tmp_path, {"shards": [path.name]}).rows(), strict=True):
             assert (found["id"], found["words"]) == (wanted["id"], ["a"])
             assert found["heads"].dtype == np.float16
             np.testing.assert_array_equal(found["heads"], wanted["heads"])
