@@ -12,6 +12,17 @@ def nothing():
     pass
 
 
+def gated():
+    """Work that waits until a gate is open, the gate, and the items that were worked on."""
+    gate, done = threading.Event(), []
+
+    def work(item):
+        gate.wait(60)
+        done.append(item)
+
+    return work, gate, done
+
+
 def wait_until(condition):
     deadline = time.monotonic() + 60
     while not condition():
@@ -73,12 +84,7 @@ def test_waiting_can_be_left():
 
 
 def test_work_is_done_in_order_and_waits_when_too_much_is_there():
-    gate, done = threading.Event(), []
-
-    def work(item):
-        gate.wait(60)
-        done.append(item)
-
+    work, gate, done = gated()
     behind = Behind(work, 1, nothing)
     behind.put(0)
     blocked = threading.Thread(target=behind.put, args=(1,))
@@ -92,11 +98,7 @@ def test_work_is_done_in_order_and_waits_when_too_much_is_there():
 
 
 def test_the_end_of_all_work_can_be_waited_for_and_the_wait_be_left():
-    gate, done = threading.Event(), []
-
-    def work(item):
-        gate.wait(60)
-        done.append(item)
+    work, gate, done = gated()
 
     def idle():
         raise KeyboardInterrupt
@@ -135,11 +137,7 @@ def test_an_error_of_the_work_comes_out_soon_and_at_the_latest_when_closed():
 
 
 def test_what_was_put_is_done_though_the_wait_for_room_is_interrupted():
-    gate, done = threading.Event(), []
-
-    def work(item):
-        gate.wait(60)
-        done.append(item)
+    work, gate, done = gated()
 
     def interrupted():
         raise KeyboardInterrupt
