@@ -4,16 +4,75 @@ Values are looked at only where they are in hand. Under `jax.jit`, `vmap` or `gr
 values yet, so shapes are checked there and values are taken as given.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.core
 import numpy as np
 
+# Longer values are cut where an error shows them: a word of 200,000 letters would hide what is wrong.
+_SHOWN = 200
+
 
 class InputError(ValueError):
-    """What the caller passed cannot be used; the message says what, and what to do instead."""
+    """What the caller passed cannot be used: the facts as data, which each front puts into words.
+
+    `str(error)` has Python's words: "`mask` must have shape (2, 16), got (16,); pass the tokenizer's attention_mask".
+    The command line has its own (`in_words` with another `name`). In `expected` and `way_out`, arguments stand in
+    backticks (`` `truncate=True` ``), so that each front can write them in its way; data belong into `got` and
+    `place`, which no front ever rewrites.
+
+    Attributes:
+        argument: the name of the argument, as Python has it; or, alone, a whole message.
+        expected: what it must be or do: "have shape (2, 16)", "be one of 'mean', 'max'"; None in a whole message.
+        got: what came, in words; `shown` cuts long values.
+        way_out: what to do instead.
+        place: where it stands, for example "line 17 of reviews.csv".
+    """
+
+    def __init__(
+        self,
+        argument: str,
+        expected: str | None = None,
+        got: str | None = None,
+        way_out: str | None = None,
+        *,
+        place: str | None = None,
+    ) -> None:
+        super().__init__(argument, expected, got, way_out)
+        self.argument, self.expected, self.got, self.way_out, self.place = argument, expected, got, way_out, place
+
+    def in_words(self, name: Callable[[str], str] = lambda argument: f"`{argument}`") -> str:
+        """The error as one line; `name` writes an argument, or an argument with a value such as `truncate=True`."""
+        where = "" if self.place is None else f"{self.place}: "
+        if self.expected is None:
+            return f"{where}{self.argument}"
+
+        def renamed(text: str) -> str:
+            return re.sub(r"`(\w+(?:=[^`]*)?)`", lambda match: name(match[1]), text)
+
+        got = "" if self.got is None else f", got {self.got}"
+        way_out = "" if self.way_out is None else f"; {renamed(self.way_out)}"
+        return f"{where}{name(self.argument)} must {renamed(self.expected)}{got}{way_out}"
+
+    def __str__(self) -> str:
+        return self.in_words()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors travel between processes, where exceptions are made anew from their positional arguments alone.
+        return _error_of, (type(self), self.args, self.place)
+
+
+def _error_of(kind: type[InputError], arguments: tuple[Any, ...], place: str | None) -> InputError:
+    return kind(*arguments, place=place)
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: its `repr` on one line, cut where it is long."""
+    text = " ".join(repr(value).splitlines())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 
 def is_traced(*values: Any) -> bool:
@@ -24,7 +83,7 @@ def is_traced(*values: Any) -> bool:
 def one_of(name: str, value: Any, options: Sequence[str]) -> None:
     """Refuse a value that is not among the options."""
     if not isinstance(value, str) or value not in options:
-        raise InputError(f"`{name}` must be one of {', '.join(map(repr, options))}, got {value!r}")
+        raise InputError(name, f"be one of {', '.join(map(repr, options))}", shown(value))
 
 
 def first_index(where: np.ndarray) -> tuple[int, ...]:

@@ -56,7 +56,7 @@ FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair"} | {
     name: f"--{name.replace('_', '-')}"
     for name in (
         *("methods", "layers", "queries", "residual", "heads", "flow", "batch_size", "max_length", "on_error"),
-        *("threshold", "units", "correction"),
+        *("threshold", "units", "correction", "truncate", "resume", "column", "pair_column", "out"),
     )
 }
 # Most examples whose top tokens are shown in the terminal.
@@ -107,10 +107,19 @@ def _failed(message: str, code: int) -> int:
     return code
 
 
+def _flag(argument: str) -> str:
+    """An argument that an error names, with its value if it has one, as the command line writes it."""
+    name, _, value = argument.partition("=")
+    flag = FLAGS.get(name)
+    if flag is None:
+        return f"`{argument}`"
+    return flag if value in ("", "True") else f"{flag} {value.strip(chr(34) + chr(39))}"
+
+
 def _said(error: BaseException) -> int:
     """Say on standard error what went wrong; the exit code."""
     if isinstance(error, InputError):
-        return _failed(str(error), 2)
+        return _failed(error.in_words(_flag), 2)
     if isinstance(error, KeyboardInterrupt):
         return _failed(str(error) or "stopped", 130)
     traceback.print_exception(error)

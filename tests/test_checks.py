@@ -1,0 +1,29 @@
+import pickle
+
+import pytest
+
+from jaxflow import cli
+from jaxflow._checks import InputError, shown
+
+
+def test_an_error_is_facts_that_each_front_puts_into_words():
+    error = InputError("max_length", "be at most 512", "600", "pass `truncate=True`", place="text 3")
+    assert str(error) == "text 3: `max_length` must be at most 512, got 600; pass `truncate=True`"
+    assert error.in_words(cli._flag) == "text 3: --max-length must be at most 512, got 600; pass --truncate"
+
+
+@pytest.mark.parametrize("data", ["/data/run--out", "`truncate=True`", "`layers`"])
+def test_no_front_rewrites_what_the_user_passed(data: str):
+    error = InputError("out", "be a new folder", data, place=data)
+    assert error.in_words(cli._flag) == f"{data}: --out must be a new folder, got {data}"
+
+
+def test_an_error_survives_the_way_to_another_process():
+    error = InputError("mask", "have shape (2, 16)", "(16,)", place="text 1")
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert (type(again), str(again), again.got) == (InputError, str(error), "(16,)")
+
+
+def test_a_long_value_is_cut_where_an_error_shows_it():
+    assert len(shown("a" * 200_000)) < 300
+    assert shown("two\nlines") == repr("two\nlines")
