@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import InputError, shown
+from jaxflow._checks import InputError, shown, shown_text
 
 # Attention that the model never made, the most frequent trouble: PyTorch's fused kernels give none.
 _COMPUTE = 'load the model with attn_implementation="eager" and call it with output_attentions=True'
@@ -104,11 +104,6 @@ def misfitting_mask(got: tuple[int, ...], expected: tuple[int, ...], *, from_seq
     """The error for a mask of another shape than attention's."""
     way_out = "pass the tokenizer's attention_mask" + (f"; {_LAYERS_FIRST}" if from_sequence else "")
     return InputError("mask", f"have shape {expected}", str(got), way_out)
-
-
-def shown_text(text: str) -> str:
-    """A list in words, cut where it is long."""
-    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _refuse_steps_and_gaps(layer: Any, number: int, count: int) -> None:

@@ -46,15 +46,15 @@ def warn_of_padding(attention: Any, stacklevel: int) -> None:
     """Warn where tokens look like padding though no mask was passed: nothing of a real token's row falls on them."""
     # The largest weight over layers and heads is enough to see it, and small.
     if isinstance(attention, jax.Array):
-        padded, real, first = (np.asarray(part) for part in _forgotten(*_reach(attention)))
+        reach, even = _reach(attention)
     else:
         reach, even = _reach_on_host(attention)
-        padded, real, first = (np.asarray(part) for part in _forgotten(reach, even))
+    padded, real, leads = (np.asarray(part) for part in _forgotten(reach, even))
     if not padded.any():
         return
     index = _checks.first_index(padded)
     tokens = attention.shape[-1]
-    start, end = (real[index], tokens - 1) if first[index] else (0, tokens - 1 - real[index])
+    start, end = (real[index], tokens - 1) if leads[index] else (0, tokens - 1 - real[index])
     example = f"in {_checks.index_words(index, ())}, " if index else ""
     span = f"token {start} looks" if start == end else f"tokens {start} to {end} look"
     warnings.warn(
@@ -212,7 +212,8 @@ def _forgotten(
 ) -> tuple[Bool[Array, "*batch"], Any, Bool[Array, "*batch"]]:
     """Which examples look padded, how many tokens of each are real, and whether these come first.
 
-    Padding's own rows are as any other's (a model masks keys) or even (all keys masked). Attention that is sparse
+    Padding's own rows are as any other's (a model masks keys) or even (all keys masked). Behind the text, even rows
+    are padding's only where real tokens see what follows: a causal last row may be even. Attention that is sparse
     among real tokens too, as it is made by hand or of windows, is not judged.
     """
     position = jnp.arange(reach.shape[-1])
@@ -223,5 +224,6 @@ def _forgotten(
     apart = ~(given[..., :, None] & given[..., None, :])
     full = jnp.all((reach > 0) | apart, axis=(-2, -1))
     causal = jnp.all((reach > 0) | apart | (position[:, None] < position), axis=(-2, -1))
+    causal = causal & (trails | ~jnp.any(even, axis=-1))
     some = (count[..., 0] >= 2) & (count[..., 0] < reach.shape[-1])
     return some & (leads | trails) & (full | causal) & ~jnp.any(even & given, axis=-1), count[..., 0], leads

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jaxflow import _arrays, _checks, _values
 from jaxflow._arrays import as_float
 from jaxflow._checks import InputError
-from jaxflow._typing import Attention, Mixing, TokenMask
+from jaxflow._typing import Attention, Mixing, Square, TokenMask
 
 HeadWeights: TypeAlias = Float[Array, "*#batch #layer head"]
 
@@ -22,7 +22,7 @@ FUSIONS: dict[str, Callable[[Attention], Mixing]] = {
 }
 
 
-def as_attention(attentions: Any, *, normalize: bool, mask: Any | None) -> tuple[Attention, TokenMask]:
+def as_attention(attentions: Any, *, normalize: Any, mask: Any | None) -> tuple[Attention, TokenMask]:
     """Take in attention of shape `*batch layer head query key` and its token mask, from any framework, checked.
 
     Args:
@@ -75,9 +75,15 @@ def renormalized(weights: Mixing, mask: TokenMask) -> Mixing:
     """Rows scaled to sum to 1 over real tokens; an empty row becomes the identity's, padding's rows stay 0."""
     total = jnp.sum(weights, axis=-1, keepdims=True)
     # An empty row attends to nothing else, so what it holds stays where it is.
-    alone = jnp.eye(weights.shape[-1], dtype=weights.dtype) * mask[..., None, :, None].astype(weights.dtype)
+    alone = identity(mask, weights.dtype)[..., None, :, :]
     # What is not a number stays so: it must not pass for an empty row.
     return jnp.where(total == 0, alone, weights / jnp.where(total == 0, jnp.ones_like(total), total))
+
+
+def identity(mask: TokenMask, dtype: Any) -> Square:
+    """The identity on real tokens, 0 on padding."""
+    own = jnp.eye(mask.shape[-1], dtype=bool).reshape((1,) * (mask.ndim - 1) + 2 * mask.shape[-1:])
+    return (own & mask[..., :, None]).astype(dtype)
 
 
 def as_head_weights(heads: Any, shape: tuple[int, ...]) -> HeadWeights:
