@@ -186,7 +186,7 @@ def as_graph(value: Any, argument: str = "graph") -> AttentionGraph:
         raise InputError(argument, "be an AttentionGraph", got, _MADE_BY)
     parts = {"attention": value.attention, "residual": value.residual, "mask": value.mask}
     for name, part in parts.items():
-        if not isinstance(part, jax.Array | np.ndarray):
+        if not isinstance(part, jax.Array | np.ndarray | np.generic):
             raise InputError(argument, f"hold arrays: its {name}", _checks.shown(part), _MADE_BY)
         kind = np.bool_ if name == "mask" else np.floating
         if not jnp.issubdtype(part.dtype, kind):

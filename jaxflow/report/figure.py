@@ -90,9 +90,9 @@ def _of_array(relevance: Any, query: Any, tokens: Any) -> _Drawing:
     """The drawing of an array `layer query token` or `query token`, whose queries are positions 0, 1, ..."""
     values = _as_relevance(relevance)
     queries, count = values.shape[-2:]
-    names = tuple(map(str, range(count))) if tokens is None else tuple(tokens)
+    names = tuple(map(str, range(count)) if tokens is None else tokens if isinstance(tokens, list | tuple) else ())
     if len(names) != count or not all(isinstance(name, str) for name in names):
-        raise InputError("tokens", f"be {count} strings, one a token", f"{len(names)}: {shown(tokens)}")
+        raise InputError("tokens", f"be a list of {count} strings, one a token", shown(tokens))
     if query is not None and (
         not isinstance(query, int | np.integer) or isinstance(query, bool) or not 0 <= query < queries
     ):

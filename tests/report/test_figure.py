@@ -77,7 +77,9 @@ def test_a_methods_own_array_is_drawn():
         ((np.full((2, 2), np.nan),), "finite numbers"),
         ((RELEVANCE, 5), "`query` must be a row of the array's query axis, from 0 to 4, got 5"),
         ((RELEVANCE, "1"), "`query` must be a row"),
-        ((RELEVANCE, 0, ["a", "b"]), "`tokens` must be 5 strings, one a token, got 2"),
+        ((RELEVANCE, 0, ["a", "b"]), "`tokens` must be a list of 5 strings, one a token, got"),
+        ((RELEVANCE, 0, "abcde"), "`tokens` must be a list of 5 strings"),
+        ((RELEVANCE, 0, 5), "`tokens` must be a list of 5 strings"),
     ],
 )
 def test_what_is_no_relevance_of_one_text_gets_one_line(arguments, message):
