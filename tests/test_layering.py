@@ -13,6 +13,8 @@ HOUSE = [
     "_pytree",
     "_checks",
     "devices",
+    "_arrays",
+    "_values",
     "attention",
     "graph",
     "rollout",

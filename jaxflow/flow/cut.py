@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow._checks import InputError
 from jaxflow._typing import AtLayers, Mixing, Queries
 from jaxflow.flow.minsum import power_of_two, unit_roundoff
-from jaxflow.graph import AttentionGraph, with_automatic_axes
+from jaxflow.graph import AttentionGraph, check_graph, with_automatic_axes
 
 Side = Bool[Array, "*pair node_layer token"]
 RealSide = Float[Array, "*pair node_layer token"]
@@ -17,7 +17,7 @@ RealSide = Float[Array, "*pair node_layer token"]
 HIGHEST = jax.lax.Precision.HIGHEST
 
 
-def cut_capacity(graph: AttentionGraph, cut: Any) -> Float[Array, "*batch_and_pair"]:
+def cut_capacity(graph: Any, cut: Any) -> Float[Array, "*batch_and_pair"]:
     """Capacity of cuts: the sum of the mixing weights that lead from the source side to the other side.
 
     Linear in the mixing. As the maximum flow is the least capacity of all cuts, the gradient of a minimum cut's
@@ -49,15 +49,16 @@ def cut_capacity(graph: AttentionGraph, cut: Any) -> Float[Array, "*batch_and_pa
     ```
 
     Args:
-        graph: the layered graph, whose batch axes must lead the cut's.
+        graph: the layered graph, an `AttentionGraph`, whose batch axes must lead the cut's.
         cut: source sides, `*batch *pair node_layer node` with node layer 0 the input, as `FlowSolution.cut` has it.
 
     Returns:
         `*batch *pair`. Cost: pairs * layer * token^2.
 
     Raises:
-        InputError: if the cut does not fit the graph.
+        InputError: if the cut does not fit the graph, or the graph is none, or one made by hand that is not sound.
     """
+    graph = check_graph(graph)
     shape = jnp.shape(cut)
     batch, nodes = graph.batch_shape, (graph.num_layers + 1, graph.num_tokens)
     if len(shape) < len(batch) + 2 or shape[: len(batch)] != batch or shape[-2:] != nodes:
