@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxflow import _checks
 from jaxflow._checks import InputError
+from jaxflow._programs import Programs
 from jaxflow._typing import Attention, Mixing, TokenMask
 
 # How far a row's sum may be from 1 before it is not taken for attention: rounding of the softmax's own format.
@@ -170,7 +171,7 @@ def _tolerance(dtype: Any) -> float:
     return ROW_SUM_TOLERANCE if dtype.itemsize > 2 else ROW_SUM_TOLERANCE_HALF
 
 
-@partial(jax.jit, static_argnames="normalize")
+@partial(Programs, static=("normalize",))
 def _is_sound(attention: Array, mask: TokenMask, *, normalize: bool) -> Bool[Array, ""]:
     """Whether there is surely nothing that `_check_values` would refuse."""
     weights = masked(_as_float(attention), mask)

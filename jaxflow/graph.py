@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxflow import _checks, attention
 from jaxflow._checks import InputError
+from jaxflow._programs import Bucket, Programs, bucket_of
 from jaxflow._pytree import pytree
 from jaxflow._typing import Attention, Mixing, TokenMask
 
@@ -54,7 +55,7 @@ class AttentionGraph:
 
         Shape `*batch layer token token`. Rows sum to 1 on real tokens; padding's rows and columns are exactly 0.
         """
-        return _mixing(self)
+        return in_buckets(_mixing, self, "layer token token")
 
 
 def attention_graph(
@@ -96,8 +97,44 @@ def attention_graph(
     else:
         heads = attention.as_head_weights(heads, weights.shape)
     share = as_residual(residual, weights.shape[:-4], weights.dtype)
-    fused = _fuse_named(weights, tokens, heads) if isinstance(heads, str) else _fuse_weighted(weights, tokens, heads)
+    fused = _fused(weights, tokens, heads)
     return AttentionGraph(attention=fused, residual=share, mask=tokens)
+
+
+def check_graph(graph: Any) -> None:
+    """Refuse what is no graph, and a graph made by hand whose values cannot be capacities.
+
+    Values are looked at only where they can be read, not under a transformation.
+
+    Raises:
+        InputError: for what is no `AttentionGraph`, and for values that are not finite or are negative.
+    """
+    if not isinstance(graph, AttentionGraph):
+        raise InputError("graph", "come from attention_graph", f"{type(graph).__name__} {_checks.shown(graph)}")
+    if _checks.is_traced(graph):
+        return
+    for name, values in (("attention", graph.attention), ("residual", graph.residual)):
+        on_host = isinstance(values, np.ndarray) or all(device.platform == "cpu" for device in values.devices())
+        if bool(_all_usable(np.asarray(values), np) if on_host else _all_usable_on_device(values)):
+            continue
+        host = np.asarray(values)
+        index = _checks.first_index(~(np.isfinite(host) & (host >= 0)))
+        axes = ("layer", "query", "key") if name == "attention" else ()
+        raise InputError(
+            "graph",
+            "have values that are finite and not negative",
+            f"{host[index]} in its {name} at {_checks.index_words(index, axes) or 'the only example'}",
+            "make it by `attention_graph`, which says what is wrong",
+        )
+
+
+def _all_usable(values: Any, library: Any) -> Any:
+    return library.all(library.isfinite(values) & (values >= 0))
+
+
+@Programs
+def _all_usable_on_device(values: Float[Array, "..."]) -> Bool[Array, ""]:
+    return _all_usable(values, jnp)
 
 
 def with_automatic_axes(tree: Any) -> Any:
@@ -119,7 +156,39 @@ def with_automatic_axes(tree: Any) -> Any:
     return jax.tree.map(automatically, tree)
 
 
-@jax.jit
+def graph_bucket(graph: AttentionGraph) -> Bucket | None:
+    """The bucket that a graph is filled up to before a program is compiled for it; None where that is not worth it."""
+    if _checks.is_traced(graph):
+        return None
+    return bucket_of(graph.attention, graph.batch_shape, token=graph.num_tokens)
+
+
+def filled_graph(graph: AttentionGraph, room: Bucket) -> AttentionGraph:
+    """A graph filled up to a bucket; what is filled in is padding."""
+    return AttentionGraph(
+        attention=room.fill(graph.attention, "layer token token"),
+        residual=room.fill(graph.residual, ""),
+        mask=room.fill(graph.mask, "token"),
+    )
+
+
+def in_buckets(program: Programs, graph: AttentionGraph, axes: str, *others: tuple[Any, str], **static: Any) -> Array:
+    """What a program makes of a graph and other arrays, filled up to a bucket, so that few programs are compiled.
+
+    Args:
+        program: of the graph, the other arrays and the static arguments.
+        graph: the layered graph.
+        axes: names of the result's axes after the batch's.
+        others: arrays with the graph's batch, and names of their axes after it.
+        static: passed on.
+    """
+    room = None if _checks.is_traced(others) else graph_bucket(graph)
+    if room is None:
+        return program(graph, *(array for array, _ in others), **static)
+    return room.cut(program(filled_graph(graph, room), *(room.fill(*other) for other in others), **static), axes)
+
+
+@Programs
 def _mixing(graph: AttentionGraph) -> Mixing:
     return mix(graph.attention, graph.residual[..., None, None, None], graph.mask)
 
@@ -131,12 +200,24 @@ def mix(weights: Mixing, residual: Float[Array, "*#batch 1 1 1"], mask: TokenMas
     return residual * own + (1 - residual) * weights
 
 
-@partial(jax.jit, static_argnames="heads")
+def _fused(weights: Attention, mask: TokenMask, heads: Any) -> Mixing:
+    """One matrix a layer, by a program for the bucket that the attention is filled up to."""
+    traced = _checks.is_traced(weights, mask, heads)
+    room = None if traced else bucket_of(weights, weights.shape[:-4], token=weights.shape[-1])
+    if room is not None:
+        weights, mask = room.fill(weights, "layer head token token"), room.fill(mask, "token")
+        if not isinstance(heads, str):
+            heads = room.fill(jnp.broadcast_to(heads, (*room.batch, *heads.shape[-2:])), "layer head")
+    fused = _fuse_named(weights, mask, heads) if isinstance(heads, str) else _fuse_weighted(weights, mask, heads)
+    return fused if room is None else room.cut(fused, "layer token token")
+
+
+@partial(Programs, static=("heads",))
 def _fuse_named(weights: Attention, mask: TokenMask, heads: str) -> Mixing:
     return attention.fuse_heads(weights, mask, heads)
 
 
-@jax.jit
+@Programs
 def _fuse_weighted(weights: Attention, mask: TokenMask, heads: attention.HeadWeights) -> Mixing:
     return attention.fuse_heads(weights, mask, heads)
 

@@ -10,8 +10,9 @@ from jaxtyping import Array, Float
 
 from jaxflow import attention
 from jaxflow._checks import InputError
+from jaxflow._programs import Programs
 from jaxflow._typing import Relevance, Square, TokenMask
-from jaxflow.graph import AttentionGraph, mix
+from jaxflow.graph import AttentionGraph, in_buckets, mix
 
 
 def raw_attention(graph: AttentionGraph) -> Relevance:
@@ -47,7 +48,7 @@ def attention_rollout(graph: AttentionGraph, start: int | np.integer = 0) -> Rel
         raise InputError(
             f"`start` must be a layer from 0 (the input) to {graph.num_layers - 1} (the last but one), got {start!r}"
         )
-    return _rollout(graph, int(start))
+    return in_buckets(_rollout, graph, "layer token token", start=int(start))
 
 
 def head_rollout(
@@ -74,7 +75,8 @@ def head_rollout(
         raise InputError(
             f"`attentions` must be what made the graph, of shape {expected} and heads, got {weights.shape}"
         )
-    return _head_rollout(graph, weights[..., layer - 1, :, :, :], int(layer))
+    own = (weights[..., layer - 1, :, :, :], "head token token")
+    return in_buckets(_head_rollout, graph, "head token token", own, layer=int(layer))
 
 
 def no_layers(mask: TokenMask) -> Square:
@@ -88,7 +90,7 @@ def product(upper: Float[Array, "*batch token token"], lower: Float[Array, "*#ba
     return jnp.einsum("...qk,...kt->...qt", upper, lower, precision=jax.lax.Precision.HIGHEST)
 
 
-@partial(jax.jit, static_argnames="start")
+@partial(Programs, static=("start",))
 def _rollout(graph: AttentionGraph, start: int) -> Relevance:
     layers = jnp.moveaxis(graph.mixing, -3, 0)[start:]
     first, above = layers[0], layers[1:]
@@ -101,7 +103,7 @@ def _rollout(graph: AttentionGraph, start: int) -> Relevance:
     return jnp.moveaxis(jnp.concatenate([first[None], rolled]), 0, -3)
 
 
-@partial(jax.jit, static_argnames="layer")
+@partial(Programs, static=("layer",))
 def _head_rollout(
     graph: AttentionGraph, heads: Float[Array, "*batch head token token"], layer: int
 ) -> Float[Array, "*batch head query token"]:
