@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 from jaxflow import _checks
 from jaxflow._arrays import as_float
 from jaxflow._checks import InputError
+from jaxflow._programs import Programs
 from jaxflow._typing import Attention, TokenMask
 
 # How far a row's sum may be from 1 before it is not taken for attention: rounding of the softmax's own format.
@@ -64,7 +65,7 @@ def warn_of_padding(attention: Any, stacklevel: int) -> None:
     )
 
 
-@partial(jax.jit, static_argnames="normalize")
+@partial(Programs, static=("normalize",))
 def _is_sound(attention: Array, mask: TokenMask, *, normalize: bool) -> Bool[Array, ""]:
     """Whether there is surely nothing that `_check_values` would refuse."""
     rows, held = mask[..., None, None, :], as_float(attention)
@@ -188,7 +189,7 @@ def _on_padding(got: str) -> InputError:
     return InputError("mask", "call real what real tokens attend to", got, way_out)
 
 
-@jax.jit
+@Programs
 def _reach(attention: Attention) -> tuple[Float[Array, "*batch token token"], Bool[Array, "*batch token"]]:
     """The most that each position gives each other one in any layer and head, and whose rows are even throughout."""
     held = as_float(attention)
@@ -206,7 +207,7 @@ def _reach_on_host(attention: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(reach, np.float32), np.asarray(even)
 
 
-@jax.jit
+@Programs
 def _forgotten(
     reach: Float[Any, "*batch token token"], even: Bool[Any, "*batch token"]
 ) -> tuple[Bool[Array, "*batch"], Any, Bool[Array, "*batch"]]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxflow import _arrays, _checks, attention
 from jaxflow._checks import InputError
+from jaxflow._programs import Bucket, Programs, bucket_of
 from jaxflow._pytree import pytree
 from jaxflow._typing import Attention, Mixing, TokenMask
 
@@ -57,7 +58,7 @@ class AttentionGraph:
 
         Shape `*batch layer token token`. Rows sum to 1 on real tokens; padding's rows and columns are exactly 0.
         """
-        return _mixing(self)
+        return in_buckets(_mixing, self, "layer token token")
 
 
 def attention_graph(
@@ -105,7 +106,7 @@ def attention_graph(
     else:
         heads = attention.as_head_weights(heads, weights.shape)
     share = as_residual(residual, weights.shape[:-4], weights.dtype)
-    fused = _fuse_named(weights, tokens, heads) if isinstance(heads, str) else _fuse_weighted(weights, tokens, heads)
+    fused = _fused(weights, tokens, heads)
     return AttentionGraph(attention=fused, residual=share, mask=tokens)
 
 
@@ -128,7 +129,39 @@ def with_automatic_axes(tree: Any) -> Any:
     return jax.tree.map(automatically, tree)
 
 
-@jax.jit
+def graph_bucket(graph: AttentionGraph) -> Bucket | None:
+    """The bucket that a graph is filled up to before a program is compiled for it; None where that is not worth it."""
+    if _checks.is_traced(graph):
+        return None
+    return bucket_of(graph.attention, graph.batch_shape, token=graph.num_tokens)
+
+
+def filled_graph(graph: AttentionGraph, room: Bucket) -> AttentionGraph:
+    """A graph filled up to a bucket; what is filled in is padding."""
+    return AttentionGraph(
+        attention=room.fill(graph.attention, "layer token token"),
+        residual=room.fill(graph.residual, ""),
+        mask=room.fill(graph.mask, "token"),
+    )
+
+
+def in_buckets(program: Programs, graph: AttentionGraph, axes: str, *others: tuple[Any, str], **static: Any) -> Array:
+    """What a program makes of a graph and other arrays, filled up to a bucket, so that few programs are compiled.
+
+    Args:
+        program: of the graph, the other arrays and the static arguments.
+        graph: the layered graph.
+        axes: names of the result's axes after the batch's.
+        others: arrays with the graph's batch, and names of their axes after it.
+        static: passed on.
+    """
+    room = None if _checks.is_traced(others) else graph_bucket(graph)
+    if room is None:
+        return program(graph, *(array for array, _ in others), **static)
+    return room.cut(program(filled_graph(graph, room), *(room.fill(*other) for other in others), **static), axes)
+
+
+@Programs
 def _mixing(graph: AttentionGraph) -> Mixing:
     return mix(graph.attention, graph.residual[..., None, None, None], graph.mask)
 
@@ -140,12 +173,24 @@ def mix(weights: Mixing, residual: Float[Array, "*#batch 1 1 1"], mask: TokenMas
     return residual * own + (1 - residual) * weights
 
 
-@partial(jax.jit, static_argnames="heads")
+def _fused(weights: Attention, mask: TokenMask, heads: Any) -> Mixing:
+    """One matrix a layer, by a program for the bucket that the attention is filled up to."""
+    traced = _checks.is_traced(weights, mask, heads)
+    room = None if traced else bucket_of(weights, weights.shape[:-4], token=weights.shape[-1])
+    if room is not None:
+        weights, mask = room.fill(weights, "layer head token token"), room.fill(mask, "token")
+        if not isinstance(heads, str):
+            heads = room.fill(jnp.broadcast_to(heads, (*room.batch, *heads.shape[-2:])), "layer head")
+    fused = _fuse_named(weights, mask, heads) if isinstance(heads, str) else _fuse_weighted(weights, mask, heads)
+    return fused if room is None else room.cut(fused, "layer token token")
+
+
+@partial(Programs, static=("heads",))
 def _fuse_named(weights: Attention, mask: TokenMask, heads: str) -> Mixing:
     return attention.fuse_heads(weights, mask, heads)
 
 
-@jax.jit
+@Programs
 def _fuse_weighted(weights: Attention, mask: TokenMask, heads: attention.HeadWeights) -> Mixing:
     return attention.fuse_heads(weights, mask, heads)
 
@@ -223,7 +268,7 @@ def check_graph(graph: Any) -> AttentionGraph:
     raise InputError("graph", "hold a residual in [0, 1]", str(residual[away].ravel()[0]), _MADE_BY)
 
 
-@jax.jit
+@Programs
 def _is_sound(graph: AttentionGraph) -> Bool[Array, ""]:
     weights, share = graph.attention, graph.residual
     return jnp.all(jnp.isfinite(weights) & (weights >= 0)) & jnp.all((share >= 0) & (share <= 1))

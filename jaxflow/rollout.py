@@ -10,8 +10,9 @@ from jaxtyping import Array, Float
 
 from jaxflow import _checks, attention
 from jaxflow._checks import InputError
+from jaxflow._programs import Programs
 from jaxflow._typing import Relevance, Square, TokenMask
-from jaxflow.graph import AttentionGraph, check_graph, mix
+from jaxflow.graph import AttentionGraph, check_graph, in_buckets, mix
 
 
 def raw_attention(graph: Any) -> Relevance:
@@ -53,7 +54,7 @@ def attention_rollout(graph: Any, start: int | np.integer = 0) -> Relevance:
     if not isinstance(start, int | np.integer) or isinstance(start, bool) or not 0 <= start < graph.num_layers:
         expected = f"be a layer from 0 (the input) to {graph.num_layers - 1} (the last but one)"
         raise InputError("start", expected, _checks.shown(start))
-    return _rollout(graph, int(start))
+    return in_buckets(_rollout, graph, "layer token token", start=int(start))
 
 
 def head_rollout(graph: Any, attentions: Any, layer: int | np.integer) -> Float[Array, "*batch head query token"]:
@@ -79,7 +80,8 @@ def head_rollout(graph: Any, attentions: Any, layer: int | np.integer) -> Float[
         raise InputError(
             f"`attentions` must be what made the graph, of shape {expected} and heads, got {weights.shape}"
         )
-    return _head_rollout(graph, weights[..., layer - 1, :, :, :], int(layer))
+    own = (weights[..., layer - 1, :, :, :], "head token token")
+    return in_buckets(_head_rollout, graph, "head token token", own, layer=int(layer))
 
 
 def no_layers(mask: TokenMask) -> Square:
@@ -93,7 +95,7 @@ def product(upper: Float[Array, "*batch token token"], lower: Float[Array, "*#ba
     return jnp.einsum("...qk,...kt->...qt", upper, lower, precision=jax.lax.Precision.HIGHEST)
 
 
-@partial(jax.jit, static_argnames="start")
+@partial(Programs, static=("start",))
 def _rollout(graph: AttentionGraph, start: int) -> Relevance:
     layers = jnp.moveaxis(graph.mixing, -3, 0)[start:]
     first, above = layers[0], layers[1:]
@@ -106,7 +108,7 @@ def _rollout(graph: AttentionGraph, start: int) -> Relevance:
     return jnp.moveaxis(jnp.concatenate([first[None], rolled]), 0, -3)
 
 
-@partial(jax.jit, static_argnames="layer")
+@partial(Programs, static=("layer",))
 def _head_rollout(
     graph: AttentionGraph, heads: Float[Array, "*batch head token token"], layer: int
 ) -> Float[Array, "*batch head query token"]:
