@@ -95,7 +95,7 @@ class Bucket:
         flat = np.asarray(array).reshape(-1, *np.shape(array)[len(self.batch) :])
         added = [(0, full - own) for own, full in (self.sizes.get(name, (0, 0)) for name in names)]
         filled = np.pad(flat, added) if any(after for _, after in added) else flat
-        return filled if self.device is None else jax.device_put(filled, self.device)
+        return jnp.asarray(filled) if self.device is None else jax.device_put(filled, self.device)
 
     def cut(self, array: Any, axes: str) -> Any:
         """What belongs to the arrays as they were, of a result with the batch's axis and the named ones."""

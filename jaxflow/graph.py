@@ -118,7 +118,7 @@ def check_graph(graph: Any) -> None:
         if bool(_all_usable(np.asarray(values), np) if on_host else _all_usable_on_device(values)):
             continue
         host = np.asarray(values)
-        index = _checks.first_index(~(np.isfinite(host) & (host >= 0)))
+        index = _checks.first_index(np.asarray(~(np.isfinite(host) & (host >= 0))))
         axes = ("layer", "query", "key") if name == "attention" else ()
         raise InputError(
             "graph",
@@ -163,7 +163,7 @@ def graph_bucket(graph: AttentionGraph) -> Bucket | None:
     return bucket_of(graph.attention, graph.batch_shape, token=graph.num_tokens)
 
 
-def filled_graph(graph: AttentionGraph, room: Bucket) -> AttentionGraph:
+def filled_graph(graph: AttentionGraph, room: Bucket) -> Any:
     """A graph filled up to a bucket; what is filled in is padding."""
     return AttentionGraph(
         attention=room.fill(graph.attention, "layer token token"),

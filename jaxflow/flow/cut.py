@@ -20,7 +20,7 @@ RealSide = Float[Array, "*pair node_layer token"]
 HIGHEST = jax.lax.Precision.HIGHEST
 
 
-def cut_capacity(graph: AttentionGraph, cut: Any) -> Float[Array, "*batch_and_pair"]:
+def cut_capacity(graph: AttentionGraph | Any, cut: Any) -> Float[Array, "*batch_and_pair"]:
     """Capacity of cuts: the sum of the mixing weights that lead from the source side to the other side.
 
     Linear in the mixing. As the maximum flow is the least capacity of all cuts, the gradient of a minimum cut's
