@@ -136,7 +136,7 @@ def graph_bucket(graph: AttentionGraph) -> Bucket | None:
     return bucket_of(graph.attention, graph.batch_shape, token=graph.num_tokens)
 
 
-def filled_graph(graph: AttentionGraph, room: Bucket) -> AttentionGraph:
+def filled_graph(graph: AttentionGraph, room: Bucket) -> Any:
     """A graph filled up to a bucket; what is filled in is padding."""
     return AttentionGraph(
         attention=room.fill(graph.attention, "layer token token"),
