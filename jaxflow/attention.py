@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxflow import _checks
 from jaxflow._checks import InputError
-from jaxflow._programs import Programs
+from jaxflow._programs import Programs, to_device
 from jaxflow._typing import Attention, Mixing, TokenMask
 
 # How far a row's sum may be from 1 before it is not taken for attention: rounding of the softmax's own format.
@@ -146,7 +146,7 @@ def _array(name: str, value: Any) -> Any:
 
 def _as_mask(mask: Any | None, shape: tuple[int, ...]) -> TokenMask:
     if mask is None:
-        return jnp.ones(shape, bool)
+        return to_device(np.ones(shape, bool))
     array = _array("mask", mask)
     if array.shape != shape:
         raise InputError(f"`mask` must have shape {shape}, got {array.shape}; pass the tokenizer's attention_mask")
@@ -159,7 +159,7 @@ def _as_mask(mask: Any | None, shape: tuple[int, ...]) -> TokenMask:
     if empty.any():
         where = _checks.index_words(_checks.first_index(empty), ()) or "the only example"
         raise InputError(f"`mask` must leave at least one real token in every example, got none in {where}")
-    return jnp.asarray(host.astype(bool))
+    return to_device(host.astype(bool))
 
 
 def _check_numbers(attention: Any) -> None:
@@ -241,6 +241,8 @@ def _check_values(attention: np.ndarray, mask: np.ndarray, *, normalize: bool) -
 def _as_float(array: Any) -> Any:
     """Floating point of at least single precision; double only where JAX has it switched on."""
     small = _is_small_float(array.dtype) or not np.issubdtype(array.dtype, np.floating)
+    if isinstance(array, np.ndarray):
+        return to_device(np.array(array, np.float32 if small else array.dtype))
     return jnp.asarray(array, dtype=jnp.float32) if small else jnp.asarray(array)
 
 

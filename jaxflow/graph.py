@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxflow import _checks, attention
 from jaxflow._checks import InputError
-from jaxflow._programs import Bucket, Programs, bucket_of
+from jaxflow._programs import Bucket, Programs, bucket_of, to_device
 from jaxflow._pytree import pytree
 from jaxflow._typing import Attention, Mixing, TokenMask
 
@@ -234,4 +234,6 @@ def as_residual(residual: Any, batch: tuple[int, ...], dtype: Any) -> Float[Arra
         residual = host
     if jnp.shape(residual) not in ((), batch):
         raise InputError(f"`residual` must be one number or have shape {batch}, got shape {jnp.shape(residual)}")
+    if isinstance(residual, np.ndarray):
+        return to_device(np.array(np.broadcast_to(residual, batch), dtype))
     return jnp.broadcast_to(jnp.asarray(residual, dtype=dtype), batch)

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxflow import _checks
 from jaxflow._checks import InputError
-from jaxflow._programs import Bucket
+from jaxflow._programs import Bucket, to_device
 from jaxflow._typing import Queries
 from jaxflow.flow import auto
 from jaxflow.flow.device import SOLVERS, on_device
@@ -102,7 +102,8 @@ def begin_flow(
         ours = fill and type(solver) in map(type, SOLVERS.values()) and not _checks.is_traced(graph, chosen_queries)
         room = graph_bucket(graph) if ours else None
         if room is None:
-            found = _bounded(*with_automatic_axes((graph, chosen_queries)), chosen_layers, most, solver)
+            graph, chosen_queries = with_automatic_axes((graph, chosen_queries))
+            found = _bounded(graph, chosen_queries, chosen_layers, most, solver)
             return lambda: found
         filled, axes = _filled(graph, chosen_queries, queries is None, room)
         found = _bounded(*filled, chosen_layers, most, solver)
@@ -230,7 +231,7 @@ def _as_queries(queries: Any | None, graph: AttentionGraph) -> Queries:
     if _checks.is_traced(values):
         return jnp.broadcast_to(jnp.asarray(values, dtype=jnp.int32), shape)
     # By NumPy, which compiles nothing.
-    return jnp.asarray(np.ascontiguousarray(np.broadcast_to(values.astype(np.int32), shape)))
+    return to_device(np.array(np.broadcast_to(values, shape), np.int32))
 
 
 def _integers(name: str, value: int | Sequence[int] | Any) -> np.ndarray:
