@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxflow import _arrays, _checks, attention
 from jaxflow._checks import InputError
-from jaxflow._programs import Bucket, Programs, bucket_of
+from jaxflow._programs import Bucket, Programs, bucket_of, to_device
 from jaxflow._pytree import pytree
 from jaxflow._typing import Attention, Mixing, TokenMask
 
@@ -210,6 +210,8 @@ def as_residual(residual: Any, batch: tuple[int, ...], dtype: Any) -> Float[Arra
     if jnp.shape(share) not in ((), batch):
         expected = f"be one number or have shape {batch}"
         raise InputError("residual", expected, f"shape {jnp.shape(share)}")
+    if isinstance(share, np.ndarray):
+        return to_device(np.array(np.broadcast_to(share, batch), dtype))
     return jnp.broadcast_to(jnp.asarray(share, dtype=dtype), batch)
 
 

@@ -80,8 +80,7 @@ def head_rollout(graph: Any, attentions: Any, layer: int | np.integer) -> Float[
         raise InputError(
             f"`attentions` must be what made the graph, of shape {expected} and heads, got {weights.shape}"
         )
-    own = (weights[..., layer - 1, :, :, :], "head token token")
-    return in_buckets(_head_rollout, graph, "head token token", own, layer=int(layer))
+    return in_buckets(_head_rollout, graph, "head token token", (weights, "layer head token token"), layer=int(layer))
 
 
 def no_layers(mask: TokenMask) -> Square:
@@ -110,9 +109,10 @@ def _rollout(graph: AttentionGraph, start: int) -> Relevance:
 
 @partial(Programs, static=("layer",))
 def _head_rollout(
-    graph: AttentionGraph, heads: Float[Array, "*batch head token token"], layer: int
+    graph: AttentionGraph, weights: Float[Array, "*batch layer head token token"], layer: int
 ) -> Float[Array, "*batch head query token"]:
     # A layer's heads take the place of layers: masked, scaled and mixed like them, one matrix each.
+    heads = weights[..., layer - 1, :, :, :]
     clean = attention.masked(heads[..., None, :, :], graph.mask)[..., 0, :, :]
     mixing = mix(attention.renormalized(clean, graph.mask), graph.residual[..., None, None, None], graph.mask)
     if layer == 1:

@@ -77,8 +77,7 @@ def cut_capacity(graph: Any, cut: Any) -> Float[Array, "*batch_and_pair"]:
     side = np.asarray(cut).reshape(*batch, -1, *nodes)
     count = side.shape[-3]
     room = dataclasses.replace(room, sizes={**room.sizes, "pair": (count, bucket(count))})
-    capacity = room.cut(_capacity(filled_graph(graph, room), room.fill(side, "pair node_layer token")), "pair")
-    return capacity.reshape(*batch, *pairs)
+    return room.cut(_capacity(filled_graph(graph, room), room.fill(side, "pair node_layer token")), "pair", pairs)
 
 
 @Programs

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxflow import _checks
 from jaxflow._checks import InputError
-from jaxflow._programs import Bucket
+from jaxflow._programs import Bucket, to_device
 from jaxflow._typing import Queries
 from jaxflow.flow import auto
 from jaxflow.flow.device import SOLVERS, on_device
@@ -231,7 +231,7 @@ def _as_queries(queries: Any | None, graph: AttentionGraph) -> Queries:
     if _checks.is_traced(values):
         return jnp.broadcast_to(jnp.asarray(values, dtype=jnp.int32), shape)
     # By NumPy, which compiles nothing.
-    return jnp.asarray(np.ascontiguousarray(np.broadcast_to(values.astype(np.int32), shape)))
+    return to_device(np.array(np.broadcast_to(values, shape), np.int32))
 
 
 def _integers(name: str, value: int | Sequence[int] | Any) -> np.ndarray:
