@@ -61,3 +61,15 @@ class Family:
     def canonical(self, key: str) -> str:
         """A key without the family's prefix, which checkpoints of bare encoders leave out."""
         return key.removeprefix(f"{self.prefix}.")
+
+    def tied_names(self) -> tuple[str, str]:
+        """The names of the word embeddings and of the matrix that a masked LM ties to them."""
+        words, decoder = self.keys["embeddings.words"], self.heads["masked_lm"].keys["head.decoder"]
+        return self.canonical(f"{words}.weight"), self.canonical(f"{decoder}.weight")
+
+    def own(self, key: str, *, prefixed: bool) -> bool:
+        """Whether a key is the encoder's rather than a head's; `prefixed` where the encoder's keys have the prefix."""
+        if prefixed:
+            return key.startswith(f"{self.prefix}.")
+        names = [name for ours in self.keys.values() for name in ([ours] if isinstance(ours, str) else ours)]
+        return key.split(".", maxsplit=1)[0] in {self.canonical(name).split(".")[0] for name in names}

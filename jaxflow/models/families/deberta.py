@@ -14,7 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxflow._checks import InputError
-from jaxflow.models.config import EncoderConfig
+from jaxflow.models.config import UNLIMITED, EncoderConfig
 from jaxflow.models.families import bert
 from jaxflow.models.family import Family, Head, Key
 from jaxflow.models.layers import Linear, Norm, Table, root
@@ -149,6 +149,8 @@ def _read(config: Any) -> EncoderConfig:
     return dataclasses.replace(
         bert.read(config),
         positions=config.max_position_embeddings if config.position_biased_input else 0,
+        # Distances beyond the farthest share a bucket, so without a table of positions no text is too long.
+        max_length=config.max_position_embeddings if config.position_biased_input else UNLIMITED,
         embedding_width=width,
         projection="none" if width == config.hidden_size else "before",
         projection_bias=False,
