@@ -36,7 +36,8 @@ def quiet_transformers() -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for logger in loggers:
-            logger.setLevel(logging.ERROR)
+            # Also errors that are only logged: what the user must know is raised.
+            logger.setLevel(logging.CRITICAL + 1)
         try:
             yield transformers
         finally:

@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, one_of, shown
 from jaxflow.models import builtin
 from jaxflow.models.checkpoint import load_weights
 from jaxflow.models.config import EncoderConfig, HeadConfig, HeadName
@@ -100,7 +100,7 @@ def configure(source: Any, family: Family, head: str | None, where: str) -> Enco
     config = family.read(source)
     if config.activation not in ACTIVATIONS:
         known = ", ".join(map(repr, ACTIVATIONS))
-        raise InputError(f"{where} has hidden_act {config.activation!r}, which is none of {known}")
+        raise InputError(f"{where} has hidden_act {shown(config.activation)}, which is none of {known}")
     if config.heads < 1 or config.width % config.heads:
         raise InputError(
             f"{where} has width {config.width}, which {config.heads} attention heads do not divide; "
@@ -128,7 +128,7 @@ def _head_name(source: Any, family: Family, head: str | None, where: str) -> Hea
     if not architectures:
         return "bare"
     raise InputError(
-        f"{where} is for {architectures[0]!r}, which is not supported; use another model or, in Python, pass "
+        f"{where} is for {shown(architectures[0])}, which is not supported; use another model or, in Python, pass "
         f"`head`, one of {', '.join(map(repr, family.heads))}, to read the encoder with another head"
     )
 

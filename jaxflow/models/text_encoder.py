@@ -122,6 +122,10 @@ class TextEncoder:
         (`jaxflow.models.processor`), outside any transformation of JAX's, and a batch with much padding on the right is
         packed (`jaxflow.models.packing`): it costs what its real tokens cost, and hidden states are 0 on padding.
         Attention handed in may fall on padding, so then nothing is packed.
+
+        Raises:
+            InputError: on a processor, a token has an id, a segment or a position that the model lacks; elsewhere such
+                a token's embedding is NaN.
         """
         inputs = {
             "attention": attention,
@@ -134,6 +138,8 @@ class TextEncoder:
         options = dict(zip(FLAGS, flags, strict=True))
         if not runs_here(self.module, batch, inputs):
             return _run(self.module, batch, **inputs, **options)
+        # Elsewhere a token that the model doesn't know gives NaN.
+        tokens.check_batch(batch, self.config)
         parameters, shape = self.layers_apart()
         return _run_here()(parameters, batch, shape=shape, **inputs, **options)
 

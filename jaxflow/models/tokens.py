@@ -7,9 +7,9 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import InputError, one_of, shown
+from jaxflow._checks import InputError, first_index, index_words, one_of, shown
 from jaxflow.models.batch import TokenBatch
-from jaxflow.models.config import EncoderConfig
+from jaxflow.models.config import UNLIMITED, EncoderConfig
 
 OWN_TOKENIZER = "use the tokenizer that belongs to these weights"
 TAKEN = "be a text that the model's tokenizer can cut into tokens"
@@ -104,6 +104,30 @@ def pad(
         here = slice(start, start + len(encoding))
         ids[row, here], mask[row, here], segments[row, here] = encoding.input_ids, True, encoding.segments
     return TokenBatch(jnp.asarray(ids), jnp.asarray(mask), jnp.asarray(segments))
+
+
+def check_batch(batch: TokenBatch, config: EncoderConfig) -> None:
+    """Refuse real tokens for which the model has no word embedding, segment or position.
+
+    Raises:
+        InputError: the first wrong token's place in the batch is named.
+    """
+    mask = np.asarray(batch.mask)
+    for name, values, rows in (
+        ("input_ids", np.asarray(batch.input_ids), config.vocabulary),
+        ("segments", np.asarray(batch.segments), config.segments or UNLIMITED),
+    ):
+        wrong = mask & ((values < 0) | (values >= rows))
+        if wrong.any():
+            place = first_index(wrong)
+            got = f"{values[place]} at {index_words(place, ('token',))}"
+            raise InputError("batch", f"have `{name}` from 0 to {rows - 1}", got, OWN_TOKENIZER)
+    longest = int(mask.sum(-1).max(initial=0))
+    if config.positions and longest > config.max_length:
+        expected = f"have at most {config.max_length} tokens a text"
+        raise InputError(
+            "batch", expected, f"{longest}", "shorten the text, or pass `truncate=True` when it is tokenised"
+        )
 
 
 def _strings(name: Literal["texts", "pairs"], value: Any) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, shown
 from jaxflow.models.config import UNLIMITED, EncoderConfig
 from jaxflow.models.families import bert
 from jaxflow.models.family import Family, Head, Key
@@ -140,7 +140,9 @@ def _picked(products: Float[Array, "*batch head token bucket"], rows: np.ndarray
 
 def _read(config: Any) -> EncoderConfig:
     if config.pooler_hidden_act != "gelu":
-        raise InputError(f"config.json has pooler_hidden_act {config.pooler_hidden_act!r}; only 'gelu' is supported")
+        raise InputError(
+            f"config.json has pooler_hidden_act {shown(config.pooler_hidden_act)}; only 'gelu' is supported"
+        )
     width = getattr(config, "embedding_size", config.hidden_size)
     size = getattr(config, "conv_kernel_size", 0)
     convolution = (size, getattr(config, "conv_groups", 1), getattr(config, "conv_act", "tanh"))
