@@ -73,7 +73,7 @@ def check_used(sources: Iterable[Source], config: EncoderConfig, family: Family,
 
 def _way_out(missing: Sequence[str], config: EncoderConfig, family: Family, weights: Weights) -> tuple[str | None, str]:
     """The prefix that the missing keys stand behind, if they do, and what to do about them."""
-    own = [name for name in missing if family.own(name, prefixed=False)]
+    own = [name for name in missing if name.startswith(family.beginnings())]
     if not own and config.head.name != "bare":
         return None, 'in Python, pass `head="bare"` to load the encoder alone'
     keys = {weights.key(name) for name in weights}
@@ -103,7 +103,8 @@ def left_over(
         for name in weights
         if name not in used and not expected.fullmatch(name) and weights.dtype(name) not in BUFFERS
     )
-    own = [name for name in unused if family.own(weights.key(name), prefixed=prefixed)]
+    beginnings = (f"{family.prefix}.",) if prefixed else family.beginnings()
+    own = [name for name in unused if weights.key(name).startswith(beginnings)]
     if own or (unused and not named_head):
         alone = 'in Python, pass `head="bare"` to load the encoder alone, or another `head`; the rest is then left out'
         raise InputError(

@@ -149,12 +149,17 @@ def check_kinds(raw: Mapping[str, Any], kinds: Mapping[str, Kind], place: str, w
             raise InputError(name, kind.words, shown(raw[name]), way_out, place=place)
 
 
-def check_labels(raw: Mapping[str, Any], weights: Weights, place: str) -> None:
-    """Refuse many more labels than the weights have rows for: each would be given a name first.
+def check_sizes(raw: Mapping[str, Any], family: Family, weights: Weights, place: str) -> None:
+    """Refuse more layers than the weights can hold, and many more labels: each label would be given a name first.
 
     Raises:
-        InputError: no tensor has that many rows.
+        InputError: there are fewer tensors than layers, or no tensor has as many rows as there are labels.
     """
+    tensors = sum(1 for _ in weights)
+    for name in ("num_hidden_layers", "n_layers"):
+        if raw.get(name, 0) > tensors and not family.shares_layers:
+            expected = f"agree with the weights, which are {tensors} tensors in all"
+            raise InputError(name, expected, str(raw[name]), WAY_OUT, place=place)
     named = raw.get("id2label")
     for name, count in (("num_labels", raw.get("num_labels", 0)), ("id2label", len(named or {}))):
         if count > FREE_LABELS and not any(weights.shape(key)[:1] == (count,) for key in weights):

@@ -11,7 +11,7 @@ from jaxflow._checks import InputError, one_of, shown
 from jaxflow.models import builtin
 from jaxflow.models.checkpoint import load_weights
 from jaxflow.models.config import EncoderConfig, HeadConfig, HeadName
-from jaxflow.models.config_file import WAY_OUT, check_labels, read_raw_config
+from jaxflow.models.config_file import WAY_OUT, check_sizes, read_raw_config
 from jaxflow.models.families import FAMILIES
 from jaxflow.models.family import Family
 from jaxflow.models.huggingface import hub_folder, read_config, read_tokenizer, token_limit
@@ -57,7 +57,7 @@ def load_encoder(
     raw = read_raw_config(folder, FAMILIES)
     family = FAMILIES[raw["model_type"]]
     weights = Weights(folder, family, tied=raw.get("tie_word_embeddings", True))
-    check_labels(raw, weights, str(folder / "config.json"))
+    check_sizes(raw, family, weights, str(folder / "config.json"))
     source = read_config(folder, family.model_type)
     config = configure(source, family, head, str(folder / "config.json"))
     if config.head.name == "masked_lm":

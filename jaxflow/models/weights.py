@@ -129,7 +129,7 @@ def _header(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
 def _indexed(folder: Path) -> dict[str, Stored]:
     index = read_json(folder / INDEX, MOST_BYTES)
     shards = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
+    if not isinstance(shards, dict) or not shards or not all(isinstance(shard, str) for shard in shards.values()):
         raise InputError(f"{folder / INDEX} is not an index of shards (it has no `weight_map`); fetch it again")
     files: dict[str, Path] = {}
     for shard in dict.fromkeys(shards.values()):
