@@ -17,6 +17,8 @@ HeadName = Literal[
     "discriminator",
 ]
 Problem = Literal["single_label", "multi_label", "regression"]
+# The `max_length` of models that have no longest sequence: more tokens cannot be counted in 32 bits.
+UNLIMITED = 2**31 - 1
 
 
 @runtime_checkable
@@ -96,7 +98,7 @@ class EncoderConfig:
         activation: of the feed-forward part.
         epsilon: of the norms.
         positions: rows of the position embeddings, 0 where positions are only relative.
-        max_length: longest sequence, special tokens included.
+        max_length: longest sequence, special tokens included; `UNLIMITED` where there is none.
         position_offset: None where positions count from the left; else they count real tokens, from this number.
         segments: rows of the segment embeddings, 0 for none.
         embedding_width: of the word embeddings.

@@ -7,8 +7,12 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, first_index, index_words, one_of, shown
 from jaxflow.models.batch import TokenBatch
+from jaxflow.models.config import UNLIMITED, EncoderConfig
+
+OWN_TOKENIZER = "use the tokenizer that belongs to these weights"
+TAKEN = "be a text that the model's tokenizer can cut into tokens"
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,13 @@ def tokenize(
     pairs: Any,
     limit: int,
     truncate: bool,
-    segments: bool,
+    config: EncoderConfig,
 ) -> list[Encoding]:
-    """Encodings of texts, none longer than `limit`; without `segments` all token type ids are 0.
+    """Encodings of texts, none longer than `limit`; all token type ids are 0 where the model has one segment or none.
 
     Raises:
-        InputError: a text is empty, has no token, or is too long and `truncate` is false; its index is named.
+        InputError: a text is empty, has no token, or one that the model does not know, or is too long and `truncate`
+            is false; its index is named.
     """
     texts = _strings("texts", texts)
     if pairs is not None:
@@ -54,9 +59,28 @@ def tokenize(
         if len(pairs) != len(texts):
             raise InputError(f"`pairs` must have one text for each of the {len(texts)} `texts`, got {len(pairs)}")
     return [
-        _encode(tokenizer, index, text, None if pairs is None else pairs[index], limit, truncate, segments)
+        _encode(tokenizer, index, text, None if pairs is None else pairs[index], limit, truncate, config)
         for index, text in enumerate(texts)
     ]
+
+
+def check_template(tokenizer: Any, config: EncoderConfig, place: str) -> None:
+    """Refuse a tokenizer that adds a token to every text which the model does not know.
+
+    What it adds need not stand in its vocabulary.
+
+    Raises:
+        InputError: the token is named.
+    """
+    try:
+        coded = _call(tokenizer, "", None, {})
+    except Exception:  # A tokenizer that takes no empty text is heard of when it gets one that isn't.
+        return
+    found = _unknown(coded, config)
+    if found is not None:
+        got = f"a tokenizer that adds {found} to every text"
+        expected = f"come with a tokenizer for its {config.vocabulary} tokens"
+        raise InputError("name_or_path", expected, got, OWN_TOKENIZER, place=place)
 
 
 def pad(
@@ -82,6 +106,30 @@ def pad(
     return TokenBatch(jnp.asarray(ids), jnp.asarray(mask), jnp.asarray(segments))
 
 
+def check_batch(batch: TokenBatch, config: EncoderConfig) -> None:
+    """Refuse real tokens for which the model has no word embedding, segment or position.
+
+    Raises:
+        InputError: the first wrong token's place in the batch is named.
+    """
+    mask = np.asarray(batch.mask)
+    for name, values, rows in (
+        ("input_ids", np.asarray(batch.input_ids), config.vocabulary),
+        ("segments", np.asarray(batch.segments), config.segments or UNLIMITED),
+    ):
+        wrong = mask & ((values < 0) | (values >= rows))
+        if wrong.any():
+            place = first_index(wrong)
+            got = f"{values[place]} at {index_words(place, ('token',))}"
+            raise InputError("batch", f"have `{name}` from 0 to {rows - 1}", got, OWN_TOKENIZER)
+    longest = int(mask.sum(-1).max(initial=0))
+    if config.positions and longest > config.max_length:
+        expected = f"have at most {config.max_length} tokens a text"
+        raise InputError(
+            "batch", expected, f"{longest}", "shorten the text, or pass `truncate=True` when it is tokenised"
+        )
+
+
 def _strings(name: Literal["texts", "pairs"], value: Any) -> list[str]:
     if isinstance(value, str):
         raise InputError(f"`{name}` must be a sequence of texts, got one string; put it in a list")
@@ -98,7 +146,7 @@ def _strings(name: Literal["texts", "pairs"], value: Any) -> list[str]:
 
 
 def _encode(
-    tokenizer: Any, index: int, text: str, pair: str | None, limit: int, truncate: bool, segments: bool
+    tokenizer: Any, index: int, text: str, pair: str | None, limit: int, truncate: bool, config: EncoderConfig
 ) -> Encoding:
     try:
         coded = _call(tokenizer, text, pair, {})
@@ -106,18 +154,30 @@ def _encode(
             coded = _call(tokenizer, text, pair, {"truncation": True, "max_length": limit})
     except (UnicodeError, TypeError) as error:
         raise InputError(f"`texts[{index}]` holds characters that are not valid Unicode ({error})") from error
+    except Exception as error:  # The tokenizers library has one kind for all that goes wrong.
+        got = f"{shown(text[:40])} ({' '.join(str(error).split())[:200]})"
+        raise InputError(f"texts[{index}]", TAKEN, got, OWN_TOKENIZER) from error
     if len(coded) > limit:
         raise InputError(
             f"`texts[{index}]` has {len(coded)} tokens, more than the {limit} that fit; "
             "shorten it, or pass truncate=True to cut it"
         )
+    unknown = _unknown(coded, config)
+    if unknown is not None:
+        expected = f"hold none but the model's {config.vocabulary} tokens"
+        raise InputError(f"texts[{index}]", expected, unknown, f"leave the text out, or {OWN_TOKENIZER}")
+    # Some tokenizers number segments that their models never saw.
+    segments = tuple(map(int, coded.type_ids)) if config.segments > 1 else (0,) * len(coded)
+    if max(segments) >= config.segments > 1:
+        expected = f"have token type ids below {config.segments}"
+        raise InputError(f"texts[{index}]", expected, str(max(segments)), OWN_TOKENIZER)
     source = tuple(-1 if part is None else int(part) for part in coded.sequence_ids)
     if all(part == -1 for part in source):
         raise InputError(f"`texts[{index}]` has no token that this model's tokenizer knows: {text[:40]!r}")
     offsets = ((-1, -1) if part == -1 else span for part, span in zip(source, coded.offsets, strict=True))
     return Encoding(
         input_ids=tuple(map(int, coded.ids)),
-        segments=tuple(map(int, coded.type_ids)) if segments else (0,) * len(coded),
+        segments=segments,
         tokens=tuple(map(str, coded.tokens)),
         offsets=tuple((int(start), int(end)) for start, end in offsets),
         source=source,
@@ -128,3 +188,11 @@ def _encode(
 def _call(tokenizer: Any, text: str, pair: str | None, options: dict[str, Any]) -> Any:
     coded = tokenizer(text, pair, padding=False, verbose=False, return_token_type_ids=True, **options)
     return coded.encodings[0]
+
+
+def _unknown(coded: Any, config: EncoderConfig) -> str | None:
+    """The first token for which the word embeddings have no row, in words."""
+    for token, number in zip(coded.tokens, coded.ids, strict=True):
+        if number >= config.vocabulary:
+            return f"{shown(token)} with the id {number}"
+    return None
