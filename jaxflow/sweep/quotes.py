@@ -66,8 +66,9 @@ class _Column:
             self.plain.add(value)
 
     def alike(self) -> bool:
-        """Whether doubtful lines have what the others have: numbers, or some of the same few values."""
-        few = len(self.plain) < KEPT and self.doubtful <= self.plain
+        """Whether doubtful lines have what the others have: numbers, or words, of which there are few."""
+        shared = self.doubtful & self.plain
+        few = len(self.plain) < KEPT and bool(shared) and all(re.fullmatch(r"[\w.-]+", each) for each in self.doubtful)
         return bool(self.plain) and (few or (self.numbers and all(map(_is_number, self.doubtful))))
 
 

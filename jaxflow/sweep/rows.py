@@ -87,7 +87,7 @@ def _check_column(column: str, names: Sequence[str], file: str, flag: str) -> No
 
 def _listed(names: Sequence[str], most: int = 20) -> str:
     listed = ", ".join(repr(name if len(name) <= NAME_MOST else f"{name[:NAME_MOST]}...") for name in names[:most])
-    return (listed or "no column") + (f" and {len(names) - most} more" if len(names) > most else "")
+    return (listed or "none") + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def row_of(number: int, place: str, record: Any, column: str | None, pair_column: str | None) -> Row:

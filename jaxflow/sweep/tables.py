@@ -90,11 +90,9 @@ def recognise(sample: str, end: str, default: str, column: str | None, name: str
     only = found[default][0]
     several = [separator for separator, (header, _) in found.items() if len(header) > 1]
     best = max(several, key=score, default=default)
-    if only == [column] or best == default or (len(only) > 1 and not score(best)[0]):
-        best = default
-    elif score(best)[0]:
+    if best != default and only != [column] and score(best)[0]:
         return best, f"taking {_word(best)} for the separator of {name}, as in its header (`separator` names another)"
-    held = next((each for each in DOUBTFUL if each != best and each in only[0]), None) if len(only) == 1 else None
+    held = next((each for each in DOUBTFUL if each != default and each in only[0]), None) if len(only) == 1 else None
     if held is not None and only != [column]:
         raise InputError(
             "separator",
@@ -103,7 +101,7 @@ def recognise(sample: str, end: str, default: str, column: str | None, name: str
             f'pass `separator="{_word(held, bare=True)}"`, or name the whole column by `column`',
             place=name,
         )
-    return best, None
+    return default, None
 
 
 def _word(separator: str, *, bare: bool = False) -> str:
