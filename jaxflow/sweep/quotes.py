@@ -87,8 +87,9 @@ class _Look:
         self._size = self._lines = 0
         self._columns: list[_Column] = []
         self.header_quoted = False
-        # Cells whose quotes a writer needed, for a quote, tab or line end in them, or to tell an empty text from none.
-        self._needed = 0
+        # Cells whose quotes a writer needed, for a quote, tab or line end in them; and those that some writers set to
+        # tell an empty text from none, or that hold nothing but quotes, which is little to go by.
+        self._needed, self._bare = 0, 0
         # Cells with nothing in them that needs quotes; with a comma, for which Excel sets them; and such ones without.
         self._needless, self._commas, self._bare_commas = 0, 0, 0
         # Rows over several lines most of which are whole rows too if quotes are characters.
@@ -125,10 +126,10 @@ class _Look:
             return False
         if self._doubtful:
             alike = any(column.alike() for column in self._columns)
-            if self._needed:
+            if self._needed and len(self._columns) > 1:
                 return None if alike else True
             return False if alike else None
-        return True if self._needed or self._commas >= COMMAS else None
+        return True if self._needed or self._bare or self._commas >= COMMAS else None
 
     def _header(self, text: str) -> bool:
         row = list(cells(text, "\t"))
@@ -157,9 +158,9 @@ class _Look:
         for cell in row:
             if not cell.quoted:
                 self._bare_commas += "," in cell.value
-            elif '"' in cell.value or not cell.value:
-                self._needed += 1
-            elif re.search("[\t\r\n]", cell.value):
+            elif not cell.value.strip('"'):
+                self._bare += 1
+            elif '"' in cell.value or re.search("[\t\r\n]", cell.value):
                 self._needed += not doubtful
             elif "," in cell.value:
                 self._commas += 1
