@@ -63,14 +63,28 @@ def add_attribute(commands: Any, run: Callable[[argparse.Namespace], int]) -> No
 
 def add_texts(parser: argparse.ArgumentParser) -> None:
     """Add where texts come from."""
-    add = parser.add_argument_group("texts (without any of them: standard input)").add_argument
+    group = parser.add_argument_group("texts (without any of them: standard input)")
+    add = group.add_argument
     _ = add("--text", action="append", metavar="TEXT", help=TEXT_HELP)
     _ = add("--pair", action="append", metavar="TEXT", help="the second text of each --text, for models that read two")
     _ = add(
-        "--input", metavar="FILE", help=".txt (one text a line), .jsonl, .csv, .tsv or .parquet; - is standard input"
+        "--input",
+        metavar="FILE",
+        help=".txt (one text a line), .jsonl, .csv, .tsv or .parquet, also .gz and .zst of them; - is standard input",
     )
+    _add_columns(group)
+
+
+def _add_columns(group: Any) -> None:
+    """Add which columns of a file hold the texts, and how it is read."""
+    add = group.add_argument
     _ = add("--column", metavar="C", help="the column of the texts (default: text, or the only one there is)")
     _ = add("--pair-column", metavar="C", help="the column of second texts, for models that read two")
+    separators = "of .csv and .tsv: comma, semicolon, tab, pipe or another character (default: by the header)"
+    _ = add("--separator", metavar="S", help=separators)
+    quotes = "yes: cells of .csv and .tsv may stand in quotes; no: quotes are characters (default: auto, by the file)"
+    _ = add("--quotes", default="auto", metavar="Q", help=quotes)
+    _ = add("--encoding", metavar="E", help="of a file: utf-16, cp1252, ... (default: utf-8, or by the file's mark)")
 
 
 def add_devices(parser: argparse.ArgumentParser) -> None:
@@ -97,12 +111,12 @@ def add_compare(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
     """Add `compare`, which `run` runs."""
     about = "Say what differs between two models that read the same texts: a pretrained one and its fine-tuned self."
     parser = commands.add_parser("compare", help="compare two models on the same texts", description=about)
-    add = parser.add_argument_group("models and texts").add_argument
+    group = parser.add_argument_group("models and texts")
+    add = group.add_argument
     _ = add("--model-a", required=True, metavar="A", help="the first model: minilm, a folder, or a name on the hub")
     _ = add("--model-b", required=True, metavar="B", help="the second; what it has more of counts as gained")
     _ = add("--input", metavar="FILE", help="texts, as for attribute (without it: standard input)")
-    _ = add("--column", metavar="C", help="the column of the texts (default: text, or the only one there is)")
-    _ = add("--pair-column", metavar="C", help="the column of second texts, for models that read two")
+    _add_columns(group)
     add = parser.add_argument_group("what is compared").add_argument
     _ = add("--methods", type=names, default=METHODS, metavar="A,B", help="of raw,rollout,flow (default: all three)")
     _ = add("--layers", type=layers, metavar="N,N", help="from 1; pairs 1:2,6:12 for models of different depth")
@@ -136,14 +150,14 @@ def add_explore(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
     """Add `explore`, which `run` runs."""
     about = "Write one page, which opens offline, to explore what one model, or two, attend to: heads, rollout, flow."
     parser = commands.add_parser("explore", help="a page to explore one model, or two", description=about)
-    add = parser.add_argument_group("models and texts").add_argument
+    group = parser.add_argument_group("models and texts")
+    add = group.add_argument
     _ = add("--model", default=MODEL, metavar="M", help=MODELS)
     _ = add("--other", metavar="M", help="a second model, to set beside the first")
     _ = add("--text", action="append", metavar="TEXT", help="a text; may be given again")
     _ = add("--pair", action="append", metavar="TEXT", help="the second text of each --text, for models that read two")
     _ = add("--input", metavar="FILE", help="texts, as for attribute (without it: standard input)")
-    _ = add("--column", metavar="C", help="the column of the texts (default: text, or the only one there is)")
-    _ = add("--pair-column", metavar="C", help="the column of second texts, for models that read two")
+    _add_columns(group)
     _ = add("--label-column", metavar="C", help="the column of each text's true class, for the losses")
     add = parser.add_argument_group("what the page holds").add_argument
     _ = add("--methods", type=names, default=METHODS, metavar="A,B", help="raw,rollout leaves out flow")

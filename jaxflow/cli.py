@@ -36,11 +36,11 @@ from jaxflow.report.explorer import write_explorer
 from jaxflow.report.page import write_page
 from jaxflow.report.source_page import explore_source, write_source_page
 from jaxflow.report.summary_page import write_summary_page
-from jaxflow.report.terminal import top_tokens, unknown_words, visible
+from jaxflow.report.terminal import shortened, top_tokens, unknown_words, visible
 from jaxflow.sweep import comparison, runner
 from jaxflow.sweep.checks import check_file, check_folder
 from jaxflow.sweep.counting import counting
-from jaxflow.sweep.files import open_source
+from jaxflow.sweep.files import FileSource, check_unread, open_source
 from jaxflow.sweep.progress import progress
 from jaxflow.sweep.results import Store, open_sweep
 from jaxflow.sweep.settings import Settings
@@ -49,7 +49,7 @@ from jaxflow.sweep.summary import summarize, write_summary
 from jaxflow.sweep.summary_words import summary_table
 from jaxflow.sweep.tally import Summary, Tally
 from jaxflow.sweep.together import Peers, wait_for_all
-from jaxflow.sweep.words import skipped_lines, summary_lines
+from jaxflow.sweep.words import left_out_lines, skipped_lines, summary_lines
 
 # Arguments that errors may name as Python has them, by their flags.
 FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair"} | {
@@ -57,6 +57,7 @@ FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair"} | {
     for name in (
         *("methods", "layers", "queries", "residual", "heads", "flow", "batch_size", "max_length", "on_error"),
         *("threshold", "units", "correction", "truncate", "resume", "column", "pair_column", "out"),
+        *("separator", "quotes", "encoding"),
     )
 }
 # Most examples whose top tokens are shown in the terminal.
@@ -99,12 +100,16 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _failed(message: str, code: int) -> int:
+    print(f"jaxflow: {' '.join(_in_flags(message).splitlines())}", file=sys.stderr)
+    return code
+
+
+def _in_flags(message: str) -> str:
+    """A message written for Python with the command line's names of arguments."""
     for name, flag in FLAGS.items():
         message = message.replace(f"`{name}`", flag)
     message = message.replace("pass truncate=True", "pass --truncate").replace("units='words'", "--units words")
-    message = re.sub(r"\[\((\d+), (\d+)\), \((\d+), (\d+)\)\]", r"\1:\2,\3:\4", message)  # pairs of layers
-    print(f"jaxflow: {' '.join(message.splitlines())}", file=sys.stderr)
-    return code
+    return re.sub(r"\[\((\d+), (\d+)\), \((\d+), (\d+)\)\]", r"\1:\2,\3:\4", message)  # pairs of layers
 
 
 def _flag(argument: str) -> str:
@@ -200,8 +205,7 @@ def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> tupl
         sweep = runner.prepare(
             encoder, source, arguments.out, settings, resume=arguments.resume, on_error=arguments.on_error, **share
         )
-        if source.note and not quiet:
-            print(source.note, file=sys.stderr)
+        _note_assumed(source, quiet=quiet)
         with (
             _interrupts() as stop_if_asked,
             progress(None if quiet else sweep.rows(), sweep.rows_done, sys.stderr, quiet=quiet) as show,
@@ -227,8 +231,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     settings = Compared(**{name: getattr(arguments, name) for name in given}, **sizes)
     check_folder(arguments.out, None)
     with _source(arguments) as source:
-        if source.note and not arguments.quiet:
-            print(source.note, file=sys.stderr)
+        _note_assumed(source, quiet=arguments.quiet)
         models = load_encoder(arguments.model_a), load_encoder(arguments.model_b)
         limits = comparison.Limits(arguments.max_length, arguments.truncate)
         prepared = comparison.prepare(*models, source, arguments.out, settings, limits)
@@ -265,7 +268,13 @@ def _compare(arguments: argparse.Namespace) -> int:
 def _note(lines: Sequence[str]) -> None:
     """Lines on standard error, without what would steer a terminal."""
     for line in lines:
-        print(visible(line), file=sys.stderr)
+        print(visible(_in_flags(line)), file=sys.stderr)
+
+
+def _note_assumed(source: Source, *, quiet: bool = False) -> None:
+    """What was assumed about how the texts are to be read."""
+    if source.note and not quiet:
+        _note([source.note])
 
 
 def _explore(arguments: argparse.Namespace) -> int:
@@ -277,9 +286,10 @@ def _explore(arguments: argparse.Namespace) -> int:
     _ = drawing.library("The explorer's page")
     check_file(arguments.out)
     models = [load_encoder(name) for name in (arguments.model, arguments.other) if name is not None]
-    with _source(arguments) as source, nullcontext() if column is None else open_source(file, column) as labels:
-        if source.note:
-            print(source.note, file=sys.stderr)
+    with _source(arguments) as source:
+        # Of the source that is open already: a pipe can be opened but once.
+        labels = source.of_column(column) if isinstance(source, FileSource) and column is not None else None
+        _note_assumed(source)
         texts = min(source.count() or MOST, MOST)
         with counting(texts * len(models), sys.stderr) as show:
             found = explore_source(models, source, labels, progress=show, **options)
@@ -289,10 +299,12 @@ def _explore(arguments: argparse.Namespace) -> int:
 
 def _summarize(arguments: argparse.Namespace) -> int:
     results = open_sweep(arguments.folder)
-    sentences = () if arguments.conllu is None else read_conllu(arguments.conllu)
+    left_out: list[str] = []
+    sentences = () if arguments.conllu is None else read_conllu(arguments.conllu, skipped=left_out.append)
     with counting(len(results), sys.stderr) as show:
         summary = summarize(results, sentences, show)
     width = shutil.get_terminal_size((100, 24)).columns
+    _note(left_out_lines(left_out))
     if not results.complete:
         _note(["the sweep was not finished: this is of what is there; `jaxflow attribute --resume` goes on with it"])
     print("\n".join(visible(line) for line in summary_table(summary, arguments.top, width)))
@@ -335,6 +347,7 @@ def _interrupts() -> Iterator[Callable[[], None]]:
 
 def _source(arguments: argparse.Namespace) -> AbstractContextManager[Source]:
     texts, pairs = arguments.text, arguments.pair
+    reading = {name: getattr(arguments, name) for name in ("separator", "quotes", "encoding")}
     if texts is not None and arguments.input is not None:
         raise InputError("--text and --input cannot be given together; choose one")
     if texts is None:
@@ -342,7 +355,8 @@ def _source(arguments: argparse.Namespace) -> AbstractContextManager[Source]:
             raise InputError("--pair goes with --text; the second texts of a file are named by --pair-column")
         path = _input(arguments.input)
         stdin: Any = sys.stdin.buffer if path == "-" and sys.stdin is not None else None
-        return open_source(path, arguments.column, arguments.pair_column, stdin=stdin)
+        return open_source(path, arguments.column, arguments.pair_column, stdin=stdin, **reading)
+    check_unread(False, **reading)
     for flag, value in (("--column", arguments.column), ("--pair-column", arguments.pair_column)):
         if value is not None:
             raise InputError(f"{flag} goes with --input")
@@ -377,7 +391,5 @@ def _note_unknown(results: Store, unknown: str | None) -> None:
     words = unknown_words(islice(results.rows(), SEARCHED), unknown) if unknown else []
     if words:
         rest = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
-        print(
-            f"note: not in the model's vocabulary, read as {unknown}: {visible(', '.join(words[:NAMED]))}{rest}",
-            file=sys.stderr,
-        )
+        named = ", ".join(shortened(word) for word in words[:NAMED])
+        print(f"note: not in the model's vocabulary, read as {unknown}: {named}{rest}", file=sys.stderr)

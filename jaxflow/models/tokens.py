@@ -1,5 +1,6 @@
 """Text into tokens, and tokens into padded batches."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,6 +14,11 @@ from jaxflow.models.config import UNLIMITED, EncoderConfig
 
 OWN_TOKENIZER = "use the tokenizer that belongs to these weights"
 TAKEN = "be a text that the model's tokenizer can cut into tokens"
+
+# Tokenizers take 160 bytes and 2 microseconds a character, and some fail on words of millions. Of longer texts only
+# as many characters are read as hold more tokens than fit: at first so many a token, at last so many in all.
+CHARACTERS_A_TOKEN = 64
+CHARACTERS_MOST = 2**20
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ def tokenize(
     config: EncoderConfig,
 ) -> list[Encoding]:
     """Encodings of texts, none longer than `limit`; all token type ids are 0 where the model has one segment or none.
+
+    Of a text of more than `CHARACTERS_MOST` characters no more is read: it is cut there if `truncate` is true.
 
     Raises:
         InputError: a text is empty, has no token, or one that the model does not know, or is too long and `truncate`
@@ -149,17 +157,24 @@ def _encode(
     tokenizer: Any, index: int, text: str, pair: str | None, limit: int, truncate: bool, config: EncoderConfig
 ) -> Encoding:
     try:
-        coded = _call(tokenizer, text, pair, {})
+        coded, parts = _first_tokens(tokenizer, text, pair, limit)
         if len(coded) > limit and truncate:
-            coded = _call(tokenizer, text, pair, {"truncation": True, "max_length": limit})
+            coded = _call(tokenizer, *parts, {"truncation": True, "max_length": limit})
     except (UnicodeError, TypeError) as error:
         raise InputError(f"`texts[{index}]` holds characters that are not valid Unicode ({error})") from error
     except Exception as error:  # The tokenizers library has one kind for all that goes wrong.
         got = f"{shown(text[:40])} ({' '.join(str(error).split())[:200]})"
         raise InputError(f"texts[{index}]", TAKEN, got, OWN_TOKENIZER) from error
+    whole = parts == (text, pair)
     if len(coded) > limit:
         raise InputError(
-            f"`texts[{index}]` has {len(coded)} tokens, more than the {limit} that fit; "
+            f"`texts[{index}]` has {'' if whole else 'at least '}{len(coded)} tokens, more than the {limit} that fit; "
+            "shorten it, or pass truncate=True to cut it"
+        )
+    if not whole and not truncate:
+        size = len(text) + len(pair or "")
+        raise InputError(
+            f"`texts[{index}]` has {size:,} characters, more than the {CHARACTERS_MOST:,} that are read; "
             "shorten it, or pass truncate=True to cut it"
         )
     unknown = _unknown(coded, config)
@@ -183,6 +198,29 @@ def _encode(
         source=source,
         special=tuple(part == -1 for part in source),
     )
+
+
+def _first_tokens(tokenizer: Any, text: str, pair: str | None, limit: int) -> tuple[Any, tuple[str, str | None]]:
+    """All tokens of a text and its pair, or more than fit; and as much of the text and the pair as was read."""
+    few = CHARACTERS_A_TOKEN * limit
+    for most in (few, max(few, CHARACTERS_MOST)):
+        parts = _beginning(text, most), None if pair is None else _beginning(pair, most)
+        coded = _call(tokenizer, *parts, {})
+        # With as many tokens of each part that was cut, none of those kept depends on where it was.
+        sizes = Counter(coded.sequence_ids)
+        if all(
+            sizes[i] >= limit or part == full for i, (part, full) in enumerate(zip(parts, (text, pair), strict=True))
+        ):
+            break
+    return coded, parts
+
+
+def _beginning(text: str, most: int) -> str:
+    """A text's first characters, up to the end of a word where there is one: tokens don't reach over it."""
+    if len(text) <= most:
+        return text
+    blank = max(text.rfind(each, most // 2, most) for each in " \n\t")
+    return text[: most if blank < 0 else blank]
 
 
 def _call(tokenizer: Any, text: str, pair: str | None, options: dict[str, Any]) -> Any:

@@ -141,7 +141,7 @@ class Prepared:
 
     def _input(self) -> dict[str, Any]:
         source = self.source
-        return {"name": source.name, "column": source.column, "pair_column": source.pair_column}
+        return {"name": source.name, "column": source.column, "pair_column": source.pair_column, **source.reading}
 
 
 def prepare(

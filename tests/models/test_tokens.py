@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxflow._checks import InputError
-from jaxflow.models import TokenBatch, load_encoder
+from jaxflow.models import TokenBatch, load_encoder, tokens
 
 
 def test_offsets_point_into_the_text(tiny):
@@ -175,7 +175,43 @@ def test_padding_may_stand_beyond_the_table_of_positions(tiny):
     mask = np.asarray(short.mask)[:, None, :, None]
     few, many = (np.asarray(encoder.module(batch).hidden_states)[:, :, : mask.shape[2]] for batch in (short, long))
     np.testing.assert_allclose(np.where(mask, many, 0), np.where(mask, few, 0), atol=1e-5)
-    tokens = TokenBatch(long.input_ids, jnp.ones_like(long.mask), long.segments)
+    unmasked = TokenBatch(long.input_ids, jnp.ones_like(long.mask), long.segments)
     with pytest.raises(InputError, match="`batch` must have at most 12 tokens a text, got 20"):
-        encoder(tokens)
-    assert np.isnan(np.asarray(encoder.module(tokens).hidden_states)).any()
+        encoder(unmasked)
+    assert np.isnan(np.asarray(encoder.module(unmasked).hidden_states)).any()
+
+
+def truncated_whole(encoder, text, pair=None):
+    """The tokens that fit, by tokenising all of the text."""
+    options = {"truncation": True, "max_length": encoder.max_length, "padding": False}
+    return encoder.tokenizer(text, pair, **options)["input_ids"]
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", " , "])
+def test_long_texts_are_cut_as_if_all_of_them_had_been_tokenised(tiny, blank, monkeypatch):
+    encoder, lengths = tiny.bert().ours, []
+    call = tokens._call
+    monkeypatch.setattr(tokens, "_call", lambda *given: lengths.append(len(given[1])) or call(*given))
+    words = ["the", "key", "laughed", "unlost", "学", "she", "x" * 40]
+    rng = np.random.default_rng(0)
+    long = blank.join(rng.choice(words, 20_000))
+    for text, pair in ((long, None), ("the key", long), (long, "the key"), (long, long[::-1])):
+        (cut,) = encoder.tokenize([text], None if pair is None else [pair], truncate=True)
+        assert list(cut.input_ids) == truncated_whole(encoder, text, pair)
+        with pytest.raises(InputError, match=r"`texts\[0\]` has at least \d+ tokens, more than the 12 that fit"):
+            encoder.tokenize([text], None if pair is None else [pair])
+    assert max(lengths) <= tokens.CHARACTERS_A_TOKEN * encoder.max_length
+
+
+def test_a_word_beyond_all_measure_is_cut_or_refused(tiny, monkeypatch):
+    monkeypatch.setattr(tokens, "CHARACTERS_MOST", 5000)
+    encoder = tiny.bert().ours
+    for text in ("A" * 6000, " " * 4000 + "A" * 2000):
+        (cut,) = encoder.tokenize([text], truncate=True)
+        assert cut.tokens == ("[CLS]", "[UNK]", "[SEP]")
+        with pytest.raises(InputError, match=r"has 6,000 characters, more than the 5,000 that are read.*truncate=True"):
+            encoder.tokenize([text])
+    # What is far down in a text that can be read is found.
+    (found,) = encoder.tokenize([" " * 4000 + "the key"])
+    assert found.tokens == ("[CLS]", "the", "key", "[SEP]")
+    assert found.offsets[1:3] == ((4000, 4003), (4004, 4007))
