@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError
+from jaxflow._paths import local_path
 
 COLUMNS = 10
 
@@ -47,7 +48,7 @@ def read_conllu(source: str | Path | Iterable[str], *, subtypes: bool = False) -
     """
     if isinstance(source, str | Path):
         try:
-            with Path(source).open(encoding="utf-8") as file:
+            with local_path("source", source).open(encoding="utf-8") as file:
                 yield from _sentences(file, str(source), subtypes)
         except (OSError, UnicodeDecodeError) as error:
             said = error.strerror if isinstance(error, OSError) else str(error)

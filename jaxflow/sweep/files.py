@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError
+from jaxflow._paths import local_path
 from jaxflow.sweep import formats
 from jaxflow.sweep.rows import Row, choose_columns, row_of
 
@@ -94,7 +95,7 @@ def open_source(
         with _spooled(stdin) as spooled:
             yield _file_source(spooled, "txt", "standard input", column, pair_column)
         return
-    file = Path(path)
+    file = local_path("source", path)
     mode = _mode(file)
     if stat.S_ISREG(mode):
         yield _file_source(file, _kind(file), file.name, column, pair_column)

@@ -6,6 +6,7 @@ with it, and whoever reads decides whether to go on. What makes the rest unreada
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,7 +156,8 @@ def _parquet(path: Path, name: str) -> Any:
     except ImportError:
         raise missing_extra("pyarrow", "text", "reading Parquet") from None
     try:
-        return pq.ParquetFile(path)
+        # Not the path: Arrow takes "in:1.parquet" for an address.
+        return pq.ParquetFile(pa.OSFile(os.fspath(path)))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{name} is not a Parquet file that can be read: {_first_line(error)}") from None
 
