@@ -10,6 +10,8 @@ from jaxflow._paths import open_regular
 
 # The field that holds a checksum of all others.
 CHECK = "check"
+# Most rows of a shard that are believed: a shard has about a thousand.
+MOST = 2**40
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ def _is_record(fields: dict[str, Any]) -> bool:
         all(isinstance(fields[name], kind) for name, kind in kinds.items())
         and all(_is_count(value) for value in [*(fields[name] for name in counts), *stages.values()])
         and all(isinstance(row, dict) and isinstance(row.get("reason"), str) and "id" in row for row in skipped)
+        and fields["examples"] <= fields["rows"] <= MOST
         and (fields["sha256"] is not None or not fields["examples"])
     )
 

@@ -20,7 +20,7 @@ MADE_AGAIN = "the same run with --resume (resume=True) makes it again"
 
 
 @dataclass(frozen=True)
-class Store(Sequence[Example]):
+class Store(Sequence):  # not of `Example`: checks of types at run time would read one, which may be damaged
     """A folder of results: a sequence of examples, read as they are asked for, and the same as tables.
 
     Attributes:
@@ -78,7 +78,7 @@ class Store(Sequence[Example]):
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
         """The rows as one `pyarrow.Table` a shard, of which one is in memory at a time."""
         chosen = None if columns is None else list(columns)
-        return (self._read(path, lambda file: file.read(chosen)) for path in self.files)
+        return (self._read(record, lambda file: file.read(chosen)) for record in self.records if record.examples)
 
     def dataset(self) -> Any:
         """The files as a `pyarrow.dataset.Dataset`, for filters and engines that read only what they need.
@@ -120,13 +120,16 @@ class Store(Sequence[Example]):
             yield from arrow.to_rows(table)
 
     def _row(self, record: Record, place: int) -> Row:
-        group = self._read(self.folder / record.file, lambda file: file.read_row_group(place // store.ROW_GROUP))
+        group = self._read(record, lambda file: file.read_row_group(place // store.ROW_GROUP))
         (row,) = arrow.to_rows(group.slice(place % store.ROW_GROUP, 1))
         return row
 
-    def _read(self, path: Path, read: Callable[[Any], Any]) -> Any:
+    def _read(self, record: Record, read: Callable[[Any], Any]) -> Any:
+        path = self.folder / record.file
         try:
             with self._parts.opened(path) as file:
+                if file.metadata.num_rows != record.examples:
+                    raise DamageError(f"it has {file.metadata.num_rows} rows, and its record {record.examples}")
                 return read_parts(file, read)
         except DamageError as error:
             raise _damaged(path, error) from None

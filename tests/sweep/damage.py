@@ -69,7 +69,7 @@ def in_place_of(path, kind):
     elif kind == "link to itself elsewhere":
         path.symlink_to(kept)
     if kind != "link to itself elsewhere":
-        kept.unlink()
+        shutil.rmtree(kept) if kept.is_dir() else kept.unlink()
 
 
 PLACES = ("nothing", "folder", "full folder", "FIFO", "link to nothing", "link to itself", "link to a device")
