@@ -21,16 +21,20 @@ def local_path(argument: str, value: Any) -> Path:
     """
     try:
         text = os.fspath(value)
-        path = Path(text if isinstance(text, str) else os.fsdecode(text))
+        text = text if isinstance(text, str) else os.fsdecode(text)
     except TypeError:
         raise InputError(argument, "be a path", f"{shown(value)} of type {type(value).__name__}") from None
-    if "\0" in str(path):
-        raise InputError(argument, "be a path", f"{shown(str(path))}, in which a NUL stands")
+    if "\0" in text:
+        raise InputError(argument, "be a path", f"{shown(text)}, in which a NUL stands")
+    if not text.startswith("~"):
+        path = Path(text)
+        # `./~x` loses its dot: so that nobody takes it for a home later on, it is written out.
+        return path.absolute() if str(path).startswith("~") else path
     try:
-        return path.expanduser()
+        return Path(text).expanduser()
     except RuntimeError:
         way_out = "write the folder out, or ./~... for a file whose name begins with ~"
-        raise InputError(argument, "be a path", f"{shown(str(path))}, and no such user is known", way_out) from None
+        raise InputError(argument, "be a path", f"{shown(text)}, and no such user is known", way_out) from None
 
 
 def open_regular(path: Path) -> io.BufferedReader:

@@ -1,6 +1,9 @@
 """A folder of results is one table to whatever reads Parquet, whatever its path is called, and in either edition."""
 
 import os
+import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,8 +15,10 @@ import pytest
 import jaxflow as jf
 from jaxflow import cli
 from jaxflow._checks import InputError
+from jaxflow._paths import local_path
 from jaxflow.models import load_encoder
 from jaxflow.sweep import locks, runner, shards, store
+from jaxflow.sweep.comparison_folder import open_comparison
 from jaxflow.sweep.settings import Settings
 from jaxflow.sweep.source import InlineSource, as_source
 from tests.sweep.first_edition import first_edition
@@ -92,8 +97,6 @@ def test_no_path_is_taken_for_an_address(encoder, tmp_path, monkeypatch, name):
 
 
 def test_a_renamed_folder_is_read(commanded, tmp_path, monkeypatch):
-    import shutil
-
     monkeypatch.chdir(tmp_path)
     shutil.copytree(commanded, "run:3")
     assert [each.text for each in jf.open_sweep("run:3")] == list(TEXTS)
@@ -119,10 +122,24 @@ def test_a_tilde_is_the_home(encoder, tmp_path, monkeypatch):
             call()
 
 
-@pytest.mark.parametrize("value", [5, None, b"\xff/x", "a\0b", "x" * 5000])
+@pytest.mark.parametrize("value", [5, None, "a\0b", "~nobody-here"])
 def test_what_is_no_path_is_one_line(value):
-    with pytest.raises(InputError):
-        jf.open_sweep(value)
+    with pytest.raises(InputError, match="`out` must be a path, got"):
+        local_path("out", value)
+
+
+@pytest.mark.parametrize("value", ["a\0b", "x" * 5000, "gone", "/dev/null", "/dev/null/x"])
+def test_what_is_no_folder_of_results_is_one_line(value):
+    for read in (jf.open_sweep, open_comparison):
+        with pytest.raises(InputError, match=r"must (be a path|hold)"):
+            read(value)
+
+
+def test_a_path_that_was_understood_once_stays_what_it_is():
+    for text in ("./~x", "~", "a/~b", "run:1", b"x"):
+        path = local_path("out", text)
+        assert local_path("out", path) == local_path("out", str(path)) == path
+    assert local_path("out", "./~x") == Path.cwd() / "~x"
 
 
 def test_folders_of_the_first_edition_open_and_go_on_as_they_began(encoder, tmp_path):
@@ -182,30 +199,34 @@ def test_a_second_run_leaves_a_folder_alone_that_is_being_filled(tmp_path):
     )
 
 
+HOLDING = """
+import fcntl, sys, time
+files = [open(name, "w") for name in sys.argv[1:]]
+for file in files:
+    fcntl.flock(file, fcntl.LOCK_EX)
+files[0].write("process x on y")
+files[0].flush()
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
 def test_what_a_dead_process_held_is_free(tmp_path):
     claim, half = tmp_path / ".jaxflow-claim-0.tmp", tmp_path / ".jaxflow-part-00000.parquet-x.tmp"
-    read, write = os.pipe()
-    child = os.fork()
-    if not child:
-        with locks.held(claim), locks.new_file(half):
-            os.write(write, b"!")
-            threading.Event().wait(60)
-        os._exit(0)
-    assert os.read(read, 1) == b"!"
-    try:
-        assert locks.holder(claim) == f"process {child} on {os.uname().nodename}"
+    command = [sys.executable, "-c", HOLDING, str(claim), str(half)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        assert locks.holder(claim) == "process x on y"
         store.remove_leftovers(tmp_path)
+        assert claim.exists()
         assert half.exists()
-        with pytest.raises(locks.HeldError), locks.held(claim):
+        with pytest.raises(locks.HeldError, match="process x on y"), locks.held(claim):
             pass
-    finally:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
+        other.kill()
     assert locks.holder(claim) is None
     with locks.held(claim):
         store.remove_leftovers(tmp_path)
         assert not half.exists()
         assert claim.exists()
     assert not claim.exists()
-    for end in (read, write):
-        os.close(end)
