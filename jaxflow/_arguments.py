@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError
+from jaxflow._paths import local_path
 from jaxflow.devices import Processes, initialize
 
 METHODS = ("raw", "rollout", "flow")
@@ -23,9 +24,9 @@ EXAMPLES = """examples:
   cat sentences.txt | jaxflow attribute --model minilm --methods raw,rollout --out out
   jaxflow summarize out
 
-The folder given by --out gets report.html (open it in a browser), Parquet files with
-one row an example, and manifest.json, which says what made them. A run that was stopped
-goes on with --resume.
+The folder given by --out gets Parquet files with one row an example, and in its folder
+__about__ report.html (open it in a browser) and manifest.json, which says what made
+them. A run that was stopped goes on with --resume.
 """
 
 
@@ -53,7 +54,7 @@ def add_attribute(commands: Any, run: Callable[[argparse.Namespace], int]) -> No
     _ = add("--truncate", action="store_true", help="cut longer texts (default: refuse them)")
     _ = add("--on-error", default="stop", metavar="E", help=ON_ERROR)
     add = parser.add_argument_group("output").add_argument
-    _ = add("--out", required=True, type=Path, metavar="DIR", help="the folder for results; new, or empty")
+    _ = add("--out", required=True, type=path, metavar="DIR", help="the folder for results; new, or empty")
     _ = add("--resume", action="store_true", help="go on with a run of the same settings that was stopped")
     _ = add("--top", type=natural, default=5, metavar="N", help="tokens to show in the terminal (default: 5)")
     _ = add("--quiet", action="store_true", help="print nothing but errors")
@@ -139,7 +140,7 @@ def add_compare(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
     _ = add("--max-length", type=count, metavar="N", help="most tokens of a text (default: what the models take)")
     _ = add("--truncate", action="store_true", help="cut longer texts (default: refuse them)")
     add = parser.add_argument_group("output").add_argument
-    _ = add("--out", required=True, type=Path, metavar="DIR", help="the folder for results; new, or empty")
+    _ = add("--out", required=True, type=path, metavar="DIR", help="the folder for results; new, or empty")
     _ = add("--attention", type=natural, default=50, metavar="N", help="texts whose attention is kept (default: 50)")
     _ = add("--top", type=natural, default=5, metavar="N", help="heads and words to name (default: 5)")
     _ = add("--quiet", action="store_true", help="print nothing but errors")
@@ -167,7 +168,7 @@ def add_explore(commands: Any, run: Callable[[argparse.Namespace], int]) -> None
     _ = add("--flow", default="auto", metavar="F", help="how flow is solved, as for attribute (default: auto)")
     _ = add("--max-length", type=count, metavar="N", help="most tokens of a text (default: what the models take)")
     _ = add("--truncate", action="store_true", help="cut longer texts (default: refuse them)")
-    _ = add("--out", required=True, type=Path, metavar="FILE", help="the page; replaced if it is there")
+    _ = add("--out", required=True, type=path, metavar="FILE", help="the page; replaced if it is there")
     parser.set_defaults(run=run)
 
 
@@ -175,12 +176,17 @@ def add_summarize(commands: Any, run: Callable[[argparse.Namespace], int]) -> No
     """Add `summarize`, which `run` runs."""
     about = "What the results of a data set come to: by layer, token, position, part of speech; where methods disagree."
     parser = commands.add_parser("summarize", help="what the results in a folder come to", description=about)
-    _ = parser.add_argument("folder", type=Path, metavar="DIR", help="that `jaxflow attribute` wrote")
+    _ = parser.add_argument("folder", type=path, metavar="DIR", help="that `jaxflow attribute` wrote")
     _ = parser.add_argument("--top", type=natural, default=5, metavar="N", help="tokens and examples (default: 5)")
     _ = parser.add_argument(
-        "--conllu", type=Path, metavar="FILE", help="the texts parsed: adds means by part of speech"
+        "--conllu", type=path, metavar="FILE", help="the texts parsed: adds means by part of speech"
     )
     parser.set_defaults(run=run)
+
+
+def path(text: str) -> Path:
+    """A path; `~` is the home where the shell has left it."""
+    return local_path("path", text)
 
 
 def names(text: str) -> tuple[str, ...]:

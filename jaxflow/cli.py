@@ -45,6 +45,7 @@ from jaxflow.sweep.progress import progress
 from jaxflow.sweep.results import Store, open_sweep
 from jaxflow.sweep.settings import Settings
 from jaxflow.sweep.source import InlineSource, Source
+from jaxflow.sweep.store import about_folder
 from jaxflow.sweep.summary import summarize, write_summary
 from jaxflow.sweep.summary_words import summary_table
 from jaxflow.sweep.tally import Summary, Tally
@@ -183,7 +184,7 @@ def _attribute(arguments: argparse.Namespace) -> int:
     results = open_sweep(arguments.out)
     # With what other processes made.
     summary = replace(summary, records=results.records)
-    page = write_page(results, arguments.out / "report.html")
+    page = write_page(results, about_folder(arguments.out) / "report.html")
     if not arguments.quiet:
         _show(results, arguments.top)
         print("\n".join(summary_lines(summary, compiled)))
@@ -310,7 +311,7 @@ def _summarize(arguments: argparse.Namespace) -> int:
     print("\n".join(visible(line) for line in summary_table(summary, arguments.top, width)))
     written = write_summary(summary, arguments.folder)
     if drawing.can_draw():
-        written.append(write_summary_page(summary, results, arguments.folder / "summary.html"))
+        written.append(write_summary_page(summary, results, about_folder(arguments.folder) / "summary.html"))
     else:
         _note(["its page needs the drawing library: pip install 'jaxflow[report]'"])
     print("\nwritten:", *written)

@@ -329,8 +329,8 @@ def test_the_command_line_of_two_processes_makes_what_that_of_one_makes(tmp_path
     for one, other in zip(found.rows(), expected.rows(), strict=True):
         assert one["text"] == other["text"]
         np.testing.assert_allclose(one["rollout"], other["rollout"], atol=1e-6)
-    assert (tmp_path / "together" / "report.html").exists()
-    assert not list((tmp_path / "together").glob(".*"))
+    assert (tmp_path / "together" / store.ABOUT / "report.html").exists()
+    assert not list((tmp_path / "together").rglob(".*"))
 
 
 @pytest.mark.slow
@@ -354,7 +354,7 @@ def test_a_process_that_gives_up_ends_the_other_which_says_why(tmp_path, attribu
         _, error = process.communicate(timeout=240)
         assert process.returncode == 0, error
     assert len(jf.open_sweep(out)) == 5000
-    assert not list(out.glob(".*"))
+    assert not list(out.rglob(".*"))
 
 
 @pytest.mark.slow
@@ -363,7 +363,7 @@ def test_a_killed_process_ends_the_other_with_a_message(tmp_path, attribute_in_t
     texts, out = tmp_path / "texts.txt", tmp_path / "out"
     texts.write_text("".join(f"the key {number}\n" for number in range(20000)))
     running, end = attribute_in_two(texts, out), time.monotonic() + 200
-    while len(list(out.glob("part-*.json"))) < 2:
+    while len(list(out.rglob("part-*.json"))) < 2:
         assert all(process.poll() is None for process in running)
         assert time.monotonic() < end
         time.sleep(0.02)

@@ -13,6 +13,7 @@ HOUSE = [
     "_pytree",
     "_checks",
     "_programs",
+    "_paths",
     "devices",
     "_arrays",
     "_values",

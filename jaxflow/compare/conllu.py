@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError, shown
+from jaxflow._paths import local_path
 
 COLUMNS = 10
 
@@ -52,7 +53,7 @@ def read_conllu(
     """
     if isinstance(source, str | Path):
         try:
-            with Path(source).open(encoding="utf-8-sig", errors="surrogateescape") as file:
+            with local_path("source", source).open(encoding="utf-8-sig", errors="surrogateescape") as file:
                 yield from _sentences(file, str(source), subtypes, skipped)
         except OSError as error:
             raise InputError(f"cannot read {str(source)!r}: {error.strerror}") from None

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError
+from jaxflow._paths import local_path
 from jaxflow.report import drawing
 from jaxflow.report.explore import Exploration, Side
 from jaxflow.report.page import asset, whole_page
@@ -55,9 +56,10 @@ def write_explorer(exploration: Exploration, path: str | Path) -> Path:
         InputError: the file cannot be written, or the drawing library is not installed.
     """
     html = render_explorer(exploration)
-    with replaced(Path(path)) as temporary:
+    target = local_path("path", path)
+    with replaced(target) as temporary:
         _ = temporary.write_text(html, "utf-8")
-    return Path(path)
+    return target
 
 
 def render_explorer(exploration: Exploration) -> str:

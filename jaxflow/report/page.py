@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxflow._paths import local_path
 from jaxflow.report.pieces import pieces
 from jaxflow.sweep.arrow import RELEVANCE, Row
 from jaxflow.sweep.results import Store
@@ -36,9 +37,10 @@ def write_page(store: Store, path: Path) -> Path:
         InputError: the file cannot be written.
     """
     html = render(page_data(store.manifest, store.rows()))
-    with replaced(path) as temporary:
+    target = local_path("path", path)
+    with replaced(target) as temporary:
         _ = temporary.write_text(html, "utf-8")
-    return path
+    return target
 
 
 def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
         "model": manifest["model"],
         "input": manifest["input"]["name"],
         "total": manifest["input"]["examples"],
-        "versions": manifest["versions"],
+        "versions": manifest.get("versions", {}),
         "settings": settings,
         "methods": [method for method in RELEVANCE if method in settings["methods"]],
         "examples": list(_within_budget(rows)),

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from jaxflow._paths import local_path
 from jaxflow.report import drawing
 from jaxflow.report.page import asset, whole_page
 from jaxflow.sweep.results import Store
@@ -29,9 +30,10 @@ def write_summary_page(summary: DataSummary, results: Store, path: Path) -> Path
         InputError: the file cannot be written, or the drawing library is not installed.
     """
     html = render_summary(summary, results)
-    with replaced(path) as temporary:
+    target = local_path("path", path)
+    with replaced(target) as temporary:
         _ = temporary.write_text(html, "utf-8")
-    return path
+    return target
 
 
 def render_summary(summary: DataSummary, results: Store) -> str:
@@ -48,7 +50,7 @@ def summary_data(summary: DataSummary, results: Store) -> dict[str, Any]:
     return _rounded(
         summary.as_json(TOKENS)
         | {
-            "model": results.manifest["model"],
+            "model": results.manifest.get("model", ""),
             "input": results.manifest["input"]["name"],
             "complete": results.complete,
             "vocabulary": len(summary.token_counts),

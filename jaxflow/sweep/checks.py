@@ -8,10 +8,10 @@ from jaxflow._checks import InputError, one_of
 from jaxflow.models import TextEncoder
 from jaxflow.sweep import store
 from jaxflow.sweep.manifest import check_same
+from jaxflow.sweep.record import Record
 from jaxflow.sweep.settings import Settings
 from jaxflow.sweep.shards import ON_ERROR, Cut, cuts
 from jaxflow.sweep.source import Source
-from jaxflow.sweep.store import Record
 
 
 def check_folder(folder: Path, resume: bool | None) -> None:
@@ -103,7 +103,7 @@ def check_file(path: Path) -> None:
 def _check_filled(folder: Path, resume: bool | None) -> None:
     if resume is None:
         raise InputError(f"{str(folder)!r} exists and is not empty; name another with --out")
-    if not (folder / store.MANIFEST).exists():
+    if not store.has_manifest(folder):
         raise InputError(
             f"{str(folder)!r} exists and is not empty, and holds no results of jaxflow; name another --out"
         )

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import fields
 from operator import index
-from pathlib import Path
 from typing import Any
 
 import jax
 
 from jaxflow._checks import InputError, one_of
+from jaxflow._paths import local_path
 from jaxflow.models import TextEncoder
 from jaxflow.sweep import runner
 from jaxflow.sweep.files import check_unread, open_source
@@ -117,7 +117,7 @@ def run_sweep(
         max_length=max_length,
         truncate=truncate,
     )
-    folder = Path(out)
+    folder = local_path("out", out)
     is_file = isinstance(source, str | os.PathLike)
     reading = {"separator": separator, "quotes": quotes, "encoding": encoding}
     check_unread(is_file, **reading)

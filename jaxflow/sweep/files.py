@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError, shown
+from jaxflow._paths import local_path
 from jaxflow.sweep import formats, lines
 from jaxflow.sweep.formats import Format, Reading
 from jaxflow.sweep.rows import Row, choose_columns, row_of
@@ -125,7 +126,7 @@ def open_source(
             spooled = stack.enter_context(_spooled(iter(lambda: stdin.read(lines.CHUNK), b"")))
             yield _file_source(stack, spooled, "txt", None, "standard input", column, pair_column, reading)
             return
-        file = Path(path)
+        file = local_path("source", path)
         kind, packed = _kind(file)
         if stat.S_ISREG(_mode(file)):
             if kind is None:

@@ -155,7 +155,7 @@ def wait_for_all(folder: Path, look_up: Callable[[], None] = lambda: None) -> No
         look_up: called now and then, for interrupts and for processes that died.
     """
     whole: set[tuple[Any, ...]] = set()
-    while not ((folder / store.MANIFEST).exists() and _is_whole(folder, whole, look_up)):
+    while not (store.has_manifest(folder) and _is_whole(folder, whole, look_up)):
         look_up()
         time.sleep(PERIOD)
 
@@ -165,6 +165,9 @@ def _is_whole(folder: Path, whole: set[tuple[Any, ...]], look_up: Callable[[], N
 
     Those that were found `whole` are read again only if they changed.
     """
+    if store.damaged_records(folder):
+        # An earlier run left them; the process whose shards they are removes them first of all.
+        return False
     results = open_sweep(folder)
     if not results.complete:
         return False
