@@ -102,6 +102,11 @@ def index_words(index: Sequence[int], axes: Sequence[str]) -> str:
     return ", ".join(words)
 
 
+def how_to_install(extra: str) -> str:
+    """The command for an extra. Only a clone has it: on the package index, jaxflow is another project's name."""
+    return f"pip install '.[{extra}]' in your clone of jaxflow"
+
+
 def missing_extra(package: str, extra: str, purpose: str) -> InputError:
     """The error for an optional package that is not installed."""
-    return InputError(f"{purpose} needs the package {package!r}; install it with: pip install 'jaxflow[{extra}]'")
+    return InputError(f"{purpose} needs the package {package!r}; install it with: {how_to_install(extra)}")

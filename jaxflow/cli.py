@@ -24,7 +24,7 @@ from jaxflow._arguments import (
     add_explore,
     add_summarize,
 )
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, how_to_install
 from jaxflow.attribution.executables import Compiled
 from jaxflow.compare import Settings as Compared
 from jaxflow.compare import findings, read_conllu
@@ -300,7 +300,7 @@ def _summarize(arguments: argparse.Namespace) -> int:
     if drawing.can_draw():
         written.append(write_summary_page(summary, results, arguments.folder / "summary.html"))
     else:
-        _note(["its page needs the drawing library: pip install 'jaxflow[report]'"])
+        _note([f"its page needs the drawing library: {how_to_install('report')}"])
     print("\nwritten:", *written)
     return 0
 

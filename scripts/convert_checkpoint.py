@@ -5,7 +5,7 @@
     scripts/convert_checkpoint.py --package rxnmapper OUT
 
 Pickles are read by torch with `weights_only=True`, so nothing in them is run. Needs torch, or onnx for ONNX files
-(`pip install 'jaxflow[convert]'`); the library itself never needs this script.
+(`pip install '.[convert]'`); the library itself never needs this script.
 """
 
 import argparse

@@ -186,5 +186,5 @@ def test_without_the_drawing_library_the_tables_are_written_alone(folder, monkey
         _ = summary_page.render_summary(summarize(open_sweep(folder)), open_sweep(folder))
     assert cli.main(["summarize", str(folder)]) == 0
     said = capsys.readouterr()
-    assert "jaxflow[report]" in said.err
+    assert "pip install '.[report]'" in said.err
     assert "summary.html" not in said.out
