@@ -38,9 +38,10 @@ from jaxflow.report.source_page import explore_source, write_source_page
 from jaxflow.report.summary_page import write_summary_page
 from jaxflow.report.terminal import top_tokens, unknown_words, visible
 from jaxflow.sweep import comparison, runner
-from jaxflow.sweep.checks import check_file, check_folder
+from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.counting import counting
 from jaxflow.sweep.files import open_source
+from jaxflow.sweep.output import check_file
 from jaxflow.sweep.progress import progress
 from jaxflow.sweep.results import Store, open_sweep
 from jaxflow.sweep.settings import Settings
@@ -52,7 +53,7 @@ from jaxflow.sweep.together import Peers, wait_for_all
 from jaxflow.sweep.words import skipped_lines, summary_lines
 
 # Arguments that errors may name as Python has them, by their flags.
-FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair"} | {
+FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair", "path": "--out"} | {
     name: f"--{name.replace('_', '-')}"
     for name in (
         *("methods", "layers", "queries", "residual", "heads", "flow", "batch_size", "max_length", "on_error"),
@@ -275,7 +276,7 @@ def _explore(arguments: argparse.Namespace) -> int:
     names = ("methods", "queries", "residual", "heads", "flow", "max_length", "truncate")
     options = {name: getattr(arguments, name) for name in names}
     _ = drawing.library("The explorer's page")
-    check_file(arguments.out)
+    _ = check_file(arguments.out)
     models = [load_encoder(name) for name in (arguments.model, arguments.other) if name is not None]
     with _source(arguments) as source, nullcontext() if column is None else open_source(file, column) as labels:
         if source.note:

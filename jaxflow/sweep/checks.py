@@ -85,21 +85,6 @@ def _changed(folder: Path, record: Record) -> InputError:
     )
 
 
-def check_file(path: Path) -> None:
-    """Refuse a file that could not be written, before any work.
-
-    Raises:
-        InputError: it is a folder, or its folder is not there or cannot be written to.
-    """
-    folder = path.absolute().parent
-    if path.is_dir():
-        raise InputError(f"{str(path)!r} is a folder; name a file with --out")
-    if not folder.is_dir():
-        raise InputError(f"cannot write {str(path)!r}: no such folder; make it, or name another with --out")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"cannot write {str(path)!r}: no permission in {str(folder)!r}; name another with --out")
-
-
 def _check_filled(folder: Path, resume: bool | None) -> None:
     if resume is None:
         raise InputError(f"{str(folder)!r} exists and is not empty; name another with --out")

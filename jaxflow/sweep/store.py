@@ -160,9 +160,9 @@ def replaced(path: Path) -> Iterator[Path]:
     try:
         temporary.touch(exist_ok=False)
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         _ = temporary.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     finally:
@@ -207,7 +207,8 @@ def _check(fields: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file, or a folder's list of names, safely on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -13,9 +13,9 @@ from jaxflow._checks import InputError
 from jaxflow.compare.conllu import Sentence
 from jaxflow.sweep import arrow, statistics
 from jaxflow.sweep.arrow import RELEVANCE, Row
+from jaxflow.sweep.output import written
 from jaxflow.sweep.results import Store
 from jaxflow.sweep.statistics import Keyed, Lowest, Means
-from jaxflow.sweep.store import replaced
 from jaxflow.sweep.tags import Tags
 
 SUMMARY_JSON, SUMMARY_TABLE = "summary.json", "summary.parquet"
@@ -173,9 +173,9 @@ def write_summary(summary: DataSummary, folder: Path) -> list[Path]:
         ]
     )
     table = pa.Table.from_pylist(list(summary.as_rows()), schema)
-    with replaced(folder / SUMMARY_TABLE) as temporary:
+    with written(folder / SUMMARY_TABLE) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-    with replaced(folder / SUMMARY_JSON) as temporary:
+    with written(folder / SUMMARY_JSON) as temporary:
         text = json.dumps(summary.as_json(), indent=1, ensure_ascii=False, allow_nan=False)
         _ = temporary.write_text(text + "\n", "utf-8")
     return [folder / SUMMARY_JSON, folder / SUMMARY_TABLE]
