@@ -139,7 +139,7 @@ def test_every_page_is_written_so(tmp_path, monkeypatch):
         (write_explorer, (exploration,)),
     ):
         with pytest.raises(InputError, match="a named pipe"):
-            write(*given, path)
+            write(*given, path)  # pyright: ignore[reportCallIssue]
     assert stat.S_ISFIFO(path.stat().st_mode)
 
 
