@@ -57,7 +57,7 @@ FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair", "path"
     name: f"--{name.replace('_', '-')}"
     for name in (
         *("methods", "layers", "queries", "residual", "heads", "flow", "batch_size", "max_length", "on_error"),
-        *("threshold", "units", "correction", "truncate", "resume", "column", "pair_column", "out"),
+        *("threshold", "units", "correction", "truncate", "resume", "column", "pair_column", "out", "target", "labels"),
     )
 }
 # Most examples whose top tokens are shown in the terminal.

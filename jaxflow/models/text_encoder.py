@@ -48,8 +48,8 @@ class TextEncoder:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """Names of the classes, where the head has classes."""
-        return self.config.head.labels
+        """Names of the classes, where the head has classes; each has its own (`HeadConfig.class_names`)."""
+        return self.config.head.class_names()
 
     def tokenize(
         self,

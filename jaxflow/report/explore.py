@@ -270,8 +270,9 @@ def _as_labels(labels: Iterable[Any] | None, count: int, models: Sequence[TextEn
     given = list(labels)
     if len(given) != count:
         raise InputError(f"`labels` must be as many as the {count} texts, got {len(given)}")
-    names = next((model.labels for model in reversed(models) if model.labels), None)
-    return [_as_label(label, names) for label in given]
+    head = next((model.config.head for model in reversed(models) if model.labels), None)
+    names = None if head is None else head.class_names()
+    return [_as_label(label if head is None else head.index_of("labels", label), names) for label in given]
 
 
 def _as_label(label: Any, names: tuple[str, ...] | None) -> str | None:
