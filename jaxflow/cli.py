@@ -5,26 +5,27 @@ import io
 import os
 import re
 import shutil
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from importlib import metadata
 from itertools import islice
-from typing import Any, NoReturn
+from typing import Any
 
 from jaxflow import _arguments
 from jaxflow._arguments import (
     EXAMPLES,
+    FLAGS,
     add_attribute,
     add_compare,
     add_explore,
     add_summarize,
 )
 from jaxflow._checks import InputError, how_to_install
+from jaxflow._parser import Parser
+from jaxflow._signals import Terminated, interrupts, signals
 from jaxflow.attribution.executables import Compiled
 from jaxflow.compare import Settings as Compared
 from jaxflow.compare import findings, read_conllu
@@ -52,14 +53,6 @@ from jaxflow.sweep.tally import Summary, Tally
 from jaxflow.sweep.together import Peers, wait_for_all
 from jaxflow.sweep.words import skipped_lines, summary_lines
 
-# Arguments that errors may name as Python has them, by their flags.
-FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair", "path": "--out"} | {
-    name: f"--{name.replace('_', '-')}"
-    for name in (
-        *("methods", "layers", "queries", "residual", "heads", "flow", "batch_size", "max_length", "on_error"),
-        *("threshold", "units", "correction", "truncate", "resume", "column", "pair_column", "out", "target", "labels"),
-    )
-}
 # Most examples whose top tokens are shown in the terminal.
 SHOWN = 5
 # Seconds that process 0 of several, when it gives up, leaves the others to do so.
@@ -75,15 +68,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; those of the process by default.
 
     Returns:
-        The exit code: 0, or 2 for input that cannot be used (one line on standard error says why), or 130 when the
-        user stopped it.
+        The exit code: 0, or 2 for input that cannot be used (one line on standard error says why), 130 when the user
+        stopped it, and 143 when SIGTERM did.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the terminal's encoding lacks is shown as an escape.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        arguments = _parser().parse_args(argv)
-        return arguments.run(arguments)
+        with signals():
+            arguments = _parser().parse_args(argv)
+            return arguments.run(arguments)
     except (InputError, KeyboardInterrupt) as error:
         return _said(error)
     except BrokenPipeError:
@@ -92,19 +86,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see {self.prog} --help")
-
-
 def _failed(message: str, code: int) -> int:
     for name, flag in FLAGS.items():
         message = message.replace(f"`{name}`", flag)
     message = message.replace("pass truncate=True", "pass --truncate").replace("units='words'", "--units words")
     message = re.sub(r"\[\((\d+), (\d+)\), \((\d+), (\d+)\)\]", r"\1:\2,\3:\4", message)  # pairs of layers
-    print(f"jaxflow: {' '.join(message.splitlines())}", file=sys.stderr)
+    print(f"jaxflow: {visible(' '.join(message.splitlines()))}", file=sys.stderr)
     return code
 
 
@@ -122,7 +109,7 @@ def _said(error: BaseException) -> int:
     if isinstance(error, InputError):
         return _failed(error.in_words(_flag), 2)
     if isinstance(error, KeyboardInterrupt):
-        return _failed(str(error) or "stopped", 130)
+        return _failed(str(error) or "stopped", 143 if isinstance(error, Terminated) else 130)
     traceback.print_exception(error)
     return 1
 
@@ -146,7 +133,7 @@ def _leaving_at_once(here: Processes, peers: Peers) -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="jaxflow",
         description="How much each input token contributed to each position of a Transformer, at each layer.",
         epilog=EXAMPLES,
@@ -204,7 +191,7 @@ def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> tupl
         if source.note and not quiet:
             print(source.note, file=sys.stderr)
         with (
-            _interrupts() as stop_if_asked,
+            interrupts() as stop_if_asked,
             progress(None if quiet else sweep.rows(), sweep.rows_done, sys.stderr, quiet=quiet) as show,
         ):
 
@@ -234,7 +221,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         limits = comparison.Limits(arguments.max_length, arguments.truncate)
         prepared = comparison.prepare(*models, source, arguments.out, settings, limits)
         with (
-            _interrupts() as stop_if_asked,
+            interrupts() as stop_if_asked,
             counting(prepared.texts, sys.stderr, quiet=arguments.quiet) as show,
         ):
 
@@ -243,10 +230,10 @@ def _compare(arguments: argparse.Namespace) -> int:
                 show(texts)
 
             summary = prepared.run(told)
-        if summary.texts < prepared.texts:
-            raise KeyboardInterrupt(
-                f"stopped; the first {summary.texts} of {prepared.texts} texts are in {arguments.out}"
-            )
+            if summary.texts < prepared.texts:
+                raise KeyboardInterrupt(
+                    f"stopped; the first {summary.texts} of {prepared.texts} texts are in {arguments.out}"
+                )
         names = ("methods", "queries", "residual", "heads", "flow", "max_length", "truncate")
         options = {name: getattr(arguments, name) for name in names}
         if prepared.units == "words" and arguments.queries != (0,):
@@ -304,34 +291,6 @@ def _summarize(arguments: argparse.Namespace) -> int:
         _note([f"its page needs the drawing library: {how_to_install('report')}"])
     print("\nwritten:", *written)
     return 0
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], None]]:
-    """Makes Ctrl-C stop the work where what this gives is called, that is between batches; again, at once.
-
-    At once is not safe: an exception raised while compiled code calls back into Python may be swallowed there.
-    """
-    asked = False
-
-    def interrupt(*_: Any) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    def stop_if_asked() -> None:
-        if asked:
-            raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop_if_asked
-        return
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield stop_if_asked
-    finally:
-        _ = signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 def _source(arguments: argparse.Namespace) -> AbstractContextManager[Source]:

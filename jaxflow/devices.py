@@ -1,6 +1,7 @@
 """Devices of one process as a mesh, and several processes that share the work."""
 
 import os
+import re
 import socket
 import time
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, shown
 
 # The axis that examples lie along, and the one that the parts of an encoder lie along where it is too large for one.
 EXAMPLE, MODEL = "example", "model"
@@ -89,7 +90,7 @@ def initialize(
     count: int | None = None,
     index: int | None = None,
     *,
-    start_seconds: int = 300,
+    start_seconds: int = 60,
     silence_seconds: int = 60,
     end_seconds: int = 300,
 ) -> Processes:
@@ -121,9 +122,15 @@ def initialize(
     """
     count = _number("count", count, "JAX_NUM_PROCESSES")
     index = _number("index", index, "JAX_PROCESS_ID", "JOB_COMPLETION_INDEX" if count is not None else None)
+    if index is not None and count is not None and index >= count:
+        raise InputError("index", f"be below the number of processes, {count}", str(index), "number them from 0")
     address = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
-    if address is not None and index:
-        _reach(address, start_seconds)
+    if address is not None:
+        host, port = _host_and_port(address)
+        if index:
+            _reach(address, host, port, start_seconds)
+    # JAX's service for preempted hosts would swallow SIGTERM; nothing here asks it.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
             coordinator,
@@ -146,19 +153,27 @@ def processes() -> Processes:
     return Processes(jax.process_index(), jax.process_count())
 
 
-def _reach(address: str, seconds: int) -> None:
-    """Wait until process 0 can be reached; JAX itself would end the process where it can't."""
+def _host_and_port(address: str) -> tuple[str, int]:
+    """The parts of `host:port`; an IPv6 address stands in brackets."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise InputError(f"`coordinator` must be host:port, got {address!r}")
+    if not host or "\0" in host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 2**16:
+        raise InputError("coordinator", "be host:port, with a port from 1 to 65535", shown(address))
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _reach(address: str, host: str, port: int, seconds: int) -> None:
+    """Wait until process 0 can be reached; JAX itself would end the process where it can't."""
     end = time.monotonic() + seconds
     while True:
         try:
-            socket.create_connection((host, int(port)), timeout=seconds).close()
-        except OSError as error:
-            if time.monotonic() > end:
+            socket.create_connection((host, port), timeout=max(1.0, end - time.monotonic())).close()
+        except (OSError, UnicodeError) as error:
+            if time.monotonic() > end or isinstance(error, UnicodeError):
                 raise InputError(
-                    f"process 0 cannot be reached at {address} ({error}); start it, or name it by `coordinator`"
+                    "coordinator",
+                    f"be where process 0 can be reached within {seconds} s",
+                    f"{shown(address)} ({error})",
+                    "start process 0, or name the host and the port where it is",
                 ) from error
             time.sleep(0.2)
         else:
@@ -173,7 +188,7 @@ def _number(name: str, value: int | None, *variables: str | None) -> int | None:
     for variable in variables:
         text = os.environ.get(variable) if variable else None
         if text is not None:
-            if not text.isdecimal():
-                raise InputError(f"the environment's {variable} must be a whole number, got {text!r}")
+            if not re.fullmatch("[0-9]{1,9}", text):
+                raise InputError(f"the environment's {variable} must be a whole number, got {shown(text)}")
             return int(text)
     return None

@@ -23,6 +23,8 @@ HOUSE = [
     "compare",
     "sweep",
     "report",
+    "_parser",
+    "_signals",
     "_arguments",
     "cli",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, one_of, shown
 from jaxflow.models import builtin
 from jaxflow.models.checkpoint import load_weights
 from jaxflow.models.config import EncoderConfig, HeadConfig, HeadName
@@ -73,10 +73,16 @@ def _folder(name_or_path: Any, revision: str | None, local_files_only: bool) -> 
     name = str(name_or_path)
     if name in builtin.names():
         return builtin.folder(name)
-    path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(name).expanduser()
+        is_folder, exists = path.is_dir(), path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        # Longer than a path may be, with a NUL in it, or in the home folder of a user who is not there.
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError("name_or_path", "be a model's name or folder", f"{shown(name)} ({reason})") from None
+    if is_folder:
         return path
-    if path.exists():
+    if exists:
         raise InputError(f"`name_or_path` must be a folder with config.json and model.safetensors, got the file {name}")
     if isinstance(name_or_path, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         raise InputError(f"the folder {name} does not exist; check the path, or name a hub model as owner/model")

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, one_of, shown
 from jaxflow.models import TextEncoder
 from jaxflow.sweep import store
 from jaxflow.sweep.manifest import check_same
@@ -27,8 +27,9 @@ def check_folder(folder: Path, resume: bool | None) -> None:
         if folder.is_dir() and not store.is_empty(folder):
             _check_filled(folder, resume)
         parent = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    except OSError as error:
-        raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}; name another folder with --out") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot write to {shown(str(folder))}: {reason}; name another folder with --out") from None
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(f"cannot write to {str(folder)!r}: no permission in {str(parent)!r}; name another with --out")
 
