@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxflow import _arrays, _checks, attention
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow._programs import Bucket, Programs, bucket_of, to_device
 from jaxflow._pytree import pytree
 from jaxflow._typing import Attention, Mixing, TokenMask
@@ -100,6 +100,7 @@ def attention_graph(
     Warns:
         UserWarning: no mask is passed, and the first or the last tokens get nothing from any other in any layer.
     """
+    not_forked()
     weights, tokens = attention.as_attention(attentions, normalize=normalize, mask=mask)
     if isinstance(heads, str) or heads is None:
         _checks.one_of("heads", heads, tuple(attention.FUSIONS))

@@ -27,6 +27,8 @@ HOUSE = [
     "compare",
     "sweep",
     "report",
+    "_parser",
+    "_signals",
     "_arguments",
     "cli",
 ]

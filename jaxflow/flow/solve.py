@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow import _checks
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow._programs import Bucket, to_device
 from jaxflow._typing import Queries
 from jaxflow.flow import auto
@@ -65,6 +65,7 @@ def attention_flow(
             a transformation, what is no graph, and a graph with values that are negative or not finite, where they can
             be read. Under a transformation nothing is certified of an example that has such, and its bounds are NaN.
     """
+    not_forked()
     graph = check_graph(graph)
     with Worker() as worker:
         return begin_flow(graph, queries, layers, method, tol, worker, cuts=cuts, fill=True)()

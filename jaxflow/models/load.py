@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import InputError, one_of, shown
+from jaxflow._checks import InputError, not_forked, one_of, shown
 from jaxflow.models import builtin
 from jaxflow.models.checkpoint import load_weights
 from jaxflow.models.config import EncoderConfig, HeadConfig, HeadName
@@ -52,6 +52,7 @@ def load_encoder(
     Raises:
         InputError: the model is not found or not supported, or its files don't fit together.
     """
+    not_forked()
     one_of("dtype", dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype)), tuple(DTYPES))
     folder = _folder(name_or_path, revision, local_files_only)
     raw = read_raw_config(folder, FAMILIES)
@@ -79,10 +80,16 @@ def _folder(name_or_path: Any, revision: str | None, local_files_only: bool) -> 
     name = str(name_or_path)
     if name in builtin.names():
         return builtin.folder(name)
-    path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(name).expanduser()
+        is_folder, exists = path.is_dir(), path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        # Longer than a path may be, with a NUL in it, or in the home folder of a user who is not there.
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError("name_or_path", "be a model's name or folder", f"{shown(name)} ({reason})") from None
+    if is_folder:
         return path
-    if path.exists():
+    if exists:
         raise InputError(f"`name_or_path` must be a folder with config.json and model.safetensors, got the file {name}")
     if isinstance(name_or_path, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         raise InputError(f"the folder {name} does not exist; check the path, or name a hub model as owner/model")

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow._typing import Attention
 from jaxflow.models import tokens
 from jaxflow.models.batch import EncoderOutput, TokenBatch
@@ -55,8 +55,8 @@ class TextEncoder:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """Names of the classes, where the head has classes."""
-        return self.config.head.labels
+        """Names of the classes, where the head has classes; each has its own (`HeadConfig.class_names`)."""
+        return self.config.head.class_names()
 
     def tokenize(
         self,
@@ -127,6 +127,7 @@ class TextEncoder:
             InputError: on a processor, a token has an id, a segment or a position that the model lacks; elsewhere such
                 a token's embedding is NaN.
         """
+        not_forked()
         inputs = {
             "attention": attention,
             "attention_shift": attention_shift,

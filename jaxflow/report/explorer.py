@@ -24,7 +24,7 @@ from jaxflow.report.explore import Exploration, Side
 from jaxflow.report.page import asset, whole_page
 from jaxflow.report.pieces import pieces
 from jaxflow.report.units import Pooled
-from jaxflow.sweep.store import replaced
+from jaxflow.sweep.output import write_text
 
 STEPS = 255
 METHODS = ("raw", "rollout", "flow")
@@ -47,7 +47,7 @@ def write_explorer(exploration: Exploration, path: str | Path) -> Path:
 
     Args:
         exploration: from `explore`.
-        path: of the page; replaced in one step.
+        path: of the page; an ordinary file there is replaced in one step, and keeps its mode.
 
     Returns:
         The path.
@@ -57,8 +57,7 @@ def write_explorer(exploration: Exploration, path: str | Path) -> Path:
     """
     html = render_explorer(exploration)
     target = local_path("path", path)
-    with replaced(target) as temporary:
-        _ = temporary.write_text(html, "utf-8")
+    write_text(target, html)
     return target
 
 

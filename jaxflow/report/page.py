@@ -14,8 +14,8 @@ import numpy as np
 from jaxflow._paths import local_path
 from jaxflow.report.pieces import pieces
 from jaxflow.sweep.arrow import RELEVANCE, Row
+from jaxflow.sweep.output import write_text
 from jaxflow.sweep.results import Store
-from jaxflow.sweep.store import replaced
 
 # A page of more would open slowly; the rest is in the Parquet files. Numbers are relevance values.
 EXAMPLES = 200
@@ -28,7 +28,7 @@ def write_page(store: Store, path: Path) -> Path:
 
     Args:
         store: the results.
-        path: of the page; replaced in one step.
+        path: of the page; an ordinary file there is replaced in one step, and keeps its mode.
 
     Returns:
         The path.
@@ -38,8 +38,7 @@ def write_page(store: Store, path: Path) -> Path:
     """
     html = render(page_data(store.manifest, store.rows()))
     target = local_path("path", path)
-    with replaced(target) as temporary:
-        _ = temporary.write_text(html, "utf-8")
+    write_text(target, html)
     return target
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from jaxflow._paths import local_path
 from jaxflow.report import drawing
 from jaxflow.report.page import asset, whole_page
+from jaxflow.sweep.output import write_text
 from jaxflow.sweep.results import Store
-from jaxflow.sweep.store import replaced
 from jaxflow.sweep.summary import DataSummary
 
 SCRIPTS = ("scale.js", "dom.js", "summary/charts.js", "summary/tokens.js", "summary/main.js")
@@ -21,7 +21,7 @@ def write_summary_page(summary: DataSummary, results: Store, path: Path) -> Path
     Args:
         summary: from `summarize`.
         results: that it is of; they say which model, which input, and whether all of it.
-        path: of the page; replaced in one step.
+        path: of the page; an ordinary file there is replaced in one step, and keeps its mode.
 
     Returns:
         The path.
@@ -31,8 +31,7 @@ def write_summary_page(summary: DataSummary, results: Store, path: Path) -> Path
     """
     html = render_summary(summary, results)
     target = local_path("path", path)
-    with replaced(target) as temporary:
-        _ = temporary.write_text(html, "utf-8")
+    write_text(target, html)
     return target
 
 

@@ -201,9 +201,9 @@ def replaced(path: Path) -> Iterator[Path]:
     try:
         with locks.new_file(temporary):
             yield temporary
-            _sync(temporary)
+            sync(temporary)
             _ = temporary.replace(path)
-            _sync(path.parent)
+            sync(path.parent)
     except OSError as error:
         raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     finally:
@@ -248,7 +248,8 @@ def remove_records(folder: Path, indices: Iterable[int]) -> None:
             raise InputError("folder", "hold records that can be replaced", got, "remove it by hand") from None
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file, or a folder's list of names, safely on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -14,9 +14,10 @@ from jaxflow._paths import local_path
 from jaxflow.compare.conllu import Sentence
 from jaxflow.sweep import arrow, statistics
 from jaxflow.sweep.arrow import RELEVANCE, Row
+from jaxflow.sweep.output import written
 from jaxflow.sweep.results import Store
 from jaxflow.sweep.statistics import Keyed, Lowest, Means
-from jaxflow.sweep.store import about_folder, make_about, replaced
+from jaxflow.sweep.store import about_folder, make_about
 from jaxflow.sweep.tags import Tags
 
 SUMMARY_JSON, SUMMARY_TABLE = "summary.json", "summary.parquet"
@@ -177,10 +178,10 @@ def write_summary(summary: DataSummary, folder: Path) -> list[Path]:
     about = about_folder(local_path("folder", folder))
     make_about(about / SUMMARY_TABLE)
     # An open file: Arrow takes some paths for addresses.
-    with replaced(about / SUMMARY_TABLE) as temporary, temporary.open("wb") as file:
+    with written(about / SUMMARY_TABLE) as temporary, temporary.open("wb") as file:
         pq.write_table(table, file, compression="zstd")
         file.flush()
-    with replaced(about / SUMMARY_JSON) as temporary:
+    with written(about / SUMMARY_JSON) as temporary:
         text = json.dumps(summary.as_json(), indent=1, ensure_ascii=False, allow_nan=False)
         _ = temporary.write_text(text + "\n", "utf-8")
     return [about / SUMMARY_JSON, about / SUMMARY_TABLE]

@@ -17,6 +17,8 @@ from jaxflow.sweep.results import open_sweep
 # Seconds between two looks into the folder, and between two signs of life; and after how many seconds without one a
 # process counts as dead, which is before JAX ends the others.
 PERIOD, SIGNS, SILENCE = 0.5, 2.0, 30.0
+# Seconds that a process takes to end after its last sign.
+GRACE = 2.0
 # What a sign ends in that is a process's last.
 GAVE_UP = " gave up: "
 
@@ -120,6 +122,9 @@ class Peers:
                 if (sign is None and index in shown) or (sign is not None and GAVE_UP in sign):
                     left.remove(index)
             time.sleep(PERIOD)
+        if self._seen:
+            # The last of them has said so, and has yet to end.
+            time.sleep(min(GRACE, max(0.0, end - time.monotonic())))
 
     def _live(self) -> None:
         for number in numbers():

@@ -182,9 +182,9 @@ def test_a_sweep_that_was_not_finished_says_so(folder, context, tmp_path, capsys
 
 def test_without_the_drawing_library_the_tables_are_written_alone(folder, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(drawing, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"summary's page needs.*jaxflow\[report\]"):
+    with pytest.raises(InputError, match=r"summary's page needs.*'\.\[report\]'"):
         _ = summary_page.render_summary(summarize(open_sweep(folder)), open_sweep(folder))
     assert cli.main(["summarize", str(folder)]) == 0
     said = capsys.readouterr()
-    assert "jaxflow[report]" in said.err
+    assert "pip install '.[report]'" in said.err
     assert "summary.html" not in said.out
