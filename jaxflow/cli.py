@@ -12,24 +12,17 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import replace
 from importlib import metadata
 from itertools import islice
-from typing import Any
+from typing import Any, NoReturn
 
 from jaxflow import _arguments
-from jaxflow._arguments import (
-    EXAMPLES,
-    FLAGS,
-    add_attribute,
-    add_compare,
-    add_explore,
-    add_summarize,
-)
+from jaxflow._arguments import EXAMPLES, FLAGS, add_attribute, add_compare, add_explore, add_summarize
 from jaxflow._checks import InputError, how_to_install
 from jaxflow._parser import Parser
 from jaxflow._signals import Terminated, interrupts, signals
 from jaxflow.attribution.executables import Compiled
 from jaxflow.compare import Settings as Compared
 from jaxflow.compare import findings, read_conllu
-from jaxflow.devices import Processes, default_mesh
+from jaxflow.devices import Processes, UnmetError, default_mesh
 from jaxflow.models import builtin, load_encoder
 from jaxflow.report import drawing
 from jaxflow.report.explore import EXAMPLES as MOST
@@ -91,6 +84,8 @@ def _failed(message: str, code: int) -> int:
         message = message.replace(f"`{name}`", flag)
     message = message.replace("pass truncate=True", "pass --truncate").replace("units='words'", "--units words")
     message = re.sub(r"\[\((\d+), (\d+)\), \((\d+), (\d+)\)\]", r"\1:\2,\3:\4", message)  # pairs of layers
+    # Whatever was passed shows in one line that can be read.
+    message = re.sub(r"\S{400,}", lambda word: f"{word[0][:200]}... ({len(word[0])} characters)", message)
     print(f"jaxflow: {visible(' '.join(message.splitlines()))}", file=sys.stderr)
     return code
 
@@ -126,10 +121,15 @@ def _leaving_at_once(here: Processes, peers: Peers) -> Iterator[None]:
         if here.index == 0:
             # JAX ends the others with it, without a word of why, which they shall find first.
             peers.wait_for_the_end(LEAVE)
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(Exception):
-                _ = stream.flush()
-        os._exit(code)
+        _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process without what Python and JAX do at their end."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            _ = stream.flush()
+    os._exit(code)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -147,17 +147,21 @@ def _parser() -> argparse.ArgumentParser:
     add_summarize(commands, _summarize)
     fetch = commands.add_parser("fetch", help="get a built-in model, once", description="Get a built-in model, once.")
     _ = fetch.add_argument("name", metavar="NAME", help="the model's name: minilm")
+    _ = fetch.add_argument("--force", action="store_true", help="fetch it again, whatever is there")
     fetch.set_defaults(run=_fetch)
     return parser
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    _ = builtin.fetch(arguments.name, report=print)
+    _ = builtin.fetch(arguments.name, report=print, force=arguments.force)
     return 0
 
 
 def _attribute(arguments: argparse.Namespace) -> int:
-    here = _arguments.joined(arguments)
+    try:
+        here = _arguments.joined(arguments)
+    except UnmetError as error:
+        _leave(_said(error))
     peers = Peers(arguments.out, here.index, here.count)
     with _leaving_at_once(here, peers), peers:
         summary, compiled, unknown = _swept(arguments, here, peers)

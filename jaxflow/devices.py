@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,6 +73,14 @@ def example_devices(mesh: jax.sharding.Mesh) -> int:
     return mesh.size // mesh.shape.get(MODEL, 1)
 
 
+# Seconds that are longer than anyone waits.
+NEVER = 10**6
+
+
+class UnmetError(InputError):
+    """Not all processes came; JAX still waits for them in a thread, and would say so at length at Python's end."""
+
+
 @dataclass(frozen=True)
 class Processes:
     """Processes that share the work.
@@ -132,20 +141,53 @@ def initialize(
     # JAX's service for preempted hosts would swallow SIGTERM; nothing here asks it.
     jax.config.update("jax_enable_preemption_service", False)
     try:
-        jax.distributed.initialize(
-            coordinator,
-            count,
-            index,
-            initialization_timeout=start_seconds,
+        _join(
+            start_seconds,
+            coordinator_address=coordinator,
+            num_processes=count,
+            process_id=index,
             heartbeat_timeout_seconds=silence_seconds,
             shutdown_timeout_seconds=end_seconds,
         )
+    except UnmetError:
+        raise
     except (ValueError, RuntimeError) as error:
         raise InputError(
             f"cannot join the other processes: {str(error).splitlines()[0]} Start them by SLURM, Open MPI or on a "
             "TPU pod, or name process 0 (host:port), how many there are, and which of them this one is"
         ) from error
     return processes()
+
+
+def _join(seconds: int, **options: Any) -> None:
+    """JAX's own joining of the processes, with a time limit that raises.
+
+    JAX's limit ends the process with a core dump, so JAX gets a far longer one, in a thread that is left behind.
+
+    Raises:
+        UnmetError: not all processes came in time.
+        ValueError, RuntimeError: as JAX does.
+    """
+    errors: list[Exception] = []
+
+    def join() -> None:
+        try:
+            jax.distributed.initialize(**options, initialization_timeout=seconds + NEVER)
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=join, name="jaxflow-join", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise UnmetError(
+            "count",
+            f"be the number of processes that are started within {seconds} s",
+            f"{options['num_processes'] or 'what the cluster says'}, and not all of them came",
+            "start all of them, and name the same process 0 (host:port) to each",
+        )
+    if errors:
+        raise errors[0]
 
 
 def processes() -> Processes:

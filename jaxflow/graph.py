@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxflow import _checks, attention
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow._pytree import pytree
 from jaxflow._typing import Attention, Mixing, TokenMask
 
@@ -90,6 +90,7 @@ def attention_graph(
             values can be read (not under a transformation), for NaN, infinite or negative attention, or rows that do
             not sum to 1 within 1e-3 (2e-2 in 16-bit formats). What stands on padding is never looked at.
     """
+    not_forked()
     weights, tokens = attention.as_attention(attentions, normalize=normalize, mask=mask)
     if isinstance(heads, str) or heads is None:
         _checks.one_of("heads", heads, tuple(attention.FUSIONS))

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxflow import attention
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow._typing import Relevance, Square, TokenMask
 from jaxflow.graph import AttentionGraph, mix
 
@@ -23,6 +23,7 @@ def raw_attention(graph: AttentionGraph) -> Relevance:
     Returns:
         `*batch layer query token`; rows sum to 1 on real tokens and are 0 on padding.
     """
+    not_forked()
     return graph.attention
 
 
@@ -43,6 +44,7 @@ def attention_rollout(graph: AttentionGraph, start: int | np.integer = 0) -> Rel
     Raises:
         InputError: if there is no layer above `start`.
     """
+    not_forked()
     if not isinstance(start, int | np.integer) or isinstance(start, bool) or not 0 <= start < graph.num_layers:
         raise InputError(
             f"`start` must be a layer from 0 (the input) to {graph.num_layers - 1} (the last but one), got {start!r}"
@@ -66,6 +68,7 @@ def head_rollout(
     Raises:
         InputError: for a layer that is not there, or attention of another shape than the graph's.
     """
+    not_forked()
     if not isinstance(layer, int | np.integer) or isinstance(layer, bool) or not 1 <= layer <= graph.num_layers:
         raise InputError(f"`layer` must be from 1 to {graph.num_layers}, got {layer!r}")
     weights, _ = attention.as_attention(attentions, normalize=True, mask=graph.mask)

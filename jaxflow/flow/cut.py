@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow._typing import AtLayers, Mixing, Queries
 from jaxflow.flow.minsum import power_of_two, unit_roundoff
 from jaxflow.graph import AttentionGraph, with_automatic_axes
@@ -58,6 +58,7 @@ def cut_capacity(graph: AttentionGraph, cut: Any) -> Float[Array, "*batch_and_pa
     Raises:
         InputError: if the cut does not fit the graph.
     """
+    not_forked()
     shape = jnp.shape(cut)
     batch, nodes = graph.batch_shape, (graph.num_layers + 1, graph.num_tokens)
     if len(shape) < len(batch) + 2 or shape[: len(batch)] != batch or shape[-2:] != nodes:

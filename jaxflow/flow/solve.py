@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow import _checks
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow._typing import Queries
 from jaxflow.flow import auto
 from jaxflow.flow.device import SOLVERS, on_device, real_pairs
@@ -62,6 +62,7 @@ def attention_flow(
         InputError: for a position or layer that is not there, an unknown method, or a method that works on the host
             inside a transformation.
     """
+    not_forked()
     with Worker() as worker:
         return begin_flow(graph, queries, layers, method, tol, worker, cuts=cuts)()
 

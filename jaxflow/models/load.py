@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import InputError, one_of, shown
+from jaxflow._checks import InputError, not_forked, one_of, shown
 from jaxflow.models import builtin
 from jaxflow.models.checkpoint import load_weights
 from jaxflow.models.config import EncoderConfig, HeadConfig, HeadName
@@ -50,6 +50,7 @@ def load_encoder(
     Raises:
         InputError: the model is not found or not supported, or its files don't fit together.
     """
+    not_forked()
     one_of("dtype", dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype)), tuple(DTYPES))
     folder = _folder(name_or_path, revision, local_files_only)
     source = read_config(folder, FAMILIES)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow._typing import Attention
 from jaxflow.models import tokens
 from jaxflow.models.batch import EncoderOutput, TokenBatch
@@ -117,6 +117,7 @@ class TextEncoder:
         packed (`jaxflow.models.packing`): it costs what its real tokens cost, and hidden states are 0 on padding.
         Attention handed in may fall on padding, so then nothing is packed.
         """
+        not_forked()
         inputs = {
             "attention": attention,
             "attention_shift": attention_shift,

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, not_forked, one_of
 from jaxflow.attribution import attribute
 from jaxflow.compare.distances import jensen_shannon
 from jaxflow.models import Encoding, TextEncoder
@@ -148,6 +148,7 @@ def explore(
     Raises:
         InputError: as `attribute` does, and for labels that are not as many as the texts, or no class of the model.
     """
+    not_forked()
     if not isinstance(texts, Iterable):
         raise InputError(f"`texts` must be a text or a sequence of texts, got {type(texts).__name__}")
     texts = [texts] if isinstance(texts, str) else list(texts)

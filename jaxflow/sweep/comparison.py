@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow.compare.importance import head_importance
 from jaxflow.compare.plan import CLASS, Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ChangeSummary
@@ -230,6 +230,7 @@ def prepare(
     Raises:
         InputError: the models, the settings, the folder or a text cannot be used; its line or row is named.
     """
+    not_forked()
     _ = arrow.pyarrow()
     check_folder(folder, None)
     plan = make_plan(encoder_a, encoder_b, settings)

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, not_forked, one_of
 from jaxflow.models import TextEncoder
 from jaxflow.sweep import runner
 from jaxflow.sweep.files import open_source
@@ -91,6 +91,7 @@ def run_sweep(
         InputError: the settings, the source or the folder cannot be used; a row cannot be used (with
             `on_error="stop"`); the folder holds results of another sweep. What was computed before is kept.
     """
+    not_forked()
     if not isinstance(encoder, TextEncoder):
         raise InputError(f"`encoder` must come from load_encoder, got {type(encoder).__name__}")
     chosen = tuple(methods) if isinstance(methods, Iterable) and not isinstance(methods, str) else (methods,)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow.attribution import Attribution, EncodedText, Example, attribute_shards
 from jaxflow.models import TextEncoder
 from jaxflow.sweep import arrow, store
@@ -308,6 +308,7 @@ def prepare(
     Raises:
         InputError: the settings or the folder cannot be used, or the folder holds results of another sweep.
     """
+    not_forked()
     check_process(on_error, process_index, process_count)
     resume = resume or process_index > 0
     check_folder(folder, resume)
