@@ -20,6 +20,7 @@ from conversion.weights import read_state, renamed
 from jaxflow._checks import InputError
 from jaxflow.models import load_encoder
 
+WEIGHTS = "a .bin, .pt, .ckpt, .onnx or .safetensors file; of shards any, or their index"
 # What errors name as options.
 OPTIONS = ("strip", "drop", "config", "labels", "architecture", "tokenizer")
 
@@ -32,7 +33,7 @@ def main() -> int:
         "weights",
         type=Path,
         nargs="?",
-        help="a .bin, .pt, .ckpt, .onnx or .safetensors file; of shards any, or their index",
+        help=WEIGHTS,
     )
     _ = parser.add_argument("out", type=Path, help="the folder to write; must not exist")
     _ = parser.add_argument(

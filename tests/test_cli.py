@@ -2,6 +2,7 @@ import errno
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -345,6 +346,32 @@ def test_a_real_process_reports_and_survives_a_closed_pipe(tmp_path):
     assert errors.count("\n") == 1
     assert errors.startswith("1/1 examples")
     assert len(open_sweep(tmp_path / "out")) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_one_of_several_processes_ends_it_with_one_line(tmp_path, number, code):
+    with socket.socket() as one:
+        one.bind(("localhost", 0))
+        address = f"localhost:{one.getsockname()[1]}"
+    file, out = tmp_path / "in.txt", tmp_path / "out"
+    file.write_text("\n".join(f"the key {index} is on the table" for index in range(20000)))
+    joining = ["--distributed", "--coordinator", address, "--processes", "1", "--process", "0"]
+    arguments = ["--input", str(file), "--model", str(model_folder()), "--out", str(out), "--quiet", *joining]
+    with command("attribute", *arguments, "--methods", "raw", "--batch-size", "16") as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not (out / "part-00000.json").exists():
+                assert process.poll() is None, process.stderr.read()
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == code
+    assert [line for line in errors.splitlines() if line.startswith("jaxflow: ")] == [errors.splitlines()[-1]]
+    assert "--resume continues" in errors
 
 
 def test_ctrl_c_ends_with_one_line_and_130(tmp_path):

@@ -84,20 +84,18 @@ def _read_one(path: Path) -> dict[str, np.ndarray]:
 
         return {key: _as_array(value) for key, value in load_tensors(path).items()}
     state = torch.load(path, map_location="cpu", weights_only=True)
-    found = _unwrapped(state, torch.Tensor)
+    found = _unwrapped(state)
     return {key: _as_array(value) for key, value in found.items() if isinstance(value, torch.Tensor)}
 
 
-def _unwrapped(state: Any, tensor: type) -> dict[str, Any]:
+def _unwrapped(state: Any) -> dict[str, Any]:
     """The dictionary that holds tensors by name, taken out of what trainers put around it."""
-    while isinstance(state, Mapping) and not any(isinstance(value, tensor) for value in state.values()):
+    while isinstance(state, Mapping):
         inside = [state[name] for name in WRAPPERS if isinstance(state.get(name), Mapping)]
         if not inside:
-            break
+            return {str(name): value for name, value in state.items()}
         state = inside[0]
-    if not isinstance(state, Mapping):
-        raise InputError("weights", "hold tensors by name", type(state).__name__, "save the model's state_dict()")
-    return {str(name): value for name, value in state.items()}
+    raise InputError("weights", "hold tensors by name", type(state).__name__, "save the model's state_dict()")
 
 
 def _as_array(tensor: Any) -> np.ndarray:
