@@ -11,7 +11,7 @@ from jaxflow.devices import initialize
 DIGITS, LONG = "9" * 30, "x" * 1000
 TEXT = ["attribute", "--text", "the key"]
 BAD = [
-    (["--versio"], "unrecognized arguments: --versio"),
+    (["--versio"], "COMMAND"),
     (["attribute", "--tex", "the key", "--out", "o"], "unrecognized arguments: --tex"),
     ([*TEXT, "--out", "o", "--pai", "x"], "unrecognized arguments: --pai"),
     (["explore", "--text", "the key", "--out", "o", "--label", "x"], "unrecognized arguments: --label"),
@@ -22,13 +22,13 @@ BAD = [
     ([*TEXT, "--out", LONG], "File name too long"),
     ([*TEXT, "--out", "o", "--model", LONG], "--model must be a model's name or folder"),
     ([*TEXT, "--out", "o", "--model", "~nouser/x"], "--model must be a model's name or folder"),
-    ([*TEXT, "--out", "o", "--model", "a\0b"], "--model"),
+    ([*TEXT, "--out", "o", "--model", "a\0b"], "the model 'a\\x00b' is neither"),
     ([*TEXT, "--out", "o", "--model="], "--model"),
     ([*TEXT, "--out", "o", "--top", DIGITS], "--top: a whole number, 0 or more, is expected"),
     ([*TEXT, "--out", "o", "--top", "9" * 5000], "--top: a whole number, 0 or more, is expected"),
     ([*TEXT, "--out", "o", "--batch-size", "\u0663"], "--batch-size: a whole number, 1 or more, is expected"),
     ([*TEXT, "--out", "o", "--max-length", "1_0"], "--max-length: a whole number, 1 or more, is expected"),
-    ([*TEXT, "--out", "o", "--layers", "\u0663"], "--layers: whole numbers with commas between them, or all, are"),
+    ([*TEXT, "--out", "o", "--layers", "\u0663"], "--layers: whole numbers with commas between them, or all"),
     ([*TEXT, "--out", "o", "--queries", f"0,{DIGITS}"], "--queries: whole numbers"),
     ([*TEXT, "--out", "o", "--queries="], "--queries: whole numbers"),
     ([*TEXT, "--out", "o", "--residual", "\u0663"], "--residual: a number is expected"),

@@ -32,7 +32,7 @@ def test_an_interrupt_within_the_collectors_callback_is_not_lost(number, kind):
 
     gc.callbacks.append(callback)
     try:
-        with pytest.raises(KeyboardInterrupt) as stopped, signals():
+        with pytest.raises(KeyboardInterrupt) as stopped, signals():  # noqa: PT012
             _ = gc.collect()
             assert calls
             wait()
@@ -44,13 +44,13 @@ def test_an_interrupt_within_the_collectors_callback_is_not_lost(number, kind):
 @pytest.mark.parametrize(("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
 def test_work_stops_where_it_looks_and_at_once_the_second_time(number, kind):
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-    with pytest.raises(KeyboardInterrupt) as stopped, interrupts() as stop_if_asked:
+    with pytest.raises(KeyboardInterrupt) as stopped, interrupts() as stop_if_asked:  # noqa: PT012
         stop_if_asked()
         os.kill(os.getpid(), number)
         time.sleep(0.01)
         stop_if_asked()
     assert stopped.type is kind
-    with pytest.raises(KeyboardInterrupt), interrupts():
+    with pytest.raises(KeyboardInterrupt), interrupts():  # noqa: PT012
         os.kill(os.getpid(), number)
         time.sleep(0.01)
         os.kill(os.getpid(), number)
@@ -59,7 +59,7 @@ def test_work_stops_where_it_looks_and_at_once_the_second_time(number, kind):
 
 
 def test_what_the_work_says_of_its_end_is_kept():
-    with pytest.raises(Terminated, match="3 texts are kept"), interrupts():
+    with pytest.raises(Terminated, match="3 texts are kept"), interrupts():  # noqa: PT012
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.01)
         raise KeyboardInterrupt("3 texts are kept")
