@@ -379,3 +379,21 @@ def test_a_killed_process_ends_the_other_with_a_message(tmp_path, attribute_in_t
     done = jf.open_sweep(out)
     assert 2 <= len(done.records) < 20
     assert not done.complete
+
+
+@pytest.mark.slow
+def test_a_process_that_the_others_do_not_join_says_so(tmp_path):
+    joining = ["--distributed", "--coordinator", free_address(), "--processes", "2", "--process", "0"]
+    texts = tmp_path / "texts.txt"
+    texts.write_text("the key\n")
+    done = subprocess.run(
+        attribute(texts, tmp_path / "out", *joining, "--start-seconds", "2"),
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert said(done.stderr).startswith("jaxflow: --processes must be the number of processes that are started within")
+    assert done.stderr.count("\n") == 1
