@@ -206,7 +206,8 @@ def _first_tokens(tokenizer: Any, text: str, pair: str | None, limit: int) -> tu
     for most in (few, max(few, CHARACTERS_MOST)):
         parts = _beginning(text, most), None if pair is None else _beginning(pair, most)
         coded = _call(tokenizer, *parts, {})
-        # With as many tokens of each part that was cut, none of those kept depends on where it was.
+        # With as many tokens of each part that was cut, none of those kept depends on where it was. Where both were
+        # and an odd number fits, the part that is longer in what was read keeps one more.
         sizes = Counter(coded.sequence_ids)
         if all(
             sizes[i] >= limit or part == full for i, (part, full) in enumerate(zip(parts, (text, pair), strict=True))
@@ -220,7 +221,7 @@ def _beginning(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     blank = max(text.rfind(each, most // 2, most) for each in " \n\t")
-    return text[: most if blank < 0 else blank]
+    return text[: most if blank < 0 or not text[:blank].strip() else blank]
 
 
 def _call(tokenizer: Any, text: str, pair: str | None, options: dict[str, Any]) -> Any:

@@ -194,8 +194,8 @@ def test_long_texts_are_cut_as_if_all_of_them_had_been_tokenised(tiny, blank, mo
     monkeypatch.setattr(tokens, "_call", lambda *given: lengths.append(len(given[1])) or call(*given))
     words = ["the", "key", "laughed", "unlost", "学", "she", "x" * 40]
     rng = np.random.default_rng(0)
-    long = blank.join(rng.choice(words, 20_000))
-    for text, pair in ((long, None), ("the key", long), (long, "the key"), (long, long[::-1])):
+    long = blank.join(rng.choice(words, 1000))
+    for text, pair in ((long, None), ("the key", long), (long, "the key")):
         (cut,) = encoder.tokenize([text], None if pair is None else [pair], truncate=True)
         assert list(cut.input_ids) == truncated_whole(encoder, text, pair)
         with pytest.raises(InputError, match=r"`texts\[0\]` has at least \d+ tokens, more than the 12 that fit"):
