@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from jaxflow._switches import broadcasting
 from jaxflow._typing import Queries
 from jaxflow.flow.bounds import Bounds
 from jaxflow.flow.relaxed import Relaxed
@@ -19,6 +20,7 @@ SOLVERS: dict[str, Solver] = {"bounds": Bounds(), "relaxed": Relaxed(), "smooth"
 
 
 @partial(jax.jit, static_argnames=("layers", "solver"))
+@broadcasting
 def on_device(
     graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], tol: Any, solver: Solver
 ) -> FlowSolution:

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxflow import _checks
 from jaxflow._checks import InputError
+from jaxflow._switches import unbounded_as_infinite
 from jaxflow._typing import Queries
 from jaxflow.flow import auto
 from jaxflow.flow.device import SOLVERS, on_device, real_pairs
@@ -66,6 +67,7 @@ def attention_flow(
         return begin_flow(graph, queries, layers, method, tol, worker, cuts=cuts)()
 
 
+@unbounded_as_infinite
 def begin_flow(
     graph: AttentionGraph,
     queries: Any | None,
