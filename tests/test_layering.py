@@ -14,6 +14,7 @@ HOUSE = [
     "_checks",
     "_programs",
     "_paths",
+    "_switches",
     "devices",
     "_arrays",
     "_values",

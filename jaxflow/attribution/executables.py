@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -55,7 +55,7 @@ class Executables:
         """The program for inputs of these shapes (`Placement.put` made them)."""
         place = self.placement
         layout = tuple((x.shape, x.dtype, x.sharding) for x in (*place.parameters[:1], *jax.tree.leaves(inputs)))
-        key = (Executable, job, place.shape, jax.tree.structure(inputs), layout)
+        key = (Executable, job, place.shape, jax.tree.structure(inputs), layout, _runs_step_by_step())
         if key not in self._kept:
             self._kept[key] = _compiled(place, inputs, job)
             if self._told is not None:
@@ -70,11 +70,19 @@ class Executables:
 def _compiled(place: Placement, inputs: Inputs, job: Job) -> Executable:
     begin = time.perf_counter()
     jitted = _jitted(tuple(place.options.items()))
+    examples, tokens = inputs.batch.mask.shape
+    if _runs_step_by_step():
+        run = partial(jitted, shape=place.shape, job=job)
+        return Executable(run, Compiled(examples, tokens, time.perf_counter() - begin, None))
     program = jitted.lower(place.parameters, inputs, shape=place.shape, job=job).compile()
     memory = program.memory_analysis()
     size = None if memory is None else memory.temp_size_in_bytes + memory.output_size_in_bytes
-    examples, tokens = inputs.batch.mask.shape
     return Executable(program, Compiled(examples, tokens, time.perf_counter() - begin, size))
+
+
+def _runs_step_by_step() -> bool:
+    """Whether whoever debugs has every step run as it stands; then nothing can be compiled ahead."""
+    return bool(jax.config.jax_disable_jit)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @cache

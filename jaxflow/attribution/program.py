@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow import attention
 from jaxflow._pytree import pytree
+from jaxflow._switches import broadcasting
 from jaxflow._typing import AtLayers, Queries, Square
 from jaxflow.attribution.methods import Streaming
 from jaxflow.graph import AttentionGraph, mix
@@ -83,6 +84,7 @@ class _Carry:
     attention: Float[Array, "*batch layer token token"] | None
 
 
+@broadcasting
 def stream(module: Encoder, inputs: Inputs, job: Job) -> Streamed:
     """Run the encoder, and the streaming methods within its scan over layers.
 

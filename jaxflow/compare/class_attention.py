@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError
 from jaxflow._pytree import pytree
+from jaxflow._switches import broadcasting
 from jaxflow._typing import Mixing, Relevance
 from jaxflow.evaluation import Target, TokenInputs, token_inputs
 from jaxflow.evaluation.batches import as_batch, cut, over_chunks, variant_logits
@@ -167,6 +168,7 @@ def gated_scores(
 
 
 @partial(jax.jit, static_argnames="scale")
+@broadcasting
 def _gated(
     module: Encoder,
     batch: TokenBatch,
@@ -195,6 +197,7 @@ def _gated(
 
 
 @jax.jit
+@broadcasting
 def _relevance(weights: Mixing, mask: Bool[Array, "*batch token"]) -> Relevance:
     identity = jnp.eye(weights.shape[-1], dtype=weights.dtype) * mask[..., :, None].astype(weights.dtype)
 

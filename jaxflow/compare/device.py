@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow import attention
 from jaxflow._pytree import pytree
+from jaxflow._switches import broadcasting, undefined_as_nan
 from jaxflow._typing import Mixing, Queries
 from jaxflow.compare.distances import jensen_shannon, total_variation
 from jaxflow.compare.paths import influence, path_widths
@@ -70,6 +71,7 @@ class Traced:
 
 
 @partial(jax.jit, static_argnames=("named", "predicts"))
+@broadcasting
 def attend(
     module: Encoder,
     batch: TokenBatch,
@@ -126,7 +128,9 @@ def pooled(
     return jnp.einsum("t...qv,tqu->t...uv", to_units, rows, precision=highest)
 
 
+@undefined_as_nan
 @partial(jax.jit, static_argnames="pairs")
+@broadcasting
 def measure(
     first: Side,
     second: Side,
@@ -174,6 +178,7 @@ def measure(
 
 
 @jax.jit
+@broadcasting
 def trace(
     fused: Mixing, residual: Float[Array, ""], mask: Bool[Array, "text unit"], queries: Queries, decay: Float[Array, ""]
 ) -> Traced:
@@ -183,6 +188,7 @@ def trace(
 
 
 @jax.jit
+@broadcasting
 def shared_widths(first: Mixing, second: Mixing, queries: Queries) -> Float[Array, "text state query unit"]:
     """Widths of paths along arcs that both models have: an arc is worth what the weaker of the two gives it."""
     return path_widths(jnp.minimum(first, second), queries)

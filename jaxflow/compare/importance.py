@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import one_of
+from jaxflow._switches import broadcasting
 from jaxflow.compare.class_attention import BATCH_TOKENS, gated_scores
 from jaxflow.evaluation import Interval, Target, TokenInputs, mean_interval, token_inputs
 from jaxflow.evaluation.batches import as_batch, cut, over_chunks, variant_logits
@@ -110,6 +111,7 @@ def _ablated(encoder: TextEncoder, inputs: TokenInputs, target: Target, batch_to
 
 
 @jax.jit
+@broadcasting
 def _without_each(module: Encoder, batch: TokenBatch) -> Float[Array, "row every_head label"]:
     """Logits with one head's attention taken away, for every head of every layer."""
     attention = module(batch, return_hidden_states=False).attention

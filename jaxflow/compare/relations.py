@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError
+from jaxflow._switches import broadcasting
 from jaxflow.compare.conllu import Sentence
 from jaxflow.compare.stream import attended
 from jaxflow.models import Encoding, TextEncoder
@@ -116,6 +117,7 @@ def head_relations(
 
 
 @jax.jit
+@broadcasting
 def _largest(
     heads: Float[Array, "text layer head unit unit"], words: Bool[Array, "text unit"]
 ) -> Int[Array, "text layer head unit"]:

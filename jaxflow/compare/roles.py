@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError
+from jaxflow._switches import broadcasting, undefined_as_nan
 from jaxflow.compare.blocks import Blocks
 from jaxflow.compare.device import Side
 from jaxflow.compare.patterns import PATTERNS, head_patterns
@@ -139,7 +140,9 @@ def role_changes(before: HeadRoles, after: HeadRoles, least: float = 0.5) -> lis
     ]
 
 
+@undefined_as_nan
 @partial(jax.jit)
+@broadcasting
 def _observed(
     side: Side, role: Int[Array, "text token"], rarest: Bool[Array, "text token"]
 ) -> tuple[Float[Array, "text layer head pattern"], Float[Array, "text layer head"]]:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError
+from jaxflow._switches import broadcasting
 from jaxflow.evaluation.inputs import TokenInputs
 from jaxflow.models import Encoder, TextEncoder, TokenBatch
 
@@ -103,6 +104,7 @@ def as_batch(ids: np.ndarray, mask: np.ndarray, segments: np.ndarray) -> TokenBa
 
 
 @jax.jit
+@broadcasting
 def _logits(module: Encoder, batch: TokenBatch) -> Float[Array, "row label"]:
     logits = module(batch, return_attention=False, return_hidden_states=False).logits
     assert logits is not None

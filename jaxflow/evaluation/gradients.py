@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import InputError
 from jaxflow._pytree import pytree
+from jaxflow._switches import broadcasting
 from jaxflow.evaluation.batches import BATCH_TOKENS, as_batch, cut, over_chunks, variant_logits
 from jaxflow.evaluation.inputs import TokenInputs, blank_id, token_inputs
 from jaxflow.evaluation.scores import TokenScores
@@ -237,6 +238,7 @@ def gradient_scores(
 
 
 @partial(jax.jit, static_argnames=("method", "scale"))
+@broadcasting
 def _scores(
     module: Encoder,
     batch: TokenBatch,

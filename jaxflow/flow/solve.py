@@ -10,6 +10,7 @@ import numpy as np
 from jaxflow import _checks
 from jaxflow._checks import InputError, not_forked
 from jaxflow._programs import Bucket, to_device
+from jaxflow._switches import unbounded_as_infinite
 from jaxflow._typing import Queries
 from jaxflow.flow import auto
 from jaxflow.flow.device import SOLVERS, on_device
@@ -71,6 +72,7 @@ def attention_flow(
         return begin_flow(graph, queries, layers, method, tol, worker, cuts=cuts, fill=True)()
 
 
+@unbounded_as_infinite
 def begin_flow(
     graph: AttentionGraph | Any,
     queries: Any | None,

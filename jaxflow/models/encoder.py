@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from jaxflow._switches import broadcasting
 from jaxflow._typing import Attention
 from jaxflow.models.batch import EncoderOutput, LayerOutput, TokenBatch
 from jaxflow.models.config import EncoderConfig
@@ -40,6 +41,7 @@ class Encoder(nnx.Module):
         self.head = make_head(config, rngs)
         self.pooler = Pooler(config, rngs) if config.head.pooled else None
 
+    @broadcasting
     def __call__(
         self,
         batch: TokenBatch,
@@ -107,6 +109,7 @@ class Encoder(nnx.Module):
             pooled=self.pooler(last) if self.pooler else None,
         )
 
+    @broadcasting
     def visit_layers(
         self,
         batch: TokenBatch,

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from jaxflow._checks import InputError, not_forked
+from jaxflow._switches import broadcasting
 from jaxflow._typing import Attention
 from jaxflow.models import tokens
 from jaxflow.models.batch import EncoderOutput, TokenBatch
@@ -179,5 +180,6 @@ def _run_here() -> Callable[..., EncoderOutput]:
 
 
 @partial(jax.jit, static_argnames=FLAGS)
+@broadcasting
 def _run(module: Encoder, batch: TokenBatch, **options: Any) -> EncoderOutput:
     return module(batch, **options)
