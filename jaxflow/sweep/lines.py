@@ -182,8 +182,7 @@ def _decoded(raw: bytes, number: int, start: int, encoding: str, name: str) -> t
             escaped = ord(raw.decode("utf-8", "surrogatepass")[_surrogate(raw)])
             byte = f"byte 0x{escaped - 0xDC00:02x}" if 0xDC80 <= escaped <= 0xDCFF else f"unit 0x{escaped:04x}"
             at, way_out = "", "correct the line, or name another `encoding`"
-        got = f"{byte} in line {number}{at}, which is not {encoding.upper()}"
-        wrong = InputError("encoding", "be the file's own", got, way_out, place=name)
+        wrong = InputError(f"{name} is not {encoding.upper()}: {byte} in line {number}{at}; {way_out}")
     if wrong is None and "\0" in line:
         wrong = InputError(
             f"line {number} of {name} holds a NUL, which no text has: it is damaged, or of another encoding than "

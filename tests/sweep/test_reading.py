@@ -209,7 +209,7 @@ def test_other_encodings_are_read_by_name(tmp_path):
     assert read(path, encoding="shift_jis")[0] == ["学校", "鍵"]
     texts, bad, _ = read(written(tmp_path, "a.txt", b"one\n\x81\nthree\n"), encoding="cp1252")
     assert texts == ["one", "three"]
-    assert "byte 0x81 in line 2, which is not CP1252" in bad[2]
+    assert "a.txt is not CP1252: byte 0x81 in line 2" in bad[2]
     for wrong in ("utf-99", "rot13", "idna", "", "a\0b"):
         assert refused(path, encoding=wrong).startswith("`encoding` must be an encoding that Python knows")
 

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jaxflow._checks import InputError
+from jaxflow.sweep.entry import run_sweep
 from jaxflow.sweep.files import open_source
 from jaxflow.sweep.rows import BadRow, Text
 from jaxflow.sweep.source import InlineSource, as_source
@@ -240,3 +241,16 @@ def test_hugging_face_data_sets_stream_the_columns_that_are_wanted():
     assert not as_source(whole, "sentence").once
     with pytest.raises(InputError, match="a dict of 'train'; pass one"):
         as_source(datasets.DatasetDict({"train": whole}))
+
+
+def test_the_manifest_says_how_a_file_is_read_and_another_reading_is_refused(tmp_path, encoder):
+    path = write(tmp_path, "a.csv", "text;note\nthe key;x\n")
+    options = {"column": "text", "methods": "raw", "layers": 1}
+    results = run_sweep(encoder, path, tmp_path / "out", **options)
+    told = {"encoding": "utf-8", "separator": ";", "quotes": "yes"}
+    assert told.items() <= results.manifest["input"].items()
+    assert len(run_sweep(encoder, path, tmp_path / "out", separator="semicolon", resume=True, **options)) == 1
+    with pytest.raises(InputError, match="it differs in `quotes` "):
+        _ = run_sweep(encoder, path, tmp_path / "out", quotes="no", resume=True, **options)
+    with pytest.raises(InputError, match="`separator` must go with a file"):
+        _ = run_sweep(encoder, ["the key"], tmp_path / "other", separator=";")
