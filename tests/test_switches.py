@@ -78,7 +78,7 @@ PARTS = {
 }
 QUICK = ("graphs", "rollouts", "exact")
 # Step by step these go through thousands of small programs, each compiled on its own.
-LONG_WITHOUT_JIT = ("relaxed", "slope of bounds", "slope of smooth")
+LONG_WITHOUT_JIT = ("slope of bounds", "slope of smooth")
 
 
 @pytest.mark.parametrize(
