@@ -76,9 +76,9 @@ PARTS = {
     "compare": compared,
     "evaluation": evaluated,
 }
-QUICK = ("graphs", "rollouts", "exact")
+QUICK = ("graphs", "exact")
 # Step by step these go through thousands of small programs, each compiled on its own.
-LONG_WITHOUT_JIT = ("relaxed", "slope of bounds", "slope of smooth")
+LONG_WITHOUT_JIT = ("slope of bounds", "slope of smooth")
 
 
 @pytest.mark.parametrize(
