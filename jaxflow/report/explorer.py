@@ -21,7 +21,7 @@ from jaxflow._checks import InputError
 from jaxflow.report import drawing
 from jaxflow.report.explore import Exploration, Side
 from jaxflow.report.page import asset, whole_page
-from jaxflow.report.pieces import pieces
+from jaxflow.report.pieces import joined, pieces
 from jaxflow.report.units import Pooled
 from jaxflow.sweep.store import replaced
 
@@ -139,7 +139,9 @@ def _side(side: Side, index: int, number: int) -> dict[str, Any]:
     }
     if number == 0:
         # The second model's are the same.
-        found |= {"tokens": example.tokens, "source": example.source, "pieces": pieces(_row(example))}
+        row = _row(example)
+        cut = pieces(row)
+        found |= {"tokens": example.tokens, "source": example.source, "pieces": cut, "joined": joined(row, cut)}
     return found
 
 

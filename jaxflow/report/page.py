@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxflow.report.pieces import pieces
+from jaxflow.report.pieces import joined, pieces
 from jaxflow.sweep.arrow import RELEVANCE, Row
 from jaxflow.sweep.results import Store
 from jaxflow.sweep.store import replaced
@@ -114,6 +114,7 @@ def _example(row: Row, methods: list[str], queries: int) -> dict[str, Any]:
     example |= {name: row[name].tolist() for name in ("source", "layers")}
     example |= {"queries": row["queries"][:queries].tolist(), "queries_total": len(row["queries"])}
     example["pieces"] = pieces(row)
+    example["joined"] = joined(row, example["pieces"])
     # float32, little-endian; the page shows six digits.
     example["values"] = {method: _base64(row[method][:, :queries].astype("<f4")) for method in methods}
     if "certified" in row:

@@ -1,8 +1,5 @@
 // The sentence as it was written, once a method, each token shaded by its relevance.
 
-const LETTER_END = /[\p{L}\p{N}\p{M}]$/u;
-const LETTER_START = /^[\p{L}\p{N}\p{M}]/u;
-
 function renderWords(current, state) {
   const shown = data.methods.filter((method) => state.methods.has(method));
   byId("words").replaceChildren(...shown.map((method) => wordsOf(current, state, method)));
@@ -17,17 +14,10 @@ function wordsOf(current, state, method) {
   example.tokens.forEach((_, token) => {
     const [gap, surface] = example.pieces[token];
     if (gap) text.append(gap.trim() ? make("span", { className: "unread", title: "not read by the model" }, ...textNodes(gap)) : " ");
-    text.append(word(example, state, token, surface, shareOf(row[token], scale), continues(example, token)));
+    text.append(word(example, state, token, surface, shareOf(row[token], scale), Boolean(example.joined[token])));
   });
   text.querySelector(".token")?.setAttribute("tabindex", "0");
   return make("figure", {}, make("figcaption", {}, method), text);
-}
-
-// Whether a token carries on the word of the token before.
-function continues(example, token) {
-  if (!token || example.source[token] < 0 || example.source[token - 1] < 0) return false;
-  const [gap, surface] = example.pieces[token];
-  return !gap && (!surface || (LETTER_END.test(example.pieces[token - 1][1]) && LETTER_START.test(surface)));
 }
 
 function word(example, state, token, surface, share, joined) {

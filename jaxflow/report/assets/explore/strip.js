@@ -1,8 +1,5 @@
 // The sentence as it was written, each token shaded by what it is worth to the chosen position.
 
-const LETTER_END = /[\p{L}\p{N}\p{M}]$/u;
-const LETTER_START = /^[\p{L}\p{N}\p{M}]/u;
-
 let stripBefore = "";
 
 function drawStrip(context) {
@@ -45,7 +42,7 @@ function stripWord(side, token, surface, share, diff) {
   if (special || !surface) element.append(isolated(side.tokens[token], special ? "" : "covered"));
   else element.append(...textNodes(surface));
   element.classList.toggle("special", special);
-  element.classList.toggle("joined", joins(side, token));
+  element.classList.toggle("joined", Boolean(side.joined[token]));
   element.classList.toggle("asked", state.position === token);
   element.classList.toggle("traced", state.word === token);
   if (!special && share !== null && share !== undefined) {
@@ -54,13 +51,6 @@ function stripWord(side, token, surface, share, diff) {
     element.style.color = inkOn(background);
   }
   return element;
-}
-
-// Whether a token carries on the word of the token before.
-function joins(side, token) {
-  if (!token || side.source[token] < 0 || side.source[token - 1] < 0) return false;
-  const [gap, surface] = side.pieces[token];
-  return !gap && (!surface || (LETTER_END.test(side.pieces[token - 1][1]) && LETTER_START.test(surface)));
 }
 
 function setUpStrip(now) {
