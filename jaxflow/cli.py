@@ -30,7 +30,6 @@ from jaxflow.compare import Settings as Compared
 from jaxflow.compare import findings, read_conllu
 from jaxflow.devices import Processes, default_mesh
 from jaxflow.models import builtin, load_encoder
-from jaxflow.report import drawing
 from jaxflow.report.explore import EXAMPLES as MOST
 from jaxflow.report.explorer import write_explorer
 from jaxflow.report.page import write_page
@@ -274,7 +273,6 @@ def _explore(arguments: argparse.Namespace) -> int:
         raise InputError("--label-column goes with --input and a file")
     names = ("methods", "queries", "residual", "heads", "flow", "max_length", "truncate")
     options = {name: getattr(arguments, name) for name in names}
-    _ = drawing.library("The explorer's page")
     check_file(arguments.out)
     models = [load_encoder(name) for name in (arguments.model, arguments.other) if name is not None]
     with _source(arguments) as source, nullcontext() if column is None else open_source(file, column) as labels:
@@ -297,10 +295,7 @@ def _summarize(arguments: argparse.Namespace) -> int:
         _note(["the sweep was not finished: this is of what is there; `jaxflow attribute --resume` goes on with it"])
     print("\n".join(visible(line) for line in summary_table(summary, arguments.top, width)))
     written = write_summary(summary, arguments.folder)
-    if drawing.can_draw():
-        written.append(write_summary_page(summary, results, arguments.folder / "summary.html"))
-    else:
-        _note(["its page needs the drawing library: pip install 'jaxflow[report]'"])
+    written.append(write_summary_page(summary, results, arguments.folder / "summary.html"))
     print("\nwritten:", *written)
     return 0
 
