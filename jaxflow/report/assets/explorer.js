@@ -57,7 +57,7 @@
   var shades = { true: [], false: [] };
   function shade(share, dark) {
     const step = Math.round(STEPS * Math.min(1, Math.max(0, share)));
-    return shades[dark][step] ??= newShade(step / STEPS, dark);
+    return shades[String(dark)][step] ??= newShade(step / STEPS, dark);
   }
   function newShade(t, dark) {
     const linear2 = dark ? toSrgb(0.25 + 0.6 * t, 0.015 + 0.095 * t) : toSrgb(0.975 - 0.6 * t, 5e-3 + 0.135 * t);
@@ -91,7 +91,7 @@
     for (const [name, value] of Object.entries(properties)) {
       if (name === "data") Object.assign(element.dataset, value);
       else if (name.startsWith("aria") || name === "role" || name === "scope") element.setAttribute(name, value);
-      else element[name] = value;
+      else Reflect.set(element, name, value);
     }
     element.append(...children);
     return element;
@@ -694,7 +694,13 @@
     const others = [...headNames()].filter((name) => !name.startsWith(`${state.layer}.`));
     return set({ heads: [...others, `${state.layer}.${state.head}`].sort().join("_") });
   }
-  var cycle = (fieldName, values2, by = 1) => () => set({ [fieldName]: values2[(values2.indexOf(state[fieldName]) + by + values2.length) % values2.length] });
+  var cycle = (fieldName, values2) => () => {
+    const next = values2[(values2.indexOf(state[fieldName]) + 1) % values2.length];
+    return set(
+      /** @type {Partial<State>} */
+      { [fieldName]: next }
+    );
+  };
   var stepped = (fieldName, by, low, high) => () => set({ [fieldName]: Math.min(high(), Math.max(low, (state[fieldName] ?? low - (by > 0 ? 1 : -1)) + by)) });
   var last = () => now().size - 1;
 
@@ -897,8 +903,17 @@
     byId("sentence-about").textContent = `Sentence ${parts.join(" · ")} · what ${words2[state.position]} (${state.position}) is made of`;
   }
 
-  // src/explorer/export.js
-  var d35 = __toESM(require_d3(), 1);
+  // src/explorer/csv.js
+  var NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+  var FORMULA = /^\s*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
+  var csvText = (table) => table.map((row) => `${row.map(csvCell).join(",")}
+`).join("");
+  function csvCell(cell) {
+    if (cell === null || cell === void 0 || Number.isNaN(cell)) return "";
+    if (typeof cell === "number") return String(cell);
+    const safe = !NUMBER.test(cell) && FORMULA.test(cell) ? `'${cell}` : cell;
+    return /[",;|\t\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  }
 
   // src/explorer/scene.js
   var d34 = __toESM(require_d3(), 1);
@@ -964,6 +979,7 @@
       link.context(null);
     };
   }
+  var moved = ({ shift }, by) => shift ? [by[0] + shift[0], by[1] + shift[1]] : by;
   function beside(scenes, width) {
     const across = standsBeside(scenes.length, width);
     const each = width / across;
@@ -976,7 +992,7 @@
       marks.push(
         ...scene.marks.map((mark) => ({
           ...mark,
-          shift: mark.shift ? [shift[0] + mark.shift[0], shift[1] + mark.shift[1]] : shift
+          shift: moved(mark, shift)
         }))
       );
       height = Math.max(height, top + scene.height);
@@ -1038,6 +1054,8 @@
     pen.imageSmoothingQuality = "high";
     pen.drawImage(raster.canvas, raster.x, raster.y, raster.width, raster.height);
   }
+  var ALIGN = { start: "left", middle: "center", end: "right" };
+  var BASELINE = { auto: "alphabetic", hanging: "top", central: "middle" };
   var NO_DASH = [];
   var DASHES = /* @__PURE__ */ new Map();
   function dashOf(text) {
@@ -1075,8 +1093,8 @@
     pen.globalAlpha = mark.opacity ?? 1;
     pen.fillStyle = mark.fill ?? colours().fore;
     pen.font = fontOf(mark);
-    pen.textAlign = { middle: "center", end: "right" }[mark.anchor] ?? "left";
-    pen.textBaseline = { auto: "alphabetic", hanging: "top" }[mark.baseline] ?? "middle";
+    pen.textAlign = ALIGN[mark.anchor ?? "start"];
+    pen.textBaseline = BASELINE[mark.baseline ?? "central"];
     if (mark.halo) {
       pen.setLineDash(NO_DASH);
       pen.lineWidth = HALO;
@@ -1103,7 +1121,8 @@
       svg.setAttribute(name, String(value));
     const add = (tag, attributes, text) => {
       const element = own.createElementNS(SVG, tag);
-      for (const [name, value] of Object.entries(attributes)) if (value != null) element.setAttribute(name, value);
+      for (const [name, value] of Object.entries(attributes))
+        if (value != null) element.setAttribute(name, String(value));
       if (text) element.textContent = text;
       svg.append(element);
     };
@@ -1136,11 +1155,9 @@
     drawOn(pen, scene);
     return canvas;
   }
-  var csvText = (scene) => `${d35.csvFormatRows(scene.table().map((row) => row.map((cell) => cell === null || cell === void 0 || Number.isNaN(cell) ? "" : String(cell))))}
-`;
   async function saveScene(scene, file, kind) {
     if (kind === "svg") return saved(file, new Blob([svgText(scene)], { type: "image/svg+xml" }));
-    if (kind === "csv") return saved(file, new Blob([csvText(scene)], { type: "text/csv" }));
+    if (kind === "csv") return saved(file, new Blob([csvText(scene.table())], { type: "text/csv" }));
     const blob = await new Promise((done) => pngCanvas(scene).toBlob(done, "image/png"));
     return blob && saved(file, blob);
   }
@@ -1153,7 +1170,7 @@
   }
 
   // src/explorer/list.js
-  var d36 = __toESM(require_d3(), 1);
+  var d35 = __toESM(require_d3(), 1);
 
   // src/explorer/confusion.js
   var known = (label) => label !== null && label !== void 0;
@@ -1163,7 +1180,10 @@
         name: "pair",
         rows: data.models[0].name,
         columns: data.models[1].name,
-        of: (sentence) => [sentence.sides[0].prediction, sentence.sides[1].prediction]
+        of: (sentence) => [
+          sentence.sides[0].prediction,
+          sentence.sides[1].prediction
+        ]
       }
     ] : [],
     ...data.models.map((model, number) => ({
@@ -1273,7 +1293,7 @@
   });
   function listed() {
     const wanted2 = state.search.trim().toLowerCase();
-    const found = d36.range(data.sentences.length).filter((index) => lowered[index].includes(wanted2) && inCell(data.sentences[index]));
+    const found = d35.range(data.sentences.length).filter((index) => lowered[index].includes(wanted2) && inCell(data.sentences[index]));
     const key = SORTS.find(([name]) => name === state.sort)?.[2];
     if (key) found.sort((one, other) => key(data.sentences[other]) - key(data.sentences[one]) || one - other);
     if (state.sort === "prediction") {
@@ -1383,7 +1403,7 @@
     const half = (mark.size ?? 11) * 0.65;
     const along = (x - mark.x) * Math.cos(turn2) - (y - mark.y) * Math.sin(turn2);
     const across = (x - mark.x) * Math.sin(turn2) + (y - mark.y) * Math.cos(turn2);
-    const start = { middle: -width / 2, end: -width }[mark.anchor] ?? 0;
+    const start = { start: 0, middle: -width / 2, end: -width }[mark.anchor ?? "start"];
     return along >= start && along <= start + width && Math.abs(across) <= half;
   }
   function coversPath(mark, x, y) {
@@ -1446,10 +1466,13 @@
     "heads"
   ];
   var SEEN = ["sentence", "models", "layer", "position", "word"];
-  var stateKey = (fields) => JSON.stringify(fields.map((name) => state[name]));
+  var stateKey = (fields) => JSON.stringify(fields.map((name) => state[
+    /** @type {keyof State} */
+    name
+  ]));
 
   // src/explorer/views/ask.js
-  var d39 = __toESM(require_d3(), 1);
+  var d38 = __toESM(require_d3(), 1);
 
   // src/shared/base64.js
   function bytesOf(base64) {
@@ -1462,10 +1485,10 @@
   var floatsOf = (base64) => new Float32Array(bytesOf(base64).buffer);
 
   // src/explorer/head_values.js
-  var d38 = __toESM(require_d3(), 1);
+  var d37 = __toESM(require_d3(), 1);
 
   // src/explorer/measures.js
-  var d37 = __toESM(require_d3(), 1);
+  var d36 = __toESM(require_d3(), 1);
   function toWord(side, layer, head, word, position = null) {
     if (word === null) return NaN;
     if (position !== null) return side.weight(layer, head, position, word);
@@ -1474,8 +1497,8 @@
     return sum6 / side.size;
   }
   function offset(side, layer, head, by) {
-    const positions = d37.range(Math.max(0, -by), Math.min(side.size, side.size - by));
-    return d37.mean(positions, (position) => side.weight(layer, head, position, position + by));
+    const positions = d36.range(Math.max(0, -by), Math.min(side.size, side.size - by));
+    return d36.mean(positions, (position) => side.weight(layer, head, position, position + by)) ?? NaN;
   }
   function entropyOf(matrix, size) {
     let sum6 = 0;
@@ -1486,15 +1509,15 @@
   // src/explorer/head_values.js
   var HEAD_VALUES = {
     "to the word": (side, layer, head) => toWord(side, layer, head, state.word, state.asked === "position" ? state.position : null),
-    "from the position": (side, layer, head) => d38.max(d38.range(side.size), (token) => side.weight(layer, head, state.position, token)),
+    "from the position": (side, layer, head) => d37.max(d37.range(side.size), (token) => side.weight(layer, head, state.position, token)) ?? NaN,
     "to itself": (side, layer, head) => offset(side, layer, head, 0),
     "to the previous": (side, layer, head) => offset(side, layer, head, -1),
     "to the next": (side, layer, head) => offset(side, layer, head, 1),
-    "to special tokens": (side, layer, head) => d38.sum(side.source, (source, token) => source < 0 ? toWord(side, layer, head, token) : 0),
+    "to special tokens": (side, layer, head) => d37.sum(side.source, (source, token) => source < 0 ? toWord(side, layer, head, token) : 0),
     entropy: (side, layer, head) => entropyOf(side.head(layer, head), side.size)
   };
   function headValues(context2, measure) {
-    const table = (side, value) => d38.range(side.layers).map((layer) => d38.range(side.heads).map((head) => value(layer, head)));
+    const table = (side, value) => d37.range(side.layers).map((layer) => d37.range(side.heads).map((head) => value(layer, head)));
     if (measure === "change")
       return [table(context2.sides[0], (layer, head) => context2.sentence.change?.[layer * HEADS + head] ?? NaN)];
     return context2.sides.map((side, at) => {
@@ -1708,7 +1731,7 @@
     const label = 62;
     const bar = rows[0].values.length === 2 ? 10 : 13;
     const row = rows[0].values.length * bar + 5;
-    const x = linear([0, d39.max(rows.flatMap(({ values: values2 }) => values2)) || 1], [label, width - 56]);
+    const x = linear([0, d38.max(rows.flatMap(({ values: values2 }) => values2)) || 1], [label, width - 56]);
     const marks = [];
     rows.forEach(({ layer, head, values: values2, at }, place) => {
       const y = 8 + place * row;
@@ -1758,7 +1781,7 @@
     const word = context2.words[state.word ?? 0];
     const who = state.asked === "everywhere" ? `${tables.count} occurrences of ${word} in ${tables.sentences} sentences` : `${word} at position ${state.word}`;
     const order = context2.diff && SAME_SHAPE ? "by the size of the change" : "the strongest first";
-    const all = d39.sum(tables.values, (table) => table.length * table[0].length) / (SAME_SHAPE ? tables.values.length : 1);
+    const all = d38.sum(tables.values, (table) => table.length * table[0].length) / (SAME_SHAPE ? tables.values.length : 1);
     return {
       width,
       height: 16 + rows.length * row,
@@ -1809,7 +1832,7 @@
     return occurrences.get(token);
   }
   async function countEverywhere(token) {
-    const values2 = data.models.map(({ layers, heads }) => d39.range(layers).map(() => new Float64Array(heads)));
+    const values2 = data.models.map(({ layers, heads }) => d38.range(layers).map(() => new Float64Array(heads)));
     let count = 0;
     let sentences = 0;
     for (const [index, meta] of data.sentences.entries()) {
@@ -1848,10 +1871,10 @@
   };
 
   // src/explorer/views/grid.js
-  var d311 = __toESM(require_d3(), 1);
+  var d310 = __toESM(require_d3(), 1);
 
   // src/explorer/views/plates.js
-  var d310 = __toESM(require_d3(), 1);
+  var d39 = __toESM(require_d3(), 1);
   function patternOf(side, step) {
     const { size, attention, layers, heads } = side;
     const canvas = make("canvas", { width: step * heads, height: step * layers });
@@ -1919,7 +1942,7 @@
     const tables = headValues(context2, measure);
     const diff = context2.diff && tables.length === 2 && SAME_SHAPE;
     const shownTables = diff ? [tables[1].map((row, layer) => row.map((value, head) => value - tables[0][layer][head]))] : tables;
-    const top = d310.max(
+    const top = d39.max(
       shownTables.flat(2).filter((value) => !Number.isNaN(value)).map(Math.abs)
     ) || 1;
     return shownTables.map((table, number) => ({
@@ -1995,12 +2018,12 @@
       12,
       Math.min(
         measure === "pattern" ? 60 : 46,
-        (width / across - label - gap) / (d311.max(plates, ({ heads }) => heads) ?? 1),
+        (width / across - label - gap) / (d310.max(plates, ({ heads }) => heads) ?? 1),
         ((tall ?? 640) / Math.ceil(plates.length / across) - 50) / LAYERS
       )
     );
     const marks = [];
-    const down = cell * (d311.max(plates, ({ layers }) => layers) ?? 1) + 50;
+    const down = cell * (d310.max(plates, ({ layers }) => layers) ?? 1) + 50;
     plates.forEach((plate, number) => {
       const { layers, heads } = plate;
       const x = number % across * (width / across) + label;
@@ -2102,9 +2125,9 @@
   function gridTable(context2) {
     const { measure } = state;
     const both = context2.sides.length === 2;
-    const every = d311.cross(
-      d311.range(d311.max(context2.sides, ({ layers }) => layers) ?? 0),
-      d311.range(d311.max(context2.sides, ({ heads }) => heads) ?? 0)
+    const every = d310.cross(
+      d310.range(d310.max(context2.sides, ({ layers }) => layers) ?? 0),
+      d310.range(d310.max(context2.sides, ({ heads }) => heads) ?? 0)
     );
     if (measure === "role")
       return [
@@ -2185,15 +2208,16 @@
     };
   }
   var STRENGTH = {
-    attention: "attention",
+    attention: { any: "attention" },
     share: { back: "share of the position", forward: "share from the word", both: "share of the position from the word" },
-    flow: "flow from the word to the position"
+    flow: { any: "flow from the word to the position" }
   };
-  var strengthName = ({ strength, trace }) => STRENGTH[strength][trace] ?? STRENGTH[strength];
+  var strengthName = ({ strength, trace }) => STRENGTH[strength][trace] ?? STRENGTH[strength].any;
   function arcTip(context2, arc) {
     const { words: words2 } = context2;
     const values2 = context2.sides.length === 2 ? [arc.a, arc.b] : [arc.a];
     const kind = {
+      only: "",
       shared: "in both models",
       a: context2.diff ? `stronger in ${data.models[0].name}` : `only in ${data.models[0].name}`,
       b: context2.diff ? `stronger in ${data.models[1]?.name}` : `only in ${data.models[1]?.name}`
@@ -2304,7 +2328,7 @@
   }
 
   // src/explorer/views/by_layer.js
-  var d312 = __toESM(require_d3(), 1);
+  var d311 = __toESM(require_d3(), 1);
   function layersView(context2, width) {
     const { size, words: words2 } = context2;
     const label = 84;
@@ -2313,7 +2337,7 @@
     const y = context2.sides.length > 1 && !diff ? 44 : 30;
     const groupsOf = (method) => {
       const rows = context2.sides.map(
-        (side) => d312.range(side.layers).map((layer) => side.row(method, layer, state.position))
+        (side) => d311.range(side.layers).map((layer) => side.row(method, layer, state.position))
       );
       if (diff)
         return [
@@ -2334,14 +2358,14 @@
     };
     const groups = data.methods.flatMap((method) => groupsOf(method));
     const gap = 10;
-    const column = (width - label - gap * groups.length) / d312.sum(groups, ({ rows }) => rows.length);
+    const column = (width - label - gap * groups.length) / d311.sum(groups, ({ rows }) => rows.length);
     const marks = [];
     let x = label - gap;
     groups.forEach((group, number) => {
       const layers = group.rows.length;
       const room = Math.max(5, Math.floor(column * layers / 6.4));
       x += gap + (number ? column * groups[number - 1].rows.length : 0);
-      const top = d312.max(
+      const top = d311.max(
         groups.filter(({ method }) => method === group.method).flatMap(
           ({ rows }) => rows.flatMap(
             (values2) => Array.from(values2 ?? []).filter((_, token) => plain(context2, token) && token !== state.position).map(Math.abs)
@@ -2667,7 +2691,7 @@
   };
 
   // src/explorer/views/network.js
-  var d313 = __toESM(require_d3(), 1);
+  var d312 = __toESM(require_d3(), 1);
 
   // src/explorer/views/arcs.js
   function arcsView(context2, width, tall, draw3) {
@@ -2715,7 +2739,7 @@
     const left = 30;
     const right = 16;
     const height = tall ?? Math.max(300, Math.min(520, 60 + 36 * steps + bottom));
-    const places = points(d313.range(size), [left, width - right]).padding(0.6);
+    const places = points(d312.range(size), [left, width - right]).padding(0.6);
     const x = (position) => places(position) ?? 0;
     const y = linear([0, steps], [height - bottom, 16]);
     const marks = [];
@@ -2781,7 +2805,7 @@
   };
 
   // src/explorer/views/predictions.js
-  var d314 = __toESM(require_d3(), 1);
+  var d313 = __toESM(require_d3(), 1);
   var LABELS_SHOWN = 24;
   function predictionsView(context2, width) {
     if (!CONFUSIONS.length) return { ...emptyScene(width, predictionsMissing()), table: sentencesTable };
@@ -2794,7 +2818,7 @@
         table: sentencesTable
       };
     const labels = confusionLabels.map((label) => shown(label ?? ""));
-    const longest = Math.min(16, d314.max(labels, (label) => Array.from(label).length) ?? 0);
+    const longest = Math.min(16, d313.max(labels, (label) => Array.from(label).length) ?? 0);
     const side = 20 + longest * 6.2;
     const count = labels.length;
     const cell = Math.max(16, Math.min(44, (width / Math.min(CONFUSIONS.length, 2) - side - 20) / count));
@@ -2823,7 +2847,7 @@
   var predictionsMissing = () => data.sentences.some((sentence) => sentence.sides.some(({ prediction }) => known(prediction))) ? `${PAIR ? "Only one of the two models has classes, and no text" : "There is one model alone, and no text"} has a label: nothing to set its predictions against.` : "These models have no classes, so there are no predictions.";
   function confusionMarks(table, labels, { left, top, cell, longest }) {
     const counts = confusionOf(table);
-    const most = d314.max(counts.flat()) || 1;
+    const most = d313.max(counts.flat()) || 1;
     const marks = [];
     marks.push({
       kind: "text",
@@ -2912,12 +2936,12 @@
   };
 
   // src/explorer/views/rings.js
-  var d315 = __toESM(require_d3(), 1);
+  var d314 = __toESM(require_d3(), 1);
   var GAP = 0.3;
   var ringsView = (context2, width, tall) => arcsView(context2, width, tall, ringsOf);
   function ringsOf(context2, width, tall) {
     const { size, words: words2, trace } = context2;
-    const longest = d315.max(words2, (word) => Array.from(word).length) ?? 0;
+    const longest = d314.max(words2, (word) => Array.from(word).length) ?? 0;
     const side = Math.min(width, tall ?? 620);
     const margin = Math.min(18 + 6.2 * longest, 92, side * 0.17);
     const outer = side / 2 - margin;
@@ -2927,7 +2951,10 @@
     const inner = centred ? 0 : outer * 0.16;
     const radius = linear([0, steps], [outer, inner]);
     const angle = (position) => GAP / 2 + (2 * Math.PI - GAP) * (position + 0.5) / size;
-    const place = (step, position) => ({ angle: angle(position), radius: radius(step) });
+    const place = (step, position) => ({
+      angle: angle(position),
+      radius: radius(step)
+    });
     const marks = [];
     for (let step = 0; step <= steps; step += 1) {
       marks.push({
@@ -2938,7 +2965,7 @@
         line: context2.layer === context2.from - 1 + step ? 2 : 0.8
       });
     }
-    const link = d315.linkRadial().angle((end) => end.angle).radius((end) => end.radius);
+    const link = d314.linkRadial().angle((end) => end.angle).radius((end) => end.radius);
     for (const arc of context2.arcs.toReversed()) {
       const step = arc.layer - context2.from;
       const source = place(step, arc.from);
@@ -2992,7 +3019,7 @@
       for (let position = 0; position < context2.size; position += 1) {
         const value = Math.max(...context2.graphs.map(({ nodes }) => nodes[step][position]));
         const { angle, radius } = place(step, position);
-        const [x, y] = d315.pointRadial(angle, radius);
+        const [x, y] = d314.pointRadial(angle, radius);
         const mark = nodeMark(context2, step, position, { x: x + middle.x, y: y + middle.y }, value);
         if (isSmall(mark)) dots.push(mark);
         else marks.push(mark);
@@ -3001,7 +3028,7 @@
     return [dotsMark(dots), ...marks];
   }
   function ringLabel(context2, word, token, angle, outer, middle, margin) {
-    const [x, y] = d315.pointRadial(angle, outer + 9);
+    const [x, y] = d314.pointRadial(angle, outer + 9);
     const left = angle > Math.PI;
     const turn2 = angle * 180 / Math.PI - 90;
     const most = Math.max(5, Math.floor((margin - 12) / 6));
@@ -3028,7 +3055,7 @@
   };
 
   // src/explorer/views/sankey.js
-  var d316 = __toESM(require_d3(), 1);
+  var d315 = __toESM(require_d3(), 1);
   var RIBBONS = 180;
   var THIN = 4;
   function sankeyView(context2, width, tall) {
@@ -3074,12 +3101,12 @@
     );
     const nodes = nodeHeights(arcs, size);
     const label = Math.min(96, width * 0.2);
-    const total = Math.max(...nodes.map((column) => d316.sum(column))) || 1;
+    const total = Math.max(...nodes.map((column) => d315.sum(column))) || 1;
     const gap = Math.min(3, height * 0.25 / size);
     const scale = (height - gap * (size - 1)) / total;
     const x = linear([0, steps], [label, width - label]);
     const tops = nodes.map((column) => {
-      const spread = (height - d316.sum(column) * scale - gap * (size - 1)) / 2;
+      const spread = (height - d315.sum(column) * scale - gap * (size - 1)) / 2;
       let at = top + spread;
       return Array.from(column, (value) => (at += value * scale + gap) - value * scale - gap);
     });
@@ -3150,7 +3177,7 @@
     const { size } = context2;
     const threshold = ribbonThreshold(context2);
     const found = [];
-    const link = d316.linkHorizontal().x((end) => end[0]).y((end) => end[1]);
+    const link = d315.linkHorizontal().x((end) => end[0]).y((end) => end[1]);
     arcs.forEach((matrix, step) => {
       const right = Array.from(tops[step + 1]);
       const left = Array.from(tops[step]);
@@ -3226,7 +3253,7 @@
     const place = (step, left) => {
       const chosen2 = (position) => Number(position === (left ? state.word : state.position));
       const taken = [];
-      const order = d316.range(context2.size).sort((one, other) => chosen2(other) - chosen2(one) || nodes[step][other] - nodes[step][one]);
+      const order = d315.range(context2.size).sort((one, other) => chosen2(other) - chosen2(one) || nodes[step][other] - nodes[step][one]);
       for (const position of order) {
         const y = tops[step][position] + nodes[step][position] * scale / 2;
         if (nodes[step][position] <= 0 || taken.some((other) => Math.abs(other - y) < 11)) continue;
@@ -3252,7 +3279,7 @@
     const { conserved } = context2;
     const token = (position) => context2.sides[0].tokens[position];
     const rows = [["layer", "from_position", "from_token", "to_position", "to_token", ...valueNames(context2)]];
-    const deepest = d316.max(conserved, ({ from, arcs }) => from + arcs.length) ?? 0;
+    const deepest = d315.max(conserved, ({ from, arcs }) => from + arcs.length) ?? 0;
     for (let layer = Math.min(...conserved.map(({ from }) => from)); layer < deepest; layer += 1) {
       for (let index = 0; index < context2.size ** 2; index += 1) {
         const values2 = conserved.map(({ from, arcs }) => arcs[layer - from]?.[index]);
@@ -3273,7 +3300,7 @@
   };
 
   // src/explorer/views/words.js
-  var d317 = __toESM(require_d3(), 1);
+  var d316 = __toESM(require_d3(), 1);
   function wordsView(context2, width, tall) {
     const { size, words: words2 } = context2;
     const left = 46;
@@ -3322,11 +3349,14 @@
   }
   function wordOrder(context2) {
     const rows = valuesOf(context2, state.method);
-    const order = d317.range(context2.size);
+    const order = d316.range(context2.size);
     const key = {
       value: (token) => rows.at(-1)?.[token] ?? 0,
       change: (token) => rows.length === 2 ? (rows[1]?.[token] ?? 0) - (rows[0]?.[token] ?? 0) : rows[0]?.[token] ?? 0
-    }[state.order];
+    }[
+      /** @type {"value" | "change"} */
+      state.order
+    ];
     return key ? order.sort((one, other) => key(other) - key(one)) : order;
   }
   var TICK = format(".2~g");
@@ -3345,7 +3375,7 @@
     const diff = context2.diff && layersMeet(context2);
     const series = diff ? [changeOf(rows)] : rows;
     const scaling = series.flatMap((row) => Array.from(row ?? []).filter((_, token) => plain(context2, token) && token !== state.position)).map(Math.abs);
-    const top = d317.max(scaling) || 1;
+    const top = d316.max(scaling) || 1;
     const marks = [];
     const height = linear([diff ? -top : 0, top], [y + each, y]).clamp(true);
     for (const tick of diff ? [-top, 0, top] : [0, top]) {
@@ -3595,6 +3625,7 @@
   var nextFrame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
 
   // src/explorer/keys.js
+  var enlargeKey = ({ name }, index) => [[String(index + 1)], `enlarge ${name}, or back`, () => enlarge(name)];
   var KEYS = [
     [
       "Sentences",
@@ -3644,7 +3675,7 @@
     [
       "Views",
       [
-        ...VIEWS.map(({ name }, index) => [[String(index + 1)], `enlarge ${name}, or back`, () => enlarge(name)]),
+        ...VIEWS.map(enlargeKey),
         ...VIEWS.flatMap(({ keys }) => keys ?? []),
         [["s"], "save the view that is enlarged, or has the focus, as SVG", () => saveView(viewNow(), "svg")],
         [["p"], "save it as PNG", () => saveView(viewNow(), "png")],
@@ -3793,7 +3824,7 @@
   }
 
   // src/explorer/strip.js
-  var d318 = __toESM(require_d3(), 1);
+  var d317 = __toESM(require_d3(), 1);
   var stripBefore = "";
   function drawStrip(context2) {
     const key = `${stateKey([...SEEN, "method"])} ${themeNow()}`;
@@ -3837,7 +3868,7 @@
     const side = context2.sides[diff ? 0 : number];
     const text = make("p", { dir: "auto", className: "text", data: { side: number } });
     const scaling = row ? Array.from(row).filter((_, token) => plain(context2, token) && token !== state.position).map(Math.abs) : [];
-    const top = d318.max(scaling) || 1;
+    const top = d317.max(scaling) || 1;
     side.tokens.forEach((_, token) => {
       const [gap, surface] = side.pieces[token];
       if (gap)
@@ -3965,7 +3996,8 @@
     settled,
     context: now,
     scene: sceneOf,
-    csv: (name) => csvText(sceneOf(name)),
+    csv: (name) => csvText(sceneOf(name).table()),
+    csvText,
     svg: (name) => svgText(sceneOf(name)),
     png: (name) => pngCanvas(sceneOf(name)).toDataURL("image/png"),
     took: () => took

@@ -20,7 +20,7 @@
   var shades = { true: [], false: [] };
   function shade(share, dark) {
     const step2 = Math.round(STEPS * Math.min(1, Math.max(0, share)));
-    return shades[dark][step2] ??= newShade(step2 / STEPS, dark);
+    return shades[String(dark)][step2] ??= newShade(step2 / STEPS, dark);
   }
   function newShade(t, dark) {
     const linear = dark ? toSrgb(0.25 + 0.6 * t, 0.015 + 0.095 * t) : toSrgb(0.975 - 0.6 * t, 5e-3 + 0.135 * t);
@@ -49,7 +49,7 @@
     for (const [name, value] of Object.entries(properties)) {
       if (name === "data") Object.assign(element.dataset, value);
       else if (name.startsWith("aria") || name === "role" || name === "scope") element.setAttribute(name, value);
-      else element[name] = value;
+      else Reflect.set(element, name, value);
     }
     element.append(...children);
     return element;

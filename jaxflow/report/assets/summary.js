@@ -64,7 +64,7 @@
     for (const [name, value] of Object.entries(properties)) {
       if (name === "data") Object.assign(element.dataset, value);
       else if (name.startsWith("aria") || name === "role" || name === "scope") element.setAttribute(name, value);
-      else element[name] = value;
+      else Reflect.set(element, name, value);
     }
     element.append(...children);
     return element;
@@ -197,7 +197,7 @@
   var d32 = __toESM(require_d3(), 1);
   var SHOWN = 100;
   function chosenTokens(wanted, least, sort, layer) {
-    const key = { token: ({ token }) => token, count: ({ count }) => count }[sort.by] ?? ((row) => row[sort.by][layer]);
+    const key = (row) => sort.by === "token" || sort.by === "count" ? row[sort.by] : row[sort.by][layer];
     const rows = data.tokens.filter(
       ({ token, count }) => count >= least && token.toLowerCase().includes(wanted.toLowerCase())
     );

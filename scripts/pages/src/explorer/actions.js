@@ -38,10 +38,17 @@ export function onlyShown() {
   return set({ heads: [...others, `${state.layer}.${state.head}`].sort().join("_") });
 }
 
-export const cycle =
-  (fieldName, values, by = 1) =>
-  () =>
-    set({ [fieldName]: values[(values.indexOf(state[fieldName]) + by + values.length) % values.length] });
+/**
+ * Chooses the next of some values of a field.
+ *
+ * @template {keyof State} F
+ * @param {F} fieldName
+ * @param {State[F][]} values
+ */
+export const cycle = (fieldName, values) => () => {
+  const next = values[(values.indexOf(state[fieldName]) + 1) % values.length];
+  return set(/** @type {Partial<State>} */ ({ [fieldName]: next }));
+};
 /**
  * @param {"layer" | "position" | "word" | "head"} fieldName
  * @param {number} by

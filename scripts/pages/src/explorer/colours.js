@@ -52,7 +52,10 @@ const PIXELS = new Map();
 export function pixels(kind) {
   const key = `${kind} ${themeNow()}`;
   if (!PIXELS.has(key)) {
-    const colour = kind === "diverging" ? (step) => diverging((step - 128) / 127) : (step) => sequential(step / 255);
+    const colour =
+      kind === "diverging"
+        ? (/** @type {number} */ step) => diverging((step - 128) / 127)
+        : (/** @type {number} */ step) => sequential(step / 255);
     PIXELS.set(
       key,
       Uint32Array.from({ length: 256 }, (_, step) => pixelOf(colour(step))),

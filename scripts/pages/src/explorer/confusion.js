@@ -15,7 +15,10 @@ export const CONFUSIONS = [
           name: "pair",
           rows: data.models[0].name,
           columns: data.models[1].name,
-          of: (sentence) => [sentence.sides[0].prediction, sentence.sides[1].prediction],
+          of: (/** @type {SentenceMeta | Sentence} */ sentence) => [
+            sentence.sides[0].prediction,
+            sentence.sides[1].prediction,
+          ],
         },
       ]
     : []),
@@ -23,7 +26,7 @@ export const CONFUSIONS = [
     name: `label${number}`,
     rows: "label",
     columns: model.name,
-    of: (sentence) => [sentence.label, sentence.sides[number].prediction],
+    of: (/** @type {SentenceMeta | Sentence} */ sentence) => [sentence.label, sentence.sides[number].prediction],
   })),
 ].filter(({ of }) => data.sentences.some((sentence) => of(sentence).every(known)));
 

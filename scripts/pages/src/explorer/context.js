@@ -165,6 +165,7 @@ function visitArcs({ graphs, diff, threshold }, visit) {
 function arcsFrom(picture, least) {
   const { graphs, size, diff, threshold, from } = picture;
   const alone = graphs.length === 1;
+  /** @type {Arc[]} */
   const arcs = [];
   visitArcs(picture, (step, index, a, b, value) => {
     if (value >= least)

@@ -87,7 +87,7 @@ export function setUpControls() {
     ),
     field("Layer", chooser("layer", numbersTo(LAYERS), "The layer of words, maps and bars (keys [ and ])", Number)),
   );
-  byId("controls").addEventListener("submit", (event) => event.preventDefault());
+  byId("controls").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
 }
 
 /** @param {Context} context */

@@ -53,6 +53,13 @@ export function drawRaster(pen, raster) {
   pen.drawImage(raster.canvas, raster.x, raster.y, raster.width, raster.height);
 }
 
+// What SVG calls places of a text, as canvases call them.
+/** @type {Record<string, CanvasTextAlign>} */
+const ALIGN = { start: "left", middle: "center", end: "right" };
+/** @type {Record<string, CanvasTextBaseline>} */
+const BASELINE = { auto: "alphabetic", hanging: "top", central: "middle" };
+
+/** @type {number[]} */
 const NO_DASH = [];
 const DASHES = new Map();
 
@@ -114,8 +121,8 @@ function drawText(pen, mark) {
   pen.globalAlpha = mark.opacity ?? 1;
   pen.fillStyle = mark.fill ?? colours().fore;
   pen.font = fontOf(mark);
-  pen.textAlign = { middle: "center", end: "right" }[mark.anchor] ?? "left";
-  pen.textBaseline = { auto: "alphabetic", hanging: "top" }[mark.baseline] ?? "middle";
+  pen.textAlign = ALIGN[mark.anchor ?? "start"];
+  pen.textBaseline = BASELINE[mark.baseline ?? "central"];
   if (mark.halo) {
     pen.setLineDash(NO_DASH);
     pen.lineWidth = HALO;

@@ -1,8 +1,8 @@
 // Pictures and numbers as files.
 
-import * as d3 from "../shared/d3.js";
 import { make, penOf } from "../shared/dom.js";
 import { colours } from "./colours.js";
+import { csvText } from "./csv.js";
 import { drawOn, drawRaster } from "./draw.js";
 import { attributesOf, SVG, TAGS } from "./scene.js";
 
@@ -21,9 +21,15 @@ export function svgText(scene) {
     viewBox: `0 0 ${scene.width} ${scene.height}`,
   }))
     svg.setAttribute(name, String(value));
+  /**
+   * @param {string} tag
+   * @param {Record<string, string | number | null | undefined>} attributes
+   * @param {string} [text]
+   */
   const add = (tag, attributes, text) => {
     const element = own.createElementNS(SVG, tag);
-    for (const [name, value] of Object.entries(attributes)) if (value != null) element.setAttribute(name, value);
+    for (const [name, value] of Object.entries(attributes))
+      if (value != null) element.setAttribute(name, String(value));
     if (text) element.textContent = text;
     svg.append(element);
   };
@@ -69,21 +75,13 @@ export function pngCanvas(scene) {
 }
 
 /**
- * Numbers with all their digits, texts quoted where they must be.
- *
- * @param {Scene} scene
- */
-export const csvText = (scene) =>
-  `${d3.csvFormatRows(scene.table().map((row) => row.map((cell) => (cell === null || cell === undefined || Number.isNaN(cell) ? "" : String(cell)))))}\n`;
-
-/**
  * @param {Scene} scene
  * @param {string} file
  * @param {string} kind
  */
 export async function saveScene(scene, file, kind) {
   if (kind === "svg") return saved(file, new Blob([svgText(scene)], { type: "image/svg+xml" }));
-  if (kind === "csv") return saved(file, new Blob([csvText(scene)], { type: "text/csv" }));
+  if (kind === "csv") return saved(file, new Blob([csvText(scene.table())], { type: "text/csv" }));
   /** @type {Blob | null} */
   const blob = await new Promise((done) => pngCanvas(scene).toBlob(done, "image/png"));
   return blob && saved(file, blob);

@@ -7,11 +7,12 @@ import { data, HEADS } from "./page.js";
 import { state } from "./state.js";
 
 // A head's number by each measure, for one side.
+/** @type {Record<string, (side: Side, layer: number, head: number) => number>} */
 const HEAD_VALUES = {
   "to the word": (side, layer, head) =>
     toWord(side, layer, head, state.word, state.asked === "position" ? state.position : null),
   "from the position": (side, layer, head) =>
-    d3.max(d3.range(side.size), (token) => side.weight(layer, head, state.position, token)),
+    d3.max(d3.range(side.size), (token) => side.weight(layer, head, state.position, token)) ?? NaN,
   "to itself": (side, layer, head) => offset(side, layer, head, 0),
   "to the previous": (side, layer, head) => offset(side, layer, head, -1),
   "to the next": (side, layer, head) => offset(side, layer, head, 1),
@@ -28,6 +29,10 @@ const HEAD_VALUES = {
  * @returns {number[][][]}
  */
 export function headValues(context, measure) {
+  /**
+   * @param {Side} side
+   * @param {(layer: number, head: number) => number} value
+   */
   const table = (side, value) =>
     d3.range(side.layers).map((layer) => d3.range(side.heads).map((head) => value(layer, head)));
   if (measure === "change")

@@ -12,6 +12,13 @@ import { MODES, state } from "./state.js";
 import { fromSlider, toSlider } from "./threshold.js";
 import { VIEWS } from "./views/index.js";
 
+/**
+ * @param {View} view
+ * @param {number} index
+ * @returns {Key}
+ */
+const enlargeKey = ({ name }, index) => [[String(index + 1)], `enlarge ${name}, or back`, () => enlarge(name)];
+
 /** @type {[string, Key[]][]} */
 const KEYS = [
   [
@@ -62,7 +69,7 @@ const KEYS = [
   [
     "Views",
     [
-      ...VIEWS.map(({ name }, index) => [[String(index + 1)], `enlarge ${name}, or back`, () => enlarge(name)]),
+      ...VIEWS.map(enlargeKey),
       ...VIEWS.flatMap(({ keys }) => keys ?? []),
       [["s"], "save the view that is enlarged, or has the focus, as SVG", () => saveView(viewNow(), "svg")],
       [["p"], "save it as PNG", () => saveView(viewNow(), "png")],
@@ -80,6 +87,7 @@ const ACTIONS = new Map(
 );
 
 // Arrows move in the picture that has the focus: over layers and words, unless the view has its own.
+/** @type {Record<string, () => unknown>} */
 const ARROWS = {
   ArrowUp: stepped("layer", 1, 1, () => LAYERS),
   ArrowDown: stepped("layer", -1, 1, () => LAYERS),

@@ -91,7 +91,8 @@ export function listed() {
   const key = SORTS.find(([name]) => name === state.sort)?.[2];
   if (key) found.sort((one, other) => key(data.sentences[other]) - key(data.sentences[one]) || one - other);
   if (state.sort === "prediction") {
-    const text = (index) => data.sentences[index].sides.map(({ prediction }) => prediction ?? "").join(" ");
+    const text = (/** @type {number} */ index) =>
+      data.sentences[index].sides.map(({ prediction }) => prediction ?? "").join(" ");
     found.sort((one, other) => (text(one) < text(other) ? -1 : text(one) > text(other) ? 1 : one - other));
   }
   return found;

@@ -7,7 +7,8 @@ import { drawBy, now, render, set, settled, show, turnNow } from "./app.js";
 import { colours } from "./colours.js";
 import { contextOf } from "./context.js";
 import { drawControls, setUpControls } from "./controls.js";
-import { csvText, pngCanvas, svgText } from "./export.js";
+import { csvText } from "./csv.js";
+import { pngCanvas, svgText } from "./export.js";
 import { stepFound } from "./find.js";
 import { drawTheme, setUpHeader } from "./header.js";
 import { setUpHelp } from "./keys.js";
@@ -111,8 +112,9 @@ void render();
   settled,
   context: now,
   scene: sceneOf,
-  csv: (name) => csvText(sceneOf(name)),
-  svg: (name) => svgText(sceneOf(name)),
-  png: (name) => pngCanvas(sceneOf(name)).toDataURL("image/png"),
+  csv: (/** @type {string} */ name) => csvText(sceneOf(name).table()),
+  csvText,
+  svg: (/** @type {string} */ name) => svgText(sceneOf(name)),
+  png: (/** @type {string} */ name) => pngCanvas(sceneOf(name)).toDataURL("image/png"),
   took: () => took,
 };

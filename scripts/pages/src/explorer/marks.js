@@ -46,17 +46,18 @@ export function arcMark(context, arc, trace) {
   };
 }
 
+/** @type {Record<string, Record<string, string>>} */
 const STRENGTH = {
-  attention: "attention",
+  attention: { any: "attention" },
   share: { back: "share of the position", forward: "share from the word", both: "share of the position from the word" },
-  flow: "flow from the word to the position",
+  flow: { any: "flow from the word to the position" },
 };
 
 /**
  * @param {Picture} options
  * @returns {string}
  */
-export const strengthName = ({ strength, trace }) => STRENGTH[strength][trace] ?? STRENGTH[strength];
+export const strengthName = ({ strength, trace }) => STRENGTH[strength][trace] ?? STRENGTH[strength].any;
 
 /**
  * @param {Picture} context
@@ -67,6 +68,7 @@ function arcTip(context, arc) {
   const { words } = context;
   const values = context.sides.length === 2 ? [arc.a, arc.b] : [arc.a];
   const kind = {
+    only: "",
     shared: "in both models",
     a: context.diff ? `stronger in ${data.models[0].name}` : `only in ${data.models[0].name}`,
     b: context.diff ? `stronger in ${data.models[1]?.name}` : `only in ${data.models[1]?.name}`,
@@ -212,7 +214,7 @@ export function arcsNote(context) {
 export function arcsTable(context) {
   const both = context.sides.length === 2;
   const head = ["layer", "from_position", "from_token", "to_position", "to_token", ...valueNames(context), "kind"];
-  const token = (position) => context.sides[0].tokens[position];
+  const token = (/** @type {number} */ position) => context.sides[0].tokens[position];
   return [
     head,
     ...arcsOver(context).map((arc) => [

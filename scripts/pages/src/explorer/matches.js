@@ -11,6 +11,7 @@ import { state } from "./state.js";
  */
 export function tokensFound(index, wanted) {
   const { pieces, source } = data.sentences[index].sides[0];
+  /** @type {number[]} */
   const starts = [];
   let text = "";
   pieces.forEach(([gap, surface], token) => {
@@ -18,6 +19,7 @@ export function tokensFound(index, wanted) {
     starts.push(text.length);
     if (source[token] >= 0) text += surface;
   });
+  /** @type {number[]} */
   const found = [];
   const low = text.toLowerCase();
   for (let at = low.indexOf(wanted); at >= 0; at = low.indexOf(wanted, at + wanted.length)) {

@@ -27,7 +27,7 @@ export function toWord(side, layer, head, word, position = null) {
  */
 export function offset(side, layer, head, by) {
   const positions = d3.range(Math.max(0, -by), Math.min(side.size, side.size - by));
-  return d3.mean(positions, (position) => side.weight(layer, head, position, position + by));
+  return d3.mean(positions, (position) => side.weight(layer, head, position, position + by)) ?? NaN;
 }
 
 /**

@@ -38,6 +38,12 @@ export function addPanel(view) {
   );
   stage.append(svg);
   const note = make("p", { className: "note" });
+  /**
+   * @param {string} text
+   * @param {string} title
+   * @param {() => void} action
+   * @param {string} [name]
+   */
   const button = (text, title, action, name) => {
     const found = make("button", { type: "button", title, className: "small", data: { save: name ?? "" } }, text);
     found.addEventListener("click", action);
@@ -139,6 +145,7 @@ export function drawPanels(context, wanted) {
   byId("panels").classList.toggle("one", Boolean(state.view));
   const open = [...panels.values()].filter((panel) => !panel.element.hidden);
   measurePanels(open);
+  /** @type {Panel[]} */
   const later = [];
   for (const panel of open) {
     if (state.view || panel.near) drawPanel(panel, context);

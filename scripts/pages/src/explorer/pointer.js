@@ -55,7 +55,7 @@ function coversText(mark, x, y) {
   const half = (mark.size ?? 11) * 0.65;
   const along = (x - mark.x) * Math.cos(turn) - (y - mark.y) * Math.sin(turn);
   const across = (x - mark.x) * Math.sin(turn) + (y - mark.y) * Math.cos(turn);
-  const start = { middle: -width / 2, end: -width }[mark.anchor] ?? 0;
+  const start = { start: 0, middle: -width / 2, end: -width }[mark.anchor ?? "start"];
   return along >= start && along <= start + width && Math.abs(across) <= half;
 }
 

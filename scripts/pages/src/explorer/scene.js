@@ -19,6 +19,7 @@ export const HALO = 3; // what a text with a halo, which is not turned, leaves f
  */
 export function attributesOf(mark) {
   const { kind, shift } = mark;
+  /** @type {Record<string, string | number | null | undefined>} */
   const found = {};
   if (kind === "path") found.d = dOf(mark);
   if (kind === "circle") Object.assign(found, { cx: round(mark.x), cy: round(mark.y), r: round(mark.r) });
@@ -99,6 +100,15 @@ export function curveFrom(link, ends) {
 }
 
 /**
+ * Where a mark stands when its picture does.
+ *
+ * @param {Mark} mark
+ * @param {[number, number]} by
+ * @returns {[number, number]}
+ */
+const moved = ({ shift }, by) => (shift ? [by[0] + shift[0], by[1] + shift[1]] : by);
+
+/**
  * Pictures next to one another where there is room for them, else one below the other.
  *
  * @param {Drawing[]} scenes
@@ -108,16 +118,18 @@ export function curveFrom(link, ends) {
 export function beside(scenes, width) {
   const across = standsBeside(scenes.length, width);
   const each = width / across;
+  /** @type {Mark[]} */
   const marks = [];
   let top = 0;
   let height = 0;
   scenes.forEach((scene, number) => {
     if (number && number % across === 0) top = height;
+    /** @type {[number, number]} */
     const shift = [(number % across) * each, top];
     marks.push(
       ...scene.marks.map((mark) => ({
         ...mark,
-        shift: mark.shift ? [shift[0] + mark.shift[0], shift[1] + mark.shift[1]] : shift,
+        shift: moved(mark, shift),
       })),
     );
     height = Math.max(height, top + scene.height);

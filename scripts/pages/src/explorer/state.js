@@ -76,6 +76,7 @@ export function toHash() {
  */
 export function fromHash(hash) {
   const parts = new URLSearchParams(hash.replace(/^#/, ""));
+  /** @type {Record<string, unknown>} */
   const found = {};
   for (const [name, [short, first, read]] of Object.entries(FIELDS)) {
     found[name] = parts.has(short) ? (read(parts.get(short) ?? "") ?? first) : first;

@@ -112,15 +112,15 @@ function stripWord(side, token, surface, share, diff) {
 
 export function setUpStrip() {
   const strip = byId("strip");
-  const tokenOf = (event) => event.target.closest?.(".token");
-  strip.addEventListener("click", (event) => {
+  const tokenOf = (/** @type {MouseEvent & { target: any }} */ event) => event.target.closest?.(".token");
+  strip.addEventListener("click", (/** @type {MouseEvent & { target: any }} */ event) => {
     const token = tokenOf(event);
     if (!token) return;
     const index = Number(token.dataset.token);
     if (event.shiftKey || event.ctrlKey || event.metaKey) set({ position: index });
     else set({ word: state.word === index ? null : index });
   });
-  strip.addEventListener("mousemove", (event) => {
+  strip.addEventListener("mousemove", (/** @type {MouseEvent & { target: any }} */ event) => {
     const token = tokenOf(event);
     if (token && now()) showTip(wordTip(now(), Number(token.dataset.token)), event.clientX, event.clientY);
     else hideTip();

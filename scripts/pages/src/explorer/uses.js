@@ -18,4 +18,4 @@ export const ARC_FIELDS = [
 export const SEEN = ["sentence", "models", "layer", "position", "word"];
 
 /** @param {string[]} fields */
-export const stateKey = (fields) => JSON.stringify(fields.map((name) => state[name]));
+export const stateKey = (fields) => JSON.stringify(fields.map((name) => state[/** @type {keyof State} */ (name)]));

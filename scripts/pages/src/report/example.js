@@ -14,10 +14,12 @@ const TIE = 1e-6;
  */
 export function unpack(example, methods) {
   const size = { query: example.queries.length, token: example.tokens.length };
+  /** @type {Record<string, Float32Array>} */
   const values = {};
   for (const method of methods) values[method] = floatsOf(example.values[method]);
   const certified = example.certified ? bytesOf(example.certified) : null;
-  const at = (layer, query, token) => (layer * size.query + query) * size.token + token;
+  const at = (/** @type {number} */ layer, /** @type {number} */ query, /** @type {number} */ token) =>
+    (layer * size.query + query) * size.token + token;
   return {
     example,
     row: (method, layer, query) => values[method].subarray(at(layer, query, 0), at(layer, query + 1, 0)),
@@ -40,7 +42,7 @@ export function ranks(unpacked, method, layer, query) {
     const row = unpacked.row(method, layer, query);
     const sorted = Float32Array.from(row).sort();
     // How many entries are at most x.
-    const below = (x) => {
+    const below = (/** @type {number} */ x) => {
       let low = 0;
       let high = sorted.length;
       while (low < high) {

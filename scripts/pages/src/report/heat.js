@@ -5,6 +5,7 @@ import { isDark } from "../shared/theme.js";
 import { bounds, shareOf } from "./example.js";
 import { data } from "./page.js";
 
+/** @type {{ method: string, layer: number, row: Float32Array, scale: [number, number] }[]} */
 let columns = [];
 
 /**
@@ -96,6 +97,7 @@ function rowOf(example, state, token, dark) {
 
 /** @param {KeyboardEvent & { target: any }} event */
 export function moveCell(event) {
+  /** @type {Record<string, [number, number]>} */
   const steps = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
   const step = steps[event.key];
   if (!step || event.target.tagName !== "TD") return;

@@ -129,7 +129,7 @@ function setUpControls() {
     box.addEventListener("change", () => toggleMethod(method));
     byId("methods").append(make("label", { className: "check", title: `key ${index + 1}` }, box, ` ${method}`));
   });
-  byId("controls").addEventListener("submit", (event) => event.preventDefault());
+  byId("controls").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
   byId("layer").addEventListener("input", () => set({ layer: Number(byId("layer").value) }));
   byId("query").addEventListener("change", () => set({ query: Number(byId("query").value) }));
   byId("scale").addEventListener("change", () => set({ scale: byId("scale").value }));
@@ -212,6 +212,7 @@ function stepSentence(change) {
   return undefined;
 }
 
+/** @type {Record<string, () => unknown>} */
 const KEYS = {
   j: () => stepSentence(1),
   k: () => stepSentence(-1),

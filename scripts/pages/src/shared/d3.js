@@ -8,7 +8,6 @@ export {
   axisLeft,
   create,
   cross,
-  csvFormatRows,
   formatDefaultLocale,
   interpolateLab,
   line,

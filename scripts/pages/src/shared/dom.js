@@ -15,7 +15,7 @@ export function make(tag, properties = {}, ...children) {
   for (const [name, value] of Object.entries(properties)) {
     if (name === "data") Object.assign(element.dataset, value);
     else if (name.startsWith("aria") || name === "role" || name === "scope") element.setAttribute(name, value);
-    else element[name] = value;
+    else Reflect.set(element, name, value);
   }
   element.append(...children);
   return element;

@@ -26,6 +26,7 @@ const gamma = (linear) => (linear <= 0.0031308 ? 12.92 * linear : 1.055 * linear
 // The shade of a share of the full scale, and black or white on it, whichever stands out more (4.5 : 1 or better).
 const STEPS = 256;
 
+/** @type {Record<string, { background: string, color: string }[]>} */
 const shades = { true: [], false: [] };
 
 /**
@@ -34,7 +35,7 @@ const shades = { true: [], false: [] };
  */
 export function shade(share, dark) {
   const step = Math.round(STEPS * Math.min(1, Math.max(0, share)));
-  return (shades[dark][step] ??= newShade(step / STEPS, dark));
+  return (shades[String(dark)][step] ??= newShade(step / STEPS, dark));
 }
 
 /**

@@ -4,6 +4,7 @@ import * as d3 from "../shared/d3.js";
 import "../shared/format.js";
 import { make } from "../shared/dom.js";
 
+/** @type {Record<string, { dash: string | null, symbol: import("d3").SymbolType }>} */
 const KINDS = {
   raw: { dash: "2 3", symbol: d3.symbolDiamond },
   rollout: { dash: "7 3", symbol: d3.symbolCircle },

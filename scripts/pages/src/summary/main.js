@@ -121,7 +121,7 @@ byId("layer").oninput = () => {
   renderChosen();
 };
 byId("search").oninput = byId("least").oninput = () => renderTokens(state.layer, state.sort, resort);
-byId("controls").onsubmit = byId("filter").onsubmit = (event) => event.preventDefault();
+byId("controls").onsubmit = byId("filter").onsubmit = (/** @type {Event} */ event) => event.preventDefault();
 byId("theme").onclick = turnTheme;
 renderMeasures();
 renderAgreement();

@@ -15,7 +15,8 @@ const SHOWN = 100; // rows of the table
  * @returns {Counted[]}
  */
 function chosenTokens(wanted, least, sort, layer) {
-  const key = { token: ({ token }) => token, count: ({ count }) => count }[sort.by] ?? ((row) => row[sort.by][layer]);
+  /** @param {Counted} row */
+  const key = (row) => (sort.by === "token" || sort.by === "count" ? row[sort.by] : row[sort.by][layer]);
   const rows = data.tokens.filter(
     ({ token, count }) => count >= least && token.toLowerCase().includes(wanted.toLowerCase()),
   );

@@ -97,6 +97,7 @@ function askView(context, width) {
   };
 }
 
+/** @type {Record<string, string>} */
 const ASKERS = {
   all: "mean over all positions",
   position: "of the chosen position",
@@ -111,12 +112,17 @@ const ASKERS = {
  * @returns {{ layer: number, head: number, at?: number, values: number[] }[]}
  */
 function askRows(context, tables) {
+  /**
+   * @param {number[][]} table
+   * @param {(layer: number, head: number) => number[]} values
+   * @param {number} [at]
+   */
   const rowsOf = (table, values, at) =>
     table.flatMap((row, layer) => row.map((_, head) => ({ layer, head, at, values: values(layer, head) })));
   const rows = SAME_SHAPE
     ? rowsOf(tables[0], (layer, head) => tables.map((table) => table[layer][head]))
     : tables.flatMap((table, at) => rowsOf(table, (layer, head) => [table[layer][head]], at));
-  const key = ({ values }) =>
+  const key = (/** @type {{ values: number[] }} */ { values }) =>
     context.diff && values.length === 2 ? Math.abs(values[1] - values[0]) : Math.max(...values);
   return rows.sort((one, other) => key(other) - key(one));
 }
@@ -191,7 +197,7 @@ export const ask = {
   title: "Who attends to the word",
   help: "The heads that attend to it most",
   draw: askView,
-  waits: (context) =>
+  waits: (/** @type {Context} */ context) =>
     state.asked === "everywhere" && Boolean(occurrences.get(context.sides[0].tokens[state.word ?? 0])),
   uses: [...SEEN, "asked", "head"],
   fields: { asked: ["ask", "all", among("all", "position", "everywhere")] },

@@ -73,8 +73,8 @@ export function layersView(context, width) {
           ),
       ) || 1;
     const level = group.diverging
-      ? (value) => Math.round(128 + (127 * value) / top)
-      : (value) => Math.round((255 * value) / top);
+      ? (/** @type {number} */ value) => Math.round(128 + (127 * value) / top)
+      : (/** @type {number} */ value) => Math.round((255 * value) / top);
     const canvas = rasterOf(
       layers,
       size,

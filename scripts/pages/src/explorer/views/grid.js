@@ -26,6 +26,7 @@ const MEASURES = [
   "entropy",
 ];
 
+/** @type {Record<string, string>} */
 const MEASURE_HELP = {
   pattern: "attention of each head, a row a position",
   change: "Jensen-Shannon distance of the models' attention, mean over positions",

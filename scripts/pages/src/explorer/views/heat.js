@@ -46,8 +46,8 @@ function heatView(context, width, tall) {
     const x = (number % across) * (width / across) + label;
     const y = Math.floor(number / across) * (extent + label + 30) + 24;
     const level = map.diverging
-      ? (value) => Math.round(128 + (127 * value) / top)
-      : (value) => Math.round((255 * value) / top);
+      ? (/** @type {number} */ value) => Math.round(128 + (127 * value) / top)
+      : (/** @type {number} */ value) => Math.round((255 * value) / top);
     marks.push({
       kind: "text",
       x,
@@ -130,7 +130,7 @@ function heatMaps(context) {
         : chosen?.get(state.layer - 1)
           ? "heads chosen"
           : "heads fused";
-  const title = (name, layer) => `${name}: ${what}, ${layer}`;
+  const title = (/** @type {string} */ name, /** @type {string} */ layer) => `${name}: ${what}, ${layer}`;
   const diff = context.diff && layersMeet(context) && found.every(Boolean);
   const maps = diff
     ? [

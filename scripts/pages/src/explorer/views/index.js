@@ -11,6 +11,7 @@ import { rings } from "./rings.js";
 import { sankey } from "./sankey.js";
 import { words } from "./words.js";
 
+/** @type {View[]} */
 export const VIEWS = [rings, sankey, network, heat, grid, words, ask, predictions];
 
 for (const view of VIEWS) addFields(view.fields ?? {});

@@ -33,6 +33,7 @@ function networkOf(context, width, tall) {
   const places = points(d3.range(size), [left, width - right]).padding(0.6);
   const x = (/** @type {number} */ position) => places(position) ?? 0;
   const y = linear([0, steps], [height - bottom, 16]);
+  /** @type {Mark[]} */
   const marks = [];
   for (let step = 0; step <= steps; step += 1) {
     const layer = context.from - 1 + step;

@@ -53,7 +53,7 @@ export function patternPlates(context) {
   const step = size + 1;
   const tables = context.diff && SAME_SHAPE ? [null] : sides;
   const plates = tables.map((side, number) => {
-    const value = (row, column) => {
+    const value = (/** @type {number} */ row, /** @type {number} */ column) => {
       const layer = Math.floor(row / step);
       const head = Math.floor(column / step);
       const position = row % step;

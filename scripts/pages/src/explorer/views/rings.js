@@ -37,8 +37,12 @@ function ringsOf(context, width, tall) {
   const centred = trace === "back" || trace === "both";
   const inner = centred ? 0 : outer * 0.16;
   const radius = linear([0, steps], [outer, inner]);
-  const angle = (position) => GAP / 2 + ((2 * Math.PI - GAP) * (position + 0.5)) / size;
-  const place = (step, position) => ({ angle: angle(position), radius: radius(step) });
+  const angle = (/** @type {number} */ position) => GAP / 2 + ((2 * Math.PI - GAP) * (position + 0.5)) / size;
+  const place = (/** @type {number} */ step, /** @type {number} */ position) => ({
+    angle: angle(position),
+    radius: radius(step),
+  });
+  /** @type {Mark[]} */
   const marks = [];
   for (let step = 0; step <= steps; step += 1) {
     marks.push({
@@ -110,6 +114,7 @@ function ringsOf(context, width, tall) {
  * @returns {Mark[]}
  */
 function ringNodes(context, place, middle, steps, centred) {
+  /** @type {Mark[]} */
   const marks = [];
   const dots = [];
   for (let step = 0; step < steps + (centred ? 0 : 1); step += 1) {

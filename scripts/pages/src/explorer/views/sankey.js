@@ -95,6 +95,7 @@ function sankeyOf(context, graphs, number, { width, height, top }) {
   const ribbons = ribbonsOf(context, graphs, arcs, { x, tops, scale }, number);
   /** @type {Mark[]} */
   const marks = [...ribbons];
+  /** @type {Tracer[]} */
   const thin = [];
   nodes.forEach((column, step) =>
     column.forEach((value, position) => {
@@ -176,6 +177,7 @@ function nodeHeights(arcs, size) {
 function ribbonsOf(context, graphs, arcs, { x, tops, scale }, number) {
   const { size } = context;
   const threshold = ribbonThreshold(context);
+  /** @type {{ value: number, step: number, i: number, j: number, thick: number, below: number, above: number }[]} */
   const found = [];
   const link = d3
     .linkHorizontal()
@@ -291,8 +293,9 @@ function sankeyNode(context, { step, position, value, x, y, height, graphs }) {
 function sankeyLabels(context, nodes, tops, scale, { x, steps }) {
   /** @type {Mark[]} */
   const marks = [];
-  const place = (step, left) => {
-    const chosen = (position) => Number(position === (left ? state.word : state.position));
+  const place = (/** @type {number} */ step, /** @type {boolean} */ left) => {
+    const chosen = (/** @type {number} */ position) => Number(position === (left ? state.word : state.position));
+    /** @type {number[]} */
     const taken = [];
     const order = d3
       .range(context.size)
@@ -325,7 +328,7 @@ function sankeyLabels(context, nodes, tops, scale, { x, steps }) {
  */
 function sankeyTable(context) {
   const { conserved } = context;
-  const token = (position) => context.sides[0].tokens[position];
+  const token = (/** @type {number} */ position) => context.sides[0].tokens[position];
   /** @type {Cell[][]} */
   const rows = [["layer", "from_position", "from_token", "to_position", "to_token", ...valueNames(context)]];
   const deepest = d3.max(conserved, ({ from, arcs }) => from + arcs.length) ?? 0;

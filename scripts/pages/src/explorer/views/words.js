@@ -77,10 +77,10 @@ function wordOrder(context) {
   const rows = valuesOf(context, state.method);
   const order = d3.range(context.size);
   const key = {
-    value: (token) => rows.at(-1)?.[token] ?? 0,
-    change: (token) =>
+    value: (/** @type {number} */ token) => rows.at(-1)?.[token] ?? 0,
+    change: (/** @type {number} */ token) =>
       rows.length === 2 ? (rows[1]?.[token] ?? 0) - (rows[0]?.[token] ?? 0) : (rows[0]?.[token] ?? 0),
-  }[state.order];
+  }[/** @type {"value" | "change"} */ (state.order)];
   return key ? order.sort((one, other) => key(other) - key(one)) : order;
 }
 
