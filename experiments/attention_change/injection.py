@@ -13,6 +13,7 @@ from experiments.attention_change.marks import lift
 from experiments.attention_change.statistics import cells, paired, rank_correlation
 from experiments.attention_change.texts import Marked
 from jaxflow import InputError
+from jaxflow._checks import missing_extra
 from jaxflow.models import Encoding, TextEncoder, TokenBatch
 
 NAMES = ("classifier.0.weight", "classifier.0.bias", "classifier.3.weight", "classifier.3.bias")
@@ -28,7 +29,7 @@ def read_head(path: Path) -> dict[str, np.ndarray]:
         import onnx
         from onnx import numpy_helper
     except ImportError:
-        raise InputError("--head needs onnx; install jaxflow[convert]") from None
+        raise missing_extra("onnx", "convert", "--head") from None
     if not path.is_file():
         raise InputError(f"{path} does not exist; `--head` must name the package's mini_semantic.onnx")
     tensors = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer if tensor.name in NAMES}

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow import _checks, attention
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow.attribution.batch import Request
 from jaxflow.attribution.executables import Compiled, Executables
 from jaxflow.attribution.items import EncodedText, Item, as_rows, batches_of, item_of, items_of
@@ -84,6 +84,7 @@ def attribute(
             long, which is named by its index, before anything is computed; for a model whose attention is not a
             number, or a text that the device has no memory for, when the batch that shows it is reached.
     """
+    not_forked()
     if isinstance(texts, str):
         texts = [texts]
         pairs = [pairs] if isinstance(pairs, str) else pairs
@@ -139,6 +140,7 @@ def attribute_shards(
     Raises:
         InputError: as `attribute`, naming a text by its place.
     """
+    not_forked()
     request = _request(encoder, methods, queries, layers, heads, residual, flow, tol)
     pipeline, batches = _pipeline(request, batch_size, mesh, compiled, idle)
     rows = as_rows(queries, 1)

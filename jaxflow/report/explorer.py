@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError
+from jaxflow._paths import local_path
 from jaxflow.report.explore import Exploration, Side
 from jaxflow.report.page import whole_page
 from jaxflow.report.pieces import joined, pieces
 from jaxflow.report.units import Pooled
-from jaxflow.sweep.store import replaced
+from jaxflow.sweep.output import write_text
 
 STEPS = 255
 METHODS = ("raw", "rollout", "flow")
@@ -33,7 +34,7 @@ def write_explorer(exploration: Exploration, path: str | Path) -> Path:
 
     Args:
         exploration: from `explore`.
-        path: of the page; replaced in one step.
+        path: of the page; an ordinary file there is replaced in one step, and keeps its mode.
 
     Returns:
         The path.
@@ -42,9 +43,9 @@ def write_explorer(exploration: Exploration, path: str | Path) -> Path:
         InputError: the file cannot be written.
     """
     html = render_explorer(exploration)
-    with replaced(Path(path)) as temporary:
-        _ = temporary.write_text(html, "utf-8")
-    return Path(path)
+    target = local_path("path", path)
+    write_text(target, html)
+    return target
 
 
 def render_explorer(exploration: Exploration) -> str:

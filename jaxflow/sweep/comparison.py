@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow.compare.importance import head_importance
 from jaxflow.compare.plan import CLASS, Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ChangeSummary
@@ -25,9 +25,10 @@ from jaxflow.sweep import arrow
 from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.comparison_folder import FORMAT, SUMMARY, write_rows
 from jaxflow.sweep.comparison_rows import attention_row, head_rows, summary_json, text_row, word_rows
+from jaxflow.sweep.record import checked
 from jaxflow.sweep.rows import Text
 from jaxflow.sweep.source import Source
-from jaxflow.sweep.store import replaced
+from jaxflow.sweep.store import checksum, replaced
 
 # Texts of a shard, and those that are tokenised at once.
 SHARD = 256
@@ -126,22 +127,19 @@ class Prepared:
         write_rows(self.folder / "words.parquet", list(word_rows(summary)), written)
         about = {"format": FORMAT, "total": self.texts, "shards": shards, "attention": len(attention)}
         about["input"] = self._input()
+        about["files"] = {path.name: checksum(path) for path in written}
         sides = zip("ab", self.plan.encoders, zip(*first, strict=True), strict=True)
         about["importance"] = {letter: _importance(encoder, texts) for letter, encoder, texts in sides}
         # Last: a folder with a summary is whole.
         with replaced(self.folder / SUMMARY) as temporary:
-            text = json.dumps(
-                summary_json(summary) | about | _about(self.plan, self.units),
-                indent=1,
-                ensure_ascii=False,
-                allow_nan=False,
-            )
+            fields = checked(summary_json(summary) | about | _about(self.plan, self.units))
+            text = json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False)
             _ = temporary.write_text(text + "\n", "utf-8")
         return summary
 
     def _input(self) -> dict[str, Any]:
         source = self.source
-        return {"name": source.name, "column": source.column, "pair_column": source.pair_column}
+        return {"name": source.name, "column": source.column, "pair_column": source.pair_column, **source.reading}
 
 
 def prepare(
@@ -174,6 +172,8 @@ def prepare(
         total             how many there are; more than `texts` where the comparison was interrupted
         shards            names of the files of texts, in order
         attention         how many texts attention.parquet holds: the first ones
+        files             {name: sha256} of each file of Parquet
+        check             a checksum of all other fields
         layers            [[layer of a, layer of b], ...], counted from 1
         patterns          names of the patterns of heads, in the order of their axis
         layer             {jensen_shannon, total_variation, heads}: each {mean, low, high} with lists `layer`; and
@@ -230,6 +230,7 @@ def prepare(
     Raises:
         InputError: the models, the settings, the folder or a text cannot be used; its line or row is named.
     """
+    not_forked()
     _ = arrow.pyarrow()
     check_folder(folder, None)
     plan = make_plan(encoder_a, encoder_b, settings)

@@ -85,7 +85,7 @@ def test_what_cannot_be_written_is_said_before_any_work(tmp_path, capsys):
         return capsys.readouterr().err
 
     assert "no such folder" in refused("--out", str(tmp_path / "nowhere" / "page.html"))
-    assert "is a folder" in refused("--out", str(tmp_path))
+    assert "a folder; name another" in refused("--out", str(tmp_path))
 
 
 def test_labels_need_a_file(capsys):

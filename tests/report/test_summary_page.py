@@ -41,7 +41,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def written(folder):
     assert cli.main(["summarize", str(folder), "--top", "0"]) == 0
-    return folder / "summary.html"
+    return folder / store.ABOUT / "summary.html"
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_parts_of_speech_have_a_table_where_they_are_known(page, context, tmp_pa
     (tmp_path / "texts.conllu").write_text(PARSED, "utf-8")
     assert cli.main(["summarize", str(tmp_path), "--conllu", str(tmp_path / "texts.conllu")]) == 0
     summary = summarize(results, read_conllu(tmp_path / "texts.conllu"))
-    opened = Plain(context, tmp_path / "summary.html")
+    opened = Plain(context, tmp_path / store.ABOUT / "summary.html")
     for index in range(len(summary.layers)):
         opened.page.locator("#layer").fill(str(index))
         rows = opened.run(ROWS.replace("tokens", "tags"))
@@ -173,6 +173,6 @@ def test_a_sweep_that_was_not_finished_says_so(folder, context, tmp_path, capsys
     write(tmp_path, 0, [example(np.random.default_rng(1), "a text", 3, 1)], 1, False)
     assert cli.main(["summarize", str(tmp_path)]) == 0
     assert "was not finished" in capsys.readouterr().err
-    opened = Plain(context, tmp_path / "summary.html")
+    opened = Plain(context, tmp_path / store.ABOUT / "summary.html")
     assert opened.page.locator("#about").text_content() == "1 texts of in; the sweep was not finished"
     opened.close()

@@ -52,7 +52,9 @@ def test_lines_keep_their_numbers_when_blank_ones_are_left_out(tmp_path):
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "tsv", "parquet"])
 def test_columns_of_every_format_come_back_as_they_went_in(tmp_path, kind):
-    texts = [HOSTILE, "line\nbreak, comma\tand tab", "שלום", "x" * 200_000]
+    # A raw NUL is refused in files of text; JSON escapes it.
+    hostile = HOSTILE if kind in ("jsonl", "parquet") else HOSTILE.replace("\x00", "")
+    texts = [hostile, "line\nbreak, comma\tand tab", "שלום", "x" * 200_000]
     pairs = ["p", '"', "学", "z"]
     path = tmp_path / f"a.{kind}"
     if kind == "parquet":
@@ -102,7 +104,7 @@ def test_the_only_column_is_taken_and_named(tmp_path):
         ("a.csv", b"\n", ["a.csv has no header"]),
         ("a.txt", b"fine\nab\xe9c\n", ["not UTF-8", "0xe9", "line 2", "byte 7"]),
         ("a.csv", b"text\nfine\n\xff\n", ["not UTF-8", "0xff", "line 3"]),
-        ("a.txt", "wide".encode("utf-16"), ["not UTF-8", "line 1"]),
+        ("a.csv", b"text\nfine\na\0b\n", ["line 3 of a.csv holds a NUL", "`encoding`"]),
         ("a.pdf", b"x", ["no known format", ".jsonl"]),
         ("a.jsonl", b'{"text": "a"}\n{"text": \n', ["line 2 of a.jsonl is malformed JSON"]),
         ("a.jsonl", b'{"text": "a"}\n["b"]\n', ["line 2 of a.jsonl", "object", "list"]),
