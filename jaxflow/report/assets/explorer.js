@@ -415,6 +415,22 @@
     }
     return found;
   }
+  function nodeHeights(arcs, size) {
+    const nodes = Array.from({ length: arcs.length + 1 }, () => new Float64Array(size));
+    arcs.forEach((matrix, step) => {
+      const below = new Float64Array(size);
+      const above = new Float64Array(size);
+      for (let i = 0; i < size; i += 1) {
+        for (let j = 0; j < size; j += 1) {
+          above[i] += matrix[i * size + j];
+          below[j] += matrix[i * size + j];
+        }
+      }
+      below.forEach((value, position) => nodes[step][position] = Math.max(nodes[step][position], value));
+      above.forEach((value, position) => nodes[step + 1][position] = Math.max(nodes[step + 1][position], value));
+    });
+    return nodes;
+  }
 
   // src/explorer/layers.js
   var valuesOf = (context2, method, layer = state.layer) => context2.sides.map((side) => side.row(method, layerIn(side, layer) - 1, state.position));
@@ -3156,22 +3172,6 @@
       });
     }
     return { marks, drawn: ribbons.length };
-  }
-  function nodeHeights(arcs, size) {
-    const nodes = Array.from({ length: arcs.length + 1 }, () => new Float64Array(size));
-    arcs.forEach((matrix, step) => {
-      const below = new Float64Array(size);
-      const above = new Float64Array(size);
-      for (let i = 0; i < size; i += 1) {
-        for (let j = 0; j < size; j += 1) {
-          above[i] += matrix[i * size + j];
-          below[j] += matrix[i * size + j];
-        }
-      }
-      below.forEach((value, position) => nodes[step][position] = Math.max(nodes[step][position], value));
-      above.forEach((value, position) => nodes[step + 1][position] = Math.max(nodes[step + 1][position], value));
-    });
-    return nodes;
   }
   function ribbonsOf(context2, graphs, arcs, { x, tops, scale }, number) {
     const { size } = context2;

@@ -157,3 +157,27 @@ function reached(weights, size, from, threshold, down) {
   }
   return found;
 }
+
+/**
+ * What passes through a node: the larger of what comes in and what goes out.
+ *
+ * @param {Matrix[]} arcs
+ * @param {number} size
+ * @returns {Float64Array[]}
+ */
+export function nodeHeights(arcs, size) {
+  const nodes = Array.from({ length: arcs.length + 1 }, () => new Float64Array(size));
+  arcs.forEach((matrix, step) => {
+    const below = new Float64Array(size);
+    const above = new Float64Array(size);
+    for (let i = 0; i < size; i += 1) {
+      for (let j = 0; j < size; j += 1) {
+        above[i] += matrix[i * size + j];
+        below[j] += matrix[i * size + j];
+      }
+    }
+    below.forEach((value, position) => (nodes[step][position] = Math.max(nodes[step][position], value)));
+    above.forEach((value, position) => (nodes[step + 1][position] = Math.max(nodes[step + 1][position], value)));
+  });
+  return nodes;
+}

@@ -6,6 +6,7 @@
 import * as d3 from "../../shared/d3.js";
 import { short } from "../../shared/text.js";
 import { colours, linear } from "../colours.js";
+import { nodeHeights } from "../graph.js";
 import { noDifference, valueNames } from "../layers.js";
 import { strengthName, wordLook, wordTip } from "../marks.js";
 import { digits, perModel } from "../numbers.js";
@@ -140,30 +141,6 @@ function sankeyOf(context, graphs, number, { width, height, top }) {
     });
   }
   return { marks, drawn: ribbons.length };
-}
-
-/**
- * What passes through a node: the larger of what comes in and what goes out.
- *
- * @param {Matrix[]} arcs
- * @param {number} size
- * @returns {Float64Array[]}
- */
-function nodeHeights(arcs, size) {
-  const nodes = Array.from({ length: arcs.length + 1 }, () => new Float64Array(size));
-  arcs.forEach((matrix, step) => {
-    const below = new Float64Array(size);
-    const above = new Float64Array(size);
-    for (let i = 0; i < size; i += 1) {
-      for (let j = 0; j < size; j += 1) {
-        above[i] += matrix[i * size + j];
-        below[j] += matrix[i * size + j];
-      }
-    }
-    below.forEach((value, position) => (nodes[step][position] = Math.max(nodes[step][position], value)));
-    above.forEach((value, position) => (nodes[step + 1][position] = Math.max(nodes[step + 1][position], value)));
-  });
-  return nodes;
 }
 
 /**
