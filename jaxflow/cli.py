@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from jaxflow import _arguments
 from jaxflow._arguments import EXAMPLES, FLAGS, add_attribute, add_compare, add_explore, add_summarize
-from jaxflow._checks import InputError, how_to_install
+from jaxflow._checks import InputError
 from jaxflow._parser import Parser
 from jaxflow._signals import Terminated, interrupts, signals
 from jaxflow.attribution.executables import Compiled
@@ -24,7 +24,6 @@ from jaxflow.compare import Settings as Compared
 from jaxflow.compare import findings, read_conllu
 from jaxflow.devices import Processes, UnmetError, default_mesh
 from jaxflow.models import builtin, load_encoder
-from jaxflow.report import drawing
 from jaxflow.report.explore import EXAMPLES as MOST
 from jaxflow.report.explorer import write_explorer
 from jaxflow.report.page import write_page
@@ -275,7 +274,6 @@ def _explore(arguments: argparse.Namespace) -> int:
         raise InputError("--label-column goes with --input and a file")
     names = ("methods", "queries", "residual", "heads", "flow", "max_length", "truncate")
     options = {name: getattr(arguments, name) for name in names}
-    _ = drawing.library("The explorer's page")
     _ = check_file(arguments.out)
     models = [load_encoder(name) for name in (arguments.model, arguments.other) if name is not None]
     with _source(arguments) as source:
@@ -301,10 +299,7 @@ def _summarize(arguments: argparse.Namespace) -> int:
         _note(["the sweep was not finished: this is of what is there; `jaxflow attribute --resume` goes on with it"])
     print("\n".join(visible(line) for line in summary_table(summary, arguments.top, width)))
     written = write_summary(summary, arguments.folder)
-    if drawing.can_draw():
-        written.append(write_summary_page(summary, results, about_folder(arguments.folder) / "summary.html"))
-    else:
-        _note([f"its page needs the drawing library: {how_to_install('report')}"])
+    written.append(write_summary_page(summary, results, about_folder(arguments.folder) / "summary.html"))
     print("\nwritten:", *written)
     return 0
 

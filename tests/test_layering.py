@@ -12,6 +12,7 @@ HOUSE = [
     "_typing",
     "_pytree",
     "_checks",
+    "_words",
     "_programs",
     "_paths",
     "_switches",

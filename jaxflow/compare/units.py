@@ -1,6 +1,5 @@
 """What two models are compared on: tokens where they cut texts alike, else words that hold whole tokens of both."""
 
-import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from jaxflow._words import Span, word_spans
 from jaxflow.models import Encoding
 
-# Writing without spaces: every sign is a word of its own, as BERT's tokenizers have it.
-_IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_IDEOGRAPHS}]|(?:(?![{_IDEOGRAPHS}])\w)+(?:['’](?:(?![{_IDEOGRAPHS}])\w)+)*|[^\w\s]")
-
-Span = tuple[int, int]
 # What a special unit stands for: before the first text, between texts, behind the last.
 LEADING, BETWEEN, TRAILING = 0, 1, 2
 
@@ -60,8 +55,8 @@ def token_units(encoding: Encoding) -> Units:
 def word_units(text: str, pair: str | None, first: Encoding, second: Encoding) -> Units:
     """Words that hold whole tokens of both models.
 
-    A word is a run of letters and digits (with apostrophes inside), a single other sign, or a single ideograph; words
-    that one token reaches across are one unit. Special tokens that stand together ahead of the texts, between them or
+    Words are Unicode's (UAX 29): letters with their marks, numbers, single signs, single ideographs; words that one
+    token reaches across are one unit. Special tokens that stand together ahead of the texts, between them or
     behind them are one unit each. A unit may have no token in one of the models.
     """
     spans = [_spans(part, source, (first, second)) for source, part in enumerate((text, pair)) if part is not None]
@@ -108,8 +103,7 @@ def membership(groups: Sequence[int], tokens: int, units: int) -> Float[np.ndarr
 
 def _joined(text: str, tokens: Sequence[Span]) -> list[Span]:
     """Words and tokens, joined where they overlap; a word without a token (it was cut off) is left out."""
-    words = [found.span() for found in _WORD.finditer(text)]
-    merged = _merged([*words, *tokens])
+    merged = _merged([*word_spans(text), *tokens])
     held = {_place(merged, span) for span in tokens if span[0] < span[1]}
     return [span for number, span in enumerate(merged) if number in held]
 

@@ -1,6 +1,6 @@
 """The explorer's page: one HTML file of an exploration, with its data, style, script and drawing library inside.
 
-The drawing is on canvases, with D3's scales, links, paths and colours.
+The drawing is on canvases, with D3's scales, links, paths and colours (Bostock, Ogievetsky & Heer 2011).
 
 How numbers are kept, for each text and model, deflated and in base64: relevance in half precision (a relative error of
 at most 2^-11, or 3e-8), method by method, `layer query token`; then attention as one byte a weight, `layer head query
@@ -19,27 +19,14 @@ import numpy as np
 
 from jaxflow._checks import InputError
 from jaxflow._paths import local_path
-from jaxflow.report import drawing
 from jaxflow.report.explore import Exploration, Side
-from jaxflow.report.page import asset, whole_page
-from jaxflow.report.pieces import pieces
+from jaxflow.report.page import whole_page
+from jaxflow.report.pieces import joined, pieces
 from jaxflow.report.units import Pooled
 from jaxflow.sweep.output import write_text
 
 STEPS = 255
 METHODS = ("raw", "rollout", "flow")
-SCRIPTS = (
-    "scale.js",
-    "dom.js",
-    *(
-        f"explore/{name}.js"
-        for name in (
-            *("data", "colours", "graph", "maxflow", "state", "scene", "draw", "pointer", "context", "marks", "arcs"),
-            *("rings", "sankey", "network", "heat", "grid", "words", "ask", "predictions", "list", "strip"),
-            *("export", "panels", "controls", "keys", "main"),
-        )
-    ),
-)
 
 
 def write_explorer(exploration: Exploration, path: str | Path) -> Path:
@@ -53,7 +40,7 @@ def write_explorer(exploration: Exploration, path: str | Path) -> Path:
         The path.
 
     Raises:
-        InputError: the file cannot be written, or the drawing library is not installed.
+        InputError: the file cannot be written.
     """
     html = render_explorer(exploration)
     target = local_path("path", path)
@@ -63,12 +50,7 @@ def write_explorer(exploration: Exploration, path: str | Path) -> Path:
 
 def render_explorer(exploration: Exploration) -> str:
     """The page as HTML; text of the data is nowhere markup, and nothing but this very script and style may run."""
-    library, notice = drawing.library("The explorer's page")
-    scripts = [library, "\n".join(map(asset, SCRIPTS))]
-    rest = "\n".join([f"<!-- {notice} -->", *_numbers(exploration)])
-    return whole_page(
-        "jaxflow explorer", "explore/page.html", "explore/page.css", scripts, explorer_data(exploration), rest
-    )
+    return whole_page("explorer", explorer_data(exploration), draws=True, rest="\n".join(_numbers(exploration)))
 
 
 def framed(exploration: Exploration, height: int = 900) -> str:
@@ -140,7 +122,9 @@ def _side(side: Side, index: int, number: int) -> dict[str, Any]:
     }
     if number == 0:
         # The second model's are the same.
-        found |= {"tokens": example.tokens, "source": example.source, "pieces": pieces(_row(example))}
+        row = _row(example)
+        cut = pieces(row)
+        found |= {"tokens": example.tokens, "source": example.source, "pieces": cut, "joined": joined(row, cut)}
     return found
 
 

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._paths import local_path
-from jaxflow.report.pieces import pieces
+from jaxflow.report.pieces import joined, pieces
 from jaxflow.sweep.arrow import RELEVANCE, Row
 from jaxflow.sweep.output import write_text
 from jaxflow.sweep.results import Store
@@ -20,7 +20,6 @@ from jaxflow.sweep.results import Store
 # A page of more would open slowly; the rest is in the Parquet files. Numbers are relevance values.
 EXAMPLES = 200
 VALUES = 3_000_000
-SCRIPTS = ("scale.js", "model.js", "dom.js", "tooltip.js", "words.js", "heat.js", "sentences.js", "main.js")
 
 
 def write_page(store: Store, path: Path) -> Path:
@@ -58,34 +57,36 @@ def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
 
 def render(data: dict[str, Any]) -> str:
     """The page as HTML."""
-    return whole_page("jaxflow report", "page.html", "page.css", ["\n".join(map(asset, SCRIPTS))], data)
+    return whole_page("report", data)
 
 
-def whole_page(title: str, body: str, style: str, scripts: Sequence[str], data: dict[str, Any], rest: str = "") -> str:
+def whole_page(name: str, data: dict[str, Any], *, draws: bool = False, rest: str = "") -> str:
     """A page that loads nothing, as HTML.
 
     Text of the data is nowhere markup: it stands in a JSON block with all of HTML's signs escaped. The policy in its
     head lets only these very scripts and this style run, and nothing be loaded.
 
     Args:
-        title: of the page, until its script gives it another.
-        body: name of the file of its body.
-        style: name of the file of its style, which follows what all pages share.
-        scripts: what runs, in order.
-        data: what the scripts find under `data`.
+        name: of the page, and of the files of its body, style and script. Scripts are bundles that are checked in;
+            scripts/pages has their sources.
+        data: what the script finds under `data`.
+        draws: whether it draws with D3, whose script then stands in front of it, its licence behind.
         rest: what follows the scripts.
     """
-    look = asset("shared.css") + asset(style)
+    look = asset("shared.css") + asset(f"{name}.css")
+    scripts = [asset("d3.js")] * draws + [asset(f"{name}.js")]
+    # A comment ends at two hyphens.
+    licence = [f"<!-- {asset('d3-licence.txt').replace('--', '- -')} -->"] * draws
     parts = {
         "policy": (
             f"default-src 'none'; style-src {source_hash(look)}; script-src {' '.join(map(source_hash, scripts))}; "
             "base-uri 'none'; form-action 'none'"
         ),
-        "title": title,
+        "title": f"jaxflow {name}",
         "style": look,
-        "body": asset(body),
+        "body": asset(f"{name}.html"),
         "data": as_json_block(data),
-        "scripts": "\n".join([*(f"<script>{script}</script>" for script in scripts), rest]),
+        "scripts": "\n".join([*(f"<script>{script}</script>" for script in scripts), *licence, rest]),
     }
     # One pass, so that what is put in is not searched again.
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], asset("shell.html"))
@@ -115,6 +116,7 @@ def _example(row: Row, methods: list[str], queries: int) -> dict[str, Any]:
     example |= {name: row[name].tolist() for name in ("source", "layers")}
     example |= {"queries": row["queries"][:queries].tolist(), "queries_total": len(row["queries"])}
     example["pieces"] = pieces(row)
+    example["joined"] = joined(row, example["pieces"])
     # float32, little-endian; the page shows six digits.
     example["values"] = {method: _base64(row[method][:, :queries].astype("<f4")) for method in methods}
     if "certified" in row:

@@ -1,5 +1,8 @@
 """A text cut at its tokens, so that it can be shown as it was written, each token with its own shade."""
 
+from collections.abc import Sequence
+
+from jaxflow._words import word_spans
 from jaxflow.sweep.arrow import Row
 
 
@@ -22,6 +25,32 @@ def pieces(row: Row) -> list[list[str]]:
         found.append([texts[source][cursor:start], texts[source][start:end]])
         cursors[source] = end
     return found
+
+
+def joined(row: Row, cut: Sequence[Sequence[str]]) -> list[int]:
+    """1 for each token that carries on the word of the token before, 0 for the others.
+
+    Args:
+        row: of a store.
+        cut: its `pieces`.
+    """
+    inside = [_inside_words(text) for text in (row["text"], row["pair"] or "")]
+    found, cursors, before = [], [0, 0], -1
+    for source, (gap, surface) in zip(row["source"].tolist(), cut, strict=True):
+        if source < 0:
+            found.append(0)
+        else:
+            start = cursors[source] + len(gap)
+            # A token that covers nothing is a byte of a character that the token before began.
+            found.append(int(source == before and not gap and (not surface or start in inside[source])))
+            cursors[source] = start + len(surface)
+        before = source
+    return found
+
+
+def _inside_words(text: str) -> set[int]:
+    """Places in a text that have a part of one word on either side."""
+    return {place for start, end in word_spans(text) for place in range(start + 1, end)}
 
 
 def _last_tokens(row: Row) -> list[int]:

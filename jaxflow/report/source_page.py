@@ -9,7 +9,6 @@ from jaxflow._checks import InputError
 from jaxflow.compare.importance import head_importance
 from jaxflow.compare.roles import head_roles
 from jaxflow.models import TextEncoder
-from jaxflow.report.drawing import can_draw
 from jaxflow.report.explore import EXAMPLES, Exploration, explore
 from jaxflow.report.explorer import write_explorer
 from jaxflow.sweep.files import FileSource
@@ -63,14 +62,12 @@ def explore_source(
     return found.with_heads(measures, roles)
 
 
-def write_source_page(models: Sequence[TextEncoder], source: Source, path: Path, **options: Any) -> Path | None:
+def write_source_page(models: Sequence[TextEncoder], source: Source, path: Path, **options: Any) -> Path:
     """Write the page of two models' first texts, as `explore_source` takes them.
 
     Returns:
-        The path; None where the drawing library is not installed.
+        The path.
     """
-    if not can_draw():
-        return None
     return write_explorer(explore_source(models, source, **options), path)
 
 

@@ -4,13 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._paths import local_path
-from jaxflow.report import drawing
-from jaxflow.report.page import asset, whole_page
+from jaxflow.report.page import whole_page
 from jaxflow.sweep.output import write_text
 from jaxflow.sweep.results import Store
 from jaxflow.sweep.summary import DataSummary
 
-SCRIPTS = ("scale.js", "dom.js", "summary/charts.js", "summary/tokens.js", "summary/main.js")
 # Of the vocabulary, those that occur most; the rest is in the table beside the page.
 TOKENS = 2000
 
@@ -27,7 +25,7 @@ def write_summary_page(summary: DataSummary, results: Store, path: Path) -> Path
         The path.
 
     Raises:
-        InputError: the file cannot be written, or the drawing library is not installed.
+        InputError: the file cannot be written.
     """
     html = render_summary(summary, results)
     target = local_path("path", path)
@@ -37,10 +35,7 @@ def write_summary_page(summary: DataSummary, results: Store, path: Path) -> Path
 
 def render_summary(summary: DataSummary, results: Store) -> str:
     """The page as HTML; it asks the network for nothing, and text of the data is nowhere markup."""
-    script, notice = drawing.library("The summary's page")
-    scripts = [script, "\n".join(map(asset, SCRIPTS))]
-    data = summary_data(summary, results)
-    return whole_page("jaxflow summary", "summary/page.html", "summary/page.css", scripts, data, f"<!-- {notice} -->")
+    return whole_page("summary", summary_data(summary, results), draws=True)
 
 
 def summary_data(summary: DataSummary, results: Store) -> dict[str, Any]:

@@ -97,12 +97,18 @@ def _padded(text: str, width: int) -> str:
 def _width(text: str) -> int:
     """Columns that a text takes in a terminal."""
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    marks = sum(bool(unicodedata.combining(character)) or character in "\u200c\u200d\ufe0f" for character in text)
+    marks = sum(unicodedata.category(character) in ("Mn", "Me") or character in "\u200c\u200d" for character in text)
     return len(text) + wide - marks
 
 
 def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+    if len(text) <= width:
+        return text
+    end = width - 1
+    # A letter keeps its marks, or goes with them.
+    while end and unicodedata.category(text[end]).startswith("M"):
+        end -= 1
+    return text[:end] + "…"
 
 
 def _styled(text: str, style: str, color: bool) -> str:

@@ -1,6 +1,7 @@
 """Words that hold whole tokens of two tokenizers."""
 
 import numpy as np
+import pytest
 
 from jaxflow.compare.units import Units, membership, same_tokens, token_units, word_units, words_of
 from jaxflow.models import Encoding
@@ -84,6 +85,48 @@ def test_ideographs_and_apostrophes():
     spans = [(0, 3), (3, 4), (4, 5), (6, 7), (7, 8)]
     units = word_units(text, None, encoding(spans), encoding(spans))
     assert units.names == ("[CLS]", "don't", "中", "文", "[SEP]")
+
+
+@pytest.mark.parametrize(
+    "text", ["नमस्ते दुनिया", "வணக்கம் உலகம்", "مَرْحَبًا بِكَ", "שָׁלוֹם לָךְ", "cafe\u0301 de\u0301ja\u0300", "👨‍👩‍👧 👍🏽"]
+)
+def test_pieces_of_a_word_join_wherever_tokenizers_cut_its_marks_off(text):
+    words = text.split(" ")
+    starts = [0, len(words[0]) + 1]
+    # One model has a token a character, marks alone among them; the other halves each word.
+    letters = [(place, place + 1) for place in range(len(text)) if text[place] != " "]
+    halves = [
+        span
+        for start, word in zip(starts, words, strict=True)
+        for span in ((start, start + len(word) // 2), (start + len(word) // 2, start + len(word)))
+    ]
+    one, two = encoding(letters), encoding(halves)
+    units = word_units(text, None, one, two)
+    assert units.names == ("[CLS]", *words, "[SEP]")
+    assert units.first == (0, *(1 + (place >= starts[1]) for place, _ in letters), 3)
+    assert units.second == (0, 1, 1, 2, 2, 3)
+    found, word = words_of(text, None, token_units(one))
+    assert found == tuple(words)
+    assert word == (-1, *(int(place >= starts[1]) for place, _ in letters), -1)
+
+
+def test_scripts_without_blanks_are_cut_at_letters_and_katakana_stands_together():
+    text = "東京タワーสวัสดี"
+    letters = encoding([(place, place + 1) for place in range(len(text))])
+    assert word_units(text, None, letters, letters).names == (
+        "[CLS]",
+        "東",
+        "京",
+        "タワー",
+        "ส",
+        "วั",
+        "ส",
+        "ดี",
+        "[SEP]",
+    )
+    # A token that reaches across makes one unit of them.
+    long = encoding([(0, 5), (5, 11)])
+    assert word_units(text, None, letters, long).names == ("[CLS]", "東京タワー", "สวัสดี", "[SEP]")
 
 
 def test_words_of_tokens_and_their_membership():

@@ -12,9 +12,10 @@ from scipy.spatial.distance import jensenshannon
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.report import drawing, explorer
 from jaxflow.report import explore as exploring
+from jaxflow.report import explorer
 from jaxflow.report.explore import explore
+from jaxflow.report.page import asset
 from tests.report.test_page import Page
 from tests.report.tiny_pair import HOSTILE_TEXTS, TEXTS, TRUTH, moved_folder
 
@@ -224,15 +225,9 @@ def test_nothing_is_loaded_and_only_its_own_scripts_may_run(page):
 
 def test_the_script_asks_only_for_elements_that_are_there(page):
     present = {attributes["id"] for _, attributes in Page(page).tags if "id" in attributes}
-    script = "\n".join(map(explorer.asset, explorer.SCRIPTS))
+    script = asset("explorer.js")
     made = set(re.findall(r'id: "([\w-]+)"', script)) | {f"choose-{name}" for name in ("position", "word")}
     assert set(re.findall(r'byId\("([\w-]+)"\)', script)) <= present | made
-
-
-def test_without_the_drawing_library_it_says_what_to_install(pair, monkeypatch):
-    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"mpld3.*'\.\[report\]'"):
-        _ = explorer.render_explorer(pair)
 
 
 def test_in_a_notebook_the_page_stands_in_a_frame(pair, page):

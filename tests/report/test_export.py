@@ -11,7 +11,7 @@ from jaxflow.report.explorer import write_explorer
 from tests.report.browser import Opened
 from tests.report.tiny_pair import model_folder
 
-CSV = "rows => csvText({ table: () => rows })"
+CSV = "rows => jaxflow.csvText(rows)"
 FORMULAS = [
     "=1+1",
     "+1+1",

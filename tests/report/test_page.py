@@ -9,7 +9,7 @@ import pytest
 
 from jaxflow._checks import InputError
 from jaxflow.report import page
-from jaxflow.report.pieces import pieces
+from jaxflow.report.pieces import joined, pieces
 from jaxflow.sweep.results import Store
 from tests.report.rows import HOSTILE, make_row, manifest
 
@@ -157,8 +157,8 @@ def test_flows_that_are_all_certified_take_no_room():
 def test_pieces_give_the_text_back(text, pair):
     row = make_row(text, pair)
     special = row["source"] < 0
-    joined = "".join(gap + ("" if special[i] else surface) for i, (gap, surface) in enumerate(pieces(row)))
-    assert joined == text + (pair or "")
+    together = "".join(gap + ("" if special[i] else surface) for i, (gap, surface) in enumerate(pieces(row)))
+    assert together == text + (pair or "")
     assert [surface for i, (_, surface) in enumerate(pieces(row)) if special[i]] == ["[CLS]", "[SEP]", "[SEP]"][
         : special.sum()
     ]
@@ -173,6 +173,28 @@ def test_tokens_of_one_character_cover_it_once():
     row = make_row("ab")
     row |= {"tokens": ["x", "y", "z"], "offsets": np.array([[0, 1], [0, 1], [1, 2]]), "source": np.array([0, 0, 0])}
     assert pieces(row) == [["", "a"], ["", ""], ["", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "pair", "spans", "expected"),
+    [
+        ("unlost, it", None, [(0, 2), (2, 6), (6, 7), (8, 10)], [0, 1, 0, 0]),
+        ("don't", None, [(0, 3), (3, 4), (4, 5)], [0, 1, 1]),
+        ("नमस्ते जी", None, [(0, 2), (2, 4), (4, 6), (7, 9)], [0, 1, 1, 0]),
+        ("東京タワー", None, [(0, 1), (1, 2), (2, 3), (3, 5)], [0, 0, 0, 1]),
+        ("👩‍🔬!", None, [(0, 1), (0, 1), (1, 3), (3, 4)], [0, 1, 1, 0]),
+        ("ab", "cd", [(0, 1), (1, 2), None, (0, 1), (1, 2)], [0, 1, 0, 0, 1]),
+        # What the model did not read keeps tokens apart; a token with its blank begins a word.
+        ("abcd ef", None, [(0, 2), (3, 4), (4, 7)], [0, 0, 0]),
+    ],
+)
+def test_tokens_that_carry_on_a_word_are_joined(text, pair, spans, expected):
+    row = make_row(text, pair)
+    special = [span is None for span in spans]
+    source = [-1 if gap else int(any(special[:place])) for place, gap in enumerate(special)]
+    row |= {"tokens": ["x"] * len(spans), "source": np.array(source)}
+    row["offsets"] = np.array([(-1, -1) if span is None else span for span in spans])
+    assert joined(row, pieces(row)) == expected
 
 
 def test_the_page_is_written_whole_or_not_at_all(tmp_path):

@@ -9,8 +9,6 @@ import jaxflow as jf
 from jaxflow import cli
 from jaxflow.compare.importance import head_importance
 from jaxflow.compare.roles import head_roles
-from jaxflow.report import drawing, source_page
-from jaxflow.sweep.source import InlineSource
 from tests.report.test_explore import floats_of
 from tests.report.test_page import Page
 from tests.report.tiny_pair import LABELS, TEXTS, model_folder, moved_folder, other_folder
@@ -81,23 +79,16 @@ def test_labels_may_be_numbers_and_may_be_missing(tmp_path, capsys):
     assert "has no column 'label'" in capsys.readouterr().err
 
 
-def test_what_cannot_be_written_is_said_before_any_work(tmp_path, monkeypatch, capsys):
+def test_what_cannot_be_written_is_said_before_any_work(tmp_path, capsys):
     def refused(*arguments):
         assert cli.main(["explore", "--model", "no such model", "--text", "the key", *arguments]) == 2
         return capsys.readouterr().err
 
     assert "no such folder" in refused("--out", str(tmp_path / "nowhere" / "page.html"))
     assert "a folder; name another" in refused("--out", str(tmp_path))
-    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
-    assert "pip install '.[report]'" in refused("--out", str(tmp_path / "page.html"))
 
 
 def test_labels_need_a_file(capsys):
     arguments = ["explore", "--model", "any", "--text", "the key", "--label-column", "label", "--out", "page.html"]
     assert cli.main(arguments) == 2
     assert "--label-column goes with --input" in capsys.readouterr().err
-
-
-def test_no_page_where_there_can_be_none(monkeypatch, tmp_path):
-    monkeypatch.setattr(source_page, "can_draw", lambda: False)
-    assert source_page.write_source_page([], InlineSource(("the key",), None), tmp_path / "page.html") is None

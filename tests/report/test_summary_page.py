@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from jaxflow import cli
-from jaxflow._checks import InputError
 from jaxflow.compare import read_conllu
-from jaxflow.report import drawing, summary_page
 from jaxflow.sweep import store
 from jaxflow.sweep.results import open_sweep
 from jaxflow.sweep.summary import summarize
@@ -178,13 +176,3 @@ def test_a_sweep_that_was_not_finished_says_so(folder, context, tmp_path, capsys
     opened = Plain(context, tmp_path / store.ABOUT / "summary.html")
     assert opened.page.locator("#about").text_content() == "1 texts of in; the sweep was not finished"
     opened.close()
-
-
-def test_without_the_drawing_library_the_tables_are_written_alone(folder, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"summary's page needs.*'\.\[report\]'"):
-        _ = summary_page.render_summary(summarize(open_sweep(folder)), open_sweep(folder))
-    assert cli.main(["summarize", str(folder)]) == 0
-    said = capsys.readouterr()
-    assert "pip install '.[report]'" in said.err
-    assert "summary.html" not in said.out

@@ -48,6 +48,18 @@ def test_long_texts_are_cut_to_the_terminal():
     assert heading.endswith("…")
 
 
+def test_marks_take_no_column_and_stay_with_their_letter():
+    row = make_row("keys dogs")
+    # Two letters, one with a vowel above and a tone mark; Unicode gives the vowel no class of combination.
+    row["tokens"][2] = "ที่น"
+    row["raw"][-1, 0] = [0.1, 0.5, 0.25, 0.05]
+    one, other = top_tokens(row, 2)[3:5]
+    assert other.index("0.2500") == one.index("0.5000") + 2
+    heading = top_tokens(make_row("e\u0301" * 100), 2, width=60)[0]
+    assert heading.endswith("e\u0301…")
+    assert len(heading) <= 60
+
+
 def test_unknown_words_are_named_as_they_were_written():
     rows = [make_row("Key Zyx key", "Qwe Zyx"), make_row("zyx")]
     for row in rows:

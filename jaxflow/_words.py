@@ -1,0 +1,40 @@
+"""Words of a text, cut as Unicode does: annex 29 (UAX 29), "Word Boundaries", without dictionaries."""
+
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+from jaxflow._checks import missing_extra
+
+Span = tuple[int, int]
+
+
+def word_spans(text: str) -> list[Span]:
+    """Characters (start, end) of each word and each sign of a text, in order; blanks between them are in none.
+
+    A letter keeps its combining marks, an emoji its joiners and tints; apostrophes, points and commas inside words and
+    numbers stay inside. In writing without spaces the rules know no dictionary: ideographs, hiragana and Thai letters
+    (with their marks) are words of their own, katakana stands together.
+
+    Raises:
+        InputError: the package `regex` is not installed.
+    """
+    cuts = [0, *(match.start() for match in _boundary().finditer(text)), len(text)]
+    spans = (_trimmed(text, start, end) for start, end in pairwise(cuts))
+    return [(start, end) for start, end in spans if start < end]
+
+
+def _trimmed(text: str, start: int, end: int) -> Span:
+    # A mark behind a blank belongs to the blank; the blank goes, and the mark without a letter stays a sign.
+    piece = text[start:end]
+    return start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
+
+
+@cache
+def _boundary() -> Any:
+    try:
+        import regex
+    except ImportError as error:
+        raise missing_extra("regex", "text", "Cutting texts into words") from error
+    # With the flag WORD, `\b` is UAX 29's default boundary instead of the edge of `\w`.
+    return regex.compile(r"\b", regex.WORD | regex.VERSION1)

@@ -1,0 +1,574 @@
+// Made by scripts/pages/build.mjs from scripts/pages/src/report: change those.
+"use strict";
+(() => {
+  // src/shared/scale.js
+  var HUE = 255 * Math.PI / 180;
+  function toSrgb(lightness, chroma) {
+    const a = chroma * Math.cos(HUE);
+    const b = chroma * Math.sin(HUE);
+    const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
+    const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
+    const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
+    return [
+      4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
+      -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
+      -0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s
+    ].map((linear) => Math.min(1, Math.max(0, linear)));
+  }
+  var gamma = (linear) => linear <= 31308e-7 ? 12.92 * linear : 1.055 * linear ** (1 / 2.4) - 0.055;
+  var STEPS = 256;
+  var shades = { true: [], false: [] };
+  function shade(share, dark) {
+    const step2 = Math.round(STEPS * Math.min(1, Math.max(0, share)));
+    return shades[String(dark)][step2] ??= newShade(step2 / STEPS, dark);
+  }
+  function newShade(t, dark) {
+    const linear = dark ? toSrgb(0.25 + 0.6 * t, 0.015 + 0.095 * t) : toSrgb(0.975 - 0.6 * t, 5e-3 + 0.135 * t);
+    const [red, green, blue] = linear.map((part) => Math.round(255 * gamma(part)));
+    const luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+    return { background: `rgb(${red}, ${green}, ${blue})`, color: luminance > 0.179 ? "#000" : "#fff" };
+  }
+
+  // src/shared/text.js
+  var HIDDEN = (
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/u
+  );
+  var named = (character) => `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`;
+
+  // src/shared/theme.js
+  var darkQuery = window.matchMedia("(prefers-color-scheme: dark)");
+  function isDark() {
+    const theme = document.documentElement.dataset.theme;
+    return theme ? theme === "dark" : darkQuery.matches;
+  }
+
+  // src/shared/dom.js
+  function make(tag, properties = {}, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(properties)) {
+      if (name === "data") Object.assign(element.dataset, value);
+      else if (name.startsWith("aria") || name === "role" || name === "scope") element.setAttribute(name, value);
+      else Reflect.set(element, name, value);
+    }
+    element.append(...children);
+    return element;
+  }
+  var byId = (id) => document.getElementById(id);
+  function textNodes(text) {
+    const nodes = [];
+    let plain = "";
+    for (const character of text.replace(/[\t\r\n]+/g, " ")) {
+      if (!HIDDEN.test(character)) {
+        plain += character;
+        continue;
+      }
+      if (plain) nodes.push(document.createTextNode(plain));
+      plain = "";
+      nodes.push(make("span", { className: "hidden-character", title: "a character without a shape" }, named(character)));
+    }
+    if (plain) nodes.push(document.createTextNode(plain));
+    return nodes;
+  }
+  var isolated = (text, className = "") => make("bdi", { className }, ...textNodes(text));
+  function paint(element, share, dark = isDark()) {
+    const { background, color } = shade(share, dark);
+    element.style.backgroundColor = background;
+    element.style.color = color;
+  }
+  function focusOn(elements, target) {
+    for (const element of elements) element.tabIndex = -1;
+    target.tabIndex = 0;
+    target.focus();
+  }
+  function turnTheme() {
+    const theme = isDark() ? "light" : "dark";
+    document.documentElement.dataset.theme = theme;
+    byId("theme").textContent = `Theme: ${theme}`;
+  }
+
+  // src/shared/base64.js
+  function bytesOf(base64) {
+    if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+    const text = atob(base64);
+    const found = new Uint8Array(text.length);
+    for (let index = 0; index < found.length; index += 1) found[index] = text.charCodeAt(index);
+    return found;
+  }
+  var floatsOf = (base64) => new Float32Array(bytesOf(base64).buffer);
+
+  // src/report/example.js
+  var TIE = 1e-6;
+  function unpack(example, methods) {
+    const size = { query: example.queries.length, token: example.tokens.length };
+    const values = {};
+    for (const method of methods) values[method] = floatsOf(example.values[method]);
+    const certified = example.certified ? bytesOf(example.certified) : null;
+    const at = (layer, query, token) => (layer * size.query + query) * size.token + token;
+    return {
+      example,
+      row: (method, layer, query) => values[method].subarray(at(layer, query, 0), at(layer, query + 1, 0)),
+      certified: (layer, query, token) => !certified || certified[at(layer, query, token)] === 1,
+      ranks: /* @__PURE__ */ new Map()
+    };
+  }
+  function ranks(unpacked, method, layer, query) {
+    const key = `${method} ${layer} ${query}`;
+    if (!unpacked.ranks.has(key)) {
+      const row = unpacked.row(method, layer, query);
+      const sorted = Float32Array.from(row).sort();
+      const below = (x) => {
+        let low = 0;
+        let high = sorted.length;
+        while (low < high) {
+          const middle = low + high >> 1;
+          if (sorted[middle] <= x) low = middle + 1;
+          else high = middle;
+        }
+        return low;
+      };
+      const found = Array.from(row, (value) => ({
+        rank: sorted.length - below(value + TIE) + 1,
+        ties: below(value + TIE) - below(value - TIE) - 1
+      }));
+      unpacked.ranks.set(key, found);
+    }
+    return unpacked.ranks.get(key) ?? [];
+  }
+  function bounds(unpacked, method, layer, query, state2) {
+    if (state2.scale === "one") return [0, 1];
+    const layers = state2.scale === "method" ? unpacked.example.layers.map((_, index) => index) : [layer];
+    const source = unpacked.example.source;
+    let smallest = Infinity;
+    let largest = 0;
+    for (const index of layers) {
+      unpacked.row(method, index, query).forEach((value, token) => {
+        if (!state2.special && source[token] < 0) return;
+        smallest = Math.min(smallest, value);
+        largest = Math.max(largest, value);
+      });
+    }
+    if (state2.scale === "range" && largest - smallest > TIE) return [smallest, largest];
+    return [0, largest || 1];
+  }
+  var shareOf = (value, [low, high]) => (value - low) / (high - low);
+
+  // src/report/page.js
+  var data = JSON.parse(byId("data").textContent);
+
+  // src/report/heat.js
+  var columns = [];
+  function renderHeat(current2, state2) {
+    const { example } = current2;
+    const methods = data.methods.filter((method) => state2.methods.has(method));
+    const dense = methods.length * example.layers.length > 20;
+    const table = make("table", { role: "grid", className: dense ? "dense" : "" });
+    table.append(headOf(example, methods));
+    const body = make("tbody");
+    columns = methods.flatMap(
+      (method) => example.layers.map((_, layer) => ({
+        method,
+        layer,
+        row: current2.row(method, layer, state2.query),
+        scale: bounds(current2, method, layer, state2.query, state2)
+      }))
+    );
+    const dark = isDark();
+    example.tokens.forEach((_, token) => body.append(rowOf(example, state2, token, dark)));
+    table.append(body);
+    table.querySelector("td")?.setAttribute("tabindex", "0");
+    byId("heat").replaceChildren(...methods.length ? [table] : []);
+  }
+  function headOf(example, methods) {
+    const corner = make("th", { scope: "col", rowSpan: 2, className: "corner" }, "token");
+    const names = methods.map(
+      (method) => make("th", { scope: "colgroup", colSpan: example.layers.length, className: "group" }, method)
+    );
+    const layers = methods.flatMap(
+      () => example.layers.map(
+        (layer, index) => make("th", { scope: "col", className: edge(index), data: { layer: index } }, String(layer))
+      )
+    );
+    return make("thead", {}, make("tr", {}, corner, ...names), make("tr", {}, ...layers));
+  }
+  function markLayer(layer) {
+    for (const cell of byId("heat").querySelectorAll("thead [data-layer]")) {
+      cell.classList.toggle("chosen", Number(cell.dataset.layer) === layer);
+    }
+  }
+  function cellAt(cell) {
+    const { method, layer } = columns[cell.cellIndex - 1];
+    return { method, layer, token: (
+      /** @type {HTMLTableRowElement} */
+      cell.parentNode.rowIndex - 2
+    ) };
+  }
+  var edge = (layer) => layer === 0 ? "first" : "";
+  function rowOf(example, state2, token, dark) {
+    const asked = example.queries[state2.query] === token;
+    const name = make("th", { scope: "row" }, isolated(example.tokens[token]));
+    name.classList.toggle("special", example.source[token] < 0);
+    name.classList.toggle("asked", asked);
+    const cells = columns.map(({ layer, row, scale }) => {
+      const cell = document.createElement("td");
+      cell.tabIndex = -1;
+      if (layer === 0) cell.className = "first";
+      const share = shareOf(row[token], scale);
+      paint(cell, share, dark);
+      if (share > 1 + 1e-6) cell.textContent = "▴";
+      return cell;
+    });
+    return make("tr", {}, name, ...cells);
+  }
+  function moveCell(event) {
+    const steps = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
+    const step2 = steps[event.key];
+    if (!step2 || event.target.tagName !== "TD") return;
+    event.preventDefault();
+    event.stopPropagation();
+    const rows = [...byId("heat").querySelectorAll("tbody tr")];
+    const row = rows.indexOf(event.target.parentNode);
+    const column = event.target.cellIndex;
+    const next = rows[row + step2[0]]?.cells[column + step2[1]];
+    if (next?.tagName === "TD") focusOn(byId("heat").querySelectorAll("td[tabindex='0']"), next);
+  }
+
+  // src/report/sentences.js
+  var whole = (example) => example.pair === null ? example.text : `${example.text} | ${example.pair}`;
+  var searched = data.examples.map((example) => whole(example).toLowerCase());
+  function setUpSentences(choose2) {
+    const labels = [...new Set(data.examples.map((example) => example.prediction).filter((label) => label !== null))];
+    const select = byId("label");
+    select.append(make("option", { value: "" }, "any"));
+    labels.sort().forEach((label, index) => select.append(make("option", { value: String(index + 1) }, ...textNodes(label))));
+    select.hidden = /** @type {HTMLElement} */
+    document.querySelector("label[for=label]").hidden = !labels.length;
+    const items2 = data.examples.map((example, index) => item(example, index, choose2));
+    byId("sentences").append(...items2);
+    const filter = () => {
+      const wanted = byId("search").value.trim().toLowerCase();
+      const label = labels[Number(select.value) - 1];
+      let count = 0;
+      items2.forEach((element, index) => {
+        const fits = searched[index].includes(wanted) && (!label || data.examples[index].prediction === label);
+        element.hidden = !fits;
+        count += Number(fits);
+      });
+      byId("count").textContent = `${count} of ${items2.length} sentences`;
+    };
+    byId("search").addEventListener("input", filter);
+    select.addEventListener("change", filter);
+    filter();
+    return items2;
+  }
+  function item(example, index, choose2) {
+    const button = make(
+      "button",
+      { type: "button" },
+      make("span", { className: "id" }, String(example.id)),
+      sentence(example)
+    );
+    if (example.prediction !== null) button.append(make("span", { className: "label" }, isolated(example.prediction)));
+    button.addEventListener("click", () => choose2(index));
+    return make("li", {}, button);
+  }
+  function sentence(example) {
+    const characters = [...whole(example)];
+    const text = characters.length > 300 ? `${characters.slice(0, 300).join("")}…` : characters.join("");
+    return make("span", { className: "sentence", dir: "auto" }, ...textNodes(text));
+  }
+  function mark(items2, index) {
+    items2.forEach((element, other) => {
+      const button = (
+        /** @type {HTMLElement} */
+        element.firstChild
+      );
+      if (other === index) button.setAttribute("aria-current", "true");
+      else button.removeAttribute("aria-current");
+    });
+    const list = byId("sentences");
+    const box = items2[index].getBoundingClientRect();
+    const frame = list.getBoundingClientRect();
+    list.scrollTop += Math.min(0, box.top - frame.top) + Math.max(0, box.bottom - frame.bottom);
+  }
+
+  // src/report/tooltip.js
+  var number = (value) => value === 0 ? "0" : value >= 1e-4 ? Number(value).toPrecision(6) : Number(value).toExponential(4);
+  function describe(current2, method, layer, query, token) {
+    const { example } = current2;
+    const value = current2.row(method, layer, query)[token];
+    const { rank, ties } = ranks(current2, method, layer, query)[token];
+    const lines = [
+      ["", `${method}, layer ${example.layers[layer]}, to position ${example.queries[query]}`],
+      ["value", number(value)],
+      ["rank", `${rank} of ${example.tokens.length}${ties ? `, tied with ${ties} other${ties > 1 ? "s" : ""}` : ""}`]
+    ];
+    if (method === "flow") {
+      const proven = current2.certified(layer, query, token);
+      lines.push([
+        "certified",
+        proven ? "yes: proven" : data.settings.flow === "smooth" ? "no: a smooth value, the exact flow may be more" : "no: an upper bound, the exact flow may be less"
+      ]);
+    }
+    return lines;
+  }
+  function showTooltip(anchor, current2, method, layer, query, token) {
+    const tooltip = byId("tooltip");
+    const { example } = current2;
+    const heading = make("strong", {}, isolated(example.tokens[token]), ` at position ${token}`);
+    const rows = describe(current2, method, layer, query, token).map(
+      ([name, text]) => make("div", {}, name ? make("span", { className: "name" }, name) : "", text)
+    );
+    tooltip.replaceChildren(heading, ...rows);
+    tooltip.hidden = false;
+    place(tooltip, anchor.getBoundingClientRect());
+    for (const other of document.querySelectorAll("[aria-describedby=tooltip]"))
+      other.removeAttribute("aria-describedby");
+    anchor.setAttribute("aria-describedby", "tooltip");
+  }
+  function place(tooltip, anchor) {
+    const box = tooltip.getBoundingClientRect();
+    const left = Math.min(Math.max(8, anchor.left), document.documentElement.clientWidth - box.width - 8);
+    const above = anchor.top - box.height - 6;
+    tooltip.style.left = `${Math.max(8, left)}px`;
+    tooltip.style.top = `${above > 4 ? above : anchor.bottom + 6}px`;
+  }
+  function hideTooltip() {
+    byId("tooltip").hidden = true;
+  }
+
+  // src/report/words.js
+  function renderWords(current2, state2) {
+    const shown = data.methods.filter((method) => state2.methods.has(method));
+    byId("words").replaceChildren(...shown.map((method) => wordsOf(current2, state2, method)));
+    if (!shown.length) byId("words").append(make("p", { className: "notice" }, "Choose a method."));
+  }
+  function wordsOf(current2, state2, method) {
+    const { example } = current2;
+    const row = current2.row(method, state2.layer, state2.query);
+    const scale = bounds(current2, method, state2.layer, state2.query, state2);
+    const text = make("p", { dir: "auto", className: "text", data: { method } });
+    example.tokens.forEach((_, token) => {
+      const [gap, surface] = example.pieces[token];
+      if (gap)
+        text.append(
+          gap.trim() ? make("span", { className: "unread", title: "not read by the model" }, ...textNodes(gap)) : " "
+        );
+      text.append(word(example, state2, token, surface, shareOf(row[token], scale), Boolean(example.joined[token])));
+    });
+    text.querySelector(".token")?.setAttribute("tabindex", "0");
+    return make("figure", {}, make("figcaption", {}, method), text);
+  }
+  function word(example, state2, token, surface, share, joined) {
+    const special = example.source[token] < 0;
+    const element = make("span", { className: "token", tabIndex: -1, data: { token } });
+    if (special) element.append(isolated(example.tokens[token]));
+    else if (surface) element.append(...textNodes(surface));
+    else element.append(isolated(example.tokens[token], "covered"));
+    element.classList.toggle("special", special);
+    element.classList.toggle("joined", joined);
+    element.classList.toggle("asked", example.queries[state2.query] === token);
+    if (!special || state2.special) paint(element, share);
+    return element;
+  }
+  function moveWord(event) {
+    const step2 = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const text = event.target.closest(".text");
+    if (!step2 || !text) return;
+    event.preventDefault();
+    const tokens = [...text.querySelectorAll(".token")];
+    const next = tokens[tokens.indexOf(event.target) + step2];
+    if (next) focusOn(tokens, next);
+  }
+
+  // src/report/main.js
+  var state = { index: 0, layer: 0, query: 0, scale: "row", special: false, methods: new Set(data.methods) };
+  var current;
+  var items = [];
+  function render(heat = true) {
+    hideTooltip();
+    const focused = whereIs(document.activeElement);
+    const { example } = current;
+    byId("layer").value = String(state.layer);
+    byId("layer-name").textContent = `${example.layers[state.layer]}`;
+    byId("query").value = String(state.query);
+    byId("scale").value = state.scale;
+    byId("special").checked = state.special;
+    renderWords(current, state);
+    if (heat) renderHeat(current, state);
+    markLayer(state.layer);
+    renderLegend();
+    focused?.()?.focus({ preventScroll: true });
+  }
+  function whereIs(element) {
+    if (element?.matches("#heat td")) {
+      const row = element.parentNode.rowIndex;
+      const column = element.cellIndex;
+      return () => byId("heat").querySelector("table")?.rows[row]?.cells[column];
+    }
+    if (!element?.matches("#words .token")) return null;
+    const { method } = element.closest(".text").dataset;
+    const { token } = element.dataset;
+    return () => document.querySelector(`#words [data-method="${method}"] .token[data-token="${token}"]`);
+  }
+  function choose(index) {
+    state.index = index;
+    current = unpack(data.examples[index], data.methods);
+    const { example } = current;
+    state.layer = Math.min(state.layer, example.layers.length - 1);
+    state.query = Math.min(state.query, example.queries.length - 1);
+    byId("layer").max = String(example.layers.length - 1);
+    byId("query").replaceChildren(
+      ...example.queries.map(
+        (position, query) => make("option", { value: String(query) }, `${position}  `, ...textNodes(example.tokens[position]))
+      )
+    );
+    renderPrediction(example);
+    mark(items, index);
+    render();
+  }
+  function renderPrediction(example) {
+    const parts = [];
+    if (example.prediction !== null) parts.push("Prediction: ", make("strong", {}, isolated(example.prediction)));
+    const scores = Object.entries(example.probabilities || {}).sort((one, other) => other[1] - one[1]);
+    scores.slice(0, 5).forEach(
+      ([label, share]) => parts.push(" ", make("span", { className: "score" }, isolated(label), ` ${share.toFixed(3)}`))
+    );
+    if ("certified_share" in example)
+      parts.push(make("span", { className: "score" }, `flows certified: ${percent(example.certified_share ?? 0)}`));
+    if (example.queries.length < example.queries_total) {
+      parts.push(
+        make(
+          "span",
+          { className: "score" },
+          `the first ${example.queries.length} of ${example.queries_total} positions are in this page`
+        )
+      );
+    }
+    byId("prediction").replaceChildren(...parts);
+  }
+  var percent = (share) => `${share === 1 ? "100" : (Math.floor(share * 1e4) / 100).toFixed(2)} %`;
+  function renderLegend() {
+    const steps = Array.from({ length: 11 }, (_, step2) => {
+      const box = make("span", { className: "step" });
+      paint(box, step2 / 10);
+      return box;
+    });
+    const [least, most] = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
+    const clipped = state.special ? [] : [make("span", { className: "muted" }, "▴ over the scale (special tokens)")];
+    byId("legend").replaceChildren(`${least} `, make("span", { className: "ramp" }, ...steps), ` ${most}`, ...clipped);
+  }
+  function setUpHeader() {
+    const { settings } = data;
+    byId("model").append(isolated(data.model));
+    const about = [`heads: ${settings.heads}`, `residual: ${settings.residual}`, `jaxflow ${data.versions.jaxflow}`];
+    byId("about").append(isolated(data.input), ` · ${about.join(" · ")}`);
+    const shown = data.examples.length;
+    byId("rest").textContent = shown < data.total ? `This page holds the first ${shown} of ${data.total} examples; the Parquet files beside it hold them all.` : "The Parquet files beside this page hold the same numbers.";
+    if (shown < data.total) byId("about").append(` · the first ${shown} of ${data.total} examples`);
+  }
+  function setUpControls() {
+    data.methods.forEach((method, index) => {
+      const box = make("input", { type: "checkbox", checked: true, id: `method-${method}` });
+      box.addEventListener("change", () => toggleMethod(method));
+      byId("methods").append(make("label", { className: "check", title: `key ${index + 1}` }, box, ` ${method}`));
+    });
+    byId("controls").addEventListener("submit", (event) => event.preventDefault());
+    byId("layer").addEventListener("input", () => set({ layer: Number(byId("layer").value) }));
+    byId("query").addEventListener("change", () => set({ query: Number(byId("query").value) }));
+    byId("scale").addEventListener("change", () => set({ scale: byId("scale").value }));
+    byId("special").addEventListener("change", () => set({ special: byId("special").checked }));
+    byId("keys-button").addEventListener("click", () => toggleKeys(byId("keys").hidden));
+    byId("theme").addEventListener("click", nextTheme);
+    darkQuery.addEventListener("change", () => render());
+  }
+  function set(changes) {
+    Object.assign(state, changes);
+    render(Object.keys(changes).some((name) => name !== "layer"));
+  }
+  function toggleMethod(method) {
+    if (!state.methods.delete(method)) state.methods.add(method);
+    byId(`method-${method}`).checked = state.methods.has(method);
+    render();
+  }
+  function toggleKeys(open) {
+    byId("keys").hidden = !open;
+    byId("keys-button").setAttribute("aria-expanded", String(open));
+  }
+  function nextTheme() {
+    turnTheme();
+    render();
+  }
+  function pointed(event) {
+    const element = event.target.closest?.("#words .token, #heat td");
+    if (!element) return hideTooltip();
+    const { method, layer, token } = element.matches("td") ? cellAt(element) : wordAt(element);
+    return showTooltip(element, current, method, layer, state.query, token);
+  }
+  var wordAt = (element) => ({
+    method: element.closest(".text").dataset.method,
+    layer: state.layer,
+    token: Number(element.dataset.token)
+  });
+  function clicked(event) {
+    const heading = event.target.closest("#heat [data-layer]");
+    const cell = event.target.closest("#heat td");
+    const token = event.target.closest("#words .token");
+    if (heading) set({ layer: Number(heading.dataset.layer) });
+    if (cell) set({ layer: cellAt(cell).layer });
+    if (token) {
+      const query = current.example.queries.indexOf(Number(token.dataset.token));
+      if (query >= 0) set({ query });
+    }
+  }
+  function step(name, change, length) {
+    set({ [name]: Math.min(Math.max(state[name] + change, 0), length - 1) });
+  }
+  function stepSentence(change) {
+    for (let index = state.index + change; items[index]; index += change) {
+      if (!items[index].hidden) return choose(index);
+    }
+    return void 0;
+  }
+  var KEYS = {
+    j: () => stepSentence(1),
+    k: () => stepSentence(-1),
+    "[": () => step("layer", -1, current.example.layers.length),
+    "]": () => step("layer", 1, current.example.layers.length),
+    ",": () => step("query", -1, current.example.queries.length),
+    ".": () => step("query", 1, current.example.queries.length),
+    "/": () => byId("search").focus(),
+    t: nextTheme,
+    "?": () => toggleKeys(byId("keys").hidden)
+  };
+  function pressed(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape") {
+      hideTooltip();
+      toggleKeys(false);
+      if (event.target === byId("search")) event.target.blur();
+      return;
+    }
+    if (event.target.matches("input[type=search], select")) return;
+    const method = data.methods[Number(event.key) - 1];
+    const action = method ? () => toggleMethod(method) : KEYS[event.key];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+  setUpHeader();
+  setUpControls();
+  items = setUpSentences(choose);
+  state.layer = (data.examples[0]?.layers.length ?? 1) - 1;
+  for (const kind of ["mouseover", "focusin"]) document.addEventListener(kind, pointed);
+  document.addEventListener("scroll", hideTooltip, { passive: true, capture: true });
+  document.addEventListener("keydown", pressed);
+  byId("view").addEventListener("click", clicked);
+  byId("words").addEventListener("keydown", moveWord);
+  byId("heat").addEventListener("keydown", moveCell);
+  if (data.examples.length) choose(0);
+  else
+    byId("view").replaceChildren(
+      make("p", { className: "notice" }, "No text could be used, so there is nothing to show.")
+    );
+})();

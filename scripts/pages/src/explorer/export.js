@@ -1,0 +1,100 @@
+// Pictures and numbers as files.
+
+import { make, penOf } from "../shared/dom.js";
+import { colours } from "./colours.js";
+import { csvText } from "./csv.js";
+import { drawOn, drawRaster } from "./draw.js";
+import { attributesOf, SVG, TAGS } from "./scene.js";
+
+/**
+ * The whole picture as one SVG that needs nothing else; rasters are in it as pictures.
+ *
+ * @param {Scene} scene
+ */
+export function svgText(scene) {
+  // In a document of its own, where no picture is loaded.
+  const own = document.implementation.createDocument(SVG, "svg");
+  const svg = own.documentElement;
+  for (const [name, value] of Object.entries({
+    width: scene.width,
+    height: scene.height,
+    viewBox: `0 0 ${scene.width} ${scene.height}`,
+  }))
+    svg.setAttribute(name, String(value));
+  /**
+   * @param {string} tag
+   * @param {Record<string, string | number | null | undefined>} attributes
+   * @param {string} [text]
+   */
+  const add = (tag, attributes, text) => {
+    const element = own.createElementNS(SVG, tag);
+    for (const [name, value] of Object.entries(attributes))
+      if (value != null) element.setAttribute(name, String(value));
+    if (text) element.textContent = text;
+    svg.append(element);
+  };
+  add("title", {}, scene.title);
+  add("rect", { width: scene.width, height: scene.height, fill: colours().back });
+  for (const mark of scene.marks) {
+    if (mark.kind !== "raster") add(TAGS[mark.kind], attributesOf(mark), mark.kind === "text" ? mark.text : "");
+    else
+      add("image", {
+        href: enlarged(mark).toDataURL(),
+        x: mark.x + (mark.shift?.[0] ?? 0),
+        y: mark.y + (mark.shift?.[1] ?? 0),
+        width: mark.width,
+        height: mark.height,
+      });
+  }
+  return `${new XMLSerializer().serializeToString(svg)}\n`;
+}
+
+/**
+ * Viewers smooth small pictures; drawn large enough, a number's square keeps its edges.
+ *
+ * @param {RasterMark} raster
+ */
+function enlarged(raster) {
+  const canvas = make("canvas", { width: Math.round(raster.width * 2), height: Math.round(raster.height * 2) });
+  drawRaster(penOf(canvas), { ...raster, x: 0, y: 0, width: canvas.width, height: canvas.height });
+  return canvas;
+}
+
+/**
+ * The picture's pixels, twice as fine as the screen's, drawn mark by mark: nothing is loaded for it.
+ *
+ * @param {Scene} scene
+ */
+export function pngCanvas(scene) {
+  const scale = 2;
+  const canvas = make("canvas", { width: scene.width * scale, height: scene.height * scale });
+  const pen = penOf(canvas);
+  pen.scale(scale, scale);
+  drawOn(pen, scene);
+  return canvas;
+}
+
+/**
+ * @param {Scene} scene
+ * @param {string} file
+ * @param {string} kind
+ */
+export async function saveScene(scene, file, kind) {
+  if (kind === "svg") return saved(file, new Blob([svgText(scene)], { type: "image/svg+xml" }));
+  if (kind === "csv") return saved(file, new Blob([csvText(scene.table())], { type: "text/csv" }));
+  /** @type {Blob | null} */
+  const blob = await new Promise((done) => pngCanvas(scene).toBlob(done, "image/png"));
+  return blob && saved(file, blob);
+}
+
+/**
+ * @param {string} file
+ * @param {Blob} blob
+ */
+function saved(file, blob) {
+  const link = make("a", { href: URL.createObjectURL(blob), download: file });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}

@@ -1,0 +1,134 @@
+// One model's numbers of one sentence. Layers and heads count from 0 here; `position` and `token` are indices.
+
+import { shown } from "../shared/text.js";
+import { HALF, looked, SQUARE } from "./codes.js";
+
+export class Side {
+  /**
+   * @param {SideMeta} meta
+   * @param {string[]} methods
+   * @param {Record<string, number[]>} queries
+   * @param {Uint8Array} packed
+   * @param {{ layers: number, heads: number }} options
+   */
+  constructor(meta, methods, queries, packed, { layers, heads }) {
+    this.layers = layers;
+    this.heads = heads;
+    this.tokens = meta.tokens;
+    this.source = meta.source;
+    this.pieces = meta.pieces;
+    this.joined = meta.joined;
+    this.prediction = meta.prediction;
+    this.probabilities = meta.probabilities;
+    this.loss = meta.loss;
+    this.size = meta.tokens.length;
+    this.words = meta.tokens.map(shown);
+    this.queries = queries;
+    this.every = Array.from(meta.tokens, (_, position) => position);
+    /** @type {Record<string, Uint16Array>} */
+    this.values = {};
+    let start = 0;
+    for (const method of methods) {
+      const count = layers * this.asked(method).length * this.size;
+      this.values[method] = new Uint16Array(packed.buffer, 2 * start, count);
+      start += count;
+    }
+    this.attention = packed.subarray(2 * start);
+    /** @type {Map<string, Row>} */
+    this.matrices = new Map();
+  }
+
+  /**
+   * Positions that a method was asked for.
+   *
+   * @param {string} method
+   * @returns {number[]}
+   */
+  asked(method) {
+    return this.queries[method] ?? this.every;
+  }
+
+  /**
+   * What each token is worth to a position after a layer; null where the method was not asked for it.
+   *
+   * @param {string} method
+   * @param {number} layer
+   * @param {number} position
+   * @returns {Row | null}
+   */
+  row(method, layer, position) {
+    const asked = this.asked(method);
+    const row = this.queries[method] ? asked.indexOf(position) : position;
+    if (row < 0) return null;
+    return looked(this.values[method], HALF, (layer * asked.length + row) * this.size, this.size);
+  }
+
+  /**
+   * A method's matrix of a layer, a row a position (NaN where it was not asked for).
+   *
+   * @param {string} method
+   * @param {number} layer
+   * @returns {Row}
+   */
+  matrix(method, layer) {
+    return this.kept(`${method} ${layer}`, () => {
+      if (!this.queries[method]) return looked(this.values[method], HALF, layer * this.size ** 2, this.size ** 2);
+      const found = new Float32Array(this.size ** 2).fill(NaN);
+      for (const position of this.asked(method))
+        found.set(this.row(method, layer, position) ?? [], position * this.size);
+      return found;
+    });
+  }
+
+  /**
+   * Attention of one head: a row a position.
+   *
+   * @param {number} layer
+   * @param {number} head
+   * @returns {Row}
+   */
+  head(layer, head) {
+    const area = this.size ** 2;
+    const start = (layer * this.heads + head) * area;
+    return this.kept(`head ${layer} ${head}`, () => looked(this.attention, SQUARE, start, area));
+  }
+
+  /**
+   * @param {number} layer
+   * @param {number} head
+   * @param {number} position
+   * @param {number} token
+   */
+  weight(layer, head, position, token) {
+    return SQUARE[this.attention[((layer * this.heads + head) * this.size + position) * this.size + token]];
+  }
+
+  /**
+   * The mean of some heads of a layer.
+   *
+   * @param {number} layer
+   * @param {number[]} heads
+   * @returns {Row}
+   */
+  mean(layer, heads) {
+    return this.kept(`mean ${layer} ${heads}`, () => {
+      const sum = new Float32Array(this.size ** 2);
+      for (const head of heads) {
+        const weights = this.head(layer, head);
+        for (let index = 0; index < sum.length; index += 1) sum[index] += weights[index] / heads.length;
+      }
+      return sum;
+    });
+  }
+
+  /**
+   * @param {string} key
+   * @param {() => Row} makeIt
+   * @returns {Row}
+   */
+  kept(key, makeIt) {
+    const known = this.matrices.get(key) ?? makeIt();
+    this.matrices.set(key, known);
+    return known;
+  }
+}

@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bytesOf } from "../shared/base64.js";
+import { distance, GRAPHS } from "../testing/golden.js";
+import { entropyOf, offset, toWord } from "./measures.js";
+import { Side } from "./side.js";
+
+/**
+ * @param {import("../testing/golden.js").Golden} golden
+ * @param {Record<string, number[]>} [queries]
+ */
+function sideOf({ packed, heads }, queries = {}) {
+  const tokens = heads[0][0].map((_, token) => `t${token}`);
+  const said = { prediction: null, probabilities: null, loss: null };
+  const meta = { ...said, tokens, source: tokens.map(() => 0), pieces: [], joined: [] };
+  return new Side(meta, ["rollout"], queries, bytesOf(packed), { layers: heads.length, heads: heads[0].length });
+}
+
+for (const [name, golden] of GRAPHS) {
+  const side = sideOf(golden);
+  const { heads, halves, entropy } = golden;
+
+  test(`${name}: numbers are unpacked as Python packed them`, () => {
+    heads.forEach((layer, at) => {
+      assert.deepEqual([...side.matrix("rollout", at)], halves[at].flat());
+      for (const [position, row] of halves[at].entries())
+        assert.deepEqual([...(side.row("rollout", at, position) ?? [])], row);
+      layer.forEach((weights, head) => {
+        assert(distance(side.head(at, head), weights.flat()) < 1e-7);
+        assert(Math.abs(side.weight(at, head, 1, 2) - weights[1][2]) < 1e-7);
+      });
+      const mean = layer[0]
+        .flat()
+        .map((_, index) => layer.reduce((sum, one) => sum + one.flat()[index], 0) / layer.length);
+      assert(
+        distance(
+          side.mean(
+            at,
+            layer.map((_, head) => head),
+          ),
+          mean,
+        ) < 1e-6,
+      );
+    });
+  });
+
+  test(`${name}: entropy of a head is the library's`, () => {
+    heads.forEach((layer, at) => {
+      const found = layer.map((_, head) => entropyOf(side.head(at, head), side.size));
+      assert(distance(found, entropy[at]) < 1e-5);
+    });
+  });
+
+  test(`${name}: attention to a word and to a neighbour is the mean of its weights`, () => {
+    heads.forEach((layer, at) => {
+      layer.forEach((weights, head) => {
+        const size = weights.length;
+        const column = weights.reduce((sum, row) => sum + row[1], 0) / size;
+        assert(Math.abs(toWord(side, at, head, 1) - column) < 1e-6);
+        assert.equal(toWord(side, at, head, 1, 2), side.weight(at, head, 2, 1));
+        const before = weights.slice(1).reduce((sum, row, position) => sum + row[position], 0) / (size - 1);
+        assert(Math.abs((offset(side, at, head, -1) ?? NaN) - before) < 1e-6);
+      });
+    });
+    assert(Number.isNaN(toWord(side, 0, 0, null)));
+  });
+}
+
+test("of a method that was asked for some positions the others have no row", () => {
+  const [, golden] = GRAPHS[0];
+  const size = golden.halves[0].length;
+  const some = golden.halves.map((layer) => layer.slice(0, 2));
+  const codes = bytesOf(golden.packed);
+  const bytes = golden.halves.flatMap((_, layer) => [
+    ...codes.subarray(2 * layer * size * size, 2 * (layer * size + 2) * size),
+  ]);
+  const packed = Buffer.from([...bytes, ...codes.subarray(2 * golden.halves.length * size * size)]).toString("base64");
+  const side = sideOf({ ...golden, packed }, { rollout: [0, 1] });
+  assert.deepEqual([...(side.row("rollout", 1, 1) ?? [])], some[1][1]);
+  assert.equal(side.row("rollout", 1, 2), null);
+  assert.deepEqual(side.asked("rollout"), [0, 1]);
+  const matrix = side.matrix("rollout", 2);
+  assert.deepEqual([...matrix.subarray(0, size)], some[2][0]);
+  assert(matrix.subarray(2 * size).every(Number.isNaN));
+});

@@ -1,0 +1,129 @@
+// The sentence as it was written, each token shaded by what it is worth to the chosen position.
+
+import * as d3 from "../shared/d3.js";
+import { byId, isolated, make, textNodes } from "../shared/dom.js";
+import { now, set } from "./app.js";
+import { diverging, inkOn, sequential, themeNow } from "./colours.js";
+import { confidence, known } from "./confusion.js";
+import { changeOf, layersMeet, valuesOf } from "./layers.js";
+import { plain, wordTip } from "./marks.js";
+import { digits } from "./numbers.js";
+import { PAIR } from "./page.js";
+import { state } from "./state.js";
+import { hideTip, showTip } from "./tip.js";
+import { SEEN, stateKey } from "./uses.js";
+
+let stripBefore = "";
+
+/** @param {Context} context */
+export function drawStrip(context) {
+  const key = `${stateKey([...SEEN, "method"])} ${themeNow()}`;
+  if (key === stripBefore) return;
+  stripBefore = key;
+  const rows = valuesOf(context, state.method);
+  const diff = context.diff && layersMeet(context);
+  const series = diff ? [changeOf(rows)] : rows;
+  const figures = series.map((row, number) => {
+    const name = diff ? "change" : context.names[number];
+    const caption = make(
+      "figcaption",
+      { className: PAIR && !diff ? "ab"[context.numbers[number]] : "" },
+      isolated(name),
+      ...(diff ? [] : predictionParts(context, number)),
+    );
+    return make("figure", {}, caption, stripText(context, row, number, diff));
+  });
+  byId("strip").replaceChildren(...figures);
+}
+
+/**
+ * @param {Context} context
+ * @param {number} number
+ */
+function predictionParts(context, number) {
+  const side = context.sides[number];
+  if (!known(side.prediction)) return [];
+  const share = confidence(side);
+  const label = context.sentence.label;
+  const parts = [
+    make("span", { className: "prediction" }, isolated(side.prediction), share === null ? "" : ` ${share.toFixed(3)}`),
+  ];
+  if (known(label))
+    parts.push(
+      make(
+        "span",
+        { className: "prediction" },
+        label === side.prediction ? "right" : "wrong",
+        known(side.loss) ? `, loss ${digits(side.loss)}` : "",
+      ),
+    );
+  return parts;
+}
+
+/**
+ * @param {Context} context
+ * @param {Row | number[] | null} row
+ * @param {number} number
+ * @param {boolean} diff
+ */
+function stripText(context, row, number, diff) {
+  const side = context.sides[diff ? 0 : number];
+  const text = make("p", { dir: "auto", className: "text", data: { side: number } });
+  const scaling = row
+    ? Array.from(row)
+        .filter((_, token) => plain(context, token) && token !== state.position)
+        .map(Math.abs)
+    : [];
+  const top = d3.max(scaling) || 1;
+  side.tokens.forEach((_, token) => {
+    const [gap, surface] = side.pieces[token];
+    if (gap)
+      text.append(
+        gap.trim() ? make("span", { className: "unread", title: "not read by the model" }, ...textNodes(gap)) : " ",
+      );
+    text.append(stripWord(side, token, surface, row && row[token] / top, diff));
+  });
+  return text;
+}
+
+/**
+ * @param {Side} side
+ * @param {number} token
+ * @param {string} surface
+ * @param {number | null | undefined} share
+ * @param {boolean} diff
+ */
+function stripWord(side, token, surface, share, diff) {
+  const special = side.source[token] < 0;
+  const element = make("span", { className: "token", data: { token } });
+  if (special || !surface) element.append(isolated(side.tokens[token], special ? "" : "covered"));
+  else element.append(...textNodes(surface));
+  element.classList.toggle("special", special);
+  element.classList.toggle("joined", Boolean(side.joined[token]));
+  element.classList.toggle("asked", state.position === token);
+  element.classList.toggle("traced", state.word === token);
+  if (!special && share !== null && share !== undefined) {
+    const background = diff ? diverging(share) : sequential(share);
+    element.style.backgroundColor = background;
+    element.style.color = inkOn(background);
+  }
+  return element;
+}
+
+export function setUpStrip() {
+  const strip = byId("strip");
+  const tokenOf = (/** @type {MouseEvent & { target: any }} */ event) => event.target.closest?.(".token");
+  strip.addEventListener("click", (/** @type {MouseEvent & { target: any }} */ event) => {
+    const token = tokenOf(event);
+    if (!token) return;
+    const index = Number(token.dataset.token);
+    if (event.shiftKey || event.ctrlKey || event.metaKey) set({ position: index });
+    else set({ word: state.word === index ? null : index });
+  });
+  strip.addEventListener("mousemove", (/** @type {MouseEvent & { target: any }} */ event) => {
+    const token = tokenOf(event);
+    if (token && now()) showTip(wordTip(now(), Number(token.dataset.token)), event.clientX, event.clientY);
+    else hideTip();
+  });
+  strip.addEventListener("mouseleave", hideTip);
+}

@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { explorerData, standIn } from "../../testing/page.js";
+
+const data = explorerData();
+standIn(data);
+const { VIEWS } = await import("./index.js");
+const { contextOf } = await import("../context.js");
+const { Side } = await import("../side.js");
+const { FIELDS, fit, state } = await import("../state.js");
+
+const SIZE = 4;
+const first = Object.fromEntries(Object.entries(FIELDS).map(([name, [, value]]) => [name, value]));
+
+/** A model whose attention is even, but for a weight on the position itself that is `own` bytes. */
+function sideOf(/** @type {number} */ number, /** @type {number} */ own) {
+  const area = SIZE * SIZE;
+  const relevance = new Uint16Array(3 * 2 * area).fill(0x3400); // a quarter
+  const attention = Uint8Array.from({ length: 2 * 2 * area }, (_, index) => ((index % area) % (SIZE + 1) ? 100 : own));
+  const packed = new Uint8Array([...new Uint8Array(relevance.buffer), ...attention]);
+  const meta = { ...data.sentences[0].sides[0], .../** @type {any} */ (data.sentences[0].sides[number]) };
+  return new Side(meta, data.methods, {}, packed, data.models[number]);
+}
+
+const sentence = /** @type {any} */ ({ ...data.sentences[0], index: 0, sides: [sideOf(0, 150), sideOf(1, 200)] });
+
+/** @param {Partial<State>} choice */
+function chosen(choice) {
+  Object.assign(state, first, choice);
+  fit(sentence);
+  return contextOf(sentence);
+}
+
+const CHOICES = [
+  {},
+  { models: "diff", word: 1 },
+  { models: "b", strength: "attention", trace: "all", map: "layers", measure: "entropy" },
+  { strength: "flow", word: 2, position: 1, measure: "change", order: "value", map: "method" },
+  { trace: "both", word: 1, from: 2, head: 1, asked: "position", measure: "to the previous", order: "change" },
+];
+
+/** Numbers of a mark that say where it stands. */
+const places = (/** @type {Mark} */ mark) =>
+  Object.entries(mark).filter(([name]) => ["x", "y", "r", "width", "height", "line", "opacity"].includes(name));
+
+for (const view of VIEWS) {
+  test(`${view.name}: whatever is chosen, marks stand in the picture and the table is one`, () => {
+    for (const choice of CHOICES) {
+      for (const [width, tall] of /** @type {[number, number | null][]} */ ([
+        [300, null],
+        [900, 600],
+      ])) {
+        const context = chosen(choice);
+        const scene = view.draw(context, width, tall);
+        assert(scene.height > 0 && scene.marks.length > 0);
+        for (const mark of scene.marks) {
+          for (const [name, value] of places(mark))
+            assert(Number.isFinite(value), `${name} of a ${mark.kind} is ${value}`);
+          if ("x" in mark) assert(mark.x >= -1 && mark.x <= width + 1, `${mark.kind} at ${mark.x} of ${width}`);
+          const said = mark.tip?.();
+          if (said) assert(said.slice(1).every((line) => line.length === 2 && !String(line[1]).includes("undefined")));
+        }
+        const [head, ...rows] = scene.table();
+        for (const row of rows) assert.equal(row.length, head.length);
+      }
+    }
+  });
+}
+
+test("tables have the models' numbers", () => {
+  const context = chosen({ models: "both", position: 2, layer: 1 });
+  const [head, ...rows] =
+    VIEWS.find(({ name }) => name === "words")
+      ?.draw(context, 900, null)
+      .table() ?? [];
+  assert.deepEqual(head, ["method", "layer", "position", "token", "token_text", "first", "second", "change"]);
+  assert.equal(rows.length, 3 * SIZE);
+  for (const row of rows) assert.deepEqual(row.slice(5), [0.25, 0.25, 0]);
+});
+
+test("arcs of a difference are those in which the heads chosen differ", () => {
+  const { arcs, counts } = chosen({
+    models: "diff",
+    strength: "attention",
+    trace: "all",
+    threshold: 0.1,
+    heads: "1.1_2.1",
+  });
+  // Of the heads chosen; all fused are the library's own, and here the same in both.
+  assert.equal(arcs.length, 2 * SIZE);
+  for (const { from, to, a, b, kind } of arcs) {
+    assert.equal(from, to);
+    assert(Math.abs(b - a - ((200 / 255) ** 2 - (150 / 255) ** 2)) < 1e-6);
+    assert.equal(kind, "b");
+  }
+  assert.equal(counts.a, 0);
+});

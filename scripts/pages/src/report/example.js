@@ -1,0 +1,95 @@
+// An example's numbers. Nothing here touches the page.
+
+import { bytesOf, floatsOf } from "../shared/base64.js";
+
+// Values nearer than this count as tied: flows are certified to it, and attention in float32 is not worth more.
+const TIE = 1e-6;
+
+/**
+ * One example with its numbers unpacked: value(method, layer, query, token), all by index.
+ *
+ * @param {ReportExample} example
+ * @param {string[]} methods
+ * @returns {Unpacked}
+ */
+export function unpack(example, methods) {
+  const size = { query: example.queries.length, token: example.tokens.length };
+  /** @type {Record<string, Float32Array>} */
+  const values = {};
+  for (const method of methods) values[method] = floatsOf(example.values[method]);
+  const certified = example.certified ? bytesOf(example.certified) : null;
+  const at = (/** @type {number} */ layer, /** @type {number} */ query, /** @type {number} */ token) =>
+    (layer * size.query + query) * size.token + token;
+  return {
+    example,
+    row: (method, layer, query) => values[method].subarray(at(layer, query, 0), at(layer, query + 1, 0)),
+    certified: (layer, query, token) => !certified || certified[at(layer, query, token)] === 1,
+    ranks: new Map(),
+  };
+}
+
+/**
+ * Rank of each token in a row, from 1, and how many others tie with it.
+ *
+ * @param {Unpacked} unpacked
+ * @param {string} method
+ * @param {number} layer
+ * @param {number} query
+ */
+export function ranks(unpacked, method, layer, query) {
+  const key = `${method} ${layer} ${query}`;
+  if (!unpacked.ranks.has(key)) {
+    const row = unpacked.row(method, layer, query);
+    const sorted = Float32Array.from(row).sort();
+    // How many entries are at most x.
+    const below = (/** @type {number} */ x) => {
+      let low = 0;
+      let high = sorted.length;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (sorted[middle] <= x) low = middle + 1;
+        else high = middle;
+      }
+      return low;
+    };
+    const found = Array.from(row, (value) => ({
+      rank: sorted.length - below(value + TIE) + 1,
+      ties: below(value + TIE) - below(value - TIE) - 1,
+    }));
+    unpacked.ranks.set(key, found);
+  }
+  return unpacked.ranks.get(key) ?? [];
+}
+
+/**
+ * The values of a row that stand for no shade and for full shade.
+ *
+ * @param {Unpacked} unpacked
+ * @param {string} method
+ * @param {number} layer
+ * @param {number} query
+ * @param {ReportState} state
+ * @returns {[number, number]}
+ */
+export function bounds(unpacked, method, layer, query, state) {
+  if (state.scale === "one") return [0, 1];
+  const layers = state.scale === "method" ? unpacked.example.layers.map((_, index) => index) : [layer];
+  const source = unpacked.example.source;
+  let smallest = Infinity;
+  let largest = 0;
+  for (const index of layers) {
+    unpacked.row(method, index, query).forEach((value, token) => {
+      if (!state.special && source[token] < 0) return;
+      smallest = Math.min(smallest, value);
+      largest = Math.max(largest, value);
+    });
+  }
+  if (state.scale === "range" && largest - smallest > TIE) return [smallest, largest];
+  return [0, largest || 1];
+}
+
+/**
+ * @param {number} value
+ * @param {[number, number]} options
+ */
+export const shareOf = (value, [low, high]) => (value - low) / (high - low);

@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bounds, ranks, shareOf, unpack } from "./example.js";
+
+const VALUES = [0.9, 0.1, 0.1 + 5e-7, 0.4, /* layer 2 */ 0.2, 0.2, 0.8, 0];
+const example = {
+  ...{ id: 1, text: "", pair: null, tokens: ["[CLS]", "a", "b", "c"], source: [-1, 0, 0, 0], layers: [1, 2] },
+  ...{ queries: [0], queries_total: 1, prediction: null, probabilities: null, pieces: [], joined: [] },
+  values: { raw: Buffer.from(Float32Array.from(VALUES).buffer).toString("base64") },
+  certified: Buffer.from([1, 0, 1, 1, 1, 1, 1, 1]).toString("base64"),
+};
+const unpacked = unpack(/** @type {ReportExample} */ (example), ["raw"]);
+
+/** @param {Partial<ReportState>} choice */
+const stateOf = (choice) => /** @type {ReportState} */ ({ scale: "row", special: false, ...choice });
+
+test("rows and certificates are where Python put them", () => {
+  assert.deepEqual([...unpacked.row("raw", 1, 0)], [...Float32Array.from(VALUES.slice(4))]);
+  assert.deepEqual(
+    [unpacked.certified(0, 0, 0), unpacked.certified(0, 0, 1), unpacked.certified(1, 0, 3)],
+    [true, false, true],
+  );
+  assert(unpack(/** @type {ReportExample} */ ({ ...example, certified: null }), ["raw"]).certified(0, 0, 1));
+});
+
+test("ranks count from 1, and what is nearer than a certificate ties", () => {
+  assert.deepEqual(ranks(unpacked, "raw", 0, 0), [
+    { rank: 1, ties: 0 },
+    { rank: 3, ties: 1 },
+    { rank: 3, ties: 1 },
+    { rank: 2, ties: 0 },
+  ]);
+});
+
+test("full shade is the largest of what was chosen, special tokens apart", () => {
+  const near = (/** @type {number[]} */ [low, high], /** @type {number[]} */ expected) =>
+    assert(Math.abs(low - expected[0]) + Math.abs(high - expected[1]) < 1e-6);
+  near(bounds(unpacked, "raw", 0, 0, stateOf({})), [0, 0.4]);
+  near(bounds(unpacked, "raw", 0, 0, stateOf({ special: true })), [0, 0.9]);
+  near(bounds(unpacked, "raw", 0, 0, stateOf({ scale: "method" })), [0, 0.8]);
+  near(bounds(unpacked, "raw", 0, 0, stateOf({ scale: "range" })), [0.1, 0.4]);
+  near(bounds(unpacked, "raw", 0, 0, stateOf({ scale: "one" })), [0, 1]);
+  assert.equal(shareOf(0.25, [0, 0.5]), 0.5);
+});

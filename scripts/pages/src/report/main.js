@@ -1,0 +1,259 @@
+// State, controls and keys.
+
+import { byId, isolated, make, paint, textNodes, turnTheme } from "../shared/dom.js";
+import { darkQuery } from "../shared/theme.js";
+import { unpack } from "./example.js";
+import { cellAt, markLayer, moveCell, renderHeat } from "./heat.js";
+import { data } from "./page.js";
+import { mark, setUpSentences } from "./sentences.js";
+import { hideTooltip, showTooltip } from "./tooltip.js";
+import { moveWord, renderWords } from "./words.js";
+
+const state = { index: 0, layer: 0, query: 0, scale: "row", special: false, methods: new Set(data.methods) };
+/** @type {Unpacked} */
+let current;
+/** @type {HTMLElement[]} */
+let items = [];
+
+/**
+ * Draws what has changed: of the heat map only the mark of the layer, unless more of it has.
+ *
+ * @param {boolean} [heat]
+ */
+function render(heat = true) {
+  hideTooltip();
+  const focused = whereIs(document.activeElement);
+  const { example } = current;
+  byId("layer").value = String(state.layer);
+  byId("layer-name").textContent = `${example.layers[state.layer]}`;
+  byId("query").value = String(state.query);
+  byId("scale").value = state.scale;
+  byId("special").checked = state.special;
+  renderWords(current, state);
+  if (heat) renderHeat(current, state);
+  markLayer(state.layer);
+  renderLegend();
+  focused?.()?.focus({ preventScroll: true });
+}
+
+/**
+ * What finds a focused word or cell again after a new rendering.
+ *
+ * @param {any} element
+ * @returns {(() => HTMLElement | null | undefined) | null}
+ */
+function whereIs(element) {
+  if (element?.matches("#heat td")) {
+    const row = element.parentNode.rowIndex;
+    const column = element.cellIndex;
+    return () => byId("heat").querySelector("table")?.rows[row]?.cells[column];
+  }
+  if (!element?.matches("#words .token")) return null;
+  const { method } = element.closest(".text").dataset;
+  const { token } = element.dataset;
+  return () => document.querySelector(`#words [data-method="${method}"] .token[data-token="${token}"]`);
+}
+
+/** @param {number} index */
+function choose(index) {
+  state.index = index;
+  current = unpack(data.examples[index], data.methods);
+  const { example } = current;
+  state.layer = Math.min(state.layer, example.layers.length - 1);
+  state.query = Math.min(state.query, example.queries.length - 1);
+  byId("layer").max = String(example.layers.length - 1);
+  byId("query").replaceChildren(
+    ...example.queries.map((position, query) =>
+      make("option", { value: String(query) }, `${position}  `, ...textNodes(example.tokens[position])),
+    ),
+  );
+  renderPrediction(example);
+  mark(items, index);
+  render();
+}
+
+/** @param {ReportExample} example */
+function renderPrediction(example) {
+  const parts = [];
+  if (example.prediction !== null) parts.push("Prediction: ", make("strong", {}, isolated(example.prediction)));
+  const scores = Object.entries(example.probabilities || {}).sort((one, other) => other[1] - one[1]);
+  scores
+    .slice(0, 5)
+    .forEach(([label, share]) =>
+      parts.push(" ", make("span", { className: "score" }, isolated(label), ` ${share.toFixed(3)}`)),
+    );
+  if ("certified_share" in example)
+    parts.push(make("span", { className: "score" }, `flows certified: ${percent(example.certified_share ?? 0)}`));
+  if (example.queries.length < example.queries_total) {
+    parts.push(
+      make(
+        "span",
+        { className: "score" },
+        `the first ${example.queries.length} of ${example.queries_total} positions are in this page`,
+      ),
+    );
+  }
+  byId("prediction").replaceChildren(...parts);
+}
+
+/** @param {number} share */
+const percent = (share) => `${share === 1 ? "100" : (Math.floor(share * 1e4) / 100).toFixed(2)} %`;
+
+function renderLegend() {
+  const steps = Array.from({ length: 11 }, (_, step) => {
+    const box = make("span", { className: "step" });
+    paint(box, step / 10);
+    return box;
+  });
+  const [least, most] = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
+  const clipped = state.special ? [] : [make("span", { className: "muted" }, "▴ over the scale (special tokens)")];
+  byId("legend").replaceChildren(`${least} `, make("span", { className: "ramp" }, ...steps), ` ${most}`, ...clipped);
+}
+
+function setUpHeader() {
+  const { settings } = data;
+  byId("model").append(isolated(data.model));
+  const about = [`heads: ${settings.heads}`, `residual: ${settings.residual}`, `jaxflow ${data.versions.jaxflow}`];
+  byId("about").append(isolated(data.input), ` · ${about.join(" · ")}`);
+  const shown = data.examples.length;
+  byId("rest").textContent =
+    shown < data.total
+      ? `This page holds the first ${shown} of ${data.total} examples; the Parquet files beside it hold them all.`
+      : "The Parquet files beside this page hold the same numbers.";
+  if (shown < data.total) byId("about").append(` · the first ${shown} of ${data.total} examples`);
+}
+
+function setUpControls() {
+  data.methods.forEach((method, index) => {
+    const box = make("input", { type: "checkbox", checked: true, id: `method-${method}` });
+    box.addEventListener("change", () => toggleMethod(method));
+    byId("methods").append(make("label", { className: "check", title: `key ${index + 1}` }, box, ` ${method}`));
+  });
+  byId("controls").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
+  byId("layer").addEventListener("input", () => set({ layer: Number(byId("layer").value) }));
+  byId("query").addEventListener("change", () => set({ query: Number(byId("query").value) }));
+  byId("scale").addEventListener("change", () => set({ scale: byId("scale").value }));
+  byId("special").addEventListener("change", () => set({ special: byId("special").checked }));
+  byId("keys-button").addEventListener("click", () => toggleKeys(byId("keys").hidden));
+  byId("theme").addEventListener("click", nextTheme);
+  darkQuery.addEventListener("change", () => render());
+}
+
+/** @param {Partial<ReportState>} changes */
+function set(changes) {
+  Object.assign(state, changes);
+  render(Object.keys(changes).some((name) => name !== "layer"));
+}
+
+/** @param {string} method */
+function toggleMethod(method) {
+  if (!state.methods.delete(method)) state.methods.add(method);
+  byId(`method-${method}`).checked = state.methods.has(method);
+  render();
+}
+
+/** @param {boolean} open */
+function toggleKeys(open) {
+  byId("keys").hidden = !open;
+  byId("keys-button").setAttribute("aria-expanded", String(open));
+}
+
+function nextTheme() {
+  turnTheme();
+  render();
+}
+
+/** @param {Event & { target: any }} event */
+function pointed(event) {
+  const element = event.target.closest?.("#words .token, #heat td");
+  if (!element) return hideTooltip();
+  const { method, layer, token } = element.matches("td") ? cellAt(element) : wordAt(element);
+  return showTooltip(element, current, method, layer, state.query, token);
+}
+
+/** @param {any} element */
+const wordAt = (element) => ({
+  method: element.closest(".text").dataset.method,
+  layer: state.layer,
+  token: Number(element.dataset.token),
+});
+
+/**
+ * A click on a cell or a layer's number chooses the layer; one on a word, its position, if relevance to it is there.
+ *
+ * @param {Event & { target: any }} event
+ */
+function clicked(event) {
+  const heading = event.target.closest("#heat [data-layer]");
+  const cell = event.target.closest("#heat td");
+  const token = event.target.closest("#words .token");
+  if (heading) set({ layer: Number(heading.dataset.layer) });
+  if (cell) set({ layer: cellAt(cell).layer });
+  if (token) {
+    const query = current.example.queries.indexOf(Number(token.dataset.token));
+    if (query >= 0) set({ query });
+  }
+}
+
+/**
+ * @param {"layer" | "query"} name
+ * @param {number} change
+ * @param {number} length
+ */
+function step(name, change, length) {
+  set({ [name]: Math.min(Math.max(state[name] + change, 0), length - 1) });
+}
+
+/** @param {number} change */
+function stepSentence(change) {
+  for (let index = state.index + change; items[index]; index += change) {
+    if (!items[index].hidden) return choose(index);
+  }
+  return undefined;
+}
+
+/** @type {Record<string, () => unknown>} */
+const KEYS = {
+  j: () => stepSentence(1),
+  k: () => stepSentence(-1),
+  "[": () => step("layer", -1, current.example.layers.length),
+  "]": () => step("layer", 1, current.example.layers.length),
+  ",": () => step("query", -1, current.example.queries.length),
+  ".": () => step("query", 1, current.example.queries.length),
+  "/": () => byId("search").focus(),
+  t: nextTheme,
+  "?": () => toggleKeys(byId("keys").hidden),
+};
+
+/** @param {KeyboardEvent & { target: any }} event */
+function pressed(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape") {
+    hideTooltip();
+    toggleKeys(false);
+    if (event.target === byId("search")) event.target.blur();
+    return;
+  }
+  if (event.target.matches("input[type=search], select")) return;
+  const method = data.methods[Number(event.key) - 1];
+  const action = method ? () => toggleMethod(method) : KEYS[event.key];
+  if (!action) return;
+  event.preventDefault();
+  action();
+}
+
+setUpHeader();
+setUpControls();
+items = setUpSentences(choose);
+state.layer = (data.examples[0]?.layers.length ?? 1) - 1;
+for (const kind of ["mouseover", "focusin"]) document.addEventListener(kind, pointed);
+document.addEventListener("scroll", hideTooltip, { passive: true, capture: true });
+document.addEventListener("keydown", pressed);
+byId("view").addEventListener("click", clicked);
+byId("words").addEventListener("keydown", moveWord);
+byId("heat").addEventListener("keydown", moveCell);
+if (data.examples.length) choose(0);
+else
+  byId("view").replaceChildren(
+    make("p", { className: "notice" }, "No text could be used, so there is nothing to show."),
+  );

@@ -1,0 +1,47 @@
+// What the report's modules hand to one another.
+
+interface ReportExample {
+  id: number;
+  text: string;
+  pair: string | null;
+  tokens: string[];
+  source: number[];
+  layers: number[];
+  queries: number[];
+  queries_total: number;
+  prediction: string | null;
+  probabilities: Record<string, number> | null;
+  pieces: [string, string][];
+  joined: number[];
+  /** By method, base64 of `layer query token` as float32. */
+  values: Record<string, string>;
+  certified?: string | null;
+  certified_share?: number;
+}
+
+interface ReportData {
+  model: string;
+  input: string;
+  total: number;
+  versions: { jaxflow: string };
+  settings: { heads: string; residual: number; flow?: string };
+  methods: string[];
+  examples: ReportExample[];
+}
+
+/** An example with its numbers unpacked; all by index. */
+interface Unpacked {
+  example: ReportExample;
+  row: (method: string, layer: number, query: number) => Float32Array;
+  certified: (layer: number, query: number, token: number) => boolean;
+  ranks: Map<string, { rank: number; ties: number }[]>;
+}
+
+interface ReportState {
+  index: number;
+  layer: number;
+  query: number;
+  scale: string;
+  special: boolean;
+  methods: Set<string>;
+}

@@ -1,0 +1,70 @@
+// The sentence as it was written, once a method, each token shaded by its relevance.
+
+import { byId, focusOn, isolated, make, paint, textNodes } from "../shared/dom.js";
+import { bounds, shareOf } from "./example.js";
+import { data } from "./page.js";
+
+/**
+ * @param {Unpacked} current
+ * @param {ReportState} state
+ */
+export function renderWords(current, state) {
+  const shown = data.methods.filter((method) => state.methods.has(method));
+  byId("words").replaceChildren(...shown.map((method) => wordsOf(current, state, method)));
+  if (!shown.length) byId("words").append(make("p", { className: "notice" }, "Choose a method."));
+}
+
+/**
+ * @param {Unpacked} current
+ * @param {ReportState} state
+ * @param {string} method
+ */
+function wordsOf(current, state, method) {
+  const { example } = current;
+  const row = current.row(method, state.layer, state.query);
+  const scale = bounds(current, method, state.layer, state.query, state);
+  const text = make("p", { dir: "auto", className: "text", data: { method } });
+  example.tokens.forEach((_, token) => {
+    const [gap, surface] = example.pieces[token];
+    if (gap)
+      text.append(
+        gap.trim() ? make("span", { className: "unread", title: "not read by the model" }, ...textNodes(gap)) : " ",
+      );
+    text.append(word(example, state, token, surface, shareOf(row[token], scale), Boolean(example.joined[token])));
+  });
+  text.querySelector(".token")?.setAttribute("tabindex", "0");
+  return make("figure", {}, make("figcaption", {}, method), text);
+}
+
+/**
+ * @param {ReportExample} example
+ * @param {ReportState} state
+ * @param {number} token
+ * @param {string} surface
+ * @param {number} share
+ * @param {boolean} joined
+ * @returns {HTMLElement}
+ */
+function word(example, state, token, surface, share, joined) {
+  const special = example.source[token] < 0;
+  const element = make("span", { className: "token", tabIndex: -1, data: { token } });
+  if (special) element.append(isolated(example.tokens[token]));
+  else if (surface) element.append(...textNodes(surface));
+  else element.append(isolated(example.tokens[token], "covered"));
+  element.classList.toggle("special", special);
+  element.classList.toggle("joined", joined);
+  element.classList.toggle("asked", example.queries[state.query] === token);
+  if (!special || state.special) paint(element, share);
+  return element;
+}
+
+/** @param {KeyboardEvent & { target: any }} event */
+export function moveWord(event) {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  const text = event.target.closest(".text");
+  if (!step || !text) return;
+  event.preventDefault();
+  const tokens = [...text.querySelectorAll(".token")];
+  const next = tokens[tokens.indexOf(event.target) + step];
+  if (next) focusOn(tokens, next);
+}

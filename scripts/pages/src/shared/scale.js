@@ -1,0 +1,50 @@
+// A scale of one hue whose lightness changes evenly, so that it reads without colour too (OKLCH: Ottosson 2020).
+
+// A scale of one hue whose lightness changes evenly, so that it reads without colour too (OKLCH: Ottosson 2020).
+const HUE = (255 * Math.PI) / 180;
+
+/**
+ * @param {number} lightness
+ * @param {number} chroma
+ */
+function toSrgb(lightness, chroma) {
+  const a = chroma * Math.cos(HUE);
+  const b = chroma * Math.sin(HUE);
+  const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
+  const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
+  const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
+  return [
+    4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
+    -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
+    -0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s,
+  ].map((linear) => Math.min(1, Math.max(0, linear)));
+}
+
+/** @param {number} linear */
+const gamma = (linear) => (linear <= 0.0031308 ? 12.92 * linear : 1.055 * linear ** (1 / 2.4) - 0.055);
+
+// The shade of a share of the full scale, and black or white on it, whichever stands out more (4.5 : 1 or better).
+const STEPS = 256;
+
+/** @type {Record<string, { background: string, color: string }[]>} */
+const shades = { true: [], false: [] };
+
+/**
+ * @param {number} share
+ * @param {boolean} dark
+ */
+export function shade(share, dark) {
+  const step = Math.round(STEPS * Math.min(1, Math.max(0, share)));
+  return (shades[String(dark)][step] ??= newShade(step / STEPS, dark));
+}
+
+/**
+ * @param {number} t
+ * @param {boolean} dark
+ */
+function newShade(t, dark) {
+  const linear = dark ? toSrgb(0.25 + 0.6 * t, 0.015 + 0.095 * t) : toSrgb(0.975 - 0.6 * t, 0.005 + 0.135 * t);
+  const [red, green, blue] = linear.map((part) => Math.round(255 * gamma(part)));
+  const luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  return { background: `rgb(${red}, ${green}, ${blue})`, color: luminance > 0.179 ? "#000" : "#fff" };
+}

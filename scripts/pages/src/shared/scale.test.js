@@ -1,0 +1,27 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { shade } from "./scale.js";
+
+/** @param {number} part */
+const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+
+/** @param {string} colour */
+function luminance(colour) {
+  const short = colour.startsWith("#") ? [...colour.slice(1)].map((digit) => 17 * Number.parseInt(digit, 16)) : null;
+  const [red, green, blue] = short ?? (colour.match(/\d+/g) ?? []).map(Number);
+  return 0.2126 * linear(red / 255) + 0.7152 * linear(green / 255) + 0.0722 * linear(blue / 255);
+}
+
+for (const dark of [false, true]) {
+  test(`the ${dark ? "dark" : "light"} scale changes evenly, and what is written on it can be read`, () => {
+    const steps = Array.from({ length: 257 }, (_, step) => shade(step / 256, dark));
+    const levels = steps.map(({ background }) => luminance(background));
+    for (let step = 8; step < levels.length; step += 8) assert(dark === levels[step] > levels[step - 8]);
+    for (const { background, color } of steps) {
+      const [low, high] = [luminance(background), luminance(color)].sort((one, other) => one - other);
+      assert((high + 0.05) / (low + 0.05) >= 4.5);
+    }
+    assert.deepEqual(shade(-1, dark), shade(0, dark));
+    assert.deepEqual(shade(2, dark), shade(1, dark));
+  });
+}

@@ -1,0 +1,129 @@
+// What the page shows of the summary, and what can be chosen.
+
+import * as d3 from "../shared/d3.js";
+import { byId, isolated, make, turnTheme } from "../shared/dom.js";
+import { chart, legend } from "./charts.js";
+import { data } from "./page.js";
+import { renderTags, renderTokens } from "./tokens.js";
+
+/** @type {Record<string, [string, string, Partial<Chart>]>} */
+const TITLES = {
+  entropy: ["Entropy", "nats; high where relevance is spread evenly", {}],
+  effective_tokens: ["Tokens that count", "among how many tokens relevance is shared out, in effect", {}],
+  effective_rank: ["Effective rank", "how many of the asked positions' rows differ, in effect", {}],
+  tied_tokens: ["Tied tokens", "share of words whose value another word has, too", { high: 1 }],
+  certified: ["Flows certified", "share of flows that are proven", { high: 1 }],
+};
+
+const METHOD_NAMES = Object.fromEntries(data.methods.map((method) => [method, method]));
+const SEEN = 5; // a position that fewer texts reach says little
+const state = { layer: data.layers.length - 1, sort: { by: data.methods[data.methods.length - 1], rising: false } };
+
+function renderMeasures() {
+  const charts = Object.entries(TITLES).flatMap(([name, [title, note, scale]]) => {
+    const lines = data.methods
+      .filter((method) => name in data.measures[method])
+      .map((method) => ({ kind: method, name: method, values: data.measures[method][name] }));
+    return lines.length ? [chart({ title, note, x: data.layers, xName: "layer", lines, ...scale })] : [];
+  });
+  byId("measures").replaceChildren(...charts);
+  byId("methods-legend").replaceChildren(...legend(METHOD_NAMES));
+}
+
+function renderAgreement() {
+  byId("agreement-section").hidden = !data.agreement.length;
+  if (!data.agreement.length) return;
+  const lines = data.agreement.map(({ methods, spearman }) => ({
+    kind: methods.join("-"),
+    name: methods.join(" and "),
+    values: spearman,
+  }));
+  const note = `over words; defined for ${Math.floor(d3.min(data.agreement, ({ examples }) => d3.min(examples) ?? 0) ?? 0).toLocaleString("en")} of ${data.examples.toLocaleString("en")} texts or more`;
+  byId("agreement").replaceChildren(
+    chart({ title: "Spearman's rank correlation", note, x: data.layers, xName: "layer", lines, high: 1 }),
+  );
+  byId("pairs-legend").replaceChildren(...legend(Object.fromEntries(lines.map(({ kind, name }) => [kind, name]))));
+}
+
+function renderPositions() {
+  const { counts } = data.positions;
+  const least = Math.min(SEEN, d3.max(counts) ?? 0);
+  const reached = d3.range(counts.filter((count) => count >= least).length);
+  const charts = data.methods.map((method) => {
+    const values = reached.map((place) => data.positions[method][state.layer][place]);
+    return chart({
+      title: `Mean ${method} at layer ${data.layers[state.layer]}`,
+      note: `by position; of those that ${least} texts or more reach`,
+      x: reached,
+      xName: "position",
+      lines: [{ kind: method, name: method, values }],
+      logarithms: true,
+    });
+  });
+  byId("positions").replaceChildren(...charts);
+}
+
+function renderDisagreements() {
+  const found = data.disagreements.filter(({ examples }) => examples.length);
+  byId("disagreements-section").hidden = !found.length;
+  byId("disagreements").replaceChildren(
+    ...found.map(({ methods, examples }) => {
+      const head = ["rank correlation", "row", "text"].map((name) =>
+        make("th", { scope: "col", className: name === "text" ? "" : "number" }, name),
+      );
+      const rows = examples.map(({ spearman, id, text }) =>
+        make(
+          "tr",
+          {},
+          make("td", { className: "number" }, spearman.toFixed(3)),
+          make("td", { className: "number" }, String(id)),
+          make("td", { className: "text" }, isolated(text)),
+        ),
+      );
+      return make(
+        "div",
+        { className: "wide disagree" },
+        make(
+          "table",
+          {},
+          make("caption", {}, `${methods.join(" and ")}, at layer ${data.layers[data.layers.length - 1]}`),
+          make("thead", {}, make("tr", {}, ...head)),
+          make("tbody", {}, ...rows),
+        ),
+      );
+    }),
+  );
+}
+
+function renderChosen() {
+  byId("layer").value = String(state.layer);
+  byId("layer-name").textContent = String(data.layers[state.layer]);
+  renderPositions();
+  renderTags(state.layer);
+  renderTokens(state.layer, state.sort, resort);
+}
+
+/** @param {string} by */
+function resort(by) {
+  state.sort = { by, rising: state.sort.by === by ? !state.sort.rising : by === "token" };
+  renderTokens(state.layer, state.sort, resort);
+  byId("tokens").querySelector("th[aria-sort] button").focus();
+}
+
+document.title = `jaxflow summary: ${data.model}`;
+byId("model").textContent = data.model;
+byId("about").textContent =
+  `${data.examples.toLocaleString("en")} texts of ${data.input}${data.complete ? "" : "; the sweep was not finished"}`;
+byId("layer").max = String(data.layers.length - 1);
+byId("controls").hidden = data.layers.length < 2;
+byId("layer").oninput = () => {
+  state.layer = Number(byId("layer").value);
+  renderChosen();
+};
+byId("search").oninput = byId("least").oninput = () => renderTokens(state.layer, state.sort, resort);
+byId("controls").onsubmit = byId("filter").onsubmit = (/** @type {Event} */ event) => event.preventDefault();
+byId("theme").onclick = turnTheme;
+renderMeasures();
+renderAgreement();
+renderDisagreements();
+renderChosen();
