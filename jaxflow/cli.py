@@ -25,7 +25,6 @@ from jaxflow._arguments import (
     add_summarize,
 )
 from jaxflow._checks import InputError
-from jaxflow.attribution.executables import Compiled
 from jaxflow.compare import Settings as Compared
 from jaxflow.compare import findings, read_conllu
 from jaxflow.devices import Processes, default_mesh
@@ -37,6 +36,7 @@ from jaxflow.report.page import write_page
 from jaxflow.report.source_page import explore_source, write_source_page
 from jaxflow.report.summary_page import write_summary_page
 from jaxflow.report.terminal import top_tokens, unknown_words, visible
+from jaxflow.running import Compiled
 from jaxflow.sweep import comparison, runner
 from jaxflow.sweep.checks import check_file, check_folder
 from jaxflow.sweep.counting import counting

@@ -18,6 +18,7 @@ HOUSE = [
     "rollout",
     "flow",
     "models",
+    "running",
     "attribution",
     "evaluation",
     "compare",

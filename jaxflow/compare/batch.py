@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import InputError
-from jaxflow.attribution.batch import predictions_of
 from jaxflow.attribution.methods import Scores, begin_scores
-from jaxflow.attribution.sizes import bucket
+from jaxflow.attribution.task import predictions_of
 from jaxflow.compare import device
 from jaxflow.compare.class_attention import class_graph
 from jaxflow.compare.paths import strong_arcs
@@ -23,6 +22,7 @@ from jaxflow.compare.stream import filled, fitting
 from jaxflow.compare.units import membership, words_of
 from jaxflow.flow.worker import Worker
 from jaxflow.models import Prediction
+from jaxflow.running import bucket
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow._checks import InputError
-from jaxflow.attribution.sizes import bucket
 from jaxflow.compare.device import Side, attend
 from jaxflow.compare.units import membership
 from jaxflow.models import Encoding, TextEncoder
+from jaxflow.running import bucket
 
 # Weights of all heads of a batch that are held at once.
 HELD = 1 << 25
