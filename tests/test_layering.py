@@ -12,6 +12,7 @@ HOUSE = [
     "_typing",
     "_pytree",
     "_checks",
+    "_views",
     "devices",
     "attention",
     "graph",
@@ -30,13 +31,8 @@ HOUSE = [
 
 
 def imported_modules(path):
-    """Names of jaxflow's modules that a file imports, wherever in the file it does but in a notebook's view."""
-    tree = ast.parse(path.read_text())
-    views = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "_repr_html_"]
-    apart = {id(inner) for view in views for inner in ast.walk(view)}
-    for node in ast.walk(tree):
-        if id(node) in apart:
-            continue
+    """Names of jaxflow's modules that a file imports, wherever in the file it does."""
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide the direction; write the whole name"
             module = node.module or ""

@@ -8,12 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow import _checks, attention
 from jaxflow._checks import InputError
 from jaxflow.attribution.items import EncodedText, Item, as_rows, item_of, items_of
 from jaxflow.attribution.methods import as_methods
 from jaxflow.attribution.result import Attribution, Example
-from jaxflow.attribution.task import AttributionTask
+from jaxflow.attribution.task import AttributionTask, as_heads
 from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_layers
 from jaxflow.graph import as_residual
@@ -163,14 +162,6 @@ def _task(
         methods=as_methods(methods, flow, tol),
         everything=queries is None,
         layers=as_layers(layers, encoder.config.layers),
-        heads=_as_heads(heads, encoder.config.layers, encoder.config.heads),
+        heads=as_heads(heads, encoder.config.layers, encoder.config.heads),
         residual=as_residual(residual, (), jnp.float32),
     )
-
-
-def _as_heads(heads: Any, layers: int, count: int) -> Any:
-    """A way of fusing: its name, or weights of every layer's heads."""
-    if isinstance(heads, str):
-        _checks.one_of("heads", heads, tuple(attention.FUSIONS))
-        return heads
-    return jnp.broadcast_to(attention.as_head_weights(heads, (layers, count, 1, 1)), (layers, count))

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
-from jaxflow._checks import InputError
+from jaxflow import _checks, attention
 from jaxflow.attribution.items import Item
 from jaxflow.attribution.methods import Method, Scores, Streaming, begin_scores
 from jaxflow.attribution.result import Example
@@ -19,7 +19,7 @@ from jaxflow.flow.solution import count_stages
 from jaxflow.flow.worker import Worker
 from jaxflow.graph import AttentionGraph
 from jaxflow.models import Encoding, Prediction, TextEncoder
-from jaxflow.running import Call, Forward, Inputs, Reader, plain_fusion, token_batch
+from jaxflow.running import Call, Forward, Inputs, Reader, check_finite, plain_fusion, token_batch
 from jaxflow.running.readers import Finite, KeptGraph, Logits
 
 
@@ -54,7 +54,7 @@ class AttributionTask:
     def calls(self, items: list[Item], rows: int, length: int) -> tuple[Call]:
         """One forward pass with the readers that these texts need."""
         readers = self._readers(items)
-        queries = None if self.everything else _queries(items, rows)
+        queries = None if self.everything else queries_of(items, rows, length, everything=False)
         examples = tuple(queries if isinstance(reader, Streams) else None for reader in readers.values())
         named, weights = (self.heads, None) if isinstance(self.heads, str) else ("weights", self.heads)
         inputs = Inputs(
@@ -94,27 +94,13 @@ class AttributionTask:
         self, items: list[Item], graph: AttentionGraph, worker: Worker
     ) -> dict[str, Callable[[], Scores]]:
         """Begin the methods that take the whole graph; what waits for each."""
-        rows, length = graph.mask.shape
-        every = jnp.broadcast_to(jnp.arange(length, dtype=jnp.int32), (rows, length))
-        queries = jax.device_put(every if self.everything else _queries(items, rows), graph.mask.sharding)
+        queries = queries_of(items, *graph.mask.shape, everything=self.everything)
+        queries = jax.device_put(queries, graph.mask.sharding)
         return {
             method.name: begin_scores(method, graph, queries, self.layers, worker)
             for method in self.methods
             if not isinstance(method, Streaming)
         }
-
-
-def check_finite(items: Sequence[Any], finite: Bool[Array, " row"]) -> None:
-    """Refuse a batch in which the attention of a text is not numbers throughout.
-
-    Raises:
-        InputError: naming the text.
-    """
-    for item, sound in zip(items, np.asarray(finite), strict=False):
-        if not sound:
-            raise InputError(
-                f"the model's attention is not a number for {item.place}; check its weights, or load it in float32"
-            )
 
 
 def predictions_of(encoder: TextEncoder, encodings: Sequence[Encoding], logits: Any) -> list[Prediction | None]:
@@ -164,8 +150,25 @@ def examples_of(
     return examples
 
 
-def _queries(items: Sequence[Item], rows: int) -> Int[Array, "row query"]:
-    """The positions that are asked for in each row of a batch; 0 in rows that fill it up."""
+def queries_of(items: Sequence[Item], rows: int, length: int, *, everything: bool) -> Int[Array, "row query"]:
+    """The positions that are asked for in each row of a batch; 0 in rows that fill it up.
+
+    Args:
+        items: the batch's texts.
+        rows: of the batch.
+        length: that texts are padded to.
+        everything: whether every position is asked for, padding's too, so that all batches of a shape are alike.
+    """
+    if everything:
+        return jnp.broadcast_to(jnp.arange(length, dtype=jnp.int32), (rows, length))
     queries = np.zeros((rows, len(items[0].queries)), np.int32)
     queries[: len(items)] = [item.queries for item in items]
     return jnp.asarray(queries)
+
+
+def as_heads(heads: Any, layers: int, count: int) -> str | Float[Array, "layer head"]:
+    """Take in a way of fusing heads, checked: its name, or weights of every layer's heads."""
+    if isinstance(heads, str):
+        _checks.one_of("heads", heads, tuple(attention.FUSIONS))
+        return heads
+    return jnp.broadcast_to(attention.as_head_weights(heads, (layers, count, 1, 1)), (layers, count))

@@ -1,6 +1,10 @@
 """A text cut at its tokens, so that it can be shown as it was written, each token with its own shade."""
 
-from jaxflow.sweep.arrow import Row
+from collections.abc import Mapping
+from typing import Any
+
+# A text with its tokens: text, pair, tokens, offsets, source.
+Row = Mapping[str, Any]
 
 
 def pieces(row: Row) -> list[list[str]]:

@@ -25,6 +25,7 @@ from jaxflow.running._reader import (
 )
 from jaxflow.running._sizes import bucket
 from jaxflow.running._task import Task
+from jaxflow.running._texts import check_finite, rows_on_host, run_readers
 
 __all__ = [
     "Arrays",
@@ -45,10 +46,13 @@ __all__ = [
     "Task",
     "at_layers",
     "bucket",
+    "check_finite",
     "filled",
     "layer_places",
     "layer_room",
     "plain_fusion",
     "put_layer",
+    "rows_on_host",
+    "run_readers",
     "token_batch",
 ]

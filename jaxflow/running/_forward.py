@@ -36,8 +36,8 @@ class Forward:
         own = self._reader_inputs(module, inputs)
         if any(isinstance(reader, GradientReader) for reader in self.readers):
             return self._with_gradients(module, inputs, own)
-        logits, carries = self._run(module, inputs, own, None)
-        outputs = PassOutputs(logits)
+        logits, (hidden, carries) = self._run(module, inputs, own, None)
+        outputs = PassOutputs(hidden, logits)
         return tuple(
             reader.finish(each, carry, outputs) for reader, each, carry in zip(self.readers, own, carries, strict=True)
         )
@@ -52,8 +52,8 @@ class Forward:
 
     def _run(
         self, module: Encoder, inputs: Inputs, own: list[ReaderInputs], shift: Shift | None
-    ) -> tuple[Float[Array, "..."] | None, Carries]:
-        """The head's numbers, where a reader needs them, and what each reader carried out of the last layer."""
+    ) -> tuple[Float[Array, "..."] | None, tuple[Float[Array, "row token width"], Carries]]:
+        """The head's numbers, where a reader needs them; the last layer's output, and what each reader carried."""
         visit = partial(self._visit, inputs, own, differentiated=shift is not None)
         starts = tuple(reader.start(each) for reader, each in zip(self.readers, own, strict=True))
         first_layer = jnp.zeros((), jnp.int32)
@@ -61,7 +61,7 @@ class Forward:
             inputs.batch, visit, (first_layer, starts), attention_shift=shift, packing=inputs.packing
         )
         needed = shift is not None or any(reader.needs_logits for reader in self.readers)
-        return (_logits(module, last) if needed else None), carries
+        return (_logits(module, last) if needed else None), (last, carries)
 
     def _visit(
         self,
@@ -87,16 +87,16 @@ class Forward:
         rows, tokens = inputs.batch.mask.shape
         zero = jnp.zeros((rows, module.config.layers, module.config.heads, tokens, tokens), jnp.float32)
         # d(logits) / d(shift of every head's attention) at 0 is the total derivative in the attention.
-        logits, pull, carries = jax.vjp(partial(self._run, module, inputs, own), zero, has_aux=True)
+        logits, pull, (hidden, carries) = jax.vjp(partial(self._run, module, inputs, own), zero, has_aux=True)
         results = []
         for reader, each, carry in zip(self.readers, own, carries, strict=True):
-            outputs = PassOutputs(logits)
+            outputs = PassOutputs(hidden, logits)
             if isinstance(reader, GradientReader):
                 number, back = jax.vjp(partial(reader.explained, each), logits)
                 # Rows don't touch each other, so the gradient of their sum holds each row's own.
                 (cotangent,) = back(jnp.ones_like(number))
                 (gradient,) = pull(cotangent)
-                outputs = PassOutputs(logits, number, gradient)
+                outputs = PassOutputs(hidden, logits, number, gradient)
             results.append(reader.finish(each, carry, outputs))
         return tuple(results)
 

@@ -93,11 +93,13 @@ class PassOutputs:
     """What a reader is given after the last layer.
 
     Attributes:
+        hidden: the last layer's output; 0 on padding where the batch is packed.
         logits: the head's numbers; None where no reader needs them.
         explained: the reader's own explained number; None unless it is a `GradientReader`.
         gradient: its derivative in the attention of all heads, later layers' attention moving along; None likewise.
     """
 
+    hidden: Float[Array, "row token width"]
     logits: Float[Array, "..."] | None
     explained: Float[Array, " row"] | None = None
     gradient: Float[Array, "row layer head query key"] | None = None
@@ -151,13 +153,13 @@ class GradientReader(Reader, Protocol):
         ...
 
 
-def layer_room(inputs: ReaderInputs, layers: int, *axes: int) -> Float[Array, "row layer ..."]:
-    """Room for arrays of some layers, to be carried along and filled by `put_layer`."""
-    return jnp.zeros((inputs.mask.shape[0], layers, *axes), jnp.float32)
+def layer_room(inputs: ReaderInputs, layers: int, *axes: int, dtype: Any = jnp.float32) -> Array:
+    """Room for arrays of some layers, `row layer *axes`, to be carried along and filled by `put_layer`."""
+    return jnp.zeros((inputs.mask.shape[0], layers, *axes), dtype)
 
 
-def put_layer(room: Float[Array, "row layer ..."], values: Float[Array, "row ..."], place: Int[Array, ""]) -> Array:
-    """The room with a layer's values at their place."""
+def put_layer(room: Array, values: Array, place: Int[Array, ""]) -> Array:
+    """The room, `row layer *axes`, with a layer's values, `row *axes`, at their place."""
     return jax.lax.dynamic_update_slice_in_dim(room, values[:, None], place, 1)
 
 
