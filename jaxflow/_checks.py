@@ -71,7 +71,12 @@ def _error_of(kind: type[InputError], arguments: tuple[Any, ...], place: str | N
 
 def shown(value: Any) -> str:
     """A value as an error shows it: its `repr` on one line, cut where it is long."""
-    text = " ".join(repr(value).splitlines())
+    return shown_text(repr(value))
+
+
+def shown_text(text: str) -> str:
+    """Words that an error shows, on one line, cut where they are long."""
+    text = " ".join(text.splitlines())
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 

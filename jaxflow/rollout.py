@@ -8,32 +8,39 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxflow import attention
+from jaxflow import _checks, attention
 from jaxflow._checks import InputError
+from jaxflow._programs import Programs
 from jaxflow._typing import Relevance, Square, TokenMask
-from jaxflow.graph import AttentionGraph, mix
+from jaxflow.graph import AttentionGraph, check_graph, in_buckets, mix
 
 
-def raw_attention(graph: AttentionGraph) -> Relevance:
+def raw_attention(graph: Any) -> Relevance:
     """A layer's own attention, heads fused, without the residual.
 
     Entry [l, i, j] is how much position i attends to position j in layer l + 1: positions, not input tokens, which is
     why it turns uniform and loses its meaning with depth (Abnar & Zuidema 2020, section 2).
 
+    Args:
+        graph: the layered graph, an `AttentionGraph`.
+
     Returns:
         `*batch layer query token`; rows sum to 1 on real tokens and are 0 on padding.
+
+    Raises:
+        InputError: if the graph is none, or one made by hand that is not sound.
     """
-    return graph.attention
+    return check_graph(graph).attention
 
 
-def attention_rollout(graph: AttentionGraph, start: int | np.integer = 0) -> Relevance:
+def attention_rollout(graph: Any, start: int | np.integer = 0) -> Relevance:
     """Share of each position after each layer that came from each node of layer `start`, summed over all paths.
 
     The product of the layers' mixing matrices, `R_l = M_l R_(l-1)`, as a scan over layers at full precision (Abnar &
     Zuidema 2020, section 3; the residual is in the mixing).
 
     Args:
-        graph: the layered graph.
+        graph: the layered graph, an `AttentionGraph`.
         start: the layer whose nodes relevance is shared out over; 0 is the input.
 
     Returns:
@@ -41,22 +48,20 @@ def attention_rollout(graph: AttentionGraph, start: int | np.integer = 0) -> Rel
         and are 0 on padding. Cost: layer * token^3.
 
     Raises:
-        InputError: if there is no layer above `start`.
+        InputError: if there is no layer above `start`, or the graph is none, or one made by hand that is not sound.
     """
+    graph = check_graph(graph)
     if not isinstance(start, int | np.integer) or isinstance(start, bool) or not 0 <= start < graph.num_layers:
-        raise InputError(
-            f"`start` must be a layer from 0 (the input) to {graph.num_layers - 1} (the last but one), got {start!r}"
-        )
-    return _rollout(graph, int(start))
+        expected = f"be a layer from 0 (the input) to {graph.num_layers - 1} (the last but one)"
+        raise InputError("start", expected, _checks.shown(start))
+    return in_buckets(_rollout, graph, "layer token token", start=int(start))
 
 
-def head_rollout(
-    graph: AttentionGraph, attentions: Any, layer: int | np.integer
-) -> Float[Array, "*batch head query token"]:
+def head_rollout(graph: Any, attentions: Any, layer: int | np.integer) -> Float[Array, "*batch head query token"]:
     """Rollout through each head of one layer alone: `R(l, head) = M(l, head) R(l-1)`, all heads fused below it.
 
     Args:
-        graph: the layered graph that `attentions` made.
+        graph: the layered graph, an `AttentionGraph`, that `attentions` made.
         attentions: what `attention_graph` was given, `*batch layer head query key`.
         layer: the layer whose heads are told apart, counted from 1.
 
@@ -66,20 +71,22 @@ def head_rollout(
     Raises:
         InputError: for a layer that is not there, or attention of another shape than the graph's.
     """
+    graph = check_graph(graph)
     if not isinstance(layer, int | np.integer) or isinstance(layer, bool) or not 1 <= layer <= graph.num_layers:
-        raise InputError(f"`layer` must be from 1 to {graph.num_layers}, got {layer!r}")
+        raise InputError("layer", f"be from 1 to {graph.num_layers}", _checks.shown(layer))
     weights, _ = attention.as_attention(attentions, normalize=True, mask=graph.mask)
     expected = (*graph.batch_shape, graph.num_layers, graph.num_tokens, graph.num_tokens)
     if (*weights.shape[:-3], *weights.shape[-2:]) != expected:
         raise InputError(
             f"`attentions` must be what made the graph, of shape {expected} and heads, got {weights.shape}"
         )
-    return _head_rollout(graph, weights[..., layer - 1, :, :, :], int(layer))
+    own = (weights[..., layer - 1, :, :, :], "head token token")
+    return in_buckets(_head_rollout, graph, "head token token", own, layer=int(layer))
 
 
 def no_layers(mask: TokenMask) -> Square:
     """Rollout below the first layer: real tokens are themselves."""
-    return jnp.eye(mask.shape[-1], dtype=jnp.float32) * mask[..., :, None].astype(jnp.float32)
+    return attention.identity(mask, jnp.float32)
 
 
 def product(upper: Float[Array, "*batch token token"], lower: Float[Array, "*#batch token token"]) -> Square:
@@ -88,7 +95,7 @@ def product(upper: Float[Array, "*batch token token"], lower: Float[Array, "*#ba
     return jnp.einsum("...qk,...kt->...qt", upper, lower, precision=jax.lax.Precision.HIGHEST)
 
 
-@partial(jax.jit, static_argnames="start")
+@partial(Programs, static=("start",))
 def _rollout(graph: AttentionGraph, start: int) -> Relevance:
     layers = jnp.moveaxis(graph.mixing, -3, 0)[start:]
     first, above = layers[0], layers[1:]
@@ -101,7 +108,7 @@ def _rollout(graph: AttentionGraph, start: int) -> Relevance:
     return jnp.moveaxis(jnp.concatenate([first[None], rolled]), 0, -3)
 
 
-@partial(jax.jit, static_argnames="layer")
+@partial(Programs, static=("layer",))
 def _head_rollout(
     graph: AttentionGraph, heads: Float[Array, "*batch head token token"], layer: int
 ) -> Float[Array, "*batch head query token"]:

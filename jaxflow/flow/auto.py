@@ -15,11 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxflow._programs import Programs
 from jaxflow._typing import Queries
 from jaxflow.flow import exact
 from jaxflow.flow.device import SOLVERS, on_device, real_pairs
 from jaxflow.flow.feasible import rounding
 from jaxflow.flow.relaxed import Relaxed
+from jaxflow.flow.scaling import meet_on_host, rounded_down
 from jaxflow.flow.solution import FIRST_EXACT, STAGES, FlowSolution
 from jaxflow.flow.worker import Worker
 from jaxflow.graph import AttentionGraph
@@ -93,7 +95,9 @@ class _Found:
         value, lower, upper, settled = (
             x[:examples].reshape(*batch, *x.shape[1:]) for x in (self.value, self.lower, self.upper, self.settled)
         )
-        return FlowSolution(value=value, lower=lower, upper=upper, certified=upper - lower <= tol, settled=settled)
+        return FlowSolution(
+            value=value, lower=lower, upper=upper, certified=meet_on_host(lower, upper, tol), settled=settled
+        )
 
 
 def _parts(examples: int, pairs: int, numbers: int) -> int:
@@ -110,7 +114,11 @@ def _bounded_parts(
     before = None
     for index in range(count):
         part = _part(graph, queries, jnp.asarray(index, jnp.int32), count)
-        now = slice(index, None, count), part, on_device(*part, layers, tol, SOLVERS["bounds"])
+        now = (
+            slice(index, None, count),
+            part,
+            on_device(*part, layers, rounded_down(tol, graph.attention.dtype), SOLVERS["bounds"]),
+        )
         if before is not None:
             yield before
         before = now
@@ -118,7 +126,7 @@ def _bounded_parts(
         yield before
 
 
-@partial(jax.jit, static_argnames="count")
+@partial(Programs, static=("count",))
 def _part(
     graph: AttentionGraph, queries: Int[Array, "example query"], index: Int[Array, ""], count: int
 ) -> tuple[AttentionGraph, Int[Array, "part query"]]:
@@ -141,7 +149,7 @@ def _settle_on_device(
     lower, upper, settled = found.lower[rows], found.upper[rows], found.settled[rows]
     real = np.broadcast_to(np.asarray(real_pairs(graph.mask, queries)), lower.shape)
     # The device compared in its own precision; what it returned is compared again here.
-    left = real & (upper - lower > tol)
+    left = real & ~meet_on_host(lower, upper, tol)
     settled[real & ~left] = 1 + STAGES.index("bounds")
     solver = SOLVERS["relaxed"]
     assert isinstance(solver, Relaxed)
@@ -153,7 +161,7 @@ def _settle_on_device(
     own = listed[0], np.asarray(layers)[listed[1]], np.asarray(queries)[listed[0], listed[2]], listed[3]
     below, above = _relaxed(graph, depth, own, solver)
     lower[listed], upper[listed] = np.maximum(lower[listed], below), np.minimum(upper[listed], above)
-    closed = upper[listed] - lower[listed] <= tol
+    closed = meet_on_host(lower[listed], upper[listed], tol)
     met = tuple(axis[closed] for axis in listed)
     found.value[rows][met] = (lower[met] + upper[met]) / 2
     settled[met], left[met] = 1 + STAGES.index("relaxed"), False
@@ -173,7 +181,7 @@ def _relaxed(graph: AttentionGraph, depth: int, pairs: tuple[Any, ...], solver: 
     return lower, upper
 
 
-@partial(jax.jit, static_argnames=("depth", "solver"))
+@partial(Programs, static=("depth", "solver"))
 def _relaxed_list(
     graph: AttentionGraph, pairs: tuple[Int[Array, " pair"], ...], *, depth: int, solver: Relaxed
 ) -> tuple[Float[Array, " pair"], Float[Array, " pair"]]:

@@ -1,15 +1,18 @@
 """Cuts: their capacity, and how one is improved a layer at a time."""
 
+import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, is_traced
+from jaxflow._programs import Programs, bucket
 from jaxflow._typing import AtLayers, Mixing, Queries
 from jaxflow.flow.minsum import power_of_two, unit_roundoff
-from jaxflow.graph import AttentionGraph, with_automatic_axes
+from jaxflow.graph import AttentionGraph, check_graph, filled_graph, graph_bucket, with_automatic_axes
 
 Side = Bool[Array, "*pair node_layer token"]
 RealSide = Float[Array, "*pair node_layer token"]
@@ -17,7 +20,7 @@ RealSide = Float[Array, "*pair node_layer token"]
 HIGHEST = jax.lax.Precision.HIGHEST
 
 
-def cut_capacity(graph: AttentionGraph, cut: Any) -> Float[Array, "*batch_and_pair"]:
+def cut_capacity(graph: Any, cut: Any) -> Float[Array, "*batch_and_pair"]:
     """Capacity of cuts: the sum of the mixing weights that lead from the source side to the other side.
 
     Linear in the mixing. As the maximum flow is the least capacity of all cuts, the gradient of a minimum cut's
@@ -49,15 +52,16 @@ def cut_capacity(graph: AttentionGraph, cut: Any) -> Float[Array, "*batch_and_pa
     ```
 
     Args:
-        graph: the layered graph, whose batch axes must lead the cut's.
+        graph: the layered graph, an `AttentionGraph`, whose batch axes must lead the cut's.
         cut: source sides, `*batch *pair node_layer node` with node layer 0 the input, as `FlowSolution.cut` has it.
 
     Returns:
         `*batch *pair`. Cost: pairs * layer * token^2.
 
     Raises:
-        InputError: if the cut does not fit the graph.
+        InputError: if the cut does not fit the graph, or the graph is none, or one made by hand that is not sound.
     """
+    graph = check_graph(graph)
     shape = jnp.shape(cut)
     batch, nodes = graph.batch_shape, (graph.num_layers + 1, graph.num_tokens)
     if len(shape) < len(batch) + 2 or shape[: len(batch)] != batch or shape[-2:] != nodes:
@@ -65,12 +69,23 @@ def cut_capacity(graph: AttentionGraph, cut: Any) -> Float[Array, "*batch_and_pa
             f"`cut` must have shape {(*batch, '...', *nodes)}, got {shape}; pass the cut that attention_flow returned "
             "for a graph of this shape"
         )
-    graph, side = with_automatic_axes((graph, jnp.asarray(cut)))
-    return _capacity(graph, side.astype(graph.attention.dtype))
+    room = None if is_traced(graph, cut) else graph_bucket(graph)
+    if room is None:
+        return _capacity(*with_automatic_axes((graph, jnp.asarray(cut))))
+    # All axes of pairs become one.
+    pairs = shape[len(batch) : -2]
+    side = np.asarray(cut).reshape(*batch, -1, *nodes)
+    count = side.shape[-3]
+    room = dataclasses.replace(room, sizes={**room.sizes, "pair": (count, bucket(count))})
+    capacity = room.cut(_capacity(filled_graph(graph, room), room.fill(side, "pair node_layer token")), "pair")
+    return capacity.reshape(*batch, *pairs)
 
 
-@jax.jit
-def _capacity(graph: AttentionGraph, side: RealSide) -> Float[Array, "*batch_and_pair"]:
+@Programs
+def _capacity(graph: AttentionGraph, side: Array) -> Float[Array, "*batch_and_pair"]:
+    """Capacities of many cuts; a side may be true or false, or any share of 1."""
+    side = side.astype(graph.attention.dtype)
+
     def of_example(mixing: Float[Array, "layer token token"], one: RealSide) -> Float[Array, "*pair"]:
         return jnp.sum(one[..., 1:, :] * _out_of(mixing, 1 - one[..., :-1, :]), axis=(-2, -1))
 

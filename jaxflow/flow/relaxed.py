@@ -18,10 +18,11 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._typing import AtLayers, Mixing, Queries
 from jaxflow.flow.blocks import listed_pairs
-from jaxflow.flow.bounds import flow_bounds, solution
+from jaxflow.flow.bounds import flow_bounds, scaled_bounds
 from jaxflow.flow.cut import refined_bound
 from jaxflow.flow.feasible import Arcs, Nodes, balanced, flow_value, own_arcs
-from jaxflow.flow.minsum import power_of_two, unit_roundoff
+from jaxflow.flow.minsum import unit_roundoff
+from jaxflow.flow.scaling import scaled, shifted, solution
 from jaxflow.flow.solution import FlowSolution
 
 # Rounds that push no more than can be passed on all the way; they cost two passes and bring the bulk of the flow.
@@ -59,14 +60,15 @@ class Relaxed:
 
     def __call__(self, mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
         """Bounds of every pair: those of `flow_bounds` or what the preflow and its cut give, whichever is tighter."""
-        found = flow_bounds(mixing, queries, layers, tol)
         if max(layers) <= 2:
-            return found  # exact already
+            return flow_bounds(mixing, queries, layers, tol)  # exact already
+        weights = scaled(mixing[..., : max(layers), :, :])
+        least, most = scaled_bounds(weights, queries, layers)
         solve = partial(_of_example, layers=layers, rounds=rounds_within(self.passes))
         for _ in mixing.shape[:-3]:
             solve = jax.vmap(solve)
-        lower, upper = solve(mixing, queries)
-        return solution(jnp.maximum(found.lower, lower), jnp.minimum(found.upper, upper), tol)
+        lower, upper = solve(weights.below, weights.above, queries)
+        return solution(weights, jnp.maximum(least, lower), jnp.minimum(most, upper), tol)
 
     def of_pairs(self, mixing: Examples, pairs: Listed) -> tuple[PairValues, PairValues]:
         """Lower and upper bounds of the listed pairs alone, by the preflow and its cut.
@@ -94,12 +96,15 @@ def bounds_of_pairs(
     Returns:
         Lower bounds, upper bounds, and the passes over the capacities that each pair took.
     """
+    weights = scaled(mixing)
 
     def of_one(pair: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array]:
-        lower, upper, taken = _of_pair(mixing[pair[0]], *pair[1:], rounds=rounds)
+        lower, upper, taken = _of_pair(weights.below[pair[0]], weights.above[pair[0]], *pair[1:], rounds=rounds)
         return lower, upper, _passes(taken)
 
-    return jax.lax.map(of_one, pairs, batch_size=block_size(mixing.shape, pairs[0].shape[0]))
+    lower, upper, taken = jax.lax.map(of_one, pairs, batch_size=block_size(mixing.shape, pairs[0].shape[0]))
+    exponent = weights.exponent.reshape(-1)[pairs[0]]
+    return shifted(lower, exponent, False), shifted(upper, exponent, True), taken
 
 
 def block_size(shape: tuple[int, ...], pairs: int) -> int:
@@ -125,29 +130,33 @@ def _passes(rounds: Int[Array, ""]) -> Int[Array, ""]:
 
 
 def _of_example(
-    mixing: Arcs, queries: Int[Array, " query"], *, layers: tuple[int, ...], rounds: int
+    below: Arcs, above: Arcs, queries: Int[Array, " query"], *, layers: tuple[int, ...], rounds: int
 ) -> tuple[AtLayers, AtLayers]:
     """Lower and upper bounds of one example's pairs, a block of pairs at a time so that memory stays bounded."""
-    top, tokens = max(layers), mixing.shape[-1]
-    mixing = mixing[:top]
+    tokens = below.shape[-1]
     shape = (len(layers), queries.shape[0], tokens)
     pairs = listed_pairs(layers, queries, tokens)
 
     def of_pair(pair: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-        return _of_pair(mixing, *pair, rounds=rounds)[:2]
+        return _of_pair(below, above, *pair, rounds=rounds)[:2]
 
-    block = block_size(mixing.shape, shape[0] * shape[1] * shape[2])
+    block = block_size(below.shape, shape[0] * shape[1] * shape[2])
     lower, upper = jax.lax.map(of_pair, pairs, batch_size=block)
     return lower.reshape(shape), upper.reshape(shape)
 
 
 def _of_pair(
-    mixing: Arcs, layer: Int[Array, ""], query: Int[Array, ""], token: Int[Array, ""], *, rounds: int | Int[Array, ""]
+    below: Arcs,
+    above: Arcs,
+    layer: Int[Array, ""],
+    query: Int[Array, ""],
+    token: Int[Array, ""],
+    *,
+    rounds: int | Int[Array, ""],
 ) -> tuple[Float[Array, ""], Float[Array, ""], Int[Array, ""]]:
-    """Lower and upper bound of one pair, and how many rounds it took."""
-    scale = power_of_two(mixing)
-    flow, side, taken = preflow(jax.lax.stop_gradient(mixing) / scale, layer, query, token, rounds=rounds)
-    return flow_value(flow, layer) * scale.squeeze(), refined_bound(mixing, side, layer, CUT_SWEEPS), taken
+    """Lower and upper bound of one pair of scaled weights, and how many rounds it took."""
+    flow, side, taken = preflow(jax.lax.stop_gradient(below), layer, query, token, rounds=rounds)
+    return flow_value(flow, layer), refined_bound(above, side, layer, CUT_SWEEPS), taken
 
 
 def preflow(

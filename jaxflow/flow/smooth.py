@@ -23,12 +23,12 @@ from jaxtyping import Array, Float, Int
 from jaxflow._checks import InputError
 from jaxflow._typing import AtLayers, Mixing, Queries
 from jaxflow.flow.blocks import listed_pairs
-from jaxflow.flow.bounds import flow_bounds
+from jaxflow.flow.bounds import scaled_bounds
 from jaxflow.flow.cut import refined_bound
 from jaxflow.flow.feasible import Arcs, Nodes, balanced, flow_value, own_arcs
-from jaxflow.flow.minsum import power_of_two
 from jaxflow.flow.potentials import Problem, falls, imbalance, least_ridge, minimised, price, slope, solved
 from jaxflow.flow.relaxed import block_size
+from jaxflow.flow.scaling import scaled, solution
 from jaxflow.flow.solution import FlowSolution
 
 
@@ -59,25 +59,28 @@ class Smooth:
 
     def __call__(self, mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
         """Smooth flow of every pair. Cost: at most steps * pairs * layer * token^3."""
-        found = flow_bounds(mixing, queries, layers, tol)
+        weights = scaled(mixing[..., : max(layers), :, :])
+        least, most = scaled_bounds(weights, queries, layers)
         solve = partial(_of_example, layers=layers, temperature=self.temperature, steps=self.steps)
         for _ in mixing.shape[:-3]:
             solve = jax.vmap(solve)
-        scale = power_of_two(mixing)
-        value, flow, cut = (x * scale for x in solve(mixing / scale, queries))
-        # A bound that is relaxed to the value stays one. The smooth value is never above the flow, but for rounding.
-        fixed = jax.lax.stop_gradient(value)
-        lower = jnp.minimum(jnp.maximum(found.lower, flow), fixed)
-        upper = jnp.maximum(jnp.minimum(found.upper, cut), fixed)
-        return FlowSolution(value=value, lower=lower, upper=upper, certified=upper - lower <= tol)
+        value, flow, cut = solve(weights.weights, weights.below, weights.above, queries)
+        # The smooth value is never above the flow, but for rounding.
+        return solution(weights, jnp.maximum(least, flow), jnp.minimum(most, cut), tol, value)
 
 
 def _of_example(
-    mixing: Arcs, queries: Int[Array, " query"], *, layers: tuple[int, ...], temperature: float, steps: int
+    mixing: Arcs,
+    below: Arcs,
+    above: Arcs,
+    queries: Int[Array, " query"],
+    *,
+    layers: tuple[int, ...],
+    temperature: float,
+    steps: int,
 ) -> tuple[AtLayers, AtLayers, AtLayers]:
     """Value, lower and upper bound of one example's pairs, a block at a time so that memory stays bounded."""
-    top, tokens = max(layers), mixing.shape[-1]
-    mixing = mixing[:top]
+    top, tokens = mixing.shape[0], mixing.shape[-1]
     shape = (len(layers), queries.shape[0], tokens)
     pairs = listed_pairs(layers, queries, tokens)
 
@@ -85,13 +88,14 @@ def _of_example(
         problem = _problem(mixing, *pair, temperature=temperature)
         potentials = _cheapest(problem.capacity, problem.free, problem.temperature, steps)
         value = _cost(problem.capacity, potentials, problem.temperature)
-        fixed = jax.lax.stop_gradient((problem, potentials))
-        side = fixed[1] > 0.5
+        # The bounds are those of a flow of weights rounded down, and of a cut of weights rounded up.
+        drives, fixed = jax.lax.stop_gradient((_problem(below, *pair, temperature=temperature), potentials))
+        side = fixed > 0.5
         # The input's other nodes have no arcs of this pair, but are on the source's side of its cut.
         level, token = jnp.arange(top + 1, dtype=jnp.int32)[:, None], jnp.arange(tokens, dtype=jnp.int32)
         side = jnp.where(level == pair[0], token == pair[1], side & (level < pair[0]))
         side = jnp.where(level == 0, token != pair[2], side)
-        return value, flow_value(_flow(*fixed, pair[0]), pair[0]), refined_bound(mixing, side, pair[0])
+        return value, flow_value(_flow(drives, fixed, pair[0]), pair[0]), refined_bound(above, side, pair[0])
 
     block = block_size(mixing.shape, shape[0] * shape[1] * shape[2])
     value, lower, upper = jax.lax.map(of_pair, pairs, batch_size=block)

@@ -9,12 +9,14 @@ import numpy as np
 
 from jaxflow import _checks
 from jaxflow._checks import InputError
+from jaxflow._programs import Bucket
 from jaxflow._typing import Queries
 from jaxflow.flow import auto
-from jaxflow.flow.device import SOLVERS, on_device, real_pairs
+from jaxflow.flow.device import SOLVERS, on_device
+from jaxflow.flow.scaling import meet_on_host, rounded_down
 from jaxflow.flow.solution import FIRST_EXACT, FlowSolution, Solver
 from jaxflow.flow.worker import Worker
-from jaxflow.graph import AttentionGraph, with_automatic_axes
+from jaxflow.graph import AttentionGraph, check_graph, filled_graph, graph_bucket, with_automatic_axes
 
 # Solvers in pure JAX run wherever the graph is; the other methods work on the host.
 METHODS = ("auto", *SOLVERS, "exact")
@@ -59,11 +61,13 @@ def attention_flow(
         bounds met. Flow from or to padding is 0.
 
     Raises:
-        InputError: for a position or layer that is not there, an unknown method, or a method that works on the host
-            inside a transformation.
+        InputError: for a position or layer that is not there, an unknown method, a method that works on the host inside
+            a transformation, what is no graph, and a graph with values that are negative or not finite, where they can
+            be read. Under a transformation nothing is certified of an example that has such, and its bounds are NaN.
     """
+    graph = check_graph(graph)
     with Worker() as worker:
-        return begin_flow(graph, queries, layers, method, tol, worker, cuts=cuts)()
+        return begin_flow(graph, queries, layers, method, tol, worker, cuts=cuts, fill=True)()
 
 
 def begin_flow(
@@ -75,10 +79,12 @@ def begin_flow(
     worker: Worker,
     *,
     cuts: bool = False,
+    fill: bool = False,
 ) -> Callable[[], FlowSolution]:
     """Check what `attention_flow` was asked, do the device's share, hand the CPU's to the worker; gives what waits.
 
-    So a caller with several batches has the flows of one solved while the next goes through the device.
+    So a caller with several batches has the flows of one solved while the next goes through the device. With `fill`,
+    graphs are filled up to one of a few sizes before a program is compiled for them.
     """
     if not isinstance(graph, AttentionGraph):
         raise InputError(f"`graph` must come from attention_graph, got {type(graph).__name__}")
@@ -91,7 +97,14 @@ def begin_flow(
     if isinstance(solver, Solver):
         if cuts:
             raise InputError("`cuts` come from solving; pass method='exact' with cuts=True")
-        found = on_device(*with_automatic_axes((graph, chosen_queries)), chosen_layers, tol, solver)
+        most = rounded_down(float(tol), graph.attention.dtype)
+        room = graph_bucket(graph) if fill and not _checks.is_traced(graph, chosen_queries) else None
+        if room is not None:
+            filled, axes = _filled(graph, chosen_queries, queries is None, room)
+            found = on_device(*filled, chosen_layers, most, solver)
+            found = jax.tree.map(lambda x: room.cut(x, axes), found)
+        else:
+            found = on_device(*with_automatic_axes((graph, chosen_queries)), chosen_layers, most, solver)
         return lambda: found
     if _checks.is_traced(graph, chosen_queries):
         raise InputError(
@@ -99,14 +112,35 @@ def begin_flow(
             "or solve outside for the cut and differentiate cut_capacity"
         )
     if solver == "auto" and not cuts and _is_on_accelerator(graph):
+        room = graph_bucket(graph) if fill else None
+        if room is not None:
+            filled, axes = _filled(graph, chosen_queries, queries is None, room)
+            finish = auto.begin(*filled, chosen_layers, float(tol), worker)
+            return lambda: jax.tree.map(lambda x: room.cut(x, axes), finish())
         graph, chosen_queries = with_automatic_axes((graph, chosen_queries))
         return auto.begin(graph, chosen_queries, chosen_layers, float(tol), worker)
     return _begin_exact(graph, chosen_queries, chosen_layers, tol, worker, cuts=cuts)
 
 
+def _filled(
+    graph: AttentionGraph, queries: Queries, every: bool, room: Bucket
+) -> tuple[tuple[AttentionGraph, Queries], str]:
+    """A graph and queries filled up to a bucket, as JAX arrays, and the axes of what a solver makes of them."""
+    axis = "token" if every else "query"
+    filled = filled_graph(graph, room), room.fill(queries, axis)
+    return jax.tree.map(jnp.asarray, filled), f"layer {axis} token"
+
+
 def as_solver(name: str, method: str | Solver) -> str | Solver:
     """Take in a method, checked: a solver in pure JAX, or the name of a method that works on the host."""
+    if isinstance(method, type):
+        raise InputError(
+            name, "be a name or a solver's value", f"the class {method.__name__}", f"pass `{name}={method.__name__}()`"
+        )
     if isinstance(method, Solver):
+        # Programs are compiled for a solver and found again by its value.
+        if getattr(type(method), "__hash__", None) is None:
+            raise InputError(name, "be hashable", _checks.shown(method), "make its class a frozen dataclass")
         return method
     _checks.one_of(name, method, METHODS)
     return SOLVERS.get(method, method)
@@ -123,7 +157,9 @@ def _begin_exact(
 ) -> Callable[[], FlowSolution]:
     """Have every pair solved on the CPU."""
     shape = (*graph.batch_shape, len(layers), queries.shape[-1], graph.num_tokens)
-    wanted = np.broadcast_to(np.asarray(real_pairs(graph.mask, queries)), shape)
+    mask = np.asarray(graph.mask)
+    real = np.take_along_axis(mask, np.asarray(queries), axis=-1)
+    wanted = np.broadcast_to((real[..., :, None] & mask[..., None, :])[..., None, :, :], shape)
 
     def flat(array: np.ndarray, axes: int) -> np.ndarray:
         return array.reshape(-1, *array.shape[array.ndim - axes :])
@@ -145,7 +181,7 @@ def _begin_exact(
             value=value,
             lower=lower,
             upper=upper,
-            certified=upper - lower <= tol,
+            certified=meet_on_host(lower, upper, float(tol)),
             cut=None if solved.cut is None else solved.cut.reshape(*shape, *solved.cut.shape[-2:]),
             settled=np.where(wanted, solved.settled.reshape(shape) + np.uint8(FIRST_EXACT), np.uint8(0)),
         )
@@ -184,7 +220,11 @@ def _as_queries(queries: Any | None, graph: AttentionGraph) -> Queries:
     if not _checks.is_traced(values) and not ((values >= 0) & (values < tokens)).all():
         wrong = values[(values < 0) | (values >= tokens)][0]
         raise InputError(f"`queries` must be positions from 0 to {tokens - 1}, got {wrong}")
-    return jnp.broadcast_to(jnp.asarray(values, dtype=jnp.int32), (*batch, values.shape[-1]))
+    shape = (*batch, values.shape[-1])
+    if _checks.is_traced(values):
+        return jnp.broadcast_to(jnp.asarray(values, dtype=jnp.int32), shape)
+    # By NumPy, which compiles nothing.
+    return jnp.asarray(np.ascontiguousarray(np.broadcast_to(values.astype(np.int32), shape)))
 
 
 def _integers(name: str, value: int | Sequence[int] | Any) -> np.ndarray:

@@ -1,7 +1,9 @@
 """The figure draws the numbers it is given, whatever the tokens are."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 import jaxflow as jf
 from jaxflow._checks import InputError
@@ -31,3 +33,69 @@ def test_the_figure_draws_every_method_layer_by_layer(example, query, tmp_path):
 def test_a_position_that_was_not_asked_for(example):
     with pytest.raises(InputError, match=r"among the positions that were asked for, \[3, 0\], got 1"):
         jf.plot_relevance(example, 1)
+
+
+RELEVANCE = np.random.default_rng(0).dirichlet(np.ones(5), size=(3, 5))
+
+
+@pytest.mark.parametrize("hold", [np.asarray, jnp.asarray, torch.tensor, lambda array: array.tolist()])
+def test_an_array_of_relevance_is_drawn(hold, tmp_path):
+    figure = jf.plot_relevance(hold(RELEVANCE), 2, tokens=["the", "key", "$5", "<b>", "."])
+    (panel,) = (panel for panel in figure.axes if panel.images and panel.get_title())
+    np.testing.assert_allclose(panel.images[0].get_array(), RELEVANCE[:, 2], rtol=1e-6)
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["1", "2", "3"]
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["the", "key", r"\$5", "<b>", "."]
+    assert panel.images[0].norm.vmax == pytest.approx(np.delete(RELEVANCE[:, 2], 2, axis=1).max())
+    figure.savefig(tmp_path / "figure.svg")
+    rows = jf.plot_relevance(hold(RELEVANCE[1]))
+    np.testing.assert_allclose(rows.axes[0].images[0].get_array(), RELEVANCE[1], rtol=1e-6)
+    row = jf.plot_relevance(hold(RELEVANCE[1]), 4)
+    np.testing.assert_allclose(row.axes[0].images[0].get_array(), RELEVANCE[1, 4:], rtol=1e-6)
+
+
+def test_a_methods_own_array_is_drawn():
+    graph = jf.attention_graph(RELEVANCE[:, None])
+    np.testing.assert_allclose(
+        jf.plot_relevance(jf.attention_rollout(graph)).axes[0].images[0].get_array(),
+        np.asarray(jf.attention_rollout(graph))[:, 0],
+        rtol=1e-6,
+    )
+    flow = jf.attention_flow(graph, queries=[1, 3]).value
+    np.testing.assert_allclose(jf.plot_relevance(flow, 1).axes[0].images[0].get_array(), flow[:, 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((RELEVANCE[None],), r"got shape \(1, 3, 5, 5\); pick one text"),
+        ((RELEVANCE[0, 0],), r"got shape \(5,\)"),
+        ((np.zeros((0, 5)),), "got shape"),
+        ((None,), "got None"),
+        (("text",), "got 'text'"),
+        ((RELEVANCE * 1j,), "real numbers"),
+        ((RELEVANCE - 1,), "finite numbers, 0 or more"),
+        ((np.full((2, 2), np.nan),), "finite numbers"),
+        ((RELEVANCE, 5), "`query` must be a row of the array's query axis, from 0 to 4, got 5"),
+        ((RELEVANCE, "1"), "`query` must be a row"),
+        ((RELEVANCE, 0, ["a", "b"]), "`tokens` must be a list of 5 strings, one a token, got"),
+        ((RELEVANCE, 0, "abcde"), "`tokens` must be a list of 5 strings"),
+        ((RELEVANCE, 0, 5), "`tokens` must be a list of 5 strings"),
+    ],
+)
+def test_what_is_no_relevance_of_one_text_gets_one_line(arguments, message):
+    with pytest.raises(InputError, match=message) as caught:
+        jf.plot_relevance(*arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_results_that_hold_relevance_say_what_to_pass(example):
+    graph = jf.attention_graph(RELEVANCE[:, None])
+    for value, message in (
+        (graph, r"got a graph; pass .*attention_rollout\(graph\)"),
+        (jf.attention_flow(graph), r"got a FlowSolution; pass its values, flow.value"),
+        (jf.Attribution((example, example)), r"an attribution of 2 texts; pass one, result\[0\]"),
+    ):
+        with pytest.raises(InputError, match=message):
+            jf.plot_relevance(value)
+    with pytest.raises(InputError, match="`tokens` must be left out"):
+        jf.plot_relevance(example, tokens=["a"])

@@ -1,0 +1,177 @@
+"""Arrays of any framework, read without importing that framework; attention of a model's layers, put together."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow._checks import InputError, shown, shown_text
+
+# Attention that the model never made, the most frequent trouble: PyTorch's fused kernels give none.
+_COMPUTE = 'load the model with attn_implementation="eager" and call it with output_attentions=True'
+# Attention of text that was written token by token comes step by step, with the keys of all steps before.
+_WHOLE_TEXT = (
+    "of text that a model generated, run one forward pass over prompt and answer together, with use_cache=False and "
+    "output_attentions=True"
+)
+_LAYERS_FIRST = "a list or tuple holds one entry a layer; pass an array where the batch's axes come first"
+
+
+def read_layers(attentions: Any) -> Any:
+    """Attention of all layers as one JAX or NumPy array, `*batch layer head query key`.
+
+    An array is that already. A list or tuple holds one entry a layer, whatever the entries are: arrays of any
+    framework, or lists. So the same numbers mean the same in every form.
+
+    Raises:
+        InputError: where attention was not computed, came from `generate` step by step, or is no array.
+    """
+    if attentions is None or (isinstance(attentions, list | tuple) and not attentions):
+        raise InputError("attentions", "hold the attention of every layer", shown(attentions), _COMPUTE)
+    if getattr(attentions, "attentions", None) is not None:
+        way_out = "pass its attentions: output.attentions"
+        raise InputError("attentions", "be an array or one a layer", type(attentions).__name__, way_out)
+    if not isinstance(attentions, list | tuple):
+        if hasattr(attentions, "attentions"):
+            raise InputError("attentions", "hold the attention of every layer", "an output without any", _COMPUTE)
+        return read_array("attentions", attentions)
+    for number, layer in enumerate(attentions, 1):
+        _refuse_steps_and_gaps(layer, number, len(attentions))
+    layers = [read_array("attentions", layer) for layer in attentions]
+    shapes = {layer.shape for layer in layers}
+    if len(shapes) > 1:
+        got = ", ".join(map(str, sorted(shapes)))
+        grown = len({(shape[:-2], len(shape)) for shape in shapes}) == 1
+        way_out = _WHOLE_TEXT if grown else "pass the layers of one model and one batch"
+        raise InputError("attentions", "have the same shape in every layer", shown_text(got), way_out)
+    if layers[0].ndim < 3:
+        expected = "hold one array (*batch, head, query, key) a layer where it is a sequence"
+        way_out = "pass every layer with every head (one head alone still needs an axis of 1)"
+        raise InputError("attentions", expected, f"{layers[0].shape}", way_out)
+    return _stacked(layers, axis=-4)
+
+
+def read_array(name: str, value: Any) -> Any:
+    """A JAX or NumPy array out of what any framework calls one, or of nested lists of numbers or of arrays."""
+    if isinstance(value, jax.Array | np.ndarray):
+        return _with_numbers(name, value)
+    if hasattr(value, "detach"):
+        return _from_torch(name, value)
+    if _is_sparse(value):
+        raise _sparse(name, value)
+    if isinstance(value, list | tuple) and _holds_arrays(value):
+        parts = [read_array(name, part) for part in value]
+        shapes = {part.shape for part in parts}
+        if len(shapes) > 1:
+            got = ", ".join(map(str, sorted(shapes)))
+            raise InputError(name, "hold arrays of one shape", shown_text(got), "pad them to one length")
+        return _stacked(parts, axis=0)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        if "inhomogeneous" not in str(error):
+            raise InputError(f"`{name}` cannot be read as an array: {' '.join(str(error).split())}") from None
+        raise InputError(name, "hold lists of equal length at every depth", "lists of unequal lengths") from None
+    return _with_numbers(name, array, type(value).__name__)
+
+
+def as_float(array: Any) -> Any:
+    """Floating point of at least single precision; double only where JAX has it switched on."""
+    small = is_small_float(array.dtype) or not np.issubdtype(array.dtype, np.floating)
+    return jnp.asarray(array, dtype=jnp.float32) if small else jnp.asarray(array)
+
+
+def is_small_float(dtype: Any) -> bool:
+    """Whether a floating format has fewer than 32 bits."""
+    return jnp.issubdtype(dtype, jnp.floating) and jnp.dtype(dtype).itemsize < 4
+
+
+def refuse_unreal(name: str, dtype: Any) -> None:
+    """Refuse what holds no real numbers: complex ones would lose their imaginary part."""
+    if not (dtype.kind in "biuf" or is_small_float(dtype)):
+        raise InputError(name, "hold real numbers", str(dtype))
+
+
+def not_square(shape: tuple[int, ...]) -> InputError:
+    """The error for attention whose queries are not its keys."""
+    got = f"{shape[-2]} queries and {shape[-1]} keys"
+    way_out = f"only self-attention makes a graph of layers; {_WHOLE_TEXT}"
+    return InputError("attentions", "have as many queries as keys", got, way_out)
+
+
+def misfitting_mask(got: tuple[int, ...], expected: tuple[int, ...], *, from_sequence: bool) -> InputError:
+    """The error for a mask of another shape than attention's."""
+    way_out = "pass the tokenizer's attention_mask" + (f"; {_LAYERS_FIRST}" if from_sequence else "")
+    return InputError("mask", f"have shape {expected}", str(got), way_out)
+
+
+def _refuse_steps_and_gaps(layer: Any, number: int, count: int) -> None:
+    """Refuse a layer that is None, and `generate`'s tuples: one a step, each of one a layer."""
+    if layer is None:
+        got = f"None for layer {number} of {count}"
+        raise InputError("attentions", "hold the attention of every layer", got, _COMPUTE)
+    if not isinstance(layer, list | tuple):
+        return
+    if not layer or any(part is None for part in layer):
+        got = f"{shown(layer)} for entry {number} of {count}"
+        raise InputError("attentions", "hold the attention of every layer", got, _COMPUTE)
+    # A layer's list of examples holds arrays of (head, query, key); one axis more makes it a step's list of layers.
+    if any(len(np.shape(part)) >= 4 for part in layer if _is_array(part)):
+        got = f"a sequence of sequences of arrays, such as {tuple(np.shape(layer[0]))}"
+        raise InputError("attentions", "be one array, or one a layer", got, _WHOLE_TEXT)
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and not isinstance(value, np.generic)
+
+
+def _holds_arrays(value: Any) -> bool:
+    """Whether nested lists hold arrays somewhere, rather than numbers alone."""
+    if not isinstance(value, list | tuple):
+        return _is_array(value)
+    # Long lists of numbers are told by their first; those of arrays are short.
+    return bool(value) and any(map(_holds_arrays, value if isinstance(value[0], list | tuple) else value[:1]))
+
+
+def _stacked(parts: list[Any], axis: int) -> Any:
+    """Arrays of one shape as one, in the widest of their formats."""
+    in_jax = any(isinstance(part, jax.Array) for part in parts)
+    formats = {np.dtype(part.dtype) for part in parts}
+    if len(formats) > 1:
+        floats = [each for each in formats if jnp.issubdtype(each, jnp.floating)] or list(formats)
+        widest = max(floats, key=lambda each: each.itemsize)
+        # bfloat16 and float16 hold no part of each other.
+        alike = [each for each in floats if each.itemsize == widest.itemsize]
+        widest = widest if len(alike) == 1 else np.dtype(np.float32) if widest.itemsize < 4 else np.result_type(*alike)
+        parts = [part.astype(jax.dtypes.canonicalize_dtype(widest) if in_jax else widest) for part in parts]
+    return (jnp.stack if in_jax else np.stack)(parts, axis=axis)
+
+
+def _from_torch(name: str, tensor: Any) -> np.ndarray:
+    """A torch tensor, perhaps on a device, perhaps in a format that NumPy lacks."""
+    if str(getattr(tensor, "layout", "torch.strided")) != "torch.strided" or getattr(tensor, "is_nested", False):
+        raise _sparse(name, tensor)
+    try:
+        tensor = tensor.detach().cpu()
+        if str(tensor.dtype) == "torch.bfloat16":
+            return tensor.float().numpy().astype(jnp.bfloat16)
+        return _with_numbers(name, tensor.numpy())
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"`{name}` cannot be read as an array: {shown_text(reason)}") from None
+
+
+def _is_sparse(value: Any) -> bool:
+    return hasattr(value, "todense") or hasattr(value, "to_dense")
+
+
+def _sparse(name: str, value: Any) -> InputError:
+    got = str(getattr(value, "layout", "") or type(value).__name__)
+    return InputError(name, "be dense", f"a sparse one ({got})", "turn it into a dense one first, with to_dense()")
+
+
+def _with_numbers(name: str, array: Any, kind: str | None = None) -> Any:
+    if array.dtype.kind in "OSU":
+        raise InputError(f"`{name}` cannot be read as an array, got {kind or f'an array of {array.dtype}'}")
+    return array

@@ -1,0 +1,217 @@
+"""Capacities of any size brought to where no digit is lost, bounds brought back, and the comparison of the two.
+
+Processors may take subnormal numbers (below 1.2e-38 in single precision) for 0, in products, sums and comparisons. A
+weight that vanishes so would leave a cut that is no bound, and a difference that vanishes would make bounds meet that
+do not. So each example is multiplied by a power of two that brings its largest row's sum to 1, by arithmetic on the
+numbers' bits, and what is returned is rounded outward in the same way.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxflow._checks import is_traced
+from jaxflow._typing import AtLayers, Mixing
+from jaxflow.flow.solution import FlowSolution
+
+# Scaled weights below this are nothing (from below) or this (from above): so that no rounding error of theirs is lost
+# to underflow, which compensated sums rely on.
+SMALLEST = 2.0**-100
+
+
+class Scaled(NamedTuple):
+    """An example's weights times a power of two, its largest row's sum between 1/2 and 1.
+
+    Attributes:
+        weights: the weights; exact but for those below 2^-126 of the scale in single precision.
+        above: none below the weights, and none between 0 and `SMALLEST`: what upper bounds are made of.
+        below: none above the weights, and none between 0 and `SMALLEST`: what flows are made of.
+        exponent: weights were divided by 2^exponent.
+        sound: whether all weights of the example are finite and not negative; if not, they are taken for 0 here.
+    """
+
+    weights: Mixing
+    above: Mixing
+    below: Mixing
+    exponent: Int[Array, "*batch 1 1 1"]
+    sound: Bool[Array, "*batch 1 1 1"]
+
+
+def scaled(mixing: Mixing) -> Scaled:
+    """Bring every example to the same scale, exactly. In single precision a row sums to 2^126 at most or less."""
+    sound = jnp.all(is_usable(mixing), axis=(-3, -2, -1), keepdims=True)
+    mixing = jnp.where(sound, mixing, jnp.zeros_like(mixing))
+    exponent = _exponent(mixing)
+    weights = shifted(mixing, -exponent, False)
+    large = weights >= SMALLEST
+    smallest = jnp.where(bits(mixing) > 0, jnp.full_like(weights, SMALLEST), jnp.zeros_like(weights))
+    return Scaled(
+        weights=weights,
+        above=jnp.where(large, weights, smallest),
+        below=jnp.where(large, weights, jnp.zeros_like(weights)),
+        exponent=exponent,
+        sound=sound,
+    )
+
+
+def solution(
+    weights: Scaled, lower: AtLayers, upper: AtLayers, tol: Any, value: AtLayers | None = None
+) -> FlowSolution:
+    """What bounds of scaled weights say of the weights themselves.
+
+    Args:
+        weights: what the bounds are of.
+        lower: lower bounds.
+        upper: upper bounds.
+        tol: how near they must come, brought back, to count as met.
+        value: what lies between them, for solvers that have a value of their own.
+
+    Returns:
+        Bounds rounded outward, certified where they meet, and the best value between them. An example that is not
+        sound is NaN throughout and never certified.
+    """
+    # Bounds that cross are wrong, whatever their distance: the weights were not what was assumed of them.
+    crossed = lower > upper
+    lower = jnp.minimum(lower, upper)
+    if value is not None:
+        # A bound that is relaxed to the value stays one.
+        fixed = jax.lax.stop_gradient(value)
+        lower, upper = jnp.minimum(lower, fixed), jnp.maximum(upper, fixed)
+    outward = shifted(lower, weights.exponent, False), shifted(upper, weights.exponent, True)
+    certified = meet(*jax.lax.stop_gradient(outward), tol) & ~crossed & weights.sound
+    if value is None:
+        # The middle is nearest where the two meet. Its derivative is the upper bound's everywhere: the concave one.
+        best = jnp.where(certified, (lower + upper) / 2, upper)
+        value = upper + jax.lax.stop_gradient(best - upper)
+    best_value: AtLayers = shifted(value, weights.exponent, True)
+
+    def or_nan(numbers: AtLayers) -> AtLayers:
+        return jnp.where(weights.sound, numbers, jnp.full_like(numbers, jnp.nan))
+
+    return FlowSolution(or_nan(best_value), or_nan(outward[0]), or_nan(outward[1]), certified)
+
+
+def meet(lower: Float[Array, "*pair"], upper: Float[Array, "*pair"], tol: Any) -> Bool[Array, "*pair"]:
+    """Whether `upper - lower <= tol`, never yes by rounding or underflow; `tol` is rounded down to the bounds' format.
+
+    Each pair is scaled so that its upper bound lies between 1/2 and 1; differences are then 0 or normal numbers.
+    """
+    power = -_power(upper)
+    # No flow is below 0, so neither is a bound that a negative one stands for.
+    low = shifted(jnp.where(bits(lower) < 0, jnp.zeros_like(lower), lower), power, False)
+    high, most = shifted(upper, power, False), rounded_down(tol, upper.dtype)
+    room = shifted(jnp.broadcast_to(most, upper.shape), power, False)
+    apart = high - low
+    # A difference that is rounded to less than `room` is less; one that is rounded to it may be more, unless it was
+    # not rounded at all (Sterbenz 1974: numbers within a factor of 2 of one another, and those of which one is 0).
+    exact = (2 * low >= high) | (bits(low) == 0)
+    near = (apart < room) | ((apart == room) & exact)
+    return near & (bits(lower) <= bits(upper)) & is_usable(upper) & ~jnp.isnan(lower)
+
+
+def meet_on_host(lower: np.ndarray, upper: np.ndarray, tol: float) -> np.ndarray:
+    """Whether `upper - lower <= tol`, never yes by rounding, for NumPy arrays in double precision."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = upper - lower
+        exact = (2 * lower >= upper) | (lower == 0)
+        return (lower <= upper) & np.isfinite(upper) & ((apart < tol) | ((apart == tol) & exact))
+
+
+def rounded_down(tol: Any, dtype: Any) -> Any:
+    """A tolerance in an array's format, never above it."""
+    if is_traced(tol) or isinstance(tol, jax.Array):
+        near = tol.astype(dtype)
+        above = near.astype(tol.dtype) > tol if near.dtype != tol.dtype else jnp.zeros(near.shape, bool)
+        return jnp.where(above, _as_float(bits(near) - 1, near.dtype), near)
+    with np.errstate(over="ignore", under="ignore"):
+        near = np.asarray(tol, dtype)
+    return np.nextafter(near, np.zeros_like(near)) if float(near) > float(tol) else near
+
+
+def is_usable(values: Float[Array, "..."]) -> Bool[Array, "..."]:
+    """Whether numbers are finite and not negative; told by their bits, as -1e-40 may compare as 0."""
+    infinity = _layout(values.dtype)[2]
+    return ((bits(values) >= 0) & (bits(values) < infinity)) | (bits(values) == jnp.iinfo(bits(values).dtype).min)
+
+
+def bits(values: Float[Array, "..."]) -> Int[Array, "..."]:
+    """A number's bits as an integer: ordered like the numbers where they are not negative, and never taken for 0."""
+    return jax.lax.bitcast_convert_type(values, jnp.int64 if values.dtype == jnp.float64 else jnp.int32)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
+def shifted(values: Float[Array, "..."], exponent: Int[Array, "..."], up: bool) -> Float[Array, "..."]:
+    """Numbers, not negative, times 2^exponent: exactly, or rounded to the next number up or down.
+
+    Subnormal numbers are read and written as what they are. What is too large for the format becomes infinite, or by
+    rounding down the largest number there is. Infinities and what is no number stay.
+    """
+    size, bias, infinity = _layout(values.dtype)
+    whole = bits(values)
+    exponent = exponent.astype(whole.dtype)
+    field, fraction = _parts(whole, values.dtype)
+    field, significand = field + exponent, fraction | (1 << size)
+    normal = (field << size) | fraction
+    # Below the smallest normal number the significand loses bits.
+    lost = jnp.clip(1 - field, 0, size + 2)
+    kept = significand >> lost
+    if up:
+        kept = kept + ((kept << lost) != significand).astype(kept.dtype)
+    result = jnp.where(field >= 1, normal, kept)
+    largest = jnp.asarray(infinity if up else infinity - 1, whole.dtype)
+    result = jnp.where(field > 2 * bias, largest, result)
+    # What is 0, infinite or no number; -0 is 0.
+    result = jnp.where((whole == 0) | (whole == jnp.iinfo(whole.dtype).min), jnp.zeros_like(whole), result)
+    return _as_float(jnp.where((whole & infinity) == infinity, whole, result), values.dtype)
+
+
+@shifted.defjvp
+def _shifted_jvp(up: bool, primals: tuple[Array, Array], tangents: tuple[Array, Any]) -> tuple[Array, Array]:
+    values, exponent = primals
+    # In two steps, as one factor alone might be beyond what the format holds.
+    half = exponent // 2
+    one = jnp.ones_like(exponent, dtype=values.dtype)
+    return shifted(values, exponent, up), tangents[0] * jnp.ldexp(one, half) * jnp.ldexp(one, exponent - half)
+
+
+def _exponent(mixing: Mixing) -> Int[Array, "*batch 1 1 1"]:
+    """The exponent of the power of two next above every row's sum; at least the format's least."""
+    mixing = jax.lax.stop_gradient(mixing)
+    # First by the largest weight, as sums of very large ones would overflow and those of the smallest be 0.
+    largest = _power(jnp.max(bits(mixing), axis=(-3, -2, -1), keepdims=True), mixing.dtype)
+    sums = jnp.sum(shifted(mixing, -largest, False), axis=-1, keepdims=True)
+    _, further = jnp.frexp(jnp.max(sums, axis=(-3, -2), keepdims=True))
+    # Factors below that, of which the derivative is made, would be taken for 0.
+    return jnp.maximum(largest.astype(jnp.int32) + further, 1 - _layout(mixing.dtype)[1])
+
+
+def _power(values: Array, dtype: Any = None) -> Int[Array, "..."]:
+    """Exponents that bring positive numbers (or their bits, of a format) between 1/2 and 1; 0 for 0."""
+    whole, dtype = (bits(values), values.dtype) if dtype is None else (values, dtype)
+    field, _ = _parts(whole, dtype)
+    return jnp.where(whole > 0, field - (_layout(dtype)[1] - 1), 0)
+
+
+def _parts(whole: Int[Array, "..."], dtype: Any) -> tuple[Int[Array, "..."], Int[Array, "..."]]:
+    """A positive number's exponent, as its bits count it, and the fraction; subnormal ones as if they were normal."""
+    size, bias, _ = _layout(dtype)
+    subnormal = (whole >= 0) & (whole < (1 << size))
+    # A subnormal number's bits count multiples of the smallest one.
+    normal = jnp.where(subnormal, bits(whole.astype(dtype)), whole)
+    field = (normal >> size) - jnp.where(subnormal, bias + size - 1, 0).astype(whole.dtype)
+    return field, normal & ((1 << size) - 1)
+
+
+def _layout(dtype: Any) -> tuple[int, int, int]:
+    """How many bits a fraction has, what is added to exponents, and the bits of infinity."""
+    about = jnp.finfo(dtype)
+    size, bias = int(about.nmant), int(about.maxexp) - 1
+    return size, bias, (2 * bias + 1) << size
+
+
+def _as_float(whole: Int[Array, "..."], dtype: Any) -> Float[Array, "..."]:
+    return jax.lax.bitcast_convert_type(whole, dtype)

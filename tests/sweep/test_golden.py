@@ -1,0 +1,39 @@
+"""The first edition's results: a folder that it wrote opens, and the same texts give the same numbers today.
+
+`golden/results` was made with the first edition (commit 5e40060), before the library was rebuilt, by
+`jaxflow attribute --input tests/sweep/golden/texts.txt --out tests/sweep/golden/results`, less its report.html.
+"""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import jaxflow as jf
+
+GOLDEN = Path(__file__).parent / "golden"
+# Two builds of the compiler round float32 attention differently; flow sums more of it than raw attention does.
+TOLERANCE = {"raw": 1e-6, "rollout": 1e-6, "flow": 5e-6}
+
+
+@pytest.fixture
+def results(tmp_path):
+    # Opening may leave nothing behind, but a copy proves it for the repository.
+    return jf.open_sweep(shutil.copytree(GOLDEN / "results", tmp_path / "results"))
+
+
+def test_a_folder_of_the_first_edition_opens(results):
+    texts = (GOLDEN / "texts.txt").read_text().splitlines()
+    assert [results[index].text for index in range(len(results))] == texts
+    assert all(results[index].certified.all() for index in range(len(results)))
+
+
+def test_the_same_texts_give_what_the_first_edition_gave(results):
+    texts = (GOLDEN / "texts.txt").read_text().splitlines()
+    again = jf.attribute(jf.load_encoder("verb-number"), texts)
+    for before, now in zip((results[index] for index in range(len(results))), again, strict=True):
+        assert list(now.tokens) == list(before.tokens)
+        assert now.prediction == before.prediction
+        for method, tolerance in TOLERANCE.items():
+            np.testing.assert_allclose(now.relevance[method], before.relevance[method], rtol=0, atol=tolerance)

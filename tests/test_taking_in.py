@@ -1,0 +1,296 @@
+"""Attention from elsewhere: the same numbers mean the same in every form, and what is no attention gets one line."""
+
+import itertools
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+import jaxflow as jf
+from jaxflow._checks import InputError
+from tests.problems import softmax_attention
+
+# As many texts as layers: nothing but the form says which axis is which.
+SQUARE = softmax_attention(1, (3, 3, 2, 4, 4)).astype(np.float32)
+FORMS = {
+    "array": lambda layer: layer,
+    "jax": jnp.asarray,
+    "torch": lambda layer: torch.tensor(layer, requires_grad=True),
+    "lists": lambda layer: layer.tolist(),
+    "lists of arrays": list,
+    "tuples of torch": lambda layer: tuple(map(torch.tensor, layer)),
+}
+WHOLE = {
+    "array": lambda attention: attention,
+    "jax": jnp.asarray,
+    "torch": torch.tensor,
+    "float64": np.float64,
+}
+
+
+@pytest.mark.parametrize("axes", [(3,), (2,), (), (3, 3)], ids=str)
+def test_every_form_of_the_same_attention_gives_the_same_graph(axes):
+    attention = np.broadcast_to(SQUARE[: axes[0] if axes else 1], (*axes[1:], *SQUARE[: axes[0] if axes else 1].shape))
+    attention = attention if axes else attention[0]
+    layers = np.moveaxis(attention, -4, 0)
+    expected = np.asarray(jf.attention_graph(attention).attention)
+    for form in WHOLE.values():
+        np.testing.assert_array_equal(jf.attention_graph(form(attention)).attention, expected)
+    # Lists of arrays of rank 4 in each other are what `generate` returns, and are refused.
+    forms = {name: form for name, form in FORMS.items() if len(axes) < 2 or " of " not in name}
+    for form, kind in itertools.product(forms.values(), (list, tuple)):
+        np.testing.assert_array_equal(jf.attention_graph(kind(map(form, layers))).attention, expected)
+    for mixed in itertools.islice(itertools.permutations(forms.values(), 3), 0, None, 7):
+        given = [form(layer) for form, layer in zip(mixed, layers, strict=True)]
+        np.testing.assert_array_equal(jf.attention_graph(given).attention, expected)
+
+
+def test_one_text_of_a_deep_model_stays_one_text():
+    layers = list(SQUARE[:, :1])
+    assert jf.attention_graph([layer.tolist() for layer in layers]).attention.shape == (1, 3, 4, 4)
+    assert jf.attention_graph(layers).attention.shape == (1, 3, 4, 4)
+
+
+def test_layers_of_different_formats_are_put_together_in_the_widest():
+    half = [torch.tensor(SQUARE[:, 0]).bfloat16(), SQUARE[:, 1].astype(np.float16), jnp.asarray(SQUARE[:, 2])]
+    np.testing.assert_allclose(jf.attention_graph(half).attention, jf.attention_graph(SQUARE).attention, atol=4e-3)
+    np.testing.assert_allclose(jf.attention_graph(half[:2]).attention[:, 0], SQUARE[:, 0].mean(1), atol=4e-3)
+
+
+def test_a_mask_that_would_fit_the_other_order_says_how_lists_are_read():
+    attention = softmax_attention(2, (2, 3, 2, 4, 4))
+    with pytest.raises(InputError, match=r"`mask` must have shape \(3, 4\), got \(2, 4\).*one entry a layer"):
+        jf.attention_graph(attention.tolist(), mask=np.ones((2, 4)))
+
+
+PROMPT, STEP = torch.full((1, 2, 5, 5), 0.2), torch.full((1, 2, 1, 6), 1 / 6)
+EAGER = r'attn_implementation="eager" and call it with output_attentions=True'
+WHOLE_TEXT = "run one forward pass over prompt and answer"
+
+
+class Output:
+    attentions = (PROMPT, PROMPT)
+
+
+@pytest.mark.parametrize(
+    ("attentions", "message"),
+    [
+        (None, f"got None; .*{EAGER}"),
+        ((), rf"got \(\); .*{EAGER}"),
+        ([], EAGER),
+        ((None, None), f"got None for layer 1 of 2; .*{EAGER}"),
+        ((PROMPT, None, PROMPT), f"None for layer 2 of 3; .*{EAGER}"),
+        (((None, None), (None, None)), EAGER),
+        (((),), EAGER),
+        (((PROMPT, PROMPT), (STEP, STEP)), WHOLE_TEXT),
+        (((PROMPT, PROMPT),), WHOLE_TEXT),
+        ([[PROMPT.numpy(), PROMPT.numpy()]], WHOLE_TEXT),
+        ((STEP, STEP), f"as many queries as keys, got 1 queries and 6 keys; .*{WHOLE_TEXT}"),
+        (torch.stack([STEP, STEP], 1), WHOLE_TEXT),
+        ((PROMPT, STEP), f"same shape in every layer, got .*{WHOLE_TEXT}"),
+        (Output(), "output.attentions"),
+        ([[[[0.5, 0.5], [1.0]]]], "lists of equal length"),
+        (PROMPT[None].to_sparse(), r"be dense, got a sparse one \(torch.sparse_coo\).*to_dense"),
+        ((PROMPT.to_sparse(), PROMPT), "be dense"),
+        (torch.empty((1, 2, 5, 5), device="meta"), "cannot be read as an array"),
+        (PROMPT[None] * 1j, "real numbers, got complex64"),
+        ({"attentions": 1}, "cannot be read as an array"),
+    ],
+)
+def test_what_is_no_attention_gets_one_line(attentions, message):
+    with pytest.raises(InputError, match=message) as caught:
+        jf.attention_graph(attentions)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"heads": np.array([1, 1j])}, "`heads` must hold real numbers"),
+        ({"heads": torch.ones(2).to_sparse()}, "`heads` must be dense"),
+        ({"heads": "Mean"}, "must be one of"),
+        ({"residual": True}, r"`residual` must be a number in \[0, 1\], got True"),
+        ({"residual": [True, 0.5, 0.5]}, "`residual` must be a number"),
+        ({"residual": np.array([True, False, True])}, "`residual` must be a number"),
+        ({"residual": 0.5 + 0j}, "`residual` must be a number"),
+        ({"residual": np.complex64(0.5)}, "`residual` must be a number"),
+        ({"residual": "0.5"}, "`residual` must be a number"),
+        ({"residual": None}, "`residual` must be a number"),
+        ({"normalize": "yes"}, "`normalize` must be True or False, got 'yes'"),
+        ({"normalize": 1}, "`normalize` must be True or False, got 1"),
+        ({"normalize": None}, "`normalize` must be True or False"),
+        ({"mask": torch.ones(3, 4).to_sparse()}, "`mask` must be dense"),
+    ],
+)
+def test_arguments_of_the_wrong_kind(arguments, message):
+    with pytest.raises(InputError, match=message) as caught:
+        jf.attention_graph(SQUARE, **arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_kinds_are_refused_inside_a_transformation_too():
+    with pytest.raises(InputError, match="real numbers, got complex64"):
+        jax.jit(jf.attention_graph)(jnp.asarray(SQUARE, jnp.complex64))
+    with pytest.raises(InputError, match="`residual` must be a number"):
+        jax.jit(lambda r: jf.attention_graph(SQUARE, residual=r))(True)
+    with pytest.raises(InputError, match="`heads` must hold real"):
+        jax.jit(lambda h: jf.attention_graph(SQUARE, heads=h))(jnp.ones(2, jnp.complex64))
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e39, 1e-39, 1e-300])
+def test_weights_of_heads_beyond_single_precision_keep_their_proportions(scale):
+    expected = jf.attention_graph(SQUARE, heads=[1.0, 3.0]).attention
+    found = jf.attention_graph(SQUARE, heads=np.array([1.0, 3.0]) * scale).attention
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("hold", [np.asarray, jnp.asarray, np.float64, list])
+def test_attention_of_16_bits_cast_up_is_held_to_16_bits(kind, hold):
+    attention = softmax_attention(3, (2, 1, 40, 40), sharpness=0.1)
+    # Rounded down, as a kernel that sums in 16 bits may leave it: sums are .993 and less.
+    cast = torch.tensor(attention * 0.993).to(kind).float().numpy()
+    assert np.abs(cast.sum(-1) - 1).max() > 1e-3
+    graph = jf.attention_graph(hold(cast))
+    np.testing.assert_allclose(graph.attention, attention.mean(1), atol=2e-4)
+
+
+def test_one_weight_more_precise_than_16_bits_and_the_row_must_sum_to_1():
+    cast = torch.tensor(softmax_attention(3, (2, 1, 40, 40)) * 0.99).bfloat16().float().numpy()
+    jf.attention_graph(cast)
+    cast[1, 0, 3, 4] += 1e-5
+    with pytest.raises(InputError, match=r"sum to 1, got 0\.\d+ at layer 2.*0.02 where a layer holds only .*bfloat16"):
+        jf.attention_graph(cast)
+    with pytest.raises(InputError, match=r"sum to 1, got 0\.\d+ at layer 2"):
+        jf.attention_graph(jnp.asarray(cast))
+    with pytest.raises(InputError, match=r"sum to 1, got 1.03"):
+        jf.attention_graph(torch.full((1, 1, 2, 2), 1.03 / 2).bfloat16().float())
+
+
+@pytest.mark.parametrize("hold", [np.float32, np.float64, jnp.float32])
+@pytest.mark.parametrize("scale", [1e-30, 1e-38, 1e-39, 3e-42])
+def test_the_least_head_keeps_its_proportions_however_small(hold, scale):
+    # Two heads on two tokens each, with next to nothing for the others.
+    least = np.array([[1, 3, 2, 4], [4, 1, 1, 2], [5, 5, 1, 1], [1, 9, 1, 1]]) * scale
+    attention = np.empty((1, 2, 4, 4))
+    attention[0, 0] = least + np.array([0.5, 0.5, 0, 0])
+    attention[0, 1] = least + np.array([0, 0, 0.5, 0.5])
+    graph = jf.attention_graph(hold(attention), heads="min", residual=0.0)
+    expected = least / least.sum(-1, keepdims=True)
+    # A number so small has few bits left.
+    np.testing.assert_allclose(graph.mixing[0], expected, atol=1e-6 + 2e-45 / scale)
+
+
+def test_the_least_head_is_differentiated_as_ever():
+    attention = jnp.asarray(SQUARE[0])
+
+    def entry(attention):
+        return jf.attention_graph(attention, heads="min").attention[1, 2, 0]
+
+    gradient = np.asarray(jax.grad(entry)(attention))[1, :, 2]
+    least, owner = SQUARE[0, 1, :, 2].min(0), SQUARE[0, 1, :, 2].argmin(0)
+    total = least.sum(dtype=np.float64)
+    expected = np.zeros((2, 4))
+    expected[owner, range(4)] = (np.eye(4)[0] - least[0] / total) / total
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4)
+
+
+def padded(lengths, tokens=7, *, side="right", causal=False, rows="as any", seed=4, masked=-np.inf):
+    """Attention of a model that masks padding's keys, as a real one: `rows` says what padding's own rows hold."""
+    mask = np.arange(tokens) < np.array(lengths)[:, None]
+    mask = mask if side == "right" else mask[:, ::-1]
+    allowed = np.broadcast_to(mask[:, None, None, None, :], (len(lengths), 1, 1, tokens, tokens)).copy()
+    if causal:
+        allowed &= np.tri(tokens, dtype=bool)
+    scores = np.random.default_rng(seed).normal(size=(len(lengths), 3, 2, tokens, tokens))
+    # A finite value, as models take it, leaves rows of nothing even.
+    scores = np.where(allowed, scores, -1e9 if masked == -np.inf else masked)
+    attention = np.exp(scores - scores.max(-1, keepdims=True))
+    attention /= attention.sum(-1, keepdims=True)
+    if rows == "even":
+        attention = np.where(mask[:, None, None, :, None], attention, 1 / tokens)
+    return attention.astype(np.float32), mask
+
+
+MODELS = {
+    "right": {},
+    "left": {"side": "left"},
+    "even rows": {"rows": "even"},
+    "causal, right": {"causal": True},
+    "causal, left": {"causal": True, "side": "left"},
+    "-10000": {"masked": -10000.0},
+}
+
+
+@pytest.mark.parametrize("hold", [np.asarray, jnp.asarray])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_mask_the_wrong_way_round_is_refused(model, hold):
+    attention, mask = padded([5, 4, 2], **MODELS[model])
+    attention = hold(attention)
+    graph = jf.attention_graph(attention, mask)
+    np.testing.assert_allclose(graph.attention.sum(-1), np.broadcast_to(mask[:, None], (3, 3, 7)), atol=1e-6)
+    for wrong in (~mask, (~mask).astype(np.int64)):
+        with pytest.raises(InputError, match=r"`mask` must call real .*% of example \d, layer 1.*~key_padding_mask"):
+            jf.attention_graph(attention, wrong)
+    with pytest.raises(InputError, match="on padding"):
+        jf.attention_graph(attention[1], ~mask[1])
+
+
+def test_a_mask_in_another_order_than_the_batch_is_refused():
+    attention, mask = padded([7, 4, 3])
+    with pytest.raises(InputError, match="example 0, layer 1, head 0, query 0 on padding"):
+        jf.attention_graph(attention, mask[::-1])
+
+
+def test_a_mask_that_leaves_nothing_is_refused_for_rows_of_any_sum_too():
+    attention, mask = padded([5, 4])
+    for hold in (np.asarray, jnp.asarray):
+        with pytest.raises(InputError, match=r"everything on padding in example 0"):
+            jf.attention_graph(hold(attention * 3), ~mask, normalize=True)
+    # Tokens may be left out on purpose.
+    fewer = mask & (np.arange(7) != 1)
+    with pytest.raises(InputError, match="normalize=True"):
+        jf.attention_graph(attention, fewer)
+    kept = jf.attention_graph(attention, fewer, normalize=True)
+    np.testing.assert_allclose(kept.attention.sum(-1), np.broadcast_to(fewer[:, None], (2, 3, 7)), atol=1e-6)
+
+
+@pytest.mark.parametrize("hold", [np.asarray, jnp.asarray])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_forgotten_mask_is_warned_of_once(model, hold):
+    attention, mask = padded([7, 4, 5], **MODELS[model])
+    span = "tokens 4 to 6 look" if mask[1, 0] else "tokens 0 to 2 look"
+    with pytest.warns(UserWarning, match=f"`mask` was not passed, and in example 1, {span} like padding") as caught:
+        jf.attention_graph(hold(attention))
+    assert len(caught) == 1
+    assert caught[0].filename.endswith((".py", ">"))
+    with pytest.warns(UserWarning, match=r"not passed, and tokens? \d"):
+        jf.attention_graph(hold(attention[1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        jf.attention_graph(hold(attention), mask)
+        jf.attention_graph(hold(attention[0]))
+        jf.attention_graph(hold(attention), np.ones((3, 7)))
+
+
+def test_attention_without_padding_is_not_warned_of():
+    tokens = 6
+    identity = np.eye(tokens)
+    block = np.kron(np.eye(2), np.full((3, 3), 1 / 3))
+    examples = {
+        "causal": softmax_attention(5, (2, 2, tokens, tokens), causal=True),
+        "even": np.full((2, 2, tokens, tokens), 1 / tokens),
+        "even and causal": np.tri(tokens) / np.tri(tokens).sum(-1, keepdims=True) * np.ones((2, 2, 1, 1)),
+        "each its own": np.broadcast_to(identity, (2, 2, tokens, tokens)),
+        "all to the first": np.broadcast_to(identity[0], (2, 2, tokens, tokens)),
+        "packed": np.broadcast_to(block, (2, 2, tokens, tokens)),
+        "the one before": np.broadcast_to(np.roll(identity, -1, 1), (2, 2, tokens, tokens)),
+        "very sharp": softmax_attention(6, (2, 2, tokens, tokens), sharpness=60.0),
+    }
+    for attention, dtype in itertools.product(examples.values(), (np.float32, np.float16)):
+        for hold in (np.asarray, jnp.asarray):
+            jf.attention_graph(hold(np.ascontiguousarray(attention, dtype)))
