@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxflow.models import Encoder, LayerOutput
+from jaxflow.models import Encoder, ForwardOptions, LayerOutput
 from jaxflow.running._program import Arrays, Inputs
 from jaxflow.running._reader import Fusion, GradientReader, LayerView, PassOutputs, Reader, ReaderInputs
 
@@ -57,9 +57,8 @@ class Forward:
         visit = partial(self._visit, inputs, own, differentiated=shift is not None)
         starts = tuple(reader.start(each) for reader, each in zip(self.readers, own, strict=True))
         first_layer = jnp.zeros((), jnp.int32)
-        _, last, (_, carries), _ = module.visit_layers(
-            inputs.batch, visit, (first_layer, starts), attention_shift=shift, packing=inputs.packing
-        )
+        options = ForwardOptions(attention_shift=shift, packing=inputs.packing)
+        _, last, (_, carries), _ = module.visit_layers(inputs.batch, visit, (first_layer, starts), options)
         needed = shift is not None or any(reader.needs_logits for reader in self.readers)
         return (_logits(module, last) if needed else None), (last, carries)
 
