@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow._checks import InputError, shown, shown_text
+from jaxflow._programs import to_device
 
 # Attention that the model never made, the most frequent trouble: PyTorch's fused kernels give none.
 _COMPUTE = 'load the model with attn_implementation="eager" and call it with output_attentions=True'
@@ -79,6 +80,9 @@ def read_array(name: str, value: Any) -> Any:
 def as_float(array: Any) -> Any:
     """Floating point of at least single precision; double only where JAX has it switched on."""
     small = is_small_float(array.dtype) or not np.issubdtype(array.dtype, np.floating)
+    if isinstance(array, np.ndarray):
+        # A copy, as the caller may write to the array later.
+        return to_device(np.array(array, np.float32 if small else array.dtype))
     return jnp.asarray(array, dtype=jnp.float32) if small else jnp.asarray(array)
 
 

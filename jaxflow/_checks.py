@@ -4,6 +4,7 @@ Values are looked at only where they are in hand. Under `jax.jit`, `vmap` or `gr
 values yet, so shapes are checked there and values are taken as given.
 """
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 import jax
 import jax.core
 import numpy as np
+
+# JAX says nowhere else whether it was used.
+from jax._src import xla_bridge
 
 # Longer values are cut where an error shows them: a word of 200,000 letters would hide what is wrong.
 _SHOWN = 200
@@ -85,6 +89,34 @@ def is_traced(*values: Any) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
 
 
+def _mark_forked() -> None:
+    _process["forked"] = _process["forked"] or jax_at_work()
+
+
+def jax_at_work() -> bool:
+    """Whether JAX has begun to use devices in this process, which it does with threads of its own."""
+    return bool(xla_bridge.backends_are_initialized())
+
+
+# Whether this process was forked off one in which JAX was at work. Threads are not forked: work that is given to them
+# here waits for ever.
+_process = {"forked": False}
+os.register_at_fork(after_in_child=_mark_forked)
+
+
+def not_forked() -> None:
+    """Refuse to work in a forked child of a process in which JAX was at work; it would hang without a word.
+
+    Raises:
+        InputError: this is one.
+    """
+    if _process["forked"]:
+        raise InputError(
+            "this process was forked after JAX was used in its parent, and JAX hangs in such a process; "
+            "start processes with multiprocessing.get_context('spawn'), or fork before JAX is first used"
+        )
+
+
 def one_of(name: str, value: Any, options: Sequence[str]) -> None:
     """Refuse a value that is not among the options."""
     if not isinstance(value, str) or value not in options:
@@ -107,6 +139,11 @@ def index_words(index: Sequence[int], axes: Sequence[str]) -> str:
     return ", ".join(words)
 
 
+def how_to_install(extra: str) -> str:
+    """The command for an extra. Only a clone has it: on the package index, jaxflow is another project's name."""
+    return f"pip install '.[{extra}]' in your clone of jaxflow"
+
+
 def missing_extra(package: str, extra: str, purpose: str) -> InputError:
     """The error for an optional package that is not installed."""
-    return InputError(f"{purpose} needs the package {package!r}; install it with: pip install 'jaxflow[{extra}]'")
+    return InputError(f"{purpose} needs the package {package!r}; install it with: {how_to_install(extra)}")

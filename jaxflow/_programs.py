@@ -94,18 +94,24 @@ class Bucket:
         names = ["batch", *axes.split()]
         flat = np.asarray(array).reshape(-1, *np.shape(array)[len(self.batch) :])
         added = [(0, full - own) for own, full in (self.sizes.get(name, (0, 0)) for name in names)]
-        filled = np.pad(flat, added) if any(after for _, after in added) else flat
-        return jnp.asarray(filled) if self.device is None else jax.device_put(filled, self.device)
+        # A copy in any case: JAX may use the memory that it is handed.
+        return to_device(np.pad(flat, added), self.device)
 
-    def cut(self, array: Any, axes: str) -> Any:
-        """What belongs to the arrays as they were, of a result with the batch's axis and the named ones."""
+    def cut(self, array: Any, axes: str, shape: tuple[int, ...] | None = None) -> Any:
+        """What belongs to the arrays as they were, of a result with the batch's axis and the named ones.
+
+        With `shape` the named axes are given that shape.
+        """
         names = ["batch", *axes.split()]
         kept = tuple(slice(self.sizes[name][0]) if name in self.sizes else slice(None) for name in names)
         own = np.asarray(array)[kept]
-        own = own.reshape(*self.batch, *own.shape[1:])
-        if isinstance(array, np.ndarray):
-            return own
-        return jnp.asarray(own) if self.device is None else jax.device_put(own, self.device)
+        own = own.reshape(*self.batch, *(own.shape[1:] if shape is None else shape))
+        return own if isinstance(array, np.ndarray) else to_device(np.ascontiguousarray(own), self.device)
+
+
+def to_device(array: np.ndarray, device: Any = None) -> jax.Array:
+    """A JAX array of an array that nobody writes to; `jnp.asarray` would compile a program for its shape."""
+    return jax.device_put(array, device)
 
 
 def bucket_of(array: Any, batch: tuple[int, ...], **sizes: int) -> Bucket | None:

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from jaxflow import _arrays, _checks, _values
 from jaxflow._arrays import as_float
 from jaxflow._checks import InputError
+from jaxflow._programs import to_device
 from jaxflow._typing import Attention, Mixing, Square, TokenMask
 
 HeadWeights: TypeAlias = Float[Array, "*#batch #layer head"]
@@ -126,7 +127,7 @@ def fuse_heads(attention: Attention, mask: TokenMask, heads: str | HeadWeights) 
 
 def _as_mask(mask: Any | None, shape: tuple[int, ...], *, from_sequence: bool) -> TokenMask:
     if mask is None:
-        return jnp.ones(shape, bool)
+        return to_device(np.ones(shape, bool))
     array = _arrays.read_array("mask", mask)
     if array.shape != shape:
         raise _arrays.misfitting_mask(array.shape, shape, from_sequence=from_sequence)
@@ -139,7 +140,7 @@ def _as_mask(mask: Any | None, shape: tuple[int, ...], *, from_sequence: bool) -
     if empty.any():
         where = _checks.index_words(_checks.first_index(empty), ()) or "the only example"
         raise InputError(f"`mask` must leave at least one real token in every example, got none in {where}")
-    return jnp.asarray(host.astype(bool))
+    return to_device(host.astype(bool))
 
 
 def _least(attention: Attention) -> Mixing:

@@ -5,11 +5,9 @@ import io
 import os
 import re
 import shutil
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from importlib import metadata
@@ -17,17 +15,13 @@ from itertools import islice
 from typing import Any, NoReturn
 
 from jaxflow import _arguments
-from jaxflow._arguments import (
-    EXAMPLES,
-    add_attribute,
-    add_compare,
-    add_explore,
-    add_summarize,
-)
-from jaxflow._checks import InputError
+from jaxflow._arguments import EXAMPLES, FLAGS, add_attribute, add_compare, add_explore, add_summarize
+from jaxflow._checks import InputError, how_to_install
+from jaxflow._parser import Parser
+from jaxflow._signals import Terminated, interrupts, signals
 from jaxflow.compare import Settings as Compared
 from jaxflow.compare import findings, read_conllu
-from jaxflow.devices import Processes, default_mesh
+from jaxflow.devices import Processes, UnmetError, default_mesh
 from jaxflow.models import builtin, load_encoder
 from jaxflow.report import drawing
 from jaxflow.report.explore import EXAMPLES as MOST
@@ -35,30 +29,24 @@ from jaxflow.report.explorer import write_explorer
 from jaxflow.report.page import write_page
 from jaxflow.report.source_page import explore_source, write_source_page
 from jaxflow.report.summary_page import write_summary_page
-from jaxflow.report.terminal import top_tokens, unknown_words, visible
+from jaxflow.report.terminal import shortened, top_tokens, unknown_words, visible
 from jaxflow.running import Compiled
 from jaxflow.sweep import comparison, runner
-from jaxflow.sweep.checks import check_file, check_folder
+from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.counting import counting
-from jaxflow.sweep.files import open_source
+from jaxflow.sweep.files import FileSource, check_unread, open_source
+from jaxflow.sweep.output import check_file
 from jaxflow.sweep.progress import progress
 from jaxflow.sweep.results import Store, open_sweep
 from jaxflow.sweep.settings import Settings
 from jaxflow.sweep.source import InlineSource, Source
+from jaxflow.sweep.store import about_folder
 from jaxflow.sweep.summary import summarize, write_summary
 from jaxflow.sweep.summary_words import summary_table
 from jaxflow.sweep.tally import Summary, Tally
 from jaxflow.sweep.together import Peers, wait_for_all
-from jaxflow.sweep.words import skipped_lines, summary_lines
+from jaxflow.sweep.words import left_out_lines, skipped_lines, summary_lines
 
-# Arguments that errors may name as Python has them, by their flags.
-FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair"} | {
-    name: f"--{name.replace('_', '-')}"
-    for name in (
-        *("methods", "layers", "queries", "residual", "heads", "flow", "batch_size", "max_length", "on_error"),
-        *("threshold", "units", "correction", "truncate", "resume", "column", "pair_column", "out"),
-    )
-}
 # Most examples whose top tokens are shown in the terminal.
 SHOWN = 5
 # Seconds that process 0 of several, when it gives up, leaves the others to do so.
@@ -74,15 +62,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; those of the process by default.
 
     Returns:
-        The exit code: 0, or 2 for input that cannot be used (one line on standard error says why), or 130 when the
-        user stopped it.
+        The exit code: 0, or 2 for input that cannot be used (one line on standard error says why), 130 when the user
+        stopped it, and 143 when SIGTERM did.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the terminal's encoding lacks is shown as an escape.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        arguments = _parser().parse_args(argv)
-        return arguments.run(arguments)
+        with signals():
+            arguments = _parser().parse_args(argv)
+            return arguments.run(arguments)
     except (InputError, KeyboardInterrupt) as error:
         return _said(error)
     except BrokenPipeError:
@@ -91,20 +80,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see {self.prog} --help")
-
-
 def _failed(message: str, code: int) -> int:
+    print(f"jaxflow: {visible(' '.join(_in_flags(message).splitlines()))}", file=sys.stderr)
+    return code
+
+
+def _in_flags(message: str) -> str:
+    """A message written for Python with the command line's names of arguments."""
     for name, flag in FLAGS.items():
         message = message.replace(f"`{name}`", flag)
     message = message.replace("pass truncate=True", "pass --truncate").replace("units='words'", "--units words")
     message = re.sub(r"\[\((\d+), (\d+)\), \((\d+), (\d+)\)\]", r"\1:\2,\3:\4", message)  # pairs of layers
-    print(f"jaxflow: {' '.join(message.splitlines())}", file=sys.stderr)
-    return code
+    # Whatever was passed shows in one line that can be read.
+    return re.sub(r"\S{400,}", lambda word: f"{word[0][:200]}... ({len(word[0])} characters)", message)
 
 
 def _flag(argument: str) -> str:
@@ -121,7 +109,7 @@ def _said(error: BaseException) -> int:
     if isinstance(error, InputError):
         return _failed(error.in_words(_flag), 2)
     if isinstance(error, KeyboardInterrupt):
-        return _failed(str(error) or "stopped", 130)
+        return _failed(str(error) or "stopped", 143 if isinstance(error, Terminated) else 130)
     traceback.print_exception(error)
     return 1
 
@@ -138,14 +126,19 @@ def _leaving_at_once(here: Processes, peers: Peers) -> Iterator[None]:
         if here.index == 0:
             # JAX ends the others with it, without a word of why, which they shall find first.
             peers.wait_for_the_end(LEAVE)
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(Exception):
-                _ = stream.flush()
-        os._exit(code)
+        _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process without what Python and JAX do at their end."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            _ = stream.flush()
+    os._exit(code)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="jaxflow",
         description="How much each input token contributed to each position of a Transformer, at each layer.",
         epilog=EXAMPLES,
@@ -159,17 +152,21 @@ def _parser() -> argparse.ArgumentParser:
     add_summarize(commands, _summarize)
     fetch = commands.add_parser("fetch", help="get a built-in model, once", description="Get a built-in model, once.")
     _ = fetch.add_argument("name", metavar="NAME", help="the model's name: minilm")
+    _ = fetch.add_argument("--force", action="store_true", help="fetch it again, whatever is there")
     fetch.set_defaults(run=_fetch)
     return parser
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    _ = builtin.fetch(arguments.name, report=print)
+    _ = builtin.fetch(arguments.name, report=print, force=arguments.force)
     return 0
 
 
 def _attribute(arguments: argparse.Namespace) -> int:
-    here = _arguments.joined(arguments)
+    try:
+        here = _arguments.joined(arguments)
+    except UnmetError as error:
+        _leave(_said(error))
     peers = Peers(arguments.out, here.index, here.count)
     with _leaving_at_once(here, peers), peers:
         summary, compiled, unknown = _swept(arguments, here, peers)
@@ -178,7 +175,7 @@ def _attribute(arguments: argparse.Namespace) -> int:
     results = open_sweep(arguments.out)
     # With what other processes made.
     summary = replace(summary, records=results.records)
-    page = write_page(results, arguments.out / "report.html")
+    page = write_page(results, about_folder(arguments.out) / "report.html")
     if not arguments.quiet:
         _show(results, arguments.top)
         print("\n".join(summary_lines(summary, compiled)))
@@ -200,10 +197,9 @@ def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> tupl
         sweep = runner.prepare(
             encoder, source, arguments.out, settings, resume=arguments.resume, on_error=arguments.on_error, **share
         )
-        if source.note and not quiet:
-            print(source.note, file=sys.stderr)
+        _note_assumed(source, quiet=quiet)
         with (
-            _interrupts() as stop_if_asked,
+            interrupts() as stop_if_asked,
             progress(None if quiet else sweep.rows(), sweep.rows_done, sys.stderr, quiet=quiet) as show,
         ):
 
@@ -227,13 +223,12 @@ def _compare(arguments: argparse.Namespace) -> int:
     settings = Compared(**{name: getattr(arguments, name) for name in given}, **sizes)
     check_folder(arguments.out, None)
     with _source(arguments) as source:
-        if source.note and not arguments.quiet:
-            print(source.note, file=sys.stderr)
+        _note_assumed(source, quiet=arguments.quiet)
         models = load_encoder(arguments.model_a), load_encoder(arguments.model_b)
         limits = comparison.Limits(arguments.max_length, arguments.truncate)
         prepared = comparison.prepare(*models, source, arguments.out, settings, limits)
         with (
-            _interrupts() as stop_if_asked,
+            interrupts() as stop_if_asked,
             counting(prepared.texts, sys.stderr, quiet=arguments.quiet) as show,
         ):
 
@@ -242,10 +237,10 @@ def _compare(arguments: argparse.Namespace) -> int:
                 show(texts)
 
             summary = prepared.run(told)
-        if summary.texts < prepared.texts:
-            raise KeyboardInterrupt(
-                f"stopped; the first {summary.texts} of {prepared.texts} texts are in {arguments.out}"
-            )
+            if summary.texts < prepared.texts:
+                raise KeyboardInterrupt(
+                    f"stopped; the first {summary.texts} of {prepared.texts} texts are in {arguments.out}"
+                )
         names = ("methods", "queries", "residual", "heads", "flow", "max_length", "truncate")
         options = {name: getattr(arguments, name) for name in names}
         if prepared.units == "words" and arguments.queries != (0,):
@@ -265,7 +260,13 @@ def _compare(arguments: argparse.Namespace) -> int:
 def _note(lines: Sequence[str]) -> None:
     """Lines on standard error, without what would steer a terminal."""
     for line in lines:
-        print(visible(line), file=sys.stderr)
+        print(visible(_in_flags(line)), file=sys.stderr)
+
+
+def _note_assumed(source: Source, *, quiet: bool = False) -> None:
+    """What was assumed about how the texts are to be read."""
+    if source.note and not quiet:
+        _note([source.note])
 
 
 def _explore(arguments: argparse.Namespace) -> int:
@@ -275,11 +276,12 @@ def _explore(arguments: argparse.Namespace) -> int:
     names = ("methods", "queries", "residual", "heads", "flow", "max_length", "truncate")
     options = {name: getattr(arguments, name) for name in names}
     _ = drawing.library("The explorer's page")
-    check_file(arguments.out)
+    _ = check_file(arguments.out)
     models = [load_encoder(name) for name in (arguments.model, arguments.other) if name is not None]
-    with _source(arguments) as source, nullcontext() if column is None else open_source(file, column) as labels:
-        if source.note:
-            print(source.note, file=sys.stderr)
+    with _source(arguments) as source:
+        # Of the source that is open already: a pipe can be opened but once.
+        labels = source.of_column(column) if isinstance(source, FileSource) and column is not None else None
+        _note_assumed(source)
         texts = min(source.count() or MOST, MOST)
         with counting(texts * len(models), sys.stderr) as show:
             found = explore_source(models, source, labels, progress=show, **options)
@@ -289,52 +291,27 @@ def _explore(arguments: argparse.Namespace) -> int:
 
 def _summarize(arguments: argparse.Namespace) -> int:
     results = open_sweep(arguments.folder)
-    sentences = () if arguments.conllu is None else read_conllu(arguments.conllu)
+    left_out: list[str] = []
+    sentences = () if arguments.conllu is None else read_conllu(arguments.conllu, skipped=left_out.append)
     with counting(len(results), sys.stderr) as show:
         summary = summarize(results, sentences, show)
     width = shutil.get_terminal_size((100, 24)).columns
+    _note(left_out_lines(left_out))
     if not results.complete:
         _note(["the sweep was not finished: this is of what is there; `jaxflow attribute --resume` goes on with it"])
     print("\n".join(visible(line) for line in summary_table(summary, arguments.top, width)))
     written = write_summary(summary, arguments.folder)
     if drawing.can_draw():
-        written.append(write_summary_page(summary, results, arguments.folder / "summary.html"))
+        written.append(write_summary_page(summary, results, about_folder(arguments.folder) / "summary.html"))
     else:
-        _note(["its page needs the drawing library: pip install 'jaxflow[report]'"])
+        _note([f"its page needs the drawing library: {how_to_install('report')}"])
     print("\nwritten:", *written)
     return 0
 
 
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], None]]:
-    """Makes Ctrl-C stop the work where what this gives is called, that is between batches; again, at once.
-
-    At once is not safe: an exception raised while compiled code calls back into Python may be swallowed there.
-    """
-    asked = False
-
-    def interrupt(*_: Any) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    def stop_if_asked() -> None:
-        if asked:
-            raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop_if_asked
-        return
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield stop_if_asked
-    finally:
-        _ = signal.signal(signal.SIGINT, before or signal.SIG_DFL)
-
-
 def _source(arguments: argparse.Namespace) -> AbstractContextManager[Source]:
     texts, pairs = arguments.text, arguments.pair
+    reading = {name: getattr(arguments, name) for name in ("separator", "quotes", "encoding")}
     if texts is not None and arguments.input is not None:
         raise InputError("--text and --input cannot be given together; choose one")
     if texts is None:
@@ -342,7 +319,8 @@ def _source(arguments: argparse.Namespace) -> AbstractContextManager[Source]:
             raise InputError("--pair goes with --text; the second texts of a file are named by --pair-column")
         path = _input(arguments.input)
         stdin: Any = sys.stdin.buffer if path == "-" and sys.stdin is not None else None
-        return open_source(path, arguments.column, arguments.pair_column, stdin=stdin)
+        return open_source(path, arguments.column, arguments.pair_column, stdin=stdin, **reading)
+    check_unread(False, **reading)
     for flag, value in (("--column", arguments.column), ("--pair-column", arguments.pair_column)):
         if value is not None:
             raise InputError(f"{flag} goes with --input")
@@ -377,7 +355,5 @@ def _note_unknown(results: Store, unknown: str | None) -> None:
     words = unknown_words(islice(results.rows(), SEARCHED), unknown) if unknown else []
     if words:
         rest = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
-        print(
-            f"note: not in the model's vocabulary, read as {unknown}: {visible(', '.join(words[:NAMED]))}{rest}",
-            file=sys.stderr,
-        )
+        named = ", ".join(shortened(word) for word in words[:NAMED])
+        print(f"note: not in the model's vocabulary, read as {unknown}: {named}{rest}", file=sys.stderr)

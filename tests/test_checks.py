@@ -1,9 +1,10 @@
 import pickle
+from pathlib import Path
 
 import pytest
 
 from jaxflow import cli
-from jaxflow._checks import InputError, shown
+from jaxflow._checks import InputError, missing_extra, shown
 
 
 def test_an_error_is_facts_that_each_front_puts_into_words():
@@ -27,3 +28,18 @@ def test_an_error_survives_the_way_to_another_process():
 def test_a_long_value_is_cut_where_an_error_shows_it():
     assert len(shown("a" * 200_000)) < 300
     assert shown("two\nlines") == repr("two\nlines")
+
+
+def test_an_extra_comes_from_the_clone_and_never_from_the_index():
+    error = missing_extra("matplotlib", "plots", "A figure")
+    assert str(error) == (
+        "A figure needs the package 'matplotlib'; install it with: pip install '.[plots]' in your clone of jaxflow"
+    )
+    # The index has another project of this name. (pyproject.toml names our own extras, which pip takes from the clone.)
+    root = Path(cli.__file__).parents[1]
+    texts = [path for kind in ("*.py", "*.md", "*.js", "*.html") for path in root.rglob(kind)]
+    ours = [
+        path for path in texts if path.relative_to(root).parts[0] in ("jaxflow", "scripts", "experiments", "README.md")
+    ]
+    assert len(ours) > 100
+    assert not [path for path in ours if "jaxflow[" in path.read_text("utf-8")]

@@ -2,6 +2,7 @@ import errno
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from jaxflow import cli
+from jaxflow.sweep import store
 from jaxflow.sweep.results import open_sweep
 from tests.tiny_text_model import LAYERS, LIMIT, model_folder
 
@@ -62,9 +64,10 @@ def test_texts_become_rows_a_page_and_a_table(run):
     assert [row["text"] for row in rows] == ["The key is on the table.", "</script>"]
     assert rows[0]["flow"].shape == (LAYERS, 9, 9)
     assert rows[0]["certified"].all()
-    names = ["manifest.json", "part-00000.json", "part-00000.parquet", "report.html"]
-    assert sorted(path.name for path in run.out.iterdir()) == names
-    assert (run.out / "report.html").read_text("utf-8").count("</script>") == 2
+    about = run.out / store.ABOUT
+    assert {*run.out.iterdir()} == {about, run.out / "part-00000.parquet"}
+    assert sorted(path.name for path in about.iterdir()) == ["manifest.json", "part-00000.json", "report.html"]
+    assert (about / "report.html").read_text("utf-8").count("</script>") == 2
     for word in (
         "prediction",
         "raw",
@@ -164,7 +167,7 @@ def test_results_are_summed_up_in_a_table_and_in_files(run):
         assert part in shown
     assert "\\u202e" in shown
     assert "\u202e" not in shown
-    assert {"summary.json", "summary.parquet"} <= {path.name for path in run.out.iterdir()}
+    assert {"summary.json", "summary.parquet"} <= {path.name for path in (run.out / store.ABOUT).iterdir()}
     assert len(open_sweep(run.out)) == 7
     # What is written does not keep the sweep from being gone on with.
     assert run("--input", file, *QUICK, "--quiet", "--resume") == 0
@@ -347,11 +350,37 @@ def test_a_real_process_reports_and_survives_a_closed_pipe(tmp_path):
     assert len(open_sweep(tmp_path / "out")) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_one_of_several_processes_ends_it_with_one_line(tmp_path, number, code):
+    with socket.socket() as one:
+        one.bind(("localhost", 0))
+        address = f"localhost:{one.getsockname()[1]}"
+    file, out = tmp_path / "in.txt", tmp_path / "out"
+    file.write_text("\n".join(f"the key {index} is on the table" for index in range(20000)))
+    joining = ["--distributed", "--coordinator", address, "--processes", "1", "--process", "0"]
+    arguments = ["--input", str(file), "--model", str(model_folder()), "--out", str(out), "--quiet", *joining]
+    with command("attribute", *arguments, "--methods", "raw", "--batch-size", "16") as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not (out / "part-00000.json").exists():
+                assert process.poll() is None, process.stderr.read()
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == code
+    assert [line for line in errors.splitlines() if line.startswith("jaxflow: ")] == [errors.splitlines()[-1]]
+    assert "--resume continues" in errors
+
+
 def test_ctrl_c_ends_with_one_line_and_130(tmp_path):
     file = tmp_path / "in.txt"
     file.write_text("\n".join(f"the key {index} is on the table" for index in range(4000)))
     arguments = ["--input", str(file), "--model", str(model_folder()), "--out", str(tmp_path / "out"), "--quiet"]
-    first = tmp_path / "out" / "part-00000.json"
+    first = tmp_path / "out" / store.ABOUT / "part-00000.json"
     with command("attribute", *arguments, "--methods", "raw,rollout", "--batch-size", "16") as process:
         try:
             deadline = time.monotonic() + 120

@@ -32,13 +32,13 @@ def alone():
 
 
 def given(**options):
-    plain = {"distributed": False, "coordinator": None, "processes": None, "process": None}
+    plain = {"distributed": False, "coordinator": None, "processes": None, "process": None, "start_seconds": None}
     return argparse.Namespace(**(plain | options))
 
 
 def test_the_command_line_joins_others_only_if_told_to():
     assert _arguments.joined(given()) == Processes(0, 1)
-    for lonely in ({"coordinator": "here:1"}, {"processes": 2}, {"process": 0}):
+    for lonely in ({"coordinator": "here:1"}, {"processes": 2}, {"process": 0}, {"start_seconds": 5}):
         with pytest.raises(InputError, match="go with --distributed"):
             _arguments.joined(given(**lonely))
 
@@ -272,7 +272,7 @@ def test_a_process_that_finds_nobody_says_so():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False, env=environment
     )
     assert done.returncode == 1
-    assert "InputError: process 0 cannot be reached at localhost:" in done.stderr
+    assert "InputError: `coordinator` must be where process 0 can be reached within 3 s, got 'localhost:" in done.stderr
 
 
 def attribute(texts, out, *options):
@@ -329,8 +329,8 @@ def test_the_command_line_of_two_processes_makes_what_that_of_one_makes(tmp_path
     for one, other in zip(found.rows(), expected.rows(), strict=True):
         assert one["text"] == other["text"]
         np.testing.assert_allclose(one["rollout"], other["rollout"], atol=1e-6)
-    assert (tmp_path / "together" / "report.html").exists()
-    assert not list((tmp_path / "together").glob(".*"))
+    assert (tmp_path / "together" / store.ABOUT / "report.html").exists()
+    assert not list((tmp_path / "together").rglob(".*"))
 
 
 @pytest.mark.slow
@@ -354,7 +354,7 @@ def test_a_process_that_gives_up_ends_the_other_which_says_why(tmp_path, attribu
         _, error = process.communicate(timeout=240)
         assert process.returncode == 0, error
     assert len(jf.open_sweep(out)) == 5000
-    assert not list(out.glob(".*"))
+    assert not list(out.rglob(".*"))
 
 
 @pytest.mark.slow
@@ -363,7 +363,7 @@ def test_a_killed_process_ends_the_other_with_a_message(tmp_path, attribute_in_t
     texts, out = tmp_path / "texts.txt", tmp_path / "out"
     texts.write_text("".join(f"the key {number}\n" for number in range(20000)))
     running, end = attribute_in_two(texts, out), time.monotonic() + 200
-    while len(list(out.glob("part-*.json"))) < 2:
+    while len(list(out.rglob("part-*.json"))) < 2:
         assert all(process.poll() is None for process in running)
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -379,3 +379,21 @@ def test_a_killed_process_ends_the_other_with_a_message(tmp_path, attribute_in_t
     done = jf.open_sweep(out)
     assert 2 <= len(done.records) < 20
     assert not done.complete
+
+
+@pytest.mark.slow
+def test_a_process_that_the_others_do_not_join_says_so(tmp_path):
+    joining = ["--distributed", "--coordinator", free_address(), "--processes", "2", "--process", "0"]
+    texts = tmp_path / "texts.txt"
+    texts.write_text("the key\n")
+    done = subprocess.run(
+        attribute(texts, tmp_path / "out", *joining, "--start-seconds", "2"),
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert said(done.stderr).startswith("jaxflow: --processes must be the number of processes that are started within")
+    assert done.stderr.count("\n") == 1

@@ -14,6 +14,8 @@ HOUSE = [
     "_checks",
     "_views",
     "_programs",
+    "_paths",
+    "_switches",
     "devices",
     "_arrays",
     "_values",
@@ -28,6 +30,8 @@ HOUSE = [
     "compare",
     "sweep",
     "report",
+    "_parser",
+    "_signals",
     "_arguments",
     "cli",
 ]

@@ -54,7 +54,7 @@ def test_the_command_line_examples_run_as_written(tmp_path):
         program = str(Path(sys.executable).with_name(program))
         done = subprocess.run([program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        page = (tmp_path / arguments[arguments.index("--out") + 1] / "report.html").read_text("utf-8")
+        page = (tmp_path / arguments[arguments.index("--out") + 1] / "__about__" / "report.html").read_text("utf-8")
         texts = [value for option, value in pairwise(arguments) if option == "--text"]
         assert texts
         for text in texts:

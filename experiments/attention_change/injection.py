@@ -15,6 +15,7 @@ from experiments.attention_change.marks import lift
 from experiments.attention_change.statistics import cells, paired, rank_correlation
 from experiments.attention_change.texts import Marked
 from jaxflow import InputError
+from jaxflow._checks import missing_extra
 from jaxflow.models import Encoding, TextEncoder
 from jaxflow.running import LayerView, PassOutputs, ReaderInputs
 
@@ -31,7 +32,7 @@ def read_head(path: Path) -> dict[str, np.ndarray]:
         import onnx
         from onnx import numpy_helper
     except ImportError:
-        raise InputError("--head needs onnx; install jaxflow[convert]") from None
+        raise missing_extra("onnx", "convert", "--head") from None
     if not path.is_file():
         raise InputError(f"{path} does not exist; `--head` must name the package's mini_semantic.onnx")
     tensors = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer if tensor.name in NAMES}

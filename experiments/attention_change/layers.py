@@ -92,7 +92,7 @@ def arcs_of(sentences: Sequence[Sentence]) -> tuple[list[str], np.ndarray, np.nd
         if number % BLOCK == 0:
             blocks.append(Counter())
         for word, (head, name) in enumerate(zip(sentence.heads, sentence.relations, strict=True)):
-            if head >= 0 and name != "punct":
+            if head is not None and head >= 0 and name != "punct":
                 offsets.setdefault(name, Counter())[head - word] += 1
                 blocks[-1][name] += 1
     names = sorted(offsets, key=lambda name: (-offsets[name].total(), name))[:RELATIONS]

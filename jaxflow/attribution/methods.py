@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from jaxflow import _checks
 from jaxflow._checks import InputError
+from jaxflow._switches import broadcasting
 from jaxflow._typing import AtLayers, Queries, Square, TokenMask
 from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_solver, begin_flow
@@ -173,11 +174,13 @@ def as_methods(methods: Any, flow: Any, tol: float | int | np.floating) -> tuple
 
 
 @partial(jax.jit, static_argnames="layers")
+@broadcasting
 def _raw_rows(graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
     return _rows(raw_attention(graph), queries, layers)
 
 
 @partial(jax.jit, static_argnames="layers")
+@broadcasting
 def _rollout_rows(graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
     return _rows(attention_rollout(graph), queries, layers)
 

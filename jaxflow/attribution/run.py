@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow.attribution.items import EncodedText, Item, as_rows, item_of, items_of
 from jaxflow.attribution.methods import as_methods
 from jaxflow.attribution.result import Attribution, Example
@@ -75,6 +75,7 @@ def attribute(
             long, which is named by its index, before anything is computed; for a model whose attention is not a
             number, or a text that the device has no memory for, when the batch that shows it is reached.
     """
+    not_forked()
     if isinstance(texts, str):
         texts = [texts]
         pairs = [pairs] if isinstance(pairs, str) else pairs
@@ -129,6 +130,7 @@ def attribute_shards(
     Raises:
         InputError: as `attribute`, naming a text by its place.
     """
+    not_forked()
     task = _task(encoder, methods, queries, layers, heads, residual, flow, tol)
     options = EngineOptions(batch_size=batch_size, mesh=mesh, compiled=compiled, idle=idle)
     engine = Engine((encoder,), task, options)

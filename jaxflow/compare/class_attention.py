@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError
 from jaxflow._pytree import pytree
+from jaxflow._switches import broadcasting
 from jaxflow._typing import Mixing, Relevance
 from jaxflow.evaluation import Target, TokenInputs, token_inputs
 from jaxflow.evaluation.batches import RowTask, run_rows
@@ -173,6 +174,7 @@ def class_attention(
 
 
 @jax.jit
+@broadcasting
 def class_graph(
     weights: Float[Array, "row layer token token"], mask: Bool[Array, "row token"], residual: Float[Array, ""]
 ) -> AttentionGraph:
@@ -219,6 +221,7 @@ def check_gates(gates: Float[np.ndarray, "example layer head"]) -> None:
 
 
 @jax.jit
+@broadcasting
 def _relevance(weights: Mixing, mask: Bool[Array, "*batch token"]) -> Relevance:
     identity = jnp.eye(weights.shape[-1], dtype=weights.dtype) * mask[..., :, None].astype(weights.dtype)
 

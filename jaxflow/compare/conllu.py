@@ -1,11 +1,12 @@
 """Sentences with heads and relations, from CoNLL-U files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, shown
+from jaxflow._paths import local_path
 
 COLUMNS = 10
 
@@ -19,20 +20,23 @@ class Sentence:
         words: their forms.
         offsets: characters (start, end) of each in the text; words that are written as one (a "du" that stands for
             "de le") share theirs.
-        heads: number of each word's head, from 0; -1 for the root.
-        relations: to the head.
+        heads: number of each word's head, from 0; -1 for the root; None where it is not known, in text that was
+            tagged and not parsed.
+        relations: to the head; "_" where it is not known.
         tags: universal part of speech.
     """
 
     text: str
     words: tuple[str, ...]
     offsets: tuple[tuple[int, int], ...]
-    heads: tuple[int, ...]
+    heads: tuple[int | None, ...]
     relations: tuple[str, ...]
     tags: tuple[str, ...]
 
 
-def read_conllu(source: str | Path | Iterable[str], *, subtypes: bool = False) -> Iterator[Sentence]:
+def read_conllu(
+    source: str | Path | Iterable[str], *, subtypes: bool = False, skipped: Callable[[str], Any] | None = None
+) -> Iterator[Sentence]:
     """Sentences of a CoNLL-U file, one at a time (universaldependencies.org/format).
 
     Empty nodes are left out. The text is that of the `# text` comment, or the words with the spaces that
@@ -41,68 +45,102 @@ def read_conllu(source: str | Path | Iterable[str], *, subtypes: bool = False) -
     Args:
         source: the file's path, or its lines.
         subtypes: keep what stands behind the colon in relations such as `nsubj:pass`.
+        skipped: called with what is wrong with a sentence that is malformed, or whose words are not in its text; the
+            sentence is left out. Without it, that is an error.
 
     Raises:
-        InputError: a line is malformed; it is named.
+        InputError: a sentence cannot be used, without `skipped`; its line is named. Or the file cannot be read.
     """
     if isinstance(source, str | Path):
         try:
-            with Path(source).open(encoding="utf-8") as file:
-                yield from _sentences(file, str(source), subtypes)
-        except (OSError, UnicodeDecodeError) as error:
-            said = error.strerror if isinstance(error, OSError) else str(error)
-            raise InputError(f"cannot read {str(source)!r}: {said}") from None
+            with local_path("source", source).open(encoding="utf-8-sig", errors="surrogateescape") as file:
+                yield from _sentences(file, str(source), subtypes, skipped)
+        except OSError as error:
+            raise InputError(f"cannot read {str(source)!r}: {error.strerror}") from None
     else:
-        yield from _sentences(source, "the lines", subtypes)
+        yield from _sentences(source, "the lines", subtypes, skipped)
 
 
-def _sentences(lines: Iterable[str], name: str, subtypes: bool) -> Iterator[Sentence]:
-    held: list[tuple[int, list[str]]] = []
-    text: str | None = None
+def _sentences(
+    lines: Iterable[str], name: str, subtypes: bool, skipped: Callable[[str], Any] | None
+) -> Iterator[Sentence]:
+    for held in _groups(lines):
+        try:
+            yield _sentence(held, name, subtypes)
+        except InputError as error:
+            if skipped is None:
+                raise
+            skipped(str(error))
+
+
+def _groups(lines: Iterable[str]) -> Iterator[list[tuple[int, str]]]:
+    """The lines of each sentence with their numbers, comments included."""
+    held: list[tuple[int, str]] = []
     for number, line in enumerate(lines, 1):
         line = line.rstrip("\r\n")
+        line = line.removeprefix("\ufeff") if number == 1 else line
+        if line.strip():
+            held.append((number, line))
+        elif any(not line.startswith("#") for _, line in held):
+            yield held
+            held = []
+    if any(not line.startswith("#") for _, line in held):
+        yield held
+
+
+def _sentence(lines: list[tuple[int, str]], name: str, subtypes: bool) -> Sentence:
+    text, held = None, list[tuple[int, list[str]]]()
+    for number, line in lines:
+        try:
+            _ = line.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"line {number} of {name} is not UTF-8; save the file as UTF-8") from None
         if line.startswith("#"):
             key, _, value = line[1:].partition("=")
             text = value.strip() if key.strip() == "text" else text
-        elif line.strip():
-            cells = line.split("\t")
-            if len(cells) != COLUMNS:
-                raise InputError(f"line {number} of {name} has {len(cells)} columns, and CoNLL-U has {COLUMNS}")
-            held.append((number, cells))
-        elif held:
-            yield _sentence(held, text, name, subtypes)
-            held, text = [], None
-    if held:
-        yield _sentence(held, text, name, subtypes)
-
-
-def _sentence(held: list[tuple[int, list[str]]], text: str | None, name: str, subtypes: bool) -> Sentence:
+            continue
+        cells = line.split("\t")
+        if len(cells) != COLUMNS:
+            raise InputError(f"line {number} of {name} has {len(cells)} columns, and CoNLL-U has {COLUMNS}")
+        held.append((number, cells))
     words = [(number, cells) for number, cells in held if cells[0].isdecimal()]
     surface = list(_surface(held, name))
     if text is None:
         text = "".join(form + (" " if space else "") for form, _, space in surface).rstrip()
+    spans = _spans(surface, text, held[0][0], name)
+    missing = next((number for number, cells in words if int(cells[0]) not in spans), None)
+    if missing is not None:
+        raise InputError(f"line {missing} of {name}: the word's number is in no order; number words from 1")
+    return Sentence(
+        text=text,
+        words=tuple(cells[1] for _, cells in words),
+        offsets=tuple(spans[int(cells[0])] for _, cells in words),
+        heads=tuple(_head(cells, len(words), number, name) for number, cells in words),
+        relations=tuple(cells[7] if subtypes else cells[7].partition(":")[0] for _, cells in words),
+        tags=tuple(cells[3] for _, cells in words),
+    )
+
+
+def _spans(surface: list[tuple[str, list[int], bool]], text: str, line: int, name: str) -> dict[int, tuple[int, int]]:
+    """Where each word's form stands in the text."""
     spans: dict[int, tuple[int, int]] = {}
     start = 0
     for form, numbers, _ in surface:
         found = text.find(form, start)
         if found < 0:
-            raise InputError(f"line {held[0][0]} of {name}: {form!r} is not in the sentence's text {text[:60]!r}")
+            raise InputError(f"line {line} of {name}: {shown(form)} is not in the sentence's text {text[:60]!r}")
         start = found + len(form)
         spans |= dict.fromkeys(numbers, (found, start))
-    heads, relations = [], []
-    for number, cells in words:
-        if not cells[6].isdecimal() or int(cells[6]) > len(words):
-            raise InputError(f"line {number} of {name}: the head must be a word's number or 0, got {cells[6]!r}")
-        heads.append(int(cells[6]) - 1)
-        relations.append(cells[7] if subtypes else cells[7].partition(":")[0])
-    return Sentence(
-        text=text,
-        words=tuple(cells[1] for _, cells in words),
-        offsets=tuple(spans[int(cells[0])] for _, cells in words),
-        heads=tuple(heads),
-        relations=tuple(relations),
-        tags=tuple(cells[3] for _, cells in words),
-    )
+    return spans
+
+
+def _head(cells: list[str], words: int, number: int, name: str) -> int | None:
+    """A word's head, from 0; None where the sentence was tagged and not parsed."""
+    if cells[6] == "_":
+        return None
+    if not cells[6].isdecimal() or int(cells[6]) > words:
+        raise InputError(f"line {number} of {name}: the head must be a word's number, 0 or _, got {shown(cells[6])}")
+    return int(cells[6]) - 1
 
 
 def _surface(held: list[tuple[int, list[str]]], name: str) -> Iterator[tuple[str, list[int], bool]]:
@@ -118,7 +156,7 @@ def _surface(held: list[tuple[int, list[str]]], name: str) -> Iterator[tuple[str
             if int(cells[0]) > last:
                 yield cells[1], [int(cells[0])], _space(cells)
         elif not cells[0].replace(".", "", 1).isdecimal():
-            raise InputError(f"line {number} of {name}: {cells[0]!r} is no word's number")
+            raise InputError(f"line {number} of {name}: {shown(cells[0])} is no word's number")
 
 
 def _space(cells: list[Any]) -> bool:

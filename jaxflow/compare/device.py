@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._pytree import pytree
+from jaxflow._switches import broadcasting, undefined_as_nan
 from jaxflow._typing import Mixing, Queries
 from jaxflow.compare.distances import jensen_shannon, total_variation
 from jaxflow.compare.paths import influence, path_widths
@@ -80,10 +81,12 @@ def pooled(
     return jnp.einsum("t...qv,tqu->t...uv", to_units, rows, precision=highest)
 
 
-pooled_on_device = jax.jit(pooled)
+pooled_on_device = jax.jit(broadcasting(pooled))
 
 
+@undefined_as_nan
 @partial(jax.jit, static_argnames="pairs")
+@broadcasting
 def measure(
     first: Side,
     second: Side,
@@ -131,6 +134,7 @@ def measure(
 
 
 @jax.jit
+@broadcasting
 def trace(
     fused: Mixing, residual: Float[Array, ""], mask: Bool[Array, "text unit"], queries: Queries, decay: Float[Array, ""]
 ) -> Traced:
@@ -140,6 +144,7 @@ def trace(
 
 
 @jax.jit
+@broadcasting
 def shared_widths(first: Mixing, second: Mixing, queries: Queries) -> Float[Array, "text state query unit"]:
     """Widths of paths along arcs that both models have: an arc is worth what the weaker of the two gives it."""
     return path_widths(jnp.minimum(first, second), queries)

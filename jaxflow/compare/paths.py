@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxflow._switches import broadcasting
 from jaxflow._typing import Mixing, Queries
 
 KINDS = ("shared", "only_a", "only_b")
@@ -82,6 +83,7 @@ def strong_arcs(
 
 
 @jax.jit
+@broadcasting
 def path_widths(fused: Mixing, queries: Queries) -> States:
     """Width of the widest path from positions at the top down to every position of every layer.
 
@@ -107,6 +109,7 @@ def path_widths(fused: Mixing, queries: Queries) -> States:
 
 
 @jax.jit
+@broadcasting
 def influence(mixing: Mixing, queries: Queries, decay: Float[Array, ""]) -> States:
     """How strongly positions at the top are traced to every position of every layer, fading on the way down.
 

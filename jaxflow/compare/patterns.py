@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxflow._switches import broadcasting, undefined_as_nan
 from jaxflow.compare.distances import entropy
 
 # Of a text: shares of its words whose largest weight is on the word before, on themselves, on the word behind; mean
@@ -12,7 +13,9 @@ PATTERNS = ("previous", "own", "next", "leading", "separators", "entropy")
 OFFSETS = {"previous": -1, "own": 0, "next": 1}
 
 
+@undefined_as_nan
 @jax.jit
+@broadcasting
 def head_patterns(
     heads: Float[Array, "*batch head token token"],
     mask: Bool[Array, "*batch token"],

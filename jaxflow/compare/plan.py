@@ -233,6 +233,7 @@ def _as_target(settings: Settings, encoders: Sequence[TextEncoder]) -> Target:
     found = Target(target, quantity="logit")
     for encoder in encoders:
         _ = scale_of(encoder, found)
+        _ = encoder.config.head.index_of("target", target)
         # The predicted class is one of the model's; another must be.
         _ = resolve(encoder, found, 1, lambda head=encoder.config.head: np.zeros((1, head.outputs)))
     return found

@@ -186,9 +186,12 @@ def _tokens_of(sentence: Sentence, encoding: Encoding) -> list[list[int]]:
 
 
 def _arcs(sentence: Sentence, groups: Sequence[list[int]]) -> list[tuple[int, int, str]]:
-    """Dependent, head and relation; not the root, and not where the tokenizer has one for both words or none."""
+    """Dependent, head and relation.
+
+    Not of the root, of an unknown head, or where the tokenizer has one token for both words, or none.
+    """
     return [
         (dependent, head, name)
         for dependent, (head, name) in enumerate(zip(sentence.heads, sentence.relations, strict=True))
-        if head >= 0 and groups[dependent] and groups[head] and groups[dependent] != groups[head]
+        if head is not None and head >= 0 and groups[dependent] and groups[head] and groups[dependent] != groups[head]
     ]

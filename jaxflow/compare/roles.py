@@ -149,6 +149,7 @@ class WatchedRoles:
     """
 
     needs_logits: bool = False
+    undefined_as_nan: bool = True
 
     def start(self, inputs: ReaderInputs) -> tuple[Array, Array]:
         """Room for a layer's shares."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow.compare.plan import Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ComparedText, Comparison
 from jaxflow.compare.task import CompareTask, PairItem, Similarity
@@ -91,6 +91,7 @@ def compare_models(
         InputError: the models cannot be compared (heads differ in number, or depth without pairs of layers), or an
             argument or a text does not fit, which is named.
     """
+    not_forked()
     if isinstance(texts, str):
         texts = [texts]
         pairs = [pairs] if isinstance(pairs, str) else pairs

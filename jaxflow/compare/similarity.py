@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from jaxflow._checks import InputError
 from jaxflow._pytree import pytree
+from jaxflow._switches import broadcasting, undefined_as_nan
 
 Heads = Float[Array, "*batch head token token"]
 Others = Float[Array, "*batch other token token"]
@@ -32,6 +33,7 @@ class Products:
 
 
 @jax.jit
+@broadcasting
 def head_products(first: Heads, second: Others, mask: RealTokens) -> Products:
     """Sums of products of what heads give over and above the even share, `A - 1/n`, over real rows and keys.
 
@@ -49,7 +51,9 @@ def correlation(cross: Any, first: Any, second: Any) -> Float[np.ndarray, "*laye
     return cross / np.where(scale > 0, scale, np.nan)
 
 
+@undefined_as_nan
 @jax.jit
+@broadcasting
 def linear_cka(first: Heads, second: Others, mask: RealTokens) -> Float[Array, "*batch head other"]:
     """Linear CKA of heads (Kornblith et al. 2019), a text's rows being the examples and its keys the features.
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxflow._checks import InputError, first_index, one_of
+from jaxflow._checks import InputError, first_index, not_forked, one_of
 from jaxflow.models import Encoding, TextEncoder, TokenBatch
 
 POSITIONS = ("tokens", "words", "all_but_last")
@@ -100,6 +100,7 @@ def token_inputs(
         InputError: nothing came, or an example is empty, too long, padded elsewhere than on the right, or holds ids
             that the vocabulary doesn't have; it is named.
     """
+    not_forked()
     if isinstance(texts, TokenInputs):
         return texts
     if isinstance(texts, TokenBatch):

@@ -182,7 +182,7 @@ def _indices(
     labels, outputs = encoder.labels or (), encoder.config.head.outputs
     indices = []
     for entry in entries:
-        index = labels.index(entry) if isinstance(entry, str) and entry in labels else entry
+        index = encoder.config.head.index_of(name, entry)
         if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < outputs:
             raise InputError(
                 f"`{name}` must be {word!r}, an index below {outputs} or one of {', '.join(map(repr, labels))}, "

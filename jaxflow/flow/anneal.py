@@ -57,7 +57,7 @@ def annealed_cuts(
     # Layers above the block's highest source are left out.
     inner = jnp.max(layer) - 1
 
-    def decide(step: Array, sides: Sides) -> Sides:
+    def decide(step: Array | int, sides: Sides) -> Sides:
         sweep, index = jnp.divmod(step, inner)
         at = jnp.where(sweep % 2 == 0, inner - index, index + 1)
         lets_out = jnp.einsum("pj,ij->pi", 1 - sides[at - 1], mixing[at - 1])

@@ -111,14 +111,10 @@ def _bounded_parts(
     graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], tol: float, count: int
 ) -> Iterator[tuple[slice, _Part, FlowSolution]]:
     """Each part with its bounds; those of the next are under way by then."""
-    before = None
+    before, most = None, rounded_down(tol, graph.attention.dtype)
     for index in range(count):
         part = _part(graph, queries, jnp.asarray(index, jnp.int32), count)
-        now = (
-            slice(index, None, count),
-            part,
-            on_device(*part, layers, rounded_down(tol, graph.attention.dtype), SOLVERS["bounds"]),
-        )
+        now = slice(index, None, count), part, on_device(*part, layers, most, SOLVERS["bounds"])
         if before is not None:
             yield before
         before = now

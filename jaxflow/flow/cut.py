@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow._checks import InputError, is_traced
+from jaxflow._checks import InputError, is_traced, not_forked
 from jaxflow._programs import Programs, bucket
 from jaxflow._typing import AtLayers, Mixing, Queries
 from jaxflow.flow.minsum import power_of_two, unit_roundoff
@@ -61,6 +61,7 @@ def cut_capacity(graph: Any, cut: Any) -> Float[Array, "*batch_and_pair"]:
     Raises:
         InputError: if the cut does not fit the graph, or the graph is none, or one made by hand that is not sound.
     """
+    not_forked()
     graph = check_graph(graph)
     shape = jnp.shape(cut)
     batch, nodes = graph.batch_shape, (graph.num_layers + 1, graph.num_tokens)
@@ -77,8 +78,7 @@ def cut_capacity(graph: Any, cut: Any) -> Float[Array, "*batch_and_pair"]:
     side = np.asarray(cut).reshape(*batch, -1, *nodes)
     count = side.shape[-3]
     room = dataclasses.replace(room, sizes={**room.sizes, "pair": (count, bucket(count))})
-    capacity = room.cut(_capacity(filled_graph(graph, room), room.fill(side, "pair node_layer token")), "pair")
-    return capacity.reshape(*batch, *pairs)
+    return room.cut(_capacity(filled_graph(graph, room), room.fill(side, "pair node_layer token")), "pair", pairs)
 
 
 @Programs

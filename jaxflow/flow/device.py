@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool
 
 from jaxflow._checks import InputError, shown
 from jaxflow._programs import Programs
+from jaxflow._switches import broadcasting
 from jaxflow._typing import Queries
 from jaxflow.flow.bounds import Bounds
 from jaxflow.flow.relaxed import Relaxed
@@ -22,6 +23,7 @@ SOLVERS: dict[str, Solver] = {"bounds": Bounds(), "relaxed": Relaxed(), "smooth"
 
 
 @partial(Programs, static=("layers", "solver"))
+@broadcasting
 def on_device(
     graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], tol: Any, solver: Solver
 ) -> FlowSolution:

@@ -28,15 +28,15 @@ def balanced(flow: Arcs, layer: Array) -> Arcs:
     """The flow within a preflow: going down no node gives more than it gets, then none gets more than it gives."""
     depth = flow.shape[0]
 
-    def ratio(level: Array, wanted: Array, held: Array) -> Array:
+    def ratio(level: Array | int, wanted: Array, held: Array) -> Array:
         too_much = (held > wanted) & (level < layer)
         return jnp.where(too_much, wanted / jnp.where(held > 0, held, jnp.ones_like(held)), jnp.ones_like(held))
 
-    def give_less(index: Array, flow: Arcs) -> Arcs:
+    def give_less(index: Array | int, flow: Arcs) -> Arcs:
         level = depth - index
         return flow.at[level - 1].multiply(ratio(level, flow[level].sum(0), flow[level - 1].sum(1))[:, None])
 
-    def get_less(level: Array, flow: Arcs) -> Arcs:
+    def get_less(level: Array | int, flow: Arcs) -> Arcs:
         return flow.at[level].multiply(ratio(level, flow[level - 1].sum(1), flow[level].sum(0))[None, :])
 
     flow = jax.lax.fori_loop(1, depth, give_less, flow)

@@ -117,7 +117,7 @@ def _improved(problem: Problem, potentials: Nodes, ridge: Float[Array, ""]) -> t
     whole, gain = climb(jnp.ones_like(ridge)), -jnp.sum(uneven * direction)
     full = sound & (whole <= 0.1 * gain)
 
-    def halve(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: Array | int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         middle = (ends[0] + ends[1]) / 2
         falling = climb(middle) <= 0
         return jnp.where(falling, middle, ends[0]), jnp.where(falling, ends[1], middle)

@@ -221,7 +221,7 @@ def _shared(
     return room * jnp.expand_dims(share, axis)
 
 
-def _pushed_down(state: _State, level: Array, room: Float[Array, "token token"]) -> _State:
+def _pushed_down(state: _State, level: Array | int, room: Float[Array, "token token"]) -> _State:
     moved = _shared(room, state.excess[level], 1)
     excess = state.excess.at[level].add(-moved.sum(1)).at[level - 1].add(moved.sum(0))
     return state._replace(flow=state.flow.at[level - 1].add(moved), excess=excess)
@@ -233,7 +233,7 @@ def _open(capacity: Arcs, state: _State) -> _State:
     # The sink takes all that comes; the input's other nodes have no arcs.
     able = jnp.full((depth + 1, tokens), jnp.inf, capacity.dtype)
 
-    def room_of(able: Nodes, state: _State, level: Array) -> Float[Array, "token token"]:
+    def room_of(able: Nodes, state: _State, level: Array | int) -> Float[Array, "token token"]:
         spare = jnp.where(level > 1, jnp.maximum(able[level - 1] - state.excess[level - 1], 0), jnp.inf)
         return jnp.minimum(capacity[level - 1] - state.flow[level - 1], spare[None, :])
 
@@ -245,7 +245,7 @@ def _round(capacity: Arcs, sink: Array, layer: Array, state: _State, sweeps: Int
     """Return upwards what found no room, label all nodes anew, and push down along the labels."""
     depth = capacity.shape[0]
 
-    def return_up(level: Array, state: _State) -> _State:
+    def return_up(level: Array | int, state: _State) -> _State:
         nearer = state.label[level + 1][:, None] < state.label[level][None, :]
         moved = _shared(jnp.where(nearer, state.flow[level], jnp.zeros_like(state.flow[level])), state.excess[level], 0)
         excess = state.excess.at[level].add(-moved.sum(0)).at[level + 1].add(moved.sum(1))
@@ -254,7 +254,7 @@ def _round(capacity: Arcs, sink: Array, layer: Array, state: _State, sweeps: Int
     state = jax.lax.fori_loop(1, depth - 1, return_up, state)
     state = _labelled(capacity, sink, layer, state, sweeps - 1)
 
-    def label_and_push(index: Array, state: _State) -> _State:
+    def label_and_push(index: Array | int, state: _State) -> _State:
         level = depth - index
         label = _relabelled(capacity, layer, state, level)
         nearer = label[level - 1][None, :] < label[level][:, None]
@@ -270,7 +270,7 @@ def _labelled(capacity: Arcs, sink: Array, layer: Array, state: _State, sweeps: 
     depth = capacity.shape[0]
     state = state._replace(label=jnp.full_like(state.label, UNREACHED).at[0].set(sink))
 
-    def relabel(step: Array, state: _State) -> _State:
+    def relabel(step: Array | int, state: _State) -> _State:
         sweep, index = jnp.divmod(step, depth - 1)
         level = jnp.where(sweep % 2 == 0, index + 1, depth - 1 - index)
         return state._replace(label=_relabelled(capacity, layer, state, level))
@@ -278,7 +278,7 @@ def _labelled(capacity: Arcs, sink: Array, layer: Array, state: _State, sweeps: 
     return jax.lax.fori_loop(0, sweeps * (depth - 1), relabel, state)
 
 
-def _relabelled(capacity: Arcs, layer: Array, state: _State, level: Array) -> Nodes:
+def _relabelled(capacity: Arcs, layer: Array, state: _State, level: Array | int) -> Nodes:
     """Labels with those of one layer brought up to date with the layers beside it."""
     tiny = 4 * unit_roundoff(capacity.dtype)
     label = state.label

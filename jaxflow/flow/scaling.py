@@ -87,12 +87,9 @@ def solution(
         # The middle is nearest where the two meet. Its derivative is the upper bound's everywhere: the concave one.
         best = jnp.where(certified, (lower + upper) / 2, upper)
         value = upper + jax.lax.stop_gradient(best - upper)
-    best_value: AtLayers = shifted(value, weights.exponent, True)
-
-    def or_nan(numbers: AtLayers) -> AtLayers:
-        return jnp.where(weights.sound, numbers, jnp.full_like(numbers, jnp.nan))
-
-    return FlowSolution(or_nan(best_value), or_nan(outward[0]), or_nan(outward[1]), certified)
+    outward = shifted(value, weights.exponent, True), *outward
+    value, lower, upper = (jnp.where(weights.sound, x, jnp.full_like(x, jnp.nan)) for x in outward)
+    return FlowSolution(value=value, lower=lower, upper=upper, certified=certified)
 
 
 def meet(lower: Float[Array, "*pair"], upper: Float[Array, "*pair"], tol: Any) -> Bool[Array, "*pair"]:

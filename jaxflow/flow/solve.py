@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow import _checks
-from jaxflow._checks import InputError
-from jaxflow._programs import Bucket
+from jaxflow._checks import InputError, not_forked
+from jaxflow._programs import Bucket, to_device
+from jaxflow._switches import unbounded_as_infinite
 from jaxflow._typing import Queries
 from jaxflow.flow import auto
 from jaxflow.flow.device import SOLVERS, on_device
@@ -23,10 +24,10 @@ METHODS = ("auto", *SOLVERS, "exact")
 
 
 def attention_flow(
-    graph: AttentionGraph,
+    graph: AttentionGraph | Any,
     queries: Any | None = None,
     layers: Any | None = None,
-    method: str | Solver = "auto",
+    method: str | Solver | Any = "auto",
     tol: float | int | np.floating = 1e-6,
     *,
     cuts: bool = False,
@@ -65,16 +66,18 @@ def attention_flow(
             a transformation, what is no graph, and a graph with values that are negative or not finite, where they can
             be read. Under a transformation nothing is certified of an example that has such, and its bounds are NaN.
     """
+    not_forked()
     graph = check_graph(graph)
     with Worker() as worker:
         return begin_flow(graph, queries, layers, method, tol, worker, cuts=cuts, fill=True)()
 
 
+@unbounded_as_infinite
 def begin_flow(
-    graph: AttentionGraph,
+    graph: AttentionGraph | Any,
     queries: Any | None,
     layers: Any | None,
-    method: str | Solver,
+    method: str | Solver | Any,
     tol: float | int | np.floating,
     worker: Worker,
     *,
@@ -98,14 +101,16 @@ def begin_flow(
         if cuts:
             raise InputError("`cuts` come from solving; pass method='exact' with cuts=True")
         most = rounded_down(float(tol), graph.attention.dtype)
-        room = graph_bucket(graph) if fill and not _checks.is_traced(graph, chosen_queries) else None
-        if room is not None:
-            filled, axes = _filled(graph, chosen_queries, queries is None, room)
-            found = on_device(*filled, chosen_layers, most, solver)
-            found = jax.tree.map(lambda x: room.cut(x, axes), found)
-        else:
-            found = on_device(*with_automatic_axes((graph, chosen_queries)), chosen_layers, most, solver)
-        return lambda: found
+        # A solver of the user's own is given its graphs as they are.
+        ours = fill and type(solver) in map(type, SOLVERS.values()) and not _checks.is_traced(graph, chosen_queries)
+        room = graph_bucket(graph) if ours else None
+        if room is None:
+            graph, chosen_queries = with_automatic_axes((graph, chosen_queries))
+            found = _bounded(graph, chosen_queries, chosen_layers, most, solver)
+            return lambda: found
+        filled, axes = _filled(graph, chosen_queries, queries is None, room)
+        found = _bounded(*filled, chosen_layers, most, solver)
+        return lambda: jax.tree.map(lambda x: room.cut(x, axes), found)
     if _checks.is_traced(graph, chosen_queries):
         raise InputError(
             f"method={method!r} solves on the host and cannot run under jit, vmap or grad; use method='bounds' there, "
@@ -122,16 +127,21 @@ def begin_flow(
     return _begin_exact(graph, chosen_queries, chosen_layers, tol, worker, cuts=cuts)
 
 
-def _filled(
-    graph: AttentionGraph, queries: Queries, every: bool, room: Bucket
-) -> tuple[tuple[AttentionGraph, Queries], str]:
-    """A graph and queries filled up to a bucket, as JAX arrays, and the axes of what a solver makes of them."""
+def _bounded(graph: AttentionGraph, queries: Any, layers: tuple[int, ...], tol: Any, solver: Solver) -> FlowSolution:
+    try:
+        return on_device(graph, queries, layers, tol, solver)
+    except InputError as error:
+        # Raised anew: JAX adds lines of its own to what is raised while it traces.
+        raise type(error)(*error.args, place=error.place) from None
+
+
+def _filled(graph: AttentionGraph, queries: Queries, every: bool, room: Bucket) -> tuple[tuple[Any, Any], str]:
+    """A graph and queries filled up to a bucket, and the axes of what a solver makes of them."""
     axis = "token" if every else "query"
-    filled = filled_graph(graph, room), room.fill(queries, axis)
-    return jax.tree.map(jnp.asarray, filled), f"layer {axis} token"
+    return (filled_graph(graph, room), room.fill(queries, axis)), f"layer {axis} token"
 
 
-def as_solver(name: str, method: str | Solver) -> str | Solver:
+def as_solver(name: str, method: str | Solver | Any) -> str | Solver:
     """Take in a method, checked: a solver in pure JAX, or the name of a method that works on the host."""
     if isinstance(method, type):
         raise InputError(
@@ -224,7 +234,7 @@ def _as_queries(queries: Any | None, graph: AttentionGraph) -> Queries:
     if _checks.is_traced(values):
         return jnp.broadcast_to(jnp.asarray(values, dtype=jnp.int32), shape)
     # By NumPy, which compiles nothing.
-    return jnp.asarray(np.ascontiguousarray(np.broadcast_to(values.astype(np.int32), shape)))
+    return to_device(np.array(np.broadcast_to(values, shape), np.int32))
 
 
 def _integers(name: str, value: int | Sequence[int] | Any) -> np.ndarray:

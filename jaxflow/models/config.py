@@ -1,10 +1,13 @@
 """What an encoder is, in one vocabulary for all families."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from flax import nnx
 from jaxtyping import Array, Float
+
+from jaxflow._checks import InputError, shown
 
 HeadName = Literal[
     "bare",
@@ -17,6 +20,8 @@ HeadName = Literal[
     "discriminator",
 ]
 Problem = Literal["single_label", "multi_label", "regression"]
+# The `max_length` of models that have no longest sequence: more tokens cannot be counted in 32 bits.
+UNLIMITED = 2**31 - 1
 
 
 @runtime_checkable
@@ -62,7 +67,7 @@ class HeadConfig:
         name: which head.
         outputs: numbers it gives for each text, token or vocabulary entry.
         activation: between its dense map and its last one.
-        labels: names of the classes, where it has classes.
+        labels: names of the classes, where it has classes, as the checkpoint has them: several may have one name.
         problem: how its numbers are read.
         tied: whether a masked LM's last map is the word embeddings.
         dropout: before the last map, in training.
@@ -80,6 +85,40 @@ class HeadConfig:
     first_dropout: float = 0.0
     pooled: bool = False
 
+    def class_names(self) -> tuple[str, ...] | None:
+        """The labels, each class with a name of its own: one that several share gets the class's number behind it.
+
+        `("good", "bad", "good")` become `("good (0)", "bad", "good (2)")`.
+        """
+        if self.labels is None:
+            return None
+        names = self.labels
+        # A name so made may be that of yet another class; then these two share one, and get their numbers.
+        while len(count := Counter(names)) < len(names):
+            names = tuple(f"{name} ({i})" if count[name] > 1 else name for i, name in enumerate(names))
+        return names
+
+    def index_of(self, argument: str, name: Any) -> Any:
+        """The index of the class with this name; what is no name of a class is returned as it is.
+
+        Args:
+            argument: what errors call it.
+            name: from `class_names`, or what the user passed in its place.
+
+        Raises:
+            InputError: several classes have this name.
+        """
+        names = self.class_names() or ()
+        if not isinstance(name, str) or name in names:
+            return names.index(name) if isinstance(name, str) else name
+        alike = [i for i, label in enumerate(self.labels or ()) if label == name]
+        if len(alike) < 2:
+            return alike[0] if alike else name
+        numbers, ways_out = " and ".join(map(str, alike)), " or ".join(repr(names[i]) for i in alike)
+        raise InputError(
+            argument, "name one class", f"{shown(name)}, the name of classes {numbers}", f"pass an index, or {ways_out}"
+        )
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
@@ -96,7 +135,7 @@ class EncoderConfig:
         activation: of the feed-forward part.
         epsilon: of the norms.
         positions: rows of the position embeddings, 0 where positions are only relative.
-        max_length: longest sequence, special tokens included.
+        max_length: longest sequence, special tokens included; `UNLIMITED` where there is none.
         position_offset: None where positions count from the left; else they count real tokens, from this number.
         segments: rows of the segment embeddings, 0 for none.
         embedding_width: of the word embeddings.

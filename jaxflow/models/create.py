@@ -12,8 +12,10 @@ from jaxflow._checks import InputError, one_of
 from jaxflow.models.config import EncoderConfig, Problem
 from jaxflow.models.encoder import Encoder
 from jaxflow.models.families import FAMILIES
+from jaxflow.models.huggingface import token_limit
 from jaxflow.models.load import configure
 from jaxflow.models.text_encoder import TextEncoder
+from jaxflow.models.tokens import check_template
 
 
 def new_encoder(source: Any, tokenizer: Any = None, *, head: str = "bare", seed: int = 0) -> TextEncoder:
@@ -34,8 +36,11 @@ def new_encoder(source: Any, tokenizer: Any = None, *, head: str = "bare", seed:
     config = configure(source, FAMILIES[model_type], head, "`source`")
     rng = np.random.default_rng(seed)
     module = _filled(config, _random(rng, float(getattr(source, "initializer_range", 0.02)), jnp.float32))
-    limit = min(config.max_length, tokenizer.model_max_length) if tokenizer else config.max_length
-    return TextEncoder(f"new {model_type}", config, module, tokenizer, int(limit), source)
+    limit = config.max_length
+    if tokenizer is not None:
+        limit = token_limit(tokenizer, limit, "`tokenizer`")
+        check_template(tokenizer, config, "`tokenizer`")
+    return TextEncoder(f"new {model_type}", config, module, tokenizer, limit, source)
 
 
 def with_head(

@@ -36,7 +36,10 @@ class Embeddings(nnx.Module):
         if self.segments is not None:
             x = x + self.segments(batch.segments)
         if self.positions is not None:
-            x = x + self.positions(position_ids(batch.input_ids, config))
+            positions = position_ids(batch.input_ids, config)
+            # A batch may be padded beyond the table, where it doesn't matter which row padding takes.
+            last = config.positions - 1
+            x = x + self.positions(jnp.where(batch.mask, positions, jnp.minimum(positions, last)))
         if self.projection is not None and config.projection == "before":
             x = self.projection(x)
         x = self.norm(x)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxflow._switches import broadcasting
 from jaxflow.models.batch import EncoderOutput, LayerOutput, TokenBatch
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.convolution import Convolution
@@ -39,6 +40,7 @@ class Encoder(nnx.Module):
         self.head = make_head(config, rngs)
         self.pooler = Pooler(config, rngs) if config.head.pooled else None
 
+    @broadcasting
     def __call__(self, batch: TokenBatch, options: ForwardOptions | None = None, **changes: Any) -> EncoderOutput:
         """Run the encoder.
 
@@ -75,6 +77,7 @@ class Encoder(nnx.Module):
             pooled=self.pooler(last) if self.pooler else None,
         )
 
+    @broadcasting
     def visit_layers(
         self,
         batch: TokenBatch,

@@ -45,6 +45,7 @@ class Family:
         aliases: other names under which checkpoints carry a key, after the prefix is cut off.
         leftovers: patterns of keys, prefix cut off, that a checkpoint may have and this encoder doesn't use.
         note: what the table of supported models says about it.
+        shares_layers: whether several layers may run with the parameters of one.
     """
 
     title: str
@@ -57,7 +58,18 @@ class Family:
     aliases: Mapping[str, str] = field(default_factory=dict)
     leftovers: tuple[str, ...] = ()
     note: str = ""
+    shares_layers: bool = False
 
     def canonical(self, key: str) -> str:
         """A key without the family's prefix, which checkpoints of bare encoders leave out."""
         return key.removeprefix(f"{self.prefix}.")
+
+    def tied_names(self) -> tuple[str, str]:
+        """The names of the word embeddings and of the matrix that a masked LM ties to them."""
+        words, decoder = self.keys["embeddings.words"], self.heads["masked_lm"].keys["head.decoder"]
+        return self.canonical(f"{words}.weight"), self.canonical(f"{decoder}.weight")
+
+    def beginnings(self) -> tuple[str, ...]:
+        """How keys of the encoder itself begin, without the prefix."""
+        names = [name for ours in self.keys.values() for name in ([ours] if isinstance(ours, str) else ours)]
+        return tuple({f"{self.canonical(name).split('.', 1)[0]}." for name in names})

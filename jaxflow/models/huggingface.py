@@ -1,6 +1,5 @@
 """What is taken from Hugging Face's libraries: configurations, tokenizers and the hub, without their noise."""
 
-import json
 import logging
 import os
 import warnings
@@ -9,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jaxflow._checks import InputError, missing_extra
-from jaxflow.models.family import Family
+from jaxflow._checks import InputError, missing_extra, shown
+from jaxflow.models.config import EncoderConfig
 
 WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken")
 # What to do about the hub's refusals, by the name of its client's error.
@@ -19,6 +18,8 @@ WAYS_OUT = {
     "RepositoryNotFoundError": "check the name, or log in with `hf auth login` if the model is private",
     "RevisionNotFoundError": "check the revision",
 }
+# So many tokens, and one in a hundred, may be the tokenizer's alone: blank lines of vocab.txt, tokens that were added.
+FEW_TOKENS = 100
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "spiece.model", "sentencepiece.bpe.model")
 
 
@@ -35,7 +36,8 @@ def quiet_transformers() -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for logger in loggers:
-            logger.setLevel(logging.ERROR)
+            # Also errors that are only logged: what the user must know is raised.
+            logger.setLevel(logging.CRITICAL + 1)
         try:
             yield transformers
         finally:
@@ -82,37 +84,27 @@ def _why_not_on_hub(name: str, revision: str | None, local_files_only: bool, err
     )
 
 
-def read_config(folder: Path, families: dict[str, Family]) -> Any:
+def read_config(folder: Path, model_type: str) -> Any:
     """The folder's configuration, as transformers reads it.
 
     Raises:
-        InputError: there is none, it is malformed, or its model type is not supported.
+        InputError: transformers does not take it.
     """
-    path = folder / "config.json"
-    if not path.is_file():
-        raise InputError(f"{folder} has no config.json, so it is not a model's folder; check the path")
-    supported = ", ".join(map(repr, families))
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON ({error}); fetch it again") from error
-    if not isinstance(raw, dict) or not isinstance(raw.get("model_type"), str):
-        raise InputError(f"{path} has no `model_type`; add it, one of {supported}")
-    if raw["model_type"] not in families:
-        raise InputError(f"{path} is for model_type {raw['model_type']!r}, which is not supported; use {supported}")
     try:
         with quiet_transformers() as transformers:
             return transformers.AutoConfig.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path} cannot be read as a {raw['model_type']} configuration: {reason}") from error
+        path = folder / "config.json"
+        raise InputError(f"{path} cannot be read as a {model_type} configuration: {_reason(error)}") from error
 
 
-def read_tokenizer(folder: Path, vocabulary: int) -> Any:
+def read_tokenizer(folder: Path, config: EncoderConfig) -> Any:
     """The folder's fast tokenizer.
 
+    It may have a few tokens more than the model: a text that needs one of these is refused when it is tokenised.
+
     Raises:
-        InputError: there is none, it cannot be read, or it has tokens beyond the vocabulary.
+        InputError: there is none, it cannot be read, or it is not the model's.
     """
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise InputError(
@@ -123,14 +115,30 @@ def read_tokenizer(folder: Path, vocabulary: int) -> Any:
         with quiet_transformers() as transformers:
             tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"the tokenizer in {folder} cannot be read: {reason}") from error
+        raise InputError(f"the tokenizer in {folder} cannot be read: {_reason(error)}") from error
     if not tokenizer.is_fast:
         raise InputError(f"the tokenizer in {folder} gives no character offsets; add its tokenizer.json")
-    highest = max(tokenizer.get_vocab().values(), default=-1)
-    if highest >= vocabulary:
+    highest, known = max(tokenizer.get_vocab().values(), default=-1), config.vocabulary
+    if highest >= known + FEW_TOKENS + known // 100:
         raise InputError(
-            f"the tokenizer in {folder} has token ids up to {highest}, but the model knows {vocabulary} tokens; "
+            f"the tokenizer in {folder} has token ids up to {highest}, but the model knows {known} tokens; "
             "use the tokenizer that belongs to these weights"
         )
     return tokenizer
+
+
+def token_limit(tokenizer: Any, limit: int, place: str) -> int:
+    """Most tokens of a text: the model's limit, or the tokenizer's where that is less.
+
+    Raises:
+        InputError: the tokenizer's is not a whole number above 0.
+    """
+    length = tokenizer.model_max_length
+    if isinstance(length, bool) or not isinstance(length, int | float) or not length >= 1:
+        expected = "be a whole number, 1 or more"
+        raise InputError("model_max_length", expected, shown(length), "correct tokenizer_config.json", place=place)
+    return int(min(limit, length))
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -91,8 +91,11 @@ class Table(nnx.Module):
         self.table = nnx.Param(0.02 * jax.random.normal(rngs.params(), (rows, width)))
 
     def __call__(self, index: Array) -> Float[Array, "..."]:
-        """Float32 rows, in the index's shape with the width behind it."""
-        return self.table[...][index].astype(jnp.float32)
+        """Float32 rows, in the index's shape with the width behind it; NaN for an index that the table lacks.
+
+        JAX would take the last row in its place, which nobody would notice.
+        """
+        return self.table[...].at[index].get(mode="fill", fill_value=jnp.nan).astype(jnp.float32)
 
 
 def dropout(x: Float[Array, "..."], rate: float, key: Key[Array, ""] | None) -> Float[Array, "..."]:

@@ -7,15 +7,17 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, not_forked, one_of, shown
 from jaxflow.models import builtin
 from jaxflow.models.checkpoint import load_weights
 from jaxflow.models.config import EncoderConfig, HeadConfig, HeadName
+from jaxflow.models.config_file import WAY_OUT, check_sizes, read_raw_config
 from jaxflow.models.families import FAMILIES
 from jaxflow.models.family import Family
-from jaxflow.models.huggingface import hub_folder, read_config, read_tokenizer
+from jaxflow.models.huggingface import hub_folder, read_config, read_tokenizer, token_limit
 from jaxflow.models.layers import ACTIVATIONS
 from jaxflow.models.text_encoder import TextEncoder
+from jaxflow.models.tokens import check_template
 from jaxflow.models.weights import Weights
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -50,21 +52,26 @@ def load_encoder(
     Raises:
         InputError: the model is not found or not supported, or its files don't fit together.
     """
+    not_forked()
     one_of("dtype", dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype)), tuple(DTYPES))
     folder = _folder(name_or_path, revision, local_files_only)
-    source = read_config(folder, FAMILIES)
-    family = FAMILIES[source.model_type]
-    weights = Weights(folder, family)
+    raw = read_raw_config(folder, FAMILIES)
+    family = FAMILIES[raw["model_type"]]
+    weights = Weights(folder, family, tied=raw.get("tie_word_embeddings", True))
+    check_sizes(raw, family, weights, str(folder / "config.json"))
+    source = read_config(folder, family.model_type)
     config = configure(source, family, head, str(folder / "config.json"))
     if config.head.name == "masked_lm":
-        config = _with_tying(config, family, weights, source)
+        config = _with_tying(config, family, weights)
     if config.head.name == "bare":
         pooler = f"{family.heads['bare'].keys.get('pooler.dense')}.weight"
         config = dataclasses.replace(config, head=dataclasses.replace(config.head, pooled=pooler in weights))
-    module = load_weights(config, family, weights, jnp.dtype(dtype), device, other_heads=head is not None)
-    words = read_tokenizer(folder, config.vocabulary) if tokenizer else None
-    limit = min(config.max_length, words.model_max_length) if words else config.max_length
-    return TextEncoder(str(name_or_path), config, module, words, int(limit), source)
+    module = load_weights(config, family, weights, jnp.dtype(dtype), device, named_head=head is not None)
+    words = read_tokenizer(folder, config) if tokenizer else None
+    limit = token_limit(words, config.max_length, str(folder)) if tokenizer else config.max_length
+    if words is not None:
+        check_template(words, config, str(folder))
+    return TextEncoder(str(name_or_path), config, module, words, limit, source)
 
 
 def _folder(name_or_path: Any, revision: str | None, local_files_only: bool) -> Path:
@@ -73,10 +80,16 @@ def _folder(name_or_path: Any, revision: str | None, local_files_only: bool) -> 
     name = str(name_or_path)
     if name in builtin.names():
         return builtin.folder(name)
-    path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(name).expanduser()
+        is_folder, exists = path.is_dir(), path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        # Longer than a path may be, with a NUL in it, or in the home folder of a user who is not there.
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError("name_or_path", "be a model's name or folder", f"{shown(name)} ({reason})") from None
+    if is_folder:
         return path
-    if path.exists():
+    if exists:
         raise InputError(f"`name_or_path` must be a folder with config.json and model.safetensors, got the file {name}")
     if isinstance(name_or_path, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         raise InputError(f"the folder {name} does not exist; check the path, or name a hub model as owner/model")
@@ -94,12 +107,19 @@ def configure(source: Any, family: Family, head: str | None, where: str) -> Enco
     config = family.read(source)
     if config.activation not in ACTIVATIONS:
         known = ", ".join(map(repr, ACTIVATIONS))
-        raise InputError(f"{where} has hidden_act {config.activation!r}, which is none of {known}")
+        raise InputError(f"{where} has hidden_act {shown(config.activation)}, which is none of {known}")
     if config.heads < 1 or config.width % config.heads:
         raise InputError(
             f"{where} has width {config.width}, which {config.heads} attention heads do not divide; "
             "use the config.json that belongs to these weights"
         )
+    if not 0 <= config.pad_id < config.vocabulary:
+        expected = f"be one of the model's {config.vocabulary} tokens"
+        raise InputError("pad_token_id", expected, str(config.pad_id), WAY_OUT, place=where)
+    if config.max_length < 1:
+        # Positions count from one past the padding token's number in some families.
+        expected = "leave room for at least one token"
+        raise InputError("max_position_embeddings", expected, str(source.max_position_embeddings), WAY_OUT, place=where)
     name = _head_name(source, family, head, where)
     return dataclasses.replace(config, head=_head_config(name, source, family, config.activation))
 
@@ -115,7 +135,7 @@ def _head_name(source: Any, family: Family, head: str | None, where: str) -> Hea
     if not architectures:
         return "bare"
     raise InputError(
-        f"{where} is for {architectures[0]!r}, which is not supported; use another model or, in Python, pass "
+        f"{where} is for {shown(architectures[0])}, which is not supported; use another model or, in Python, pass "
         f"`head`, one of {', '.join(map(repr, family.heads))}, to read the encoder with another head"
     )
 
@@ -158,11 +178,10 @@ def _problem(source: Any, outputs: int) -> Any:
     return named.get(source.problem_type, "single_label")
 
 
-def _with_tying(config: EncoderConfig, family: Family, weights: Weights, source: Any) -> EncoderConfig:
+def _with_tying(config: EncoderConfig, family: Family, weights: Weights) -> EncoderConfig:
     """Tied or not, as transformers decides: untied where the checkpoint has a decoder that differs."""
-    decoder = f"{family.heads['masked_lm'].keys.get('head.decoder')}.weight"
-    words = f"{family.keys['embeddings.words']}.weight"
+    words, decoder = family.tied_names()
     tied = config.head.tied
-    if tied and decoder in weights and words in weights:
+    if tied and decoder in weights and words in weights and weights.key(decoder) != weights.key(words):
         tied = np.array_equal(weights.read(decoder), weights.read(words))
     return dataclasses.replace(config, head=dataclasses.replace(config.head, tied=tied))

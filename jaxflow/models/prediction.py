@@ -19,8 +19,8 @@ class Prediction:
         label: the likeliest class; for several classes at once those above one half, joined by ", "; for a
             regression its number; for heads that speak of tokens their labels, one a token, joined by spaces; for
             question answering the answer's tokens, for multiple choice the choice's index.
-        scores: probability of each class by name (regression: the number itself); empty for heads that speak of
-            tokens.
+        scores: probability of each class by name (regression: the number itself), of all of them: see
+            `HeadConfig.class_names`; empty for heads that speak of tokens.
     """
 
     label: str
@@ -42,21 +42,23 @@ def predictions(
 ) -> list[Prediction]:
     """One prediction for each row of `logits`."""
     if head.name in ("sequence_classification", "next_sentence"):
-        return [_of_text(head, row) for row in logits]
+        names = head.class_names()
+        return [_of_text(head, names, row) for row in logits]
     if head.name == "multiple_choice":
         return [_of_choices(row) for row in logits]
     if encodings is None:
         raise InputError(f"`encodings` must be given for a {head.name} head: its numbers stand for tokens")
     if len(encodings) != len(logits):
         raise InputError(f"`encodings` must be as many as the {len(logits)} rows of logits, got {len(encodings)}")
+    names = head.class_names() or ()
     return [
-        Prediction(_of_tokens(head, row, encoding, tokenizer), {})
+        Prediction(_of_tokens(head, names, row, encoding, tokenizer), {})
         for row, encoding in zip(logits, encodings, strict=True)
     ]
 
 
-def _of_text(head: HeadConfig, row: np.ndarray) -> Prediction:
-    labels = head.labels or tuple(str(i) for i in range(len(row)))
+def _of_text(head: HeadConfig, names: tuple[str, ...] | None, row: np.ndarray) -> Prediction:
+    labels = names or tuple(str(i) for i in range(len(row)))
     if head.problem == "regression":
         return Prediction(", ".join(f"{value:.4g}" for value in row), dict(zip(labels, map(float, row), strict=True)))
     if head.problem == "multi_label":
@@ -72,7 +74,7 @@ def _of_choices(row: np.ndarray) -> Prediction:
     return Prediction(str(int(chances.argmax())), {str(i): float(chance) for i, chance in enumerate(chances)})
 
 
-def _of_tokens(head: HeadConfig, row: np.ndarray, encoding: Encoding, tokenizer: Any) -> str:
+def _of_tokens(head: HeadConfig, names: Sequence[str], row: np.ndarray, encoding: Encoding, tokenizer: Any) -> str:
     row = row[: len(encoding)]
     match head.name:
         case "masked_lm":
@@ -84,8 +86,7 @@ def _of_tokens(head: HeadConfig, row: np.ndarray, encoding: Encoding, tokenizer:
         case "discriminator":
             return " ".join("replaced" if score > 0 else "original" for score in row)
         case _:
-            labels = head.labels or ()
-            return " ".join(labels[int(i)] for i in row.argmax(axis=-1))
+            return " ".join(names[int(i)] for i in row.argmax(axis=-1))
 
 
 def _best_span(row: np.ndarray, encoding: Encoding) -> tuple[int, int]:

@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
+from jaxflow._switches import broadcasting
 from jaxflow.models import tokens
 from jaxflow.models.batch import EncoderOutput, TokenBatch
 from jaxflow.models.config import EncoderConfig
@@ -43,10 +44,17 @@ class TextEncoder:
     kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     _apart: LayersApart = field(default_factory=LayersApart, init=False, repr=False, compare=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Compiled programs and copies on devices belong to this process: a copy makes its own when it is used.
+        return {name: value for name, value in vars(self).items() if name not in ("kept", "_apart")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, kept={}, _apart=LayersApart())
+
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """Names of the classes, where the head has classes."""
-        return self.config.head.labels
+        """Names of the classes, where the head has classes; each has its own (`HeadConfig.class_names`)."""
+        return self.config.head.class_names()
 
     def tokenize(
         self,
@@ -68,7 +76,8 @@ class TextEncoder:
             One encoding a text.
 
         Raises:
-            InputError: a text is empty, without a known token, or too long; its index is named.
+            InputError: a text is empty, too long, without a known token, or with one that the model lacks; its index is
+                named.
         """
         if self.tokenizer is None:
             raise InputError(f"{self.name} was loaded without its tokenizer; load it with tokenizer=True")
@@ -78,9 +87,7 @@ class TextEncoder:
             if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < smallest:
                 raise InputError(f"`max_length` must be a whole number of at least {smallest}, got {max_length!r}")
             limit = min(limit, max_length)
-        # Some tokenizers number segments that their models never saw.
-        segments = self.config.segments > 1
-        return tokens.tokenize(self.tokenizer, texts, pairs, limit, truncate, segments)
+        return tokens.tokenize(self.tokenizer, texts, pairs, limit, truncate, self.config)
 
     def pad(self, encodings: Sequence[Encoding], length: int | None = None, *, side: str = "right") -> TokenBatch:
         """Encodings as one batch `(text, token)`, padded to `length` or to the longest.
@@ -101,12 +108,19 @@ class TextEncoder:
         (`jaxflow.models.processor`), outside any transformation of JAX's, and a batch with much padding on the right is
         packed (`jaxflow.models.packing`): it costs what its real tokens cost, and hidden states are 0 on padding.
         Attention handed in may fall on padding, so then nothing is packed.
+
+        Raises:
+            InputError: on a processor, a token has an id, a segment or a position that the model lacks; elsewhere such
+                a token's embedding is NaN.
         """
+        not_forked()
         options = forward_options(options, changes)
         if options.attention is None and options.attention_shift is None:
             options = forward_options(options, {"packing": packing_of(batch)})
         if not runs_here(self.module, batch, options):
             return _run(self.module, batch, options)
+        # Elsewhere a token that the model doesn't know gives NaN.
+        tokens.check_batch(batch, self.config)
         parameters, shape = self.layers_apart()
         return _run_here()(parameters, batch, options, shape=shape)
 
@@ -145,5 +159,6 @@ def _run_here() -> Callable[..., EncoderOutput]:
 
 
 @jax.jit
+@broadcasting
 def _run(module: Encoder, batch: TokenBatch, options: ForwardOptions) -> EncoderOutput:
     return module(batch, options)

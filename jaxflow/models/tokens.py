@@ -1,5 +1,6 @@
 """Text into tokens, and tokens into padded batches."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,8 +8,17 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, first_index, index_words, one_of, shown
 from jaxflow.models.batch import TokenBatch
+from jaxflow.models.config import UNLIMITED, EncoderConfig
+
+OWN_TOKENIZER = "use the tokenizer that belongs to these weights"
+TAKEN = "be a text that the model's tokenizer can cut into tokens"
+
+# Tokenizers take 160 bytes and 2 microseconds a character, and some fail on words of millions. Of longer texts only
+# as many characters are read as hold more tokens than fit: at first so many a token, at last so many in all.
+CHARACTERS_A_TOKEN = 64
+CHARACTERS_MOST = 2**20
 
 
 @dataclass(frozen=True)
@@ -41,12 +51,15 @@ def tokenize(
     pairs: Any,
     limit: int,
     truncate: bool,
-    segments: bool,
+    config: EncoderConfig,
 ) -> list[Encoding]:
-    """Encodings of texts, none longer than `limit`; without `segments` all token type ids are 0.
+    """Encodings of texts, none longer than `limit`; all token type ids are 0 where the model has one segment or none.
+
+    Of a text of more than `CHARACTERS_MOST` characters no more is read: it is cut there if `truncate` is true.
 
     Raises:
-        InputError: a text is empty, has no token, or is too long and `truncate` is false; its index is named.
+        InputError: a text is empty, has no token, or one that the model does not know, or is too long and `truncate`
+            is false; its index is named.
     """
     texts = _strings("texts", texts)
     if pairs is not None:
@@ -54,9 +67,28 @@ def tokenize(
         if len(pairs) != len(texts):
             raise InputError(f"`pairs` must have one text for each of the {len(texts)} `texts`, got {len(pairs)}")
     return [
-        _encode(tokenizer, index, text, None if pairs is None else pairs[index], limit, truncate, segments)
+        _encode(tokenizer, index, text, None if pairs is None else pairs[index], limit, truncate, config)
         for index, text in enumerate(texts)
     ]
+
+
+def check_template(tokenizer: Any, config: EncoderConfig, place: str) -> None:
+    """Refuse a tokenizer that adds a token to every text which the model does not know.
+
+    What it adds need not stand in its vocabulary.
+
+    Raises:
+        InputError: the token is named.
+    """
+    try:
+        coded = _call(tokenizer, "", None, {})
+    except Exception:  # A tokenizer that takes no empty text is heard of when it gets one that isn't.
+        return
+    found = _unknown(coded, config)
+    if found is not None:
+        got = f"a tokenizer that adds {found} to every text"
+        expected = f"come with a tokenizer for its {config.vocabulary} tokens"
+        raise InputError("name_or_path", expected, got, OWN_TOKENIZER, place=place)
 
 
 def pad(
@@ -82,6 +114,30 @@ def pad(
     return TokenBatch(jnp.asarray(ids), jnp.asarray(mask), jnp.asarray(segments))
 
 
+def check_batch(batch: TokenBatch, config: EncoderConfig) -> None:
+    """Refuse real tokens for which the model has no word embedding, segment or position.
+
+    Raises:
+        InputError: the first wrong token's place in the batch is named.
+    """
+    mask = np.asarray(batch.mask)
+    for name, values, rows in (
+        ("input_ids", np.asarray(batch.input_ids), config.vocabulary),
+        ("segments", np.asarray(batch.segments), config.segments or UNLIMITED),
+    ):
+        wrong = mask & ((values < 0) | (values >= rows))
+        if wrong.any():
+            place = first_index(wrong)
+            got = f"{values[place]} at {index_words(place, ('token',))}"
+            raise InputError("batch", f"have `{name}` from 0 to {rows - 1}", got, OWN_TOKENIZER)
+    longest = int(mask.sum(-1).max(initial=0))
+    if config.positions and longest > config.max_length:
+        expected = f"have at most {config.max_length} tokens a text"
+        raise InputError(
+            "batch", expected, f"{longest}", "shorten the text, or pass `truncate=True` when it is tokenised"
+        )
+
+
 def _strings(name: Literal["texts", "pairs"], value: Any) -> list[str]:
     if isinstance(value, str):
         raise InputError(f"`{name}` must be a sequence of texts, got one string; put it in a list")
@@ -98,26 +154,45 @@ def _strings(name: Literal["texts", "pairs"], value: Any) -> list[str]:
 
 
 def _encode(
-    tokenizer: Any, index: int, text: str, pair: str | None, limit: int, truncate: bool, segments: bool
+    tokenizer: Any, index: int, text: str, pair: str | None, limit: int, truncate: bool, config: EncoderConfig
 ) -> Encoding:
     try:
-        coded = _call(tokenizer, text, pair, {})
+        coded, parts = _first_tokens(tokenizer, text, pair, limit)
         if len(coded) > limit and truncate:
-            coded = _call(tokenizer, text, pair, {"truncation": True, "max_length": limit})
+            coded = _call(tokenizer, *parts, {"truncation": True, "max_length": limit})
     except (UnicodeError, TypeError) as error:
         raise InputError(f"`texts[{index}]` holds characters that are not valid Unicode ({error})") from error
+    except Exception as error:  # The tokenizers library has one kind for all that goes wrong.
+        got = f"{shown(text[:40])} ({' '.join(str(error).split())[:200]})"
+        raise InputError(f"texts[{index}]", TAKEN, got, OWN_TOKENIZER) from error
+    whole = parts == (text, pair)
     if len(coded) > limit:
         raise InputError(
-            f"`texts[{index}]` has {len(coded)} tokens, more than the {limit} that fit; "
+            f"`texts[{index}]` has {'' if whole else 'at least '}{len(coded)} tokens, more than the {limit} that fit; "
             "shorten it, or pass truncate=True to cut it"
         )
+    if not whole and not truncate:
+        size = len(text) + len(pair or "")
+        raise InputError(
+            f"`texts[{index}]` has {size:,} characters, more than the {CHARACTERS_MOST:,} that are read; "
+            "shorten it, or pass truncate=True to cut it"
+        )
+    unknown = _unknown(coded, config)
+    if unknown is not None:
+        expected = f"hold none but the model's {config.vocabulary} tokens"
+        raise InputError(f"texts[{index}]", expected, unknown, f"leave the text out, or {OWN_TOKENIZER}")
+    # Some tokenizers number segments that their models never saw.
+    segments = tuple(map(int, coded.type_ids)) if config.segments > 1 else (0,) * len(coded)
+    if max(segments) >= config.segments > 1:
+        expected = f"have token type ids below {config.segments}"
+        raise InputError(f"texts[{index}]", expected, str(max(segments)), OWN_TOKENIZER)
     source = tuple(-1 if part is None else int(part) for part in coded.sequence_ids)
     if all(part == -1 for part in source):
         raise InputError(f"`texts[{index}]` has no token that this model's tokenizer knows: {text[:40]!r}")
     offsets = ((-1, -1) if part == -1 else span for part, span in zip(source, coded.offsets, strict=True))
     return Encoding(
         input_ids=tuple(map(int, coded.ids)),
-        segments=tuple(map(int, coded.type_ids)) if segments else (0,) * len(coded),
+        segments=segments,
         tokens=tuple(map(str, coded.tokens)),
         offsets=tuple((int(start), int(end)) for start, end in offsets),
         source=source,
@@ -125,6 +200,38 @@ def _encode(
     )
 
 
+def _first_tokens(tokenizer: Any, text: str, pair: str | None, limit: int) -> tuple[Any, tuple[str, str | None]]:
+    """All tokens of a text and its pair, or more than fit; and as much of the text and the pair as was read."""
+    few = CHARACTERS_A_TOKEN * limit
+    for most in (few, max(few, CHARACTERS_MOST)):
+        parts = _beginning(text, most), None if pair is None else _beginning(pair, most)
+        coded = _call(tokenizer, *parts, {})
+        # With as many tokens of each part that was cut, none of those kept depends on where it was. Where both were
+        # and an odd number fits, the part that is longer in what was read keeps one more.
+        sizes = Counter(coded.sequence_ids)
+        if all(
+            sizes[i] >= limit or part == full for i, (part, full) in enumerate(zip(parts, (text, pair), strict=True))
+        ):
+            break
+    return coded, parts
+
+
+def _beginning(text: str, most: int) -> str:
+    """A text's first characters, up to the end of a word where there is one: tokens don't reach over it."""
+    if len(text) <= most:
+        return text
+    blank = max(text.rfind(each, most // 2, most) for each in " \n\t")
+    return text[: most if blank < 0 or not text[:blank].strip() else blank]
+
+
 def _call(tokenizer: Any, text: str, pair: str | None, options: dict[str, Any]) -> Any:
     coded = tokenizer(text, pair, padding=False, verbose=False, return_token_type_ids=True, **options)
     return coded.encodings[0]
+
+
+def _unknown(coded: Any, config: EncoderConfig) -> str | None:
+    """The first token for which the word embeddings have no row, in words."""
+    for token, number in zip(coded.tokens, coded.ids, strict=True):
+        if number >= config.vocabulary:
+            return f"{shown(token)} with the id {number}"
+    return None

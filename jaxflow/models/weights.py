@@ -1,51 +1,103 @@
-"""The tensors of a checkpoint's folder, read one at a time."""
+"""The tensors of a checkpoint's folder: what their files say they are, and then one at a time."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from jaxflow._checks import InputError, missing_extra
+from jaxflow._checks import InputError, missing_extra, shown
 from jaxflow.models.family import Family
+from jaxflow.models.json_file import read_json
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 # Names from before 2020.
 OLD_SUFFIXES = {".gamma": ".weight", ".beta": ".bias"}
+# An index of 100,000 tensors takes about 10 MB.
+MOST_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor as the header of its file has it.
+
+    Attributes:
+        file: where it stands.
+        key: its name there.
+        shape: its shape.
+        dtype: its type, as safetensors writes it ("F32", "BF16", "I8").
+    """
+
+    file: Path
+    key: str
+    shape: tuple[int, ...]
+    dtype: str
 
 
 class Weights:
     """A folder's tensors, under the names that the family's table uses, without its prefix.
 
+    Making one reads the files' headers alone.
+
     Args:
         folder: with model.safetensors, or shards and their index.
         family: whose names they have.
+        tied: whether the configuration says that a masked LM's last map is the word embeddings.
 
     Raises:
         InputError: there are no weights, only pickles, or the files are broken.
     """
 
-    def __init__(self, folder: Path, family: Family):
+    def __init__(self, folder: Path, family: Family, *, tied: bool = True):
         self.folder = folder
         self._family = family
-        self._files = _files_of_keys(folder)
-        self._names = {_modern(family.canonical(key)): key for key in self._files}
+        stored, left_out = _tensors(folder)
+        self._names: dict[str, Stored] = {}
+        for tensor in stored.values():
+            name = _modern(family.canonical(tensor.key))
+            if name in self._names:
+                both = f"both {self._names[name].key!r} and {tensor.key!r}"
+                raise InputError("weights", "hold each tensor once", both, "leave one of them out", place=str(folder))
+            self._names[name] = tensor
+        # Further names of tensors that are there: they can be asked for, and don't count as tensors of their own.
+        self._others = {_modern(family.canonical(key)): stored[kept] for key, kept in left_out.items()}
         for alias, name in family.aliases.items():
             if alias in self._names and name not in self._names:
                 self._names[name] = self._names.pop(alias)
+        words, decoder = family.tied_names()
+        if tied and words not in self and decoder in self:
+            # Of two names of one matrix, writers keep whichever comes first.
+            self._others[words] = self._stored(decoder)
 
     def __contains__(self, name: str) -> bool:
-        return self._family.canonical(name) in self._names
+        name = self._family.canonical(name)
+        return name in self._names or name in self._others
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
+    def key(self, name: str) -> str:
+        """The name of a tensor in its file."""
+        return self._stored(name).key
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor, by its file's header."""
+        return self._stored(name).shape
+
+    def dtype(self, name: str) -> str:
+        """The type of a tensor, by its file's header: "F32", "BF16", "I8"."""
+        return self._stored(name).dtype
+
     def read(self, name: str) -> np.ndarray:
         """One tensor, in the type in which it is stored."""
-        key = self._names[self._family.canonical(name)]
-        with _opened(self._files[key]) as file:
-            return np.asarray(file.get_tensor(key))
+        stored = self._stored(name)
+        with _opened(stored.file) as file:
+            return np.asarray(file.get_tensor(stored.key))
+
+    def _stored(self, name: str) -> Stored:
+        name = self._family.canonical(name)
+        return self._names[name] if name in self._names else self._others[name]
 
 
 def _modern(key: str) -> str:
@@ -55,25 +107,46 @@ def _modern(key: str) -> str:
     return key
 
 
-def _files_of_keys(folder: Path) -> dict[str, Path]:
-    if (folder / INDEX).is_file():
-        return _indexed(folder)
+def _tensors(folder: Path) -> tuple[dict[str, Stored], dict[str, str]]:
+    """The tensors by their keys, and of other keys that a writer left out the one that it kept for each."""
+    # As transformers looks for them: one file goes before an index, which may be left from an earlier save.
     if (folder / SINGLE).is_file():
-        with _opened(folder / SINGLE) as file:
-            return dict.fromkeys(file.keys(), folder / SINGLE)
+        return _header(folder / SINGLE)
+    if (folder / INDEX).is_file():
+        return _indexed(folder), {}
     raise InputError(_why_no_weights(folder))
 
 
-def _indexed(folder: Path) -> dict[str, Path]:
-    try:
-        shards = json.loads((folder / INDEX).read_text())["weight_map"]
-        files = {str(key): folder / str(shard) for key, shard in shards.items()}
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise InputError(f"{folder / INDEX} is not an index of shards ({error}); fetch it again") from error
-    absent = sorted({str(path.name) for path in files.values() if not path.is_file()})
-    if absent:
-        raise InputError(f"{folder} lacks the weight file {absent[0]!r} that its index names; fetch it again")
-    return files
+def _header(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
+    with _opened(path) as file:
+        slices = {str(key): file.get_slice(key) for key in file.keys()}  # noqa: SIM118
+        metadata = file.metadata() or {}
+    stored = {key: Stored(path, key, tuple(one.get_shape()), str(one.get_dtype())) for key, one in slices.items()}
+    # Safetensors' own `save_model` keeps one name of a shared tensor and writes the others into the metadata.
+    return stored, {key: kept for key, kept in metadata.items() if key not in stored and kept in stored}
+
+
+def _indexed(folder: Path) -> dict[str, Stored]:
+    index = read_json(folder / INDEX, MOST_BYTES)
+    shards = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(shards, dict) or not shards or not all(isinstance(shard, str) for shard in shards.values()):
+        raise InputError(f"{folder / INDEX} is not an index of shards (it has no `weight_map`); fetch it again")
+    files: dict[str, Path] = {}
+    for shard in dict.fromkeys(shards.values()):
+        name = PurePosixPath(shard)
+        if name.is_absolute() or ".." in name.parts or "\\" in shard or "\0" in shard:
+            expected = "name files within its folder"
+            raise InputError("weight_map", expected, shown(shard), "fetch the model again", place=str(folder / INDEX))
+        files[shard] = folder / shard
+        if not files[shard].is_file():
+            raise InputError(f"{folder} lacks the weight file {shown(shard)} that its index names; fetch it again")
+    held = {shard: _header(path)[0] for shard, path in files.items()}
+    for key, shard in shards.items():
+        if key not in held[shard]:
+            got = f"{shown(key)} in {shown(shard)}, which has no such tensor"
+            expected = "agree with the files that it names"
+            raise InputError("weight_map", expected, got, "fetch the model again", place=str(folder / INDEX))
+    return {key: held[shard][key] for key, shard in shards.items()}
 
 
 def _opened(path: Path) -> Any:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, not_forked, one_of
 from jaxflow.attribution import Flow
 from jaxflow.attribution.items import as_rows, item_of
 from jaxflow.attribution.task import as_heads
@@ -85,6 +85,7 @@ def explore(
     Raises:
         InputError: as `attribute` does, and for labels that are not as many as the texts, or no class of the model.
     """
+    not_forked()
     if not isinstance(texts, Iterable):
         raise InputError(f"`texts` must be a text or a sequence of texts, got {type(texts).__name__}")
     texts = [texts] if isinstance(texts, str) else list(texts)
@@ -267,8 +268,9 @@ def _as_labels(labels: Iterable[Any] | None, count: int, models: Sequence[TextEn
     given = list(labels)
     if len(given) != count:
         raise InputError(f"`labels` must be as many as the {count} texts, got {len(given)}")
-    names = next((model.labels for model in reversed(models) if model.labels), None)
-    return [_as_label(label, names) for label in given]
+    head = next((model.config.head for model in reversed(models) if model.labels), None)
+    names = None if head is None else head.class_names()
+    return [_as_label(label if head is None else head.index_of("labels", label), names) for label in given]
 
 
 def _as_label(label: Any, names: tuple[str, ...] | None) -> str | None:

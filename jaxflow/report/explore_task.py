@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from jaxflow._switches import broadcasting
 from jaxflow.attribution import Example, Flow, Raw, Rollout, Scores
 from jaxflow.attribution.items import Item
 from jaxflow.attribution.methods import begin_scores
@@ -238,6 +239,7 @@ class ExploreTask:
 
 
 @jax.jit
+@broadcasting
 def _head_distances(
     first: Float[Array, "row layer head token token"],
     second: Float[Array, "row layer head token token"],

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError
+from jaxflow._paths import local_path
 from jaxflow.report import drawing
 from jaxflow.report.exploration import Exploration, Side
 from jaxflow.report.page import asset, whole_page
 from jaxflow.report.pieces import pieces
 from jaxflow.report.units import Pooled
-from jaxflow.sweep.store import replaced
+from jaxflow.sweep.output import write_text
 
 STEPS = 255
 METHODS = ("raw", "rollout", "flow")
@@ -46,7 +47,7 @@ def write_explorer(exploration: Exploration, path: str | Path) -> Path:
 
     Args:
         exploration: from `explore`.
-        path: of the page; replaced in one step.
+        path: of the page; an ordinary file there is replaced in one step, and keeps its mode.
 
     Returns:
         The path.
@@ -55,9 +56,9 @@ def write_explorer(exploration: Exploration, path: str | Path) -> Path:
         InputError: the file cannot be written, or the drawing library is not installed.
     """
     html = render_explorer(exploration)
-    with replaced(Path(path)) as temporary:
-        _ = temporary.write_text(html, "utf-8")
-    return Path(path)
+    target = local_path("path", path)
+    write_text(target, html)
+    return target
 
 
 def render_explorer(exploration: Exploration) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from jaxflow._paths import local_path
 from jaxflow.report.pieces import pieces
 from jaxflow.sweep.arrow import RELEVANCE, Row
+from jaxflow.sweep.output import write_text
 from jaxflow.sweep.results import Store
-from jaxflow.sweep.store import replaced
 
 # A page of more would open slowly; the rest is in the Parquet files. Numbers are relevance values.
 EXAMPLES = 200
@@ -27,7 +28,7 @@ def write_page(store: Store, path: Path) -> Path:
 
     Args:
         store: the results.
-        path: of the page; replaced in one step.
+        path: of the page; an ordinary file there is replaced in one step, and keeps its mode.
 
     Returns:
         The path.
@@ -36,9 +37,9 @@ def write_page(store: Store, path: Path) -> Path:
         InputError: the file cannot be written.
     """
     html = render(page_data(store.manifest, store.rows()))
-    with replaced(path) as temporary:
-        _ = temporary.write_text(html, "utf-8")
-    return path
+    target = local_path("path", path)
+    write_text(target, html)
+    return target
 
 
 def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
         "model": manifest["model"],
         "input": manifest["input"]["name"],
         "total": manifest["input"]["examples"],
-        "versions": manifest["versions"],
+        "versions": manifest.get("versions", {}),
         "settings": settings,
         "methods": [method for method in RELEVANCE if method in settings["methods"]],
         "examples": list(_within_budget(rows)),

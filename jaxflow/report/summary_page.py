@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from jaxflow._paths import local_path
 from jaxflow.report import drawing
 from jaxflow.report.page import asset, whole_page
+from jaxflow.sweep.output import write_text
 from jaxflow.sweep.results import Store
-from jaxflow.sweep.store import replaced
 from jaxflow.sweep.summary import DataSummary
 
 SCRIPTS = ("scale.js", "dom.js", "summary/charts.js", "summary/tokens.js", "summary/main.js")
@@ -20,7 +21,7 @@ def write_summary_page(summary: DataSummary, results: Store, path: Path) -> Path
     Args:
         summary: from `summarize`.
         results: that it is of; they say which model, which input, and whether all of it.
-        path: of the page; replaced in one step.
+        path: of the page; an ordinary file there is replaced in one step, and keeps its mode.
 
     Returns:
         The path.
@@ -29,9 +30,9 @@ def write_summary_page(summary: DataSummary, results: Store, path: Path) -> Path
         InputError: the file cannot be written, or the drawing library is not installed.
     """
     html = render_summary(summary, results)
-    with replaced(path) as temporary:
-        _ = temporary.write_text(html, "utf-8")
-    return path
+    target = local_path("path", path)
+    write_text(target, html)
+    return target
 
 
 def render_summary(summary: DataSummary, results: Store) -> str:
@@ -48,7 +49,7 @@ def summary_data(summary: DataSummary, results: Store) -> dict[str, Any]:
     return _rounded(
         summary.as_json(TOKENS)
         | {
-            "model": results.manifest["model"],
+            "model": results.manifest.get("model", ""),
             "input": results.manifest["input"]["name"],
             "complete": results.complete,
             "vocabulary": len(summary.token_counts),

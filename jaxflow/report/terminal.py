@@ -8,6 +8,9 @@ from jaxtyping import Float
 
 from jaxflow.sweep.arrow import RELEVANCE, Row
 
+# Most characters of a word or token that are shown.
+WORD_MOST = 40
+
 BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
@@ -21,10 +24,10 @@ def top_tokens(row: Row, count: int, *, color: bool = False, width: int = 100) -
         width: most characters of the heading.
     """
     layer, query = int(row["layers"][-1]), int(row["queries"][0])
-    heading = _styled(_cut(f"{row['id']}  {visible(_text(row))}", width), BOLD, color)
-    about = f"   layer {layer}, for position {query} {visible(row['tokens'][query])}"
+    heading = _styled(_cut(f"{row['id']}  {visible(_text(row, width))}", width), BOLD, color)
+    about = f"   layer {layer}, for position {query} {shortened(row['tokens'][query])}"
     if row["prediction"] is not None:
-        about += f"; prediction: {visible(row['prediction'])}{_probability(row)}"
+        about += f"; prediction: {shortened(row['prediction'])}{_probability(row)}"
     methods = [method for method in RELEVANCE if method in row]
     columns = [_column(row, method, count) for method in methods]
     return [heading, _styled(about, DIM, color), *_side_by_side(columns), ""]
@@ -46,6 +49,13 @@ def visible(text: str) -> str:
     return "".join(_escaped(character) for character in text)
 
 
+def shortened(word: str) -> str:
+    """A word or token as `visible` gives it, cut where it is long, with its length."""
+    if len(word) <= WORD_MOST:
+        return visible(word)
+    return f"{visible(word[:WORD_MOST])}... ({len(word):,} characters)"
+
+
 def _escaped(character: str) -> str:
     # Controls, and format characters such as those that turn the direction of writing around. The joiners of emoji
     # and of scripts that need them stay.
@@ -53,8 +63,10 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode() if steering else character
 
 
-def _text(row: Row) -> str:
-    return row["text"] if row["pair"] is None else f"{row['text']} | {row['pair']}"
+def _text(row: Row, most: int) -> str:
+    """A row's text and pair, of each as much as can be shown and one character more."""
+    text = row["text"][: most + 1]
+    return text if row["pair"] is None else f"{text} | {row['pair'][: most + 1]}"
 
 
 def _probability(row: Row) -> str:
@@ -66,7 +78,7 @@ def _column(row: Row, method: str, count: int) -> list[str]:
     """Heading and lines of one method: position, token and value."""
     values: Float[np.ndarray, " token"] = row[method][-1, 0]
     best = np.argsort(-values, kind="stable")[:count]
-    places = [f"{index:>3} {visible(row['tokens'][index])}" for index in best]
+    places = [f"{index:>3} {shortened(row['tokens'][index])}" for index in best]
     widest = max(map(_width, places))
     lines = [f"{_padded(place, widest)}  {values[i]:.4f}" for place, i in zip(places, best, strict=True)]
     return [f"    {method}", *lines]

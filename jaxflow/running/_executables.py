@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
 from jaxtyping import Array
 
+from jaxflow._switches import broadcasting, undefined_as_nan
 from jaxflow.running._placement import Placement
 from jaxflow.running._program import Arrays, Inputs, Program
 
@@ -62,7 +63,7 @@ class Executables:
         """The executable for inputs of these shapes (`Placement.put` made them)."""
         place = self.placement
         layout = tuple((x.shape, x.dtype, x.sharding) for x in (*place.parameters[:1], *jax.tree.leaves(inputs)))
-        key = (Executable, program, place.shape, jax.tree.structure(inputs), layout)
+        key = (Executable, program, place.shape, jax.tree.structure(inputs), layout, _runs_step_by_step())
         if key not in self._kept:
             self._kept[key] = _compiled(place, inputs, program)
             if self._told is not None:
@@ -77,15 +78,26 @@ class Executables:
 def _compiled(place: Placement, inputs: Inputs, program: Program) -> Executable:
     begin = time.perf_counter()
     jitted = _jitted(tuple(place.options.items()))
+    examples, tokens = inputs.batch.mask.shape
+    if _runs_step_by_step():
+        run = partial(jitted, shape=place.shape, program=program)
+        return Executable(run, Compiled(examples, tokens, time.perf_counter() - begin, None))
     compiled = jitted.lower(place.parameters, inputs, shape=place.shape, program=program).compile()
     memory = compiled.memory_analysis()
     size = None if memory is None else memory.temp_size_in_bytes + memory.output_size_in_bytes
-    examples, tokens = inputs.batch.mask.shape
-    return Executable(compiled, Compiled(examples, tokens, time.perf_counter() - begin, size))
+    # What a reader leaves undefined on purpose is no mistake of a user's.
+    call = undefined_as_nan(compiled.__call__) if getattr(program, "undefined_as_nan", False) else compiled
+    return Executable(call, Compiled(examples, tokens, time.perf_counter() - begin, size))
+
+
+def _runs_step_by_step() -> bool:
+    """Whether whoever debugs has every step run as it stands; then nothing can be compiled ahead."""
+    return bool(jax.config.jax_disable_jit)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @cache
 def _jitted(options: tuple[tuple[str, str], ...]) -> Any:
+    @broadcasting
     def run(parameters: tuple[Array, ...], inputs: Inputs, *, shape: Any, program: Program) -> Arrays:
         return program(jax.tree.unflatten(shape, parameters), inputs)
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxflow._switches import broadcasting
 from jaxflow.models import Encoder, ForwardOptions, LayerOutput
 from jaxflow.running._program import Arrays, Inputs
 from jaxflow.running._reader import Fusion, GradientReader, LayerView, PassOutputs, Reader, ReaderInputs
@@ -31,6 +32,12 @@ class Forward:
     readers: tuple[Reader, ...]
     heads: str = "mean"
 
+    @property
+    def undefined_as_nan(self) -> bool:
+        """Whether a reader gives NaN for what is not defined."""
+        return any(getattr(reader, "undefined_as_nan", False) for reader in self.readers)
+
+    @broadcasting
     def __call__(self, module: Encoder, inputs: Inputs) -> tuple[Arrays, ...]:
         """What each reader gives."""
         own = self._reader_inputs(module, inputs)

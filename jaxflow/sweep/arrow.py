@@ -51,10 +51,16 @@ def rows_of(ids: Sequence[int], attribution: Attribution) -> Iterator[Row]:
         yield row
 
 
-def to_table(rows: Sequence[Row], metadata: dict[str, str]) -> Any:
-    """A `pyarrow.Table` of the rows."""
+def to_table(rows: Sequence[Row], metadata: dict[str, str], *, maps: bool = False) -> Any:
+    """A `pyarrow.Table` of the rows.
+
+    Args:
+        rows: from `rows_of`.
+        metadata: of the table.
+        maps: probabilities as a map, as the first edition has it, rather than as a list of label and probability.
+    """
     pa = pyarrow()
-    columns = {name: _column(pa, name, [row[name] for row in rows]) for name in rows[0]}
+    columns = {name: _column(pa, name, [row[name] for row in rows], maps=maps) for name in rows[0]}
     return pa.table(columns, metadata=metadata)
 
 
@@ -86,18 +92,23 @@ def as_example(row: Row) -> Example:
     )
 
 
-def _column(pa: Any, name: str, cells: list[Any]) -> Any:
+def _column(pa: Any, name: str, cells: list[Any], *, maps: bool) -> Any:
     if isinstance(cells[0], np.ndarray):
         return nested(pa, cells)
-    kinds = {
-        "id": pa.int64(),
-        "tokens": pa.list_(pa.string()),
-        "probabilities": pa.map_(pa.string(), pa.float64()),
-        "certified_share": pa.float64(),
-    }
     if name == "probabilities":
-        cells = [None if cell is None else list(cell.items()) for cell in cells]
+        return _probabilities(pa, cells, maps=maps)
+    kinds = {"id": pa.int64(), "tokens": pa.list_(pa.string()), "certified_share": pa.float64()}
     return pa.array(cells, kinds.get(name, pa.string()))
+
+
+def _probabilities(pa: Any, cells: list[dict[str, float] | None], *, maps: bool) -> Any:
+    """Probabilities of labels; not as a map unless it must be, for Hugging Face's `datasets` reads none."""
+    pairs = [None if cell is None else list(cell.items()) for cell in cells]
+    if maps:
+        return pa.array(pairs, pa.map_(pa.string(), pa.float64()))
+    kind = pa.struct([("label", pa.string()), ("probability", pa.float64())])
+    lists = [pair and [{"label": label, "probability": value} for label, value in pair] for pair in pairs]
+    return pa.array(lists, pa.list_(kind))
 
 
 def nested(pa: Any, arrays: list[np.ndarray]) -> Any:
@@ -113,7 +124,10 @@ def nested(pa: Any, arrays: list[np.ndarray]) -> Any:
 
 def _cell(name: str, scalar: Any) -> Any:
     if name == "probabilities":
-        return dict(scalar.as_py()) if scalar.is_valid else None
+        pairs = scalar.as_py()
+        return (
+            None if pairs is None else dict(tuple(pair.values()) if isinstance(pair, dict) else pair for pair in pairs)
+        )
     if name in NESTED:
         return scalar.values.flatten().flatten().to_numpy(zero_copy_only=False)
     if name == "offsets":

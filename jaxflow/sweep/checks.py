@@ -4,14 +4,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, one_of, shown
 from jaxflow.models import TextEncoder
 from jaxflow.sweep import store
 from jaxflow.sweep.manifest import check_same
+from jaxflow.sweep.record import Record
 from jaxflow.sweep.settings import Settings
 from jaxflow.sweep.shards import ON_ERROR, Cut, cuts
 from jaxflow.sweep.source import Source
-from jaxflow.sweep.store import Record
 
 
 def check_folder(folder: Path, resume: bool | None) -> None:
@@ -27,8 +27,9 @@ def check_folder(folder: Path, resume: bool | None) -> None:
         if folder.is_dir() and not store.is_empty(folder):
             _check_filled(folder, resume)
         parent = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    except OSError as error:
-        raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}; name another folder with --out") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot write to {shown(str(folder))}: {reason}; name another folder with --out") from None
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(f"cannot write to {str(folder)!r}: no permission in {str(parent)!r}; name another with --out")
 
@@ -85,25 +86,10 @@ def _changed(folder: Path, record: Record) -> InputError:
     )
 
 
-def check_file(path: Path) -> None:
-    """Refuse a file that could not be written, before any work.
-
-    Raises:
-        InputError: it is a folder, or its folder is not there or cannot be written to.
-    """
-    folder = path.absolute().parent
-    if path.is_dir():
-        raise InputError(f"{str(path)!r} is a folder; name a file with --out")
-    if not folder.is_dir():
-        raise InputError(f"cannot write {str(path)!r}: no such folder; make it, or name another with --out")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"cannot write {str(path)!r}: no permission in {str(folder)!r}; name another with --out")
-
-
 def _check_filled(folder: Path, resume: bool | None) -> None:
     if resume is None:
         raise InputError(f"{str(folder)!r} exists and is not empty; name another with --out")
-    if not (folder / store.MANIFEST).exists():
+    if not store.has_manifest(folder):
         raise InputError(
             f"{str(folder)!r} exists and is not empty, and holds no results of jaxflow; name another --out"
         )

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow.compare.plan import CLASS, Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ChangeSummary
 from jaxflow.compare.run import compare_stream
@@ -25,9 +25,10 @@ from jaxflow.sweep import arrow
 from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.comparison_folder import FORMAT, SUMMARY, write_rows
 from jaxflow.sweep.comparison_rows import attention_row, head_rows, summary_json, text_row, word_rows
+from jaxflow.sweep.record import checked
 from jaxflow.sweep.rows import Text
 from jaxflow.sweep.source import Source
-from jaxflow.sweep.store import replaced
+from jaxflow.sweep.store import checksum, replaced
 
 # Texts of a shard, and those that are tokenised at once.
 SHARD = 256
@@ -138,20 +139,17 @@ class Prepared:
         about = {"format": FORMAT, "total": self.texts, "shards": shards, "attention": len(attention)}
         about["input"] = self._input()
         about["importance"] = {letter: mean.as_json() for letter, mean in zip("ab", importance, strict=True)}
+        about["files"] = {path.name: checksum(path) for path in written}
         # Last: a folder with a summary is whole.
         with replaced(self.folder / SUMMARY) as temporary:
-            text = json.dumps(
-                summary_json(summary) | about | _about(self.plan, self.units),
-                indent=1,
-                ensure_ascii=False,
-                allow_nan=False,
-            )
+            fields = checked(summary_json(summary) | about | _about(self.plan, self.units))
+            text = json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False)
             _ = temporary.write_text(text + "\n", "utf-8")
         return summary
 
     def _input(self) -> dict[str, Any]:
         source = self.source
-        return {"name": source.name, "column": source.column, "pair_column": source.pair_column}
+        return {"name": source.name, "column": source.column, "pair_column": source.pair_column, **source.reading}
 
 
 def prepare(
@@ -197,6 +195,8 @@ def prepare(
                           {word, texts, mean, low, high, p, adjusted_p}. See `WordChange`
         importance        {a, b}: `layer head`, all layers of each model: `head_importance` by gradient to the predicted
                           class over the first 256 texts; null for a model without classes
+        files             {name: sha256} of each file of Parquet
+        check             a checksum of all other fields
         arcs              {shared, only_a, only_b}: mean number of strong arcs of a text
         confusion         [{a: label, b: label, texts: how many}, ...]; empty without classes
 
@@ -240,6 +240,7 @@ def prepare(
     Raises:
         InputError: the models, the settings, the folder or a text cannot be used; its line or row is named.
     """
+    not_forked()
     _ = arrow.pyarrow()
     check_folder(folder, None)
     plan = make_plan(encoder_a, encoder_b, settings)

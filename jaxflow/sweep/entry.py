@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import fields
 from operator import index
-from pathlib import Path
 from typing import Any
 
 import jax
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, not_forked, one_of
+from jaxflow._paths import local_path
 from jaxflow.models import TextEncoder
 from jaxflow.sweep import runner
-from jaxflow.sweep.files import open_source
+from jaxflow.sweep.files import check_unread, open_source
 from jaxflow.sweep.results import Store, open_sweep
 from jaxflow.sweep.settings import METHODS, Settings
 from jaxflow.sweep.source import as_source
@@ -27,6 +27,9 @@ WORDS = {
     "--out": "`out`",
     "--column": "`column`",
     "--pair-column": "`pair_column`",
+    "--separator": "`separator`",
+    "--quotes": "`quotes`",
+    "--encoding": "`encoding`",
     "--input": "`source`",
     "--model": "`encoder`",
     **{f"--{field.name.replace('_', '-')}": f"`{field.name}`" for field in fields(Settings)},
@@ -41,6 +44,9 @@ def run_sweep(
     *,
     column: str | None = None,
     pair_column: str | None = None,
+    separator: str | None = None,
+    quotes: str = "auto",
+    encoding: str | None = None,
     queries: Any = 0,
     layers: Any = None,
     heads: str = "mean",
@@ -62,12 +68,17 @@ def run_sweep(
 
     Args:
         encoder: from `load_encoder`.
-        source: a .txt (one text a line), .jsonl, .csv, .tsv or .parquet file; or an iterable of texts or of dicts, a
-            generator included; or a Hugging Face `datasets.Dataset` or `IterableDataset`.
+        source: a .txt (one text a line), .jsonl, .csv, .tsv or .parquet file, also packed (.gz, .zst); or an iterable
+            of texts or of dicts, a generator included; or a Hugging Face `datasets.Dataset` or `IterableDataset`.
         out: the folder for results; new, or empty.
         methods: of `"raw"`, `"rollout"` and `"flow"`.
         column: the column of the texts; None takes `text`, or else the only one that a file or data set has.
         pair_column: the column of second texts, for models that read two.
+        separator: between the cells of a .csv or .tsv file: a character, or `"comma"`, `"semicolon"`, `"tab"` or
+            `"pipe"`; None goes by the header. What was taken of this and the next two is in `manifest["input"]`.
+        quotes: `"yes"` if cells of a .csv or .tsv file may stand in quotes, `"no"` if quotes are characters of the
+            texts; `"auto"` looks through the file where tabs separate cells, and is `"yes"` elsewhere.
+        encoding: of the file; None takes UTF-8, or what its byte order mark says.
         queries: positions whose make-up is asked for: an int, several, or None for every position.
         layers: counted from 1; None for all, an int, or several.
         heads: how heads are fused: `"mean"`, `"max"` or `"min"`.
@@ -91,6 +102,7 @@ def run_sweep(
         InputError: the settings, the source or the folder cannot be used; a row cannot be used (with
             `on_error="stop"`); the folder holds results of another sweep. What was computed before is kept.
     """
+    not_forked()
     if not isinstance(encoder, TextEncoder):
         raise InputError(f"`encoder` must come from load_encoder, got {type(encoder).__name__}")
     chosen = tuple(methods) if isinstance(methods, Iterable) and not isinstance(methods, str) else (methods,)
@@ -106,10 +118,12 @@ def run_sweep(
         max_length=max_length,
         truncate=truncate,
     )
-    folder = Path(out)
+    folder = local_path("out", out)
     is_file = isinstance(source, str | os.PathLike)
+    reading = {"separator": separator, "quotes": quotes, "encoding": encoding}
+    check_unread(is_file, **reading)
     try:
-        opened = open_source(os.fspath(source), column, pair_column) if is_file else None
+        opened = open_source(os.fspath(source), column, pair_column, **reading) if is_file else None
         with opened or nullcontext(as_source(source, column, pair_column)) as texts:
             sweep = runner.prepare(
                 encoder,

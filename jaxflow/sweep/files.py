@@ -1,17 +1,18 @@
 """Files of texts and standard input, as sources."""
 
 import io
-import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jaxflow._checks import InputError
-from jaxflow.sweep import formats
+from jaxflow._checks import InputError, shown
+from jaxflow._paths import local_path
+from jaxflow.sweep import formats, lines
+from jaxflow.sweep.formats import Format, Reading
 from jaxflow.sweep.rows import Row, choose_columns, row_of
 
 SUFFIXES = {".txt": "txt", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
@@ -23,16 +24,16 @@ class FileSource:
 
     Attributes:
         path: where the bytes are.
-        kind: one of the values of `SUFFIXES`.
+        form: how the bytes are read.
         name: what to call it in messages and in the manifest.
         column: the column that holds the texts; None in a file of plain lines.
         pair_column: the column that holds second texts, if any.
-        note: what the user should be told about the choice of the column.
+        note: what the user should be told about what was assumed.
         once: False.
     """
 
     path: Path
-    kind: str
+    form: Format
     name: str
     column: str | None
     pair_column: str | None
@@ -44,10 +45,26 @@ class FileSource:
         """Whether each text has a second one."""
         return self.pair_column is not None
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the bytes are read, for the manifest."""
+        return self.form.as_json()
+
+    def of_column(self, column: str) -> "FileSource":
+        """Another column of the same file.
+
+        Raises:
+            InputError: it has no such column.
+        """
+        _refuse_columns(self.form.kind, self.name, (("column", column),))
+        names = formats.column_names(self.path, self.form, self.name, (column,), named=True)
+        chosen, _ = choose_columns(names, self.name, column, None)
+        return replace(self, column=chosen, pair_column=None, note=None)
+
     def rows(self) -> Iterator[Row]:
         """The texts in order, and what is wrong in the place of those that cannot be used; names the line or row."""
         wanted = tuple(column for column in (self.column, self.pair_column) if column is not None)
-        for number, place, record in formats.records(self.path, self.kind, self.name, wanted):
+        for number, place, record in formats.records(self.path, self.form, self.name, wanted):
             yield row_of(number, place, record, self.column, self.pair_column)
 
     def values(self) -> Iterator[Any]:
@@ -57,7 +74,7 @@ class FileSource:
             InputError: a record is malformed, or lacks the column.
         """
         wanted = () if self.column is None else (self.column,)
-        for _, place, record in formats.records(self.path, self.kind, self.name, wanted):
+        for _, place, record in formats.records(self.path, self.form, self.name, wanted):
             if isinstance(record, InputError):
                 raise record
             if self.column is not None and self.column not in record:
@@ -67,12 +84,19 @@ class FileSource:
 
     def count(self) -> int:
         """How many records the file has."""
-        return formats.count(self.path, self.kind, self.name)
+        return formats.count(self.path, self.form, self.name)
 
 
 @contextmanager
 def open_source(
-    path: str, column: str | None = None, pair_column: str | None = None, *, stdin: io.BufferedIOBase | None = None
+    path: str,
+    column: str | None = None,
+    pair_column: str | None = None,
+    *,
+    stdin: io.BufferedIOBase | None = None,
+    separator: str | None = None,
+    quotes: str = "auto",
+    encoding: str | None = None,
 ) -> Iterator[FileSource]:
     """A file of texts; `-` is standard input, one text a line.
 
@@ -80,69 +104,127 @@ def open_source(
     context ends.
 
     Args:
-        path: a .txt file (one text a line; blank lines are left out), or a .jsonl, .csv, .tsv or .parquet file.
+        path: a .txt file (one text a line; blank lines are left out), or a .jsonl, .csv, .tsv or .parquet file, each
+            also packed (.gz, .zst).
         column: the column of the texts. None takes `text`, or else the only column there is.
         pair_column: the column of second texts, for models that read two.
         stdin: the stream that `-` stands for.
+        separator: between the cells of a .csv or .tsv file: a character, or "comma", "semicolon", "tab" or "pipe".
+            None goes by the header.
+        quotes: "yes" if cells of a .csv or .tsv file may stand in quotes, "no" if quotes are characters of the texts.
+            "auto" looks through the file where tabs separate cells, and is "yes" elsewhere.
+        encoding: of the file; None takes UTF-8, or what its byte order mark says.
 
     Raises:
         InputError: there is no such file, column or format, or the file is empty.
     """
-    if path == "-":
-        if stdin is None:
-            raise InputError("standard input cannot be read here; pass a file with --input")
-        with _spooled(stdin) as spooled:
-            yield _file_source(spooled, "txt", "standard input", column, pair_column)
-        return
-    file = Path(path)
-    mode = _mode(file)
-    if stat.S_ISREG(mode):
-        yield _file_source(file, _kind(file), file.name, column, pair_column)
-        return
-    with _opened(file) as stream, _spooled(stream) as spooled:
-        yield _file_source(spooled, SUFFIXES.get(file.suffix.lower(), "txt"), path, column, pair_column)
+    reading = Reading(separator, quotes, encoding)
+    with ExitStack() as stack:
+        if path == "-":
+            if stdin is None:
+                raise InputError("standard input cannot be read here; pass a file with --input")
+            spooled = stack.enter_context(_spooled(iter(lambda: stdin.read(lines.CHUNK), b"")))
+            yield _file_source(stack, spooled, "txt", None, "standard input", column, pair_column, reading)
+            return
+        file = local_path("source", path)
+        kind, packed = _kind(file)
+        if stat.S_ISREG(_mode(file)):
+            if kind is None:
+                raise InputError(f"{file.name!r} has no known format; name it {', '.join(SUFFIXES)}, by what it holds")
+            yield _file_source(stack, file, kind, packed, file.name, column, pair_column, reading)
+            return
+        # What is opened and closed again, or opened twice, may have lost its writer.
+        with _opened(file) as stream:
+            spooled = stack.enter_context(_spooled(iter(lambda: stream.read(lines.CHUNK), b"")))
+        yield _file_source(stack, spooled, kind or "txt", packed, path, column, pair_column, reading)
+
+
+def check_unread(is_file: bool, *, separator: str | None, quotes: str, encoding: str | None) -> None:
+    """Refuse what says how a file is to be read where there is none.
+
+    Raises:
+        InputError: something was said.
+    """
+    said = {"separator": separator, "quotes": None if quotes == "auto" else quotes, "encoding": encoding}
+    for argument, value in said.items():
+        if not is_file and value is not None:
+            raise InputError(argument, "go with a file", shown(value), "leave it out")
 
 
 def _mode(file: Path) -> int:
+    """The kind of file; a regular one is opened as a test, others never."""
     try:
         mode = file.stat().st_mode
-        if not stat.S_ISDIR(mode):
-            _opened(file).close()
     except FileNotFoundError:
         raise InputError(f"no such file: {str(file)!r}; check --input") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {str(file)!r}: {getattr(error, 'strerror', None) or error}") from None
+        raise _unreadable(file, error) from None
     if stat.S_ISDIR(mode):
         raise InputError(f"{str(file)!r} is a folder; --input takes one file")
+    if stat.S_ISREG(mode):
+        _opened(file).close()
     return mode
 
 
 def _opened(file: Path) -> io.BufferedReader:
-    return file.open("rb")
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise _unreadable(file, error) from None
 
 
-def _kind(file: Path) -> str:
-    kind = SUFFIXES.get(file.suffix.lower())
-    if kind is None:
-        raise InputError(f"{file.name!r} has no known format; name it {', '.join(SUFFIXES)}, by what it holds")
-    return kind
+def _unreadable(file: Path, error: Exception) -> InputError:
+    return InputError(f"cannot read {str(file)!r}: {getattr(error, 'strerror', None) or error}")
+
+
+def _kind(file: Path) -> tuple[str | None, str | None]:
+    """What a file holds and how it is packed, by its name."""
+    packed = lines.PACKED_SUFFIXES.get(file.suffix.lower())
+    inner = Path(file.stem) if packed else file
+    return SUFFIXES.get(inner.suffix.lower()), packed
 
 
 @contextmanager
-def _spooled(stream: io.BufferedIOBase) -> Iterator[Path]:
+def _spooled(chunks: Iterable[bytes]) -> Iterator[Path]:
     with tempfile.NamedTemporaryFile(prefix="jaxflow-input-") as copy:
-        shutil.copyfileobj(stream, copy)
+        for chunk in chunks:
+            _ = copy.write(chunk)
         copy.flush()
         yield Path(copy.name)
 
 
-def _file_source(path: Path, kind: str, name: str, column: str | None, pair_column: str | None) -> FileSource:
+def _file_source(
+    stack: ExitStack,
+    path: Path,
+    kind: str,
+    named: str | None,
+    name: str,
+    column: str | None,
+    pair_column: str | None,
+    reading: Reading,
+) -> FileSource:
     if path.stat().st_size == 0:
         raise InputError(f"{name} is empty")
-    if kind == "txt":
-        for flag, value in (("--column", column), ("--pair-column", pair_column)):
-            if value is not None:
-                raise InputError(f"{name} is plain text and has no column {value!r}; leave out {flag}")
-        return FileSource(path, kind, name, None, None, None)
-    chosen, note = choose_columns(formats.column_names(path, kind, name), name, column, pair_column)
-    return FileSource(path, kind, name, chosen, pair_column, note)
+    packed = lines.packing(path)
+    if named is not None and packed != named:
+        raise InputError(f"{name} is not packed by {named}, as its name says; rename it, or get it again")
+    if kind == "parquet" and packed is not None:
+        # Its parts are read in no order.
+        path, packed = stack.enter_context(_spooled(lines.unpacked(path, packed, name))), None
+    given = (("column", column), ("pair_column", pair_column))
+    _refuse_columns(kind, name, given)
+    form, notes = formats.format_of(path, kind, packed, name, reading, column)
+    chosen = None
+    if kind != "txt":
+        wanted = tuple(each for each in (column or "text", pair_column) if each is not None)
+        names = formats.column_names(path, form, name, wanted, named=column is not None)
+        chosen, note = choose_columns(names, name, column, pair_column)
+        notes += [] if note is None else [note]
+    return FileSource(path, form, name, chosen, pair_column, "; ".join(notes) or None)
+
+
+def _refuse_columns(kind: str, name: str, given: Iterable[tuple[str, str | None]]) -> None:
+    for argument, value in given:
+        if kind == "txt" and value is not None:
+            flag = f"--{argument.replace('_', '-')}"
+            raise InputError(f"{name} is plain text and has no column {shown(value)}; leave out {flag}")

@@ -4,88 +4,204 @@ A record that is malformed does not end the stream: in place of its content stan
 with it, and whoever reads decides whether to go on. What makes the rest unreadable is raised.
 """
 
-import csv
+import dataclasses
 import json
-import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from jaxflow._checks import InputError, missing_extra
+from jaxflow._checks import InputError, missing_extra, one_of, shown
+from jaxflow.sweep import lines, quotes, tables
+from jaxflow.sweep.lines import Coding
+from jaxflow.sweep.tables import Dialect
 
 # Number of the record (a line or a row, from 1), its place in words, and its columns by name, or the line itself, or
 # what is wrong with it.
 Record = tuple[int, str, Any]
-DELIMITERS = {"csv": ",", "tsv": "\t"}
+SEPARATORS = {"csv": ",", "tsv": "\t"}
+QUOTES = ("auto", "yes", "no")
+# Blank lines of plain text are of these alone.
+BLANKS = " \t\n\r\x0b\x0c"
+# Records of JSON lines that are searched for the names of columns, where none was named.
+SEARCHED = 10_000
 
 
-def column_names(path: Path, kind: str, name: str) -> list[str]:
-    """The columns that a file has, as far as its header, schema or first record says."""
+@dataclass(frozen=True)
+class Reading:
+    """What the user said about how a file is to be read.
+
+    Attributes:
+        separator: between the cells of a .csv or .tsv file; None goes by its header.
+        quotes: "yes" if cells may stand in quotes, "no" if quotes are characters; "auto" goes by the file where tabs
+            separate cells, and is "yes" elsewhere.
+        encoding: of text; None goes by the file's mark, and is UTF-8 without one.
+    """
+
+    separator: str | None = None
+    quotes: str = "auto"
+    encoding: str | None = None
+
+    def check(self, kind: str, name: str) -> None:
+        """Refuse what does not fit a kind of file.
+
+        Raises:
+            InputError: a value is none there is, or the kind has no separators, quotes or encodings.
+        """
+        _ = tables.separator_of(self.separator)
+        one_of("quotes", self.quotes, QUOTES)
+        for option, value, kinds in (
+            ("separator", self.separator, tuple(SEPARATORS)),
+            ("quotes", None if self.quotes == "auto" else self.quotes, tuple(SEPARATORS)),
+            ("encoding", self.encoding, ("txt", "jsonl", *SEPARATORS)),
+        ):
+            if value is not None and kind not in kinds:
+                listed = ", ".join(f".{each}" for each in kinds)
+                raise InputError(option, f"go with a file of kind {listed}", shown(value), "leave it out", place=name)
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a file is read.
+
+    Attributes:
+        kind: "txt", "jsonl", "csv", "tsv" or "parquet".
+        coding: how its bytes stand for lines; None for Parquet.
+        dialect: how lines are cut into cells; None where they are not.
+    """
+
+    kind: str
+    coding: Coding | None = None
+    dialect: Dialect | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What the manifest holds of it: all that another reading of the same bytes would differ in."""
+        found: dict[str, Any] = {}
+        if self.coding is not None:
+            found["encoding"] = self.coding.encoding
+        if self.dialect is not None:
+            found |= {"separator": self.dialect.separator, "quotes": "yes" if self.dialect.quoted else "no"}
+        return found
+
+
+def format_of(
+    path: Path, kind: str, packed: str | None, name: str, reading: Reading, column: str | None
+) -> tuple[Format, list[str]]:
+    """How a file is to be read, and what to say about what was assumed.
+
+    Args:
+        path: where the file is.
+        kind: of the file, by its name.
+        packed: how it is packed.
+        name: what to call it.
+        reading: what the user said about it.
+        column: the column that the user named.
+
+    Raises:
+        InputError: it cannot be told, or what the user said does not fit.
+    """
+    reading.check(kind, name)
     if kind == "parquet":
+        return Format(kind), []
+    coding, note = lines.coding_of(path, packed, reading.encoding, name)
+    notes = [] if note is None else [note]
+    sample = lines.sample(path, coding, name)
+    if kind not in SEPARATORS:
+        # Line feeds in a file whose lines end in carriage returns, and the other way round, are errors of their lines.
+        end = "\r" if "\n" not in sample and "\r" in sample else "\n"
+        return Format(kind, dataclasses.replace(coding, end=end)), notes
+    end = tables.line_end(sample)
+    coding = dataclasses.replace(coding, end="\r" if end == "\r" else "\n")
+    separator, before = tables.separator_of(reading.separator), 0
+    said = tables.said_separator(sample, end)
+    if said is not None:
+        sample, before = sample.partition(end)[2], 1
+        separator = separator or said
+    if separator is None:
+        separator, note = tables.recognise(sample, end, SEPARATORS[kind], column, name)
+        notes += [] if note is None else [note]
+    in_quotes = reading.quotes != "no"
+    if separator == "\t" and reading.quotes == "auto":
+        in_quotes, note = quotes.quoted(islice(lines.lines(path, coding, name), before, None), name)
+        notes += [] if note is None else [note]
+    return Format(kind, coding, Dialect(separator, in_quotes, end, before)), notes
+
+
+def column_names(path: Path, form: Format, name: str, wanted: tuple[str, ...], *, named: bool) -> list[str]:
+    """The columns that a file has, as far as its header, its schema, or the records up to the wanted columns say.
+
+    Args:
+        path: where the file is.
+        form: how it is read.
+        name: what to call it.
+        wanted: columns that are looked for in JSON lines, whose records may differ.
+        named: whether the user named them, so that all records are searched.
+    """
+    if form.kind == "parquet":
         with _parquet(path, name) as file:
             return list(file.schema_arrow.names)
-    if kind in DELIMITERS:
-        return _header(_table(path, name, DELIMITERS[kind]), name)
-    first_error = None
-    for _, _, record in _json_lines(path, name):
-        if not isinstance(record, InputError):
-            return list(record)
-        first_error = first_error or record
-    raise first_error or InputError(f"{name} has no record")
+    if form.kind in SEPARATORS:
+        return _header(_table(path, form, name), name)
+    first_error, found = None, dict[str, None]()
+    for number, (_, _, record) in enumerate(_json_lines(path, form, name), 1):
+        if isinstance(record, InputError):
+            first_error = first_error or record
+        elif len(found) < SEARCHED:
+            found |= dict.fromkeys(record)
+        if isinstance(record, dict) and all(column in found or column in record for column in wanted):
+            found |= dict.fromkeys(record)
+            break
+        if number >= SEARCHED and not named:
+            break
+    if not found:
+        raise first_error or InputError(f"{name} has no record with a column")
+    return list(found)
 
 
-def records(path: Path, kind: str, name: str, columns: tuple[str, ...]) -> Iterator[Record]:
+def records(path: Path, form: Format, name: str, columns: tuple[str, ...]) -> Iterator[Record]:
     """The file's records in order, with at least the columns asked for."""
-    if kind == "txt":
-        return _text_lines(path, name)
-    if kind == "jsonl":
-        return _json_lines(path, name)
-    if kind == "parquet":
+    if form.kind == "txt":
+        return _text_lines(path, form, name)
+    if form.kind == "jsonl":
+        return _json_lines(path, form, name)
+    if form.kind == "parquet":
         return _parquet_rows(path, name, columns)
-    return _table_rows(path, name, DELIMITERS[kind])
+    return _table_rows(path, form, name, columns)
 
 
-def count(path: Path, kind: str, name: str) -> int:
+def count(path: Path, form: Format, name: str) -> int:
     """How many records there are, malformed ones included, for showing how far a run is.
 
-    One quick pass over the bytes, and none of a Parquet file. Lines of nothing but spaces beyond ASCII's are counted.
+    One quick pass over the bytes, and none of a Parquet file.
     """
-    if kind == "parquet":
+    if form.kind == "parquet":
         with _parquet(path, name) as file:
             return file.metadata.num_rows
-    if kind in DELIMITERS:
-        return max(0, sum(1 for _ in _table(path, name, DELIMITERS[kind])) - 1)
-    with path.open("rb") as file:
-        return sum(1 for line in file if line.strip())
+    if form.kind in SEPARATORS:
+        return max(0, sum(1 for _ in _table(path, form, name)) - 1)
+    assert form.coding is not None
+    return sum(1 for raw, _ in lines.raw_lines(path, form.coding, name) if raw is None or raw.strip())
 
 
-def _lines(path: Path, name: str) -> Iterator[tuple[int, str, InputError | None]]:
-    """Lines with their ends and numbers, and what is wrong with them; a byte order mark is dropped."""
-    start = 0
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
-            wrong = None
-            try:
-                line = raw.decode("utf-8")
-            except UnicodeDecodeError as error:
-                line = raw.decode("utf-8", errors="replace")
-                wrong = InputError(
-                    f"{name} is not UTF-8: byte 0x{raw[error.start]:02x} in line {number} "
-                    f"(byte {start + error.start} of the file); save it as UTF-8"
-                )
-            start += len(raw)
-            yield number, line.removeprefix("\ufeff") if number == 1 else line, wrong
+def _lines(path: Path, form: Format, name: str) -> Iterator[lines.Line]:
+    assert form.coding is not None
+    return lines.lines(path, form.coding, name)
 
 
-def _text_lines(path: Path, name: str) -> Iterator[Record]:
-    for number, line, wrong in _lines(path, name):
-        if line.strip():
-            yield number, f"line {number} of {name}", wrong or line.rstrip("\r\n")
+def _text_lines(path: Path, form: Format, name: str) -> Iterator[Record]:
+    for number, line, wrong in _lines(path, form, name):
+        if wrong is not None or line.strip(BLANKS):
+            place, text = f"line {number} of {name}", line.rstrip("\r\n")
+            if wrong is None and ("\r" in text or "\n" in text):
+                wrong = InputError(f"{place} holds a line end of another kind than the file's first; use one kind")
+            yield number, place, wrong or text
 
 
-def _json_lines(path: Path, name: str) -> Iterator[Record]:
-    for number, line, wrong in _lines(path, name):
-        if line.strip():
+def _json_lines(path: Path, form: Format, name: str) -> Iterator[Record]:
+    for number, line, wrong in _lines(path, form, name):
+        if wrong is not None or line.strip():
             place = f"line {number} of {name}"
             yield number, place, wrong or _json_object(line, place)
 
@@ -97,67 +213,54 @@ def _json_object(line: str, place: str) -> dict[str, Any] | InputError:
         said = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
         return InputError(f"{place} is malformed JSON: {said}")
     if not isinstance(record, dict):
-        return InputError(f"{place} is malformed: a JSON object is expected, got {type(record).__name__}")
+        kind = "null" if record is None else type(record).__name__
+        return InputError(f"{place} is malformed: a JSON object is expected, got {kind}")
     return record
 
 
-def _table(path: Path, name: str, delimiter: str) -> Iterator[tuple[int, list[str] | InputError]]:
-    """Rows of a delimited file, with the number of the line each ends in."""
-    # The limit is one for the whole process; a text may be longer than its default of 128 KiB.
-    _ = csv.field_size_limit(sys.maxsize)
-    undecoded: list[InputError] = []
-
-    def lines() -> Iterator[str]:
-        for _, line, wrong in _lines(path, name):
-            undecoded.extend([wrong] if wrong else [])
-            yield line
-
-    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
-    while True:
-        try:
-            row: Any = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            row = InputError(f"line {reader.line_num} of {name} is malformed: {error}")
-        if undecoded:
-            row = undecoded[0]
-            undecoded.clear()
-        if row:
-            yield reader.line_num, row
+def _table(path: Path, form: Format, name: str) -> Iterator[tables.TableRow]:
+    assert form.dialect is not None
+    return tables.table(_lines(path, form, name), form.dialect, name)
 
 
-def _header(rows: Iterator[tuple[int, list[str] | InputError]], name: str) -> list[str]:
-    for _, row in rows:
+def _header(rows: Iterator[tables.TableRow], name: str) -> list[str]:
+    for _, row, _ in rows:
         if isinstance(row, InputError):
             raise row
         return row
     raise InputError(f"{name} has no header")
 
 
-def _table_rows(path: Path, name: str, delimiter: str) -> Iterator[Record]:
-    rows = _table(path, name, delimiter)
+def _table_rows(path: Path, form: Format, name: str, columns: tuple[str, ...]) -> Iterator[Record]:
+    rows = _table(path, form, name)
     header = _header(rows, name)
-    for number, (line, row) in enumerate(rows, 1):
+    for number, (line, row, doubtful_end) in enumerate(rows, 1):
         place = f"row {number} (line {line}) of {name}"
         if isinstance(row, InputError):
             yield number, place, row
         elif len(row) != len(header):
             yield number, place, InputError(f"{place} is malformed: {len(header)} columns expected, got {len(row)}")
+        elif doubtful_end and header[-1] in columns:
+            said = "ends in a carriage return, as the header does not: it may be of the text; use one kind of line end"
+            yield number, place, InputError(f"{place} {said}")
         else:
             yield number, place, dict(zip(header, row, strict=True))
 
 
-def _parquet(path: Path, name: str) -> Any:
+@contextmanager
+def _parquet(path: Path, name: str) -> Iterator[Any]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
         raise missing_extra("pyarrow", "text", "reading Parquet") from None
-    try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{name} is not a Parquet file that can be read: {_first_line(error)}") from None
+    # An open file: pyarrow takes some paths for addresses.
+    with path.open("rb") as file:
+        try:
+            found = pq.ParquetFile(file)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{name} is not a Parquet file that can be read: {_first_line(error)}") from None
+        yield found
 
 
 def _parquet_rows(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[Record]:

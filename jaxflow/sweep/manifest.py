@@ -29,7 +29,7 @@ def new_manifest(encoder: TextEncoder, source: Source, settings: Settings) -> di
         "revision": _revision(encoder),
         "fingerprint": fingerprint(encoder),
         "settings": settings.as_json(),
-        "input": {"name": source.name, "column": source.column, "pair_column": source.pair_column},
+        "input": {"name": source.name, "column": source.column, "pair_column": source.pair_column, **source.reading},
         "versions": {"python": platform.python_version(), **versions, "device": jax.devices()[0].device_kind},
     }
 
@@ -77,6 +77,10 @@ def _compared(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[tuple[s
     old, new = found.get("input", {}), wanted["input"]
     for name in ("column", "pair_column"):
         yield f"--{name.replace('_', '-')}", old.get(name), new[name]
+    for name in ("encoding", "separator", "quotes"):
+        # Folders of earlier versions don't say; their rows are compared in any case.
+        if name in old:
+            yield f"--{name}", old[name], new.get(name)
 
 
 def _revision(encoder: TextEncoder) -> str | None:

@@ -1,21 +1,26 @@
 """Results that can be read: `open_sweep`."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from jaxflow._checks import InputError, missing_extra
+from jaxflow._checks import InputError, missing_extra, shown
+from jaxflow._paths import local_path
 from jaxflow.attribution import Example
 from jaxflow.sweep import arrow, store
 from jaxflow.sweep.arrow import Row
-from jaxflow.sweep.store import Record
+from jaxflow.sweep.parts import DamageError, Parts, read_parts
+from jaxflow.sweep.record import Record
+
+MADE_AGAIN = "the same run with --resume (resume=True) makes it again"
 
 
 @dataclass(frozen=True)
-class Store(Sequence[Example]):
+class Store(Sequence):  # not of `Example`: checks of types at run time would read one, which may be damaged
     """A folder of results: a sequence of examples, read as they are asked for, and the same as tables.
 
     Attributes:
@@ -28,11 +33,15 @@ class Store(Sequence[Example]):
     manifest: dict[str, Any]
     records: tuple[Record, ...] = ()
 
+    @cached_property
+    def _parts(self) -> Parts:
+        return Parts({str(self.folder / record.file): record.sha256 for record in self.records})
+
     def __len__(self) -> int:
         return sum(record.examples for record in self.records)
 
     def __getitem__(self, index: Any) -> Any:
-        """The example at a place, as `attribute` gives it; reads no more than its row group."""
+        """The example at a place, as `attribute` gives it; reads its row group, and once the whole file to check it."""
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
         place = index + len(self) if index < 0 else index
@@ -68,14 +77,18 @@ class Store(Sequence[Example]):
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
         """The rows as one `pyarrow.Table` a shard, of which one is in memory at a time."""
-        return (_read(path, columns) for path in self.files)
+        chosen = None if columns is None else list(columns)
+        return (self._read(record, lambda file: file.read(chosen)) for record in self.records if record.examples)
 
     def dataset(self) -> Any:
-        """The files as a `pyarrow.dataset.Dataset`, for filters and engines that read only what they need."""
-        _ = arrow.pyarrow()
-        import pyarrow.dataset as ds
+        """The files as a `pyarrow.dataset.Dataset`, for filters and engines that read only what they need.
 
-        return ds.dataset([str(path) for path in self.files], format="parquet")
+        A file is held against its checksum when it is opened the first time.
+        """
+        _ = arrow.pyarrow()
+        from jaxflow.sweep.dataset import dataset_of
+
+        return dataset_of(self.files, self._check)
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> Any:
         """All rows as a `pandas.DataFrame`, or only some of the columns; nested lists are nested NumPy arrays.
@@ -107,10 +120,25 @@ class Store(Sequence[Example]):
             yield from arrow.to_rows(table)
 
     def _row(self, record: Record, place: int) -> Row:
-        with _opened(self.folder / record.file) as file:
-            group = _guarded(self.folder / record.file, lambda: file.read_row_group(place // store.ROW_GROUP))
+        group = self._read(record, lambda file: file.read_row_group(place // store.ROW_GROUP))
         (row,) = arrow.to_rows(group.slice(place % store.ROW_GROUP, 1))
         return row
+
+    def _read(self, record: Record, read: Callable[[Any], Any]) -> Any:
+        path = self.folder / record.file
+        try:
+            with self._parts.opened(path) as file:
+                if file.metadata.num_rows != record.examples:
+                    raise DamageError(f"it has {file.metadata.num_rows} rows, and its record {record.examples}")
+                return read_parts(file, read)
+        except DamageError as error:
+            raise _damaged(path, error) from None
+
+    def _check(self, path: Path) -> None:
+        try:
+            self._parts.check(path)
+        except DamageError as error:
+            raise _damaged(path, error) from None
 
 
 def open_sweep(folder: str | Path) -> Store:
@@ -122,36 +150,23 @@ def open_sweep(folder: str | Path) -> Store:
     nested lists layer, query, token (`raw` and `rollout` in float32, `flow` in float64). With flow, `certified` says
     which values are proven, and `certified_share` how large a share of them.
 
-    Only the records of the shards are read here; examples and tables when they are asked for.
+    `probabilities` are a dictionary here, and in tables a list of `label` and `probability`.
+
+    Only the records of the shards are read here; examples and tables when they are asked for. Each shard's file is
+    then held against its checksum once, which reads all of it.
 
     Raises:
-        InputError: there are none, or they are of another version of jaxflow.
+        InputError: there are none, they are of another version of jaxflow, or the manifest or a record was damaged.
     """
-    path = Path(folder)
+    path = local_path("folder", folder)
     manifest = store.read_manifest(path)
+    for damage in store.damaged_records(path).values():
+        raise InputError("folder", "hold whole records of its shards", damage, MADE_AGAIN)
     records = tuple(store.read_records(path).values())
     about = manifest["input"] | {"examples": sum(record.examples for record in records)}
     return Store(path, manifest | {"input": about}, records)
 
 
-def _read(path: Path, columns: Sequence[str] | None = None) -> Any:
-    with _opened(path) as file:
-        return _guarded(path, lambda: file.read(None if columns is None else list(columns)))
-
-
-def _opened(path: Path) -> Any:
-    _ = arrow.pyarrow()
-    import pyarrow.parquet as pq
-
-    return _guarded(path, lambda: pq.ParquetFile(path, page_checksum_verification=True))
-
-
-def _guarded(path: Path, read: Any) -> Any:
-    pa = arrow.pyarrow()
-    try:
-        return read()
-    except (pa.ArrowException, OSError) as error:
-        said = str(error).splitlines()[0]
-        raise InputError(
-            f"the shard {str(path)!r} cannot be read ({said}); the same run with --resume (resume=True) makes it again"
-        ) from None
+def _damaged(path: Path, why: DamageError) -> InputError:
+    got = f"{shown(str(path))}, which cannot be read: {why}"
+    return InputError("folder", "hold its shards as they were written", got, MADE_AGAIN)

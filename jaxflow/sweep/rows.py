@@ -1,11 +1,22 @@
 """Rows of input: a text each, or what is wrong with it; and which columns texts are taken from."""
 
 import json
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, shown
+
+# Most characters of a column's name in a list of them.
+NAME_MOST = 60
+# Unicode's Default_Ignorable_Code_Point that are neither control nor format characters, with the blank of Braille and
+# the mark that stands for what could not be decoded: nothing of a text that a model could read.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\ufffd"
+    "\U000e0000-\U000e0fff]"
+)
 
 
 @dataclass(frozen=True)
@@ -63,20 +74,20 @@ def choose_columns(
         _check_column(column, names, file, "--column")
         return column, None
     if len(candidates) == 1:
-        return candidates[0], f"taking the texts from the only column of {file}, {candidates[0]!r}"
+        return candidates[0], f"taking the texts from the only column of {file}, {shown(candidates[0])}"
     raise InputError(f"{file} has no column 'text'; name one with --column: {_listed(names)}")
 
 
 def _check_column(column: str, names: Sequence[str], file: str, flag: str) -> None:
     if column not in names:
-        raise InputError(f"{file} has no column {column!r} ({flag}); it has: {_listed(names)}")
+        raise InputError(f"{file} has no column {shown(column)} ({flag}); it has: {_listed(names)}")
     if names.count(column) > 1:
-        raise InputError(f"{file} has more than one column {column!r}; rename one")
+        raise InputError(f"{file} has more than one column {shown(column)}; rename one")
 
 
 def _listed(names: Sequence[str], most: int = 20) -> str:
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+    listed = ", ".join(repr(name if len(name) <= NAME_MOST else f"{name[:NAME_MOST]}...") for name in names[:most])
+    return (listed or "none") + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def row_of(number: int, place: str, record: Any, column: str | None, pair_column: str | None) -> Row:
@@ -110,8 +121,18 @@ def as_row(number: int, place: str, text: str, text_place: str, pair: str | None
 def _unusable(text: str, place: str) -> str | None:
     if not text.strip():
         return f"{place} is empty; remove it, or give it a text"
+    if _is_unseen(text):
+        shown_first = f"U+{ord(text.strip()[0]):04X}"
+        return f"{place} is empty: it has no character that can be seen ({shown_first}); remove it, or give it a text"
     try:
         _ = text.encode()
     except UnicodeEncodeError:
         return f"{place} is not valid Unicode (bytes that are not UTF-8, or half a surrogate pair); correct it"
     return None
+
+
+def _is_unseen(text: str) -> bool:
+    """Whether a text is of nothing but blanks and characters that cannot be seen."""
+    return all(
+        unicodedata.category(each) in ("Cc", "Cf", "Zs", "Zl", "Zp") or _UNSEEN.match(each) is not None for each in text
+    )

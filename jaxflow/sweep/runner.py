@@ -10,17 +10,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, not_forked
 from jaxflow.attribution import Attribution, EncodedText, Example, attribute_shards
 from jaxflow.models import TextEncoder
 from jaxflow.sweep import arrow, store
 from jaxflow.sweep.background import Ahead, Behind
 from jaxflow.sweep.checks import check_folder, check_process, check_unchanged, finished
+from jaxflow.sweep.claims import Claim, check_claims
 from jaxflow.sweep.manifest import check_same, new_manifest
+from jaxflow.sweep.record import Record
 from jaxflow.sweep.settings import Settings
 from jaxflow.sweep.shards import BadRowError, Shard, cuts, encode
 from jaxflow.sweep.source import InlineSource, Source
-from jaxflow.sweep.store import Record
 from jaxflow.sweep.tally import Summary, Tally
 from jaxflow.sweep.together import PeerError
 
@@ -93,6 +94,8 @@ class Sweep:
         """
         start = time.perf_counter()
         work = _Run(self, progress)
+        if self.folder.is_dir():
+            work.claim.take()
         try:
             work(batch_size, options)
         except KeyboardInterrupt:
@@ -107,6 +110,8 @@ class Sweep:
             raise
         except InputError as error:
             raise InputError(f"{error}{self._way_on(error)}") from error
+        finally:
+            work.claim.end()
         before = sum(record.examples for record in self.done.values())
         return Summary(before, time.perf_counter() - start, work.tally, tuple(work.records.values()))
 
@@ -142,6 +147,7 @@ class _Run:
         self.begun: deque[Shard] = deque()
         self.failure: Exception | None = None
         self.broken = threading.Event()
+        self.claim = Claim(sweep.folder, sweep.process_index, sweep.process_count)
 
     def __call__(self, batch_size: Any, options: dict[str, Any]) -> None:
         settings = self.sweep.settings.of_attribution() | options
@@ -240,7 +246,7 @@ class _Run:
             stages=attribution.stages or {},
             skipped=tuple({"id": row.id, "reason": row.reason} for row in shard.skipped),
         )
-        about = {key: self.sweep.manifest[key] for key in ("model", "settings", "versions")}
+        about = {key: self.sweep.manifest.get(key) for key in ("model", "settings", "versions")}
         record = store.write_shard(self.sweep.folder, record, rows, {"jaxflow": json.dumps(about)})
         self.records[record.index] = record
 
@@ -250,16 +256,16 @@ class _Run:
         Whether there is one; not where another process was to write it, and this one breaks off.
         """
         sweep, start = self.sweep, time.monotonic()
-        while not (sweep.folder / store.MANIFEST).exists():
+        while not store.has_manifest(sweep.folder):
             if sweep.process_index == 0:
                 make_folder(sweep.folder)
+                self.claim.take()
                 store.write_manifest(sweep.folder, sweep.manifest)
             elif time.monotonic() - start > MANIFEST_WAIT:
-                raise InputError(
-                    f"process 0 wrote no {store.MANIFEST} into {str(sweep.folder)!r}; look at its messages"
-                )
+                raise InputError(f"process 0 wrote no manifest.json into {str(sweep.folder)!r}; look at its messages")
             elif self.broken.wait(0.05):
                 return False
+        self.claim.take()
         found = store.read_manifest(sweep.folder)
         check_same(sweep.folder, found, sweep.manifest)
         if sweep.process_index == 0 and found != sweep.manifest:
@@ -308,6 +314,7 @@ def prepare(
     Raises:
         InputError: the settings or the folder cannot be used, or the folder holds results of another sweep.
     """
+    not_forked()
     check_process(on_error, process_index, process_count)
     resume = resume or process_index > 0
     check_folder(folder, resume)
@@ -315,9 +322,13 @@ def prepare(
     settings.check(encoder, paired=source.paired)
     manifest = new_manifest(encoder, source, settings)
     sweep = Sweep(encoder, source, folder, settings, manifest, {}, on_error, process_index, process_count)
-    if not resume or not (folder / store.MANIFEST).exists():
+    if resume and folder.is_dir():
+        # What another run is writing would be lost.
+        check_claims(folder, process_index, process_count)
+        store.remove_leftovers(folder, process_index, process_count)
+    if not resume or not store.has_manifest(folder):
         return sweep
     done = finished(folder, manifest, encoder, source, settings, sweep.is_mine)
-    store.remove_leftovers(folder, process_index, process_count)
-    store.remove_records(folder, [i for i in store.read_records(folder) if sweep.is_mine(i) and i not in done])
+    unusable = {*store.read_records(folder), *store.damaged_records(folder)} - done.keys()
+    store.remove_records(folder, filter(sweep.is_mine, sorted(unusable)))
     return replace(sweep, manifest=store.read_manifest(folder), done=done)

@@ -34,12 +34,17 @@ class Source(Protocol):
 
     @property
     def note(self) -> str | None:
-        """What the user should be told about the choice of a column."""
+        """What the user should be told about what was assumed."""
         ...
 
     @property
     def once(self) -> bool:
         """Whether it can be read only once."""
+        ...
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the bytes of a file are read, for the manifest: encoding, separator, quotes."""
         ...
 
     def rows(self) -> Iterator[Row]:
@@ -82,6 +87,11 @@ class InlineSource:
         """Whether each text has a second one."""
         return self.pairs is not None
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Nothing; a file's property."""
+        return {}
+
     def rows(self) -> Iterator[Row]:
         """The texts in order."""
         pairs: Sequence[str | None] = self.pairs or [None] * len(self.texts)
@@ -121,6 +131,11 @@ class IterableSource:
     def once(self) -> bool:
         """Whether it can be read only once, as a generator can."""
         return isinstance(self.items, Iterator)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Nothing; a file's property."""
+        return {}
 
     def rows(self) -> Iterator[Row]:
         """The texts in order, drawn one at a time."""

@@ -13,7 +13,7 @@ from jaxflow.evaluation import Spearman, rank_agreement
 from jaxflow.evaluation.ranks import tied_tokens
 from jaxflow.flow import exact
 from jaxflow.sweep.arrow import RELEVANCE, Row
-from jaxflow.sweep.store import Record
+from jaxflow.sweep.record import Record
 
 # Relevance values that are worked on at once.
 CHUNK = 1 << 19

@@ -1,8 +1,15 @@
-"""Results on disk: Parquet shards in one folder, a record beside each, and a manifest.
+"""Results on disk: Parquet shards in one folder, and what is about them in a folder inside it.
 
-    manifest.json       what made them: written once, before the first shard
-    part-00000.parquet  rows of shard 0, one a text
-    part-00000.json     what shard 0 is: its checksum, and what of the input it covers; with it the shard is done
+    part-00000.parquet            rows of shard 0, one a text
+    __about__/manifest.json       what made them: written once, before the first shard
+    __about__/part-00000.json     what shard 0 is: its checksum, and what of the input it covers; with it the shard is
+                                  done
+
+Whatever reads Parquet takes the folder for one table: pyarrow and pandas skip names that begin with an underscore or a
+dot, `datasets` those with a dot or two underscores, and `*.parquet` finds the shards alone.
+
+Folders of the first edition had the files of `__about__` beside the shards (and a column of maps, which `datasets`
+cannot read). They are read, and gone on with, as they are.
 
 Every file is written whole or not at all, and none by two processes, so a sweep may be killed at any moment and
 several processes may fill one folder. What is killed between a shard and its record has not made the shard.
@@ -15,103 +22,124 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxflow._checks import InputError
-from jaxflow.sweep import arrow
+from jaxflow._checks import InputError, shown
+from jaxflow._paths import open_regular
+from jaxflow.sweep import arrow, locks
 from jaxflow.sweep.arrow import Row
+from jaxflow.sweep.record import Record, checked, parsed, read_record, record_file, unchecked
 
-FORMAT = 2
-MANIFEST = "manifest.json"
+FORMAT, FIRST_FORMAT = 3, 2
+ABOUT = "__about__"
+MANIFEST, FIRST_MANIFEST = f"{ABOUT}/manifest.json", "manifest.json"
 LEFTOVERS = ".jaxflow-*.tmp"
 # Rows that are read together where one is wanted.
 ROW_GROUP = 128
+# Most letters of a file's name that its temporary file's has: together they must not be longer than names may be.
+NAMED = 50
 
 
-@dataclass(frozen=True)
-class Record:
-    """What a finished shard is.
-
-    Attributes:
-        index: which shard, from 0.
-        rows: rows of the input that it covers, skipped ones included.
-        input_sha256: a hash of these rows.
-        last: whether the input ends with them.
-        examples: rows of its Parquet file; there is no file where it has none.
-        sha256: of the file.
-        tokens: of its texts, special ones included.
-        flows: how many flows it holds.
-        certified: how many of them are proven.
-        stages: how many each stage settled.
-        skipped: rows that were left out: `id`, its row or line number, and `reason`.
-    """
-
-    index: int
-    rows: int
-    input_sha256: str
-    last: bool
-    examples: int
-    sha256: str | None
-    tokens: int
-    flows: int
-    certified: int
-    stages: dict[str, int]
-    skipped: tuple[dict[str, Any], ...]
-
-    @property
-    def file(self) -> str:
-        """The name of its Parquet file."""
-        return shard_file(self.index)
+def about_folder(folder: Path) -> Path:
+    """Where the manifest, the records, and the pages and tables about the results are."""
+    return folder if is_first_edition(folder) else folder / ABOUT
 
 
-def shard_file(index: int) -> str:
-    """The name of a shard's Parquet file."""
-    return f"part-{index:05d}.parquet"
+def is_first_edition(folder: Path) -> bool:
+    """Whether a folder is of the first edition, which kept everything beside the shards."""
+    return not os.path.lexists(folder / MANIFEST) and os.path.lexists(folder / FIRST_MANIFEST)
+
+
+def has_manifest(folder: Path) -> bool:
+    """Whether a folder holds results."""
+    return os.path.lexists(folder / MANIFEST) or os.path.lexists(folder / FIRST_MANIFEST)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """What made the results in a folder.
 
     Raises:
-        InputError: there are none, or they are of another version's format.
+        InputError: there are none, or they are of another version's format, or what made them was damaged.
     """
-    return read_description(folder, MANIFEST, "results of jaxflow", FORMAT)
+    first = is_first_edition(folder)
+    file, version = (FIRST_MANIFEST, FIRST_FORMAT) if first else (MANIFEST, FORMAT)
+    manifest = read_description(folder, file, "results of jaxflow", version, has_check=not first)
+    kinds = {"model": str, "fingerprint": dict, "settings": dict, "input": dict, "versions": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(manifest.get(name, kind()), kind)]
+    if wrong or not isinstance(manifest.get("input", {}).get("name"), str):
+        raise _unreadable(folder / file, f"{wrong[0] if wrong else 'input'!r} is not what it should be")
+    return manifest
 
 
-def read_description(folder: Path, file: str, holding: str, version: int) -> dict[str, Any]:
+def read_description(folder: Path, file: str, holding: str, version: int, *, has_check: bool = True) -> dict[str, Any]:
     """The JSON file that says what a folder holds.
+
+    Args:
+        folder: the folder.
+        file: the file's name in it.
+        holding: what the folder should hold, in words.
+        version: its format.
+        has_check: whether it has a checksum of itself; where it need not have one, one that it has is looked at.
 
     Raises:
         InputError: it is not there or cannot be read, or its `format` is not this version of jaxflow's.
     """
+    path = folder / file
+    if not os.path.lexists(path):
+        name = Path(file).name
+        got = f"{shown(str(folder))}, which holds no {holding}: there is no {name} in it"
+        raise InputError("folder", f"hold {holding}", got, "name a folder that jaxflow wrote")
     try:
-        description = json.loads((folder / file).read_text("utf-8"))
+        description = parsed(path)
+        if not isinstance(description, dict) or "format" not in description:
+            raise ValueError("it does not say its format")
         found = description["format"]
-    except FileNotFoundError:
-        raise InputError(f"{str(folder)!r} holds no {holding}: there is no {file} in it") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{str(folder / file)!r} cannot be read: {error}") from None
-    if found != version:
-        raise InputError(f"{str(folder)!r} is of format {found}, and this version of jaxflow reads format {version}")
+        if type(found) is int and found == version and (has_check or "check" in description):
+            description = unchecked(description)
+    except ValueError as error:
+        raise _unreadable(path, str(error)) from None
+    if type(found) is not int or found != version:
+        got = f"{shown(str(folder))} of format {shown(found)}"
+        raise InputError("folder", f"be of format {version}", got, "read it by the version of jaxflow that wrote it")
     return description
+
+
+def _unreadable(path: Path, why: str) -> InputError:
+    got = f"{shown(str(path))}, which cannot be read: {why}"
+    way_out = "put it back from a copy, or compute the results again in another folder"
+    return InputError("folder", "hold a whole description of its results", got, way_out)
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Write what makes the results."""
-    with replaced(folder / MANIFEST) as temporary:
-        _ = temporary.write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    path = folder / MANIFEST
+    make_about(path)
+    with replaced(path) as temporary:
+        _ = temporary.write_text(json.dumps(checked(manifest), indent=1) + "\n", "utf-8")
 
 
 def read_records(folder: Path) -> dict[int, Record]:
     """Finished shards by their index. What is not a whole record stands for a shard that is not finished."""
-    found = {}
-    for path in sorted(folder.glob("part-*.json")):
-        record = _read_record(path)
-        if record is not None and path.name == _record_file(record.index):
-            found[record.index] = record
-    return dict(sorted(found.items()))
+    return {index: each for index, each in _records(folder) if isinstance(each, Record)}
+
+
+def damaged_records(folder: Path) -> dict[int, str]:
+    """What is wrong with the records that are there and are not whole, by their shards' index."""
+    return {index: each for index, each in _records(folder) if isinstance(each, str)}
+
+
+def _records(folder: Path) -> Iterator[tuple[int, Record | str]]:
+    """Each record by the index in its file's name, in order, or what is wrong with it."""
+    about = about_folder(folder)
+    digits = (path.stem.removeprefix("part-") for path in about.glob("part-*.json"))
+    places = ((int(each), each) for each in digits if each.isascii() and each.isdecimal())
+    for index in sorted(index for index, each in places if record_file(index) == f"part-{each}.json"):
+        path = about / record_file(index)
+        try:
+            yield index, read_record(path)
+        except ValueError as error:
+            yield index, f"{shown(str(path))}, which cannot be read: {error}"
 
 
 def write_shard(folder: Path, record: Record, rows: Sequence[Row], metadata: dict[str, str]) -> Record:
@@ -121,19 +149,31 @@ def write_shard(folder: Path, record: Record, rows: Sequence[Row], metadata: dic
         _ = arrow.pyarrow()
         import pyarrow.parquet as pq
 
-        table = arrow.to_table(rows, metadata)
-        with replaced(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True)
+        table = arrow.to_table(rows, metadata, maps=is_first_edition(folder))
+        # An open file: Arrow takes some paths for addresses.
+        with replaced(path) as temporary, temporary.open("wb") as file:
+            pq.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True)
+            file.flush()
             record = dataclasses.replace(record, sha256=checksum(temporary))
-    fields = dataclasses.asdict(record)
-    with replaced(folder / _record_file(record.index)) as temporary:
-        _ = temporary.write_text(json.dumps(fields | {"check": _check(fields)}) + "\n", "utf-8")
+    path = about_folder(folder) / record_file(record.index)
+    make_about(path)
+    with replaced(path) as temporary:
+        _ = temporary.write_text(json.dumps(checked(dataclasses.asdict(record))) + "\n", "utf-8")
     return record
+
+
+def make_about(path: Path) -> None:
+    """Make the folder of a file that is about results, where it is not there yet."""
+    if path.parent.name == ABOUT:
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
 
 
 def checksum(path: Path) -> str:
     """The sha256 of a file."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -151,18 +191,19 @@ def is_whole(folder: Path, record: Record) -> bool:
 def replaced(path: Path) -> Iterator[Path]:
     """A temporary file in the folder of `path` that takes its place in one step, once it is safely on disk.
 
-    After a kill or a full disk at any moment `path` is what it was before, or complete.
+    After a kill or a full disk at any moment `path` is what it was before, or complete. While this process lives, no
+    other one removes the temporary file.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    temporary = path.with_name(f".jaxflow-{path.name}-{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".jaxflow-{path.name[:NAMED]}-{secrets.token_hex(4)}.tmp")
     try:
-        temporary.touch(exist_ok=False)
-        yield temporary
-        _sync(temporary)
-        _ = temporary.replace(path)
-        _sync(path.parent)
+        with locks.new_file(temporary):
+            yield temporary
+            sync(temporary)
+            _ = temporary.replace(path)
+            sync(path.parent)
     except OSError as error:
         raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     finally:
@@ -172,42 +213,43 @@ def replaced(path: Path) -> Iterator[Path]:
 
 def is_empty(folder: Path) -> bool:
     """Whether nothing is in a folder but what a killed writer may have left."""
-    return set(folder.iterdir()) <= set(folder.glob(LEFTOVERS))
+    left = {*folder.iterdir()} - {*folder.glob(LEFTOVERS)}
+    if left != {folder / ABOUT} or not (folder / ABOUT).is_dir():
+        return not left
+    return is_empty(folder / ABOUT)
 
 
 def remove_leftovers(folder: Path, process_index: int = 0, process_count: int = 1) -> None:
-    """Remove the temporary files of a writer that was killed, but none that another process may be writing."""
-    for path in folder.glob(LEFTOVERS):
+    """Remove the temporary files of writers that were killed, but none of a process that lives.
+
+    Args:
+        folder: of results.
+        process_index: which of the processes that fill it this is.
+        process_count: how many there are; each looks at those of its own shards, one alone at all.
+    """
+    for path in (*folder.glob(LEFTOVERS), *(folder / ABOUT).glob(LEFTOVERS)):
         digits = path.name.removeprefix(".jaxflow-part-").partition(".")[0]
         if process_count == 1 or (digits.isdecimal() and int(digits) % process_count == process_index):
-            path.unlink(missing_ok=True)
+            locks.remove_abandoned(path)
 
 
 def remove_records(folder: Path, indices: Iterable[int]) -> None:
-    """Have shards count as not done."""
+    """Have shards count as not done.
+
+    Raises:
+        InputError: a record cannot be removed.
+    """
     for index in indices:
-        (folder / _record_file(index)).unlink(missing_ok=True)
+        path = about_folder(folder) / record_file(index)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            got = f"{shown(str(path))}, which cannot be removed: {error.strerror or error}"
+            raise InputError("folder", "hold records that can be replaced", got, "remove it by hand") from None
 
 
-def _record_file(index: int) -> str:
-    return shard_file(index).replace(".parquet", ".json")
-
-
-def _read_record(path: Path) -> Record | None:
-    try:
-        fields = json.loads(path.read_text("utf-8"))
-        whole = fields.pop("check") == _check(fields)
-        return Record(**fields | {"skipped": tuple(fields["skipped"])}) if whole else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _check(fields: dict[str, Any]) -> str:
-    """A checksum of a record itself."""
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file, or a folder's list of names, safely on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

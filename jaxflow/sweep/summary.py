@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError
+from jaxflow._paths import local_path
 from jaxflow.compare.conllu import Sentence
 from jaxflow.sweep import arrow, statistics
 from jaxflow.sweep.arrow import RELEVANCE, Row
+from jaxflow.sweep.output import written
 from jaxflow.sweep.results import Store
 from jaxflow.sweep.statistics import Keyed, Lowest, Means
-from jaxflow.sweep.store import replaced
+from jaxflow.sweep.store import about_folder, make_about
 from jaxflow.sweep.tags import Tags
 
 SUMMARY_JSON, SUMMARY_TABLE = "summary.json", "summary.parquet"
@@ -154,7 +156,7 @@ def summarize(
 
 
 def write_summary(summary: DataSummary, folder: Path) -> list[Path]:
-    """Write `summary.json`, and `summary.parquet`, a long table, beside the shards.
+    """Write `summary.json`, and `summary.parquet`, a long table, beside the manifest.
 
     Raises:
         InputError: they cannot be written.
@@ -173,12 +175,16 @@ def write_summary(summary: DataSummary, folder: Path) -> list[Path]:
         ]
     )
     table = pa.Table.from_pylist(list(summary.as_rows()), schema)
-    with replaced(folder / SUMMARY_TABLE) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
-    with replaced(folder / SUMMARY_JSON) as temporary:
+    about = about_folder(local_path("folder", folder))
+    make_about(about / SUMMARY_TABLE)
+    # An open file: Arrow takes some paths for addresses.
+    with written(about / SUMMARY_TABLE) as temporary, temporary.open("wb") as file:
+        pq.write_table(table, file, compression="zstd")
+        file.flush()
+    with written(about / SUMMARY_JSON) as temporary:
         text = json.dumps(summary.as_json(), indent=1, ensure_ascii=False, allow_nan=False)
         _ = temporary.write_text(text + "\n", "utf-8")
-    return [folder / SUMMARY_JSON, folder / SUMMARY_TABLE]
+    return [about / SUMMARY_JSON, about / SUMMARY_TABLE]
 
 
 class _Gathered:

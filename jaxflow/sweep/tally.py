@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from jaxflow.sweep.store import Record
+from jaxflow.sweep.record import Record
 
 
 @dataclass(frozen=True)

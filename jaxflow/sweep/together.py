@@ -17,6 +17,8 @@ from jaxflow.sweep.results import open_sweep
 # Seconds between two looks into the folder, and between two signs of life; and after how many seconds without one a
 # process counts as dead, which is before JAX ends the others.
 PERIOD, SIGNS, SILENCE = 0.5, 2.0, 30.0
+# Seconds that a process takes to end after its last sign.
+GRACE = 2.0
 # What a sign ends in that is a process's last.
 GAVE_UP = " gave up: "
 
@@ -120,6 +122,9 @@ class Peers:
                 if (sign is None and index in shown) or (sign is not None and GAVE_UP in sign):
                     left.remove(index)
             time.sleep(PERIOD)
+        if self._seen:
+            # The last of them has said so, and has yet to end.
+            time.sleep(min(GRACE, max(0.0, end - time.monotonic())))
 
     def _live(self) -> None:
         for number in numbers():
@@ -155,7 +160,7 @@ def wait_for_all(folder: Path, look_up: Callable[[], None] = lambda: None) -> No
         look_up: called now and then, for interrupts and for processes that died.
     """
     whole: set[tuple[Any, ...]] = set()
-    while not ((folder / store.MANIFEST).exists() and _is_whole(folder, whole, look_up)):
+    while not (store.has_manifest(folder) and _is_whole(folder, whole, look_up)):
         look_up()
         time.sleep(PERIOD)
 
@@ -165,6 +170,9 @@ def _is_whole(folder: Path, whole: set[tuple[Any, ...]], look_up: Callable[[], N
 
     Those that were found `whole` are read again only if they changed.
     """
+    if store.damaged_records(folder):
+        # An earlier run left them; the process whose shards they are removes them first of all.
+        return False
     results = open_sweep(folder)
     if not results.complete:
         return False

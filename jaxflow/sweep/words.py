@@ -38,6 +38,15 @@ def skipped_lines(summary: Summary) -> list[str]:
     return lines + ([f"  and {rest} more; jaxflow.open_sweep(...).skipped has them all"] if rest > 0 else [])
 
 
+def left_out_lines(reasons: Sequence[str]) -> list[str]:
+    """Which parsed sentences were left out, and why."""
+    if not reasons:
+        return []
+    rest = len(reasons) - SKIPPED
+    lines = [f"parsed sentences left out: {len(reasons)}", *(f"  {reason}" for reason in reasons[:SKIPPED])]
+    return lines + ([f"  and {rest} more"] if rest > 0 else [])
+
+
 def _settled(stages: dict[str, int]) -> str:
     """By which stage flows were settled, where it is known."""
     total = sum(stages.values())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError
+from jaxflow.models import load_encoder
 
 # How reaction SMILES are cut into tokens (Schwaller et al. 2019).
 SMILES = (
@@ -18,6 +19,12 @@ SMILES = (
 SPECIAL = {
     name: f"[{name[:-6].upper()}]" for name in ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 }
+
+# The files of a tokenizer, of all kinds.
+TOKENIZER = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt"),
+    *("vocab.json", "merges.txt", "spm.model", "spiece.model", "sentencepiece.bpe.model"),
+)
 
 
 def smiles_tokenizer(vocabulary: Path) -> Any:
@@ -38,22 +45,47 @@ def smiles_tokenizer(vocabulary: Path) -> Any:
 
 
 def write(out: Path, state: dict[str, np.ndarray], config: dict[str, Any], tokenizer: Any) -> Path:
-    """The Hugging Face folder; a tokenizer's files are copied from its folder or written."""
+    """The Hugging Face folder; a tokenizer's files are copied from its folder or written.
+
+    It is loaded beside its place first, and moves there only if it loads.
+
+    Raises:
+        InputError: there is something at `out`, it cannot be written, or what was made does not load.
+    """
     from safetensors.numpy import save_file
 
-    if out.exists():
-        raise InputError(f"{out} exists; name a new folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-        made = Path(scratch) / "model"
-        made.mkdir()
-        save_file(state, made / "model.safetensors", metadata={"format": "pt"})
-        _ = (made / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        if isinstance(tokenizer, Path):
-            for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
-                if (tokenizer / name).is_file():
-                    _ = shutil.copy(tokenizer / name, made / name)
-        else:
-            tokenizer.save_pretrained(made)
-        _ = made.rename(out)
+    if out.exists() or out.is_symlink():
+        raise InputError("out", "be a new folder", f"{out}, which exists", "name another")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name[:100]}-") as scratch:
+            made = Path(scratch) / "model"
+            made.mkdir()
+            save_file(state, made / "model.safetensors", metadata={"format": "pt"})
+            _ = (made / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+            if isinstance(tokenizer, Path):
+                for name in TOKENIZER:
+                    if (tokenizer / name).is_file():
+                        _ = shutil.copy(tokenizer / name, made / name)
+            else:
+                tokenizer.save_pretrained(made)
+            _check(made)
+            _ = made.rename(out)
+    except OSError as error:
+        raise InputError("out", "be a folder that can be written", f"{out} ({error.strerror or error})") from error
     return out
+
+
+def _check(made: Path) -> None:
+    """Load what was made; where its names don't fit, say how they can be changed."""
+    try:
+        _ = load_encoder(made)
+    except InputError as error:
+        reason = str(error).replace(f"{made}/", "").replace(str(made), "what was made")
+        ways = ""
+        if " lacks " in reason or " has " in reason:
+            ways = (
+                "; cut what stands before all names off by --strip PREFIX, leave out tensors that are not the model's "
+                "by --drop PATTERN, name the class by --architecture"
+            )
+        raise InputError(f"the converted model does not load, and nothing was written: {reason}{ways}") from error

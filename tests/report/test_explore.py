@@ -231,7 +231,7 @@ def test_the_script_asks_only_for_elements_that_are_there(page):
 
 def test_without_the_drawing_library_it_says_what_to_install(pair, monkeypatch):
     monkeypatch.setattr(drawing, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"mpld3.*jaxflow\[report\]"):
+    with pytest.raises(InputError, match=r"mpld3.*'\.\[report\]'"):
         _ = explorer.render_explorer(pair)
 
 

@@ -87,9 +87,9 @@ def test_what_cannot_be_written_is_said_before_any_work(tmp_path, monkeypatch, c
         return capsys.readouterr().err
 
     assert "no such folder" in refused("--out", str(tmp_path / "nowhere" / "page.html"))
-    assert "is a folder" in refused("--out", str(tmp_path))
+    assert "a folder; name another" in refused("--out", str(tmp_path))
     monkeypatch.setattr(drawing, "find_spec", lambda name: None)
-    assert "jaxflow[report]" in refused("--out", str(tmp_path / "page.html"))
+    assert "pip install '.[report]'" in refused("--out", str(tmp_path / "page.html"))
 
 
 def test_labels_need_a_file(capsys):

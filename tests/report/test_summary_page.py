@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def written(folder):
     assert cli.main(["summarize", str(folder), "--top", "0"]) == 0
-    return folder / "summary.html"
+    return folder / store.ABOUT / "summary.html"
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_parts_of_speech_have_a_table_where_they_are_known(page, context, tmp_pa
     (tmp_path / "texts.conllu").write_text(PARSED, "utf-8")
     assert cli.main(["summarize", str(tmp_path), "--conllu", str(tmp_path / "texts.conllu")]) == 0
     summary = summarize(results, read_conllu(tmp_path / "texts.conllu"))
-    opened = Plain(context, tmp_path / "summary.html")
+    opened = Plain(context, tmp_path / store.ABOUT / "summary.html")
     for index in range(len(summary.layers)):
         opened.page.locator("#layer").fill(str(index))
         rows = opened.run(ROWS.replace("tokens", "tags"))
@@ -175,16 +175,16 @@ def test_a_sweep_that_was_not_finished_says_so(folder, context, tmp_path, capsys
     write(tmp_path, 0, [example(np.random.default_rng(1), "a text", 3, 1)], 1, False)
     assert cli.main(["summarize", str(tmp_path)]) == 0
     assert "was not finished" in capsys.readouterr().err
-    opened = Plain(context, tmp_path / "summary.html")
+    opened = Plain(context, tmp_path / store.ABOUT / "summary.html")
     assert opened.page.locator("#about").text_content() == "1 texts of in; the sweep was not finished"
     opened.close()
 
 
 def test_without_the_drawing_library_the_tables_are_written_alone(folder, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(drawing, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"summary's page needs.*jaxflow\[report\]"):
+    with pytest.raises(InputError, match=r"summary's page needs.*'\.\[report\]'"):
         _ = summary_page.render_summary(summarize(open_sweep(folder)), open_sweep(folder))
     assert cli.main(["summarize", str(folder)]) == 0
     said = capsys.readouterr()
-    assert "jaxflow[report]" in said.err
+    assert "pip install '.[report]'" in said.err
     assert "summary.html" not in said.out

@@ -1,4 +1,4 @@
-from jaxflow.report.terminal import top_tokens, unknown_words, visible
+from jaxflow.report.terminal import shortened, top_tokens, unknown_words, visible
 from tests.report.rows import HOSTILE, make_row
 
 
@@ -56,3 +56,11 @@ def test_unknown_words_are_named_as_they_were_written():
     assert unknown_words(rows, "[UNK]") == []
     # A special token that is the unknown one was not read from the text.
     assert unknown_words(rows, "[SEP]") == []
+
+
+def test_long_words_and_texts_do_not_flood_the_terminal():
+    assert shortened("A" * 200_000) == "A" * 40 + "... (200,000 characters)"
+    assert shortened("\x1b" * 41) == "\\x1b" * 40 + "... (41 characters)"
+    assert shortened("A" * 40) == "A" * 40
+    row = make_row("x" * 100_000, "y" * 100_000, label="z" * 100_000)
+    assert max(map(len, top_tokens(row, 10))) < 500

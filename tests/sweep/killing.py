@@ -4,6 +4,7 @@ Children are forked before anything of JAX runs, so that they need not import it
 """
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -15,6 +16,7 @@ import numpy as np
 from jaxflow.models import load_encoder
 from jaxflow.sweep import arrow, runner, shards, store
 from jaxflow.sweep.files import open_source
+from jaxflow.sweep.record import record_file
 from jaxflow.sweep.settings import Settings
 
 SETTINGS = Settings(methods=("raw", "rollout"))
@@ -73,7 +75,7 @@ def attempt(model, file, out, count, seconds):
 
 
 def contents(out):
-    return {path.name: path.read_bytes() for path in Path(out).iterdir()}
+    return {str(path.relative_to(out)): path.read_bytes() for path in Path(out).rglob("*") if path.is_file()}
 
 
 def at_random(model, file, folder, kills, seed):
@@ -135,15 +137,16 @@ def at_every_step(folder):
         assert set(found) <= {7}
         assert all(store.is_whole(out, record) for record in found.values())
         states.add((bool(found), (out / RECORD.file).exists()))
-        names = {path.name for path in out.iterdir()} - {path.name for path in out.glob(store.LEFTOVERS)}
-        assert names <= {RECORD.file, RECORD.file.replace(".parquet", ".json")}
+        files = {path for path in out.rglob("*") if path.is_file()} - {*out.rglob(store.LEFTOVERS)}
+        assert files <= {out / RECORD.file, out / store.ABOUT / record_file(RECORD.index)}
         store.remove_leftovers(out)
         if not os.WIFSIGNALED(status):
             assert os.WEXITSTATUS(status) == 0
             assert found
             break
-        for path in out.iterdir():
-            path.unlink()
+        assert files == {path for path in out.rglob("*") if path.is_file()}
+        shutil.rmtree(out)
+        out.mkdir()
         step += 1
     _ = sys.stdout.write(f"killed {step} states {sorted(states)}")
 

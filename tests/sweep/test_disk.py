@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from jaxflow._checks import InputError
-from jaxflow.sweep import runner, shards
+from jaxflow.sweep import runner, shards, store
 from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.results import open_sweep
 from jaxflow.sweep.settings import Settings
@@ -39,7 +39,7 @@ def sweep_of(encoder, folder, **options):
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_what_cannot_be_written_whole_is_not_there_and_the_rest_is_kept(encoder,
     assert "\n" not in str(stopped.value)
     kept = contents(out)
     assert kept.items() <= whole.items()
-    assert {"part-00000.json", "part-00001.json"} <= kept.keys()
+    assert {f"{store.ABOUT}/part-0000{index}.json" for index in range(2)} <= kept.keys()
     assert [example.text for example in open_sweep(out)] == list(TEXTS[:4])
     assert sweep_of(encoder, out, resume=True).run(2).before == 4
     assert contents(out) == whole
@@ -97,7 +97,7 @@ def test_a_full_disk_is_named_and_what_was_there_stays(encoder, whole, small_dis
     ):
         sweep_of(encoder, out).run(2)
     assert contents(out).items() <= whole.items()
-    assert not list(out.glob(".jaxflow-*"))
+    assert not list(out.rglob(".jaxflow-*"))
     (small_disk / "ballast").unlink()
     _ = sweep_of(encoder, out, resume=True).run(2)
     assert contents(out) == whole

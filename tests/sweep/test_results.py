@@ -1,5 +1,6 @@
 import builtins
 import re
+import shutil
 
 import numpy as np
 import pyarrow.compute as pc
@@ -105,20 +106,19 @@ def test_frames_say_what_to_install(folder, name, ask, monkeypatch):
         return real(module, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(InputError, match=re.escape(f"{name!r}; install it with: pip install 'jaxflow[frames]'")):
+    with pytest.raises(InputError, match=re.escape(f"{name!r}; install it with: pip install '.[frames]'")):
         getattr(jf.open_sweep(folder), ask)()
 
 
 def test_a_sweep_that_is_not_finished_says_so(folder, tmp_path):
-    for path in folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "part-00001.json").unlink()
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / store.ABOUT / "part-00001.json").unlink()
     results = jf.open_sweep(tmp_path)
     assert (len(results), results.complete) == (4, False)
     assert [row["id"] for row in results.rows()] == [1, 2, 3, 304]
-    (tmp_path / "part-00003.json").unlink()
+    (tmp_path / store.ABOUT / "part-00003.json").unlink()
     assert not jf.open_sweep(tmp_path).complete
-    for path in tmp_path.glob("part-*"):
+    for path in tmp_path.rglob("part-*"):
         path.unlink()
     empty = jf.open_sweep(tmp_path)
     assert (len(empty), empty.complete, list(empty)) == (0, False, [])

@@ -32,7 +32,7 @@ def swept(encoder, folder, texts=TEXTS, settings=FAST, *, progress=lambda _: Non
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
@@ -140,8 +140,8 @@ def test_damaged_missing_and_unrecorded_shards_are_made_again(encoder, tmp_path,
     flipped = bytearray(before[paths[2].name])
     flipped[len(flipped) // 2] ^= 1
     paths[2].write_bytes(flipped)
-    paths[3].with_suffix(".json").write_text("{")
-    (out / ".jaxflow-part-00003.json-x.tmp").write_text("half")
+    (out / store.ABOUT / "part-00003.json").write_text("{")
+    (out / store.ABOUT / ".jaxflow-part-00003.json-x.tmp").write_text("half")
     # What is another process's is its own to look at.
     _ = runner.prepare(encoder, InlineSource(TEXTS + TEXTS), out, FAST, resume=True, process_index=1, process_count=2)
     assert sorted(store.read_records(out)) == [0, 2, 4]
@@ -177,7 +177,7 @@ def test_an_input_that_is_cut_short_is_another(encoder, tmp_path, small_shards):
     swept(encoder, tmp_path / "out")
     with pytest.raises(InputError, match="the input's content"):
         swept(encoder, tmp_path / "out", TEXTS[:2], resume=True)
-    (tmp_path / "out" / "part-00001.json").unlink()
+    (tmp_path / "out" / store.ABOUT / "part-00001.json").unlink()
     with pytest.raises(InputError, match=r"the input's content.*part-00002"):
         swept(encoder, tmp_path / "out", TEXTS[:3], resume=True)
 
@@ -313,7 +313,7 @@ def test_two_processes_make_half_of_the_shards_each_and_any_number_goes_on(encod
     swept(encoder, out, texts, process_index=1, process_count=2)
     assert contents(out) == contents(tmp_path / "whole")
     for index in (1, 2, 3, 6):
-        (out / f"part-{index:05d}.json").unlink()
+        (out / store.ABOUT / f"part-{index:05d}.json").unlink()
     for index in range(3):
         swept(encoder, out, texts, process_index=index, process_count=3, resume=True)
     assert contents(out) == contents(tmp_path / "whole")

@@ -170,6 +170,7 @@ def test_damage_is_named_when_it_is_read(tmp_path):
 def test_manifests_that_are_none_are_named(tmp_path, content):
     with pytest.raises(InputError, match="holds no results of jaxflow"):
         open_sweep(tmp_path)
+    (tmp_path / store.ABOUT).mkdir()
     (tmp_path / store.MANIFEST).write_text(content)
     with pytest.raises(InputError, match=r"cannot be read|format (1|99)"):
         open_sweep(tmp_path)
@@ -178,7 +179,7 @@ def test_manifests_that_are_none_are_named(tmp_path, content):
 def test_a_record_is_whole_or_none(tmp_path):
     skipped = [{"id": 4, "reason": "line 4 is \u2028 malformed"}]
     wanted = write(tmp_path, 3, [example(np.random.default_rng(0), "a", 3, 1)], skipped=skipped)
-    path = tmp_path / "part-00003.json"
+    path = tmp_path / store.ABOUT / "part-00003.json"
     assert store.read_records(tmp_path) == {3: wanted}
     assert dataclasses.asdict(wanted)["sha256"] == store.checksum(tmp_path / "part-00003.parquet")
     intact = path.read_text("utf-8")
@@ -189,7 +190,7 @@ def test_a_record_is_whole_or_none(tmp_path):
         path.write_text(broken, "utf-8")
         assert store.read_records(tmp_path) == {}
     path.write_text(intact, "utf-8")
-    path.rename(tmp_path / "part-00004.json")
+    path.rename(path.with_name("part-00004.json"))
     assert store.read_records(tmp_path) == {}
 
 

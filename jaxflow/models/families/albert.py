@@ -60,5 +60,6 @@ ALBERT = Family(
         "question_answering": Head("AlbertForQuestionAnswering", {"head.out": "qa_outputs"}, dropout=()),
     },
     aliases={"predictions.bias": "predictions.decoder.bias"},
+    shares_layers=True,
     leftovers=(r"embeddings\.position_ids", r"pooler\..*", r"predictions\..*", r"sop_classifier\..*"),
 )

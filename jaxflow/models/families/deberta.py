@@ -13,8 +13,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxflow._checks import InputError
-from jaxflow.models.config import EncoderConfig
+from jaxflow._checks import InputError, shown
+from jaxflow.models.config import UNLIMITED, EncoderConfig
 from jaxflow.models.families import bert
 from jaxflow.models.family import Family, Head, Key
 from jaxflow.models.layers import Linear, Norm, Table, root
@@ -140,7 +140,9 @@ def _picked(products: Float[Array, "*batch head token bucket"], rows: np.ndarray
 
 def _read(config: Any) -> EncoderConfig:
     if config.pooler_hidden_act != "gelu":
-        raise InputError(f"config.json has pooler_hidden_act {config.pooler_hidden_act!r}; only 'gelu' is supported")
+        raise InputError(
+            f"config.json has pooler_hidden_act {shown(config.pooler_hidden_act)}; only 'gelu' is supported"
+        )
     width = getattr(config, "embedding_size", config.hidden_size)
     size = getattr(config, "conv_kernel_size", 0)
     convolution = (size, getattr(config, "conv_groups", 1), getattr(config, "conv_act", "tanh"))
@@ -149,6 +151,8 @@ def _read(config: Any) -> EncoderConfig:
     return dataclasses.replace(
         bert.read(config),
         positions=config.max_position_embeddings if config.position_biased_input else 0,
+        # Distances beyond the farthest share a bucket, so without a table of positions no text is too long.
+        max_length=config.max_position_embeddings if config.position_biased_input else UNLIMITED,
         embedding_width=width,
         projection="none" if width == config.hidden_size else "before",
         projection_bias=False,

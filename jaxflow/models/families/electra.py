@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, shown
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.families import bert
 from jaxflow.models.family import Family, Head
@@ -12,7 +12,7 @@ from jaxflow.models.family import Family, Head
 def _read(config: Any) -> EncoderConfig:
     summary = (config.summary_type, config.summary_use_proj, config.summary_activation)
     if summary != ("first", True, "gelu"):
-        raise InputError(f"config.json sums up choices by {summary}; only ('first', True, 'gelu') is supported")
+        raise InputError(f"config.json sums up choices by {shown(summary)}; only ('first', True, 'gelu') is supported")
     return dataclasses.replace(
         bert.read(config),
         embedding_width=config.embedding_size,

@@ -1,4 +1,4 @@
-"""RoBERTa and XLM-RoBERTa: BERT whose positions count real tokens, from one past the padding token's number."""
+"""RoBERTa, XLM-RoBERTa, CamemBERT: BERT whose positions count real tokens, from one past the padding token's number."""
 
 import dataclasses
 from typing import Any
@@ -57,3 +57,4 @@ def _family(title: str, model_type: str, classes: str) -> Family:
 
 ROBERTA = _family("RoBERTa", "roberta", "Roberta")
 XLM_ROBERTA = _family("XLM-RoBERTa", "xlm-roberta", "XLMRoberta")
+CAMEMBERT = _family("CamemBERT", "camembert", "Camembert")

@@ -37,7 +37,17 @@ function pngCanvas(scene) {
 }
 
 // Numbers with all their digits, texts quoted where they must be.
-const csvText = (scene) => `${d3.csvFormatRows(scene.table().map((row) => row.map((cell) => (cell === null || cell === undefined || Number.isNaN(cell) ? "" : String(cell)))))}\n`;
+const csvText = (scene) => scene.table().map((row) => `${row.map(csvCell).join(",")}\n`).join("");
+
+// A spreadsheet runs a text that begins as a formula does, so it gets a quotation mark in front (OWASP, "CSV
+// injection"). Some cut lines at other signs than commas, so texts with these are quoted too.
+function csvCell(cell) {
+  if (cell === null || cell === undefined || Number.isNaN(cell)) return "";
+  if (typeof cell === "number") return String(cell);
+  const text = String(cell), number = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text);
+  const safe = !number && /^\s*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(text) ? `'${text}` : text;
+  return /[",;|\t\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
 
 async function saveView(name, kind) {
   const scene = sceneOf(name);

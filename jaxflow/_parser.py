@@ -1,0 +1,116 @@
+"""The command line's parser, and the kinds of values that its options take: what doesn't fit is one line."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jaxflow._checks import InputError, shown
+from jaxflow._paths import local_path
+
+# Longer messages are cut: argparse repeats the whole value.
+MESSAGE = 400
+# Whole numbers beyond 64 bits fit no array.
+LARGEST = 2**63 - 1
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and whose options are written out: `--out`, never `--ou`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{"allow_abbrev": False, **options})
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
+        if len(message) > MESSAGE:
+            message = f"{message[:MESSAGE]}... ({len(message)} characters)"
+        raise InputError(f"{message}; see {self.prog} --help")
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Parse arguments, as argparse does."""
+        for argument in args or ():
+            # argparse drops the dashes, and hands on a list of no values.
+            if re.fullmatch(r"--[\w-]+=--", argument):
+                self.error(f"argument {argument[:-3]}: a value is expected, got '--'")
+        return super().parse_known_args(args, namespace)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Words with commas between them."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def integers(text: str) -> tuple[int, ...] | None:
+    """Whole numbers with commas between them; None is all."""
+    if text.strip() == "all":
+        return None
+    numbers = [_integer(part) for part in text.split(",")]
+    if None in numbers:
+        raise _unfit("whole numbers with commas between them, or all", text)
+    return tuple(number for number in numbers if number is not None)
+
+
+def layers(text: str) -> tuple[Any, ...] | None:
+    """Whole numbers, or pairs of them with a colon between; None is all."""
+    if ":" not in text:
+        return integers(text)
+    pairs = tuple(tuple(map(_integer, part.split(":"))) for part in text.split(","))
+    if any(len(pair) != 2 or None in pair for pair in pairs):
+        raise _unfit("pairs of whole numbers such as 1:2,6:12", text)
+    return pairs
+
+
+def count(text: str) -> int:
+    """A whole number, 1 or more."""
+    return _whole(text, 1)
+
+
+def natural(text: str) -> int:
+    """A whole number, 0 or more."""
+    return _whole(text, 0)
+
+
+def real(text: str) -> float:
+    """A number."""
+    try:
+        # Python also reads other scripts' digits, and underscores between them.
+        return float(text) if text.isascii() and "_" not in text else float("")
+    except ValueError:
+        raise _unfit("a number", text) from None
+
+
+def path(text: str) -> Path:
+    """A path that the file system can have; `~` is the home where the shell has left it."""
+    if not text:
+        raise _unfit("a path", text)
+    return local_path("path", text)
+
+
+def output(text: str) -> Path:
+    """A path of results, which their own descriptions name in UTF-8."""
+    try:
+        _ = text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise _unfit("a path in UTF-8", text) from None
+    return path(text)
+
+
+def _integer(text: str) -> int | None:
+    """A whole number in ASCII digits that fits 64 bits; None for anything else."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,19}", text.strip(" ")):
+        return None
+    number = int(text)
+    return number if -LARGEST <= number <= LARGEST else None
+
+
+def _whole(text: str, least: int) -> int:
+    number = _integer(text)
+    if number is None or number < least:
+        raise _unfit(f"a whole number, {least} or more,", text)
+    return number
+
+
+def _unfit(expected: str, text: str) -> argparse.ArgumentTypeError:
+    many = "are" if expected.startswith(("whole numbers", "pairs")) else "is"
+    return argparse.ArgumentTypeError(f"{expected} {many} expected, got {shown(text)}")

@@ -1,0 +1,143 @@
+"""Every key of a checkpoint accounted for: used, expected to be left over, or an error."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from jaxflow._checks import InputError
+from jaxflow.models.config import EncoderConfig
+from jaxflow.models.family import Family
+from jaxflow.models.weights import Weights
+
+# Types that weights can have, and types that only buffers have: position numbers, masks, counters.
+FLOATS, BUFFERS = ("F64", "F32", "F16", "BF16"), ("I64", "BOOL")
+# Safetensors' first letters of types, for people.
+KINDS = {"I": "int", "U": "uint", "F": "float", "C": "complex"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one of our parameters stands in a checkpoint.
+
+    Attributes:
+        rows: the checkpoint's keys, one row for each stored layer (one in all where nothing is stacked); three keys
+            in a row where query, key and value are one parameter of ours.
+        shape: what each of them must have.
+        turned: whether they stand there output first, as torch's linear maps do.
+        stacked: whether ours has a leading layer axis.
+    """
+
+    rows: tuple[tuple[str, ...], ...]
+    shape: tuple[int, ...]
+    turned: bool
+    stacked: bool
+
+    @property
+    def names(self) -> list[str]:
+        """All of the keys."""
+        return [name for row in self.rows for name in row]
+
+
+def check_used(sources: Iterable[Source], config: EncoderConfig, family: Family, weights: Weights) -> None:
+    """Refuse weights that lack a key, or have one of another shape or type than the encoder needs.
+
+    Raises:
+        InputError: the first keys in question are named.
+    """
+    needed = {name: source.shape for source in sources for name in source.names}
+    missing = sorted(family.canonical(name) for name in needed if name not in weights)
+    if missing:
+        prefix, way_out = _way_out(missing, config, family, weights)
+        behind = f" (it has them behind the prefix {prefix!r})" if prefix else ""
+        raise InputError(
+            "name_or_path",
+            "name a checkpoint with the weights that its config.json speaks of",
+            f"one that lacks {_listed(missing)}, which {_needed(config, family)} needs{behind}",
+            way_out,
+            place=str(weights.folder),
+        )
+    for name, shape in needed.items():
+        key = family.canonical(name)
+        if weights.shape(name) != shape:
+            raise InputError(
+                f"the weight {key!r} in {weights.folder} has shape {weights.shape(name)}, but config.json makes it "
+                f"{shape}; use the config.json that belongs to these weights"
+            )
+        if weights.dtype(name) not in FLOATS:
+            raise InputError(
+                f"the weight {key!r} in {weights.folder} holds {_in_words(weights.dtype(name))}, not floating-point "
+                "numbers of 16 bits or more; quantised checkpoints cannot be loaded, so use the model that it was "
+                "quantised from"
+            )
+
+
+def _way_out(missing: Sequence[str], config: EncoderConfig, family: Family, weights: Weights) -> tuple[str | None, str]:
+    """The prefix that the missing keys stand behind, if they do, and what to do about them."""
+    own = [name for name in missing if name.startswith(family.beginnings())]
+    if not own and config.head.name != "bare":
+        return None, 'in Python, pass `head="bare"` to load the encoder alone'
+    keys = {weights.key(name) for name in weights}
+    for prefix in sorted(key.removesuffix(own[0]) for key in keys if own and key.endswith(f".{own[0]}")):
+        if all(prefix + name in keys for name in own):
+            return prefix, "take the prefix off with scripts/convert_checkpoint.py and its option --strip"
+    return None, "use weights that belong to this config.json"
+
+
+def left_over(
+    sources: Iterable[Source], config: EncoderConfig, family: Family, weights: Weights, *, named_head: bool
+) -> str | None:
+    """The keys that the encoder doesn't use, in words, where the user should know of them.
+
+    Where the user named the head, keys of other heads may be left over, known ones or not; those of the encoder itself
+    never, since with them attention would be another.
+
+    Raises:
+        InputError: a key is left over that must not be.
+    """
+    used = {family.canonical(name) for source in sources for name in source.names}
+    # Keys of the encoder have the family's prefix in all or in none of a checkpoint.
+    prefixed = any(weights.key(name).startswith(f"{family.prefix}.") for name in used)
+    expected = re.compile("|".join(_expected(config, family, named_head)))
+    unused = sorted(
+        name
+        for name in weights
+        if name not in used and not expected.fullmatch(name) and weights.dtype(name) not in BUFFERS
+    )
+    beginnings = (f"{family.prefix}.",) if prefixed else family.beginnings()
+    own = [name for name in unused if weights.key(name).startswith(beginnings)]
+    if own or (unused and not named_head):
+        alone = 'in Python, pass `head="bare"` to load the encoder alone, or another `head`; the rest is then left out'
+        raise InputError(
+            "name_or_path",
+            "name a checkpoint that is used whole",
+            f"one that has {_listed(own or unused)}, which {_needed(config, family)} does not use",
+            "use weights that belong to this config.json" if own else alone,
+            place=str(weights.folder),
+        )
+    return _listed([weights.key(name) for name in unused]) if unused else None
+
+
+def _expected(config: EncoderConfig, family: Family, other_heads: bool) -> tuple[str, ...]:
+    """Patterns of keys that may be left over."""
+    heads = family.heads.values() if other_heads else [family.heads[config.head.name]]
+    # Of the head itself only tied weights and the second of two names can be left over: the rest is used.
+    keys = [key for head in heads for key in head.keys.values() if isinstance(key, str)]
+    return (
+        *family.leftovers,
+        *map(re.escape, family.aliases),
+        *(rf"{re.escape(family.canonical(key))}(\..*)?" for key in keys),
+    )
+
+
+def _needed(config: EncoderConfig, family: Family) -> str:
+    return f"a {family.title} encoder with the head {config.head.name!r}"
+
+
+def _in_words(dtype: str) -> str:
+    """A type of safetensors' as NumPy would call it."""
+    return KINDS.get(dtype[:1], dtype[:1]) + dtype[1:].lower()
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(map(repr, names[:3]))
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -1,0 +1,167 @@
+"""config.json, read and checked by value before anything is made of it.
+
+Transformers checks some types, sets what it doesn't know, and makes a name for each label before anyone asks for one.
+So a file that was damaged, or made to harm, is refused here, where each value is still what the file says.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxflow._checks import InputError, shown
+from jaxflow.models.family import Family
+from jaxflow.models.json_file import read_json
+from jaxflow.models.weights import Weights
+
+# A configuration with 100,000 labels takes about 10 MB; one that is larger than this is something else.
+MOST_BYTES = 32 << 20
+# Families that share layers can be of any depth, whatever their weights hold; no one trains deeper ones.
+MOST_LAYERS = 4096
+# So many names of labels are made in a hundredth of a second; more of them must stand in the weights.
+FREE_LABELS = 1000
+# Sizes are 32-bit numbers on devices.
+_LARGEST = 2**31 - 1
+WAY_OUT = "use the config.json that belongs to these weights"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a value of the file may be.
+
+    Attributes:
+        words: the same for people, behind "must".
+        holds: whether a value is of that kind.
+        optional: whether it may be null.
+    """
+
+    words: str
+    holds: Callable[[Any], bool]
+    optional: bool = False
+
+
+def whole(least: int, most: int = _LARGEST) -> Kind:
+    """A whole number within bounds; true and false are none."""
+    return Kind(
+        f"be a whole number from {least} to {most}",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most,
+    )
+
+
+def number(least: float, most: float = math.inf) -> Kind:
+    """A finite number within bounds; true and false are none."""
+    within = f"from {least:g} to {most:g}" if most < math.inf else f"of at least {least:g}"
+    return Kind(
+        f"be a number {within}",
+        lambda value: (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and least <= value <= most
+            and math.isfinite(value)
+        ),
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_labels(value: Any) -> bool:
+    """Names by number, as id2label has them."""
+    return isinstance(value, dict) and all(
+        number.isascii() and number.isdigit() and len(number) < 10 and isinstance(label, str | int | float)
+        for number, label in value.items()
+    )
+
+
+TEXT = Kind("be a text", _is_text)
+TEXTS = Kind("be a list of texts", _are_texts)
+FLAG = Kind("be true or false", lambda value: isinstance(value, bool))
+
+
+def _named(kind: Kind, *names: str) -> dict[str, Kind]:
+    return dict.fromkeys(names, kind)
+
+
+def _or_null(kind: Kind) -> Kind:
+    return Kind(f"{kind.words}, or null", kind.holds, optional=True)
+
+
+# Every value that our families read, by its name in the file, whatever family the file is for.
+KINDS: Mapping[str, Kind] = {
+    **_named(whole(1), "vocab_size", "hidden_size", "num_attention_heads", "intermediate_size", "embedding_size"),
+    **_named(whole(1), "dim", "n_heads", "hidden_dim", "max_position_embeddings", "conv_groups"),
+    **_named(whole(1, MOST_LAYERS), "num_hidden_layers", "n_layers", "num_hidden_groups", "inner_group_num"),
+    **_named(whole(0), "type_vocab_size", "num_labels", "conv_kernel_size"),
+    **_named(_or_null(whole(0)), "pad_token_id"),
+    **_named(_or_null(whole(1)), "attention_head_size"),
+    **_named(whole(-1), "position_buckets", "max_relative_positions"),
+    **_named(number(0.0), "layer_norm_eps", "initializer_range"),
+    **_named(number(0.0, 1.0), "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"),
+    **_named(number(0.0, 1.0), "seq_classif_dropout", "qa_dropout"),
+    **_named(_or_null(number(0.0, 1.0)), "classifier_dropout", "classifier_dropout_prob", "cls_dropout"),
+    **_named(_or_null(number(0.0, 1.0)), "pooler_dropout", "summary_last_dropout", "summary_first_dropout"),
+    **_named(FLAG, "is_decoder", "add_cross_attention", "tie_word_embeddings", "relative_attention"),
+    **_named(FLAG, "position_biased_input", "share_att_key", "summary_use_proj"),
+    **_named(TEXT, "model_type", "hidden_act", "activation", "position_embedding_type", "conv_act"),
+    **_named(TEXT, "pooler_hidden_act", "norm_rel_ebd", "summary_type", "summary_activation"),
+    **_named(_or_null(TEXT), "problem_type"),
+    **_named(_or_null(TEXTS), "architectures"),
+    "pos_att_type": Kind("be a text, a list of texts, or null", lambda v: _is_text(v) or _are_texts(v), optional=True),
+    "id2label": Kind("name labels by their numbers, or be null", _are_labels, optional=True),
+    "label2id": Kind("number labels by their names, or be null", lambda value: isinstance(value, dict), optional=True),
+}
+
+
+def read_raw_config(folder: Path, families: Mapping[str, Family]) -> dict[str, Any]:
+    """The file's values, each of the kind that it must be.
+
+    Raises:
+        InputError: there is none, it is malformed, or its model type is not supported.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(f"{folder} has no config.json, so it is not a model's folder; check the path")
+    supported = ", ".join(map(repr, families))
+    raw = read_json(path, MOST_BYTES)
+    if not isinstance(raw, dict) or not isinstance(raw.get("model_type"), str):
+        raise InputError(f"{path} has no `model_type`; add it, one of {supported}")
+    model_type = raw["model_type"]
+    if model_type not in families:
+        raise InputError(f"{path} is for model_type {shown(model_type)}, which is not supported; use {supported}")
+    check_kinds(raw, KINDS, f"{path} cannot be read as a {model_type} configuration", WAY_OUT)
+    return raw
+
+
+def check_kinds(raw: Mapping[str, Any], kinds: Mapping[str, Kind], place: str, way_out: str) -> None:
+    """Refuse the first value that is not of its kind.
+
+    Raises:
+        InputError: it names the value.
+    """
+    for name, kind in kinds.items():
+        if name in raw and not (kind.holds(raw[name]) or (kind.optional and raw[name] is None)):
+            raise InputError(name, kind.words, shown(raw[name]), way_out, place=place)
+
+
+def check_sizes(raw: Mapping[str, Any], family: Family, weights: Weights, place: str) -> None:
+    """Refuse more layers than the weights can hold, and many more labels: each label would be given a name first.
+
+    Raises:
+        InputError: there are fewer tensors than layers, or no tensor has as many rows as there are labels.
+    """
+    tensors = sum(1 for _ in weights)
+    for name in ("num_hidden_layers", "n_layers"):
+        if raw.get(name, 0) > tensors and not family.shares_layers:
+            expected = f"agree with the weights, which are {tensors} tensors in all"
+            raise InputError(name, expected, str(raw[name]), WAY_OUT, place=place)
+    named = raw.get("id2label")
+    for name, count in (("num_labels", raw.get("num_labels", 0)), ("id2label", len(named or {}))):
+        if count > FREE_LABELS and not any(weights.shape(key)[:1] == (count,) for key in weights):
+            expected = "agree with the weights, of which no tensor has that many rows"
+            raise InputError(name, expected, f"{count} labels", WAY_OUT, place=place)

@@ -1,0 +1,49 @@
+"""JSON files of a model's folder, which may be damaged or made to harm."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxflow._checks import InputError
+
+# Far deeper than any of these files nests, far shallower than what Python can walk through.
+MOST_NESTED = 64
+
+
+def read_json(path: Path, most_bytes: int) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        InputError: it is too large, malformed or nested too deeply.
+    """
+    file, folder, way_out = path.name, str(path.parent), "fetch it again"
+    try:
+        size = path.stat().st_size
+        if size > most_bytes:
+            raise InputError(file, f"have at most {most_bytes} bytes", str(size), way_out, place=folder)
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(file, "be readable", str(error.strerror), "check its permissions", place=folder) from error
+    except RecursionError:
+        pass
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(file, "hold JSON", f"what is not valid JSON ({error})", way_out, place=folder) from error
+    else:
+        if not _is_nested(value, MOST_NESTED):
+            return value
+    raise InputError(file, f"be nested at most {MOST_NESTED} deep", "a deeper one", way_out, place=folder)
+
+
+def _is_nested(value: Any, most: int) -> bool:
+    """Whether lists and dictionaries stand in one another more than so many deep."""
+    level: Sequence[Any] = [value]
+    for _ in range(most):
+        level = [inner for outer in level if isinstance(outer, dict | list) for inner in _within(outer)]
+    return any(isinstance(outer, dict | list) for outer in level)
+
+
+def _within(outer: Any) -> Sequence[Any]:
+    return list(outer.values()) if isinstance(outer, dict) else outer

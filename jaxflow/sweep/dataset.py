@@ -1,0 +1,63 @@
+"""A sweep's files as a data set of Arrow's, which holds each against its checksum when it opens it."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from pyarrow import fs
+
+
+def dataset_of(files: Sequence[Path], check: Callable[[Path], None]) -> ds.Dataset:
+    """Files as a `pyarrow.dataset.Dataset`.
+
+    Args:
+        files: Parquet files of the same columns.
+        check: called with each before it is opened; what it raises, reading the data set raises.
+    """
+    # With a file system of its own no path is taken for an address.
+    system = fs.PyFileSystem(_CheckedFiles(check))
+    return ds.dataset([os.fspath(path) for path in files], format="parquet", filesystem=system)
+
+
+class _CheckedFiles(fs.FileSystemHandler):
+    """Local files for reading only."""
+
+    def __init__(self, check: Callable[[Path], None]):
+        self.check, self.local = check, fs.LocalFileSystem()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _CheckedFiles) and other.check == self.check
+
+    def __hash__(self) -> int:
+        return hash(_CheckedFiles)
+
+    def get_type_name(self) -> str:
+        return "jaxflow"
+
+    def normalize_path(self, path: str) -> str:
+        return path
+
+    def get_file_info(self, paths: list[str]) -> list[fs.FileInfo]:
+        return self.local.get_file_info(paths)
+
+    def get_file_info_selector(self, selector: fs.FileSelector) -> list[fs.FileInfo]:
+        return self.local.get_file_info(selector)
+
+    def open_input_file(self, path: str) -> pa.NativeFile:
+        self.check(Path(path))
+        return pa.OSFile(path)
+
+    def open_input_stream(self, path: str) -> pa.NativeFile:
+        return self.open_input_file(path)
+
+    def create_dir(self, *_: Any) -> None:
+        self._refuse()
+
+    delete_dir = delete_dir_contents = delete_root_dir_contents = delete_file = create_dir
+    move = copy_file = open_output_stream = open_append_stream = create_dir
+
+    def _refuse(self) -> None:
+        raise NotImplementedError("a sweep's files are only read")

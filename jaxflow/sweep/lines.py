@@ -1,0 +1,274 @@
+"""Files of text as lines: unpacked, decoded, and cut at their line ends, with bounded memory.
+
+A line that cannot be used does not end the stream: beside it stands the error that says what is wrong with it.
+"""
+
+import codecs
+import gzip
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from jaxflow._checks import InputError, missing_extra, shown
+
+# Line number from 1, the line with its end, and what is wrong with it.
+Line = tuple[int, str, InputError | None]
+
+# How packed files begin. No text does, in any encoding that is read here.
+PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+PACKED_SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
+
+CHUNK = 2**18
+# Bytes that encoding, line ends and separator are told from.
+SAMPLE = 2**16
+# Most bytes of a line: longer ones are refused, and never held.
+LINE_MOST = 2**27
+
+# UTF-32's little-endian mark begins with UTF-16's, so it comes first.
+MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How the bytes of a file stand for lines.
+
+    Attributes:
+        packed: "gzip", "zstd", or None for bytes as they are.
+        encoding: the canonical name of the encoding.
+        end: what lines end in: a line feed (which may have a carriage return before it), or a carriage return.
+    """
+
+    packed: str | None
+    encoding: str
+    end: str = "\n"
+
+
+def packing(path: Path) -> str | None:
+    """How a file is packed, by its first bytes."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return next((name for magic, name in PACKED.items() if start.startswith(magic)), None)
+
+
+def unpacked(path: Path, packed: str | None, name: str) -> Iterator[bytes]:
+    """The bytes of a file in pieces.
+
+    Raises:
+        InputError: it is packed, and damaged.
+    """
+    with path.open("rb") as file, closing(_unpacking(file, packed)) as stream:
+        while True:
+            try:
+                chunk = stream.read(CHUNK)
+            except (EOFError, zlib.error, OSError) as error:
+                if packed is None:
+                    raise
+                said = (str(error).splitlines() or [type(error).__name__])[0]
+                raise InputError(
+                    f"{name} is not whole: unpacking it as {packed} fails ({said}); get it again"
+                ) from None
+            if not chunk:
+                return
+            yield chunk
+
+
+def coding_of(path: Path, packed: str | None, encoding: str | None, name: str) -> tuple[Coding, str | None]:
+    """How a file is to be decoded, and what to say about it; its line ends are taken for line feeds.
+
+    Args:
+        path: where the file is.
+        packed: how it is packed.
+        encoding: the encoding that the user named; None goes by the file's mark, and is UTF-8 without one.
+        name: what to call the file.
+
+    Raises:
+        InputError: the encoding is not known, is not the one that the file's mark says, or the file has NUL bytes as
+            UTF-16 and UTF-32 have them.
+    """
+    start = b""
+    for chunk in unpacked(path, packed, name):
+        start += chunk
+        if len(start) >= SAMPLE:
+            break
+    if not start:
+        raise InputError(f"{name} is empty")
+    marked = next((known for mark, known in MARKS.items() if start.startswith(mark)), None)
+    if encoding is not None:
+        chosen = _known(encoding)
+        if marked is not None and not _agree(chosen, marked):
+            raise InputError(
+                "encoding", "be the file's own", shown(encoding), f"its mark says {marked}; leave it out", place=name
+            )
+        return Coding(packed, marked or chosen), None
+    if marked is not None:
+        note = None if marked == "utf-8" else f"reading {name} as {marked.upper()}, as its byte-order mark says"
+        return Coding(packed, marked), note
+    likely = _likely(start[:SAMPLE])
+    if likely is not None:
+        raise InputError(
+            "encoding",
+            "be the file's own",
+            f"NUL bytes as in {likely.upper()}, where UTF-8 has none",
+            f'pass `encoding="{likely}"`, or save the file as UTF-8',
+            place=name,
+        )
+    return Coding(packed, "utf-8"), None
+
+
+def sample(path: Path, coding: Coding, name: str) -> str:
+    """The first characters of a file, up to a line end at least where there is one."""
+    found = ""
+    for chunk in _as_utf8(unpacked(path, coding.packed, name), coding.encoding, name):
+        found += chunk.decode("utf-8", errors="replace")
+        if len(found) >= SAMPLE and (re.search("[\r\n]", found) or len(found) > LINE_MOST):
+            break
+    return found.removeprefix("\ufeff")
+
+
+def lines(path: Path, coding: Coding, name: str) -> Iterator[Line]:
+    """The lines of a file; its byte order mark is dropped."""
+    start = 0
+    for number, (raw, size) in enumerate(raw_lines(path, coding, name), 1):
+        if raw is None:
+            most = f"the {LINE_MOST:,} that are read of one"
+            wrong = InputError(f"line {number} of {name} has {size:,} bytes, more than {most}; break it up")
+            yield number, "", wrong
+        else:
+            yield number, *_decoded(raw, number, start, coding.encoding, name)
+        start += size
+
+
+def raw_lines(path: Path, coding: Coding, name: str) -> Iterator[tuple[bytes | None, int]]:
+    """The lines of a file in UTF-8, with their ends, and how many bytes each has; None in place of one too long."""
+    end = coding.end.encode()
+    held, size = [], 0
+    for chunk in _as_utf8(unpacked(path, coding.packed, name), coding.encoding, name):
+        *whole, rest = chunk.split(end)
+        for piece in whole:
+            size += len(piece) + len(end)
+            if size > LINE_MOST:
+                yield None, size
+            else:
+                yield (b"".join([*held, piece, end]) if held else piece + end), size
+            held, size = [], 0
+        if rest:
+            size += len(rest)
+            held.append(rest)
+        if size > LINE_MOST:
+            # What is too long is only counted.
+            held = []
+    if size:
+        yield (None if size > LINE_MOST else b"".join(held)), size
+
+
+def _decoded(raw: bytes, number: int, start: int, encoding: str, name: str) -> tuple[str, InputError | None]:
+    try:
+        line, wrong = raw.decode("utf-8"), None
+    except UnicodeDecodeError as error:
+        line, byte = raw.decode("utf-8", errors="replace"), f"byte 0x{raw[error.start]:02x}"
+        at, way_out = f" (byte {start + error.start} of the file)", "save it as UTF-8, or name its `encoding`"
+        if encoding != "utf-8":
+            # Its bytes were escaped as surrogates when they were decoded.
+            escaped = ord(raw.decode("utf-8", "surrogatepass")[_surrogate(raw)])
+            byte = f"byte 0x{escaped - 0xDC00:02x}" if 0xDC80 <= escaped <= 0xDCFF else f"unit 0x{escaped:04x}"
+            at, way_out = "", "correct the line, or name another `encoding`"
+        wrong = InputError(f"{name} is not {encoding.upper()}: {byte} in line {number}{at}; {way_out}")
+    if wrong is None and "\0" in line:
+        wrong = InputError(
+            f"line {number} of {name} holds a NUL, which no text has: it is damaged, or of another encoding than "
+            f"{encoding.upper()}; correct it, or name the file's `encoding`"
+        )
+    return line.removeprefix("\ufeff") if number == 1 else line, wrong
+
+
+def _surrogate(raw: bytes) -> int:
+    found = re.search("[\ud800-\udfff]", raw.decode("utf-8", "surrogatepass"))
+    assert found is not None
+    return found.start()
+
+
+def _as_utf8(chunks: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
+    """Bytes of any encoding as UTF-8. What cannot be decoded becomes surrogates, which UTF-8 refuses in its line."""
+    if encoding == "utf-8":
+        yield from chunks
+        return
+    wide = re.match("utf-(16|32)", encoding)
+    decoder = codecs.getincrementaldecoder(encoding)("surrogatepass" if wide else "surrogateescape")
+    try:
+        for chunk in chunks:
+            yield decoder.decode(chunk).encode("utf-8", "surrogatepass")
+    except UnicodeError as error:
+        # What follows cannot be found again.
+        said = f"{error}, which is not {encoding.upper()}"
+        raise InputError("encoding", "be the file's own", said, "name another `encoding`", place=name) from None
+    try:
+        yield decoder.decode(b"", final=True).encode("utf-8", "surrogatepass")
+    except UnicodeError:
+        # The last character is cut short.
+        yield "\udfff".encode("utf-8", "surrogatepass")
+
+
+def _unpacking(file: BinaryIO, packed: str | None) -> Any:
+    if packed == "gzip":
+        return gzip.GzipFile(fileobj=file)
+    if packed != "zstd":
+        return file
+    try:
+        import pyarrow as pa
+
+        return pa.CompressedInputStream(file, "zstd")
+    except ImportError:
+        pass
+    try:
+        import zstandard  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise missing_extra("pyarrow", "text", "reading Zstandard files") from None
+    return cast("Any", zstandard).ZstdDecompressor().stream_reader(file, read_across_frames=True)
+
+
+def _known(encoding: str) -> str:
+    """The canonical name of an encoding of text."""
+    try:
+        found = codecs.lookup(encoding)
+        # Others turn bytes into bytes, or text into text.
+        _ = "a".encode(encoding)
+    except (LookupError, ValueError, TypeError):
+        found = None
+    if found is None or found.name in ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"):
+        known = "be an encoding that Python knows, such as utf-8, utf-16-le or cp1252"
+        raise InputError("encoding", known, shown(encoding))
+    return "utf-8" if found.name == "utf-8-sig" else found.name
+
+
+def _agree(chosen: str, marked: str) -> bool:
+    return chosen == marked or marked.rpartition("-")[0] == chosen
+
+
+def _likely(start: bytes) -> str | None:
+    """The encoding that NUL bytes speak for: in UTF-16 and UTF-32 they are the upper halves of spaces and line ends."""
+    if b"\0" not in start:
+        return None
+    start = start[: len(start) // 4 * 4] or start
+    units = len(start) // 4
+    if units and all(start[i::4].count(0) >= 0.9 * units for i in (2, 3)) and start[0::4].count(0) < 0.9 * units:
+        return "utf-32-le"
+    if units and all(start[i::4].count(0) >= 0.9 * units for i in (0, 1)) and start[3::4].count(0) < 0.9 * units:
+        return "utf-32-be"
+    even, odd = start[0::2], start[1::2]
+    for encoding, low, high in (("utf-16-le", even, odd), ("utf-16-be", odd, even)):
+        blanks = [above for below, above in zip(low, high, strict=False) if below in b" \t\r\n"]
+        # Most letters of Latin scripts have a NUL too; of others, only blanks do.
+        nuls = blanks.count(0) if blanks else high.count(0)
+        if nuls and nuls >= 0.5 * len(blanks or high) and low.count(0) * 20 <= high.count(0):
+            return encoding
+    return None

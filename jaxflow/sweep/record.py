@@ -1,0 +1,136 @@
+"""What a finished shard is, as the file beside it says; and JSON files that may be damaged."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxflow._paths import open_regular
+
+# The field that holds a checksum of all others.
+CHECK = "check"
+# Most rows of a shard that are believed: a shard has about a thousand.
+MOST = 2**40
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a finished shard is.
+
+    Attributes:
+        index: which shard, from 0.
+        rows: rows of the input that it covers, skipped ones included.
+        input_sha256: a hash of these rows.
+        last: whether the input ends with them.
+        examples: rows of its Parquet file; there is no file where it has none.
+        sha256: of the file.
+        tokens: of its texts, special ones included.
+        flows: how many flows it holds.
+        certified: how many of them are proven.
+        stages: how many each stage settled.
+        skipped: rows that were left out: `id`, its row or line number, and `reason`.
+    """
+
+    index: int
+    rows: int
+    input_sha256: str
+    last: bool
+    examples: int
+    sha256: str | None
+    tokens: int
+    flows: int
+    certified: int
+    stages: dict[str, int]
+    skipped: tuple[dict[str, Any], ...]
+
+    @property
+    def file(self) -> str:
+        """The name of its Parquet file."""
+        return shard_file(self.index)
+
+
+def shard_file(index: int) -> str:
+    """The name of a shard's Parquet file."""
+    return f"part-{index:05d}.parquet"
+
+
+def record_file(index: int) -> str:
+    """The name of a shard's record."""
+    return f"part-{index:05d}.json"
+
+
+def parsed(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        ValueError: it cannot be read, or is no JSON; the message is one line and does not name the file.
+    """
+    try:
+        with open_regular(path) as file:
+            return json.loads(file.read().decode("utf-8"))
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from None
+    except RecursionError:
+        raise ValueError("lists or objects are nested too deeply") from None
+
+
+def checked(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields, with a checksum of all of them."""
+    return fields | {CHECK: check_of(fields)}
+
+
+def check_of(fields: dict[str, Any]) -> str:
+    """A checksum of fields, as JSON has them."""
+    plain = json.loads(json.dumps(fields))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def unchecked(fields: Any) -> dict[str, Any]:
+    """The fields that `checked` was given.
+
+    Raises:
+        ValueError: they are others now, or no fields at all.
+    """
+    try:
+        if isinstance(fields, dict) and fields.pop(CHECK, None) == check_of(fields):
+            return fields
+    except RecursionError:
+        pass
+    raise ValueError("its content was changed: its checksum is another")
+
+
+def read_record(path: Path) -> Record:
+    """A shard's record.
+
+    Raises:
+        ValueError: it cannot be read, or is not what was written; the message is one line and does not name the file.
+    """
+    fields = unchecked(parsed(path))
+    if not _is_record(fields):
+        raise ValueError("its fields are not those of a record")
+    fields["skipped"] = tuple(fields["skipped"])
+    record = Record(**fields)
+    if path.name != record_file(record.index):
+        raise ValueError(f"it is the record of {record.file}")
+    return record
+
+
+def _is_record(fields: dict[str, Any]) -> bool:
+    """Whether all fields are there, none besides, and each of its type."""
+    counts = ("index", "rows", "examples", "tokens", "flows", "certified")
+    kinds = {"input_sha256": str, "last": bool, "stages": dict, "skipped": list, "sha256": (str, type(None))}
+    if fields.keys() != {*counts, *kinds}:
+        return False
+    stages, skipped = fields["stages"], fields["skipped"]
+    return (
+        all(isinstance(fields[name], kind) for name, kind in kinds.items())
+        and all(_is_count(value) for value in [*(fields[name] for name in counts), *stages.values()])
+        and all(isinstance(row, dict) and isinstance(row.get("reason"), str) and "id" in row for row in skipped)
+        and fields["examples"] <= fields["rows"] <= MOST
+        and (fields["sha256"] is not None or not fields["examples"])
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

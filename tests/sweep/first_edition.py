@@ -1,0 +1,33 @@
+"""Folders as the first edition wrote them: everything beside the shards, probabilities as a map."""
+
+import hashlib
+import json
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+def first_edition(folder):
+    """Turn a folder into one as the first edition wrote it."""
+    about = folder / "__about__"
+    for path in about.glob("part-*.json"):
+        fields = json.loads(path.read_text("utf-8"))
+        del fields["check"]
+        shard = (folder / path.name).with_suffix(".parquet")
+        if shard.exists():
+            with shard.open("rb") as file:
+                table = pq.read_table(file)
+            place = table.column_names.index("probabilities")
+            cells = table["probabilities"].to_pylist()
+            pairs = [cell and [(pair["label"], pair["probability"]) for pair in cell] for cell in cells]
+            maps = pa.array(pairs, pa.map_(pa.string(), pa.float64()))
+            with shard.open("wb") as file:
+                pq.write_table(table.set_column(place, "probabilities", maps), file, compression="zstd")
+            fields["sha256"] = hashlib.sha256(shard.read_bytes()).hexdigest()
+        check = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
+        (folder / path.name).write_text(json.dumps(fields | {"check": check}) + "\n", "utf-8")
+    manifest = json.loads((about / "manifest.json").read_text("utf-8"))
+    del manifest["check"]
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"format": 2}, indent=1) + "\n", "utf-8")
+    shutil.rmtree(about)
