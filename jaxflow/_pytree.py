@@ -1,6 +1,6 @@
 """Frozen dataclasses that JAX carries through its transformations."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -8,24 +8,34 @@ import jax
 T = TypeVar("T")
 
 
-@dataclass_transform(frozen_default=True)
+def static_field(*, default: Any) -> Any:
+    """A field that programs are compiled for, such as a flag; hashable."""
+    return field(default=default, metadata={"static": True})
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field, static_field))
 def pytree(cls: type[T]) -> type[T]:
-    """Make a class a frozen dataclass and a pytree whose leaves are its fields.
+    """Make a class a frozen dataclass and a pytree whose leaves are its fields, but for those that are `static_field`s.
 
     Unlike `jax.tree_util.register_dataclass`, rebuilding one does not call `__init__`: JAX puts axis numbers,
     shapes and placeholders where the arrays were, and shape checks on construction would refuse them.
     """
     made: Any = dataclass(frozen=True)(cls)
-    names = tuple(field.name for field in fields(made))
+    names = tuple(each.name for each in fields(made) if not each.metadata.get("static"))
 
-    def flatten_with_keys(value: Any) -> tuple[list[tuple[Any, Any]], None]:
-        return [(jax.tree_util.GetAttrKey(name), getattr(value, name)) for name in names], None
+    static = tuple(each.name for each in fields(made) if each.metadata.get("static"))
 
-    def flatten(value: Any) -> tuple[list[Any], None]:
-        return [getattr(value, name) for name in names], None
+    def flatten_with_keys(value: Any) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
+        leaves = [(jax.tree_util.GetAttrKey(name), getattr(value, name)) for name in names]
+        return leaves, tuple(getattr(value, name) for name in static)
 
-    def unflatten(_: None, leaves: Any) -> T:
+    def flatten(value: Any) -> tuple[list[Any], tuple[Any, ...]]:
+        return [getattr(value, name) for name in names], tuple(getattr(value, name) for name in static)
+
+    def unflatten(constants: tuple[Any, ...], leaves: Any) -> T:
         value = object.__new__(made)
+        for name, constant in zip(static, constants, strict=True):
+            object.__setattr__(value, name, constant)
         for name, leaf in zip(names, leaves, strict=True):
             object.__setattr__(value, name, leaf)
         return value

@@ -19,7 +19,6 @@ from jaxflow._arguments import EXAMPLES, FLAGS, add_attribute, add_compare, add_
 from jaxflow._checks import InputError
 from jaxflow._parser import Parser
 from jaxflow._signals import Terminated, interrupts, signals
-from jaxflow.attribution.executables import Compiled
 from jaxflow.compare import Settings as Compared
 from jaxflow.compare import findings, read_conllu
 from jaxflow.devices import Processes, UnmetError, default_mesh
@@ -30,6 +29,7 @@ from jaxflow.report.page import write_page
 from jaxflow.report.source_page import explore_source, write_source_page
 from jaxflow.report.summary_page import write_summary_page
 from jaxflow.report.terminal import shortened, top_tokens, unknown_words, visible
+from jaxflow.running import Compiled
 from jaxflow.sweep import comparison, runner
 from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.counting import counting

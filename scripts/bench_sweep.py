@@ -37,12 +37,12 @@ from provenance import provenance
 
 import jaxflow as jf
 from jaxflow.attribution import EncodedText, attribute_shards
-from jaxflow.attribution.items import batches_of, item_of
-from jaxflow.attribution.sizes import sizes_of
+from jaxflow.attribution.items import item_of
 from jaxflow.devices import local_mesh
 from jaxflow.models import Encoding, TextEncoder, TokenBatch, builtin
 from jaxflow.models.packing import Packing, pack
 from jaxflow.models.processor import apart, compiler_options
+from jaxflow.running._sizes import Sizes, batches_of, device_tokens
 
 HERE = Path(__file__).parent
 CLS = np.zeros(1, np.int64)
@@ -106,11 +106,11 @@ def padded(encoder: TextEncoder, texts: list[EncodedText]) -> list[tuple[TokenBa
     """The batches that attribution makes of these texts, packed as they are there."""
     items = [item_of(i, text.place, text.text, None, text.encoding, CLS) for i, text in enumerate(texts)]
     device = jax.devices()[0]
-    sizes = sizes_of(None, encoder.max_length, device, 1, packs=device.platform == "cpu")
+    sizes = Sizes(None, device_tokens(device), encoder.max_length, 1, packs=device.platform == "cpu")
     found = []
     for chosen in batches_of(items, sizes):
         encodings = [item.encoding for item in chosen]
-        batch = encoder.pad(encodings, sizes.length(encodings))
+        batch = encoder.pad(encodings, sizes.length(chosen))
         packed = sizes.packed(len(encodings), batch.mask.shape[1], sum(map(len, encodings)))
         found.append((batch, None if packed is None else pack(np.asarray(batch.mask), packed)))
     return found

@@ -11,11 +11,13 @@ import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.attribution import EncodedText, attribute_shards, run, sizes
-from jaxflow.attribution.executables import Executables
-from jaxflow.attribution.items import batches_of, items_of
-from jaxflow.attribution.pipeline import Pipeline
-from jaxflow.attribution.sizes import BUCKETS, Sizes, sizes_of
+from jaxflow.attribution import EncodedText, attribute_shards
+from jaxflow.attribution.items import items_of
+from jaxflow.running import _engine as engine
+from jaxflow.running import _sizes as sizes
+from jaxflow.running._executables import Executables
+from jaxflow.running._pipeline import Pipeline
+from jaxflow.running._sizes import BUCKETS, Sizes, as_batch_size, batches_of, device_tokens
 from tests.tiny_text_model import LIMIT, model_folder
 
 WORDS = ["the", "key", "to", "cabinets", "is", "on", "table"]
@@ -64,7 +66,7 @@ def test_every_text_is_in_one_batch_with_others_of_its_length(encoder, sizes):
     )
     for batch, each in zip(made, lengths, strict=True):
         assert 2 * min(each) >= max(each)
-        length = sizes.length([item.encoding for item in batch])
+        length = sizes.length(batch)
         rows = sizes.rows(length, len(batch))
         assert max(each) <= length <= LIMIT
         assert len(batch) <= rows <= max(sizes.most(length), sizes.devices * -(-sizes.most(length) // sizes.devices))
@@ -73,6 +75,10 @@ def test_every_text_is_in_one_batch_with_others_of_its_length(encoder, sizes):
         assert packed is None or sum(each) + rows - len(each) <= packed < rows * length
         if not sizes.packs:
             assert packed is None
+
+
+def sizes_of(batch_size, limit, device, devices, *, packs):
+    return Sizes(as_batch_size(batch_size), device_tokens(device), limit, devices, packs)
 
 
 def test_sizes_follow_from_the_device_and_the_length_alone():
@@ -128,9 +134,9 @@ def test_each_shape_is_compiled_once_and_told(encoder, one_length):
 def test_what_fills_up_a_batch_is_a_text_of_one_token(encoder, monkeypatch):
     seen, run = [], Executables.run
 
-    def noted(executables, inputs, job):
+    def noted(executables, inputs, program):
         seen.append(inputs.batch)
-        return run(executables, inputs, job)
+        return run(executables, inputs, program)
 
     monkeypatch.setattr(Executables, "run", noted)
     texts = ["the key to the cabinets", "the key is on", "the table is on"]
@@ -256,12 +262,12 @@ def test_a_program_too_large_for_the_device_is_never_run(encoder, monkeypatch):
     room = max(each.bytes for each in told)
     ran, call = [], Executables.run
 
-    def noted(executables, inputs, job):
-        ran.append(executables.of(inputs, job).about.bytes)
-        return call(executables, inputs, job)
+    def noted(executables, inputs, program):
+        ran.append(executables.of(inputs, program).about.bytes)
+        return call(executables, inputs, program)
 
     monkeypatch.setattr(Executables, "run", noted)
-    monkeypatch.setattr(run, "room", lambda device, parameters: room)
+    monkeypatch.setattr(engine, "room", lambda device, parameters: room)
     assert_same(jf.attribute(fresh, texts, methods="rollout"), expected)
     assert max(ran) <= room
     assert len(ran) > 2

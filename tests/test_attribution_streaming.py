@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from flax import nnx
 
 import jaxflow as jf
 from jaxflow.attribution import Raw, Rollout
-from jaxflow.attribution.program import Inputs, Job, stream
+from jaxflow.attribution.streams import Streams
 from jaxflow.models import TokenBatch
 from jaxflow.models.create import new_encoder
 from jaxflow.models.encoder import Encoder
@@ -20,11 +21,12 @@ from jaxflow.models.families import FAMILIES
 from jaxflow.models.load import configure
 from jaxflow.models.packing import packing_of
 from jaxflow.models.processor import apart
+from jaxflow.running import Forward, Inputs, plain_fusion
+from jaxflow.running.readers import Finite, KeptGraph
 from tests.models.test_processor import KINDS, SIZES
 
 LENGTHS = (7, 12, 1, 4)
 TOKENS, LAYERS = 12, 3
-run = jax.jit(stream, static_argnames="job")
 WEIGHTS = np.array([[1.0, 0.0], [0.5, 2.0], [3.0, 1.0]], np.float32)
 
 
@@ -45,19 +47,17 @@ def token_batch():
     return TokenBatch(jnp.asarray(ids), jnp.asarray(mask), jnp.zeros(mask.shape, jnp.int32))
 
 
-def inputs_of(batch, queries=None, residual=0.5, weights=None, packing=None):
-    return Inputs(
-        batch=batch,
-        queries=None if queries is None else jnp.asarray(queries, jnp.int32),
-        residual=jnp.asarray(residual, jnp.float32),
-        weights=weights if weights is None else jnp.asarray(weights),
-        packing=packing,
-    )
+@partial(jax.jit, static_argnames=("layers", "heads"))
+def run(module, batch, queries, fusion, packing, *, layers, heads):
+    """Every reader of attribution: whether attention is finite, relevance by the methods' names, the graph."""
+    program = Forward((Finite(), Streams((Raw(), Rollout()), layers), KeptGraph()), heads)
+    return program(module, Inputs(batch, (None, queries, None), fusion, packing))
 
 
-def job_of(layers=(1, 2, 3), heads="mean", **options):
-    plain = {"streaming": (Raw(), Rollout()), "keeps_graph": False, "predicts": False}
-    return Job(layers=layers, heads=heads, **(plain | options))
+def outputs_of(module, batch, queries=None, residual=0.5, weights=None, packing=None, layers=(1, 2, 3), heads="mean"):
+    queries = None if queries is None else jnp.asarray(queries, jnp.int32)
+    fusion = plain_fusion(jnp.asarray(residual, jnp.float32), weights if weights is None else jnp.asarray(weights))
+    return run(module, batch, queries, fusion, packing, layers=layers, heads=heads)
 
 
 @jax.jit
@@ -81,15 +81,14 @@ def test_streamed_is_what_the_whole_graph_gives(encoder, heads, residual):
     batch = token_batch()
     graph, expected = whole(encoder, batch, heads, residual)
     named, weights = (heads, None) if isinstance(heads, str) else ("weights", heads)
-    job = job_of(heads=named, keeps_graph=True)
-    found = run(encoder.module, inputs_of(batch, residual=residual, weights=weights), job=job)
-    assert sorted(found.relevance) == ["raw", "rollout"]
+    finite, relevance, kept = outputs_of(encoder.module, batch, residual=residual, weights=weights, heads=named)
+    assert sorted(relevance) == ["raw", "rollout"]
     for name, values in expected.items():
-        np.testing.assert_allclose(found.relevance[name], values, atol=1e-6)
-    np.testing.assert_allclose(found.graph.mixing, graph.mixing, atol=1e-6)
-    assert found.finite.all()
+        np.testing.assert_allclose(relevance[name], values, atol=1e-6)
+    np.testing.assert_allclose(kept.mixing, graph.mixing, atol=1e-6)
+    assert finite.all()
     padding = ~np.asarray(batch.mask)
-    for values in found.relevance.values():
+    for values in relevance.values():
         assert not np.moveaxis(np.asarray(values), -1, 1)[padding].any()
         assert not np.moveaxis(np.asarray(values), -2, 1)[padding].any()
 
@@ -101,15 +100,13 @@ def test_rows_and_layers_are_those_that_were_asked_for(encoder, layers, everythi
     batch = token_batch()
     queries = np.array([[6, 0, 2], [11, 11, 4], [0, 0, 0], [3, 1, 2]])
     _, expected = whole(encoder, batch, "mean", 0.5)
-    found = run(encoder.module, inputs_of(batch, None if everything else queries), job=job_of(layers))
+    _, relevance, _ = outputs_of(encoder.module, batch, None if everything else queries, layers=layers)
     for name, values in expected.items():
         rows = np.asarray(values)[:, np.array(layers) - 1]
         if not everything:
             rows = np.take_along_axis(rows, queries[:, None, :, None], axis=2)
-        assert found.relevance[name].shape == rows.shape
-        np.testing.assert_allclose(found.relevance[name], rows, atol=1e-6)
-    assert found.graph is None
-    assert found.logits is None
+        assert relevance[name].shape == rows.shape
+        np.testing.assert_allclose(relevance[name], rows, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -117,9 +114,8 @@ def test_layers_apart_and_packed_rows_stream_the_same(kind):
     encoder, batch = make_encoder(kind), token_batch()
     packing = packing_of(batch)
     assert packing is not None
-    job = job_of(keeps_graph=True)
-    expected = run(encoder.module, inputs_of(batch), job=job)
-    found = run(apart(encoder.module), inputs_of(batch, packing=packing), job=job)
+    expected = outputs_of(encoder.module, batch)
+    found = outputs_of(apart(encoder.module), batch, packing=packing)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, atol=2e-6)
 
@@ -130,8 +126,8 @@ def test_an_example_whose_attention_is_no_number_is_told():
     ids[1, 0] = 26
     words = encoder.module.embeddings.words.table
     words[...] = words[...].at[26].set(jnp.nan)
-    found = run(encoder.module, inputs_of(TokenBatch(jnp.asarray(ids), batch.mask, batch.segments)), job=job_of())
-    assert found.finite.tolist() == [True, False, True, True]
+    finite, _, _ = outputs_of(encoder.module, TokenBatch(jnp.asarray(ids), batch.mask, batch.segments))
+    assert finite.tolist() == [True, False, True, True]
 
 
 @dataclass(frozen=True)
@@ -175,12 +171,14 @@ def test_memory_of_a_large_encoder_is_that_of_its_forward_pass():
     shape = (1, 2048)
     ids, mask = jax.ShapeDtypeStruct(shape, jnp.int32), jax.ShapeDtypeStruct(shape, bool)
     batch = jax.tree.unflatten(jax.tree.structure(token_batch()), [ids, mask, ids])
-    rest = inputs_of(token_batch(), np.zeros((1, 1)))  # [CLS]
-    layers = tuple(range(1, 25))
+    queries, fusion = jnp.zeros((1, 1), jnp.int32), plain_fusion()  # [CLS]
+    streams = Streams((Raw(), Rollout()), tuple(range(1, 25)))
 
-    def streamed(module, batch, **options):
-        job = job_of(layers, **options)
-        return stream(module, Inputs(batch, rest.queries, rest.residual, None, None), job)
+    def streamed(module, batch):
+        return Forward((Finite(), streams))(module, Inputs(batch, (None, queries), fusion))
+
+    def kept(module, batch):
+        return Forward((Finite(), streams, KeptGraph()))(module, Inputs(batch, (None, queries, None), fusion))
 
     def forward(module, batch):
         _, last, _, _ = module.visit_layers(batch, lambda carry, layer: (carry, None), None)
@@ -189,5 +187,5 @@ def test_memory_of_a_large_encoder_is_that_of_its_forward_pass():
     plain = bytes_of(forward, module, batch)
     assert bytes_of(streamed, module, batch) < 1.3 * plain
     stack = 24 * 2048**2 * 4
-    with_graph = bytes_of(lambda module, batch: streamed(module, batch, keeps_graph=True), module, batch)
+    with_graph = bytes_of(kept, module, batch)
     assert with_graph < 1.3 * plain + stack

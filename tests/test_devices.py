@@ -56,21 +56,22 @@ def test_a_mesh_gives_what_one_device_gives(encoder, alone, kind):
 
 
 def test_each_device_has_its_share_of_a_batch(encoder, monkeypatch):
-    from jaxflow.attribution.executables import Executables
+    from jaxflow.running._executables import Executables
 
     seen, run = [], Executables.run
 
-    def noted(executables, inputs, job):
-        streamed = run(executables, inputs, job)
-        seen.append((inputs, streamed))
-        return streamed
+    def noted(executables, inputs, program):
+        outputs = run(executables, inputs, program)
+        _, streamed, graph, _ = outputs
+        seen.append((inputs.batch.input_ids, inputs.examples[1], streamed["rollout"], graph.attention))
+        return outputs
 
     monkeypatch.setattr(Executables, "run", noted)
     jf.attribute(encoder, TEXTS, methods=("rollout", "flow"), flow="bounds", mesh=local_mesh(), batch_size=6)
-    for inputs, streamed in seen:
-        rows = inputs.batch.mask.shape[0]
+    for arrays in seen:
+        rows = arrays[0].shape[0]
         assert rows % 4 == 0
-        for array in (inputs.batch.input_ids, inputs.queries, streamed.relevance["rollout"], streamed.graph.attention):
+        for array in arrays:
             assert {shard.data.shape[0] for shard in array.addressable_shards} == {rows // 4}
 
 

@@ -13,6 +13,7 @@ HOUSE = [
     "_pytree",
     "_checks",
     "_words",
+    "_views",
     "_programs",
     "_paths",
     "_switches",
@@ -24,6 +25,7 @@ HOUSE = [
     "rollout",
     "flow",
     "models",
+    "running",
     "attribution",
     "evaluation",
     "compare",
@@ -37,13 +39,8 @@ HOUSE = [
 
 
 def imported_modules(path):
-    """Names of jaxflow's modules that a file imports, wherever in the file it does but in a notebook's view."""
-    tree = ast.parse(path.read_text())
-    views = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "_repr_html_"]
-    apart = {id(inner) for view in views for inner in ast.walk(view)}
-    for node in ast.walk(tree):
-        if id(node) in apart:
-            continue
+    """Names of jaxflow's modules that a file imports, wherever in the file it does."""
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide the direction; write the whole name"
             module = node.module or ""

@@ -1,16 +1,15 @@
 """Counterfactuals: a text with one word at a time made unknown."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from experiments.attention_change.texts import Span
-from jaxflow.compare.stream import bucket
-from jaxflow.models import Encoding, TextEncoder, TokenBatch
+from jaxflow.models import Encoding, TextEncoder
+from jaxflow.running import EngineOptions, Reader, run_readers
 
-# Copies that run together; always as many, so that there is one program a length.
+# Copies that run together.
 ROWS = 64
 
 
@@ -26,18 +25,7 @@ def blanked(encoder: TextEncoder, encoding: Encoding, spans: Sequence[Span]) -> 
     return copies
 
 
-def run(
-    encoder: TextEncoder, encodings: Sequence[Encoding], read: Callable[[Any, TokenBatch], np.ndarray]
-) -> np.ndarray:
-    """What is read off the model's output, one row a text."""
-    lengths = np.array([min(bucket(len(encoding)), encoder.max_length) for encoding in encodings])
-    found: dict[int, np.ndarray] = {}
-    for length in np.unique(lengths):
-        places = np.flatnonzero(lengths == length)
-        for start in range(0, len(places), ROWS):
-            part = places[start : start + ROWS]
-            rows = [encodings[place] for place in np.resize(part, ROWS).tolist()]
-            batch = encoder.pad(rows, int(length))
-            values = read(encoder(batch, return_attention=False), batch)
-            found |= dict(zip(part.tolist(), values, strict=False))
-    return np.stack([found[place] for place in range(len(encodings))])
+def run(encoder: TextEncoder, encodings: Sequence[Encoding], reader: Reader) -> np.ndarray:
+    """What a reader gives of each text, one row a text."""
+    options = EngineOptions(batch_size=ROWS)
+    return np.stack([row for (row,) in run_readers(encoder, encodings, [reader], options=options)])

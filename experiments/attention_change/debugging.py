@@ -14,6 +14,7 @@ from experiments.attention_change.taken import taken_record
 from experiments.attention_change.texts import Marked
 from jaxflow.compare import ComparedText, head_importance
 from jaxflow.models import TextEncoder
+from jaxflow.running.readers import Logits
 
 # Of the wrong predictions the surest that is short enough to be read.
 SHORT = 20
@@ -81,8 +82,8 @@ def _falls(encoder: TextEncoder, texts: Sequence[Marked], predicted: np.ndarray)
     """By text what blanking each word takes off the class's probability, and whether another class then wins."""
     encodings = encoder.tokenize([text.text for text in texts])
     copies = [blanked(encoder, encoding, text.spans) for text, encoding in zip(texts, encodings, strict=True)]
-    logits = run(encoder, [copy for each in copies for copy in each], lambda out, _: np.asarray(out.logits, np.float64))
-    chances = scipy.special.softmax(logits, axis=-1)
+    logits = run(encoder, [copy for each in copies for copy in each], Logits())
+    chances = scipy.special.softmax(logits.astype(np.float64), axis=-1)
     found, start = [], 0
     for each, number in zip(copies, predicted, strict=True):
         own = chances[start : start + len(each)]

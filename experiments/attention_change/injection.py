@@ -1,12 +1,14 @@
 """The head of the prompt-injection model, which is of no standard form: does what it says rest on the marked words?"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import scipy.special
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from experiments.attention_change.blanks import blanked, run
 from experiments.attention_change.marks import lift
@@ -14,7 +16,8 @@ from experiments.attention_change.statistics import cells, paired, rank_correlat
 from experiments.attention_change.texts import Marked
 from jaxflow import InputError
 from jaxflow._checks import missing_extra
-from jaxflow.models import Encoding, TextEncoder, TokenBatch
+from jaxflow.models import Encoding, TextEncoder
+from jaxflow.running import LayerView, PassOutputs, ReaderInputs
 
 NAMES = ("classifier.0.weight", "classifier.0.bias", "classifier.3.weight", "classifier.3.bias")
 
@@ -38,16 +41,30 @@ def read_head(path: Path) -> dict[str, np.ndarray]:
     return {name: numpy_helper.to_array(tensor) for name, tensor in tensors.items()}
 
 
+@dataclass(frozen=True)
+class MeanState:
+    """The reader of the mean of the last layer's states over real tokens, `row width`."""
+
+    needs_logits: bool = False
+
+    def start(self, inputs: ReaderInputs) -> None:
+        """It watches no layer."""
+
+    def step(self, inputs: ReaderInputs, carry: None, layer: LayerView) -> None:
+        """It watches no layer."""
+
+    def finish(self, inputs: ReaderInputs, carry: None, outputs: PassOutputs) -> Float[Array, "row width"]:
+        """The mean."""
+        real = inputs.mask[..., None]
+        total = jnp.sum(jnp.where(real, outputs.hidden, jnp.zeros_like(outputs.hidden)), axis=-2)
+        return total / jnp.sum(real, axis=-2).astype(total.dtype)
+
+
 def injection_chance(
     encoder: TextEncoder, head: dict[str, np.ndarray], encodings: Sequence[Encoding]
 ) -> Float[np.ndarray, " text"]:
     """The probability of an injection: mean of the states of all tokens, a layer of rectified units, two classes."""
-
-    def mean(out: Any, batch: TokenBatch) -> np.ndarray:
-        mask = np.asarray(batch.mask)[..., None]
-        return (np.asarray(out.hidden_states)[:, -1] * mask).sum(axis=1) / mask.sum(axis=1)
-
-    inner = np.maximum(run(encoder, encodings, mean) @ head[NAMES[0]].T + head[NAMES[1]], 0)
+    inner = np.maximum(run(encoder, encodings, MeanState()) @ head[NAMES[0]].T + head[NAMES[1]], 0)
     logits = (inner @ head[NAMES[2]].T + head[NAMES[3]]).astype(np.float64)
     return scipy.special.softmax(logits, axis=-1)[:, 1]
 

@@ -1,6 +1,7 @@
 """Counterfactuals: what a model says without some of its heads, all taken away at once."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -13,8 +14,11 @@ from experiments.attention_change.classes import ALONE
 from experiments.attention_change.statistics import cells
 from experiments.attention_change.texts import Marked
 from jaxflow.compare import head_importance
-from jaxflow.compare.stream import bucket
+from jaxflow.compare.class_attention import BATCH_TOKENS
+from jaxflow.evaluation import token_inputs
+from jaxflow.evaluation.batches import RowTask, run_rows
 from jaxflow.models import Encoder, TextEncoder, TokenBatch
+from jaxflow.running import Arrays, Inputs, Program
 
 TAKEN, DRAWS = 5, 3
 
@@ -73,33 +77,40 @@ def logits_without(
     encoder: TextEncoder, texts: Sequence[Marked], away: Bool[np.ndarray, "text layer head"]
 ) -> Float[np.ndarray, "text label"]:
     """The model's numbers where some heads give nothing; which, each text says for itself."""
-    encodings = encoder.tokenize([text.text for text in texts])
-    length = min(encoder.max_length, bucket(max(len(encoding) for encoding in encodings)))
-    logits, left = _without(encoder.module, encoder.pad(encodings, length), jnp.asarray(away))
+
+    def call(batch: TokenBatch, rows: np.ndarray) -> tuple[Program, Arrays, Arrays]:
+        return WithoutHeads(), jnp.asarray(away[rows]), None
+
+    task = RowTask(encoder, token_inputs(encoder, [text.text for text in texts]), call)
+    found = run_rows(task, np.arange(len(texts)), BATCH_TOKENS)
     # What rounding leaves of an attention of at most 1.
-    assert float(left) < 1e-5
-    return np.asarray(logits, np.float64)
+    assert max(float(left) for _, left in found) < 1e-5
+    return np.stack([logits for logits, _ in found]).astype(np.float64)
 
 
-@jax.jit
-def _without(
-    module: Encoder, batch: TokenBatch, away: Bool[Array, "text layer head"]
-) -> tuple[Float[Array, "text label"], Float[Array, ""]]:
-    off = away[..., None, None]
+@dataclass(frozen=True)
+class WithoutHeads:
+    """The program that takes heads away, those that each row says: logits, and the largest attention left of them."""
 
-    def step(_: Any, shift: Array) -> Array:
-        # What a layer's softmax gives depends on what was taken away below: a pass puts one more layer right.
-        seen = module(batch, attention_shift=shift, return_hidden_states=False).attention
-        assert seen is not None
-        return jnp.where(off, shift - seen, jnp.zeros_like(seen))
+    def __call__(self, module: Encoder, inputs: Inputs) -> tuple[Float[Array, "row label"], Float[Array, " row"]]:
+        """One forward pass a layer, and one."""
+        batch, away = inputs.batch, inputs.examples
+        off = away[..., None, None]
 
-    config, tokens = module.config, batch.mask.shape[-1]
-    zero = jnp.zeros((len(away), config.layers, config.heads, tokens, tokens), jnp.float32)
-    shift = jax.lax.fori_loop(0, config.layers, step, zero)
-    out = module(batch, attention_shift=shift, return_hidden_states=False)
-    assert out.logits is not None
-    assert out.attention is not None
-    return out.logits, jnp.abs(jnp.where(off, out.attention, jnp.zeros_like(out.attention))).max()
+        def step(_: Any, shift: Array) -> Array:
+            # What a layer's softmax gives depends on what was taken away below: a pass puts one more layer right.
+            seen = module(batch, attention_shift=shift, return_hidden_states=False).attention
+            assert seen is not None
+            return jnp.where(off, shift - seen, jnp.zeros_like(seen))
+
+        config, tokens = module.config, batch.mask.shape[-1]
+        zero = jnp.zeros((len(away), config.layers, config.heads, tokens, tokens), jnp.float32)
+        shift = jax.lax.fori_loop(0, config.layers, step, zero)
+        out = module(batch, attention_shift=shift, return_hidden_states=False)
+        assert out.logits is not None
+        assert out.attention is not None
+        left = jnp.where(off, out.attention, jnp.zeros_like(out.attention))
+        return out.logits, jnp.abs(left).max(axis=(1, 2, 3, 4))
 
 
 def _chosen(order: np.ndarray, shape: tuple[int, ...]) -> Bool[np.ndarray, "text layer head"]:

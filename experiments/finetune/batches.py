@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-import jax
 import numpy as np
 
-from jaxflow.models import Encoder, Encoding, TextEncoder, TokenBatch
+from jaxflow.models import Encoding, TextEncoder, TokenBatch
+from jaxflow.running import EngineOptions, run_readers
+from jaxflow.running.readers import Logits
 
 # Tokens that examples are padded to, special ones included.
 BUCKETS = (8, 12, 18, 28, 40, 64, 96, 128, 160, 192)
@@ -59,23 +60,7 @@ def by_length(encoder: TextEncoder, encodings: Sequence[Encoding]) -> dict[int, 
 
 
 def logits_of(encoder: TextEncoder, encodings: Sequence[Encoding]) -> list[np.ndarray]:
-    """The head's numbers for each encoding, `label` or `token label` without padding; in batches by length."""
-    found: dict[int, np.ndarray] = {}
-    for length, members in by_length(encoder, encodings).items():
-        size = max(1, min(TOKENS_READ // length, len(members)))
-        for start in range(0, len(members), size):
-            rows = members[start : start + size]
-            # The last batch is filled up, so that a length has one shape.
-            filled = np.resize(rows, size)
-            logits = np.asarray(_logits(encoder.module, encoder.pad([encodings[row] for row in filled], length)))
-            found |= dict(zip(rows.tolist(), logits[: len(rows)], strict=True))
-    return [
-        found[row][: len(encoding)] if found[row].ndim == 2 else found[row] for row, encoding in enumerate(encodings)
-    ]
-
-
-@jax.jit
-def _logits(module: Encoder, batch: TokenBatch) -> jax.Array:
-    logits = module(batch, return_attention=False, return_hidden_states=False).logits
-    assert logits is not None
-    return logits
+    """The head's numbers for each encoding, `label` or `token label` without padding."""
+    options = EngineOptions(batch_tokens=TOKENS_READ)
+    rows = [row for (row,) in run_readers(encoder, encodings, [Logits()], options=options)]
+    return [row[: len(encoding)] if row.ndim == 2 else row for row, encoding in zip(rows, encodings, strict=True)]

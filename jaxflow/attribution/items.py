@@ -1,6 +1,6 @@
-"""Texts with their tokens, and which of them go through the encoder together."""
+"""Texts with their tokens and the positions that are asked for."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxflow._checks import InputError
-from jaxflow.attribution.sizes import Sizes
 from jaxflow.models import Encoding, TextEncoder
 
 
@@ -39,6 +38,11 @@ class Item:
     pair: str | None
     encoding: Encoding
     queries: Int[np.ndarray, " query"]
+
+    @property
+    def length(self) -> int:
+        """Its tokens."""
+        return len(self.encoding)
 
 
 def items_of(
@@ -85,20 +89,3 @@ def as_rows(queries: Any, texts: int) -> Int[np.ndarray, "text query"] | None:
             f"`queries` must be None, an int, a sequence of ints, or integers of shape ({texts}, any), got {queries!r}"
         )
     return np.broadcast_to(array, (texts, array.shape[-1] if array.ndim else 1))
-
-
-def batches_of(items: list[Item], sizes: Sizes) -> Iterator[list[Item]]:
-    """Texts of like length together, the longest first."""
-    ordered = sorted(items, key=lambda item: -len(item.encoding))
-    batch: list[Item] = []
-    tokens = 0
-    for item in ordered:
-        longest, own = len(batch[0].encoding) if batch else 0, len(item.encoding)
-        # Texts less than half as long cost less apart.
-        if batch and (2 * own < longest or not sizes.fits(sizes.bucket(longest), len(batch) + 1, tokens + own)):
-            yield batch
-            batch, tokens = [], 0
-        batch.append(item)
-        tokens += own
-    if batch:
-        yield batch

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from jaxflow._views import shown_as_html
+
 
 @dataclass(frozen=True, eq=False)
 class Example:
@@ -85,8 +87,6 @@ class Attribution(Sequence[Example]):
         known = [example.stages for example in self.examples if example.stages is not None]
         return {stage: sum(each[stage] for each in known) for stage in known[0]} if known else None
 
-    def _repr_html_(self) -> str:
-        """The words of the first texts, shaded, for notebooks."""
-        from jaxflow.report.notebook import attribution_html
-
-        return attribution_html(self)
+    def _repr_html_(self) -> str | None:
+        """The words of the first texts, shaded, for notebooks; see `jaxflow._views`."""
+        return shown_as_html(self)

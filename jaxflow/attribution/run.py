@@ -1,32 +1,23 @@
 """The entry: texts through an encoder and the methods, one result a text."""
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import chain
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow import _checks, attention
 from jaxflow._checks import InputError, not_forked
-from jaxflow.attribution.batch import Request
-from jaxflow.attribution.executables import Compiled, Executables
-from jaxflow.attribution.items import EncodedText, Item, as_rows, batches_of, item_of, items_of
+from jaxflow.attribution.items import EncodedText, Item, as_rows, item_of, items_of
 from jaxflow.attribution.methods import as_methods
-from jaxflow.attribution.pipeline import Pipeline
-from jaxflow.attribution.placement import place
 from jaxflow.attribution.result import Attribution, Example
-from jaxflow.attribution.sizes import room, sizes_of
-from jaxflow.devices import as_mesh
+from jaxflow.attribution.task import AttributionTask, as_heads
 from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_layers
 from jaxflow.graph import as_residual
 from jaxflow.models import TextEncoder
-
-Batches = Callable[[list[Item]], Iterator[list[Item]]]
+from jaxflow.running import Compiled, Engine, EngineOptions
 
 
 def attribute(
@@ -88,12 +79,11 @@ def attribute(
     if isinstance(texts, str):
         texts = [texts]
         pairs = [pairs] if isinstance(pairs, str) else pairs
-    request = _request(encoder, methods, queries, layers, heads, residual, flow, tol)
-    pipeline, batches = _pipeline(request, batch_size, mesh, compiled)
+    task = _task(encoder, methods, queries, layers, heads, residual, flow, tol)
+    engine = Engine((encoder,), task, EngineOptions(batch_size=batch_size, mesh=mesh, compiled=compiled))
     items = items_of(encoder, texts, pairs, queries, max_length=max_length, truncate=truncate)
     told = None if progress is None else (lambda examples: progress(len(examples)))
-    with closing(_attributed(pipeline, batches, [items], told)) as attributed:
-        return next(attributed)
+    return Attribution(tuple(engine.run_all(items, told)))
 
 
 def attribute_shards(
@@ -141,8 +131,9 @@ def attribute_shards(
         InputError: as `attribute`, naming a text by its place.
     """
     not_forked()
-    request = _request(encoder, methods, queries, layers, heads, residual, flow, tol)
-    pipeline, batches = _pipeline(request, batch_size, mesh, compiled, idle)
+    task = _task(encoder, methods, queries, layers, heads, residual, flow, tol)
+    options = EngineOptions(batch_size=batch_size, mesh=mesh, compiled=compiled, idle=idle)
+    engine = Engine((encoder,), task, options)
     rows = as_rows(queries, 1)
 
     def items() -> Iterator[list[Item]]:
@@ -154,67 +145,25 @@ def attribute_shards(
             ]
             first += len(shard)
 
-    return _attributed(pipeline, batches, items(), progress)
+    return _attributions(engine.run(items(), progress))
 
 
-def _request(
+def _attributions(groups: Generator[list[Example], None, None]) -> Generator[Attribution, None, None]:
+    with closing(groups):
+        for examples in groups:
+            yield Attribution(tuple(examples))
+
+
+def _task(
     encoder: Any, methods: Any, queries: Any, layers: Any, heads: Any, residual: Any, flow: Any, tol: Any
-) -> Request:
+) -> AttributionTask:
     if not isinstance(encoder, TextEncoder):
         raise InputError(f"`encoder` must come from load_encoder, got {type(encoder).__name__}")
-    return Request(
+    return AttributionTask(
         encoder=encoder,
         methods=as_methods(methods, flow, tol),
         everything=queries is None,
         layers=as_layers(layers, encoder.config.layers),
-        heads=_as_heads(heads, encoder.config.layers, encoder.config.heads),
+        heads=as_heads(heads, encoder.config.layers, encoder.config.heads),
         residual=as_residual(residual, (), jnp.float32),
     )
-
-
-def _as_heads(heads: Any, layers: int, count: int) -> Any:
-    """A way of fusing: its name, or weights of every layer's heads."""
-    if isinstance(heads, str):
-        _checks.one_of("heads", heads, tuple(attention.FUSIONS))
-        return heads
-    return jnp.broadcast_to(attention.as_head_weights(heads, (layers, count, 1, 1)), (layers, count))
-
-
-def _pipeline(
-    request: Request,
-    batch_size: Any,
-    mesh: Any,
-    compiled: Callable[[Compiled], None] | None,
-    idle: Callable[[float], None] = lambda _: None,
-) -> tuple[Pipeline, Batches]:
-    """What runs batches, and what makes them of a shard's texts."""
-    placement = place(request.encoder, None if mesh is None else as_mesh(mesh))
-    sizes = sizes_of(batch_size, request.encoder.max_length, placement.device, placement.devices, packs=placement.packs)
-    space = room(placement.device, placement.bytes) if batch_size is None else None
-    executables = Executables(placement, request.encoder.kept, compiled)
-    return Pipeline(request, executables, sizes, space, idle), lambda items: batches_of(items, sizes)
-
-
-def _attributed(
-    pipeline: Pipeline,
-    batches: Batches,
-    shards: Iterable[list[Item]],
-    progress: Callable[[Sequence[Example]], None] | None,
-) -> Generator[Attribution, None, None]:
-    """Shards in order, each as soon as its last batch is finished; batches of the next are on their way by then."""
-    left: deque[list[int]] = deque()
-    found: dict[int, Example] = {}
-
-    def waiting() -> Iterator[list[Item]]:
-        for items in shards:
-            left.append([item.index for item in items])
-            yield from batches(items)
-
-    # Closed whatever happens, so that nothing goes on solving behind an error or an interrupt.
-    with closing(pipeline.run(waiting())) as finished:
-        for examples in chain(finished, ({},)):
-            found |= examples
-            if progress is not None and examples:
-                progress(tuple(examples.values()))
-            while left and all(index in found for index in left[0]):
-                yield Attribution(tuple(found.pop(index) for index in left.popleft()))

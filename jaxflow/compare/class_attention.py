@@ -1,7 +1,6 @@
 """Attention weighted by what a class's score owes to it: a way of fusing heads that depends on the class."""
 
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -14,11 +13,22 @@ from jaxflow._pytree import pytree
 from jaxflow._switches import broadcasting
 from jaxflow._typing import Mixing, Relevance
 from jaxflow.evaluation import Target, TokenInputs, token_inputs
-from jaxflow.evaluation.batches import as_batch, cut, over_chunks, variant_logits
-from jaxflow.evaluation.target import ON_DEVICE, resolve, scale_of, target_value
+from jaxflow.evaluation.batches import RowTask, run_rows
+from jaxflow.evaluation.target import Explained, check_different, explained_of
 from jaxflow.graph import AttentionGraph, attention_graph
-from jaxflow.models import Encoder, TextEncoder, TokenBatch
+from jaxflow.models import TextEncoder, TokenBatch
 from jaxflow.rollout import product
+from jaxflow.running import (
+    Arrays,
+    Forward,
+    LayerView,
+    PassOutputs,
+    Program,
+    ReaderInputs,
+    layer_room,
+    plain_fusion,
+    put_layer,
+)
 
 # Rows times length of a batch: the gradient in the attention of all heads is held at once.
 BATCH_TOKENS = 2048
@@ -65,13 +75,68 @@ class GatedScores:
 
     Attributes:
         value: the explained number.
-        weights: `relu(gradient * attention)`, mean over heads, 0 on padding.
+        classes: the class that is explained.
+        weights: `relu(gradient * attention)`, mean over heads, 0 on padding; None where they are not kept.
         gates: derivative of the value in a gate of each head, at 1.
     """
 
     value: Float[Array, " row"]
-    weights: Float[Array, "row layer token token"]
+    classes: Int[Array, " row"]
+    weights: Float[Array, "row layer token token"] | None
     gates: Float[Array, "row layer head"]
+
+
+@dataclass(frozen=True)
+class ClassGradient:
+    """The reader of `GatedScores`. Its arrays: classes of the rows and what they are set against, each perhaps None.
+
+    The gradient is the total one: attention of later layers moves along. Memory: three times the attention of all
+    heads.
+
+    Attributes:
+        number: that is explained.
+        keeps_weights: whether the weights are given, one matrix a layer.
+    """
+
+    number: Explained
+    keeps_weights: bool
+    needs_logits: bool = True
+
+    def start(self, inputs: ReaderInputs) -> Float[Array, "row layer head token token"]:
+        """Room for the attention of every head."""
+        tokens = inputs.mask.shape[-1]
+        return layer_room(inputs, inputs.depth, inputs.heads, tokens, tokens)
+
+    def step(
+        self, inputs: ReaderInputs, carry: Float[Array, "row layer head token token"], layer: LayerView
+    ) -> Float[Array, "row layer head token token"]:
+        """One more layer's attention."""
+        return put_layer(carry, layer.masked, layer.index)
+
+    def explained(self, inputs: ReaderInputs, logits: Float[Array, "row label"]) -> Float[Array, " row"]:
+        """The number whose gradient is taken."""
+        return self.number.value(logits, inputs.examples)
+
+    def finish(
+        self, inputs: ReaderInputs, carry: Float[Array, "row layer head token token"], outputs: PassOutputs
+    ) -> GatedScores:
+        """What the number owes to each weight, and to each head."""
+        assert outputs.logits is not None
+        assert outputs.explained is not None
+        assert outputs.gradient is not None
+        classes, _ = self.number.classes(outputs.logits, inputs.examples)
+        assert classes is not None
+        # row layer head query key: padding's gradient says nothing.
+        pairs = (inputs.mask[:, :, None] & inputs.mask[:, None, :])[:, None, None]
+        owed = jnp.where(pairs, outputs.gradient * carry, jnp.zeros_like(carry))
+        # A head's output is linear in its attention, so the derivative in a factor before it is the sum of what its
+        # weights are worth.
+        return GatedScores(
+            value=outputs.explained,
+            classes=classes,
+            weights=jnp.mean(jnp.maximum(owed, 0), axis=-3) if self.keeps_weights else None,
+            gates=jnp.sum(owed, axis=(-2, -1)),
+        )
 
 
 def class_attention(
@@ -108,92 +173,51 @@ def class_attention(
     return ClassAttention(weights, inputs.mask, value, classes)
 
 
+@jax.jit
+@broadcasting
 def class_graph(
-    encoder: TextEncoder, batch: TokenBatch, logits: Float[Array, "row label"], target: Target, residual: Any
+    weights: Float[Array, "row layer token token"], mask: Bool[Array, "row token"], residual: Float[Array, ""]
 ) -> AttentionGraph:
-    """`ClassAttention.graph` of one batch, whose logits are there already.
-
-    Args:
-        encoder: a model that classifies texts.
-        batch: its tokens; rows without a token are empty in the graph.
-        logits: of the batch.
-        target: what is explained: one class for all rows, or the predicted one.
-        residual: share of the residual connection.
-
-    Raises:
-        InputError: the model does not classify texts, or has no such class.
-    """
-    classes, against = resolve(encoder, target, len(logits), lambda: np.asarray(logits))
-    second = None if against is None else jnp.asarray(against)
-    found = _gated(encoder.module, batch, jnp.asarray(classes), second, scale=scale_of(encoder, target))
-    # A graph has a token in every example; in a row that only fills the batch, it stays with itself.
-    filled = jnp.any(batch.mask, axis=-1, keepdims=True)
-    mask = batch.mask | (~filled & (jnp.arange(batch.mask.shape[-1]) == 0))
-    graph = attention_graph(found.weights[:, :, None], mask, residual=residual, normalize=True)
-    return replace(graph, mask=batch.mask, attention=jnp.where(filled[..., None, None], graph.attention, 0.0))
+    """`ClassAttention.graph` of the weights of a batch on the device."""
+    return attention_graph(weights[:, :, None], mask, residual=residual, normalize=True)
 
 
 def gated_scores(
     encoder: TextEncoder, inputs: TokenInputs, target: Target, batch_tokens: int, *, keeps_weights: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
     """The explained number, its class, weights (where they are kept) and derivatives in gates of all texts."""
-    scale = scale_of(encoder, target)
-    every = np.arange(len(inputs))
-    classes, against = resolve(
-        encoder,
-        target,
-        len(inputs),
-        lambda: variant_logits(encoder, inputs, every, None, blank=None, batch_tokens=4 * batch_tokens),
-    )
+    number, (given, against) = explained_of(encoder, target, len(inputs))
+    reader = ClassGradient(number, keeps_weights)
 
-    def run(rows: np.ndarray, length: int) -> GatedScores:
-        ids, mask, segments = cut(inputs, rows, length)
-        batch = as_batch(np.where(mask, ids, encoder.config.pad_id), mask, segments)
-        second = None if against is None else jnp.asarray(against[rows])
-        return _gated(encoder.module, batch, jnp.asarray(classes[rows]), second, scale=scale)
+    def call(batch: TokenBatch, rows: np.ndarray) -> tuple[Program, Arrays, Arrays]:
+        chosen = tuple(None if each is None else jnp.asarray(each[rows]) for each in (given, against))
+        return Forward((reader,)), (chosen,), plain_fusion()
 
     layers, heads, width = encoder.config.layers, encoder.config.heads, inputs.mask.shape[1]
-    value = np.zeros(len(inputs), np.float32)
+    value, classes = np.zeros(len(inputs), np.float32), np.zeros(len(inputs), np.int32)
     gates = np.zeros((len(inputs), layers, heads), np.float32)
     weights = np.zeros((len(inputs), layers, width, width), np.float32) if keeps_weights else None
-    for rows, found in over_chunks(inputs.lengths, encoder.max_length, batch_tokens, run):
-        value[rows], gates[rows] = found.value, found.gates
+    every, task = np.arange(len(inputs)), RowTask(encoder, inputs, call)
+    for row, (scores,) in enumerate(run_rows(task, every, batch_tokens, pair_numbers=layers * heads)):
+        value[row], classes[row], gates[row] = scores.value, scores.classes, scores.gates
         if weights is not None:
-            size = min(width, found.weights.shape[-1])
-            weights[rows, :, :size, :size] = found.weights[:, :, :size, :size]
-    wrong = ~np.isfinite(gates).all(axis=(1, 2))
-    if wrong.any():
-        raise InputError(f"the gradient is not a number for example {int(wrong.argmax())}; check the model's weights")
+            size = min(width, scores.weights.shape[-1])
+            weights[row, :, :size, :size] = scores.weights[:, :size, :size]
+    check_gates(gates)
+    if against is not None:
+        check_different(classes, against)
     return value, classes, weights, gates
 
 
-@partial(jax.jit, static_argnames="scale")
-@broadcasting
-def _gated(
-    module: Encoder,
-    batch: TokenBatch,
-    classes: Int[Array, " row"],
-    against: Int[Array, " row"] | None,
-    *,
-    scale: str,
-) -> GatedScores:
-    config = module.config
-    rows, tokens = batch.mask.shape
+def check_gates(gates: Float[np.ndarray, "example layer head"]) -> None:
+    """Refuse gradients that are no numbers.
 
-    def explained(shift: Float[Array, "row layer head token token"]) -> tuple[Array, tuple[Array, Array]]:
-        out = module(batch, attention_shift=shift, return_hidden_states=False)
-        assert out.attention is not None
-        value = target_value(ON_DEVICE[scale](out.logits), classes, against)
-        # Rows don't touch each other, so the gradient of their sum holds each row's own.
-        return value.sum(), (value, out.attention)
-
-    zero = jnp.zeros((rows, config.layers, config.heads, tokens, tokens), jnp.float32)
-    gradient, (value, attention) = jax.grad(explained, has_aux=True)(zero)
-    pairs = (batch.mask[:, :, None] & batch.mask[:, None, :])[:, None, None]
-    owed = jnp.where(pairs, gradient * attention, jnp.zeros_like(gradient))
-    # A head's output is linear in its attention, so the derivative in a factor before it is the sum of what its
-    # weights are worth.
-    return GatedScores(value, jnp.mean(jnp.maximum(owed, 0), axis=-3), jnp.sum(owed, axis=(-2, -1)))
+    Raises:
+        InputError: naming the example.
+    """
+    wrong = ~np.isfinite(gates).all(axis=(1, 2))
+    if wrong.any():
+        raise InputError(f"the gradient is not a number for example {int(wrong.argmax())}; check the model's weights")
 
 
 @jax.jit

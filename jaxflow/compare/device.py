@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow import attention
 from jaxflow._pytree import pytree
 from jaxflow._switches import broadcasting, undefined_as_nan
 from jaxflow._typing import Mixing, Queries
@@ -16,7 +15,6 @@ from jaxflow.compare.paths import influence, path_widths
 from jaxflow.compare.patterns import head_patterns
 from jaxflow.compare.similarity import Products, head_products, linear_cka
 from jaxflow.graph import AttentionGraph, mix
-from jaxflow.models import Encoder, LayerOutput, TokenBatch
 
 Members = Float[Array, "text token unit"]
 UnitHeads = Float[Array, "text layer head unit unit"]
@@ -70,51 +68,6 @@ class Traced:
     influence: Float[Array, "text state query unit"]
 
 
-@partial(jax.jit, static_argnames=("named", "predicts"))
-@broadcasting
-def attend(
-    module: Encoder,
-    batch: TokenBatch,
-    members: Members | None,
-    residual: Float[Array, ""],
-    weights: Float[Array, "layer head"] | None,
-    *,
-    named: str,
-    predicts: bool,
-) -> Side:
-    """Run one model.
-
-    Args:
-        module: the encoder.
-        batch: its tokens.
-        members: which unit each token belongs to; None where every token is a unit.
-        residual: share of the residual connection.
-        weights: of heads, if they are fused by weights.
-        named: how heads are fused; "weights" for weights.
-        predicts: whether to run the model's head.
-    """
-
-    def visit(layer: Int[Array, ""], out: LayerOutput) -> tuple[Any, Any]:
-        every = out.attention[..., None, :, :, :]
-        fused = attention.fuse_heads(every, batch.mask, named if weights is None else weights[layer][None, :])
-        heads = attention.masked(every, batch.mask)[..., 0, :, :, :]
-        return layer + 1, (pooled(heads, members), fused[..., 0, :, :])
-
-    _, last, _, (heads, fused) = module.visit_layers(batch, visit, jnp.zeros((), jnp.int32))
-    logits = None
-    if predicts:
-        assert module.head is not None
-        logits = module.head(last, module.embeddings.words.table[...], None)
-    fused = jnp.moveaxis(fused, 0, -3)
-    shares = jnp.broadcast_to(residual, batch.mask.shape[:-1])
-    return Side(
-        heads=jnp.moveaxis(heads, 0, -4),
-        fused=pooled(fused, members),
-        graph=AttentionGraph(attention=fused, residual=shares, mask=batch.mask),
-        logits=logits,
-    )
-
-
 def pooled(
     weights: Float[Array, "text *matrix token token"], members: Members | None
 ) -> Float[Array, "text *matrix unit unit"]:
@@ -126,6 +79,9 @@ def pooled(
     highest = jax.lax.Precision.HIGHEST
     to_units = jnp.einsum("t...qk,tkv->t...qv", weights, members, precision=highest)
     return jnp.einsum("t...qv,tqu->t...uv", to_units, rows, precision=highest)
+
+
+pooled_on_device = jax.jit(broadcasting(pooled))
 
 
 @undefined_as_nan

@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import one_of
-from jaxflow._switches import broadcasting
 from jaxflow.compare.class_attention import BATCH_TOKENS, gated_scores
 from jaxflow.evaluation import Interval, Target, TokenInputs, mean_interval, token_inputs
-from jaxflow.evaluation.batches import as_batch, cut, over_chunks, variant_logits
+from jaxflow.evaluation.batches import RowTask, run_rows, variant_logits
 from jaxflow.evaluation.target import ON_HOST, resolve, scale_of, target_value
 from jaxflow.models import Encoder, TextEncoder, TokenBatch
+from jaxflow.running import Arrays, Inputs, Program
 
 METHODS = ("gradient", "ablation")
 # Least probability whose logarithm is taken: below it float32 is exhausted.
@@ -83,8 +83,7 @@ def head_importance(
     inputs = token_inputs(encoder, texts)
     if method == "gradient":
         value, found, _, gates = gated_scores(encoder, inputs, target, batch_tokens, keeps_weights=False)
-        # d log p = dp / p
-        return HeadImportance(gates / np.maximum(value, LEAST)[:, None, None], found)
+        return HeadImportance(log_gates(value, gates), found)
     return _ablated(encoder, inputs, target, batch_tokens)
 
 
@@ -96,34 +95,42 @@ def _ablated(encoder: TextEncoder, inputs: TokenInputs, target: Target, batch_to
     def log_probability(numbers: np.ndarray, of: np.ndarray) -> np.ndarray:
         return np.log(np.maximum(target_value(ON_HOST[scale](numbers), of, None), LEAST))
 
-    def run(rows: np.ndarray, length: int) -> Array:
-        ids, mask, segments = cut(inputs, rows, length)
-        return _without_each(encoder.module, as_batch(np.where(mask, ids, encoder.config.pad_id), mask, segments))
+    def call(batch: TokenBatch, rows: np.ndarray) -> tuple[Program, Arrays, Arrays]:
+        return WithoutEachHead(), None, None
 
     shape = (encoder.config.layers, encoder.config.heads)
-    signed = np.zeros((len(inputs), *shape))
-    for rows, found in over_chunks(inputs.lengths, encoder.max_length, batch_tokens, run):
-        # row, head of all layers, label
-        whole = log_probability(logits[rows], classes[rows])
-        left = log_probability(found, np.broadcast_to(classes[rows, None], found.shape[:2]))
-        signed[rows] = (whole[:, None] - left).reshape(-1, *shape)
+    # row, head of all layers, label
+    found = np.stack(run_rows(RowTask(encoder, inputs, call), every, batch_tokens))
+    whole = log_probability(logits, classes)
+    left = log_probability(found, np.broadcast_to(classes[:, None], found.shape[:2]))
+    signed = (whole[:, None] - left).reshape(-1, *shape)
     return HeadImportance(signed, classes)
 
 
-@jax.jit
-@broadcasting
-def _without_each(module: Encoder, batch: TokenBatch) -> Float[Array, "row every_head label"]:
-    """Logits with one head's attention taken away, for every head of every layer."""
-    attention = module(batch, return_hidden_states=False).attention
-    assert attention is not None
-    layers, heads = module.config.layers, module.config.heads
+def log_gates(
+    value: Float[np.ndarray, " example"], gates: Float[np.ndarray, "example layer head"]
+) -> Float[np.ndarray, "example layer head"]:
+    """Derivatives of a probability's logarithm in the gates of heads, from those of the probability."""
+    # d log p = dp / p
+    return gates / np.maximum(value, LEAST)[:, None, None]
 
-    def without(number: Int[Array, ""]) -> Array:
-        here = jnp.arange(layers * heads).reshape(layers, heads) == number
-        # Layers below are untouched, so this is the very attention that the head gives here.
-        shift = -attention * here[:, :, None, None].astype(attention.dtype)
-        out = module(batch, attention_shift=shift, return_attention=False, return_hidden_states=False)
-        assert out.logits is not None
-        return out.logits
 
-    return jnp.moveaxis(jax.lax.map(without, jnp.arange(layers * heads)), 0, 1)
+@dataclass(frozen=True)
+class WithoutEachHead:
+    """The program that takes one head's attention away at a time: logits, `row every_head label`."""
+
+    def __call__(self, module: Encoder, inputs: Inputs) -> Float[Array, "row every_head label"]:
+        """As many forward passes as there are heads, and one."""
+        attention = module(inputs.batch, return_hidden_states=False).attention
+        assert attention is not None
+        layers, heads = module.config.layers, module.config.heads
+
+        def without(number: Int[Array, ""]) -> Array:
+            here = jnp.arange(layers * heads).reshape(layers, heads) == number
+            # Layers below are untouched, so this is the very attention that the head gives here.
+            shift = -attention * here[:, :, None, None].astype(attention.dtype)
+            out = module(inputs.batch, attention_shift=shift, return_attention=False, return_hidden_states=False)
+            assert out.logits is not None
+            return out.logits
+
+        return jnp.moveaxis(jax.lax.map(without, jnp.arange(layers * heads)), 0, 1)

@@ -23,6 +23,8 @@ from jaxflow.models import Encoding, TextEncoder
 UNITS = ("auto", "tokens", "words")
 # Heads fused by how much the score of a class rests on them, as `class_attention` does.
 CLASS = "class"
+# Models' heads whose numbers are classes of texts, so that pairs of them can be counted and heads matter to one.
+CLASSES = ("sequence_classification", "next_sentence")
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,12 @@ def text_pair(
         wrong = next(query for query in queries if not 0 <= query < len(found))
         raise InputError(f"`queries` must be positions of {units}, got {wrong} for {place} of {len(found)}")
     return TextPair(place, text, pair, encodings, found, queries)
+
+
+def has_classes(encoder: TextEncoder) -> bool:
+    """Whether the model's head tells classes of texts apart."""
+    head = encoder.config.head
+    return head.name in CLASSES and head.problem != "regression"
 
 
 def _as_heads(heads: Any, encoder: TextEncoder) -> Any:

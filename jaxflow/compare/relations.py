@@ -4,16 +4,23 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError
-from jaxflow._switches import broadcasting
 from jaxflow.compare.conllu import Sentence
-from jaxflow.compare.stream import attended
+from jaxflow.compare.device import pooled
 from jaxflow.models import Encoding, TextEncoder
+from jaxflow.running import (
+    EngineOptions,
+    LayerView,
+    PassOutputs,
+    ReaderInputs,
+    layer_room,
+    put_layer,
+    run_readers,
+)
 
 # Who attends: the word to its head, or the head to the word.
 DIRECTIONS = ("to_head", "to_dependent")
@@ -95,16 +102,20 @@ def head_relations(
     place = {name: index for index, name in enumerate(names)}
     found = np.zeros((len(names), 2, encoder.config.layers, encoder.config.heads))
     offsets: list[list[Counter[int]]] = [[Counter(), Counter()] for _ in names]
-    for part, side, length in attended(encoder, encodings, groups, asked=batch_size, progress=progress):
-        words = np.zeros((side.heads.shape[0], length), bool)
-        for row, index in enumerate(part):
-            words[row, : len(groups[index])] = [bool(held) for held in groups[index]]
-        largest = np.asarray(_largest(side.heads, jnp.asarray(words)))
-        for row, index in enumerate(part):
-            for dependent, head, name in arcs[index]:
-                for direction, (attends, attended_to) in enumerate(((dependent, head), (head, dependent))):
-                    found[place[name], direction] += largest[row, :, :, attends] == attended_to
-                    offsets[place[name]][direction][attended_to - attends] += 1
+    results = run_readers(
+        encoder,
+        encodings,
+        [LargestWord()],
+        arrays=lambda texts, rows, length: (_word_arrays(encoder, [groups[text] for text in texts], rows, length),),
+        lengths=[max(len(encoding), len(held)) for encoding, held in zip(encodings, groups, strict=True)],
+        options=EngineOptions(batch_size=batch_size),
+        progress=progress,
+    )
+    for each, (largest,) in zip(arcs, results, strict=True):
+        for dependent, head, name in each:
+            for direction, (attends, attended_to) in enumerate(((dependent, head), (head, dependent))):
+                found[place[name], direction] += largest[:, :, attends] == attended_to
+                offsets[place[name]][direction][attended_to - attends] += 1
     numbers = np.array([count[name] for name in names])
     best = [[each.most_common(1)[0] for each in both] for both in offsets]
     return HeadRelations(
@@ -116,14 +127,50 @@ def head_relations(
     )
 
 
-@jax.jit
-@broadcasting
-def _largest(
-    heads: Float[Array, "text layer head unit unit"], words: Bool[Array, "text unit"]
-) -> Int[Array, "text layer head unit"]:
-    """For each word the other word that has its largest weight."""
-    others = words[:, None, None, None, :] & ~jnp.eye(heads.shape[-1], dtype=bool)
-    return jnp.argmax(jnp.where(others, heads, jnp.full_like(heads, -1)), axis=-1)
+@dataclass(frozen=True)
+class LargestWord:
+    """For each word the other word that has its largest weight, by every head: `row layer head word`.
+
+    Its arrays: which word each token belongs to, `row token word`, and which words have a token, `row word`.
+    """
+
+    needs_logits: bool = False
+
+    def start(self, inputs: ReaderInputs) -> Int[Array, "row layer head word"]:
+        """Room for every head's words."""
+        _, words = inputs.examples
+        return layer_room(inputs, inputs.depth, inputs.heads, words.shape[-1], dtype=jnp.int32)
+
+    def step(
+        self, inputs: ReaderInputs, carry: Int[Array, "row layer head word"], layer: LayerView
+    ) -> Int[Array, "row layer head word"]:
+        """One more layer's words."""
+        members, words = inputs.examples
+        heads = pooled(layer.masked, members)
+        # row head word word: a word's weight on itself does not count.
+        others = words[:, None, None, :] & ~jnp.eye(heads.shape[-1], dtype=bool)
+        largest = jnp.argmax(jnp.where(others, heads, jnp.full_like(heads, -1)), axis=-1).astype(jnp.int32)
+        return put_layer(carry, largest, layer.index)
+
+    def finish(
+        self, inputs: ReaderInputs, carry: Int[Array, "row layer head word"], outputs: PassOutputs
+    ) -> Int[Array, "row layer head word"]:
+        """All layers."""
+        return carry
+
+
+def _word_arrays(
+    encoder: TextEncoder, groups: Sequence[list[list[int]]], rows: int, length: int
+) -> tuple[Float[np.ndarray, "row token word"], Bool[np.ndarray, "row word"]]:
+    """Which word each token belongs to, and which words have a token, given each text's tokens of each word."""
+    members = np.zeros((rows, min(length, encoder.max_length), length), np.float32)
+    words = np.zeros((rows, length), bool)
+    for row, held in enumerate(groups):
+        for word, tokens in enumerate(held):
+            # A token that reaches across two words belongs to both.
+            members[row, tokens, word] = 1
+            words[row, word] = bool(tokens)
+    return members, words
 
 
 def _tokens_of(sentence: Sentence, encoding: Encoding) -> list[list[int]]:

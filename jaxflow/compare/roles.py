@@ -3,23 +3,27 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError
-from jaxflow._switches import broadcasting, undefined_as_nan
 from jaxflow.compare.blocks import Blocks
-from jaxflow.compare.device import Side
 from jaxflow.compare.patterns import PATTERNS, head_patterns
 from jaxflow.compare.statistics import block_interval
-from jaxflow.compare.stream import attended
 from jaxflow.evaluation import Interval
 from jaxflow.models import Encoding, TextEncoder
+from jaxflow.running import (
+    EngineOptions,
+    LayerView,
+    PassOutputs,
+    ReaderInputs,
+    layer_room,
+    put_layer,
+    run_readers,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +44,7 @@ class HeadRoles:
 
     def names(self, least: float = 0.5) -> list[list[str]]:
         """The role of each head, `layer head`, see `role_names`; `rarest` only where it is twice what chance gives."""
-        chance = self.rarest.mean >= 2 * self.rarest_by_chance
-        return role_names(self.patterns.mean, least, np.where(chance, self.rarest.mean, 0.0))
+        return _names(self.patterns.mean, self.rarest.mean, self.rarest_by_chance, least)
 
 
 def role_names(
@@ -98,22 +101,20 @@ def head_roles(
     texts, pairs = _listed(texts), None if pairs is None else _listed(pairs)
     encodings = encoder.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
     if not encodings:
-        raise InputError("`texts` must hold at least one text, got none")
-    known = _counted(encodings) if counts is None else counts
-    found: dict[int, tuple[np.ndarray, np.ndarray, float]] = {}
-    for part, side, length in attended(encoder, encodings, asked=batch_size, progress=progress):
-        role, rarest = _positions([encodings[index] for index in part], known, side.heads.shape[0], length)
-        patterns, hits = _observed(side, jnp.asarray(role), jnp.asarray(rarest))
-        for row, index in enumerate(part):
-            words = (role[row] == 0).sum()
-            found[index] = np.asarray(patterns[row]), np.asarray(hits[row]), rarest[row].sum() / words
-    rows = [found[index] for index in range(len(encodings))]
-    blocks = Blocks(), Blocks()
-    for row in rows:
-        for kept, values in zip(blocks, row, strict=False):
-            kept.add(values)
-    intervals = [block_interval(kept, seed=seed) for kept in blocks]
-    return HeadRoles(intervals[0], intervals[1], float(np.mean([chance for *_, chance in rows])), len(rows))
+        raise InputError("texts", "hold at least one text", "none")
+    words = RoleWords(encodings, counts)
+    results = run_readers(
+        encoder,
+        encodings,
+        [WatchedRoles()],
+        arrays=lambda texts, rows, length: (words.arrays(texts, rows, length),),
+        options=EngineOptions(batch_size=batch_size),
+        progress=progress,
+    )
+    tally = RoleTally()
+    for index, (watched,) in enumerate(results):
+        tally.add(watched, words.chance(index))
+    return tally.roles(seed)
 
 
 def role_changes(before: HeadRoles, after: HeadRoles, least: float = 0.5) -> list[dict[str, Any]]:
@@ -140,41 +141,111 @@ def role_changes(before: HeadRoles, after: HeadRoles, least: float = 0.5) -> lis
     ]
 
 
-@undefined_as_nan
-@partial(jax.jit)
-@broadcasting
-def _observed(
-    side: Side, role: Int[Array, "text token"], rarest: Bool[Array, "text token"]
-) -> tuple[Float[Array, "text layer head pattern"], Float[Array, "text layer head"]]:
-    mask = role >= 0
-    words = role == 0
+@dataclass(frozen=True)
+class WatchedRoles:
+    """The reader of heads' roles: patterns, `row layer head pattern`, and shares of rarest words, `row layer head`.
 
-    def of_layer(heads: Float[Array, "text head token token"]) -> tuple[Array, Array]:
-        among = jnp.where(words[:, None, None, :], heads, jnp.full_like(heads, -1))
+    Its arrays are those of `RoleWords`.
+    """
+
+    needs_logits: bool = False
+    undefined_as_nan: bool = True
+
+    def start(self, inputs: ReaderInputs) -> tuple[Array, Array]:
+        """Room for a layer's shares."""
+        patterns = layer_room(inputs, inputs.depth, inputs.heads, len(PATTERNS))
+        return patterns, layer_room(inputs, inputs.depth, inputs.heads)
+
+    def step(self, inputs: ReaderInputs, carry: tuple[Array, Array], layer: LayerView) -> tuple[Array, Array]:
+        """What the heads of one more layer do."""
+        role, rarest = inputs.examples
+        words = role == 0
+        # row head query: the word that has a query's largest weight, among words.
+        among = jnp.where(words[:, None, None, :], layer.masked, jnp.full_like(layer.masked, -1))
         hit = jnp.take_along_axis(rarest[:, None, :], jnp.argmax(among, axis=-1), axis=-1)
-        share = jnp.sum(hit & words[:, None, :], axis=-1).astype(heads.dtype)
-        count = jnp.maximum(jnp.sum(words, axis=-1), 1).astype(heads.dtype)[:, None]
-        return head_patterns(heads, mask, role), share / count
+        share = jnp.sum(hit & words[:, None, :], axis=-1).astype(layer.masked.dtype)
+        count = jnp.maximum(jnp.sum(words, axis=-1), 1).astype(share.dtype)[:, None]
+        patterns = head_patterns(layer.masked, role >= 0, role)
+        return put_layer(carry[0], patterns, layer.index), put_layer(carry[1], share / count, layer.index)
 
-    patterns, hits = jax.lax.map(of_layer, jnp.moveaxis(side.heads, 1, 0))
-    return jnp.moveaxis(patterns, 0, 1), jnp.moveaxis(hits, 0, 1)
+    def finish(self, inputs: ReaderInputs, carry: tuple[Array, Array], outputs: PassOutputs) -> tuple[Array, Array]:
+        """All layers."""
+        return carry
+
+
+class RoleWords:
+    """The role of each position in its text, and which words of it are the rarest."""
+
+    def __init__(self, encodings: Sequence[Encoding], counts: Mapping[str, int] | None = None) -> None:
+        """The positions of some texts.
+
+        Args:
+            encodings: of the texts.
+            counts: how often each token occurs; None counts over these texts.
+        """
+        known = _counted(encodings) if counts is None else counts
+        self._found = [_positions(encoding, known) for encoding in encodings]
+
+    def arrays(
+        self, texts: Sequence[int], rows: int, length: int
+    ) -> tuple[Int[np.ndarray, "row token"], Bool[np.ndarray, "row token"]]:
+        """Of some texts, by number: the role of each position, -1 for padding, and whether it is a rarest word."""
+        role, rarest = np.full((rows, length), -1, np.int32), np.zeros((rows, length), bool)
+        for row, text in enumerate(texts):
+            roles, rare = self._found[text]
+            role[row, : len(roles)], rarest[row, : len(roles)] = roles, rare
+        # What fills the batch up is a special token alone.
+        role[len(texts) :, 0] = 1
+        return role, rarest
+
+    def chance(self, text: int) -> float:
+        """The share of a text's words that are its rarest."""
+        roles, rare = self._found[text]
+        return float(rare.sum() / (roles == 0).sum())
+
+
+class RoleTally:
+    """Sums over texts of what heads do."""
+
+    def __init__(self) -> None:
+        self._patterns, self._rarest = Blocks(), Blocks()
+        self._chances: list[float] = []
+
+    def add(self, watched: tuple[Any, Any], chance: float) -> None:
+        """Take in what `WatchedRoles` gave of a text, and the share of its words that are its rarest."""
+        self._patterns.add(watched[0])
+        self._rarest.add(watched[1])
+        self._chances.append(chance)
+
+    def roles(self, seed: int = 0) -> HeadRoles:
+        """The roles with their intervals."""
+        intervals = [block_interval(blocks, seed=seed) for blocks in (self._patterns, self._rarest)]
+        return HeadRoles(intervals[0], intervals[1], float(np.mean(self._chances)), len(self._chances))
+
+    def names(self) -> list[list[str]]:
+        """`HeadRoles.names`, without the work of the intervals."""
+        return _names(self._patterns.mean, self._rarest.mean, float(np.mean(self._chances)), 0.5)
+
+
+def _names(
+    patterns: Float[np.ndarray, "layer head pattern"],
+    rarest: Float[np.ndarray, "layer head"],
+    by_chance: float,
+    least: float,
+) -> list[list[str]]:
+    """Role names, `rarest` only where it is twice what chance gives."""
+    return role_names(patterns, least, np.where(rarest >= 2 * by_chance, rarest, 0.0))
 
 
 def _positions(
-    encodings: Sequence[Encoding], counts: Mapping[str, int], size: int, length: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The role of each position, -1 for padding, and which are a text's rarest words."""
-    role, rarest = np.full((size, length), -1, np.int32), np.zeros((size, length), bool)
-    for row, encoding in enumerate(encodings):
-        first = encoding.special.index(False)
-        for position, special in enumerate(encoding.special):
-            role[row, position] = 0 if not special else (1 if position < first else 2)
-        words = [position for position, special in enumerate(encoding.special) if not special]
-        numbers = [counts.get(encoding.tokens[position], 0) for position in words]
-        rarest[row, [position for position, number in zip(words, numbers, strict=True) if number == min(numbers)]] = (
-            True
-        )
-    return role, rarest
+    encoding: Encoding, counts: Mapping[str, int]
+) -> tuple[Int[np.ndarray, " token"], Bool[np.ndarray, " token"]]:
+    """0 for words, 1 for special tokens ahead of them, 2 for the others; and which are the rarest words."""
+    special = np.array(encoding.special)
+    first = encoding.special.index(False)
+    role = np.where(special, np.where(np.arange(len(special)) < first, 1, 2), 0).astype(np.int32)
+    numbers = np.array([counts.get(token, 0) for token in encoding.tokens])
+    return role, ~special & (numbers == numbers[~special].min())
 
 
 def _counted(encodings: Sequence[Encoding]) -> Counter[str]:

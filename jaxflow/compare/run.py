@@ -1,24 +1,22 @@
 """The job: the same texts through two models, batch by batch, and what differs."""
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from itertools import chain, islice
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
 
 from jaxflow._checks import InputError, not_forked
-from jaxflow.compare.batch import Finish, Similarity, begin, padded_length
 from jaxflow.compare.plan import Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ComparedText, Comparison
-from jaxflow.compare.stream import fitting
+from jaxflow.compare.task import CompareTask, PairItem, Similarity
 from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
-from jaxflow.flow.worker import Worker
 from jaxflow.models import TextEncoder
+from jaxflow.running import Engine, EngineOptions
 
-# Texts that are sorted by length together; in a stream, those that are in hand at once.
+# Texts that are sorted by length together.
 WINDOW = 256
 
 
@@ -126,29 +124,38 @@ def compare_models(
 
 
 def compare_stream(
-    plan: Plan, texts: Iterable[TextPair], progress: Callable[[int], None] | None = None
+    plan: Plan,
+    texts: Iterable[TextPair],
+    progress: Callable[[int], None] | None = None,
+    *,
+    importance_texts: int = 0,
 ) -> Generator[tuple[ComparedText, Similarity], None, None]:
-    """Texts in their order, as they come; no more than a window of them is in hand at once.
+    """Texts in their order, as they come; two windows of them at most are in hand at once.
 
     Close what this gives if you don't exhaust it, so that nothing goes on solving.
+
+    Args:
+        plan: what is compared.
+        texts: as both models read them.
+        progress: called with the number of texts that were just finished.
+        importance_texts: of how many texts, the first ones, `Similarity` has what the importance of heads is made of.
     """
-    with Worker() as worker:
-        source, start = iter(texts), 0
+    source, numbers = iter(texts), count()
+
+    def windows() -> Iterator[list[PairItem]]:
         while window := list(islice(source, WINDOW)):
-            found: dict[int, tuple[ComparedText, Similarity]] = {}
-            waiting: deque[Finish] = deque()
-            for chosen in chain(_batches(plan, window), (None,)):
-                if chosen is not None:
-                    kept = [plan.keeps_heads(start + index) for index in chosen]
-                    waiting.append(begin(plan, [window[index] for index in chosen], chosen, kept, worker))
-                # The next batch is on its way to the device while the CPU solves the flows of the one before.
-                while len(waiting) > (0 if chosen is None else 1):
-                    done = waiting.popleft()()
-                    found |= done
-                    if progress is not None:
-                        progress(len(done))
-            start += len(window)
-            yield from (found[index] for index in range(len(window)))
+            yield [
+                PairItem(index, text, plan.keeps_heads(index), index < importance_texts)
+                for text, index in zip(window, numbers, strict=False)
+            ]
+
+    # The attention of every head of both models is held.
+    held = sum(encoder.config.layers * encoder.config.heads for encoder in plan.encoders)
+    options = EngineOptions(batch_size=plan.settings.batch_size, pair_numbers=held, pads_freely=True)
+    told = None if progress is None else (lambda found: progress(len(found)))
+    with closing(Engine(plan.encoders, CompareTask(plan), options).run(windows(), told)) as groups:
+        for group in groups:
+            yield from group
 
 
 def _read(plan: Plan, texts: Any, pairs: Any, **limits: Any) -> list[TextPair]:
@@ -163,13 +170,3 @@ def _read(plan: Plan, texts: Any, pairs: Any, **limits: Any) -> list[TextPair]:
         text_pair(plan, units, f"text {index}", texts[index], None if pairs is None else pairs[index], each)
         for index, each in enumerate(both)
     ]
-
-
-def _batches(plan: Plan, window: Sequence[TextPair]) -> Iterator[list[int]]:
-    """Texts of one bucket of lengths together."""
-    buckets: dict[int, list[int]] = {}
-    for index, item in enumerate(window):
-        buckets.setdefault(padded_length(item), []).append(index)
-    for length, chosen in sorted(buckets.items()):
-        size = fitting(plan.encoders, length, int(plan.settings.batch_size))
-        yield from (chosen[start : start + size] for start in range(0, len(chosen), size))

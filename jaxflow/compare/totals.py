@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from jaxflow.compare.blocks import Blocks
 from jaxflow.compare.paths import KINDS
-from jaxflow.compare.plan import Plan
+from jaxflow.compare.plan import Plan, has_classes
 from jaxflow.compare.result import ChangeSummary, ComparedText, HeadChange, LayerChange, WordChange
 from jaxflow.compare.similarity import Products, correlation, match_heads
 from jaxflow.compare.statistics import adjusted, block_interval, sign_flip
@@ -18,8 +18,6 @@ from jaxflow.compare.statistics import adjusted, block_interval, sign_flip
 WORD_BLOCKS = 128
 # Words that are tested at once.
 TOGETHER = 256
-# Heads whose numbers are classes of texts, so that pairs of them can be counted.
-CLASSES = ("sequence_classification", "next_sentence")
 
 
 class Totals:
@@ -63,8 +61,7 @@ class Totals:
 
     @property
     def _has_classes(self) -> bool:
-        heads = [encoder.config.head for encoder in self.plan.encoders]
-        return all(head.name in CLASSES and head.problem != "regression" for head in heads)
+        return all(map(has_classes, self.plan.encoders))
 
     def _add_products(self, products: Products) -> None:
         parts = [np.asarray(part) for part in (products.cross, products.first, products.second)]

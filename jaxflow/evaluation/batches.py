@@ -1,72 +1,135 @@
-"""Rows of many lengths through a compiled function: buckets of lengths, chunks of bounded size, few shapes."""
+"""Token rows through the engine: examples as they stand, or copies of them with tokens removed."""
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
-from jaxflow._checks import InputError
-from jaxflow._switches import broadcasting
+from jaxflow._checks import InputError, shown
 from jaxflow.evaluation.inputs import TokenInputs
-from jaxflow.models import Encoder, TextEncoder, TokenBatch
+from jaxflow.flow.worker import Worker
+from jaxflow.models import TextEncoder, TokenBatch
+from jaxflow.running import Arrays, Call, Engine, EngineOptions, Forward, Inputs, Program, plain_fusion, rows_on_host
+from jaxflow.running.readers import Logits
 
-# Chunks that the device may have before it while the host prepares more.
-AHEAD = 3
 BATCH_TOKENS = 8192
-# Up to so many chunks a bucket is cut evenly, rather than filling up its last one.
-EVENLY = 4
 
 
-def over_chunks(
-    lengths: Int[np.ndarray, " row"], limit: int, batch_tokens: int, run: Callable[[np.ndarray, int], Any]
-) -> Iterator[tuple[Int[np.ndarray, " chunk_row"], Any]]:
-    """Run rows in chunks of about `batch_tokens` tokens, all chunks of a bucket in one shape.
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """One row that goes through the model.
+
+    Attributes:
+        index: the row's number.
+        example: which example it is, or is a copy of.
+        length: real tokens of the example.
+    """
+
+    index: int
+    example: int
+    length: int
+
+    @property
+    def place(self) -> str:
+        """For messages."""
+        return f"example {self.example}"
+
+
+@runtime_checkable
+class MakesCall(Protocol):
+    """What is run on a batch of rows, given its tokens and the rows' numbers."""
+
+    def __call__(self, batch: TokenBatch, rows: Int[np.ndarray, " row"]) -> tuple[Program, Arrays, Arrays]:
+        """The program, its examples' arrays and its shared ones."""
+        ...
+
+
+# Ids and mask of the rows of a batch -> the same with tokens removed.
+Edit = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class RowTask:
+    """Runs a program over token rows; a row's result is its slice of the program's arrays, on the host.
+
+    Attributes:
+        encoder: the model.
+        inputs: the examples.
+        program: what is run.
+        edit: removes tokens: (row numbers, ids `row token`, mask `row token`) -> ids and mask; None removes none.
+    """
+
+    encoder: TextEncoder
+    inputs: TokenInputs
+    program: MakesCall
+    edit: Edit | None = None
+    memory_advice: str = field(default="pass smaller `batch_tokens`, or shorter texts", init=False)
+
+    def calls(self, items: list[TokenRow], rows: int, length: int) -> tuple[Call]:
+        """The rows of a batch, filled up by rows of one token."""
+        numbers = np.array([item.index for item in items])
+        batch = self._token_batch(items, numbers, rows, length)
+        # Rows that fill the batch up go by the first row's number.
+        everywhere = np.concatenate([numbers, np.full(rows - len(numbers), numbers[0])])
+        program, examples, shared = self.program(batch, everywhere)
+        return (Call(program, Inputs(batch, examples, shared)),)
+
+    def begin(self, items: list[TokenRow], outputs: tuple[Any, ...], worker: Worker) -> Callable[[], Sequence[Any]]:
+        """Fetch what the program gave."""
+        return lambda: rows_on_host(outputs[0], len(items))
+
+    def _token_batch(self, items: list[TokenRow], numbers: np.ndarray, rows: int, length: int) -> TokenBatch:
+        examples = np.array([item.example for item in items])
+        ids, mask, segments = (
+            at_length(whole[examples], length)
+            for whole in (self.inputs.input_ids, self.inputs.mask, self.inputs.segments)
+        )
+        if self.edit is not None:
+            ids, mask = self.edit(numbers, ids, mask)
+        fill = [(0, rows - len(items)), (0, 0)]
+        ids, mask, segments = (np.pad(part, fill) for part in (ids, mask, segments))
+        # As everywhere in the engine, what fills a batch up is one token long.
+        ids[len(items) :, 0], mask[len(items) :, 0] = ids[0, 0], True
+        ids = np.where(mask, ids, self.encoder.config.pad_id)
+        return TokenBatch(jnp.asarray(ids, jnp.int32), jnp.asarray(mask), jnp.asarray(segments, jnp.int32))
+
+
+def run_rows(
+    task: RowTask, examples: Int[np.ndarray, " row"], batch_tokens: Any, *, pair_numbers: int = 0
+) -> list[Any]:
+    """Run rows through the engine, each the copy of an example; their results in order.
 
     Args:
-        lengths: tokens of each row, 1 or more.
-        limit: the longest that the model takes.
-        batch_tokens: rows times padded length of a chunk, about, but at least one row.
-        run: given row numbers and a padded length, arrays whose first axis is these rows. Its chunk is filled up by
-            repeating the last row.
+        task: what is run.
+        examples: which example each row is a copy of.
+        batch_tokens: rows times padded length of a batch, about, but at least one row.
+        pair_numbers: numbers that the outputs hold for each pair of tokens of a row; bounds memory.
 
-    Yields:
-        Row numbers and what `run` gave for them, on the host. Chunks are started ahead of the one that is waited for.
+    Raises:
+        InputError: `batch_tokens` is no whole number above 0.
     """
-    _check_batch_tokens(batch_tokens)
-    waiting: deque[tuple[np.ndarray, Any]] = deque()
-    for rows, size, length in _chunks(lengths, limit, batch_tokens):
-        filled = np.concatenate([rows, np.full(size - len(rows), rows[-1])])
-        waiting.append((rows, run(filled, length)))
-        if len(waiting) > AHEAD:
-            yield _fetched(*waiting.popleft())
-    while waiting:
-        yield _fetched(*waiting.popleft())
+    if isinstance(batch_tokens, bool) or not isinstance(batch_tokens, int | np.integer) or batch_tokens < 1:
+        raise InputError("batch_tokens", "be a whole number, 1 or more", shown(batch_tokens))
+    lengths = task.inputs.lengths
+    items = [TokenRow(row, int(example), int(lengths[example])) for row, example in enumerate(examples)]
+    options = EngineOptions(batch_tokens=int(batch_tokens), pair_numbers=pair_numbers)
+    return Engine((task.encoder,), task, options).run_all(items)
 
 
-def rounded(number: int, finest: int = 1) -> int:
-    """The next number of a coarse scale, at most a quarter above; multiples of `finest`, a power of two."""
-    step = max(finest, 1 << max(0, int(number).bit_length() - 3))
-    return -(-number // step) * step
-
-
-def cut(inputs: TokenInputs, rows: Int[np.ndarray, " row"], length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ids, mask and segments of some examples (an example may come several times) at a padded length."""
-    parts = []
-    for whole in (inputs.input_ids, inputs.mask, inputs.segments):
-        part = whole[rows, :length]
-        parts.append(np.pad(part, [(0, 0), (0, length - part.shape[1])]))
-    return parts[0], parts[1], parts[2]
+def at_length(rows: np.ndarray, length: int) -> np.ndarray:
+    """Rows `row token` cut or padded with zeros to a length."""
+    part = rows[:, :length]
+    return np.pad(part, [(0, 0), (0, length - part.shape[1])])
 
 
 def variant_logits(
     encoder: TextEncoder,
     inputs: TokenInputs,
     examples: Int[np.ndarray, " row"],
-    removed: Callable[[np.ndarray], Bool[np.ndarray, "chunk_row token"]] | None,
+    removed: Callable[[np.ndarray], Bool[np.ndarray, "row token"]] | None,
     *,
     blank: int | None,
     batch_tokens: int,
@@ -79,60 +142,22 @@ def variant_logits(
         examples: which example each row is a copy of.
         removed: given row numbers, the tokens that are removed in these; None removes nothing.
         blank: what a removed token becomes; None hides it from attention instead, positions staying as they are.
-        batch_tokens: memory's bound, see `over_chunks`.
+        batch_tokens: memory's bound, see `run_rows`.
     """
-    pad_id = encoder.config.pad_id
-    logits = np.zeros((len(examples), encoder.config.head.outputs), np.float32)
 
-    def run(rows: np.ndarray, length: int) -> Array:
-        ids, mask, segments = cut(inputs, examples[rows], length)
-        ids = np.where(mask, ids, pad_id)
-        if removed is not None:
-            gone = np.pad(removed(rows)[:, :length], [(0, 0), (0, max(0, length - inputs.mask.shape[1]))])
-            ids, mask = (ids, mask & ~gone) if blank is None else (np.where(gone, blank, ids), mask)
-        return _logits(encoder.module, as_batch(ids, mask, segments))
+    def edit(rows: np.ndarray, ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        assert removed is not None
+        gone = at_length(removed(rows), ids.shape[1])
+        return (ids, mask & ~gone) if blank is None else (np.where(gone, blank, ids), mask)
 
-    for rows, found in over_chunks(inputs.lengths[examples], encoder.max_length, batch_tokens, run):
-        logits[rows] = found
+    task = RowTask(encoder, inputs, _logits_call, None if removed is None else edit)
+    logits = np.stack([row for (row,) in run_rows(task, examples, batch_tokens)])
     _check_finite(logits, examples)
     return logits
 
 
-def as_batch(ids: np.ndarray, mask: np.ndarray, segments: np.ndarray) -> TokenBatch:
-    """Host arrays as a batch."""
-    return TokenBatch(jnp.asarray(ids, jnp.int32), jnp.asarray(mask), jnp.asarray(segments, jnp.int32))
-
-
-@jax.jit
-@broadcasting
-def _logits(module: Encoder, batch: TokenBatch) -> Float[Array, "row label"]:
-    logits = module(batch, return_attention=False, return_hidden_states=False).logits
-    assert logits is not None
-    return logits
-
-
-def _chunks(
-    lengths: Int[np.ndarray, " row"], limit: int, batch_tokens: int
-) -> Iterator[tuple[Int[np.ndarray, " chunk_row"], int, int]]:
-    buckets = np.array([min(rounded(int(length), 4), limit) for length in range(int(lengths.max(initial=0)) + 1)])
-    bucket = buckets[lengths]
-    for length in np.unique(bucket).tolist():
-        rows = np.flatnonzero(bucket == length)
-        most = max(1, batch_tokens // length)
-        parts = -(-len(rows) // most)
-        # Many chunks have one size whatever their number, so that later calls find their program; few are cut evenly.
-        size = most if parts > EVENLY else rounded(-(-len(rows) // parts))
-        for start in range(0, len(rows), size):
-            yield rows[start : start + size], size, length
-
-
-def _fetched(rows: np.ndarray, outputs: Any) -> tuple[np.ndarray, Any]:
-    return rows, jax.tree.map(lambda array: np.asarray(array)[: len(rows)], outputs)
-
-
-def _check_batch_tokens(batch_tokens: Any) -> None:
-    if isinstance(batch_tokens, bool) or not isinstance(batch_tokens, int | np.integer) or batch_tokens < 1:
-        raise InputError(f"`batch_tokens` must be a whole number, 1 or more, got {batch_tokens!r}")
+def _logits_call(batch: TokenBatch, rows: np.ndarray) -> tuple[Program, Arrays, Arrays]:
+    return Forward((Logits(),)), (None,), plain_fusion()
 
 
 def _check_finite(logits: np.ndarray, examples: np.ndarray) -> None:

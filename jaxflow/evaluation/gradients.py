@@ -2,22 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from jaxflow._checks import InputError
 from jaxflow._pytree import pytree
-from jaxflow._switches import broadcasting
-from jaxflow.evaluation.batches import BATCH_TOKENS, as_batch, cut, over_chunks, variant_logits
-from jaxflow.evaluation.inputs import TokenInputs, blank_id, token_inputs
+from jaxflow.evaluation.batches import BATCH_TOKENS, RowTask, at_length, run_rows, variant_logits
+from jaxflow.evaluation.inputs import blank_id, token_inputs
 from jaxflow.evaluation.scores import TokenScores
 from jaxflow.evaluation.target import ON_DEVICE, as_target, resolve, scale_of, target_value
 from jaxflow.models import Encoder, TextEncoder, TokenBatch
+from jaxflow.running import Arrays, Inputs, Program
 
 Embedded = Float[Array, "row token embedding"]
 # Word embeddings -> the explained number of each row, and its gradient.
@@ -205,25 +204,19 @@ def gradient_scores(
         lambda: variant_logits(encoder, inputs, every, None, blank=None, batch_tokens=batch_tokens),
     )
 
-    def run(rows: np.ndarray, length: int) -> tuple[Slopes, Array | None]:
-        replaced = np.pad(chosen[rows, :length], [(0, 0), (0, max(0, length - chosen.shape[1]))])
-        return _scores(
-            encoder.module,
-            _batch(encoder, inputs, rows, length),
-            jnp.asarray(classes[rows]),
-            None if against is None else jnp.asarray(against[rows]),
-            jnp.asarray(replaced),
-            baseline,
-            method=method,
-            scale=scale,
-        )
+    program = EmbeddingScores(method, scale)
+
+    def call(batch: TokenBatch, rows: np.ndarray) -> tuple[Program, Arrays, Arrays]:
+        second = None if against is None else jnp.asarray(against[rows])
+        replaced = jnp.asarray(at_length(chosen[rows], batch.mask.shape[-1]))
+        return program, (jnp.asarray(classes[rows]), second, replaced), baseline
 
     signed, size = np.zeros(inputs.mask.shape, np.float32), np.zeros(inputs.mask.shape, np.float32)
     value, at_baseline = np.zeros(len(inputs), np.float32), np.zeros(len(inputs), np.float32)
-    for rows, (found, number) in over_chunks(inputs.lengths, encoder.max_length, batch_tokens, run):
-        width = min(found.signed.shape[1], inputs.mask.shape[1])
-        signed[rows, :width], size[rows, :width] = found.signed[:, :width], found.size[:, :width]
-        value[rows], at_baseline[rows] = found.value, 0 if number is None else number
+    for row, (slopes, number) in enumerate(run_rows(RowTask(encoder, inputs, call), every, batch_tokens)):
+        width = min(len(slopes.signed), inputs.mask.shape[1])
+        signed[row, :width], size[row, :width] = slopes.signed[:width], slopes.size[:width]
+        value[row], at_baseline[row] = slopes.value, 0 if number is None else number
     _check_finite(signed)
     signed = np.where(chosen, signed, np.float32(0))
     return TokenScores(
@@ -237,42 +230,44 @@ def gradient_scores(
     )
 
 
-@partial(jax.jit, static_argnames=("method", "scale"))
-@broadcasting
-def _scores(
-    module: Encoder,
-    batch: TokenBatch,
-    classes: Int[Array, " row"],
-    against: Int[Array, " row"] | None,
-    replaced: Any,
-    baseline: Float[Array, " embedding"] | None,
-    *,
-    method: GradientMethod,
-    scale: str,
-) -> tuple[Slopes, Float[Array, " row"] | None]:
-    """The scores, and the explained numbers at the baseline."""
+@dataclass(frozen=True)
+class EmbeddingScores:
+    """The program of a gradient method: scores, and the explained numbers at the baseline.
 
-    def numbers(words: Embedded) -> Float[Array, " row"]:
-        out = module(batch, embeddings=words, return_attention=False, return_hidden_states=False)
-        return target_value(ON_DEVICE[scale](out.logits), classes, against)
+    Its examples' arrays: classes `row`, the classes that they are set against (or None), and which positions the
+    baseline replaces, `row token`; shared is the baseline's embedding, or None.
 
-    def slope(words: Embedded) -> tuple[Float[Array, " row"], Embedded]:
-        # Rows don't touch each other, so the gradient of their sum holds each row's own.
-        value, pull = jax.vjp(numbers, words)
-        return value, pull(jnp.ones_like(value))[0]
+    Attributes:
+        method: a gradient method.
+        scale: how logits become what is explained, see `target.scale_of`.
+    """
 
-    words = module.embed(batch.input_ids)
-    start = words if baseline is None else jnp.where(replaced[..., None], baseline.astype(words.dtype), words)
-    return method(slope, words, start), None if baseline is None else numbers(start)
+    method: GradientMethod
+    scale: str
+
+    def __call__(self, module: Encoder, inputs: Inputs) -> tuple[Slopes, Float[Array, " row"] | None]:
+        """The scores of a batch; as many forward and backward passes as the method asks for."""
+        batch, baseline = inputs.batch, inputs.shared
+        classes, against, replaced = inputs.examples
+
+        def numbers(words: Embedded) -> Float[Array, " row"]:
+            out = module(
+                batch, embeddings=words, packing=inputs.packing, return_attention=False, return_hidden_states=False
+            )
+            return target_value(ON_DEVICE[self.scale](out.logits), classes, against)
+
+        def slope(words: Embedded) -> tuple[Float[Array, " row"], Embedded]:
+            # Rows don't touch each other, so the gradient of their sum holds each row's own.
+            value, pull = jax.vjp(numbers, words)
+            return value, pull(jnp.ones_like(value))[0]
+
+        words = module.embed(batch.input_ids)
+        start = words if baseline is None else jnp.where(replaced[..., None], baseline.astype(words.dtype), words)
+        return self.method(slope, words, start), None if baseline is None else numbers(start)
 
 
 def _summed(value: Float[Array, " row"], terms: Embedded) -> Slopes:
     return Slopes(value, terms.sum(axis=-1), jnp.abs(terms).sum(axis=-1))
-
-
-def _batch(encoder: TextEncoder, inputs: TokenInputs, rows: np.ndarray, length: int) -> TokenBatch:
-    ids, mask, segments = cut(inputs, rows, length)
-    return as_batch(np.where(mask, ids, encoder.config.pad_id), mask, segments)
 
 
 def _check_finite(signed: Float[np.ndarray, "example token"]) -> None:

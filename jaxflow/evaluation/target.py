@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.special
-from jaxtyping import Int
+from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import InputError, one_of
 from jaxflow.models import TextEncoder
@@ -56,6 +56,42 @@ class Target:
         return self.classes == "predicted" or self.against == "runner_up"
 
 
+@dataclass(frozen=True)
+class Explained:
+    """A target as programs have it: hashable, the classes of each example apart in arrays.
+
+    Attributes:
+        scale: how logits become numbers, see `scale_of`.
+        predicts: whether the class is the likeliest one; else it is in the arrays.
+        against: None, `"runner_up"` for the likeliest other class, or `"given"` for one in the arrays.
+    """
+
+    scale: str
+    predicts: bool
+    against: str | None
+
+    def classes(self, logits: Float[Array, "row label"], given: "GivenClasses") -> "GivenClasses":
+        """The class of each row, and the one that it is set against or None."""
+        classes, against = given
+        if self.predicts:
+            classes = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+        if self.against == "runner_up":
+            assert classes is not None
+            others = jnp.arange(logits.shape[-1]) != classes[:, None]
+            against = jnp.argmax(jnp.where(others, logits, -jnp.inf), axis=-1).astype(jnp.int32)
+        return classes, against
+
+    def value(self, logits: Float[Array, "row label"], given: "GivenClasses") -> Float[Array, " row"]:
+        """The explained number of each row."""
+        classes, against = self.classes(logits, given)
+        assert classes is not None
+        return target_value(ON_DEVICE[self.scale](logits), classes, against)
+
+
+# Classes of each row that are known beforehand, and those that they are set against.
+GivenClasses: TypeAlias = tuple[Int[Any, " row"] | None, Int[Any, " row"] | None]
+
+
 def as_target(target: Any) -> Target:
     """A target out of one, or out of its classes."""
     return target if isinstance(target, Target) else Target(target)
@@ -92,10 +128,37 @@ def resolve(
     if found is not None:
         found = np.where(np.arange(found.shape[-1]) == classes[:, None], -np.inf, found)
     against = _indices("against", encoder, target.against, "runner_up", examples, found)
+    check_different(classes, against)
+    return classes, against
+
+
+def explained_of(encoder: TextEncoder, target: Target, examples: int) -> tuple[Explained, GivenClasses]:
+    """A target for programs, and the classes of examples that are known before the model runs.
+
+    Raises:
+        InputError: the model does not classify texts, has no such class, or there are not as many as examples.
+    """
+    predicts = isinstance(target.classes, str) and target.classes == "predicted"
+    runner_up = isinstance(target.against, str) and target.against == "runner_up"
+    scale = scale_of(encoder, target)
+    classes = None if predicts else _indices("classes", encoder, target.classes, "predicted", examples, None)
+    if target.against is None or runner_up:
+        return Explained(scale, predicts, target.against), (classes, None)
+    against = _indices("against", encoder, target.against, "runner_up", examples, None)
+    if classes is not None:
+        check_different(classes, against)
+    return Explained(scale, predicts, "given"), (classes, against)
+
+
+def check_different(classes: Int[np.ndarray, " example"], against: Int[np.ndarray, " example"]) -> None:
+    """Refuse a class that is set against itself.
+
+    Raises:
+        InputError: naming the example.
+    """
     if (against == classes).any():
         example = int((against == classes).argmax())
         raise InputError(f"`against` must be another class than `classes`, both are {against[example]} for {example}")
-    return classes, against
 
 
 def target_value(numbers: Any, classes: Int[Any, "*row"], against: Int[Any, "*row"] | None) -> Any:

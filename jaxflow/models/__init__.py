@@ -8,6 +8,7 @@ from jaxflow.models.builtin import fetch
 from jaxflow.models.config import EncoderConfig, HeadConfig
 from jaxflow.models.create import new_encoder, with_head
 from jaxflow.models.encoder import Encoder
+from jaxflow.models.forward import ForwardOptions
 from jaxflow.models.load import load_encoder
 from jaxflow.models.prediction import Prediction
 from jaxflow.models.save import save_encoder
@@ -20,6 +21,7 @@ __all__ = [
     "EncoderConfig",
     "EncoderOutput",
     "Encoding",
+    "ForwardOptions",
     "HeadConfig",
     "LayerOutput",
     "Prediction",

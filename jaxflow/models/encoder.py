@@ -6,18 +6,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._switches import broadcasting
-from jaxflow._typing import Attention
 from jaxflow.models.batch import EncoderOutput, LayerOutput, TokenBatch
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.convolution import Convolution
 from jaxflow.models.embeddings import Embeddings
+from jaxflow.models.forward import ForwardOptions, forward_options
 from jaxflow.models.heads import Pooler, make_head
 from jaxflow.models.layer import Layer
 from jaxflow.models.layers import Norm, split
-from jaxflow.models.packing import Packing
 
 # Called once a layer, first to last: (carry, layer's output) -> (carry, what to keep of this layer).
 Visit = Callable[[Any, LayerOutput], tuple[Any, Any]]
@@ -42,61 +41,30 @@ class Encoder(nnx.Module):
         self.pooler = Pooler(config, rngs) if config.head.pooled else None
 
     @broadcasting
-    def __call__(
-        self,
-        batch: TokenBatch,
-        *,
-        attention: Attention | None = None,
-        attention_shift: Attention | None = None,
-        embeddings: Float[Array, "*batch token embedding"] | None = None,
-        key: Key[Array, ""] | None = None,
-        checkpoint: bool = False,
-        packing: Packing | None = None,
-        return_attention: bool = True,
-        return_hidden_states: bool = True,
-        return_values: bool = False,
-    ) -> EncoderOutput:
+    def __call__(self, batch: TokenBatch, options: ForwardOptions | None = None, **changes: Any) -> EncoderOutput:
         """Run the encoder.
 
         Args:
             batch: padded token sequences.
-            attention: probabilities used in the place of those that the softmax would give. The gradient in them
-                holds every other layer's attention fixed.
-            attention_shift: added to the probabilities. Zeros change nothing, and the gradient in them is the total
-                derivative in the attention: later layers' attention moves along.
-            embeddings: word embeddings used in the place of `embed(batch.input_ids)`; positions and segments are
-                still added.
-            key: turns dropout on (training).
-            checkpoint: recompute each layer in the backward pass instead of storing what it needs.
-            packing: run all but attention on the real tokens alone (`jaxflow.models.packing`); hidden states are
-                then 0 on padding.
-            return_attention: whether to store the attention of all layers.
-            return_hidden_states: whether to store the hidden states of all layers.
-            return_values: whether to store the vectors that attention averages.
+            options: how it is run, and what is kept.
+            changes: fields of the options by name, such as `return_attention=False`.
 
         Returns:
             What was asked for; float32. Cost: layer * (token * width^2 + token^2 * width).
         """
+        options = forward_options(options, changes)
 
         def keep(carry: None, layer: LayerOutput) -> tuple[None, Any]:
             kept = (
-                layer.hidden if return_hidden_states else None,
-                layer.attention if return_attention else None,
-                layer.values if return_values else None,
+                layer.hidden if options.return_hidden_states else None,
+                layer.attention if options.return_attention else None,
+                layer.values if options.return_values else None,
             )
             return carry, kept
 
-        layer_key, head_key = split(key, 2)
+        layer_key, head_key = split(options.key, 2)
         first, last, _, (hidden, kept_attention, values) = self.visit_layers(
-            batch,
-            keep,
-            None,
-            attention=attention,
-            attention_shift=attention_shift,
-            embeddings=embeddings,
-            key=layer_key,
-            checkpoint=checkpoint,
-            packing=packing,
+            batch, keep, None, forward_options(options, {"key": layer_key})
         )
         if hidden is not None:
             hidden = jnp.concatenate([first[..., None, :, :], _behind_batch(hidden, 3)], axis=-3)
@@ -115,13 +83,7 @@ class Encoder(nnx.Module):
         batch: TokenBatch,
         visit: Visit,
         carry: Any,
-        *,
-        attention: Attention | None = None,
-        attention_shift: Attention | None = None,
-        embeddings: Float[Array, "*batch token embedding"] | None = None,
-        key: Key[Array, ""] | None = None,
-        checkpoint: bool = False,
-        packing: Packing | None = None,
+        options: ForwardOptions | None = None,
     ) -> tuple[Float[Array, "*batch token width"], Float[Array, "*batch token width"], Any, Any]:
         """Run the layers and hand each one's output to `visit` as it comes, within the scan over layers.
 
@@ -131,24 +93,20 @@ class Encoder(nnx.Module):
             batch: padded token sequences.
             visit: (carry, layer's output) -> (carry, what to keep of it).
             carry: the carry before the first layer.
-            attention: as in `__call__`.
-            attention_shift: as in `__call__`.
-            embeddings: as in `__call__`.
-            key: as in `__call__`.
-            checkpoint: as in `__call__`.
-            packing: as in `__call__`.
+            options: how the layers are run; what they say of what is kept is not looked at.
 
         Returns:
             The embeddings as the first layer gets them, the last layer's output, the last carry, and what was kept,
             stacked on a new leading axis `layer`.
         """
-        embedding_key, layers_key = split(key, 2)
-        words = self.embed(batch.input_ids) if embeddings is None else embeddings
+        options = ForwardOptions() if options is None else options
+        embedding_key, layers_key = split(options.key, 2)
+        words = self.embed(batch.input_ids) if options.embeddings is None else options.embeddings
         first = self.embeddings(words, batch, embedding_key)
         relative = self.config.relative
         distances = relative.prepare(self.relative, batch.input_ids.shape[-1]) if relative else None
         # The convolution reads neighbours, so it needs the tokens where they stand.
-        packing = None if self.convolution is not None else packing
+        packing = None if self.convolution is not None else options.packing
         spread = (lambda x: x) if packing is None else packing.spread
         depth = self.config.layers
 
@@ -166,12 +124,13 @@ class Encoder(nnx.Module):
             carry, kept = visit(carry, LayerOutput(spread(out.hidden), out.attention, out.values))
             return (out.hidden, carry), kept
 
-        step = jax.checkpoint(step, prevent_cse=False) if checkpoint else step
+        step = jax.checkpoint(step, prevent_cse=False) if options.checkpoint else step
         shared = self.config.rows != tuple(range(depth))
         slices = (
             jnp.arange(depth),
-            None if attention is None else jnp.moveaxis(attention, -4, 0),
-            None if attention_shift is None else jnp.moveaxis(attention_shift, -4, 0),
+            # Each layer's slice in front: layer *batch head query key.
+            None if options.attention is None else jnp.moveaxis(options.attention, -4, 0),
+            None if options.attention_shift is None else jnp.moveaxis(options.attention_shift, -4, 0),
             None if layers_key is None else jax.random.split(layers_key, depth),
         )
         start = first if packing is None else packing.pack(first, 1)

@@ -2,26 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Key
 
 from jaxflow._checks import InputError, not_forked
 from jaxflow._switches import broadcasting
-from jaxflow._typing import Attention
 from jaxflow.models import tokens
 from jaxflow.models.batch import EncoderOutput, TokenBatch
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.encoder import Encoder
+from jaxflow.models.forward import ForwardOptions, forward_options
 from jaxflow.models.packing import packing_of
 from jaxflow.models.prediction import Prediction, predictions, speaks
 from jaxflow.models.processor import LayersApart, Parameters, compiler_options, runs_here
 from jaxflow.models.tokens import Encoding
-
-FLAGS = ("checkpoint", "return_attention", "return_hidden_states", "return_values")
 
 
 @dataclass(frozen=True)
@@ -103,19 +100,7 @@ class TextEncoder:
         """
         return tokens.pad(encodings, self.config.pad_id, length, side)
 
-    def __call__(
-        self,
-        batch: TokenBatch,
-        *,
-        attention: Attention | None = None,
-        attention_shift: Attention | None = None,
-        embeddings: Float[Array, "*batch token embedding"] | None = None,
-        key: Key[Array, ""] | None = None,
-        checkpoint: bool = False,
-        return_attention: bool = True,
-        return_hidden_states: bool = True,
-        return_values: bool = False,
-    ) -> EncoderOutput:
+    def __call__(self, batch: TokenBatch, options: ForwardOptions | None = None, **changes: Any) -> EncoderOutput:
         """Run the encoder, compiled once for each batch shape; the arguments are those of `Encoder.__call__`.
 
         Within a jitted function of your own call `module` instead, and hand `module` in as an argument: this method
@@ -129,21 +114,15 @@ class TextEncoder:
                 a token's embedding is NaN.
         """
         not_forked()
-        inputs = {
-            "attention": attention,
-            "attention_shift": attention_shift,
-            "embeddings": embeddings,
-            "key": key,
-            "packing": packing_of(batch) if attention is None and attention_shift is None else None,
-        }
-        flags = (checkpoint, return_attention, return_hidden_states, return_values)
-        options = dict(zip(FLAGS, flags, strict=True))
-        if not runs_here(self.module, batch, inputs):
-            return _run(self.module, batch, **inputs, **options)
+        options = forward_options(options, changes)
+        if options.attention is None and options.attention_shift is None:
+            options = forward_options(options, {"packing": packing_of(batch)})
+        if not runs_here(self.module, batch, options):
+            return _run(self.module, batch, options)
         # Elsewhere a token that the model doesn't know gives NaN.
         tokens.check_batch(batch, self.config)
         parameters, shape = self.layers_apart()
-        return _run_here()(parameters, batch, shape=shape, **inputs, **options)
+        return _run_here()(parameters, batch, options, shape=shape)
 
     def layers_apart(self) -> tuple[Parameters, Any]:
         """The parameters with the layers apart, for a program on a processor, and the tree that makes an encoder."""
@@ -173,13 +152,13 @@ class TextEncoder:
 def _run_here() -> Callable[..., EncoderOutput]:
     """As `_run`, for an encoder whose layers stand apart, with what makes a processor fast."""
 
-    def run(parameters: Parameters, batch: TokenBatch, *, shape: Any, **options: Any) -> EncoderOutput:
-        return jax.tree.unflatten(shape, parameters)(batch, **options)
+    def run(parameters: Parameters, batch: TokenBatch, options: ForwardOptions, *, shape: Any) -> EncoderOutput:
+        return jax.tree.unflatten(shape, parameters)(batch, options)
 
-    return jax.jit(run, static_argnames=("shape", *FLAGS), compiler_options=compiler_options())
+    return jax.jit(run, static_argnames="shape", compiler_options=compiler_options())
 
 
-@partial(jax.jit, static_argnames=FLAGS)
+@jax.jit
 @broadcasting
-def _run(module: Encoder, batch: TokenBatch, **options: Any) -> EncoderOutput:
-    return module(batch, **options)
+def _run(module: Encoder, batch: TokenBatch, options: ForwardOptions) -> EncoderOutput:
+    return module(batch, options)

@@ -1,108 +1,38 @@
-"""What the explorer shows: texts through one model or two, with the attention of every head."""
+"""Texts through one model or two, with all that the explorer's page shows."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from jaxflow._checks import InputError, not_forked, one_of
-from jaxflow.attribution import attribute
+from jaxflow.attribution import Flow
+from jaxflow.attribution.items import as_rows, item_of
+from jaxflow.attribution.task import as_heads
+from jaxflow.compare.class_attention import ClassGradient, check_gates
 from jaxflow.compare.distances import jensen_shannon
+from jaxflow.compare.importance import log_gates
+from jaxflow.compare.roles import RoleTally, RoleWords
+from jaxflow.compare.units import same_tokens
+from jaxflow.evaluation import Target
+from jaxflow.evaluation.target import explained_of
+from jaxflow.graph import as_residual
 from jaxflow.models import Encoding, TextEncoder
-from jaxflow.report.units import HeadAttention, Pooled, pooled_pair
+from jaxflow.report.exploration import Exploration, HeadTable, Side
+from jaxflow.report.explore_task import ExploredItem, ExploredModel, ExploredText, ExploreTask
+from jaxflow.report.units import Pooled, pooled_text
+from jaxflow.running import Engine, EngineOptions
 
-HeadTable = Float[np.ndarray, "layer head"]
+__all__ = ["Exploration", "Side", "explore"]
+
 # Lengths are rounded up to a multiple of this, so that texts of many lengths need few programs.
 ROUNDING = 8
 # A page of more would open slowly. Values are attention weights of all heads, both models together.
 EXAMPLES = 500
 VALUES = 80_000_000
-
-
-@dataclass(frozen=True, eq=False)
-class Side:
-    """One model's view of the texts.
-
-    Attributes:
-        name: the model's.
-        examples: its attribution: raw attention and rollout at every position, flow at those that were asked for.
-        attention: of each text, the attention of every head, between the units that the page shows.
-        losses: of each text, minus the log of the label's probability; None where either is not known.
-        measures: numbers of each head by name, such as its importance.
-        roles: a word for each head, in rows by layer; None where they are not known.
-    """
-
-    name: str
-    examples: tuple[Pooled, ...]
-    attention: tuple[HeadAttention, ...]
-    losses: tuple[float | None, ...]
-    measures: Mapping[str, HeadTable] = field(default_factory=dict)
-    roles: Sequence[Sequence[str]] | None = None
-
-    @property
-    def heads(self) -> tuple[int, int]:
-        """Number of layers, and of heads in each."""
-        layers, heads = self.attention[0].shape[:2]
-        return layers, heads
-
-
-@dataclass(frozen=True, eq=False)
-class Exploration:
-    """Texts as one model, or two, saw them.
-
-    Attributes:
-        sides: one a model.
-        labels: what each text should have been taken for, None where it is not known.
-        settings: heads, residual and flow, as they were asked for.
-        change: of each text, the Jensen-Shannon distance of each head's attention in the two models, mean over
-            positions; empty for one model, and for two whose layers or heads differ in number.
-        moved: of each text, the total variation of rollout to the first position at the last layer of each model;
-            empty for one model.
-        total: how many texts there were before those that no page could hold were left out.
-    """
-
-    sides: tuple[Side, ...]
-    labels: tuple[str | None, ...]
-    settings: Mapping[str, Any]
-    change: tuple[HeadTable, ...]
-    moved: tuple[float, ...]
-    total: int
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def _repr_html_(self) -> str:
-        """The page, in a frame, for notebooks."""
-        from jaxflow.report.explorer import framed
-
-        return framed(self)
-
-    def with_heads(
-        self,
-        measures: Mapping[str, Sequence[Any]] | None = None,
-        roles: Sequence[Any] | None = None,
-    ) -> "Exploration":
-        """The same with numbers or roles of heads that were found elsewhere, for the head grid.
-
-        Args:
-            measures: by name, `layer head` for each model.
-            roles: for each model a word a head, in rows by layer.
-
-        Raises:
-            InputError: not one table a model, or one of another shape.
-        """
-        sides = []
-        for number, side in enumerate(self.sides):
-            found = dict(side.measures)
-            for name, tables in (measures or {}).items():
-                found[name] = _as_table(name, tables, number, len(self.sides), side.heads)
-            named = side.roles if roles is None else _as_roles(roles, number, len(self.sides), side.heads)
-            sides.append(replace(side, measures=found, roles=named))
-        return replace(self, sides=tuple(sides))
 
 
 def explore(
@@ -120,9 +50,13 @@ def explore(
     batch_size: int = 16,
     max_length: int | None = None,
     truncate: bool = False,
+    roles: bool = False,
+    importance: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Exploration:
     """Run texts through one model, or two, and keep all that the explorer's page shows.
+
+    Each model runs once over each text, whatever is looked for.
 
     Where two models cut a text differently, it is looked at word by word: attention and relevance are summed over a
     word's tokens and averaged over those that ask. Texts beyond what a page can hold are left out from the end.
@@ -143,6 +77,9 @@ def explore(
         batch_size: texts in a batch, at most.
         max_length: most tokens of a text.
         truncate: cut longer texts rather than refuse them.
+        roles: also say what each head does (`jaxflow.compare.head_roles`).
+        importance: also say how much each head matters to the predicted class (`jaxflow.compare.head_importance`, by
+            gradient); every model must classify texts.
         progress: called with the number of texts that were just finished with one model.
 
     Raises:
@@ -164,24 +101,99 @@ def explore(
     encodings = [model.tokenize(texts, pairs, **lengths) for model in models]
     kept = _fitting(encodings, [model.config.layers * model.config.heads for model in models])
     texts, pairs = texts[:kept], pairs if pairs is None else pairs[:kept]
-    options: dict[str, Any] = {"heads": heads, "residual": residual, "batch_size": batch_size, **lengths}
+    encodings = [coded[:kept] for coded in encodings]
+    explored = [
+        _explored_model(model, coded, heads, roles=roles, importance=importance)
+        for model, coded in zip(models, encodings, strict=True)
+    ]
+    task = ExploreTask(
+        models=tuple(explored),
+        flow=Flow(flow) if "flow" in methods else None,
+        everything=queries is None,
+        residual=as_residual(residual, (), jnp.float32),
+    )
     asked = queries if not isinstance(queries, np.ndarray) or queries.ndim < 2 else queries[:kept]
-    found = []
-    for model, coded in zip(models, encodings, strict=True):
-        result = attribute(model, texts, pairs, ("raw", "rollout"), queries=None, **options)
-        flows = None
-        if "flow" in methods:
-            flows = attribute(model, texts, pairs, "flow", queries=asked, flow=flow, progress=progress, **options)
-        elif progress is not None:
-            progress(kept)
-        found.append((result, flows, list(_attention(model, coded[:kept], batch_size))))
-    pooled = pooled_pair(found, [coded[:kept] for coded in encodings], texts, pairs)
+    items = _items(texts, pairs, encodings, asked, flows="flow" in methods)
+    # Both models' heads are held at once.
+    held = sum(model.config.layers * model.config.heads for model in models)
+
+    def told(found: Sequence[ExploredText]) -> None:
+        for _ in models:
+            if progress is not None:
+                progress(len(found))
+
+    engine = Engine(models, task, EngineOptions(batch_size=batch_size, pair_numbers=held))
+    found = engine.run_all(items, told)
+    shown = [
+        pooled_text(
+            [(side.example, side.flows) for side in text.sides],
+            [side.attention for side in text.sides],
+            [item.encoding for item in own.every],
+            texts[index],
+            None if pairs is None else pairs[index],
+        )
+        for index, (text, own) in enumerate(zip(found, items, strict=True))
+    ]
     names = _names([model.name for model in models])
-    sides = tuple(_side(name, shown, known[:kept]) for name, shown in zip(names, pooled, strict=True))
-    change, moved = _changes(sides)
+    sides = tuple(_side(name, [each[which] for each in shown], known[:kept]) for which, name in enumerate(names))
+    change, moved = _changes(sides, found)
     named = heads if isinstance(heads, str) else "weights"
     settings = {"heads": named, "residual": float(residual), "flow": str(flow)}
-    return Exploration(sides, tuple(known[:kept]), settings, change, moved, total)
+    exploration = Exploration(sides, tuple(known[:kept]), settings, change, moved, total)
+    return exploration.with_heads(
+        {"importance": [_importance(found, which) for which in range(len(models))]} if importance else None,
+        [_roles(found, which, model) for which, model in enumerate(explored)] if roles else None,
+    )
+
+
+def _explored_model(
+    model: TextEncoder, encodings: Sequence[Encoding], heads: Any, *, roles: bool, importance: bool
+) -> ExploredModel:
+    gradient = None
+    if importance:
+        # Of the predicted class, whichever it is.
+        gradient = ClassGradient(explained_of(model, Target(), len(encodings))[0], keeps_weights=False)
+    fused = as_heads(heads, model.config.layers, model.config.heads)
+    return ExploredModel(model, fused, RoleWords(encodings) if roles else None, gradient)
+
+
+def _items(
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    encodings: Sequence[Sequence[Encoding]],
+    queries: Any,
+    *,
+    flows: bool,
+) -> list[ExploredItem]:
+    """Texts as every model reads them, with the positions that flow is computed for, checked."""
+    rows = as_rows(queries, len(texts)) if flows else None
+    items = []
+    for index, coded in enumerate(zip(*encodings, strict=True)):
+        facts = (index, f"text {index}", texts[index], None if pairs is None else pairs[index])
+        every = tuple(item_of(*facts, encoding, None) for encoding in coded)
+        chosen = None if rows is None else rows[index]
+        asked = tuple(item_of(*facts, encoding, chosen) for encoding in coded) if flows else None
+        items.append(ExploredItem(index, every, asked, len(coded) == 1 or same_tokens(*coded)))
+    return items
+
+
+def _roles(found: Sequence[ExploredText], which: int, model: ExploredModel) -> list[list[str]]:
+    """A word for what each head does, over all texts."""
+    tally = RoleTally()
+    assert model.words is not None
+    for index, text in enumerate(found):
+        watched = text.sides[which].roles
+        assert watched is not None
+        tally.add(watched, model.words.chance(index))
+    return tally.names()
+
+
+def _importance(found: Sequence[ExploredText], which: int) -> HeadTable:
+    """How much each head matters to the predicted class, as `head_importance` has it."""
+    scores = [side.importance for side in (text.sides[which] for text in found) if side.importance is not None]
+    gates = np.stack([np.asarray(each.gates) for each in scores])
+    check_gates(gates)
+    return np.abs(log_gates(np.array([each.value for each in scores]), gates)).mean(axis=0)
 
 
 def _names(given: Sequence[str]) -> list[str]:
@@ -205,12 +217,16 @@ def _loss(scores: Mapping[str, float], label: str | None) -> float | None:
     return float(-np.log(max(scores[label], np.finfo(np.float64).tiny)))
 
 
-def _changes(sides: Sequence[Side]) -> tuple[tuple[HeadTable, ...], tuple[float, ...]]:
+def _changes(sides: Sequence[Side], found: Sequence[ExploredText]) -> tuple[tuple[HeadTable, ...], tuple[float, ...]]:
     if len(sides) == 1:
         return (), ()
     first, second = sides
-    alike = first.heads == second.heads
-    change = [_distances(a, b) for a, b in zip(first.attention, second.attention, strict=True)] if alike else []
+    # Where the models cut a text differently, heads are compared by the words that are shown.
+    change = [
+        _distances(one, two) if text.change is None else text.change
+        for one, two, text in zip(first.attention, second.attention, found, strict=True)
+        if first.heads == second.heads
+    ]
     rolled = [[example.relevance["rollout"][-1, 0] for example in side.examples] for side in sides]
     moved = [float(np.abs(b - a).sum(dtype=np.float64) / 2) for a, b in zip(*rolled, strict=True)]
     return tuple(change), tuple(moved)
@@ -228,25 +244,6 @@ def _distances(first: np.ndarray, second: np.ndarray) -> HeadTable:
 
 
 _jensen_shannon = jax.jit(jensen_shannon)
-
-
-def _attention(model: TextEncoder, encodings: Sequence[Encoding], batch_size: int) -> Iterator[HeadAttention]:
-    """Attention of every head, text by text in their order, padding cut away."""
-    order = np.argsort([len(encoding) for encoding in encodings], kind="stable")
-    found: dict[int, np.ndarray] = {}
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size].tolist()
-        longest = max(len(encodings[index]) for index in chosen)
-        length = min(-(-longest // ROUNDING) * ROUNDING, max(model.max_length, longest))
-        # The last batch is filled up, so that it needs no program of its own.
-        filled = chosen + [chosen[-1]] * (min(batch_size, len(order)) - len(chosen))
-        batch = model.pad([encodings[index] for index in filled], length)
-        output = np.asarray(model(batch, return_hidden_states=False).attention)
-        for row, index in enumerate(chosen):
-            size = len(encodings[index])
-            found[index] = output[row, :, :, :size, :size]
-    for index in range(len(encodings)):
-        yield found[index]
 
 
 def _fitting(encodings: Sequence[Sequence[Encoding]], heads: Sequence[int]) -> int:
@@ -286,18 +283,3 @@ def _as_label(label: Any, names: tuple[str, ...] | None) -> str | None:
         if 0 <= number < len(names):
             return names[number]
     raise InputError(f"`labels` must be classes of the model, {', '.join(names)}, or their numbers, got {label!r}")
-
-
-def _as_table(name: str, tables: Sequence[Any], number: int, sides: int, shape: tuple[int, int]) -> HeadTable:
-    if len(tables) != sides:
-        raise InputError(f"`measures[{name!r}]` must have one table for each of the {sides} models, got {len(tables)}")
-    table = np.asarray(tables[number], np.float32)
-    if table.shape != shape:
-        raise InputError(f"`measures[{name!r}]` must have shape {shape}, (layer, head), got {table.shape}")
-    return table
-
-
-def _as_roles(roles: Sequence[Any], number: int, sides: int, shape: tuple[int, int]) -> list[list[str]]:
-    if len(roles) != sides or np.shape(roles[number]) != shape:
-        raise InputError(f"`roles` must have a word for each of {shape} heads, in rows by layer, for each model")
-    return [[str(role) for role in row] for row in roles[number]]

@@ -19,7 +19,7 @@ import numpy as np
 
 from jaxflow._checks import InputError
 from jaxflow._paths import local_path
-from jaxflow.report.explore import Exploration, Side
+from jaxflow.report.exploration import Exploration, Side
 from jaxflow.report.page import whole_page
 from jaxflow.report.pieces import joined, pieces
 from jaxflow.report.units import Pooled

@@ -1,9 +1,12 @@
 """A text cut at its tokens, so that it can be shown as it was written, each token with its own shade."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jaxflow._words import word_spans
-from jaxflow.sweep.arrow import Row
+
+# A text with its tokens: text, pair, tokens, offsets, source.
+Row = Mapping[str, Any]
 
 
 def pieces(row: Row) -> list[list[str]]:

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError
-from jaxflow.compare.importance import head_importance
-from jaxflow.compare.roles import head_roles
 from jaxflow.models import TextEncoder
 from jaxflow.report.explore import EXAMPLES, Exploration, explore
 from jaxflow.report.explorer import write_explorer
@@ -50,16 +48,19 @@ def explore_source(
     known = None if labels is None else list(islice(labels.values(), most))
     limits: dict[str, Any] = {"max_length": max_length, "truncate": truncate}
     other = models[1] if len(models) > 1 else None
-    found = explore(models[0], texts, other, pairs=pairs, labels=known, **limits, **options)
-    kept = slice(len(found))
-    texts, pairs = texts[kept], None if pairs is None else pairs[kept]
-    roles = [head_roles(model, texts, pairs, **limits).names() for model in models]
     heads = [model.config.head for model in models]
     classify = all(head.name == "sequence_classification" and head.problem != "regression" for head in heads)
-    measures = {}
-    if classify and pairs is None and max_length is None and not truncate:
-        measures["importance"] = [head_importance(model, texts).mean for model in models]
-    return found.with_heads(measures, roles)
+    return explore(
+        models[0],
+        texts,
+        other,
+        pairs=pairs,
+        labels=known,
+        roles=True,
+        importance=classify and pairs is None and max_length is None and not truncate,
+        **limits,
+        **options,
+    )
 
 
 def write_source_page(models: Sequence[TextEncoder], source: Source, path: Path, **options: Any) -> Path:

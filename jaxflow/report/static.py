@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxflow._checks import InputError, missing_extra
-from jaxflow.report.explore import Exploration
+from jaxflow.report.exploration import Exploration
 from jaxflow.report.figure import printable
 
 # Okabe & Ito (2008): told apart by colour-blind readers; and by dash where there is no colour.

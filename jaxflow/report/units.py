@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxflow.attribution import Attribution, Example
+from jaxflow.attribution import Example
 from jaxflow.compare.units import Units, membership, same_tokens, word_units
 from jaxflow.models import Encoding
 
@@ -44,34 +44,34 @@ class Pooled:
 
 # `layer head unit unit`. Texts differ in length and models in depth, so that axes of several have no names in common.
 HeadAttention: TypeAlias = Float[np.ndarray, "_ _ _ _"]
-Found = tuple[Attribution, Attribution | None, list[HeadAttention]]
-Shown = list[tuple[Pooled, HeadAttention]]
 
 
-def pooled_pair(
-    found: Sequence[Found], encodings: Sequence[Sequence[Encoding]], texts: Sequence[str], pairs: Sequence[str] | None
-) -> list[Shown]:
-    """For each model its examples and attention, by units that the models have in common.
+def pooled_text(
+    examples: Sequence[tuple[Example, Example | None]],
+    attention: Sequence[HeadAttention],
+    encodings: Sequence[Encoding],
+    text: str,
+    pair: str | None,
+) -> list[tuple[Pooled, HeadAttention]]:
+    """For each model a text's relevance and attention, by units that the models have in common.
 
     Args:
-        found: for each model its attribution at all positions, that of flow, and the attention of its heads.
-        encodings: for each model its tokens of each text.
-        texts: the texts.
-        pairs: the second texts.
+        examples: for each model its attribution at all positions, and that of flow or None.
+        attention: for each model that of every head, between tokens.
+        encodings: for each model its tokens.
+        text: the text.
+        pair: the second text, or None.
     """
-    shown: list[Shown] = [[] for _ in found]
-    for index, coded in enumerate(zip(*encodings, strict=True)):
-        merged = [_merged(result[index], None if flows is None else flows[index]) for result, flows, _ in found]
-        weights = [attention[index] for _, _, attention in found]
-        if len(coded) == 2 and not same_tokens(*coded):
-            units = word_units(texts[index], None if pairs is None else pairs[index], *coded)
-            groups = [np.array(units.first), np.array(units.second)]
-            asked = _asked(merged, groups, len(units))
-            merged = [_by_units(*each, units, asked) for each in zip(merged, groups, strict=True)]
-            weights = [_attention_by_units(*each, len(units)) for each in zip(weights, groups, strict=True)]
-        for side, example, attention in zip(shown, merged, weights, strict=True):
-            side.append((example, attention))
-    return shown
+    merged = [_merged(*each) for each in examples]
+    if len(encodings) < 2 or same_tokens(*encodings):
+        return list(zip(merged, attention, strict=True))
+    units = word_units(text, pair, encodings[0], encodings[1])
+    groups = [np.array(units.first), np.array(units.second)]
+    asked = _asked(merged, groups, len(units))
+    return [
+        (_by_units(example, group, units, asked), _attention_by_units(weights, group, len(units)))
+        for example, group, weights in zip(merged, groups, attention, strict=True)
+    ]
 
 
 def _merged(example: Example, flow: Example | None) -> Pooled:

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
+import numpy as np
 
 from jaxflow._checks import InputError, not_forked
-from jaxflow.compare.importance import head_importance
 from jaxflow.compare.plan import CLASS, Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ChangeSummary
 from jaxflow.compare.run import compare_stream
-from jaxflow.compare.totals import CLASSES, Totals
+from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
 from jaxflow.models import Encoding, TextEncoder
 from jaxflow.sweep import arrow
@@ -32,7 +32,13 @@ from jaxflow.sweep.store import checksum, replaced
 
 # Texts of a shard, and those that are tokenised at once.
 SHARD = 256
+# Texts whose tokens are kept from when they are checked to when they are compared.
+KEPT = 4096
 PACKAGES = ("jaxflow", "jax", "numpy", "transformers", "pyarrow")
+
+
+# A text, and its tokens in both models.
+TokenisedText: TypeAlias = tuple[Text, tuple[Encoding, Encoding]]
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ class Prepared:
         limits: how long texts may be.
         units: `"tokens"` or `"words"`.
         texts: how many there are.
+        tokenised: the first of them with their tokens in both models, so that these are not made twice.
     """
 
     plan: Plan
@@ -67,6 +74,7 @@ class Prepared:
     limits: Limits
     units: str
     texts: int
+    tokenised: tuple[TokenisedText, ...]
 
     def run(self, progress: Callable[[int], None] = lambda _: None) -> ChangeSummary:
         """Compare, write, and say what changed.
@@ -100,19 +108,22 @@ class Prepared:
         shards: list[str] = []
         attention: list[arrow.Row] = []
         ids: deque[int] = deque()
-        first: list[tuple[Encoding, Encoding]] = []
+        importance = (_Importance(), _Importance())
 
         def read() -> Iterator[TextPair]:
-            for row, encodings in _tokenised(self.plan, self.source, self.limits):
+            rest = _tokenised(self.plan, self.source, self.limits, start=len(self.tokenised))
+            for row, encodings in chain(self.tokenised, rest):
                 ids.append(row.id)
-                first.extend([encodings] if len(first) < SHARD else [])
                 yield text_pair(self.plan, self.units, row.place, row.text, row.pair, encodings)
 
-        with closing(compare_stream(self.plan, read(), progress)) as compared:
+        stream = compare_stream(self.plan, read(), progress, importance_texts=SHARD)
+        with closing(stream) as compared:
             while chosen := _next(compared, shards):
                 rows = []
                 for text, similarity in chosen:
                     totals.add(text, similarity.products, similarity.cka)
+                    for mean, gates in zip(importance, similarity.gates, strict=True):
+                        mean.add(gates)
                     row = {"id": ids.popleft()}
                     rows.append(row | text_row(text))
                     if self.plan.keeps_heads(number):
@@ -127,9 +138,8 @@ class Prepared:
         write_rows(self.folder / "words.parquet", list(word_rows(summary)), written)
         about = {"format": FORMAT, "total": self.texts, "shards": shards, "attention": len(attention)}
         about["input"] = self._input()
+        about["importance"] = {letter: mean.as_json() for letter, mean in zip("ab", importance, strict=True)}
         about["files"] = {path.name: checksum(path) for path in written}
-        sides = zip("ab", self.plan.encoders, zip(*first, strict=True), strict=True)
-        about["importance"] = {letter: _importance(encoder, texts) for letter, encoder, texts in sides}
         # Last: a folder with a summary is whole.
         with replaced(self.folder / SUMMARY) as temporary:
             fields = checked(summary_json(summary) | about | _about(self.plan, self.units))
@@ -172,8 +182,6 @@ def prepare(
         total             how many there are; more than `texts` where the comparison was interrupted
         shards            names of the files of texts, in order
         attention         how many texts attention.parquet holds: the first ones
-        files             {name: sha256} of each file of Parquet
-        check             a checksum of all other fields
         layers            [[layer of a, layer of b], ...], counted from 1
         patterns          names of the patterns of heads, in the order of their axis
         layer             {jensen_shannon, total_variation, heads}: each {mean, low, high} with lists `layer`; and
@@ -187,6 +195,8 @@ def prepare(
                           {word, texts, mean, low, high, p, adjusted_p}. See `WordChange`
         importance        {a, b}: `layer head`, all layers of each model: `head_importance` by gradient to the predicted
                           class over the first 256 texts; null for a model without classes
+        files             {name: sha256} of each file of Parquet
+        check             a checksum of all other fields
         arcs              {shared, only_a, only_b}: mean number of strong arcs of a text
         confusion         [{a: label, b: label, texts: how many}, ...]; empty without classes
 
@@ -239,7 +249,9 @@ def prepare(
     too_short: InputError | None = None
     asks_further = plan.queries is not None and max(plan.queries) > 0
     # Every text is looked at before any is compared.
+    kept: list[TokenisedText] = []
     for row, encodings in _tokenised(plan, source, limits):
+        kept.extend([(row, encodings)] if len(kept) < KEPT else [])
         alike.append(same_tokens(*encodings))
         units = "tokens" if alike[-1] and settings.units != "words" else "words"
         _ = text_pair(plan, units, row.place, row.text, row.pair, encodings)
@@ -253,7 +265,7 @@ def prepare(
     units = settled_units(settings.units, alike)
     if units == "words" and too_short is not None:
         raise too_short
-    return Prepared(plan, source, folder, limits, units, len(alike))
+    return Prepared(plan, source, folder, limits, units, len(alike), tuple(kept))
 
 
 def _next(compared: Iterator[Any], shards: Sequence[str]) -> list[Any]:
@@ -266,12 +278,20 @@ def _next(compared: Iterator[Any], shards: Sequence[str]) -> list[Any]:
         return []
 
 
-def _importance(encoder: TextEncoder, encodings: Sequence[Encoding]) -> list[list[float]] | None:
-    """Importance of each head to the predicted class; None without classes."""
-    head = encoder.config.head
-    if head.name not in CLASSES or head.problem == "regression":
-        return None
-    return head_importance(encoder, list(encodings)).mean.tolist()
+class _Importance:
+    """The mean over texts of what each head matters to the predicted class."""
+
+    def __init__(self) -> None:
+        self._found: list[np.ndarray] = []
+
+    def add(self, gates: np.ndarray | None) -> None:
+        """Take in a text, if its model has classes and it is one of the first."""
+        if gates is not None:
+            self._found.append(np.abs(gates))
+
+    def as_json(self) -> list[list[float]] | None:
+        """The mean, `layer head`; None without classes."""
+        return np.mean(self._found, axis=0).tolist() if self._found else None
 
 
 def _about(plan: Plan, units: str) -> dict[str, Any]:
@@ -319,8 +339,9 @@ def _texts(source: Source) -> Iterator[Text]:
         yield row
 
 
-def _tokenised(plan: Plan, source: Source, limits: Limits) -> Iterator[tuple[Text, Any]]:
-    rows = _texts(source)
+def _tokenised(plan: Plan, source: Source, limits: Limits, *, start: int = 0) -> Iterator[TokenisedText]:
+    """The texts of a source from the one numbered `start`, with their tokens in both models."""
+    rows = islice(_texts(source), start, None)
     while chosen := list(islice(rows, SHARD)):
         for row in chosen:
             pairs = None if row.pair is None else [row.pair]

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from jaxflow.attribution.executables import Compiled
+from jaxflow.running import Compiled
 from jaxflow.sweep.progress import duration, rates
 from jaxflow.sweep.tally import Summary
 

@@ -12,13 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxflow as jf
-from jaxflow.attribution.program import Inputs, Job, stream
 from jaxflow.flow import auto, exact
 from jaxflow.flow.bounds import Bounds
 from jaxflow.flow.device import on_device
 from jaxflow.flow.relaxed import Relaxed
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.worker import Worker
+from jaxflow.running import Forward, Inputs, plain_fusion
+from jaxflow.running.readers import KeptGraph
 
 # How near the exact value a bound must come to count as exact: absolutely, and in relation to it.
 TOL, RELATIVE = 1e-6, 1e-3
@@ -114,18 +115,11 @@ def bench_stages(name: str, graph: jf.AttentionGraph, tols: tuple[float, ...]) -
 
 def bench_first_rows(name: str, encoder: Any, encoding: Any, rounds: int) -> dict[str, Any]:
     """What the first position's rows of all layers cost beside the forward pass that they belong to."""
-    job = Job((), (), heads="mean", keeps_graph=True, predicts=False)
-    inputs = Inputs(
-        batch=encoder.pad([encoding]),
-        queries=None,
-        residual=jnp.asarray(0.5, jnp.float32),
-        weights=None,
-        packing=None,
-    )
-    encode = jax.jit(stream, static_argnames="job")
+    inputs = Inputs(batch=encoder.pad([encoding]), examples=(None,), shared=plain_fusion())
+    encode = jax.jit(Forward((KeptGraph(),)))
 
     def forward() -> Any:
-        return encode(encoder.module, inputs, job=job).graph
+        return encode(encoder.module, inputs)[0]
 
     graph = forward()
     ways: dict[str, Callable[[], Any]] = {

@@ -23,9 +23,9 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def theirs():
-    return transformers.AutoModelForSequenceClassification.from_pretrained(
-        model_folder(), attn_implementation="eager"
-    ).eval()
+    # In float64, so that what differs is the library's rounding alone.
+    found = transformers.AutoModelForSequenceClassification.from_pretrained(model_folder(), attn_implementation="eager")
+    return found.double().eval()
 
 
 def by_torch(theirs, ids, label):

@@ -1,14 +1,16 @@
-"""How large batches are: so that a device is busy, its memory suffices, and few programs serve for all texts."""
+"""How large batches are: the device is busy, its memory suffices, and few programs serve texts of all lengths."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from jaxflow._checks import InputError
-from jaxflow.models import Encoding
+from jaxflow._checks import InputError, shown
+from jaxflow.running._item import Item
+
+ItemT = TypeVar("ItemT", bound=Item)
 
 # Sequences are padded to one of these lengths, so that few programs are compiled for texts of many lengths.
 BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
@@ -17,8 +19,10 @@ BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 ON_PROCESSOR, ON_ACCELERATOR = 2 << 10, 1 << 14
 # A packed batch has room for one of these shares of its tokens. Texts of one bucket fill about the last.
 SHARES = (1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4)
-# A batch of few texts is as much smaller as a power of this.
+# Small batches are padded to the full batch's rows divided by a power of this.
 STEP = 4
+# Numbers that the outputs of one batch may hold for pairs of tokens, on each device.
+HELD = 1 << 25
 # Batches that may be on their way at once, each with what its program takes.
 ON_THE_WAY = 3
 
@@ -38,34 +42,41 @@ class Sizes:
     Attributes:
         batch_size: texts, at most; None where it follows from their length.
         tokens: of a batch, padding included, where `batch_size` is None; on each device.
-        limit: most tokens that a text may have.
+        limit: most tokens that a text is padded to; None for any.
         devices: over how many a batch is spread.
         packs: whether all but attention runs on real tokens alone.
+        pair_numbers: numbers that the outputs hold for each pair of tokens (all heads' attention: layers * heads).
     """
 
     batch_size: int | None
     tokens: int
-    limit: int
+    limit: int | None
     devices: int = 1
     packs: bool = False
+    pair_numbers: int = 0
 
-    def length(self, encodings: Sequence[Encoding]) -> int:
+    def length(self, items: Iterable[Item]) -> int:
         """The length that texts are padded to together."""
-        return self.bucket(max(map(len, encodings)))
+        return self.bucket(max(item.length for item in items))
 
     def bucket(self, length: int) -> int:
-        """The length that a text of so many tokens is padded to: no more than the model takes."""
-        return min(bucket(length), self.limit)
+        """The length that a text of so many tokens is padded to: no more than the limit."""
+        return bucket(length) if self.limit is None else min(bucket(length), self.limit)
 
     def most(self, length: int) -> int:
         """How many texts of a padded length make a full batch."""
-        return self.batch_size or self.devices * max(1, self.tokens // length)
+        most = self.batch_size or self.devices * max(1, self.tokens // length)
+        if not self.pair_numbers:
+            return most
+        held = self.devices * max(1, HELD // (self.pair_numbers * length * length))
+        # A power of two where memory sets the limit, so that few shapes are compiled.
+        return min(most, 1 << (held.bit_length() - 1))
 
     def fits(self, length: int, texts: int, tokens: int) -> bool:
         """Whether a batch holds so many texts with so many tokens of their own."""
         full = self.most(length)
         packed = self.packs and self.batch_size is None and texts > 1
-        # What fills a batch up takes one token each.
+        # Each text that fills the batch up takes one token.
         return texts <= full and (not packed or tokens + full - texts <= SHARES[-1] * full * length)
 
     def rows(self, length: int, texts: int) -> int:
@@ -83,22 +94,43 @@ class Sizes:
         return next((room for room in rooms if room >= tokens), None)
 
 
-def sizes_of(batch_size: Any, limit: int, device: Any, devices: int, *, packs: bool) -> Sizes:
-    """The sizes for a kind of device, and for what the user wants.
+def batches_of(items: Iterable[ItemT], sizes: Sizes) -> Iterator[list[ItemT]]:
+    """Texts of like length together, the longest first."""
+    batch: list[ItemT] = []
+    tokens = 0
+    for item in sorted(items, key=lambda item: -item.length):
+        longest = batch[0].length if batch else 0
+        # Texts less than half as long cost less apart.
+        apart = 2 * item.length < longest
+        if batch and (apart or not sizes.fits(sizes.bucket(longest), len(batch) + 1, tokens + item.length)):
+            yield batch
+            batch, tokens = [], 0
+        batch.append(item)
+        tokens += item.length
+    if batch:
+        yield batch
+
+
+def device_tokens(device: Any) -> int:
+    """Tokens of a batch, padding included, that keep a device busy."""
+    return ON_PROCESSOR if device.platform == "cpu" else ON_ACCELERATOR
+
+
+def as_batch_size(batch_size: Any) -> int | None:
+    """Take in the number of texts in a batch, checked; None where it follows from the device and the texts' length.
 
     Raises:
-        InputError: `batch_size` is neither None nor a whole number above 0.
+        InputError: it is neither None nor a whole number above 0.
     """
-    tokens = ON_PROCESSOR if device.platform == "cpu" else ON_ACCELERATOR
     if batch_size is None:
-        return Sizes(None, tokens, limit, devices, packs)
+        return None
     if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
-        raise InputError(f"`batch_size` must be a whole number, 1 or more, or None, got {batch_size!r}")
-    return Sizes(int(batch_size), tokens, limit, devices, packs)
+        raise InputError("batch_size", "be a whole number, 1 or more, or None", shown(batch_size))
+    return int(batch_size)
 
 
 def room(device: Any, parameters: int) -> int | None:
-    """Bytes that the program of one batch may take on a device beside the encoder's parameters; None if unknown.
+    """Bytes that the programs of one batch may take on a device beside the models' parameters; None if unknown.
 
     From what the device has in all, not from what is free, for the sake of the same batches every time.
     """

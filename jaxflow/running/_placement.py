@@ -1,4 +1,4 @@
-"""Where an encoder's programs run: on one processor, on one accelerator, or over a mesh of devices."""
+"""Where a model's programs run: on one processor, on one accelerator, or over a mesh of devices."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import jax
 from jaxtyping import Array
 
-from jaxflow.attribution.program import Inputs
 from jaxflow.devices import as_mesh, example_devices, example_sharding
 from jaxflow.models import TextEncoder
 from jaxflow.models.processor import compiler_options, runs_here
 from jaxflow.models.sharding import Spread
+from jaxflow.running._program import Inputs
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Placement:
 
     def put(self, inputs: Inputs) -> Inputs:
         """The inputs where the encoder is."""
-        batch, queries = jax.device_put((inputs.batch, inputs.queries), self.examples)
-        residual, weights, packing = jax.device_put((inputs.residual, inputs.weights, inputs.packing), self.whole)
-        return Inputs(batch=batch, queries=queries, residual=residual, weights=weights, packing=packing)
+        batch, examples = jax.device_put((inputs.batch, inputs.examples), self.examples)
+        shared, packing = jax.device_put((inputs.shared, inputs.packing), self.whole)
+        return Inputs(batch=batch, examples=examples, shared=shared, packing=packing)
 
 
 def place(encoder: TextEncoder, mesh: jax.sharding.Mesh | None) -> Placement:

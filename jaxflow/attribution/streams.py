@@ -1,0 +1,67 @@
+"""The reader of the methods that take the layers one by one."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxflow._typing import AtLayers, Queries, Square
+from jaxflow.attribution.methods import Streaming
+from jaxflow.running import LayerView, PassOutputs, ReaderInputs, at_layers, layer_places, layer_room, put_layer
+
+Rows: TypeAlias = Float[Array, "row place query token"]
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Relevance by methods that stream, by name `row layer query token`; its arrays are the queries, or None for all.
+
+    Of relevance it keeps only the rows and layers that were asked for.
+
+    Attributes:
+        methods: that take the layers one by one.
+        layers: whose relevance is kept, counted from 1.
+    """
+
+    methods: tuple[Streaming, ...]
+    layers: tuple[int, ...]
+    needs_logits: bool = False
+
+    def start(self, inputs: ReaderInputs) -> tuple[tuple[Any, ...], tuple[Rows, ...]]:
+        """What each method carries, and room for what is kept of it."""
+        tokens = inputs.mask.shape[-1]
+        queries = tokens if inputs.examples is None else inputs.examples.shape[-1]
+        places = int(layer_places(self.layers, inputs.depth).max()) + 1
+        carries = tuple(method.start(inputs.mask) for method in self.methods)
+        return carries, tuple(layer_room(inputs, places, queries, tokens) for _ in self.methods)
+
+    def step(
+        self, inputs: ReaderInputs, carry: tuple[tuple[Any, ...], tuple[Rows, ...]], layer: LayerView
+    ) -> tuple[tuple[Any, ...], tuple[Rows, ...]]:
+        """Each method's step, and the rows of the queries into their place."""
+        carries, rooms = carry
+        place = jnp.asarray(layer_places(self.layers, inputs.depth))[layer.index]
+        stepped = [
+            method.step(carried, layer.fused, layer.mixing)
+            for method, carried in zip(self.methods, carries, strict=True)
+        ]
+        rows = [_rows(relevance, inputs.examples) for _, relevance in stepped]
+        kept = tuple(put_layer(room, row, place) for room, row in zip(rooms, rows, strict=True))
+        return tuple(carried for carried, _ in stepped), kept
+
+    def finish(
+        self, inputs: ReaderInputs, carry: tuple[tuple[Any, ...], tuple[Rows, ...]], outputs: PassOutputs
+    ) -> dict[str, AtLayers]:
+        """By each method's name, the layers as they were asked for."""
+        order = layer_places(self.layers, inputs.depth)[[layer - 1 for layer in self.layers]]
+        names = [method.name for method in self.methods]
+        return {name: at_layers(room, order) for name, room in zip(names, carry[1], strict=True)}
+
+
+def _rows(relevance: Square, queries: Queries | None) -> Float[Array, "row query token"]:
+    """The queries' rows of a layer's relevance; all of them where there are no queries."""
+    if queries is None:
+        return relevance
+    index: Int[Array, "row query 1"] = queries[..., :, None]
+    return jnp.take_along_axis(relevance, index, axis=-2)

@@ -1,0 +1,348 @@
+"""What a comparison runs on a batch of texts: both models once, and from their outputs back into texts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxflow.attribution.methods import Scores, begin_scores
+from jaxflow.attribution.task import predictions_of
+from jaxflow.compare import device
+from jaxflow.compare.class_attention import ClassGradient, class_graph
+from jaxflow.compare.importance import log_gates
+from jaxflow.compare.paths import strong_arcs
+from jaxflow.compare.plan import CLASS, Plan, TextPair, has_classes
+from jaxflow.compare.result import ComparedText, SideOfText
+from jaxflow.compare.similarity import Products
+from jaxflow.compare.unit_heads import UnitHeads
+from jaxflow.compare.units import membership, words_of
+from jaxflow.evaluation import Target
+from jaxflow.evaluation.target import explained_of
+from jaxflow.flow.worker import Worker
+from jaxflow.models import Prediction
+from jaxflow.running import (
+    Arrays,
+    Call,
+    Forward,
+    Inputs,
+    Reader,
+    bucket,
+    check_finite,
+    plain_fusion,
+    token_batch,
+)
+from jaxflow.running.readers import Finite, KeptGraph, Logits
+
+
+@dataclass(frozen=True, eq=False)
+class Similarity:
+    """What is summed up over many texts: one text's share.
+
+    Attributes:
+        products: what the correlation of heads is made of.
+        cka: of all pairs of heads.
+        gates: for each model the derivative of the predicted class's log-probability in each head's gate, which
+            `head_importance` averages; None where it was not asked for.
+    """
+
+    products: Products
+    cka: Float[np.ndarray, "layer head other"]
+    gates: tuple[Float[np.ndarray, "layer head"] | None, Float[np.ndarray, "layer head"] | None]
+
+
+@dataclass(frozen=True, eq=False)
+class PairItem:
+    """One text as both models read it, on its way.
+
+    Attributes:
+        index: its number.
+        read: the text.
+        keeps_heads: whether the attention of every head is kept.
+        weighs_heads: whether the importance of heads is looked for.
+    """
+
+    index: int
+    read: TextPair
+    keeps_heads: bool
+    weighs_heads: bool
+
+    @property
+    def place(self) -> str:
+        """For messages."""
+        return self.read.place
+
+    @property
+    def length(self) -> int:
+        """Its tokens in either model, or its units, whichever are most."""
+        return max(len(self.read.units), *map(len, self.read.encodings))
+
+
+@dataclass(frozen=True, eq=False)
+class _UnitArrays:
+    """A batch's units.
+
+    Attributes:
+        mask: units that the first and the second model have tokens of, `row unit` each.
+        role: of each unit, see `head_patterns`.
+        queries: units that are asked for, `row query`.
+    """
+
+    mask: tuple[Bool[Array, "row unit"], Bool[Array, "row unit"]]
+    role: Int[Array, "row unit"]
+    queries: Int[Array, "row query"]
+
+
+@dataclass(frozen=True, eq=False)
+class CompareTask:
+    """Both models over the same texts, and what differs."""
+
+    plan: Plan
+    memory_advice: str = field(default="pass a smaller `max_length` or `batch_size`", init=False)
+
+    def calls(self, items: list[PairItem], rows: int, length: int) -> list[Call]:
+        """One forward pass of each model; a backward pass for each gradient that is asked for."""
+        return [self._call(which, items, rows, length) for which in (0, 1)]
+
+    def begin(
+        self, items: list[PairItem], outputs: tuple[Arrays, ...], worker: Worker
+    ) -> Callable[[], Sequence[tuple[ComparedText, Similarity]]]:
+        """Begin the measures and the methods of relevance; the texts wait for them."""
+        plan, pairs = self.plan, [item.read for item in items]
+        results = [dict(zip(self._readers(which, items), outputs[which], strict=True)) for which in (0, 1)]
+        for each in results:
+            check_finite(items, each["finite"])
+        sides = [self._side(which, results[which]) for which in (0, 1)]
+        rows, length = sides[0].heads.shape[0], sides[0].heads.shape[-1]
+        units = _unit_arrays(pairs, rows, length)
+        decay = jnp.asarray(float(plan.settings.decay), jnp.float32)
+        traced = [
+            device.trace(side.fused, plan.residual, mask, units.queries, decay)
+            for side, mask in zip(sides, units.mask, strict=True)
+        ]
+        shared = device.shared_widths(sides[0].fused, sides[1].fused, units.queries) if plan.same_depth else None
+        both, either = units.mask[0] & units.mask[1], units.mask[0] | units.mask[1]
+        measured = device.measure(sides[0], sides[1], both, either, units.role, pairs=plan.pairs)
+        scores = [_begin_scores(plan, which, pairs, sides[which], worker) for which in (0, 1)]
+        keeps = any(item.keeps_heads for item in items)
+        gates = [results[which].get("importance") for which in (0, 1)]
+
+        def finish() -> Sequence[tuple[ComparedText, Similarity]]:
+            found = [{name: done() for name, done in begun.items()} for begun in scores]
+            kept = [_kept(plan, which, side, keeps) for which, side in enumerate(sides)]
+            host = jax.device_get((measured, traced, shared, kept))
+            for fused, _ in host[-1]:
+                # What heads are fused by may be a gradient, which `Finite` doesn't watch.
+                check_finite(items, np.isfinite(fused).all(axis=(1, 2, 3)))
+            weighed = [None if each is None else log_gates(*jax.device_get((each.value, each.gates))) for each in gates]
+            logits = [None if side.logits is None else np.asarray(side.logits) for side in sides]
+            predicted = [_predicted(plan, which, pairs, logits[which]) for which in (0, 1)]
+            return [_text(plan, item, row, host, found, predicted, weighed) for row, item in enumerate(items)]
+
+        return finish
+
+    def _readers(self, which: int, items: Sequence[PairItem]) -> dict[str, Reader]:
+        """What rides along with a model, by what its outputs are used for."""
+        plan, encoder = self.plan, self.plan.encoders[which]
+        readers: dict[str, Reader] = {"finite": Finite(), "heads": UnitHeads(), "graph": KeptGraph()}
+        if _by_class(plan, which):
+            number, _ = explained_of(encoder, plan.target, len(items))
+            readers["class"] = ClassGradient(number, keeps_weights=True)
+            # It has the graph of the class; that of the fused heads is not looked at.
+            del readers["graph"]
+        if any(item.weighs_heads for item in items) and has_classes(encoder):
+            number, _ = explained_of(encoder, Target(), len(items))
+            readers["importance"] = ClassGradient(number, keeps_weights=False)
+        if any(encoder.speaks([item.read.encodings[which] for item in items])):
+            readers["logits"] = Logits()
+        return readers
+
+    def _call(self, which: int, items: Sequence[PairItem], rows: int, length: int) -> Call:
+        plan, encoder, heads = self.plan, self.plan.encoders[which], self.plan.heads[which]
+        readers, pairs = self._readers(which, items), [item.read for item in items]
+        tokens = min(length, encoder.max_length)
+        arrays: dict[str, Arrays] = {
+            "heads": _members(pairs, which, rows, tokens, length),
+            "importance": (None, None),
+        }
+        if "class" in readers:
+            # One class for all rows, or the one that each row predicts.
+            _, given = explained_of(encoder, plan.target, rows)
+            arrays["class"] = tuple(None if each is None else jnp.asarray(each) for each in given)
+        named, weights = (heads, None) if isinstance(heads, str) else ("weights", heads)
+        inputs = Inputs(
+            batch=token_batch(encoder, [pair.encodings[which] for pair in pairs], rows, tokens),
+            examples=tuple(arrays.get(name) for name in readers),
+            shared=plain_fusion(plan.residual, weights),
+        )
+        return Call(Forward(tuple(readers.values()), "mean" if named == CLASS else named), inputs)
+
+    def _side(self, which: int, results: dict[str, Arrays]) -> device.Side:
+        """What one model made of a batch; heads themselves are compared as they are, whatever they are fused by."""
+        heads, mask, members = results["heads"]
+        graph = results.get("graph")
+        if graph is None:
+            graph = class_graph(results["class"].weights, mask, self.plan.residual)
+        fused = graph.attention if members is None else device.pooled_on_device(graph.attention, members)
+        return device.Side(heads=heads, fused=fused, graph=graph, logits=results.get("logits"))
+
+
+def _by_class(plan: Plan, which: int) -> bool:
+    heads = plan.heads[which]
+    return isinstance(heads, str) and heads == CLASS
+
+
+def _unit_arrays(pairs: Sequence[TextPair], rows: int, length: int) -> _UnitArrays:
+    mask, role = np.zeros((2, rows, length), bool), np.zeros((rows, length), np.int32)
+    queries = np.zeros((rows, max(len(pair.queries) for pair in pairs)), np.int32)
+    # As many for all texts of a bucket where every unit is asked for, so that few programs are compiled.
+    if len({len(pair.queries) for pair in pairs}) > 1:
+        queries = np.zeros((rows, length), np.int32)
+    for row, pair in enumerate(pairs):
+        for which, groups in enumerate((pair.units.first, pair.units.second)):
+            mask[which, row, list(groups)] = True
+        role[row, : len(pair.units)] = _roles(pair.units.source)
+        queries[row, : len(pair.queries)] = pair.queries
+    return _UnitArrays((jnp.asarray(mask[0]), jnp.asarray(mask[1])), jnp.asarray(role), jnp.asarray(queries))
+
+
+def _members(
+    pairs: Sequence[TextPair], which: int, rows: int, tokens: int, length: int
+) -> Float[Array, "row token unit"] | None:
+    """Which unit each token belongs to; None where every token is a unit, in its place."""
+    plain = all(pair.units.first == pair.units.second == tuple(range(len(pair.units))) for pair in pairs)
+    if plain and tokens == length:
+        return None
+    members = np.zeros((rows, tokens, length), np.float32)
+    for row, pair in enumerate(pairs):
+        members[row] = membership((pair.units.first, pair.units.second)[which], tokens, length)
+    return jnp.asarray(members)
+
+
+def _roles(source: Sequence[int]) -> list[int]:
+    """0 for words, 1 for a special unit ahead of them, 2 for the other special ones."""
+    first = next(index for index, each in enumerate(source) if each != -1)
+    return [0 if each != -1 else (1 if index < first else 2) for index, each in enumerate(source)]
+
+
+def _predicted(plan: Plan, which: int, items: Sequence[TextPair], logits: Any) -> list[Prediction | None]:
+    return predictions_of(plan.encoders[which], [item.encodings[which] for item in items], logits)
+
+
+def _begin_scores(
+    plan: Plan, which: int, items: Sequence[TextPair], side: device.Side, worker: Worker
+) -> dict[str, Callable[[], Scores]]:
+    layers = tuple(pair[which] for pair in plan.pairs)
+    queries = _token_queries(which, items, side.graph.mask.shape[0])
+    return {method.name: begin_scores(method, side.graph, queries, layers, worker) for method in plan.methods}
+
+
+def _token_queries(which: int, items: Sequence[TextPair], size: int) -> Int[Array, "text query"]:
+    """The tokens of the units that are asked for, one after the other."""
+    chosen = [_members_of(item, which)[0] for item in items]
+    longest = max(1, *map(len, chosen))
+    width = longest if len(set(map(len, chosen))) == 1 else bucket(longest)
+    queries = np.zeros((size, width), np.int32)
+    for row, positions in enumerate(chosen):
+        queries[row, : len(positions)] = positions
+    return jnp.asarray(queries)
+
+
+def _members_of(item: TextPair, which: int) -> tuple[list[int], list[int]]:
+    """Tokens of the units that are asked for, and for each the place of its unit among the queries."""
+    groups = (item.units.first, item.units.second)[which]
+    found = [
+        (token, place) for place, unit in enumerate(item.queries) for token, own in enumerate(groups) if own == unit
+    ]
+    return [token for token, _ in found], [place for _, place in found]
+
+
+def _kept(plan: Plan, which: int, side: device.Side, keeps_heads: bool) -> tuple[Any, Any]:
+    """What goes to the host of a model's attention: that of the layers that are compared."""
+    layers = np.asarray([pair[which] - 1 for pair in plan.pairs])
+    return side.fused[:, layers], side.heads[:, layers] if keeps_heads else None
+
+
+def _pooled(item: TextPair, which: int, values: np.ndarray) -> Float[np.ndarray, "layer query unit"]:
+    """Relevance of units: sums over a unit's tokens, means over the tokens of a query's unit."""
+    groups = (item.units.first, item.units.second)[which]
+    tokens, places = _members_of(item, which)
+    values = values[:, : len(tokens), : len(groups)]
+    if groups == tuple(range(len(item.units))) and len(tokens) == len(item.queries):
+        return values
+    summed = values @ membership(groups, len(groups), len(item.units)).astype(values.dtype)
+    rows = np.zeros((len(item.queries), len(tokens)), values.dtype)
+    rows[places, np.arange(len(tokens))] = 1
+    return np.einsum("qt,ltu->lqu", rows / np.maximum(rows.sum(axis=1, keepdims=True), 1), summed)
+
+
+def _text(
+    plan: Plan,
+    whole: PairItem,
+    row: int,
+    host: Any,
+    found: list[dict[str, Scores]],
+    predicted: list[list[Any]],
+    weighed: list[Any],
+) -> tuple[ComparedText, Similarity]:
+    """One text of a finished batch, padding cut away."""
+    measured, traced, shared, kept = host
+    item, keeps = whole.read, whole.keeps_heads
+    units, queries = len(item.units), len(item.queries)
+    own = (row, slice(None), slice(queries), slice(units))
+    sides = []
+    for which in (0, 1):
+        prediction = predicted[which][row]
+        fused, heads = kept[which]
+        sides.append(
+            SideOfText(
+                tokens=item.encodings[which].tokens,
+                relevance={
+                    name: _pooled(item, which, np.asarray(scores.relevance)[row])
+                    for name, scores in found[which].items()
+                },
+                certified=_certified(item, which, row, found[which]),
+                attention=fused[row, :, :units, :units].copy(),
+                heads=heads[row, :, :, :units, :units].copy() if keeps else None,
+                widths=traced[which].widths[own],
+                influence=traced[which].influence[own],
+                patterns=measured.patterns[which][row],
+                prediction=None if prediction is None else prediction.label,
+                scores={} if prediction is None else prediction.scores,
+            )
+        )
+    reach = [side.widths[[pair[which] for pair in plan.pairs], 0] for which, side in enumerate(sides)]
+    words, word = words_of(item.text, item.pair, item.units)
+    text = ComparedText(
+        text=item.text,
+        pair=item.pair,
+        units=item.units,
+        words=words,
+        word=word,
+        queries=np.asarray(item.queries, np.int64),
+        layers=plan.pairs,
+        a=sides[0],
+        b=sides[1],
+        arcs=strong_arcs(sides[0].attention, sides[1].attention, float(plan.settings.threshold), (reach[0], reach[1])),
+        shared_widths=None if shared is None else shared[own],
+        jensen_shannon=measured.jensen_shannon[row],
+        total_variation=measured.total_variation[row],
+        layer_jensen_shannon=measured.layer_jensen_shannon[row],
+        layer_total_variation=measured.layer_total_variation[row],
+    )
+    products = jax.tree.map(lambda each: np.asarray(each[row], np.float64), measured.products)
+    gates = [None if each is None or not whole.weighs_heads else each[row] for each in weighed]
+    return text, Similarity(products, measured.cka[row], (gates[0], gates[1]))
+
+
+def _certified(item: TextPair, which: int, row: int, found: dict[str, Scores]) -> float | None:
+    tokens, length = len(_members_of(item, which)[0]), len(item.encodings[which])
+    proven = [
+        np.asarray(scores.certified)[row, :, :tokens, :length]
+        for scores in found.values()
+        if scores.certified is not None
+    ]
+    return float(np.mean(proven)) if proven and tokens else None

@@ -1,0 +1,120 @@
+"""The engine: texts through models, in batches, in the order in which they came."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Generic, TypeVar
+
+import jax
+
+from jaxflow.devices import as_mesh
+from jaxflow.models import TextEncoder
+from jaxflow.running._executables import Compiled, Executables
+from jaxflow.running._item import Item
+from jaxflow.running._pipeline import Pipeline
+from jaxflow.running._placement import place
+from jaxflow.running._sizes import Sizes, as_batch_size, batches_of, device_tokens, room
+from jaxflow.running._task import Task
+
+ItemT = TypeVar("ItemT", bound=Item)
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How batches are made and where they run.
+
+    Attributes:
+        batch_size: texts in a batch, at most; None for as many as keep the device busy and fit into its memory.
+        batch_tokens: rows times padded length of a batch, about, where `batch_size` is None; None for the device's.
+        pair_numbers: numbers that the outputs hold for each pair of tokens of a text (layers * heads where the
+            attention of all heads is kept); bounds the memory of a batch.
+        pads_freely: whether texts may be padded beyond the models' limits, as where units are more than tokens.
+        mesh: devices of this process that each batch is spread over; None runs where the models are.
+        compiled: called with what is known of each program that had to be compiled.
+        idle: called with seconds for which a device had no batch.
+    """
+
+    batch_size: Any = None
+    batch_tokens: int | None = None
+    pair_numbers: int = 0
+    pads_freely: bool = False
+    mesh: jax.sharding.Mesh | None = None
+    compiled: Callable[[Compiled], None] | None = None
+    idle: Callable[[float], None] = lambda _: None
+
+
+class Engine(Generic[ItemT, ResultT]):
+    """Runs a task over groups of texts: every model once over each batch."""
+
+    def __init__(
+        self, models: Sequence[TextEncoder], task: Task[ItemT, ResultT], options: EngineOptions = EngineOptions()
+    ) -> None:
+        """An engine.
+
+        Args:
+            models: that every batch goes through; a task makes a call for each.
+            task: what is run.
+            options: of batches and devices.
+
+        Raises:
+            InputError: the batch size is no whole number above 0, or the mesh is not of this process's devices.
+        """
+        mesh = None if options.mesh is None else as_mesh(options.mesh)
+        batch_size = as_batch_size(options.batch_size)
+        placements = [place(model, mesh) for model in models]
+        device, devices = placements[0].device, placements[0].devices
+        self.sizes = Sizes(
+            batch_size=batch_size,
+            tokens=options.batch_tokens or device_tokens(device),
+            limit=None if options.pads_freely else min(model.max_length for model in models),
+            devices=devices,
+            packs=all(placement.packs for placement in placements),
+            pair_numbers=options.pair_numbers,
+        )
+        # A user who names a batch size gets it, as long as the device has the memory.
+        space = room(device, sum(placement.bytes for placement in placements)) if batch_size is None else None
+        executables = [
+            Executables(placement, model.kept, options.compiled)
+            for model, placement in zip(models, placements, strict=True)
+        ]
+        self._pipeline = Pipeline(task, executables, self.sizes, space, options.idle)
+
+    def run(
+        self, groups: Iterable[Sequence[ItemT]], progress: Callable[[Sequence[ResultT]], None] | None = None
+    ) -> Generator[list[ResultT], None, None]:
+        """The results of each group, in order, each as soon as its last batch is finished.
+
+        A batch holds texts of one group, so that a group's numbers do not depend on what is around it; the device goes
+        from one group to the next without a pause. Groups are drawn as they are needed. Close what this gives if you
+        don't exhaust it, so that nothing goes on solving. An engine runs once.
+
+        Args:
+            groups: of texts; their indices are different in all groups.
+            progress: called with the results that were just finished.
+        """
+        unfinished: deque[list[int]] = deque()
+        results: dict[int, ResultT] = {}
+
+        def batches() -> Iterator[list[ItemT]]:
+            for items in groups:
+                unfinished.append([item.index for item in items])
+                yield from batches_of(items, self.sizes)
+
+        # Closed whatever happens, so that nothing goes on solving behind an error or an interrupt.
+        with closing(self._pipeline.run(batches())) as finished:
+            for new in chain(finished, ({},)):
+                results |= new
+                if progress is not None and new:
+                    progress(tuple(new.values()))
+                while unfinished and all(index in results for index in unfinished[0]):
+                    yield [results.pop(index) for index in unfinished.popleft()]
+
+    def run_all(
+        self, items: Sequence[ItemT], progress: Callable[[Sequence[ResultT]], None] | None = None
+    ) -> list[ResultT]:
+        """The results of all texts, in order."""
+        with closing(self.run([items], progress)) as groups:
+            return next(groups)

@@ -1,0 +1,216 @@
+"""Batches on their way through a device and the CPU, several at once."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import jax
+import numpy as np
+
+from jaxflow._checks import InputError
+from jaxflow.flow.worker import Worker
+from jaxflow.models.packing import pack
+from jaxflow.running._executables import Executables
+from jaxflow.running._item import Item
+from jaxflow.running._program import Arrays, Call, Inputs
+from jaxflow.running._sizes import Sizes
+from jaxflow.running._task import Task
+
+ItemT = TypeVar("ItemT", bound=Item)
+ResultT = TypeVar("ResultT")
+T = TypeVar("T")
+# Longest pause, in seconds, between two looks at whether a device is done.
+LONGEST_PAUSE = 0.005
+
+
+@dataclass(frozen=True)
+class _Started(Generic[ItemT]):
+    """A batch on the device: which texts it holds, and what the device is making of them in each model."""
+
+    items: list[ItemT]
+    outputs: tuple[Arrays, ...]
+
+
+@dataclass(frozen=True)
+class _Begun(Generic[ItemT, ResultT]):
+    """A batch whose last share is the CPU's: which texts it holds, and what waits for their results."""
+
+    items: list[ItemT]
+    finish: Callable[[], Sequence[ResultT]]
+
+
+class Pipeline(Generic[ItemT, ResultT]):
+    """Runs batches through one model or several; each goes through three steps, and so many are on their way.
+
+    The models' programs run on the last batch, readers riding along; what else the device does is done for the one
+    before; and the CPU solves for the one before that. A batch that the device has no memory for is halved, once what
+    else is on its way is finished, and so are those that follow.
+    """
+
+    def __init__(
+        self,
+        task: Task[ItemT, ResultT],
+        executables: Sequence[Executables],
+        sizes: Sizes,
+        room: int | None,
+        idle: Callable[[float], None] = lambda _: None,
+    ):
+        """A pipeline.
+
+        Args:
+            task: what is run.
+            executables: each model's programs.
+            sizes: of batches.
+            room: bytes that the programs of a batch may take; None for any. Larger ones aren't run, and their batch
+                is halved.
+            idle: called with the seconds since the device was last seen at work, whenever it is given a batch and has
+                none, and at the end.
+        """
+        self._task, self._executables, self._sizes, self._room = task, executables, sizes, room
+        self._again: deque[list[ItemT]] = deque()
+        self._most: int | None = None
+        self._started: _Started[ItemT] | None = None
+        self._begun: deque[_Begun[ItemT, ResultT]] = deque()
+        self._alone: set[int] = set()
+        self._draining = self._over = False
+        self._idle, self._at_work = idle, 0.0
+
+    def run(self, batches: Iterable[list[ItemT]]) -> Generator[dict[int, ResultT], None, None]:
+        """Finished batches as they come, mostly in their order: results by their items' index."""
+        waiting = iter(batches)
+        self._at_work = time.perf_counter()
+        with Worker() as worker:
+            while True:
+                # None where there is nothing more, or what is on its way is to be finished first.
+                chosen = self._next(waiting)
+                following = None if chosen is None else self._fitted(chosen, partial(self._start, chosen))
+                if self._started is not None:
+                    before = self._started
+                    begun = self._fitted(before.items, partial(self._begin, before, worker))
+                    self._begun.extend(() if begun is None else (begun,))
+                    # Or the device keeps what they hold.
+                    del before, begun
+                self._started = following
+                del following
+                while len(self._begun) > (0 if chosen is None else 1):
+                    batch = self._begun.popleft()
+                    results = self._fitted(batch.items, batch.finish)
+                    if results is not None:
+                        yield {item.index: result for item, result in zip(batch.items, results, strict=True)}
+                    del batch
+                if self._over and not self._again and self._started is None:
+                    self._idle(time.perf_counter() - self._at_work)
+                    return
+
+    def _next(self, waiting: Iterator[list[ItemT]]) -> list[ItemT] | None:
+        """The next batch, cut to what the device has memory for."""
+        if self._draining:
+            self._draining = False
+            return None
+        items = self._again.popleft() if self._again else next(waiting, None)
+        if items is None:
+            self._over = True
+            return None
+        if self._most is not None:
+            items, *rest = _cut(items, max(1, self._most // self._length(items)))
+            self._again.extendleft(reversed(rest))
+        self._draining = items[0].index in self._alone
+        return items
+
+    def _start(self, items: list[ItemT]) -> _Started[ItemT]:
+        """Begin the models' programs."""
+        sizes = self._sizes if self._most is None else replace(self._sizes, batch_size=len(items))
+        length = sizes.length(items)
+        calls = self._task.calls(items, sizes.rows(length, len(items)), length)
+        ready = [
+            replace(call, inputs=executables.placement.put(_packed(call.inputs, sizes)))
+            for call, executables in zip(calls, self._executables, strict=True)
+        ]
+        self._check_room(items, ready)
+        now = time.perf_counter()
+        if self._started is None or _is_done(self._started.outputs):
+            self._idle(now - self._at_work)
+        self._at_work = now
+        outputs = tuple(
+            executables.run(call.inputs, call.program)
+            for call, executables in zip(ready, self._executables, strict=True)
+        )
+        return _Started(items, outputs)
+
+    def _check_room(self, items: list[ItemT], calls: Sequence[Call]) -> None:
+        needed = [
+            executables.of(call.inputs, call.program).about.bytes
+            for call, executables in zip(calls, self._executables, strict=True)
+        ]
+        known = [size for size in needed if size is not None]
+        if self._room is not None and sum(known) > self._room and len(items) > 1:
+            raise _TooLargeError
+
+    def _length(self, items: list[ItemT]) -> int:
+        return self._sizes.length(items)
+
+    def _begin(self, batch: _Started[ItemT], worker: Worker) -> _Begun[ItemT, ResultT]:
+        """Begin what is done with a batch's outputs, when its programs are done."""
+        _wait(batch.outputs)
+        finish = self._task.begin(batch.items, batch.outputs, worker)
+        # With the batch, or with what the task had it do.
+        self._at_work = time.perf_counter()
+        return _Begun(batch.items, finish)
+
+    def _fitted(self, items: list[ItemT], step: Callable[[], T]) -> T | None:
+        """The step's result; None where the device had no memory for it, and the batch is to come again, halved."""
+        try:
+            return step()
+        except (jax.errors.JaxRuntimeError, _TooLargeError) as error:
+            if not isinstance(error, _TooLargeError) and "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            self._halve(items, error)
+        return None
+
+    def _halve(self, items: list[ItemT], error: Exception) -> None:
+        # Whatever else is on its way holds memory as well, so it is finished first; one text alone is tried once more.
+        self._draining = True
+        if len(items) > 1:
+            half = -(-len(items) // 2)
+            most = half * self._length(items)
+            self._most = most if self._most is None else min(self._most, most)
+            self._again.extendleft(reversed(_cut(items, half)))
+        elif items[0].index not in self._alone:
+            self._alone.add(items[0].index)
+            self._again.appendleft(items)
+        else:
+            raise InputError(
+                f"the device has no memory for {items[0].place} of {items[0].length} tokens, even alone; "
+                f"{self._task.memory_advice}"
+            ) from error
+
+
+class _TooLargeError(Exception):
+    """A program that takes more memory than there is room for."""
+
+
+def _cut(items: list[ItemT], size: int) -> list[list[ItemT]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _packed(inputs: Inputs, sizes: Sizes) -> Inputs:
+    """The inputs with the packing of their batch, where packing pays."""
+    mask = np.asarray(inputs.batch.mask)
+    rows, length = mask.shape
+    size = sizes.packed(rows, length, int(mask.sum()))
+    return inputs if size is None else replace(inputs, packing=pack(mask, size))
+
+
+def _wait(outputs: Any) -> None:
+    """Wait as Python does, which an interrupt ends at once; waiting for an array it would only end with the batch."""
+    pause = LONGEST_PAUSE / 64
+    while not _is_done(outputs):
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _is_done(outputs: Any) -> bool:
+    return all(array.is_ready() for array in jax.tree.leaves(outputs))

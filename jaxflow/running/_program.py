@@ -1,0 +1,68 @@
+"""What is compiled: a program over one batch, and what goes into it."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+
+from jaxflow._pytree import pytree
+from jaxflow.models import Encoder, Encoding, TextEncoder, TokenBatch
+from jaxflow.models.packing import Packing
+
+# A pytree of arrays. JAX has no type for one.
+Arrays: TypeAlias = Any
+
+
+@pytree
+class Inputs:
+    """What a program takes beside the model.
+
+    Attributes:
+        batch: padded token sequences.
+        examples: arrays whose first axis is the batch's examples; a tuple with an entry a reader for `Forward`.
+        shared: arrays that belong to all examples.
+        packing: where real tokens stand, if the batch is packed.
+    """
+
+    batch: TokenBatch
+    examples: Arrays
+    shared: Arrays
+    packing: Packing | None = None
+
+
+@runtime_checkable
+class Program(Protocol):
+    """A frozen, hashable value that computes something of one batch in pure JAX; it is compiled for each shape.
+
+    `Forward` is the one that runs readers along one forward pass. Others run the model as often as they like.
+    """
+
+    def __call__(self, module: Encoder, inputs: Inputs) -> Arrays:
+        """Arrays whose first axis is the batch's examples."""
+        ...
+
+    def __hash__(self) -> int: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A program and the inputs that one model is called with."""
+
+    program: Program
+    inputs: Inputs
+
+
+def token_batch(model: TextEncoder, encodings: list[Encoding], rows: int, length: int) -> TokenBatch:
+    """Texts padded to `length` and filled up to `rows`, `row token`."""
+    # What fills the batch up is one token long: little to compute, and yet a text like any other.
+    return model.pad(encodings + [_first_token(encodings[0])] * (rows - len(encodings)), length)
+
+
+def filled(array: np.ndarray, rows: int) -> np.ndarray:
+    """An array `text ...` filled up with zeros to `row ...`."""
+    return np.pad(array, [(0, rows - len(array))] + [(0, 0)] * (array.ndim - 1))
+
+
+def _first_token(encoding: Encoding) -> Encoding:
+    parts = ("input_ids", "segments", "tokens", "offsets", "source", "special")
+    return Encoding(*(getattr(encoding, part)[:1] for part in parts))

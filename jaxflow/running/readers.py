@@ -1,0 +1,94 @@
+"""Readers that several parts of the library use."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxflow.graph import AttentionGraph
+from jaxflow.running._reader import LayerView, PassOutputs, ReaderInputs, layer_room, put_layer
+
+
+@dataclass(frozen=True)
+class Finite:
+    """Whether the attention of an example is numbers throughout."""
+
+    needs_logits: bool = False
+
+    def start(self, inputs: ReaderInputs) -> Bool[Array, " row"]:
+        """So far it is."""
+        return jnp.ones(inputs.mask.shape[0], bool)
+
+    def step(self, inputs: ReaderInputs, carry: Bool[Array, " row"], layer: LayerView) -> Bool[Array, " row"]:
+        """Whether it still is."""
+        return carry & jnp.isfinite(layer.fused).all((-1, -2))
+
+    def finish(self, inputs: ReaderInputs, carry: Bool[Array, " row"], outputs: PassOutputs) -> Bool[Array, " row"]:
+        """One answer an example."""
+        return carry
+
+
+@dataclass(frozen=True)
+class KeptGraph:
+    """The graph of all layers, for what needs it whole: flow, methods of a user's own."""
+
+    needs_logits: bool = False
+
+    def start(self, inputs: ReaderInputs) -> Float[Array, "row layer token token"]:
+        """Room for every layer's arcs."""
+        tokens = inputs.mask.shape[-1]
+        return layer_room(inputs, inputs.depth, tokens, tokens)
+
+    def step(
+        self, inputs: ReaderInputs, carry: Float[Array, "row layer token token"], layer: LayerView
+    ) -> Float[Array, "row layer token token"]:
+        """One more layer."""
+        return put_layer(carry, layer.fused, layer.index)
+
+    def finish(
+        self, inputs: ReaderInputs, carry: Float[Array, "row layer token token"], outputs: PassOutputs
+    ) -> AttentionGraph:
+        """The graph of the batch."""
+        return AttentionGraph(attention=carry, residual=inputs.residual, mask=inputs.mask)
+
+
+@dataclass(frozen=True)
+class KeptHeads:
+    """The attention of every head of every layer, 0 on padding: `row layer head token token`."""
+
+    needs_logits: bool = False
+
+    def start(self, inputs: ReaderInputs) -> Float[Array, "row layer head token token"]:
+        """Room for every head."""
+        tokens = inputs.mask.shape[-1]
+        return layer_room(inputs, inputs.depth, inputs.heads, tokens, tokens)
+
+    def step(
+        self, inputs: ReaderInputs, carry: Float[Array, "row layer head token token"], layer: LayerView
+    ) -> Float[Array, "row layer head token token"]:
+        """One more layer."""
+        return put_layer(carry, layer.masked, layer.index)
+
+    def finish(
+        self, inputs: ReaderInputs, carry: Float[Array, "row layer head token token"], outputs: PassOutputs
+    ) -> Float[Array, "row layer head token token"]:
+        """All of them."""
+        return carry
+
+
+@dataclass(frozen=True)
+class Logits:
+    """What the model's head says, `row ...`."""
+
+    needs_logits: bool = True
+
+    def start(self, inputs: ReaderInputs) -> None:
+        """It watches no layer."""
+
+    def step(self, inputs: ReaderInputs, carry: None, layer: LayerView) -> None:
+        """It watches no layer."""
+
+    def finish(self, inputs: ReaderInputs, carry: None, outputs: PassOutputs) -> Float[Array, "row ..."]:
+        """The head's numbers."""
+        assert outputs.logits is not None
+        return outputs.logits
