@@ -64,6 +64,7 @@ class Engine(Generic[ItemT, ResultT]):
         """
         mesh = None if options.mesh is None else as_mesh(options.mesh)
         batch_size = as_batch_size(options.batch_size)
+        # Every model lies on the same devices, so one of them says what these are.
         placements = [place(model, mesh) for model in models]
         device, devices = placements[0].device, placements[0].devices
         self.sizes = Sizes(
@@ -109,6 +110,7 @@ class Engine(Generic[ItemT, ResultT]):
                 results |= new
                 if progress is not None and new:
                     progress(tuple(new.values()))
+                # Groups leave in their order, however their batches were finished.
                 while unfinished and all(index in results for index in unfinished[0]):
                     yield [results.pop(index) for index in unfinished.popleft()]
 

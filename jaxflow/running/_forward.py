@@ -61,6 +61,7 @@ class Forward:
         self, module: Encoder, inputs: Inputs, own: list[ReaderInputs], shift: Shift | None
     ) -> tuple[Float[Array, "..."] | None, tuple[Float[Array, "row token width"], Carries]]:
         """The head's numbers, where a reader needs them; the last layer's output, and what each reader carried."""
+        # Readers step within the scan over layers, so that no layer outlives its step unless a reader keeps it.
         visit = partial(self._visit, inputs, own, differentiated=shift is not None)
         starts = tuple(reader.start(each) for reader, each in zip(self.readers, own, strict=True))
         first_layer = jnp.zeros((), jnp.int32)

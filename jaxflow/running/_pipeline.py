@@ -122,6 +122,7 @@ class Pipeline(Generic[ItemT, ResultT]):
 
     def _start(self, items: list[ItemT]) -> _Started[ItemT]:
         """Begin the models' programs."""
+        # After a batch was halved its size is what fitted, not what the sizes would have.
         sizes = self._sizes if self._most is None else replace(self._sizes, batch_size=len(items))
         length = sizes.length(items)
         calls = self._task.calls(items, sizes.rows(length, len(items)), length)
@@ -129,7 +130,9 @@ class Pipeline(Generic[ItemT, ResultT]):
             replace(call, inputs=executables.placement.put(_packed(call.inputs, sizes)))
             for call, executables in zip(calls, self._executables, strict=True)
         ]
+        # A program that is known to be too large is never run: some devices end the process instead of refusing.
         self._check_room(items, ready)
+        # The device is idle from when it was last seen at work until it is given this batch.
         now = time.perf_counter()
         if self._started is None or _is_done(self._started.outputs):
             self._idle(now - self._at_work)
@@ -198,6 +201,7 @@ def _cut(items: list[ItemT], size: int) -> list[list[ItemT]]:
 
 def _packed(inputs: Inputs, sizes: Sizes) -> Inputs:
     """The inputs with the packing of their batch, where packing pays."""
+    # row token; how much room the packed rows get depends on the real tokens alone.
     mask = np.asarray(inputs.batch.mask)
     rows, length = mask.shape
     size = sizes.packed(rows, length, int(mask.sum()))

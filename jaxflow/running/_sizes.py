@@ -81,6 +81,7 @@ class Sizes:
 
     def rows(self, length: int, texts: int) -> int:
         """How many texts a batch is filled up to: the full batch's or, for few, a share of it."""
+        # Of each device.
         each = -(-self.most(length) // self.devices)
         while -(-each // STEP) * self.devices >= texts and each > 1:
             each = -(-each // STEP)

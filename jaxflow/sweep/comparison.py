@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from jaxflow._checks import InputError, not_forked
+from jaxflow.compare.blocks import Blocks
 from jaxflow.compare.plan import CLASS, Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ChangeSummary
 from jaxflow.compare.run import compare_stream
@@ -108,7 +109,8 @@ class Prepared:
         shards: list[str] = []
         attention: list[arrow.Row] = []
         ids: deque[int] = deque()
-        importance = (_Importance(), _Importance())
+        # For each model the mean over texts of what each head matters to the predicted class.
+        importance = (Blocks(2), Blocks(2))
 
         def read() -> Iterator[TextPair]:
             rest = _tokenised(self.plan, self.source, self.limits, start=len(self.tokenised))
@@ -123,7 +125,8 @@ class Prepared:
                 for text, similarity in chosen:
                     totals.add(text, similarity.products, similarity.cka)
                     for mean, gates in zip(importance, similarity.gates, strict=True):
-                        mean.add(gates)
+                        if gates is not None:
+                            mean.add(np.abs(gates))
                     row = {"id": ids.popleft()}
                     rows.append(row | text_row(text))
                     if self.plan.keeps_heads(number):
@@ -138,7 +141,9 @@ class Prepared:
         write_rows(self.folder / "words.parquet", list(word_rows(summary)), written)
         about = {"format": FORMAT, "total": self.texts, "shards": shards, "attention": len(attention)}
         about["input"] = self._input()
-        about["importance"] = {letter: mean.as_json() for letter, mean in zip("ab", importance, strict=True)}
+        about["importance"] = {
+            letter: mean.mean.tolist() if len(mean) else None for letter, mean in zip("ab", importance, strict=True)
+        }
         about["files"] = {path.name: checksum(path) for path in written}
         # Last: a folder with a summary is whole.
         with replaced(self.folder / SUMMARY) as temporary:
@@ -276,22 +281,6 @@ def _next(compared: Iterator[Any], shards: Sequence[str]) -> list[Any]:
         if not shards:
             raise
         return []
-
-
-class _Importance:
-    """The mean over texts of what each head matters to the predicted class."""
-
-    def __init__(self) -> None:
-        self._found: list[np.ndarray] = []
-
-    def add(self, gates: np.ndarray | None) -> None:
-        """Take in a text, if its model has classes and it is one of the first."""
-        if gates is not None:
-            self._found.append(np.abs(gates))
-
-    def as_json(self) -> list[list[float]] | None:
-        """The mean, `layer head`; None without classes."""
-        return np.mean(self._found, axis=0).tolist() if self._found else None
 
 
 def _about(plan: Plan, units: str) -> dict[str, Any]:
