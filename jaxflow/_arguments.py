@@ -17,6 +17,9 @@ FLAGS = {
     "pairs": "--pair",
     "labels": "--label-column",
     "path": "--out",
+    "source": "--input",
+    # Of results: --out of one command, and what another is given without a flag.
+    "folder": "the folder",
     "count": "--processes",
     "index": "--process",
 } | {

@@ -84,7 +84,12 @@ def path(text: str) -> Path:
     """A path that the file system can have; `~` is the home where the shell has left it."""
     if not text:
         raise _unfit("a path", text)
-    return local_path("path", text)
+    try:
+        return local_path("path", text)
+    except InputError as error:
+        # argparse takes it for a ValueError, whose message it drops.
+        rest = "" if error.way_out is None else f"; {error.way_out}"
+        raise argparse.ArgumentTypeError(f"a path is expected, got {error.got}{rest}") from None
 
 
 def output(text: str) -> Path:

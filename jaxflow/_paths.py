@@ -17,13 +17,15 @@ def local_path(argument: str, value: Any) -> Path:
         value: a string or a path.
 
     Raises:
-        InputError: it is no path, or there is no such user.
+        InputError: it is no path, or empty, or there is no such user.
     """
     try:
         text = os.fspath(value)
         text = text if isinstance(text, str) else os.fsdecode(text)
     except TypeError:
         raise InputError(argument, "be a path", f"{shown(value)} of type {type(value).__name__}") from None
+    if not text:
+        raise InputError(argument, "be a path", shown(text))
     if "\0" in text:
         raise InputError(argument, "be a path", f"{shown(text)}, in which a NUL stands")
     if not text.startswith("~"):

@@ -34,6 +34,10 @@ class Run:
         self.stdout, self.stderr = self.capsys.readouterr()
         return code
 
+    def files(self):
+        """What the results' files hold, those about them included."""
+        return {path.relative_to(self.out): path.read_bytes() for path in self.out.rglob("*") if path.is_file()}
+
     def refused(self, *arguments, **options):
         """The one line that a bad command gets."""
         assert self(*arguments, **options) == 2
@@ -177,14 +181,14 @@ def test_results_are_summed_up_in_a_table_and_in_files(run):
 
 def test_a_finished_run_is_kept_and_resumed_as_it_is(run):
     assert run("--text", "the key", *QUICK) == 0
-    before = {path.name: path.read_bytes() for path in run.out.iterdir()}
+    before = run.files()
     assert "--resume" in run.refused("--text", "the key", *QUICK)
     assert "differs in --residual" in run.refused("--text", "the key", *QUICK, "--resume", "--residual", "0.1")
-    assert {path.name: path.read_bytes() for path in run.out.iterdir()} == before
+    assert run.files() == before
     assert run("--text", "the key", *QUICK, "--resume") == 0
     assert "0 examples in" in run.stdout
     assert "(1 were there before)" in run.stdout
-    assert {path.name: path.read_bytes() for path in run.out.iterdir()} == before
+    assert run.files() == before
 
 
 @pytest.mark.parametrize(("variable", "colored"), [(None, True), ("NO_COLOR", False)])
@@ -203,10 +207,10 @@ def test_a_full_disk_gets_one_line_and_harms_nothing(run):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     assert run("--text", "the key", *QUICK, out=run.out) == 0
-    before = {path.name: path.read_bytes() for path in run.out.iterdir()}
+    before = run.files()
     run.monkeypatch.setattr(os, "fsync", full)
     assert "No space left" in run.refused("--text", "the key", *QUICK, "--resume")
-    assert {path.name: path.read_bytes() for path in run.out.iterdir()} == before
+    assert run.files() == before
 
 
 TEXT = ["--text", "the key"]
@@ -363,7 +367,7 @@ def test_a_signal_to_one_of_several_processes_ends_it_with_one_line(tmp_path, nu
     with command("attribute", *arguments, "--methods", "raw", "--batch-size", "16") as process:
         try:
             deadline = time.monotonic() + 120
-            while not (out / "part-00000.json").exists():
+            while not (out / store.ABOUT / "part-00000.json").exists():
                 assert process.poll() is None, process.stderr.read()
                 assert time.monotonic() < deadline
                 time.sleep(0.01)

@@ -87,8 +87,9 @@ def read_description(folder: Path, file: str, holding: str, version: int, *, has
     """
     path = folder / file
     if not os.path.lexists(path):
-        name = Path(file).name
-        got = f"{shown(str(folder))}, which holds no {holding}: there is no {name} in it"
+        # Of a folder its own name is there too; a name that is too long is no error here.
+        why = f"there is no {Path(file).name} in it" if os.path.lexists(f"{folder}/.") else "there is no such folder"
+        got = f"{shown(str(folder))}, which holds no {holding}: {why}"
         raise InputError("folder", f"hold {holding}", got, "name a folder that jaxflow wrote")
     try:
         description = parsed(path)

@@ -116,7 +116,7 @@ def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
     ("arguments", "said"),
     [
         (["--layers", "9"], "--layers must be from 1 to 3"),
-        (["--layers", "1:2:3"], "pairs such as 1:2"),
+        (["--layers", "1:2:3"], "pairs of whole numbers such as 1:2,6:12"),
         (["--queries", "30"], "--queries must be positions of tokens, got 30 for line 1 of texts.txt"),
         (["--threshold", "2"], "--threshold must be a number above 0"),
         (["--units", "letters"], "--units must be one of"),
