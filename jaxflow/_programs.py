@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow._checks import is_traced
+from jaxflow._switches import broadcasting
 
 # Programs of one function that are kept. The largest take about 900 pieces of memory and 60 MB each.
 MOST = 24
@@ -29,13 +30,14 @@ NUMBERS, NUMBERS_ON_ACCELERATOR = 1 << 24, 1 << 20
 class Programs:
     """A function of arrays like one made by `jax.jit`, but with a limit to the programs it keeps.
 
-    Inside a transformation it is a part of another program, and nothing is kept.
+    It may broadcast over leading axes, also under `jax_numpy_rank_promotion`. Inside a transformation it is a part of
+    another program, and nothing is kept.
     """
 
     def __init__(self, function: Callable[..., Any], static: tuple[str, ...] = (), most: int = MOST) -> None:
-        self._function, self._static, self._most = function, static, most
+        self._function, self._static, self._most = broadcasting(function), static, most
         self._signature = inspect.signature(function)
-        self._inside = jax.jit(function, static_argnames=static)
+        self._inside = jax.jit(self._function, static_argnames=static)
         self._kept: OrderedDict[Any, Any] = OrderedDict()
         self._lock = threading.Lock()
 

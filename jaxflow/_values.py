@@ -22,6 +22,11 @@ ROW_SUM_TOLERANCE_HALF = 2e-2
 PADDING_SHARE = 0.05
 # A key that gets less than this from all rows of all heads was masked; softmax gives some head's row more.
 MASKED_WEIGHT = 1e-6
+# The most frequent mistake with masks, and the way out.
+OWN_MASK = (
+    "pass the mask that the model was given, with 1 (or True) on real tokens; PyTorch's key_padding_mask is the other "
+    "way round, so pass ~key_padding_mask"
+)
 
 AXES = ("layer", "head", "query", "key")
 
@@ -182,10 +187,7 @@ def _check_something_is_left(held: np.ndarray, mask: np.ndarray) -> None:
 
 
 def _on_padding(got: str) -> InputError:
-    way_out = (
-        "pass the mask that the model was given, with 1 (or True) on real tokens; PyTorch's key_padding_mask is the "
-        "other way round, so pass ~key_padding_mask; pass `normalize=True` to leave real tokens out on purpose"
-    )
+    way_out = f"{OWN_MASK}; pass `normalize=True` to leave real tokens out on purpose"
     return InputError("mask", "call real what real tokens attend to", got, way_out)
 
 

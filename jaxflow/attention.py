@@ -135,11 +135,14 @@ def _as_mask(mask: Any | None, shape: tuple[int, ...], *, from_sequence: bool) -
         return array.astype(bool)
     host = np.asarray(array)
     if not np.isin(host, (0, 1)).all():
-        raise InputError("`mask` must hold 1 (or True) on real tokens and 0 (or False) on padding, and nothing else")
+        other = np.asarray(host)[~np.isin(host, (0, 1))].ravel()[0]
+        expected = "hold 1 (or True) on real tokens and 0 (or False) on padding, and nothing else"
+        raise InputError("mask", expected, _checks.shown_text(str(other)), _values.OWN_MASK)
     empty = np.asarray(~host.astype(bool).any(axis=-1))
     if empty.any():
         where = _checks.index_words(_checks.first_index(empty), ()) or "the only example"
-        raise InputError(f"`mask` must leave at least one real token in every example, got none in {where}")
+        # The longest text of a batch has no padding, so that a mask the wrong way round leaves it nothing.
+        raise InputError("mask", "leave at least one real token in every example", f"none in {where}", _values.OWN_MASK)
     return to_device(host.astype(bool))
 
 

@@ -24,7 +24,8 @@ SWITCHES = {
 
 def graphs():
     ways = ("mean", "max", "min", [1.0, 2.0])
-    return [jf.attention_graph(ATTENTION, MASK, heads=heads).mixing for heads in ways]
+    masked = [jf.attention_graph(ATTENTION, MASK, heads=heads).mixing for heads in ways]
+    return [*masked, *(jf.attention_graph(hold(ATTENTION[1:])).mixing for hold in (np.asarray, jnp.asarray))]
 
 
 def rollouts():

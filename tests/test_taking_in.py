@@ -240,6 +240,16 @@ def test_a_mask_the_wrong_way_round_is_refused(model, hold):
         jf.attention_graph(attention[1], ~mask[1])
 
 
+def test_a_batch_with_a_text_of_full_length_says_that_its_mask_is_the_wrong_way_round():
+    attention, mask = padded([7, 4])
+    with pytest.raises(InputError, match=r"`mask` must leave .* got none in example 0; .*~key_padding_mask"):
+        jf.attention_graph(attention, ~mask)
+    # A mask that is added to scores has 0 on real tokens.
+    for added in (np.where(mask, 0, -1e9), np.where(mask, 0, -np.inf)):
+        with pytest.raises(InputError, match=r"`mask` must hold 1 .*, got -(1000000000.0|inf); .*on real tokens"):
+            jf.attention_graph(attention, added)
+
+
 def test_a_mask_in_another_order_than_the_batch_is_refused():
     attention, mask = padded([7, 4, 3])
     with pytest.raises(InputError, match="example 0, layer 1, head 0, query 0 on padding"):
