@@ -25,6 +25,9 @@ MOST = 24
 # Numbers of the largest array that is worth filling up: beyond, what a program takes to compile is little beside what
 # it takes to run. Arrays of accelerators go through the host's memory for it.
 NUMBERS, NUMBERS_ON_ACCELERATOR = 1 << 24, 1 << 20
+# Numbers of the largest JAX array that NumPy looks through, in some milliseconds: a program for its shape takes 50 and
+# more to compile.
+NUMBERS_AT_HAND = 1 << 20
 
 
 class Programs:
@@ -114,6 +117,18 @@ class Bucket:
 def to_device(array: np.ndarray, device: Any = None) -> jax.Array:
     """A JAX array of an array that nobody writes to; `jnp.asarray` would compile a program for its shape."""
     return jax.device_put(array, device)
+
+
+def is_at_hand(array: Any) -> bool:
+    """Whether NumPy should look through an array: the CPU holds it, and compiling for its shape would take longer.
+
+    NumPy reads what the CPU holds without a copy.
+    """
+    if isinstance(array, jax.Array):
+        if is_traced(array) or not isinstance(array.sharding, jax.sharding.SingleDeviceSharding):
+            return False
+        return array.size <= NUMBERS_AT_HAND and all(device.platform == "cpu" for device in array.devices())
+    return isinstance(array, np.ndarray | np.generic)
 
 
 def bucket_of(array: Any, batch: tuple[int, ...], **sizes: int) -> Bucket | None:

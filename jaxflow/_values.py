@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from jaxflow import _checks
 from jaxflow._arrays import as_float
 from jaxflow._checks import InputError
-from jaxflow._programs import Programs
+from jaxflow._programs import Programs, is_at_hand
 from jaxflow._typing import Attention, TokenMask
 
 # How far a row's sum may be from 1 before it is not taken for attention: rounding of the softmax's own format.
@@ -44,18 +44,18 @@ def refuse_unsound(attention: Any, mask: TokenMask, *, normalize: bool) -> None:
             the example whose attention falls on padding.
     """
     # A device looks at its own array; only one that fails is fetched, to say where.
-    if not isinstance(attention, jax.Array) or not _is_sound(attention, mask, normalize=normalize):
+    if is_at_hand(attention) or not _is_sound(attention, mask, normalize=normalize):
         _check_values(np.asarray(attention), np.asarray(mask), normalize=normalize)
 
 
 def warn_of_padding(attention: Any, stacklevel: int) -> None:
     """Warn where tokens look like padding though no mask was passed: nothing of a real token's row falls on them."""
     # The largest weight over layers and heads is enough to see it, and small.
-    if isinstance(attention, jax.Array):
-        reach, even = _reach(attention)
+    if is_at_hand(attention):
+        found = _forgotten(*_reach_on_host(np.asarray(attention)))
     else:
-        reach, even = _reach_on_host(attention)
-    padded, real, leads = (np.asarray(part) for part in _forgotten(reach, even))
+        found = _forgotten_on_device(*_reach(attention))
+    padded, real, leads = (np.asarray(part) for part in found)
     if not padded.any():
         return
     index = _checks.first_index(padded)
@@ -210,23 +210,27 @@ def _reach_on_host(attention: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @Programs
+def _forgotten_on_device(reach: Array, even: Array) -> tuple[Array, Array, Array]:
+    return _forgotten(reach, even)
+
+
 def _forgotten(
     reach: Float[Any, "*batch token token"], even: Bool[Any, "*batch token"]
-) -> tuple[Bool[Array, "*batch"], Any, Bool[Array, "*batch"]]:
+) -> tuple[Bool[Any, "*batch"], Any, Bool[Any, "*batch"]]:
     """Which examples look padded, how many tokens of each are real, and whether these come first.
 
     Padding's own rows are as any other's (a model masks keys) or even (all keys masked). Behind the text, even rows
     are padding's only where real tokens see what follows: a causal last row may be even. Attention that is sparse
     among real tokens too, as it is made by hand or of windows, is not judged.
     """
-    position = jnp.arange(reach.shape[-1])
-    given = jnp.any((reach > 0) & ~even[..., :, None], axis=-2)
-    count = jnp.sum(given, axis=-1, keepdims=True)
-    leads = jnp.all(given == (position < count), axis=-1)
-    trails = jnp.all(given == (position >= reach.shape[-1] - count), axis=-1)
+    position = np.arange(reach.shape[-1])
+    given = ((reach > 0) & ~even[..., :, None]).any(axis=-2)
+    count = given.sum(axis=-1, keepdims=True)
+    leads = (given == (position < count)).all(axis=-1)
+    trails = (given == (position >= reach.shape[-1] - count)).all(axis=-1)
     apart = ~(given[..., :, None] & given[..., None, :])
-    full = jnp.all((reach > 0) | apart, axis=(-2, -1))
-    causal = jnp.all((reach > 0) | apart | (position[:, None] < position), axis=(-2, -1))
-    causal = causal & (trails | ~jnp.any(even, axis=-1))
+    full = ((reach > 0) | apart).all(axis=(-2, -1))
+    causal = ((reach > 0) | apart | (position[:, None] < position)).all(axis=(-2, -1))
+    causal = causal & (trails | ~even.any(axis=-1))
     some = (count[..., 0] >= 2) & (count[..., 0] < reach.shape[-1])
-    return some & (leads | trails) & (full | causal) & ~jnp.any(even & given, axis=-1), count[..., 0], leads
+    return some & (leads | trails) & (full | causal) & ~(even & given).any(axis=-1), count[..., 0], leads

@@ -10,10 +10,12 @@ from jaxtyping import Array, Bool, Float
 
 from jaxflow import _arrays, _checks, attention
 from jaxflow._checks import InputError, not_forked
-from jaxflow._programs import Bucket, Programs, bucket_of, to_device
+from jaxflow._programs import Bucket, Programs, bucket_of, is_at_hand, to_device
 from jaxflow._pytree import pytree
 from jaxflow._typing import Attention, Mixing, TokenMask
 
+# What no finite number is above.
+_LARGEST = np.finfo(np.float64).max
 _MADE_BY = "make it with attention_graph(attentions, mask)"
 _KINDS = {"attention": "floating-point numbers", "residual": "floating-point numbers", "mask": "booleans"}
 
@@ -257,9 +259,14 @@ def check_graph(graph: Any) -> AttentionGraph:
         InputError: it is no graph, or its attention is not finite or negative, or its residual is not in [0, 1].
     """
     graph = as_graph(graph)
-    if _checks.is_traced(graph) or _is_sound(graph):
+    if _checks.is_traced(graph):
+        return graph
+    if not is_at_hand(graph.attention) and _is_sound(graph):
         return graph
     attention, residual = np.asarray(graph.attention), np.asarray(graph.residual)
+    # Extremes are quicker to find than the first wrong entry; NaN is one of its array's.
+    if all(part.min() >= 0 and part.max() <= most for part, most in ((attention, _LARGEST), (residual, 1))):
+        return graph
     axes = ("layer", "query", "key")
     with np.errstate(invalid="ignore"):
         for wrong, problem in ((~np.isfinite(attention), "finite"), (attention < 0, "non-negative")):

@@ -193,7 +193,7 @@ def test_attention_that_devices_hold_is_checked_there(axes, monkeypatch):
     monkeypatch.setattr(_values, "_check_values", None)  # not called: nothing is fetched
     graph = jf.attention_graph(jax.device_put(jnp.asarray(GOOD, jnp.float32), sharding))
     assert len(graph.attention.sharding.device_set) == 2
-    jf.attention_graph(jnp.asarray(GOOD, jnp.bfloat16))
+    jf.attention_graph(jax.device_put(jnp.asarray(GOOD, jnp.bfloat16), sharding))
 
 
 def test_what_is_not_a_number_never_passes_for_an_empty_row():

@@ -84,23 +84,22 @@ def test_the_gradient_of_a_sound_example_is_as_if_it_was_alone():
 
 
 @pytest.mark.parametrize("method", ["exact", "auto", "bounds", "relaxed", "smooth"])
-@pytest.mark.parametrize("name", [name for name in WRONGS if name != "residual above 1"])
+@pytest.mark.parametrize("name", WRONGS)
 def test_values_that_can_be_read_are_refused(name, method):
-    with pytest.raises(
-        InputError, match=r"`graph` must have values that are finite and not negative, got .*; "
-    ) as error:
+    problem = r"(finite attention|non-negative attention|a residual in \[0, 1\]), got "
+    with pytest.raises(InputError, match=f"`graph` must hold {problem}") as error:
         jf.attention_flow(spoilt(name), method=method)
     assert "\n" not in str(error.value)
-    with pytest.raises(InputError, match="`graph` must have values that are finite"):
+    with pytest.raises(InputError, match=f"`graph` must hold {problem}"):
         jf.cut_capacity(spoilt(name), np.zeros((5, TOKENS), bool))
 
 
 @pytest.mark.parametrize("graph", [None, "graph", np.zeros((3, 4, 4)), jf.AttentionGraph, GOOD.attention])
 def test_what_is_no_graph_is_refused(graph):
-    with pytest.raises(InputError, match="`graph` must come from attention_graph, got ") as error:
+    with pytest.raises(InputError, match="`graph` must be an AttentionGraph, got ") as error:
         jf.attention_flow(graph)
     assert len(str(error.value)) < 300
-    with pytest.raises(InputError, match="`graph` must come from attention_graph, got "):
+    with pytest.raises(InputError, match="`graph` must be an AttentionGraph, got "):
         jf.cut_capacity(graph, np.zeros((4, 4), bool))
 
 

@@ -8,7 +8,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from jaxflow.flow.exact._bits import ONE, bit, kernel, lowest_bit
+from jaxflow.flow.exact._bits import ONE, bit, inlined, kernel, lowest_bit
 
 
 @kernel
@@ -71,10 +71,90 @@ def choose(rows, row, level, place, words, own, preferred):
     return np.int64(-1)
 
 
+@inlined
+@no_type_check
+def hand_out(arc, room, sends, level, touched, into, left, sent_of, above, words, i, sink, count, takers):
+    """Send what node i of layer 2 has left over all its hops, in the order of `choose`; the new counts.
+
+    Layer 1 hangs on the sink by one arc a node, so that a hop there is known at once: what fits through both arcs.
+    """
+    nodes = into.shape[0]
+    line, bottom = nodes + i, (above + 1) * words  # where the set of layer 1 at distance 1 stands
+    row = line * words
+    rest, sent = left[2], 0.0
+    # With one word, `pick` puts the hops in order. With more, `word` counts rounds: -2 is i itself, -1 the sink's
+    # position, then come the words of the set from the first on.
+    word, shift = -2, i >> 6
+    both = room[row + shift] & level[bottom + shift]
+    if words > 1:
+        both &= bit(i)
+    while True:
+        while both:
+            low = lowest_bit(pick(both, bit(i), bit(sink)) if words == 1 else both)
+            j = (shift << 6) + np.int64(low)
+            both &= ~(ONE << low)
+            at = line * nodes + j
+            space = arc[2 * at] - arc[2 * at + 1]
+            taken = into[j]
+            amount = min(rest, space, taken)
+            into[j] = taken - amount
+            # A node whose arc into the sink is full takes no more: it leaves the set.
+            level[bottom + shift] &= ~(np.uint64(amount == taken) << low)
+            takers -= amount == taken
+            count = push(arc, room, sends, touched, count, at, row, (nodes + j) * words, i, j, amount, space)
+            sent += amount
+            rest -= amount
+            if rest == 0:
+                break
+        word += 1
+        if rest == 0 or word == words or words == 1:
+            break
+        shift = sink >> 6 if word < 0 else word
+        both = room[row + shift] & level[bottom + shift]
+        if word < 0:
+            both &= bit(sink)
+    left[2], sent_of[2] = rest, sent
+    return count, takers
+
+
+@inlined
+@no_type_check
+def go_back(
+    arc, room, sends, level, touched, node_of, offered, left, sent_of, above, nodes, words, layer, count, takers
+):
+    """Go back up the path to the nearest node with something left to send; its layer, and the new count.
+
+    The arc into each node that is left is written here, once for all that the node sent on.
+    """
+    while True:
+        done = left[layer] == 0
+        # What was offered and used up was sent to the last bit: then the arc is full or the parent is done.
+        sent = offered[layer] if done else sent_of[layer]
+        j = np.int64(node_of[layer])
+        # A node that could not send all it was offered has no way on: no other path need try it.
+        if not done:
+            level[layer * (above + 1) * words + (j >> 6)] &= ~bit(j)
+        if sent > 0:
+            i = np.int64(node_of[layer + 1])
+            line = layer * nodes + i
+            at = line * nodes + j
+            space = arc[2 * at] - arc[2 * at + 1]
+            column = (layer * nodes + j) * words
+            count = push(arc, room, sends, touched, count, at, line * words, column, i, j, sent, space)
+            left[layer + 1] -= sent
+            sent_of[layer + 1] += sent
+        layer += 1
+        if layer == above or (left[layer] > 0 and takers):
+            break
+    return layer, count
+
+
 @kernel
 @no_type_check
 def first_flow(work, source, sink):
     """The blocking flow of a layer graph without flow, where the distance from the sink is the layer; layer above 2.
+
+    The path under way is held by layer: its nodes, what each was offered, what of that is left, and what it sent.
 
     Returns:
         The amount that reached the sink, the count of touched arcs, and how many arcs into the sink have room left.
@@ -84,20 +164,21 @@ def first_flow(work, source, sink):
     arc, room, sends, level = work.arc.ravel(), work.room.ravel(), work.sends.ravel(), work.level.ravel()
     into, touched = work.sink, work.touched
     node_of, offered, left, sent_of = work.node_of, work.offered, work.left, work.sent
-    bottom = (above + 1) * words  # where the set of layer 1 at distance 1 stands
     count, takers = np.int64(0), 0
     for i in range(nodes):
         takers += into[i] > 0
     layer = above
     node_of[layer] = source
+    # The source may send whatever its arcs hold.
     offered[layer] = left[layer] = np.inf
     sent_of[layer] = 0.0
+    # Over as soon as all arcs into the sink are full: they are a cut then, and no search is needed.
     while takers:
         i = np.int64(node_of[layer])
         line = (layer - 1) * nodes + i
-        row = line * words
         if layer > 2:
-            j = choose(room, row, level, (layer - 1) * (above + 1) * words, words, i, sink)
+            # Down one arc, to a node that has not been given up (it is in the set of its layer and distance).
+            j = choose(room, line * words, level, (layer - 1) * (above + 1) * words, words, i, sink)
             if j >= 0:
                 layer -= 1
                 at = 2 * (line * nodes + j)
@@ -108,58 +189,41 @@ def first_flow(work, source, sink):
             if layer == above:
                 break
         else:
-            # One layer above those that the sink hangs on: all hops of a node in one go, in the order of `choose`.
-            rest, sent = left[2], 0.0
-            word, shift = -2, i >> 6
-            both = room[row + shift] & level[bottom + shift]
-            if words > 1:
-                both &= bit(i)
-            while True:
-                while both:
-                    low = lowest_bit(pick(both, bit(i), bit(sink)) if words == 1 else both)
-                    j = (shift << 6) + np.int64(low)
-                    both &= ~(ONE << low)
-                    at = line * nodes + j
-                    space = arc[2 * at] - arc[2 * at + 1]
-                    taken = into[j]
-                    amount = min(rest, space, taken)
-                    into[j] = taken - amount
-                    level[bottom + shift] &= ~(np.uint64(amount == taken) << low)
-                    takers -= amount == taken
-                    count = push(arc, room, sends, touched, count, at, row, (nodes + j) * words, i, j, amount, space)
-                    sent += amount
-                    rest -= amount
-                    if rest == 0:
-                        break
-                word += 1
-                if rest == 0 or word == words or words == 1:
-                    break
-                shift = sink >> 6 if word < 0 else word
-                both = room[row + shift] & level[bottom + shift]
-                if word < 0:
-                    both &= bit(sink)
-            left[2], sent_of[2] = rest, sent
-        # Back to the nearest node of the path that has something left to send.
-        while True:
-            done = left[layer] == 0
-            # What was offered and used up was sent to the last bit: then the arc is full or the parent is done.
-            sent = offered[layer] if done else sent_of[layer]
-            j = np.int64(node_of[layer])
-            if not done:
-                level[layer * (above + 1) * words + (j >> 6)] &= ~bit(j)
-            if sent > 0:
-                i = np.int64(node_of[layer + 1])
-                line = layer * nodes + i
-                at = line * nodes + j
-                space = arc[2 * at] - arc[2 * at + 1]
-                column = (layer * nodes + j) * words
-                count = push(arc, room, sends, touched, count, at, line * words, column, i, j, sent, space)
-                left[layer + 1] -= sent
-                sent_of[layer + 1] += sent
-            layer += 1
-            if layer == above or (left[layer] > 0 and takers):
-                break
+            count, takers = hand_out(
+                arc, room, sends, level, touched, into, left, sent_of, above, words, i, sink, count, takers
+            )
+        layer, count = go_back(
+            arc, room, sends, level, touched, node_of, offered, left, sent_of, above, nodes, words, layer, count, takers
+        )
     return sent_of[above], count, takers
+
+
+@inlined
+@no_type_check
+def go_back_turning(arc, room, sends, touched, layer_of, node_of, offered, left, sent_of, nodes, words, depth, count):
+    """As `go_back`, along a path that may turn; its new length, and the new count."""
+    while True:
+        sent = sent_of[depth] if left[depth] > 0 else offered[depth]
+        layer, i = np.int64(layer_of[depth]), np.int64(node_of[depth])
+        depth -= 1
+        if sent > 0:
+            parent = np.int64(node_of[depth])
+            if layer_of[depth] > layer:
+                line = layer * nodes + parent
+                at = line * nodes + i
+                space = arc[2 * at] - arc[2 * at + 1]
+                column = (layer * nodes + i) * words
+                count = push(arc, room, sends, touched, count, at, line * words, column, parent, i, sent, space)
+            else:
+                # The path went up here: the arc from this node down to its parent carries that much less.
+                line = (layer - 1) * nodes + i
+                column = ((layer - 1) * nodes + parent) * words
+                take_back(arc, room, sends, line * nodes + parent, line * words, column, i, parent, sent)
+            left[depth] -= sent
+            sent_of[depth] += sent
+        if depth == 0 or left[depth] > 0:
+            break
+    return depth, count
 
 
 @kernel
@@ -175,6 +239,8 @@ def next_flow(work, source, sink, distance, count):
     arc, room, sends, level = work.arc.ravel(), work.room.ravel(), work.sends.ravel(), work.level.ravel()
     into, touched = work.sink, work.touched
     layer_of, node_of, offered, left, sent_of = work.layer_of, work.node_of, work.offered, work.left, work.sent
+    # The path may turn, so it is held by its length, not by layer. `ahead` is the distance from the next node to the
+    # sink; only arcs to nodes at just that distance are followed.
     depth = 0
     layer_of[0], node_of[0] = above, source
     offered[0] = left[0] = np.inf
@@ -182,6 +248,7 @@ def next_flow(work, source, sink, distance, count):
     while True:
         layer, i, ahead = np.int64(layer_of[depth]), np.int64(node_of[depth]), distance - depth - 1
         j, below, space = np.int64(-1), layer - 1, 0.0
+        # Down an arc with room, or up an arc that brings flow here, which is taken back.
         if layer > 1:
             line = below * nodes + i
             j = choose(room, line * words, level, (ahead * above + below) * words, words, i, sink)
@@ -197,6 +264,7 @@ def next_flow(work, source, sink, distance, count):
         if j < 0:
             if depth == 0:
                 return sent_of[0], count
+            # No way on: the node leaves its level, and the loop below goes back.
             level[((ahead + 1) * above + layer) * words + (i >> 6)] &= ~bit(i)
         else:
             amount = min(left[depth], space)
@@ -215,23 +283,6 @@ def next_flow(work, source, sink, distance, count):
                 into[j] -= amount
             left[depth] -= amount
             sent_of[depth] = amount
-        while True:
-            sent = sent_of[depth] if left[depth] > 0 else offered[depth]
-            layer, i = np.int64(layer_of[depth]), np.int64(node_of[depth])
-            depth -= 1
-            if sent > 0:
-                parent = np.int64(node_of[depth])
-                if layer_of[depth] > layer:
-                    line = layer * nodes + parent
-                    at = line * nodes + i
-                    space = arc[2 * at] - arc[2 * at + 1]
-                    column = (layer * nodes + i) * words
-                    count = push(arc, room, sends, touched, count, at, line * words, column, parent, i, sent, space)
-                else:
-                    line = (layer - 1) * nodes + i
-                    column = ((layer - 1) * nodes + parent) * words
-                    take_back(arc, room, sends, line * nodes + parent, line * words, column, i, parent, sent)
-                left[depth] -= sent
-                sent_of[depth] += sent
-            if depth == 0 or left[depth] > 0:
-                break
+        depth, count = go_back_turning(
+            arc, room, sends, touched, layer_of, node_of, offered, left, sent_of, nodes, words, depth, count
+        )
