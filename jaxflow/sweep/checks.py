@@ -27,6 +27,9 @@ def check_folder(folder: Path, resume: bool | None) -> None:
         if folder.is_dir() and not store.is_empty(folder):
             _check_filled(folder, resume)
         parent = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    except InputError:
+        # One of the above, which says all there is to say. (An InputError is a ValueError.)
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot write to {shown(str(folder))}: {reason}; name another folder with --out") from None

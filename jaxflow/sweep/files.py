@@ -130,7 +130,7 @@ def open_source(
         kind, packed = _kind(file)
         if stat.S_ISREG(_mode(file)):
             if kind is None:
-                raise InputError(f"{file.name!r} has no known format; name it {', '.join(SUFFIXES)}, by what it holds")
+                raise _unknown(file)
             yield _file_source(stack, file, kind, packed, file.name, column, pair_column, reading)
             return
         # What is opened and closed again, or opened twice, may have lost its writer.
@@ -149,6 +149,15 @@ def check_unread(is_file: bool, *, separator: str | None, quotes: str, encoding:
     for argument, value in said.items():
         if not is_file and value is not None:
             raise InputError(argument, "go with a file", shown(value), "leave it out")
+
+
+def _unknown(file: Path) -> InputError:
+    """The error for a file whose name says no format; raised here where its first bytes say one."""
+    if lines.packing(file) is None:
+        with _opened(file) as stream:
+            lines.refuse_foreign(stream.read(16), file.name)
+    names = f"{', '.join(SUFFIXES)}, by what it holds (.gz or .zst may follow)"
+    return InputError(f"{shown(file.name)} has no known format; name it {names}")
 
 
 def _mode(file: Path) -> int:

@@ -209,9 +209,15 @@ def _json_lines(path: Path, form: Format, name: str) -> Iterator[Record]:
 def _json_object(line: str, place: str) -> dict[str, Any] | InputError:
     try:
         record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        said = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        return InputError(f"{place} is malformed JSON: {said}")
+    except json.JSONDecodeError as error:
+        # A list over many lines is the other way of writing records as JSON.
+        listed = "; JSON lines have one object a line, and no list around them" if line.lstrip()[:1] == "[" else ""
+        return InputError(f"{place} is malformed JSON: {error.msg} at column {error.colno}{listed}")
+    except RecursionError:
+        return InputError(f"{place} is malformed JSON: lists or objects are nested too deeply")
+    except ValueError:
+        # Python's own limit, against numbers that take minutes.
+        return InputError(f"{place} is malformed JSON: a whole number has more than 4,300 digits")
     if not isinstance(record, dict):
         kind = "null" if record is None else type(record).__name__
         return InputError(f"{place} is malformed: a JSON object is expected, got {kind}")

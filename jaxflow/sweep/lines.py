@@ -22,6 +22,20 @@ Line = tuple[int, str, InputError | None]
 PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 PACKED_SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
 
+# How files begin that are no text, whatever their names say, what they are, and what to do about them. ("PAR1" alone
+# may begin a text; in a Parquet file a description in Thrift follows, whose first byte is this.)
+UNPACK = "unpack it first (.gz and .zst are read as they are)"
+FOREIGN = {
+    **dict.fromkeys(PACKED, ("a packed file inside a packed one", UNPACK)),
+    b"BZh": ("a file packed by bzip2", UNPACK),
+    b"\xfd7zXZ\0": ("a file packed by xz", UNPACK),
+    b"PK\x03\x04": ("a ZIP archive, as workbooks of Excel are", "unpack it first, or save the workbook as CSV"),
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("a workbook or document of old Office", "save it as CSV or as plain text"),
+    b"PAR1\x15": ("a Parquet file", "name it .parquet"),
+    b"ARROW1\0\0": ("a Feather (Arrow) file", "save it as Parquet"),
+    b"SQLite format 3\0": ("an SQLite database", "save the table as Parquet or CSV"),
+}
+
 CHUNK = 2**18
 # Bytes that encoding, line ends and separator are told from.
 SAMPLE = 2**16
@@ -93,7 +107,7 @@ def coding_of(path: Path, packed: str | None, encoding: str | None, name: str) -
 
     Raises:
         InputError: the encoding is not known, is not the one that the file's mark says, or the file has NUL bytes as
-            UTF-16 and UTF-32 have them.
+            UTF-16 and UTF-32 have them; or it is no text, by its first bytes.
     """
     start = b""
     for chunk in unpacked(path, packed, name):
@@ -102,6 +116,7 @@ def coding_of(path: Path, packed: str | None, encoding: str | None, name: str) -
             break
     if not start:
         raise InputError(f"{name} is empty")
+    refuse_foreign(start, name)
     marked = next((known for mark, known in MARKS.items() if start.startswith(mark)), None)
     if encoding is not None:
         chosen = _known(encoding)
@@ -123,6 +138,18 @@ def coding_of(path: Path, packed: str | None, encoding: str | None, name: str) -
             place=name,
         )
     return Coding(packed, "utf-8"), None
+
+
+def refuse_foreign(start: bytes, name: str) -> None:
+    """Refuse what begins as no text does, though some of its bytes may pass for lines.
+
+    Raises:
+        InputError: it does.
+    """
+    for magic, (what, way_out) in FOREIGN.items():
+        # bzip2's own magic is short; a number and the first block's follow.
+        if start.startswith(magic) and (magic != b"BZh" or start[4:10] == b"1AY&SY"):
+            raise InputError("source", "be a file of text", what, way_out, place=name)
 
 
 def sample(path: Path, coding: Coding, name: str) -> str:

@@ -100,5 +100,8 @@ def _sha256(text: str) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, str) and len(value) == 1:
+        # Such as a separator.
+        return repr(value)
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= 40 else text[:12] + "..."

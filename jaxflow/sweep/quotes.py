@@ -58,9 +58,12 @@ class _Column:
     def __init__(self):
         self.plain, self.doubtful = set[str](), set[str]()
         self.numbers = True
+        # Whether a cell that is not empty has no quotes around it, and whether one has quotes that it does not need.
+        self.bare = self.needless = False
 
     def add(self, value: str) -> None:
         """Take in a value of a plain line."""
+        self.bare = self.bare or bool(value)
         self.numbers = self.numbers and (not value or _is_number(value))
         if len(self.plain) < KEPT:
             self.plain.add(value)
@@ -122,6 +125,9 @@ class _Look:
         """Whether quotes stand around cells, all of them being where a writer may have set them; None is not known."""
         if self.header_quoted:
             return True
+        if self._needless and not any(column.bare for column in self._columns if column.needless):
+            # Some writers quote all of a column and leave its header bare (PostgreSQL's FORCE_QUOTE).
+            return None
         if self._needless or (self._commas and self._bare_commas):
             return False
         if self._doubtful:
@@ -155,9 +161,12 @@ class _Look:
             for values in whole:
                 for column, value in zip(self._columns, values, strict=True):
                     column.doubtful.add(value)
-        for cell in row:
+        for index, cell in enumerate(row):
+            # Of cells beyond the header's there is nothing to learn.
+            column = self._columns[index] if index < len(self._columns) else _Column()
             if not cell.quoted:
                 self._bare_commas += "," in cell.value
+                column.bare = column.bare or bool(cell.value)
             elif not cell.value.strip('"'):
                 self._bare += 1
             elif '"' in cell.value or re.search("[\t\r\n]", cell.value):
@@ -166,6 +175,7 @@ class _Look:
                 self._commas += 1
             else:
                 self._needless += 1
+                column.needless = True
         return not several or len(row) == len(self._columns)
 
 
