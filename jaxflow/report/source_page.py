@@ -1,5 +1,6 @@
 """The explorer's page of a source's first texts: what `jaxflow explore` and `jaxflow compare` write."""
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -51,7 +52,10 @@ def explore_source(
     known = None if labels is None else list(islice(labels.values(), most))
     limits: dict[str, Any] = {"max_length": max_length, "truncate": truncate}
     other = models[1] if len(models) > 1 else None
-    found = explore(models[0], texts, other, pairs=pairs, labels=known, **limits, **options)
+    try:
+        found = explore(models[0], texts, other, pairs=pairs, labels=known, **limits, **options)
+    except InputError as error:
+        raise _placed(error, rows) from None
     kept = slice(len(found))
     texts, pairs = texts[kept], None if pairs is None else pairs[kept]
     roles = [head_roles(model, texts, pairs, **limits).names() for model in models]
@@ -72,6 +76,17 @@ def write_source_page(models: Sequence[TextEncoder], source: Source, path: Path,
     if not can_draw():
         return None
     return write_explorer(explore_source(models, source, **options), path)
+
+
+def _placed(error: InputError, rows: Sequence[Text]) -> InputError:
+    """An error of a text by its number, with its place in the source instead."""
+
+    def place(named: re.Match[str]) -> str:
+        found = rows[int(named[2])].place
+        return found if named[1] == "texts" else f"the pair of {found}"
+
+    message = re.sub(r"`(texts|pairs)\[([0-9]+)\]`", place, str(error))
+    return error if message == str(error) else InputError(message)
 
 
 def _usable(rows: Iterable[Row]) -> list[Text]:
