@@ -1,5 +1,6 @@
 """The explorer's page of a source's first texts: what `jaxflow explore` and `jaxflow compare` write."""
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -50,17 +51,20 @@ def explore_source(
     other = models[1] if len(models) > 1 else None
     heads = [model.config.head for model in models]
     classify = all(head.name == "sequence_classification" and head.problem != "regression" for head in heads)
-    return explore(
-        models[0],
-        texts,
-        other,
-        pairs=pairs,
-        labels=known,
-        roles=True,
-        importance=classify and pairs is None and max_length is None and not truncate,
-        **limits,
-        **options,
-    )
+    try:
+        return explore(
+            models[0],
+            texts,
+            other,
+            pairs=pairs,
+            labels=known,
+            roles=True,
+            importance=classify and pairs is None and max_length is None and not truncate,
+            **limits,
+            **options,
+        )
+    except InputError as error:
+        raise _placed(error, rows) from None
 
 
 def write_source_page(models: Sequence[TextEncoder], source: Source, path: Path, **options: Any) -> Path:
@@ -70,6 +74,17 @@ def write_source_page(models: Sequence[TextEncoder], source: Source, path: Path,
         The path.
     """
     return write_explorer(explore_source(models, source, **options), path)
+
+
+def _placed(error: InputError, rows: Sequence[Text]) -> InputError:
+    """An error of a text by its number, with its place in the source instead."""
+
+    def place(named: re.Match[str]) -> str:
+        found = rows[int(named[2])].place
+        return found if named[1] == "texts" else f"the pair of {found}"
+
+    message = re.sub(r"`(texts|pairs)\[([0-9]+)\]`", place, str(error))
+    return error if message == str(error) else InputError(message)
 
 
 def _usable(rows: Iterable[Row]) -> list[Text]:

@@ -13,7 +13,7 @@ from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
 from jaxflow.sweep import formats, lines
 from jaxflow.sweep.formats import Format, Reading
-from jaxflow.sweep.rows import Row, choose_columns, row_of
+from jaxflow.sweep.rows import Row, check_column, choose_columns, row_of
 
 SUFFIXES = {".txt": "txt", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
 
@@ -50,16 +50,16 @@ class FileSource:
         """How the bytes are read, for the manifest."""
         return self.form.as_json()
 
-    def of_column(self, column: str) -> "FileSource":
-        """Another column of the same file.
+    def of_column(self, column: str, argument: str = "label_column") -> "FileSource":
+        """Another column of the same file, which `argument` named.
 
         Raises:
             InputError: it has no such column.
         """
-        _refuse_columns(self.form.kind, self.name, (("column", column),))
+        _refuse_columns(self.form.kind, self.name, ((argument, column),))
         names = formats.column_names(self.path, self.form, self.name, (column,), named=True)
-        chosen, _ = choose_columns(names, self.name, column, None)
-        return replace(self, column=chosen, pair_column=None, note=None)
+        check_column(column, names, self.name, _flag(argument))
+        return replace(self, column=column, pair_column=None, note=None)
 
     def rows(self) -> Iterator[Row]:
         """The texts in order, and what is wrong in the place of those that cannot be used; names the line or row."""
@@ -235,5 +235,8 @@ def _file_source(
 def _refuse_columns(kind: str, name: str, given: Iterable[tuple[str, str | None]]) -> None:
     for argument, value in given:
         if kind == "txt" and value is not None:
-            flag = f"--{argument.replace('_', '-')}"
-            raise InputError(f"{name} is plain text and has no column {shown(value)}; leave out {flag}")
+            raise InputError(f"{name} is plain text and has no column {shown(value)}; leave out {_flag(argument)}")
+
+
+def _flag(argument: str) -> str:
+    return f"--{argument.replace('_', '-')}"

@@ -67,18 +67,23 @@ def choose_columns(
 ) -> tuple[str | None, str | None]:
     """The column of texts, checked or chosen, and what to say about the choice."""
     if pair_column is not None:
-        _check_column(pair_column, names, file, "--pair-column")
+        check_column(pair_column, names, file, "--pair-column")
     candidates = [name for name in names if name != pair_column]
     if column is not None or "text" in candidates:
         column = "text" if column is None else column
-        _check_column(column, names, file, "--column")
+        check_column(column, names, file, "--column")
         return column, None
     if len(candidates) == 1:
         return candidates[0], f"taking the texts from the only column of {file}, {shown(candidates[0])}"
     raise InputError(f"{file} has no column 'text'; name one with --column: {_listed(names)}")
 
 
-def _check_column(column: str, names: Sequence[str], file: str, flag: str) -> None:
+def check_column(column: str, names: Sequence[str], file: str, flag: str) -> None:
+    """Refuse a column that a file has not, or has twice; `flag` is what named it.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
     if column not in names:
         raise InputError(f"{file} has no column {shown(column)} ({flag}); it has: {_listed(names)}")
     if names.count(column) > 1:

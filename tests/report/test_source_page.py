@@ -92,3 +92,22 @@ def test_labels_need_a_file(capsys):
     arguments = ["explore", "--model", "any", "--text", "the key", "--label-column", "label", "--out", "page.html"]
     assert cli.main(arguments) == 2
     assert "--label-column goes with --input" in capsys.readouterr().err
+
+
+def test_errors_name_the_place_of_a_text_and_the_flag_of_a_column(file, tmp_path, capsys):
+    def said(*arguments):
+        page = tmp_path / "page.html"
+        assert cli.main(["explore", "--model", str(model_folder()), *arguments, "--out", str(page)]) == 2
+        assert not page.exists()
+        return capsys.readouterr().err.splitlines()[-1]
+
+    long = tmp_path / "long.txt"
+    long.write_text("the key\n\n" + "the key " * 200 + "\n")
+    assert said("--input", str(long)).startswith("jaxflow: line 3 of long.txt has ")
+    assert said("--text", "the key", "--text", "the key " * 200).startswith("jaxflow: --text 2 has ")
+    pair = ["--pair", "a", "--pair", "\udcff"]
+    assert "the pair of --text 2" in said("--text", "the key", "--text", "the key", *pair)
+    label = ["--input", str(file), "--label-column"]
+    assert said(*label, "labels").endswith("has no column 'labels' (--label-column); it has: 'text', 'label'")
+    long.write_text("the key\n")
+    assert said("--input", str(long), "--label-column", "x").endswith("has no column 'x'; leave out --label-column")
