@@ -89,6 +89,18 @@ def as_float(array: Any) -> Any:
     return jnp.asarray(array, dtype=jnp.float32) if small else jnp.asarray(array)
 
 
+def is_computable(array: Any) -> bool:
+    """Whether an array is in a format in which graphs are computed: JAX's, and of floating ones 32 bits or more."""
+    return not is_small_float(array.dtype) and (isinstance(array, jax.Array) or _format(array) == array.dtype)
+
+
+def computable(array: Any) -> Any:
+    """The same numbers in a format in which graphs are computed."""
+    if is_small_float(array.dtype):
+        return array.astype(np.float32)
+    return array if isinstance(array, jax.Array) else np.asarray(array, _format(array))
+
+
 def is_small_float(dtype: Any) -> bool:
     """Whether a floating format has fewer than 32 bits."""
     return jnp.issubdtype(dtype, jnp.floating) and jnp.dtype(dtype).itemsize < 4
@@ -202,6 +214,10 @@ def _with_numbers(name: str, array: Any, kind: str | None = None) -> Any:
         return array
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         raise InputError(name, "not be a masked array", "entries without a value", "fill them, with filled(0)")
-    # JAX has neither the other order of bytes nor more than 64 bits.
+    return np.asarray(array, _format(array))
+
+
+def _format(array: np.ndarray | np.generic) -> np.dtype[Any]:
+    """The nearest format that JAX has: it knows one order of bytes, and at most 64 bits."""
     native = array.dtype.newbyteorder("=")
-    return np.asarray(array, np.float64 if native.kind == "f" and native.itemsize > 8 else native)
+    return np.dtype(np.float64) if native.kind == "f" and native.itemsize > 8 else native
