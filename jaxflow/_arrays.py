@@ -1,5 +1,6 @@
 """Arrays of any framework, read without importing that framework; attention of a model's layers, put together."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,27 +17,28 @@ _WHOLE_TEXT = (
     "of text that a model generated, run one forward pass over prompt and answer together, with use_cache=False and "
     "output_attentions=True"
 )
+_ATTENTIONS = "pass its attentions: output.attentions"
 _LAYERS_FIRST = "a list or tuple holds one entry a layer; pass an array where the batch's axes come first"
 
 
 def read_layers(attentions: Any) -> Any:
     """Attention of all layers as one JAX or NumPy array, `*batch layer head query key`.
 
-    An array is that already. A list or tuple holds one entry a layer, whatever the entries are: arrays of any
-    framework, or lists. So the same numbers mean the same in every form.
+    An array is that already. A list, tuple or other sequence holds one entry a layer, whatever the entries are: arrays
+    of any framework, or lists. So the same numbers mean the same in every form.
 
     Raises:
         InputError: where attention was not computed, came from `generate` step by step, or is no array.
     """
+    if isinstance(attentions, Sequence) and not isinstance(attentions, str | bytes | tuple):
+        attentions = list(attentions)
     if attentions is None or (isinstance(attentions, list | tuple) and not attentions):
         raise InputError("attentions", "hold the attention of every layer", shown(attentions), _COMPUTE)
-    if getattr(attentions, "attentions", None) is not None:
-        way_out = "pass its attentions: output.attentions"
-        raise InputError("attentions", "be an array or one a layer", type(attentions).__name__, way_out)
     if not isinstance(attentions, list | tuple):
-        if hasattr(attentions, "attentions"):
-            raise InputError("attentions", "hold the attention of every layer", "an output without any", _COMPUTE)
+        _refuse_outputs(attentions)
         return read_array("attentions", attentions)
+    if any(map(_is_array, attentions)) and any(map(_are_layers, attentions)):
+        raise InputError("attentions", "be an array or one a layer", "all outputs of a model", _ATTENTIONS)
     for number, layer in enumerate(attentions, 1):
         _refuse_steps_and_gaps(layer, number, len(attentions))
     layers = [read_array("attentions", layer) for layer in attentions]
@@ -70,9 +72,10 @@ def read_array(name: str, value: Any) -> Any:
         return _stacked(parts, axis=0)
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # Whatever the value itself raises when it is asked for its numbers.
         if "inhomogeneous" not in str(error):
-            raise InputError(f"`{name}` cannot be read as an array: {' '.join(str(error).split())}") from None
+            reason = shown_text(" ".join(str(error).split()) or type(error).__name__)
+            raise InputError(f"`{name}` cannot be read as an array: {reason}") from None
         raise InputError(name, "hold lists of equal length at every depth", "lists of unequal lengths") from None
     return _with_numbers(name, array, type(value).__name__)
 
@@ -84,6 +87,18 @@ def as_float(array: Any) -> Any:
         # A copy, as the caller may write to the array later.
         return to_device(np.array(array, np.float32 if small else array.dtype))
     return jnp.asarray(array, dtype=jnp.float32) if small else jnp.asarray(array)
+
+
+def is_computable(array: Any) -> bool:
+    """Whether an array is in a format in which graphs are computed: JAX's, and of floating ones 32 bits or more."""
+    return not is_small_float(array.dtype) and (isinstance(array, jax.Array) or _format(array) == array.dtype)
+
+
+def computable(array: Any) -> Any:
+    """The same numbers in a format in which graphs are computed."""
+    if is_small_float(array.dtype):
+        return array.astype(np.float32)
+    return array if isinstance(array, jax.Array) else np.asarray(array, _format(array))
 
 
 def is_small_float(dtype: Any) -> bool:
@@ -110,6 +125,19 @@ def misfitting_mask(got: tuple[int, ...], expected: tuple[int, ...], *, from_seq
     return InputError("mask", f"have shape {expected}", str(got), way_out)
 
 
+def _refuse_outputs(output: Any) -> None:
+    """Refuse a model's output in the place of its attention; what is wrong with its attention is said first."""
+    if getattr(output, "attentions", None) is not None:
+        _ = read_layers(output.attentions)
+        raise InputError("attentions", "be an array or one a layer", type(output).__name__, _ATTENTIONS)
+    sides = [f"{side}_attentions" for side in ("encoder", "decoder") if hasattr(output, f"{side}_attentions")]
+    if any(getattr(output, side) for side in sides):
+        way_out = f"pass those of one side: {' or '.join(f'output.{side}' for side in sides)}"
+        raise InputError("attentions", "be an array or one a layer", type(output).__name__, way_out)
+    if sides or hasattr(output, "attentions"):
+        raise InputError("attentions", "hold the attention of every layer", "an output without any", _COMPUTE)
+
+
 def _refuse_steps_and_gaps(layer: Any, number: int, count: int) -> None:
     """Refuse a layer that is None, and `generate`'s tuples: one a step, each of one a layer."""
     if layer is None:
@@ -120,10 +148,14 @@ def _refuse_steps_and_gaps(layer: Any, number: int, count: int) -> None:
     if not layer or any(part is None for part in layer):
         got = f"{shown(layer)} for entry {number} of {count}"
         raise InputError("attentions", "hold the attention of every layer", got, _COMPUTE)
-    # A layer's list of examples holds arrays of (head, query, key); one axis more makes it a step's list of layers.
-    if any(len(np.shape(part)) >= 4 for part in layer if _is_array(part)):
+    if _are_layers(layer):
         got = f"a sequence of sequences of arrays, such as {tuple(np.shape(layer[0]))}"
         raise InputError("attentions", "be one array, or one a layer", got, _WHOLE_TEXT)
+
+
+def _are_layers(value: Any) -> bool:
+    """Whether a sequence holds the arrays of layers, which have one axis more than those of a layer's examples."""
+    return isinstance(value, list | tuple) and any(len(np.shape(part)) >= 4 for part in value if _is_array(part))
 
 
 def _is_array(value: Any) -> bool:
@@ -178,4 +210,14 @@ def _sparse(name: str, value: Any) -> InputError:
 def _with_numbers(name: str, array: Any, kind: str | None = None) -> Any:
     if array.dtype.kind in "OSU":
         raise InputError(f"`{name}` cannot be read as an array, got {kind or f'an array of {array.dtype}'}")
-    return array
+    if not isinstance(array, np.ndarray):
+        return array
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        raise InputError(name, "not be a masked array", "entries without a value", "fill them, with filled(0)")
+    return np.asarray(array, _format(array))
+
+
+def _format(array: np.ndarray | np.generic) -> np.dtype[Any]:
+    """The nearest format that JAX has: it knows one order of bytes, and at most 64 bits."""
+    native = array.dtype.newbyteorder("=")
+    return np.dtype(np.float64) if native.kind == "f" and native.itemsize > 8 else native

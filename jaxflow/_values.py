@@ -128,7 +128,8 @@ def _check_values(attention: np.ndarray, mask: np.ndarray, *, normalize: bool) -
             "attentions",
             "have rows that sum to 1",
             f"{total[index]:.6g} at {_checks.index_words(index, AXES[:3])}",
-            f"pass `normalize=True` to have rows of any sum scaled (rounding may change a sum by {ROW_SUM_TOLERANCE}, "
+            "call model.eval() first where a model is in training, which drops weights at random, or pass "
+            f"`normalize=True` to have rows of any sum scaled (rounding may change a sum by {ROW_SUM_TOLERANCE}, "
             f"and by {ROW_SUM_TOLERANCE_HALF} where a layer holds only numbers of bfloat16 or float16, cast or not)",
         )
     _check_padding(held, mask)

@@ -1,6 +1,6 @@
 """Attention as an encoder's softmax gave it: taken in from any framework, checked, masked and fused over heads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -55,7 +55,8 @@ def as_attention(attentions: Any, *, normalize: Any, mask: Any | None) -> tuple[
     if 0 in array.shape:
         raise InputError("attentions", "not be empty", f"shape {array.shape}")
     _arrays.refuse_unreal("attentions", array.dtype)
-    from_sequence = isinstance(attentions, list | tuple)
+    array = array.astype(np.float32) if array.dtype == bool else array
+    from_sequence = isinstance(attentions, Sequence)
     tokens = _as_mask(mask, (*array.shape[:-4], array.shape[-1]), from_sequence=from_sequence)
     if not _checks.is_traced(array, tokens):
         _values.refuse_unsound(array, tokens, normalize=bool(normalize))

@@ -228,6 +228,8 @@ def _read_residual(residual: Any) -> Any:
 def as_graph(value: Any, argument: str = "graph") -> AttentionGraph:
     """Take in a graph: an `AttentionGraph` whose fields are arrays that fit together. Values are not looked at.
 
+    Numbers in formats in which nothing is computed, such as bfloat16, are widened, which changes none.
+
     Raises:
         InputError: it is something else, or made by hand of parts that don't fit.
     """
@@ -247,7 +249,7 @@ def as_graph(value: Any, argument: str = "graph") -> AttentionGraph:
     for name, expected in (("residual", shape[:-3]), ("mask", (*shape[:-3], shape[-1]))):
         if parts[name].shape != expected:
             raise InputError(argument, f"hold a {name} of shape {expected}", str(parts[name].shape), _MADE_BY)
-    return value
+    return value if all(map(_arrays.is_computable, parts.values())) else jax.tree.map(_arrays.computable, value)
 
 
 def check_graph(graph: Any) -> AttentionGraph:

@@ -97,6 +97,21 @@ def test_sound_graphs_pass_as_they_are():
         as_graph(3, "upper")
 
 
+@pytest.mark.parametrize("kind", [jnp.bfloat16, np.float16, ">f4", np.longdouble])
+def test_numbers_in_formats_in_which_nothing_is_computed_are_widened(kind):
+    hold = jnp.asarray if kind is jnp.bfloat16 else np.asarray
+    graph = by_hand(attention=hold(GRAPH.attention, kind), residual=hold([0.25, 0.5], kind))
+    same = by_hand(attention=jnp.asarray(graph.attention.astype(np.float32)), residual=jnp.float32([0.25, 0.5]))
+    np.testing.assert_array_equal(jf.attention_rollout(graph), jf.attention_rollout(same))
+    found, expected = (jf.attention_flow(each, queries=0, layers=[3], method="exact") for each in (graph, same))
+    np.testing.assert_array_equal(found.value, expected.value)
+    if kind is jnp.bfloat16:
+        bounds = jax.jit(lambda graph: jf.attention_flow(graph, queries=0, layers=[3], method="bounds"))(graph)
+        assert bounds.upper.dtype == np.float32
+        assert np.asarray(bounds.lower <= found.value + 1e-6).all()
+        assert np.asarray(bounds.upper >= found.value - 1e-6).all()
+
+
 def test_values_inside_a_transformation_pass():
     graph = jax.jit(check_graph)(with_entry(np.nan, jnp.asarray))
     assert np.isnan(graph.attention[1, 2, 3, 0])

@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from collections import deque
 
 import jax
 import jax.numpy as jnp
@@ -41,11 +42,36 @@ def test_every_form_of_the_same_attention_gives_the_same_graph(axes):
         np.testing.assert_array_equal(jf.attention_graph(form(attention)).attention, expected)
     # Lists of arrays of rank 4 in each other are what `generate` returns, and are refused.
     forms = {name: form for name, form in FORMS.items() if len(axes) < 2 or " of " not in name}
-    for form, kind in itertools.product(forms.values(), (list, tuple)):
+    for form, kind in itertools.product(forms.values(), (list, tuple, deque)):
         np.testing.assert_array_equal(jf.attention_graph(kind(map(form, layers))).attention, expected)
     for mixed in itertools.islice(itertools.permutations(forms.values(), 3), 0, None, 7):
         given = [form(layer) for form, layer in zip(mixed, layers, strict=True)]
         np.testing.assert_array_equal(jf.attention_graph(given).attention, expected)
+
+
+@pytest.mark.parametrize("kind", [">f4", ">f8", np.longdouble, np.ma.masked_array])
+def test_numbers_in_formats_that_jax_lacks(kind):
+    attention = np.ma.masked_array(SQUARE) if kind is np.ma.masked_array else SQUARE.astype(kind)
+    expected = np.asarray(jf.attention_graph(SQUARE, residual=[0.1, 0.5, 0.9], heads=[1.0, 2.0]).mixing)
+    for given in (attention, list(np.moveaxis(attention, 1, 0))):
+        residual, heads = np.array([0.1, 0.5, 0.9], kind if isinstance(kind, str) else None), np.array([1, 2], ">i4")
+        mask = np.ones((3, 4), ">i8")
+        found = jf.attention_graph(given, mask, residual=residual, heads=heads).mixing
+        np.testing.assert_allclose(found, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", [bool, np.int64, np.uint8])
+def test_whole_numbers_are_attention_too(kind):
+    one_each = np.roll(np.eye(4), 1, axis=1)[None, None].astype(kind)
+    for hold in (np.asarray, jnp.asarray, torch.tensor, np.ndarray.tolist):
+        graph = jf.attention_graph(hold(one_each), np.ones(4), residual=0.0)
+        np.testing.assert_array_equal(graph.mixing[0], one_each[0, 0])
+
+
+def test_attention_of_a_model_in_training_says_so():
+    dropped = SQUARE * (np.random.default_rng(0).random(SQUARE.shape) > 0.1) / 0.9
+    with pytest.raises(InputError, match=r"rows that sum to 1, .*call model\.eval\(\) first"):
+        jf.attention_graph(dropped)
 
 
 def test_one_text_of_a_deep_model_stays_one_text():
@@ -71,8 +97,14 @@ EAGER = r'attn_implementation="eager" and call it with output_attentions=True'
 WHOLE_TEXT = "run one forward pass over prompt and answer"
 
 
-class Output:
-    attentions = (PROMPT, PROMPT)
+def output(**parts):
+    """What a model returns: transformers' outputs hold their parts as attributes."""
+    return type("Output", (), parts)()
+
+
+class Broken:
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("the device\nis gone")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +123,18 @@ class Output:
         ((STEP, STEP), f"as many queries as keys, got 1 queries and 6 keys; .*{WHOLE_TEXT}"),
         (torch.stack([STEP, STEP], 1), WHOLE_TEXT),
         ((PROMPT, STEP), f"same shape in every layer, got .*{WHOLE_TEXT}"),
-        (Output(), "output.attentions"),
+        (output(attentions=(PROMPT, PROMPT)), "got Output; pass its attentions: output.attentions"),
+        (output(attentions=((PROMPT, PROMPT), (STEP, STEP))), WHOLE_TEXT),
+        (output(attentions=()), EAGER),
+        (output(attentions=None), EAGER),
+        (output(encoder_attentions=None, decoder_attentions=None), EAGER),
+        (
+            output(encoder_attentions=(PROMPT,), decoder_attentions=(PROMPT,)),
+            r"got Output; pass .*output\.encoder_attentions or output\.decoder_attentions",
+        ),
+        ((torch.zeros(1, 5, 8), (PROMPT, PROMPT)), r"all outputs of a model; .*output\.attentions"),
+        (Broken(), "cannot be read as an array: the device is gone"),
+        (np.ma.masked_array(PROMPT[None].numpy(), PROMPT[None].numpy() > 0), "not be a masked array"),
         ([[[[0.5, 0.5], [1.0]]]], "lists of equal length"),
         (PROMPT[None].to_sparse(), r"be dense, got a sparse one \(torch.sparse_coo\).*to_dense"),
         ((PROMPT.to_sparse(), PROMPT), "be dense"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from jaxflow._checks import InputError
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.family import Family
+from jaxflow.models.family import Family, Head
 from jaxflow.models.weights import Weights
 
 # Types that weights can have, and types that only buffers have: position numbers, masks, counters.
@@ -119,14 +119,20 @@ def left_over(
 
 def _expected(config: EncoderConfig, family: Family, other_heads: bool) -> tuple[str, ...]:
     """Patterns of keys that may be left over."""
-    heads = family.heads.values() if other_heads else [family.heads[config.head.name]]
-    # Of the head itself only tied weights and the second of two names can be left over: the rest is used.
-    keys = [key for head in heads for key in head.keys.values() if isinstance(key, str)]
+    own = _modules(family.heads[config.head.name])
+    others = {key for head in family.heads.values() for key in _modules(head)} if other_heads else set()
     return (
         *family.leftovers,
         *map(re.escape, family.aliases),
-        *(rf"{re.escape(family.canonical(key))}(\..*)?" for key in keys),
+        # Of the head itself only tied weights and the second of two names can be left over: the rest is used, and
+        # more than a weight and a bias (an adapter's, say) would make its numbers others.
+        *(rf"{re.escape(family.canonical(key))}(\.(weight|bias))?" for key in own),
+        *(rf"{re.escape(family.canonical(key))}(\..*)?" for key in others - own),
     )
+
+
+def _modules(head: Head) -> set[str]:
+    return {key for key in head.keys.values() if isinstance(key, str)}
 
 
 def _needed(config: EncoderConfig, family: Family) -> str:

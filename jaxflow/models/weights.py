@@ -138,7 +138,7 @@ def _indexed(folder: Path) -> dict[str, Stored]:
             expected = "name files within its folder"
             raise InputError("weight_map", expected, shown(shard), "fetch the model again", place=str(folder / INDEX))
         files[shard] = folder / shard
-        if not files[shard].is_file():
+        if not _is_file(files[shard]):
             raise InputError(f"{folder} lacks the weight file {shown(shard)} that its index names; fetch it again")
     held = {shard: _header(path)[0] for shard, path in files.items()}
     for key, shard in shards.items():
@@ -147,6 +147,13 @@ def _indexed(folder: Path) -> dict[str, Stored]:
             expected = "agree with the files that it names"
             raise InputError("weight_map", expected, got, "fetch the model again", place=str(folder / INDEX))
     return {key: held[shard][key] for key, shard in shards.items()}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # Its name is longer than any file's.
+        return False
 
 
 def _opened(path: Path) -> Any:

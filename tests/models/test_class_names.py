@@ -89,7 +89,7 @@ def test_results_sweeps_and_the_page_name_all_of_them(encoder, tmp_path):
     assert [each.scores for each in jf.open_sweep(tmp_path / "out")] == [each.scores for each in found]
     frame = results.to_pandas(["prediction", "probabilities"])
     for row, example in zip(frame.itertuples(), found, strict=True):
-        assert dict(row.probabilities) == example.scores
+        assert {each["label"]: each["probability"] for each in row.probabilities} == example.scores
         assert row.prediction in NAMES
     page = explorer_data(explore(encoder, TEXTS, labels=["good (2)", 1], methods=("raw",)))
     for sentence, example in zip(page["sentences"], found, strict=True):

@@ -95,7 +95,7 @@ def test_what_trainers_put_around_the_weights_is_taken_off(convert, state, batch
     "named", ["pytorch_model.bin.index.json", "part-00001-of-00003.bin", "part-00003-of-00003.bin"]
 )
 def test_shards_are_read_together_by_their_index_or_by_any_of_them(convert, state, batch, plain, named):
-    stem = "pytorch_model" if named.endswith("json") else "w"
+    stem = "pytorch_model" if named.endswith("json") else "part"
     names, parts = list(state), {}
     for index in range(3):
         file = f"{stem}-{index + 1:05d}-of-00003.bin"

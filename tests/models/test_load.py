@@ -205,6 +205,15 @@ def test_what_stands_on_the_encoder_beside_its_head_is_left_out_where_the_head_i
     np.testing.assert_array_equal(encoder(batch).logits, kept(batch).logits)
 
 
+def test_an_adapter_of_the_head_is_not_passed_over_in_silence(tiny, batch, folder):
+    # Other heads call their last map by the same name.
+    adapter = "classifier.lora_A.weight"
+    edit_weights(folder, lambda weights: weights.update({adapter: torch.ones(2, 16)}))
+    refused(folder, f"one that has '{adapter}', which .*'sequence_classification' does not use")
+    encoder = loaded_with_word(folder, f"left out: '{adapter}'$", head="sequence_classification")
+    np.testing.assert_array_equal(encoder(batch).logits, tiny.bert("BertForSequenceClassification").ours(batch).logits)
+
+
 def test_the_way_out_of_an_unknown_architecture_leads_out(tiny, batch, folder):
     """A ColBERT: an encoder under its prefix, a projection, no head of ours."""
 

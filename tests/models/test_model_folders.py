@@ -125,6 +125,13 @@ def test_an_index_names_files_of_its_folder_alone(sharded, name):
     refused(sharded, "index.json: `weight_map` must name files within its folder, got ")
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "", ".", "config.json"])
+def test_an_index_names_files_of_weights(sharded, name):
+    index = json.loads((sharded / INDEX).read_text())["weight_map"]
+    edit(sharded / INDEX, weight_map={**index, "classifier.bias": name})
+    refused(sharded, "lacks the weight file '.* that its index names|not a whole safetensors file")
+
+
 @pytest.mark.parametrize("value", [None, 5, "x", [], {}, {"classifier.bias": 5}, {"classifier.bias": None}])
 def test_an_index_of_wrong_types(sharded, value):
     edit(sharded / INDEX, weight_map=value)
