@@ -98,9 +98,13 @@ class Bucket:
         """An array of the batch's axes and the named ones, filled up."""
         names = ["batch", *axes.split()]
         flat = np.asarray(array).reshape(-1, *np.shape(array)[len(self.batch) :])
-        added = [(0, full - own) for own, full in (self.sizes.get(name, (0, 0)) for name in names)]
-        # A copy in any case: JAX may use the memory that it is handed.
-        return to_device(np.pad(flat, added), self.device)
+        shape = [
+            self.sizes[name][1] if name in self.sizes else own for name, own in zip(names, flat.shape, strict=True)
+        ]
+        # A copy in any case: JAX may use the memory that it is handed. `np.pad` makes it too, but takes longer.
+        filled = np.zeros(shape, flat.dtype)
+        filled[tuple(map(slice, flat.shape))] = flat
+        return to_device(filled, self.device)
 
     def cut(self, array: Any, axes: str, shape: tuple[int, ...] | None = None) -> Any:
         """What belongs to the arrays as they were, of a result with the batch's axis and the named ones.

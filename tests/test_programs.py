@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import jaxflow as jf
+from jaxflow import _programs, _values
+from jaxflow import graph as graph_module
 from jaxflow._programs import Programs, bucket, bucket_of, few
 from tests.problems import masks, softmax_attention
 
@@ -87,6 +89,30 @@ def test_nothing_is_filled_up_where_nothing_is_gained():
     mesh = jax.make_mesh((4,), ("example",))
     spread = jax.device_put(jnp.zeros((4, 2, 9, 9)), jax.NamedSharding(mesh, jax.P("example")))
     assert bucket_of(spread, (4,), token=9) is None
+
+
+@pytest.mark.parametrize("to_array", [np.asarray, jnp.asarray])
+def test_small_arrays_are_checked_without_a_program(to_array, monkeypatch):
+    for module, name in ((_values, "_is_sound"), (_values, "_reach"), (_values, "_forgotten_on_device")):
+        monkeypatch.setattr(module, name, None)
+    monkeypatch.setattr(graph_module, "_is_sound", None)
+    weights = to_array(softmax_attention(3, (2, 3, 2, 7, 7)))
+    _ = jf.attention_rollout(jf.attention_graph(weights))
+    monkeypatch.setattr(_programs, "NUMBERS_AT_HAND", 100)
+    if isinstance(weights, jax.Array):
+        with pytest.raises(TypeError, match="'NoneType' object is not callable"):
+            jf.attention_graph(weights)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_padding_looks_the_same_to_numpy_and_to_a_program(seed):
+    mask = masks(seed, 4, 6)[:, :: 1 if seed % 2 else -1]
+    weights = softmax_attention(seed, (4, 2, 3, 6, 6), mask=mask).astype(np.float32)
+    ours = _values._forgotten(*_values._reach_on_host(weights))
+    theirs = _values._forgotten_on_device(*_values._reach(jnp.asarray(weights)))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert ours[0].any() == (not mask.all())
 
 
 def test_results_stay_on_the_device_that_holds_the_graph():

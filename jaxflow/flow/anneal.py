@@ -47,11 +47,13 @@ def annealed_cuts(
     """
     depth, tokens = mixing.shape[:2]
     position = jnp.arange(tokens, dtype=jnp.int32)
+    # Axes: `node_layer pair token`, so that one product (pair, token) x (token, token) does a layer for all pairs.
     source = (position == query[:, None]).astype(mixing.dtype)
     level = jnp.arange(depth + 1, dtype=jnp.int32)[:, None, None]
     # Undecided: evenly from the sink up to the source.
     even = level.astype(mixing.dtype) / layer.astype(mixing.dtype)[:, None]
     sides = jnp.where(level < layer[:, None], jnp.broadcast_to(even, (depth + 1, *source.shape)), 0)
+    # Fixed: of the source's layer the source alone is on its side, and of the input all but the sink.
     sides = jnp.where(level == layer[:, None], source, sides)
     sides = sides.at[0].set((position != token[:, None]).astype(mixing.dtype))
     # Layers above the block's highest source are left out.
@@ -59,7 +61,11 @@ def annealed_cuts(
 
     def decide(step: Array | int, sides: Sides) -> Sides:
         sweep, index = jnp.divmod(step, inner)
+        # Down through the layers in even sweeps, up in odd ones: news of both ends reach every layer.
         at = jnp.where(sweep % 2 == 0, inner - index, index + 1)
+        # On the source's side node i cuts its arcs to the sink's side below, `sum_j C[i, j] (1 - p[j])`; on the sink's
+        # side it cuts its arcs from the source's side above, `sum_k p[k] C[k, i]`. The smaller is the better side.
+        # Whatever comes out is a cut, so these products need no more than the device's own precision.
         lets_out = jnp.einsum("pj,ij->pi", 1 - sides[at - 1], mixing[at - 1])
         lets_in = jnp.einsum("pk,ki->pi", sides[at + 1], mixing[at])
         decided = _side(lets_in, lets_out, sweep, sweeps)
@@ -73,6 +79,7 @@ def _side(
 ) -> Float[Array, "pair token"]:
     """Share of the source side: powers 1, 2, 4, 8 and no higher, then the last sweep's plain choice."""
     larger = jnp.maximum(lets_in, lets_out)
+    # Squared once for each doubling of the power; of the two amounts only the ratio counts, which cannot overflow.
     ratio = jnp.minimum(lets_in, lets_out) / jnp.where(larger > 0, larger, jnp.ones_like(larger))
     doublings = 4 * (sweep + 1) // sweeps if sweeps > 4 else sweep
     for count in range(1, 4):

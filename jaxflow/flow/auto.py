@@ -54,6 +54,7 @@ def begin(
     found = _Found((-(-examples // count) * count, len(layers), width, tokens))
     waiting: deque[_Handed] = deque()
     for rows, part, bounds in _bounded_parts(graph, queries, layers, tol, count):
+        # Takes the device's results of this part, and waits for them; the next part's bounds are under way meanwhile.
         left = _settle_on_device(found, rows, part, bounds, layers, tol)
         if not left.any():
             continue
@@ -114,6 +115,7 @@ def _bounded_parts(
     before, most = None, rounded_down(tol, graph.attention.dtype)
     for index in range(count):
         part = _part(graph, queries, jnp.asarray(index, jnp.int32), count)
+        # JAX returns at once and computes on: this part is at work when the one before is handed out.
         now = slice(index, None, count), part, on_device(*part, layers, most, SOLVERS["bounds"])
         if before is not None:
             yield before
@@ -143,10 +145,12 @@ def _settle_on_device(
     for ours, theirs in ((found.value, bounds.value), (found.lower, bounds.lower), (found.upper, bounds.upper)):
         ours[rows] = np.asarray(theirs, np.float64)
     lower, upper, settled = found.lower[rows], found.upper[rows], found.settled[rows]
+    # Stage 1: the bounds.
     real = np.broadcast_to(np.asarray(real_pairs(graph.mask, queries)), lower.shape)
     # The device compared in its own precision; what it returned is compared again here.
     left = real & ~meet_on_host(lower, upper, tol)
     settled[real & ~left] = 1 + STAGES.index("bounds")
+    # Stage 2: the relaxation, for pairs whose bounds are apart. The rest is stage 3, solving, the caller's.
     solver = SOLVERS["relaxed"]
     assert isinstance(solver, Relaxed)
     # What cannot be proven by it because of its own rounding goes straight on.
@@ -168,6 +172,7 @@ def _relaxed(graph: AttentionGraph, depth: int, pairs: tuple[Any, ...], solver: 
     """Bounds of the pairs by the relaxation, list by list; the last one is filled up with its last pair."""
     bounds, begin = [], 0
     while begin < len(pairs[0]):
+        # The lists' lengths are powers of two: seven programs serve any number of pairs.
         size = min(LONGEST_LIST, max(SHORTEST_LIST, 1 << (len(pairs[0]) - begin - 1).bit_length()))
         own = [axis[begin : begin + size].astype(np.int32) for axis in pairs]
         filled = tuple(jnp.asarray(np.pad(axis, (0, size - len(axis)), mode="edge")) for axis in own)

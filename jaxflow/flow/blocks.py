@@ -20,6 +20,7 @@ def map_blocks(function: Callable[..., Any], arguments: Any, numbers: int) -> An
 
     In reverse mode a block is computed again, so that only the arguments are kept.
     """
+    # As many blocks as keep one block's array under the limit, of equal length: all run the same program.
     count = jax.tree.leaves(arguments)[0].shape[0]
     blocks = min(count, -(-count * numbers // BLOCK_NUMBERS))
     if blocks <= 1:
@@ -31,6 +32,7 @@ def map_blocks(function: Callable[..., Any], arguments: Any, numbers: int) -> An
         filled = jnp.concatenate([values, jnp.repeat(values[-1:], blocks * each - count, axis=0)])
         return filled.reshape(blocks, each, *values.shape[1:])
 
+    # The map runs one block after the other, so that one block's arrays are alive at a time.
     found = jax.lax.map(jax.checkpoint(function), jax.tree.map(in_blocks, arguments))
     return jax.tree.map(lambda x: x.reshape(blocks * each, *x.shape[2:])[:count], found)
 
@@ -66,6 +68,7 @@ def map_pairs(
         def of_example(mixing: Float[Array, "layer token token"], queries: Int[Array, " query"]) -> Array:
             return function(mixing, layer, queries[index], token)
 
+        # Batch axes stay outside the block's: a block holds the same pairs of every example, each with its own queries.
         for _ in mixing.shape[:-3]:
             of_example = jax.vmap(of_example)
         return jnp.moveaxis(of_example(mixing, queries), -1, 0)

@@ -66,15 +66,19 @@ def scaled_bounds(
     weights: Scaled, queries: Queries, layers: tuple[int, ...], sweeps: int = 5
 ) -> tuple[AtLayers, AtLayers]:
     """Lower and upper bounds of scaled weights, as `flow_bounds` makes them."""
+    # Capacities rounded up for what must lie above the flow, rounded down for what must lie below it.
     above, below = weights.above, weights.below
     # From above: flows split at a layer, what leaves the source, what enters the sink. From below: flows in proportion
     # to the weights. These are exact at layers 1 and 2.
     upper = jnp.minimum(composed_bounds(above, queries, layers), end_cuts(above, queries, layers))
+    # A flow of smaller capacities is one of the true capacities too, so its value is a lower bound.
     lower = proportional_flows(below, queries, layers)
     deep = [index for index, layer in enumerate(layers) if layer > 2]
     if deep:
         # Deeper, annealed cuts are often tighter from above, and residual chains from below.
         chosen, at = [layers[index] for index in deep], jnp.asarray(deep, dtype=jnp.int32)
         lower = lower.at[..., at, :, :].max(map_pairs(chain_flows, below, queries, chosen))
+        # Every cut's capacity is an upper bound, so the least of all bounds found is one; likewise the largest lower
+        # bound.
         upper = upper.at[..., at, :, :].min(cut_bounds(above, queries, chosen, sweeps))
     return lower, upper

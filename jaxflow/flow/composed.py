@@ -26,6 +26,10 @@ def composed_bounds(mixing: Mixing, queries: Queries, layers: tuple[int, ...]) -
 
     Cost: layer products of token^3 for what can go on, and layer products of query * token^2 for each source layer.
     """
+    # Why it is a bound: the paths of a flow from u to v pass some node k of layer m. Their share by k is a flow from u
+    # to k and a flow from k to v, so it is at most the smaller of any two bounds of these; the shares add up to the
+    # flow. At layers 1 and 2 both bounds are the arcs themselves, and a flow that fills the smaller arc of each k
+    # exists.
     onward = _onward(mixing, max(layers) - 1)
     return met_halfway(mixing, onward, queries, layers, (min_sum_up, min_sum_up), jnp.minimum, jnp.inf)
 
@@ -63,6 +67,7 @@ def _onward(mixing: Mixing, depth: int) -> Onward:
     """Bounds from every node of layers 1 to `depth` down to every input token."""
 
     def step(bound: Square, weights: Square) -> tuple[Square, Square]:
+        # U(0, l)[u, v] <= sum_k min(C_l[u, k], U(0, l - 1)[k, v]): the split just below u, whose first part is one arc.
         bound = min_sum_up(weights, bound)
         return bound, bound
 
@@ -83,13 +88,18 @@ def _of_query(
     """The best from one query of each example."""
     pass_on, meet = products
     depth, level = onward.shape[0], jnp.asarray(layers, dtype=jnp.int32)[:, None]
+    # Axes: `*batch layer token`, the arcs out of the query's position after each layer; `own` has the source layers'.
     rows = jnp.take_along_axis(mixing, query[..., None, None, None], axis=-2)[..., 0, :]
     own = jnp.take(rows, level[:, 0] - 1, axis=-2)
 
     def step(carry: tuple[Array, Array], below: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
         arriving, best = carry
         inner, weights, goes_on = below
+        # `arriving` is `*batch source_layer token`: from the query at each source layer to the nodes of layer `inner`.
+        # All source layers go down together: one begins with its own arcs when the step just below it comes, and takes
+        # no part before (`met` leaves it out).
         arriving = jnp.where(level == inner + 1, own, pass_on(arriving, weights))
+        # The split at this layer; of all the layers between source and sink the best is kept.
         met = jnp.where(level > inner, meet(arriving, goes_on), worst)
         return (arriving, better(best, met)), None
 

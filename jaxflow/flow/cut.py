@@ -87,6 +87,7 @@ def _capacity(graph: AttentionGraph, side: Array) -> Float[Array, "*batch_and_pa
     side = side.astype(graph.attention.dtype)
 
     def of_example(mixing: Float[Array, "layer token token"], one: RealSide) -> Float[Array, "*pair"]:
+        # An arc counts where its upper node is on the source's side and its lower node is not.
         return jnp.sum(one[..., 1:, :] * _out_of(mixing, 1 - one[..., :-1, :]), axis=(-2, -1))
 
     for _ in graph.batch_shape:
@@ -125,6 +126,8 @@ def refined_bound(
         def at(index: Array) -> Array:
             return jax.lax.dynamic_index_in_dim(side, index, axis=-2, keepdims=False)
 
+        # With its neighbours fixed, node i adds `lets_out` to the cut on the source's side and `lets_in` on the sink's;
+        # the nodes of a layer share no arc, so each may choose alone, and the sum can only fall.
         lets_out = jnp.einsum(
             "ij,...j->...i", mixing[layer - 1], (~at(layer - 1)).astype(mixing.dtype), precision=HIGHEST
         )
@@ -138,6 +141,8 @@ def refined_bound(
 
 def end_cuts(mixing: Mixing, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
     """The smaller of what leaves the source and what enters the sink, rounded outward. Cost: layer * token^2."""
+    # The two cuts that separate one end alone: flow <= sum_j C_l[u, j], and flow <= sum_i C_1[i, v]. On deep, diffuse
+    # attention one of them is the minimum cut of most pairs.
     unit, tokens = 2 * unit_roundoff(mixing.dtype), mixing.shape[-1]
 
     def total(axis: int) -> Float[Array, "*batch layer token"]:

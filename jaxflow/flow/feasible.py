@@ -33,10 +33,14 @@ def balanced(flow: Arcs, layer: Array) -> Arcs:
         return jnp.where(too_much, wanted / jnp.where(held > 0, held, jnp.ones_like(held)), jnp.ones_like(held))
 
     def give_less(index: Array | int, flow: Arcs) -> Arcs:
+        # Down the layers: a node that gives more than it gets has all its arcs out scaled to what it gets. The layer
+        # below gets less by that, and its turn comes next.
         level = depth - index
         return flow.at[level - 1].multiply(ratio(level, flow[level].sum(0), flow[level - 1].sum(1))[:, None])
 
     def get_less(level: Array | int, flow: Arcs) -> Arcs:
+        # Up the layers: a node that gets more than it gives has all its arcs in scaled to what it gives. Scaling only
+        # lowers arcs, so that the capacities hold throughout.
         return flow.at[level].multiply(ratio(level, flow[level - 1].sum(1), flow[level].sum(0))[None, :])
 
     flow = jax.lax.fori_loop(1, depth, give_less, flow)
@@ -56,10 +60,13 @@ def flow_value(flow: Arcs, layer: Array) -> Float[Array, ""]:
     coarse = jnp.floor(flow / unit) * unit
     fine = flow - coarse
     inner = (jnp.arange(1, depth, dtype=jnp.int32) < layer)[:, None]
+    # What each node between gets less what it gives: the differences of multiples are exact, and `unsure` bounds the
+    # rounding of the rest. The flow's value is at least `sent - sum over nodes of max(kept, 0)`.
     kept = (coarse[1:].sum(-2) - coarse[:-1].sum(-1)) + (fine[1:].sum(-2) - fine[:-1].sum(-1))
     unsure = (tokens + 4) * unit * (fine[1:].sum(-2) + fine[:-1].sum(-1))
     kept = jnp.where(inner, jnp.maximum(kept * (1 + 2 * unit) + unsure, kept + unsure), 0)
     lost = jnp.maximum(kept, 0).sum() * (1 + (depth + 1) * (tokens + 8) * unit)
+    # What leaves the source, the sum of the rest rounded down.
     source = jnp.arange(depth, dtype=jnp.int32) == layer - 1
     sent, rest = (jnp.where(source[:, None, None], part, 0).sum() for part in (coarse, fine))
     rest = rest * (1 - min((tokens + 8) * unit, 1.0))

@@ -63,11 +63,14 @@ def power_of_two(mixing: Mixing) -> Float[Array, "*batch 1 1 1"]:
 
 @jax.custom_jvp
 def _min_sum(left: Left, right: Right) -> Product:
+    # Axes: the middle one is cut into blocks, `count block *batch query` and `count block *batch token`. The scan holds
+    # one (query, token) array of sums, never the (query, middle, token) of all minima.
     lefts, rights = _blocks(jnp.moveaxis(left, -1, 0)), _blocks(jnp.moveaxis(right, -2, 0))
 
     def step(carry: tuple[Array, Array], block: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
         total, lost = carry
         of_left, of_right = block
+        # Added as a tree: four roundings a term where one after the other would take fifteen.
         terms = [jnp.minimum(of_left[k][..., :, None], of_right[k][..., None, :]) for k in range(BLOCK)]
         term = _tree_sum(terms)
         # Knuth's two-sum: `raised + error` is exactly `total + term`.
@@ -86,6 +89,7 @@ def _min_sum_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) ->
     # d min(a, b) = [a < b] da + [b < a] db, and half of each at a tie, which min's superdifferential contains.
     left, right = primals
     d_left, d_right = tangents
+    # Axes: `*batch query token middle`.
     row, column = left[..., :, None, :], jnp.swapaxes(right, -1, -2)[..., None, :, :]
     share = jnp.where(row == column, 0.5, (row < column).astype(left.dtype)).astype(left.dtype)
     d_row, d_column = d_left[..., :, None, :], jnp.swapaxes(d_right, -1, -2)[..., None, :, :]

@@ -80,8 +80,10 @@ def minimised(problem: Problem, steps: int) -> Nodes:
         warmth = jnp.maximum(problem.temperature, COOLING ** (state.step + 1).astype(level.dtype))
         warm = problem._replace(temperature=warmth)
         potentials, ridge, met = _improved(warm, state.potentials, state.ridge)
+        # Done only at the wanted temperature: at a higher one the price is another.
         return _Search(state.step + 1, potentials, ridge, met & (warmth <= problem.temperature))
 
+    # A source at layer 1 leaves no node free: the potentials are given.
     first = _Search(jnp.zeros((), jnp.int32), start, least_ridge(level.dtype), jnp.asarray(problem.free.sum() == 0))
     return jax.lax.while_loop(lambda s: (s.step < steps) & ~s.met, improve, first).potentials
 
@@ -104,12 +106,14 @@ def _improved(problem: Problem, potentials: Nodes, ridge: Float[Array, ""]) -> t
     def unevenness(potentials: Nodes) -> Nodes:
         return imbalance(problem.capacity * slope(falls(potentials), problem.temperature), problem.free)
 
+    # Newton's step: the direction along which the imbalance, the price's slope, would vanish were the price quadratic.
     uneven = unevenness(potentials)
     direction = solved(problem, falls(potentials), -uneven, ridge)
     # Rounding may leave no Cholesky factor; then nothing moves, and the next ridge is larger.
     sound = jnp.isfinite(direction).all()
     direction = jnp.where(sound, direction, jnp.zeros_like(direction))
 
+    # The slope along the step, `-gain` at its start and rising.
     def climb(length: Array) -> Array:
         return jnp.sum(unevenness(potentials + length * direction) * direction)
 
@@ -122,8 +126,11 @@ def _improved(problem: Problem, potentials: Nodes, ridge: Float[Array, ""]) -> t
         falling = climb(middle) <= 0
         return jnp.where(falling, middle, ends[0]), jnp.where(falling, ends[1], middle)
 
+    # If the full step overshoots, the length where the slope vanishes is bracketed by halving. The lower end is taken,
+    # where the price still falls. (Both are computed in any case: a batch of pairs has no branches.)
     short, _ = jax.lax.fori_loop(0, HALVINGS, halve, (jnp.zeros_like(ridge), jnp.ones_like(ridge)))
     length = jnp.where(full, 1, short)
+    # A step cut short says that the quadratic is no good here; a larger ridge makes the next one smaller.
     firmer = jnp.minimum(10 * ridge + FIRM, 1)
     ridge = jnp.where(length >= 0.5, jnp.maximum(0.1 * ridge, least_ridge(ridge.dtype)), firmer)
     cost = jnp.sum(problem.capacity * price(falls(potentials), problem.temperature))
@@ -149,11 +156,15 @@ def solved(problem: Problem, fall: Arcs, wanted: Nodes, ridge: Float[Array, ""])
     wanted = wanted * problem.free
     identity = jnp.eye(weight.shape[-1], dtype=weight.dtype)
 
+    # The system is block tridiagonal: D_m x_m - W_m x_(m-1) - W_(m+1)' x_(m+1) = w_m, where W_m has the weights of the
+    # arcs from layer m to m - 1 and D_m their sums at each node. Up the layers x_(m-1) is eliminated: S_m = D_m - W_m
+    # S_(m-1)^-1 W_m', r_m = w_m + W_m S_(m-1)^-1 r_(m-1); then down, x_m = S_m^-1 (r_m + W_(m+1)' x_(m+1)).
     def eliminate(below: tuple[Array, Array], layer: tuple[Array, Array, Array]) -> tuple[tuple, tuple]:
         factor, right = below
         arcs, own, share = layer
         solved_arcs = jax.scipy.linalg.cho_solve((factor, True), arcs.T)
         block = jnp.diag(own) - jnp.matmul(arcs, solved_arcs, precision=HIGHEST)
+        # Made symmetric: rounding of the product is not, and Cholesky reads one half only.
         factor = jnp.linalg.cholesky((block + block.T) / 2, symmetrize_input=False)
         right = share + jnp.matmul(solved_arcs.T, right, precision=HIGHEST)
         return (factor, right), (factor, right)

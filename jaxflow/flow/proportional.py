@@ -20,6 +20,10 @@ def proportional_flows(mixing: Mixing, queries: Queries, layers: tuple[int, ...]
     In proportion to the weights from the source down to some layer, and as `_into_sinks` below it, each node of the
     layer passing on the smaller of the two amounts; the best layer is taken.
     """
+    # Why it is a flow: from the source down, node i passes on `a[i] C[i, j]`, where what arrived, a[i], is at most 1
+    # and so is i's row sum: no arc carries more than it holds, nor a node gives more than it got. From layer m on it is
+    # `_into_sinks`' flow, and node k passes min(arrived, what it can send on): parts of both flows, scaled node by
+    # node.
     onward = _into_sinks(mixing, max(layers) - 1)
     best = met_halfway(mixing, onward, queries, layers, (_product, min_sum_down), jnp.maximum, 0.0)
     # Each layer passed adds at most 2 * token + 4 roundings to what an arc is taken to carry; a flow that much
@@ -36,6 +40,8 @@ def _into_sinks(mixing: Mixing, depth: int) -> Onward:
     """
 
     def step(amounts: Square, arcs: Square) -> tuple[Square, Float[Array, "*batch token token"]]:
+        # Each arc into i carries `C[h, i] share[i] <= C[h, i]`, and together they bring `min(held[i], amounts[i])`,
+        # which i can send on. Axes: `*batch node token`, one flow for each sink.
         held = jnp.sum(arcs, axis=-2)[..., :, None]
         share = jnp.minimum(amounts / jnp.where(held > 0, held, jnp.ones_like(held)), 1)
         amounts = _product(arcs, share)

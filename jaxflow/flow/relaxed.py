@@ -62,6 +62,8 @@ class Relaxed:
         """Bounds of every pair: those of `flow_bounds` or what the preflow and its cut give, whichever is tighter."""
         if max(layers) <= 2:
             return flow_bounds(mixing, queries, layers, tol)  # exact already
+        # The cheap bounds first, as in many pairs one of them is the tighter one. Then the search, pair by pair:
+        # `solve` is of one example, and batch axes are mapped over it.
         weights = scaled(mixing[..., : max(layers), :, :])
         least, most = scaled_bounds(weights, queries, layers)
         solve = partial(_of_example, layers=layers, rounds=rounds_within(self.passes))
@@ -98,6 +100,8 @@ def bounds_of_pairs(
     """
     weights = scaled(mixing)
 
+    # One pair's arrays are `layer token token` and `node_layer token`. `map` with a batch size maps a block of pairs
+    # over these at once, and takes one block after the other; a block goes on until its slowest pair is done.
     def of_one(pair: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array]:
         lower, upper, taken = _of_pair(weights.below[pair[0]], weights.above[pair[0]], *pair[1:], rounds=rounds)
         return lower, upper, _passes(taken)
@@ -155,6 +159,9 @@ def _of_pair(
     rounds: int | Int[Array, ""],
 ) -> tuple[Float[Array, ""], Float[Array, ""], Int[Array, ""]]:
     """Lower and upper bound of one pair of scaled weights, and how many rounds it took."""
+    # The flow is one of capacities rounded down, the cut is valued at capacities rounded up, and both are rounded
+    # outward: they hold whatever rounding did to the search in between. Of the search no derivative is taken; the
+    # bounds have those of `flow_value` (none) and of the cut's capacity.
     flow, side, taken = preflow(jax.lax.stop_gradient(below), layer, query, token, rounds=rounds)
     return flow_value(flow, layer), refined_bound(above, side, layer, CUT_SWEEPS), taken
 
@@ -177,6 +184,7 @@ def preflow(
     """
     capacity = own_arcs(mixing, layer, query, token)
     depth, tokens = mixing.shape[:2]
+    # All arcs out of the source are full, and what they carry waits at their lower ends.
     state = _State(
         flow=jnp.where(
             (jnp.arange(depth, dtype=jnp.int32) == layer - 1)[:, None, None], capacity, jnp.zeros_like(capacity)
@@ -188,13 +196,19 @@ def preflow(
         ),
         label=jnp.full((depth + 1, tokens), UNREACHED, mixing.dtype),
     )
+    # Labels are distances from the sink; `UNREACHED` plus any number of layers is a number still in single precision.
     sink = jnp.full((tokens,), UNREACHED, mixing.dtype).at[token].set(0)
+    # Phase 1: push down what can be passed on. Phase 2, below: label, return and push until nothing moves. Phase 3:
+    # the labels say which nodes can still reach the sink; the others are the source's side of the cut.
     state = jax.lax.fori_loop(0, OPENING_ROUNDS, lambda _, s: _open(capacity, s), state)
 
     def is_open(carry: tuple[Array, _State]) -> Array:
         index, state = carry
+        # Excess of nodes that cannot reach the sink stays where it is: it only has to go back to the source.
         can_reach = jnp.where(state.label[1:depth] < UNREACHED, state.excess[1:depth], 0)
         moving = can_reach.sum() > SETTLED * unit_roundoff(mixing.dtype) * state.excess[0, token]
+        # Labels of few sweeps may miss a way, so only after the round of the most sweeps (index 0 again) is `moving`
+        # believed.
         return (index < rounds) & (moving | (index % len(SWEEPS) != 0) | (index == 0))
 
     def one_round(carry: tuple[Array, _State]) -> tuple[Array, _State]:
@@ -206,7 +220,9 @@ def preflow(
     state = _labelled(capacity, sink, layer, state, LAST_SWEEPS)
     source = (jnp.arange(depth + 1, dtype=jnp.int32) == layer)[:, None] & (jnp.arange(tokens, dtype=jnp.int32) == query)
     side = (state.label >= UNREACHED) & (jnp.arange(depth + 1, dtype=jnp.int32) <= layer)[:, None]
+    # Above the source's layer nothing counts, and of its own layer only the source is on its side.
     side = jnp.where((jnp.arange(depth + 1, dtype=jnp.int32) == layer)[:, None], source, side)
+    # What waits at nodes is taken out of the arcs that brought it: a preflow becomes a flow of the same value.
     flow = balanced(jnp.clip(state.flow, 0, capacity), layer)
     return flow, side.at[0].set(jnp.arange(tokens, dtype=jnp.int32) != token), taken
 
@@ -215,6 +231,7 @@ def _shared(
     room: Float[Array, "token token"], amount: Float[Array, " token"], axis: int
 ) -> Float[Array, "token token"]:
     """Amounts shared out over arcs in proportion to their room, no more than they hold."""
+    # Room that is rounding is none: shares of it would be noise, and below 1e-38 sums would lose it.
     room = jnp.where(room > 1e-12, room, jnp.zeros_like(room))
     total = room.sum(axis)
     share = jnp.minimum(amount / jnp.where(total > 0, total, jnp.ones_like(total)), 1)
@@ -230,7 +247,9 @@ def _pushed_down(state: _State, level: Array | int, room: Float[Array, "token to
 def _open(capacity: Arcs, state: _State) -> _State:
     """Push down what can be passed on: each node takes no more than its arcs and the nodes below will take."""
     depth, tokens = capacity.shape[:2]
-    # The sink takes all that comes; the input's other nodes have no arcs.
+    # The sink takes all that comes; the input's other nodes have no arcs. `able[l, i]` bounds what (l, i) can pass on
+    # all the way: the sum over its arcs of min(room, what the lower node can pass on beyond its own excess). It is
+    # found from the sink up, and then flow is pushed from the source down.
     able = jnp.full((depth + 1, tokens), jnp.inf, capacity.dtype)
 
     def room_of(able: Nodes, state: _State, level: Array | int) -> Float[Array, "token token"]:
@@ -246,6 +265,7 @@ def _round(capacity: Arcs, sink: Array, layer: Array, state: _State, sweeps: Int
     depth = capacity.shape[0]
 
     def return_up(level: Array | int, state: _State) -> _State:
+        # What an arc brought goes back up where its upper node is nearer to the sink, by another way.
         nearer = state.label[level + 1][:, None] < state.label[level][None, :]
         moved = _shared(jnp.where(nearer, state.flow[level], jnp.zeros_like(state.flow[level])), state.excess[level], 0)
         excess = state.excess.at[level].add(-moved.sum(0)).at[level + 1].add(moved.sum(1))
@@ -256,6 +276,8 @@ def _round(capacity: Arcs, sink: Array, layer: Array, state: _State, sweeps: Int
 
     def label_and_push(index: Array | int, state: _State) -> _State:
         level = depth - index
+        # Only to nodes that are nearer: no flow goes round in circles. The label of this layer is brought up to date
+        # just before it pushes, in the sweep that has to come anyway: one pass saved a round.
         label = _relabelled(capacity, layer, state, level)
         nearer = label[level - 1][None, :] < label[level][:, None]
         room = capacity[level - 1] - state.flow[level - 1]
@@ -271,6 +293,7 @@ def _labelled(capacity: Arcs, sink: Array, layer: Array, state: _State, sweeps: 
     state = state._replace(label=jnp.full_like(state.label, UNREACHED).at[0].set(sink))
 
     def relabel(step: Array | int, state: _State) -> _State:
+        # Up from the sink in even sweeps, down in odd ones: each turn of a path, up or down, takes one sweep more.
         sweep, index = jnp.divmod(step, depth - 1)
         level = jnp.where(sweep % 2 == 0, index + 1, depth - 1 - index)
         return state._replace(label=_relabelled(capacity, layer, state, level))
@@ -282,6 +305,7 @@ def _relabelled(capacity: Arcs, layer: Array, state: _State, level: Array | int)
     """Labels with those of one layer brought up to date with the layers beside it."""
     tiny = 4 * unit_roundoff(capacity.dtype)
     label = state.label
+    # The residual graph: down along arcs with room, up along arcs with flow; 1 further than the nearest of those nodes.
     open_down = capacity[level - 1] - state.flow[level - 1] > tiny
     open_up = state.flow[level] > tiny
     down = jnp.where(open_down, label[level - 1][None, :], UNREACHED).min(1)

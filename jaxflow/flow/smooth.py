@@ -59,6 +59,7 @@ class Smooth:
 
     def __call__(self, mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
         """Smooth flow of every pair. Cost: at most steps * pairs * layer * token^3."""
+        # The cheap bounds first; the value lies between them and those made of its own potentials, below.
         weights = scaled(mixing[..., : max(layers), :, :])
         least, most = scaled_bounds(weights, queries, layers)
         solve = partial(_of_example, layers=layers, temperature=self.temperature, steps=self.steps)
@@ -85,11 +86,14 @@ def _of_example(
     pairs = listed_pairs(layers, queries, tokens)
 
     def of_pair(pair: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        # One pair's arrays: capacities `layer token token`, potentials `node_layer token`; a block of pairs is mapped
+        # over.
         problem = _problem(mixing, *pair, temperature=temperature)
         potentials = _cheapest(problem.capacity, problem.free, problem.temperature, steps)
         value = _cost(problem.capacity, potentials, problem.temperature)
         # The bounds are those of a flow of weights rounded down, and of a cut of weights rounded up.
         drives, fixed = jax.lax.stop_gradient((_problem(below, *pair, temperature=temperature), potentials))
+        # Any threshold of the potentials is a cut; the middle one is near the minimum cut at low temperatures.
         side = fixed > 0.5
         # The input's other nodes have no arcs of this pair, but are on the source's side of its cut.
         level, token = jnp.arange(top + 1, dtype=jnp.int32)[:, None], jnp.arange(tokens, dtype=jnp.int32)
@@ -111,6 +115,7 @@ def _problem(mixing: Arcs, layer: Array, query: Array, token: Array, *, temperat
 
 def _flow(problem: Problem, potentials: Nodes, layer: Array) -> Arcs:
     """The flow that the best potentials drive, made to respect every node and capacity where they are not exact."""
+    # `C_e phi'(d_e)`, with phi' from 0 to 1, is a flow within the capacities where the imbalance is 0 (optimality).
     flow = problem.capacity * slope(falls(potentials), problem.temperature)
     return balanced(jnp.minimum(flow, problem.capacity), layer)
 

@@ -97,6 +97,7 @@ def begin_flow(
     graph = jax.tree.map(jnp.asarray, graph)  # the host may hold it, after jax.device_get
     chosen_layers = as_layers(layers, graph.num_layers)
     chosen_queries = _as_queries(queries, graph)
+    # Solvers in pure JAX, in a transformation or out of it; outside, filled up to one of a few sizes first.
     if isinstance(solver, Solver):
         if cuts:
             raise InputError("`cuts` come from solving; pass method='exact' with cuts=True")
@@ -116,6 +117,8 @@ def begin_flow(
             f"method={method!r} solves on the host and cannot run under jit, vmap or grad; use method='bounds' there, "
             "or solve outside for the cut and differentiate cut_capacity"
         )
+    # On an accelerator bounds come first, and only what they leave is solved; on the CPU solving is quicker than
+    # bounds.
     if solver == "auto" and not cuts and _is_on_accelerator(graph):
         room = graph_bucket(graph) if fill else None
         if room is not None:
@@ -169,6 +172,7 @@ def _begin_exact(
     shape = (*graph.batch_shape, len(layers), queries.shape[-1], graph.num_tokens)
     mask = np.asarray(graph.mask)
     real = np.take_along_axis(mask, np.asarray(queries), axis=-1)
+    # Axes: `*batch layer query token`; the solver is given one batch axis. Pairs with padding are left out: they are 0.
     wanted = np.broadcast_to((real[..., :, None] & mask[..., None, :])[..., None, :, :], shape)
 
     def flat(array: np.ndarray, axes: int) -> np.ndarray:

@@ -32,6 +32,7 @@ class Worker:
         self, mixing: np.ndarray, queries: np.ndarray, layers: tuple[int, ...], **options: Any
     ) -> Future[exact.ExactFlow]:
         """Hand over a call of `exact.max_flow`; the result waits for it, and raises what it raised."""
+        # Called between the solver's chunks, `_go_on` ends a solve that nobody waits for.
         return self._pool.submit(exact.max_flow, mixing, queries, layers, progress=self._go_on, **options)
 
     def _go_on(self, *_: int) -> None:

@@ -58,6 +58,7 @@ def workspace(capacity: np.ndarray, above: int) -> Workspace:
     # A node's distance from the sink is at most the number of nodes; pages that are never reached cost nothing.
     longest = (above - 1) * nodes + 3
     return Workspace(
+        # Capacity and flow of an arc share a cache line, as every push needs both.
         arc=np.stack([capacity[:above], np.zeros((above, nodes, nodes))], -1),
         arcs=arcs,
         room=arcs.copy(),
@@ -88,6 +89,7 @@ def up_to(work: Workspace, above: int) -> Workspace:
 def pack(capacity: np.ndarray) -> np.ndarray:
     """Which arcs exist, uint64 (layer, token, word)."""
     layers, nodes, _ = capacity.shape
+    # Rows are filled up to whole words; node i is bit i % 64 of word i // 64, whatever the machine's byte order.
     wide = np.zeros((layers, nodes, (nodes + 63) // 64 * 64), bool)
     wide[..., :nodes] = capacity > 0
     return np.packbits(wide, axis=-1, bitorder="little").view(np.dtype("<u8")).astype(np.uint64)

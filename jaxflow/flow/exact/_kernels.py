@@ -39,9 +39,11 @@ def is_settled(work, source, takers):
     open_arcs = False
     for word in range(reach.shape[1]):
         open_arcs |= room[reach.shape[0] - 1, source, word] != 0
+    # The source alone is a cut, and full: all other nodes are on the sink's side.
     if not open_arcs:
         seen[:] = ~np.uint64(0)
         return True
+    # Some arc into the sink has room, and some arc out of the source: a search has to tell.
     if takers:
         return False
     seen[:] = 0
@@ -57,11 +59,13 @@ def reset(work, count):
     """
     into, touched, arc, sends, room, arcs = work.sink, work.touched, work.arc, work.sends, work.room, work.arcs
     nodes = into.shape[0]
+    # Too many to note: all are reset.
     if count >= touched.shape[0]:
         arc[:, :, :, FLOW] = 0.0
         sends[:] = 0
         room[:] = arcs
         return
+    # Many: flows are reset one by one, sets as wholes.
     if room.size < 8 * count:
         flows, wide, full, senders = arc.ravel(), room.ravel(), arcs.ravel(), sends.ravel()
         for k in range(count):
@@ -90,10 +94,14 @@ def solve_pair(work, source, sink):
         The flow's value, the capacity of a cut that proves it, the stage that settled it, and the number of touched
         arcs; `work.arc` holds the flow and `work.seen` the sink's side of the cut. `reset` comes next.
     """
+    # Phase 1. By far most of the flow, and for most pairs all of it; if one end's arcs are full, they are the proof.
     start(work)
     value, count, takers = first_flow(work, source, sink)
     if is_settled(work, source, takers):
         return value, cut_capacity(work, source), ONE_PASS, count
+    # Phase 2, as often as needed: search the residual graph from the sink; if the source is not found, what was found
+    # is the sink's side of a minimum cut; else fill all shortest paths, so that the next distance is longer (Dinic
+    # 1970).
     while True:
         distance = search(work, source)
         if distance == 0:
@@ -109,6 +117,7 @@ def solve_pairs(work, sources, sinks, lower, upper, settled, cuts):
     last = -1
     for k in range(sources.shape[0]):
         source, sink = sources[k], sinks[k]
+        # Which nodes reach a sink at all is found once for all its sources.
         if sink != last:
             find_reach(work, sink)
             last = sink
@@ -133,6 +142,7 @@ def closed_form(capacity, above, sources, sinks, value, cuts):
                 total += min(capacity[1, source, i], capacity[0, i, sink])
             value[k] = total
         if cuts.shape[0]:
+            # By the closed forms: node i between goes to the side whose arc is the smaller one, which is cut.
             cuts[k] = False
             cuts[k, above, source] = True
             for i in range(nodes):

@@ -12,6 +12,7 @@ from jaxflow.flow.exact._bits import CAPACITY, ONE, bit, kernel, lowest_bit
 def find_reach(work, sink):
     """Fill `work.column` and `work.reach`, which all sources of a sink share. Cost: layer * token * word."""
     reach, into, column, arc, arcs = work.reach, work.sink, work.column, work.arc, work.arcs
+    # Nodes without a path to the sink never enter a level, so no phase ever looks at them.
     reach[:] = 0
     for i in range(into.shape[0]):
         column[i] = arc[0, i, sink, CAPACITY]
@@ -41,12 +42,14 @@ def search(work, source):
     for word in range(size):
         seen[word] = 0
         level[size + word] = 0
+    # Distance 1: nodes of layer 1 with room on their arc into the sink.
     for i in range(nodes):
         here = words + (i >> 6)
         seen[here] |= np.uint64(into[i] > 0) << np.uint64(i & 63)
     for word in range(words, 2 * words):
         level[size + word] = seen[word]
     distance = 1
+    # One step further: from the nodes at `distance`, in each layer, to unseen nodes of the layers above and below.
     while True:
         found = False
         front, further = distance * size, (distance + 1) * size
@@ -54,11 +57,13 @@ def search(work, source):
             level[further + word] = 0
         for layer in range(1, above):
             place = front + layer * words
+            # A level is empty in most layers; then there is nothing to spread from.
             occupied = ONE & ~ONE
             for word in range(words):
                 occupied |= level[place + word]
             if not occupied:
                 continue
+            # Up against an arc with room: that node could send down here. Above the last layer stands the source alone.
             if layer + 1 < above:
                 beside = (layer + 1) * words
                 found |= spread(room, layer * nodes * words, seen, beside, level, place, further + beside, nodes, words)
@@ -67,6 +72,7 @@ def search(work, source):
                 for word in range(words):
                     if room[row + word] & level[place + word]:
                         return distance + 1
+            # Down against an arc with flow: that node gets flow from here, and could have it taken back.
             if layer > 1:
                 beside = (layer - 1) * words
                 found |= spread(sends, beside * nodes, seen, beside, level, place, further + beside, nodes, words)
@@ -84,6 +90,7 @@ def spread(rows, row, seen, beside, level, place, further, nodes, words):
     """
     found = ONE & ~ONE
     for word in range(words):
+        # The word's last bits are no nodes where the nodes end.
         size = min(64, nodes - (word << 6))
         unseen = ~seen[beside + word]
         if size < 64:
@@ -93,6 +100,7 @@ def spread(rows, row, seen, beside, level, place, further, nodes, words):
             low = lowest_bit(unseen)
             unseen &= unseen - ONE
             start = row + ((word << 6) + np.int64(low)) * words
+            # Whether the node has an arc into the level: one intersection for each 64 nodes, without a branch.
             hit = ONE & ~ONE
             for other in range(words):
                 hit |= rows[start + other] & level[place + other]
@@ -110,6 +118,7 @@ def cut_capacity(work, source):
     seen, into, arcs, arc, column = work.seen, work.sink, work.arcs, work.arc, work.column
     above, words = seen.shape
     total = 0.0
+    # Arcs from the source's side above to the sink's side below, layer by layer; then the arcs into the sink.
     for layer in range(above - 1, 0, -1):
         for i in range(into.shape[0]):
             if layer + 1 < above:

@@ -113,6 +113,7 @@ def max_flow(
         done += count
         if progress is not None:
             progress(done, total)
+    # A flow and a cut of equal value prove each other; if they are apart, the solver is wrong, not the user.
     apart = upper - lower > max(tol, _ROUNDING) * upper
     if apart.any():
         where = first_index(apart)
@@ -173,18 +174,21 @@ class _Solver:
     def __call__(self, task: _Task) -> int:
         if self.stopped:
             return 0
+        # Positions are renumbered: `place` leads from the user's numbers to the solver's.
         here = self._prepare(task)
         size, above = len(task.sinks), task.layer
         sources, sinks = here.place[self.queries[task.example, task.queries]], here.place[task.sinks]
         lower, upper = np.empty(size), np.empty(size)
         cuts = np.empty((size if self.cut is not None else 0, above + 1, self.mixing.shape[-1]), np.bool_)
         settled = np.full(size, self.kernels.CLOSED_FORM, np.uint8)
+        # Layers 1 and 2 need no solver.
         if above < 3:
             self.kernels.closed_form(here.capacity, above, sources, sinks, upper, cuts)
             lower[:] = upper
         else:
             self.kernels.solve_pairs(here.work, sources, sinks, lower, upper, settled, cuts)
         at = (task.example, task.place, task.queries, task.sinks)
+        # Each task writes its own pairs, so threads need no lock. A flow above its cut is so by rounding alone.
         self.lower[at] = np.minimum(lower, upper) * here.scale
         self.upper[at] = upper * here.scale
         self.settled[at] = settled
@@ -197,6 +201,7 @@ class _Solver:
         here = self.local
         if getattr(here, "example", None) != task.example:
             mixing = self.mixing[task.example, : self.highest]
+            # A new example: renumbered by falling column sums, so that low bits are large arcs, and scaled.
             order = _order(mixing)
             # Padding has no part in it, and only takes memory from the caches.
             order = order[self._matters(task.example)[order]]
@@ -242,6 +247,7 @@ def _tasks(shape: tuple[int, ...], layers: tuple[int, ...], wanted: np.ndarray |
             sinks, sources = np.divmod(np.arange(queries * tokens), queries)
         else:
             sinks, sources = np.nonzero(wanted[example, place].T)
+        # Sorted by sink, as the sources of a sink share its reach.
         size = max(1, _CHUNK_WORK // (layer * tokens))
         for begin in range(0, len(sinks), size):
             run = slice(begin, begin + size)
@@ -254,6 +260,7 @@ def _shares(
     """What a thread takes at once: an example of many, or one task."""
     examples = range(shape[0]) if wanted is None else np.flatnonzero(wanted.any((1, 2, 3))).tolist()
     own = (_tasks(shape, layers, wanted, example) for example in examples)
+    # Many examples: each is one thread's, which sets it up once. Few: their tasks go to whoever is free.
     if len(examples) >= _MANY * threads:
         yield from own
     else:

@@ -31,6 +31,7 @@ def check_flow(
     token: int,
 ) -> FlowCheck:
     """Check a flow from (source_layer, `query`) to (0, `token`) arc by arc and node by node."""
+    # Axes: [l, i, j] is on the arc from (l + 1, i) to (l, j); `out` and `into` are by the arcs' upper and lower ends.
     out, into = flow.sum(2), flow.sum(1)
     value = float(out[-1, query])
     # Only the source may send from the top, and only the sink may take at the bottom.
