@@ -97,7 +97,7 @@ def test_sound_graphs_pass_as_they_are():
         as_graph(3, "upper")
 
 
-@pytest.mark.parametrize("kind", [jnp.bfloat16, np.float16, ">f4", np.longdouble])
+@pytest.mark.parametrize("kind", [pytest.param(jnp.bfloat16, marks=pytest.mark.slow), np.float16, ">f4", np.longdouble])
 def test_numbers_in_formats_in_which_nothing_is_computed_are_widened(kind):
     hold = jnp.asarray if kind is jnp.bfloat16 else np.asarray
     graph = by_hand(attention=hold(GRAPH.attention, kind), residual=hold([0.25, 0.5], kind))

@@ -226,7 +226,10 @@ def _beginning(text: str, most: int) -> str:
 
 def _call(tokenizer: Any, text: str, pair: str | None, options: dict[str, Any]) -> Any:
     coded = tokenizer(text, pair, padding=False, verbose=False, return_token_type_ids=True, **options)
-    return coded.encodings[0]
+    one = coded.encodings[0]
+    if len(one.ids) != len(one.tokens):
+        raise ValueError(f"it gives {len(one.ids)} ids for {len(one.tokens)} tokens")
+    return one
 
 
 def _unknown(coded: Any, config: EncoderConfig) -> str | None:

@@ -67,7 +67,8 @@ def by_save_pretrained(model, folder):
 
 def in_shards(model, folder):
     model.save_pretrained(folder, max_shard_size="6KB")
-    assert len(list(folder.glob("model-*.safetensors"))) > 2
+    # ALBERT's layers share their weights, so that it fills two.
+    assert len(list(folder.glob("model-*.safetensors"))) > 1
 
 
 def by_save_model(model, folder):

@@ -120,6 +120,17 @@ def test_a_special_token_that_the_model_lacks_is_refused_when_it_loads(folder, t
         load_encoder(folder)
 
 
+def test_a_template_with_more_ids_than_tokens(folder):
+    def change(described):
+        described["post_processor"]["special_tokens"]["[SEP]"]["ids"] *= 2
+
+    edit_tokenizer(folder, change)
+    encoder = load_encoder(folder)
+    with pytest.raises(InputError, match=r"`texts\[0\]` must be .*ids for \d+ tokens.*; use the tokenizer") as caught:
+        encoder.tokenize(["the key"])
+    assert "\n" not in str(caught.value)
+
+
 def test_a_special_token_of_pairs_that_the_model_lacks(folder):
     def change(described):
         processor = described["post_processor"]
