@@ -4,7 +4,7 @@ import csv
 import re
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
@@ -113,9 +113,15 @@ def _word(separator: str, *, bare: bool = False) -> str:
 
 def _agreeing(lines: Sequence[str], separator: str) -> tuple[list[str], float]:
     """The header by a separator, and the share of the first rows that have as many cells."""
-    # Tab-separated files often have quotes that are characters.
-    plain = (line.rstrip("\r\n").split("\t") for line in lines)
-    rows = plain if separator == "\t" else _csv_rows(lines, separator)
+    quoted = _share(_csv_rows(lines, separator))
+    if separator != "\t":
+        return quoted
+    # Tab-separated files often have quotes that are characters; the better of both readings counts.
+    plain = _share(line.rstrip("\r\n").split("\t") for line in lines)
+    return max(plain, quoted, key=lambda found: found[1])
+
+
+def _share(rows: Iterable[list[str]]) -> tuple[list[str], float]:
     found = list(islice((row for row in rows if row and row != [""]), SAMPLED + 1))
     if not found:
         return [], 0.0

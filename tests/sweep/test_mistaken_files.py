@@ -137,3 +137,9 @@ def test_a_separator_is_known_though_rows_hold_bare_line_ends(tmp_path, separato
     # Of such a header alone nothing can be told.
     path.write_bytes(end.join([f"n{separator}text", f"the{inside}end", f"a{inside}key", ""]).encode())
     assert "`separator` must be the file's own, got the only column" in refused(path)
+
+
+def test_tabs_in_quotes_do_not_make_commas_the_separator(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text('"note"\t"text"\t"label, as given"\n"note 0"\t",\t"\t0\n')
+    assert read(path) == [",\t"]
