@@ -18,6 +18,7 @@ FLAGS = {
     "labels": "--label-column",
     "path": "--out",
     "source": "--input",
+    "name": "NAME",
     # Of results: --out of one command, and what another is given without a flag.
     "folder": "the folder",
     "count": "--processes",

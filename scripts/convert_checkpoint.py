@@ -15,7 +15,7 @@ from pathlib import Path
 
 from conversion.folder import smiles_tokenizer, write
 from conversion.packages import PACKAGES, convert_package
-from conversion.weights import read_state, renamed
+from conversion.weights import KEEP, read_state, renamed
 
 from jaxflow._checks import InputError
 from jaxflow.models import load_encoder
@@ -45,7 +45,7 @@ def main() -> int:
     _ = parser.add_argument("--architecture", help="the class, for instance BertForMaskedLM")
     _ = parser.add_argument("--labels", help="names of the classes, with commas between")
     _ = parser.add_argument("--strip", default="", help="cut this off the front of every key")
-    _ = parser.add_argument("--drop", default=r"(?!)", help="leave out keys that match this pattern")
+    _ = parser.add_argument("--drop", default=KEEP, help="leave out keys that this regular expression matches whole")
     options = parser.parse_args()
     if (options.weights is None) == (options.package is None):
         parser.error("name either the weights or a --package")

@@ -48,7 +48,7 @@ BAD = [
     (["summarize", LONG], "the folder must hold results of jaxflow, got 'xxx"),
     (["summarize", "nowhere"], "got 'nowhere', which holds no results of jaxflow: there is no such folder; name a"),
     (["summarize", __file__], "there is no such folder"),
-    (["fetch", LONG], "'minilm'"),
+    (["fetch", LONG], "NAME must be one of 'verb-number', 'minilm', got"),
     (["x" * 10000], "COMMAND"),
     ([*TEXT, "--out", "o", "--\x1b[31m"], "unrecognized arguments"),
     ([*TEXT, "--out", "o", "--distributed", "--coordinator", "host:\u0663"], "--coordinator must be host:port"),

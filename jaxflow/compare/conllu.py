@@ -1,5 +1,6 @@
 """Sentences with heads and relations, from CoNLL-U files."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
 
 COLUMNS = 10
+# A word's number as annotators write it: in ASCII, and none that would take minutes to read, or gigabytes to count to.
+_NUMBER = "[0-9]{1,6}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def _sentence(lines: list[tuple[int, str]], name: str, subtypes: bool) -> Senten
         if len(cells) != COLUMNS:
             raise InputError(f"line {number} of {name} has {len(cells)} columns, and CoNLL-U has {COLUMNS}")
         held.append((number, cells))
-    words = [(number, cells) for number, cells in held if cells[0].isdecimal()]
+    words = [(number, cells) for number, cells in held if _is_number(cells[0])]
     surface = list(_surface(held, name))
     if text is None:
         text = "".join(form + (" " if space else "") for form, _, space in surface).rstrip()
@@ -138,7 +141,7 @@ def _head(cells: list[str], words: int, number: int, name: str) -> int | None:
     """A word's head, from 0; None where the sentence was tagged and not parsed."""
     if cells[6] == "_":
         return None
-    if not cells[6].isdecimal() or int(cells[6]) > words:
+    if not _is_number(cells[6]) or int(cells[6]) > words:
         raise InputError(f"line {number} of {name}: the head must be a word's number, 0 or _, got {shown(cells[6])}")
     return int(cells[6]) - 1
 
@@ -148,15 +151,19 @@ def _surface(held: list[tuple[int, list[str]]], name: str) -> Iterator[tuple[str
     last = 0
     for number, cells in held:
         first, dash, end = cells[0].partition("-")
-        if dash and first.isdecimal() and end.isdecimal():
+        if dash and _is_number(first) and _is_number(end):
             last = int(end)
             yield cells[1], list(range(int(first), last + 1)), _space(cells)
-        elif cells[0].isdecimal():
+        elif _is_number(cells[0]):
             # Words of a form that was given already have none of their own.
             if int(cells[0]) > last:
                 yield cells[1], [int(cells[0])], _space(cells)
-        elif not cells[0].replace(".", "", 1).isdecimal():
+        elif not re.fullmatch(rf"{_NUMBER}\.{_NUMBER}", cells[0]):
             raise InputError(f"line {number} of {name}: {shown(cells[0])} is no word's number")
+
+
+def _is_number(cell: str) -> bool:
+    return re.fullmatch(_NUMBER, cell) is not None
 
 
 def _space(cells: list[Any]) -> bool:

@@ -4,7 +4,7 @@ import csv
 import re
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
@@ -113,18 +113,38 @@ def _word(separator: str, *, bare: bool = False) -> str:
 
 def _agreeing(lines: Sequence[str], separator: str) -> tuple[list[str], float]:
     """The header by a separator, and the share of the first rows that have as many cells."""
-    # Tab-separated files often have quotes that are characters.
-    plain = (line.rstrip("\r\n").split("\t") for line in lines)
-    rows = plain if separator == "\t" else csv.reader(lines, delimiter=separator)
-    try:
-        found = list(islice((row for row in rows if row and row != [""]), SAMPLED + 1))
-    except csv.Error:
-        return [], 0.0
+    quoted = _share(_csv_rows(lines, separator))
+    if separator != "\t":
+        return quoted
+    # Tab-separated files often have quotes that are characters; the better of both readings counts.
+    plain = _share(line.rstrip("\r\n").split("\t") for line in lines)
+    return max(plain, quoted, key=lambda found: found[1])
+
+
+def _share(rows: Iterable[list[str]]) -> tuple[list[str], float]:
+    found = list(islice((row for row in rows if row and row != [""]), SAMPLED + 1))
     if not found:
         return [], 0.0
     header, *rest = found
     agreeing = sum(len(row) == len(header) for row in rest) / len(rest) if rest else 1.0
     return [unquoted(cell) for cell in header], agreeing
+
+
+def _csv_rows(lines: Sequence[str], separator: str) -> Iterator[list[str]]:
+    """Rows as the csv module has them; of one that it cannot read, as with a line end outside quotes, its first cells.
+
+    Without them a header would be known for no separator, and one that holds another separator be taken for a name.
+    """
+    read = deque[str]()
+    reader = csv.reader((read.append(line) or line for line in lines), delimiter=separator)
+    while True:
+        read.clear()
+        try:
+            yield next(reader)
+        except csv.Error:
+            yield read[0].rstrip("\r\n").split(separator)
+        except StopIteration:
+            return
 
 
 def unquoted(cell: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from conversion.folder import smiles_tokenizer, write
-from conversion.weights import read_state, renamed
+from conversion.weights import KEEP, read_state, renamed
 from jaxflow._checks import InputError
 from jaxflow.models import builtin
 
@@ -41,7 +41,7 @@ class Package:
     tokenizer: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
     strip: str = ""
-    drop: str = r"(?!)"
+    drop: str = KEEP
 
 
 def _rxnfp(name: str, sha256: str, architecture: str, **changes: Any) -> Package:

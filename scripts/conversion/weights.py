@@ -13,6 +13,9 @@ from jaxflow._checks import InputError, missing_extra
 # Names under which trainers put the weights, beside their own things; one wrapper may stand in another.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "weights", "state", "encoder_state_dict", "net")
 
+# A pattern that matches no name.
+KEEP = r"(?!)"
+
 
 def read_state(path: Path) -> dict[str, np.ndarray]:
     """The tensors of a file, by name; of all shards where the file is their index, or one of them.
@@ -131,12 +134,16 @@ def renamed(state: dict[str, np.ndarray], strip: str, drop: str) -> dict[str, np
     """The tensors without those that match `drop`, their names without `strip` in front; floating point only.
 
     Raises:
-        InputError: `drop` is no pattern, `strip` begins no name, or two tensors would get one name.
+        InputError: `drop` is no pattern or matches none, `strip` begins no name, or two tensors would get one name.
     """
     try:
         kept = {name: tensor for name, tensor in state.items() if not re.fullmatch(drop, name)}
     except re.error as error:
         raise InputError("drop", "be a regular expression", f"{drop!r} ({error})") from error
+    if drop != KEEP and len(kept) == len(state):
+        # The pattern stands for whole names, which is easily forgotten.
+        way_out = f"write it for whole names, {drop + '.*'!r} for all that begin so"
+        raise InputError("drop", "match some of the names", f"{drop!r}, and none matches", way_out)
     kept = {name: tensor for name, tensor in kept.items() if np.issubdtype(tensor.dtype, np.floating)}
     if not kept:
         raise InputError("drop", "leave some tensors", f"{drop!r}, and none is left")

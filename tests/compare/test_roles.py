@@ -130,6 +130,13 @@ def test_conllu_gives_words_heads_and_where_they_stand(tmp_path):
         (["# text = b", "1\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "'a' is not in the sentence's text 'b'"),
         (["1\ta\ta\tX\t_\t_\t7\troot\t_\t_"], "the head must be"),
         (["x\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "no word's number"),
+        # Digits of other scripts, and numbers that Python does not read or that nobody counts to.
+        (["\u0662\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "no word's number"),
+        (["9" * 5000 + "\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "no word's number"),
+        (["1-9999999999\ta\ta\tX\t_\t_\t0\troot\t_\t_", "1\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "no word's number"),
+        (["1.\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "no word's number"),
+        (["1\ta\ta\tX\t_\t_\t" + "9" * 5000 + "\troot\t_\t_"], "the head must be"),
+        (["1\ta\ta\tX\t_\t_\t\u0661\troot\t_\t_"], "the head must be"),
     ],
 )
 def test_malformed_conllu_is_named(lines, said):

@@ -133,6 +133,7 @@ def test_a_failure_leaves_nothing_and_says_which_options_help(convert, state, ba
     [
         (["--drop", "("], "--drop must be a regular expression"),
         (["--drop", ".*"], "--drop must leave some tensors"),
+        (["--drop", "bert."], "--drop must match some of the names, got 'bert.', and none matches; write it for whole"),
         (["--strip", "nothing."], "--strip must begin some of the names"),
         (["--architecture", "GPT2Model"], "GPT2Model"),
     ],

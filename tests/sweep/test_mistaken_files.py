@@ -122,3 +122,24 @@ def test_json_that_python_does_not_read_is_said_in_plain_words(tmp_path):
     assert "line 1 of a.jsonl is malformed JSON" in refused(path)
     path.write_text('[{"text": "a"},\n{"text": "b"}]\n')
     assert "JSON lines have one object a line, and no list around them" in refused(path)
+
+
+@pytest.mark.parametrize("separator", [";", "|"])
+@pytest.mark.parametrize(("end", "inside"), [("\r", "\n"), ("\n", "\r")])
+def test_a_separator_is_known_though_rows_hold_bare_line_ends(tmp_path, separator, end, inside):
+    """As pandas and the csv module write them: only the line end that they use themselves is quoted."""
+    path = tmp_path / "a.csv"
+    rows = [["n", "text"], ["1", "the film"], ["2", f"the{inside}end"], ["3", "a key"]]
+    path.write_bytes(end.join([*map(separator.join, rows), ""]).encode())
+    found = read(path)
+    assert (found[0], found[2]) == ("the film", "a key")
+    assert found[1] == f"the{inside}end" or "line end of another kind" in found[1]
+    # Of such a header alone nothing can be told.
+    path.write_bytes(end.join([f"n{separator}text", f"the{inside}end", f"a{inside}key", ""]).encode())
+    assert "`separator` must be the file's own, got the only column" in refused(path)
+
+
+def test_tabs_in_quotes_do_not_make_commas_the_separator(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text('"note"\t"text"\t"label, as given"\n"note 0"\t",\t"\t0\n')
+    assert read(path) == [",\t"]
