@@ -37,7 +37,10 @@ RULES = {
     "WB13a, WB13b: low lines": ("snake_case _a", "snake_case|_a"),
     "WB15, WB16: flags by pairs": ("🇩🇪🇫🇷🇪🇸", "🇩🇪|🇫🇷|🇪🇸"),
     "WB999: ideographs and hiragana": ("東京に行く 中文", "東|京|に|行|く|中|文"),
-    "WB999: Thai letters keep their marks": ("สวัสดี", "ส|วั|ส|ดี"),
+    "no dictionary: what stands between blanks is a word": (
+        "ภาษาไทย ดี สวัสดี123 ខ្មែរ မြန်မာ",
+        "ภาษาไทย|ดี|สวัสดี|123|ខ្មែរ|မြန်မာ",
+    ),
     "signs": ("a-b (c)! 5€", "a|-|b|(|c|)|!|5|€"),
     "a mark without a letter": (" \u0301a", "\u0301|a"),
 }
