@@ -318,7 +318,7 @@ def test_two_processes_make_half_of_the_shards_each_and_any_number_goes_on(encod
         swept(encoder, out, texts, process_index=index, process_count=3, resume=True)
     assert contents(out) == contents(tmp_path / "whole")
     with pytest.raises(
-        InputError, match=r"^.* holds results already; go on with them by resume=True, or name another `out`$"
+        InputError, match=r"^.* holds results already; go on with them by --resume, or name another --out$"
     ):
         swept(encoder, out, texts, process_index=0, process_count=2)
     with pytest.raises(InputError, match="differs in --residual"):
