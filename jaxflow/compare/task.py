@@ -51,7 +51,9 @@ class Similarity:
 
     products: Products
     cka: Float[np.ndarray, "layer head other"]
-    gates: tuple[Float[np.ndarray, "layer head"] | None, Float[np.ndarray, "layer head"] | None]
+    gates: tuple[
+        Float[np.ndarray, "first_layer first_head"] | None, Float[np.ndarray, "second_layer second_head"] | None
+    ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,7 +80,8 @@ def test_equals_torch_on_real_text_and_at_full_length(checkpoint, as_torch, agre
     long = " ".join(SENTENCES * 20) if name in TEXTS else ".".join(REACTIONS * 20).replace(">>", ".")
     full = ours.pad(ours.tokenize([long], truncate=True))
     assert full.input_ids.shape == (1, 512)
-    compare(ours, model, full, as_torch, agree)
+    # In float64, as torch's own float32 is up to 1.5e-5 away from it at this length.
+    compare(ours, model.double(), full, as_torch, agree)
 
 
 def test_minilm_by_its_built_in_name(as_torch, agree):
@@ -160,7 +161,7 @@ def test_the_script_converts_a_pickle_and_says_what_is_wrong(tiny, tmp_path):
     assert load_encoder(tmp_path / "made").labels == ("one", "two", "three")
     again = run(tmp_path / "last.ckpt", tmp_path / "made", *there)
     assert again.returncode == 2
-    assert "exists; name a new folder" in again.stderr
+    assert "which exists; name another" in again.stderr
     absent = run(tmp_path / "absent.bin", tmp_path / "other")
     assert absent.returncode == 2
     assert "do not exist" in absent.stderr
