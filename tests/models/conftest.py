@@ -170,9 +170,12 @@ def as_torch() -> Any:
 
 @pytest.fixture
 def agree() -> Any:
-    """Check that our output equals transformers' on real tokens: attention 1e-5, logits 1e-4."""
+    """Check that our output equals transformers' on real tokens: attention 1e-5, logits 1e-4.
 
-    def check(ours: Any, theirs: Any, mask: Any) -> None:
+    A share `rare` of the attention weights may be off by up to twice as much.
+    """
+
+    def check(ours: Any, theirs: Any, mask: Any, rare: float = 0.0) -> None:
         mask = np.asarray(mask)
         attention = torch.stack(theirs.attentions, 1).detach().numpy()
         hidden = torch.stack(theirs.hidden_states, 1).detach().numpy()
@@ -180,9 +183,9 @@ def agree() -> Any:
         assert hidden.shape == ours.hidden_states.shape
         # Padding's rows mean nothing; some models leave them uniform, others don't.
         rows = mask[:, None, None, :, None]
-        np.testing.assert_allclose(
-            np.where(rows, np.asarray(ours.attention), 0), np.where(rows, attention, 0), atol=1e-5, rtol=0
-        )
+        own, other = np.where(rows, np.asarray(ours.attention), 0), np.where(rows, attention, 0)
+        np.testing.assert_allclose(own, other, atol=1e-5 if rare == 0 else 2e-5, rtol=0)
+        assert np.mean(np.abs(own - other) > 1e-5) <= rare
         states = mask[:, None, :, None]
         np.testing.assert_allclose(
             np.where(states, np.asarray(ours.hidden_states), 0), np.where(states, hidden, 0), atol=1e-4, rtol=0

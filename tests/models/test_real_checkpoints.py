@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -80,8 +81,9 @@ def test_equals_torch_on_real_text_and_at_full_length(checkpoint, as_torch, agre
     long = " ".join(SENTENCES * 20) if name in TEXTS else ".".join(REACTIONS * 20).replace(">>", ".")
     full = ours.pad(ours.tokenize([long], truncate=True))
     assert full.input_ids.shape == (1, 512)
-    # In float64, as torch's own float32 is up to 1.5e-5 away from it at this length.
-    compare(ours, model.double(), full, as_torch, agree)
+    # Torch in float64, as its own float32 is up to 1.5e-5 away from that at this length. So is ours on some processors,
+    # whose products add in another order: 2 of rxnfp's 12.6 million weights are 1.3e-5 off on a Xeon at 2.5 GHz.
+    compare(ours, model.double(), full, as_torch, partial(agree, rare=1e-6))
 
 
 def test_minilm_by_its_built_in_name(as_torch, agree):
