@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool
 
 from jaxflow._checks import InputError, shown
@@ -33,6 +34,8 @@ def on_device(
     [0, 1]; its bounds are NaN.
     """
     sound = _is_sound(graph)
+    # Where nothing is compiled (`jax_disable_jit`), the tolerance comes as NumPy's.
+    tol = jnp.asarray(tol) if isinstance(tol, np.ndarray | np.generic) else tol
     # A solver is given nothing that it may not expect.
     mixing = jnp.where(sound, graph.mixing, jnp.zeros_like(graph.attention))
     shape = (*graph.batch_shape, len(layers), queries.shape[-1], graph.num_tokens)
