@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from jaxflow._checks import InputError
 from jaxflow.attribution import Attribution, Example, attribute
-from jaxflow.flow.cut import cut_capacity
+from jaxflow.flow.device.cut import cut_capacity
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.solve import attention_flow
-from jaxflow.graph import AttentionGraph, attention_graph
+from jaxflow.graph.graph import AttentionGraph, attention_graph
+from jaxflow.graph.rollout import attention_rollout, head_rollout, raw_attention
 from jaxflow.models import load_encoder
-from jaxflow.report.figure import plot_relevance
-from jaxflow.rollout import attention_rollout, head_rollout, raw_attention
+from jaxflow.pages.figure import plot_relevance
+from jaxflow.store.results import open_sweep
 from jaxflow.sweep.entry import run_sweep
-from jaxflow.sweep.results import open_sweep
 
 if TYPE_CHECKING:
     from jaxflow.compare import Comparison, compare_models

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from provenance import provenance
 
-from jaxflow.report.explore import Exploration, Side
-from jaxflow.report.explorer import write_explorer
-from jaxflow.report.units import Pooled
+from jaxflow.pages.explore import Exploration, Side
+from jaxflow.pages.explorer import write_explorer
+from jaxflow.pages.units import Pooled
 
 ARGUMENTS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),

@@ -25,8 +25,8 @@ from provenance import provenance
 
 import jaxflow as jf
 from jaxflow.flow import exact
-from jaxflow.flow.bounds import flow_bounds
-from jaxflow.flow.relaxed import bounds_of_pairs, rounds_within
+from jaxflow.flow.device.bounds import flow_bounds
+from jaxflow.flow.device.relaxed import bounds_of_pairs, rounds_within
 
 # Graphs are padded to the next of these, so that few programs are compiled.
 LENGTHS = (32, 64, 96, 128, 176)

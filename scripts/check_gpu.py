@@ -29,7 +29,7 @@ import numpy as np
 from flax import nnx
 
 import jaxflow as jf
-from jaxflow.flow.device import SOLVERS, on_device
+from jaxflow.flow.device.solvers import SOLVERS, on_device
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.encoder import Encoder

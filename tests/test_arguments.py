@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from jaxflow import cli
 from jaxflow._checks import InputError
+from jaxflow.cli import main as cli
 from jaxflow.devices import initialize
 
 DIGITS, LONG = "9" * 30, "x" * 1000

@@ -12,7 +12,7 @@ import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow.attribution import Flow, Rollout, Scores
 from jaxflow.flow import exact, solve
-from jaxflow.flow.relaxed import Relaxed
+from jaxflow.flow.device.relaxed import Relaxed
 from jaxflow.running._pipeline import Pipeline
 from tests.compare.models import model as masked_model
 from tests.tiny_text_model import LAYERS, LIMIT, model_folder

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxflow import cli
 from jaxflow._checks import InputError, missing_extra, shown
+from jaxflow.cli import main as cli
 
 
 def test_an_error_is_facts_that_each_front_puts_into_words():

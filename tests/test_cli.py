@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from jaxflow import cli
-from jaxflow.sweep import store
-from jaxflow.sweep.results import open_sweep
+from jaxflow.cli import main as cli
+from jaxflow.store import shards as store
+from jaxflow.store.results import open_sweep
 from tests.tiny_text_model import LAYERS, LIMIT, model_folder
 
 ROOT = Path(cli.__file__).parents[1]
@@ -336,7 +336,7 @@ def test_every_flag_is_explained_with_its_default(capsys):
 
 def command(*arguments, **options):
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
-    whole = [sys.executable, "-c", "import sys; from jaxflow.cli import main; sys.exit(main())", *arguments]
+    whole = [sys.executable, "-c", "import sys; from jaxflow.cli.main import main; sys.exit(main())", *arguments]
     return subprocess.Popen(
         whole, text=True, stdout=-1, stderr=-1, stdin=subprocess.DEVNULL, env=environment, **options
     )

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 import jaxflow as jf
-from jaxflow import _arguments
 from jaxflow._checks import InputError
+from jaxflow.cli import arguments as _arguments
 from jaxflow.devices import Processes
-from jaxflow.sweep import store, together
-from jaxflow.sweep.results import Store
-from jaxflow.sweep.store import Record, checksum, is_empty
+from jaxflow.store import shards as store
+from jaxflow.store.results import Store
+from jaxflow.store.shards import Record, checksum, is_empty
+from jaxflow.sweep import together
 from tests.test_devices import TEXTS
 from tests.tiny_text_model import model_folder
 

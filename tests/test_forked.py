@@ -13,7 +13,7 @@ import pytest
 import jaxflow as jf
 from jaxflow import _checks
 from jaxflow._checks import InputError
-from jaxflow.report.explore import explore
+from jaxflow.pages.explore import explore
 from tests.tiny_text_model import model_folder
 
 ROOT = Path(jf.__file__).parents[1]

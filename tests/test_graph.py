@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import jaxflow as jf
-from jaxflow import _values
 from jaxflow._checks import InputError
+from jaxflow.graph import values as _values
 from tests.problems import masks, softmax_attention
 
 

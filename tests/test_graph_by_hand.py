@@ -7,7 +7,7 @@ import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.graph import as_graph, check_graph
+from jaxflow.graph.graph import as_graph, check_graph
 from tests.problems import softmax_attention
 
 ATTENTION = softmax_attention(1, (2, 3, 2, 4, 4))

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import jaxflow as jf
-from jaxflow import _programs, _values
-from jaxflow import graph as graph_module
+from jaxflow import _programs
 from jaxflow._programs import Programs, bucket, bucket_of, few
+from jaxflow.graph import graph as graph_module
+from jaxflow.graph import values as _values
 from tests.problems import masks, softmax_attention
 
 ROOT = Path(__file__).parents[1]

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from jaxflow import cli
 from jaxflow._signals import Terminated, interrupts, signals
+from jaxflow.cli import main as cli
 
 
 def wait(seconds=5.0):

@@ -12,9 +12,9 @@ from experiments.attention_change.marks import of_spans
 from experiments.attention_change.statistics import rank_correlation
 from experiments.pronouns.data import WORDS, Sentence
 from jaxflow.compare import Comparison, compare_models, sign_flip
-from jaxflow.compare.blocks import Blocks
 from jaxflow.evaluation import mean_interval
 from jaxflow.models import TextEncoder
+from jaxflow.statistics.blocks import Blocks
 
 STATISTICS = "winogender_occupations-stats.tsv"
 METHODS = ("raw", "rollout", "flow")

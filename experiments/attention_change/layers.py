@@ -10,7 +10,7 @@ from jaxtyping import Float
 from experiments._pieces import Pieces
 from experiments.attention_change.statistics import cells, family, paired, resampled
 from jaxflow.compare import PATTERNS, Comparison, Sentence, head_relations
-from jaxflow.compare.relations import DIRECTIONS
+from jaxflow.heads.relations import DIRECTIONS
 from jaxflow.models import TextEncoder
 
 RELATIONS = 12

@@ -9,7 +9,7 @@ import scipy.stats
 from jaxtyping import Float
 
 from jaxflow.compare import adjusted, block_interval, sign_flip
-from jaxflow.compare.blocks import Blocks
+from jaxflow.statistics.blocks import Blocks
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from experiments.attention_change.classes import ALONE
 from experiments.attention_change.statistics import cells
 from experiments.attention_change.texts import Marked
 from jaxflow.compare import head_importance
-from jaxflow.compare.class_attention import BATCH_TOKENS
 from jaxflow.evaluation import token_inputs
 from jaxflow.evaluation.batches import RowTask, run_rows
+from jaxflow.heads.class_attention import BATCH_TOKENS
 from jaxflow.models import Encoder, TextEncoder, TokenBatch
 from jaxflow.running import Arrays, Inputs, Program
 

@@ -17,8 +17,8 @@ from jaxflow._typing import AtLayers, Queries, Square, TokenMask
 from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_solver, begin_flow
 from jaxflow.flow.worker import Worker
-from jaxflow.graph import AttentionGraph
-from jaxflow.rollout import attention_rollout, no_layers, product, raw_attention
+from jaxflow.graph.graph import AttentionGraph
+from jaxflow.graph.rollout import attention_rollout, no_layers, product, raw_attention
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.task import AttributionTask, as_heads
 from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_layers
-from jaxflow.graph import as_residual
+from jaxflow.graph.graph import as_residual
 from jaxflow.models import TextEncoder
 from jaxflow.running import Compiled, Engine, EngineOptions
 

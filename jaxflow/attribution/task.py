@@ -10,14 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxflow import _checks, attention
+from jaxflow import _checks
 from jaxflow.attribution.items import Item
 from jaxflow.attribution.methods import Method, Scores, Streaming, begin_scores
 from jaxflow.attribution.result import Example
 from jaxflow.attribution.streams import Streams
 from jaxflow.flow.solution import count_stages
 from jaxflow.flow.worker import Worker
-from jaxflow.graph import AttentionGraph
+from jaxflow.graph import attention
+from jaxflow.graph.graph import AttentionGraph
 from jaxflow.models import Encoding, Prediction, TextEncoder
 from jaxflow.running import Call, Forward, Inputs, Reader, check_finite, plain_fusion, token_batch
 from jaxflow.running.readers import Finite, KeptGraph, Logits

@@ -10,13 +10,13 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow._pytree import pytree
 from jaxflow._switches import broadcasting, undefined_as_nan
 from jaxflow._typing import Mixing, Queries
-from jaxflow.compare.distances import jensen_shannon, total_variation
 from jaxflow.compare.paths import influence, path_widths
-from jaxflow.compare.patterns import head_patterns
-from jaxflow.compare.similarity import Products, head_products, linear_cka
-from jaxflow.graph import AttentionGraph, mix
+from jaxflow.graph.graph import AttentionGraph, mix
+from jaxflow.heads.patterns import head_patterns
+from jaxflow.heads.pooling import pooled
+from jaxflow.heads.similarity import Products, head_products, linear_cka
+from jaxflow.statistics.distances import jensen_shannon, total_variation
 
-Members = Float[Array, "text token unit"]
 UnitHeads = Float[Array, "text layer head unit unit"]
 
 
@@ -66,19 +66,6 @@ class Traced:
 
     widths: Float[Array, "text state query unit"]
     influence: Float[Array, "text state query unit"]
-
-
-def pooled(
-    weights: Float[Array, "text *matrix token token"], members: Members | None
-) -> Float[Array, "text *matrix unit unit"]:
-    """Attention between units: what goes to a unit's tokens is summed, what its tokens attend to is averaged."""
-    if members is None:
-        return weights
-    count = jnp.sum(members, axis=-2, keepdims=True)
-    rows = members / jnp.where(count > 0, count, jnp.ones_like(count))
-    highest = jax.lax.Precision.HIGHEST
-    to_units = jnp.einsum("t...qk,tkv->t...qv", weights, members, precision=highest)
-    return jnp.einsum("t...qv,tqu->t...uv", to_units, rows, precision=highest)
 
 
 pooled_on_device = jax.jit(broadcasting(pooled))

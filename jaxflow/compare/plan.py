@@ -8,17 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxflow import _checks, attention
+from jaxflow import _checks
 from jaxflow._checks import InputError
 from jaxflow.attribution.methods import Method, as_methods
-from jaxflow.compare.statistics import CORRECTIONS
 from jaxflow.compare.units import Units, same_tokens, token_units, word_units
 from jaxflow.evaluation import Target
 from jaxflow.evaluation.target import resolve, scale_of
 from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_layers
-from jaxflow.graph import as_residual
+from jaxflow.graph import attention
+from jaxflow.graph.graph import as_residual
 from jaxflow.models import Encoding, TextEncoder
+from jaxflow.statistics.tests import CORRECTIONS
 
 UNITS = ("auto", "tokens", "words")
 # Heads fused by how much the score of a class rests on them, as `class_attention` does.

@@ -12,17 +12,17 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow.attribution.methods import Scores, begin_scores
 from jaxflow.attribution.task import predictions_of
 from jaxflow.compare import device
-from jaxflow.compare.class_attention import ClassGradient, class_graph
-from jaxflow.compare.importance import log_gates
 from jaxflow.compare.paths import strong_arcs
 from jaxflow.compare.plan import CLASS, Plan, TextPair, has_classes
 from jaxflow.compare.result import ComparedText, SideOfText
-from jaxflow.compare.similarity import Products
 from jaxflow.compare.unit_heads import UnitHeads
 from jaxflow.compare.units import membership, words_of
 from jaxflow.evaluation import Target
 from jaxflow.evaluation.target import explained_of
 from jaxflow.flow.worker import Worker
+from jaxflow.heads.class_attention import ClassGradient, class_graph
+from jaxflow.heads.importance import log_gates
+from jaxflow.heads.similarity import Products
 from jaxflow.models import Prediction
 from jaxflow.running import (
     Arrays,

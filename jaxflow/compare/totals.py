@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxflow.compare.blocks import Blocks
 from jaxflow.compare.paths import KINDS
 from jaxflow.compare.plan import Plan, has_classes
 from jaxflow.compare.result import ChangeSummary, ComparedText, HeadChange, LayerChange, WordChange
-from jaxflow.compare.similarity import Products, correlation, match_heads
-from jaxflow.compare.statistics import adjusted, block_interval, sign_flip
+from jaxflow.heads.similarity import Products, correlation, match_heads
+from jaxflow.statistics.blocks import Blocks
+from jaxflow.statistics.tests import adjusted, block_interval, sign_flip
 
 # Blocks of a word; there are many words.
 WORD_BLOCKS = 128

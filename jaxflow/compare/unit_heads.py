@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from jaxtyping import Array, Bool, Float
 
-from jaxflow.compare.device import pooled
+from jaxflow.heads.pooling import pooled
 from jaxflow.running import LayerView, PassOutputs, ReaderInputs, layer_room, put_layer
 
 Members: TypeAlias = Float[Array, "row token unit"]

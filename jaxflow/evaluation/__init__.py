@@ -1,6 +1,5 @@
 """Relevance held against what the model does: blank-out, gradients, rank agreement, faithfulness, intervals."""
 
-from jaxflow.evaluation.agreement import Agreement, Kendall, RankMeasure, Spearman, rank_agreement
 from jaxflow.evaluation.faithfulness import Faithfulness, faithfulness
 from jaxflow.evaluation.gradients import (
     Gradient,
@@ -11,11 +10,12 @@ from jaxflow.evaluation.gradients import (
     gradient_scores,
 )
 from jaxflow.evaluation.inputs import TokenInputs, padded, token_inputs
-from jaxflow.evaluation.intervals import Interval, mean_interval
 from jaxflow.evaluation.occlusion import occlusion_scores
-from jaxflow.evaluation.ranks import ranks
 from jaxflow.evaluation.scores import TokenScores
 from jaxflow.evaluation.target import Target
+from jaxflow.statistics.agreement import Agreement, Kendall, RankMeasure, Spearman, rank_agreement
+from jaxflow.statistics.intervals import Interval, mean_interval
+from jaxflow.statistics.ranks import ranks
 
 __all__ = [
     "Agreement",

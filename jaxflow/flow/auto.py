@@ -18,13 +18,13 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow._programs import Programs
 from jaxflow._typing import Queries
 from jaxflow.flow import exact
-from jaxflow.flow.device import SOLVERS, on_device, real_pairs
-from jaxflow.flow.feasible import rounding
-from jaxflow.flow.relaxed import Relaxed
+from jaxflow.flow.device.feasible import rounding
+from jaxflow.flow.device.relaxed import Relaxed
+from jaxflow.flow.device.solvers import SOLVERS, on_device, real_pairs
 from jaxflow.flow.scaling import meet_on_host, rounded_down
 from jaxflow.flow.solution import FIRST_EXACT, STAGES, FlowSolution
 from jaxflow.flow.worker import Worker
-from jaxflow.graph import AttentionGraph
+from jaxflow.graph.graph import AttentionGraph
 
 # A part is not worth less than this many pairs, and a batch not more parts than this; more of them where one would
 # hold more numbers than this (the bounds keep about layer^2 / 2 matrices of an example, and work on as many at once).

@@ -13,11 +13,11 @@ from jaxflow._programs import Bucket, to_device
 from jaxflow._switches import unbounded_as_infinite
 from jaxflow._typing import Queries
 from jaxflow.flow import auto
-from jaxflow.flow.device import SOLVERS, on_device
+from jaxflow.flow.device.solvers import SOLVERS, on_device
 from jaxflow.flow.scaling import meet_on_host, rounded_down
 from jaxflow.flow.solution import FIRST_EXACT, FlowSolution, Solver
 from jaxflow.flow.worker import Worker
-from jaxflow.graph import AttentionGraph, check_graph, filled_graph, graph_bucket, with_automatic_axes
+from jaxflow.graph.graph import AttentionGraph, check_graph, filled_graph, graph_bucket, with_automatic_axes
 
 # Solvers in pure JAX run wherever the graph is; the other methods work on the host.
 METHODS = ("auto", *SOLVERS, "exact")

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow import attention
 from jaxflow._pytree import pytree
 from jaxflow._typing import Square
-from jaxflow.graph import mix
+from jaxflow.graph import attention
+from jaxflow.graph.graph import mix
 from jaxflow.models import LayerOutput
 from jaxflow.running._program import Arrays
 

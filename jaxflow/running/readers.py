@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxflow.graph import AttentionGraph
+from jaxflow.graph.graph import AttentionGraph
 from jaxflow.running._reader import LayerView, PassOutputs, ReaderInputs, layer_room, put_layer
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError, one_of, shown
+from jaxflow.attribution.settings import Settings
+from jaxflow.inputs.source import Source
 from jaxflow.models import TextEncoder
-from jaxflow.sweep import store
-from jaxflow.sweep.manifest import check_same
-from jaxflow.sweep.record import Record
-from jaxflow.sweep.settings import Settings
+from jaxflow.store import shards as store
+from jaxflow.store.manifest import check_same
+from jaxflow.store.record import Record
 from jaxflow.sweep.shards import ON_ERROR, Cut, cuts
-from jaxflow.sweep.source import Source
 
 
 def check_folder(folder: Path, resume: bool | None) -> None:

@@ -15,21 +15,21 @@ import jax
 import numpy as np
 
 from jaxflow._checks import InputError, not_forked
-from jaxflow.compare.blocks import Blocks
 from jaxflow.compare.plan import CLASS, Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ChangeSummary
 from jaxflow.compare.run import compare_stream
 from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
+from jaxflow.inputs.rows import Text
+from jaxflow.inputs.source import Source
 from jaxflow.models import Encoding, TextEncoder
-from jaxflow.sweep import arrow
+from jaxflow.statistics.blocks import Blocks
+from jaxflow.store import arrow
+from jaxflow.store.record import checked
+from jaxflow.store.shards import checksum, replaced
 from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.comparison_folder import FORMAT, SUMMARY, write_rows
 from jaxflow.sweep.comparison_rows import attention_row, head_rows, summary_json, text_row, word_rows
-from jaxflow.sweep.record import checked
-from jaxflow.sweep.rows import Text
-from jaxflow.sweep.source import Source
-from jaxflow.sweep.store import checksum, replaced
 
 # Texts of a shard, and those that are tokenised at once.
 SHARD = 256

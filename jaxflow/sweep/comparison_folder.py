@@ -12,10 +12,10 @@ import numpy as np
 
 from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
-from jaxflow.sweep.arrow import Row, pyarrow
-from jaxflow.sweep.cells import rows_of_table, table_of
-from jaxflow.sweep.parts import DamageError, Parts, first_line
-from jaxflow.sweep.store import read_description, replaced
+from jaxflow.store.arrow import Row, pyarrow
+from jaxflow.store.cells import rows_of_table, table_of
+from jaxflow.store.parts import DamageError, Parts, first_line
+from jaxflow.store.shards import read_description, replaced
 
 FORMAT = 1
 SUMMARY = "comparison.json"

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from jaxflow.compare.paths import KINDS
-from jaxflow.compare.patterns import PATTERNS
 from jaxflow.compare.result import ChangeSummary, ComparedText, SideOfText
-from jaxflow.compare.roles import role_names
 from jaxflow.evaluation import Interval
-from jaxflow.sweep.arrow import Row
+from jaxflow.heads.patterns import PATTERNS
+from jaxflow.heads.roles import role_names
+from jaxflow.store.arrow import Row
 
 # Words of each method that the summary names in either direction; all are in words.parquet.
 NAMED_WORDS = 50

@@ -11,12 +11,12 @@ import jax
 
 from jaxflow._checks import InputError, not_forked, one_of
 from jaxflow._paths import local_path
+from jaxflow.attribution.settings import METHODS, Settings
+from jaxflow.inputs.files import check_unread, open_source
+from jaxflow.inputs.source import as_source
 from jaxflow.models import TextEncoder
+from jaxflow.store.results import Store, open_sweep
 from jaxflow.sweep import runner
-from jaxflow.sweep.files import check_unread, open_source
-from jaxflow.sweep.results import Store, open_sweep
-from jaxflow.sweep.settings import METHODS, Settings
-from jaxflow.sweep.source import as_source
 from jaxflow.sweep.tally import Tally
 
 # Messages are written for the command line.

@@ -12,16 +12,17 @@ from typing import Any
 
 from jaxflow._checks import InputError, not_forked
 from jaxflow.attribution import Attribution, EncodedText, Example, attribute_shards
+from jaxflow.attribution.settings import Settings
+from jaxflow.inputs.source import InlineSource, Source
 from jaxflow.models import TextEncoder
-from jaxflow.sweep import arrow, store
+from jaxflow.store import arrow
+from jaxflow.store import shards as store
+from jaxflow.store.claims import Claim, check_claims
+from jaxflow.store.manifest import check_same, new_manifest
+from jaxflow.store.record import Record
 from jaxflow.sweep.background import Ahead, Behind
 from jaxflow.sweep.checks import check_folder, check_process, check_unchanged, finished
-from jaxflow.sweep.claims import Claim, check_claims
-from jaxflow.sweep.manifest import check_same, new_manifest
-from jaxflow.sweep.record import Record
-from jaxflow.sweep.settings import Settings
 from jaxflow.sweep.shards import BadRowError, Shard, cuts, encode
-from jaxflow.sweep.source import InlineSource, Source
 from jaxflow.sweep.tally import Summary, Tally
 from jaxflow.sweep.together import PeerError
 

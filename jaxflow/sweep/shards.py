@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from jaxflow._checks import InputError, one_of
 from jaxflow.attribution import EncodedText
+from jaxflow.attribution.settings import Settings
+from jaxflow.inputs.rows import BadRow, Row, Text
 from jaxflow.models import Encoding, TextEncoder
-from jaxflow.sweep.rows import BadRow, Row, Text
-from jaxflow.sweep.settings import Settings
 
 # A shard ends at whichever comes first, so that its texts make full batches and its results fit memory. Values are
 # relevance values at most, or bytes of text where those are more.

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from jaxflow.sweep.record import Record
+from jaxflow.store.record import Record
 
 
 @dataclass(frozen=True)

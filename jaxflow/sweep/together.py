@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any
 
 from jaxflow._checks import InputError
-from jaxflow.sweep import store
-from jaxflow.sweep.results import open_sweep
+from jaxflow.store import shards as store
+from jaxflow.store.results import open_sweep
 
 # Seconds between two looks into the folder, and between two signs of life; and after how many seconds without one a
 # process counts as dead, which is before JAX ends the others.

@@ -13,9 +13,9 @@ import numpy as np
 
 import jaxflow as jf
 from jaxflow.flow import auto, exact
-from jaxflow.flow.bounds import Bounds
-from jaxflow.flow.device import on_device
-from jaxflow.flow.relaxed import Relaxed
+from jaxflow.flow.device.bounds import Bounds
+from jaxflow.flow.device.relaxed import Relaxed
+from jaxflow.flow.device.solvers import on_device
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.worker import Worker
 from jaxflow.running import Forward, Inputs, plain_fusion

@@ -1,6 +1,6 @@
 // Bundles the pages' scripts: one file a page, and one of what they use of D3, into the folder that the package ships.
 //
-// usage: node build.mjs [FOLDER]     (by default jaxflow/report/assets)
+// usage: node build.mjs [FOLDER]     (by default jaxflow/pages/assets)
 
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const ASSETS = resolve(HERE, "../../jaxflow/report/assets");
+const ASSETS = resolve(HERE, "../../jaxflow/pages/assets");
 const PAGES = ["report", "explorer", "summary"];
 const D3 = resolve(HERE, "src/shared/d3.js");
 

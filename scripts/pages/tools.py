@@ -1,7 +1,7 @@
 """Formats, checks, tests and bundles the pages' scripts, with node from its Python package.
 
 usage: python scripts/pages/tools.py build | check | format
-       build: bundles src into jaxflow/report/assets; check: format, lint, types and the tests beside the modules
+       build: bundles src into jaxflow/pages/assets; check: format, lint, types and the tests beside the modules
 """
 
 import hashlib

@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import jaxflow as jf
-from jaxflow import cli
 from jaxflow._checks import InputError
+from jaxflow.cli import main as cli
 from jaxflow.compare import PATTERNS, head_importance
-from jaxflow.compare.roles import role_names
+from jaxflow.heads.roles import role_names
 from jaxflow.models import save_encoder
 from jaxflow.sweep.comparison_folder import open_comparison
 from tests.compare.models import tuned

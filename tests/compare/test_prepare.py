@@ -4,9 +4,9 @@ import pytest
 
 from jaxflow._checks import InputError
 from jaxflow.compare import Settings
+from jaxflow.inputs.files import open_source
 from jaxflow.models import TextEncoder
 from jaxflow.sweep.comparison import prepare
-from jaxflow.sweep.files import open_source
 from tests.compare.models import model, second_words
 
 # Both models cut it alike: 8 tokens of 6 words, special ones included; and a text that they cut in two ways.

@@ -8,7 +8,7 @@ import pytest
 
 from jaxflow._checks import InputError
 from jaxflow.compare import PATTERNS, head_relations, head_roles, read_conllu, role_changes
-from jaxflow.compare.patterns import head_patterns
+from jaxflow.heads.patterns import head_patterns
 from tests.compare.models import HEADS, LAYERS, TEXTS, attention_of, model, tuned
 
 SENTENCES = """\

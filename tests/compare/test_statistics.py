@@ -8,8 +8,8 @@ import scipy.stats
 
 from jaxflow._checks import InputError
 from jaxflow.compare import adjusted, block_interval, sign_flip
-from jaxflow.compare.blocks import Blocks
 from jaxflow.evaluation import mean_interval
+from jaxflow.statistics.blocks import Blocks
 
 
 def blocks_of(values, most=1024):

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxflow._checks import InputError
-from jaxflow.evaluation import Kendall, Spearman, padded, rank_agreement, ranks
+from jaxflow.evaluation import Kendall, Spearman, padded, rank_agreement
+from jaxflow.statistics import ranks
 
 
 @st.composite
@@ -147,7 +148,7 @@ def test_many_rows_come_in_bounded_parts(monkeypatch):
     rng = np.random.default_rng(2)
     one, two = rng.integers(0, 5, (2, 30, 10)).astype(float)
     whole = rank_agreement(one, two, measure=Kendall()).value
-    monkeypatch.setattr("jaxflow.evaluation.agreement.PAIRS", 700)
+    monkeypatch.setattr("jaxflow.statistics.agreement.PAIRS", 700)
     np.testing.assert_array_equal(rank_agreement(one, two, measure=Kendall()).value, whole)
 
 

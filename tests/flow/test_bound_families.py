@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow.flow.blocks import BLOCK_NUMBERS
-from jaxflow.flow.bounds import flow_bounds
+from jaxflow.flow.device.blocks import BLOCK_NUMBERS
+from jaxflow.flow.device.bounds import flow_bounds
 from jaxflow.flow.exact import max_flow
 from tests.flow.families import FAMILIES, diffuse
 

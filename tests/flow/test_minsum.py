@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow.flow.minsum import min_sum, min_sum_down, min_sum_up
+from jaxflow.flow.device.minsum import min_sum, min_sum_down, min_sum_up
 
 
 def in_float64(left, right):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxflow as jf
-from jaxflow.flow.relaxed import Relaxed, preflow
+from jaxflow.flow.device.relaxed import Relaxed, preflow
 from tests.flow.test_bounds import PROBLEMS, graph_of
 from tests.problems import softmax_attention
 

@@ -8,7 +8,7 @@ import scipy.optimize
 
 import jaxflow as jf
 from jaxflow.flow import exact
-from jaxflow.flow.smooth import Smooth
+from jaxflow.flow.device.smooth import Smooth
 from tests.flow.families import FAMILIES
 from tests.problems import masks, softmax_attention
 

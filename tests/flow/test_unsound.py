@@ -7,7 +7,7 @@ import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.flow.bounds import Bounds
+from jaxflow.flow.device.bounds import Bounds
 from jaxflow.flow.solution import FlowSolution
 from tests.problems import softmax_attention
 

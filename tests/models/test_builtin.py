@@ -6,8 +6,8 @@ import zipfile
 
 import pytest
 
-from jaxflow import cli
 from jaxflow._checks import InputError
+from jaxflow.cli import main as cli
 from jaxflow.models import builtin, load_encoder
 
 

@@ -15,8 +15,8 @@ from jaxflow.evaluation.target import resolve
 from jaxflow.models import save_encoder
 from jaxflow.models.config import HeadConfig
 from jaxflow.models.prediction import predictions
-from jaxflow.report.explore import explore
-from jaxflow.report.explorer import explorer_data
+from jaxflow.pages.explore import explore
+from jaxflow.pages.explorer import explorer_data
 from tests.tiny_text_model import model_folder
 
 TEXTS = ["the key is on the table", "unbelievable cabinets"]

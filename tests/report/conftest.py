@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import jaxflow as jf
-from jaxflow.report.explore import explore
-from jaxflow.report.explorer import write_explorer
+from jaxflow.pages.explore import explore
+from jaxflow.pages.explorer import write_explorer
 from tests.report.browser import Opened, browser
 from tests.report.tiny_pair import TEXTS, TRUTH, model_folder, moved_folder
 

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from jaxflow.sweep.arrow import RELEVANCE
+from jaxflow.store.arrow import RELEVANCE
 
 HOSTILE = (
     "<script>alert('x')</script> & \"q\" </SCRIPT ><!-- <img src=x onerror=alert(1)> "

@@ -12,10 +12,10 @@ from scipy.spatial.distance import jensenshannon
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.report import explore as exploring
-from jaxflow.report import explorer
-from jaxflow.report.explore import explore
-from jaxflow.report.page import asset
+from jaxflow.pages import explore as exploring
+from jaxflow.pages import explorer
+from jaxflow.pages.explore import explore
+from jaxflow.pages.page import asset
 from tests.report.test_page import Page
 from tests.report.tiny_pair import HOSTILE_TEXTS, TEXTS, TRUTH, moved_folder
 

@@ -7,8 +7,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from jaxflow.report.explore import explore
-from jaxflow.report.explorer import write_explorer
+from jaxflow.pages.explore import explore
+from jaxflow.pages.explorer import write_explorer
 from tests.report.browser import Opened
 from tests.report.tiny_pair import HOSTILE_TEXTS, TEXTS
 

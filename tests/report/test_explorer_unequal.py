@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import jaxflow as jf
-from jaxflow.report.explore import explore
-from jaxflow.report.explorer import explorer_data, write_explorer
+from jaxflow.pages.explore import explore
+from jaxflow.pages.explorer import explorer_data, write_explorer
 from tests.report.browser import Opened
 from tests.report.tiny_pair import TEXTS, other_folder
 

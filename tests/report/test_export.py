@@ -6,8 +6,8 @@ import io
 import pytest
 
 import jaxflow as jf
-from jaxflow.report.explore import explore
-from jaxflow.report.explorer import write_explorer
+from jaxflow.pages.explore import explore
+from jaxflow.pages.explorer import write_explorer
 from tests.report.browser import Opened
 from tests.report.tiny_pair import model_folder
 

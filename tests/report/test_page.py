@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from jaxflow._checks import InputError
-from jaxflow.report import page
-from jaxflow.report.pieces import joined, pieces
-from jaxflow.sweep.results import Store
+from jaxflow.pages import page
+from jaxflow.pages.pieces import joined, pieces
+from jaxflow.store.results import Store
 from tests.report.rows import HOSTILE, make_row, manifest
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import jaxflow as jf
-from jaxflow import cli
-from jaxflow.compare.importance import head_importance
-from jaxflow.compare.roles import head_roles
+from jaxflow.cli import main as cli
+from jaxflow.heads.importance import head_importance
+from jaxflow.heads.roles import head_roles
 from tests.report.test_explore import floats_of
 from tests.report.test_page import Page
 from tests.report.tiny_pair import LABELS, TEXTS, model_folder, moved_folder, other_folder

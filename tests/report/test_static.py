@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxflow._checks import InputError
-from jaxflow.report.static import _automatic, path_shares, plot_exploration
+from jaxflow.pages.static import _automatic, path_shares, plot_exploration
 
 
 def test_shares_of_arcs_sum_to_rollout(pair):

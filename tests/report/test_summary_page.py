@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from jaxflow import cli
+from jaxflow.cli import main as cli
 from jaxflow.compare import read_conllu
-from jaxflow.sweep import store
-from jaxflow.sweep.results import open_sweep
-from jaxflow.sweep.summary import summarize
+from jaxflow.store import shards as store
+from jaxflow.store.results import open_sweep
+from jaxflow.summary.summary import summarize
 from tests.report.browser import Opened
 from tests.report.rows import HOSTILE
 from tests.report.test_page import Page

@@ -1,4 +1,4 @@
-from jaxflow.report.terminal import shortened, top_tokens, unknown_words, visible
+from jaxflow.pages.terminal import shortened, top_tokens, unknown_words, visible
 from tests.report.rows import HOSTILE, make_row
 
 

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxflow.attribution.settings import Settings
+from jaxflow.inputs.files import open_source
 from jaxflow.models import load_encoder
-from jaxflow.sweep import arrow, runner, shards, store
-from jaxflow.sweep.files import open_source
-from jaxflow.sweep.record import record_file
-from jaxflow.sweep.settings import Settings
+from jaxflow.store import arrow
+from jaxflow.store import shards as store
+from jaxflow.store.record import record_file
+from jaxflow.sweep import runner, shards
 
 SETTINGS = Settings(methods=("raw", "rollout"))
 RECORD = store.Record(7, 2, "x", True, 2, None, 6, 0, 0, {}, ())

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from jaxflow._checks import InputError
+from jaxflow.store.record import CHECK, check_of
 from jaxflow.sweep import comparison_folder
 from jaxflow.sweep.comparison_folder import COLUMNS, KINDS, SUMMARY, open_comparison, write_rows
-from jaxflow.sweep.record import CHECK, check_of
 from tests.sweep import damage
 
 SHARD, ATTENTION = "texts-00001.parquet", "attention.parquet"

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import jaxflow as jf
-from jaxflow import cli
 from jaxflow._checks import InputError
-from jaxflow.sweep import shards, store
-from jaxflow.sweep.record import CHECK, check_of
-from jaxflow.sweep.summary import summarize
+from jaxflow.cli import main as cli
+from jaxflow.store import shards as store
+from jaxflow.store.record import CHECK, check_of
+from jaxflow.summary.summary import summarize
+from jaxflow.sweep import shards
 from tests.sweep import damage
 from tests.sweep.first_edition import first_edition
 
@@ -176,7 +177,7 @@ def test_a_file_is_checked_once_and_again_when_it_changes(whole, tmp_path, monke
     intact, other, _ = whole
     folder = tmp_path / "out"
     shutil.copytree(intact, folder)
-    from jaxflow.sweep import parts
+    from jaxflow.store import parts
 
     digests, real = [], parts.hashlib.file_digest
     monkeypatch.setattr(

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 import pytest
 
 from jaxflow._checks import InputError
-from jaxflow.sweep import runner, shards, store
+from jaxflow.attribution.settings import Settings
+from jaxflow.inputs.source import InlineSource
+from jaxflow.store import shards as store
+from jaxflow.store.results import open_sweep
+from jaxflow.sweep import runner, shards
 from jaxflow.sweep.checks import check_folder
-from jaxflow.sweep.results import open_sweep
-from jaxflow.sweep.settings import Settings
-from jaxflow.sweep.source import InlineSource
 
 SETTINGS = Settings(methods=("raw",), queries=None)
 CHECKING = """

@@ -13,14 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 
 import jaxflow as jf
-from jaxflow import cli
 from jaxflow._checks import InputError
 from jaxflow._paths import local_path
+from jaxflow.attribution.settings import Settings
+from jaxflow.cli import main as cli
+from jaxflow.inputs.source import InlineSource, as_source
 from jaxflow.models import load_encoder
-from jaxflow.sweep import locks, runner, shards, store
+from jaxflow.store import locks
+from jaxflow.store import shards as store
+from jaxflow.sweep import runner, shards
 from jaxflow.sweep.comparison_folder import open_comparison
-from jaxflow.sweep.settings import Settings
-from jaxflow.sweep.source import InlineSource, as_source
 from tests.sweep.first_edition import first_edition
 from tests.tiny_text_model import model_folder
 

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from jaxflow._checks import InputError
-from jaxflow.sweep.files import open_source
-from jaxflow.sweep.rows import Text
+from jaxflow.inputs.files import open_source
+from jaxflow.inputs.rows import Text
 
 TABLE = pa.table({"text": ["the first", "the second"] * 40})
 LINES = b"text\n" + b"the first line\n" * 40

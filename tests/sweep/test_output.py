@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from jaxflow import cli
 from jaxflow._checks import InputError
-from jaxflow.report.explore import Exploration
-from jaxflow.report.explorer import write_explorer
-from jaxflow.report.page import write_page
-from jaxflow.report.summary_page import write_summary_page
-from jaxflow.sweep import output
-from jaxflow.sweep.output import check_file, write_text
-from jaxflow.sweep.results import Store
-from jaxflow.sweep.summary import DataSummary
+from jaxflow.cli import main as cli
+from jaxflow.pages.explore import Exploration
+from jaxflow.pages.explorer import write_explorer
+from jaxflow.pages.page import write_page
+from jaxflow.pages.summary_page import write_summary_page
+from jaxflow.store import output
+from jaxflow.store.output import check_file, write_text
+from jaxflow.store.results import Store
+from jaxflow.summary.summary import DataSummary
 
 
 def mode_of(path):
@@ -128,9 +128,9 @@ def test_what_must_not_be_written_to_is_not_replaced(tmp_path, monkeypatch):
 def test_every_page_is_written_so(tmp_path, monkeypatch):
     path = tmp_path / "page.html"
     os.mkfifo(path)
-    monkeypatch.setattr("jaxflow.report.page.page_data", lambda *_: {})
-    monkeypatch.setattr("jaxflow.report.summary_page.render_summary", lambda *_: "")
-    monkeypatch.setattr("jaxflow.report.explorer.render_explorer", lambda _: "")
+    monkeypatch.setattr("jaxflow.pages.page.page_data", lambda *_: {})
+    monkeypatch.setattr("jaxflow.pages.summary_page.render_summary", lambda *_: "")
+    monkeypatch.setattr("jaxflow.pages.explorer.render_explorer", lambda _: "")
     results = Store(tmp_path, {})
     summary, exploration = object.__new__(DataSummary), object.__new__(Exploration)
     for write, given in (

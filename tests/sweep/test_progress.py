@@ -2,9 +2,9 @@ import io
 
 import pytest
 
+from jaxflow.store.shards import Record
 from jaxflow.sweep import progress as module
 from jaxflow.sweep.progress import duration, progress, rates
-from jaxflow.sweep.store import Record
 from jaxflow.sweep.tally import Summary, Tally
 from jaxflow.sweep.words import skipped_lines, summary_lines
 

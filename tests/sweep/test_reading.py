@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from jaxflow._checks import InputError
-from jaxflow.sweep import lines, tables
-from jaxflow.sweep.files import open_source
-from jaxflow.sweep.rows import BadRow, Text
+from jaxflow.inputs import lines, tables
+from jaxflow.inputs.files import open_source
+from jaxflow.inputs.rows import BadRow, Text
 
 
 def written(tmp_path, name, content):

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from jaxflow._checks import InputError
-from jaxflow.sweep.files import open_source
-from jaxflow.sweep.rows import BadRow, Text, as_row
+from jaxflow.inputs.files import open_source
+from jaxflow.inputs.rows import BadRow, Text, as_row
 
 ODD = [
     '"',

@@ -8,7 +8,7 @@ import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.sweep import store
+from jaxflow.store import shards as store
 from tests.sweep.test_store import example, write
 
 # Shards of these sizes; the third one holds no text.

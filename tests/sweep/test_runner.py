@@ -11,14 +11,15 @@ import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.sweep import runner, shards, store
+from jaxflow.attribution.settings import Settings
+from jaxflow.inputs.files import open_source
+from jaxflow.inputs.rows import BadRow
+from jaxflow.inputs.source import InlineSource, as_source
+from jaxflow.store import shards as store
+from jaxflow.store.manifest import fingerprint
+from jaxflow.store.results import open_sweep
+from jaxflow.sweep import runner, shards
 from jaxflow.sweep.checks import check_folder
-from jaxflow.sweep.files import open_source
-from jaxflow.sweep.manifest import fingerprint
-from jaxflow.sweep.results import open_sweep
-from jaxflow.sweep.rows import BadRow
-from jaxflow.sweep.settings import Settings
-from jaxflow.sweep.source import InlineSource, as_source
 from jaxflow.sweep.together import PeerError
 from tests.tiny_text_model import LABELS, LAYERS, LIMIT
 

@@ -3,11 +3,11 @@ import dataclasses
 import pytest
 
 from jaxflow._checks import InputError
+from jaxflow.attribution.settings import Settings
+from jaxflow.inputs.rows import BadRow, Text
+from jaxflow.inputs.source import InlineSource, as_source
 from jaxflow.sweep import shards
-from jaxflow.sweep.rows import BadRow, Text
-from jaxflow.sweep.settings import Settings
 from jaxflow.sweep.shards import cuts, encode
-from jaxflow.sweep.source import InlineSource, as_source
 from tests.tiny_text_model import LIMIT
 
 TEXTS = ("The key to the cabinets is on the table.", "Unbelievable!", "no", "is it on the table", "keys")

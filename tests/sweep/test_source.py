@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from jaxflow._checks import InputError
+from jaxflow.inputs.files import open_source
+from jaxflow.inputs.rows import BadRow, Text
+from jaxflow.inputs.source import InlineSource, as_source
 from jaxflow.sweep.entry import run_sweep
-from jaxflow.sweep.files import open_source
-from jaxflow.sweep.rows import BadRow, Text
-from jaxflow.sweep.source import InlineSource, as_source
 
 HOSTILE = "<script>alert('x')</script> \"q\" \u202eabc\u202c \x00 \U0001f469\u200d\U0001f467"
 

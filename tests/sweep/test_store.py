@@ -8,10 +8,12 @@ import pytest
 
 from jaxflow._checks import InputError
 from jaxflow.attribution import Attribution, Example
-from jaxflow.sweep import arrow, comparison_folder, store
+from jaxflow.store import arrow
+from jaxflow.store import shards as store
+from jaxflow.store.results import open_sweep
+from jaxflow.store.shards import Record
+from jaxflow.sweep import comparison_folder
 from jaxflow.sweep.comparison_folder import StoredComparison, write_rows
-from jaxflow.sweep.results import open_sweep
-from jaxflow.sweep.store import Record
 
 
 def example(rng, text, tokens, queries, methods=("raw", "rollout", "flow"), pair=None, label=None):

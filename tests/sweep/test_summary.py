@@ -9,10 +9,11 @@ from scipy import stats
 
 from jaxflow._checks import InputError
 from jaxflow.compare import read_conllu
-from jaxflow.sweep import statistics, store
-from jaxflow.sweep.results import open_sweep
-from jaxflow.sweep.summary import MEASURES, summarize, write_summary
-from jaxflow.sweep.summary_words import summary_table
+from jaxflow.store import shards as store
+from jaxflow.store.results import open_sweep
+from jaxflow.summary import gathering as statistics
+from jaxflow.summary.summary import MEASURES, summarize, write_summary
+from jaxflow.summary.words import summary_table
 from tests.sweep.test_store import example, write
 
 METHODS = ("raw", "rollout", "flow")

@@ -11,7 +11,7 @@ import numpy as np
 
 import jaxflow as jf
 from jaxflow.compare import entropy
-from jaxflow.report.explorer import as_bytes
+from jaxflow.pages.explorer import as_bytes
 from tests.problems import softmax_attention
 
 FILE = Path(__file__).with_suffix(".json")

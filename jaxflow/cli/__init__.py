@@ -1,0 +1,1 @@
+"""The command line: attribute, summarize, compare, explore and fetch."""

@@ -1,0 +1,288 @@
+"""The graph of layers that raw attention, rollout and flow are three functionals of."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from jaxflow import _checks
+from jaxflow._checks import InputError, not_forked
+from jaxflow._programs import Bucket, Programs, bucket_of, is_at_hand, to_device
+from jaxflow._pytree import pytree
+from jaxflow._typing import Attention, Mixing, TokenMask
+from jaxflow.graph import arrays as _arrays
+from jaxflow.graph import attention
+
+# What no finite number is above.
+_LARGEST = np.finfo(np.float64).max
+_MADE_BY = "make it with attention_graph(attentions, mask)"
+_KINDS = {"attention": "floating-point numbers", "residual": "floating-point numbers", "mask": "booleans"}
+
+
+@pytree
+class AttentionGraph:
+    """A Transformer's attention as a layered graph, all that rollout and flow need of a model.
+
+    Nodes are positions after each layer, the input being layer 0; the arc from position i after layer l to position j
+    before it has weight `mixing[..., l - 1, i, j]`. Made by `attention_graph`, which checks what is stated here and
+    what the flow's proofs rely on.
+
+    Attributes:
+        attention: fused over heads, without the residual, `*batch layer token token`; rows sum to 1 on real tokens
+            and are exactly 0 on padding, and so are padding's columns.
+        residual: share of each position that the residual connection carries over, `*batch`, in [0, 1].
+        mask: true on real tokens, `*batch token`.
+    """
+
+    attention: Mixing
+    residual: Float[Array, "*batch"]
+    mask: Bool[Array, "*batch token"]
+
+    @property
+    def num_layers(self) -> int:
+        """Number of layers."""
+        return self.attention.shape[-3]
+
+    @property
+    def num_tokens(self) -> int:
+        """Number of positions, padding included."""
+        return self.attention.shape[-1]
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Leading batch axes, `()` for a single example."""
+        return self.attention.shape[:-3]
+
+    @property
+    def mixing(self) -> Mixing:
+        """What each position after a layer is made of: `residual * I + (1 - residual) * attention` on real tokens.
+
+        Shape `*batch layer token token`. Rows sum to 1 on real tokens; padding's rows and columns are exactly 0.
+        """
+        return in_buckets(_mixing, self, "layer token token")
+
+
+def attention_graph(
+    attentions: Any,
+    mask: Any | None = None,
+    heads: Any = "mean",
+    residual: Any = 0.5,
+    *,
+    normalize: Any = False,
+) -> AttentionGraph:
+    """Build the graph of layers from a model's attention probabilities.
+
+    Each layer's heads are fused with padding's rows and columns set to 0, then rows are scaled to sum to 1 over real
+    tokens (a row left empty becomes the identity's). The residual is kept apart and enters in
+    `AttentionGraph.mixing`. With `heads="mean"` and `residual=0.5` this is the graph of Abnar & Zuidema (2020),
+    section 3. Any mask goes: padding left, right or in the middle. Causal attention is an ordinary case.
+
+    Args:
+        attentions: `*batch layer head query key` as one array, or a list or tuple of one entry a layer, each
+            `*batch head query key`, as Hugging Face's models return them; arrays of JAX, NumPy, or torch on any
+            device, entries of a list also nested lists. Each row sums to 1 over its keys.
+        mask: `*batch token`, true or 1 on real tokens (a tokenizer's `attention_mask`); None where all are real.
+        heads: how a layer's heads become one matrix: `"mean"`, `"max"`, `"min"`, or weights of shape `head`,
+            `layer head` or `*batch layer head`, not negative; only their proportions within a layer count.
+        residual: share of the residual connection, in [0, 1]; one number, or one an example (`*batch`).
+        normalize: accept rows of any non-negative sum, for weights that are not probabilities (value-weighted,
+            gradient-weighted); they are scaled after fusing, so that a head of larger weights counts for more.
+
+    Returns:
+        The graph, in float32 (float64 where JAX has it switched on and the attention came in it).
+
+    Raises:
+        InputError: for attention that was not computed, a wrong rank or shape, an empty mask, an unknown `heads`, a
+            residual outside [0, 1], and, where values can be read (not under a transformation), for NaN, infinite or
+            negative attention, rows that do not sum to 1 within 1e-3 (2e-2 in 16-bit formats, and where a layer holds
+            only numbers of one), or a mask that calls padding what real tokens attend to though the model masked
+            other tokens. What stands on padding's rows is never looked at otherwise.
+
+    Warns:
+        UserWarning: no mask is passed, and the first or the last tokens get nothing from any other in any layer.
+    """
+    not_forked()
+    weights, tokens = attention.as_attention(attentions, normalize=normalize, mask=mask)
+    if isinstance(heads, str) or heads is None:
+        _checks.one_of("heads", heads, tuple(attention.FUSIONS))
+    else:
+        heads = attention.as_head_weights(heads, weights.shape)
+    share = as_residual(residual, weights.shape[:-4], weights.dtype)
+    fused = _fused(weights, tokens, heads)
+    return AttentionGraph(attention=fused, residual=share, mask=tokens)
+
+
+def with_automatic_axes(tree: Any) -> Any:
+    """Arrays with their sharding left to the compiler, where a mesh has explicit axes.
+
+    A mesh of `jax.make_mesh` has explicit axes unless it is told otherwise; then every operation must say how its
+    result is sharded, which a scan over layers and a map over pairs cannot. Nothing is moved.
+    """
+    sharded = [x for x in jax.tree.leaves(tree) if not _checks.is_traced(x) and isinstance(x, jax.Array)]
+    meshes = [x.sharding.mesh for x in sharded if isinstance(x.sharding, jax.NamedSharding)]
+    if not any(kind != jax.sharding.AxisType.Auto for mesh in meshes for kind in mesh.axis_types):
+        return tree
+    automatic = meshes[0].update(axis_types=(jax.sharding.AxisType.Auto,) * len(meshes[0].axis_names))
+
+    def automatically(array: Any) -> Any:
+        spec = array.sharding.spec if isinstance(array.sharding, jax.NamedSharding) else jax.P()
+        return jax.device_put(array, jax.NamedSharding(automatic, spec))
+
+    return jax.tree.map(automatically, tree)
+
+
+def graph_bucket(graph: AttentionGraph) -> Bucket | None:
+    """The bucket that a graph is filled up to before a program is compiled for it; None where that is not worth it."""
+    if _checks.is_traced(graph):
+        return None
+    return bucket_of(graph.attention, graph.batch_shape, token=graph.num_tokens)
+
+
+def filled_graph(graph: AttentionGraph, room: Bucket) -> Any:
+    """A graph filled up to a bucket; what is filled in is padding."""
+    return AttentionGraph(
+        attention=room.fill(graph.attention, "layer token token"),
+        residual=room.fill(graph.residual, ""),
+        mask=room.fill(graph.mask, "token"),
+    )
+
+
+def in_buckets(program: Programs, graph: AttentionGraph, axes: str, *others: tuple[Any, str], **static: Any) -> Array:
+    """What a program makes of a graph and other arrays, filled up to a bucket, so that few programs are compiled.
+
+    Args:
+        program: of the graph, the other arrays and the static arguments.
+        graph: the layered graph.
+        axes: names of the result's axes after the batch's.
+        others: arrays with the graph's batch, and names of their axes after it.
+        static: passed on.
+    """
+    room = None if _checks.is_traced(others) else graph_bucket(graph)
+    if room is None:
+        return program(graph, *(array for array, _ in others), **static)
+    return room.cut(program(filled_graph(graph, room), *(room.fill(*other) for other in others), **static), axes)
+
+
+@Programs
+def _mixing(graph: AttentionGraph) -> Mixing:
+    return mix(graph.attention, graph.residual[..., None, None, None], graph.mask)
+
+
+def mix(weights: Mixing, residual: Float[Array, "*#batch 1 1 1"], mask: TokenMask) -> Mixing:
+    """Add the residual connection to rows of attention, on real tokens."""
+    # Padding goes before the residual is added: otherwise its rows keep a self-loop and leak capacity.
+    own = attention.identity(mask, weights.dtype)[..., None, :, :]
+    return residual * own + (1 - residual) * weights
+
+
+def _fused(weights: Attention, mask: TokenMask, heads: Any) -> Mixing:
+    """One matrix a layer, by a program for the bucket that the attention is filled up to."""
+    traced = _checks.is_traced(weights, mask, heads)
+    room = None if traced else bucket_of(weights, weights.shape[:-4], token=weights.shape[-1])
+    if room is not None:
+        weights, mask = room.fill(weights, "layer head token token"), room.fill(mask, "token")
+        if not isinstance(heads, str):
+            heads = room.fill(jnp.broadcast_to(heads, (*room.batch, *heads.shape[-2:])), "layer head")
+    fused = _fuse_named(weights, mask, heads) if isinstance(heads, str) else _fuse_weighted(weights, mask, heads)
+    return fused if room is None else room.cut(fused, "layer token token")
+
+
+@partial(Programs, static=("heads",))
+def _fuse_named(weights: Attention, mask: TokenMask, heads: str) -> Mixing:
+    return attention.fuse_heads(weights, mask, heads)
+
+
+@Programs
+def _fuse_weighted(weights: Attention, mask: TokenMask, heads: attention.HeadWeights) -> Mixing:
+    return attention.fuse_heads(weights, mask, heads)
+
+
+def as_residual(residual: Any, batch: tuple[int, ...], dtype: Any) -> Float[Array, "*batch"]:
+    """Take in the residual's share, checked: one number for all examples, or one an example."""
+    way_out = "0.5 is the paper's"
+    if isinstance(residual, list | tuple) and any(isinstance(share, bool) for share in residual):
+        raise InputError("residual", "be a number in [0, 1]", _checks.shown(residual), way_out)
+    share: Any = jnp.asarray(residual) if _checks.is_traced(residual) else _read_residual(residual)
+    if share.dtype.kind not in "iuf" and not _arrays.is_small_float(share.dtype):
+        raise InputError("residual", "be a number in [0, 1]", _checks.shown(residual), way_out)
+    if not _checks.is_traced(share):
+        share = np.asarray(share, np.float64)
+        if not ((share >= 0) & (share <= 1)).all():
+            raise InputError("residual", "lie in [0, 1]", _checks.shown_text(str(residual)), way_out)
+    if jnp.shape(share) not in ((), batch):
+        expected = f"be one number or have shape {batch}"
+        raise InputError("residual", expected, f"shape {jnp.shape(share)}")
+    if isinstance(share, np.ndarray):
+        return to_device(np.array(np.broadcast_to(share, batch), dtype))
+    return jnp.broadcast_to(jnp.asarray(share, dtype=dtype), batch)
+
+
+def _read_residual(residual: Any) -> Any:
+    try:
+        return _arrays.read_array("residual", residual)
+    except InputError:
+        raise InputError("residual", "be a number in [0, 1]", _checks.shown(residual), "0.5 is the paper's") from None
+
+
+def as_graph(value: Any, argument: str = "graph") -> AttentionGraph:
+    """Take in a graph: an `AttentionGraph` whose fields are arrays that fit together. Values are not looked at.
+
+    Numbers in formats in which nothing is computed, such as bfloat16, are widened, which changes none.
+
+    Raises:
+        InputError: it is something else, or made by hand of parts that don't fit.
+    """
+    if not isinstance(value, AttentionGraph):
+        got = f"an array of shape {tuple(value.shape)}" if hasattr(value, "shape") else type(value).__name__
+        raise InputError(argument, "be an AttentionGraph", got, _MADE_BY)
+    parts = {"attention": value.attention, "residual": value.residual, "mask": value.mask}
+    for name, part in parts.items():
+        if not isinstance(part, jax.Array | np.ndarray | np.generic):
+            raise InputError(argument, f"hold arrays: its {name}", _checks.shown(part), _MADE_BY)
+        kind = np.bool_ if name == "mask" else np.floating
+        if not jnp.issubdtype(part.dtype, kind):
+            raise InputError(argument, f"hold {_KINDS[name]} as its {name}", str(part.dtype), _MADE_BY)
+    shape = value.attention.shape
+    if len(shape) < 3 or shape[-1] != shape[-2] or 0 in shape:
+        raise InputError(argument, "hold attention of shape (*batch, layer, token, token)", str(shape), _MADE_BY)
+    for name, expected in (("residual", shape[:-3]), ("mask", (*shape[:-3], shape[-1]))):
+        if parts[name].shape != expected:
+            raise InputError(argument, f"hold a {name} of shape {expected}", str(parts[name].shape), _MADE_BY)
+    return value if all(map(_arrays.is_computable, parts.values())) else jax.tree.map(_arrays.computable, value)
+
+
+def check_graph(graph: Any) -> AttentionGraph:
+    """Take in a graph, its values checked where they can be read: what is proven of one rests on them.
+
+    One made by hand is only what it holds. Traced values pass. Cost: one pass over the graph, waited for.
+
+    Raises:
+        InputError: it is no graph, or its attention is not finite or negative, or its residual is not in [0, 1].
+    """
+    graph = as_graph(graph)
+    if _checks.is_traced(graph):
+        return graph
+    if not is_at_hand(graph.attention) and _is_sound(graph):
+        return graph
+    attention, residual = np.asarray(graph.attention), np.asarray(graph.residual)
+    # Extremes are quicker to find than the first wrong entry; NaN is one of its array's.
+    if all(part.min() >= 0 and part.max() <= most for part, most in ((attention, _LARGEST), (residual, 1))):
+        return graph
+    axes = ("layer", "query", "key")
+    with np.errstate(invalid="ignore"):
+        for wrong, problem in ((~np.isfinite(attention), "finite"), (attention < 0, "non-negative")):
+            if wrong.any():
+                index = _checks.first_index(wrong)
+                got = f"{attention[index]} at {_checks.index_words(index, axes)}"
+                raise InputError("graph", f"hold {problem} attention", got, _MADE_BY)
+        away = ~((residual >= 0) & (residual <= 1))
+    raise InputError("graph", "hold a residual in [0, 1]", str(residual[away].ravel()[0]), _MADE_BY)
+
+
+@Programs
+def _is_sound(graph: AttentionGraph) -> Bool[Array, ""]:
+    weights, share = graph.attention, graph.residual
+    return jnp.all(jnp.isfinite(weights) & (weights >= 0)) & jnp.all((share >= 0) & (share <= 1))

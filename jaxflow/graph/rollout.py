@@ -1,0 +1,124 @@
+"""Raw attention and attention rollout: what a layer attends to, and what a position is made of."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxflow import _checks
+from jaxflow._checks import InputError, not_forked
+from jaxflow._programs import Programs
+from jaxflow._typing import Relevance, Square, TokenMask
+from jaxflow.graph import attention
+from jaxflow.graph.graph import AttentionGraph, check_graph, in_buckets, mix
+
+
+def raw_attention(graph: Any) -> Relevance:
+    """A layer's own attention, heads fused, without the residual.
+
+    Entry [l, i, j] is how much position i attends to position j in layer l + 1: positions, not input tokens, which is
+    why it turns uniform and loses its meaning with depth (Abnar & Zuidema 2020, section 2).
+
+    Args:
+        graph: the layered graph, an `AttentionGraph`.
+
+    Returns:
+        `*batch layer query token`; rows sum to 1 on real tokens and are 0 on padding.
+
+    Raises:
+        InputError: if the graph is none, or one made by hand that is not sound.
+    """
+    not_forked()
+    return check_graph(graph).attention
+
+
+def attention_rollout(graph: Any, start: int | np.integer = 0) -> Relevance:
+    """Share of each position after each layer that came from each node of layer `start`, summed over all paths.
+
+    The product of the layers' mixing matrices, `R_l = M_l R_(l-1)`, as a scan over layers at full precision (Abnar &
+    Zuidema 2020, section 3; the residual is in the mixing).
+
+    Args:
+        graph: the layered graph, an `AttentionGraph`.
+        start: the layer whose nodes relevance is shared out over; 0 is the input.
+
+    Returns:
+        `*batch layer-start query token`: entry [0] is for the layer just above `start`. Rows sum to 1 on real tokens
+        and are 0 on padding. Cost: layer * token^3.
+
+    Raises:
+        InputError: if there is no layer above `start`, or the graph is none, or one made by hand that is not sound.
+    """
+    not_forked()
+    graph = check_graph(graph)
+    if not isinstance(start, int | np.integer) or isinstance(start, bool) or not 0 <= start < graph.num_layers:
+        expected = f"be a layer from 0 (the input) to {graph.num_layers - 1} (the last but one)"
+        raise InputError("start", expected, _checks.shown(start))
+    return in_buckets(_rollout, graph, "layer token token", start=int(start))
+
+
+def head_rollout(graph: Any, attentions: Any, layer: int | np.integer) -> Float[Array, "*batch head query token"]:
+    """Rollout through each head of one layer alone: `R(l, head) = M(l, head) R(l-1)`, all heads fused below it.
+
+    Args:
+        graph: the layered graph, an `AttentionGraph`, that `attentions` made.
+        attentions: what `attention_graph` was given, `*batch layer head query key`.
+        layer: the layer whose heads are told apart, counted from 1.
+
+    Returns:
+        `*batch head query token`; rows sum to 1 on real tokens and are 0 on padding.
+
+    Raises:
+        InputError: for a layer that is not there, or attention of another shape than the graph's.
+    """
+    not_forked()
+    graph = check_graph(graph)
+    if not isinstance(layer, int | np.integer) or isinstance(layer, bool) or not 1 <= layer <= graph.num_layers:
+        raise InputError("layer", f"be from 1 to {graph.num_layers}", _checks.shown(layer))
+    weights, _ = attention.as_attention(attentions, normalize=True, mask=graph.mask)
+    expected = (*graph.batch_shape, graph.num_layers, graph.num_tokens, graph.num_tokens)
+    if (*weights.shape[:-3], *weights.shape[-2:]) != expected:
+        raise InputError(
+            f"`attentions` must be what made the graph, of shape {expected} and heads, got {weights.shape}"
+        )
+    return in_buckets(_head_rollout, graph, "head token token", (weights, "layer head token token"), layer=int(layer))
+
+
+def no_layers(mask: TokenMask) -> Square:
+    """Rollout below the first layer: real tokens are themselves."""
+    return attention.identity(mask, jnp.float32)
+
+
+def product(upper: Float[Array, "*batch token token"], lower: Float[Array, "*#batch token token"]) -> Square:
+    """Shares through one more matrix of mixing, `R_l = M_l R_(l-1)`, at full precision."""
+    # Accelerators round matrix products to fewer bits by default, which drifts rows off the simplex layer by layer.
+    return jnp.einsum("...qk,...kt->...qt", upper, lower, precision=jax.lax.Precision.HIGHEST)
+
+
+@partial(Programs, static=("start",))
+def _rollout(graph: AttentionGraph, start: int) -> Relevance:
+    layers = jnp.moveaxis(graph.mixing, -3, 0)[start:]
+    first, above = layers[0], layers[1:]
+
+    def step(below: Array, mixing: Array) -> tuple[Array, Array]:
+        rolled = product(mixing, below)
+        return rolled, rolled
+
+    _, rolled = jax.lax.scan(step, first, above)
+    return jnp.moveaxis(jnp.concatenate([first[None], rolled]), 0, -3)
+
+
+@partial(Programs, static=("layer",))
+def _head_rollout(
+    graph: AttentionGraph, weights: Float[Array, "*batch layer head token token"], layer: int
+) -> Float[Array, "*batch head query token"]:
+    # A layer's heads take the place of layers: masked, scaled and mixed like them, one matrix each.
+    heads = weights[..., layer - 1, :, :, :]
+    clean = attention.masked(heads[..., None, :, :], graph.mask)[..., 0, :, :]
+    mixing = mix(attention.renormalized(clean, graph.mask), graph.residual[..., None, None, None], graph.mask)
+    if layer == 1:
+        return mixing
+    return product(mixing, _rollout(graph, 0)[..., layer - 2, None, :, :])

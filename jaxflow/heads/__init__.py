@@ -1,0 +1,1 @@
+"""What single attention heads do: roles, importance, relations, similarity."""

@@ -1,0 +1,233 @@
+"""Attention weighted by what a class's score owes to it: a way of fusing heads that depends on the class."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxflow._checks import InputError
+from jaxflow._pytree import pytree
+from jaxflow._switches import broadcasting
+from jaxflow._typing import Mixing, Relevance
+from jaxflow.evaluation import Target, TokenInputs, token_inputs
+from jaxflow.evaluation.batches import RowTask, run_rows
+from jaxflow.evaluation.target import Explained, check_different, explained_of
+from jaxflow.graph.graph import AttentionGraph, attention_graph
+from jaxflow.graph.rollout import product
+from jaxflow.models import TextEncoder, TokenBatch
+from jaxflow.running import (
+    Arrays,
+    Forward,
+    LayerView,
+    PassOutputs,
+    Program,
+    ReaderInputs,
+    layer_room,
+    plain_fusion,
+    put_layer,
+)
+
+# Rows times length of a batch: the gradient in the attention of all heads is held at once.
+BATCH_TOKENS = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class ClassAttention:
+    """Attention of some texts, heads fused by how much a class's score rests on them.
+
+    Attributes:
+        weights: `mean over heads of relu(gradient * attention)` of each layer, 0 on padding. Rows do not sum to 1:
+            where the score doesn't rest on a position, its row is 0.
+        mask: true on real tokens.
+        value: the explained number of each text.
+        classes: the class that was explained.
+    """
+
+    weights: Float[np.ndarray, "example layer token token"]
+    mask: Bool[np.ndarray, "example token"]
+    value: Float[np.ndarray, " example"]
+    classes: Int[np.ndarray, " example"]
+
+    def graph(self, residual: Any = 0.5) -> AttentionGraph:
+        """The graph of these weights, rows scaled to sum to 1; an empty row stays with itself.
+
+        Rollout and flow on it are those of the class. As the score is read off the first position, all other rows of
+        the last layer are empty.
+        """
+        return attention_graph(self.weights[:, :, None], self.mask, residual=residual, normalize=True)
+
+    def relevance(self) -> Relevance:
+        """Chefer et al.'s own class-specific rollout, `example layer query token`: `R <- R + weights R` from `R = I`.
+
+        That is the product of `I + weights` over layers (2021a's rollout without its relevance propagation, and 2021b's
+        rule for self-attention): weights keep their size instead of being scaled, so that a layer that the class rests
+        on more counts for more. The class's row is that of the position its score is read from, 0.
+        """
+        return _relevance(jnp.asarray(self.weights), jnp.asarray(self.mask))
+
+
+@pytree
+class GatedScores:
+    """What a gradient in the attention of all heads gives.
+
+    Attributes:
+        value: the explained number.
+        classes: the class that is explained.
+        weights: `relu(gradient * attention)`, mean over heads, 0 on padding; None where they are not kept.
+        gates: derivative of the value in a gate of each head, at 1.
+    """
+
+    value: Float[Array, " row"]
+    classes: Int[Array, " row"]
+    weights: Float[Array, "row layer token token"] | None
+    gates: Float[Array, "row layer head"]
+
+
+@dataclass(frozen=True)
+class ClassGradient:
+    """The reader of `GatedScores`. Its arrays: classes of the rows and what they are set against, each perhaps None.
+
+    The gradient is the total one: attention of later layers moves along. Memory: three times the attention of all
+    heads.
+
+    Attributes:
+        number: that is explained.
+        keeps_weights: whether the weights are given, one matrix a layer.
+    """
+
+    number: Explained
+    keeps_weights: bool
+    needs_logits: bool = True
+
+    def start(self, inputs: ReaderInputs) -> Float[Array, "row layer head token token"]:
+        """Room for the attention of every head."""
+        tokens = inputs.mask.shape[-1]
+        return layer_room(inputs, inputs.depth, inputs.heads, tokens, tokens)
+
+    def step(
+        self, inputs: ReaderInputs, carry: Float[Array, "row layer head token token"], layer: LayerView
+    ) -> Float[Array, "row layer head token token"]:
+        """One more layer's attention."""
+        return put_layer(carry, layer.masked, layer.index)
+
+    def explained(self, inputs: ReaderInputs, logits: Float[Array, "row label"]) -> Float[Array, " row"]:
+        """The number whose gradient is taken."""
+        return self.number.value(logits, inputs.examples)
+
+    def finish(
+        self, inputs: ReaderInputs, carry: Float[Array, "row layer head token token"], outputs: PassOutputs
+    ) -> GatedScores:
+        """What the number owes to each weight, and to each head."""
+        assert outputs.logits is not None
+        assert outputs.explained is not None
+        assert outputs.gradient is not None
+        classes, _ = self.number.classes(outputs.logits, inputs.examples)
+        assert classes is not None
+        # row layer head query key: padding's gradient says nothing.
+        pairs = (inputs.mask[:, :, None] & inputs.mask[:, None, :])[:, None, None]
+        owed = jnp.where(pairs, outputs.gradient * carry, jnp.zeros_like(carry))
+        # A head's output is linear in its attention, so the derivative in a factor before it is the sum of what its
+        # weights are worth.
+        return GatedScores(
+            value=outputs.explained,
+            classes=classes,
+            weights=jnp.mean(jnp.maximum(owed, 0), axis=-3) if self.keeps_weights else None,
+            gates=jnp.sum(owed, axis=(-2, -1)),
+        )
+
+
+def class_attention(
+    encoder: TextEncoder,
+    texts: Any,
+    *,
+    target: Any = "predicted",
+    batch_tokens: int = BATCH_TOKENS,
+) -> ClassAttention:
+    """Fuse heads by `relu(gradient of a class's score * attention)` (Chefer, Gur & Wolf 2021).
+
+        found = class_attention(encoder, texts, target="positive")
+        jf.attention_flow(found.graph(), queries=0)
+
+    The gradient is the total one: attention of later layers moves along, as when a hook reads it off in PyTorch.
+
+    Args:
+        encoder: a model that classifies texts.
+        texts: anything that `evaluation.token_inputs` takes.
+        target: a class: `"predicted"`, an index or label, or one for each text, whose logit is explained; or an
+            `evaluation.Target`.
+        batch_tokens: rows times length of a batch, about; bounds memory on the device.
+
+    Returns:
+        One matrix a layer and text: example * layer * token^2 numbers in all. Cost: about three forward passes.
+
+    Raises:
+        InputError: the model does not classify texts, or an argument does not fit.
+    """
+    given = target if isinstance(target, Target) else Target(target, quantity="logit")
+    inputs = token_inputs(encoder, texts)
+    value, classes, weights, _ = gated_scores(encoder, inputs, given, batch_tokens, keeps_weights=True)
+    assert weights is not None
+    return ClassAttention(weights, inputs.mask, value, classes)
+
+
+@jax.jit
+@broadcasting
+def class_graph(
+    weights: Float[Array, "row layer token token"], mask: Bool[Array, "row token"], residual: Float[Array, ""]
+) -> AttentionGraph:
+    """`ClassAttention.graph` of the weights of a batch on the device."""
+    return attention_graph(weights[:, :, None], mask, residual=residual, normalize=True)
+
+
+def gated_scores(
+    encoder: TextEncoder, inputs: TokenInputs, target: Target, batch_tokens: int, *, keeps_weights: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
+    """The explained number, its class, weights (where they are kept) and derivatives in gates of all texts."""
+    number, (given, against) = explained_of(encoder, target, len(inputs))
+    reader = ClassGradient(number, keeps_weights)
+
+    def call(batch: TokenBatch, rows: np.ndarray) -> tuple[Program, Arrays, Arrays]:
+        chosen = tuple(None if each is None else jnp.asarray(each[rows]) for each in (given, against))
+        return Forward((reader,)), (chosen,), plain_fusion()
+
+    layers, heads, width = encoder.config.layers, encoder.config.heads, inputs.mask.shape[1]
+    value, classes = np.zeros(len(inputs), np.float32), np.zeros(len(inputs), np.int32)
+    gates = np.zeros((len(inputs), layers, heads), np.float32)
+    weights = np.zeros((len(inputs), layers, width, width), np.float32) if keeps_weights else None
+    every, task = np.arange(len(inputs)), RowTask(encoder, inputs, call)
+    for row, (scores,) in enumerate(run_rows(task, every, batch_tokens, pair_numbers=layers * heads)):
+        value[row], classes[row], gates[row] = scores.value, scores.classes, scores.gates
+        if weights is not None:
+            size = min(width, scores.weights.shape[-1])
+            weights[row, :, :size, :size] = scores.weights[:, :size, :size]
+    check_gates(gates)
+    if against is not None:
+        check_different(classes, against)
+    return value, classes, weights, gates
+
+
+def check_gates(gates: Float[np.ndarray, "example layer head"]) -> None:
+    """Refuse gradients that are no numbers.
+
+    Raises:
+        InputError: naming the example.
+    """
+    wrong = ~np.isfinite(gates).all(axis=(1, 2))
+    if wrong.any():
+        raise InputError(f"the gradient is not a number for example {int(wrong.argmax())}; check the model's weights")
+
+
+@jax.jit
+@broadcasting
+def _relevance(weights: Mixing, mask: Bool[Array, "*batch token"]) -> Relevance:
+    identity = jnp.eye(weights.shape[-1], dtype=weights.dtype) * mask[..., :, None].astype(weights.dtype)
+
+    def step(below: Array, layer: Array) -> tuple[Array, Array]:
+        above = below + product(layer, below)
+        return above, above
+
+    _, stacked = jax.lax.scan(step, identity, jnp.moveaxis(weights, -3, 0))
+    return jnp.moveaxis(stacked, 0, -3)

@@ -1,0 +1,136 @@
+"""How much each head matters to what a model predicts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxflow._checks import one_of
+from jaxflow.evaluation import Interval, Target, TokenInputs, mean_interval, token_inputs
+from jaxflow.evaluation.batches import RowTask, run_rows, variant_logits
+from jaxflow.evaluation.target import ON_HOST, resolve, scale_of, target_value
+from jaxflow.heads.class_attention import BATCH_TOKENS, gated_scores
+from jaxflow.models import Encoder, TextEncoder, TokenBatch
+from jaxflow.running import Arrays, Inputs, Program
+
+METHODS = ("gradient", "ablation")
+# Least probability whose logarithm is taken: below it float32 is exhausted.
+LEAST = 1e-30
+
+
+@dataclass(frozen=True, eq=False)
+class HeadImportance:
+    """How far the log-probability of a class moves with each head.
+
+    Attributes:
+        signed: by gradient the derivative in the head's gate, by ablation the fall when the head is taken away;
+            above 0 where the head speaks for the class.
+        classes: the class of each text.
+    """
+
+    signed: Float[np.ndarray, "example layer head"]
+    classes: Int[np.ndarray, " example"]
+
+    @property
+    def mean(self) -> Float[np.ndarray, "layer head"]:
+        """Importance: mean of the absolute values over texts (Michel et al. 2019)."""
+        return np.abs(self.signed).mean(axis=0)
+
+    @property
+    def weights(self) -> Float[np.ndarray, "layer head"]:
+        """Importance as weights of an average over heads, for `heads=` of `attention_graph`, `attribute` and others.
+
+        Each layer's largest is 1; where no head of a layer matters, all count alike.
+        """
+        largest = self.mean.max(axis=-1, keepdims=True)
+        return np.where(largest > 0, self.mean / np.where(largest > 0, largest, 1), 1.0)
+
+    def interval(self, **options: Any) -> Interval:
+        """The importance with its bootstrap interval; options as `evaluation.mean_interval`."""
+        return mean_interval(np.abs(self.signed), **options)
+
+
+def head_importance(
+    encoder: TextEncoder,
+    texts: Any,
+    method: str = "gradient",
+    *,
+    classes: Any = "predicted",
+    batch_tokens: int = BATCH_TOKENS,
+) -> HeadImportance:
+    """How much the log-probability of a class rests on each head.
+
+    Args:
+        encoder: a model that classifies texts; without classes nothing says what heads are important for.
+        texts: anything that `evaluation.token_inputs` takes.
+        method: `"gradient"`, the derivative in a gate on the head's output, at 1 (Michel et al. 2019; with the correct
+            labels it is that of the loss, its sign turned); or `"ablation"`, what is lost when one head at a time
+            gives nothing.
+        classes: `"predicted"`, an index or label, or one for each text: the correct labels, say.
+        batch_tokens: rows times length of a batch, about; bounds memory on the device.
+
+    Returns:
+        A number a text, layer and head. Cost: about three forward passes, and by ablation one for each head.
+
+    Raises:
+        InputError: the model does not classify texts, or an argument does not fit.
+    """
+    one_of("method", method, METHODS)
+    target = Target(classes)
+    inputs = token_inputs(encoder, texts)
+    if method == "gradient":
+        value, found, _, gates = gated_scores(encoder, inputs, target, batch_tokens, keeps_weights=False)
+        return HeadImportance(log_gates(value, gates), found)
+    return _ablated(encoder, inputs, target, batch_tokens)
+
+
+def _ablated(encoder: TextEncoder, inputs: TokenInputs, target: Target, batch_tokens: int) -> HeadImportance:
+    scale, every = scale_of(encoder, target), np.arange(len(inputs))
+    logits = variant_logits(encoder, inputs, every, None, blank=None, batch_tokens=4 * batch_tokens)
+    classes, _ = resolve(encoder, target, len(inputs), lambda: logits)
+
+    def log_probability(numbers: np.ndarray, of: np.ndarray) -> np.ndarray:
+        return np.log(np.maximum(target_value(ON_HOST[scale](numbers), of, None), LEAST))
+
+    def call(batch: TokenBatch, rows: np.ndarray) -> tuple[Program, Arrays, Arrays]:
+        return WithoutEachHead(), None, None
+
+    shape = (encoder.config.layers, encoder.config.heads)
+    # row, head of all layers, label
+    found = np.stack(run_rows(RowTask(encoder, inputs, call), every, batch_tokens))
+    whole = log_probability(logits, classes)
+    left = log_probability(found, np.broadcast_to(classes[:, None], found.shape[:2]))
+    signed = (whole[:, None] - left).reshape(-1, *shape)
+    return HeadImportance(signed, classes)
+
+
+def log_gates(
+    value: Float[np.ndarray, " example"], gates: Float[np.ndarray, "example layer head"]
+) -> Float[np.ndarray, "example layer head"]:
+    """Derivatives of a probability's logarithm in the gates of heads, from those of the probability."""
+    # d log p = dp / p
+    return gates / np.maximum(value, LEAST)[:, None, None]
+
+
+@dataclass(frozen=True)
+class WithoutEachHead:
+    """The program that takes one head's attention away at a time: logits, `row every_head label`."""
+
+    def __call__(self, module: Encoder, inputs: Inputs) -> Float[Array, "row every_head label"]:
+        """As many forward passes as there are heads, and one."""
+        attention = module(inputs.batch, return_hidden_states=False).attention
+        assert attention is not None
+        layers, heads = module.config.layers, module.config.heads
+
+        def without(number: Int[Array, ""]) -> Array:
+            here = jnp.arange(layers * heads).reshape(layers, heads) == number
+            # Layers below are untouched, so this is the very attention that the head gives here.
+            shift = -attention * here[:, :, None, None].astype(attention.dtype)
+            out = module(inputs.batch, attention_shift=shift, return_attention=False, return_hidden_states=False)
+            assert out.logits is not None
+            return out.logits
+
+        return jnp.moveaxis(jax.lax.map(without, jnp.arange(layers * heads)), 0, 1)

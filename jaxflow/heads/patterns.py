@@ -1,0 +1,69 @@
+"""What a head does at most positions: looks at a neighbour, at itself, at a special token, or everywhere."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxflow._switches import broadcasting, undefined_as_nan
+from jaxflow.statistics.distances import entropy
+
+# Of a text: shares of its words whose largest weight is on the word before, on themselves, on the word behind; mean
+# weight on the leading special token and on the other special ones; mean entropy in bits.
+PATTERNS = ("previous", "own", "next", "leading", "separators", "entropy")
+OFFSETS = {"previous": -1, "own": 0, "next": 1}
+
+
+@undefined_as_nan
+@jax.jit
+@broadcasting
+def head_patterns(
+    heads: Float[Array, "*batch head token token"],
+    mask: Bool[Array, "*batch token"],
+    role: Int[Array, "*batch token"],
+) -> Float[Array, "*batch head pattern"]:
+    """The patterns of each head in each text, in the order of `PATTERNS`.
+
+    Positional patterns follow Voita et al. (2019): the share of a text's words whose largest weight is on a given
+    neighbour. Rows and keys of special tokens take no part in these, as there: most heads rest on [SEP] when they have
+    nothing to do, whatever else they do. A word at the end of a text has no neighbour there and is not counted.
+
+    Args:
+        heads: attention of a layer's heads, 0 on padding.
+        mask: real tokens.
+        role: 0 for words, 1 for the leading special token, 2 for the other special ones.
+
+    Returns:
+        NaN where a text has no such word.
+    """
+    words = mask & (role == 0)
+    among = jnp.where(words[..., None, None, :], heads, jnp.full_like(heads, -1))
+    largest = jnp.argmax(among, axis=-1)
+    position = jnp.arange(heads.shape[-1])
+    shares = [_share(largest == position + away, _neighbours(words, away)) for away in OFFSETS.values()]
+    rows = mask[..., None, :]
+    for kind in (1, 2):
+        keys = (mask & (role == kind))[..., None, None, :]
+        mass = jnp.sum(jnp.where(keys, heads, jnp.zeros_like(heads)), axis=-1)
+        shares.append(_mean(mass, rows))
+    shares.append(_mean(entropy(heads), rows))
+    return jnp.stack(shares, axis=-1)
+
+
+def _neighbours(words: Bool[Array, "*batch token"], away: int) -> Bool[Array, "*batch 1 token"]:
+    """Words that have a word so far away."""
+    there = jnp.roll(words, -away, axis=-1)
+    position = jnp.arange(words.shape[-1]) + away
+    inside = (position >= 0) & (position < words.shape[-1])
+    return (words & there & inside)[..., None, :]
+
+
+def _share(hits: Bool[Array, "*batch head token"], rows: Bool[Array, "*batch 1 token"]) -> Float[Array, "*batch head"]:
+    return _mean(hits.astype(jnp.float32), rows)
+
+
+def _mean(
+    values: Float[Array, "*batch head token"], rows: Bool[Array, "*batch 1 token"]
+) -> Float[Array, "*batch head"]:
+    count = jnp.sum(rows, axis=-1).astype(values.dtype)
+    total = jnp.sum(jnp.where(rows, values, jnp.zeros_like(values)), axis=-1)
+    return total / jnp.where(count > 0, count, jnp.full_like(count, jnp.nan))

@@ -1,0 +1,197 @@
+"""Heads that follow syntax: how often each finds a word's relative, against the best fixed distance."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxflow._checks import InputError
+from jaxflow.heads.pooling import pooled
+from jaxflow.inputs.conllu import Sentence
+from jaxflow.models import Encoding, TextEncoder
+from jaxflow.running import (
+    EngineOptions,
+    LayerView,
+    PassOutputs,
+    ReaderInputs,
+    layer_room,
+    put_layer,
+    run_readers,
+)
+
+# Who attends: the word to its head, or the head to the word.
+DIRECTIONS = ("to_head", "to_dependent")
+
+
+@dataclass(frozen=True, eq=False)
+class HeadRelations:
+    """How often each head's largest weight is on a word's syntactic relative.
+
+    Attributes:
+        relations: their names, the most frequent first.
+        count: how often each occurs.
+        share: of these, how many each head finds, `relation direction layer head`, in the order of `DIRECTIONS`.
+        baseline: how many the best fixed distance finds, `relation direction`: always the word 1 to the left, say.
+        offset: that distance, in words.
+    """
+
+    relations: tuple[str, ...]
+    count: Int[np.ndarray, " relation"]
+    share: Float[np.ndarray, "relation direction layer head"]
+    baseline: Float[np.ndarray, "relation direction"]
+    offset: Int[np.ndarray, "relation direction"]
+
+    def best(self) -> list[dict[str, object]]:
+        """For each relation and direction the head that finds most, a row each: what it gains on the baseline."""
+        rows = []
+        for index, name in enumerate(self.relations):
+            for side, direction in enumerate(DIRECTIONS):
+                shares = self.share[index, side]
+                layer, head = np.unravel_index(int(shares.argmax()), shares.shape)
+                rows.append(
+                    {
+                        "relation": name,
+                        "direction": direction,
+                        "count": int(self.count[index]),
+                        "layer": int(layer) + 1,
+                        "head": int(head),
+                        "share": float(shares[layer, head]),
+                        "baseline": float(self.baseline[index, side]),
+                        "offset": int(self.offset[index, side]),
+                    }
+                )
+        return rows
+
+
+def head_relations(
+    encoder: TextEncoder,
+    sentences: Iterable[Sentence],
+    *,
+    batch_size: int = 16,
+    max_length: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> HeadRelations:
+    """How often each head follows each syntactic relation (Voita et al. 2019, section 5.2; Clark et al. 2019).
+
+    Attention is pooled to words: what goes to a word's tokens is summed, what they attend to is averaged. A head finds
+    a word's relative where that has its largest weight among the other words of the sentence.
+
+    Args:
+        encoder: the model.
+        sentences: from `read_conllu`. One that the model cannot take is an error; leave it out.
+        batch_size: sentences in a batch, at most.
+        max_length: most tokens of a sentence.
+        progress: called with the number of sentences that were just finished.
+
+    Raises:
+        InputError: there is no relation in the sentences, or one of them does not fit.
+    """
+    listed = list(sentences)
+    if not listed:
+        raise InputError("`sentences` must hold at least one sentence, got none")
+    encodings = encoder.tokenize([sentence.text for sentence in listed], max_length=max_length)
+    groups = [_tokens_of(sentence, encoding) for sentence, encoding in zip(listed, encodings, strict=True)]
+    arcs = [_arcs(sentence, held) for sentence, held in zip(listed, groups, strict=True)]
+    count = Counter(name for each in arcs for _, _, name in each)
+    if not count:
+        raise InputError("`sentences` have no word with a head in the same sentence")
+    names = sorted(count, key=lambda name: (-count[name], name))
+    place = {name: index for index, name in enumerate(names)}
+    found = np.zeros((len(names), 2, encoder.config.layers, encoder.config.heads))
+    offsets: list[list[Counter[int]]] = [[Counter(), Counter()] for _ in names]
+    results = run_readers(
+        encoder,
+        encodings,
+        [LargestWord()],
+        arrays=lambda texts, rows, length: (_word_arrays(encoder, [groups[text] for text in texts], rows, length),),
+        lengths=[max(len(encoding), len(held)) for encoding, held in zip(encodings, groups, strict=True)],
+        options=EngineOptions(batch_size=batch_size),
+        progress=progress,
+    )
+    for each, (largest,) in zip(arcs, results, strict=True):
+        for dependent, head, name in each:
+            for direction, (attends, attended_to) in enumerate(((dependent, head), (head, dependent))):
+                found[place[name], direction] += largest[:, :, attends] == attended_to
+                offsets[place[name]][direction][attended_to - attends] += 1
+    numbers = np.array([count[name] for name in names])
+    best = [[each.most_common(1)[0] for each in both] for both in offsets]
+    return HeadRelations(
+        relations=tuple(names),
+        count=numbers,
+        share=found / numbers[:, None, None, None],
+        baseline=np.array([[hits for _, hits in both] for both in best]) / numbers[:, None],
+        offset=np.array([[offset for offset, _ in both] for both in best]),
+    )
+
+
+@dataclass(frozen=True)
+class LargestWord:
+    """For each word the other word that has its largest weight, by every head: `row layer head word`.
+
+    Its arrays: which word each token belongs to, `row token word`, and which words have a token, `row word`.
+    """
+
+    needs_logits: bool = False
+
+    def start(self, inputs: ReaderInputs) -> Int[Array, "row layer head word"]:
+        """Room for every head's words."""
+        _, words = inputs.examples
+        return layer_room(inputs, inputs.depth, inputs.heads, words.shape[-1], dtype=jnp.int32)
+
+    def step(
+        self, inputs: ReaderInputs, carry: Int[Array, "row layer head word"], layer: LayerView
+    ) -> Int[Array, "row layer head word"]:
+        """One more layer's words."""
+        members, words = inputs.examples
+        heads = pooled(layer.masked, members)
+        # row head word word: a word's weight on itself does not count.
+        others = words[:, None, None, :] & ~jnp.eye(heads.shape[-1], dtype=bool)
+        largest = jnp.argmax(jnp.where(others, heads, jnp.full_like(heads, -1)), axis=-1).astype(jnp.int32)
+        return put_layer(carry, largest, layer.index)
+
+    def finish(
+        self, inputs: ReaderInputs, carry: Int[Array, "row layer head word"], outputs: PassOutputs
+    ) -> Int[Array, "row layer head word"]:
+        """All layers."""
+        return carry
+
+
+def _word_arrays(
+    encoder: TextEncoder, groups: Sequence[list[list[int]]], rows: int, length: int
+) -> tuple[Float[np.ndarray, "row token word"], Bool[np.ndarray, "row word"]]:
+    """Which word each token belongs to, and which words have a token, given each text's tokens of each word."""
+    members = np.zeros((rows, min(length, encoder.max_length), length), np.float32)
+    words = np.zeros((rows, length), bool)
+    for row, held in enumerate(groups):
+        for word, tokens in enumerate(held):
+            # A token that reaches across two words belongs to both.
+            members[row, tokens, word] = 1
+            words[row, word] = bool(tokens)
+    return members, words
+
+
+def _tokens_of(sentence: Sentence, encoding: Encoding) -> list[list[int]]:
+    """The tokens of each word: those that lie within it or reach across it."""
+    return [
+        [
+            position
+            for position, (start, end) in enumerate(encoding.offsets)
+            if start >= 0 and start < word_end and end > word_start
+        ]
+        for word_start, word_end in sentence.offsets
+    ]
+
+
+def _arcs(sentence: Sentence, groups: Sequence[list[int]]) -> list[tuple[int, int, str]]:
+    """Dependent, head and relation.
+
+    Not of the root, of an unknown head, or where the tokenizer has one token for both words, or none.
+    """
+    return [
+        (dependent, head, name)
+        for dependent, (head, name) in enumerate(zip(sentence.heads, sentence.relations, strict=True))
+        if head is not None and head >= 0 and groups[dependent] and groups[head] and groups[dependent] != groups[head]
+    ]

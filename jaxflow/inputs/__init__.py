@@ -1,0 +1,1 @@
+"""What models read: texts from files, streams and memory, and sentences that were parsed."""

@@ -1,0 +1,242 @@
+"""Files of texts and standard input, as sources."""
+
+import io
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from jaxflow._checks import InputError, shown
+from jaxflow._paths import local_path
+from jaxflow.inputs import formats, lines
+from jaxflow.inputs.formats import Format, Reading
+from jaxflow.inputs.rows import Row, check_column, choose_columns, row_of
+
+SUFFIXES = {".txt": "txt", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Texts in a file, read as a stream each time they are asked for.
+
+    Attributes:
+        path: where the bytes are.
+        form: how the bytes are read.
+        name: what to call it in messages and in the manifest.
+        column: the column that holds the texts; None in a file of plain lines.
+        pair_column: the column that holds second texts, if any.
+        note: what the user should be told about what was assumed.
+        once: False.
+    """
+
+    path: Path
+    form: Format
+    name: str
+    column: str | None
+    pair_column: str | None
+    note: str | None
+    once: bool = False
+
+    @property
+    def paired(self) -> bool:
+        """Whether each text has a second one."""
+        return self.pair_column is not None
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the bytes are read, for the manifest."""
+        return self.form.as_json()
+
+    def of_column(self, column: str, argument: str = "label_column") -> "FileSource":
+        """Another column of the same file, which `argument` named.
+
+        Raises:
+            InputError: it has no such column.
+        """
+        _refuse_columns(self.form.kind, self.name, ((argument, column),))
+        names = formats.column_names(self.path, self.form, self.name, (column,), named=True)
+        check_column(column, names, self.name, _flag(argument))
+        return replace(self, column=column, pair_column=None, note=None)
+
+    def rows(self) -> Iterator[Row]:
+        """The texts in order, and what is wrong in the place of those that cannot be used; names the line or row."""
+        wanted = tuple(column for column in (self.column, self.pair_column) if column is not None)
+        for number, place, record in formats.records(self.path, self.form, self.name, wanted):
+            yield row_of(number, place, record, self.column, self.pair_column)
+
+    def values(self) -> Iterator[Any]:
+        """What the column, or each line, holds, of any type; None for nothing, or nothing but spaces.
+
+        Raises:
+            InputError: a record is malformed, or lacks the column.
+        """
+        wanted = () if self.column is None else (self.column,)
+        for _, place, record in formats.records(self.path, self.form, self.name, wanted):
+            if isinstance(record, InputError):
+                raise record
+            if self.column is not None and self.column not in record:
+                raise InputError(f"{place} has no {self.column!r}")
+            value = record if self.column is None else record[self.column]
+            yield None if isinstance(value, str) and not value.strip() else value
+
+    def count(self) -> int:
+        """How many records the file has."""
+        return formats.count(self.path, self.form, self.name)
+
+
+@contextmanager
+def open_source(
+    path: str,
+    column: str | None = None,
+    pair_column: str | None = None,
+    *,
+    stdin: io.BufferedIOBase | None = None,
+    separator: str | None = None,
+    quotes: str = "auto",
+    encoding: str | None = None,
+) -> Iterator[FileSource]:
+    """A file of texts; `-` is standard input, one text a line.
+
+    What can be read only once (standard input, a pipe) is first copied to a temporary file, which goes when the
+    context ends.
+
+    Args:
+        path: a .txt file (one text a line; blank lines are left out), or a .jsonl, .csv, .tsv or .parquet file, each
+            also packed (.gz, .zst).
+        column: the column of the texts. None takes `text`, or else the only column there is.
+        pair_column: the column of second texts, for models that read two.
+        stdin: the stream that `-` stands for.
+        separator: between the cells of a .csv or .tsv file: a character, or "comma", "semicolon", "tab" or "pipe".
+            None goes by the header.
+        quotes: "yes" if cells of a .csv or .tsv file may stand in quotes, "no" if quotes are characters of the texts.
+            "auto" looks through the file where tabs separate cells, and is "yes" elsewhere.
+        encoding: of the file; None takes UTF-8, or what its byte order mark says.
+
+    Raises:
+        InputError: there is no such file, column or format, or the file is empty.
+    """
+    reading = Reading(separator, quotes, encoding)
+    with ExitStack() as stack:
+        if path == "-":
+            if stdin is None:
+                raise InputError("standard input cannot be read here; pass a file with --input")
+            spooled = stack.enter_context(_spooled(iter(lambda: stdin.read(lines.CHUNK), b"")))
+            yield _file_source(stack, spooled, "txt", None, "standard input", column, pair_column, reading)
+            return
+        file = local_path("source", path)
+        kind, packed = _kind(file)
+        if stat.S_ISREG(_mode(file)):
+            if kind is None:
+                raise _unknown(file)
+            yield _file_source(stack, file, kind, packed, file.name, column, pair_column, reading)
+            return
+        # What is opened and closed again, or opened twice, may have lost its writer.
+        with _opened(file) as stream:
+            spooled = stack.enter_context(_spooled(iter(lambda: stream.read(lines.CHUNK), b"")))
+        yield _file_source(stack, spooled, kind or "txt", packed, path, column, pair_column, reading)
+
+
+def check_unread(is_file: bool, *, separator: str | None, quotes: str, encoding: str | None) -> None:
+    """Refuse what says how a file is to be read where there is none.
+
+    Raises:
+        InputError: something was said.
+    """
+    said = {"separator": separator, "quotes": None if quotes == "auto" else quotes, "encoding": encoding}
+    for argument, value in said.items():
+        if not is_file and value is not None:
+            raise InputError(argument, "go with a file", shown(value), "leave it out")
+
+
+def _unknown(file: Path) -> InputError:
+    """The error for a file whose name says no format; raised here where its first bytes say one."""
+    if lines.packing(file) is None:
+        with _opened(file) as stream:
+            lines.refuse_foreign(stream.read(16), file.name)
+    names = f"{', '.join(SUFFIXES)}, by what it holds (.gz or .zst may follow)"
+    return InputError(f"{shown(file.name)} has no known format; name it {names}")
+
+
+def _mode(file: Path) -> int:
+    """The kind of file; a regular one is opened as a test, others never."""
+    try:
+        mode = file.stat().st_mode
+    except FileNotFoundError:
+        raise InputError(f"no such file: {str(file)!r}; check --input") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from None
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{str(file)!r} is a folder; --input takes one file")
+    if stat.S_ISREG(mode):
+        _opened(file).close()
+    return mode
+
+
+def _opened(file: Path) -> io.BufferedReader:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: Path, error: Exception) -> InputError:
+    return InputError(f"cannot read {str(file)!r}: {getattr(error, 'strerror', None) or error}")
+
+
+def _kind(file: Path) -> tuple[str | None, str | None]:
+    """What a file holds and how it is packed, by its name."""
+    packed = lines.PACKED_SUFFIXES.get(file.suffix.lower())
+    inner = Path(file.stem) if packed else file
+    return SUFFIXES.get(inner.suffix.lower()), packed
+
+
+@contextmanager
+def _spooled(chunks: Iterable[bytes]) -> Iterator[Path]:
+    with tempfile.NamedTemporaryFile(prefix="jaxflow-input-") as copy:
+        for chunk in chunks:
+            _ = copy.write(chunk)
+        copy.flush()
+        yield Path(copy.name)
+
+
+def _file_source(
+    stack: ExitStack,
+    path: Path,
+    kind: str,
+    named: str | None,
+    name: str,
+    column: str | None,
+    pair_column: str | None,
+    reading: Reading,
+) -> FileSource:
+    if path.stat().st_size == 0:
+        raise InputError(f"{name} is empty")
+    packed = lines.packing(path)
+    if named is not None and packed != named:
+        raise InputError(f"{name} is not packed by {named}, as its name says; rename it, or get it again")
+    if kind == "parquet" and packed is not None:
+        # Its parts are read in no order.
+        path, packed = stack.enter_context(_spooled(lines.unpacked(path, packed, name))), None
+    given = (("column", column), ("pair_column", pair_column))
+    _refuse_columns(kind, name, given)
+    form, notes = formats.format_of(path, kind, packed, name, reading, column)
+    chosen = None
+    if kind != "txt":
+        wanted = tuple(each for each in (column or "text", pair_column) if each is not None)
+        names = formats.column_names(path, form, name, wanted, named=column is not None)
+        chosen, note = choose_columns(names, name, column, pair_column)
+        notes += [] if note is None else [note]
+    return FileSource(path, form, name, chosen, pair_column, "; ".join(notes) or None)
+
+
+def _refuse_columns(kind: str, name: str, given: Iterable[tuple[str, str | None]]) -> None:
+    for argument, value in given:
+        if kind == "txt" and value is not None:
+            raise InputError(f"{name} is plain text and has no column {shown(value)}; leave out {_flag(argument)}")
+
+
+def _flag(argument: str) -> str:
+    return f"--{argument.replace('_', '-')}"

@@ -1,0 +1,289 @@
+"""The file formats texts are read from, each as a stream of records with their place in words.
+
+A record that is malformed does not end the stream: in place of its content stands the error that says what is wrong
+with it, and whoever reads decides whether to go on. What makes the rest unreadable is raised.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from jaxflow._checks import InputError, missing_extra, one_of, shown
+from jaxflow.inputs import lines, quotes, tables
+from jaxflow.inputs.lines import Coding
+from jaxflow.inputs.tables import Dialect
+
+# Number of the record (a line or a row, from 1), its place in words, and its columns by name, or the line itself, or
+# what is wrong with it.
+Record = tuple[int, str, Any]
+SEPARATORS = {"csv": ",", "tsv": "\t"}
+QUOTES = ("auto", "yes", "no")
+# Blank lines of plain text are of these alone.
+BLANKS = " \t\n\r\x0b\x0c"
+# Records of JSON lines that are searched for the names of columns, where none was named.
+SEARCHED = 10_000
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the user said about how a file is to be read.
+
+    Attributes:
+        separator: between the cells of a .csv or .tsv file; None goes by its header.
+        quotes: "yes" if cells may stand in quotes, "no" if quotes are characters; "auto" goes by the file where tabs
+            separate cells, and is "yes" elsewhere.
+        encoding: of text; None goes by the file's mark, and is UTF-8 without one.
+    """
+
+    separator: str | None = None
+    quotes: str = "auto"
+    encoding: str | None = None
+
+    def check(self, kind: str, name: str) -> None:
+        """Refuse what does not fit a kind of file.
+
+        Raises:
+            InputError: a value is none there is, or the kind has no separators, quotes or encodings.
+        """
+        _ = tables.separator_of(self.separator)
+        one_of("quotes", self.quotes, QUOTES)
+        for option, value, kinds in (
+            ("separator", self.separator, tuple(SEPARATORS)),
+            ("quotes", None if self.quotes == "auto" else self.quotes, tuple(SEPARATORS)),
+            ("encoding", self.encoding, ("txt", "jsonl", *SEPARATORS)),
+        ):
+            if value is not None and kind not in kinds:
+                listed = ", ".join(f".{each}" for each in kinds)
+                raise InputError(option, f"go with a file of kind {listed}", shown(value), "leave it out", place=name)
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a file is read.
+
+    Attributes:
+        kind: "txt", "jsonl", "csv", "tsv" or "parquet".
+        coding: how its bytes stand for lines; None for Parquet.
+        dialect: how lines are cut into cells; None where they are not.
+    """
+
+    kind: str
+    coding: Coding | None = None
+    dialect: Dialect | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What the manifest holds of it: all that another reading of the same bytes would differ in."""
+        found: dict[str, Any] = {}
+        if self.coding is not None:
+            found["encoding"] = self.coding.encoding
+        if self.dialect is not None:
+            found |= {"separator": self.dialect.separator, "quotes": "yes" if self.dialect.quoted else "no"}
+        return found
+
+
+def format_of(
+    path: Path, kind: str, packed: str | None, name: str, reading: Reading, column: str | None
+) -> tuple[Format, list[str]]:
+    """How a file is to be read, and what to say about what was assumed.
+
+    Args:
+        path: where the file is.
+        kind: of the file, by its name.
+        packed: how it is packed.
+        name: what to call it.
+        reading: what the user said about it.
+        column: the column that the user named.
+
+    Raises:
+        InputError: it cannot be told, or what the user said does not fit.
+    """
+    reading.check(kind, name)
+    if kind == "parquet":
+        return Format(kind), []
+    coding, note = lines.coding_of(path, packed, reading.encoding, name)
+    notes = [] if note is None else [note]
+    sample = lines.sample(path, coding, name)
+    if kind not in SEPARATORS:
+        # Line feeds in a file whose lines end in carriage returns, and the other way round, are errors of their lines.
+        end = "\r" if "\n" not in sample and "\r" in sample else "\n"
+        return Format(kind, dataclasses.replace(coding, end=end)), notes
+    end = tables.line_end(sample)
+    coding = dataclasses.replace(coding, end="\r" if end == "\r" else "\n")
+    separator, before = tables.separator_of(reading.separator), 0
+    said = tables.said_separator(sample, end)
+    if said is not None:
+        sample, before = sample.partition(end)[2], 1
+        separator = separator or said
+    if separator is None:
+        separator, note = tables.recognise(sample, end, SEPARATORS[kind], column, name)
+        notes += [] if note is None else [note]
+    in_quotes = reading.quotes != "no"
+    if separator == "\t" and reading.quotes == "auto":
+        in_quotes, note = quotes.quoted(islice(lines.lines(path, coding, name), before, None), name)
+        notes += [] if note is None else [note]
+    return Format(kind, coding, Dialect(separator, in_quotes, end, before)), notes
+
+
+def column_names(path: Path, form: Format, name: str, wanted: tuple[str, ...], *, named: bool) -> list[str]:
+    """The columns that a file has, as far as its header, its schema, or the records up to the wanted columns say.
+
+    Args:
+        path: where the file is.
+        form: how it is read.
+        name: what to call it.
+        wanted: columns that are looked for in JSON lines, whose records may differ.
+        named: whether the user named them, so that all records are searched.
+    """
+    if form.kind == "parquet":
+        with _parquet(path, name) as file:
+            return list(file.schema_arrow.names)
+    if form.kind in SEPARATORS:
+        return _header(_table(path, form, name), name)
+    first_error, found = None, dict[str, None]()
+    for number, (_, _, record) in enumerate(_json_lines(path, form, name), 1):
+        if isinstance(record, InputError):
+            first_error = first_error or record
+        elif len(found) < SEARCHED:
+            found |= dict.fromkeys(record)
+        if isinstance(record, dict) and all(column in found or column in record for column in wanted):
+            found |= dict.fromkeys(record)
+            break
+        if number >= SEARCHED and not named:
+            break
+    if not found:
+        raise first_error or InputError(f"{name} has no record with a column")
+    return list(found)
+
+
+def records(path: Path, form: Format, name: str, columns: tuple[str, ...]) -> Iterator[Record]:
+    """The file's records in order, with at least the columns asked for."""
+    if form.kind == "txt":
+        return _text_lines(path, form, name)
+    if form.kind == "jsonl":
+        return _json_lines(path, form, name)
+    if form.kind == "parquet":
+        return _parquet_rows(path, name, columns)
+    return _table_rows(path, form, name, columns)
+
+
+def count(path: Path, form: Format, name: str) -> int:
+    """How many records there are, malformed ones included, for showing how far a run is.
+
+    One quick pass over the bytes, and none of a Parquet file.
+    """
+    if form.kind == "parquet":
+        with _parquet(path, name) as file:
+            return file.metadata.num_rows
+    if form.kind in SEPARATORS:
+        return max(0, sum(1 for _ in _table(path, form, name)) - 1)
+    assert form.coding is not None
+    return sum(1 for raw, _ in lines.raw_lines(path, form.coding, name) if raw is None or raw.strip())
+
+
+def _lines(path: Path, form: Format, name: str) -> Iterator[lines.Line]:
+    assert form.coding is not None
+    return lines.lines(path, form.coding, name)
+
+
+def _text_lines(path: Path, form: Format, name: str) -> Iterator[Record]:
+    for number, line, wrong in _lines(path, form, name):
+        if wrong is not None or line.strip(BLANKS):
+            place, text = f"line {number} of {name}", line.rstrip("\r\n")
+            if wrong is None and ("\r" in text or "\n" in text):
+                wrong = InputError(f"{place} holds a line end of another kind than the file's first; use one kind")
+            yield number, place, wrong or text
+
+
+def _json_lines(path: Path, form: Format, name: str) -> Iterator[Record]:
+    for number, line, wrong in _lines(path, form, name):
+        if wrong is not None or line.strip():
+            place = f"line {number} of {name}"
+            yield number, place, wrong or _json_object(line, place)
+
+
+def _json_object(line: str, place: str) -> dict[str, Any] | InputError:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        # A list over many lines is the other way of writing records as JSON.
+        listed = "; JSON lines have one object a line, and no list around them" if line.lstrip()[:1] == "[" else ""
+        return InputError(f"{place} is malformed JSON: {error.msg} at column {error.colno}{listed}")
+    except RecursionError:
+        return InputError(f"{place} is malformed JSON: lists or objects are nested too deeply")
+    except ValueError:
+        # Python's own limit, against numbers that take minutes.
+        return InputError(f"{place} is malformed JSON: a whole number has more than 4,300 digits")
+    if not isinstance(record, dict):
+        kind = "null" if record is None else type(record).__name__
+        return InputError(f"{place} is malformed: a JSON object is expected, got {kind}")
+    return record
+
+
+def _table(path: Path, form: Format, name: str) -> Iterator[tables.TableRow]:
+    assert form.dialect is not None
+    return tables.table(_lines(path, form, name), form.dialect, name)
+
+
+def _header(rows: Iterator[tables.TableRow], name: str) -> list[str]:
+    for _, row, _ in rows:
+        if isinstance(row, InputError):
+            raise row
+        return row
+    raise InputError(f"{name} has no header")
+
+
+def _table_rows(path: Path, form: Format, name: str, columns: tuple[str, ...]) -> Iterator[Record]:
+    rows = _table(path, form, name)
+    header = _header(rows, name)
+    for number, (line, row, doubtful_end) in enumerate(rows, 1):
+        place = f"row {number} (line {line}) of {name}"
+        if isinstance(row, InputError):
+            yield number, place, row
+        elif len(row) != len(header):
+            yield number, place, InputError(f"{place} is malformed: {len(header)} columns expected, got {len(row)}")
+        elif doubtful_end and header[-1] in columns:
+            said = "ends in a carriage return, as the header does not: it may be of the text; use one kind of line end"
+            yield number, place, InputError(f"{place} {said}")
+        else:
+            yield number, place, dict(zip(header, row, strict=True))
+
+
+@contextmanager
+def _parquet(path: Path, name: str) -> Iterator[Any]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise missing_extra("pyarrow", "text", "reading Parquet") from None
+    # An open file: pyarrow takes some paths for addresses.
+    with path.open("rb") as file:
+        try:
+            found = pq.ParquetFile(file)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{name} is not a Parquet file that can be read: {_first_line(error)}") from None
+        yield found
+
+
+def _parquet_rows(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[Record]:
+    import pyarrow as pa
+
+    number = 0
+    with _parquet(path, name) as file:
+        try:
+            for batch in file.iter_batches(batch_size=1024, columns=list(columns)):
+                for record in batch.to_pylist():
+                    number += 1
+                    yield number, f"row {number} of {name}", record
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{name} is malformed after row {number}: {_first_line(error)}") from None
+        except UnicodeDecodeError:
+            raise InputError(f"{name} is not UTF-8: a text after row {number} cannot be decoded") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

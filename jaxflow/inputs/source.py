@@ -1,0 +1,194 @@
+"""Where texts come from: given in hand or by an iterable; always as a stream. Files are in `files`."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from jaxflow._checks import InputError
+from jaxflow.inputs.rows import BadRow, Row, as_row, choose_columns, row_of
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Texts as a stream."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages and in the manifest."""
+        ...
+
+    @property
+    def column(self) -> str | None:
+        """The column that holds the texts, where there are columns."""
+        ...
+
+    @property
+    def pair_column(self) -> str | None:
+        """The column that holds second texts, if any."""
+        ...
+
+    @property
+    def paired(self) -> bool:
+        """Whether each text has a second one."""
+        ...
+
+    @property
+    def note(self) -> str | None:
+        """What the user should be told about what was assumed."""
+        ...
+
+    @property
+    def once(self) -> bool:
+        """Whether it can be read only once."""
+        ...
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the bytes of a file are read, for the manifest: encoding, separator, quotes."""
+        ...
+
+    def rows(self) -> Iterator[Row]:
+        """The texts in order, and in the place of a text that cannot be used what is wrong with it.
+
+        Raises:
+            InputError: the rest cannot be read.
+        """
+        ...
+
+    def count(self) -> int | None:
+        """How many rows there are, more or less, where that can be known beforehand."""
+        ...
+
+
+@dataclass(frozen=True)
+class InlineSource:
+    """Texts in hand.
+
+    Attributes:
+        texts: the texts.
+        pairs: a second text for each, or None.
+        name: what to call them in messages and in the manifest.
+        column: None; a file's property.
+        pair_column: None; a file's property.
+        note: None; a file's property.
+        once: False.
+    """
+
+    texts: tuple[str, ...]
+    pairs: tuple[str, ...] | None = None
+    name: str = "--text"
+    column: None = None
+    pair_column: None = None
+    note: None = None
+    once: bool = False
+
+    @property
+    def paired(self) -> bool:
+        """Whether each text has a second one."""
+        return self.pairs is not None
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Nothing; a file's property."""
+        return {}
+
+    def rows(self) -> Iterator[Row]:
+        """The texts in order."""
+        pairs: Sequence[str | None] = self.pairs or [None] * len(self.texts)
+        for number, (text, pair) in enumerate(zip(self.texts, pairs, strict=True), 1):
+            place = f"{self.name} {number}"
+            yield as_row(number, place, text, place, pair, f"the pair of {place}")
+
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class IterableSource:
+    """Texts from an iterable of Python's: of texts, or of records by column, such as a Hugging Face data set.
+
+    Attributes:
+        items: the iterable.
+        name: what to call it in messages and in the manifest.
+        column: the column of records that holds the texts.
+        pair_column: the column that holds second texts, if any.
+        note: None; a file's property.
+    """
+
+    items: Iterable[Any]
+    name: str = "the texts"
+    column: str | None = None
+    pair_column: str | None = None
+    note: None = None
+
+    @property
+    def paired(self) -> bool:
+        """Whether each text has a second one."""
+        return self.pair_column is not None
+
+    @property
+    def once(self) -> bool:
+        """Whether it can be read only once, as a generator can."""
+        return isinstance(self.items, Iterator)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Nothing; a file's property."""
+        return {}
+
+    def rows(self) -> Iterator[Row]:
+        """The texts in order, drawn one at a time."""
+        for number, item in enumerate(self.items, 1):
+            place = f"row {number} of {self.name}"
+            if isinstance(item, str) and self.pair_column is None:
+                yield row_of(number, place, item, None, None)
+            elif isinstance(item, dict):
+                yield row_of(number, place, item, self.column or "text", self.pair_column)
+            else:
+                yield BadRow(number, f"{place} must be a text or a record by column, got {type(item).__name__}")
+
+    def count(self) -> int | None:
+        """How many there are, where the iterable knows."""
+        try:
+            return len(self.items)  # pyright: ignore[reportArgumentType]
+        except TypeError:
+            return None
+
+
+def as_source(source: Any, column: str | None = None, pair_column: str | None = None) -> Source:
+    """What Python passes as a source: texts, records by column, or a data set.
+
+    Args:
+        source: an iterable of texts or of dicts, a generator included, or a `datasets.Dataset` or `IterableDataset`.
+        column: the column of the texts; None takes `text`, or else the only column a data set has.
+        pair_column: the column of second texts, for models that read two.
+
+    Raises:
+        InputError: it is none of these, or has no such column.
+    """
+    if isinstance(source, str) or not isinstance(source, Iterable):
+        raise InputError(
+            f"`source` must be a file's path, texts, records or a data set, got {type(source).__name__}; "
+            "put a single text in a list"
+        )
+    if isinstance(source, dict):
+        splits = ", ".join(repr(name) for name in source)
+        raise InputError(f"`source` must be one data set, got a dict of {splits}; pass one of them")
+    if hasattr(source, "select_columns"):
+        return _data_set(source, column, pair_column)
+    if hasattr(source, "columns"):
+        # Going through it would give the names of its columns.
+        raise InputError(
+            f"`source` must be texts or records, got {type(source).__name__}; pass a column of it, or its rows as dicts"
+        )
+    return IterableSource(source, "the texts", column, pair_column)
+
+
+def _data_set(source: Any, column: str | None, pair_column: str | None) -> IterableSource:
+    """A Hugging Face data set, of which only the columns wanted are read, as plain values."""
+    names = source.column_names
+    if names is not None:
+        column, _ = choose_columns(list(names), "the data set", column, pair_column)
+    wanted = [name for name in (column or "text", pair_column) if name is not None]
+    return IterableSource(source.with_format(None).select_columns(wanted), "the data set", column, pair_column)

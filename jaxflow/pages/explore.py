@@ -1,0 +1,285 @@
+"""Texts through one model or two, with all that the explorer's page shows."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow._checks import InputError, not_forked, one_of
+from jaxflow.attribution import Flow
+from jaxflow.attribution.items import as_rows, item_of
+from jaxflow.attribution.task import as_heads
+from jaxflow.compare.units import same_tokens
+from jaxflow.evaluation import Target
+from jaxflow.evaluation.target import explained_of
+from jaxflow.graph.graph import as_residual
+from jaxflow.heads.class_attention import ClassGradient, check_gates
+from jaxflow.heads.importance import log_gates
+from jaxflow.heads.roles import RoleTally, RoleWords
+from jaxflow.models import Encoding, TextEncoder
+from jaxflow.pages.exploration import Exploration, HeadTable, Side
+from jaxflow.pages.explore_task import ExploredItem, ExploredModel, ExploredText, ExploreTask
+from jaxflow.pages.units import Pooled, pooled_text
+from jaxflow.running import Engine, EngineOptions
+from jaxflow.statistics.distances import jensen_shannon
+
+__all__ = ["Exploration", "Side", "explore"]
+
+# Lengths are rounded up to a multiple of this, so that texts of many lengths need few programs.
+ROUNDING = 8
+# A page of more would open slowly. Values are attention weights of all heads, both models together.
+EXAMPLES = 500
+VALUES = 80_000_000
+
+
+def explore(
+    encoder: TextEncoder,
+    texts: Any,
+    other: TextEncoder | None = None,
+    *,
+    pairs: Any = None,
+    labels: Iterable[Any] | None = None,
+    methods: Sequence[str] = ("raw", "rollout", "flow"),
+    queries: Any = None,
+    heads: str = "mean",
+    residual: float | int = 0.5,
+    flow: Any = "auto",
+    batch_size: int = 16,
+    max_length: int | None = None,
+    truncate: bool = False,
+    roles: bool = False,
+    importance: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Exploration:
+    """Run texts through one model, or two, and keep all that the explorer's page shows.
+
+    Each model runs once over each text, whatever is looked for.
+
+    Where two models cut a text differently, it is looked at word by word: attention and relevance are summed over a
+    word's tokens and averaged over those that ask. Texts beyond what a page can hold are left out from the end.
+
+    Args:
+        encoder: from `load_encoder`; of two, the first (the pretrained one, say).
+        texts: a sequence of texts, or one.
+        other: the second model (the fine-tuned one, say). Where its layers or heads are not as many, the page shows
+            the two side by side, and differences only where they are defined.
+        pairs: a second text for each, for models that read two.
+        labels: what each text should be taken for, by the name of a class or its number; None where it is not known.
+        methods: of `"raw"`, `"rollout"` and `"flow"`; raw and rollout are always there, as they cost little.
+        queries: positions that flow is computed for, as in `attribute`; None for all. Flow at every position is what
+            takes most of the time; `queries=0` takes [CLS] alone.
+        heads: how heads are fused, as in `attribute`.
+        residual: share of the residual connection.
+        flow: how flow is computed.
+        batch_size: texts in a batch, at most.
+        max_length: most tokens of a text.
+        truncate: cut longer texts rather than refuse them.
+        roles: also say what each head does (`jaxflow.compare.head_roles`).
+        importance: also say how much each head matters to the predicted class (`jaxflow.compare.head_importance`, by
+            gradient); every model must classify texts.
+        progress: called with the number of texts that were just finished with one model.
+
+    Raises:
+        InputError: as `attribute` does, and for labels that are not as many as the texts, or no class of the model.
+    """
+    not_forked()
+    if not isinstance(texts, Iterable):
+        raise InputError(f"`texts` must be a text or a sequence of texts, got {type(texts).__name__}")
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    methods = (methods,) if isinstance(methods, str) else tuple(methods)
+    for name in methods:
+        one_of("methods", name, ("raw", "rollout", "flow"))
+    pairs = [pairs] if isinstance(pairs, str) else pairs if pairs is None else list(pairs)
+    models = [encoder] if other is None else [encoder, other]
+    _check_models(models)
+    known = _as_labels(labels, len(texts), models)
+    lengths = {"max_length": max_length, "truncate": truncate}
+    total = len(texts)
+    encodings = [model.tokenize(texts, pairs, **lengths) for model in models]
+    kept = _fitting(encodings, [model.config.layers * model.config.heads for model in models])
+    texts, pairs = texts[:kept], pairs if pairs is None else pairs[:kept]
+    encodings = [coded[:kept] for coded in encodings]
+    explored = [
+        _explored_model(model, coded, heads, roles=roles, importance=importance)
+        for model, coded in zip(models, encodings, strict=True)
+    ]
+    task = ExploreTask(
+        models=tuple(explored),
+        flow=Flow(flow) if "flow" in methods else None,
+        everything=queries is None,
+        residual=as_residual(residual, (), jnp.float32),
+    )
+    asked = queries if not isinstance(queries, np.ndarray) or queries.ndim < 2 else queries[:kept]
+    items = _items(texts, pairs, encodings, asked, flows="flow" in methods)
+    # Both models' heads are held at once.
+    held = sum(model.config.layers * model.config.heads for model in models)
+
+    def told(found: Sequence[ExploredText]) -> None:
+        for _ in models:
+            if progress is not None:
+                progress(len(found))
+
+    engine = Engine(models, task, EngineOptions(batch_size=batch_size, pair_numbers=held))
+    found = engine.run_all(items, told)
+    shown = [
+        pooled_text(
+            [(side.example, side.flows) for side in text.sides],
+            [side.attention for side in text.sides],
+            [item.encoding for item in own.every],
+            texts[index],
+            None if pairs is None else pairs[index],
+        )
+        for index, (text, own) in enumerate(zip(found, items, strict=True))
+    ]
+    names = _names([model.name for model in models])
+    sides = tuple(_side(name, [each[which] for each in shown], known[:kept]) for which, name in enumerate(names))
+    change, moved = _changes(sides, found)
+    named = heads if isinstance(heads, str) else "weights"
+    settings = {"heads": named, "residual": float(residual), "flow": str(flow)}
+    exploration = Exploration(sides, tuple(known[:kept]), settings, change, moved, total)
+    return exploration.with_heads(
+        {"importance": [_importance(found, which) for which in range(len(models))]} if importance else None,
+        [_roles(found, which, model) for which, model in enumerate(explored)] if roles else None,
+    )
+
+
+def _explored_model(
+    model: TextEncoder, encodings: Sequence[Encoding], heads: Any, *, roles: bool, importance: bool
+) -> ExploredModel:
+    gradient = None
+    if importance:
+        # Of the predicted class, whichever it is.
+        gradient = ClassGradient(explained_of(model, Target(), len(encodings))[0], keeps_weights=False)
+    fused = as_heads(heads, model.config.layers, model.config.heads)
+    return ExploredModel(model, fused, RoleWords(encodings) if roles else None, gradient)
+
+
+def _items(
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    encodings: Sequence[Sequence[Encoding]],
+    queries: Any,
+    *,
+    flows: bool,
+) -> list[ExploredItem]:
+    """Texts as every model reads them, with the positions that flow is computed for, checked."""
+    rows = as_rows(queries, len(texts)) if flows else None
+    items = []
+    for index, coded in enumerate(zip(*encodings, strict=True)):
+        facts = (index, f"text {index}", texts[index], None if pairs is None else pairs[index])
+        every = tuple(item_of(*facts, encoding, None) for encoding in coded)
+        chosen = None if rows is None else rows[index]
+        asked = tuple(item_of(*facts, encoding, chosen) for encoding in coded) if flows else None
+        items.append(ExploredItem(index, every, asked, len(coded) == 1 or same_tokens(*coded)))
+    return items
+
+
+def _roles(found: Sequence[ExploredText], which: int, model: ExploredModel) -> list[list[str]]:
+    """A word for what each head does, over all texts."""
+    tally = RoleTally()
+    assert model.words is not None
+    for index, text in enumerate(found):
+        watched = text.sides[which].roles
+        assert watched is not None
+        tally.add(watched, model.words.chance(index))
+    return tally.names()
+
+
+def _importance(found: Sequence[ExploredText], which: int) -> HeadTable:
+    """How much each head matters to the predicted class, as `head_importance` has it."""
+    scores = [side.importance for side in (text.sides[which] for text in found) if side.importance is not None]
+    gates = np.stack([np.asarray(each.gates) for each in scores])
+    check_gates(gates)
+    return np.abs(log_gates(np.array([each.value for each in scores]), gates)).mean(axis=0)
+
+
+def _names(given: Sequence[str]) -> list[str]:
+    """Names of models that tell them apart: of folders the last part, and numbers where they are the same."""
+    names = [Path(name).resolve().name if Path(name).is_dir() else name for name in given]
+    if len(set(names)) < len(names):
+        names = [f"{name} ({number})" for number, name in enumerate(names, 1)]
+    return names
+
+
+def _side(name: str, shown: list[tuple[Pooled, np.ndarray]], labels: Sequence[str | None]) -> Side:
+    examples = tuple(example for example, _ in shown)
+    losses = tuple(_loss(example.scores, label) for example, label in zip(examples, labels, strict=True))
+    return Side(name, examples, tuple(attention for _, attention in shown), losses)
+
+
+def _loss(scores: Mapping[str, float], label: str | None) -> float | None:
+    if label is None or label not in scores:
+        return None
+    # A probability that rounds to 0 has no finite log.
+    return float(-np.log(max(scores[label], np.finfo(np.float64).tiny)))
+
+
+def _changes(sides: Sequence[Side], found: Sequence[ExploredText]) -> tuple[tuple[HeadTable, ...], tuple[float, ...]]:
+    if len(sides) == 1:
+        return (), ()
+    first, second = sides
+    # Where the models cut a text differently, heads are compared by the words that are shown.
+    change = [
+        _distances(one, two) if text.change is None else text.change
+        for one, two, text in zip(first.attention, second.attention, found, strict=True)
+        if first.heads == second.heads
+    ]
+    rolled = [[example.relevance["rollout"][-1, 0] for example in side.examples] for side in sides]
+    moved = [float(np.abs(b - a).sum(dtype=np.float64) / 2) for a, b in zip(*rolled, strict=True)]
+    return tuple(change), tuple(moved)
+
+
+def _distances(first: np.ndarray, second: np.ndarray) -> HeadTable:
+    """Jensen-Shannon distance of each head's rows in two models, mean over positions."""
+    size = first.shape[-1]
+    # What is 0 in both adds nothing.
+    fill = [(0, 0), (0, 0), (0, -size % ROUNDING), (0, -size % ROUNDING)]
+    padded = [np.pad(each, fill) for each in (first, second)]
+    # Units that one model has no token of have no row to compare; rows of all others sum to 1.
+    both = (first[0, 0].sum(axis=-1) > 0) & (second[0, 0].sum(axis=-1) > 0)
+    return np.asarray(_jensen_shannon(*padded))[..., :size][..., both].mean(axis=-1)
+
+
+_jensen_shannon = jax.jit(jensen_shannon)
+
+
+def _fitting(encodings: Sequence[Sequence[Encoding]], heads: Sequence[int]) -> int:
+    """How many texts a page can hold, at least one."""
+    left = VALUES
+    for count, coded in enumerate(zip(*encodings, strict=True)):
+        left -= sum(number * len(encoding) ** 2 for number, encoding in zip(heads, coded, strict=True))
+        if count and (left < 0 or count == EXAMPLES):
+            return count
+    return len(encodings[0])
+
+
+def _check_models(models: Sequence[TextEncoder]) -> None:
+    for model in models:
+        if not isinstance(model, TextEncoder):
+            raise InputError(f"`encoder` must come from load_encoder, got {type(model).__name__}")
+
+
+def _as_labels(labels: Iterable[Any] | None, count: int, models: Sequence[TextEncoder]) -> list[str | None]:
+    if labels is None:
+        return [None] * count
+    given = list(labels)
+    if len(given) != count:
+        raise InputError(f"`labels` must be as many as the {count} texts, got {len(given)}")
+    head = next((model.config.head for model in reversed(models) if model.labels), None)
+    names = None if head is None else head.class_names()
+    return [_as_label(label if head is None else head.index_of("labels", label), names) for label in given]
+
+
+def _as_label(label: Any, names: tuple[str, ...] | None) -> str | None:
+    if label is None:
+        return None
+    if names is None or str(label) in names:
+        return str(label)
+    if isinstance(label, int | np.integer) or str(label).isdecimal():
+        number = int(label)
+        if 0 <= number < len(names):
+            return names[number]
+    raise InputError(f"`labels` must be classes of the model, {', '.join(names)}, or their numbers, got {label!r}")

@@ -1,0 +1,253 @@
+"""What the explorer runs on a batch of texts: everything that its page shows, in one forward pass of each model."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from jaxflow._switches import broadcasting
+from jaxflow.attribution import Example, Flow, Raw, Rollout, Scores
+from jaxflow.attribution.items import Item
+from jaxflow.attribution.methods import begin_scores
+from jaxflow.attribution.streams import Streams
+from jaxflow.attribution.task import examples_of, queries_of
+from jaxflow.flow.worker import Worker
+from jaxflow.heads.class_attention import ClassGradient, GatedScores
+from jaxflow.heads.roles import RoleWords, WatchedRoles
+from jaxflow.models import Encoding, TextEncoder
+from jaxflow.running import Arrays, Call, Forward, Inputs, Reader, check_finite, plain_fusion, rows_on_host, token_batch
+from jaxflow.running.readers import Finite, KeptGraph, KeptHeads, Logits
+from jaxflow.statistics.distances import jensen_shannon
+
+
+@dataclass(frozen=True, eq=False)
+class ExploredModel:
+    """One model, and how it is looked at.
+
+    Attributes:
+        encoder: the model.
+        heads: how heads are fused, by name or by weights.
+        words: of the texts, for the roles of heads; None where roles are not looked for.
+        importance: the reader of heads' importance; None where it is not looked for.
+    """
+
+    encoder: TextEncoder
+    heads: str | Float[Array, "layer head"]
+    words: RoleWords | None = None
+    importance: ClassGradient | None = None
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """All of them, counted from 1."""
+        return tuple(range(1, self.encoder.config.layers + 1))
+
+    def readers(self, encodings: Sequence[Encoding], *, flows: bool) -> dict[str, Reader]:
+        """What rides along, by what its outputs are used for."""
+        readers: dict[str, Reader] = {
+            "finite": Finite(),
+            "streams": Streams((Raw(), Rollout()), self.layers),
+            "heads": KeptHeads(),
+        }
+        if flows:
+            readers["graph"] = KeptGraph()
+        if any(self.encoder.speaks(encodings)):
+            readers["logits"] = Logits()
+        if self.words is not None:
+            readers["roles"] = WatchedRoles()
+        if self.importance is not None:
+            readers["importance"] = self.importance
+        return readers
+
+
+@dataclass(frozen=True)
+class ExploredItem:
+    """One text as every model reads it.
+
+    Attributes:
+        index: its number.
+        every: for each model its tokens, every position being a query.
+        asked: for each model the same with the positions that flow is computed for; None without flow.
+        alike: whether the models cut it into the same tokens.
+    """
+
+    index: int
+    every: tuple[Item, ...]
+    asked: tuple[Item, ...] | None
+    alike: bool
+
+    @property
+    def place(self) -> str:
+        """For messages."""
+        return self.every[0].place
+
+    @property
+    def length(self) -> int:
+        """Tokens in the model that has more."""
+        return max(item.length for item in self.every)
+
+
+@dataclass(frozen=True, eq=False)
+class ExploredSide:
+    """One text in one model.
+
+    Attributes:
+        example: raw attention and rollout to every position.
+        flows: flow to the positions that were asked for; None without flow.
+        attention: of every head, `layer head token token`.
+        roles: what `WatchedRoles` gives; None where roles are not looked for.
+        importance: likewise of heads' importance.
+    """
+
+    example: Example
+    flows: Example | None
+    attention: Float[np.ndarray, "layer head token token"]
+    roles: tuple[Any, Any] | None
+    importance: GatedScores | None
+
+
+@dataclass(frozen=True, eq=False)
+class ExploredText:
+    """One text in every model.
+
+    Attributes:
+        sides: one a model.
+        change: distance of each head from its namesake, `layer head`; None where it is not defined by tokens.
+    """
+
+    sides: tuple[ExploredSide, ...]
+    change: Float[np.ndarray, "layer head"] | None
+
+
+@dataclass(frozen=True, eq=False)
+class ExploreTask:
+    """Raw attention, rollout, flow, the attention of every head, roles and importance of heads, predictions.
+
+    Attributes:
+        models: one, or two.
+        flow: how flow is computed; None without flow.
+        everything: whether flow is computed for every position.
+        residual: share of the residual connection.
+    """
+
+    models: tuple[ExploredModel, ...]
+    flow: Flow | None
+    everything: bool
+    residual: Float[Array, ""]
+    memory_advice: str = field(default="pass a smaller `max_length` or fewer `queries`", init=False)
+
+    def calls(self, items: list[ExploredItem], rows: int, length: int) -> list[Call]:
+        """One forward pass of each model with all readers."""
+        return [self._call(which, items, rows, length) for which in range(len(self.models))]
+
+    def begin(
+        self, items: list[ExploredItem], outputs: tuple[Arrays, ...], worker: Worker
+    ) -> Callable[[], Sequence[ExploredText]]:
+        """Begin flows and distances; the texts wait for them."""
+        results = [
+            dict(zip(self._readers(which, items), outputs[which], strict=True)) for which in range(len(self.models))
+        ]
+        for each in results:
+            check_finite(items, each["finite"])
+        flows = [self._begin_flow(which, items, results[which], worker) for which in range(len(self.models))]
+        distances = self._distances(items, results)
+
+        def finish() -> Sequence[ExploredText]:
+            sides = [self._sides(which, items, results[which], flows[which]) for which in range(len(self.models))]
+            change = None if distances is None else np.asarray(distances)
+            return [
+                ExploredText(
+                    tuple(side[row] for side in sides), change[row] if change is not None and item.alike else None
+                )
+                for row, item in enumerate(items)
+            ]
+
+        return finish
+
+    def _readers(self, which: int, items: Sequence[ExploredItem]) -> dict[str, Reader]:
+        encodings = [item.every[which].encoding for item in items]
+        return self.models[which].readers(encodings, flows=self.flow is not None)
+
+    def _call(self, which: int, items: list[ExploredItem], rows: int, length: int) -> Call:
+        model = self.models[which]
+        encodings = [item.every[which].encoding for item in items]
+        readers = self._readers(which, items)
+        # What each reader knows of the rows; those that are not named here know nothing.
+        arrays: dict[str, Arrays] = {"importance": (None, None)}
+        if model.words is not None:
+            known = model.words.arrays([item.index for item in items], rows, length)
+            arrays["roles"] = tuple(map(jnp.asarray, known))
+        heads, weights = (model.heads, None) if isinstance(model.heads, str) else ("weights", model.heads)
+        inputs = Inputs(
+            batch=token_batch(model.encoder, encodings, rows, length),
+            examples=tuple(arrays.get(name) for name in readers),
+            shared=plain_fusion(self.residual, weights),
+        )
+        return Call(Forward(tuple(readers.values()), heads), inputs)
+
+    def _begin_flow(
+        self, which: int, items: list[ExploredItem], results: dict[str, Arrays], worker: Worker
+    ) -> Callable[[], Any] | None:
+        if self.flow is None:
+            return None
+        graph = results["graph"]
+        asked = [item.asked[which] for item in items if item.asked is not None]
+        queries = queries_of(asked, *graph.mask.shape, everything=self.everything)
+        queries = jax.device_put(queries, graph.mask.sharding)
+        return begin_scores(self.flow, graph, queries, self.models[which].layers, worker)
+
+    def _distances(
+        self, items: list[ExploredItem], results: list[dict[str, Arrays]]
+    ) -> Float[Array, "row layer head"] | None:
+        """Distances of the heads of two models of one shape, where a text of the batch is cut alike by both."""
+        heads = [each["heads"] for each in results]
+        if len(heads) < 2 or heads[0].shape != heads[1].shape or not any(item.alike for item in items):
+            return None
+        lengths = np.zeros(len(heads[0]), np.int32)
+        lengths[: len(items)] = [item.length for item in items]
+        mask = np.arange(heads[0].shape[-1]) < lengths[:, None]
+        return _head_distances(heads[0], heads[1], jax.device_put(mask, results[0]["finite"].sharding))
+
+    def _sides(
+        self, which: int, items: list[ExploredItem], results: dict[str, Arrays], flows: Callable[[], Any] | None
+    ) -> list[ExploredSide]:
+        model, count = self.models[which], len(items)
+        scores = {name: Scores(relevance) for name, relevance in results["streams"].items()}
+        every = [item.every[which] for item in items]
+        examples = examples_of(model.encoder, every, model.layers, scores, results.get("logits"))
+        asked: list[Example | None] = [None] * count
+        if flows is not None:
+            known = [item.asked[which] for item in items if item.asked is not None]
+            asked = list(examples_of(model.encoder, known, model.layers, {"flow": flows()}, None))
+        apart: dict[str, list[Any]] = {
+            name: rows_on_host(results[name], count) if name in results else [None] * count
+            for name in ("heads", "roles", "importance")
+        }
+        return [
+            ExploredSide(
+                example=examples[row],
+                flows=asked[row],
+                attention=apart["heads"][row][:, :, : item.length, : item.length].copy(),
+                roles=apart["roles"][row],
+                importance=apart["importance"][row],
+            )
+            for row, item in enumerate(every)
+        ]
+
+
+@jax.jit
+@broadcasting
+def _head_distances(
+    first: Float[Array, "row layer head token token"],
+    second: Float[Array, "row layer head token token"],
+    mask: Bool[Array, "row token"],
+) -> Float[Array, "row layer head"]:
+    """Jensen-Shannon distance of each head's rows in two models, mean over real positions; 0 without any."""
+    # row layer head query
+    apart = jensen_shannon(first, second)
+    real = mask[:, None, None, :]
+    count = jnp.maximum(jnp.sum(real, axis=-1), 1).astype(apart.dtype)
+    return jnp.sum(jnp.where(real, apart, jnp.zeros_like(apart)), axis=-1) / count

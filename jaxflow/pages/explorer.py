@@ -1,0 +1,163 @@
+"""The explorer's page: one HTML file of an exploration, with its data, style, script and drawing library inside.
+
+The drawing is on canvases, with D3's scales, links, paths and colours (Bostock, Ogievetsky & Heer 2011).
+
+How numbers are kept, for each text and model, deflated and in base64: relevance in half precision (a relative error of
+at most 2^-11, or 3e-8), method by method, `layer query token`; then attention as one byte a weight, `layer head query
+key`, the root of the weight in 255 steps. A weight a is then off by at most sqrt(a) / 255 + 1 / (4 * 255^2).
+"""
+
+import base64
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxflow._checks import InputError
+from jaxflow._paths import local_path
+from jaxflow.pages.exploration import Exploration, Side
+from jaxflow.pages.page import whole_page
+from jaxflow.pages.pieces import joined, pieces
+from jaxflow.pages.units import Pooled
+from jaxflow.store.output import write_text
+
+STEPS = 255
+METHODS = ("raw", "rollout", "flow")
+
+
+def write_explorer(exploration: Exploration, path: str | Path) -> Path:
+    """Write the explorer's page.
+
+    Args:
+        exploration: from `explore`.
+        path: of the page; an ordinary file there is replaced in one step, and keeps its mode.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    html = render_explorer(exploration)
+    target = local_path("path", path)
+    write_text(target, html)
+    return target
+
+
+def render_explorer(exploration: Exploration) -> str:
+    """The page as HTML; text of the data is nowhere markup, and nothing but this very script and style may run."""
+    return whole_page("explorer", explorer_data(exploration), draws=True, rest="\n".join(_numbers(exploration)))
+
+
+def framed(exploration: Exploration, height: int = 900) -> str:
+    """The page in a frame of its own, for a notebook's cell."""
+    page = escape(render_explorer(exploration), quote=True)
+    return f'<iframe sandbox="allow-scripts allow-downloads" srcdoc="{page}" width="100%" height="{height}"></iframe>'
+
+
+def explorer_data(exploration: Exploration) -> dict[str, Any]:
+    """What the page knows of every sentence at once, as JSON has it."""
+    first = exploration.sides[0]
+    return {
+        "models": [_model(side) for side in exploration.sides],
+        "methods": _methods(exploration),
+        "measures": sorted(first.measures),
+        "roles": [side.roles for side in exploration.sides] if first.roles is not None else None,
+        "settings": dict(exploration.settings),
+        "versions": {"jaxflow": metadata.version("jaxflow")},
+        "total": exploration.total,
+        "sentences": [_sentence(exploration, index) for index in range(len(exploration))],
+    }
+
+
+def _model(side: Side) -> dict[str, Any]:
+    layers, heads = side.heads
+    measures = {name: _base64(table, "<f4") for name, table in side.measures.items()}
+    return {"name": side.name, "layers": layers, "heads": heads, "measures": measures}
+
+
+def as_bytes(attention: np.ndarray) -> np.ndarray:
+    """Attention as one byte a weight, the root of the weight in 255 steps."""
+    return np.rint(np.sqrt(np.clip(attention, 0, 1)) * STEPS).astype(np.uint8)
+
+
+def _methods(exploration: Exploration) -> list[str]:
+    return [method for method in METHODS if method in exploration.sides[0].examples[0].relevance]
+
+
+def _sentence(exploration: Exploration, index: int) -> dict[str, Any]:
+    first = exploration.sides[0].examples[index]
+    pair = len(exploration.sides) == 2
+    change = exploration.change[index] if exploration.change else None
+    certified = [side.examples[index].certified for side in exploration.sides]
+    return {
+        "id": index + 1,
+        "text": first.text,
+        "pair": first.pair,
+        "label": exploration.labels[index],
+        # Only of methods that were not asked for every position.
+        "queries": {
+            name: asked.tolist()
+            for name, asked in first.queries.items()
+            if not np.array_equal(asked, np.arange(len(first.tokens)))
+        },
+        "flows_certified": min((share for share in certified if share is not None), default=None),
+        "change": None if change is None else [_rounded(value) for value in change.ravel()],
+        "mean_change": None if change is None else float(change.mean(dtype=np.float64)),
+        "moved": exploration.moved[index] if pair else None,
+        "sides": [_side(side, index, number) for number, side in enumerate(exploration.sides)],
+    }
+
+
+def _side(side: Side, index: int, number: int) -> dict[str, Any]:
+    example = side.examples[index]
+    found: dict[str, Any] = {
+        "prediction": example.prediction,
+        "probabilities": {name: _rounded(score) for name, score in example.scores.items()} or None,
+        "loss": side.losses[index],
+    }
+    if number == 0:
+        # The second model's are the same.
+        row = _row(example)
+        cut = pieces(row)
+        found |= {"tokens": example.tokens, "source": example.source, "pieces": cut, "joined": joined(row, cut)}
+    return found
+
+
+def _row(example: Pooled) -> dict[str, Any]:
+    return {
+        "text": example.text,
+        "pair": example.pair,
+        "tokens": example.tokens,
+        "source": np.array(example.source),
+        "offsets": np.array(example.offsets),
+    }
+
+
+def _rounded(value: Any) -> float:
+    return float(f"{float(value):.6g}")
+
+
+def _numbers(exploration: Exploration) -> Iterator[str]:
+    """One block of numbers for each sentence and model, which the page unpacks when it is looked at."""
+    methods = _methods(exploration)
+    for index in range(len(exploration)):
+        for number, side in enumerate(exploration.sides):
+            packed = base64.b64encode(zlib.compress(_packed(side, index, methods), 6)).decode("ascii")
+            yield f'<script type="text/plain" id="numbers-{index}-{number}">{packed}</script>'
+
+
+def _packed(side: Side, index: int, methods: Sequence[str]) -> bytes:
+    relevance: Mapping[str, np.ndarray] = side.examples[index].relevance
+    halves = [np.ascontiguousarray(relevance[method], "<f2") for method in methods]
+    if not all(np.isfinite(half).all() for half in halves):
+        raise InputError(f"the relevance of text {index} cannot be shown: it holds what is no number, or above 65504")
+    return b"".join([*(half.tobytes() for half in halves), as_bytes(side.attention[index]).tobytes()])
+
+
+def _base64(array: np.ndarray, kind: str) -> str:
+    return base64.b64encode(np.ascontiguousarray(array, kind).tobytes()).decode("ascii")

@@ -1,0 +1,151 @@
+"""Static figures, for papers and notebooks."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxflow._checks import InputError, missing_extra, shown
+from jaxflow.attribution import Attribution, Example
+from jaxflow.flow.solution import FlowSolution
+from jaxflow.graph.arrays import is_small_float, read_array
+from jaxflow.graph.graph import AttentionGraph
+
+# Even in lightness and told apart by colour-blind readers.
+COLOURS = "cividis"
+
+
+def plot_relevance(example: Any, query: Any = None, tokens: Any = None) -> Any:
+    """Draw what each token contributed to one position, layer by layer, the methods side by side.
+
+    Each row is one layer, the deepest on top. Colours go from 0 to the method's largest value of the text's own tokens
+    (the position itself and special tokens, which nearly always hold the most, may go beyond the scale).
+
+    Args:
+        example: one text's attribution; or relevance alone, an array `layer query token` such as
+            `attention_rollout(graph)[0]`, or `query token`, of which each row is one position.
+        query: the position, among those that were asked for; None for the first of them. Of an array the row of its
+            query axis; of an array `query token` None draws all rows.
+        tokens: names of an array's tokens; None numbers them. An example has its own.
+
+    Returns:
+        A `matplotlib.figure.Figure`, to show or to save; drawing it opens no window.
+
+    Raises:
+        InputError: matplotlib is not installed, relevance to that position was not asked for, or the array is no
+            relevance of one text.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise missing_extra("matplotlib", "plots", "A figure") from None
+    drawing = _of_example(example, query, tokens) if isinstance(example, Example) else _of_array(example, query, tokens)
+    maps, count, rows = drawing.maps, len(drawing.tokens), len(drawing.rows)
+    figure = Figure(figsize=(len(maps) * max(3.2, 0.3 * count), 1.5 + 0.3 * rows), layout="constrained")
+    panels = figure.subplots(1, len(maps), sharey=True, squeeze=False)[0]
+    for panel, (name, values) in zip(panels, maps.items(), strict=True):
+        top = values[drawing.scaling].max(initial=0.0) or 1.0
+        drawn = panel.imshow(values, origin="lower", aspect="auto", cmap=COLOURS, vmin=0, vmax=top)
+        _ = panel.set_title(name)
+        panel.set_xticks(range(count), printable(drawing.tokens), rotation=90)
+        panel.set_yticks(range(rows), printable(drawing.rows))
+        _ = figure.colorbar(drawn, ax=panel, extend="max" if values.max() > top else "neither")
+    _ = panels[0].set_ylabel(drawing.row_kind)
+    _ = figure.supxlabel(drawing.caption)
+    return figure
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """What a figure shows: maps `row token` by name, and which of their entries set the scale of colours."""
+
+    maps: dict[str, np.ndarray]
+    rows: tuple[str, ...]
+    row_kind: str
+    tokens: tuple[str, ...]
+    scaling: np.ndarray
+    caption: str
+
+
+def _of_example(example: Example, query: Any, tokens: Any) -> _Drawing:
+    if tokens is not None:
+        raise InputError("tokens", "be left out where `example` is an attribution", None, "it has its own tokens")
+    asked = example.queries.tolist()
+    if query is not None and query not in asked:
+        expected = f"be among the positions that were asked for, {shown(asked)}"
+        raise InputError("query", expected, shown(query))
+    row = 0 if query is None else asked.index(query)
+    scaling = np.array([source >= 0 and token != asked[row] for token, source in enumerate(example.source)])
+    return _Drawing(
+        maps={name: np.asarray(values)[:, row] for name, values in example.relevance.items()},
+        rows=tuple(map(str, example.layers)),
+        row_kind="layer",
+        tokens=example.tokens,
+        scaling=np.broadcast_to(scaling, (len(example.layers), len(example.tokens))),
+        caption=_caption(asked[row], example.tokens),
+    )
+
+
+def _of_array(relevance: Any, query: Any, tokens: Any) -> _Drawing:
+    """The drawing of an array `layer query token` or `query token`, whose queries are positions 0, 1, ..."""
+    values = _as_relevance(relevance)
+    queries, count = values.shape[-2:]
+    names = tuple(map(str, range(count)) if tokens is None else tokens if isinstance(tokens, list | tuple) else ())
+    if len(names) != count or not all(isinstance(name, str) for name in names):
+        raise InputError("tokens", f"be a list of {count} strings, one a token", shown(tokens))
+    if query is not None and (
+        not isinstance(query, int | np.integer) or isinstance(query, bool) or not 0 <= query < queries
+    ):
+        raise InputError("query", f"be a row of the array's query axis, from 0 to {queries - 1}", shown(query))
+    position, token = np.arange(queries)[:, None], np.arange(count)
+    if values.ndim == 2:
+        rows = np.arange(queries) if query is None else np.array([query])
+        # With as many queries as tokens these are the positions themselves.
+        labels = tuple(f"{row} {names[row]}" if queries == count and tokens is not None else str(row) for row in rows)
+        others = (position != token)[rows] if queries == count else np.ones((len(rows), count), bool)
+        caption = "what each token contributed to each position"
+        return _Drawing({"relevance": values[rows]}, labels, "position", names, others, caption)
+    row = 0 if query is None else int(query)
+    others = token != row if queries == count else np.ones(count, bool)
+    return _Drawing(
+        maps={"relevance": values[:, row]},
+        rows=tuple(str(layer + 1) for layer in range(len(values))),
+        row_kind="layer",
+        tokens=names,
+        scaling=np.broadcast_to(others, values[:, row].shape),
+        caption=_caption(row, names) if queries == count else f"what each token contributed to query {row}",
+    )
+
+
+def _as_relevance(relevance: Any) -> np.ndarray:
+    """Relevance of one text as an array, checked."""
+    expected = "be one text's attribution, or an array (layer, query, token) or (query, token)"
+    if isinstance(relevance, Attribution):
+        raise InputError("example", expected, f"an attribution of {len(relevance)} texts", "pass one, result[0]")
+    if isinstance(relevance, FlowSolution):
+        raise InputError("example", expected, "a FlowSolution", "pass its values, flow.value")
+    if isinstance(relevance, AttentionGraph):
+        raise InputError("example", expected, "a graph", "pass a method's array, such as attention_rollout(graph)")
+    try:
+        values = np.asarray(read_array("example", relevance))
+    except InputError:
+        raise InputError("example", expected, shown(relevance)) from None
+    if values.ndim not in (2, 3) or values.size == 0:
+        way_out = "pick one text of a batch, relevance[0]" if values.ndim > 3 else None
+        raise InputError("example", expected, f"shape {values.shape}", way_out)
+    if values.dtype.kind not in "iuf" and not is_small_float(values.dtype):
+        raise InputError("example", "hold real numbers", str(values.dtype))
+    values = values.astype(np.float64)
+    if not (np.isfinite(values) & (values >= 0)).all():
+        raise InputError("example", "hold finite numbers, 0 or more", shown(float(values.min())))
+    return values
+
+
+def _caption(position: int, tokens: tuple[str, ...]) -> str:
+    return f"what each token contributed to position {position}, {printable(tokens)[position]}"
+
+
+def printable(tokens: tuple[str, ...]) -> list[str]:
+    """Tokens as labels: nothing in them is a formula, and what cannot be seen is written out."""
+    shown = ["".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in token) for token in tokens]
+    return [token.replace("$", r"\$") for token in shown]

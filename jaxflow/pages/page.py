@@ -1,0 +1,141 @@
+"""The page: one HTML file that holds its data, style and script, and asks the network for nothing."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxflow._paths import local_path
+from jaxflow.pages.pieces import joined, pieces
+from jaxflow.store.arrow import RELEVANCE, Row
+from jaxflow.store.output import write_text
+from jaxflow.store.results import Store
+
+# A page of more would open slowly; the rest is in the Parquet files. Numbers are relevance values.
+EXAMPLES = 200
+VALUES = 3_000_000
+
+
+def write_page(store: Store, path: Path) -> Path:
+    """Write the page of a store's first examples.
+
+    Args:
+        store: the results.
+        path: of the page; an ordinary file there is replaced in one step, and keeps its mode.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    html = render(page_data(store.manifest, store.rows()))
+    target = local_path("path", path)
+    write_text(target, html)
+    return target
+
+
+def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
+    """What the page shows, as JSON has it."""
+    settings = manifest["settings"]
+    return {
+        "model": manifest["model"],
+        "input": manifest["input"]["name"],
+        "total": manifest["input"]["examples"],
+        "versions": manifest.get("versions", {}),
+        "settings": settings,
+        "methods": [method for method in RELEVANCE if method in settings["methods"]],
+        "examples": list(_within_budget(rows)),
+    }
+
+
+def render(data: dict[str, Any]) -> str:
+    """The page as HTML."""
+    return whole_page("report", data)
+
+
+def whole_page(name: str, data: dict[str, Any], *, draws: bool = False, rest: str = "") -> str:
+    """A page that loads nothing, as HTML.
+
+    Text of the data is nowhere markup: it stands in a JSON block with all of HTML's signs escaped. The policy in its
+    head lets only these very scripts and this style run, and nothing be loaded.
+
+    Args:
+        name: of the page, and of the files of its body, style and script. Scripts are bundles that are checked in;
+            scripts/pages has their sources.
+        data: what the script finds under `data`.
+        draws: whether it draws with D3, whose script then stands in front of it, its licence behind.
+        rest: what follows the scripts.
+    """
+    look = asset("shared.css") + asset(f"{name}.css")
+    scripts = [asset("d3.js")] * draws + [asset(f"{name}.js")]
+    # A comment ends at two hyphens.
+    licence = [f"<!-- {asset('d3-licence.txt').replace('--', '- -')} -->"] * draws
+    parts = {
+        "policy": (
+            f"default-src 'none'; style-src {source_hash(look)}; script-src {' '.join(map(source_hash, scripts))}; "
+            "base-uri 'none'; form-action 'none'"
+        ),
+        "title": f"jaxflow {name}",
+        "style": look,
+        "body": asset(f"{name}.html"),
+        "data": as_json_block(data),
+        "scripts": "\n".join([*(f"<script>{script}</script>" for script in scripts), *licence, rest]),
+    }
+    # One pass, so that what is put in is not searched again.
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], asset("shell.html"))
+
+
+def as_json_block(data: Any) -> str:
+    """JSON that can stand between script tags, whatever its texts hold."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return re.sub("[<>&\u2028\u2029\x7f\ufeff]", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _within_budget(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
+    left = VALUES
+    for count, row in enumerate(rows):
+        methods = [method for method in RELEVANCE if method in row]
+        per_query = len(methods) * len(row["layers"]) * len(row["tokens"])
+        if count == EXAMPLES or (count and per_query * len(row["queries"]) > left):
+            return
+        # Of a first example that is too large alone, the first positions.
+        shown = max(1, min(len(row["queries"]), left // per_query))
+        left -= per_query * shown
+        yield _example(row, methods, shown)
+
+
+def _example(row: Row, methods: list[str], queries: int) -> dict[str, Any]:
+    example = {name: row[name] for name in ("id", "text", "pair", "tokens", "prediction", "probabilities")}
+    example |= {name: row[name].tolist() for name in ("source", "layers")}
+    example |= {"queries": row["queries"][:queries].tolist(), "queries_total": len(row["queries"])}
+    example["pieces"] = pieces(row)
+    example["joined"] = joined(row, example["pieces"])
+    # float32, little-endian; the page shows six digits.
+    example["values"] = {method: _base64(row[method][:, :queries].astype("<f4")) for method in methods}
+    if "certified" in row:
+        certified = row["certified"][:, :queries]
+        example["certified_share"] = row["certified_share"]
+        # Most often all are, and then nothing needs to be said of each.
+        example["certified"] = None if certified.all() else _base64(certified.astype(np.uint8))
+    return example
+
+
+def _base64(array: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
+
+
+def asset(name: str) -> str:
+    """A file of the page's parts, as text."""
+    return files("jaxflow.pages").joinpath("assets", name).read_text("utf-8")
+
+
+def source_hash(text: str) -> str:
+    """What a page's policy calls a script or style by."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

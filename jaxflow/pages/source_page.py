@@ -1,0 +1,97 @@
+"""The explorer's page of a source's first texts: what `jaxflow explore` and `jaxflow compare` write."""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from jaxflow._checks import InputError
+from jaxflow.inputs.files import FileSource
+from jaxflow.inputs.rows import Row, Text
+from jaxflow.inputs.source import Source
+from jaxflow.models import TextEncoder
+from jaxflow.pages.explore import EXAMPLES, Exploration, explore
+from jaxflow.pages.explorer import write_explorer
+
+
+def explore_source(
+    models: Sequence[TextEncoder],
+    source: Source,
+    labels: FileSource | None = None,
+    *,
+    most: int = EXAMPLES,
+    max_length: int | None = None,
+    truncate: bool = False,
+    **options: Any,
+) -> Exploration:
+    """Run the first texts of a source through one model, or two, and say what each head does.
+
+    Args:
+        models: one, or the pretrained and the fine-tuned one.
+        source: of the texts.
+        labels: the file, with the column, of what each text should be taken for: names of classes or their numbers;
+            an empty cell is not known.
+        most: texts, at most.
+        max_length: most tokens of a text.
+        truncate: cut longer texts rather than refuse them.
+        options: the others of `explore`.
+
+    Returns:
+        What the page shows: roles of heads by `jaxflow.heads.roles`, and, where every model classifies texts that
+        were not cut, their importance for the predicted class by `jaxflow.heads.importance`.
+
+    Raises:
+        InputError: as `explore` does, and at the first row without a text.
+    """
+    rows = _usable(islice(source.rows(), most))
+    texts, pairs = [row.text for row in rows], [str(row.pair) for row in rows] if source.paired else None
+    known = None if labels is None else list(islice(labels.values(), most))
+    limits: dict[str, Any] = {"max_length": max_length, "truncate": truncate}
+    other = models[1] if len(models) > 1 else None
+    heads = [model.config.head for model in models]
+    classify = all(head.name == "sequence_classification" and head.problem != "regression" for head in heads)
+    try:
+        return explore(
+            models[0],
+            texts,
+            other,
+            pairs=pairs,
+            labels=known,
+            roles=True,
+            importance=classify and pairs is None and max_length is None and not truncate,
+            **limits,
+            **options,
+        )
+    except InputError as error:
+        raise _placed(error, rows) from None
+
+
+def write_source_page(models: Sequence[TextEncoder], source: Source, path: Path, **options: Any) -> Path:
+    """Write the page of two models' first texts, as `explore_source` takes them.
+
+    Returns:
+        The path.
+    """
+    return write_explorer(explore_source(models, source, **options), path)
+
+
+def _placed(error: InputError, rows: Sequence[Text]) -> InputError:
+    """An error of a text by its number, with its place in the source instead."""
+
+    def place(named: re.Match[str]) -> str:
+        found = rows[int(named[2])].place
+        return found if named[1] == "texts" else f"the pair of {found}"
+
+    message = re.sub(r"`(texts|pairs)\[([0-9]+)\]`", place, str(error))
+    return error if message == str(error) else InputError(message)
+
+
+def _usable(rows: Iterable[Row]) -> list[Text]:
+    """Rows that all hold a text; the first that doesn't is an error."""
+    found = []
+    for row in rows:
+        if not isinstance(row, Text):
+            raise InputError(row.reason)
+        found.append(row)
+    return found

@@ -1,0 +1,106 @@
+"""A figure of an exploration, for papers: the same arcs and numbers that the page shows, as vectors."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxflow._checks import InputError, missing_extra
+from jaxflow.pages.exploration import Exploration
+from jaxflow.pages.figure import printable
+
+# Okabe & Ito (2008): told apart by colour-blind readers; and by dash where there is no colour.
+LOOKS = {"shared": ("#4a4f57", "-"), "first": ("#d55e00", (0, (5, 2))), "second": ("#0072b2", (0, (1, 1)))}
+AUTOMATIC = 70  # how many arcs a threshold that nobody chose leaves
+
+
+def plot_exploration(
+    exploration: Exploration, index: int = 0, position: int = 0, *, threshold: float | None = None
+) -> Any:
+    """Draw what one text's position is made of: the layered network of shares, and below it rollout's words.
+
+    An arc is as wide as the share of the position that passes along it (over a layer these sum to 1, and at the words
+    they are rollout, where tokens and not words are shown). With two models, arcs over the threshold in both are
+    solid, those of one alone dashed.
+
+    Args:
+        exploration: from `explore`.
+        index: which text.
+        position: whose make-up is shown, at the last layer.
+        threshold: the least share that is drawn; None for one that leaves about 70 arcs.
+
+    Returns:
+        A `matplotlib.figure.Figure`, to show or to save as PDF or SVG.
+
+    Raises:
+        InputError: matplotlib is not installed, or there is no such text or position.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise missing_extra("matplotlib", "plots", "A figure") from None
+    if not 0 <= index < len(exploration):
+        raise InputError(f"`index` must be below {len(exploration)}, the number of texts, got {index}")
+    examples = [side.examples[index] for side in exploration.sides]
+    tokens = printable(examples[0].tokens)
+    if not 0 <= position < len(tokens):
+        raise InputError(f"`position` must be below {len(tokens)}, the text's length, got {position}")
+    residual = exploration.settings["residual"]
+    shares = [path_shares(example.relevance["raw"], residual, position) for example in examples]
+    least = _automatic(shares) if threshold is None else threshold
+    layers = len(shares[0])
+    figure = Figure(figsize=(max(5.0, 0.32 * len(tokens)), 1.8 + 0.42 * layers + 1.4), layout="constrained")
+    network, bars = figure.subplots(2, 1, sharex=True, height_ratios=(0.42 * layers + 1, 1.4))
+    names = [side.name for side in exploration.sides]
+    _draw_arcs(network, shares, least, names)
+    _ = network.plot(position, layers, "o", color="black", zorder=3)
+    network.set_yticks(range(layers + 1), ["words", *map(str, range(1, layers + 1))])
+    _ = network.set_ylabel("layer")
+    _draw_words(bars, [example.relevance["rollout"][-1, position] for example in examples], names)
+    bars.set_xticks(range(len(tokens)), tokens, rotation=90)
+    _ = figure.suptitle(f"what {tokens[position]} ({position}) is made of; arcs of at least {least:.2g}", fontsize=9)
+    return figure
+
+
+def path_shares(
+    fused: Float[np.ndarray, "layer token token"], residual: float, position: int
+) -> Float[np.ndarray, "layer token token"]:
+    """The share of a position that passes along each arc, `layer query token`: its paths' sum, top to input."""
+    mixing = residual * np.eye(fused.shape[-1]) + (1 - residual) * fused.astype(np.float64)
+    found, share = [], np.eye(fused.shape[-1])[position]
+    for layer in mixing[::-1]:
+        found.append(share[:, None] * layer)
+        share = share @ layer
+    return np.stack(found[::-1])
+
+
+def _automatic(shares: list[np.ndarray]) -> float:
+    values = np.sort(np.maximum.reduce(shares)[:, ~np.eye(shares[0].shape[-1], dtype=bool)].ravel())
+    values = values[values > 0]
+    return float(values[-min(AUTOMATIC, len(values))]) if len(values) else 0.0
+
+
+def _draw_arcs(axes: Any, shares: list[np.ndarray], least: float, names: list[str]) -> None:
+    first, second = ((share >= least) & (share > 0) for share in (shares[0], shares[-1]))
+    kinds = {"shared": first & second, "first": first & ~second, "second": second & ~first}
+    widest = max(share.max() for share in shares)
+    labels = {"shared": "in both", "first": f"only {names[0]}", "second": f"only {names[-1]}"}
+    for kind, chosen in kinds.items():
+        colour, dash = LOOKS[kind]
+        for layer, to, source in np.argwhere(chosen):
+            width = 0.4 + 4 * np.sqrt(max(share[layer, to, source] for share in shares) / widest)
+            _ = axes.plot([source, to], [layer, layer + 1], color=colour, linestyle=dash, linewidth=width, alpha=0.75)
+        if len(shares) == 2:
+            _ = axes.plot([], [], color=colour, linestyle=dash, label=labels[kind])
+    if len(shares) == 2:
+        _ = axes.legend(fontsize=7, loc="upper right")
+
+
+def _draw_words(axes: Any, rows: list[np.ndarray], names: list[str]) -> None:
+    width = 0.8 / len(rows)
+    for number, (row, kind) in enumerate(zip(rows, ("first", "second"), strict=False)):
+        places = np.arange(len(row)) + (number - (len(rows) - 1) / 2) * width
+        _ = axes.bar(places, row, width, color=LOOKS[kind][0], label=printable((names[number],))[0])
+    _ = axes.set_ylabel("rollout")
+    if len(rows) == 2:
+        _ = axes.legend(fontsize=7)

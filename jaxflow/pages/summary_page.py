@@ -1,0 +1,63 @@
+"""The page of a data set's summary: charts by layer and position, tokens to sort, where methods disagree most."""
+
+from pathlib import Path
+from typing import Any
+
+from jaxflow._paths import local_path
+from jaxflow.pages.page import whole_page
+from jaxflow.store.output import write_text
+from jaxflow.store.results import Store
+from jaxflow.summary.summary import DataSummary
+
+# Of the vocabulary, those that occur most; the rest is in the table beside the page.
+TOKENS = 2000
+
+
+def write_summary_page(summary: DataSummary, results: Store, path: Path) -> Path:
+    """Write the page.
+
+    Args:
+        summary: from `summarize`.
+        results: that it is of; they say which model, which input, and whether all of it.
+        path: of the page; an ordinary file there is replaced in one step, and keeps its mode.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    html = render_summary(summary, results)
+    target = local_path("path", path)
+    write_text(target, html)
+    return target
+
+
+def render_summary(summary: DataSummary, results: Store) -> str:
+    """The page as HTML; it asks the network for nothing, and text of the data is nowhere markup."""
+    return whole_page("summary", summary_data(summary, results), draws=True)
+
+
+def summary_data(summary: DataSummary, results: Store) -> dict[str, Any]:
+    """What the page shows, as JSON has it: counts as they are, other numbers with six digits."""
+    positions = {method: values.tolist() for method, values in summary.positions.items()}
+    return _rounded(
+        summary.as_json(TOKENS)
+        | {
+            "model": results.manifest.get("model", ""),
+            "input": results.manifest["input"]["name"],
+            "complete": results.complete,
+            "vocabulary": len(summary.token_counts),
+            "positions": {"counts": summary.position_counts, **positions},
+        }
+    )
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
+    if not isinstance(value, float):
+        return value
+    return int(value) if value.is_integer() else float(f"{value:.6g}")

@@ -1,0 +1,115 @@
+"""Results as lines for a terminal."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxflow.store.arrow import RELEVANCE, Row
+
+# Most characters of a word or token that are shown.
+WORD_MOST = 40
+
+BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+
+
+def top_tokens(row: Row, count: int, *, color: bool = False, width: int = 100) -> list[str]:
+    """The tokens that count most for the first query at the last layer, one column a method.
+
+    Args:
+        row: of a store.
+        count: how many tokens.
+        color: whether to use the terminal's bold and dim type.
+        width: most characters of the heading.
+    """
+    layer, query = int(row["layers"][-1]), int(row["queries"][0])
+    heading = _styled(_cut(f"{row['id']}  {visible(_text(row, width))}", width), BOLD, color)
+    about = f"   layer {layer}, for position {query} {shortened(row['tokens'][query])}"
+    if row["prediction"] is not None:
+        about += f"; prediction: {shortened(row['prediction'])}{_probability(row)}"
+    methods = [method for method in RELEVANCE if method in row]
+    columns = [_column(row, method, count) for method in methods]
+    return [heading, _styled(about, DIM, color), *_side_by_side(columns), ""]
+
+
+def unknown_words(rows: Iterable[Row], unknown: str) -> list[str]:
+    """What of the texts a model read as `unknown`, its token for what it doesn't know: each word once, in order."""
+    found: dict[str, None] = {}
+    for row in rows:
+        texts = (row["text"], row["pair"] or "")
+        for token, source, (start, end) in zip(row["tokens"], row["source"], row["offsets"], strict=True):
+            if token == unknown and source >= 0:
+                found[texts[int(source)][int(start) : int(end)]] = None
+    return list(found)
+
+
+def visible(text: str) -> str:
+    """Text without characters that would steer a terminal: those are written as escapes."""
+    return "".join(_escaped(character) for character in text)
+
+
+def shortened(word: str) -> str:
+    """A word or token as `visible` gives it, cut where it is long, with its length."""
+    if len(word) <= WORD_MOST:
+        return visible(word)
+    return f"{visible(word[:WORD_MOST])}... ({len(word):,} characters)"
+
+
+def _escaped(character: str) -> str:
+    # Controls, and format characters such as those that turn the direction of writing around. The joiners of emoji
+    # and of scripts that need them stay.
+    steering = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in "\u200c\u200d"
+    return character.encode("unicode_escape").decode() if steering else character
+
+
+def _text(row: Row, most: int) -> str:
+    """A row's text and pair, of each as much as can be shown and one character more."""
+    text = row["text"][: most + 1]
+    return text if row["pair"] is None else f"{text} | {row['pair'][: most + 1]}"
+
+
+def _probability(row: Row) -> str:
+    found = (row["probabilities"] or {}).get(row["prediction"])
+    return "" if found is None else f" ({found:.3f})"
+
+
+def _column(row: Row, method: str, count: int) -> list[str]:
+    """Heading and lines of one method: position, token and value."""
+    values: Float[np.ndarray, " token"] = row[method][-1, 0]
+    best = np.argsort(-values, kind="stable")[:count]
+    places = [f"{index:>3} {shortened(row['tokens'][index])}" for index in best]
+    widest = max(map(_width, places))
+    lines = [f"{_padded(place, widest)}  {values[i]:.4f}" for place, i in zip(places, best, strict=True)]
+    return [f"    {method}", *lines]
+
+
+def _side_by_side(columns: Sequence[Sequence[str]]) -> Iterable[str]:
+    widths = [max(map(_width, column)) for column in columns]
+    for cells in zip(*columns, strict=True):
+        yield "    ".join(_padded(cell, width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
+
+
+def _width(text: str) -> int:
+    """Columns that a text takes in a terminal."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    marks = sum(unicodedata.category(character) in ("Mn", "Me") or character in "\u200c\u200d" for character in text)
+    return len(text) + wide - marks
+
+
+def _cut(text: str, width: int) -> str:
+    if len(text) <= width:
+        return text
+    end = width - 1
+    # A letter keeps its marks, or goes with them.
+    while end and unicodedata.category(text[end]).startswith("M"):
+        end -= 1
+    return text[:end] + "…"
+
+
+def _styled(text: str, style: str, color: bool) -> str:
+    return f"{style}{text}{PLAIN}" if color else text

@@ -1,6 +1,0 @@
-"""What people look at: pages, figures, and how results show themselves in notebooks."""
-
-from jaxflow._views import register_view
-
-register_view("jaxflow.attribution.result.Attribution", "jaxflow.report.notebook:attribution_html")
-register_view("jaxflow.report.exploration.Exploration", "jaxflow.report.explorer:framed")

@@ -1,0 +1,1 @@
+"""Statistics: ranks and agreement, distances of distributions, intervals, and tests."""

@@ -1,0 +1,104 @@
+"""Single files for the user: pages and tables, written whole or not at all, over no more than an ordinary file."""
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from jaxflow._checks import InputError, shown
+from jaxflow.store.shards import sync
+
+# What stands at a path that is no ordinary file.
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of text in UTF-8, as `written` does.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    with written(path) as temporary:
+        _ = temporary.write_text(text, "utf-8")
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A temporary file that takes the place of `path` in one step, once it is safely on disk.
+
+    After a kill or a full disk at any moment `path` is what it was before, or complete. A symbolic link stays, and its
+    target is written. A file that was there hands its mode on, and its owner where that is allowed.
+
+    Raises:
+        InputError: `path` is no ordinary file, or cannot be written.
+    """
+    target, before = check_file(path)
+    # A name of its own length: the target's may be as long as the file system allows.
+    temporary = target.with_name(f".jaxflow-{secrets.token_hex(8)}.tmp")
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if before is None else 0o600)
+        if before is not None:
+            # Before anything is written, so that nobody else can read it meanwhile. A new owner clears bits of the
+            # mode, so the mode comes last.
+            with suppress(OSError):
+                os.fchown(handle, before.st_uid, before.st_gid)
+            os.fchmod(handle, stat.S_IMODE(before.st_mode))
+        os.close(handle)
+        yield temporary
+        sync(temporary)
+        _ = temporary.replace(target)
+        sync(target.parent)
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def check_file(path: Path) -> tuple[Path, os.stat_result | None]:
+    """Refuse a file that could not be written; touches nothing.
+
+    Returns:
+        The path that is written, all links followed, and what is there already.
+
+    Raises:
+        InputError: something is there that is no ordinary file or must not be written, or its folder is not there or
+            cannot be written to.
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        before = _stat(path)
+        if before is None:
+            # A link to nothing is followed as well; one that leads in a circle raises here.
+            _ = target.parent.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise _unwritable(path, "no such folder") from None
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, getattr(error, "strerror", None) or str(error)) from None
+    if before is not None and not stat.S_ISREG(before.st_mode):
+        kind = KINDS.get(stat.S_IFMT(before.st_mode), "something else")
+        raise InputError("path", "be a new file or an ordinary one", f"{shown(str(path))}, {kind}", "name another")
+    if before is not None and not os.access(target, os.W_OK):
+        raise _unwritable(path, "the file there may not be written to")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise _unwritable(path, f"no permission in {shown(str(target.parent))}")
+    return target, before
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _unwritable(path: Path, reason: str) -> InputError:
+    return InputError("path", "be a file that can be written", f"{shown(str(path))} ({reason})", "name another")

@@ -1,0 +1,173 @@
+"""Results that can be read: `open_sweep`."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from jaxflow._checks import InputError, missing_extra, shown
+from jaxflow._paths import local_path
+from jaxflow.attribution import Example
+from jaxflow.store import arrow
+from jaxflow.store import shards as store
+from jaxflow.store.arrow import Row
+from jaxflow.store.parts import DamageError, Parts, read_parts
+from jaxflow.store.record import Record
+
+MADE_AGAIN = "the same run with --resume (resume=True) makes it again"
+
+
+@dataclass(frozen=True)
+class Store(Sequence):  # not of `Example`: checks of types at run time would read one, which may be damaged
+    """A folder of results: a sequence of examples, read as they are asked for, and the same as tables.
+
+    Attributes:
+        folder: where it is.
+        manifest: what made it: model, settings, versions, input.
+        records: what is known of each finished shard, in order.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    records: tuple[Record, ...] = ()
+
+    @cached_property
+    def _parts(self) -> Parts:
+        return Parts({str(self.folder / record.file): record.sha256 for record in self.records})
+
+    def __len__(self) -> int:
+        return sum(record.examples for record in self.records)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The example at a place, as `attribute` gives it; reads its row group, and once the whole file to check it."""
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(f"there are {len(self)} examples, got index {index}")
+        ends = list(accumulate(record.examples for record in self.records))
+        which = bisect_right(ends, place)
+        return arrow.as_example(self._row(self.records[which], place - ends[which] + self.records[which].examples))
+
+    def __iter__(self) -> Iterator[Example]:
+        return (arrow.as_example(row) for row in self.rows())
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the input is done: no shard is missing before the one with which it ends."""
+        return bool(self.records) and self.records[-1].last and self.records[-1].index == len(self.records) - 1
+
+    @property
+    def skipped(self) -> list[dict[str, Any]]:
+        """Rows of the input that were left out: `id`, the row or line number, and `reason`."""
+        return [row for record in self.records for row in record.skipped]
+
+    @property
+    def files(self) -> list[Path]:
+        """The Parquet files, in order."""
+        return [self.folder / record.file for record in self.records if record.examples]
+
+    def table(self, columns: Sequence[str] | None = None) -> Any:
+        """All rows as a `pyarrow.Table`, or only some of the columns."""
+        pa = arrow.pyarrow()
+        tables = list(self.tables(columns))
+        return pa.concat_tables(tables) if tables else pa.table({})
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
+        """The rows as one `pyarrow.Table` a shard, of which one is in memory at a time."""
+        chosen = None if columns is None else list(columns)
+        return (self._read(record, lambda file: file.read(chosen)) for record in self.records if record.examples)
+
+    def dataset(self) -> Any:
+        """The files as a `pyarrow.dataset.Dataset`, for filters and engines that read only what they need.
+
+        A file is held against its checksum when it is opened the first time.
+        """
+        _ = arrow.pyarrow()
+        from jaxflow.store.dataset import dataset_of
+
+        return dataset_of(self.files, self._check)
+
+    def to_pandas(self, columns: Sequence[str] | None = None) -> Any:
+        """All rows as a `pandas.DataFrame`, or only some of the columns; nested lists are nested NumPy arrays.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise missing_extra("pandas", "frames", "a data frame of pandas") from None
+        return self.table(columns).to_pandas() if self.files else pd.DataFrame()
+
+    def to_polars(self, columns: Sequence[str] | None = None) -> Any:
+        """All rows as a `polars.DataFrame`, or only some of the columns.
+
+        Raises:
+            InputError: polars is not installed.
+        """
+        try:
+            import polars as pl  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            raise missing_extra("polars", "frames", "a data frame of polars") from None
+        return pl.from_arrow(self.table(columns))
+
+    def rows(self) -> Iterator[Row]:
+        """Rows in order, one at a time; relevance as NumPy arrays (layer, query, token)."""
+        for table in self.tables():
+            yield from arrow.to_rows(table)
+
+    def _row(self, record: Record, place: int) -> Row:
+        group = self._read(record, lambda file: file.read_row_group(place // store.ROW_GROUP))
+        (row,) = arrow.to_rows(group.slice(place % store.ROW_GROUP, 1))
+        return row
+
+    def _read(self, record: Record, read: Callable[[Any], Any]) -> Any:
+        path = self.folder / record.file
+        try:
+            with self._parts.opened(path) as file:
+                if file.metadata.num_rows != record.examples:
+                    raise DamageError(f"it has {file.metadata.num_rows} rows, and its record {record.examples}")
+                return read_parts(file, read)
+        except DamageError as error:
+            raise _damaged(path, error) from None
+
+    def _check(self, path: Path) -> None:
+        try:
+            self._parts.check(path)
+        except DamageError as error:
+            raise _damaged(path, error) from None
+
+
+def open_sweep(folder: str | Path) -> Store:
+    """The results that a sweep wrote into a folder, finished or not.
+
+    A row is an example: `id` (row or line number, from 1), `text`, `pair`, `tokens`, `offsets` (characters (start, end)
+    of each token, (-1, -1) for special ones), `source` (0 for the text's tokens, 1 for the pair's, -1 for special
+    ones), `queries`, `layers`, `prediction`, `probabilities`, and for each method that was asked for its relevance as
+    nested lists layer, query, token (`raw` and `rollout` in float32, `flow` in float64). With flow, `certified` says
+    which values are proven, and `certified_share` how large a share of them.
+
+    `probabilities` are a dictionary here, and in tables a list of `label` and `probability`.
+
+    Only the records of the shards are read here; examples and tables when they are asked for. Each shard's file is
+    then held against its checksum once, which reads all of it.
+
+    Raises:
+        InputError: there are none, they are of another version of jaxflow, or the manifest or a record was damaged.
+    """
+    path = local_path("folder", folder)
+    manifest = store.read_manifest(path)
+    for damage in store.damaged_records(path).values():
+        raise InputError("folder", "hold whole records of its shards", damage, MADE_AGAIN)
+    records = tuple(store.read_records(path).values())
+    about = manifest["input"] | {"examples": sum(record.examples for record in records)}
+    return Store(path, manifest | {"input": about}, records)
+
+
+def _damaged(path: Path, why: DamageError) -> InputError:
+    got = f"{shown(str(path))}, which cannot be read: {why}"
+    return InputError("folder", "hold its shards as they were written", got, MADE_AGAIN)

@@ -1,0 +1,258 @@
+"""Results on disk: Parquet shards in one folder, and what is about them in a folder inside it.
+
+    part-00000.parquet            rows of shard 0, one a text
+    __about__/manifest.json       what made them: written once, before the first shard
+    __about__/part-00000.json     what shard 0 is: its checksum, and what of the input it covers; with it the shard is
+                                  done
+
+Whatever reads Parquet takes the folder for one table: pyarrow and pandas skip names that begin with an underscore or a
+dot, `datasets` those with a dot or two underscores, and `*.parquet` finds the shards alone.
+
+Folders of the first edition had the files of `__about__` beside the shards (and a column of maps, which `datasets`
+cannot read). They are read, and gone on with, as they are.
+
+Every file is written whole or not at all, and none by two processes, so a sweep may be killed at any moment and
+several processes may fill one folder. What is killed between a shard and its record has not made the shard.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from jaxflow._checks import InputError, shown
+from jaxflow._paths import open_regular
+from jaxflow.store import arrow, locks
+from jaxflow.store.arrow import Row
+from jaxflow.store.record import Record, checked, parsed, read_record, record_file, unchecked
+
+FORMAT, FIRST_FORMAT = 3, 2
+ABOUT = "__about__"
+MANIFEST, FIRST_MANIFEST = f"{ABOUT}/manifest.json", "manifest.json"
+LEFTOVERS = ".jaxflow-*.tmp"
+# Rows that are read together where one is wanted.
+ROW_GROUP = 128
+# Most letters of a file's name that its temporary file's has: together they must not be longer than names may be.
+NAMED = 50
+
+
+def about_folder(folder: Path) -> Path:
+    """Where the manifest, the records, and the pages and tables about the results are."""
+    return folder if is_first_edition(folder) else folder / ABOUT
+
+
+def is_first_edition(folder: Path) -> bool:
+    """Whether a folder is of the first edition, which kept everything beside the shards."""
+    return not os.path.lexists(folder / MANIFEST) and os.path.lexists(folder / FIRST_MANIFEST)
+
+
+def has_manifest(folder: Path) -> bool:
+    """Whether a folder holds results."""
+    return os.path.lexists(folder / MANIFEST) or os.path.lexists(folder / FIRST_MANIFEST)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What made the results in a folder.
+
+    Raises:
+        InputError: there are none, or they are of another version's format, or what made them was damaged.
+    """
+    first = is_first_edition(folder)
+    file, version = (FIRST_MANIFEST, FIRST_FORMAT) if first else (MANIFEST, FORMAT)
+    manifest = read_description(folder, file, "results of jaxflow", version, has_check=not first)
+    kinds = {"model": str, "fingerprint": dict, "settings": dict, "input": dict, "versions": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(manifest.get(name, kind()), kind)]
+    if wrong or not isinstance(manifest.get("input", {}).get("name"), str):
+        raise _unreadable(folder / file, f"{wrong[0] if wrong else 'input'!r} is not what it should be")
+    return manifest
+
+
+def read_description(folder: Path, file: str, holding: str, version: int, *, has_check: bool = True) -> dict[str, Any]:
+    """The JSON file that says what a folder holds.
+
+    Args:
+        folder: the folder.
+        file: the file's name in it.
+        holding: what the folder should hold, in words.
+        version: its format.
+        has_check: whether it has a checksum of itself; where it need not have one, one that it has is looked at.
+
+    Raises:
+        InputError: it is not there or cannot be read, or its `format` is not this version of jaxflow's.
+    """
+    path = folder / file
+    if not os.path.lexists(path):
+        # Of a folder its own name is there too; a name that is too long is no error here.
+        why = f"there is no {Path(file).name} in it" if os.path.lexists(f"{folder}/.") else "there is no such folder"
+        got = f"{shown(str(folder))}, which holds no {holding}: {why}"
+        raise InputError("folder", f"hold {holding}", got, "name a folder that jaxflow wrote")
+    try:
+        description = parsed(path)
+        if not isinstance(description, dict) or "format" not in description:
+            raise ValueError("it does not say its format")
+        found = description["format"]
+        if type(found) is int and found == version and (has_check or "check" in description):
+            description = unchecked(description)
+    except ValueError as error:
+        raise _unreadable(path, str(error)) from None
+    if type(found) is not int or found != version:
+        got = f"{shown(str(folder))} of format {shown(found)}"
+        raise InputError("folder", f"be of format {version}", got, "read it by the version of jaxflow that wrote it")
+    return description
+
+
+def _unreadable(path: Path, why: str) -> InputError:
+    got = f"{shown(str(path))}, which cannot be read: {why}"
+    way_out = "put it back from a copy, or compute the results again in another folder"
+    return InputError("folder", "hold a whole description of its results", got, way_out)
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write what makes the results."""
+    path = folder / MANIFEST
+    make_about(path)
+    with replaced(path) as temporary:
+        _ = temporary.write_text(json.dumps(checked(manifest), indent=1) + "\n", "utf-8")
+
+
+def read_records(folder: Path) -> dict[int, Record]:
+    """Finished shards by their index. What is not a whole record stands for a shard that is not finished."""
+    return {index: each for index, each in _records(folder) if isinstance(each, Record)}
+
+
+def damaged_records(folder: Path) -> dict[int, str]:
+    """What is wrong with the records that are there and are not whole, by their shards' index."""
+    return {index: each for index, each in _records(folder) if isinstance(each, str)}
+
+
+def _records(folder: Path) -> Iterator[tuple[int, Record | str]]:
+    """Each record by the index in its file's name, in order, or what is wrong with it."""
+    about = about_folder(folder)
+    digits = (path.stem.removeprefix("part-") for path in about.glob("part-*.json"))
+    places = ((int(each), each) for each in digits if each.isascii() and each.isdecimal())
+    for index in sorted(index for index, each in places if record_file(index) == f"part-{each}.json"):
+        path = about / record_file(index)
+        try:
+            yield index, read_record(path)
+        except ValueError as error:
+            yield index, f"{shown(str(path))}, which cannot be read: {error}"
+
+
+def write_shard(folder: Path, record: Record, rows: Sequence[Row], metadata: dict[str, str]) -> Record:
+    """Write a shard's rows, and then its record, which is returned with the checksum of what was written."""
+    path = folder / record.file
+    if rows:
+        _ = arrow.pyarrow()
+        import pyarrow.parquet as pq
+
+        table = arrow.to_table(rows, metadata, maps=is_first_edition(folder))
+        # An open file: Arrow takes some paths for addresses.
+        with replaced(path) as temporary, temporary.open("wb") as file:
+            pq.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True)
+            file.flush()
+            record = dataclasses.replace(record, sha256=checksum(temporary))
+    path = about_folder(folder) / record_file(record.index)
+    make_about(path)
+    with replaced(path) as temporary:
+        _ = temporary.write_text(json.dumps(checked(dataclasses.asdict(record))) + "\n", "utf-8")
+    return record
+
+
+def make_about(path: Path) -> None:
+    """Make the folder of a file that is about results, where it is not there yet."""
+    if path.parent.name == ABOUT:
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+
+
+def checksum(path: Path) -> str:
+    """The sha256 of a file."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_whole(folder: Path, record: Record) -> bool:
+    """Whether a shard is there as it was written, by its checksum."""
+    if not record.examples:
+        return True
+    try:
+        return checksum(folder / record.file) == record.sha256
+    except OSError:
+        return False
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A temporary file in the folder of `path` that takes its place in one step, once it is safely on disk.
+
+    After a kill or a full disk at any moment `path` is what it was before, or complete. While this process lives, no
+    other one removes the temporary file.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    temporary = path.with_name(f".jaxflow-{path.name[:NAMED]}-{secrets.token_hex(4)}.tmp")
+    try:
+        with locks.new_file(temporary):
+            yield temporary
+            sync(temporary)
+            _ = temporary.replace(path)
+            sync(path.parent)
+    except OSError as error:
+        raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether nothing is in a folder but what a killed writer may have left."""
+    left = {*folder.iterdir()} - {*folder.glob(LEFTOVERS)}
+    if left != {folder / ABOUT} or not (folder / ABOUT).is_dir():
+        return not left
+    return is_empty(folder / ABOUT)
+
+
+def remove_leftovers(folder: Path, process_index: int = 0, process_count: int = 1) -> None:
+    """Remove the temporary files of writers that were killed, but none of a process that lives.
+
+    Args:
+        folder: of results.
+        process_index: which of the processes that fill it this is.
+        process_count: how many there are; each looks at those of its own shards, one alone at all.
+    """
+    for path in (*folder.glob(LEFTOVERS), *(folder / ABOUT).glob(LEFTOVERS)):
+        digits = path.name.removeprefix(".jaxflow-part-").partition(".")[0]
+        if process_count == 1 or (digits.isdecimal() and int(digits) % process_count == process_index):
+            locks.remove_abandoned(path)
+
+
+def remove_records(folder: Path, indices: Iterable[int]) -> None:
+    """Have shards count as not done.
+
+    Raises:
+        InputError: a record cannot be removed.
+    """
+    for index in indices:
+        path = about_folder(folder) / record_file(index)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            got = f"{shown(str(path))}, which cannot be removed: {error.strerror or error}"
+            raise InputError("folder", "hold records that can be replaced", got, "remove it by hand") from None
+
+
+def sync(path: Path) -> None:
+    """Have a file, or a folder's list of names, safely on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,85 @@
+"""A data set's summary as lines for a terminal."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from jaxflow.summary.summary import MEASURES, DataSummary
+
+# Tokens that occur less often say little about a data set.
+OFTEN = 5
+LABEL, CELL = 28, 8
+
+
+def summary_table(summary: DataSummary, top: int, width: int = 100) -> Iterator[str]:
+    """Lines: a table of layers, the tokens that are worth most, and the examples where methods disagree most.
+
+    Args:
+        summary: of the data set.
+        top: how many tokens and examples to show.
+        width: of the terminal; of more layers than fit some are shown, the first and the last among them.
+    """
+    shown = _spread(len(summary.layers), max(2, (width - LABEL) // CELL))
+    yield f"{summary.examples} examples"
+    yield ""
+    yield _row("layer", [str(summary.layers[place]) for place in shown])
+    for name in MEASURES:
+        for method in summary.methods:
+            if name in summary.measures[method]:
+                values = summary.measures[method][name]
+                yield _row(f"{name.replace('_', ' ')}, {method}", [_number(values[place]) for place in shown])
+    for pair, values in summary.agreement.items():
+        yield _row(f"agreement, {' and '.join(pair)}", [_number(values[place]) for place in shown])
+    if summary.tag_counts:
+        yield from _tags(summary)
+    if top:
+        yield from _tokens(summary, top)
+        for (one, two), examples in summary.disagreements.items():
+            yield ""
+            yield f"where {one} and {two} disagree most at layer {summary.layers[-1]} (rank correlation, row)"
+            yield from (
+                f"  {value:6.3f}  {number:>6}  {_cut(text, width - 18)}" for value, number, text in examples[:top]
+            )
+
+
+def _tags(summary: DataSummary) -> Iterator[str]:
+    """Parts of speech, those of most tokens first."""
+    yield ""
+    known = "" if summary.tagged_examples == summary.examples else f", of {summary.tagged_examples} parsed examples"
+    yield f"a token's relevance by part of speech at layer {summary.layers[-1]}, on average{known}"
+    yield _row("part of speech", ["tokens", *summary.methods])
+    places = {tag: place for place, tag in enumerate(summary.tag_counts)}
+    for tag, count in sorted(summary.tag_counts.items(), key=lambda item: -item[1]):
+        worth = [_number(float(summary.tags[method][-1, places[tag]])) for method in summary.methods]
+        yield _row(tag, [str(count), *worth])
+
+
+def _tokens(summary: DataSummary, top: int) -> Iterator[str]:
+    names, counts = list(summary.token_counts), np.array(list(summary.token_counts.values()))
+    often = counts >= min(OFTEN, counts.max())
+    for method in summary.methods:
+        worth = np.where(often, summary.tokens[method][-1], -np.inf)
+        best = np.argsort(-worth, kind="stable")[: min(top, int(often.sum()))]
+        said = ", ".join(f"{names[place]} {worth[place]:.4f}" for place in best)
+        yield ""
+        yield f"tokens worth most by {method} at layer {summary.layers[-1]}, on average"
+        yield f"  {said}"
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Places of so many of the layers at most, evenly."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))})
+
+
+def _row(label: str, cells: Sequence[str]) -> str:
+    return (f"{label:<{LABEL}}" + "".join(f"{cell:>{CELL}}" for cell in cells)).rstrip()
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4f}"
+
+
+def _cut(text: str, width: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"
