@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import secrets
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -21,10 +22,14 @@ PACKAGES = ("jaxflow", "jax", "numpy", "transformers", "pyarrow")
 
 
 def new_manifest(encoder: TextEncoder, source: Source, settings: Settings) -> dict[str, Any]:
-    """The manifest of a sweep; the input's rows are hashed shard by shard, in the shards' records."""
+    """The manifest of a new sweep; the input's rows are hashed shard by shard, in the shards' records.
+
+    `sweep` names this sweep, and no other one of the same model, settings and input: each record repeats it.
+    """
     versions = {package: metadata.version(package) for package in PACKAGES}
     return {
         "format": store.FORMAT,
+        "sweep": secrets.token_hex(8),
         "model": encoder.name,
         "revision": _revision(encoder),
         "fingerprint": fingerprint(encoder),

@@ -30,6 +30,7 @@ class Record:
         certified: how many of them are proven.
         stages: how many each stage settled.
         skipped: rows that were left out: `id`, its row or line number, and `reason`.
+        sweep: which sweep made it, as the manifest names itself; None in folders of earlier versions.
     """
 
     index: int
@@ -43,6 +44,7 @@ class Record:
     certified: int
     stages: dict[str, int]
     skipped: tuple[dict[str, Any], ...]
+    sweep: str | None = None
 
     @property
     def file(self) -> str:
@@ -120,7 +122,7 @@ def _is_record(fields: dict[str, Any]) -> bool:
     """Whether all fields are there, none besides, and each of its type."""
     counts = ("index", "rows", "examples", "tokens", "flows", "certified")
     kinds = {"input_sha256": str, "last": bool, "stages": dict, "skipped": list, "sha256": (str, type(None))}
-    if fields.keys() != {*counts, *kinds}:
+    if fields.keys() - {"sweep"} != {*counts, *kinds} or not isinstance(fields.get("sweep"), str | None):
         return False
     stages, skipped = fields["stages"], fields["skipped"]
     return (

@@ -132,15 +132,27 @@ def damaged_records(folder: Path) -> dict[int, str]:
 
 def _records(folder: Path) -> Iterator[tuple[int, Record | str]]:
     """Each record by the index in its file's name, in order, or what is wrong with it."""
-    about = about_folder(folder)
+    about, sweep = about_folder(folder), _sweep_of(folder)
     digits = (path.stem.removeprefix("part-") for path in about.glob("part-*.json"))
     places = ((int(each), each) for each in digits if each.isascii() and each.isdecimal())
     for index in sorted(index for index, each in places if record_file(index) == f"part-{each}.json"):
         path = about / record_file(index)
         try:
-            yield index, read_record(path)
+            record = read_record(path)
+            # A shard and its record may have been copied from another folder, both of them whole.
+            if sweep is not None and record.sweep != sweep.get("sweep"):
+                raise ValueError("it is the record of another sweep")
+            yield index, record
         except ValueError as error:
             yield index, f"{shown(str(path))}, which cannot be read: {error}"
+
+
+def _sweep_of(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a folder, or None where it has none that can be read."""
+    try:
+        return read_manifest(folder)
+    except InputError:
+        return None
 
 
 def write_shard(folder: Path, record: Record, rows: Sequence[Row], metadata: dict[str, str]) -> Record:

@@ -148,6 +148,7 @@ class _Run:
         self.begun: deque[Shard] = deque()
         self.failure: Exception | None = None
         self.broken = threading.Event()
+        self.named: str | None = None
         self.claim = Claim(sweep.folder, sweep.process_index, sweep.process_count)
 
     def __call__(self, batch_size: Any, options: dict[str, Any]) -> None:
@@ -246,6 +247,7 @@ class _Run:
             certified=sum(int(each.sum()) for each in certified),
             stages=attribution.stages or {},
             skipped=tuple({"id": row.id, "reason": row.reason} for row in shard.skipped),
+            sweep=self.named,
         )
         about = {key: self.sweep.manifest.get(key) for key in ("model", "settings", "versions")}
         record = store.write_shard(self.sweep.folder, record, rows, {"jaxflow": json.dumps(about)})
@@ -269,6 +271,8 @@ class _Run:
         self.claim.take()
         found = store.read_manifest(sweep.folder)
         check_same(sweep.folder, found, sweep.manifest)
+        # Process 0 has named the sweep.
+        self.named = found.get("sweep")
         if sweep.process_index == 0 and found != sweep.manifest:
             raise InputError(f"another run began to fill {str(sweep.folder)!r}; name another --out")
         return True

@@ -18,8 +18,20 @@ from tests.sweep.first_edition import first_edition
 TEXTS = ("the key is on the table", "no", "the keys", "is it")
 OTHERS = (damage.STRANGE, "the table", "a b c", "d")
 SHARD, RECORD = "part-00001.parquet", f"{store.ABOUT}/part-00001.json"
-RECORDED = ("index", "rows", "input_sha256", "last", "examples", "sha256", "tokens", "flows", "stages", "skipped")
-MADE = ("format", "model", "fingerprint", "settings", "input", "versions")
+RECORDED = (
+    "index",
+    "rows",
+    "input_sha256",
+    "last",
+    "examples",
+    "sha256",
+    "tokens",
+    "flows",
+    "stages",
+    "skipped",
+    "sweep",
+)
+MADE = ("format", "model", "fingerprint", "settings", "input", "versions", "sweep")
 
 
 def mended(fields):
@@ -42,6 +54,15 @@ WAYS = dict(
             lambda folder, _: shutil.copy(folder / RECORD.replace("1", "0"), folder / RECORD),
         ),
         (f"{SHARD}: another shard's", lambda folder, _: shutil.copy(folder / SHARD.replace("1", "0"), folder / SHARD)),
+        # Both are whole, and the sweeps had the same model, settings and name of the input.
+        (
+            f"{SHARD}: another sweep's, with its record",
+            lambda folder, other: [shutil.copy(other / name, folder / name) for name in (SHARD, RECORD)],
+        ),
+        (
+            f"{store.MANIFEST}: another sweep's",
+            lambda folder, other: shutil.copy(other / store.MANIFEST, folder / store.MANIFEST),
+        ),
         *damage.of_json(store.MANIFEST),
         *damage.of_place(store.MANIFEST),
         *damage.of_fields(store.MANIFEST, MADE),
