@@ -14,7 +14,7 @@ from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.solve import attention_flow
 from jaxflow.graph.graph import AttentionGraph, attention_graph
 from jaxflow.graph.rollout import attention_rollout, head_rollout, raw_attention
-from jaxflow.models import load_encoder
+from jaxflow.models import load_model
 from jaxflow.pages.figure import plot_relevance
 from jaxflow.store.results import open_sweep
 from jaxflow.sweep.entry import run_sweep
@@ -36,7 +36,7 @@ __all__ = [
     "compare_models",
     "cut_capacity",
     "head_rollout",
-    "load_encoder",
+    "load_model",
     "open_sweep",
     "plot_relevance",
     "raw_attention",

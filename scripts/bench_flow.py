@@ -189,7 +189,7 @@ def main() -> None:
     report |= {part: [] for part in ("layers", "methods", "stages", "threads", "first_rows")}
     report["first_call_seconds"] = ours(np.full((3, 4, 4), 0.25), 3, np.arange(4))[0]
     try:
-        encoder = jf.load_encoder("minilm" if options.reactions is None else str(options.reactions))
+        encoder = jf.load_model("minilm" if options.reactions is None else str(options.reactions))
     except jf.InputError as error:
         print(f"no real attention: {error}")
         encoder = None

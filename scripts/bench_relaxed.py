@@ -59,7 +59,7 @@ def texts_of(data: Path | None, count: int) -> list[str]:
 
 def graphs_of(texts: list[str]) -> Iterator[tuple[int, np.ndarray]]:
     """Tokens and mixing of each text, padded to one of `LENGTHS`, shortest first."""
-    encoder = jf.load_encoder("minilm")
+    encoder = jf.load_model("minilm")
     encodings = encoder.tokenize(texts, max_length=LENGTHS[-1], truncate=True)
     batches = [encoder.pad([encoding]) for encoding in encodings]
     batches = sorted(zip((int(batch.mask.sum()) for batch in batches), encodings, strict=True), key=lambda x: x[0])

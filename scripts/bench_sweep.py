@@ -40,8 +40,8 @@ from jaxflow.attribution import EncodedText, attribute_shards
 from jaxflow.attribution.items import item_of
 from jaxflow.devices import local_mesh
 from jaxflow.models import Encoding, TextEncoder, TokenBatch, builtin
+from jaxflow.models.on_cpu import apart, compiler_options
 from jaxflow.models.packing import Packing, pack
-from jaxflow.models.processor import apart, compiler_options
 from jaxflow.running._sizes import Sizes, batches_of, device_tokens
 
 HERE = Path(__file__).parent
@@ -332,7 +332,7 @@ def main() -> int:
     options = arguments()
     if options.threads is not None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
-    encoder = jf.load_encoder("minilm")
+    encoder = jf.load_model("minilm")
     model = None if options.no_torch else torch_model(encoder)
     if model is not None:
         import torch

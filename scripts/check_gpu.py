@@ -293,7 +293,7 @@ def main(argv: list[str] | None = None) -> int:
         check_gradient(report, some, method)
     check_encoder(report, "a random encoder", small_encoder(2, 32, 2), batch_of(3, 16))
     if options.model is not None:
-        encoder = jf.load_encoder(str(options.model))
+        encoder = jf.load_model(str(options.model))
         encodings = encoder.tokenize(["The keys to the cabinets are lost.", "She asked the doctor about her back."])
         check_encoder(report, options.model.name, encoder.module, encoder.pad(encodings))
     check_mesh(report, some)

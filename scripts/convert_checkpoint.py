@@ -18,7 +18,7 @@ from conversion.packages import PACKAGES, convert_package
 from conversion.weights import KEEP, read_state, renamed
 
 from jaxflow._checks import InputError
-from jaxflow.models import load_encoder
+from jaxflow.models import load_model
 
 WEIGHTS = "a .bin, .pt, .ckpt, .onnx or .safetensors file; of shards any, or their index"
 # What errors name as options.
@@ -54,7 +54,7 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error.in_words(lambda name: f'--{name}' if name in OPTIONS else name)}", file=sys.stderr)
         return 2
-    encoder = load_encoder(options.out)
+    encoder = load_model(options.out)
     print(f"{options.out}: {encoder.config.family}, head {encoder.config.head.name}, {encoder.config.layers} layers")
     return 0
 

@@ -25,7 +25,7 @@ WORDS = ["the", "key", "to", "cabinets", "is", "on", "table"]
 
 @pytest.fixture(scope="module")
 def encoder():
-    return jf.load_encoder(str(model_folder()))
+    return jf.load_model(str(model_folder()))
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ from jaxflow.models.create import new_encoder
 from jaxflow.models.encoder import Encoder
 from jaxflow.models.families import FAMILIES
 from jaxflow.models.load import configure
+from jaxflow.models.on_cpu import apart
 from jaxflow.models.packing import packing_of
-from jaxflow.models.processor import apart
 from jaxflow.running import Forward, Inputs, plain_fusion
 from jaxflow.running.readers import Finite, KeptGraph
-from tests.models.test_processor import KINDS, SIZES
+from tests.models.test_on_cpu import KINDS, SIZES
 
 LENGTHS = (7, 12, 1, 4)
 TOKENS, LAYERS = 12, 3
@@ -150,7 +150,7 @@ class Strongest:
 def test_a_method_of_ones_own_can_stream():
     from tests.tiny_text_model import model_folder
 
-    encoder = jf.load_encoder(str(model_folder()))
+    encoder = jf.load_model(str(model_folder()))
     texts = ["the key to the cabinets", "is", "the table"]
     found = jf.attribute(encoder, texts, methods=[Strongest(), "raw"], queries=None)
     for example in found:

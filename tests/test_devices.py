@@ -17,7 +17,7 @@ TEXTS = ["the key to the cabinets", "is", "unbelievable tables on the table", "t
 
 @pytest.fixture(scope="module")
 def encoder():
-    return jf.load_encoder(str(model_folder()))
+    return jf.load_model(str(model_folder()))
 
 
 @pytest.fixture(scope="module")

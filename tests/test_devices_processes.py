@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def alone():
-    return jf.attribute(jf.load_encoder(str(model_folder())), TEXTS, queries=None)
+    return jf.attribute(jf.load_model(str(model_folder())), TEXTS, queries=None)
 
 
 def given(**options):
@@ -187,7 +187,7 @@ else:
 import jaxflow as jf
 assert len(jax.local_devices()) == {devices}
 texts = {texts!r}[here.index :: here.count]
-found = jf.attribute(jf.load_encoder({model!r}), texts, queries=None, mesh=local_mesh())
+found = jf.attribute(jf.load_model({model!r}), texts, queries=None, mesh=local_mesh())
 arrays = {{f"{{i}} {{name}}": values for i, each in enumerate(found) for name, values in each.relevance.items()}}
 np.savez(sys.argv[2], **arrays)
 {end}

@@ -23,7 +23,7 @@ ATTENTION = np.full((2, 2, 4, 4), 0.25, np.float32)
 @pytest.fixture
 def forked(monkeypatch):
     """As in a forked child; what is made before is made in the parent."""
-    encoder = jf.load_encoder(str(model_folder()))
+    encoder = jf.load_model(str(model_folder()))
     graph = jf.attention_graph(ATTENTION)
     monkeypatch.setitem(_checks._process, "forked", True)
     return encoder, graph
@@ -37,7 +37,7 @@ def test_every_entry_refuses(forked, tmp_path):
         lambda: jf.run_sweep(encoder, ["the key"], tmp_path / "out"),
         lambda: jf.compare_models(encoder, encoder, ["the key"]),
         lambda: explore(encoder, ["the key"]),
-        lambda: jf.load_encoder(str(model_folder())),
+        lambda: jf.load_model(str(model_folder())),
         lambda: jf.attention_graph(ATTENTION),
         lambda: jf.attention_flow(graph),
         lambda: jf.attention_rollout(graph),

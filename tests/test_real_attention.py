@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 def minilm():
     folder = fetch("minilm")
     torch_model = transformers.AutoModel.from_pretrained(folder, attn_implementation="eager")
-    return jf.load_encoder("minilm"), torch_model.eval()
+    return jf.load_model("minilm"), torch_model.eval()
 
 
 @pytest.fixture(scope="module")

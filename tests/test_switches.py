@@ -50,7 +50,7 @@ def slope(method):
 
 
 def attributed():
-    result = jf.attribute(jf.load_encoder(model_folder()), TEXTS)
+    result = jf.attribute(jf.load_model(model_folder()), TEXTS)
     return [rows for name in ("raw", "rollout", "flow") for rows in result.relevance[name]]
 
 
@@ -60,7 +60,7 @@ def compared():
 
 
 def evaluated():
-    encoder = jf.load_encoder(model_folder())
+    encoder = jf.load_model(model_folder())
     return [*occlusion_scores(encoder, TEXTS).values, *gradient_scores(encoder, TEXTS).values]
 
 

@@ -22,7 +22,7 @@ from experiments._say import ended, say
 from experiments.attention_change.made import made_data, made_models
 from experiments.attention_change.pairs import PAIRS, QUICK, Pair, Sizes, study
 from experiments.attention_change.pictures import figures
-from jaxflow import InputError, load_encoder
+from jaxflow import InputError, load_model
 from jaxflow.models import TextEncoder, builtin
 
 
@@ -65,7 +65,7 @@ def _models(pair: Pair, options: argparse.Namespace) -> tuple[TextEncoder, TextE
         given or (name if name in builtin.names() else str(options.models / name))
         for given, name in zip((options.model_a, options.model_b), pair.models, strict=True)
     ]
-    return load_encoder(names[0]), load_encoder(names[1])
+    return load_model(names[0]), load_model(names[1])
 
 
 def _tell(record: dict[str, Any]) -> None:

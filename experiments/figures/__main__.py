@@ -22,7 +22,7 @@ from experiments._say import ended, say
 from experiments.figures.entropy import METHODS, RESAMPLES, draw_entropy, entropies, entropy_record
 from experiments.figures.graphs import draw_graphs
 from experiments.figures.maps import draw_methods, draw_raw
-from jaxflow import InputError, attribute, load_encoder
+from jaxflow import InputError, attribute, load_model
 from jaxflow.models import TextEncoder
 
 GRAPH = "The author talked to Sara about his book."
@@ -52,12 +52,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    encoder = load_encoder(options.model)
+    encoder = load_model(options.model)
     _draw(encoder, options.out)
     if options.texts is not None:
         _entropy(encoder, options)
     if options.classifier is not None:
-        _judged(load_encoder(options.classifier), options.out)
+        _judged(load_model(options.classifier), options.out)
 
 
 def _draw(encoder: TextEncoder, out: Path) -> None:

@@ -15,7 +15,7 @@ from experiments._say import say
 from experiments.finetune.batches import Epochs
 from experiments.finetune.fit import Fitted, Recipe, fit
 from experiments.finetune.task import Sizes, Task
-from jaxflow import InputError, load_encoder
+from jaxflow import InputError, load_model
 from jaxflow.models import Encoder, TextEncoder, save_encoder, with_head
 
 # Held-out examples that progress lines are about, and points of the recorded loss.
@@ -71,8 +71,8 @@ def train(task: Task, data: Path, out: Path, model: str, settings: Settings) -> 
     record = out / "training.json"
     if record.is_file() and (out / "model" / "config.json").is_file():
         say(f"{out / 'model'} was trained before")
-        return load_encoder(out / "model"), json.loads(record.read_text(encoding="utf-8"))
-    encoder = with_head(load_encoder(model), task.head, labels=task.labels, seed=settings.seed)
+        return load_model(out / "model"), json.loads(record.read_text(encoding="utf-8"))
+    encoder = with_head(load_model(model), task.head, labels=task.labels, seed=settings.seed)
     prepared = task.prepare(encoder, data, Sizes(settings.limit, settings.held, settings.seed))
     batches = Epochs(encoder, prepared.encodings, prepared.targets, tokens=settings.tokens, seed=settings.seed)
     steps = max(2, round(settings.epochs * batches.steps))

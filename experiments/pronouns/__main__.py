@@ -21,7 +21,7 @@ from experiments.pronouns.data import read_winogender
 from experiments.pronouns.gender import LABELS, RESAMPLES, gender
 from experiments.pronouns.masked import masked
 from experiments.pronouns.pictures import draw_hits
-from jaxflow import InputError, load_encoder
+from jaxflow import InputError, load_model
 
 QUICK, QUICK_RESAMPLES = 24, 199
 
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     if options.masked_lm is not None:
-        for answer in masked(load_encoder(options.masked_lm, head="masked_lm"), options.out):
+        for answer in masked(load_model(options.masked_lm, head="masked_lm"), options.out):
             chances = zip(answer.question.pronouns, answer.chances, strict=True)
             print(answer.question.text, *(f"p({pronoun}) = {chance:.3f}" for pronoun, chance in chances))
     if options.model is not None:
@@ -46,7 +46,7 @@ def _run(options: argparse.Namespace) -> None:
 def _gender(options: argparse.Namespace) -> None:
     if options.data is None:
         raise InputError("--model needs --data, the folder of Winogender's files")
-    encoder = load_encoder(options.model)
+    encoder = load_model(options.model)
     if not set(LABELS.values()) <= set(encoder.labels or ()):
         raise InputError(f"{encoder.name} has the labels {encoder.labels}, needs {', '.join(LABELS.values())}")
     sentences = read_winogender(options.data)

@@ -20,7 +20,7 @@ from experiments._say import ended, say
 from experiments.finetune.sst2 import SST2
 from experiments.finetune.train import Settings, train
 from experiments.sst2.table import RESAMPLES, markdown, table
-from jaxflow import InputError, load_encoder
+from jaxflow import InputError, load_model
 
 PRETRAINED = "minilm"
 QUICK_PHRASES, QUICK_SENTENCES, QUICK_RESAMPLES = 192, 12, 199
@@ -44,7 +44,7 @@ def _run(options: argparse.Namespace) -> None:
 def _table(options: argparse.Namespace) -> dict[str, Any]:
     trained = options.out / "model"
     own = trained if (trained / "config.json").is_file() else PRETRAINED
-    encoder = load_encoder(options.model or own)
+    encoder = load_model(options.model or own)
     if encoder.config.head.name != "sequence_classification" or encoder.config.head.outputs != 2:
         raise InputError(f"{encoder.name} does not tell two classes apart; run `train` first, or name one that does")
     limit, resamples = (QUICK_SENTENCES, QUICK_RESAMPLES) if options.quick else (None, RESAMPLES)

@@ -19,7 +19,7 @@ from experiments.verb_number.model import Architecture
 from experiments.verb_number.testsets import test_sets
 from experiments.verb_number.tokenizer import SPECIALS
 from experiments.verb_number.train import Settings, train
-from jaxflow.models import load_encoder, save_encoder
+from jaxflow.models import load_model, save_encoder
 
 # Held-out beginnings that the best weights are chosen by.
 VALIDATION = 1500
@@ -82,7 +82,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     sets = {"test": corpus.load(options.out / "corpus").splits["test"], **test_sets(options.data)}
     report = {}
     for seed, folder in _models(options.out).items():
-        report[seed] = accuracies(load_encoder(folder), sets)
+        report[seed] = accuracies(load_model(folder), sets)
         _say(f"{seed}: " + ", ".join(f"{name} {row['accuracy']:.4f}" for name, row in report[seed].items()))
     write_json(options.results / "accuracy.json", {"seeds": report, **environment()})
 
@@ -96,7 +96,7 @@ def _tables(options: argparse.Namespace) -> None:
     chosen = [found[place] for place in drawn]
     each = {}
     for seed, folder in _models(options.out).items():
-        each[seed] = tables.tables(load_encoder(folder), chosen)
+        each[seed] = tables.tables(load_model(folder), chosen)
         _say(f"{seed}: {each[seed]['seconds']}, {each[seed]['certified']:.6f} of {each[seed]['flows']} flows certified")
     cells = tables.over_seeds(list(each.values()))
     write_json(options.results / f"tables-{options.set}.json", {"seeds": each, "cells": cells, **environment()})
@@ -107,7 +107,7 @@ def _tables(options: argparse.Namespace) -> None:
 
 def _figures(options: argparse.Namespace) -> None:
     folder = next(iter(_models(options.out).values())) if options.model is None else options.model
-    encoder = load_encoder(folder)
+    encoder = load_model(folder)
     found = test_sets(options.data)["linzen"]
     options.results.mkdir(parents=True, exist_ok=True)
     held_out = corpus.load(options.out / "corpus").splits["test"][:300]

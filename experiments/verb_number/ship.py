@@ -37,7 +37,7 @@ The task and the architecture are those of Abnar & Zuidema (2020), "Quantifying 
 
     import jaxflow as jf
 
-    encoder = jf.load_encoder("verb-number")
+    encoder = jf.load_model("verb-number")
     jf.attribute(encoder, ["The keys to the cabinet", "The key to the cabinets"]).prediction
 
 It is a `RobertaPreLayerNormForSequenceClassification`, so transformers loads this folder too. Give it the beginning of

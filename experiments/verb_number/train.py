@@ -19,7 +19,7 @@ from experiments.verb_number.student import Lessons, Student, distillation_loss,
 from experiments.verb_number.targets import Targets, targets
 from experiments.verb_number.teacher import fine_tuned, right, word_vectors
 from experiments.verb_number.tokenizer import INSIDE, SPECIALS
-from jaxflow.models import TextEncoder, load_encoder, save_encoder
+from jaxflow.models import TextEncoder, load_model, save_encoder
 
 # How often beginnings of these are drawn, where others' share is 1: manuals are many and alike.
 SHARES = {"linux-doc-6.1": 0.5, "python3.11-doc": 0.5, "postgresql-doc-15": 0.5, "gimp-help-en": 0.5}
@@ -125,14 +125,14 @@ def drawn_parts(found: Corpus, settings: Settings) -> list[np.ndarray]:
 
 def _teacher(found: Corpus, settings: Settings, folder: Path, report: Report) -> TextEncoder:
     if (folder / "model" / "config.json").is_file():
-        return load_encoder(folder / "model")
+        return load_model(folder / "model")
     report(f"fine-tuning the teacher, {settings.teacher}")
     train_split = found.splits["train"]
     weights = sampling_weights(train_split, found.singular, found.plural, 3.0)
     rows = np.random.default_rng(0).choice(len(train_split), TAUGHT, p=weights / weights.sum())
     recipe = Recipe(settings.teacher_steps, rate=settings.teacher_rate, dropout=False)
     teacher = fine_tuned(
-        load_encoder(settings.teacher),
+        load_model(settings.teacher),
         [train_split[row] for row in rows],
         recipe,
         folder / "checkpoints",

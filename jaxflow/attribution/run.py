@@ -48,7 +48,7 @@ def attribute(
     a device has no memory for is halved, and nothing is lost.
 
     Args:
-        encoder: from `load_encoder`. Everything runs where its parameters are.
+        encoder: from `load_model`. Everything runs where its parameters are.
         texts: a sequence of texts, or one.
         pairs: a second text for each, for models that read two.
         methods: `"raw"`, `"rollout"`, `"flow"`, or values such as `Flow(method="exact")` or one of your own.
@@ -110,7 +110,7 @@ def attribute_shards(
     exhaust it, so that nothing goes on solving.
 
     Args:
-        encoder: from `load_encoder`.
+        encoder: from `load_model`.
         shards: of texts; `queries` are the same positions for all of them.
         methods: as the rest, those of `attribute`.
         queries: an int, a sequence of ints, or None for every position.
@@ -158,7 +158,7 @@ def _task(
     encoder: Any, methods: Any, queries: Any, layers: Any, heads: Any, residual: Any, flow: Any, tol: Any
 ) -> AttributionTask:
     if not isinstance(encoder, TextEncoder):
-        raise InputError(f"`encoder` must come from load_encoder, got {type(encoder).__name__}")
+        raise InputError(f"`encoder` must come from load_model, got {type(encoder).__name__}")
     return AttributionTask(
         encoder=encoder,
         methods=as_methods(methods, flow, tol),

@@ -25,7 +25,7 @@ from jaxflow.compare import findings, read_conllu
 from jaxflow.devices import Processes, UnmetError, default_mesh
 from jaxflow.inputs.files import FileSource, check_unread, open_source
 from jaxflow.inputs.source import InlineSource, Source
-from jaxflow.models import builtin, load_encoder
+from jaxflow.models import builtin, load_model
 from jaxflow.pages.explore import EXAMPLES as MOST
 from jaxflow.pages.explorer import write_explorer
 from jaxflow.pages.page import write_page
@@ -192,7 +192,7 @@ def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> tupl
     check_folder(arguments.out, arguments.resume or here.index > 0)
     share = {"process_index": here.index, "process_count": here.count}
     with _source(arguments) as source:
-        encoder = load_encoder(arguments.model)
+        encoder = load_model(arguments.model)
         sweep = runner.prepare(
             encoder, source, arguments.out, settings, resume=arguments.resume, on_error=arguments.on_error, **share
         )
@@ -223,7 +223,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     check_folder(arguments.out, None)
     with _source(arguments) as source:
         _note_assumed(source, quiet=arguments.quiet)
-        models = load_encoder(arguments.model_a), load_encoder(arguments.model_b)
+        models = load_model(arguments.model_a), load_model(arguments.model_b)
         limits = comparison.Limits(arguments.max_length, arguments.truncate)
         prepared = comparison.prepare(*models, source, arguments.out, settings, limits)
         with (
@@ -275,7 +275,7 @@ def _explore(arguments: argparse.Namespace) -> int:
     names = ("methods", "queries", "residual", "heads", "flow", "max_length", "truncate")
     options = {name: getattr(arguments, name) for name in names}
     _ = check_file(arguments.out)
-    models = [load_encoder(name) for name in (arguments.model, arguments.other) if name is not None]
+    models = [load_model(name) for name in (arguments.model, arguments.other) if name is not None]
     with _source(arguments) as source:
         # Of the source that is open already: a pipe can be opened but once.
         labels = source.of_column(column) if isinstance(source, FileSource) and column is not None else None

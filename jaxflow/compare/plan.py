@@ -115,7 +115,7 @@ def make_plan(first: Any, second: Any, settings: Settings) -> Plan:
     """
     for name, encoder in (("encoder_a", first), ("encoder_b", second)):
         if not isinstance(encoder, TextEncoder):
-            raise InputError(f"`{name}` must come from load_encoder, got {type(encoder).__name__}")
+            raise InputError(f"`{name}` must come from load_model, got {type(encoder).__name__}")
     heads = first.config.heads, second.config.heads
     if heads[0] != heads[1]:
         raise InputError(

@@ -56,7 +56,7 @@ def compare_models(
     attend to is averaged, and a flow to a word is the sum of the flows to its tokens.
 
     Args:
-        encoder_a: the first model, from `load_encoder`.
+        encoder_a: the first model, from `load_model`.
         encoder_b: the second; what it has more of counts as gained.
         texts: a sequence of texts, or one.
         pairs: a second text for each, for models that read two.

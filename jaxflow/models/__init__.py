@@ -9,7 +9,7 @@ from jaxflow.models.config import EncoderConfig, HeadConfig
 from jaxflow.models.create import new_encoder, with_head
 from jaxflow.models.encoder import Encoder
 from jaxflow.models.forward import ForwardOptions
-from jaxflow.models.load import load_encoder
+from jaxflow.models.load import load_model
 from jaxflow.models.prediction import Prediction
 from jaxflow.models.save import save_encoder
 from jaxflow.models.supported import supported_models, supported_table
@@ -28,7 +28,7 @@ __all__ = [
     "TextEncoder",
     "TokenBatch",
     "fetch",
-    "load_encoder",
+    "load_model",
     "new_encoder",
     "save_encoder",
     "supported_models",

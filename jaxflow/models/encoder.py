@@ -26,7 +26,7 @@ class Encoder(nnx.Module):
     """A BERT-like encoder with an optional head.
 
     Layers are stored stacked (leading axis `layer`) and run by one `jax.lax.scan`, so compile time does not grow with
-    depth; a list of layers, which `jaxflow.models.processor` makes of them, is run one by one. A module is a pytree:
+    depth; a list of layers, which `jaxflow.models.on_cpu` makes of them, is run one by one. A module is a pytree:
     hand it to a jitted function as an argument rather than closing over it.
     """
 

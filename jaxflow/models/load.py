@@ -1,4 +1,4 @@
-"""Models by name: `load_encoder`."""
+"""Models by name: `load_model`."""
 
 import dataclasses
 from pathlib import Path
@@ -23,7 +23,7 @@ from jaxflow.models.weights import Weights
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
-def load_encoder(
+def load_model(
     name_or_path: Any,
     *,
     head: str | None = None,

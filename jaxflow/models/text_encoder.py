@@ -15,9 +15,9 @@ from jaxflow.models.batch import EncoderOutput, TokenBatch
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.encoder import Encoder
 from jaxflow.models.forward import ForwardOptions, forward_options
+from jaxflow.models.on_cpu import LayersApart, Parameters, compiler_options, runs_here
 from jaxflow.models.packing import packing_of
 from jaxflow.models.prediction import Prediction, predictions, speaks
-from jaxflow.models.processor import LayersApart, Parameters, compiler_options, runs_here
 from jaxflow.models.tokens import Encoding
 
 
@@ -105,7 +105,7 @@ class TextEncoder:
 
         Within a jitted function of your own call `module` instead, and hand `module` in as an argument: this method
         would make the weights constants of your program. On a processor the layers run apart
-        (`jaxflow.models.processor`), outside any transformation of JAX's, and a batch with much padding on the right is
+        (`jaxflow.models.on_cpu`), outside any transformation of JAX's, and a batch with much padding on the right is
         packed (`jaxflow.models.packing`): it costs what its real tokens cost, and hidden states are 0 on padding.
         Attention handed in may fall on padding, so then nothing is packed.
 

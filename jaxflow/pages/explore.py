@@ -62,7 +62,7 @@ def explore(
     word's tokens and averaged over those that ask. Texts beyond what a page can hold are left out from the end.
 
     Args:
-        encoder: from `load_encoder`; of two, the first (the pretrained one, say).
+        encoder: from `load_model`; of two, the first (the pretrained one, say).
         texts: a sequence of texts, or one.
         other: the second model (the fine-tuned one, say). Where its layers or heads are not as many, the page shows
             the two side by side, and differences only where they are defined.
@@ -259,7 +259,7 @@ def _fitting(encodings: Sequence[Sequence[Encoding]], heads: Sequence[int]) -> i
 def _check_models(models: Sequence[TextEncoder]) -> None:
     for model in models:
         if not isinstance(model, TextEncoder):
-            raise InputError(f"`encoder` must come from load_encoder, got {type(model).__name__}")
+            raise InputError(f"`encoder` must come from load_model, got {type(model).__name__}")
 
 
 def _as_labels(labels: Iterable[Any] | None, count: int, models: Sequence[TextEncoder]) -> list[str | None]:

@@ -8,7 +8,7 @@ from jaxtyping import Array
 
 from jaxflow.devices import as_mesh, example_devices, example_sharding
 from jaxflow.models import TextEncoder
-from jaxflow.models.processor import compiler_options, runs_here
+from jaxflow.models.on_cpu import compiler_options, runs_here
 from jaxflow.models.sharding import Spread
 from jaxflow.running._program import Inputs
 
@@ -55,7 +55,7 @@ class Placement:
 def place(encoder: TextEncoder, mesh: jax.sharding.Mesh | None) -> Placement:
     """Where an encoder's programs run: over the mesh, or else where the encoder is.
 
-    On a processor the encoder's layers stand apart (`jaxflow.models.processor`). What is made of the parameters is kept
+    On a processor the encoder's layers stand apart (`jaxflow.models.on_cpu`). What is made of the parameters is kept
     with the encoder while they stay the same.
     """
     module = encoder.module

@@ -67,7 +67,7 @@ def run_sweep(
     Memory does not grow with the number of texts. A sweep that was killed at any moment goes on with `resume=True`.
 
     Args:
-        encoder: from `load_encoder`.
+        encoder: from `load_model`.
         source: a .txt (one text a line), .jsonl, .csv, .tsv or .parquet file, also packed (.gz, .zst); or an iterable
             of texts or of dicts, a generator included; or a Hugging Face `datasets.Dataset` or `IterableDataset`.
         out: the folder for results; new, or empty.
@@ -104,7 +104,7 @@ def run_sweep(
     """
     not_forked()
     if not isinstance(encoder, TextEncoder):
-        raise InputError(f"`encoder` must come from load_encoder, got {type(encoder).__name__}")
+        raise InputError(f"`encoder` must come from load_model, got {type(encoder).__name__}")
     chosen = tuple(methods) if isinstance(methods, Iterable) and not isinstance(methods, str) else (methods,)
     for method in chosen:
         one_of("methods", method, METHODS)

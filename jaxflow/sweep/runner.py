@@ -306,7 +306,7 @@ def prepare(
     Of what an earlier run left, half-written files go, and the records of shards that were damaged since.
 
     Args:
-        encoder: from `load_encoder`.
+        encoder: from `load_model`.
         source: the texts.
         folder: where results will go.
         settings: what will be computed.

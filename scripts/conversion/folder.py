@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError
-from jaxflow.models import load_encoder
+from jaxflow.models import load_model
 
 # How reaction SMILES are cut into tokens (Schwaller et al. 2019).
 SMILES = (
@@ -79,7 +79,7 @@ def write(out: Path, state: dict[str, np.ndarray], config: dict[str, Any], token
 def _check(made: Path) -> None:
     """Load what was made; where its names don't fit, say how they can be changed."""
     try:
-        _ = load_encoder(made)
+        _ = load_model(made)
     except InputError as error:
         reason = str(error).replace(f"{made}/", "").replace(str(made), "what was made")
         ways = ""

@@ -18,7 +18,7 @@ TINY = ["the key to the cabinets", "keys on the", "tables on the"]
 
 @pytest.fixture(scope="module")
 def encoder():
-    return jf.load_encoder(str(model_folder()))
+    return jf.load_model(str(model_folder()))
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ TEXTS = [
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     second = tmp_path_factory.mktemp("models") / "tuned"
-    save_encoder(tuned(jf.load_encoder(str(model_folder()))), second)
+    save_encoder(tuned(jf.load_model(str(model_folder()))), second)
     return str(model_folder()), str(second)
 
 
@@ -60,7 +60,7 @@ def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
         "same prediction",
     ):
         assert word in out
-    models = [jf.load_encoder(folder) for folder in folders]
+    models = [jf.load_model(folder) for folder in folders]
     expected = jf.compare_models(*models, TEXTS, queries=[0, 1], threshold=0.3, keep_heads=2, batch_size=8)
     stored = open_comparison(tmp_path / "out")
     about = stored.summary
@@ -183,7 +183,7 @@ def test_an_interrupt_keeps_the_shards_that_are_finished_and_sums_them_up(run, t
     assert [row["text"] for row in stored.rows()] == TEXTS[:2]
     assert len(list(stored.attention())) == 2
     # What stands there is what a comparison of those texts alone says.
-    models = [jf.load_encoder(folder) for folder in folders]
+    models = [jf.load_model(folder) for folder in folders]
     expected = jf.compare_models(*models, TEXTS[:2], methods="raw").summary
     np.testing.assert_allclose(
         stored.summary["head"]["jensen_shannon"]["mean"], expected.head.jensen_shannon.mean, rtol=1e-5

@@ -7,7 +7,7 @@ import pytest
 import torch
 import transformers
 
-from jaxflow.models import load_encoder
+from jaxflow.models import load_model
 from tests.tiny_text_model import model_folder
 
 # 7, 6 and 10 tokens or so: two buckets, and padding within them.
@@ -17,7 +17,7 @@ GOLD = (1, 0, 2)
 
 @pytest.fixture(scope="session")
 def encoder():
-    return load_encoder(model_folder())
+    return load_model(model_folder())
 
 
 @pytest.fixture(scope="session")

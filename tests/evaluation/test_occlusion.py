@@ -6,7 +6,7 @@ import torch
 
 from jaxflow._checks import InputError
 from jaxflow.evaluation import Target, occlusion_scores, token_inputs
-from jaxflow.models import load_encoder
+from jaxflow.models import load_model
 from tests.tiny_text_model import model_folder
 
 UNKNOWN, MASK = 1, 4
@@ -72,7 +72,7 @@ def test_memory_is_bounded_by_smaller_batches_which_change_nothing(encoder, text
 
 
 def test_ids_batches_and_texts_are_one_input(encoder, theirs, texts):
-    bare = load_encoder(model_folder(), tokenizer=False)
+    bare = load_model(model_folder(), tokenizer=False)
     from_texts = occlusion_scores(encoder, texts, positions="words")
     special = [[True, *[False] * (len(ids) - 2), True] for ids in theirs.ids]
     inputs = token_inputs(bare, theirs.ids, special=special)
@@ -118,7 +118,7 @@ def test_bad_input_is_refused_by_name(encoder, texts):
         occlusion_scores(encoder, texts, positions=np.ones((3, 10), int))
     with pytest.raises(InputError, match="got position 7 of example 0: padding"):
         occlusion_scores(encoder, texts, positions=np.ones((3, 10), bool))
-    headless = load_encoder(model_folder(), head="bare")
+    headless = load_model(model_folder(), head="bare")
     with pytest.raises(InputError, match="the head 'bare'; scores need one that classifies texts"):
         occlusion_scores(headless, texts)
 
@@ -136,7 +136,7 @@ def test_inputs_that_do_not_fit_are_refused_by_example(encoder, texts):
         token_inputs(encoder, [0.5])
     with pytest.raises(InputError, match="padded on the right"):
         token_inputs(encoder, encoder.pad(encoder.tokenize(texts), side="left"))
-    bare = load_encoder(model_folder(), tokenizer=False)
+    bare = load_model(model_folder(), tokenizer=False)
     with pytest.raises(InputError, match="pass `special` to token_inputs"):
         occlusion_scores(bare, [[2, 5, 3]], blank=1, positions="words")
     with pytest.raises(InputError, match="pass the id"):

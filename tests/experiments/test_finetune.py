@@ -17,7 +17,7 @@ from experiments.finetune.made import BAD, GOOD, THINGS, WORDS, make_squad
 from experiments.finetune.squad import FILE, SQUAD, answers, read_squad
 from experiments.finetune.task import Sizes
 from experiments.finetune.windows import passage_of
-from jaxflow import load_encoder
+from jaxflow import load_model
 from jaxflow.models import with_head
 from tests.tiny_text_model import model_folder, tokenizer
 
@@ -45,7 +45,7 @@ def tiny(tmp_path_factory):
 
 
 def test_every_example_comes_once_an_epoch():
-    encoder = load_encoder(model_folder())
+    encoder = load_model(model_folder())
     texts = [" ".join(["key"] * (1 + place % 9)) + f" {place}" for place in range(37)]
     encodings, targets = encoder.tokenize(texts), np.arange(37)
     epochs = Epochs(encoder, encodings, targets, tokens=48, seed=3)
@@ -72,7 +72,7 @@ def test_every_example_comes_once_an_epoch():
 
 @pytest.mark.slow
 def test_stopped_and_resumed_is_as_never_stopped(tmp_path):
-    encoder = with_head(load_encoder(model_folder()), "sequence_classification", labels=("no", "yes"))
+    encoder = with_head(load_model(model_folder()), "sequence_classification", labels=("no", "yes"))
     before = jax.tree.map(np.array, nnx.state(encoder.module))
     batches = Epochs(encoder, encoder.tokenize(TEXTS), np.array([1] * 4 + [0] * 4, np.int32), tokens=32, seed=0)
     recipe = Recipe(9, rate=1e-2, warmup=2)
@@ -128,7 +128,7 @@ def test_quick_run_leaves_a_folder_that_transformers_loads(tiny, tmp_path, capsy
         assert record["measures"]["accuracy"] == 1
         assert record["data"]["held_out"] == 32
 
-    encoder = load_encoder(tmp_path / "run" / "model")
+    encoder = load_model(tmp_path / "run" / "model")
     model = getattr(transformers, architecture).from_pretrained(tmp_path / "run" / "model").eval()
     words = transformers.AutoTokenizer.from_pretrained(tmp_path / "run" / "model")
     texts, pairs = (
@@ -173,7 +173,7 @@ def test_answers_are_found_in_whole_passages(tiny, tmp_path):
     make_squad(tmp_path)
     train, held, facts = read_squad(tmp_path / FILE)
     assert (len(train), len(held), facts["unanswerable_left_out"]) == (36, 12, 24)
-    encoder = with_head(load_encoder(tiny), SQUAD.head)
+    encoder = with_head(load_model(tiny), SQUAD.head)
     prepared = SQUAD.prepare(encoder, tmp_path, Sizes())
     for question, encoding, (start, end, first, last) in zip(
         train, prepared.encodings, prepared.targets.tolist(), strict=True
@@ -204,6 +204,6 @@ def test_bad_input_is_one_line(tiny, tmp_path, capsys):
 
 
 def test_made_words_are_all_known(tiny):
-    encoder = load_encoder(tiny)
+    encoder = load_model(tiny)
     (encoding,) = encoder.tokenize([" ".join((*GOOD, *BAD, *THINGS))])
     assert encoding.tokens[1:-1] == (*GOOD, *BAD, *THINGS)

@@ -16,7 +16,7 @@ from experiments.finetune.squad import FILE, read_squad
 from experiments.finetune.sst2 import read_labelled
 from experiments.finetune.task import spread
 from experiments.finetune.windows import encoded, passage_of, room, tokens_of, window_around, windows_over
-from jaxflow import InputError, load_encoder
+from jaxflow import InputError, load_model
 from tests.tiny_text_model import model_folder
 
 
@@ -59,7 +59,7 @@ def test_the_best_span_is_that_of_a_direct_loop():
 
 
 def test_windows_hold_answers_and_cover_passages():
-    encoder = load_encoder(model_folder())
+    encoder = load_model(model_folder())
     rng = np.random.default_rng(0)
     vocabulary = ["the", "key", "unbelievable", "table,", "cabinets", "on", "is."]
     whole = 0
@@ -94,7 +94,7 @@ def test_windows_hold_answers_and_cover_passages():
 
 
 def test_an_answer_outside_a_window_is_not_in_it():
-    encoder = load_encoder(model_folder())
+    encoder = load_model(model_folder())
     passage = passage_of(encoder, "the key is on the table")
     (encoding,) = encoded(encoder, ["is the key"], [passage], [(4, 13)], 24)
     assert tokens_of(encoding, (4, 13), (8, 13)) == (6, 7)

@@ -15,7 +15,7 @@ from experiments.pronouns.__main__ import main as pronouns
 from experiments.pronouns.data import FILE, read_winogender
 from experiments.pronouns.gender import hits_and_ranks, position_hits
 from experiments.pronouns.masked import QUESTIONS, Question, answer
-from jaxflow import InputError, load_encoder
+from jaxflow import InputError, load_model
 from jaxflow.models import new_encoder, save_encoder
 from tests.tiny_text_model import model_folder
 
@@ -26,7 +26,7 @@ FORMS = {"male": ("he", "his"), "female": ("she", "her"), "neutral": ("they", "t
 
 def made(head, labels=(), size=2):
     """A tiny BERT with random weights and a tokenizer that knows the sentences' words."""
-    tokenizer = load_encoder(model_folder()).tokenizer
+    tokenizer = load_model(model_folder()).tokenizer
     known = [*(question.text for question in QUESTIONS), *SENTENCES, *PEOPLE, *(" ".join(f) for f in FORMS.values())]
     words = {word.strip(".,").lower() for text in known for word in text.split()}
     _ = tokenizer.add_tokens(["him", *sorted(word for word in words if word.isalpha())])

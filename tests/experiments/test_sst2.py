@@ -13,7 +13,7 @@ from experiments.finetune.sst2 import DEV, TRAIN, read_labelled
 from experiments.sst2.__main__ import main
 from experiments.sst2.data import judged_texts, leaves
 from experiments.sst2.measure import inputs_of, relevances, scores
-from jaxflow import load_encoder
+from jaxflow import load_model
 from tests.tiny_text_model import model_folder
 
 # Of few tokens each, so that there is one shape to compile.
@@ -52,7 +52,7 @@ def test_texts_find_their_trees(data):
 
 
 def test_sub_words_make_words():
-    encoder = load_encoder(model_folder())
+    encoder = load_model(model_folder())
     text = "the unbelievable keys , zz"
     (encoding,) = encoder.tokenize([text])
     word = words_of_tokens(encoding, spans_of(text))
@@ -104,7 +104,7 @@ def test_quick_run_trains_and_measures(data, tmp_path, capsys):
 
 def _check_a_cell(record, data, out):
     """Against SciPy: mean over sentences of Spearman's coefficient, words only."""
-    encoder = load_encoder(out / "model")
+    encoder = load_model(out / "model")
     texts = read_labelled(data / DEV).texts[:12]
     pieces = pieces_of(encoder, texts, out, print)
     assert len(list(pieces.folder.glob("*.npz"))) == 8

@@ -17,7 +17,7 @@ from experiments.verb_number.model import MAX_LENGTH, Architecture, make_model
 from experiments.verb_number.student import LABEL, Lessons, Student, distillation_loss, label_loss
 from experiments.verb_number.tokenizer import END, INSIDE, PADDING, SPECIALS, START, UNKNOWN, make_tokenizer
 from experiments.verb_number.train import Settings, drawn_parts
-from jaxflow.models import load_encoder
+from jaxflow.models import load_model
 
 # Lengths of one bucket alone, so that little is compiled.
 FOUND = [b for b in made.Grammar(made.SMALL, 1).beginnings(600) if 5 < len(b.words) < 9][:60]
@@ -241,7 +241,7 @@ def test_the_quick_run_trains_without_a_teacher_and_with_one(tmp_path, capsys):
         assert record["validation"] > 0.75
         assert (record["teacher validation"] is not None) == taught
         assert str(tmp_path) not in (place / "training.json").read_text()
-        assert load_encoder(place / "model").config.layers == 3
+        assert load_model(place / "model").config.layers == 3
     assert "the teacher is right on" in capsys.readouterr().out
     # What was trained is not trained again.
     assert main(["train", "--quick", "--out", str(tmp_path / "alone")]) == 0

@@ -13,7 +13,7 @@ import pytest
 import torch
 import transformers
 
-from jaxflow.models import TokenBatch, load_encoder
+from jaxflow.models import TokenBatch, load_model
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 transformers.utils.logging.disable_progress_bar()
@@ -123,7 +123,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
             model = getattr(transformers, kind)(bert_config(**changes))
             model.config._attn_implementation = "eager"
             folder = save(tmp_path_factory.mktemp("model"), model)
-            made[name] = Tiny(folder, model, load_encoder(folder))
+            made[name] = Tiny(folder, model, load_model(folder))
         return made[name]
 
     return SimpleNamespace(bert=bert, save=save, tokenizer=make_tokenizer, bert_config=bert_config)

@@ -110,10 +110,10 @@ def test_compile_time_does_not_grow_with_depth(tiny, batch):
 
 
 def test_bfloat16_is_close_and_its_attention_is_float32(tiny, batch):
-    from jaxflow.models import load_encoder
+    from jaxflow.models import load_model
 
     model = tiny.bert("BertForSequenceClassification")
-    half = load_encoder(model.folder, dtype="bfloat16")(batch)
+    half = load_model(model.folder, dtype="bfloat16")(batch)
     full = model.ours(batch)
     assert half.attention.dtype == half.hidden_states.dtype == half.logits.dtype == np.float32
     np.testing.assert_allclose(half.attention.sum(-1), 1, atol=1e-6)

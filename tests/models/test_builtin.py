@@ -8,7 +8,7 @@ import pytest
 
 from jaxflow._checks import InputError
 from jaxflow.cli import main as cli
-from jaxflow.models import builtin, load_encoder
+from jaxflow.models import builtin, load_model
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def index(tiny, tmp_path, monkeypatch):
 
 def test_fetched_once_then_used_offline(index, batch):
     with pytest.raises(InputError, match="fetch it once with: jaxflow fetch tiny"):
-        load_encoder("tiny")
+        load_model("tiny")
     lines = []
     folder = builtin.fetch("tiny", lines.append)
     assert folder == index.parent / "cache" / "models" / "tiny"
@@ -50,7 +50,7 @@ def test_fetched_once_then_used_offline(index, batch):
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
     next(index.iterdir()).unlink()
     assert builtin.fetch("tiny") == folder
-    assert load_encoder("tiny")(batch).attention.shape == (3, 3, 2, 9, 9)
+    assert load_model("tiny")(batch).attention.shape == (3, 3, 2, 9, 9)
 
 
 def test_other_files_than_the_known_ones_are_not_kept(index, monkeypatch):
@@ -82,7 +82,7 @@ def test_a_broken_folder_is_fetched_again(index):
     folder = builtin.fetch("tiny")
     (folder / "config.json").unlink()
     with pytest.raises(InputError, match="jaxflow fetch tiny"):
-        load_encoder("tiny")
+        load_model("tiny")
     assert (builtin.fetch("tiny") / "config.json").is_file()
 
 
@@ -110,7 +110,7 @@ def test_a_file_cut_short_is_seen_at_load_and_mended_by_a_fetch(index):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     cut(folder / "model.safetensors")
     with pytest.raises(InputError, match=r"model\.safetensors has \d+ bytes, .*again with: jaxflow fetch tiny"):
-        load_encoder("tiny")
+        load_model("tiny")
     lines = []
     assert builtin.fetch("tiny", lines.append) == folder
     assert "model.safetensors is not as it was published" in lines[0]
@@ -168,4 +168,4 @@ def test_an_interrupted_fetch_leaves_nothing_half(index, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         builtin.fetch("tiny", force=True)
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
-    assert load_encoder("tiny", tokenizer=False).name == "tiny"
+    assert load_model("tiny", tokenizer=False).name == "tiny"

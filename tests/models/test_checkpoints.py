@@ -10,7 +10,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file, save_model
 
-from jaxflow.models import load_encoder
+from jaxflow.models import load_model
 from jaxflow.models.families import FAMILIES
 
 SIZES = {
@@ -182,7 +182,7 @@ def loads(model_type, way, head, folder, batches, as_torch):
         head = "bare"
     model = made(model_type, head)
     WAYS[way](model, folder)
-    encoder = load_encoder(folder, tokenizer=False)
+    encoder = load_model(folder, tokenizer=False)
     assert encoder.config.head.name == head
     check(model, encoder, batches, as_torch, head)
 
@@ -203,7 +203,7 @@ def test_every_checkpoint_gives_torchs_attention(batches, as_torch, tmp_path, mo
 def test_an_untied_decoder_stays_its_own(batches, as_torch, tmp_path, model_type, way):
     model = made(model_type, "masked_lm", tie_word_embeddings=False)
     WAYS[way](model, tmp_path)
-    encoder = load_encoder(tmp_path, tokenizer=False)
+    encoder = load_model(tmp_path, tokenizer=False)
     assert not encoder.config.head.tied
     check(model, encoder, batches, as_torch, "masked_lm")
 
@@ -213,7 +213,7 @@ def test_an_encoder_alone_takes_its_embeddings_from_the_decoders_name(batches, a
     model = made(model_type, "masked_lm")
     by_save_model_without_metadata(model, tmp_path)
     assert not [key for key in load_file(tmp_path / "model.safetensors") if "word_embeddings" in key]
-    encoder = load_encoder(tmp_path, head="bare", tokenizer=False)
+    encoder = load_model(tmp_path, head="bare", tokenizer=False)
     check(model, encoder, batches, as_torch, "bare")
 
 
@@ -226,7 +226,7 @@ def test_one_file_goes_before_an_index_as_in_transformers(batches, as_torch, tmp
     _ = shutil.copy(single / "model.safetensors", tmp_path)
     expected = transformers.BertModel.from_pretrained(tmp_path, attn_implementation="eager")
     torch.testing.assert_close(expected.embeddings.word_embeddings.weight, model.embeddings.word_embeddings.weight)
-    check(expected, load_encoder(tmp_path, tokenizer=False), batches, as_torch, "bare")
+    check(expected, load_model(tmp_path, tokenizer=False), batches, as_torch, "bare")
 
 
 def test_an_old_head_under_its_old_names(batches, as_torch, tmp_path):
@@ -235,4 +235,4 @@ def test_an_old_head_under_its_old_names(batches, as_torch, tmp_path):
     by_save_pretrained(model, tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["legacy"] is False
     assert any(key.startswith("lm_predictions.") for key in load_file(tmp_path / "model.safetensors"))
-    check(model, load_encoder(tmp_path, tokenizer=False), batches, as_torch, "masked_lm")
+    check(model, load_model(tmp_path, tokenizer=False), batches, as_torch, "masked_lm")

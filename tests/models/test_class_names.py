@@ -73,12 +73,12 @@ def encoder(tmp_path_factory):
     config = json.loads((folder / "config.json").read_text())
     config |= {"id2label": {"0": "good", "1": "bad", "2": "good"}, "label2id": {"good": 2, "bad": 1}}
     (folder / "config.json").write_text(json.dumps(config))
-    return jf.load_encoder(str(folder))
+    return jf.load_model(str(folder))
 
 
 def test_results_sweeps_and_the_page_name_all_of_them(encoder, tmp_path):
     # The oracle: the same weights under names that differ.
-    plain = jf.load_encoder(str(model_folder()))
+    plain = jf.load_model(str(model_folder()))
     expected = [list(each.scores.values()) for each in jf.attribute(plain, TEXTS, methods="raw")]
     found = jf.attribute(encoder, TEXTS, methods="raw")
     assert [tuple(each.scores) for each in found] == [NAMES] * 2
@@ -128,4 +128,4 @@ def test_a_name_of_several_classes_is_no_target(encoder):
 def test_a_saved_model_has_the_names_that_its_checkpoint_had(encoder, tmp_path):
     folder = save_encoder(encoder, tmp_path / "saved")
     assert json.loads((folder / "config.json").read_text())["id2label"] == {"0": "good", "1": "bad", "2": "good"}
-    assert jf.load_encoder(str(folder)).labels == NAMES
+    assert jf.load_model(str(folder)).labels == NAMES

@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers
 
-from jaxflow.models import load_encoder
+from jaxflow.models import load_model
 from tests.models.conftest import bert_config, make_tokenizer
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -55,7 +55,7 @@ def convert(script, state, tmp_path, monkeypatch, capsys):
 
 
 def logits(folder, batch):
-    return np.asarray(load_encoder(folder)(batch).logits)
+    return np.asarray(load_model(folder)(batch).logits)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
@@ -67,7 +67,7 @@ def test_every_type_is_converted(convert, state, batch, tmp_path, dtype):
     model.load_state_dict({name: tensor.float() for name, tensor in lowered.items()})
     model.save_pretrained(tmp_path / "theirs")
     np.testing.assert_array_equal(
-        logits(convert.out, batch), np.asarray(load_encoder(tmp_path / "theirs", tokenizer=False)(batch).logits)
+        logits(convert.out, batch), np.asarray(load_model(tmp_path / "theirs", tokenizer=False)(batch).logits)
     )
 
 

@@ -37,5 +37,5 @@ def test_a_used_encoder_is_copied_without_its_programs(used, way):
 
 
 def test_a_copy_costs_no_more_once_the_encoder_was_used(used, tiny):
-    fresh = jf.load_encoder(tiny.bert("BertForSequenceClassification").folder)
+    fresh = jf.load_model(tiny.bert("BertForSequenceClassification").folder)
     assert abs(len(pickle.dumps(fresh)) - len(pickle.dumps(used))) < 100

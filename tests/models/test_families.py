@@ -7,7 +7,7 @@ import torch
 import transformers
 
 from jaxflow._checks import InputError
-from jaxflow.models import load_encoder
+from jaxflow.models import load_model
 from jaxflow.models.config import UNLIMITED
 from jaxflow.models.families import FAMILIES
 
@@ -73,7 +73,7 @@ def make(model_type, head, folder, tiny, **changes):
     model = getattr(transformers, FAMILIES[model_type].heads[head].architecture)(config)
     model.config._attn_implementation = "eager"
     tiny.save(folder, model, tiny.tokenizer(pad=config.pad_token_id))
-    return model, load_encoder(folder)
+    return model, load_model(folder)
 
 
 @jax.jit

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from jaxflow.models import load_encoder
+from jaxflow.models import load_model
 
 KIND = "BertForSequenceClassification"
 
@@ -143,10 +143,10 @@ def test_gradients_in_the_weights_equal_torch(model, batch, as_torch):
 
 def test_placed_on_a_device_or_over_several(model, batch):
     devices = jax.devices()
-    there = load_encoder(model.folder, device=devices[-1])
+    there = load_model(model.folder, device=devices[-1])
     assert {leaf.device for leaf in jax.tree.leaves(there.module)} == {devices[-1]}
     mesh = jax.make_mesh((len(devices),), ("example",), axis_types=(jax.sharding.AxisType.Auto,))
-    everywhere = load_encoder(model.folder, device=jax.sharding.NamedSharding(mesh, jax.P()))
+    everywhere = load_model(model.folder, device=jax.sharding.NamedSharding(mesh, jax.P()))
     spread = jax.sharding.NamedSharding(mesh, jax.P("example"))
     four = jax.device_put(jax.tree.map(lambda x: jnp.concatenate([x, x[:1]]), batch), spread)
     output = everywhere(four)

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import errors
 
 from jaxflow._checks import InputError
-from jaxflow.models import load_encoder
+from jaxflow.models import load_model
 
 
 @pytest.fixture
@@ -52,13 +52,13 @@ def folder(tiny, tmp_path):
 
 def refused(match, name="owner/model", **options):
     with pytest.raises(InputError, match=match) as caught:
-        load_encoder(name, **options)
+        load_model(name, **options)
     assert "\n" not in str(caught.value)
 
 
 def test_a_hub_model_loads_without_its_pickles(hub, folder, tiny, batch, tmp_path):
     asked = hub(folder)
-    encoder = load_encoder("owner/model", revision="v2.0")
+    encoder = load_model("owner/model", revision="v2.0")
     assert asked == [("owner/model", "v2.0", False)]
     assert encoder.name == "owner/model"
     there = {file.name for file in (tmp_path / "snapshot1").rglob("*") if file.is_file()}
@@ -67,7 +67,7 @@ def test_a_hub_model_loads_without_its_pickles(hub, folder, tiny, batch, tmp_pat
     assert not (tmp_path / "snapshot1" / "onnx").exists()
     kept = tiny.bert("BertForSequenceClassification").ours
     np.testing.assert_array_equal(encoder(batch).logits, kept(batch).logits)
-    _ = load_encoder("owner/model", local_files_only=True)
+    _ = load_model("owner/model", local_files_only=True)
     assert asked[-1] == ("owner/model", None, True)
 
 
@@ -77,7 +77,7 @@ def test_a_hub_model_in_shards_loads(hub, folder, tiny, batch):
     assert len(list(folder.glob("*.safetensors"))) > 2
     hub(folder)
     kept = tiny.bert("BertForSequenceClassification").ours
-    np.testing.assert_array_equal(load_encoder("owner/model")(batch).logits, kept(batch).logits)
+    np.testing.assert_array_equal(load_model("owner/model")(batch).logits, kept(batch).logits)
 
 
 def test_a_hub_model_of_pickles_alone_is_refused(hub, folder):

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from jaxflow._checks import InputError
-from jaxflow.models import load_encoder
+from jaxflow.models import load_model
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def folder(tiny, tmp_path):
 
 def refused(name, match, **options):
     with pytest.raises(InputError, match=match) as caught:
-        load_encoder(name, **options)
+        load_model(name, **options)
     assert "\n" not in str(caught.value)
 
 
@@ -129,7 +129,7 @@ def test_tokenizer_missing_or_of_another_model(folder):
     refused(folder, "cannot be read")
     path.unlink()
     refused(folder, "has no tokenizer.*tokenizer=False")
-    encoder = load_encoder(folder, tokenizer=False)
+    encoder = load_model(folder, tokenizer=False)
     with pytest.raises(InputError, match="without its tokenizer"):
         encoder.tokenize(["the key"])
 
@@ -139,12 +139,12 @@ def test_bad_options(folder):
     refused(folder, "`dtype` must be one of 'float32', 'bfloat16', got '3'", dtype=3)
     refused(folder, "`head` must be one of 'bare'", head="poetry")
     for dtype in (jnp.bfloat16, np.dtype("float32"), "bfloat16"):
-        assert load_encoder(folder, dtype=dtype).module.head.out.kernel[...].dtype == jnp.dtype(dtype)
+        assert load_model(folder, dtype=dtype).module.head.out.kernel[...].dtype == jnp.dtype(dtype)
 
 
 def test_head_can_be_left_out_or_replaced(tiny, batch):
     model = tiny.bert("BertForSequenceClassification")
-    bare = load_encoder(model.folder, head="bare")(batch)
+    bare = load_model(model.folder, head="bare")(batch)
     assert bare.logits is None
     np.testing.assert_allclose(bare.attention, model.ours(batch).attention, atol=1e-6)
     refused(model.folder, "lacks 'cls.predictions.decoder.bias'", head="masked_lm")
@@ -156,10 +156,10 @@ def test_shards_and_half_precision_load(tiny, batch, tmp_path):
     (sharded / "model.safetensors").unlink()
     model.torch.save_pretrained(sharded, max_shard_size="8KB")
     assert len(list(sharded.glob("*.safetensors"))) > 2
-    np.testing.assert_array_equal(load_encoder(sharded)(batch).logits, model.ours(batch).logits)
+    np.testing.assert_array_equal(load_model(sharded)(batch).logits, model.ours(batch).logits)
     half = shutil.copytree(model.folder, tmp_path / "half")
     edit_weights(half, lambda weights: weights.update({k: v.bfloat16() for k, v in weights.items()}))
-    kernel = load_encoder(half).module.layers.up.kernel[...]
+    kernel = load_model(half).module.layers.up.kernel[...]
     assert kernel.dtype == jnp.float32
     np.testing.assert_allclose(kernel, model.ours.module.layers.up.kernel[...], rtol=1e-2)
     next(sharded.glob("model-00002*")).unlink()
@@ -181,12 +181,12 @@ def test_names_from_before_2020(tiny, batch, tmp_path):
         weights["embeddings.position_ids"] = torch.arange(12)[None]
 
     edit_weights(old, rename)
-    np.testing.assert_array_equal(load_encoder(old)(batch).logits, model.ours(batch).logits)
+    np.testing.assert_array_equal(load_model(old)(batch).logits, model.ours(batch).logits)
 
 
 def loaded_with_word(folder, match, **options):
     with pytest.warns(UserWarning, match=match) as told:
-        encoder = load_encoder(folder, **options)
+        encoder = load_model(folder, **options)
     assert len(told) == 1
     return encoder
 
@@ -242,7 +242,7 @@ def test_counters_and_other_buffers_are_no_weights(tiny, batch, folder):
     buffers = {"norm.num_batches_tracked": torch.tensor(3), "attended": torch.ones(12, dtype=torch.bool)}
     edit_weights(folder, lambda weights: weights.update(buffers))
     kept = tiny.bert("BertForSequenceClassification").ours
-    np.testing.assert_array_equal(load_encoder(folder)(batch).logits, kept(batch).logits)
+    np.testing.assert_array_equal(load_model(folder)(batch).logits, kept(batch).logits)
 
 
 def test_keys_behind_a_foreign_prefix_are_named_with_the_way_out(folder):
@@ -263,4 +263,4 @@ def test_a_decoder_that_is_not_the_embeddings_is_used(tiny, batch, as_torch, tmp
     np.testing.assert_allclose(np.where(keep, model.ours(batch).logits, 0), np.where(keep, theirs, 0), atol=1e-4)
     untold = shutil.copytree(model.folder, tmp_path / "untold")
     edit_config(untold, tie_word_embeddings=True)
-    np.testing.assert_array_equal(load_encoder(untold)(batch).logits, model.ours(batch).logits)
+    np.testing.assert_array_equal(load_model(untold)(batch).logits, model.ours(batch).logits)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from jaxflow._checks import InputError
-from jaxflow.models import load_encoder
+from jaxflow.models import load_model
 from jaxflow.models.config_file import KINDS
 
 CONFIG, TOKENIZER, INDEX = "config.json", "tokenizer_config.json", "model.safetensors.index.json"
@@ -48,7 +48,7 @@ def refused(folder, match, **options):
     """One short line, without the memory that the file asks for."""
     before = most_memory()
     with pytest.raises(InputError, match=match) as caught:
-        load_encoder(folder, **options)
+        load_model(folder, **options)
     assert most_memory() - before < MOST_MEMORY
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 1000
@@ -148,7 +148,7 @@ def test_an_index_agrees_with_its_files(sharded):
 def test_a_longest_text_of_the_tokenizer_that_is_no_number(folder, value):
     edit(folder / TOKENIZER, model_max_length=value)
     refused(folder, "`model_max_length` must be a whole number, 1 or more, got |the tokenizer in .* cannot be read")
-    assert load_encoder(folder, tokenizer=False).max_length == 12
+    assert load_model(folder, tokenizer=False).max_length == 12
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_longest_text_of_the_tokenizer_that_is_no_number(folder, value):
 )
 def test_a_longest_text_of_the_tokenizer(folder, value, limit):
     edit(folder / TOKENIZER, model_max_length=value)
-    assert load_encoder(folder).max_length == limit
+    assert load_model(folder).max_length == limit
 
 
 def test_weights_of_eight_bits(folder):
@@ -218,7 +218,7 @@ def loads_or_says_why(folder):
     before = most_memory()
     message = "it loads"
     try:
-        encodings = load_encoder(folder).tokenize(["the key"])
+        encodings = load_model(folder).tokenize(["the key"])
         assert len(encodings[0]) >= 1
     except InputError as error:
         message = str(error)

@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from jaxflow._checks import InputError
-from jaxflow.models import load_encoder, new_encoder, save_encoder, supported_models, supported_table, with_head
+from jaxflow.models import load_model, new_encoder, save_encoder, supported_models, supported_table, with_head
 from jaxflow.models.families import FAMILIES
 
 SMALL = {
@@ -69,7 +69,7 @@ def test_transformers_loads_what_we_save(tiny, batches, as_torch, tmp_path, mode
     keep = mask[..., None] if head == "masked_lm" else True
     logits = theirs.logits.numpy()
     np.testing.assert_allclose(np.where(keep, ours.logits, 0), np.where(keep, logits, 0), atol=1e-4)
-    again = load_encoder(tmp_path / "saved")
+    again = load_model(tmp_path / "saved")
     for one, two in zip(jax.tree.leaves(again.module), jax.tree.leaves(encoder.module), strict=True):
         np.testing.assert_array_equal(one, two)
 
@@ -77,14 +77,14 @@ def test_transformers_loads_what_we_save(tiny, batches, as_torch, tmp_path, mode
 @pytest.mark.parametrize("head", FAMILIES["electra"].heads)
 def test_every_head_is_saved_under_its_name(tiny, tmp_path, head):
     encoder = new_encoder(config_of("electra"), tiny.tokenizer(pad=1), head=head)
-    again = load_encoder(save_encoder(encoder, tmp_path / "saved"))
+    again = load_model(save_encoder(encoder, tmp_path / "saved"))
     assert again.config == encoder.config
     assert again.tokenizer.get_vocab() == encoder.tokenizer.get_vocab()
 
 
 def test_bfloat16_is_saved_as_it_is(tiny, tmp_path):
-    half = load_encoder(tiny.bert().folder, dtype="bfloat16")
-    again = load_encoder(save_encoder(half, tmp_path / "saved"), dtype="bfloat16")
+    half = load_model(tiny.bert().folder, dtype="bfloat16")
+    again = load_model(save_encoder(half, tmp_path / "saved"), dtype="bfloat16")
     np.testing.assert_array_equal(again.module.layers.up.kernel[...], half.module.layers.up.kernel[...])
     assert transformers.AutoModel.from_pretrained(tmp_path / "saved").dtype == torch.bfloat16
 
@@ -94,7 +94,7 @@ def test_a_new_head_keeps_the_layers(tiny, batch, tmp_path):
     encoder = with_head(model.ours, "sequence_classification", labels=("singular", "plural"))
     np.testing.assert_array_equal(encoder(batch).attention, model.ours(batch).attention)
     assert encoder(batch).logits.shape == (3, 2)
-    again = load_encoder(save_encoder(encoder, tmp_path / "saved"))
+    again = load_model(save_encoder(encoder, tmp_path / "saved"))
     assert again.labels == ("singular", "plural")
     np.testing.assert_array_equal(again(batch).logits, encoder(batch).logits)
     with pytest.raises(InputError, match="`labels` must name the classes"):

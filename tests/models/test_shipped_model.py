@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers
 
-from jaxflow.models import builtin, load_encoder
+from jaxflow.models import builtin, load_model
 
 FOLDER = builtin.SHIPPED["verb-number"]
 PLAIN = {
@@ -28,7 +28,7 @@ PLAIN = {
 
 @pytest.fixture(scope="module")
 def encoder():
-    return load_encoder("verb-number")
+    return load_model("verb-number")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def no_network(monkeypatch):
 
 
 def test_it_loads_without_a_network(no_network):
-    encoder = load_encoder("verb-number")
+    encoder = load_model("verb-number")
     assert encoder.labels == ("VBZ", "VBP")
     assert (encoder.config.layers, encoder.config.heads, encoder.config.width) == (6, 8, 128)
     lines = []

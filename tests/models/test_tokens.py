@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxflow._checks import InputError
-from jaxflow.models import TokenBatch, load_encoder, tokens
+from jaxflow.models import TokenBatch, load_model, tokens
 
 
 def test_offsets_point_into_the_text(tiny):
@@ -93,7 +93,7 @@ def edit_tokenizer(folder, change):
 
 def test_a_token_that_the_model_lacks_costs_its_text_alone(folder):
     edit_tokenizer(folder, lambda described: described["model"]["vocab"].update({"cat": 27, "": 28, "dog": 60}))
-    encoder = load_encoder(folder)
+    encoder = load_model(folder)
     (encoding,) = encoder.tokenize(["the key"])
     assert encoding.tokens == ("[CLS]", "the", "key", "[SEP]")
     match = r"`texts\[1\]` must hold none but the model's 27 tokens, got 'cat' with the id 27; leave the text out"
@@ -117,7 +117,7 @@ def test_a_special_token_that_the_model_lacks_is_refused_when_it_loads(folder, t
     edit_tokenizer(folder, with_special_token(token, number))
     match = rf"a tokenizer that adds '\{token[:-1]}\]' with the id {number} to every text; use the tokenizer"
     with pytest.raises(InputError, match=match):
-        load_encoder(folder)
+        load_model(folder)
 
 
 def test_a_template_with_more_ids_than_tokens(folder):
@@ -125,7 +125,7 @@ def test_a_template_with_more_ids_than_tokens(folder):
         described["post_processor"]["special_tokens"]["[SEP]"]["ids"] *= 2
 
     edit_tokenizer(folder, change)
-    encoder = load_encoder(folder)
+    encoder = load_model(folder)
     with pytest.raises(InputError, match=r"`texts\[0\]` must be .*ids for \d+ tokens.*; use the tokenizer") as caught:
         encoder.tokenize(["the key"])
     assert "\n" not in str(caught.value)
@@ -138,7 +138,7 @@ def test_a_special_token_of_pairs_that_the_model_lacks(folder):
         processor["pair"].insert(2, {"SpecialToken": {"id": "[MID]", "type_id": 0}})
 
     edit_tokenizer(folder, change)
-    encoder = load_encoder(folder)
+    encoder = load_model(folder)
     assert len(encoder.tokenize(["the key"])) == 1
     with pytest.raises(InputError, match=r"got '\[MID\]' with the id 99"):
         encoder.tokenize(["the key"], ["she"])
@@ -151,12 +151,12 @@ def test_a_token_type_that_the_model_lacks(folder):
 
     edit_tokenizer(folder, change)
     with pytest.raises(InputError, match=r"`texts\[0\]` must have token type ids below 2, got 2"):
-        load_encoder(folder).tokenize(["the key"], ["she"])
+        load_model(folder).tokenize(["the key"], ["she"])
 
 
 def test_a_tokenizer_without_an_unknown_token(folder):
     edit_tokenizer(folder, lambda described: described["model"].update({"unk_token": "[NONE]"}))
-    encoder = load_encoder(folder)
+    encoder = load_model(folder)
     assert len(encoder.tokenize(["the key"])) == 1
     with pytest.raises(InputError, match=r"`texts\[1\]` must be a text .* got 'the zebra' \(.*[Mm]issing") as caught:
         encoder.tokenize(["the key", "the zebra"])

@@ -12,7 +12,7 @@ from tests.report.tiny_pair import TEXTS, TRUTH, model_folder, moved_folder
 
 @pytest.fixture(scope="session")
 def models():
-    return [jf.load_encoder(str(folder())) for folder in (model_folder, moved_folder)]
+    return [jf.load_model(str(folder())) for folder in (model_folder, moved_folder)]
 
 
 @pytest.fixture(scope="session")

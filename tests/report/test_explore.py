@@ -131,7 +131,7 @@ def test_where_tokens_differ_words_are_shown(models, tmp_path):
     vocabulary = tokenizer["model"]["vocab"]
     vocabulary["zzz"] = vocabulary.pop("cabinets")
     (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
-    other = jf.load_encoder(str(tmp_path))
+    other = jf.load_model(str(tmp_path))
     text = "the cabinets is unbelievable"
     found = explore(models[0], [text], other)
     whole, cut = found.sides

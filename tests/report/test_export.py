@@ -50,7 +50,7 @@ def test_other_texts_and_all_numbers_stay_as_they_are(page):
 
 
 def test_no_view_of_hostile_texts_exports_a_formula(context, tmp_path):
-    encoder = jf.load_encoder(str(model_folder()))
+    encoder = jf.load_model(str(model_folder()))
     found = explore(encoder, ["= the + key - @ is", "-1 + 1 =", "@ the"], methods=("raw",))
     opened = Opened(context, write_explorer(found, tmp_path / "page.html"))
     cells = [

@@ -32,7 +32,7 @@ def test_explore_writes_a_page_with_losses_roles_and_importance(file, tmp_path, 
     data = Page(page.read_text("utf-8")).data()
     assert [sentence["label"] for sentence in data["sentences"]] == list(LABELS)
     for number, folder in enumerate(models):
-        encoder = jf.load_encoder(folder)
+        encoder = jf.load_model(folder)
         assert data["roles"][number] == head_roles(encoder, TEXTS[:3]).names()
         expected = head_importance(encoder, TEXTS[:3]).mean
         found = floats_of(data["models"][number]["measures"]["importance"]).reshape(expected.shape)

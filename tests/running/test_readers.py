@@ -52,7 +52,7 @@ class WeightedGradient:
 
 @pytest.fixture(scope="module")
 def encoder():
-    return jf.load_encoder(str(model_folder()))
+    return jf.load_model(str(model_folder()))
 
 
 def test_readers_of_ones_own_see_what_the_model_gives(encoder, monkeypatch):

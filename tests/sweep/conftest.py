@@ -1,9 +1,9 @@
 import pytest
 
-from jaxflow.models import load_encoder
+from jaxflow.models import load_model
 from tests.tiny_text_model import model_folder
 
 
 @pytest.fixture(scope="session")
 def encoder():
-    return load_encoder(model_folder())
+    return load_model(model_folder())

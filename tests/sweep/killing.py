@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxflow.attribution.settings import Settings
 from jaxflow.inputs.files import open_source
-from jaxflow.models import load_encoder
+from jaxflow.models import load_model
 from jaxflow.store import arrow
 from jaxflow.store import shards as store
 from jaxflow.store.record import record_file
@@ -28,7 +28,7 @@ RECORD = store.Record(7, 2, "x", True, 2, None, 6, 0, 0, {}, ())
 def sweep(model, file, out, index, count, begun):
     """In a child: all that is left to do of the sweep."""
     shards.SHARD_ROWS = 4
-    encoder = load_encoder(model)
+    encoder = load_model(model)
     with open_source(file) as source:
         work = runner.prepare(
             encoder, source, Path(out), SETTINGS, resume=True, process_index=index, process_count=count

@@ -31,7 +31,7 @@ def test_a_folder_of_the_first_edition_opens(results):
 
 def test_the_same_texts_give_what_the_first_edition_gave(results):
     texts = (GOLDEN / "texts.txt").read_text().splitlines()
-    again = jf.attribute(jf.load_encoder("verb-number"), texts)
+    again = jf.attribute(jf.load_model("verb-number"), texts)
     for before, now in zip((results[index] for index in range(len(results))), again, strict=True):
         assert list(now.tokens) == list(before.tokens)
         assert now.prediction == before.prediction

@@ -18,7 +18,7 @@ from jaxflow._paths import local_path
 from jaxflow.attribution.settings import Settings
 from jaxflow.cli import main as cli
 from jaxflow.inputs.source import InlineSource, as_source
-from jaxflow.models import load_encoder
+from jaxflow.models import load_model
 from jaxflow.store import locks
 from jaxflow.store import shards as store
 from jaxflow.sweep import runner, shards
@@ -164,7 +164,7 @@ def test_folders_of_the_first_edition_open_and_go_on_as_they_began(encoder, tmp_
 
 
 def test_a_second_run_leaves_a_folder_alone_that_is_being_filled(tmp_path):
-    encoder, out, told = load_encoder(model_folder()), tmp_path / "out", threading.Event()
+    encoder, out, told = load_model(model_folder()), tmp_path / "out", threading.Event()
     go_on, errors = threading.Event(), []
 
     def texts():
