@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+import jaxflow
 from jaxflow._checks import InputError, missing_extra, shown
 from jaxflow.cli import main as cli
 
@@ -36,7 +37,7 @@ def test_an_extra_comes_from_the_clone_and_never_from_the_index():
         "A figure needs the package 'matplotlib'; install it with: pip install '.[plots]' in your clone of jaxflow"
     )
     # The index has another project of this name. (pyproject.toml names our own extras, which pip takes from the clone.)
-    root = Path(cli.__file__).parents[1]
+    root = Path(jaxflow.__file__).parents[1]
     texts = [path for kind in ("*.py", "*.md", "*.js", "*.html") for path in root.rglob(kind)]
     ours = [
         path for path in texts if path.relative_to(root).parts[0] in ("jaxflow", "scripts", "experiments", "README.md")

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-ASSETS = HERE.parents[1] / "jaxflow" / "report" / "assets"
+ASSETS = HERE.parents[1] / "jaxflow" / "pages" / "assets"
 READY = HERE / "node_modules" / ".ready"
 BIOME, TSC = "node_modules/@biomejs/biome/bin/biome", "node_modules/typescript/bin/tsc"
 CHECKS = {

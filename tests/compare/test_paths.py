@@ -8,7 +8,7 @@ import numpy as np
 import jaxflow as jf
 from jaxflow.compare import influence, path_widths, total_influence
 from jaxflow.compare.paths import strong_arcs
-from tests.compare.test_distances import attention
+from tests.statistics.test_distances import attention
 
 
 def all_widths(fused, query):

@@ -7,7 +7,7 @@ import pytest
 import transformers
 from flax import nnx
 
-from jaxflow.models import processor
+from jaxflow.models import on_cpu
 from jaxflow.models.create import new_encoder
 
 SIZES = {
@@ -39,7 +39,7 @@ def stacked(module, batch, key):
 @pytest.mark.parametrize("kind", KINDS)
 def test_layers_apart_give_what_stacked_ones_give(kind, batch):
     encoder = make(kind)
-    assert processor.runs_here(encoder.module, batch)
+    assert on_cpu.runs_here(encoder.module, batch)
     full = jax.tree.map(lambda x: x[:1, :7], batch)
     for key in (None, jax.random.key(3)):
         ours, scanned = encoder(full, key=key, return_values=True), stacked(encoder.module, full, key)
@@ -49,7 +49,7 @@ def test_layers_apart_give_what_stacked_ones_give(kind, batch):
 
 def test_layers_apart_are_views():
     module = make("bert").module
-    apart = processor.apart(module)
+    apart = on_cpu.apart(module)
     whole = module.layers.up.kernel[...]
     for row, layer in enumerate(apart.layers):
         np.testing.assert_array_equal(layer.up.kernel[...], whole[row])
@@ -77,7 +77,7 @@ def test_inside_a_transformation_the_stacked_layers_run(batch):
 
     @jax.jit
     def score(words):
-        traced.append(processor.runs_here(encoder.module, batch, words))
+        traced.append(on_cpu.runs_here(encoder.module, batch, words))
         return encoder(batch, embeddings=words).hidden_states[0, -1, 0].sum()
 
     np.testing.assert_allclose(score(words), encoder(batch).hidden_states[0, -1, 0].sum(), atol=2e-5)
@@ -87,7 +87,7 @@ def test_inside_a_transformation_the_stacked_layers_run(batch):
 
 
 def test_unknown_options_are_left_out(monkeypatch):
-    monkeypatch.setattr(processor, "OPTIONS", {"xla_cpu_no_such_option": "1"})
-    assert processor.compiler_options.__wrapped__() == {}
+    monkeypatch.setattr(on_cpu, "OPTIONS", {"xla_cpu_no_such_option": "1"})
+    assert on_cpu.compiler_options.__wrapped__() == {}
     monkeypatch.undo()
-    assert processor.compiler_options() in ({}, processor.OPTIONS)
+    assert on_cpu.compiler_options() in ({}, on_cpu.OPTIONS)

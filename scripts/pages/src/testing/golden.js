@@ -1,8 +1,8 @@
-// What the library made of some graphs: tests/report/golden has the file and what makes it.
+// What the library made of some graphs: tests/pages/golden has the file and what makes it.
 
 import { readFileSync } from "node:fs";
 
-const FILE = new URL("../../../../tests/report/golden/graphs.json", import.meta.url);
+const FILE = new URL("../../../../tests/pages/golden/graphs.json", import.meta.url);
 
 /**
  * @typedef {object} Golden

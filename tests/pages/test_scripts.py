@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scripts.pages import tools
-from tests.report.golden import graphs
+from tests.pages.golden import graphs
 
 
 @pytest.mark.parametrize("check", tools.CHECKS)

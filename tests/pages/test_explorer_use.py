@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tests.report.browser import Opened
-from tests.report.tiny_pair import TEXTS
+from tests.pages.browser import Opened
+from tests.pages.tiny_pair import TEXTS
 
 BOLD = "name => jaxflow.scene(name).marks.filter(m => m.kind === 'text' && m.bold).map(m => m.text)"
 RASTER = """name => {

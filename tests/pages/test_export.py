@@ -8,8 +8,8 @@ import pytest
 import jaxflow as jf
 from jaxflow.pages.explore import explore
 from jaxflow.pages.explorer import write_explorer
-from tests.report.browser import Opened
-from tests.report.tiny_pair import model_folder
+from tests.pages.browser import Opened
+from tests.pages.tiny_pair import model_folder
 
 CSV = "rows => jaxflow.csvText(rows)"
 FORMULAS = [

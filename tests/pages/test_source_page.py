@@ -9,9 +9,9 @@ import jaxflow as jf
 from jaxflow.cli import main as cli
 from jaxflow.heads.importance import head_importance
 from jaxflow.heads.roles import head_roles
-from tests.report.test_explore import floats_of
-from tests.report.test_page import Page
-from tests.report.tiny_pair import LABELS, TEXTS, model_folder, moved_folder, other_folder
+from tests.pages.test_explore import floats_of
+from tests.pages.test_page import Page
+from tests.pages.tiny_pair import LABELS, TEXTS, model_folder, moved_folder, other_folder
 
 
 @pytest.fixture(scope="module")

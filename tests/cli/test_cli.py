@@ -16,7 +16,7 @@ from jaxflow.store import shards as store
 from jaxflow.store.results import open_sweep
 from tests.tiny_text_model import LAYERS, LIMIT, model_folder
 
-ROOT = Path(cli.__file__).parents[1]
+ROOT = Path(cli.__file__).parents[2]
 # Without flows to solve it is quick.
 QUICK = ["--flow", "bounds"]
 

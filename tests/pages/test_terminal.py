@@ -1,5 +1,5 @@
 from jaxflow.pages.terminal import shortened, top_tokens, unknown_words, visible
-from tests.report.rows import HOSTILE, make_row
+from tests.pages.rows import HOSTILE, make_row
 
 
 def test_the_top_tokens_stand_in_aligned_columns():

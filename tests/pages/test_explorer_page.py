@@ -9,8 +9,8 @@ import pytest
 
 from jaxflow.pages.explore import explore
 from jaxflow.pages.explorer import write_explorer
-from tests.report.browser import Opened
-from tests.report.tiny_pair import HOSTILE_TEXTS, TEXTS
+from tests.pages.browser import Opened
+from tests.pages.tiny_pair import HOSTILE_TEXTS, TEXTS
 
 TOO_WIDE = """() => [...document.querySelectorAll('.stage')]
   .filter(stage => stage.querySelector('canvas').getBoundingClientRect().width > stage.clientWidth + 1)

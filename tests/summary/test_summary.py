@@ -14,7 +14,7 @@ from jaxflow.store.results import open_sweep
 from jaxflow.summary import gathering as statistics
 from jaxflow.summary.summary import MEASURES, summarize, write_summary
 from jaxflow.summary.words import summary_table
-from tests.sweep.test_store import example, write
+from tests.store.test_store import example, write
 
 METHODS = ("raw", "rollout", "flow")
 PAIRS = [("raw", "rollout"), ("raw", "flow"), ("rollout", "flow")]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jaxflow._checks import InputError
 from jaxflow.evaluation import Kendall, Spearman, padded, rank_agreement
-from jaxflow.statistics import ranks
+from jaxflow.statistics.ranks import ranks
 
 
 @st.composite

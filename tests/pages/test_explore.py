@@ -16,8 +16,8 @@ from jaxflow.pages import explore as exploring
 from jaxflow.pages import explorer
 from jaxflow.pages.explore import explore
 from jaxflow.pages.page import asset
-from tests.report.test_page import Page
-from tests.report.tiny_pair import HOSTILE_TEXTS, TEXTS, TRUTH, moved_folder
+from tests.pages.test_page import Page
+from tests.pages.tiny_pair import HOSTILE_TEXTS, TEXTS, TRUTH, moved_folder
 
 LAYERS, HEADS = 3, 2
 

@@ -11,7 +11,7 @@ from jaxflow._checks import InputError
 from jaxflow.pages import page
 from jaxflow.pages.pieces import joined, pieces
 from jaxflow.store.results import Store
-from tests.report.rows import HOSTILE, make_row, manifest
+from tests.pages.rows import HOSTILE, make_row, manifest
 
 
 class Page(HTMLParser):

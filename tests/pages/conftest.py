@@ -6,8 +6,8 @@ import pytest
 import jaxflow as jf
 from jaxflow.pages.explore import explore
 from jaxflow.pages.explorer import write_explorer
-from tests.report.browser import Opened, browser
-from tests.report.tiny_pair import TEXTS, TRUTH, model_folder, moved_folder
+from tests.pages.browser import Opened, browser
+from tests.pages.tiny_pair import TEXTS, TRUTH, model_folder, moved_folder
 
 
 @pytest.fixture(scope="session")

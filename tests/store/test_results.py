@@ -9,7 +9,7 @@ import pytest
 import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow.store import shards as store
-from tests.sweep.test_store import example, write
+from tests.store.test_store import example, write
 
 # Shards of these sizes; the third one holds no text.
 SIZES = (3, 300, 0, 1)

@@ -8,7 +8,7 @@ import pytest
 
 from jaxflow._checks import InputError
 from jaxflow.compare import correlation, head_products, linear_cka, match_heads
-from tests.compare.test_distances import attention
+from tests.statistics.test_distances import attention
 
 
 def heads_of(rng, texts, count, tokens):

@@ -6,8 +6,8 @@ import pytest
 import jaxflow as jf
 from jaxflow.pages.explore import explore
 from jaxflow.pages.explorer import explorer_data, write_explorer
-from tests.report.browser import Opened
-from tests.report.tiny_pair import TEXTS, other_folder
+from tests.pages.browser import Opened
+from tests.pages.tiny_pair import TEXTS, other_folder
 
 VIEWS = ("rings", "sankey", "network", "heat", "grid", "words", "ask", "predictions")
 HALF = {"rtol": 2**-10, "atol": 1e-6}  # relevance is kept in half precision

@@ -10,11 +10,11 @@ from jaxflow.compare import read_conllu
 from jaxflow.store import shards as store
 from jaxflow.store.results import open_sweep
 from jaxflow.summary.summary import summarize
-from tests.report.browser import Opened
-from tests.report.rows import HOSTILE
-from tests.report.test_page import Page
-from tests.sweep.test_store import example, write
-from tests.sweep.test_summary import PARSED, parsed
+from tests.pages.browser import Opened
+from tests.pages.rows import HOSTILE
+from tests.pages.test_page import Page
+from tests.store.test_store import example, write
+from tests.summary.test_summary import PARSED, parsed
 
 # The page writes four digits.
 DIGITS = {"rel": 5e-4, "abs": 1e-4}

@@ -1,6 +1,6 @@
 """Makes graphs.json, what the pages' JavaScript is held against: attention, and what the library makes of it.
 
-usage, from the repository's root: python -m tests.report.golden.graphs
+usage, from the repository's root: python -m tests.pages.golden.graphs
 """
 
 import base64
