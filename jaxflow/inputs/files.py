@@ -58,7 +58,7 @@ class FileSource:
         """
         _refuse_columns(self.form.kind, self.name, ((argument, column),))
         names = formats.column_names(self.path, self.form, self.name, (column,), named=True)
-        check_column(column, names, self.name, _flag(argument))
+        check_column(argument, column, names, self.name)
         return replace(self, column=column, pair_column=None, note=None)
 
     def rows(self) -> Iterator[Row]:
@@ -235,8 +235,4 @@ def _file_source(
 def _refuse_columns(kind: str, name: str, given: Iterable[tuple[str, str | None]]) -> None:
     for argument, value in given:
         if kind == "txt" and value is not None:
-            raise InputError(f"{name} is plain text and has no column {shown(value)}; leave out {_flag(argument)}")
-
-
-def _flag(argument: str) -> str:
-    return f"--{argument.replace('_', '-')}"
+            raise InputError(argument, "go with a file that has columns", shown(value), "leave it out", place=name)
