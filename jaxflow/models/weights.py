@@ -168,7 +168,7 @@ def _opened(path: Path) -> Any:
     try:
         return safe_open(path, framework="numpy")
     except (SafetensorError, OSError, ValueError) as error:
-        got = f"what is none ({shown_text(str(error))})"
+        got = f"a damaged one ({shown_text(str(error))})"
         raise InputError(None, "be a whole safetensors file", got, "fetch it again", place=str(path)) from error
 
 
