@@ -116,13 +116,24 @@ class Encoder(nnx.Module):
             if layer is None:
                 row = jnp.asarray(self.config.rows)[index]
                 layer = jax.tree.map(lambda stacked: stacked[row], self.layers)
-            out = layer(hidden, batch.mask, distances, packing=packing, attention=given, shift=shift, key=layer_key)
+            above, attention, values = layer(
+                hidden, batch.mask, distances, packing=packing, attention=given, shift=shift, key=layer_key
+            )
             if self.convolution is not None:
-                out = _convolved(self.convolution, index, hidden, out, batch.mask)
+                above = _convolved(self.convolution, index, hidden, above, batch.mask)
             if self.final_norm is not None:
-                out = _finished(self.final_norm, index == depth - 1, out)
-            carry, kept = visit(carry, LayerOutput(spread(out.hidden), out.attention, out.values))
-            return (out.hidden, carry), kept
+                above = _finished(self.final_norm, index == depth - 1, above)
+            # What nobody looks at of this, the compiler drops.
+            output = LayerOutput(
+                index=index,
+                hidden=spread(above),
+                attention=attention,
+                inputs=spread(hidden),
+                values=values,
+                output=layer.output.kernel[...].astype(jnp.float32),
+            )
+            carry, kept = visit(carry, output)
+            return (above, carry), kept
 
         step = jax.checkpoint(step, prevent_cse=False) if options.checkpoint else step
         shared = self.config.rows != tuple(range(depth))
@@ -163,19 +174,17 @@ def _in_turn(step: Callable[..., Any], state: Any, layers: list[Layer], slices: 
 def _convolved(
     convolution: Convolution,
     index: Int[Array, ""],
-    hidden: Float[Array, "*batch token width"],
-    out: LayerOutput,
+    below: Float[Array, "*batch token width"],
+    above: Float[Array, "*batch token width"],
     mask: Bool[Array, "*batch token"],
-) -> LayerOutput:
+) -> Float[Array, "*batch token width"]:
     """The first layer's output with the convolution of its input; the other layers' as it is."""
-    new = jax.lax.cond(index == 0, lambda: convolution(hidden, out.hidden, mask), lambda: out.hidden)
-    return LayerOutput(new, out.attention, out.values)
+    return jax.lax.cond(index == 0, lambda: convolution(below, above, mask), lambda: above)
 
 
-def _finished(norm: Norm, last: Bool[Array, ""], out: LayerOutput) -> LayerOutput:
+def _finished(norm: Norm, last: Bool[Array, ""], above: Float[Array, "*rows width"]) -> Float[Array, "*rows width"]:
     """The last layer's output behind the final norm; the other layers' as it is."""
-    new = jax.lax.cond(last, lambda: norm(out.hidden), lambda: out.hidden)
-    return LayerOutput(new, out.attention, out.values)
+    return jax.lax.cond(last, lambda: norm(above), lambda: above)
 
 
 def _stacked_layers(config: EncoderConfig, rngs: nnx.Rngs) -> Layer:
