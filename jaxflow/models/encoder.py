@@ -1,12 +1,12 @@
 """The encoder: embeddings, layers under one scan, head. Families differ by configuration, not by code."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxflow._switches import broadcasting
 from jaxflow.models.batch import EncoderOutput, LayerOutput, TokenBatch
@@ -17,9 +17,11 @@ from jaxflow.models.forward import ForwardOptions, forward_options
 from jaxflow.models.heads import Pooler, make_head
 from jaxflow.models.layer import Layer
 from jaxflow.models.layers import Norm, split
+from jaxflow.models.model import Visit
 
-# Called once a layer, first to last: (carry, layer's output) -> (carry, what to keep of this layer).
-Visit = Callable[[Any, LayerOutput], tuple[Any, Any]]
+CarryT = TypeVar("CarryT")
+# Called once a layer, first to last: (carry, layer) -> (carry, what to keep of this layer).
+VisitAndKeep: TypeAlias = Callable[[Any, LayerOutput], tuple[Any, Any]]
 
 
 class Encoder(nnx.Module):
@@ -68,7 +70,7 @@ class Encoder(nnx.Module):
         )
         if hidden is not None:
             hidden = jnp.concatenate([first[..., None, :, :], _behind_batch(hidden, 3)], axis=-3)
-        logits = self.head(last, self.embeddings.words.table[...], head_key) if self.head else None
+        logits = self.logits(last, batch, head_key) if self.head else None
         return EncoderOutput(
             hidden_states=hidden,
             attention=None if kept_attention is None else _behind_batch(kept_attention, 4),
@@ -81,7 +83,7 @@ class Encoder(nnx.Module):
     def visit_layers(
         self,
         batch: TokenBatch,
-        visit: Visit,
+        visit: VisitAndKeep,
         carry: Any,
         options: ForwardOptions | None = None,
     ) -> tuple[Float[Array, "*batch token width"], Float[Array, "*batch token width"], Any, Any]:
@@ -151,6 +153,33 @@ class Encoder(nnx.Module):
         else:
             (last, carry), kept = jax.lax.scan(step, (start, carry), (None if shared else self.layers, *slices))
         return first, spread(last), carry, kept
+
+    @property
+    def depth(self) -> int:
+        """How many layers a text goes through."""
+        return self.config.layers
+
+    @property
+    def heads(self) -> int:
+        """How many attention heads each layer has."""
+        return self.config.heads
+
+    def run(
+        self, batch: TokenBatch, visit: Visit[CarryT], carry: CarryT, options: ForwardOptions
+    ) -> tuple[Float[Array, "*batch token width"], CarryT]:
+        """Run the layers as `visit_layers` does, keeping nothing of them but the carry."""
+        _, last, carry, _ = self.visit_layers(batch, lambda carry, layer: (visit(carry, layer), None), carry, options)
+        return last, carry
+
+    def logits(
+        self,
+        hidden: Float[Array, "*batch token width"],
+        batch: TokenBatch | None = None,
+        key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "..."]:
+        """The head's numbers, see `EncoderOutput.logits`; `key` turns dropout on."""
+        assert self.head is not None
+        return self.head(hidden, self.embeddings.words.table[...], key)
 
     def embed(self, input_ids: Int[Array, "*batch token"]) -> Float[Array, "*batch token embedding"]:
         """Word embeddings, without positions or segments: what `embeddings` can stand in for."""
