@@ -1,10 +1,11 @@
 """Whether a change is more than chance: bootstrap intervals, sign-flip tests, and corrections for many of them."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import scipy.stats
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from jaxflow._checks import InputError, one_of
 from jaxflow.statistics.blocks import Blocks
@@ -24,18 +25,22 @@ def block_interval(blocks: Blocks, *, level: float = 0.95, resamples: int = 1999
     sums, counts = blocks.sums, blocks.counts
     number, columns = len(sums), sums.shape[1:]
     flat, weights = sums.reshape(number, -1), counts.reshape(number, -1).astype(np.float64)
-    draws = np.random.default_rng(seed)
-    means = np.full((resamples, flat.shape[1]), np.nan)
+    alone, even = (weights > 0).sum(axis=0) < 2, _is_even(flat, weights)
+    # Where no value is missing all columns have the same weights, and one stands for all.
+    shared = weights[:, :1] if (weights == weights[:, :1]).all() else weights
+    drawn = _drawn_blocks(number, resamples, seed)
+    means, whole = np.empty((resamples, flat.shape[1])), ~alone
     step = max(1, HELD // max(number, flat.shape[1]))
     for start in range(0, resamples, step):
-        size = min(step, resamples - start)
-        drawn = draws.multinomial(number, np.full(number, 1 / number), size=size).astype(np.float64)
-        total = drawn @ weights
-        means[start : start + size] = drawn @ flat / np.where(total > 0, total, np.nan)
-    alone = (weights > 0).sum(axis=0) < 2
-    low, high = (_quantile(means, alone, at) for at in ((1 - level) / 2, (1 + level) / 2))
+        # resample block
+        chosen = drawn[start : start + step].astype(np.float64)
+        total = chosen @ shared
+        # A draw may leave a column without a value; it then says nothing of that column.
+        whole &= (total > 0).all(axis=0)
+        means[start : start + step] = chosen @ flat / np.where(total > 0, total, np.nan)
+    low, high = _quantiles(means, whole, ~alone & ~whole, [(1 - level) / 2, (1 + level) / 2])
     # Where all blocks have one mean the draws differ from it by rounding alone.
-    same = _is_even(flat, weights) & ~alone
+    same = even & ~alone
     mean = blocks.mean.reshape(-1)
     return Interval(
         mean=mean.reshape(columns),
@@ -68,9 +73,10 @@ def sign_flip(blocks: Blocks, *, resamples: int = 9999, seed: int = 0) -> Float[
     # What is equal but for rounding counts as equal.
     least = observed - 1e-10 * np.abs(flat).sum(axis=0)
     exact = 2**number <= resamples + 1
+    # All ways of swapping come in pairs with opposite signs and sums of one size, so half of them are gone through.
+    total = 2 ** (number - 1) if exact else resamples
     draws = np.random.default_rng(seed)
     beyond = np.zeros(flat.shape[1])
-    total = 2**number if exact else resamples
     step = max(1, HELD // max(number, flat.shape[1]))
     for start in range(0, total, step):
         size = min(step, total - start)
@@ -113,14 +119,30 @@ def adjusted(p: Any, correction: str = "benjamini-hochberg") -> Float[np.ndarray
     return adjusted_values
 
 
-def _quantile(means: np.ndarray, alone: np.ndarray, at: float) -> np.ndarray:
-    found = np.full(means.shape[1], np.nan)
-    # A draw may leave a column without a value; it then says nothing of that column.
-    whole = ~alone & ~np.isnan(means).any(axis=0)
-    found[whole] = np.quantile(means[:, whole], at, axis=0)
-    for column in np.flatnonzero(~alone & ~whole):
-        found[column] = np.nanquantile(means[:, column], at)
-    return found
+# One comparison asks for many tables of the same number of blocks. Drawing costs more than all else there, and the
+# same draws serve them all.
+@lru_cache(maxsize=2)
+def _drawn_blocks(number: int, resamples: int, seed: int) -> Int[np.ndarray, "resample block"]:
+    """How often each resample holds each block."""
+    drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=resamples)
+    # At most 2^15 - 1 blocks fit; `Blocks` holds 1,024 at most by default.
+    drawn = drawn.astype(np.int16 if number < 1 << 15 else np.int64)
+    drawn.flags.writeable = False
+    return drawn
+
+
+def _quantiles(
+    means: Float[np.ndarray, "resample column"],
+    whole: Bool[np.ndarray, " column"],
+    partial: Bool[np.ndarray, " column"],
+    levels: list[float],
+) -> Float[np.ndarray, "level column"]:
+    """Quantiles over resamples: of columns without NaN at once, of those with some one by one; NaN for all others."""
+    quantiles = np.full((len(levels), means.shape[1]), np.nan)
+    quantiles[:, whole] = np.quantile(means if whole.all() else means[:, whole], levels, axis=0)
+    for column in np.flatnonzero(partial):
+        quantiles[:, column] = np.nanquantile(means[:, column], levels)
+    return quantiles
 
 
 def _is_even(flat: np.ndarray, weights: np.ndarray) -> np.ndarray:
