@@ -171,7 +171,7 @@ def test_weights_of_eight_bits(folder):
         save_file({**tensors, key: tensors[key].to(dtype)}, path, {"format": "pt"})
         refused(
             folder,
-            rf"{key.removeprefix('bert.')}' .* must be of floating-point numbers of 16 bits or more, got {name}.*quantised",
+            rf"{key.removeprefix('bert.')}' .* must be of floating-point numbers of .*, got {name}.*quantised",
         )
 
 
