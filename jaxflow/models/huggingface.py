@@ -117,7 +117,9 @@ def read_tokenizer(folder: Path, config: EncoderConfig) -> Any:
         with quiet_transformers() as transformers:
             tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:
-        raise InputError(None, "be readable", _reason(error), "add its tokenizer.json", place=place) from error
+        raise InputError(
+            None, "be readable", f"an error ({_reason(error)})", "add its tokenizer.json", place=place
+        ) from error
     if not tokenizer.is_fast:
         raise InputError(None, "give character offsets", None, "add its tokenizer.json", place=place)
     highest, known = max(tokenizer.get_vocab().values(), default=-1), config.vocabulary

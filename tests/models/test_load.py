@@ -131,7 +131,7 @@ def test_tokenizer_missing_or_of_another_model(folder):
     path.write_text(json.dumps(tokenizer))
     refused(folder, "must have the model's 27 tokens, got ids up to 400")
     path.write_text("{")
-    refused(folder, "cannot be read")
+    refused(folder, "must be readable, got an error")
     path.unlink()
     refused(folder, "must hold a tokenizer .*tokenizer=False")
     encoder = load_model(folder, tokenizer=False)
