@@ -276,9 +276,10 @@ def as_model(argument: str, value: object) -> Model:
         return value
     if isinstance(value, str | PathLike):
         raise InputError(argument, "be a model", shown(value), "load it with `jaxflow.load_model`")
-    missing = _missing(value, Model)
-    if not missing:
-        missing = [f"module.{name}" for name in _missing(getattr(value, "module", None), Module)]
+    # Of a model whose module lacks parts, some of the model's own follow from these.
+    module = getattr(value, "module", None)
+    missing = [] if module is None else [f"module.{name}" for name in _missing(module, Module)]
+    missing = missing or _missing(value, Model)
     got = f"{type(value).__name__} without {', '.join(missing)}"
     raise InputError(argument, "be a model, see jaxflow.models.Model", got, "pass what load_model gives, or add these")
 
