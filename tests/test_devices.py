@@ -63,7 +63,7 @@ def test_each_device_has_its_share_of_a_batch(encoder, monkeypatch):
     def noted(executables, inputs, program):
         outputs = run(executables, inputs, program)
         _, streamed, graph, _ = outputs
-        seen.append((inputs.batch.input_ids, inputs.examples[1], streamed["rollout"], graph.attention))
+        seen.append((inputs.batch.input_ids, inputs.examples[1], streamed["rollout"], graph.weights))
         return outputs
 
     monkeypatch.setattr(Executables, "run", noted)
