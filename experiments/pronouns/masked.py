@@ -64,8 +64,8 @@ def masked(encoder: TextEncoder, out: Path) -> list[Answer]:
     Raises:
         InputError: it is no masked language model, or a pronoun is no token of its own for it.
     """
-    if encoder.config.head.name != "masked_lm":
-        got = f"the head {encoder.config.head.name!r}"
+    if encoder.head.name != "masked_lm":
+        got = f"the head {encoder.head.name!r}"
         raise InputError("masked_lm", "name a masked language model", got, place=encoder.name)
     answers = [answer(encoder, question) for question in QUESTIONS]
     record = {
