@@ -7,8 +7,9 @@ flow, a maximum flow with certified bounds.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from jaxflow import mixing
 from jaxflow._checks import InputError
-from jaxflow.attribution import Attribution, Example, attribute
+from jaxflow.attribution import Attribution, Example, Question, attribute
 from jaxflow.flow.device.cut import cut_capacity
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.solve import attention_flow
@@ -29,6 +30,7 @@ __all__ = [
     "Example",
     "FlowSolution",
     "InputError",
+    "Question",
     "attention_flow",
     "attention_graph",
     "attention_rollout",
@@ -37,6 +39,7 @@ __all__ = [
     "cut_capacity",
     "head_rollout",
     "load_model",
+    "mixing",
     "open_sweep",
     "plot_relevance",
     "raw_attention",

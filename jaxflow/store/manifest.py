@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxflow._checks import InputError
-from jaxflow.attribution.settings import Settings
+from jaxflow._checks import InputError, shown
+from jaxflow.attribution.question import Question
 from jaxflow.inputs.source import Source
 from jaxflow.models import TextEncoder
 from jaxflow.store import shards as store
@@ -21,19 +21,21 @@ from jaxflow.store import shards as store
 PACKAGES = ("jaxflow", "jax", "numpy", "transformers", "pyarrow")
 
 
-def new_manifest(encoder: TextEncoder, source: Source, settings: Settings) -> dict[str, Any]:
+def new_manifest(model: TextEncoder, source: Source, question: Question, lengths: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest of a new sweep; the input's rows are hashed shard by shard, in the shards' records.
 
-    `sweep` names this sweep, and no other one of the same model, settings and input: each record repeats it.
+    `sweep` names this sweep, and no other one of the same model, question and input: each record repeats it.
+    `lengths` decide the numbers beside the question: `max_length` and `truncate`.
     """
     versions = {package: metadata.version(package) for package in PACKAGES}
     return {
         "format": store.FORMAT,
         "sweep": secrets.token_hex(8),
-        "model": encoder.name,
-        "revision": _revision(encoder),
-        "fingerprint": fingerprint(encoder),
-        "settings": settings.as_json(),
+        "model": model.name,
+        "revision": _revision(model),
+        "fingerprint": fingerprint(model),
+        "question": question.as_json(),
+        "lengths": dict(lengths),
         "input": {"name": source.name, "column": source.column, "pair_column": source.pair_column, **source.reading},
         "versions": {"python": platform.python_version(), **versions, "device": jax.devices()[0].device_kind},
     }
@@ -49,22 +51,26 @@ def check_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> N
         f"{name} (there {_short(old)}, now {_short(new)})" for name, old, new in _compared(found, wanted) if old != new
     ]
     if differing:
-        raise InputError(
-            f"{str(folder)!r} holds results of another run, which --resume cannot go on with: it differs in "
-            f"{', '.join(differing)}; name another --out"
-        )
+        raise another_run(folder, ", ".join(differing))
 
 
-def fingerprint(encoder: TextEncoder) -> dict[str, str]:
+def another_run(folder: Path, difference: str) -> InputError:
+    """The error for results of another sweep; `difference` says in what it differs."""
+    got = f"{shown(str(folder))}, which differs in {difference}"
+    expected = "hold results of the same run, to go on with them by `resume=True`"
+    return InputError("folder", expected, got, "name another `folder`")
+
+
+def fingerprint(model: TextEncoder) -> dict[str, str]:
     """Hashes of what a model is, whatever it is called: its configuration, its weights and its tokenizer."""
     weights = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(encoder.module):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(model.module):
         weights.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
         weights.update(np.ascontiguousarray(leaf).tobytes())
     return {
-        "config": _sha256(f"{encoder.config} {encoder.max_length}"),
+        "config": _sha256(f"{model.config} {model.max_length}"),
         "weights": weights.hexdigest(),
-        "tokenizer": _sha256(_tokenizer(encoder.tokenizer)),
+        "tokenizer": _sha256(_tokenizer(model.tokenizer)),
     }
 
 
@@ -73,24 +79,31 @@ def _compared(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[tuple[s
     # Where the whole model is another, its name says more than hashes.
     named = found.get("model") != wanted["model"] and old.get("weights") != new["weights"]
     if named:
-        yield "--model", found.get("model"), wanted["model"]
+        yield "the model", found.get("model"), wanted["model"]
     for name, value in new.items() if not named else ():
         yield f"the model's {name}", old.get(name), value
-    old, new = found.get("settings", {}), wanted["settings"]
+    old, new = _flat(found), _flat(wanted)
     for name in new:
-        yield f"--{name.replace('_', '-')}", old.get(name), new[name]
+        yield name, old.get(name), new[name]
     old, new = found.get("input", {}), wanted["input"]
     for name in ("column", "pair_column"):
-        yield f"--{name.replace('_', '-')}", old.get(name), new[name]
+        yield name, old.get(name), new[name]
     for name in ("encoding", "separator", "quotes"):
         # Folders of earlier versions don't say; their rows are compared in any case.
         if name in old:
-            yield f"--{name}", old[name], new.get(name)
+            yield name, old[name], new.get(name)
 
 
-def _revision(encoder: TextEncoder) -> str | None:
+def _flat(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What decides the numbers, by name; the fields of the mixing, such as `residual`, beside its name."""
+    fields = {**manifest["question"], **manifest["lengths"]}
+    mixing = fields.pop("mixing")
+    return fields | {"mixing": mixing["name"]} | {name: mixing[name] for name in mixing if name != "name"}
+
+
+def _revision(model: TextEncoder) -> str | None:
     """The commit of a model that came from the hub, whose cache has a folder for each."""
-    folder = Path(str(getattr(encoder.source, "name_or_path", "")))
+    folder = Path(str(getattr(model.source, "name_or_path", "")))
     return folder.name if folder.parent.name == "snapshots" else None
 
 
@@ -108,5 +121,6 @@ def _short(value: Any) -> str:
     if isinstance(value, str) and len(value) == 1:
         # Such as a separator.
         return repr(value)
-    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    parts = value if isinstance(value, list) else [value]
+    text = ",".join(str(part["name"]) if isinstance(part, dict) and "name" in part else str(part) for part in parts)
     return text if len(text) <= 40 else text[:12] + "..."
