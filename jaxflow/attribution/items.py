@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxflow._checks import InputError
-from jaxflow.attribution.question import LAST
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.attribution.question import CLASSIFIER, LAST
+from jaxflow.models import Encoding, Model
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class EncodedText:
     Attributes:
         text: the text.
         pair: the second text, or None.
-        encoding: what `TextEncoder.tokenize` made of them.
+        encoding: what `Model.tokenize` made of them.
         place: where it came from, in words, for messages.
     """
 
@@ -60,7 +60,7 @@ def as_texts(texts: Any, pairs: Any) -> tuple[Any, Any]:
 
 
 def items_of(
-    model: TextEncoder, texts: Any, pairs: Any, queries: Any, *, max_length: int | None, truncate: bool
+    model: Model, texts: Any, pairs: Any, queries: Any, *, max_length: int | None, truncate: bool
 ) -> list[Item]:
     """Tokenise texts (as `as_texts` gives them) and check the positions to explain."""
     encodings = model.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
@@ -106,7 +106,7 @@ def is_row_by_row(queries: Any) -> bool:
     return isinstance(queries, tuple) and isinstance(queries[0], tuple)
 
 
-def positions_of(queries: Any, model: TextEncoder, encoding: Encoding, index: int) -> Int[np.ndarray, " query"]:
+def positions_of(queries: Any, model: Model, encoding: Encoding, index: int) -> Int[np.ndarray, " query"]:
     """The positions to explain of one text, as a question has them.
 
     Args:
@@ -118,6 +118,17 @@ def positions_of(queries: Any, model: TextEncoder, encoding: Encoding, index: in
     if queries is None:
         return np.arange(len(encoding))
     if isinstance(queries, str):
-        # Our encoders' heads read the first token.
-        return np.array([len(encoding) - 1 if queries == LAST else getattr(model, "reads_at", 0)])
+        return np.array([(-1 if queries == LAST else head_reads_at(model)) % len(encoding)])
     return np.array(queries[index] if is_row_by_row(queries) else queries)
+
+
+def head_reads_at(model: Model) -> int:
+    """Where the model's head reads a text; -1 is its last token.
+
+    Raises:
+        InputError: it has no head that reads one token.
+    """
+    if model.reads_at is None:
+        got = f"{CLASSIFIER!r}, and {model.name} has no head that reads one token"
+        raise InputError("queries", "be positions that the text has", got, "pass ints, or None for all positions")
+    return model.reads_at

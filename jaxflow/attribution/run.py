@@ -7,17 +7,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxflow._checks import InputError, not_forked
+from jaxflow._checks import not_forked
 from jaxflow.attribution.items import EncodedText, Item, as_texts, check_rows, item_of, items_of, positions_of
 from jaxflow.attribution.question import Question, as_question
 from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.task import AttributionTask
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model, as_model
 from jaxflow.running import Compiled, Engine, EngineOptions
 
 
 def attribute(
-    model: TextEncoder,
+    model: Model,
     texts: Any,
     question: Question | None = None,
     *,
@@ -73,7 +73,7 @@ def attribute(
 
 
 def attribute_shards(
-    model: TextEncoder,
+    model: Model,
     shards: Iterable[Sequence[EncodedText]],
     question: Question | None = None,
     *,
@@ -134,11 +134,10 @@ def _attributions(groups: Generator[list[Example], None, None]) -> Generator[Att
 
 
 def _task(model: Any, question: Question) -> AttributionTask:
-    if not isinstance(model, TextEncoder):
-        raise InputError("model", "come from load_model", type(model).__name__)
+    model = as_model("model", model)
     return AttributionTask(
         model=model,
         question=question,
         methods=question.method_values,
-        layers=question.layers_of(model.config.layers),
+        layers=question.layers_of(model.layers),
     )

@@ -19,7 +19,7 @@ from jaxflow.attribution.streams import method_readers, relevance_read, rides_al
 from jaxflow.flow.solution import count_stages
 from jaxflow.flow.worker import Worker
 from jaxflow.graph.graph import AttentionGraph
-from jaxflow.models import Encoding, Prediction, TextEncoder
+from jaxflow.models import Encoding, Model, Prediction
 from jaxflow.running import Call, Forward, Inputs, Reader, check_finite, token_batch
 from jaxflow.running.readers import Finite, KeptGraph, Logits
 
@@ -35,7 +35,7 @@ class AttributionTask:
         layers: at which relevance is kept, counted from 1.
     """
 
-    model: TextEncoder
+    model: Model
     question: Question
     methods: tuple[Method, ...]
     layers: tuple[int, ...]
@@ -99,7 +99,7 @@ class AttributionTask:
         }
 
 
-def predictions_of(model: TextEncoder, encodings: Sequence[Encoding], logits: Any) -> list[Prediction | None]:
+def predictions_of(model: Model, encodings: Sequence[Encoding], logits: Any) -> list[Prediction | None]:
     """What the head says of each text of a batch; None where it says nothing, whatever other texts are in the batch."""
     if logits is None:
         return [None] * len(encodings)
@@ -108,7 +108,7 @@ def predictions_of(model: TextEncoder, encodings: Sequence[Encoding], logits: An
 
 
 def examples_of(
-    model: TextEncoder, items: Sequence[Item], layers: tuple[int, ...], scores: dict[str, Scores], logits: Any
+    model: Model, items: Sequence[Item], layers: tuple[int, ...], scores: dict[str, Scores], logits: Any
 ) -> list[Example]:
     """Examples of a batch, padding cut away.
 

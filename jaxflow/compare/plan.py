@@ -9,15 +9,15 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxflow._checks import InputError, one_of, shown
-from jaxflow.attribution.items import check_positions, is_row_by_row
+from jaxflow.attribution.items import check_positions, head_reads_at, is_row_by_row
 from jaxflow.attribution.methods import Method
-from jaxflow.attribution.question import CLASSIFIER, LAST, Question
+from jaxflow.attribution.question import LAST, Question
 from jaxflow.compare.units import Units, same_tokens, token_units, word_units
 from jaxflow.evaluation import Target
 from jaxflow.evaluation.target import resolve, scale_of
 from jaxflow.flow.solve import as_layers
 from jaxflow.mixing import AttentionGradient
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model, as_model
 from jaxflow.statistics.tests import CORRECTIONS
 
 UNITS = ("auto", "tokens", "words")
@@ -70,7 +70,7 @@ class Plan:
         settings: how the models are compared.
     """
 
-    encoders: tuple[TextEncoder, TextEncoder]
+    encoders: tuple[Model, Model]
     question: Question
     pairs: tuple[tuple[int, int], ...]
     target: Target
@@ -94,7 +94,7 @@ class Plan:
     @property
     def same_depth(self) -> bool:
         """Whether layers answer to each other by number, so that paths through both models can be told."""
-        first, second = (encoder.config.layers for encoder in self.encoders)
+        first, second = (encoder.layers for encoder in self.encoders)
         return first == second
 
     def keeps_heads(self, number: int) -> bool:
@@ -130,10 +130,8 @@ def make_plan(first: Any, second: Any, question: Question, options: CompareOptio
     Raises:
         InputError: see `compare_models`.
     """
-    for name, model in (("model_a", first), ("model_b", second)):
-        if not isinstance(model, TextEncoder):
-            raise InputError(name, "come from load_model", type(model).__name__)
-    heads = first.config.heads, second.config.heads
+    first, second = as_model("model_a", first), as_model("model_b", second)
+    heads = first.heads, second.heads
     if heads[0] != heads[1]:
         expected = f"have as many heads a layer as `model_a`, {heads[0]}"
         raise InputError("model_b", expected, str(heads[1]), "heads are compared one by one")
@@ -142,7 +140,7 @@ def make_plan(first: Any, second: Any, question: Question, options: CompareOptio
     return Plan(
         encoders=(first, second),
         question=question,
-        pairs=layer_pairs(question.layers, first.config.layers, second.config.layers),
+        pairs=layer_pairs(question.layers, first.layers, second.layers),
         target=_as_target(question, (first, second)),
         settings=options or CompareOptions(),
     )
@@ -206,26 +204,28 @@ def text_pair(
         found = token_units(encodings[0])
     else:
         found = word_units(text, pair, *encodings)
-    queries = unit_queries(plan.question.queries, len(found))
+    queries = _unit_queries(plan, found)
     check_positions(np.array(queries), len(found), place, units)
     return TextPair(place, text, pair, encodings, found, queries)
 
 
-def unit_queries(queries: Any, units: int) -> tuple[int, ...]:
-    """The units to explain of a text of so many, as a question has them."""
+def _unit_queries(plan: Plan, units: Units) -> tuple[int, ...]:
+    """The units to explain of a text, as a question has them."""
+    queries = plan.question.queries
     if queries is None:
-        return tuple(range(units))
-    # Our encoders' heads read the first unit.
-    return {LAST: (units - 1,), CLASSIFIER: (0,)}[queries] if isinstance(queries, str) else queries
+        return tuple(range(len(units)))
+    if isinstance(queries, str):
+        return (len(units) - 1,) if queries == LAST else (units.first[head_reads_at(plan.encoders[0])],)
+    return queries
 
 
-def has_classes(encoder: TextEncoder) -> bool:
+def has_classes(encoder: Model) -> bool:
     """Whether the model's head tells classes of texts apart."""
-    head = encoder.config.head
+    head = encoder.head
     return head.name in CLASSES and head.problem != "regression"
 
 
-def _as_target(question: Question, models: Sequence[TextEncoder]) -> Target:
+def _as_target(question: Question, models: Sequence[Model]) -> Target:
     """What is explained: of each model the logit of the same class, or of the class that it predicts itself."""
     if "gradients" not in question.mixing.needs:
         return Target()
@@ -233,9 +233,9 @@ def _as_target(question: Question, models: Sequence[TextEncoder]) -> Target:
     found = Target(target, quantity="logit")
     for model in models:
         _ = scale_of(model, found)
-        _ = model.config.head.index_of("target", target)
+        _ = model.head.index_of("target", target)
         # The predicted class is one of the model's; another must be.
-        _ = resolve(model, found, 1, lambda head=model.config.head: np.zeros((1, head.outputs)))
+        _ = resolve(model, found, 1, lambda head=model.head: np.zeros((1, head.outputs)))
     return found
 
 

@@ -90,9 +90,9 @@ def check_column(argument: str, column: str, names: Sequence[str], file: str) ->
         InputError: there is none, or more than one.
     """
     if column not in names:
-        raise InputError(argument, "be a column", f"{shown(column)}; there are: {listed(names)}", place=file)
+        raise InputError(argument, "name a column", f"{shown(column)}; there are: {listed(names)}", place=file)
     if names.count(column) > 1:
-        raise InputError(argument, "be the name of one column", f"{shown(column)}, which several have", place=file)
+        raise InputError(argument, "name one column", f"{shown(column)}, which several have", place=file)
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:
@@ -109,7 +109,7 @@ def row_of(number: int, place: str, record: Any, column: str | None, pair_column
         return as_row(number, place, record, place, None, "")
     for name in (column, pair_column):
         if name is not None and name not in record:
-            got = f"none; there are: {listed(list(record))}"
+            got = f"no such column; there are: {listed(list(record))}"
             return BadRow(number, InputError(None, "hold a text", got, place=f"{name!r} in {place}"))
     pair = None if pair_column is None else record[pair_column]
     for name in (pair_column, column):

@@ -16,7 +16,7 @@ from jaxflow.evaluation.target import explained_of
 from jaxflow.heads.class_attention import ClassGradient, check_gates
 from jaxflow.heads.importance import log_gates
 from jaxflow.heads.roles import RoleTally, RoleWords
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model, as_model
 from jaxflow.pages.exploration import Exploration, HeadTable, Side
 from jaxflow.pages.explore_task import ExploredItem, ExploredModel, ExploredText, ExploreTask
 from jaxflow.pages.page import page_settings
@@ -34,11 +34,11 @@ VALUES = 80_000_000
 
 
 def explore(
-    model: TextEncoder,
+    model: Model,
     texts: Any,
     question: Question | None = None,
     *,
-    other: TextEncoder | None = None,
+    other: Model | None = None,
     pairs: Any = None,
     labels: Iterable[Any] | None = None,
     batch_size: int = 16,
@@ -81,15 +81,14 @@ def explore(
     not_forked()
     question = as_question(question, changes, Question(queries=None))
     _check_layers(question)
-    models = [model] if other is None else [model, other]
-    _check_models(models)
+    models = [as_model("model", model)] + ([] if other is None else [as_model("other", other)])
     if not isinstance(texts, Iterable):
         raise InputError("texts", "be a text or a sequence of texts", type(texts).__name__)
     texts, pairs = as_texts(texts, pairs)
     check_rows(question.queries, len(texts))
     known, total = _as_labels(labels, len(texts), models), len(texts)
     encodings = [each.tokenize(texts, pairs, max_length=max_length, truncate=truncate) for each in models]
-    kept = _fitting(encodings, [each.config.layers * each.config.heads for each in models])
+    kept = _fitting(encodings, [each.layers * each.heads for each in models])
     texts, pairs, known = texts[:kept], None if pairs is None else pairs[:kept], known[:kept]
     explored = [
         _explored_model(each, coded[:kept], roles=roles, importance=importance)
@@ -107,7 +106,7 @@ def _explored(
     """The texts in every model."""
     models = [each.model for each in task.models]
     # Both models' heads are held at once.
-    held = sum(model.config.layers * model.config.heads for model in models)
+    held = sum(model.layers * model.heads for model in models)
 
     def told(found: Sequence[ExploredText]) -> None:
         for _ in models:
@@ -149,9 +148,7 @@ def _exploration(
     )
 
 
-def _explored_model(
-    model: TextEncoder, encodings: Sequence[Encoding], *, roles: bool, importance: bool
-) -> ExploredModel:
+def _explored_model(model: Model, encodings: Sequence[Encoding], *, roles: bool, importance: bool) -> ExploredModel:
     gradient = None
     if importance:
         # Of the predicted class, whichever it is.
@@ -160,7 +157,7 @@ def _explored_model(
 
 
 def _items(
-    models: Sequence[TextEncoder],
+    models: Sequence[Model],
     texts: Sequence[str],
     pairs: Sequence[str] | None,
     encodings: Sequence[Sequence[Encoding]],
@@ -264,19 +261,13 @@ def _fitting(encodings: Sequence[Sequence[Encoding]], heads: Sequence[int]) -> i
     return len(encodings[0])
 
 
-def _check_models(models: Sequence[TextEncoder]) -> None:
-    for model in models:
-        if not isinstance(model, TextEncoder):
-            raise InputError("model", "come from load_model", type(model).__name__)
-
-
-def _as_labels(labels: Iterable[Any] | None, count: int, models: Sequence[TextEncoder]) -> list[str | None]:
+def _as_labels(labels: Iterable[Any] | None, count: int, models: Sequence[Model]) -> list[str | None]:
     if labels is None:
         return [None] * count
     given = list(labels)
     if len(given) != count:
         raise InputError("labels", f"be as many as the {count} texts", str(len(given)))
-    head = next((model.config.head for model in reversed(models) if model.labels), None)
+    head = next((model.head for model in reversed(models) if model.labels), None)
     names = None if head is None else head.class_names()
     return [_as_label(label if head is None else head.index_of("labels", label), names) for label in given]
 

@@ -1,7 +1,5 @@
 """What made a sweep's results: enough to go on with them, and to refuse what would not."""
 
-import hashlib
-import json
 import platform
 import secrets
 from collections.abc import Iterator, Mapping
@@ -10,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from jaxflow._checks import InputError, shown
 from jaxflow.attribution.question import Question
 from jaxflow.inputs.source import Source
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model
 from jaxflow.store import shards as store
 
 PACKAGES = ("jaxflow", "jax", "numpy", "transformers", "pyarrow")
 
 
-def new_manifest(model: TextEncoder, source: Source, question: Question, lengths: Mapping[str, Any]) -> dict[str, Any]:
+def new_manifest(model: Model, source: Source, question: Question, lengths: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest of a new sweep; the input's rows are hashed shard by shard, in the shards' records.
 
     `sweep` names this sweep, and no other one of the same model, question and input: each record repeats it.
@@ -32,8 +29,8 @@ def new_manifest(model: TextEncoder, source: Source, question: Question, lengths
         "format": store.FORMAT,
         "sweep": secrets.token_hex(8),
         "model": model.name,
-        "revision": _revision(model),
-        "fingerprint": fingerprint(model),
+        "revision": getattr(model, "revision", None),
+        "fingerprint": model.fingerprint(),
         "question": question.as_json(),
         "lengths": dict(lengths),
         "input": {"name": source.name, "column": source.column, "pair_column": source.pair_column, **source.reading},
@@ -61,23 +58,10 @@ def another_run(folder: Path, difference: str) -> InputError:
     return InputError("folder", expected, got, "name another `folder`")
 
 
-def fingerprint(model: TextEncoder) -> dict[str, str]:
-    """Hashes of what a model is, whatever it is called: its configuration, its weights and its tokenizer."""
-    weights = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(model.module):
-        weights.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
-        weights.update(np.ascontiguousarray(leaf).tobytes())
-    return {
-        "config": _sha256(f"{model.config} {model.max_length}"),
-        "weights": weights.hexdigest(),
-        "tokenizer": _sha256(_tokenizer(model.tokenizer)),
-    }
-
-
 def _compared(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     old, new = found.get("fingerprint", {}), wanted["fingerprint"]
     # Where the whole model is another, its name says more than hashes.
-    named = found.get("model") != wanted["model"] and old.get("weights") != new["weights"]
+    named = found.get("model") != wanted["model"] and old.get("weights") != new.get("weights")
     if named:
         yield "the model", found.get("model"), wanted["model"]
     for name, value in new.items() if not named else ():
@@ -99,22 +83,6 @@ def _flat(manifest: dict[str, Any]) -> dict[str, Any]:
     fields = {**manifest["question"], **manifest["lengths"]}
     mixing = fields.pop("mixing")
     return fields | {"mixing": mixing["name"]} | {name: mixing[name] for name in mixing if name != "name"}
-
-
-def _revision(model: TextEncoder) -> str | None:
-    """The commit of a model that came from the hub, whose cache has a folder for each."""
-    folder = Path(str(getattr(model.source, "name_or_path", "")))
-    return folder.name if folder.parent.name == "snapshots" else None
-
-
-def _tokenizer(tokenizer: Any) -> str:
-    """A fast tokenizer's own description, less the padding and cutting that the last call asked for."""
-    described = json.loads(tokenizer.backend_tokenizer.to_str())
-    return json.dumps({name: part for name, part in described.items() if name not in ("padding", "truncation")})
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _short(value: Any) -> str:

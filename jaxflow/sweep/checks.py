@@ -8,7 +8,7 @@ from jaxflow._checks import InputError, one_of, shown
 from jaxflow.attribution.items import is_row_by_row
 from jaxflow.attribution.question import Question
 from jaxflow.inputs.source import Source
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model
 from jaxflow.store import shards as store
 from jaxflow.store.manifest import another_run, check_same
 from jaxflow.store.record import Record
@@ -44,14 +44,14 @@ def not_writable(folder: Path, why: str) -> InputError:
     return InputError("folder", "be one that can be written", f"{shown(str(folder))}: {why}", NAME_ANOTHER)
 
 
-def check_question(question: Question, model: TextEncoder, lengths: Lengths, *, paired: bool) -> None:
+def check_question(question: Question, model: Model, lengths: Lengths, *, paired: bool) -> None:
     """Refuse what a model cannot do, or a sweep, before any text is read.
 
     Raises:
         InputError: a layer is not there, positions differ from text to text, or the model has no tokenizer or cannot
             take so many tokens.
     """
-    _ = question.layers_of(model.config.layers)
+    _ = question.layers_of(model.layers)
     if is_row_by_row(question.queries):
         expected = "be the same for all texts"
         raise InputError("queries", expected, f"{len(question.queries)} rows", "pass ints, or None for all positions")
@@ -68,7 +68,7 @@ def check_process(on_error: str, process_index: int, process_count: int) -> None
 
 
 def finished(
-    folder: Path, wanted: dict[str, Any], model: TextEncoder, source: Source, question: Question, mine: Any
+    folder: Path, wanted: dict[str, Any], model: Model, source: Source, question: Question, mine: Any
 ) -> dict[int, Record]:
     """Records of the shards that need not be made again.
 

@@ -24,7 +24,7 @@ from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
 from jaxflow.inputs.rows import Text
 from jaxflow.inputs.source import Source
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model
 from jaxflow.statistics.blocks import Blocks
 from jaxflow.store import arrow
 from jaxflow.store.record import checked
@@ -175,8 +175,8 @@ class _Run:
 
 
 def prepare(
-    model_a: TextEncoder,
-    model_b: TextEncoder,
+    model_a: Model,
+    model_b: Model,
     source: Source,
     folder: Path,
     question: Question,
@@ -259,10 +259,10 @@ def _about(prepared: Prepared) -> dict[str, Any]:
     models = {
         letter: {
             "name": model.name,
-            "layers": model.config.layers,
-            "heads": model.config.heads,
+            "layers": model.layers,
+            "heads": model.heads,
             "labels": None if model.labels is None else list(model.labels),
-            "head": model.config.head.name,
+            "head": model.head.name,
         }
         for letter, model in zip("ab", plan.encoders, strict=True)
     }

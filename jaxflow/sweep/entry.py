@@ -7,19 +7,19 @@ from typing import Any
 
 import jax
 
-from jaxflow._checks import InputError, not_forked
+from jaxflow._checks import not_forked
 from jaxflow._paths import local_path
 from jaxflow.attribution.question import Question, as_question
 from jaxflow.inputs.files import check_unread, open_source
 from jaxflow.inputs.source import Source, as_source
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model, as_model
 from jaxflow.store.results import Store, open_sweep
 from jaxflow.sweep import runner
 from jaxflow.sweep.tally import Tally
 
 
 def run_sweep(
-    model: TextEncoder,
+    model: Model,
     source: Any,
     folder: str | os.PathLike[str],
     question: Question | None = None,
@@ -77,8 +77,7 @@ def run_sweep(
             `on_error="stop"`); the folder holds results of another sweep. What was computed before is kept.
     """
     not_forked()
-    if not isinstance(model, TextEncoder):
-        raise InputError("model", "come from load_model", type(model).__name__)
+    model = as_model("model", model)
     question, path = as_question(question, changes), local_path("folder", folder)
     with _opened(source, column, pair_column, separator=separator, quotes=quotes, encoding=encoding) as texts:
         sweep = runner.prepare(

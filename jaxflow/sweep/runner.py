@@ -14,7 +14,7 @@ from jaxflow._checks import InputError, not_forked
 from jaxflow.attribution import Attribution, EncodedText, Example, attribute_shards
 from jaxflow.attribution.question import Question
 from jaxflow.inputs.source import InlineSource, Source
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model
 from jaxflow.store import arrow
 from jaxflow.store import shards as store
 from jaxflow.store.claims import Claim, check_claims
@@ -75,7 +75,7 @@ class Sweep:
         process_count: how many there are. Each makes the shards whose index leaves its own when divided by this.
     """
 
-    model: TextEncoder
+    model: Model
     source: Source
     folder: Path
     question: Question
@@ -317,7 +317,7 @@ def make_folder(folder: Path) -> None:
 
 
 def prepare(
-    model: TextEncoder,
+    model: Model,
     source: Source,
     folder: Path,
     question: Question,

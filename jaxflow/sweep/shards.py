@@ -12,7 +12,7 @@ from jaxflow.attribution import EncodedText
 from jaxflow.attribution.items import check_positions
 from jaxflow.attribution.question import Question
 from jaxflow.inputs.rows import BadRow, Row, Text
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model
 
 # A shard ends at whichever comes first, so that its texts make full batches and its results fit memory. Values are
 # relevance values at most, or bytes of text where those are more.
@@ -23,7 +23,7 @@ ON_ERROR = ("stop", "skip")
 
 
 class Lengths(TypedDict):
-    """How long texts may be, as `TextEncoder.tokenize` has it: most tokens, and whether longer texts are cut."""
+    """How long texts may be, as `Model.tokenize` has it: most tokens, and whether longer texts are cut."""
 
     max_length: int | None
     truncate: bool
@@ -72,7 +72,7 @@ class Shard:
     skipped: tuple[BadRow, ...]
 
 
-def cuts(rows: Iterable[Row], model: TextEncoder, question: Question, max_length: int | None = None) -> Iterator[Cut]:
+def cuts(rows: Iterable[Row], model: Model, question: Question, max_length: int | None = None) -> Iterator[Cut]:
     """Shards, one after the other.
 
     Where a shard ends follows from its rows, the question and the length alone. Nothing is tokenised for it: a text has
@@ -82,7 +82,7 @@ def cuts(rows: Iterable[Row], model: TextEncoder, question: Question, max_length
     found: list[Row] = []
     index = values = 0
     for row in rows:
-        cost = _most_values(row, limit, model.config.layers, question)
+        cost = _most_values(row, limit, model.layers, question)
         if found and (len(found) == SHARD_ROWS or values + cost > SHARD_VALUES):
             yield Cut(index, tuple(found), last=False)
             found, index, values = [], index + 1, 0
@@ -92,7 +92,7 @@ def cuts(rows: Iterable[Row], model: TextEncoder, question: Question, max_length
         yield Cut(index, tuple(found), last=True)
 
 
-def encode(model: TextEncoder, cut: Cut, question: Question, lengths: Lengths, on_error: str) -> Shard:
+def encode(model: Model, cut: Cut, question: Question, lengths: Lengths, on_error: str) -> Shard:
     """Tokenise a shard's texts.
 
     Raises:
@@ -124,7 +124,7 @@ def _most_values(row: Row, limit: int, layers: int, question: Question) -> int:
     return max(size, question.values(min(limit, size + 4), layers))
 
 
-def _together(model: TextEncoder, cut: Cut, lengths: Lengths) -> Iterator[Encoding]:
+def _together(model: Model, cut: Cut, lengths: Lengths) -> Iterator[Encoding]:
     """Encodings of all texts at once, which is quick; none where one of them is refused."""
     chosen = [row for row in cut.rows if isinstance(row, Text)]
     pairs = [row.pair for row in chosen] if chosen and chosen[0].pair is not None else None
@@ -135,7 +135,7 @@ def _together(model: TextEncoder, cut: Cut, lengths: Lengths) -> Iterator[Encodi
         return iter(())
 
 
-def _alone(model: TextEncoder, row: Text, lengths: Lengths) -> Encoding | BadRow:
+def _alone(model: Model, row: Text, lengths: Lengths) -> Encoding | BadRow:
     """One text, so that an error can say where it stands."""
     pairs = None if row.pair is None else [row.pair]
     try:

@@ -42,7 +42,7 @@ def test_truncation_only_on_request(tiny):
     cut = encoder.tokenize(["the key", long], truncate=True)
     assert [len(encoding) for encoding in cut] == [4, 12]
     assert cut[1].tokens[-1] == "[SEP]"
-    with pytest.raises(InputError, match="5 that fit"):
+    with pytest.raises(InputError, match="at most 5 tokens"):
         encoder.tokenize([long], max_length=5)
 
 
