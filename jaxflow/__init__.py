@@ -23,6 +23,7 @@ from jaxflow.sweep.entry import run_sweep
 
 if TYPE_CHECKING:
     from jaxflow.compare import Comparison, compare_models
+    from jaxflow.pages.explore import explore
 
 __all__ = [
     "AttentionGraph",
@@ -39,6 +40,7 @@ __all__ = [
     "capacity_graph",
     "compare_models",
     "cut_capacity",
+    "explore",
     "head_rollout",
     "load_model",
     "mixing",
@@ -49,7 +51,11 @@ __all__ = [
 ]
 
 # Imported when they are first asked for: what they need takes a while to import.
-_LATER = {"Comparison": "jaxflow.compare", "compare_models": "jaxflow.compare"}
+_LATER = {
+    "Comparison": "jaxflow.compare",
+    "compare_models": "jaxflow.compare",
+    "explore": "jaxflow.pages.explore",
+}
 
 
 def __getattr__(name: str) -> Any:

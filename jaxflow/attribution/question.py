@@ -51,7 +51,7 @@ class Question:
 
     methods: Any = ("raw", "rollout", "flow")
     mixing: Any = "attention"
-    target: str | int | None = None
+    target: Any = None
     queries: Any = 0
     layers: Any = None
     flow: Any = "auto"

@@ -19,7 +19,7 @@ from jaxflow.running import Compiled, Engine, EngineOptions
 def attribute(
     model: Model,
     texts: Any,
-    question: Question | None = None,
+    question: Question | Any | None = None,
     *,
     pairs: Any = None,
     batch_size: int | np.integer | None = None,
@@ -75,7 +75,7 @@ def attribute(
 def attribute_shards(
     model: Model,
     shards: Iterable[Sequence[EncodedText]],
-    question: Question | None = None,
+    question: Question | Any | None = None,
     *,
     batch_size: int | np.integer | None = None,
     mesh: jax.sharding.Mesh | None = None,

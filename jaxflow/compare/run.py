@@ -26,7 +26,7 @@ def compare_models(
     model_a: Model,
     model_b: Model,
     texts: Any,
-    question: Question | None = None,
+    question: Question | Any | None = None,
     *,
     pairs: Any = None,
     threshold: float | int = 0.1,

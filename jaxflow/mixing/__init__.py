@@ -32,7 +32,7 @@ class Attention:
     """
 
     heads: Any = "mean"
-    residual: float = 0.5
+    residual: Any = 0.5
 
     name = "attention"
     needs = frozenset({"attention"})
@@ -53,7 +53,7 @@ class AttentionGradient:
         residual: the residual connection's share, from 0 to 1.
     """
 
-    residual: float = 0.5
+    residual: Any = 0.5
 
     name = "attention-gradient"
     needs = frozenset({"attention", "gradients"})

@@ -36,7 +36,7 @@ VALUES = 80_000_000
 def explore(
     model: Model,
     texts: Any,
-    question: Question | None = None,
+    question: Question | Any | None = None,
     *,
     other: Model | None = None,
     pairs: Any = None,

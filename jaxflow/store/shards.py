@@ -72,7 +72,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     wrong = [name for name, kind in kinds.items() if not isinstance(manifest.get(name, kind()), kind)]
     if wrong or not isinstance(manifest.get("input", {}).get("name"), str):
         raise _unreadable(folder / file, f"{wrong[0] if wrong else 'input'!r} is not what it should be")
-    return manifest if manifest["format"] == FORMAT else _with_question(manifest)
+    return manifest if "question" in manifest else _with_question(manifest)
 
 
 def _with_question(manifest: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def run_sweep(
     model: Model,
     source: Any,
     folder: str | os.PathLike[str],
-    question: Question | None = None,
+    question: Question | Any | None = None,
     *,
     column: str | None = None,
     pair_column: str | None = None,

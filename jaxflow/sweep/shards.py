@@ -127,7 +127,7 @@ def _most_values(row: Row, limit: int, layers: int, question: Question) -> int:
 def _together(model: Model, cut: Cut, lengths: Lengths) -> Iterator[Encoding]:
     """Encodings of all texts at once, which is quick; none where one of them is refused."""
     chosen = [row for row in cut.rows if isinstance(row, Text)]
-    pairs = [row.pair for row in chosen] if chosen and chosen[0].pair is not None else None
+    pairs = [str(row.pair) for row in chosen] if chosen and chosen[0].pair is not None else None
     try:
         texts = [row.text for row in chosen]
         return iter(model.tokenize(texts, pairs, **lengths))

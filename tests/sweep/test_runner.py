@@ -170,9 +170,9 @@ def test_results_of_another_run_are_refused_and_left_alone(encoder, tmp_path, ch
     out = tmp_path / "out"
     swept(encoder, out)
     before = contents(out)
+    lengths = {"truncate": changes.get("truncate", False)}
+    asked = {name: value for name, value in changes.items() if name not in lengths}
     with pytest.raises(InputError, match=named):
-        lengths = {"truncate": changes.get("truncate", False)}
-        asked = {name: value for name, value in changes.items() if name not in lengths}
         swept(encoder, out, texts, dataclasses.replace(FAST, **asked), resume=True, **lengths)
     assert contents(out) == before
 
