@@ -7,6 +7,7 @@ flow, a maximum flow with certified bounds.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from jaxflow import mixing
 from jaxflow._checks import InputError
 from jaxflow.attribution import Attribution, Example, attribute
 from jaxflow.flow.device.cut import cut_capacity
@@ -39,6 +40,7 @@ __all__ = [
     "cut_capacity",
     "head_rollout",
     "load_model",
+    "mixing",
     "open_sweep",
     "plot_relevance",
     "raw_attention",

@@ -23,6 +23,7 @@ HOUSE = [
     "statistics",
     "inputs",
     "models",
+    "mixing",
     "running",
     "attribution",
     "evaluation",

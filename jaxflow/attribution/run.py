@@ -2,22 +2,22 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxflow._checks import InputError, not_forked
 from jaxflow.attribution.items import EncodedText, Item, as_rows, item_of, items_of
 from jaxflow.attribution.methods import as_methods
 from jaxflow.attribution.result import Attribution, Example
-from jaxflow.attribution.task import AttributionTask, as_heads
+from jaxflow.attribution.task import AttributionTask
 from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_layers
-from jaxflow.graph.graph import as_residual
+from jaxflow.mixing import Attention, as_mixing
 from jaxflow.models import TextEncoder
-from jaxflow.running import Compiled, Engine, EngineOptions
+from jaxflow.running import Compiled, Engine, EngineOptions, pair_numbers
 
 
 def attribute(
@@ -80,7 +80,7 @@ def attribute(
         texts = [texts]
         pairs = [pairs] if isinstance(pairs, str) else pairs
     task = _task(encoder, methods, queries, layers, heads, residual, flow, tol)
-    engine = Engine((encoder,), task, EngineOptions(batch_size=batch_size, mesh=mesh, compiled=compiled))
+    engine = Engine((encoder,), task, _options(task, batch_size, mesh, compiled))
     items = items_of(encoder, texts, pairs, queries, max_length=max_length, truncate=truncate)
     told = None if progress is None else (lambda examples: progress(len(examples)))
     return Attribution(tuple(engine.run_all(items, told)))
@@ -132,7 +132,7 @@ def attribute_shards(
     """
     not_forked()
     task = _task(encoder, methods, queries, layers, heads, residual, flow, tol)
-    options = EngineOptions(batch_size=batch_size, mesh=mesh, compiled=compiled, idle=idle)
+    options = replace(_options(task, batch_size, mesh, compiled), idle=idle)
     engine = Engine((encoder,), task, options)
     rows = as_rows(queries, 1)
 
@@ -154,6 +154,11 @@ def _attributions(groups: Generator[list[Example], None, None]) -> Generator[Att
             yield Attribution(tuple(examples))
 
 
+def _options(task: AttributionTask, batch_size: Any, mesh: Any, compiled: Any) -> EngineOptions:
+    kept = pair_numbers(task.mixing, task.encoder)
+    return EngineOptions(batch_size=batch_size, mesh=mesh, compiled=compiled, pair_numbers=kept)
+
+
 def _task(
     encoder: Any, methods: Any, queries: Any, layers: Any, heads: Any, residual: Any, flow: Any, tol: Any
 ) -> AttributionTask:
@@ -164,6 +169,5 @@ def _task(
         methods=as_methods(methods, flow, tol),
         everything=queries is None,
         layers=as_layers(layers, encoder.config.layers),
-        heads=as_heads(heads, encoder.config.layers, encoder.config.heads),
-        residual=as_residual(residual, (), jnp.float32),
+        mixing=as_mixing(Attention(heads, residual), encoder),
     )

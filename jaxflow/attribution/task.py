@@ -8,19 +8,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
-from jaxflow import _checks
 from jaxflow.attribution.items import Item
 from jaxflow.attribution.methods import Method, Scores, Streaming, begin_scores
 from jaxflow.attribution.result import Example
 from jaxflow.attribution.streams import Streams
 from jaxflow.flow.solution import count_stages
 from jaxflow.flow.worker import Worker
-from jaxflow.graph import attention
 from jaxflow.graph.graph import AttentionGraph
+from jaxflow.mixing import Mixing
 from jaxflow.models import Encoding, Prediction, TextEncoder
-from jaxflow.running import Call, Forward, Inputs, Reader, check_finite, plain_fusion, token_batch
+from jaxflow.running import Call, Forward, Inputs, Reader, check_finite, token_batch
 from jaxflow.running.readers import Finite, KeptGraph, Logits
 
 
@@ -33,16 +32,14 @@ class AttributionTask:
         methods: of relevance.
         everything: whether every position is a query.
         layers: at which relevance is kept, counted from 1.
-        heads: how they are fused, by name or by weights.
-        residual: share of the residual connection.
+        mixing: what the layers' capacities are.
     """
 
     encoder: TextEncoder
     methods: tuple[Method, ...]
     everything: bool
     layers: tuple[int, ...]
-    heads: str | Float[Array, "layer head"]
-    residual: Float[Array, ""]
+    mixing: Mixing
     memory_advice: str = field(
         default="pass a smaller `max_length`, fewer `queries`, or devices that share the encoder by `mesh`", init=False
     )
@@ -57,13 +54,12 @@ class AttributionTask:
         readers = self._readers(items)
         queries = None if self.everything else queries_of(items, rows, length, everything=False)
         examples = tuple(queries if isinstance(reader, Streams) else None for reader in readers.values())
-        named, weights = (self.heads, None) if isinstance(self.heads, str) else ("weights", self.heads)
         inputs = Inputs(
             batch=token_batch(self.encoder, [item.encoding for item in items], rows, length),
             examples=examples,
-            shared=plain_fusion(self.residual, weights),
+            shared=None,
         )
-        return (Call(Forward(tuple(readers.values()), named), inputs),)
+        return (Call(Forward(tuple(readers.values()), self.mixing), inputs),)
 
     def begin(self, items: list[Item], outputs: tuple[Any, ...], worker: Worker) -> Callable[[], Sequence[Example]]:
         """Begin what is done with the graph; the examples wait for it."""
@@ -165,11 +161,3 @@ def queries_of(items: Sequence[Item], rows: int, length: int, *, everything: boo
     queries = np.zeros((rows, len(items[0].queries)), np.int32)
     queries[: len(items)] = [item.queries for item in items]
     return jnp.asarray(queries)
-
-
-def as_heads(heads: Any, layers: int, count: int) -> str | Float[Array, "layer head"]:
-    """Take in a way of fusing heads, checked: its name, or weights of every layer's heads."""
-    if isinstance(heads, str):
-        _checks.one_of("heads", heads, tuple(attention.FUSIONS))
-        return heads
-    return jnp.broadcast_to(attention.as_head_weights(heads, (layers, count, 1, 1)), (layers, count))

@@ -4,9 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from jaxflow import _checks
 from jaxflow._checks import InputError
@@ -17,7 +15,7 @@ from jaxflow.evaluation.target import resolve, scale_of
 from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_layers
 from jaxflow.graph import attention
-from jaxflow.graph.graph import as_residual
+from jaxflow.mixing import Attention, AttentionGradient, Mixing, as_mixing
 from jaxflow.models import Encoding, TextEncoder
 from jaxflow.statistics.tests import CORRECTIONS
 
@@ -58,9 +56,8 @@ class Plan:
         encoders: the two models.
         methods: of relevance.
         pairs: layers that are compared, counted from 1.
-        heads: how each model's heads are fused: a name, or weights `layer head`; `CLASS` for what `target` rests on.
-        target: what is explained where heads are fused so.
-        residual: share of the residual connection.
+        mixings: what the capacities of each model's layers are.
+        target: what is explained where a mixing needs gradients.
         queries: units whose make-up is asked for; None for every one.
         settings: all else.
     """
@@ -68,9 +65,8 @@ class Plan:
     encoders: tuple[TextEncoder, TextEncoder]
     methods: tuple[Method, ...]
     pairs: tuple[tuple[int, int], ...]
-    heads: tuple[Any, Any]
+    mixings: tuple[Mixing, Mixing]
     target: Target
-    residual: Float[Array, ""]
     queries: tuple[int, ...] | None
     settings: Settings
 
@@ -132,9 +128,8 @@ def make_plan(first: Any, second: Any, settings: Settings) -> Plan:
         encoders=(first, second),
         methods=as_methods(settings.methods, settings.flow, settings.tol),
         pairs=layer_pairs(settings.layers, first.config.layers, second.config.layers),
-        heads=(_as_heads(settings.heads, first), _as_heads(settings.heads, second)),
+        mixings=(_as_mixing(settings, first), _as_mixing(settings, second)),
         target=_as_target(settings, (first, second)),
-        residual=as_residual(settings.residual, (), jnp.float32),
         queries=_as_queries(settings.queries),
         settings=settings,
     )
@@ -213,12 +208,14 @@ def has_classes(encoder: TextEncoder) -> bool:
     return head.name in CLASSES and head.problem != "regression"
 
 
-def _as_heads(heads: Any, encoder: TextEncoder) -> Any:
+def _as_mixing(settings: Settings, encoder: TextEncoder) -> Mixing:
+    """What the capacities of a model's layers are: `CLASS` for what the target rests on, or heads fused otherwise."""
+    heads = settings.heads
     if isinstance(heads, str):
         _checks.one_of("heads", heads, (*attention.FUSIONS, CLASS))
-        return heads
-    shape = (encoder.config.layers, encoder.config.heads)
-    return jnp.broadcast_to(attention.as_head_weights(heads, (*shape, 1, 1)), shape)
+    if isinstance(heads, str) and heads == CLASS:
+        return as_mixing(AttentionGradient(settings.residual), encoder)
+    return as_mixing(Attention(heads, settings.residual), encoder)
 
 
 def _as_target(settings: Settings, encoders: Sequence[TextEncoder]) -> Target:

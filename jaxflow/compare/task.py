@@ -13,14 +13,14 @@ from jaxflow.attribution.methods import Scores, begin_scores
 from jaxflow.attribution.task import predictions_of
 from jaxflow.compare import device
 from jaxflow.compare.paths import strong_arcs
-from jaxflow.compare.plan import CLASS, Plan, TextPair, has_classes
+from jaxflow.compare.plan import Plan, TextPair, has_classes
 from jaxflow.compare.result import ComparedText, SideOfText
 from jaxflow.compare.unit_heads import UnitHeads
 from jaxflow.compare.units import membership, words_of
 from jaxflow.evaluation import Target
 from jaxflow.evaluation.target import explained_of
 from jaxflow.flow.worker import Worker
-from jaxflow.heads.class_attention import ClassGradient, class_graph
+from jaxflow.heads.class_attention import ClassGradient
 from jaxflow.heads.importance import log_gates
 from jaxflow.heads.similarity import Products
 from jaxflow.models import Prediction
@@ -32,7 +32,6 @@ from jaxflow.running import (
     Reader,
     bucket,
     check_finite,
-    plain_fusion,
     token_batch,
 )
 from jaxflow.running.readers import Finite, KeptGraph, Logits
@@ -133,9 +132,6 @@ class CompareTask:
             found = [{name: done() for name, done in begun.items()} for begun in scores]
             kept = [_kept(plan, which, side, keeps) for which, side in enumerate(sides)]
             host = jax.device_get((measured, traced, shared, kept))
-            for fused, _ in host[-1]:
-                # What heads are fused by may be a gradient, which `Finite` doesn't watch.
-                check_finite(items, np.isfinite(fused).all(axis=(1, 2, 3)))
             weighed = [None if each is None else log_gates(*jax.device_get((each.value, each.gates))) for each in gates]
             logits = [None if side.logits is None else np.asarray(side.logits) for side in sides]
             predicted = [_predicted(plan, which, pairs, logits[which]) for which in (0, 1)]
@@ -145,13 +141,8 @@ class CompareTask:
 
     def _readers(self, which: int, items: Sequence[PairItem]) -> dict[str, Reader]:
         """What rides along with a model, by what its outputs are used for."""
-        plan, encoder = self.plan, self.plan.encoders[which]
+        encoder = self.plan.encoders[which]
         readers: dict[str, Reader] = {"finite": Finite(), "heads": UnitHeads(), "graph": KeptGraph()}
-        if _by_class(plan, which):
-            number, _ = explained_of(encoder, plan.target, len(items))
-            readers["class"] = ClassGradient(number, keeps_weights=True)
-            # It has the graph of the class; that of the fused heads is not looked at.
-            del readers["graph"]
         if any(item.weighs_heads for item in items) and has_classes(encoder):
             number, _ = explained_of(encoder, Target(), len(items))
             readers["importance"] = ClassGradient(number, keeps_weights=False)
@@ -160,38 +151,31 @@ class CompareTask:
         return readers
 
     def _call(self, which: int, items: Sequence[PairItem], rows: int, length: int) -> Call:
-        plan, encoder, heads = self.plan, self.plan.encoders[which], self.plan.heads[which]
+        plan, encoder, mixing = self.plan, self.plan.encoders[which], self.plan.mixings[which]
         readers, pairs = self._readers(which, items), [item.read for item in items]
         tokens = min(length, encoder.max_length)
         arrays: dict[str, Arrays] = {
             "heads": _members(pairs, which, rows, tokens, length),
             "importance": (None, None),
         }
-        if "class" in readers:
+        examples, target = tuple(arrays.get(name) for name in readers), None
+        if "gradients" in mixing.needs:
             # One class for all rows, or the one that each row predicts.
-            _, given = explained_of(encoder, plan.target, rows)
-            arrays["class"] = tuple(None if each is None else jnp.asarray(each) for each in given)
-        named, weights = (heads, None) if isinstance(heads, str) else ("weights", heads)
+            target, given = explained_of(encoder, plan.target, rows)
+            examples += (tuple(None if each is None else jnp.asarray(each) for each in given),)
         inputs = Inputs(
             batch=token_batch(encoder, [pair.encodings[which] for pair in pairs], rows, tokens),
-            examples=tuple(arrays.get(name) for name in readers),
-            shared=plain_fusion(plan.residual, weights),
+            examples=examples,
+            shared=None,
         )
-        return Call(Forward(tuple(readers.values()), "mean" if named == CLASS else named), inputs)
+        return Call(Forward(tuple(readers.values()), mixing, target), inputs)
 
     def _side(self, which: int, results: dict[str, Arrays]) -> device.Side:
         """What one model made of a batch; heads themselves are compared as they are, whatever they are fused by."""
-        heads, mask, members = results["heads"]
-        graph = results.get("graph")
-        if graph is None:
-            graph = class_graph(results["class"].weights, mask, self.plan.residual)
+        heads, _, members = results["heads"]
+        graph = results["graph"]
         fused, capacity = device.units_of(graph, members)
         return device.Side(heads=heads, fused=fused, capacity=capacity, graph=graph, logits=results.get("logits"))
-
-
-def _by_class(plan: Plan, which: int) -> bool:
-    heads = plan.heads[which]
-    return isinstance(heads, str) and heads == CLASS
 
 
 def _unit_arrays(pairs: Sequence[TextPair], rows: int, length: int) -> _UnitArrays:

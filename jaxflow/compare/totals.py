@@ -93,7 +93,7 @@ class Totals:
             settings={
                 "threshold": float(settings.threshold),
                 "decay": float(settings.decay),
-                "residual": float(self.plan.residual),
+                "residual": float(self.plan.settings.residual),
                 "least": int(settings.least),
                 "correction": settings.correction,
                 "seed": settings.seed,

@@ -5,20 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxflow._checks import InputError, not_forked, one_of
 from jaxflow.attribution import Flow
 from jaxflow.attribution.items import as_rows, item_of
-from jaxflow.attribution.task import as_heads
 from jaxflow.compare.units import same_tokens
 from jaxflow.evaluation import Target
 from jaxflow.evaluation.target import explained_of
-from jaxflow.graph.graph import as_residual
 from jaxflow.heads.class_attention import ClassGradient, check_gates
 from jaxflow.heads.importance import log_gates
 from jaxflow.heads.roles import RoleTally, RoleWords
+from jaxflow.mixing import Attention, Mixing, as_mixing
 from jaxflow.models import Encoding, TextEncoder
 from jaxflow.pages.exploration import Exploration, HeadTable, Side
 from jaxflow.pages.explore_task import ExploredItem, ExploredModel, ExploredText, ExploreTask
@@ -103,14 +101,13 @@ def explore(
     texts, pairs = texts[:kept], pairs if pairs is None else pairs[:kept]
     encodings = [coded[:kept] for coded in encodings]
     explored = [
-        _explored_model(model, coded, heads, roles=roles, importance=importance)
+        _explored_model(model, coded, as_mixing(Attention(heads, residual), model), roles=roles, importance=importance)
         for model, coded in zip(models, encodings, strict=True)
     ]
     task = ExploreTask(
         models=tuple(explored),
         flow=Flow(flow) if "flow" in methods else None,
         everything=queries is None,
-        residual=as_residual(residual, (), jnp.float32),
     )
     asked = queries if not isinstance(queries, np.ndarray) or queries.ndim < 2 else queries[:kept]
     items = _items(texts, pairs, encodings, asked, flows="flow" in methods)
@@ -147,14 +144,13 @@ def explore(
 
 
 def _explored_model(
-    model: TextEncoder, encodings: Sequence[Encoding], heads: Any, *, roles: bool, importance: bool
+    model: TextEncoder, encodings: Sequence[Encoding], mixing: Mixing, *, roles: bool, importance: bool
 ) -> ExploredModel:
     gradient = None
     if importance:
         # Of the predicted class, whichever it is.
         gradient = ClassGradient(explained_of(model, Target(), len(encodings))[0], keeps_weights=False)
-    fused = as_heads(heads, model.config.layers, model.config.heads)
-    return ExploredModel(model, fused, RoleWords(encodings) if roles else None, gradient)
+    return ExploredModel(model, mixing, RoleWords(encodings) if roles else None, gradient)
 
 
 def _items(

@@ -18,8 +18,9 @@ from jaxflow.attribution.task import examples_of, queries_of
 from jaxflow.flow.worker import Worker
 from jaxflow.heads.class_attention import ClassGradient, GatedScores
 from jaxflow.heads.roles import RoleWords, WatchedRoles
+from jaxflow.mixing import Mixing
 from jaxflow.models import Encoding, TextEncoder
-from jaxflow.running import Arrays, Call, Forward, Inputs, Reader, check_finite, plain_fusion, rows_on_host, token_batch
+from jaxflow.running import Arrays, Call, Forward, Inputs, Reader, check_finite, rows_on_host, token_batch
 from jaxflow.running.readers import Finite, KeptGraph, KeptHeads, Logits
 from jaxflow.statistics.distances import jensen_shannon
 
@@ -30,13 +31,13 @@ class ExploredModel:
 
     Attributes:
         encoder: the model.
-        heads: how heads are fused, by name or by weights.
+        mixing: what the layers' capacities are.
         words: of the texts, for the roles of heads; None where roles are not looked for.
         importance: the reader of heads' importance; None where it is not looked for.
     """
 
     encoder: TextEncoder
-    heads: str | Float[Array, "layer head"]
+    mixing: Mixing
     words: RoleWords | None = None
     importance: ClassGradient | None = None
 
@@ -130,13 +131,11 @@ class ExploreTask:
         models: one, or two.
         flow: how flow is computed; None without flow.
         everything: whether flow is computed for every position.
-        residual: share of the residual connection.
     """
 
     models: tuple[ExploredModel, ...]
     flow: Flow | None
     everything: bool
-    residual: Float[Array, ""]
     memory_advice: str = field(default="pass a smaller `max_length` or fewer `queries`", init=False)
 
     def calls(self, items: list[ExploredItem], rows: int, length: int) -> list[Call]:
@@ -180,13 +179,12 @@ class ExploreTask:
         if model.words is not None:
             known = model.words.arrays([item.index for item in items], rows, length)
             arrays["roles"] = tuple(map(jnp.asarray, known))
-        heads, weights = (model.heads, None) if isinstance(model.heads, str) else ("weights", model.heads)
         inputs = Inputs(
             batch=token_batch(model.encoder, encodings, rows, length),
             examples=tuple(arrays.get(name) for name in readers),
-            shared=plain_fusion(self.residual, weights),
+            shared=None,
         )
-        return Call(Forward(tuple(readers.values()), heads), inputs)
+        return Call(Forward(tuple(readers.values()), model.mixing), inputs)
 
     def _begin_flow(
         self, which: int, items: list[ExploredItem], results: dict[str, Arrays], worker: Worker
