@@ -8,12 +8,13 @@ import jax
 import numpy as np
 
 from jaxflow._checks import not_forked
+from jaxflow.attribution.explaining import check_model
 from jaxflow.attribution.items import EncodedText, Item, as_texts, check_rows, item_of, items_of, positions_of
 from jaxflow.attribution.question import Question, as_question
 from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.task import AttributionTask
 from jaxflow.models import Model, as_model
-from jaxflow.running import Compiled, Engine, EngineOptions
+from jaxflow.running import Compiled, Engine, EngineOptions, pair_numbers
 
 
 def attribute(
@@ -63,9 +64,8 @@ def attribute(
     """
     not_forked()
     question = as_question(question, changes)
-    engine = Engine(
-        (model,), _task(model, question), EngineOptions(batch_size=batch_size, mesh=mesh, compiled=compiled)
-    )
+    task = _task(model, question)
+    engine = Engine((model,), task, _options(task, batch_size=batch_size, mesh=mesh, compiled=compiled))
     texts, pairs = as_texts(texts, pairs)
     items = items_of(model, texts, pairs, question.queries, max_length=max_length, truncate=truncate)
     told = None if progress is None else (lambda examples: progress(len(examples)))
@@ -108,8 +108,9 @@ def attribute_shards(
     """
     not_forked()
     question = as_question(question, changes)
-    options = EngineOptions(batch_size=batch_size, mesh=mesh, compiled=compiled, idle=idle)
-    engine = Engine((model,), _task(model, question), options)
+    task = _task(model, question)
+    options = _options(task, batch_size=batch_size, mesh=mesh, compiled=compiled, idle=idle)
+    engine = Engine((model,), task, options)
     check_rows(question.queries, 1)
 
     def items() -> Iterator[list[Item]]:
@@ -133,8 +134,13 @@ def _attributions(groups: Generator[list[Example], None, None]) -> Generator[Att
             yield Attribution(tuple(examples))
 
 
+def _options(task: AttributionTask, **options: Any) -> EngineOptions:
+    return EngineOptions(pair_numbers=pair_numbers(task.question.mixing, task.model), **options)
+
+
 def _task(model: Any, question: Question) -> AttributionTask:
     model = as_model("model", model)
+    check_model(question, model)
     return AttributionTask(
         model=model,
         question=question,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from jaxflow.attribution.fusion import fusion_of
+from jaxflow.attribution.explaining import forward_of
 from jaxflow.attribution.items import Item
 from jaxflow.attribution.methods import GraphMethod, Method, Scores, begin_scores, stored
 from jaxflow.attribution.question import Question
@@ -20,7 +20,7 @@ from jaxflow.flow.solution import count_stages
 from jaxflow.flow.worker import Worker
 from jaxflow.graph.graph import AttentionGraph
 from jaxflow.models import Encoding, Model, Prediction
-from jaxflow.running import Call, Forward, Inputs, Reader, check_finite, token_batch
+from jaxflow.running import Call, Inputs, Reader, check_finite, token_batch
 from jaxflow.running.readers import Finite, KeptGraph, Logits
 
 
@@ -48,13 +48,13 @@ class AttributionTask:
         readers = self._readers(items)
         queries = None if self._everything else queries_of(items, rows, length, everything=False)
         riding = method_readers(self.methods, self.layers)
-        heads, fusion = fusion_of(self.question.mixing, self.model)
+        program, explained = forward_of(self.question, self.model, tuple(readers.values()), rows)
         inputs = Inputs(
             batch=token_batch(self.model, [item.encoding for item in items], rows, length),
-            examples=tuple(queries if name in riding else None for name in readers),
-            shared=fusion,
+            examples=(*(queries if name in riding else None for name in readers), *explained),
+            shared=None,
         )
-        return (Call(Forward(tuple(readers.values()), heads), inputs),)
+        return (Call(program, inputs),)
 
     def begin(self, items: list[Item], outputs: tuple[Any, ...], worker: Worker) -> Callable[[], Sequence[Example]]:
         """Begin what is done with the graph; the examples wait for it."""

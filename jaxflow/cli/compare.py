@@ -15,7 +15,6 @@ from jaxflow.cli.output import note_assumed
 from jaxflow.compare import CompareOptions, findings
 from jaxflow.compare.result import ChangeSummary
 from jaxflow.inputs.source import Source
-from jaxflow.mixing import Attention
 from jaxflow.models import load_model
 from jaxflow.pages.source_page import write_source_page
 from jaxflow.pages.terminal import visible
@@ -89,9 +88,6 @@ def _page(prepared: comparison.Prepared, source: Source, arguments: argparse.Nam
     if prepared.units == "words" and question.queries != (0,):
         # They were words; the page's are tokens. The first is the leading token in both.
         question = replace(question, queries=None)
-    if prepared.plan.by_class:
-        # The page shows attention as it is.
-        question = replace(question, mixing=Attention(residual=float(prepared.plan.residual)), target=None)
     most, path = max(1, arguments.attention), arguments.out / "explore.html"
     models = prepared.plan.encoders
     return write_source_page(models, source, path, question=question, most=most, **lengths_of(arguments))

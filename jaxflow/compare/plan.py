@@ -4,19 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from jaxflow._checks import InputError, one_of, shown
+from jaxflow.attribution.explaining import check_model
 from jaxflow.attribution.items import check_positions, head_reads_at, is_row_by_row
 from jaxflow.attribution.methods import Method
 from jaxflow.attribution.question import LAST, Question
 from jaxflow.compare.units import Units, same_tokens, token_units, word_units
-from jaxflow.evaluation import Target
-from jaxflow.evaluation.target import resolve, scale_of
 from jaxflow.flow.solve import as_layers
-from jaxflow.mixing import AttentionGradient
 from jaxflow.models import Encoding, Model, as_model
 from jaxflow.statistics.tests import CORRECTIONS
 
@@ -66,30 +62,18 @@ class Plan:
         encoders: the two models.
         question: what is asked about every text; its positions are those of units.
         pairs: layers that are compared, counted from 1.
-        target: what is explained, where the mixing needs gradients.
         settings: how the models are compared.
     """
 
     encoders: tuple[Model, Model]
     question: Question
     pairs: tuple[tuple[int, int], ...]
-    target: Target
     settings: CompareOptions
 
     @property
     def methods(self) -> tuple[Method, ...]:
         """Methods of relevance."""
         return self.question.method_values
-
-    @property
-    def by_class(self) -> bool:
-        """Whether capacities are what a class rests on."""
-        return isinstance(self.question.mixing, AttentionGradient)
-
-    @property
-    def residual(self) -> Float[Array, ""]:
-        """Share of the residual connection."""
-        return jnp.asarray(getattr(self.question.mixing, "residual", 0.5), jnp.float32)
 
     @property
     def same_depth(self) -> bool:
@@ -137,11 +121,12 @@ def make_plan(first: Any, second: Any, question: Question, options: CompareOptio
         raise InputError("model_b", expected, str(heads[1]), "heads are compared one by one")
     if is_row_by_row(question.queries):
         raise InputError("queries", "be the same for all texts", f"{len(question.queries)} rows")
+    for model in (first, second):
+        check_model(question, model)
     return Plan(
         encoders=(first, second),
         question=question,
         pairs=layer_pairs(question.layers, first.layers, second.layers),
-        target=_as_target(question, (first, second)),
         settings=options or CompareOptions(),
     )
 
@@ -223,20 +208,6 @@ def has_classes(encoder: Model) -> bool:
     """Whether the model's head tells classes of texts apart."""
     head = encoder.head
     return head.name in CLASSES and head.problem != "regression"
-
-
-def _as_target(question: Question, models: Sequence[Model]) -> Target:
-    """What is explained: of each model the logit of the same class, or of the class that it predicts itself."""
-    if "gradients" not in question.mixing.needs:
-        return Target()
-    target = "predicted" if question.target is None else question.target
-    found = Target(target, quantity="logit")
-    for model in models:
-        _ = scale_of(model, found)
-        _ = model.head.index_of("target", target)
-        # The predicted class is one of the model's; another must be.
-        _ = resolve(model, found, 1, lambda head=model.head: np.zeros((1, head.outputs)))
-    return found
 
 
 def _check_share(name: str, value: Any) -> None:

@@ -16,7 +16,7 @@ from jaxflow.compare.task import CompareTask, PairItem, Similarity
 from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
 from jaxflow.models import Model
-from jaxflow.running import Engine, EngineOptions
+from jaxflow.running import Engine, EngineOptions, pair_numbers
 
 # Texts that are sorted by length together.
 WINDOW = 256
@@ -128,7 +128,8 @@ def compare_stream(
             ]
 
     # The attention of every head of both models is held.
-    held = sum(encoder.layers * encoder.heads for encoder in plan.encoders)
+    mixing = plan.question.mixing
+    held = sum(model.layers * model.heads + pair_numbers(mixing, model) for model in plan.encoders)
     options = EngineOptions(batch_size=plan.settings.batch_size, pair_numbers=held, pads_freely=True)
     told = None if progress is None else (lambda found: progress(len(found)))
     with closing(Engine(plan.encoders, CompareTask(plan), options).run(windows(), told)) as groups:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow.attribution.fusion import fusion_of
+from jaxflow.attribution.explaining import forward_of
 from jaxflow.attribution.methods import GraphMethod, Method, Scores, begin_scores, stored
 from jaxflow.attribution.streams import method_readers, relevance_read
 from jaxflow.attribution.task import predictions_of
@@ -23,19 +23,17 @@ from jaxflow.compare.units import membership, words_of
 from jaxflow.evaluation import Target
 from jaxflow.evaluation.target import explained_of
 from jaxflow.flow.worker import Worker
-from jaxflow.heads.class_attention import ClassGradient, class_graph
+from jaxflow.heads.class_attention import ClassGradient
 from jaxflow.heads.importance import log_gates
 from jaxflow.heads.similarity import Products
 from jaxflow.models import Prediction
 from jaxflow.running import (
     Arrays,
     Call,
-    Forward,
     Inputs,
     Reader,
     bucket,
     check_finite,
-    plain_fusion,
     token_batch,
 )
 from jaxflow.running.readers import Finite, KeptGraph, Logits
@@ -136,9 +134,6 @@ class CompareTask:
             found = [{name: done() for name, done in begun.items()} for begun in scores]
             kept = [_kept(plan, which, side, keeps) for which, side in enumerate(sides)]
             host = jax.device_get((measured, traced, shared, kept))
-            for fused, _ in host[-1]:
-                # What heads are fused by may be a gradient, which `Finite` doesn't watch.
-                check_finite(items, np.isfinite(fused).all(axis=(1, 2, 3)))
             weighed = [None if each is None else log_gates(*jax.device_get((each.value, each.gates))) for each in gates]
             logits = [None if side.logits is None else np.asarray(side.logits) for side in sides]
             predicted = [_predicted(plan, which, pairs, logits[which]) for which in (0, 1)]
@@ -148,14 +143,9 @@ class CompareTask:
 
     def _readers(self, which: int, items: Sequence[PairItem]) -> dict[str, Reader]:
         """What rides along with a model, by what its outputs are used for."""
-        plan, encoder = self.plan, self.plan.encoders[which]
+        encoder = self.plan.encoders[which]
         readers: dict[str, Reader] = {"finite": Finite(), "heads": UnitHeads(), "graph": KeptGraph()}
-        readers |= method_readers(_riding(plan.methods), _layers(plan, which))
-        if plan.by_class:
-            number, _ = explained_of(encoder, plan.target, len(items))
-            readers["class"] = ClassGradient(number, keeps_weights=True)
-            # It has the graph of the class; that of the fused heads is not looked at.
-            del readers["graph"]
+        readers |= method_readers(_riding(self.plan.methods), _layers(self.plan, which))
         if any(item.weighs_heads for item in items) and has_classes(encoder):
             number, _ = explained_of(encoder, Target(), len(items))
             readers["importance"] = ClassGradient(number, keeps_weights=False)
@@ -171,30 +161,21 @@ class CompareTask:
             "heads": _members(pairs, which, rows, tokens, length),
             "importance": (None, None),
         }
-        if "class" in readers:
-            # One class for all rows, or the one that each row predicts.
-            _, given = explained_of(encoder, plan.target, rows)
-            arrays["class"] = tuple(None if each is None else jnp.asarray(each) for each in given)
         riding = method_readers(_riding(plan.methods), _layers(plan, which))
         if riding:
             arrays |= dict.fromkeys(riding, _token_queries(which, pairs, rows))
-        # Heads by which a class's graph is made need no fusing.
-        heads, fusion = (
-            ("mean", plain_fusion(plan.residual)) if plan.by_class else fusion_of(plan.question.mixing, encoder)
-        )
+        program, explained = forward_of(plan.question, encoder, tuple(readers.values()), rows)
         inputs = Inputs(
             batch=token_batch(encoder, [pair.encodings[which] for pair in pairs], rows, tokens),
-            examples=tuple(arrays.get(name) for name in readers),
-            shared=fusion,
+            examples=(*map(arrays.get, readers), *explained),
+            shared=None,
         )
-        return Call(Forward(tuple(readers.values()), heads), inputs)
+        return Call(program, inputs)
 
     def _side(self, which: int, results: dict[str, Arrays]) -> device.Side:
         """What one model made of a batch; heads themselves are compared as they are, whatever they are fused by."""
-        heads, mask, members = results["heads"]
-        graph = results.get("graph")
-        if graph is None:
-            graph = class_graph(results["class"].weights, mask, self.plan.residual)
+        heads, _, members = results["heads"]
+        graph = results["graph"]
         fused, capacity = device.units_of(graph, members)
         return device.Side(heads=heads, fused=fused, capacity=capacity, graph=graph, logits=results.get("logits"))
 

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxflow._checks import InputError, not_forked, shown
+from jaxflow.attribution.explaining import check_model
 from jaxflow.attribution.items import as_texts, check_rows, item_of, positions_of
 from jaxflow.attribution.question import Question, as_question
 from jaxflow.compare.units import same_tokens
@@ -21,7 +22,7 @@ from jaxflow.pages.exploration import Exploration, HeadTable, Side
 from jaxflow.pages.explore_task import ExploredItem, ExploredModel, ExploredText, ExploreTask
 from jaxflow.pages.page import page_settings
 from jaxflow.pages.units import Pooled, pooled_text
-from jaxflow.running import Engine, EngineOptions
+from jaxflow.running import Engine, EngineOptions, pair_numbers
 from jaxflow.statistics.distances import jensen_shannon
 
 __all__ = ["Exploration", "Side", "explore"]
@@ -82,6 +83,8 @@ def explore(
     question = as_question(question, changes, Question(queries=None))
     _check_layers(question)
     models = [as_model("model", model)] + ([] if other is None else [as_model("other", other)])
+    for each in models:
+        check_model(question, each)
     if not isinstance(texts, Iterable):
         raise InputError("texts", "be a text or a sequence of texts", type(texts).__name__)
     texts, pairs = as_texts(texts, pairs)
@@ -106,7 +109,8 @@ def _explored(
     """The texts in every model."""
     models = [each.model for each in task.models]
     # Both models' heads are held at once.
-    held = sum(model.layers * model.heads for model in models)
+    mixing = task.question.mixing
+    held = sum(model.layers * model.heads + pair_numbers(mixing, model) for model in models)
 
     def told(found: Sequence[ExploredText]) -> None:
         for _ in models:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxflow._switches import broadcasting
 from jaxflow.attribution import Example, Method, Question, Raw, Rollout, Scores
-from jaxflow.attribution.fusion import fusion_of
+from jaxflow.attribution.explaining import forward_of
 from jaxflow.attribution.items import Item
 from jaxflow.attribution.methods import GraphMethod, begin_scores, stored
 from jaxflow.attribution.streams import Streams, method_readers, relevance_read, rides_along
@@ -21,7 +21,7 @@ from jaxflow.flow.worker import Worker
 from jaxflow.heads.class_attention import ClassGradient, GatedScores
 from jaxflow.heads.roles import RoleWords, WatchedRoles
 from jaxflow.models import Encoding, Model
-from jaxflow.running import Arrays, Call, Forward, Inputs, Reader, check_finite, rows_on_host, token_batch
+from jaxflow.running import Arrays, Call, Inputs, Reader, check_finite, rows_on_host, token_batch
 from jaxflow.running.readers import Finite, KeptGraph, KeptHeads, Logits
 from jaxflow.statistics.distances import jensen_shannon
 
@@ -189,13 +189,13 @@ class ExploreTask:
         if self.question.queries is not None:
             queries = queries_of(self._asked_items(which, items), rows, length, everything=False)
             arrays |= dict.fromkeys(method_readers(self.asked, explored.layers), queries)
-        heads, fusion = fusion_of(self.question.mixing, explored.model)
+        program, explained = forward_of(self.question, explored.model, tuple(readers.values()), rows)
         inputs = Inputs(
             batch=token_batch(explored.model, encodings, rows, length),
-            examples=tuple(arrays.get(name) for name in readers),
-            shared=fusion,
+            examples=(*map(arrays.get, readers), *explained),
+            shared=None,
         )
-        return Call(Forward(tuple(readers.values()), heads), inputs)
+        return Call(program, inputs)
 
     def _asked_items(self, which: int, items: Sequence[ExploredItem]) -> list[Item]:
         return [item.asked[which] for item in items if item.asked is not None]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError, one_of, shown
+from jaxflow.attribution.explaining import check_model
 from jaxflow.attribution.items import is_row_by_row
 from jaxflow.attribution.question import Question
 from jaxflow.inputs.source import Source
@@ -52,6 +53,7 @@ def check_question(question: Question, model: Model, lengths: Lengths, *, paired
             take so many tokens.
     """
     _ = question.layers_of(model.layers)
+    check_model(question, model)
     if is_row_by_row(question.queries):
         expected = "be the same for all texts"
         raise InputError("queries", expected, f"{len(question.queries)} rows", "pass ints, or None for all positions")

@@ -274,7 +274,6 @@ def _about(prepared: Prepared) -> dict[str, Any]:
         "settings": {
             "threshold": float(options.threshold),
             "decay": float(options.decay),
-            "residual": float(plan.residual),
             "least": int(options.least),
             "correction": options.correction,
             "seed": options.seed,

@@ -16,7 +16,7 @@ a token, or a word where the tokenizers differ (units). NaN is null.
         question          what was asked about every text: methods, mixing, target, queries, layers, flow, tol, as
                           `Question.from_json` reads them
         lengths           max_length (or null), truncate
-        settings          threshold, decay, residual, least, correction, seed, units ("tokens" or "words")
+        settings          threshold, decay, least, correction, seed, units ("tokens" or "words")
         versions          {python, device, jaxflow, ...}
         texts             how many were compared
         total             how many there are; more than `texts` where the comparison was interrupted

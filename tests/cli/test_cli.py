@@ -231,7 +231,7 @@ BAD_COMMANDS = [
     ([*TEXT, "--layers", "one"], ["--layers", "'one'"]),
     ([*TEXT, "--queries", "4"], ["--text 1: --queries must be positions of tokens, from 0 to 3, got 4"]),
     ([*TEXT, "--queries", "-1"], ["--queries", "-1"]),
-    ([*TEXT, "--residual", "1.01"], ["--residual must be a number from 0 to 1, got 1.01"]),
+    ([*TEXT, "--residual", "1.01"], ["--residual must lie in [0, 1], got 1.01"]),
     ([*TEXT, "--residual", "half"], ["--residual", "half"]),
     ([*TEXT, "--heads", "median"], ["--heads", "'median'"]),
     ([*TEXT, "--flow", "fast"], ["--flow", "'fast'"]),
