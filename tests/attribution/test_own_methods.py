@@ -33,7 +33,7 @@ class ValueNormsReader:
 
     def step(self, inputs, carry, layer):
         place = jnp.asarray(layer_places(self.layers, inputs.depth))[layer.index]
-        norms = jnp.linalg.norm(layer.values[:, -1], axis=-1) * self.scale
+        norms = jnp.linalg.norm(layer.output.values[:, -1], axis=-1) * self.scale
         return put_layer(carry, jnp.where(inputs.mask, norms, 0), place)
 
     def finish(self, inputs, carry, outputs):
