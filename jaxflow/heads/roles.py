@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow._checks import InputError
 from jaxflow.evaluation import Interval
 from jaxflow.heads.patterns import PATTERNS, head_patterns
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model
 from jaxflow.running import (
     EngineOptions,
     LayerView,
@@ -70,7 +70,7 @@ def role_names(
 
 
 def head_roles(
-    encoder: TextEncoder,
+    encoder: Model,
     texts: Any,
     pairs: Any = None,
     *,
@@ -124,7 +124,8 @@ def role_changes(before: HeadRoles, after: HeadRoles, least: float = 0.5) -> lis
         InputError: the models have not as many layers and heads.
     """
     if before.rarest.mean.shape != after.rarest.mean.shape:
-        raise InputError(f"`before` and `after` differ: {before.rarest.mean.shape} and {after.rarest.mean.shape} heads")
+        expected = f"have as many layers and heads as `before`, {before.rarest.mean.shape}"
+        raise InputError("after", expected, str(after.rarest.mean.shape))
     names = before.names(least), after.names(least)
     change = after.patterns.mean - before.patterns.mean
     return [
