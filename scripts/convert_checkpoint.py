@@ -55,7 +55,7 @@ def main() -> int:
         print(f"error: {error.in_words(lambda name: f'--{name}' if name in OPTIONS else name)}", file=sys.stderr)
         return 2
     encoder = load_model(options.out)
-    print(f"{options.out}: {encoder.config.family}, head {encoder.config.head.name}, {encoder.config.layers} layers")
+    print(f"{options.out}: {encoder.config.family}, head {encoder.head.name}, {encoder.layers} layers")
     return 0
 
 

@@ -107,7 +107,7 @@ def _entropy(encoder: TextEncoder, options: argparse.Namespace) -> None:
     }
     write_record(options.out / "figure4.json", record)
     save_figure(draw_entropy(record), options.out / "figure4")
-    last = str(encoder.config.layers)
+    last = str(encoder.layers)
     for kind in found:
         for pair, cells in record[kind]["differences"].items():
             cell = cells[last]

@@ -64,8 +64,8 @@ def masked(encoder: TextEncoder, out: Path) -> list[Answer]:
     Raises:
         InputError: it is no masked language model, or a pronoun is no token of its own for it.
     """
-    if encoder.config.head.name != "masked_lm":
-        raise InputError(f"{encoder.name} has the head {encoder.config.head.name!r}; name a masked language model")
+    if encoder.head.name != "masked_lm":
+        raise InputError(f"{encoder.name} has the head {encoder.head.name!r}; name a masked language model")
     answers = [answer(encoder, question) for question in QUESTIONS]
     record = {
         **provenance(model=encoder.name, flow="exact"),

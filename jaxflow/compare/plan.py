@@ -16,7 +16,7 @@ from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_layers
 from jaxflow.graph import attention
 from jaxflow.mixing import Attention, AttentionGradient, Mixing, as_mixing
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model, as_model
 from jaxflow.statistics.tests import CORRECTIONS
 
 UNITS = ("auto", "tokens", "words")
@@ -62,7 +62,7 @@ class Plan:
         settings: all else.
     """
 
-    encoders: tuple[TextEncoder, TextEncoder]
+    encoders: tuple[Model, Model]
     methods: tuple[Method, ...]
     pairs: tuple[tuple[int, int], ...]
     mixings: tuple[Mixing, Mixing]
@@ -73,7 +73,7 @@ class Plan:
     @property
     def same_depth(self) -> bool:
         """Whether layers answer to each other by number, so that paths through both models can be told."""
-        first, second = (encoder.config.layers for encoder in self.encoders)
+        first, second = (encoder.layers for encoder in self.encoders)
         return first == second
 
     def keeps_heads(self, number: int) -> bool:
@@ -109,10 +109,8 @@ def make_plan(first: Any, second: Any, settings: Settings) -> Plan:
     Raises:
         InputError: see `compare_models`.
     """
-    for name, encoder in (("encoder_a", first), ("encoder_b", second)):
-        if not isinstance(encoder, TextEncoder):
-            raise InputError(f"`{name}` must come from load_model, got {type(encoder).__name__}")
-    heads = first.config.heads, second.config.heads
+    first, second = as_model("encoder_a", first), as_model("encoder_b", second)
+    heads = first.heads, second.heads
     if heads[0] != heads[1]:
         raise InputError(
             f"`encoder_a` has {heads[0]} heads a layer and `encoder_b` {heads[1]}; heads are compared one by one, "
@@ -127,7 +125,7 @@ def make_plan(first: Any, second: Any, settings: Settings) -> Plan:
     return Plan(
         encoders=(first, second),
         methods=as_methods(settings.methods, settings.flow, settings.tol),
-        pairs=layer_pairs(settings.layers, first.config.layers, second.config.layers),
+        pairs=layer_pairs(settings.layers, first.layers, second.layers),
         mixings=(_as_mixing(settings, first), _as_mixing(settings, second)),
         target=_as_target(settings, (first, second)),
         queries=_as_queries(settings.queries),
@@ -202,13 +200,13 @@ def text_pair(
     return TextPair(place, text, pair, encodings, found, queries)
 
 
-def has_classes(encoder: TextEncoder) -> bool:
+def has_classes(encoder: Model) -> bool:
     """Whether the model's head tells classes of texts apart."""
-    head = encoder.config.head
+    head = encoder.head
     return head.name in CLASSES and head.problem != "regression"
 
 
-def _as_mixing(settings: Settings, encoder: TextEncoder) -> Mixing:
+def _as_mixing(settings: Settings, encoder: Model) -> Mixing:
     """What the capacities of a model's layers are: `CLASS` for what the target rests on, or heads fused otherwise."""
     heads = settings.heads
     if isinstance(heads, str):
@@ -218,7 +216,7 @@ def _as_mixing(settings: Settings, encoder: TextEncoder) -> Mixing:
     return as_mixing(Attention(heads, settings.residual), encoder)
 
 
-def _as_target(settings: Settings, encoders: Sequence[TextEncoder]) -> Target:
+def _as_target(settings: Settings, encoders: Sequence[Model]) -> Target:
     """What is explained: of each model the logit of the same class, or of the class that it predicts itself."""
     fused = isinstance(settings.heads, str) and settings.heads == CLASS
     target = settings.target
@@ -231,9 +229,9 @@ def _as_target(settings: Settings, encoders: Sequence[TextEncoder]) -> Target:
     found = Target(target, quantity="logit")
     for encoder in encoders:
         _ = scale_of(encoder, found)
-        _ = encoder.config.head.index_of("target", target)
+        _ = encoder.head.index_of("target", target)
         # The predicted class is one of the model's; another must be.
-        _ = resolve(encoder, found, 1, lambda head=encoder.config.head: np.zeros((1, head.outputs)))
+        _ = resolve(encoder, found, 1, lambda head=encoder.head: np.zeros((1, head.outputs)))
     return found
 
 

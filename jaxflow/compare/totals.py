@@ -1,8 +1,7 @@
 """What changed over a stream of texts: sums that do not grow with it, and the summary that is made of them."""
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -11,9 +10,15 @@ from jaxflow.compare.paths import KINDS
 from jaxflow.compare.plan import Plan, has_classes
 from jaxflow.compare.result import ChangeSummary, ComparedText, HeadChange, LayerChange, WordChange
 from jaxflow.heads.similarity import Products, correlation, match_heads
-from jaxflow.statistics.blocks import Blocks
-from jaxflow.statistics.tests import adjusted, block_interval, sign_flip
+from jaxflow.statistics.blocks import Blocks, NamedBlocks
+from jaxflow.statistics.intervals import Interval
+from jaxflow.statistics.tests import adjusted, block_interval, named_intervals, sign_flip
 
+# Distances of a text, as `ComparedText` has them.
+DISTANCES = ("jensen_shannon", "total_variation", "layer_jensen_shannon", "layer_total_variation")
+# Of the arrays of `_numbers_of`: those that get intervals, and those that are tested for being 0 but by chance.
+INTERVALS = (*DISTANCES, "layer_heads", "pattern_change")
+TESTED = ("head_excess", "layer_excess", "pattern_change")
 # Blocks of a word; there are many words.
 WORD_BLOCKS = 128
 # Words that are tested at once.
@@ -29,10 +34,7 @@ class Totals:
     def __init__(self, plan: Plan):
         self.plan = plan
         self.texts = 0
-        names = ("jensen_shannon", "total_variation", "layer_jensen_shannon", "layer_total_variation")
-        self._distances = {name: Blocks() for name in names}
-        self._heads, self._above, self._layers_above = Blocks(), Blocks(), Blocks()
-        self._patterns, self._pattern_change = (Blocks(), Blocks()), Blocks()
+        self._table = NamedBlocks()
         self._cka, self._products = Blocks(2), None
         self._words: dict[str, Blocks] = {}
         self._arcs: Counter[str] = Counter()
@@ -41,17 +43,7 @@ class Totals:
     def add(self, text: ComparedText, products: Products, cka: Float[np.ndarray, "layer head other"]) -> None:
         """Take in a text."""
         self.texts += 1
-        for name, blocks in self._distances.items():
-            blocks.add(getattr(text, name))
-        distance = np.asarray(text.jensen_shannon, np.float64)
-        layers = distance.mean(axis=-1)
-        self._heads.add(layers)
-        # What a head changed beyond the heads of its text in general.
-        self._above.add(distance - distance.mean())
-        self._layers_above.add(layers - layers.mean())
-        for blocks, side in zip(self._patterns, (text.a, text.b), strict=True):
-            blocks.add(side.patterns)
-        self._pattern_change.add(np.asarray(text.b.patterns, np.float64) - text.a.patterns)
+        self._table.add(_numbers_of(text))
         self._cka.add(cka)
         self._add_products(products)
         self._add_words(text)
@@ -82,11 +74,14 @@ class Totals:
         """What changed over all texts that were taken in; one at least."""
         settings = self.plan.settings
         assert self._products is not None
+        intervals = named_intervals(self._table.only(INTERVALS), seed=settings.seed)
+        tested = self._table.only(TESTED)
+        chances = tested.split(sign_flip(tested.blocks, seed=settings.seed))
         return ChangeSummary(
             texts=self.texts,
             layers=self.plan.pairs,
-            layer=self._layer_change(),
-            head=self._head_change(),
+            layer=self._layer_change(intervals, chances),
+            head=self._head_change(intervals, chances),
             words=tuple(self._word_changes()),
             arcs={kind: self._arcs[kind] / self.texts for kind in KINDS},
             confusion=dict(self._confusion),
@@ -100,71 +95,77 @@ class Totals:
             },
         )
 
-    def _layer_change(self) -> LayerChange:
-        p = sign_flip(self._layers_above, seed=self.plan.settings.seed)
+    def _layer_change(self, intervals: Mapping[str, Interval], chances: Mapping[str, np.ndarray]) -> LayerChange:
+        p = chances["layer_excess"]
         return LayerChange(
-            jensen_shannon=self._interval(self._distances["layer_jensen_shannon"]),
-            total_variation=self._interval(self._distances["layer_total_variation"]),
-            heads=self._interval(self._heads),
+            jensen_shannon=intervals["layer_jensen_shannon"],
+            total_variation=intervals["layer_total_variation"],
+            heads=intervals["layer_heads"],
             p=p,
             adjusted_p=adjusted(p, self.plan.settings.correction),
         )
 
-    def _head_change(self) -> HeadChange:
-        settings = self.plan.settings
-        p, pattern_p = (sign_flip(blocks, seed=settings.seed) for blocks in (self._above, self._pattern_change))
+    def _head_change(self, intervals: Mapping[str, Interval], chances: Mapping[str, np.ndarray]) -> HeadChange:
+        correction = self.plan.settings.correction
+        p, pattern_p = chances["head_excess"], chances["pattern_change"]
         alike = correlation(*(self._products or ()))
+        means = self._table.split(self._table.blocks.mean)
         return HeadChange(
-            jensen_shannon=self._interval(self._distances["jensen_shannon"]),
-            total_variation=self._interval(self._distances["total_variation"]),
+            jensen_shannon=intervals["jensen_shannon"],
+            total_variation=intervals["total_variation"],
             p=p,
-            adjusted_p=adjusted(p, settings.correction),
-            patterns_a=self._patterns[0].mean,
-            patterns_b=self._patterns[1].mean,
-            pattern_change=self._interval(self._pattern_change),
+            adjusted_p=adjusted(p, correction),
+            patterns_a=means["patterns_a"],
+            patterns_b=means["patterns_b"],
+            pattern_change=intervals["pattern_change"],
             pattern_p=pattern_p,
-            pattern_adjusted_p=adjusted(pattern_p, settings.correction),
+            pattern_adjusted_p=adjusted(pattern_p, correction),
             correlation=alike,
             cka=self._cka.mean,
             matching=match_heads(alike),
         )
 
-    def _interval(self, blocks: Blocks) -> Any:
-        return block_interval(blocks, seed=self.plan.settings.seed)
-
     def _word_changes(self) -> list[WordChange]:
         settings, names = self.plan.settings, [method.name for method in self.plan.methods]
-        words = list(self._words)
-        tested = np.array([self._words[word].texts >= settings.least for word in words], bool)
-        tests, low, high = (np.full((len(words), len(names)), np.nan) for _ in range(3))
-        for rows in _alike([len(self._words[word]) if test else 0 for word, test in zip(words, tested, strict=True)]):
+        words, texts = list(self._words), np.array([blocks.texts for blocks in self._words.values()], int)
+        lengths = np.array([len(blocks) for blocks in self._words.values()], int)
+        # word method
+        means = np.array([blocks.mean for blocks in self._words.values()]).reshape(len(words), len(names))
+        p, low, high = (np.full(means.shape, np.nan) for _ in range(3))
+        for rows in _alike(np.where(texts >= settings.least, lengths, 0)):
             blocks = Blocks.beside([self._words[words[row]] for row in rows])
-            interval = self._interval(blocks)
-            tests[rows], low[rows], high[rows] = sign_flip(blocks, seed=settings.seed), interval.low, interval.high
+            interval = block_interval(blocks, seed=settings.seed)
+            p[rows], low[rows], high[rows] = sign_flip(blocks, seed=settings.seed), interval.low, interval.high
         changes = []
         for column, name in enumerate(names):
-            corrected = adjusted(tests[:, column], settings.correction)
-            found = [
-                WordChange(
-                    word=word,
-                    texts=self._words[word].texts,
-                    method=name,
-                    mean=float(self._words[word].mean[column]),
-                    low=float(low[row, column]),
-                    high=float(high[row, column]),
-                    p=float(tests[row, column]),
-                    adjusted_p=float(corrected[row]),
-                )
-                for row, word in enumerate(words)
-            ]
+            numbers = means[:, column], low[:, column], high[:, column], p[:, column]
+            adjusted_p = adjusted(p[:, column], settings.correction)
+            # The fields of a change in their order.
+            fields = zip(words, texts.tolist(), *(each.tolist() for each in (*numbers, adjusted_p)), strict=True)
+            changes_of_method = [WordChange(word, count, name, *values) for word, count, *values in fields]
             # Words that were tested first, the largest changes ahead.
-            changes += sorted(found, key=lambda each: (np.isnan(each.p), -abs(each.mean), each.word))
+            changes += sorted(changes_of_method, key=lambda word: (np.isnan(word.p), -abs(word.mean), word.word))
         return changes
 
 
-def _alike(lengths: list[int]) -> Iterator[Int[np.ndarray, " row"]]:
+def _numbers_of(text: ComparedText) -> dict[str, np.ndarray]:
+    """What intervals and tests are made of: one text's arrays `layer ...`."""
+    distance = np.asarray(text.jensen_shannon, np.float64)
+    layers = distance.mean(axis=-1)
+    return {
+        **{name: np.asarray(getattr(text, name), np.float64) for name in DISTANCES},
+        "layer_heads": layers,
+        # What a head or layer changed beyond the heads or layers of its text in general.
+        "head_excess": distance - distance.mean(),
+        "layer_excess": layers - layers.mean(),
+        "patterns_a": np.asarray(text.a.patterns, np.float64),
+        "patterns_b": np.asarray(text.b.patterns, np.float64),
+        "pattern_change": np.asarray(text.b.patterns, np.float64) - text.a.patterns,
+    }
+
+
+def _alike(lengths: Int[np.ndarray, " row"]) -> Iterator[Int[np.ndarray, " row"]]:
     """Rows of one length together, so that they share the draws; at most so many at once; those of length 0 not."""
-    array = np.asarray(lengths, np.int64)
-    for length in np.unique(array[array > 0]):
-        rows = np.flatnonzero(array == length)
+    for length in np.unique(lengths[lengths > 0]):
+        rows = np.flatnonzero(lengths == length)
         yield from (rows[start : start + TOGETHER] for start in range(0, len(rows), TOGETHER))

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from jaxflow._checks import InputError, shown
 from jaxflow.evaluation.inputs import TokenInputs
 from jaxflow.flow.worker import Worker
-from jaxflow.models import TextEncoder, TokenBatch
+from jaxflow.models import Model, TokenBatch
 from jaxflow.running import Arrays, Call, Engine, EngineOptions, Forward, Inputs, Program, rows_on_host
 from jaxflow.running.readers import Logits
 
@@ -62,7 +62,7 @@ class RowTask:
         edit: removes tokens: (row numbers, ids `row token`, mask `row token`) -> ids and mask; None removes none.
     """
 
-    encoder: TextEncoder
+    encoder: Model
     inputs: TokenInputs
     program: MakesCall
     edit: Edit | None = None
@@ -126,7 +126,7 @@ def at_length(rows: np.ndarray, length: int) -> np.ndarray:
 
 
 def variant_logits(
-    encoder: TextEncoder,
+    encoder: Model,
     inputs: TokenInputs,
     examples: Int[np.ndarray, " row"],
     removed: Callable[[np.ndarray], Bool[np.ndarray, "row token"]] | None,

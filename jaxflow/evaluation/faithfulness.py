@@ -10,7 +10,7 @@ from jaxflow._checks import InputError, one_of
 from jaxflow.evaluation.batches import BATCH_TOKENS, variant_logits
 from jaxflow.evaluation.inputs import TokenInputs, blank_id, token_inputs
 from jaxflow.evaluation.target import ON_HOST, as_target, resolve, scale_of, target_value
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model
 
 REMOVALS = ("blank", "drop")
 # DeYoung et al. (2020), section 5.
@@ -52,7 +52,7 @@ class Faithfulness:
 
 
 def faithfulness(
-    encoder: TextEncoder,
+    encoder: Model,
     texts: Any,
     relevance: Any,
     *,

@@ -15,7 +15,7 @@ from jaxflow.evaluation.batches import BATCH_TOKENS, RowTask, at_length, run_row
 from jaxflow.evaluation.inputs import blank_id, token_inputs
 from jaxflow.evaluation.scores import TokenScores
 from jaxflow.evaluation.target import ON_DEVICE, as_target, resolve, scale_of, target_value
-from jaxflow.models import EmbedsTokens, ForwardOptions, Module, TextEncoder, TokenBatch
+from jaxflow.models import EmbedsTokens, ForwardOptions, Model, Module, TokenBatch
 from jaxflow.running import Arrays, Inputs, Program
 
 Embedded = Float[Array, "row token embedding"]
@@ -164,7 +164,7 @@ class IntegratedGradients:
 
 
 def gradient_scores(
-    encoder: TextEncoder,
+    encoder: Model,
     texts: Any,
     method: Any = Gradient(),
     *,
@@ -276,7 +276,7 @@ def _check_finite(signed: Float[np.ndarray, "example token"]) -> None:
         raise InputError(f"the gradient is not a number for example {int(wrong.argmax())}; check the model's weights")
 
 
-def _baseline(encoder: TextEncoder, method: GradientMethod) -> Float[Array, " embedding"] | None:
+def _baseline(encoder: Model, method: GradientMethod) -> Float[Array, " embedding"] | None:
     """The embedding that stands for nothing."""
     given, width = method.baseline, encoder.config.embedding_width
     if given is None:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxflow._checks import InputError, first_index, not_forked, one_of
-from jaxflow.models import Encoding, TextEncoder, TokenBatch
+from jaxflow.models import Encoding, Model, TokenBatch
 
 POSITIONS = ("tokens", "words", "all_but_last")
 
@@ -76,7 +76,7 @@ class TokenInputs:
 
 
 def token_inputs(
-    encoder: TextEncoder,
+    encoder: Model,
     texts: Any,
     pairs: Any = None,
     *,
@@ -142,7 +142,7 @@ def padded(rows: Sequence[Any]) -> tuple[Float[np.ndarray, "example *rest token"
     return values, mask
 
 
-def blank_id(encoder: TextEncoder, blank: Any = None) -> int:
+def blank_id(encoder: Model, blank: Any = None) -> int:
     """The token that stands for nothing: as given (an id or a token), or the tokenizer's unknown token, or its mask.
 
     Raises:
@@ -167,7 +167,7 @@ def _of_encodings(encodings: list[Encoding]) -> TokenInputs:
     return TokenInputs(ids, mask, segments, special.astype(bool))
 
 
-def _of_ids(encoder: TextEncoder, sequences: list[Any]) -> TokenInputs:
+def _of_ids(encoder: Model, sequences: list[Any]) -> TokenInputs:
     try:
         ids, mask = _rows([np.asarray(sequence) for sequence in sequences])
     except (TypeError, ValueError) as error:
@@ -177,7 +177,7 @@ def _of_ids(encoder: TextEncoder, sequences: list[Any]) -> TokenInputs:
     return TokenInputs(ids, mask, np.zeros_like(ids), _known_special(encoder, ids, mask))
 
 
-def _of_batch(encoder: TextEncoder, batch: TokenBatch) -> TokenInputs:
+def _of_batch(encoder: Model, batch: TokenBatch) -> TokenInputs:
     ids, mask, segments = (np.asarray(part) for part in (batch.input_ids, batch.mask, batch.segments))
     if ids.ndim != 2 or not ids.size:
         raise InputError(f"a TokenBatch must be `example token`, got {ids.shape}")
@@ -195,7 +195,7 @@ def _rows(sequences: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     return ids, np.arange(ids.shape[1]) < lengths[:, None]
 
 
-def _known_special(encoder: TextEncoder, ids: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+def _known_special(encoder: Model, ids: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     tokenizer = encoder.tokenizer
     if tokenizer is None:
         return None
@@ -218,7 +218,7 @@ def _as_special(special: Any, mask: np.ndarray) -> np.ndarray:
     return array
 
 
-def _check(encoder: TextEncoder, inputs: TokenInputs) -> None:
+def _check(encoder: Model, inputs: TokenInputs) -> None:
     lengths, limit, vocabulary = inputs.lengths, encoder.max_length, encoder.config.vocabulary
     if not lengths.all():
         raise InputError(f"example {int(lengths.argmin())} has no token; leave it out")

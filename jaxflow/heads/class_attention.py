@@ -18,7 +18,7 @@ from jaxflow.evaluation.target import Explained, check_different, explained_of
 from jaxflow.graph.graph import AttentionGraph, attention_graph
 from jaxflow.graph.rollout import product
 from jaxflow.mixing.attention_gradient import gradient_weights
-from jaxflow.models import TextEncoder, TokenBatch
+from jaxflow.models import Model, TokenBatch
 from jaxflow.running import (
     Arrays,
     Forward,
@@ -141,7 +141,7 @@ class ClassGradient:
 
 
 def class_attention(
-    encoder: TextEncoder,
+    encoder: Model,
     texts: Any,
     *,
     target: Any = "predicted",
@@ -175,7 +175,7 @@ def class_attention(
 
 
 def gated_scores(
-    encoder: TextEncoder, inputs: TokenInputs, target: Target, batch_tokens: int, *, keeps_weights: bool
+    encoder: Model, inputs: TokenInputs, target: Target, batch_tokens: int, *, keeps_weights: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
     """The explained number, its class, weights (where they are kept) and derivatives in gates of all texts."""
     number, (given, against) = explained_of(encoder, target, len(inputs))
@@ -185,7 +185,7 @@ def gated_scores(
         chosen = tuple(None if each is None else jnp.asarray(each[rows]) for each in (given, against))
         return Forward((reader,)), (chosen,), None
 
-    layers, heads, width = encoder.config.layers, encoder.config.heads, inputs.mask.shape[1]
+    layers, heads, width = encoder.layers, encoder.heads, inputs.mask.shape[1]
     value, classes = np.zeros(len(inputs), np.float32), np.zeros(len(inputs), np.int32)
     gates = np.zeros((len(inputs), layers, heads), np.float32)
     weights = np.zeros((len(inputs), layers, width, width), np.float32) if keeps_weights else None

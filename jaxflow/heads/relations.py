@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow._checks import InputError
 from jaxflow.heads.pooling import pooled
 from jaxflow.inputs.conllu import Sentence
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model
 from jaxflow.running import (
     EngineOptions,
     LayerView,
@@ -67,7 +67,7 @@ class HeadRelations:
 
 
 def head_relations(
-    encoder: TextEncoder,
+    encoder: Model,
     sentences: Iterable[Sentence],
     *,
     batch_size: int = 16,
@@ -100,7 +100,7 @@ def head_relations(
         raise InputError("`sentences` have no word with a head in the same sentence")
     names = sorted(count, key=lambda name: (-count[name], name))
     place = {name: index for index, name in enumerate(names)}
-    found = np.zeros((len(names), 2, encoder.config.layers, encoder.config.heads))
+    found = np.zeros((len(names), 2, encoder.layers, encoder.heads))
     offsets: list[list[Counter[int]]] = [[Counter(), Counter()] for _ in names]
     results = run_readers(
         encoder,
@@ -160,7 +160,7 @@ class LargestWord:
 
 
 def _word_arrays(
-    encoder: TextEncoder, groups: Sequence[list[list[int]]], rows: int, length: int
+    encoder: Model, groups: Sequence[list[list[int]]], rows: int, length: int
 ) -> tuple[Float[np.ndarray, "row token word"], Bool[np.ndarray, "row word"]]:
     """Which word each token belongs to, and which words have a token, given each text's tokens of each word."""
     members = np.zeros((rows, min(length, encoder.max_length), length), np.float32)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow._checks import InputError
 from jaxflow.evaluation import Interval
 from jaxflow.heads.patterns import PATTERNS, head_patterns
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model
 from jaxflow.running import (
     EngineOptions,
     LayerView,
@@ -70,7 +70,7 @@ def role_names(
 
 
 def head_roles(
-    encoder: TextEncoder,
+    encoder: Model,
     texts: Any,
     pairs: Any = None,
     *,

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxflow._checks import InputError, not_forked
+from jaxflow._checks import InputError, not_forked, shown
 from jaxflow._switches import broadcasting
 from jaxflow.models import tokens
 from jaxflow.models.batch import EncoderOutput, TokenBatch
@@ -120,7 +120,7 @@ class TextEncoder(ModelDefaults):
         if max_length is not None:
             smallest = tokenizer.num_special_tokens_to_add(pair=pairs is not None) + 1
             if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < smallest:
-                raise InputError(f"`max_length` must be a whole number of at least {smallest}, got {max_length!r}")
+                raise InputError("max_length", f"be a whole number of at least {smallest}", shown(max_length))
             limit = min(limit, max_length)
         return tokens.tokenize(tokenizer, texts, pairs, limit, truncate, self.config)
 
@@ -180,7 +180,7 @@ class TextEncoder(ModelDefaults):
             InputError: the model has no head, or `encodings` are needed and missing.
         """
         if self.config.head.name == "bare":
-            raise InputError(f"{self.name} has no head to predict with; load a model that was fine-tuned")
+            raise InputError(None, "have a head", None, "load a model that was fine-tuned", place=self.name)
         return predictions(self.config.head, np.asarray(logits), encodings, self.tokenizer)
 
 

@@ -1,6 +1,5 @@
 """The explorer's page of a source's first texts: what `jaxflow explore` and `jaxflow compare` write."""
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,13 +9,13 @@ from jaxflow._checks import InputError
 from jaxflow.inputs.files import FileSource
 from jaxflow.inputs.rows import Row, Text
 from jaxflow.inputs.source import Source
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model
 from jaxflow.pages.explore import EXAMPLES, Exploration, explore
 from jaxflow.pages.explorer import write_explorer
 
 
 def explore_source(
-    models: Sequence[TextEncoder],
+    models: Sequence[Model],
     source: Source,
     labels: FileSource | None = None,
     *,
@@ -49,7 +48,7 @@ def explore_source(
     known = None if labels is None else list(islice(labels.values(), most))
     limits: dict[str, Any] = {"max_length": max_length, "truncate": truncate}
     other = models[1] if len(models) > 1 else None
-    heads = [model.config.head for model in models]
+    heads = [model.head for model in models]
     classify = all(head.name == "sequence_classification" and head.problem != "regression" for head in heads)
     try:
         return explore(
@@ -64,10 +63,11 @@ def explore_source(
             **options,
         )
     except InputError as error:
-        raise _placed(error, rows) from None
+        # An error of a text names it by its number; the user knows it by its place in the source.
+        raise error if error.entry is None else error.at(rows[error.entry].place) from None
 
 
-def write_source_page(models: Sequence[TextEncoder], source: Source, path: Path, **options: Any) -> Path:
+def write_source_page(models: Sequence[Model], source: Source, path: Path, **options: Any) -> Path:
     """Write the page of two models' first texts, as `explore_source` takes them.
 
     Returns:
@@ -76,22 +76,11 @@ def write_source_page(models: Sequence[TextEncoder], source: Source, path: Path,
     return write_explorer(explore_source(models, source, **options), path)
 
 
-def _placed(error: InputError, rows: Sequence[Text]) -> InputError:
-    """An error of a text by its number, with its place in the source instead."""
-
-    def place(named: re.Match[str]) -> str:
-        found = rows[int(named[2])].place
-        return found if named[1] == "texts" else f"the pair of {found}"
-
-    message = re.sub(r"`(texts|pairs)\[([0-9]+)\]`", place, str(error))
-    return error if message == str(error) else InputError(message)
-
-
 def _usable(rows: Iterable[Row]) -> list[Text]:
     """Rows that all hold a text; the first that doesn't is an error."""
     found = []
     for row in rows:
         if not isinstance(row, Text):
-            raise InputError(row.reason)
+            raise row.error
         found.append(row)
     return found

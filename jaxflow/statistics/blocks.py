@@ -1,10 +1,11 @@
 """Sums over a stream of texts of any length, kept so that intervals and tests can be made of them."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from math import prod
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
+from numpy.typing import ArrayLike
 
 
 class Blocks:
@@ -23,7 +24,7 @@ class Blocks:
         self._sums: list[np.ndarray] = []
         self._counts: list[np.ndarray] = []
 
-    def add(self, row: Any) -> None:
+    def add(self, row: ArrayLike) -> None:
         """Take in a text's row, `*column`; NaN where it has no value."""
         values = np.asarray(row, np.float64)
         known = ~np.isnan(values)
@@ -67,11 +68,51 @@ class Blocks:
         count = self.total
         return np.asarray(np.sum(self._sums, axis=0) / np.where(count > 0, count, np.nan))
 
-    @staticmethod
-    def beside(several: "Sequence[Blocks]") -> "Blocks":
+    @classmethod
+    def beside(cls, several: "Sequence[Blocks]") -> "Blocks":
         """Several of as many blocks each as one, on a new leading column axis; nothing can be added to it."""
-        one = Blocks()
-        one.texts = max(blocks.texts for blocks in several)
-        one._sums = [np.stack(rows) for rows in zip(*(blocks._sums for blocks in several), strict=True)]
-        one._counts = [np.stack(rows) for rows in zip(*(blocks._counts for blocks in several), strict=True)]
-        return one
+        return cls._made(
+            max(blocks.texts for blocks in several),
+            [np.stack(rows) for rows in zip(*(blocks._sums for blocks in several), strict=True)],
+            [np.stack(rows) for rows in zip(*(blocks._counts for blocks in several), strict=True)],
+        )
+
+    def part(self, columns: Int[np.ndarray, " column"]) -> "Blocks":
+        """Some columns of a table that has one axis of them; nothing can be added to it."""
+        return self._made(self.texts, *([row[columns] for row in rows] for rows in (self._sums, self._counts)))
+
+    @classmethod
+    def _made(cls, texts: int, sums: list[np.ndarray], counts: list[np.ndarray]) -> "Blocks":
+        made = cls()
+        made.texts, made._sums, made._counts = texts, sums, counts
+        return made
+
+
+class NamedBlocks:
+    """`Blocks` of several named arrays a text, side by side in one table, so that they share all draws.
+
+    Attributes:
+        blocks: the table, one axis of columns.
+        shapes: of the arrays.
+    """
+
+    def __init__(self, blocks: Blocks | None = None, shapes: Mapping[str, tuple[int, ...]] | None = None) -> None:
+        self.blocks = Blocks() if blocks is None else blocks
+        self.shapes = dict(shapes or {})
+
+    def add(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take in a text's arrays: the same names and shapes for every text."""
+        self.shapes = self.shapes or {name: array.shape for name, array in arrays.items()}
+        self.blocks.add(np.concatenate([np.ravel(arrays[name]) for name in self.shapes]))
+
+    def only(self, names: Sequence[str]) -> "NamedBlocks":
+        """The table of some of the arrays."""
+        places = self.split(np.arange(sum(map(prod, self.shapes.values()))))
+        columns = np.concatenate([places[name].reshape(-1) for name in names])
+        return NamedBlocks(self.blocks.part(columns), {name: self.shapes[name] for name in names})
+
+    def split(self, values: Num[np.ndarray, " column"]) -> dict[str, np.ndarray]:
+        """One number a column as arrays by name, of the shapes that came in."""
+        ends = np.cumsum([prod(shape) for shape in self.shapes.values()])
+        parts = np.split(values, ends[:-1])
+        return {name: part.reshape(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}

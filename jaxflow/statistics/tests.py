@@ -1,18 +1,21 @@
 """Whether a change is more than chance: bootstrap intervals, sign-flip tests, and corrections for many of them."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import scipy.stats
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from jaxflow._checks import InputError, one_of
-from jaxflow.statistics.blocks import Blocks
+from jaxflow.statistics.blocks import Blocks, NamedBlocks
 from jaxflow.statistics.intervals import Interval
 
 CORRECTIONS = ("benjamini-hochberg", "holm", "none")
 # Numbers that are held at once.
 HELD = 1 << 22
+# Columns whose resampled means are held at once.
+COLUMNS = 1 << 10
 
 
 def block_interval(blocks: Blocks, *, level: float = 0.95, resamples: int = 1999, seed: int = 0) -> Interval:
@@ -22,28 +25,30 @@ def block_interval(blocks: Blocks, *, level: float = 0.95, resamples: int = 1999
     without two blocks has NaN for its ends.
     """
     sums, counts = blocks.sums, blocks.counts
-    number, columns = len(sums), sums.shape[1:]
+    number, shape = len(sums), sums.shape[1:]
     flat, weights = sums.reshape(number, -1), counts.reshape(number, -1).astype(np.float64)
-    draws = np.random.default_rng(seed)
-    means = np.full((resamples, flat.shape[1]), np.nan)
-    step = max(1, HELD // max(number, flat.shape[1]))
-    for start in range(0, resamples, step):
-        size = min(step, resamples - start)
-        drawn = draws.multinomial(number, np.full(number, 1 / number), size=size).astype(np.float64)
-        total = drawn @ weights
-        means[start : start + size] = drawn @ flat / np.where(total > 0, total, np.nan)
-    alone = (weights > 0).sum(axis=0) < 2
-    low, high = (_quantile(means, alone, at) for at in ((1 - level) / 2, (1 + level) / 2))
+    drawn, levels = _drawn_blocks(number, resamples, seed), [(1 - level) / 2, (1 + level) / 2]
+    ends = np.full((2, flat.shape[1]), np.nan)
+    for start in range(0, flat.shape[1], COLUMNS):
+        here = slice(start, start + COLUMNS)
+        ends[:, here] = _interval_ends(drawn, flat[:, here], weights[:, here], levels)
     # Where all blocks have one mean the draws differ from it by rounding alone.
-    same = _is_even(flat, weights) & ~alone
-    mean = blocks.mean.reshape(-1)
+    mean, same = blocks.mean.reshape(-1), _is_even(flat, weights) & ~_are_alone(weights)
+    low, high = np.where(same, mean, ends)
     return Interval(
-        mean=mean.reshape(columns),
-        low=np.where(same, mean, low).reshape(columns),
-        high=np.where(same, mean, high).reshape(columns),
+        mean=mean.reshape(shape),
+        low=low.reshape(shape),
+        high=high.reshape(shape),
         count=np.asarray(counts.sum(axis=0)),
         undefined=np.asarray(blocks.texts - counts.sum(axis=0)),
     )
+
+
+def named_intervals(table: NamedBlocks, *, seed: int = 0) -> dict[str, Interval]:
+    """`block_interval` of several arrays at once."""
+    whole = block_interval(table.blocks, seed=seed)
+    parts = {field: table.split(values) for field, values in vars(whole).items()}
+    return {name: Interval(**{field: values[name] for field, values in parts.items()}) for name in table.shapes}
 
 
 def sign_flip(blocks: Blocks, *, resamples: int = 9999, seed: int = 0) -> Float[np.ndarray, "*column"]:
@@ -68,9 +73,10 @@ def sign_flip(blocks: Blocks, *, resamples: int = 9999, seed: int = 0) -> Float[
     # What is equal but for rounding counts as equal.
     least = observed - 1e-10 * np.abs(flat).sum(axis=0)
     exact = 2**number <= resamples + 1
+    # All ways of swapping come in pairs with opposite signs and sums of one size, so half of them are gone through.
+    total = 2 ** (number - 1) if exact else resamples
     draws = np.random.default_rng(seed)
     beyond = np.zeros(flat.shape[1])
-    total = 2**number if exact else resamples
     step = max(1, HELD // max(number, flat.shape[1]))
     for start in range(0, total, step):
         size = min(step, total - start)
@@ -113,14 +119,48 @@ def adjusted(p: Any, correction: str = "benjamini-hochberg") -> Float[np.ndarray
     return adjusted_values
 
 
-def _quantile(means: np.ndarray, alone: np.ndarray, at: float) -> np.ndarray:
-    found = np.full(means.shape[1], np.nan)
-    # A draw may leave a column without a value; it then says nothing of that column.
-    whole = ~alone & ~np.isnan(means).any(axis=0)
-    found[whole] = np.quantile(means[:, whole], at, axis=0)
+# One comparison asks for many tables of the same number of blocks. Drawing costs more than all else there, and the
+# same draws serve them all.
+@lru_cache(maxsize=2)
+def _drawn_blocks(number: int, resamples: int, seed: int) -> Int[np.ndarray, "resample block"]:
+    """How often each resample holds each block."""
+    drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=resamples)
+    # At most 2^15 - 1 blocks fit; `Blocks` holds 1,024 at most by default.
+    drawn = drawn.astype(np.int16 if number < 1 << 15 else np.int64)
+    drawn.flags.writeable = False
+    return drawn
+
+
+def _interval_ends(
+    drawn: Int[np.ndarray, "resample block"],
+    sums: Float[np.ndarray, "block column"],
+    counts: Float[np.ndarray, "block column"],
+    levels: list[float],
+) -> Float[np.ndarray, "level column"]:
+    """Quantiles of each column's mean over the resamples; NaN for a column without two blocks."""
+    # Where no value is missing all columns have the same counts, and one stands for all.
+    counts = counts[:, :1] if (counts == counts[:, :1]).all() else counts
+    means = np.empty((len(drawn), sums.shape[1]))
+    alone = np.broadcast_to(_are_alone(counts), means.shape[1:])
+    whole = ~alone
+    step = max(1, HELD // max(sums.shape))
+    for start in range(0, len(drawn), step):
+        # resample block
+        chosen = drawn[start : start + step].astype(np.float64)
+        total = chosen @ counts
+        # A draw may leave a column without a value; it then says nothing of that column.
+        whole = whole & (total > 0).all(axis=0)
+        means[start : start + step] = chosen @ sums / np.where(total > 0, total, np.nan)
+    ends = np.full((len(levels), means.shape[1]), np.nan)
+    ends[:, whole] = np.quantile(means if whole.all() else means[:, whole], levels, axis=0)
     for column in np.flatnonzero(~alone & ~whole):
-        found[column] = np.nanquantile(means[:, column], at)
-    return found
+        ends[:, column] = np.nanquantile(means[:, column], levels)
+    return ends
+
+
+def _are_alone(counts: Float[np.ndarray, "block column"]) -> Bool[np.ndarray, " column"]:
+    """Columns that have values in fewer than two blocks."""
+    return (counts > 0).sum(axis=0) < 2
 
 
 def _is_even(flat: np.ndarray, weights: np.ndarray) -> np.ndarray:

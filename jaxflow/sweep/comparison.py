@@ -22,7 +22,7 @@ from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
 from jaxflow.inputs.rows import Text
 from jaxflow.inputs.source import Source
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model
 from jaxflow.statistics.blocks import Blocks
 from jaxflow.store import arrow
 from jaxflow.store.record import checked
@@ -158,8 +158,8 @@ class Prepared:
 
 
 def prepare(
-    encoder_a: TextEncoder,
-    encoder_b: TextEncoder,
+    encoder_a: Model,
+    encoder_b: Model,
     source: Source,
     folder: Path,
     settings: Settings,
@@ -287,10 +287,10 @@ def _about(plan: Plan, units: str) -> dict[str, Any]:
     models = {
         letter: {
             "name": encoder.name,
-            "layers": encoder.config.layers,
-            "heads": encoder.config.heads,
+            "layers": encoder.layers,
+            "heads": encoder.heads,
             "labels": None if encoder.labels is None else list(encoder.labels),
-            "head": encoder.config.head.name,
+            "head": encoder.head.name,
         }
         for letter, encoder in zip("ab", plan.encoders, strict=True)
     }
@@ -324,7 +324,7 @@ def _texts(source: Source) -> Iterator[Text]:
     """The texts of a source; the first that cannot be used ends it with an error."""
     for row in source.rows():
         if not isinstance(row, Text):
-            raise InputError(row.reason)
+            raise row.error
         yield row
 
 
@@ -339,5 +339,5 @@ def _tokenised(plan: Plan, source: Source, limits: Limits, *, start: int = 0) ->
                     plan, [row.text], pairs, max_length=limits.max_length, truncate=limits.truncate
                 )
             except InputError as error:
-                raise InputError(str(error).replace("`texts[0]`", row.place)) from None
+                raise error.at(row.place) from None
             yield row, (first[0], second[0])
