@@ -1,6 +1,7 @@
 """Attention times what an explained number owes to it: capacities that depend on the class."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -23,7 +24,7 @@ class AttentionGradient:
         residual: share of each position that is its own, in [0, 1].
     """
 
-    residual: float = 0.5
+    residual: float | Any = 0.5
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "residual", as_share(self.residual))
@@ -50,7 +51,7 @@ class AttentionGradient:
 def gradient_weights(
     attention: Float[Array, "*row head token token"],
     gradient: Float[Array, "*row head token token"],
-    mask: Bool[Array, "*row token"],
+    mask: Bool[Array, "*#row token"],
 ) -> Float[Array, "*row token token"]:
     """`mean over heads of relu(gradient * attention)`, 0 on padding, whatever stood there."""
     pairs = (mask[..., :, None] & mask[..., None, :])[..., None, :, :]
