@@ -5,19 +5,21 @@ import pytest
 
 import jaxflow
 from jaxflow._checks import InputError, missing_extra, shown
-from jaxflow.cli import main as cli
+from jaxflow.cli.output import namer
+
+NAMED = namer({"max_length": "--max-length", "truncate": "--truncate", "out": "--out"})
 
 
 def test_an_error_is_facts_that_each_front_puts_into_words():
     error = InputError("max_length", "be at most 512", "600", "pass `truncate=True`", place="text 3")
     assert str(error) == "text 3: `max_length` must be at most 512, got 600; pass `truncate=True`"
-    assert error.in_words(cli._flag) == "text 3: --max-length must be at most 512, got 600; pass --truncate"
+    assert error.in_words(NAMED) == "text 3: --max-length must be at most 512, got 600; pass --truncate"
 
 
 @pytest.mark.parametrize("data", ["/data/run--out", "`truncate=True`", "`layers`"])
 def test_no_front_rewrites_what_the_user_passed(data: str):
     error = InputError("out", "be a new folder", data, place=data)
-    assert error.in_words(cli._flag) == f"{data}: --out must be a new folder, got {data}"
+    assert error.in_words(NAMED) == f"{data}: --out must be a new folder, got {data}"
 
 
 @pytest.mark.parametrize(
@@ -47,9 +49,9 @@ def test_a_long_value_is_cut_where_an_error_shows_it():
 
 
 def test_an_extra_comes_from_the_clone_and_never_from_the_index():
-    error = missing_extra("matplotlib", "plots", "A figure")
+    error = missing_extra("matplotlib", "plots", "a figure")
     assert str(error) == (
-        "A figure needs the package 'matplotlib'; install it with: pip install '.[plots]' in your clone of jaxflow"
+        "`matplotlib` must be installed for a figure; install it with: pip install '.[plots]' in your clone of jaxflow"
     )
     # The index has another project of this name. (pyproject.toml names our own extras, which pip takes from the clone.)
     root = Path(jaxflow.__file__).parents[1]

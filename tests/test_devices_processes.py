@@ -15,7 +15,7 @@ import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.cli import arguments as _arguments
+from jaxflow.cli import attribute as command
 from jaxflow.devices import Processes
 from jaxflow.store import shards as store
 from jaxflow.store.results import Store
@@ -38,10 +38,10 @@ def given(**options):
 
 
 def test_the_command_line_joins_others_only_if_told_to():
-    assert _arguments.joined(given()) == Processes(0, 1)
+    assert command._joined(given()) == Processes(0, 1)
     for lonely in ({"coordinator": "here:1"}, {"processes": 2}, {"process": 0}, {"start_seconds": 5}):
-        with pytest.raises(InputError, match="go with --distributed"):
-            _arguments.joined(given(**lonely))
+        with pytest.raises(InputError, match="must go with `distributed`"):
+            command._joined(given(**lonely))
 
 
 def test_processes_wait_until_no_shard_is_missing_or_damaged(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow.attribution.methods import Scores, begin_scores
+from jaxflow.attribution.explaining import forward_of
+from jaxflow.attribution.methods import GraphMethod, Method, Scores, begin_scores, stored
+from jaxflow.attribution.streams import method_readers, relevance_read
 from jaxflow.attribution.task import predictions_of
 from jaxflow.compare import device
 from jaxflow.compare.paths import strong_arcs
@@ -27,7 +30,6 @@ from jaxflow.models import Prediction
 from jaxflow.running import (
     Arrays,
     Call,
-    Forward,
     Inputs,
     Reader,
     bucket,
@@ -124,7 +126,7 @@ class CompareTask:
         shared = device.shared_widths(sides[0].fused, sides[1].fused, units.queries) if plan.same_depth else None
         both, either = units.mask[0] & units.mask[1], units.mask[0] | units.mask[1]
         measured = device.measure(sides[0], sides[1], both, either, units.role, pairs=plan.pairs)
-        scores = [_begin_scores(plan, which, pairs, sides[which], worker) for which in (0, 1)]
+        scores = [_begin_scores(plan, which, pairs, sides[which], results[which], worker) for which in (0, 1)]
         keeps = any(item.keeps_heads for item in items)
         gates = [results[which].get("importance") for which in (0, 1)]
 
@@ -143,6 +145,7 @@ class CompareTask:
         """What rides along with a model, by what its outputs are used for."""
         encoder = self.plan.encoders[which]
         readers: dict[str, Reader] = {"finite": Finite(), "heads": UnitHeads(), "graph": KeptGraph()}
+        readers |= method_readers(_riding(self.plan.methods), _layers(self.plan, which))
         if any(item.weighs_heads for item in items) and has_classes(encoder):
             number, _ = explained_of(encoder, Target(), len(items))
             readers["importance"] = ClassGradient(number, keeps_weights=False)
@@ -151,24 +154,23 @@ class CompareTask:
         return readers
 
     def _call(self, which: int, items: Sequence[PairItem], rows: int, length: int) -> Call:
-        plan, encoder, mixing = self.plan, self.plan.encoders[which], self.plan.mixings[which]
+        plan, encoder = self.plan, self.plan.encoders[which]
         readers, pairs = self._readers(which, items), [item.read for item in items]
         tokens = min(length, encoder.max_length)
         arrays: dict[str, Arrays] = {
             "heads": _members(pairs, which, rows, tokens, length),
             "importance": (None, None),
         }
-        examples, target = tuple(arrays.get(name) for name in readers), None
-        if "gradients" in mixing.needs:
-            # One class for all rows, or the one that each row predicts.
-            target, given = explained_of(encoder, plan.target, rows)
-            examples += (tuple(None if each is None else jnp.asarray(each) for each in given),)
+        riding = method_readers(_riding(plan.methods), _layers(plan, which))
+        if riding:
+            arrays |= dict.fromkeys(riding, _token_queries(which, pairs, rows))
+        program, explained = forward_of(plan.question, encoder, tuple(readers.values()), rows)
         inputs = Inputs(
             batch=token_batch(encoder, [pair.encodings[which] for pair in pairs], rows, tokens),
-            examples=examples,
+            examples=(*map(arrays.get, readers), *explained),
             shared=None,
         )
-        return Call(Forward(tuple(readers.values()), mixing, target), inputs)
+        return Call(program, inputs)
 
     def _side(self, which: int, results: dict[str, Arrays]) -> device.Side:
         """What one model made of a batch; heads themselves are compared as they are, whatever they are fused by."""
@@ -176,6 +178,16 @@ class CompareTask:
         graph = results["graph"]
         fused, capacity = device.units_of(graph, members)
         return device.Side(heads=heads, fused=fused, capacity=capacity, graph=graph, logits=results.get("logits"))
+
+
+def _riding(methods: Sequence[Method]) -> list[Method]:
+    """The methods that have no other way than to ride along: the graph is kept in any case."""
+    return [method for method in methods if not isinstance(method, GraphMethod)]
+
+
+def _layers(plan: Plan, which: int) -> tuple[int, ...]:
+    """The layers of one model that are compared, counted from 1."""
+    return tuple(pair[which] for pair in plan.pairs)
 
 
 def _unit_arrays(pairs: Sequence[TextPair], rows: int, length: int) -> _UnitArrays:
@@ -216,11 +228,23 @@ def _predicted(plan: Plan, which: int, items: Sequence[TextPair], logits: Any) -
 
 
 def _begin_scores(
-    plan: Plan, which: int, items: Sequence[TextPair], side: device.Side, worker: Worker
+    plan: Plan,
+    which: int,
+    items: Sequence[TextPair],
+    side: device.Side,
+    results: dict[str, Arrays],
+    worker: Worker,
 ) -> dict[str, Callable[[], Scores]]:
-    layers = tuple(pair[which] for pair in plan.pairs)
     queries = _token_queries(which, items, side.graph.mask.shape[0])
-    return {method.name: begin_scores(method, side.graph, queries, layers, worker) for method in plan.methods}
+    read = relevance_read(_riding(plan.methods), results)
+    begun: dict[str, Callable[[], Scores]] = {
+        method.name: partial(stored, method, Scores(relevance)) for method, relevance in read
+    }
+    for method in plan.methods:
+        if isinstance(method, GraphMethod):
+            begun[method.name] = begin_scores(method, side.graph, queries, _layers(plan, which), worker)
+    # In the order of the question.
+    return {method.name: begun[method.name] for method in plan.methods}
 
 
 def _token_queries(which: int, items: Sequence[TextPair], size: int) -> Int[Array, "text query"]:

@@ -164,4 +164,5 @@ def _check_finite(logits: np.ndarray, examples: np.ndarray) -> None:
     wrong = ~np.isfinite(logits).all(axis=-1)
     if wrong.any():
         example = examples[int(wrong.argmax())]
-        raise InputError(f"the model's logits are not a number for example {example}; check its weights")
+        place = f"the model's logits for example {example}"
+        raise InputError(None, "be finite", "NaN or infinity", "check the model's weights", place=place)

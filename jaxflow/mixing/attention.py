@@ -23,9 +23,9 @@ class Attention:
     """The paper's mixing (Abnar & Zuidema 2020): heads fused, rows scaled to sum to 1, a share for the residual.
 
     Attributes:
-        heads: how a layer's heads become one matrix: `"mean"`, `"max"`, `"min"`, or weights of heads, `head` or
+        heads: how a layer's heads become one matrix: mean, max or min. In Python also weights of heads, `head` or
             `layer head`, not negative; only their proportions within a layer count. Arrays become nested tuples.
-        residual: share of each position that is its own, in [0, 1].
+        residual: share of each position that is its own, from 0 to 1.
     """
 
     heads: str | HeadTuples | Any = "mean"

@@ -21,7 +21,7 @@ class AttentionGradient:
     which the number doesn't rest is empty, and stays with itself.
 
     Attributes:
-        residual: share of each position that is its own, in [0, 1].
+        residual: share of each position that is its own, from 0 to 1.
     """
 
     residual: float | Any = 0.5

@@ -39,7 +39,7 @@ BAD = [
     ([*TEXT, "--out", "o", "--queries="], "--queries: whole numbers"),
     ([*TEXT, "--out", "o", "--residual", "\u0663"], "--residual: a number is expected"),
     ([*TEXT, "--out", "o", "--residual", "1_0"], "--residual: a number is expected"),
-    ([*TEXT, "--out", "o", "--start-seconds", "5"], "go with --distributed"),
+    ([*TEXT, "--out", "o", "--start-seconds", "5"], "--start-seconds must go with --distributed, got 5"),
     (["compare", "--model-a", "m", "--model-b", "m", "--out", "o", "--layers", f"1:{DIGITS}"], "--layers: pairs"),
     (["compare", "--model-a", "m", "--model-b", "m", "--out", "o", "--layers", "1:2:3"], "--layers: pairs"),
     (["explore", "--text", "the key", "--out", LONG], "--out must be a file that can be written"),

@@ -15,7 +15,7 @@ import pytest
 import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow._paths import local_path
-from jaxflow.attribution.settings import Settings
+from jaxflow.attribution import Question
 from jaxflow.cli import main as cli
 from jaxflow.inputs.source import InlineSource, as_source
 from jaxflow.models import load_model
@@ -126,7 +126,7 @@ def test_a_tilde_is_the_home(encoder, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("value", [5, None, "a\0b", "~nobody-here"])
 def test_what_is_no_path_is_one_line(value):
-    with pytest.raises(InputError, match="`out` must be a path, got"):
+    with pytest.raises(InputError, match="`folder` must be a path, got"):
         local_path("out", value)
 
 
@@ -166,11 +166,13 @@ def test_folders_of_the_first_edition_open_and_go_on_as_they_began(encoder, tmp_
 def test_a_second_run_leaves_a_folder_alone_that_is_being_filled(tmp_path):
     encoder, out, told = load_model(model_folder()), tmp_path / "out", threading.Event()
     go_on, errors = threading.Event(), []
+    # Three batches are on their way at once, so the first shard is finished when the third has been read.
+    many = (*TEXTS, *TEXTS)
 
     def texts():
-        yield from TEXTS[:4]
+        yield from many[:-1]
         told.wait(60)
-        yield TEXTS[4]
+        yield many[-1]
 
     def second(tally):
         if tally.examples < 2 or errors or not (out / store.MANIFEST).exists():
@@ -179,7 +181,7 @@ def test_a_second_run_leaves_a_folder_alone_that_is_being_filled(tmp_path):
         with locks.new_file(half):
             half.write_text("half")
             try:
-                runner.prepare(encoder, InlineSource(TEXTS), out, Settings(methods=("raw",)), resume=True)
+                runner.prepare(encoder, InlineSource(TEXTS), out, Question(methods=("raw",)), resume=True)
             except InputError as error:
                 errors.append(str(error))
             store.remove_leftovers(out)
@@ -188,7 +190,7 @@ def test_a_second_run_leaves_a_folder_alone_that_is_being_filled(tmp_path):
         told.set()
         go_on.set()
 
-    sweep = runner.prepare(encoder, as_source(texts()), out, Settings(methods=("raw",)))
+    sweep = runner.prepare(encoder, as_source(texts()), out, Question(methods=("raw",)))
     sweep.run(2, second)
     assert go_on.is_set()
     assert len(errors) == 1
@@ -197,7 +199,7 @@ def test_a_second_run_leaves_a_folder_alone_that_is_being_filled(tmp_path):
     assert not list(out.rglob(".*"))
     # Afterwards anyone may.
     assert (
-        runner.prepare(encoder, as_source(iter(TEXTS)), out, Settings(methods=("raw",)), resume=True).run(2).before == 5
+        runner.prepare(encoder, as_source(iter(many)), out, Question(methods=("raw",)), resume=True).run(2).before == 10
     )
 
 
