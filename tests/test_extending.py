@@ -3,13 +3,20 @@ stopped and resumed, its summary and its page. (A model from outside: `tests/mod
 """
 
 import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
+from jaxflow.attribution import Scores
 from jaxflow.cli.main import main
+from jaxflow.flow.solution import FlowSolution
+from jaxflow.running import run_readers
 from jaxflow.sweep import shards
 from tests.extending.method import Widest
 from tests.extending.mixing import ValueNorms
@@ -129,3 +136,28 @@ def test_what_cannot_be_imported_is_named(tmp_path, capsys):
         assert len([line for line in said if line.startswith("jaxflow: ")]) == 1
         assert flag in said[-1]
         assert path in said[-1]
+
+
+def test_the_guides_examples_run(model):
+    guide = (Path(jf.__file__).parents[1] / "docs" / "extending.md").read_text("utf-8")
+    graph = jf.attention_graph(np.full((2, 1, 3, 3), 1 / 3, np.float32))
+    names = {
+        "jf": jf,
+        "jaxflow": jf,
+        "jnp": jnp,
+        "dataclass": dataclass,
+        "Scores": Scores,
+        "FlowSolution": FlowSolution,
+    }
+    names |= {"model": model, "texts": list(TEXTS), "graph": graph}
+    blocks = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 4
+    for block in blocks:
+        exec(block, names)  # noqa: S102
+    bounds = jf.attention_flow(graph, method=names["FirstCut"]())
+    assert (bounds.upper >= jf.attention_flow(graph, method="exact").value).all()
+    assert not bounds.certified.any()
+    (largest,) = zip(*run_readers(model, model.tokenize(list(TEXTS)), [names["LargestWeight"]()]), strict=True)
+    for text, weight in zip(TEXTS, largest, strict=True):
+        output = model(model.pad(model.tokenize([text])))
+        np.testing.assert_allclose(weight, np.asarray(output.attention).max(), rtol=1e-5)
