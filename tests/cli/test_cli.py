@@ -147,14 +147,14 @@ def test_bad_lines_stop_or_are_skipped_and_reported_by_their_number(run):
     lines = ['{"text": "the key"}', '{"text": ', '{"text": ""}', '{"text": "is on"}', *["{"] * 5]
     file = run.file("in.jsonl", "\n".join(lines))
     line = run.refused("--input", file, *QUICK)
-    assert "line 2 of in.jsonl is malformed JSON" in line
-    assert "or leave such rows out with --on-error skip" in line
+    assert "line 2 of in.jsonl must be a JSON object, got malformed JSON" in line
+    assert "leave such rows out with --on-error skip" in line
     assert run("--input", file, *QUICK, "--on-error", "skip") == 0
     assert "2 examples in" in run.stdout
     told = run.stderr.split("rows skipped: ")[1].splitlines()
     assert told[0] == "7"
-    assert told[1].startswith("  line 2 of in.jsonl is malformed JSON")
-    assert told[2] == "  'text' in line 3 of in.jsonl is empty; remove it, or give it a text"
+    assert told[1].startswith("  line 2 of in.jsonl must be a JSON object, got malformed JSON")
+    assert told[2] == "  'text' in line 3 of in.jsonl must hold a text, got an empty one; remove it, or give it a text"
     assert told[6].startswith("  and 2 more")
     assert [row["id"] for row in open_sweep(run.out).skipped] == [2, 3, 5, 6, 7, 8, 9]
     assert run("--input", file, *QUICK, "--on-error", "skip", "--quiet", out=run.folder / "quiet") == 0
