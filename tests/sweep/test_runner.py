@@ -346,11 +346,11 @@ def test_a_process_that_waits_for_the_first_one_hears_that_it_gave_up(encoder, t
             written.set()
         if written.is_set() and time.monotonic() - start > 1:
             gate.set()
-            raise PeerError("process 0 of 2 gave up: a row")
+            raise PeerError(None, "be a row", "'a'", place="process 0 of 2 gave up: line 7")
 
     start = time.monotonic()
     sweep = runner.prepare(encoder, as_source(texts()), tmp_path / "out", FAST, process_index=1, process_count=2)
-    with pytest.raises(PeerError, match=r"^process 0 of 2 gave up: a row$"):
+    with pytest.raises(PeerError, match=r"^process 0 of 2 gave up: line 7 must be a row, got 'a'$"):
         sweep.run(2, told)
     assert not (tmp_path / "out").exists()
 
