@@ -150,7 +150,7 @@ def test_a_process_that_fell_silent_is_named(tmp_path, hasty, monkeypatch):
         monkeypatch.setattr(together, "SILENCE", 0.2)
         live(first)
         (tmp_path / ".jaxflow-process-1.tmp").write_text("killed 17")
-        with pytest.raises(InputError, match=r"^process 1 of 2 has given no sign of life for 0 s"):
+        with pytest.raises(InputError, match=r"^process 1 of 2 must give signs of life, got none for 0 s"):
             live(first, 30)
         # It is not waited for.
         monkeypatch.setattr(together, "PERIOD", 60)

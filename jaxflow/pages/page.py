@@ -59,7 +59,7 @@ def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
 def page_settings(question: Mapping[str, Any]) -> dict[str, Any]:
     """What pages say of how relevance was computed, by the question's JSON: the mixing with its fields, and flow.
 
-    `heads` and `residual` are those with which a page fuses heads itself, to draw arcs.
+    `heads` is how heads are fused, in a word; with `residual` a page draws arcs of attention itself.
     """
     mixing, flow = question["mixing"], question["flow"]
     given = mixing.get("fields", {name: value for name, value in mixing.items() if name != "name"})
@@ -68,7 +68,7 @@ def page_settings(question: Mapping[str, Any]) -> dict[str, Any]:
     words = ", ".join(f"{name} {value}" for name, value in shown.items())
     return {
         "mixing": f"{mixing['name']} ({words})" if words else mixing["name"],
-        "heads": shown.get("heads", "mean"),
+        "heads": shown.get("heads", mixing["name"]),
         "residual": shown.get("residual", 0.5),
         "flow": flow if isinstance(flow, str) else flow["class"].rpartition(":")[2],
     }

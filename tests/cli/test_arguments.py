@@ -28,7 +28,10 @@ BAD = [
     ([*TEXT, "--out", LONG], "File name too long"),
     ([*TEXT, "--out", "o", "--model", LONG], "--model must be a model's name or folder"),
     ([*TEXT, "--out", "o", "--model", "~nouser/x"], "--model must be a model's name or folder"),
-    ([*TEXT, "--out", "o", "--model", "a\0b"], "the model 'a\\x00b' is neither"),
+    (
+        [*TEXT, "--out", "o", "--model", "a\0b"],
+        "--model must be a built-in name, a folder, or a model in the hub's cache, got 'a\\x00b'",
+    ),
     ([*TEXT, "--out", "o", "--model="], "--model"),
     ([*TEXT, "--out", "o", "--top", DIGITS], "--top: a whole number, 0 or more, is expected"),
     ([*TEXT, "--out", "o", "--top", "9" * 5000], "--top: a whole number, 0 or more, is expected"),

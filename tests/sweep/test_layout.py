@@ -23,7 +23,7 @@ from jaxflow.store import locks
 from jaxflow.store import shards as store
 from jaxflow.sweep import runner, shards
 from jaxflow.sweep.comparison_folder import open_comparison
-from tests.sweep.first_edition import first_edition
+from tests.sweep.first_edition import first_edition, last_first_edition
 from tests.tiny_text_model import model_folder
 
 TEXTS = ("the key is on the table", "no", "the keys", "is it", "a")
@@ -142,6 +142,18 @@ def test_a_path_that_was_understood_once_stays_what_it_is():
         path = local_path("out", text)
         assert local_path("out", path) == local_path("out", str(path)) == path
     assert local_path("out", "./~x") == Path.cwd() / "~x"
+
+
+def test_a_folder_with_settings_instead_of_a_question_opens_and_goes_on_as_it_began(encoder, tmp_path):
+    folder, asked = tmp_path / "out", {"methods": "raw", "queries": None, "mixing": jf.mixing.Attention("max", 0.25)}
+    wanted = list(jf.run_sweep(encoder, TEXTS, folder, **asked).rows())
+    last_first_edition(folder)
+    assert jf.Question.from_json(jf.open_sweep(folder).manifest["question"]) == jf.Question(**asked)
+    (folder / "__about__" / "part-00001.json").unlink()
+    results = jf.run_sweep(encoder, TEXTS, folder, resume=True, **asked)
+    np.testing.assert_equal(list(results.rows()), wanted)
+    with pytest.raises(InputError, match=r"differs in heads \(there max, now mean\), residual \(there 0.25, now 0.5\)"):
+        jf.run_sweep(encoder, TEXTS, folder, methods="raw", queries=None, resume=True)
 
 
 def test_folders_of_the_first_edition_open_and_go_on_as_they_began(encoder, tmp_path):
