@@ -114,6 +114,9 @@ def run_readers(
     ]
     # Units may be more than the tokens that the model takes; tokens alone never are.
     options, mixing = options or EngineOptions(), as_mixing(mixing, model)
+    if "gradients" in mixing.needs and target is None:
+        way_out = "pass what `jaxflow.evaluation.target.explained_of` gives, and its arrays as the last of `arrays`"
+        raise InputError("target", f"say what is explained, for the mixing {mixing.name!r}", "None", way_out)
     numbers = max(options.pair_numbers, pair_numbers(mixing, model))
     options = replace(options, pads_freely=lengths is not None, pair_numbers=numbers)
     engine = Engine((model,), TextTask(model, tuple(readers), arrays, mixing, target), options)
