@@ -262,7 +262,11 @@ def test_bad_commands_get_one_line_and_leave_no_folder(run, arguments, parts):
         ("in.jsonl", b'{"text": "a"}\n{', ["line 2 of in.jsonl must be a JSON object, got malformed JSON"]),
         ("in.csv", b"a,b\n1,2\n", ["in.csv must have a column 'text', got 'a', 'b'", "name another with --column"]),
         ("in.csv", b"text,b\n1,2\n,3\n", ["row 2", "must hold a text, got an empty one"]),
-        ("in.txt", ("fine\n\n" + "a " * LIMIT).encode(), ["line 3 of in.txt must have at most 24 tokens, got 26", "pass --truncate"]),
+        (
+            "in.txt",
+            ("fine\n\n" + "a " * LIMIT).encode(),
+            ["line 3 of in.txt must have at most 24 tokens, got 26", "pass --truncate"],
+        ),
     ],
 )
 def test_bad_files_get_one_line_and_leave_no_folder(run, name, content, parts):
