@@ -51,7 +51,7 @@ class AttentionGradient:
 def gradient_weights(
     attention: Float[Array, "*row head token token"],
     gradient: Float[Array, "*row head token token"],
-    mask: Bool[Array, "*row token"],
+    mask: Bool[Array, "*#row token"],
 ) -> Float[Array, "*row token token"]:
     """`mean over heads of relu(gradient * attention)`, 0 on padding, whatever stood there."""
     pairs = (mask[..., :, None] & mask[..., None, :])[..., None, :, :]

@@ -20,6 +20,7 @@ from jaxflow.store.results import open_sweep
 from jaxflow.sweep import runner, shards
 from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.together import PeerError
+from tests.sweep.folders import contents
 from tests.tiny_text_model import LABELS, LAYERS, LIMIT
 
 TEXTS = ("The key to the cabinets is on the table.", "Unbelievable!", "no", "is it on the table", "keys")
@@ -29,10 +30,6 @@ FAST = Question(flow="bounds")
 def swept(encoder, folder, texts=TEXTS, question=FAST, *, progress=lambda _: None, **options):
     source = InlineSource(texts) if isinstance(texts, tuple) else as_source(texts)
     return runner.prepare(encoder, source, folder, question, **options).run(2, progress)
-
-
-def contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
