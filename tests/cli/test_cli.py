@@ -265,7 +265,7 @@ def test_bad_commands_get_one_line_and_leave_no_folder(run, arguments, parts):
         (
             "in.txt",
             ("fine\n\n" + "a " * LIMIT).encode(),
-            ["line 3 of in.txt must have at most 24 tokens", "--truncate"],
+            ["line 3 of in.txt must have at most 24 tokens, got 26", "pass --truncate"],
         ),
     ],
 )
