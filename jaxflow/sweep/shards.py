@@ -116,7 +116,7 @@ def _most_values(row: Row, limit: int, layers: int, settings: Settings) -> int:
 def _together(encoder: Model, cut: Cut, settings: Settings) -> Iterator[Encoding]:
     """Encodings of all texts at once, which is quick; none where one of them is refused."""
     chosen = [row for row in cut.rows if isinstance(row, Text)]
-    pairs = [row.pair for row in chosen] if chosen and chosen[0].pair is not None else None
+    pairs = [row.pair or "" for row in chosen] if chosen and chosen[0].pair is not None else None
     try:
         texts = [row.text for row in chosen]
         return iter(encoder.tokenize(texts, pairs, max_length=settings.max_length, truncate=settings.truncate))
