@@ -215,7 +215,7 @@ def _token_scores(
     inputs: TokenInputs,
     chosen: Bool[np.ndarray, "example token"],
     classes: Int[np.ndarray, " example"],
-    results: Sequence[tuple[Slopes, np.ndarray | None]],
+    results: Sequence[tuple[Slopes, np.floating | None]],
     *,
     absolute: bool,
 ) -> TokenScores:
