@@ -114,5 +114,6 @@ def _without(batch: TokenBatch, gone: Bool[np.ndarray, "row token"], blank: int 
 def _check_finite(logits: Float[np.ndarray, "row label"], examples: Int[np.ndarray, " row"]) -> None:
     wrong = ~np.isfinite(logits).all(axis=-1)
     if wrong.any():
-        example = int(examples[int(wrong.argmax())])
-        raise InputError(f"the model's logits are not a number for example {example}; check its weights")
+        example = examples[int(wrong.argmax())]
+        place = f"the model's logits for example {example}"
+        raise InputError(None, "be finite", "NaN or infinity", "check the model's weights", place=place)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, one_of, shown
 from jaxflow.evaluation.batches import BATCH_TOKENS, variant_logits
 from jaxflow.evaluation.inputs import TokenInputs, blank_id, token_inputs
 from jaxflow.evaluation.target import ON_HOST, as_target, resolve, scale_of, target_value
@@ -168,12 +168,8 @@ def _check_dropped(model: Model, inputs: TokenInputs, taking_part: Bool[np.ndarr
     places = model.reads_at % inputs.lengths
     if taking_part[np.arange(len(inputs)), places].any():
         which = {0: "first", -1: "last"}.get(model.reads_at, f"{model.reads_at}.")
-        raise InputError(
-            "removal",
-            f"be 'blank' where the {which} token takes part, which the classifier reads",
-            "'drop', which would hide it",
-            "leave it out of `positions`",
-        )
+        expected = f'leave out the {which} token, which the classifier reads, where `removal="drop"` hides tokens'
+        raise InputError("positions", expected, "positions that hold it", 'pass `removal="blank"`, or others')
 
 
 def _places(
@@ -192,19 +188,17 @@ def _as_relevance(
     array = np.asarray(relevance)
     examples, tokens = inputs.mask.shape
     if array.dtype.kind not in "fiub" or array.ndim < 2 or (array.shape[0], array.shape[-1]) != (examples, tokens):
-        raise InputError(
-            f"`relevance` must be numbers of shape ({examples}, ..., {tokens}), padded as the texts are, "
-            f"got {array.dtype} of shape {array.shape}"
-        )
+        expected = f"be numbers of shape ({examples}, ..., {tokens}), padded as the texts are"
+        raise InputError("relevance", expected, f"{array.dtype} of shape {array.shape}")
     rest = array.shape[1:-1]
     rows = array.astype(np.float64).reshape(examples, -1, tokens)
     if not np.isfinite(np.where(mask[:, None], rows, 0)).all():
-        raise InputError("`relevance` must be finite on tokens that take part")
+        raise InputError("relevance", "be finite on tokens that take part", "NaN or infinity")
     return rows, rest
 
 
 def _as_shares(shares: Any) -> tuple[float, ...]:
     given = tuple(shares) if np.ndim(shares) == 1 else ()
     if not given or not all(0 <= float(share) <= 1 for share in given):
-        raise InputError(f"`shares` must be numbers in [0, 1], got {shares!r}")
+        raise InputError("shares", "be numbers in [0, 1]", shown(shares))
     return tuple(map(float, given))

@@ -142,9 +142,9 @@ class IntegratedGradients:
 
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
-            raise InputError(f"`steps` must be a whole number, 1 or more, got {self.steps!r}")
+            raise InputError("steps", "be a whole number, 1 or more", shown(self.steps))
         if self.baseline is None:
-            raise InputError("`baseline` must be 'zero', 'blank', a token, an id or an embedding, got None")
+            raise InputError("baseline", "be 'zero', 'blank', a token, an id or an embedding", "None")
         if np.ndim(self.baseline) == 1:
             # Numbers in a tuple, so that the method can be a static argument.
             object.__setattr__(self, "baseline", tuple(map(float, np.asarray(self.baseline))))
@@ -284,7 +284,8 @@ def _summed(value: Float[Array, " row"], terms: Embedded) -> Slopes:
 def _check_finite(signed: Float[np.ndarray, "example token"]) -> None:
     wrong = ~np.isfinite(signed).all(axis=-1)
     if wrong.any():
-        raise InputError(f"the gradient is not a number for example {int(wrong.argmax())}; check the model's weights")
+        place = f"the gradient of example {int(wrong.argmax())}"
+        raise InputError(None, "be finite", "NaN or infinity", "check the model's weights", place=place)
 
 
 def _baseline(model: Model, method: GradientMethod) -> Float[Array, " embedding"] | None:
@@ -298,7 +299,7 @@ def _baseline(model: Model, method: GradientMethod) -> Float[Array, " embedding"
         return jnp.zeros(width, jnp.float32)
     if isinstance(given, tuple):
         if len(given) != width:
-            raise InputError(f"`baseline` must have the embedding's {width} numbers, got {len(given)}")
+            raise InputError("baseline", f"have the embedding's {width} numbers", str(len(given)))
         return jnp.asarray(given, jnp.float32)
     token = blank_id(model, None if isinstance(given, str) and given == "blank" else given)
     return model.module.embed(jnp.asarray([token]))[0].astype(jnp.float32)

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.special
 from jaxtyping import Array, Float, Int
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, one_of, shown, shown_text
 from jaxflow.models import Model
 from jaxflow.models.model import check_gives
 
@@ -106,11 +106,12 @@ def scale_of(model: Model, target: Target) -> str:
     """
     head = model.head
     if head.name not in HEADS:
-        raise InputError(f"{model.name} has the head {head.name!r}; scores need one that classifies texts")
+        raise InputError(None, "have a head that classifies texts", f"the head {head.name!r}", place=model.name)
     if target.quantity == "logit":
         return "identity"
     if head.problem == "regression":
-        raise InputError(f"{model.name} gives numbers, not probabilities; use Target(0, quantity='logit')")
+        got, way_out = "the numbers of a regression", "use Target(0, quantity='logit')"
+        raise InputError(None, "give probabilities", got, way_out, place=model.name)
     return "sigmoid" if head.problem == "multi_label" else "softmax"
 
 
@@ -160,7 +161,8 @@ def check_different(classes: Int[np.ndarray, " example"], against: Int[np.ndarra
     """
     if (against == classes).any():
         example = int((against == classes).argmax())
-        raise InputError(f"`against` must be another class than `classes`, both are {against[example]} for {example}")
+        got = f"{against[example]} for both in example {example}"
+        raise InputError("against", "be another class than `classes`", got)
 
 
 def target_value(numbers: Any, classes: Int[Any, "*row"], against: Int[Any, "*row"] | None) -> Any:
@@ -179,16 +181,16 @@ def _indices(
         assert logits is not None
         return logits.argmax(axis=-1).astype(np.int32)
     if isinstance(given, tuple) and len(given) != examples:
-        raise InputError(f"`{name}` must name one class for each of {examples} examples, got {len(given)}")
+        raise InputError(name, f"name one class for each of {examples} examples", str(len(given)))
     entries = given if isinstance(given, tuple) else (given,) * examples
     labels, outputs = model.labels or (), model.head.outputs
     indices = []
     for entry in entries:
         index = model.head.index_of(name, entry)
         if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < outputs:
+            expected = f"be {word!r}, an index below {outputs} or a class of the model"
             raise InputError(
-                f"`{name}` must be {word!r}, an index below {outputs} or one of {', '.join(map(repr, labels))}, "
-                f"got {entry!r}"
+                name, expected, f"{shown(entry)}; its classes are {shown_text(', '.join(map(repr, labels)))}"
             )
         indices.append(index)
     return np.array(indices, np.int32)

@@ -217,7 +217,8 @@ def check_gates(gates: Float[np.ndarray, "example layer head"]) -> None:
     """
     wrong = ~np.isfinite(gates).all(axis=(1, 2))
     if wrong.any():
-        raise InputError(f"the gradient is not a number for example {int(wrong.argmax())}; check the model's weights")
+        place = f"the gradient of example {int(wrong.argmax())}"
+        raise InputError(None, "be finite", "NaN or infinity", "check the model's weights", place=place)
 
 
 @jax.jit

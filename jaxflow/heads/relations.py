@@ -91,13 +91,13 @@ def head_relations(
     """
     listed = list(sentences)
     if not listed:
-        raise InputError("`sentences` must hold at least one sentence, got none")
+        raise InputError("sentences", "hold at least one sentence", "none")
     encodings = model.tokenize([sentence.text for sentence in listed], max_length=max_length)
     groups = [_tokens_of(sentence, encoding) for sentence, encoding in zip(listed, encodings, strict=True)]
     arcs = [_arcs(sentence, held) for sentence, held in zip(listed, groups, strict=True)]
     count = Counter(name for each in arcs for _, _, name in each)
     if not count:
-        raise InputError("`sentences` have no word with a head in the same sentence")
+        raise InputError("sentences", "hold a word with a head in the same sentence", "none")
     names = sorted(count, key=lambda name: (-count[name], name))
     place = {name: index for index, name in enumerate(names)}
     found = np.zeros((len(names), 2, model.layers, model.heads))

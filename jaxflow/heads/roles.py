@@ -124,7 +124,8 @@ def role_changes(before: HeadRoles, after: HeadRoles, least: float = 0.5) -> lis
         InputError: the models have not as many layers and heads.
     """
     if before.rarest.mean.shape != after.rarest.mean.shape:
-        raise InputError(f"`before` and `after` differ: {before.rarest.mean.shape} and {after.rarest.mean.shape} heads")
+        expected = f"have as many layers and heads as `before`, {before.rarest.mean.shape}"
+        raise InputError("after", expected, str(after.rarest.mean.shape))
     names = before.names(least), after.names(least)
     change = after.patterns.mean - before.patterns.mean
     return [

@@ -308,5 +308,5 @@ def test_models_that_cannot_be_compared_are_refused(encoder):
     with pytest.raises(InputError, match="at least one text"):
         jf.compare_models(encoder, encoder, [])
     broken = tuned(encoder, size=np.nan)
-    with pytest.raises(InputError, match="not a number for text 1;"):
+    with pytest.raises(InputError, match="the attention of text 1 must be finite"):
         jf.compare_models(encoder, broken, TEXTS, batch_size=8)
