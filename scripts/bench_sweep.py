@@ -140,7 +140,7 @@ def forward(run: Callable[[TokenBatch, Packing | None], Any], batches: Iterable[
 
 
 def attributed(encoder: TextEncoder, texts: list[EncodedText], methods: Any, mesh: Any = None) -> Any:
-    (result,) = attribute_shards(encoder, [texts], methods, mesh=mesh)
+    (result,) = attribute_shards(encoder, [texts], methods=methods, mesh=mesh)
     return result
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from jaxflow._checks import InputError
 from jaxflow.evaluation.inputs import TokenInputs
 from jaxflow.models import Model, TokenBatch
-from jaxflow.running import Arrays, Call, EngineOptions, Forward, Inputs, plain_fusion, run_calls
+from jaxflow.running import Arrays, Call, EngineOptions, Forward, Inputs, run_calls
 from jaxflow.running.readers import Logits
 
 BATCH_TOKENS = 8192
@@ -90,7 +90,7 @@ def variant_logits(
             gone = np.zeros(batch.mask.shape, bool)
             gone[: len(copies)] = at_length(removed(copies), gone.shape[1])
             batch = _without(batch, gone, blank)
-        return Call(program, Inputs(batch, (None,), plain_fusion()))
+        return Call(program, Inputs(batch, (None,), None))
 
     results = run_examples(model, inputs, make, batch_tokens, copies=examples.tolist())
     logits = np.stack([row for (row,) in results])

@@ -11,12 +11,13 @@ from jaxtyping import Bool
 
 from jaxflow._checks import InputError
 from jaxflow.flow.worker import Worker
+from jaxflow.mixing import Mixing, as_mixing
 from jaxflow.models import Encoding, Model, TokenBatch
 from jaxflow.running._engine import Engine, EngineOptions
-from jaxflow.running._forward import Forward, plain_fusion
+from jaxflow.running._forward import Forward, pair_numbers
 from jaxflow.running._item import Item
 from jaxflow.running._program import Arrays, Call, Inputs, token_batch
-from jaxflow.running._reader import Reader
+from jaxflow.running._reader import Reader, Target
 from jaxflow.running.readers import Finite
 
 # Numbers of a batch's texts, its rows and its padded length -> each reader's arrays, first axis the rows.
@@ -123,7 +124,8 @@ def run_readers(
     *,
     arrays: MakesArrays | None = None,
     lengths: Sequence[int] | None = None,
-    heads: str = "mean",
+    mixing: Mixing | str = "attention",
+    target: Target | None = None,
     options: EngineOptions | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[tuple[Any, ...]]:
@@ -138,7 +140,8 @@ def run_readers(
         arrays: makes the readers' arrays, where they have any: (numbers of the batch's texts, rows, padded length) ->
             one pytree a reader, first axis the rows; the texts are the first rows, others fill the batch up.
         lengths: of each text the length that it is padded for, where that may be more than its tokens.
-        heads: how heads are fused, by name.
+        mixing: what the layers' capacities are, a name or a value.
+        target: the number that is explained, for a mixing that needs gradients; its arrays are the last of `arrays`.
         options: of batches and devices.
         progress: called with the number of texts that were just finished.
 
@@ -148,15 +151,18 @@ def run_readers(
     Raises:
         InputError: the attention of a text is not numbers, or a device has no memory for it.
     """
-    program = Forward((Finite(), *readers), heads)
+    mixing = as_mixing(mixing, model)
+    program = Forward((Finite(), *readers), mixing, target)
 
     def make(texts: list[int], batch: TokenBatch, length: int) -> Call:
-        given = (None,) * len(readers) if arrays is None else arrays(texts, batch.mask.shape[0], length)
-        return Call(program, Inputs(batch, jax.tree.map(jnp.asarray, (None, *given)), plain_fusion()))
+        given = (None,) * (len(readers) + 1) if arrays is None else arrays(texts, batch.mask.shape[0], length)
+        return Call(program, Inputs(batch, jax.tree.map(jnp.asarray, (None, *given)), None))
 
     def check(items: list[TextItem], outputs: Arrays) -> None:
         check_finite(items, outputs[0])
 
+    options = options or EngineOptions()
+    options = replace(options, pair_numbers=max(options.pair_numbers, pair_numbers(mixing, model)))
     results = run_calls(model, encodings, make, lengths=lengths, check=check, options=options, progress=progress)
     return [row[1:] for row in results]
 
