@@ -62,6 +62,7 @@ def test_relevance_is_what_numpy_makes_of_its_attention(model):
             assert not values[:, 0, 1:].any()
 
 
+@pytest.mark.slow
 def test_several_devices_give_what_one_gives(model):
     alone, spread = (jf.attribute(model, TEXTS, mesh=mesh) for mesh in (None, local_mesh(model=2)))
     for one, other in zip(alone, spread, strict=True):
@@ -105,7 +106,7 @@ def stopped_sweep(model, tmp_path, monkeypatch):
         if tally.examples >= 3:
             raise KeyboardInterrupt
 
-    with pytest.raises(runner.Stopped, match="2 of 8 examples are kept|4 of 8 examples are kept"):
+    with pytest.raises(runner.Stopped, match=r"[24] of 8 examples are kept"):
         jf.run_sweep(model, TEXTS * 2, tmp_path / "results", queries="classifier", progress=interrupt)
     return tmp_path / "results"
 
@@ -131,6 +132,7 @@ def test_a_stopped_sweep_goes_on_and_comes_to_a_summary_and_a_page(model, stoppe
     assert "causal" in (tmp_path / "summary.html").read_text()
 
 
+@pytest.mark.slow
 def test_two_of_them_are_compared_and_explored(model, tmp_path):
     other = causal_model("tuned", seed=1)
     same = jf.compare_models(model, causal_model(), TEXTS)
