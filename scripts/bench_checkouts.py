@@ -41,7 +41,7 @@ class Checkout:
     def __post_init__(self) -> None:
         command = [sys.executable, str(Path(__file__).resolve()), "--child", str(HERE)]
         environment = os.environ | {"PYTHONPATH": str(self.folder)}
-        self.process = subprocess.Popen(  # noqa: S603
+        self.process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=self.folder
         )
 
