@@ -163,7 +163,7 @@ def test_arrays_of_one_table_have_the_intervals_that_each_has_alone(monkeypatch)
 
 
 def test_draws_are_numpys_whatever_was_asked_before():
-    # The draws of one comparison's tables are shared: another seed and other numbers of blocks in between change nothing.
+    # Tables share draws: another seed and other numbers of blocks in between change nothing.
     values = np.random.default_rng(9).normal(size=(30, 2))
     drawn = np.random.default_rng(4).multinomial(30, np.full(30, 1 / 30), size=199)
     expected = np.quantile(drawn @ values / 30, [0.05, 0.95], axis=0)
