@@ -12,6 +12,7 @@ from jaxflow.attribution import Attribution, Example, attribute
 from jaxflow.flow.device.cut import cut_capacity
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.solve import attention_flow
+from jaxflow.graph.capacities import capacity_graph
 from jaxflow.graph.graph import AttentionGraph, attention_graph
 from jaxflow.graph.rollout import attention_rollout, head_rollout, raw_attention
 from jaxflow.models import load_model
@@ -33,6 +34,7 @@ __all__ = [
     "attention_graph",
     "attention_rollout",
     "attribute",
+    "capacity_graph",
     "compare_models",
     "cut_capacity",
     "head_rollout",

@@ -29,7 +29,8 @@ class InputError(ValueError):
     `place`, which no front ever rewrites.
 
     Attributes:
-        argument: the name of the argument, as Python has it; or, alone, a whole message.
+        argument: the name of the argument, as Python has it, or an entry of it (`texts[3]`); None where `place` alone
+            says what is wrong.
         expected: what it must be or do: "have shape (2, 16)", "be one of 'mean', 'max'"; None in a whole message.
         got: what came, in words; `shown` cuts long values.
         way_out: what to do instead.
@@ -38,7 +39,7 @@ class InputError(ValueError):
 
     def __init__(
         self,
-        argument: str,
+        argument: str | None,
         expected: str | None = None,
         got: str | None = None,
         way_out: str | None = None,
@@ -50,16 +51,40 @@ class InputError(ValueError):
 
     def in_words(self, name: Callable[[str], str] = lambda argument: f"`{argument}`") -> str:
         """The error as one line; `name` writes an argument, or an argument with a value such as `truncate=True`."""
-        where = "" if self.place is None else f"{self.place}: "
-        if self.expected is None:
-            return f"{where}{self.argument}"
 
         def renamed(text: str) -> str:
             return re.sub(r"`(\w+(?:=[^`]*)?)`", lambda match: name(match[1]), text)
 
+        subject = ": ".join(
+            ([] if self.place is None else [self.place]) + ([] if self.argument is None else [name(self.argument)])
+        )
         got = "" if self.got is None else f", got {self.got}"
         way_out = "" if self.way_out is None else f"; {renamed(self.way_out)}"
-        return f"{where}{name(self.argument)} must {renamed(self.expected)}{got}{way_out}"
+        if self.expected is None:
+            where = "" if self.place is None else f"{self.place}: "
+            return f"{where}{self.argument}{way_out}"
+        return " ".join(f"{subject} must {renamed(self.expected)}{got}{way_out}".splitlines())
+
+    @property
+    def entry(self) -> int | None:
+        """The number of the entry that `argument` names: 3 of `texts[3]`; None where it names none."""
+        found = None if self.argument is None else re.fullmatch(r"\w+\[(\d+)\]", self.argument)
+        return None if found is None else int(found[1])
+
+    def at(self, place: str) -> "InputError":
+        """The same error about an input that stands at `place`, which is the subject instead of `texts[0]`.
+
+        The second of two texts, an entry of `pairs`, is the pair of what stands there.
+        """
+        if self.entry is None:
+            return type(self)(*self.args, place=place)
+        where = f"the pair of {place}" if str(self.argument).startswith("pairs[") else place
+        return type(self)(None, *self.args[1:], place=where)
+
+    def also(self, way_out: str) -> "InputError":
+        """The same error with one more way out."""
+        both = way_out if self.way_out is None else f"{self.way_out}; {way_out}"
+        return type(self)(self.argument, self.expected, self.got, both, place=self.place)
 
     def __str__(self) -> str:
         return self.in_words()

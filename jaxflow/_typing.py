@@ -17,7 +17,7 @@ from typing import TypeAlias
 from jaxtyping import Array, Bool, Float, Int
 
 Attention: TypeAlias = Float[Array, "*batch layer head token token"]
-Mixing: TypeAlias = Float[Array, "*batch layer token token"]
+Capacity: TypeAlias = Float[Array, "*batch layer token token"]
 Square: TypeAlias = Float[Array, "*batch token token"]
 Relevance: TypeAlias = Float[Array, "*batch layer query token"]
 AtLayers: TypeAlias = Float[Array, "*batch source_layer query token"]  # relevance at chosen layers

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -18,7 +18,26 @@ from jaxflow._checks import InputError, shown
 EXAMPLE, MODEL = "example", "model"
 
 
-def local_mesh(*, model: int = 1, devices: Sequence[Any] | None = None) -> jax.sharding.Mesh:
+@runtime_checkable
+class Device(Protocol):
+    """A device as JAX has it; its own class cannot stand in annotations."""
+
+    @property
+    def id(self) -> int:
+        """Its number among all devices."""
+        ...
+
+    @property
+    def platform(self) -> str:
+        """`"cpu"`, `"gpu"` or `"tpu"`."""
+        ...
+
+    def memory_stats(self) -> dict[str, int] | None:
+        """Bytes in all (`bytes_limit`) and in use, where the platform says."""
+        ...
+
+
+def local_mesh(*, model: int = 1, devices: Sequence[Device] | None = None) -> jax.sharding.Mesh:
     """This process's devices as a mesh for `attribute`: examples are shared out over them, none meets another.
 
     Args:
@@ -45,7 +64,7 @@ def default_mesh() -> jax.sharding.Mesh | None:
     return local_mesh() if len(devices) > 1 and devices[0].platform != "cpu" else None
 
 
-def as_mesh(mesh: Any) -> jax.sharding.Mesh:
+def as_mesh(mesh: object) -> jax.sharding.Mesh:
     """Take in a mesh, checked: of this process's devices, its axes left to the compiler.
 
     Raises:

@@ -154,7 +154,7 @@ def measure_real(report: dict[str, Any], encoder: Any, name: str, encoding: Any,
     if tokens <= 100 and not options.quick:
         report["stages"] += stages.bench_stages(name, graph, (1e-6, 1e-3))
         show_stages(report["stages"][-2:])
-        report["threads"].append(bench_threads(name, np.asarray(graph.mixing, np.float64), options.rounds))
+        report["threads"].append(bench_threads(name, np.asarray(graph.capacity, np.float64), options.rounds))
     if tokens <= options.longest_bounds:
         report["first_rows"].append(stages.bench_first_rows(name, encoder, encoding, options.rounds))
         print("               ", report["first_rows"][-1], flush=True)
@@ -197,7 +197,7 @@ def main() -> None:
         choose = graphs.real_text if options.reactions is None else graphs.real_reactions
         for encoding in choose(encoder, options.data, options.lengths):
             name = f"{'minilm' if options.reactions is None else 'reaction'}-{len(encoding)}"
-            mixing = np.asarray(graphs.graph_of(encoder, encoding).mixing, np.float64)
+            mixing = np.asarray(graphs.graph_of(encoder, encoding).capacity, np.float64)
             report["layers"] += measure_layers(name, mixing, True, peers, options)
             measure_real(report, encoder, name, encoding, options)
     if options.reactions is None:

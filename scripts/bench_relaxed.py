@@ -68,7 +68,7 @@ def graphs_of(texts: list[str]) -> Iterator[tuple[int, np.ndarray]]:
         batch = encoder.pad([encoding], length)
         attention = encoder(batch).attention
         assert attention is not None
-        yield tokens, np.asarray(jf.attention_graph(attention, batch.mask).mixing[0])
+        yield tokens, np.asarray(jf.attention_graph(attention, batch.mask).capacity[0])
 
 
 class Runs:

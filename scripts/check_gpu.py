@@ -62,7 +62,7 @@ def prepare(file: Path) -> None:
         weights = np.where(allowed, np.exp(scores - scores.max(-1, keepdims=True)), 0.0)
         attention = (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
         graph = jf.attention_graph(attention, mask)
-        mixing, product = np.asarray(graph.mixing, np.float64), np.eye(tokens)
+        mixing, product = np.asarray(graph.capacity, np.float64), np.eye(tokens)
         rolled = np.stack([product := mixing[:, layer] @ product for layer in range(layers)], axis=1)
         queries = np.array([5, tokens - 1])
         flow = jf.attention_flow(graph, queries=queries, method="exact").value

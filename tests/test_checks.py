@@ -20,6 +20,21 @@ def test_no_front_rewrites_what_the_user_passed(data: str):
     assert error.in_words(cli._flag) == f"{data}: --out must be a new folder, got {data}"
 
 
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("texts[2]", "line 7 of a.txt must have at most 24 tokens, got 26; pass `truncate=True`"),
+        ("pairs[2]", "the pair of line 7 of a.txt must have at most 24 tokens, got 26; pass `truncate=True`"),
+        ("layers", "line 7 of a.txt: `layers` must have at most 24 tokens, got 26; pass `truncate=True`"),
+    ],
+)
+def test_an_error_of_an_entry_moves_to_where_the_caller_has_it(argument: str, words: str):
+    error = InputError(argument, "have at most 24 tokens", "26", "pass `truncate=True`")
+    assert error.entry == (2 if "[" in argument else None)
+    assert str(error.at("line 7 of a.txt")) == words
+    assert str(error.at("line 7 of a.txt").also("see `out`")) == f"{words}; see `out`"
+
+
 def test_an_error_survives_the_way_to_another_process():
     error = InputError("mask", "have shape (2, 16)", "(16,)", place="text 1")
     again = pickle.loads(pickle.dumps(error))  # noqa: S301

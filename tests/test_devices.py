@@ -9,7 +9,7 @@ import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow.devices import Processes, as_mesh, default_mesh, example_devices, initialize, local_mesh, processes
 from jaxflow.models.create import new_encoder
-from jaxflow.models.sharding import Spread, shardings
+from jaxflow.models.sharding import shardings, spread
 from tests.tiny_text_model import model_folder
 
 TEXTS = ["the key to the cabinets", "is", "unbelievable tables on the table", "the keys", "to the table is on", "keys"]
@@ -63,7 +63,7 @@ def test_each_device_has_its_share_of_a_batch(encoder, monkeypatch):
     def noted(executables, inputs, program):
         outputs = run(executables, inputs, program)
         _, streamed, graph, _ = outputs
-        seen.append((inputs.batch.input_ids, inputs.examples[1], streamed["rollout"], graph.attention))
+        seen.append((inputs.batch.input_ids, inputs.examples[1], streamed["rollout"], graph.weights))
         return outputs
 
     monkeypatch.setattr(Executables, "run", noted)
@@ -89,10 +89,10 @@ def test_parts_of_an_encoder_lie_apart_and_are_put_there_once():
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24}
     module = new_encoder(transformers.BertConfig(**sizes, vocab_size=30, max_position_embeddings=8)).module
     mesh = local_mesh(model=4)
-    spread = Spread(mesh)
-    parameters = spread.of(module)
-    assert all(one is other for one, other in zip(parameters, spread.of(module), strict=True))
-    parts = jax.tree.unflatten(jax.tree.structure(module), parameters)
+    kept = {}
+    whole = spread(module, mesh, kept)
+    assert spread(module, mesh, kept) is whole
+    parts = jax.tree.unflatten(whole.shape, whole.parameters)
     for linear, axis in ((parts.layers.qkv, 3), (parts.layers.output, 1), (parts.layers.up, 2), (parts.layers.down, 1)):
         kernel = linear.kernel[...]
         quarter = tuple(size // (4 if place == axis else 1) for place, size in enumerate(kernel.shape))
@@ -103,7 +103,8 @@ def test_parts_of_an_encoder_lie_apart_and_are_put_there_once():
     assert heads.is_fully_replicated
     kernel = module.layers.up.kernel
     kernel[...] = kernel[...] * 2
-    assert any(one is not other for one, other in zip(parameters, spread.of(module), strict=True))
+    changed = zip(whole.parameters, spread(module, mesh, kept).parameters, strict=True)
+    assert any(one is not other for one, other in changed)
 
 
 def test_meshes_are_made_and_checked():

@@ -120,9 +120,9 @@ def test_results_stay_on_the_device_that_holds_the_graph():
     graph = jf.attention_graph(softmax_attention(1, (3, 2, 9, 9)))
     other = jax.devices()[2]
     there = jax.device_put(graph, other)
-    for array in (there.mixing, jf.attention_rollout(there), jf.attention_flow(there, 0, 2, "bounds").upper):
+    for array in (there.capacity, jf.attention_rollout(there), jf.attention_flow(there, 0, 2, "bounds").upper):
         assert array.devices() == {other}
-    np.testing.assert_array_equal(there.mixing, graph.mixing)
+    np.testing.assert_array_equal(there.capacity, graph.capacity)
 
 
 def test_filling_up_changes_no_values():
@@ -133,8 +133,8 @@ def test_filling_up_changes_no_values():
     def all_of(attention, mask, cut):
         graph = jf.attention_graph(attention, mask, heads=jnp.asarray([0.25, 0.75]), residual=0.3)
         return (
-            graph.attention,
-            graph.mixing,
+            graph.weights,
+            graph.capacity,
             jf.attention_rollout(graph, start=1),
             jf.head_rollout(graph, attention, 3),
             jf.cut_capacity(graph, cut),

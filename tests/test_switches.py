@@ -24,8 +24,8 @@ SWITCHES = {
 
 def graphs():
     ways = ("mean", "max", "min", [1.0, 2.0])
-    masked = [jf.attention_graph(ATTENTION, MASK, heads=heads).mixing for heads in ways]
-    return [*masked, *(jf.attention_graph(hold(ATTENTION[1:])).mixing for hold in (np.asarray, jnp.asarray))]
+    masked = [jf.attention_graph(ATTENTION, MASK, heads=heads).capacity for heads in ways]
+    return [*masked, *(jf.attention_graph(hold(ATTENTION[1:])).capacity for hold in (np.asarray, jnp.asarray))]
 
 
 def rollouts():

@@ -46,8 +46,11 @@ class Streaming(Method, Protocol):
         """What it carries into the first layer; JAX arrays."""
         ...
 
-    def step(self, carry: Any, attention: Square, mixing: Square) -> tuple[Any, Square]:
-        """What it carries out of a layer, and the layer's relevance of every token to every position."""
+    def step(self, carry: Any, attention: Square, capacity: Square) -> tuple[Any, Square]:
+        """What it carries out of a layer, and the layer's relevance of every token to every position.
+
+        `attention` is the layer's weights as shares, `capacity` its arcs, own streams included.
+        """
         ...
 
 
@@ -83,7 +86,7 @@ class Raw:
     def start(self, mask: TokenMask) -> None:
         """Nothing goes from layer to layer."""
 
-    def step(self, carry: None, attention: Square, mixing: Square) -> tuple[None, Square]:
+    def step(self, carry: None, attention: Square, capacity: Square) -> tuple[None, Square]:
         """A layer's own attention."""
         return None, attention
 
@@ -102,9 +105,9 @@ class Rollout:
         """Below the first layer tokens are themselves."""
         return no_layers(mask)
 
-    def step(self, carry: Square, attention: Square, mixing: Square) -> tuple[Square, Square]:
-        """The product with one more layer's mixing."""
-        rolled = product(mixing, carry)
+    def step(self, carry: Square, attention: Square, capacity: Square) -> tuple[Square, Square]:
+        """The product with one more layer's capacities."""
+        rolled = product(capacity, carry)
         return rolled, rolled
 
     def __call__(self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> Scores:

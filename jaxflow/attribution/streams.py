@@ -43,7 +43,7 @@ class Streams:
         carries, rooms = carry
         place = jnp.asarray(layer_places(self.layers, inputs.depth))[layer.index]
         stepped = [
-            method.step(carried, layer.fused, layer.mixing)
+            method.step(carried, layer.shares, layer.capacity)
             for method, carried in zip(self.methods, carries, strict=True)
         ]
         rows = [_rows(relevance, inputs.examples) for _, relevance in stepped]

@@ -27,7 +27,18 @@ FLAGS = {
     name: f"--{name.replace('_', '-')}"
     for name in (
         *("methods", "layers", "queries", "residual", "heads", "flow", "batch_size", "max_length", "on_error"),
-        *("threshold", "units", "correction", "truncate", "resume", "column", "pair_column", "out", "target"),
+        *(
+            "threshold",
+            "units",
+            "correction",
+            "truncate",
+            "resume",
+            "column",
+            "pair_column",
+            "label_column",
+            "out",
+            "target",
+        ),
         *("separator", "quotes", "encoding"),
         "coordinator",
     )

@@ -9,9 +9,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._pytree import pytree
 from jaxflow._switches import broadcasting, undefined_as_nan
-from jaxflow._typing import Mixing, Queries
+from jaxflow._typing import Capacity, Queries
 from jaxflow.compare.paths import influence, path_widths
-from jaxflow.graph.graph import AttentionGraph, mix
+from jaxflow.graph.graph import AttentionGraph
+from jaxflow.graph.rollout import raw_attention
 from jaxflow.heads.patterns import head_patterns
 from jaxflow.heads.pooling import pooled
 from jaxflow.heads.similarity import Products, head_products, linear_cka
@@ -26,13 +27,15 @@ class Side:
 
     Attributes:
         heads: attention of every head between units, 0 on padding.
-        fused: of each layer, heads fused.
+        fused: raw attention of each layer, between units.
+        capacity: of each layer, between units, own streams included.
         graph: between tokens, for the methods of relevance.
         logits: what the head says, if it was run.
     """
 
     heads: UnitHeads
     fused: Float[Array, "text layer unit unit"]
+    capacity: Float[Array, "text layer unit unit"]
     graph: AttentionGraph
     logits: Any
 
@@ -66,9 +69,6 @@ class Traced:
 
     widths: Float[Array, "text state query unit"]
     influence: Float[Array, "text state query unit"]
-
-
-pooled_on_device = jax.jit(broadcasting(pooled))
 
 
 @undefined_as_nan
@@ -122,17 +122,22 @@ def measure(
 
 @jax.jit
 @broadcasting
-def trace(
-    fused: Mixing, residual: Float[Array, ""], mask: Bool[Array, "text unit"], queries: Queries, decay: Float[Array, ""]
-) -> Traced:
+def trace(side: Side, queries: Queries, decay: Float[Array, ""]) -> Traced:
     """Trace positions at the top of a model down to its units."""
-    mixing = mix(fused, jnp.broadcast_to(residual, (fused.shape[0], 1, 1, 1)), mask)
-    return Traced(path_widths(fused, queries), influence(mixing, queries, decay))
+    return Traced(path_widths(side.fused, queries), influence(side.capacity, queries, decay))
 
 
 @jax.jit
 @broadcasting
-def shared_widths(first: Mixing, second: Mixing, queries: Queries) -> Float[Array, "text state query unit"]:
+def units_of(graph: AttentionGraph, members: Float[Array, "text token unit"] | None) -> tuple[Capacity, Capacity]:
+    """A graph between units instead of tokens: its weights as shares, and its capacities."""
+    shares, capacity = raw_attention(graph), graph.capacity
+    return (shares, capacity) if members is None else (pooled(shares, members), pooled(capacity, members))
+
+
+@jax.jit
+@broadcasting
+def shared_widths(first: Capacity, second: Capacity, queries: Queries) -> Float[Array, "text state query unit"]:
     """Widths of paths along arcs that both models have: an arc is worth what the weaker of the two gives it."""
     return path_widths(jnp.minimum(first, second), queries)
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._switches import broadcasting
-from jaxflow._typing import Mixing, Queries
+from jaxflow._typing import Capacity, Queries
 
 KINDS = ("shared", "only_a", "only_b")
 States = Float[Array, "*batch state query token"]
@@ -84,7 +84,7 @@ def strong_arcs(
 
 @jax.jit
 @broadcasting
-def path_widths(fused: Mixing, queries: Queries) -> States:
+def path_widths(fused: Capacity, queries: Queries) -> States:
     """Width of the widest path from positions at the top down to every position of every layer.
 
     A path goes down one layer a step, along an arc of attention or, through the residual connection, by staying where
@@ -92,7 +92,7 @@ def path_widths(fused: Mixing, queries: Queries) -> States:
     There is a path of strong arcs exactly where this width reaches the threshold, whatever the threshold.
 
     Args:
-        fused: attention fused over heads, without the residual.
+        fused: raw attention: each layer's weights as shares, without own streams.
         queries: the positions at the top.
 
     Returns:
@@ -110,20 +110,20 @@ def path_widths(fused: Mixing, queries: Queries) -> States:
 
 @jax.jit
 @broadcasting
-def influence(mixing: Mixing, queries: Queries, decay: Float[Array, ""]) -> States:
+def influence(capacity: Capacity, queries: Queries, decay: Float[Array, ""]) -> States:
     """How strongly positions at the top are traced to every position of every layer, fading on the way down.
 
     After DeRose et al. (2020), who trace the classification token's attention from the deepest layer to the words
-    and let it decay over layers; their formula is not public, so this is ours. With `M_l` the mixing of layer l (the
-    residual is in it), `L` layers and `e` the query's unit vector:
+    and let it decay over layers; their formula is not public, so this is ours. With `C_l` the capacities of layer l
+    (own streams, or the residual, are in them), `L` layers and `e` the query's unit vector:
 
-        I_L = e,  I_(l-1) = decay * I_l M_l
+        I_L = e,  I_(l-1) = decay * I_l C_l
 
     so `I_l(w)` is `decay^(L - l)` times rollout from the top to layer l; with `decay=1` it is rollout itself, and
     `I_0` without decay its row of the input's words. A word's total is the sum over layers, see `total_influence`.
 
     Args:
-        mixing: `AttentionGraph.mixing`.
+        capacity: `AttentionGraph.capacity`.
         queries: positions at the top, 0 for [CLS].
         decay: from 0 (nothing is left) to 1 (nothing fades).
 
@@ -136,7 +136,7 @@ def influence(mixing: Mixing, queries: Queries, decay: Float[Array, ""]) -> Stat
         below = decay.astype(below.dtype) * below
         return below, below
 
-    return _descend(step, mixing, queries)
+    return _descend(step, capacity, queries)
 
 
 def total_influence(states: Float[np.ndarray, "state query token"]) -> Float[np.ndarray, "query token"]:
@@ -146,7 +146,7 @@ def total_influence(states: Float[np.ndarray, "state query token"]) -> Float[np.
     return total / np.where(whole > 0, whole, 1.0)
 
 
-def _descend(step, layers: Mixing, queries: Queries) -> States:
+def _descend(step, layers: Capacity, queries: Queries) -> States:
     """Run a step from the top layer down to the input and stack what it gives, the input first."""
     top = jax.nn.one_hot(queries, layers.shape[-1], dtype=layers.dtype)
     _, below = jax.lax.scan(step, top, jnp.moveaxis(layers, -3, 0), reverse=True)

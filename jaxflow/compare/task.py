@@ -122,10 +122,7 @@ class CompareTask:
         rows, length = sides[0].heads.shape[0], sides[0].heads.shape[-1]
         units = _unit_arrays(pairs, rows, length)
         decay = jnp.asarray(float(plan.settings.decay), jnp.float32)
-        traced = [
-            device.trace(side.fused, plan.residual, mask, units.queries, decay)
-            for side, mask in zip(sides, units.mask, strict=True)
-        ]
+        traced = [device.trace(side, units.queries, decay) for side in sides]
         shared = device.shared_widths(sides[0].fused, sides[1].fused, units.queries) if plan.same_depth else None
         both, either = units.mask[0] & units.mask[1], units.mask[0] | units.mask[1]
         measured = device.measure(sides[0], sides[1], both, either, units.role, pairs=plan.pairs)
@@ -189,8 +186,8 @@ class CompareTask:
         graph = results.get("graph")
         if graph is None:
             graph = class_graph(results["class"].weights, mask, self.plan.residual)
-        fused = graph.attention if members is None else device.pooled_on_device(graph.attention, members)
-        return device.Side(heads=heads, fused=fused, graph=graph, logits=results.get("logits"))
+        fused, capacity = device.units_of(graph, members)
+        return device.Side(heads=heads, fused=fused, capacity=capacity, graph=graph, logits=results.get("logits"))
 
 
 def _by_class(plan: Plan, which: int) -> bool:

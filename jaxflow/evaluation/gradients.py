@@ -15,7 +15,7 @@ from jaxflow.evaluation.batches import BATCH_TOKENS, RowTask, at_length, run_row
 from jaxflow.evaluation.inputs import blank_id, token_inputs
 from jaxflow.evaluation.scores import TokenScores
 from jaxflow.evaluation.target import ON_DEVICE, as_target, resolve, scale_of, target_value
-from jaxflow.models import Encoder, TextEncoder, TokenBatch
+from jaxflow.models import EmbedsTokens, ForwardOptions, Module, TextEncoder, TokenBatch
 from jaxflow.running import Arrays, Inputs, Program
 
 Embedded = Float[Array, "row token embedding"]
@@ -245,16 +245,16 @@ class EmbeddingScores:
     method: GradientMethod
     scale: str
 
-    def __call__(self, module: Encoder, inputs: Inputs) -> tuple[Slopes, Float[Array, " row"] | None]:
+    def __call__(self, module: Module, inputs: Inputs) -> tuple[Slopes, Float[Array, " row"] | None]:
         """The scores of a batch; as many forward and backward passes as the method asks for."""
+        assert isinstance(module, EmbedsTokens)
         batch, baseline = inputs.batch, inputs.shared
         classes, against, replaced = inputs.examples
 
         def numbers(words: Embedded) -> Float[Array, " row"]:
-            out = module(
-                batch, embeddings=words, packing=inputs.packing, return_attention=False, return_hidden_states=False
-            )
-            return target_value(ON_DEVICE[self.scale](out.logits), classes, against)
+            options = ForwardOptions(embeddings=words, packing=inputs.packing)
+            last, _ = module.run(batch, lambda carry, layer: carry, None, options)
+            return target_value(ON_DEVICE[self.scale](module.logits(last, batch)), classes, against)
 
         def slope(words: Embedded) -> tuple[Float[Array, " row"], Embedded]:
             # Rows don't touch each other, so the gradient of their sum holds each row's own.

@@ -18,10 +18,11 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow._programs import Programs
 from jaxflow._typing import Queries
 from jaxflow.flow import exact
+from jaxflow.flow.device.cut import end_cuts
 from jaxflow.flow.device.feasible import rounding
 from jaxflow.flow.device.relaxed import Relaxed
 from jaxflow.flow.device.solvers import SOLVERS, on_device, real_pairs
-from jaxflow.flow.scaling import meet_on_host, rounded_down
+from jaxflow.flow.scaling import fills_on_host, meet_on_host, rounded_down, scale_exponent, scaled, shifted
 from jaxflow.flow.solution import FIRST_EXACT, STAGES, FlowSolution
 from jaxflow.flow.worker import Worker
 from jaxflow.graph.graph import AttentionGraph
@@ -33,6 +34,8 @@ PARTS = 8
 PART_NUMBERS = 1 << 28
 # Pairs are relaxed in lists of these lengths at least and at most, always a power of two: few programs.
 SHORTEST_LIST, LONGEST_LIST = 1 << 8, 1 << 14
+# More than what `end_cuts` rounds outward by, in single precision.
+ENDS_ROUNDING = 1e-6
 # Parts that may wait for the CPU before the device does.
 AHEAD = 2
 
@@ -51,22 +54,30 @@ def begin(
     graph, queries = jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(batch) :]), (graph, queries))
     examples, width = queries.shape
     count = _parts(examples, len(layers) * width * tokens, (max(layers) * tokens) ** 2)
+    # `tol` is relative to each example's scale; examples that fill the last part up have scale 1.
+    scale, ends = _scale_and_ends(graph, queries, layers=layers)
     found = _Found((-(-examples // count) * count, len(layers), width, tokens))
     waiting: deque[_Handed] = deque()
+    room: np.ndarray | None = None
     for rows, part, bounds in _bounded_parts(graph, queries, layers, tol, count):
         # Takes the device's results of this part, and waits for them; the next part's bounds are under way meanwhile.
-        left = _settle_on_device(found, rows, part, bounds, layers, tol)
+        if room is None:
+            room = np.full((len(found.value), 1, 1, 1), tol)
+            room[:examples] *= np.ldexp(1.0, np.asarray(scale))
+        left = _settle_on_device(found, rows, part, bounds, layers, room[rows])
         if not left.any():
             continue
         if len(waiting) == AHEAD:
             found.take(*waiting.popleft())
-        mixing, own = np.asarray(part[0].mixing, np.float64), np.asarray(part[1])
-        waiting.append((rows, left, worker.solve(mixing, own, layers, wanted=left)))
+        capacity, positions = np.asarray(part[0].capacity, np.float64), np.asarray(part[1])
+        waiting.append((rows, left, worker.solve(capacity, positions, layers, wanted=left)))
 
     def finish() -> FlowSolution:
         while waiting:
             found.take(*waiting.popleft())
-        return found.solution(batch, examples, tol)
+        assert room is not None
+        real = np.asarray(real_pairs(graph.mask, queries))
+        return found.solution(batch, examples, room[:examples], np.asarray(ends, np.float64), real)
 
     return finish
 
@@ -92,12 +103,16 @@ class _Found:
         ):
             np.copyto(ours[rows], theirs, where=wanted)
 
-    def solution(self, batch: tuple[int, ...], examples: int, tol: float) -> FlowSolution:
-        value, lower, upper, settled = (
-            x[:examples].reshape(*batch, *x.shape[1:]) for x in (self.value, self.lower, self.upper, self.settled)
-        )
+    def solution(
+        self, batch: tuple[int, ...], examples: int, room: np.ndarray, ends: np.ndarray, real: np.ndarray
+    ) -> FlowSolution:
+        value, lower, upper, settled = (x[:examples] for x in (self.value, self.lower, self.upper, self.settled))
+        # The device's trivial cuts are in its own precision, rounded outward by some units of its last place.
+        filled = fills_on_host(lower, ends * (1 - ENDS_ROUNDING), room) & real
+        parts = value, lower, upper, meet_on_host(lower, upper, room), filled, settled
+        value, lower, upper, certified, filled, settled = (x.reshape(*batch, *x.shape[1:]) for x in parts)
         return FlowSolution(
-            value=value, lower=lower, upper=upper, certified=meet_on_host(lower, upper, tol), settled=settled
+            value=value, lower=lower, upper=upper, certified=certified, settled=settled, saturated=filled
         )
 
 
@@ -112,7 +127,7 @@ def _bounded_parts(
     graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], tol: float, count: int
 ) -> Iterator[tuple[slice, _Part, FlowSolution]]:
     """Each part with its bounds; those of the next are under way by then."""
-    before, most = None, rounded_down(tol, graph.attention.dtype)
+    before, most = None, rounded_down(tol, graph.weights.dtype)
     for index in range(count):
         part = _part(graph, queries, jnp.asarray(index, jnp.int32), count)
         # JAX returns at once and computes on: this part is at work when the one before is handed out.
@@ -138,9 +153,12 @@ def _part(
 
 
 def _settle_on_device(
-    found: _Found, rows: slice, part: _Part, bounds: FlowSolution, layers: tuple[int, ...], tol: float
+    found: _Found, rows: slice, part: _Part, bounds: FlowSolution, layers: tuple[int, ...], room: np.ndarray
 ) -> Wanted:
-    """Write down what the bounds and the relaxation settle; which pairs they leave."""
+    """Write down what the bounds and the relaxation settle; which pairs they leave.
+
+    `room`, `example 1 1 1`, is how far bounds that meet may be apart.
+    """
     graph, queries = part
     for ours, theirs in ((found.value, bounds.value), (found.lower, bounds.lower), (found.upper, bounds.upper)):
         ours[rows] = np.asarray(theirs, np.float64)
@@ -148,20 +166,20 @@ def _settle_on_device(
     # Stage 1: the bounds.
     real = np.broadcast_to(np.asarray(real_pairs(graph.mask, queries)), lower.shape)
     # The device compared in its own precision; what it returned is compared again here.
-    left = real & ~meet_on_host(lower, upper, tol)
+    left = real & ~meet_on_host(lower, upper, room)
     settled[real & ~left] = 1 + STAGES.index("bounds")
     # Stage 2: the relaxation, for pairs whose bounds are apart. The rest is stage 3, solving, the caller's.
     solver = SOLVERS["relaxed"]
     assert isinstance(solver, Relaxed)
     # What cannot be proven by it because of its own rounding goes straight on.
-    depth, dtype = max(layers), graph.attention.dtype
-    listed = np.nonzero(left & (upper * rounding(depth, dtype) <= tol))
+    depth, dtype = max(layers), graph.weights.dtype
+    listed = np.nonzero(left & (upper * rounding(depth, dtype) <= room))
     if depth < 3 or not len(listed[0]):
         return left
-    own = listed[0], np.asarray(layers)[listed[1]], np.asarray(queries)[listed[0], listed[2]], listed[3]
-    below, above = _relaxed(graph, depth, own, solver)
+    pairs = listed[0], np.asarray(layers)[listed[1]], np.asarray(queries)[listed[0], listed[2]], listed[3]
+    below, above = _relaxed(graph, depth, pairs, solver)
     lower[listed], upper[listed] = np.maximum(lower[listed], below), np.minimum(upper[listed], above)
-    closed = meet_on_host(lower[listed], upper[listed], tol)
+    closed = meet_on_host(lower[listed], upper[listed], room[listed[0], 0, 0, 0])
     met = tuple(axis[closed] for axis in listed)
     found.value[rows][met] = (lower[met] + upper[met]) / 2
     settled[met], left[met] = 1 + STAGES.index("relaxed"), False
@@ -187,4 +205,14 @@ def _relaxed_list(
     graph: AttentionGraph, pairs: tuple[Int[Array, " pair"], ...], *, depth: int, solver: Relaxed
 ) -> tuple[Float[Array, " pair"], Float[Array, " pair"]]:
     example, layer, query, token = pairs
-    return solver.of_pairs(graph.mixing[:, :depth], (example, layer, query, token))
+    return solver.of_pairs(graph.capacity[:, :depth], (example, layer, query, token))
+
+
+@partial(Programs, static=("layers",))
+def _scale_and_ends(
+    graph: AttentionGraph, queries: Queries, *, layers: tuple[int, ...]
+) -> tuple[Int[Array, "example 1 1 1"], Float[Array, "example layer query token"]]:
+    """The exponent of each example's scale, and the smaller trivial cut of each pair, rounded outward."""
+    weights = scaled(graph.capacity)
+    ends = shifted(end_cuts(weights.above, queries, layers), weights.exponent, True)
+    return scale_exponent(graph.capacity), ends

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import is_traced
-from jaxflow._typing import AtLayers, Mixing
+from jaxflow._typing import AtLayers, Capacity
 from jaxflow.flow.solution import FlowSolution
 
 # Scaled weights below this are nothing (from below) or this (from above): so that no rounding error of theirs is lost
@@ -34,14 +34,14 @@ class Scaled(NamedTuple):
         sound: whether all weights of the example are finite and not negative; if not, they are taken for 0 here.
     """
 
-    weights: Mixing
-    above: Mixing
-    below: Mixing
+    weights: Capacity
+    above: Capacity
+    below: Capacity
     exponent: Int[Array, "*batch 1 1 1"]
     sound: Bool[Array, "*batch 1 1 1"]
 
 
-def scaled(mixing: Mixing) -> Scaled:
+def scaled(mixing: Capacity) -> Scaled:
     """Bring every example to the same scale, exactly. In single precision a row sums to 2^126 at most or less."""
     sound = jnp.all(is_usable(mixing), axis=(-3, -2, -1), keepdims=True)
     mixing = jnp.where(sound, mixing, jnp.zeros_like(mixing))
@@ -56,6 +56,28 @@ def scaled(mixing: Mixing) -> Scaled:
         exponent=exponent,
         sound=sound,
     )
+
+
+def scale_exponent(capacity: Capacity) -> Int[Array, "*batch 1 1 1"]:
+    """The scale of each example's capacities, as the exponent of a power of two: what `tol` is relative to.
+
+    The power of two at or next below the largest sum of a row (taken as 2^-10 larger, so that rows which sum to 1 but
+    for rounding have scale 1); 0 where all capacities are 0.
+    """
+    capacity = jax.lax.stop_gradient(capacity)
+    largest = _power(jnp.max(bits(capacity), axis=(-3, -2, -1), keepdims=True), capacity.dtype)
+    sums = jnp.max(jnp.sum(shifted(capacity, -largest, False), axis=-1, keepdims=True), axis=(-3, -2), keepdims=True)
+    # frexp counts from above: 1 is 1/2 times 2^1.
+    _, further = jnp.frexp(sums * (1 + 2.0**-10))
+    return jnp.where(sums > 0, largest.astype(jnp.int32) + further - 1, 0)
+
+
+def scale_on_host(capacity: np.ndarray) -> np.ndarray:
+    """`2 ** scale_exponent`, for NumPy arrays in double precision."""
+    largest = np.frexp(capacity.max(axis=(-3, -2, -1), keepdims=True))[1]
+    sums = np.ldexp(capacity, -largest).sum(axis=-1, keepdims=True).max(axis=(-3, -2), keepdims=True)
+    further = np.frexp(sums * (1 + 2.0**-10))[1]
+    return np.where(sums > 0, np.ldexp(1.0, largest + further - 1), 1.0)
 
 
 def solution(
@@ -110,12 +132,35 @@ def meet(lower: Float[Array, "*pair"], upper: Float[Array, "*pair"], tol: Any) -
     return near & (bits(lower) <= bits(upper)) & is_usable(upper) & ~jnp.isnan(lower)
 
 
-def meet_on_host(lower: np.ndarray, upper: np.ndarray, tol: float) -> np.ndarray:
+def meet_on_host(lower: np.ndarray, upper: np.ndarray, tol: Any) -> np.ndarray:
     """Whether `upper - lower <= tol`, never yes by rounding, for NumPy arrays in double precision."""
     with np.errstate(invalid="ignore", over="ignore"):
         apart = upper - lower
         exact = (2 * lower >= upper) | (lower == 0)
         return (lower <= upper) & np.isfinite(upper) & ((apart < tol) | ((apart == tol) & exact))
+
+
+def ends_on_host(capacity: np.ndarray, queries: np.ndarray, layers: tuple[int, ...]) -> np.ndarray:
+    """The smaller of the two trivial cuts of each pair: what leaves the query, and what enters the token in layer 1.
+
+    Args:
+        capacity: `*batch layer token token`, double precision.
+        queries: positions of the sources, `*batch query`.
+        layers: of the sources, counted from 1.
+
+    Returns:
+        `*batch source_layer query token`.
+    """
+    with np.errstate(over="ignore"):
+        leaving = capacity[..., [layer - 1 for layer in layers], :, :].sum(axis=-1)
+        entering = capacity[..., 0, :, :].sum(axis=-2)
+    sources = np.take_along_axis(leaving, queries[..., None, :], axis=-1)
+    return np.minimum(sources[..., :, None], entering[..., None, None, :])
+
+
+def fills_on_host(lower: np.ndarray, ends: np.ndarray, room: np.ndarray) -> np.ndarray:
+    """Whether flows fill a trivial cut, within `room` or what double precision rounds."""
+    return lower + room >= ends * (1 - 1e-12)
 
 
 def rounded_down(tol: Any, dtype: Any) -> Any:
@@ -175,7 +220,7 @@ def _shifted_jvp(up: bool, primals: tuple[Array, Array], tangents: tuple[Array, 
     return shifted(values, exponent, up), tangents[0] * jnp.ldexp(one, half) * jnp.ldexp(one, exponent - half)
 
 
-def _exponent(mixing: Mixing) -> Int[Array, "*batch 1 1 1"]:
+def _exponent(mixing: Capacity) -> Int[Array, "*batch 1 1 1"]:
     """The exponent of the power of two next above every row's sum; at least the format's least."""
     mixing = jax.lax.stop_gradient(mixing)
     # First by the largest weight, as sums of very large ones would overflow and those of the smallest be 0.

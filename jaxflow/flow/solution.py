@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from jaxflow._checks import is_traced
 from jaxflow._pytree import pytree
-from jaxflow._typing import Mixing, Queries
+from jaxflow._typing import Capacity, Queries
 from jaxflow.flow import exact
 
 # What settles a pair, from the cheapest to the dearest: `FlowSolution.settled` counts them from 1.
@@ -19,7 +19,7 @@ FIRST_EXACT = STAGES.index(exact.STAGES[0])
 class FlowSolution:
     """Maximum flows of many pairs, each between a lower and an upper bound that are proven.
 
-    Arrays are JAX arrays in the mixing's precision where a device computed them, and NumPy arrays in float64 where
+    Arrays are JAX arrays in the graph's precision where a device computed them, and NumPy arrays in float64 where
     the host did. Pairs with padding at either end are 0 and certified.
 
     Attributes:
@@ -27,7 +27,11 @@ class FlowSolution:
             on real attention is the closer one by far; by the smooth method the smooth value, between the bounds.
         lower: value of a flow that was built and respects every capacity.
         upper: a bound that no flow exceeds: the capacity of a cut, or a composed bound.
-        certified: whether the two meet within `tol`.
+        certified: whether the two meet within `tol` times the scale of the example's capacities (1 for attention: the
+            power of two next below the largest sum of a row).
+        saturated: whether the flow that was built fills one of the two trivial cuts, within `tol` times the scale:
+            all that leaves the query, or all that enters the token in the first layer. There flow says nothing of
+            what lies between. Never so for pairs with padding; `attention_flow` fills it in whatever the solver.
         cut: source side of a minimum cut of each pair, `*batch layer query token node_layer node`, where node layer
             0 is the input and those above the pair's own layer are all false; None unless it was asked for.
         settled: which stage settled each pair, a number that counts `STAGES` from 1; 0 for pairs with padding. None
@@ -40,6 +44,7 @@ class FlowSolution:
     certified: Bool[Any, "*batch layer query token"]
     cut: Any = None
     settled: UInt8[Any, "*batch layer query token"] | None = None
+    saturated: Bool[Any, "*batch layer query token"] | None = None
 
     @property
     def stages(self) -> dict[str, int] | None:
@@ -63,9 +68,11 @@ def count_stages(settled: Any) -> dict[str, int]:
 class Solver(Protocol):
     """A way of bounding flows in pure JAX, as a value: frozen and hashable, so that it can be compiled for."""
 
-    def __call__(self, mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: Any) -> FlowSolution:
+    def __call__(self, capacity: Capacity, queries: Queries, layers: tuple[int, ...], tol: Any) -> FlowSolution:
         """Bounds of the flow from the queries at the layers (counted from 1) to every input token.
 
-        They must hold for the weights as given: what a solver computes with rounding, it rounds outward.
+        They must hold for the capacities as given: what a solver computes with rounding, it rounds outward. Capacities
+        are finite, not negative and of any size. `tol` is absolute here, `*batch 1 1 1`: each example's own scale is
+        in it.
         """
         ...

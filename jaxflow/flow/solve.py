@@ -14,7 +14,7 @@ from jaxflow._switches import unbounded_as_infinite
 from jaxflow._typing import Queries
 from jaxflow.flow import auto
 from jaxflow.flow.device.solvers import SOLVERS, on_device
-from jaxflow.flow.scaling import meet_on_host, rounded_down
+from jaxflow.flow.scaling import ends_on_host, fills_on_host, meet_on_host, rounded_down, scale_on_host
 from jaxflow.flow.solution import FIRST_EXACT, FlowSolution, Solver
 from jaxflow.flow.worker import Worker
 from jaxflow.graph.graph import AttentionGraph, check_graph, filled_graph, graph_bucket, with_automatic_axes
@@ -32,7 +32,7 @@ def attention_flow(
     *,
     cuts: bool = False,
 ) -> FlowSolution:
-    """Maximum flow from positions after a layer down to every input token, the mixing weights being capacities.
+    """Maximum flow from positions after a layer down to every input token, through the graph's capacities.
 
     How much of a token can reach a position through all the layers' bottlenecks at once (Abnar & Zuidema 2020,
     section 3). Unlike rollout it does not thin out over paths: from a few layers up, on diffuse attention, many flows
@@ -51,15 +51,17 @@ def attention_flow(
             while the accelerator is at the next. A graph that the CPU holds it solves at once: there the solver is
             faster than the bounds. A `Solver` of your own, or `Relaxed(passes=600)`, goes as well.
             `"smooth"` is for training: its value lies below the flow but has a smooth gradient, ties included.
-        tol: how near a lower and an upper bound must come for a flow to count as certified.
+        tol: how near a lower and an upper bound must come for a flow to count as certified, relative to the scale of
+            an example's capacities: the power of two next below the largest sum of a row, 1 for attention.
         cuts: return a minimum cut of each pair as well, for `cut_capacity`; every pair is then solved on the CPU.
             Takes (layers of the graph + 1) * token bytes a pair.
 
     Returns:
         Bounds, best value and whether they are proven, `*batch layer query token`. From solvers in JAX arrays in the
         graph's precision, rounded outward; from `"exact"` and `"auto"` NumPy arrays in float64, and by `stages` how
-        many pairs each stage settled: values are right to 1e-9 where they were solved, to `tol` where an accelerator's
-        bounds met. Flow from or to padding is 0.
+        many pairs each stage settled: values are right to 1e-9 of the scale where they were solved, to `tol` of it
+        where an accelerator's bounds met. `saturated` says where flow is no more than one of the trivial cuts. Flow
+        from or to padding is 0.
 
     Raises:
         InputError: for a position or layer that is not there, an unknown method, a method that works on the host inside
@@ -90,18 +92,18 @@ def begin_flow(
     graphs are filled up to one of a few sizes before a program is compiled for them.
     """
     if not isinstance(graph, AttentionGraph):
-        raise InputError(f"`graph` must come from attention_graph, got {type(graph).__name__}")
+        raise InputError("graph", "be an AttentionGraph", type(graph).__name__)
     solver = as_solver("method", method)
     if not isinstance(tol, float | int | np.floating) or not 0 <= tol < float("inf"):
-        raise InputError(f"`tol` must be a number, 0 or more, got {tol!r}")
+        raise InputError("tol", "be a number, 0 or more", _checks.shown(tol))
     graph = jax.tree.map(jnp.asarray, graph)  # the host may hold it, after jax.device_get
     chosen_layers = as_layers(layers, graph.num_layers)
     chosen_queries = _as_queries(queries, graph)
     # Solvers in pure JAX, in a transformation or out of it; outside, filled up to one of a few sizes first.
     if isinstance(solver, Solver):
         if cuts:
-            raise InputError("`cuts` come from solving; pass method='exact' with cuts=True")
-        most = rounded_down(float(tol), graph.attention.dtype)
+            raise InputError("cuts", "be False where nothing is solved", _checks.shown(cuts), "pass `method='exact'`")
+        most = rounded_down(float(tol), graph.weights.dtype)
         # A solver of the user's own is given its graphs as they are.
         ours = fill and type(solver) in map(type, SOLVERS.values()) and not _checks.is_traced(graph, chosen_queries)
         room = graph_bucket(graph) if ours else None
@@ -114,8 +116,10 @@ def begin_flow(
         return lambda: jax.tree.map(lambda x: room.cut(x, axes), found)
     if _checks.is_traced(graph, chosen_queries):
         raise InputError(
-            f"method={method!r} solves on the host and cannot run under jit, vmap or grad; use method='bounds' there, "
-            "or solve outside for the cut and differentiate cut_capacity"
+            "method",
+            "run on the device under jit, vmap or grad",
+            f"{_checks.shown(method)}, which solves on the host",
+            "pass `method='bounds'` there, or solve outside for the cut and differentiate cut_capacity",
         )
     # On an accelerator bounds come first, and only what they leave is solved; on the CPU solving is quicker than
     # bounds.
@@ -178,8 +182,9 @@ def _begin_exact(
     def flat(array: np.ndarray, axes: int) -> np.ndarray:
         return array.reshape(-1, *array.shape[array.ndim - axes :])
 
+    capacity = np.asarray(graph.capacity, np.float64)
     handed = worker.solve(
-        flat(np.asarray(graph.mixing, np.float64), 3),
+        flat(capacity, 3),
         flat(np.asarray(queries), 1),
         layers,
         wanted=flat(wanted, 3),
@@ -191,11 +196,13 @@ def _begin_exact(
         value, lower, upper = (
             np.where(wanted, x.reshape(shape), 0.0) for x in (solved.value, solved.lower, solved.upper)
         )
+        room = float(tol) * scale_on_host(capacity)
         return FlowSolution(
             value=value,
             lower=lower,
             upper=upper,
-            certified=meet_on_host(lower, upper, float(tol)),
+            certified=meet_on_host(lower, upper, room),
+            saturated=wanted & fills_on_host(lower, ends_on_host(capacity, np.asarray(queries), layers), room),
             cut=None if solved.cut is None else solved.cut.reshape(*shape, *solved.cut.shape[-2:]),
             settled=np.where(wanted, solved.settled.reshape(shape) + np.uint8(FIRST_EXACT), np.uint8(0)),
         )
@@ -204,7 +211,7 @@ def _begin_exact(
 
 
 def _is_on_accelerator(graph: AttentionGraph) -> bool:
-    return isinstance(graph.attention, jax.Array) and any(d.platform != "cpu" for d in graph.attention.devices())
+    return isinstance(graph.weights, jax.Array) and any(d.platform != "cpu" for d in graph.weights.devices())
 
 
 def as_layers(layers: Any | None, count: int) -> tuple[int, ...]:
@@ -213,10 +220,10 @@ def as_layers(layers: Any | None, count: int) -> tuple[int, ...]:
         return tuple(range(1, count + 1))
     values = _integers("layers", layers)
     if values.ndim > 1:
-        raise InputError(f"`layers` must be an int or a sequence of ints, got {layers!r}")
+        raise InputError("layers", "be an int or a sequence of ints", _checks.shown(layers))
     for layer in values.ravel():
         if not 1 <= layer <= count:
-            raise InputError(f"`layers` must be from 1 to {count}, counted from the input's end, got {layer}")
+            raise InputError("layers", f"be from 1 to {count}, counted from 1 at the input", str(layer))
     return tuple(int(layer) for layer in values.ravel())
 
 
@@ -227,13 +234,11 @@ def _as_queries(queries: Any | None, graph: AttentionGraph) -> Queries:
     values = queries if _checks.is_traced(queries) else _integers("queries", queries)
     values = values.reshape(1) if values.ndim == 0 else values
     if values.shape[:-1] not in ((), batch):
-        raise InputError(
-            f"`queries` must be an int, a sequence of ints, or integers of shape {(*batch, 'query')}, "
-            f"got shape {values.shape}"
-        )
+        expected = f"be an int, a sequence of ints, or integers of shape {(*batch, 'query')}"
+        raise InputError("queries", expected, f"shape {values.shape}")
     if not _checks.is_traced(values) and not ((values >= 0) & (values < tokens)).all():
         wrong = values[(values < 0) | (values >= tokens)][0]
-        raise InputError(f"`queries` must be positions from 0 to {tokens - 1}, got {wrong}")
+        raise InputError("queries", f"be positions from 0 to {tokens - 1}", str(wrong))
     shape = (*batch, values.shape[-1])
     if _checks.is_traced(values):
         return jnp.broadcast_to(jnp.asarray(values, dtype=jnp.int32), shape)
@@ -247,5 +252,5 @@ def _integers(name: str, value: int | Sequence[int] | Any) -> np.ndarray:
     except (TypeError, ValueError):
         array = np.asarray(None)
     if array.dtype.kind not in "iu" or not array.size:
-        raise InputError(f"`{name}` must be one integer or more, got {value!r}")
+        raise InputError(name, "be one integer or more", _checks.shown(value))
     return array

@@ -11,14 +11,14 @@ from jaxtyping import Array, Float
 from jaxflow import _checks
 from jaxflow._checks import InputError
 from jaxflow._programs import to_device
-from jaxflow._typing import Attention, Mixing, Square, TokenMask
+from jaxflow._typing import Attention, Capacity, Square, TokenMask
 from jaxflow.graph import arrays as _arrays
 from jaxflow.graph import values as _values
 from jaxflow.graph.arrays import as_float
 
 HeadWeights: TypeAlias = Float[Array, "*#batch #layer head"]
 
-FUSIONS: dict[str, Callable[[Attention], Mixing]] = {
+FUSIONS: dict[str, Callable[[Attention], Capacity]] = {
     "mean": lambda attention: jnp.mean(attention, axis=-3),
     "max": lambda attention: jnp.max(attention, axis=-3),
     "min": lambda attention: _least(attention),  # noqa: PLW0108
@@ -59,7 +59,7 @@ def as_attention(attentions: Any, *, normalize: Any, mask: Any | None) -> tuple[
     _arrays.refuse_unreal("attentions", array.dtype)
     array = array.astype(np.float32) if array.dtype == bool else array
     from_sequence = isinstance(attentions, Sequence)
-    tokens = _as_mask(mask, (*array.shape[:-4], array.shape[-1]), from_sequence=from_sequence)
+    tokens = as_mask(mask, (*array.shape[:-4], array.shape[-1]), from_sequence=from_sequence)
     if not _checks.is_traced(array, tokens):
         _values.refuse_unsound(array, tokens, normalize=bool(normalize))
         if mask is None and not normalize:
@@ -75,13 +75,21 @@ def masked(attention: Attention, mask: TokenMask) -> Attention:
     return jnp.where(pairs, attention, jnp.zeros((), attention.dtype))
 
 
-def renormalized(weights: Mixing, mask: TokenMask) -> Mixing:
+def renormalized(weights: Capacity, mask: TokenMask) -> Capacity:
     """Rows scaled to sum to 1 over real tokens; an empty row becomes the identity's, padding's rows stay 0."""
     total = jnp.sum(weights, axis=-1, keepdims=True)
     # An empty row attends to nothing else, so what it holds stays where it is.
     alone = identity(mask, weights.dtype)[..., None, :, :]
     # What is not a number stays so: it must not pass for an empty row.
     return jnp.where(total == 0, alone, weights / jnp.where(total == 0, jnp.ones_like(total), total))
+
+
+def row_shares(weights: Float[Array, "*rows token"]) -> Float[Array, "*rows token"]:
+    """Rows scaled to sum to 1, whatever their size; a row of zeros stays zeros."""
+    # By a power of two first: sums of very large weights would overflow, and very small ones be lost.
+    evened = _evened(weights, (-1,))
+    total = jnp.sum(evened, axis=-1, keepdims=True)
+    return evened / jnp.where(total == 0, jnp.ones_like(total), total)
 
 
 def identity(mask: TokenMask, dtype: Any) -> Square:
@@ -98,23 +106,28 @@ def as_head_weights(heads: Any, shape: tuple[int, ...]) -> HeadWeights:
     allowed = ((count,), (layers, count), (*batch, layers, count))
     if weights.shape not in allowed:
         expected = " or ".join(str(option) for option in dict.fromkeys(allowed))
-        raise InputError(f"`heads` as weights must have shape {expected}, got {weights.shape}")
+        raise InputError("heads", f"have shape {expected} where they are weights", str(weights.shape))
     # Only proportions count: sums of very large weights would overflow, and very small ones be lost.
     if _checks.is_traced(weights):
         weights = _evened(as_float(weights), (-1,))
     else:
         host = np.asarray(weights).astype(np.float64)
         if not (np.isfinite(host).all() and (host >= 0).all()):
-            raise InputError("`heads` as weights must be finite and not negative; clip them at 0 first")
+            wrong = host[~(np.isfinite(host) & (host >= 0))].ravel()[0]
+            raise InputError(
+                "heads", "be finite and not negative where they are weights", f"{wrong}", "clip them at 0 first"
+            )
         if not (host.max(axis=-1) > 0).all():
-            raise InputError("`heads` as weights must leave at least one head in every layer; got a layer of zeros")
+            raise InputError(
+                "heads", "leave at least one head in every layer where they are weights", "a layer of zeros"
+            )
         _, exponent = np.frexp(host.max(axis=-1, keepdims=True))
         evened = np.ldexp(host, -exponent)
         weights = as_float(evened if weights.dtype == np.float64 else evened.astype(np.float32))
     return weights if weights.ndim > 1 else weights[None, :]
 
 
-def fuse_heads(attention: Attention, mask: TokenMask, heads: str | HeadWeights) -> Mixing:
+def fuse_heads(attention: Attention, mask: TokenMask, heads: str | HeadWeights) -> Capacity:
     """One matrix a layer out of a layer's heads, its rows summing to 1 over real tokens."""
     if isinstance(heads, str) and heads == "mean":
         # A mean can lose its padding afterwards: one matrix to mask in the place of all heads'.
@@ -128,7 +141,8 @@ def fuse_heads(attention: Attention, mask: TokenMask, heads: str | HeadWeights) 
     return renormalized(fused, mask)
 
 
-def _as_mask(mask: Any | None, shape: tuple[int, ...], *, from_sequence: bool) -> TokenMask:
+def as_mask(mask: Any | None, shape: tuple[int, ...], *, from_sequence: bool) -> TokenMask:
+    """Take in a mask of real tokens, checked; all are real where it is None."""
     if mask is None:
         return to_device(np.ones(shape, bool))
     array = _arrays.read_array("mask", mask)
@@ -149,7 +163,7 @@ def _as_mask(mask: Any | None, shape: tuple[int, ...], *, from_sequence: bool) -
     return to_device(host.astype(bool))
 
 
-def _least(attention: Attention) -> Mixing:
+def _least(attention: Attention) -> Capacity:
     """The smallest over heads; rows of very small numbers all times the same power of two.
 
     Devices take numbers below the least normal one for 0, so that rows of such numbers alone would seem empty: their

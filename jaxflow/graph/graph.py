@@ -12,57 +12,60 @@ from jaxflow import _checks
 from jaxflow._checks import InputError, not_forked
 from jaxflow._programs import Bucket, Programs, bucket_of, is_at_hand, to_device
 from jaxflow._pytree import pytree
-from jaxflow._typing import Attention, Mixing, TokenMask
+from jaxflow._typing import Attention, Capacity, Square, TokenMask
 from jaxflow.graph import arrays as _arrays
 from jaxflow.graph import attention
 
-# What no finite number is above.
-_LARGEST = np.finfo(np.float64).max
-_MADE_BY = "make it with attention_graph(attentions, mask)"
-_KINDS = {"attention": "floating-point numbers", "residual": "floating-point numbers", "mask": "booleans"}
+# Sums of float32 rows stray this far from 1, and not further.
+_ROW_SUM_TOLERANCE = 1e-4
+_MADE_BY = "make it with attention_graph(attentions, mask) or capacity_graph(weights, own, mask)"
+_PARTS = ("weights", "own", "mask")
 
 
 @pytree
 class AttentionGraph:
-    """A Transformer's attention as a layered graph, all that rollout and flow need of a model.
+    """A layered graph of capacities, all that raw attention, rollout and flow need of a model.
 
     Nodes are positions after each layer, the input being layer 0; the arc from position i after layer l to position j
-    before it has weight `mixing[..., l - 1, i, j]`. Made by `attention_graph`, which checks what is stated here and
-    what the flow's proofs rely on.
+    before it has capacity `capacity[..., l - 1, i, j]`. Made by `attention_graph` (the paper's graph) or
+    `capacity_graph` (any capacities), which check what is stated here and what the flow's proofs rely on.
 
     Attributes:
-        attention: fused over heads, without the residual, `*batch layer token token`; rows sum to 1 on real tokens
-            and are exactly 0 on padding, and so are padding's columns.
-        residual: share of each position that the residual connection carries over, `*batch`, in [0, 1].
+        weights: capacity from each position to each position below it, `*batch layer token token`; not negative, of
+            any size, and exactly 0 on padding's rows and columns.
+        own: capacity of each position's own stream (the residual connection), `*batch layer token`; not negative, and
+            0 on padding.
         mask: true on real tokens, `*batch token`.
     """
 
-    attention: Mixing
-    residual: Float[Array, "*batch"]
+    weights: Capacity
+    own: Float[Array, "*batch layer token"]
     mask: Bool[Array, "*batch token"]
 
     @property
     def num_layers(self) -> int:
         """Number of layers."""
-        return self.attention.shape[-3]
+        return self.weights.shape[-3]
 
     @property
     def num_tokens(self) -> int:
         """Number of positions, padding included."""
-        return self.attention.shape[-1]
+        return self.weights.shape[-1]
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """Leading batch axes, `()` for a single example."""
-        return self.attention.shape[:-3]
+        return self.weights.shape[:-3]
 
     @property
-    def mixing(self) -> Mixing:
-        """What each position after a layer is made of: `residual * I + (1 - residual) * attention` on real tokens.
+    def capacity(self) -> Capacity:
+        """What rollout and flow are of, `weights + diag(own)`, `*batch layer token token`; 0 on padding."""
+        return in_buckets(_capacity, self, "layer token token")
 
-        Shape `*batch layer token token`. Rows sum to 1 on real tokens; padding's rows and columns are exactly 0.
-        """
-        return in_buckets(_mixing, self, "layer token token")
+    @property
+    def row_stochastic(self) -> Bool[Array, "*batch"]:
+        """Whether the rows of `capacity` sum to 1 on real tokens, within 1e-4: then rollout gives shares."""
+        return in_buckets(_row_stochastic, self, "")
 
 
 def attention_graph(
@@ -76,9 +79,9 @@ def attention_graph(
     """Build the graph of layers from a model's attention probabilities.
 
     Each layer's heads are fused with padding's rows and columns set to 0, then rows are scaled to sum to 1 over real
-    tokens (a row left empty becomes the identity's). The residual is kept apart and enters in
-    `AttentionGraph.mixing`. With `heads="mean"` and `residual=0.5` this is the graph of Abnar & Zuidema (2020),
-    section 3. Any mask goes: padding left, right or in the middle. Causal attention is an ordinary case.
+    tokens (a row left empty becomes the identity's). The graph's `weights` are these rows times `1 - residual`, and
+    its `own` is `residual` on real tokens. With `heads="mean"` and `residual=0.5` this is the graph of Abnar & Zuidema
+    (2020), section 3. Any mask goes: padding left, right or in the middle. Causal attention is an ordinary case.
 
     Args:
         attentions: `*batch layer head query key` as one array, or a list or tuple of one entry a layer, each
@@ -111,8 +114,7 @@ def attention_graph(
     else:
         heads = attention.as_head_weights(heads, weights.shape)
     share = as_residual(residual, weights.shape[:-4], weights.dtype)
-    fused = _fused(weights, tokens, heads)
-    return AttentionGraph(attention=fused, residual=share, mask=tokens)
+    return _mixed(weights, tokens, heads, share)
 
 
 def with_automatic_axes(tree: Any) -> Any:
@@ -138,14 +140,14 @@ def graph_bucket(graph: AttentionGraph) -> Bucket | None:
     """The bucket that a graph is filled up to before a program is compiled for it; None where that is not worth it."""
     if _checks.is_traced(graph):
         return None
-    return bucket_of(graph.attention, graph.batch_shape, token=graph.num_tokens)
+    return bucket_of(graph.weights, graph.batch_shape, token=graph.num_tokens)
 
 
 def filled_graph(graph: AttentionGraph, room: Bucket) -> Any:
     """A graph filled up to a bucket; what is filled in is padding."""
     return AttentionGraph(
-        attention=room.fill(graph.attention, "layer token token"),
-        residual=room.fill(graph.residual, ""),
+        weights=room.fill(graph.weights, "layer token token"),
+        own=room.fill(graph.own, "layer token"),
         mask=room.fill(graph.mask, "token"),
     )
 
@@ -167,37 +169,55 @@ def in_buckets(program: Programs, graph: AttentionGraph, axes: str, *others: tup
 
 
 @Programs
-def _mixing(graph: AttentionGraph) -> Mixing:
-    return mix(graph.attention, graph.residual[..., None, None, None], graph.mask)
+def _capacity(graph: AttentionGraph) -> Capacity:
+    return with_own(graph.weights, graph.own)
 
 
-def mix(weights: Mixing, residual: Float[Array, "*#batch 1 1 1"], mask: TokenMask) -> Mixing:
-    """Add the residual connection to rows of attention, on real tokens."""
-    # Padding goes before the residual is added: otherwise its rows keep a self-loop and leak capacity.
-    own = attention.identity(mask, weights.dtype)[..., None, :, :]
-    return residual * own + (1 - residual) * weights
-
-
-def _fused(weights: Attention, mask: TokenMask, heads: Any) -> Mixing:
-    """One matrix a layer, by a program for the bucket that the attention is filled up to."""
-    traced = _checks.is_traced(weights, mask, heads)
-    room = None if traced else bucket_of(weights, weights.shape[:-4], token=weights.shape[-1])
-    if room is not None:
-        weights, mask = room.fill(weights, "layer head token token"), room.fill(mask, "token")
-        if not isinstance(heads, str):
-            heads = room.fill(jnp.broadcast_to(heads, (*room.batch, *heads.shape[-2:])), "layer head")
-    fused = _fuse_named(weights, mask, heads) if isinstance(heads, str) else _fuse_weighted(weights, mask, heads)
-    return fused if room is None else room.cut(fused, "layer token token")
-
-
-@partial(Programs, static=("heads",))
-def _fuse_named(weights: Attention, mask: TokenMask, heads: str) -> Mixing:
-    return attention.fuse_heads(weights, mask, heads)
+def with_own(weights: Float[Array, "*batch token token"], own: Float[Array, "*batch token"]) -> Square:
+    """Capacities with each position's own stream added on the diagonal."""
+    diagonal = jnp.eye(weights.shape[-1], dtype=bool)
+    return weights + jnp.where(diagonal, own[..., :, None], jnp.zeros((), own.dtype))
 
 
 @Programs
-def _fuse_weighted(weights: Attention, mask: TokenMask, heads: attention.HeadWeights) -> Mixing:
-    return attention.fuse_heads(weights, mask, heads)
+def _row_stochastic(graph: AttentionGraph) -> Bool[Array, "*batch"]:
+    sums = jnp.sum(with_own(graph.weights, graph.own), axis=-1)
+    return jnp.all((jnp.abs(sums - 1) <= _ROW_SUM_TOLERANCE) | ~graph.mask[..., None, :], axis=(-2, -1))
+
+
+def with_residual(
+    fused: Float[Array, "*batch token token"], share: Float[Array, "*#batch"], mask: Bool[Array, "*#batch token"]
+) -> tuple[Float[Array, "*batch token token"], Float[Array, "*batch token"]]:
+    """The paper's weights and own streams: of each real position a share is its own, and the rest its attention's."""
+    # Padding's rows of `fused` are 0 already; its own streams must be too, or they leak capacity.
+    own = jnp.where(mask, share[..., None], jnp.zeros((), fused.dtype))
+    return (1 - share[..., None, None]) * fused, jnp.broadcast_to(own, fused.shape[:-1])
+
+
+def _mixed(weights: Attention, mask: TokenMask, heads: Any, share: Float[Array, "*batch"]) -> AttentionGraph:
+    """The graph of attention, by a program for the bucket that the attention is filled up to."""
+    traced = _checks.is_traced(weights, mask, heads, share)
+    room = None if traced else bucket_of(weights, weights.shape[:-4], token=weights.shape[-1])
+    program, parts = (_mix_named if isinstance(heads, str) else _mix_weighted), (weights, mask, heads, share)
+    if room is None:
+        return AttentionGraph(*program(*parts), mask)
+    if not isinstance(heads, str):
+        heads = room.fill(jnp.broadcast_to(heads, (*room.batch, *heads.shape[-2:])), "layer head")
+    filled = room.fill(weights, "layer head token token"), room.fill(mask, "token"), heads, room.fill(share, "")
+    arcs, own = program(*filled)
+    return AttentionGraph(room.cut(arcs, "layer token token"), room.cut(own, "layer token"), mask)
+
+
+@partial(Programs, static=("heads",))
+def _mix_named(weights: Attention, mask: TokenMask, heads: str, share: Float[Array, "*batch"]) -> tuple[Array, Array]:
+    return with_residual(attention.fuse_heads(weights, mask, heads), share[..., None], mask[..., None, :])
+
+
+@Programs
+def _mix_weighted(
+    weights: Attention, mask: TokenMask, heads: attention.HeadWeights, share: Float[Array, "*batch"]
+) -> tuple[Array, Array]:
+    return with_residual(attention.fuse_heads(weights, mask, heads), share[..., None], mask[..., None, :])
 
 
 def as_residual(residual: Any, batch: tuple[int, ...], dtype: Any) -> Float[Array, "*batch"]:
@@ -238,19 +258,19 @@ def as_graph(value: Any, argument: str = "graph") -> AttentionGraph:
     if not isinstance(value, AttentionGraph):
         got = f"an array of shape {tuple(value.shape)}" if hasattr(value, "shape") else type(value).__name__
         raise InputError(argument, "be an AttentionGraph", got, _MADE_BY)
-    parts = {"attention": value.attention, "residual": value.residual, "mask": value.mask}
+    parts = {name: getattr(value, name) for name in _PARTS}
     for name, part in parts.items():
         if not isinstance(part, jax.Array | np.ndarray | np.generic):
             raise InputError(argument, f"hold arrays: its {name}", _checks.shown(part), _MADE_BY)
-        kind = np.bool_ if name == "mask" else np.floating
+        kind, words = (np.bool_, "booleans") if name == "mask" else (np.floating, "floating-point numbers")
         if not jnp.issubdtype(part.dtype, kind):
-            raise InputError(argument, f"hold {_KINDS[name]} as its {name}", str(part.dtype), _MADE_BY)
-    shape = value.attention.shape
+            raise InputError(argument, f"hold {words} as its {name}", str(part.dtype), _MADE_BY)
+    shape = value.weights.shape
     if len(shape) < 3 or shape[-1] != shape[-2] or 0 in shape:
-        raise InputError(argument, "hold attention of shape (*batch, layer, token, token)", str(shape), _MADE_BY)
-    for name, expected in (("residual", shape[:-3]), ("mask", (*shape[:-3], shape[-1]))):
+        raise InputError(argument, "hold weights of shape (*batch, layer, token, token)", str(shape), _MADE_BY)
+    for name, expected in (("own", shape[:-1]), ("mask", (*shape[:-3], shape[-1]))):
         if parts[name].shape != expected:
-            raise InputError(argument, f"hold a {name} of shape {expected}", str(parts[name].shape), _MADE_BY)
+            raise InputError(argument, f"hold {name} of shape {expected}", str(parts[name].shape), _MADE_BY)
     return value if all(map(_arrays.is_computable, parts.values())) else jax.tree.map(_arrays.computable, value)
 
 
@@ -260,29 +280,50 @@ def check_graph(graph: Any) -> AttentionGraph:
     One made by hand is only what it holds. Traced values pass. Cost: one pass over the graph, waited for.
 
     Raises:
-        InputError: it is no graph, or its attention is not finite or negative, or its residual is not in [0, 1].
+        InputError: it is no graph, or a capacity of it is negative or not finite.
     """
     graph = as_graph(graph)
     if _checks.is_traced(graph):
         return graph
-    if not is_at_hand(graph.attention) and _is_sound(graph):
+    if not is_at_hand(graph.weights) and _is_sound(graph):
         return graph
-    attention, residual = np.asarray(graph.attention), np.asarray(graph.residual)
-    # Extremes are quicker to find than the first wrong entry; NaN is one of its array's.
-    if all(part.min() >= 0 and part.max() <= most for part, most in ((attention, _LARGEST), (residual, 1))):
-        return graph
-    axes = ("layer", "query", "key")
-    with np.errstate(invalid="ignore"):
-        for wrong, problem in ((~np.isfinite(attention), "finite"), (attention < 0, "non-negative")):
+    check_capacities("graph", np.asarray(graph.weights), np.asarray(graph.own), _MADE_BY)
+    return graph
+
+
+def check_capacities(
+    argument: str,
+    weights: Float[np.ndarray, "*batch layer token token"],
+    own: Float[np.ndarray, "*batch layer token"],
+    way_out: str,
+) -> None:
+    """Refuse capacities that are negative or not finite, or whose sum on the diagonal no longer is finite.
+
+    Raises:
+        InputError: naming the first wrong entry; `argument` is `graph`, or what its weights are called.
+    """
+    # Extremes are quicker to find than the first wrong entry; NaN is one of its array's. Where both largest numbers
+    # together are finite, so is every sum on the diagonal.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if min(weights.min(), own.min()) >= 0 and np.isfinite(weights.max() + own.max()):
+            return
+        whole = np.diagonal(weights, axis1=-2, axis2=-1) + own
+    parts = (("weights", weights, ("layer", "query", "key")), ("own", own, ("layer", "position")))
+    for name, part, axes in parts:
+        for wrong, problem in ((~np.isfinite(part), "finite"), (part < 0, "non-negative")):
             if wrong.any():
                 index = _checks.first_index(wrong)
-                got = f"{attention[index]} at {_checks.index_words(index, axes)}"
-                raise InputError("graph", f"hold {problem} attention", got, _MADE_BY)
-        away = ~((residual >= 0) & (residual <= 1))
-    raise InputError("graph", "hold a residual in [0, 1]", str(residual[away].ravel()[0]), _MADE_BY)
+                got = f"{part[index]} at {_checks.index_words(index, axes)}"
+                if argument == "graph":
+                    raise InputError("graph", f"hold {problem} {name}", got, way_out)
+                raise InputError(name, f"be {problem}", got, way_out)
+    if not np.isfinite(whole).all():
+        where = _checks.index_words(_checks.first_index(~np.isfinite(whole)), ("layer", "position"))
+        expected = f"hold numbers whose sum with `own` is finite in {weights.dtype}"
+        raise InputError(argument, expected, f"more at {where}", "scale both down")
 
 
 @Programs
 def _is_sound(graph: AttentionGraph) -> Bool[Array, ""]:
-    weights, share = graph.attention, graph.residual
-    return jnp.all(jnp.isfinite(weights) & (weights >= 0)) & jnp.all((share >= 0) & (share <= 1))
+    capacity = with_own(graph.weights, graph.own)
+    return jnp.all(graph.weights >= 0) & jnp.all(graph.own >= 0) & jnp.all(jnp.isfinite(capacity))

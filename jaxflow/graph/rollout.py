@@ -6,40 +6,42 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxflow import _checks
 from jaxflow._checks import InputError, not_forked
-from jaxflow._programs import Programs
+from jaxflow._programs import Programs, is_at_hand
 from jaxflow._typing import Relevance, Square, TokenMask
 from jaxflow.graph import attention
-from jaxflow.graph.graph import AttentionGraph, check_graph, in_buckets, mix
+from jaxflow.graph.graph import AttentionGraph, check_graph, in_buckets, with_own
 
 
 def raw_attention(graph: Any) -> Relevance:
-    """A layer's own attention, heads fused, without the residual.
+    """A layer's own weights as shares: each row of `weights` scaled to sum to 1, without the own streams.
 
     Entry [l, i, j] is how much position i attends to position j in layer l + 1: positions, not input tokens, which is
-    why it turns uniform and loses its meaning with depth (Abnar & Zuidema 2020, section 2).
+    why it turns uniform and loses its meaning with depth (Abnar & Zuidema 2020, section 2). Of `attention_graph`'s
+    graphs it is the attention, heads fused (but where `residual=1` left no attention in the graph).
 
     Args:
         graph: the layered graph, an `AttentionGraph`.
 
     Returns:
-        `*batch layer query token`; rows sum to 1 on real tokens and are 0 on padding.
+        `*batch layer query token`; rows sum to 1 on real tokens and are 0 on padding; a row of zeros stays zeros.
 
     Raises:
         InputError: if the graph is none, or one made by hand that is not sound.
     """
     not_forked()
-    return check_graph(graph).attention
+    return in_buckets(_raw, check_graph(graph), "layer token token")
 
 
 def attention_rollout(graph: Any, start: int | np.integer = 0) -> Relevance:
     """Share of each position after each layer that came from each node of layer `start`, summed over all paths.
 
-    The product of the layers' mixing matrices, `R_l = M_l R_(l-1)`, as a scan over layers at full precision (Abnar &
-    Zuidema 2020, section 3; the residual is in the mixing).
+    The product of the layers' capacities, `R_l = C_l R_(l-1)`, as a scan over layers at full precision (Abnar &
+    Zuidema 2020, section 3; the own streams, or residual, are in the capacities). Where rows sum to 1
+    (`AttentionGraph.row_stochastic`) these are shares; else products, which grow or shrink with the capacities' size.
 
     Args:
         graph: the layered graph, an `AttentionGraph`.
@@ -47,21 +49,31 @@ def attention_rollout(graph: Any, start: int | np.integer = 0) -> Relevance:
 
     Returns:
         `*batch layer-start query token`: entry [0] is for the layer just above `start`. Rows sum to 1 on real tokens
-        and are 0 on padding. Cost: layer * token^3.
+        where those of the graph do, and are 0 on padding. Cost: layer * token^3.
 
     Raises:
-        InputError: if there is no layer above `start`, or the graph is none, or one made by hand that is not sound.
+        InputError: if there is no layer above `start`, the graph is none, or one made by hand that is not sound, or
+            its capacities are so large that their product overflows (where values can be read).
     """
     not_forked()
     graph = check_graph(graph)
     if not isinstance(start, int | np.integer) or isinstance(start, bool) or not 0 <= start < graph.num_layers:
         expected = f"be a layer from 0 (the input) to {graph.num_layers - 1} (the last but one)"
         raise InputError("start", expected, _checks.shown(start))
-    return in_buckets(_rollout, graph, "layer token token", start=int(start))
+    rolled = in_buckets(_rollout, graph, "layer token token", start=int(start))
+    # What overflows in a layer is infinite or NaN in all layers above it.
+    if not _checks.is_traced(rolled) and not (np.isfinite(rolled).all() if is_at_hand(rolled) else _is_finite(rolled)):
+        raise InputError(
+            "graph", f"have a product of capacities that {rolled.dtype} holds", "an overflow", "scale each layer down"
+        )
+    return rolled
 
 
 def head_rollout(graph: Any, attentions: Any, layer: int | np.integer) -> Float[Array, "*batch head query token"]:
-    """Rollout through each head of one layer alone: `R(l, head) = M(l, head) R(l-1)`, all heads fused below it.
+    """Rollout through each head of one layer alone: `R(l, head) = C(l, head) R(l-1)`, all heads fused below it.
+
+    A head's capacities are its attention, each row of the size that the graph's own weights have there, over the same
+    own streams.
 
     Args:
         graph: the layered graph, an `AttentionGraph`, that `attentions` made.
@@ -81,9 +93,8 @@ def head_rollout(graph: Any, attentions: Any, layer: int | np.integer) -> Float[
     weights, _ = attention.as_attention(attentions, normalize=True, mask=graph.mask)
     expected = (*graph.batch_shape, graph.num_layers, graph.num_tokens, graph.num_tokens)
     if (*weights.shape[:-3], *weights.shape[-2:]) != expected:
-        raise InputError(
-            f"`attentions` must be what made the graph, of shape {expected} and heads, got {weights.shape}"
-        )
+        expected = f"be what made the graph, of shape {expected} and heads"
+        raise InputError("attentions", expected, str(weights.shape))
     return in_buckets(_head_rollout, graph, "head token token", (weights, "layer head token token"), layer=int(layer))
 
 
@@ -93,18 +104,28 @@ def no_layers(mask: TokenMask) -> Square:
 
 
 def product(upper: Float[Array, "*batch token token"], lower: Float[Array, "*#batch token token"]) -> Square:
-    """Shares through one more matrix of mixing, `R_l = M_l R_(l-1)`, at full precision."""
+    """Shares through one more matrix of capacities, `R_l = C_l R_(l-1)`, at full precision."""
     # Accelerators round matrix products to fewer bits by default, which drifts rows off the simplex layer by layer.
     return jnp.einsum("...qk,...kt->...qt", upper, lower, precision=jax.lax.Precision.HIGHEST)
 
 
+@Programs
+def _is_finite(rolled: Relevance) -> Bool[Array, ""]:
+    return jnp.all(jnp.isfinite(rolled[..., -1, :, :]))
+
+
+@Programs
+def _raw(graph: AttentionGraph) -> Relevance:
+    return attention.row_shares(graph.weights)
+
+
 @partial(Programs, static=("start",))
 def _rollout(graph: AttentionGraph, start: int) -> Relevance:
-    layers = jnp.moveaxis(graph.mixing, -3, 0)[start:]
+    layers = jnp.moveaxis(with_own(graph.weights, graph.own), -3, 0)[start:]
     first, above = layers[0], layers[1:]
 
-    def step(below: Array, mixing: Array) -> tuple[Array, Array]:
-        rolled = product(mixing, below)
+    def step(below: Array, capacity: Array) -> tuple[Array, Array]:
+        rolled = product(capacity, below)
         return rolled, rolled
 
     _, rolled = jax.lax.scan(step, first, above)
@@ -115,10 +136,15 @@ def _rollout(graph: AttentionGraph, start: int) -> Relevance:
 def _head_rollout(
     graph: AttentionGraph, weights: Float[Array, "*batch layer head token token"], layer: int
 ) -> Float[Array, "*batch head query token"]:
-    # A layer's heads take the place of layers: masked, scaled and mixed like them, one matrix each.
+    # A layer's heads take the place of layers: masked and scaled like them, one matrix each.
     heads = weights[..., layer - 1, :, :, :]
     clean = attention.masked(heads[..., None, :, :], graph.mask)[..., 0, :, :]
-    mixing = mix(attention.renormalized(clean, graph.mask), graph.residual[..., None, None, None], graph.mask)
+    # batch head query key: each row sums to what the graph's own row sums to.
+    sizes = jnp.sum(graph.weights[..., layer - 1, :, :], axis=-1)[..., None, :, None]
+    capacity = with_own(
+        sizes * attention.renormalized(clean, graph.mask),
+        jnp.broadcast_to(graph.own[..., layer - 1, None, :], clean.shape[:-1]),
+    )
     if layer == 1:
-        return mixing
-    return product(mixing, _rollout(graph, 0)[..., layer - 2, None, :, :])
+        return capacity
+    return product(capacity, _rollout(graph, 0)[..., layer - 2, None, :, :])

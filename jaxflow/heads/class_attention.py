@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow._checks import InputError
 from jaxflow._pytree import pytree
 from jaxflow._switches import broadcasting
-from jaxflow._typing import Mixing, Relevance
+from jaxflow._typing import Capacity, Relevance
 from jaxflow.evaluation import Target, TokenInputs, token_inputs
 from jaxflow.evaluation.batches import RowTask, run_rows
 from jaxflow.evaluation.target import Explained, check_different, explained_of
@@ -222,7 +222,7 @@ def check_gates(gates: Float[np.ndarray, "example layer head"]) -> None:
 
 @jax.jit
 @broadcasting
-def _relevance(weights: Mixing, mask: Bool[Array, "*batch token"]) -> Relevance:
+def _relevance(weights: Capacity, mask: Bool[Array, "*batch token"]) -> Relevance:
     identity = jnp.eye(weights.shape[-1], dtype=weights.dtype) * mask[..., :, None].astype(weights.dtype)
 
     def step(below: Array, layer: Array) -> tuple[Array, Array]:

@@ -13,8 +13,8 @@ from jaxflow.evaluation import Interval, Target, TokenInputs, mean_interval, tok
 from jaxflow.evaluation.batches import RowTask, run_rows, variant_logits
 from jaxflow.evaluation.target import ON_HOST, resolve, scale_of, target_value
 from jaxflow.heads.class_attention import BATCH_TOKENS, gated_scores
-from jaxflow.models import Encoder, TextEncoder, TokenBatch
-from jaxflow.running import Arrays, Inputs, Program
+from jaxflow.models import ForwardOptions, LayerOutput, Module, TextEncoder, TokenBatch
+from jaxflow.running import Arrays, Inputs, Program, put_layer
 
 METHODS = ("gradient", "ablation")
 # Least probability whose logarithm is taken: below it float32 is exhausted.
@@ -119,18 +119,27 @@ def log_gates(
 class WithoutEachHead:
     """The program that takes one head's attention away at a time: logits, `row every_head label`."""
 
-    def __call__(self, module: Encoder, inputs: Inputs) -> Float[Array, "row every_head label"]:
+    def __call__(self, module: Module, inputs: Inputs) -> Float[Array, "row every_head label"]:
         """As many forward passes as there are heads, and one."""
-        attention = module(inputs.batch, return_hidden_states=False).attention
-        assert attention is not None
-        layers, heads = module.config.layers, module.config.heads
+        batch, layers, heads = inputs.batch, module.depth, module.heads
+        rows, tokens = batch.mask.shape
+        room = jnp.zeros((rows, layers, heads, tokens, tokens), jnp.float32)
+        # row layer head query key
+        _, attention = module.run(batch, _keep_attention, room, ForwardOptions())
 
-        def without(number: Int[Array, ""]) -> Array:
+        def without(number: Int[Array, ""]) -> Float[Array, "row label"]:
             here = jnp.arange(layers * heads).reshape(layers, heads) == number
             # Layers below are untouched, so this is the very attention that the head gives here.
             shift = -attention * here[:, :, None, None].astype(attention.dtype)
-            out = module(inputs.batch, attention_shift=shift, return_attention=False, return_hidden_states=False)
-            assert out.logits is not None
-            return out.logits
+            last, _ = module.run(batch, _watch_nothing, None, ForwardOptions(attention_shift=shift))
+            return module.logits(last, batch)
 
         return jnp.moveaxis(jax.lax.map(without, jnp.arange(layers * heads)), 0, 1)
+
+
+def _keep_attention(room: Float[Array, "row layer head token token"], layer: LayerOutput) -> Float[Array, "..."]:
+    return put_layer(room, layer.attention, layer.index)
+
+
+def _watch_nothing(carry: None, layer: LayerOutput) -> None:
+    return None

@@ -59,7 +59,8 @@ def read_conllu(
             with local_path("source", source).open(encoding="utf-8-sig", errors="surrogateescape") as file:
                 yield from _sentences(file, str(source), subtypes, skipped)
         except OSError as error:
-            raise InputError(f"cannot read {str(source)!r}: {error.strerror}") from None
+            got = f"{shown(str(source))} ({error.strerror})"
+            raise InputError("source", "be a file that can be read", got) from None
     else:
         yield from _sentences(source, "the lines", subtypes, skipped)
 
@@ -94,17 +95,18 @@ def _groups(lines: Iterable[str]) -> Iterator[list[tuple[int, str]]]:
 def _sentence(lines: list[tuple[int, str]], name: str, subtypes: bool) -> Sentence:
     text, held = None, list[tuple[int, list[str]]]()
     for number, line in lines:
+        place = f"line {number} of {name}"
         try:
             _ = line.encode()
         except UnicodeEncodeError:
-            raise InputError(f"line {number} of {name} is not UTF-8; save the file as UTF-8") from None
+            raise InputError(None, "be UTF-8", "bytes that are not", "save the file as UTF-8", place=place) from None
         if line.startswith("#"):
             key, _, value = line[1:].partition("=")
             text = value.strip() if key.strip() == "text" else text
             continue
         cells = line.split("\t")
         if len(cells) != COLUMNS:
-            raise InputError(f"line {number} of {name} has {len(cells)} columns, and CoNLL-U has {COLUMNS}")
+            raise InputError(None, f"have CoNLL-U's {COLUMNS} columns", str(len(cells)), place=place)
         held.append((number, cells))
     words = [(number, cells) for number, cells in held if _is_number(cells[0])]
     surface = list(_surface(held, name))
@@ -113,7 +115,8 @@ def _sentence(lines: list[tuple[int, str]], name: str, subtypes: bool) -> Senten
     spans = _spans(surface, text, held[0][0], name)
     missing = next((number for number, cells in words if int(cells[0]) not in spans), None)
     if missing is not None:
-        raise InputError(f"line {missing} of {name}: the word's number is in no order; number words from 1")
+        place = f"the word's number in line {missing} of {name}"
+        raise InputError(None, "come in order", "another", "number words from 1", place=place)
     return Sentence(
         text=text,
         words=tuple(cells[1] for _, cells in words),
@@ -131,7 +134,8 @@ def _spans(surface: list[tuple[str, list[int], bool]], text: str, line: int, nam
     for form, numbers, _ in surface:
         found = text.find(form, start)
         if found < 0:
-            raise InputError(f"line {line} of {name}: {shown(form)} is not in the sentence's text {text[:60]!r}")
+            got = f"{shown(form)}, and the text {shown(text[:60])}"
+            raise InputError(None, "have its words in its text", got, place=f"the sentence in line {line} of {name}")
         start = found + len(form)
         spans |= dict.fromkeys(numbers, (found, start))
     return spans
@@ -142,7 +146,8 @@ def _head(cells: list[str], words: int, number: int, name: str) -> int | None:
     if cells[6] == "_":
         return None
     if not _is_number(cells[6]) or int(cells[6]) > words:
-        raise InputError(f"line {number} of {name}: the head must be a word's number, 0 or _, got {shown(cells[6])}")
+        expected, place = "be a word's number, 0 or _", f"the head in line {number} of {name}"
+        raise InputError(None, expected, shown(cells[6]), place=place)
     return int(cells[6]) - 1
 
 
@@ -159,7 +164,8 @@ def _surface(held: list[tuple[int, list[str]]], name: str) -> Iterator[tuple[str
             if int(cells[0]) > last:
                 yield cells[1], [int(cells[0])], _space(cells)
         elif not re.fullmatch(rf"{_NUMBER}\.{_NUMBER}", cells[0]):
-            raise InputError(f"line {number} of {name}: {shown(cells[0])} is no word's number")
+            place = f"the first column in line {number} of {name}"
+            raise InputError(None, "be a word's number", shown(cells[0]), place=place)
 
 
 def _is_number(cell: str) -> bool:

@@ -58,7 +58,7 @@ class FileSource:
         """
         _refuse_columns(self.form.kind, self.name, ((argument, column),))
         names = formats.column_names(self.path, self.form, self.name, (column,), named=True)
-        check_column(column, names, self.name, _flag(argument))
+        check_column(argument, column, names, self.name)
         return replace(self, column=column, pair_column=None, note=None)
 
     def rows(self) -> Iterator[Row]:
@@ -78,7 +78,7 @@ class FileSource:
             if isinstance(record, InputError):
                 raise record
             if self.column is not None and self.column not in record:
-                raise InputError(f"{place} has no {self.column!r}")
+                raise InputError(None, "hold a value", "none", place=f"{self.column!r} in {place}")
             value = record if self.column is None else record[self.column]
             yield None if isinstance(value, str) and not value.strip() else value
 
@@ -122,7 +122,7 @@ def open_source(
     with ExitStack() as stack:
         if path == "-":
             if stdin is None:
-                raise InputError("standard input cannot be read here; pass a file with --input")
+                raise InputError("source", "be a file's path", "'-'", "pass a file: standard input is not read here")
             spooled = stack.enter_context(_spooled(iter(lambda: stdin.read(lines.CHUNK), b"")))
             yield _file_source(stack, spooled, "txt", None, "standard input", column, pair_column, reading)
             return
@@ -156,8 +156,8 @@ def _unknown(file: Path) -> InputError:
     if lines.packing(file) is None:
         with _opened(file) as stream:
             lines.refuse_foreign(stream.read(16), file.name)
-    names = f"{', '.join(SUFFIXES)}, by what it holds (.gz or .zst may follow)"
-    return InputError(f"{shown(file.name)} has no known format; name it {names}")
+    expected = f"end in one of {', '.join(SUFFIXES)} (.gz or .zst may follow)"
+    return InputError("source", expected, shown(file.name), "name the file by what it holds")
 
 
 def _mode(file: Path) -> int:
@@ -165,11 +165,11 @@ def _mode(file: Path) -> int:
     try:
         mode = file.stat().st_mode
     except FileNotFoundError:
-        raise InputError(f"no such file: {str(file)!r}; check --input") from None
+        raise InputError("source", "be a file", f"{shown(str(file))}, which does not exist", "check the path") from None
     except (OSError, ValueError) as error:
         raise _unreadable(file, error) from None
     if stat.S_ISDIR(mode):
-        raise InputError(f"{str(file)!r} is a folder; --input takes one file")
+        raise InputError("source", "be a file", f"the folder {shown(str(file))}", "name one file")
     if stat.S_ISREG(mode):
         _opened(file).close()
     return mode
@@ -183,7 +183,8 @@ def _opened(file: Path) -> io.BufferedReader:
 
 
 def _unreadable(file: Path, error: Exception) -> InputError:
-    return InputError(f"cannot read {str(file)!r}: {getattr(error, 'strerror', None) or error}")
+    got = f"{shown(str(file))} ({getattr(error, 'strerror', None) or error})"
+    return InputError("source", "be a file that can be read", got)
 
 
 def _kind(file: Path) -> tuple[str | None, str | None]:
@@ -213,10 +214,11 @@ def _file_source(
     reading: Reading,
 ) -> FileSource:
     if path.stat().st_size == 0:
-        raise InputError(f"{name} is empty")
+        raise InputError(None, "hold a text", "an empty file", place=name)
     packed = lines.packing(path)
     if named is not None and packed != named:
-        raise InputError(f"{name} is not packed by {named}, as its name says; rename it, or get it again")
+        got = "one that is not packed" if packed is None else f"one packed by {packed}"
+        raise InputError(None, f"be packed by {named}, as its name says", got, "rename it, or get it again", place=name)
     if kind == "parquet" and packed is not None:
         # Its parts are read in no order.
         path, packed = stack.enter_context(_spooled(lines.unpacked(path, packed, name))), None
@@ -235,8 +237,4 @@ def _file_source(
 def _refuse_columns(kind: str, name: str, given: Iterable[tuple[str, str | None]]) -> None:
     for argument, value in given:
         if kind == "txt" and value is not None:
-            raise InputError(f"{name} is plain text and has no column {shown(value)}; leave out {_flag(argument)}")
-
-
-def _flag(argument: str) -> str:
-    return f"--{argument.replace('_', '-')}"
+            raise InputError(argument, "go with a file that has columns", shown(value), "leave it out", place=name)

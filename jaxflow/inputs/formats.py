@@ -156,7 +156,7 @@ def column_names(path: Path, form: Format, name: str, wanted: tuple[str, ...], *
         if number >= SEARCHED and not named:
             break
     if not found:
-        raise first_error or InputError(f"{name} has no record with a column")
+        raise first_error or InputError(None, "hold a record with a column", "none", place=name)
     return list(found)
 
 
@@ -195,7 +195,8 @@ def _text_lines(path: Path, form: Format, name: str) -> Iterator[Record]:
         if wrong is not None or line.strip(BLANKS):
             place, text = f"line {number} of {name}", line.rstrip("\r\n")
             if wrong is None and ("\r" in text or "\n" in text):
-                wrong = InputError(f"{place} holds a line end of another kind than the file's first; use one kind")
+                got = "a line end of another kind than the file's first"
+                wrong = InputError(None, "be one line", got, "use one kind of line end", place=place)
             yield number, place, wrong or text
 
 
@@ -209,19 +210,19 @@ def _json_lines(path: Path, form: Format, name: str) -> Iterator[Record]:
 def _json_object(line: str, place: str) -> dict[str, Any] | InputError:
     try:
         record = json.loads(line)
+        if isinstance(record, dict):
+            return record
+        got = "null" if record is None else type(record).__name__
     except json.JSONDecodeError as error:
-        # A list over many lines is the other way of writing records as JSON.
-        listed = "; JSON lines have one object a line, and no list around them" if line.lstrip()[:1] == "[" else ""
-        return InputError(f"{place} is malformed JSON: {error.msg} at column {error.colno}{listed}")
+        got = f"malformed JSON ({error.msg} at column {error.colno})"
     except RecursionError:
-        return InputError(f"{place} is malformed JSON: lists or objects are nested too deeply")
+        got = "malformed JSON (lists or objects that are nested too deeply)"
     except ValueError:
         # Python's own limit, against numbers that take minutes.
-        return InputError(f"{place} is malformed JSON: a whole number has more than 4,300 digits")
-    if not isinstance(record, dict):
-        kind = "null" if record is None else type(record).__name__
-        return InputError(f"{place} is malformed: a JSON object is expected, got {kind}")
-    return record
+        got = "malformed JSON (a whole number of more than 4,300 digits)"
+    # A list over many lines is the other way of writing records as JSON.
+    way_out = "write one object a line, and no list around them" if line.lstrip()[:1] == "[" else None
+    return InputError(None, "be a JSON object", got, way_out, place=place)
 
 
 def _table(path: Path, form: Format, name: str) -> Iterator[tables.TableRow]:
@@ -234,7 +235,7 @@ def _header(rows: Iterator[tables.TableRow], name: str) -> list[str]:
         if isinstance(row, InputError):
             raise row
         return row
-    raise InputError(f"{name} has no header")
+    raise InputError(None, "begin with a header", "none", place=name)
 
 
 def _table_rows(path: Path, form: Format, name: str, columns: tuple[str, ...]) -> Iterator[Record]:
@@ -245,10 +246,12 @@ def _table_rows(path: Path, form: Format, name: str, columns: tuple[str, ...]) -
         if isinstance(row, InputError):
             yield number, place, row
         elif len(row) != len(header):
-            yield number, place, InputError(f"{place} is malformed: {len(header)} columns expected, got {len(row)}")
+            expected = f"have {len(header)} cells, as the header has"
+            yield number, place, InputError(None, expected, str(len(row)), place=place)
         elif doubtful_end and header[-1] in columns:
-            said = "ends in a carriage return, as the header does not: it may be of the text; use one kind of line end"
-            yield number, place, InputError(f"{place} {said}")
+            got = "a carriage return, which may belong to the text"
+            wrong = InputError(None, "end as the header does", got, "use one kind of line end", place=place)
+            yield number, place, wrong
         else:
             yield number, place, dict(zip(header, row, strict=True))
 
@@ -265,7 +268,7 @@ def _parquet(path: Path, name: str) -> Iterator[Any]:
         try:
             found = pq.ParquetFile(file)
         except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{name} is not a Parquet file that can be read: {_first_line(error)}") from None
+            raise _unreadable(error, name) from None
         yield found
 
 
@@ -280,10 +283,12 @@ def _parquet_rows(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[R
                     number += 1
                     yield number, f"row {number} of {name}", record
         except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{name} is malformed after row {number}: {_first_line(error)}") from None
+            raise _unreadable(error, f"what follows row {number} of {name}") from None
         except UnicodeDecodeError:
-            raise InputError(f"{name} is not UTF-8: a text after row {number} cannot be decoded") from None
+            place = f"a text after row {number} of {name}"
+            raise InputError(None, "be UTF-8", "bytes that are not", place=place) from None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _unreadable(error: Exception, place: str) -> InputError:
+    got = f"what cannot be read as such ({(str(error).splitlines() or [type(error).__name__])[0]})"
+    return InputError(None, "be Parquet", got, "get it again", place=place)

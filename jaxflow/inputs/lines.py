@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from jaxflow._checks import InputError, missing_extra, shown
+from jaxflow._checks import InputError, missing_extra, shown, shown_text
 
 # Line number from 1, the line with its end, and what is wrong with it.
 Line = tuple[int, str, InputError | None]
@@ -87,10 +87,8 @@ def unpacked(path: Path, packed: str | None, name: str) -> Iterator[bytes]:
             except (EOFError, zlib.error, OSError) as error:
                 if packed is None:
                     raise
-                said = (str(error).splitlines() or [type(error).__name__])[0]
-                raise InputError(
-                    f"{name} is not whole: unpacking it as {packed} fails ({said}); get it again"
-                ) from None
+                got = f"one that cannot be unpacked ({shown_text(str(error)) or type(error).__name__})"
+                raise InputError(None, f"be a whole file of {packed}", got, "get it again", place=name) from None
             if not chunk:
                 return
             yield chunk
@@ -115,7 +113,7 @@ def coding_of(path: Path, packed: str | None, encoding: str | None, name: str) -
         if len(start) >= SAMPLE:
             break
     if not start:
-        raise InputError(f"{name} is empty")
+        raise InputError(None, "hold a text", "an empty file", place=name)
     refuse_foreign(start, name)
     marked = next((known for mark, known in MARKS.items() if start.startswith(mark)), None)
     if encoding is not None:
@@ -167,9 +165,8 @@ def lines(path: Path, coding: Coding, name: str) -> Iterator[Line]:
     start = 0
     for number, (raw, size) in enumerate(raw_lines(path, coding, name), 1):
         if raw is None:
-            most = f"the {LINE_MOST:,} that are read of one"
-            wrong = InputError(f"line {number} of {name} has {size:,} bytes, more than {most}; break it up")
-            yield number, "", wrong
+            expected, place = f"have at most {LINE_MOST:,} bytes", f"line {number} of {name}"
+            yield number, "", InputError(None, expected, f"{size:,}", "break it up", place=place)
         else:
             yield number, *_decoded(raw, number, start, coding.encoding, name)
         start += size
@@ -199,6 +196,7 @@ def raw_lines(path: Path, coding: Coding, name: str) -> Iterator[tuple[bytes | N
 
 
 def _decoded(raw: bytes, number: int, start: int, encoding: str, name: str) -> tuple[str, InputError | None]:
+    place, coded = f"line {number} of {name}", encoding.upper()
     try:
         line, wrong = raw.decode("utf-8"), None
     except UnicodeDecodeError as error:
@@ -209,12 +207,10 @@ def _decoded(raw: bytes, number: int, start: int, encoding: str, name: str) -> t
             escaped = ord(raw.decode("utf-8", "surrogatepass")[_surrogate(raw)])
             byte = f"byte 0x{escaped - 0xDC00:02x}" if 0xDC80 <= escaped <= 0xDCFF else f"unit 0x{escaped:04x}"
             at, way_out = "", "correct the line, or name another `encoding`"
-        wrong = InputError(f"{name} is not {encoding.upper()}: {byte} in line {number}{at}; {way_out}")
+        wrong = InputError(None, f"be {coded}", f"{byte}{at}", way_out, place=place)
     if wrong is None and "\0" in line:
-        wrong = InputError(
-            f"line {number} of {name} holds a NUL, which no text has: it is damaged, or of another encoding than "
-            f"{encoding.upper()}; correct it, or name the file's `encoding`"
-        )
+        got = f"a NUL, as in a line that is damaged or not in {coded}"
+        wrong = InputError(None, "be text", got, "correct it, or name the file's `encoding`", place=place)
     return line.removeprefix("\ufeff") if number == 1 else line, wrong
 
 

@@ -47,11 +47,16 @@ class BadRow:
 
     Attributes:
         id: its row or line number, from 1.
-        reason: what is wrong with it, its place included.
+        error: what is wrong with it, and where it stands.
     """
 
     id: int
-    reason: str
+    error: InputError
+
+    @property
+    def reason(self) -> str:
+        """What is wrong with it, in Python's words."""
+        return str(self.error)
 
     @property
     def content(self) -> str:
@@ -67,54 +72,51 @@ def choose_columns(
 ) -> tuple[str | None, str | None]:
     """The column of texts, checked or chosen, and what to say about the choice."""
     if pair_column is not None:
-        check_column(pair_column, names, file, "--pair-column")
+        check_column("pair_column", pair_column, names, file)
     candidates = [name for name in names if name != pair_column]
     if column is not None or "text" in candidates:
         column = "text" if column is None else column
-        check_column(column, names, file, "--column")
+        check_column("column", column, names, file)
         return column, None
     if len(candidates) == 1:
         return candidates[0], f"taking the texts from the only column of {file}, {shown(candidates[0])}"
-    raise InputError(f"{file} has no column 'text'; name one with --column: {_listed(names)}")
+    raise InputError(None, "have a column 'text'", listed(names), "name another with `column`", place=file)
 
 
-def check_column(column: str, names: Sequence[str], file: str, flag: str) -> None:
-    """Refuse a column that a file has not, or has twice; `flag` is what named it.
+def check_column(argument: str, column: str, names: Sequence[str], file: str) -> None:
+    """Refuse a column that a file has not, or has twice; `argument` is what named it.
 
     Raises:
         InputError: there is none, or more than one.
     """
     if column not in names:
-        raise InputError(f"{file} has no column {shown(column)} ({flag}); it has: {_listed(names)}")
+        raise InputError(argument, "name a column", f"{shown(column)}; there are: {listed(names)}", place=file)
     if names.count(column) > 1:
-        raise InputError(f"{file} has more than one column {shown(column)}; rename one")
+        raise InputError(argument, "name one column", f"{shown(column)}, which several have", place=file)
 
 
-def _listed(names: Sequence[str], most: int = 20) -> str:
-    listed = ", ".join(repr(name if len(name) <= NAME_MOST else f"{name[:NAME_MOST]}...") for name in names[:most])
-    return (listed or "none") + (f" and {len(names) - most} more" if len(names) > most else "")
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Names of columns as an error shows them."""
+    words = ", ".join(repr(name if len(name) <= NAME_MOST else f"{name[:NAME_MOST]}...") for name in names[:most])
+    return (words or "none") + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def row_of(number: int, place: str, record: Any, column: str | None, pair_column: str | None) -> Row:
     """A row out of a record: a line, or cells by column, or what is wrong with it."""
     if isinstance(record, InputError):
-        return BadRow(number, str(record))
+        return BadRow(number, record)
     if column is None:
         return as_row(number, place, record, place, None, "")
     for name in (column, pair_column):
         if name is not None and name not in record:
-            return BadRow(number, f"{place} has no {name!r}; it has: {_listed(list(record))}")
+            got = f"no such column; there are: {listed(list(record))}"
+            return BadRow(number, InputError(None, "hold a text", got, place=f"{name!r} in {place}"))
     pair = None if pair_column is None else record[pair_column]
-    pair_place = f"{pair_column!r} in {place}"
-    if pair_column is not None and not isinstance(pair, str):
-        return BadRow(number, _no_text(pair, pair_column, place))
-    if not isinstance(record[column], str):
-        return BadRow(number, _no_text(record[column], column, place))
-    return as_row(number, place, record[column], f"{column!r} in {place}", pair, pair_place)
-
-
-def _no_text(value: Any, column: str, place: str) -> str:
-    return f"{place}: {column!r} must be text, got {'nothing' if value is None else type(value).__name__}"
+    for name in (pair_column, column):
+        if name is not None and not isinstance(record[name], str):
+            got = "nothing" if record[name] is None else type(record[name]).__name__
+            return BadRow(number, InputError(None, "hold a text", got, place=f"{name!r} in {place}"))
+    return as_row(number, place, record[column], f"{column!r} in {place}", pair, f"{pair_column!r} in {place}")
 
 
 def as_row(number: int, place: str, text: str, text_place: str, pair: str | None, pair_place: str) -> Row:
@@ -123,16 +125,18 @@ def as_row(number: int, place: str, text: str, text_place: str, pair: str | None
     return Text(number, text, pair, place) if wrong is None else BadRow(number, wrong)
 
 
-def _unusable(text: str, place: str) -> str | None:
+def _unusable(text: str, place: str) -> InputError | None:
+    way_out = "remove it, or give it a text"
     if not text.strip():
-        return f"{place} is empty; remove it, or give it a text"
+        return InputError(None, "hold a text", "an empty one", way_out, place=place)
     if _is_unseen(text):
-        shown_first = f"U+{ord(text.strip()[0]):04X}"
-        return f"{place} is empty: it has no character that can be seen ({shown_first}); remove it, or give it a text"
+        got = f"none (U+{ord(text.strip()[0]):04X})"
+        return InputError(None, "hold characters that can be seen", got, way_out, place=place)
     try:
         _ = text.encode()
     except UnicodeEncodeError:
-        return f"{place} is not valid Unicode (bytes that are not UTF-8, or half a surrogate pair); correct it"
+        got = "bytes that are not UTF-8, or half a surrogate pair"
+        return InputError(None, "be valid Unicode", got, "correct it", place=place)
     return None
 
 

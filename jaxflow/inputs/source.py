@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from jaxflow._checks import InputError
-from jaxflow.inputs.rows import BadRow, Row, as_row, choose_columns, row_of
+from jaxflow.inputs.rows import BadRow, Row, as_row, choose_columns, listed, row_of
 
 
 @runtime_checkable
@@ -146,7 +146,8 @@ class IterableSource:
             elif isinstance(item, dict):
                 yield row_of(number, place, item, self.column or "text", self.pair_column)
             else:
-                yield BadRow(number, f"{place} must be a text or a record by column, got {type(item).__name__}")
+                expected, got = "be a text or a record by column", type(item).__name__
+                yield BadRow(number, InputError(None, expected, got, place=place))
 
     def count(self) -> int | None:
         """How many there are, where the iterable knows."""
@@ -168,20 +169,16 @@ def as_source(source: Any, column: str | None = None, pair_column: str | None = 
         InputError: it is none of these, or has no such column.
     """
     if isinstance(source, str) or not isinstance(source, Iterable):
-        raise InputError(
-            f"`source` must be a file's path, texts, records or a data set, got {type(source).__name__}; "
-            "put a single text in a list"
-        )
+        expected = "be a file's path, texts, records or a data set"
+        raise InputError("source", expected, type(source).__name__, "put a single text in a list")
     if isinstance(source, dict):
-        splits = ", ".join(repr(name) for name in source)
-        raise InputError(f"`source` must be one data set, got a dict of {splits}; pass one of them")
+        raise InputError("source", "be one data set", f"a dict of {listed(list(source))}", "pass one of them")
     if hasattr(source, "select_columns"):
         return _data_set(source, column, pair_column)
     if hasattr(source, "columns"):
         # Going through it would give the names of its columns.
-        raise InputError(
-            f"`source` must be texts or records, got {type(source).__name__}; pass a column of it, or its rows as dicts"
-        )
+        way_out = "pass a column of it, or its rows as dicts"
+        raise InputError("source", "be texts or records", type(source).__name__, way_out)
     return IterableSource(source, "the texts", column, pair_column)
 
 

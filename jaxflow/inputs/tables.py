@@ -186,9 +186,8 @@ def table(lines: Iterator[Line], dialect: Dialect, name: str) -> Iterator[TableR
             body, last = _ended(text, dialect.end)
             row = body.split(dialect.separator)
             if "\r" in body or "\n" in body:
-                row = InputError(
-                    f"line {number} of {name} holds a line end of another kind than the file's; correct it"
-                )
+                got = "a line end of another kind than the file's"
+                row = InputError(None, "be one line", got, "correct it", place=f"line {number} of {name}")
         elif not dialect.quoted or (wrong is not None and '"' not in text):
             row, last = wrong or [], False
         else:
@@ -197,9 +196,8 @@ def table(lines: Iterator[Line], dialect: Dialect, name: str) -> Iterator[TableR
                 doubtful = doubtful or wrong is None
             elif doubtful and _stray_quote("".join(text for _, text, _ in taken), dialect.separator):
                 # It may be the rest of a row whose quotes were malformed.
-                row = InputError(
-                    f"line {number} of {name} has a quote inside a cell, behind a malformed one; correct both"
-                )
+                got, place = "one, behind a malformed quote", f"line {number} of {name}"
+                row = InputError(None, "have no quote inside a cell", got, "correct both", place=place)
             wrong = wrong or next((wrong for _, _, wrong in taken if wrong is not None), None)
             row, last_text = wrong or row, taken[-1][1]
             last = _ended(last_text, dialect.end)[1] and not last_text.rstrip("\r\n").endswith('"')
@@ -241,10 +239,11 @@ def _in_quotes(
         return row, taken
     opened = _opened([text for _, text, _ in taken], dialect.separator) if row is None else 0
     if "end of data" in said or len(taken) > 1:
-        said = f"the quote that opens in it is not closed{'' if row is None else ' before other rows begin'}"
+        said = f"one that is not closed{'' if row is None else ' before other rows begin'}"
     source.put_back(taken[opened + 1 :])
-    way_out = "correct it, or have quotes read as characters (`quotes`)"
-    return InputError(f"line {taken[opened][0]} of {name} is malformed: {said}; {way_out}"), taken[: opened + 1]
+    way_out = 'correct it, or have quotes read as characters by `quotes="no"`'
+    place = f"line {taken[opened][0]} of {name}"
+    return InputError(None, "have quotes around whole cells", said, way_out, place=place), taken[: opened + 1]
 
 
 def _like_rows(lines: Sequence[Line], dialect: Dialect, columns: int) -> bool:

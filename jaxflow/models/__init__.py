@@ -8,15 +8,19 @@ from jaxflow.models.builtin import fetch
 from jaxflow.models.config import EncoderConfig, HeadConfig
 from jaxflow.models.create import new_encoder, with_head
 from jaxflow.models.encoder import Encoder
+from jaxflow.models.fingerprint import array_fingerprint, text_fingerprint
 from jaxflow.models.forward import ForwardOptions
 from jaxflow.models.load import load_model
+from jaxflow.models.model import GIVES, EmbedsTokens, Model, ModelDefaults, Module, Visit, as_model
 from jaxflow.models.prediction import Prediction
 from jaxflow.models.save import save_encoder
 from jaxflow.models.supported import supported_models, supported_table
 from jaxflow.models.text_encoder import TextEncoder
-from jaxflow.models.tokens import Encoding
+from jaxflow.models.tokens import Encoding, pad
 
 __all__ = [
+    "GIVES",
+    "EmbedsTokens",
     "Encoder",
     "EncoderConfig",
     "EncoderOutput",
@@ -24,14 +28,22 @@ __all__ = [
     "ForwardOptions",
     "HeadConfig",
     "LayerOutput",
+    "Model",
+    "ModelDefaults",
+    "Module",
     "Prediction",
     "TextEncoder",
     "TokenBatch",
+    "Visit",
+    "array_fingerprint",
+    "as_model",
     "fetch",
     "load_model",
     "new_encoder",
+    "pad",
     "save_encoder",
     "supported_models",
     "supported_table",
+    "text_fingerprint",
     "with_head",
 ]

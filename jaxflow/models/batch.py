@@ -23,17 +23,25 @@ class TokenBatch:
 
 @pytree
 class LayerOutput:
-    """What one layer gives.
+    """One layer as those who watch it see it; what the model does not give is None.
 
     Attributes:
-        hidden: the layer's output; 0 on padding where the batch was packed.
-        attention: what its softmax gave; rows sum to 1, padding's columns are 0.
+        index: the layer's number, from 0.
+        hidden: the hidden states after the layer; 0 on padding where the batch was packed.
+        attention: what the softmax gave; rows sum to 1, padding's columns are 0.
+        inputs: the hidden states before the layer.
         values: the vectors that attention averages.
+        output: the output projection, which takes each head's averaged values back to the hidden states.
+        gradient: of an explained number in the attention; None unless somebody asked for it.
     """
 
+    index: Int[Array, ""]
     hidden: Float[Array, "*rows width"]
     attention: Float[Array, "*batch head query key"]
-    values: Float[Array, "*batch head token head_width"]
+    inputs: Float[Array, "*rows width"] | None = None
+    values: Float[Array, "*batch head token head_width"] | None = None
+    output: Float[Array, "head head_width width"] | None = None
+    gradient: Float[Array, "*batch head query key"] | None = None
 
 
 @pytree

@@ -1,12 +1,12 @@
 """The encoder: embeddings, layers under one scan, head. Families differ by configuration, not by code."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxflow._switches import broadcasting
 from jaxflow.models.batch import EncoderOutput, LayerOutput, TokenBatch
@@ -17,9 +17,11 @@ from jaxflow.models.forward import ForwardOptions, forward_options
 from jaxflow.models.heads import Pooler, make_head
 from jaxflow.models.layer import Layer
 from jaxflow.models.layers import Norm, split
+from jaxflow.models.model import Visit
 
-# Called once a layer, first to last: (carry, layer's output) -> (carry, what to keep of this layer).
-Visit = Callable[[Any, LayerOutput], tuple[Any, Any]]
+CarryT = TypeVar("CarryT")
+# Called once a layer, first to last: (carry, layer) -> (carry, what to keep of this layer).
+VisitAndKeep: TypeAlias = Callable[[Any, LayerOutput], tuple[Any, Any]]
 
 
 class Encoder(nnx.Module):
@@ -68,7 +70,7 @@ class Encoder(nnx.Module):
         )
         if hidden is not None:
             hidden = jnp.concatenate([first[..., None, :, :], _behind_batch(hidden, 3)], axis=-3)
-        logits = self.head(last, self.embeddings.words.table[...], head_key) if self.head else None
+        logits = self.logits(last, batch, head_key) if self.head else None
         return EncoderOutput(
             hidden_states=hidden,
             attention=None if kept_attention is None else _behind_batch(kept_attention, 4),
@@ -81,7 +83,7 @@ class Encoder(nnx.Module):
     def visit_layers(
         self,
         batch: TokenBatch,
-        visit: Visit,
+        visit: VisitAndKeep,
         carry: Any,
         options: ForwardOptions | None = None,
     ) -> tuple[Float[Array, "*batch token width"], Float[Array, "*batch token width"], Any, Any]:
@@ -116,13 +118,24 @@ class Encoder(nnx.Module):
             if layer is None:
                 row = jnp.asarray(self.config.rows)[index]
                 layer = jax.tree.map(lambda stacked: stacked[row], self.layers)
-            out = layer(hidden, batch.mask, distances, packing=packing, attention=given, shift=shift, key=layer_key)
+            above, attention, values = layer(
+                hidden, batch.mask, distances, packing=packing, attention=given, shift=shift, key=layer_key
+            )
             if self.convolution is not None:
-                out = _convolved(self.convolution, index, hidden, out, batch.mask)
+                above = _convolved(self.convolution, index, hidden, above, batch.mask)
             if self.final_norm is not None:
-                out = _finished(self.final_norm, index == depth - 1, out)
-            carry, kept = visit(carry, LayerOutput(spread(out.hidden), out.attention, out.values))
-            return (out.hidden, carry), kept
+                above = _finished(self.final_norm, index == depth - 1, above)
+            # What nobody looks at of this, the compiler drops.
+            output = LayerOutput(
+                index=index,
+                hidden=spread(above),
+                attention=attention,
+                inputs=spread(hidden),
+                values=values,
+                output=layer.output.kernel[...].astype(jnp.float32),
+            )
+            carry, kept = visit(carry, output)
+            return (above, carry), kept
 
         step = jax.checkpoint(step, prevent_cse=False) if options.checkpoint else step
         shared = self.config.rows != tuple(range(depth))
@@ -140,6 +153,33 @@ class Encoder(nnx.Module):
         else:
             (last, carry), kept = jax.lax.scan(step, (start, carry), (None if shared else self.layers, *slices))
         return first, spread(last), carry, kept
+
+    @property
+    def depth(self) -> int:
+        """How many layers a text goes through."""
+        return self.config.layers
+
+    @property
+    def heads(self) -> int:
+        """How many attention heads each layer has."""
+        return self.config.heads
+
+    def run(
+        self, batch: TokenBatch, visit: Visit[CarryT], carry: CarryT, options: ForwardOptions
+    ) -> tuple[Float[Array, "*batch token width"], CarryT]:
+        """Run the layers as `visit_layers` does, keeping nothing of them but the carry."""
+        _, last, carry, _ = self.visit_layers(batch, lambda carry, layer: (visit(carry, layer), None), carry, options)
+        return last, carry
+
+    def logits(
+        self,
+        hidden: Float[Array, "*batch token width"],
+        batch: TokenBatch | None = None,
+        key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "..."]:
+        """The head's numbers, see `EncoderOutput.logits`; `key` turns dropout on."""
+        assert self.head is not None
+        return self.head(hidden, self.embeddings.words.table[...], key)
 
     def embed(self, input_ids: Int[Array, "*batch token"]) -> Float[Array, "*batch token embedding"]:
         """Word embeddings, without positions or segments: what `embeddings` can stand in for."""
@@ -163,19 +203,17 @@ def _in_turn(step: Callable[..., Any], state: Any, layers: list[Layer], slices: 
 def _convolved(
     convolution: Convolution,
     index: Int[Array, ""],
-    hidden: Float[Array, "*batch token width"],
-    out: LayerOutput,
+    below: Float[Array, "*batch token width"],
+    above: Float[Array, "*batch token width"],
     mask: Bool[Array, "*batch token"],
-) -> LayerOutput:
+) -> Float[Array, "*batch token width"]:
     """The first layer's output with the convolution of its input; the other layers' as it is."""
-    new = jax.lax.cond(index == 0, lambda: convolution(hidden, out.hidden, mask), lambda: out.hidden)
-    return LayerOutput(new, out.attention, out.values)
+    return jax.lax.cond(index == 0, lambda: convolution(below, above, mask), lambda: above)
 
 
-def _finished(norm: Norm, last: Bool[Array, ""], out: LayerOutput) -> LayerOutput:
+def _finished(norm: Norm, last: Bool[Array, ""], above: Float[Array, "*rows width"]) -> Float[Array, "*rows width"]:
     """The last layer's output behind the final norm; the other layers' as it is."""
-    new = jax.lax.cond(last, lambda: norm(out.hidden), lambda: out.hidden)
-    return LayerOutput(new, out.attention, out.values)
+    return jax.lax.cond(last, lambda: norm(above), lambda: above)
 
 
 def _stacked_layers(config: EncoderConfig, rngs: nnx.Rngs) -> Layer:

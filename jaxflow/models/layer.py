@@ -8,13 +8,13 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Key
 
-from jaxflow.models.batch import LayerOutput
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, root, split
 from jaxflow.models.packing import Packing
 
 Heads = Float[Array, "*batch token head head_width"]
 Probabilities = Float[Array, "*batch head token token"]
+Values = Float[Array, "*batch head token head_width"]
 
 
 class Layer(nnx.Module):
@@ -41,7 +41,7 @@ class Layer(nnx.Module):
         attention: Probabilities | None = None,
         shift: Probabilities | None = None,
         key: Key[Array, ""] | None = None,
-    ) -> LayerOutput:
+    ) -> tuple[Float[Array, "*rows width"], Probabilities, Values]:
         """Run the layer.
 
         Args:
@@ -73,7 +73,7 @@ class Layer(nnx.Module):
         hidden = after(self.attention_norm, hidden + dropout(self.output(mixed), config.hidden_dropout, keys[1]))
         inner = self.down(ACTIVATIONS[config.activation](self.up(before(self.output_norm, hidden))))
         hidden = after(self.output_norm, hidden + dropout(inner, config.hidden_dropout, keys[2]))
-        return LayerOutput(hidden, attention, jnp.swapaxes(values, -3, -2))
+        return hidden, attention, jnp.swapaxes(values, -3, -2)
 
     def _heads(self, hidden: Float[Array, "*rows width"], packing: Packing | None) -> tuple[Heads, Heads, Heads]:
         both = self.qkv(hidden)

@@ -7,7 +7,7 @@ program names them one by one, and that library is left to the sums alone.
 """
 
 from functools import cache
-from typing import Any, cast
+from typing import cast
 
 import jax
 import numpy as np
@@ -16,8 +16,9 @@ from jaxtyping import Array
 
 from jaxflow._checks import is_traced
 from jaxflow.models.encoder import Encoder
-
-Parameters = tuple[Array, ...]
+from jaxflow.models.layer import Layer
+from jaxflow.models.model import Module
+from jaxflow.models.parameters import LaidOut, Parameters, TreeShape, laid_out
 
 # Of YNNPACK's fusions the sums alone: products go to Eigen, which was 1.2 times as fast for whole encoders.
 OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
@@ -34,21 +35,19 @@ def compiler_options() -> dict[str, str]:
     return OPTIONS
 
 
-class LayersApart:
-    """An encoder's parameters with its layers apart, kept from call to call while the encoder's own stay the same."""
+def layers_apart(module: Module, kept: dict[object, object]) -> LaidOut:
+    """The parameters with the layers apart, for a program on a processor; any other module's as they are.
 
-    def __init__(self) -> None:
-        self._seen: list[Any] = []
-        self._parameters: Parameters = ()
-        self._shape: Any = None
+    Args:
+        module: the model's.
+        kept: of the model; what was made is put there.
+    """
 
-    def of(self, module: Encoder) -> tuple[Parameters, Any]:
-        """The parameters, and the tree that `jax.tree.unflatten` makes an encoder of them with."""
-        leaves = jax.tree.leaves(module)
-        if len(leaves) != len(self._seen) or any(new is not old for new, old in zip(leaves, self._seen, strict=True)):
-            parameters, self._shape = jax.tree.flatten(apart(module))
-            self._parameters, self._seen = tuple(parameters), leaves
-        return self._parameters, self._shape
+    def make() -> tuple[Parameters, TreeShape]:
+        parameters, shape = jax.tree.flatten(apart(module) if isinstance(module, Encoder) else module)
+        return tuple(parameters), shape
+
+    return laid_out(module, kept, layers_apart, make)
 
 
 def apart(module: Encoder) -> Encoder:
@@ -56,7 +55,7 @@ def apart(module: Encoder) -> Encoder:
     stacked, shape = jax.tree.flatten(module.layers)
     rows = [[_row(leaf, row) for leaf in stacked] for row in range(module.config.stored_layers)]
     new = nnx.merge(*nnx.split(module))
-    new.layers = cast("Any", nnx.List([jax.tree.unflatten(shape, row) for row in rows]))
+    new.layers = cast("Layer", nnx.List([jax.tree.unflatten(shape, row) for row in rows]))
     return new
 
 
@@ -66,7 +65,7 @@ def _row(stacked: Array, row: int) -> Array:
     return jax.device_put(view, stacked.sharding if stacked.committed else None, may_alias=True)
 
 
-def runs_here(module: Encoder, *inputs: Any) -> bool:
+def runs_here(module: Module, *inputs: object) -> bool:
     """Whether parameters and inputs are in hand, and all on one processor."""
     leaves = [*jax.tree.leaves(module), *jax.tree.leaves(inputs)]
     return not is_traced(leaves) and all(

@@ -1,13 +1,14 @@
 """An encoder over several devices: each has a whole one or, where that doesn't fit, a part of every layer."""
 
 from itertools import pairwise
-from typing import Any
 
 import jax
 from jaxtyping import Array
 
 from jaxflow.devices import MODEL
 from jaxflow.models.encoder import Encoder
+from jaxflow.models.model import Module
+from jaxflow.models.parameters import LaidOut, Parameters, TreeShape, laid_out
 
 # The axes, counted from the last, that are shared out: heads of the attention and the feed-forward's inner width, so
 # that devices meet twice a layer, where the two blocks' outputs are summed (Shoeybi et al. 2019, section 3).
@@ -21,27 +22,30 @@ SHARED = {
 }
 
 
-class Spread:
-    """An encoder's parameters over a mesh, kept from call to call while the encoder's own stay the same."""
+def spread(module: Module, mesh: jax.sharding.Mesh, kept: dict[object, object]) -> LaidOut:
+    """The parameters over a mesh.
 
-    def __init__(self, mesh: jax.sharding.Mesh) -> None:
-        self._mesh = mesh
-        self._seen: list[Any] = []
-        self._parameters: tuple[Array, ...] = ()
+    Args:
+        module: the model's.
+        mesh: of this process's devices.
+        kept: of the model; what was made is put there.
+    """
 
-    def of(self, module: Encoder) -> tuple[Array, ...]:
-        """The parameters, in the order of the module's leaves."""
-        leaves = jax.tree.leaves(module)
-        if len(leaves) != len(self._seen) or any(new is not old for new, old in zip(leaves, self._seen, strict=True)):
-            self._parameters = tuple(jax.device_put(leaves, shardings(module, self._mesh)))
-            self._seen = leaves
-        return self._parameters
+    def make() -> tuple[Parameters, TreeShape]:
+        leaves, shape = jax.tree.flatten(module)
+        return tuple(jax.device_put(leaves, shardings(module, mesh))), shape
+
+    return laid_out(module, kept, (spread, mesh), make)
 
 
-def shardings(module: Encoder, mesh: jax.sharding.Mesh) -> list[jax.NamedSharding]:
-    """How each of the module's leaves lies over a mesh; whole where the mesh has no `model` axis that divides it."""
+def shardings(module: Module, mesh: jax.sharding.Mesh) -> list[jax.NamedSharding]:
+    """How each of the module's leaves lies over a mesh.
+
+    Whole, but for those parts of an encoder's layers which the mesh's `model` axis divides.
+    """
+    devices = mesh.shape.get(MODEL, 1) if isinstance(module, Encoder) else 1
     return [
-        jax.NamedSharding(mesh, _parts(tuple(map(_name, path)), leaf, mesh.shape.get(MODEL, 1)))
+        jax.NamedSharding(mesh, _parts(tuple(map(_name, path)), leaf, devices))
         for path, leaf in jax.tree_util.tree_leaves_with_path(module)
     ]
 
@@ -57,5 +61,5 @@ def _follow(pair: tuple[str, str], names: tuple[str, ...]) -> bool:
     return pair in pairwise(names)
 
 
-def _name(key: Any) -> str:
+def _name(key: object) -> str:
     return str(getattr(key, "name", getattr(key, "key", "")))

@@ -3,26 +3,30 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxflow._checks import InputError, not_forked
+from jaxflow._checks import InputError, not_forked, shown
 from jaxflow._switches import broadcasting
 from jaxflow.models import tokens
 from jaxflow.models.batch import EncoderOutput, TokenBatch
-from jaxflow.models.config import EncoderConfig
+from jaxflow.models.config import EncoderConfig, HeadConfig
 from jaxflow.models.encoder import Encoder
+from jaxflow.models.fingerprint import array_fingerprint, text_fingerprint, tokenizer_fingerprint
 from jaxflow.models.forward import ForwardOptions, forward_options
-from jaxflow.models.on_cpu import LayersApart, Parameters, compiler_options, runs_here
+from jaxflow.models.model import GIVES, ModelDefaults
+from jaxflow.models.on_cpu import compiler_options, layers_apart, runs_here
 from jaxflow.models.packing import packing_of
+from jaxflow.models.parameters import Parameters
 from jaxflow.models.prediction import Prediction, predictions, speaks
 from jaxflow.models.tokens import Encoding
 
 
 @dataclass(frozen=True)
-class TextEncoder:
+class TextEncoder(ModelDefaults):
     """A model with its tokenizer.
 
     Attributes:
@@ -41,20 +45,52 @@ class TextEncoder:
     tokenizer: Any
     max_length: int
     source: Any
-    kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _apart: LayersApart = field(default_factory=LayersApart, init=False, repr=False, compare=False)
+    kept: dict[object, object] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         # Compiled programs and copies on devices belong to this process: a copy makes its own when it is used.
-        return {name: value for name, value in vars(self).items() if name not in ("kept", "_apart")}
+        return {name: value for name, value in vars(self).items() if name != "kept"}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, kept={}, _apart=LayersApart())
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state, kept={})
 
     @property
-    def labels(self) -> tuple[str, ...] | None:
-        """Names of the classes, where the head has classes; each has its own (`HeadConfig.class_names`)."""
-        return self.config.head.class_names()
+    def head(self) -> HeadConfig:
+        """What stands on the encoder."""
+        return self.config.head
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """All that a model can give."""
+        return frozenset(GIVES)
+
+    @property
+    def packs(self) -> bool:
+        """It does."""
+        return True
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens it knows."""
+        return self.config.vocabulary
+
+    @property
+    def revision(self) -> str | None:
+        """The commit of a model that came from the hub, whose cache has a folder for each."""
+        folder = Path(str(getattr(self.source, "name_or_path", "")))
+        return folder.name if folder.parent.name == "snapshots" else None
+
+    def fingerprint(self) -> dict[str, str]:
+        """Hashes of its configuration, its weights and its tokenizer.
+
+        Raises:
+            InputError: it was loaded without its tokenizer.
+        """
+        return {
+            "config": text_fingerprint(f"{self.config} {self.max_length}"),
+            "weights": array_fingerprint(self.module),
+            "tokenizer": tokenizer_fingerprint(self._tokenizer()),
+        }
 
     def tokenize(
         self,
@@ -79,15 +115,14 @@ class TextEncoder:
             InputError: a text is empty, too long, without a known token, or with one that the model lacks; its index is
                 named.
         """
-        if self.tokenizer is None:
-            raise InputError(f"{self.name} was loaded without its tokenizer; load it with tokenizer=True")
+        tokenizer = self._tokenizer()
         limit = self.max_length
         if max_length is not None:
-            smallest = self.tokenizer.num_special_tokens_to_add(pair=pairs is not None) + 1
+            smallest = tokenizer.num_special_tokens_to_add(pair=pairs is not None) + 1
             if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < smallest:
-                raise InputError(f"`max_length` must be a whole number of at least {smallest}, got {max_length!r}")
+                raise InputError("max_length", f"be a whole number of at least {smallest}", shown(max_length))
             limit = min(limit, max_length)
-        return tokens.tokenize(self.tokenizer, texts, pairs, limit, truncate, self.config)
+        return tokens.tokenize(tokenizer, texts, pairs, limit, truncate, self.config)
 
     def pad(self, encodings: Sequence[Encoding], length: int | None = None, *, side: str = "right") -> TokenBatch:
         """Encodings as one batch `(text, token)`, padded to `length` or to the longest.
@@ -121,12 +156,13 @@ class TextEncoder:
             return _run(self.module, batch, options)
         # Elsewhere a token that the model doesn't know gives NaN.
         tokens.check_batch(batch, self.config)
-        parameters, shape = self.layers_apart()
-        return _run_here()(parameters, batch, options, shape=shape)
+        apart = layers_apart(self.module, self.kept)
+        return _run_here()(apart.parameters, batch, options, shape=apart.shape)
 
-    def layers_apart(self) -> tuple[Parameters, Any]:
-        """The parameters with the layers apart, for a program on a processor, and the tree that makes an encoder."""
-        return self._apart.of(self.module)
+    def _tokenizer(self) -> Any:
+        if self.tokenizer is None:
+            raise InputError(f"{self.name} was loaded without its tokenizer; load it with tokenizer=True")
+        return self.tokenizer
 
     def speaks(self, encodings: Sequence[Encoding]) -> list[bool]:
         """Of which texts the head has something to say: all, none, or, with a masked LM's, those with a mask."""
@@ -144,7 +180,7 @@ class TextEncoder:
             InputError: the model has no head, or `encodings` are needed and missing.
         """
         if self.config.head.name == "bare":
-            raise InputError(f"{self.name} has no head to predict with; load a model that was fine-tuned")
+            raise InputError(None, "have a head", None, "load a model that was fine-tuned", place=self.name)
         return predictions(self.config.head, np.asarray(logits), encodings, self.tokenizer)
 
 

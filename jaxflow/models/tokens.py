@@ -8,11 +8,12 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import InputError, first_index, index_words, one_of, shown
+from jaxflow._checks import InputError, first_index, index_words, one_of, shown, shown_text
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.config import UNLIMITED, EncoderConfig
 
 OWN_TOKENIZER = "use the tokenizer that belongs to these weights"
+SHORTEN = "shorten it, or pass `truncate=True` to cut it"
 TAKEN = "be a text that the model's tokenizer can cut into tokens"
 
 # Tokenizers take 160 bytes and 2 microseconds a character, and some fail on words of millions. Of longer texts only
@@ -65,7 +66,7 @@ def tokenize(
     if pairs is not None:
         pairs = _strings("pairs", pairs)
         if len(pairs) != len(texts):
-            raise InputError(f"`pairs` must have one text for each of the {len(texts)} `texts`, got {len(pairs)}")
+            raise InputError("pairs", f"have one text for each of the {len(texts)} `texts`", str(len(pairs)))
     return [
         _encode(tokenizer, index, text, None if pairs is None else pairs[index], limit, truncate, config)
         for index, text in enumerate(texts)
@@ -100,11 +101,11 @@ def pad(
     """A batch of encodings, padded to `length` or to the longest one."""
     one_of("side", side, ("right", "left"))
     if not encodings:
-        raise InputError("`encodings` must hold at least one encoding, got none")
+        raise InputError("encodings", "hold at least one encoding", "none")
     longest = max(map(len, encodings))
     length = longest if length is None else length
     if length < longest:
-        raise InputError(f"`length` must be at least {longest}, the longest encoding's, got {length}")
+        raise InputError("length", f"be at least {longest}, the longest encoding's", str(length))
     shape = (len(encodings), length)
     ids, mask, segments = np.full(shape, pad_id, np.int32), np.zeros(shape, bool), np.zeros(shape, np.int32)
     for row, encoding in enumerate(encodings):
@@ -140,55 +141,52 @@ def check_batch(batch: TokenBatch, config: EncoderConfig) -> None:
 
 def _strings(name: Literal["texts", "pairs"], value: Any) -> list[str]:
     if isinstance(value, str):
-        raise InputError(f"`{name}` must be a sequence of texts, got one string; put it in a list")
+        raise InputError(name, "be a sequence of texts", "one string", "put it in a list")
     try:
         found = list(value)
     except TypeError:
-        raise InputError(f"`{name}` must be a sequence of texts, got {type(value).__name__}") from None
+        raise InputError(name, "be a sequence of texts", type(value).__name__) from None
     for index, text in enumerate(found):
         if not isinstance(text, str):
-            raise InputError(f"`{name}[{index}]` must be a text, got {type(text).__name__}")
+            raise InputError(f"{name}[{index}]", "be a text", type(text).__name__)
         if not text.strip():
-            raise InputError(f"`{name}[{index}]` is empty; leave it out")
+            raise InputError(f"{name}[{index}]", "be a text that is not empty", shown(text), "leave it out")
     return [str(text) for text in found]
 
 
 def _encode(
     tokenizer: Any, index: int, text: str, pair: str | None, limit: int, truncate: bool, config: EncoderConfig
 ) -> Encoding:
+    entry = f"texts[{index}]"
     try:
         coded, parts = _first_tokens(tokenizer, text, pair, limit)
         if len(coded) > limit and truncate:
             coded = _call(tokenizer, *parts, {"truncation": True, "max_length": limit})
     except (UnicodeError, TypeError) as error:
-        raise InputError(f"`texts[{index}]` holds characters that are not valid Unicode ({error})") from error
+        raise InputError(entry, "be valid Unicode", shown(text[:40]), "leave the text out") from error
     except Exception as error:  # The tokenizers library has one kind for all that goes wrong.
-        got = f"{shown(text[:40])} ({' '.join(str(error).split())[:200]})"
-        raise InputError(f"texts[{index}]", TAKEN, got, OWN_TOKENIZER) from error
+        got = f"{shown(text[:40])} ({shown_text(str(error))})"
+        raise InputError(entry, TAKEN, got, OWN_TOKENIZER) from error
     whole = parts == (text, pair)
     if len(coded) > limit:
-        raise InputError(
-            f"`texts[{index}]` has {'' if whole else 'at least '}{len(coded)} tokens, more than the {limit} that fit; "
-            "shorten it, or pass truncate=True to cut it"
-        )
+        got = f"{'' if whole else 'at least '}{len(coded)}"
+        raise InputError(entry, f"have at most {limit} tokens", got, SHORTEN)
     if not whole and not truncate:
         size = len(text) + len(pair or "")
-        raise InputError(
-            f"`texts[{index}]` has {size:,} characters, more than the {CHARACTERS_MOST:,} that are read; "
-            "shorten it, or pass truncate=True to cut it"
-        )
+        raise InputError(entry, f"have at most {CHARACTERS_MOST:,} characters", f"{size:,}", SHORTEN)
     unknown = _unknown(coded, config)
     if unknown is not None:
         expected = f"hold none but the model's {config.vocabulary} tokens"
-        raise InputError(f"texts[{index}]", expected, unknown, f"leave the text out, or {OWN_TOKENIZER}")
+        raise InputError(entry, expected, unknown, f"leave the text out, or {OWN_TOKENIZER}")
     # Some tokenizers number segments that their models never saw.
     segments = tuple(map(int, coded.type_ids)) if config.segments > 1 else (0,) * len(coded)
     if max(segments) >= config.segments > 1:
         expected = f"have token type ids below {config.segments}"
-        raise InputError(f"texts[{index}]", expected, str(max(segments)), OWN_TOKENIZER)
+        raise InputError(entry, expected, str(max(segments)), OWN_TOKENIZER)
     source = tuple(-1 if part is None else int(part) for part in coded.sequence_ids)
     if all(part == -1 for part in source):
-        raise InputError(f"`texts[{index}]` has no token that this model's tokenizer knows: {text[:40]!r}")
+        expected = "hold a token that the model's tokenizer knows"
+        raise InputError(entry, expected, shown(text[:40]), "leave the text out")
     offsets = ((-1, -1) if part == -1 else span for part, span in zip(source, coded.offsets, strict=True))
     return Encoding(
         input_ids=tuple(map(int, coded.ids)),

@@ -1,6 +1,5 @@
 """The explorer's page of a source's first texts: what `jaxflow explore` and `jaxflow compare` write."""
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -64,7 +63,8 @@ def explore_source(
             **options,
         )
     except InputError as error:
-        raise _placed(error, rows) from None
+        # An error of a text names it by its number; the user knows it by its place in the source.
+        raise error if error.entry is None else error.at(rows[error.entry].place) from None
 
 
 def write_source_page(models: Sequence[TextEncoder], source: Source, path: Path, **options: Any) -> Path:
@@ -76,22 +76,11 @@ def write_source_page(models: Sequence[TextEncoder], source: Source, path: Path,
     return write_explorer(explore_source(models, source, **options), path)
 
 
-def _placed(error: InputError, rows: Sequence[Text]) -> InputError:
-    """An error of a text by its number, with its place in the source instead."""
-
-    def place(named: re.Match[str]) -> str:
-        found = rows[int(named[2])].place
-        return found if named[1] == "texts" else f"the pair of {found}"
-
-    message = re.sub(r"`(texts|pairs)\[([0-9]+)\]`", place, str(error))
-    return error if message == str(error) else InputError(message)
-
-
 def _usable(rows: Iterable[Row]) -> list[Text]:
     """Rows that all hold a text; the first that doesn't is an error."""
     found = []
     for row in rows:
         if not isinstance(row, Text):
-            raise InputError(row.reason)
+            raise row.error
         found.append(row)
     return found

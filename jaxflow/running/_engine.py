@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import jax
 
 from jaxflow.devices import as_mesh
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model
 from jaxflow.running._executables import Compiled, Executables
 from jaxflow.running._item import Item
 from jaxflow.running._pipeline import Pipeline
@@ -50,7 +50,7 @@ class Engine(Generic[ItemT, ResultT]):
     """Runs a task over groups of texts: every model once over each batch."""
 
     def __init__(
-        self, models: Sequence[TextEncoder], task: Task[ItemT, ResultT], options: EngineOptions = EngineOptions()
+        self, models: Sequence[Model], task: Task[ItemT, ResultT], options: EngineOptions = EngineOptions()
     ) -> None:
         """An engine.
 

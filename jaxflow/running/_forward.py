@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxflow._switches import broadcasting
-from jaxflow.models import Encoder, ForwardOptions, LayerOutput
+from jaxflow.models import ForwardOptions, LayerOutput, Module
 from jaxflow.running._program import Arrays, Inputs
 from jaxflow.running._reader import Fusion, GradientReader, LayerView, PassOutputs, Reader, ReaderInputs
 
@@ -38,7 +38,7 @@ class Forward:
         return any(getattr(reader, "undefined_as_nan", False) for reader in self.readers)
 
     @broadcasting
-    def __call__(self, module: Encoder, inputs: Inputs) -> tuple[Arrays, ...]:
+    def __call__(self, module: Module, inputs: Inputs) -> tuple[Arrays, ...]:
         """What each reader gives."""
         own = self._reader_inputs(module, inputs)
         if any(isinstance(reader, GradientReader) for reader in self.readers):
@@ -49,50 +49,47 @@ class Forward:
             reader.finish(each, carry, outputs) for reader, each, carry in zip(self.readers, own, carries, strict=True)
         )
 
-    def _reader_inputs(self, module: Encoder, inputs: Inputs) -> list[ReaderInputs]:
-        mask, config, fusion = inputs.batch.mask, module.config, inputs.shared
+    def _reader_inputs(self, module: Module, inputs: Inputs) -> list[ReaderInputs]:
+        mask, fusion = inputs.batch.mask, inputs.shared
         residual = jnp.broadcast_to(fusion.residual, mask.shape[:-1])
         return [
-            ReaderInputs(mask=mask, depth=config.layers, heads=config.heads, residual=residual, examples=examples)
+            ReaderInputs(mask=mask, depth=module.depth, heads=module.heads, residual=residual, examples=examples)
             for examples in inputs.examples
         ]
 
     def _run(
-        self, module: Encoder, inputs: Inputs, own: list[ReaderInputs], shift: Shift | None
+        self, module: Module, inputs: Inputs, own: list[ReaderInputs], shift: Shift | None
     ) -> tuple[Float[Array, "..."] | None, tuple[Float[Array, "row token width"], Carries]]:
         """The head's numbers, where a reader needs them; the last layer's output, and what each reader carried."""
         # Readers step within the scan over layers, so that no layer outlives its step unless a reader keeps it.
         visit = partial(self._visit, inputs, own, differentiated=shift is not None)
         starts = tuple(reader.start(each) for reader, each in zip(self.readers, own, strict=True))
-        first_layer = jnp.zeros((), jnp.int32)
         options = ForwardOptions(attention_shift=shift, packing=inputs.packing)
-        _, last, (_, carries), _ = module.visit_layers(inputs.batch, visit, (first_layer, starts), options)
+        last, carries = module.run(inputs.batch, visit, starts, options)
         needed = shift is not None or any(reader.needs_logits for reader in self.readers)
-        return (_logits(module, last) if needed else None), (last, carries)
+        return (module.logits(last, inputs.batch) if needed else None), (last, carries)
 
     def _visit(
         self,
         inputs: Inputs,
         own: list[ReaderInputs],
-        carry: tuple[Array, Carries],
+        carries: Carries,
         output: LayerOutput,
         *,
         differentiated: bool,
-    ) -> tuple[tuple[Array, Carries], None]:
+    ) -> Carries:
         """One layer: every reader's step."""
-        index, carries = carry
         # Readers watch; without this their steps would be differentiated with the model.
         output = jax.lax.stop_gradient(output) if differentiated else output
-        layer = LayerView(index, inputs.batch.mask, output, self.heads, inputs.shared)
-        stepped = tuple(
+        layer = LayerView(output.index, inputs.batch.mask, output, self.heads, inputs.shared)
+        return tuple(
             reader.step(each, carried, layer) for reader, each, carried in zip(self.readers, own, carries, strict=True)
         )
-        return (index + 1, stepped), None
 
-    def _with_gradients(self, module: Encoder, inputs: Inputs, own: list[ReaderInputs]) -> tuple[Arrays, ...]:
+    def _with_gradients(self, module: Module, inputs: Inputs, own: list[ReaderInputs]) -> tuple[Arrays, ...]:
         """As `__call__`, where readers need gradients: of one forward pass, a backward pass for each of them."""
         rows, tokens = inputs.batch.mask.shape
-        zero = jnp.zeros((rows, module.config.layers, module.config.heads, tokens, tokens), jnp.float32)
+        zero = jnp.zeros((rows, module.depth, module.heads, tokens, tokens), jnp.float32)
         # d(logits) / d(shift of every head's attention) at 0 is the total derivative in the attention.
         logits, pull, (hidden, carries) = jax.vjp(partial(self._run, module, inputs, own), zero, has_aux=True)
         results = []
@@ -111,8 +108,3 @@ class Forward:
 def plain_fusion(residual: Float[Array, ""] | None = None, weights: Float[Array, "layer head"] | None = None) -> Fusion:
     """A fusion; by default half of each position is the residual's."""
     return Fusion(jnp.asarray(0.5, jnp.float32) if residual is None else residual, weights)
-
-
-def _logits(module: Encoder, last: Float[Array, "row token width"]) -> Float[Array, "..."]:
-    assert module.head is not None
-    return module.head(last, module.embeddings.words.table[...], None)

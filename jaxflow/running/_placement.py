@@ -1,25 +1,25 @@
 """Where a model's programs run: on one processor, on one accelerator, or over a mesh of devices."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import jax
 from jaxtyping import Array
 
-from jaxflow.devices import as_mesh, example_devices, example_sharding
-from jaxflow.models import TextEncoder
-from jaxflow.models.on_cpu import compiler_options, runs_here
-from jaxflow.models.sharding import Spread
+from jaxflow.devices import Device, as_mesh, example_devices, example_sharding
+from jaxflow.models import Model
+from jaxflow.models.on_cpu import compiler_options, layers_apart, runs_here
+from jaxflow.models.parameters import TreeShape
+from jaxflow.models.sharding import spread
 from jaxflow.running._program import Inputs
 
 
 @dataclass(frozen=True)
 class Placement:
-    """An encoder's parameters as programs take them, and how what goes in beside them is laid out.
+    """A model's parameters as programs take them, and how inputs are laid out beside them.
 
     Attributes:
-        parameters: the encoder's leaves.
-        shape: the tree that makes an encoder of them.
+        parameters: the leaves of the model's module.
+        shape: the tree that makes a module of them.
         packs: whether packing a batch pays.
         options: of the compiler.
         examples: how a batch lies, by its first axis.
@@ -28,7 +28,7 @@ class Placement:
     """
 
     parameters: tuple[Array, ...]
-    shape: Any
+    shape: TreeShape
     examples: jax.sharding.Sharding
     whole: jax.sharding.Sharding
     devices: int = 1
@@ -41,42 +41,43 @@ class Placement:
         return sum(leaf.addressable_shards[0].data.nbytes for leaf in self.parameters)
 
     @property
-    def device(self) -> Any:
+    def device(self) -> Device:
         """One of the devices; all are alike."""
         return min(self.examples.device_set, key=lambda device: device.id)
 
     def put(self, inputs: Inputs) -> Inputs:
-        """The inputs where the encoder is."""
+        """The inputs where the model is."""
         batch, examples = jax.device_put((inputs.batch, inputs.examples), self.examples)
         shared, packing = jax.device_put((inputs.shared, inputs.packing), self.whole)
         return Inputs(batch=batch, examples=examples, shared=shared, packing=packing)
 
 
-def place(encoder: TextEncoder, mesh: jax.sharding.Mesh | None) -> Placement:
-    """Where an encoder's programs run: over the mesh, or else where the encoder is.
+def place(model: Model, mesh: jax.sharding.Mesh | None) -> Placement:
+    """Where a model's programs run: over the mesh, or else where the model is.
 
-    On a processor the encoder's layers stand apart (`jaxflow.models.on_cpu`). What is made of the parameters is kept
-    with the encoder while they stay the same.
+    On a processor an encoder's layers stand apart (`jaxflow.models.on_cpu`). What is made of the parameters is kept
+    with the model while they stay the same.
     """
-    module = encoder.module
-    if mesh is not None and mesh.size == 1 and mesh.devices.flat[0] in jax.tree.leaves(module)[0].devices():
+    module = model.module
+    leaves, shape = jax.tree.flatten(module)
+    # A mesh of the one device that the model is on changes nothing.
+    if mesh is not None and mesh.size == 1 and mesh.devices.flat[0] in leaves[0].devices():
         mesh = None
     if mesh is None and runs_here(module):
-        parameters, shape = encoder.layers_apart()
-        here = jax.sharding.SingleDeviceSharding(next(iter(parameters[0].devices())))
-        return Placement(parameters, shape, here, here, packs=True, options=compiler_options())
-    leaves, shape = jax.tree.flatten(module)
+        apart = layers_apart(module, model.kept)
+        here = jax.sharding.SingleDeviceSharding(next(iter(apart.parameters[0].devices())))
+        return Placement(apart.parameters, apart.shape, here, here, packs=model.packs, options=compiler_options())
     mesh = _mesh_of(leaves) if mesh is None else mesh
     if mesh is None:
         here = jax.sharding.SingleDeviceSharding(next(iter(leaves[0].devices())))
         return Placement(tuple(leaves), shape, here, here)
-    parameters = encoder.kept.setdefault((Spread, mesh), Spread(mesh)).of(module)
+    parameters = spread(module, mesh, model.kept).parameters
     whole = jax.NamedSharding(mesh, jax.P())
     return Placement(parameters, shape, example_sharding(mesh), whole, example_devices(mesh))
 
 
 def _mesh_of(leaves: list[Array]) -> jax.sharding.Mesh | None:
-    """The mesh that somebody spread the encoder over, if it is spread."""
+    """The mesh that somebody spread the model over, if it is spread."""
     sharding = leaves[0].sharding
     if isinstance(sharding, jax.NamedSharding) and sharding.num_devices > 1:
         return as_mesh(sharding.mesh)

@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from jaxflow._pytree import pytree
-from jaxflow.models import Encoder, Encoding, TextEncoder, TokenBatch
+from jaxflow.models import Encoding, Model, Module, TokenBatch
 from jaxflow.models.packing import Packing
 
 # A pytree of arrays. JAX has no type for one.
@@ -37,7 +37,7 @@ class Program(Protocol):
     `Forward` is the one that runs readers along one forward pass. Others run the model as often as they like.
     """
 
-    def __call__(self, module: Encoder, inputs: Inputs) -> Arrays:
+    def __call__(self, module: Module, inputs: Inputs) -> Arrays:
         """Arrays whose first axis is the batch's examples."""
         ...
 
@@ -52,7 +52,7 @@ class Call:
     inputs: Inputs
 
 
-def token_batch(model: TextEncoder, encodings: list[Encoding], rows: int, length: int) -> TokenBatch:
+def token_batch(model: Model, encodings: list[Encoding], rows: int, length: int) -> TokenBatch:
     """Texts padded to `length` and filled up to `rows`, `row token`."""
     # What fills the batch up is one token long: little to compute, and yet a text like any other.
     return model.pad(encodings + [_first_token(encodings[0])] * (rows - len(encodings)), length)

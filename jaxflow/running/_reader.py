@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow._pytree import pytree
 from jaxflow._typing import Square
 from jaxflow.graph import attention
-from jaxflow.graph.graph import mix
+from jaxflow.graph.graph import with_own, with_residual
 from jaxflow.models import LayerOutput
 from jaxflow.running._program import Arrays
 
@@ -74,18 +74,32 @@ class LayerView:
         return attention.masked(self.attention[..., None, :, :, :], self.mask)[..., 0, :, :, :]
 
     @cached_property
-    def fused(self) -> Square:
-        """Heads fused, without the residual: rows sum to 1 over real tokens and are 0 on padding."""
+    def _capacities(self) -> tuple[Square, Float[Array, "row token"]]:
         weights = self._fusion.weights
         heads = self._heads if weights is None else weights[self.index][None, :]
         # The functions of the graph take an axis of layers: here it holds this layer alone.
-        return attention.fuse_heads(self.attention[..., None, :, :, :], self.mask, heads)[..., 0, :, :]
+        fused = attention.fuse_heads(self.attention[..., None, :, :, :], self.mask, heads)[..., 0, :, :]
+        return with_residual(fused, jnp.broadcast_to(self._fusion.residual, self.mask.shape[:-1]), self.mask)
+
+    @property
+    def weights(self) -> Square:
+        """Capacity from each position to each below it, `row token token`; 0 on padding."""
+        return self._capacities[0]
+
+    @property
+    def own(self) -> Float[Array, "row token"]:
+        """Capacity of each position's own stream; 0 on padding."""
+        return self._capacities[1]
 
     @cached_property
-    def mixing(self) -> Square:
-        """Heads fused, with the residual: what each position is made of."""
-        share = jnp.broadcast_to(self._fusion.residual, self.mask.shape[:-1])
-        return mix(self.fused[..., None, :, :], share[..., None, None, None], self.mask)[..., 0, :, :]
+    def shares(self) -> Square:
+        """The weights as shares: raw attention."""
+        return attention.row_shares(self.weights)
+
+    @cached_property
+    def capacity(self) -> Square:
+        """Weights with own streams: the layer's arcs in the graph."""
+        return with_own(self.weights, self.own)
 
 
 @dataclass(frozen=True, eq=False)

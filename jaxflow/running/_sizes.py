@@ -3,11 +3,12 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from jaxflow._checks import InputError, shown
+from jaxflow.devices import Device
 from jaxflow.running._item import Item
 
 ItemT = TypeVar("ItemT", bound=Item)
@@ -112,12 +113,12 @@ def batches_of(items: Iterable[ItemT], sizes: Sizes) -> Iterator[list[ItemT]]:
         yield batch
 
 
-def device_tokens(device: Any) -> int:
+def device_tokens(device: Device) -> int:
     """Tokens of a batch, padding included, that keep a device busy."""
     return ON_PROCESSOR if device.platform == "cpu" else ON_ACCELERATOR
 
 
-def as_batch_size(batch_size: Any) -> int | None:
+def as_batch_size(batch_size: object) -> int | None:
     """Take in the number of texts in a batch, checked; None where it follows from the device and the texts' length.
 
     Raises:
@@ -130,7 +131,7 @@ def as_batch_size(batch_size: Any) -> int | None:
     return int(batch_size)
 
 
-def room(device: Any, parameters: int) -> int | None:
+def room(device: Device, parameters: int) -> int | None:
     """Bytes that the programs of one batch may take on a device beside the models' parameters; None if unknown.
 
     From what the device has in all, not from what is free, for the sake of the same batches every time.

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxflow._checks import InputError
 from jaxflow.flow.worker import Worker
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model
 from jaxflow.running._engine import Engine, EngineOptions
 from jaxflow.running._forward import Forward, plain_fusion
 from jaxflow.running._program import Arrays, Call, Inputs, token_batch
@@ -46,7 +46,7 @@ class TextTask:
         heads: how heads are fused, by name.
     """
 
-    model: TextEncoder
+    model: Model
     readers: tuple[Reader, ...]
     arrays: MakesArrays | None
     heads: str
@@ -71,7 +71,7 @@ class TextTask:
 
 
 def run_readers(
-    model: TextEncoder,
+    model: Model,
     encodings: Sequence[Encoding],
     readers: Sequence[Reader],
     *,

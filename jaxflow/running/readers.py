@@ -21,7 +21,7 @@ class Finite:
 
     def step(self, inputs: ReaderInputs, carry: Bool[Array, " row"], layer: LayerView) -> Bool[Array, " row"]:
         """Whether it still is."""
-        return carry & jnp.isfinite(layer.fused).all((-1, -2))
+        return carry & jnp.isfinite(layer.capacity).all((-1, -2))
 
     def finish(self, inputs: ReaderInputs, carry: Bool[Array, " row"], outputs: PassOutputs) -> Bool[Array, " row"]:
         """One answer an example."""
@@ -34,22 +34,20 @@ class KeptGraph:
 
     needs_logits: bool = False
 
-    def start(self, inputs: ReaderInputs) -> Float[Array, "row layer token token"]:
-        """Room for every layer's arcs."""
+    def start(self, inputs: ReaderInputs) -> tuple[Array, Array]:
+        """Room for every layer's weights and own streams: `row layer token token`, `row layer token`."""
         tokens = inputs.mask.shape[-1]
-        return layer_room(inputs, inputs.depth, tokens, tokens)
+        return layer_room(inputs, inputs.depth, tokens, tokens), layer_room(inputs, inputs.depth, tokens)
 
-    def step(
-        self, inputs: ReaderInputs, carry: Float[Array, "row layer token token"], layer: LayerView
-    ) -> Float[Array, "row layer token token"]:
+    def step(self, inputs: ReaderInputs, carry: tuple[Array, Array], layer: LayerView) -> tuple[Array, Array]:
         """One more layer."""
-        return put_layer(carry, layer.fused, layer.index)
+        weights, own = carry
+        return put_layer(weights, layer.weights, layer.index), put_layer(own, layer.own, layer.index)
 
-    def finish(
-        self, inputs: ReaderInputs, carry: Float[Array, "row layer token token"], outputs: PassOutputs
-    ) -> AttentionGraph:
+    def finish(self, inputs: ReaderInputs, carry: tuple[Array, Array], outputs: PassOutputs) -> AttentionGraph:
         """The graph of the batch."""
-        return AttentionGraph(attention=carry, residual=inputs.residual, mask=inputs.mask)
+        weights, own = carry
+        return AttentionGraph(weights=weights, own=own, mask=inputs.mask)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """What made a sweep's results: enough to go on with them, and to refuse what would not."""
 
-import hashlib
-import json
 import platform
 import secrets
 from collections.abc import Iterator
@@ -10,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from jaxflow._checks import InputError
 from jaxflow.attribution.settings import Settings
 from jaxflow.inputs.source import Source
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model
 from jaxflow.store import shards as store
 
 PACKAGES = ("jaxflow", "jax", "numpy", "transformers", "pyarrow")
 
 
-def new_manifest(encoder: TextEncoder, source: Source, settings: Settings) -> dict[str, Any]:
+def new_manifest(model: Model, source: Source, settings: Settings) -> dict[str, Any]:
     """The manifest of a new sweep; the input's rows are hashed shard by shard, in the shards' records.
 
     `sweep` names this sweep, and no other one of the same model, settings and input: each record repeats it.
@@ -30,9 +27,9 @@ def new_manifest(encoder: TextEncoder, source: Source, settings: Settings) -> di
     return {
         "format": store.FORMAT,
         "sweep": secrets.token_hex(8),
-        "model": encoder.name,
-        "revision": _revision(encoder),
-        "fingerprint": fingerprint(encoder),
+        "model": model.name,
+        "revision": getattr(model, "revision", None),
+        "fingerprint": model.fingerprint(),
         "settings": settings.as_json(),
         "input": {"name": source.name, "column": source.column, "pair_column": source.pair_column, **source.reading},
         "versions": {"python": platform.python_version(), **versions, "device": jax.devices()[0].device_kind},
@@ -55,23 +52,10 @@ def check_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> N
         )
 
 
-def fingerprint(encoder: TextEncoder) -> dict[str, str]:
-    """Hashes of what a model is, whatever it is called: its configuration, its weights and its tokenizer."""
-    weights = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(encoder.module):
-        weights.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
-        weights.update(np.ascontiguousarray(leaf).tobytes())
-    return {
-        "config": _sha256(f"{encoder.config} {encoder.max_length}"),
-        "weights": weights.hexdigest(),
-        "tokenizer": _sha256(_tokenizer(encoder.tokenizer)),
-    }
-
-
 def _compared(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     old, new = found.get("fingerprint", {}), wanted["fingerprint"]
     # Where the whole model is another, its name says more than hashes.
-    named = found.get("model") != wanted["model"] and old.get("weights") != new["weights"]
+    named = found.get("model") != wanted["model"] and old.get("weights") != new.get("weights")
     if named:
         yield "--model", found.get("model"), wanted["model"]
     for name, value in new.items() if not named else ():
@@ -86,22 +70,6 @@ def _compared(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[tuple[s
         # Folders of earlier versions don't say; their rows are compared in any case.
         if name in old:
             yield f"--{name}", old[name], new.get(name)
-
-
-def _revision(encoder: TextEncoder) -> str | None:
-    """The commit of a model that came from the hub, whose cache has a folder for each."""
-    folder = Path(str(getattr(encoder.source, "name_or_path", "")))
-    return folder.name if folder.parent.name == "snapshots" else None
-
-
-def _tokenizer(tokenizer: Any) -> str:
-    """A fast tokenizer's own description, less the padding and cutting that the last call asked for."""
-    described = json.loads(tokenizer.backend_tokenizer.to_str())
-    return json.dumps({name: part for name, part in described.items() if name not in ("padding", "truncation")})
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _short(value: Any) -> str:

@@ -324,7 +324,7 @@ def _texts(source: Source) -> Iterator[Text]:
     """The texts of a source; the first that cannot be used ends it with an error."""
     for row in source.rows():
         if not isinstance(row, Text):
-            raise InputError(row.reason)
+            raise row.error
         yield row
 
 
@@ -339,5 +339,5 @@ def _tokenised(plan: Plan, source: Source, limits: Limits, *, start: int = 0) ->
                     plan, [row.text], pairs, max_length=limits.max_length, truncate=limits.truncate
                 )
             except InputError as error:
-                raise InputError(str(error).replace("`texts[0]`", row.place)) from None
+                raise error.at(row.place) from None
             yield row, (first[0], second[0])

@@ -102,7 +102,7 @@ class Sweep:
         except KeyboardInterrupt:
             kept = self._kept()
             raise Stopped(
-                f"stopped: {kept}; the same command with --resume continues"
+                f"stopped: {kept} in {str(self.folder)!r}; the same command with --resume continues"
                 if kept
                 else "stopped: nothing was finished yet"
             ) from None
@@ -110,7 +110,9 @@ class Sweep:
             # It says how to go on.
             raise
         except InputError as error:
-            raise InputError(f"{error}{self._way_on(error)}") from error
+            for way_out in self._ways_on(error):
+                error = error.also(way_out)
+            raise error
         finally:
             work.claim.end()
         before = sum(record.examples for record in self.done.values())
@@ -127,13 +129,13 @@ class Sweep:
             # It may be what went wrong.
             count = None
         of = "" if count is None else f"of {count} "
-        return f"{done} {of}examples are kept in {str(self.folder)!r}"
+        return f"{done} {of}examples are kept"
 
-    def _way_on(self, error: InputError) -> str:
+    def _ways_on(self, error: InputError) -> list[str]:
+        skip = isinstance(error, BadRowError) and not isinstance(self.source, InlineSource)
+        ways = ['leave such rows out with `on_error="skip"`'] if skip else []
         kept = self._kept()
-        bad_row = isinstance(error, BadRowError) and not isinstance(self.source, InlineSource)
-        skip = "; or leave such rows out with --on-error skip" if bad_row else ""
-        return f"{skip}; {kept}, and --resume goes on from there" if kept else skip
+        return [*ways, f"{kept}, and `resume=True` goes on from there"] if kept else ways
 
 
 class _Run:

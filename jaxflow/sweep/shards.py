@@ -99,7 +99,7 @@ def encode(encoder: TextEncoder, cut: Cut, settings: Settings, on_error: str) ->
             ids.append(row.id)
             texts.append(found)
         elif on_error == "stop":
-            raise BadRowError(found.reason)
+            raise BadRowError(*found.error.args, place=found.error.place)
         else:
             skipped.append(found)
     return Shard(cut, tuple(ids), tuple(texts), tuple(skipped))
@@ -130,8 +130,7 @@ def _alone(encoder: TextEncoder, row: Text, settings: Settings) -> Encoding | Ba
     try:
         (encoding,) = encoder.tokenize([row.text], pairs, max_length=settings.max_length, truncate=settings.truncate)
     except InputError as error:
-        place = row.place
-        return BadRow(row.id, str(error).replace("`texts[0]`", place).replace("`pairs[0]`", f"the pair of {place}"))
+        return BadRow(row.id, error.at(row.place))
     return encoding
 
 
@@ -139,9 +138,6 @@ def _without_query(row: Text, encoding: Encoding, settings: Settings) -> BadRow 
     """What is wrong with a text that has no such position."""
     for query in settings.queries or ():
         if query >= len(encoding):
-            return BadRow(
-                row.id,
-                f"{row.place} has {len(encoding)} tokens, so no query position {query}; "
-                f"ask for 0 to {len(encoding) - 1}, or for all",
-            )
+            expected, way_out = f"be from 0 to {len(encoding) - 1}", "ask for other positions, or for all"
+            return BadRow(row.id, InputError("queries", expected, str(query), way_out, place=row.place))
     return None

@@ -38,7 +38,7 @@ def median_seconds(call: Callable[[], Any], rounds: int) -> float:
 
 
 def exactly(graph: jf.AttentionGraph, layer: int, queries: np.ndarray) -> np.ndarray:
-    mixing = np.asarray(graph.mixing, np.float64)[None, :layer]
+    mixing = np.asarray(graph.capacity, np.float64)[None, :layer]
     return exact.max_flow(mixing, queries[None], (layer,)).value[0, 0]
 
 
@@ -89,7 +89,7 @@ def bench_relaxed(name: str, graph: jf.AttentionGraph, rounds: int) -> list[dict
         pairs = tuple(jnp.asarray(x, jnp.int32) for x in (np.zeros(count), np.full(count, layer), sources, sinks))
 
         def relax(pairs: Any = pairs) -> Any:
-            return relaxed_pairs(graph.mixing[None], pairs, Relaxed())
+            return relaxed_pairs(graph.capacity[None], pairs, Relaxed())
 
         seconds = median_seconds(relax, rounds if tokens <= 100 else 1)
         lower, upper = relax()

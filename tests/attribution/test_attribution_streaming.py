@@ -85,7 +85,7 @@ def test_streamed_is_what_the_whole_graph_gives(encoder, heads, residual):
     assert sorted(relevance) == ["raw", "rollout"]
     for name, values in expected.items():
         np.testing.assert_allclose(relevance[name], values, atol=1e-6)
-    np.testing.assert_allclose(kept.mixing, graph.mixing, atol=1e-6)
+    np.testing.assert_allclose(kept.capacity, graph.capacity, atol=1e-6)
     assert finite.all()
     padding = ~np.asarray(batch.mask)
     for values in relevance.values():

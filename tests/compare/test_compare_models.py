@@ -76,15 +76,15 @@ def test_paths_and_influence_are_those_of_the_graph(result, encoder, other):
         graphs = [jf.attention_graph(by_hand(each, compared.text), residual=0.4) for each in (encoder, other)]
         queries = jnp.asarray([0, 2])
         for side, graph in zip((compared.a, compared.b), graphs, strict=True):
-            np.testing.assert_allclose(side.widths, path_widths(graph.attention, queries), atol=2e-6)
-            expected = influence(graph.mixing, queries, jnp.float32(0.8))
+            np.testing.assert_allclose(side.widths, path_widths(jf.raw_attention(graph), queries), atol=2e-6)
+            expected = influence(graph.capacity, queries, jnp.float32(0.8))
             np.testing.assert_allclose(side.influence, expected, atol=2e-6)
         least = jnp.minimum(graphs[0].attention, graphs[1].attention)
         np.testing.assert_allclose(compared.shared_widths, path_widths(least, queries), atol=2e-6)
         assert (compared.shared_widths <= np.minimum(compared.a.widths, compared.b.widths)).all()
         kinds.update(compared.path_kinds(0.3))
         for unit, kind in enumerate(compared.path_kinds(0.3)):
-            reached = [unit in down(np.asarray(graph.attention), 0.3) for graph in graphs]
+            reached = [unit in down(np.asarray(jf.raw_attention(graph)), 0.3) for graph in graphs]
             expected = {(False, False): {""}, (True, False): {"only_a"}, (False, True): {"only_b"}}
             assert kind in expected.get(tuple(reached), {"shared", "both"})
             assert (kind == "shared") == (unit in down(np.asarray(least), 0.3))
@@ -92,7 +92,7 @@ def test_paths_and_influence_are_those_of_the_graph(result, encoder, other):
             (int(a), int(b), int(c))
             for a, b, c in zip(compared.arcs.layer, compared.arcs.query, compared.arcs.key, strict=True)
         }
-        expected = np.maximum(*(np.asarray(graph.attention) for graph in graphs))
+        expected = np.maximum(*(np.asarray(jf.raw_attention(graph)) for graph in graphs))
         assert strong == {tuple(map(int, place)) for place in np.argwhere(expected >= 0.3)}
     assert len(kinds) >= 3
 

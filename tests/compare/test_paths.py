@@ -44,8 +44,8 @@ def test_a_batch_gives_what_each_gives_and_padding_stays_without_a_path():
     weights = attention(rng, (2, 3, 4, 6, 6), 2, mask[:, None, None, None, :])
     graph = jf.attention_graph(weights, mask=mask)
     queries = jnp.zeros((2, 1), int)
-    found = path_widths(graph.attention, queries)
-    alone = path_widths(graph.attention[1, :, :4, :4], queries[1])
+    found = path_widths(jf.raw_attention(graph), queries)
+    alone = path_widths(jf.raw_attention(graph)[1, :, :4, :4], queries[1])
     np.testing.assert_array_equal(found[1, ..., :4], alone)
     assert not np.asarray(found[1, ..., 4:]).any()
 
@@ -54,10 +54,10 @@ def test_influence_without_decay_is_rollout_and_with_decay_fades_by_the_layer():
     rng = np.random.default_rng(2)
     graph = jf.attention_graph(attention(rng, (4, 2, 7, 7), 2), residual=0.4)
     queries = jnp.asarray([0, 5])
-    whole = np.asarray(influence(graph.mixing, queries, jnp.float32(1)))
+    whole = np.asarray(influence(graph.capacity, queries, jnp.float32(1)))
     for layer in range(4):
         np.testing.assert_allclose(whole[layer], jf.attention_rollout(graph, start=layer)[-1, [0, 5]], atol=1e-6)
-    faded = np.asarray(influence(graph.mixing, queries, jnp.float32(0.5)))
+    faded = np.asarray(influence(graph.capacity, queries, jnp.float32(0.5)))
     np.testing.assert_allclose(faded, whole * 0.5 ** (4 - np.arange(5))[:, None, None], atol=1e-6)
     total = total_influence(faded)
     np.testing.assert_allclose(total.sum(axis=-1), 1, atol=1e-6)

@@ -45,7 +45,7 @@ def test_bounds_bracket_the_exact_flow(name):
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_the_first_two_layers_are_exact(name):
     graph = graph_of(name)
-    mixing = np.float64(graph.mixing)
+    mixing = np.float64(graph.capacity)
     bounds = jf.attention_flow(graph, layers=[1, 2], method="bounds")
     assert np.all(bounds.certified)
     np.testing.assert_array_equal(np.float64(bounds.value)[..., 0, :, :], mixing[..., 0, :, :])

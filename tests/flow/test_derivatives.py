@@ -31,7 +31,7 @@ def problems():
 
 def flow_of(attention):
     """Exact flow of one pair by an independent path, of each problem."""
-    mixing = np.asarray(graph_of(attention).mixing, np.float64)
+    mixing = np.asarray(graph_of(attention).capacity, np.float64)
     return exact.max_flow(mixing, np.full((len(mixing), 1), QUERY), (LAYERS,)).value[:, 0, 0, TOKEN]
 
 

@@ -45,7 +45,7 @@ def test_more_work_brings_the_bounds_closer():
 
 def test_what_it_returns_is_a_flow_and_a_cut():
     graph = jf.attention_graph(softmax_attention(1, (5, 2, 8, 8), sharpness=6.0))
-    mixing = graph.mixing
+    mixing = graph.capacity
     rng = np.random.default_rng(0)
     solve = jax.jit(partial(preflow, rounds=8))
     for layer, query, token in zip(

@@ -36,7 +36,7 @@ def test_auto_is_exact_within_tol_and_certified(tol, on_accelerator, monkeypatch
 
 def test_exact_is_right_at_the_first_two_layers():
     graph = padded_graph(2)
-    mixing = np.float64(graph.mixing)
+    mixing = np.float64(graph.capacity)
     flow = jf.attention_flow(graph, layers=[1, 2], method="exact")
     np.testing.assert_array_equal(flow.value[:, 0], mixing[:, 0])
     products = np.minimum(mixing[:, 1, :, :, None], mixing[:, 0, None, :, :]).sum(-2)
@@ -140,7 +140,10 @@ def test_a_cut_bounds_the_flow_of_other_weights():
         ({"queries": "first"}, "`queries` must be one integer or more"),
         ({"tol": -1.0}, "`tol` must be a number, 0 or more"),
         ({"tol": float("nan")}, "`tol` must be a number"),
-        ({"method": "bounds", "cuts": True}, "method='exact' with cuts=True"),
+        (
+            {"method": "bounds", "cuts": True},
+            "`cuts` must be False where nothing is solved, got True; pass `method='exact'`",
+        ),
     ],
 )
 def test_bad_requests_get_one_clear_line(arguments, message):
@@ -156,7 +159,9 @@ def test_a_graph_on_the_host_is_solved_as_well():
 
 @pytest.mark.parametrize("method", ["exact", "auto"])
 def test_host_methods_say_that_they_cannot_be_traced(method):
-    with pytest.raises(InputError, match="cannot run under jit, vmap or grad; use method='bounds'"):
+    with pytest.raises(
+        InputError, match=r"`method` must run on the device under jit, vmap or grad, got .*; pass `method='bounds'`"
+    ):
         jax.jit(lambda graph: jf.attention_flow(graph, method=method).value)(padded_graph())
 
 

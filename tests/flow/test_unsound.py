@@ -15,24 +15,26 @@ TOKENS = 5
 GOOD = jf.attention_graph(softmax_attention(1, (4, 2, TOKENS, TOKENS)))
 # name: where in which array, and what stands there
 WRONGS = {
-    "NaN": ("attention", (2, 1, 1), np.nan),
-    "infinite": ("attention", (0, 3, 2), np.inf),
-    "negative": ("attention", (3, 0, 4), -0.25),
-    "negative by a hair": ("attention", (1, 2, 2), -1e-45),
-    "minus infinity": ("attention", (1, 2, 2), -np.inf),
-    "NaN residual": ("residual", (), np.nan),
-    "negative residual": ("residual", (), -0.1),
-    "residual above 1": ("residual", (), 1.5),
+    "NaN": ("weights", (2, 1, 1), np.nan),
+    "infinite": ("weights", (0, 3, 2), np.inf),
+    "negative": ("weights", (3, 0, 4), -0.25),
+    "negative by a hair": ("weights", (1, 2, 2), -1e-45),
+    "minus infinity": ("weights", (1, 2, 2), -np.inf),
+    "NaN own stream": ("own", (0, 1), np.nan),
+    "negative own stream": ("own", (3, 4), -0.1),
+    "infinite own stream": ("own", (2, 2), np.inf),
+    "sum beyond the format": ("own", (1, 3), np.finfo(np.float32).max),
 }
 
 
 def spoilt(name):
     field, place, value = WRONGS[name]
-    arrays = {"attention": np.array(GOOD.attention), "residual": np.array(GOOD.residual)}
+    arrays = {"weights": np.array(GOOD.weights), "own": np.array(GOOD.own)}
     arrays[field][place] = value
-    return jf.AttentionGraph(
-        attention=jnp.asarray(arrays["attention"]), residual=jnp.asarray(arrays["residual"]), mask=GOOD.mask
-    )
+    if name == "sum beyond the format":
+        # A weight and an own stream that are finite each.
+        arrays["weights"][1, 3, 3] = value
+    return jf.AttentionGraph(jnp.asarray(arrays["weights"]), jnp.asarray(arrays["own"]), GOOD.mask)
 
 
 def together():
@@ -71,14 +73,14 @@ def test_a_solver_of_ones_own_certifies_nothing_that_it_does_not_prove():
 
 
 def test_the_gradient_of_a_sound_example_is_as_if_it_was_alone():
-    def total(attention, residual, mask):
-        graph = jf.AttentionGraph(attention=attention, residual=residual, mask=mask)
+    def total(weights, own, mask):
+        graph = jf.AttentionGraph(weights=weights, own=own, mask=mask)
         return jnp.nansum(jf.attention_flow(graph, queries=0, layers=3, method="bounds").value)
 
     slope = jax.jit(jax.grad(total))
     graphs = together()
-    beside = slope(graphs.attention[:4], graphs.residual[:4], graphs.mask[:4])
-    alone = slope(*(jnp.stack([x] * 4) for x in (GOOD.attention, GOOD.residual, GOOD.mask)))
+    beside = slope(graphs.weights[:4], graphs.own[:4], graphs.mask[:4])
+    alone = slope(*(jnp.stack([x] * 4) for x in (GOOD.weights, GOOD.own, GOOD.mask)))
     np.testing.assert_allclose(beside[0], alone[0], atol=1e-6)
     assert np.abs(alone[0]).sum() > 1
 
@@ -86,7 +88,7 @@ def test_the_gradient_of_a_sound_example_is_as_if_it_was_alone():
 @pytest.mark.parametrize("method", ["exact", "auto", "bounds", "relaxed", "smooth"])
 @pytest.mark.parametrize("name", WRONGS)
 def test_values_that_can_be_read_are_refused(name, method):
-    problem = r"(finite attention|non-negative attention|a residual in \[0, 1\]), got "
+    problem = "((finite|non-negative) (weights|own)|numbers whose sum with `own` is finite in float32), got "
     with pytest.raises(InputError, match=f"`graph` must hold {problem}") as error:
         jf.attention_flow(spoilt(name), method=method)
     assert "\n" not in str(error.value)
@@ -94,7 +96,7 @@ def test_values_that_can_be_read_are_refused(name, method):
         jf.cut_capacity(spoilt(name), np.zeros((5, TOKENS), bool))
 
 
-@pytest.mark.parametrize("graph", [None, "graph", np.zeros((3, 4, 4)), jf.AttentionGraph, GOOD.attention])
+@pytest.mark.parametrize("graph", [None, "graph", np.zeros((3, 4, 4)), jf.AttentionGraph, GOOD.weights])
 def test_what_is_no_graph_is_refused(graph):
     with pytest.raises(InputError, match="`graph` must be an AttentionGraph, got ") as error:
         jf.attention_flow(graph)

@@ -39,14 +39,14 @@ def test_mixing_follows_the_definition(heads, fuse, residual):
     graph = jf.attention_graph(attention, mask, heads=heads, residual=residual)
     for example in range(10):
         expected = by_the_definition(attention[example], mask[example], fuse, residual)
-        np.testing.assert_allclose(graph.mixing[example], expected, atol=2e-7)
+        np.testing.assert_allclose(graph.capacity[example], expected, atol=2e-7)
 
 
 def test_padding_is_exactly_zero_and_real_rows_sum_to_one():
     mask = masks(3, 15, 9)
     # The model was not told of the padding, so that it attends to it.
     graph = jf.attention_graph(softmax_attention(4, (15, 4, 2, 9, 9)), mask)
-    mixing = np.asarray(graph.mixing)
+    mixing = np.asarray(graph.capacity)
     assert np.all(mixing[~np.broadcast_to(mask[:, None, :], mixing.shape[:-1])] == 0)
     assert np.all(np.swapaxes(mixing, -1, -2)[~np.broadcast_to(mask[:, None, :], mixing.shape[:-1])] == 0)
     np.testing.assert_allclose(mixing.sum(-1), np.broadcast_to(mask[:, None, :], mixing.shape[:-1]), atol=1e-6)
@@ -56,7 +56,7 @@ def test_a_row_left_empty_becomes_the_identitys():
     attention = np.zeros((1, 1, 3, 3))
     attention[..., 2] = 1  # all attend to the last token, which is then masked out
     graph = jf.attention_graph(attention, np.array([1, 1, 0]), residual=0.0)
-    np.testing.assert_array_equal(graph.attention[0], np.diag([1.0, 1.0, 0.0]))
+    np.testing.assert_array_equal(jf.raw_attention(graph)[0], np.diag([1.0, 1.0, 0.0]))
 
 
 def test_any_number_of_batch_axes():
@@ -65,7 +65,7 @@ def test_any_number_of_batch_axes():
     graph = jf.attention_graph(attention, mask)
     for index in np.ndindex(2, 3):
         alone = jf.attention_graph(attention[index], mask[index])
-        np.testing.assert_array_equal(graph.mixing[index], alone.mixing)
+        np.testing.assert_array_equal(graph.capacity[index], alone.capacity)
 
 
 @pytest.mark.parametrize("layers_in", ["tuple", "list of jax", "torch", "torch bfloat16", "nested lists", "float16"])
@@ -79,15 +79,17 @@ def test_attention_of_any_framework(layers_in):
         "nested lists": ([layer.tolist() for layer in np.moveaxis(attention, 1, 0)], 0.0),
         "float16": (attention.astype(np.float16), 1e-3),
     }[layers_in]
-    np.testing.assert_allclose(jf.attention_graph(given).mixing, jf.attention_graph(attention).mixing, atol=tolerance)
+    np.testing.assert_allclose(
+        jf.attention_graph(given).capacity, jf.attention_graph(attention).capacity, atol=tolerance
+    )
 
 
 def test_one_residual_an_example():
     attention = softmax_attention(8, (3, 2, 2, 4, 4))
     graph = jf.attention_graph(attention, residual=[0.0, 0.5, 1.0])
     for example, residual in enumerate((0.0, 0.5, 1.0)):
-        expected = jf.attention_graph(attention[example], residual=residual).mixing
-        np.testing.assert_allclose(graph.mixing[example], expected, atol=1e-7)
+        expected = jf.attention_graph(attention[example], residual=residual).capacity
+        np.testing.assert_allclose(graph.capacity[example], expected, atol=1e-7)
 
 
 def test_the_graph_goes_through_jit_vmap_and_grad():
@@ -95,10 +97,10 @@ def test_the_graph_goes_through_jit_vmap_and_grad():
     mask = jnp.asarray(masks(10, 3, 4))
     together = jf.attention_graph(attention, mask)
     mapped = jax.jit(jax.vmap(jf.attention_graph))(attention, mask)
-    np.testing.assert_allclose(mapped.mixing, together.mixing, atol=1e-7)
-    again = jax.vmap(lambda graph: graph.mixing)(together)
-    np.testing.assert_allclose(again, together.mixing, atol=1e-7)
-    gradient = jax.grad(lambda a: jf.attention_graph(a, mask).mixing[0, 0, 0, 0])(attention)
+    np.testing.assert_allclose(mapped.capacity, together.capacity, atol=1e-7)
+    again = jax.vmap(lambda graph: graph.capacity)(together)
+    np.testing.assert_allclose(again, together.capacity, atol=1e-7)
+    gradient = jax.grad(lambda a: jf.attention_graph(a, mask).capacity[0, 0, 0, 0])(attention)
     assert np.isfinite(gradient).all()
     assert np.abs(gradient[0, 0]).sum() > 0
     assert np.abs(gradient[1:]).sum() == 0
@@ -137,7 +139,10 @@ def with_entry(value):
         ({"residual": "half"}, "`residual` must be a number"),
         ({"residual": [0.1, 0.2, 0.3]}, "`residual` must be one number or have shape"),
         ({"heads": "median"}, "`heads` must be one of 'mean', 'max', 'min', got 'median'"),
-        ({"heads": np.ones(3)}, r"`heads` as weights must have shape \(2,\) or \(3, 2\)"),
+        (
+            {"heads": np.ones(3)},
+            r"`heads` must have shape \(2,\) or \(3, 2\) or \(2, 3, 2\) where they are weights, got",
+        ),
         ({"heads": np.array([1.0, -1.0])}, "not negative"),
         ({"heads": np.zeros(2)}, "at least one head in every layer"),
         ({"mask": "abc"}, "`mask` cannot be read as an array, got str"),
@@ -152,7 +157,7 @@ def test_bad_input_gets_one_clear_line(arguments, message):
 def test_rows_of_any_sum_where_asked_for():
     scaled = GOOD * np.array([3.0, 1.0])[:, None, None]
     graph = jf.attention_graph(scaled, residual=0.0, normalize=True)
-    np.testing.assert_allclose(graph.attention, (GOOD * [[[3.0]], [[1.0]]]).sum(-3) / 4, atol=1e-6)
+    np.testing.assert_allclose(jf.raw_attention(graph), (GOOD * [[[3.0]], [[1.0]]]).sum(-3) / 4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -168,17 +173,19 @@ def test_rows_at_the_ends_of_the_format(scale, held_by):
         weights = jnp.asarray(weights.clip(max=3.4e38), jnp.float32)
     graph = jf.attention_graph(weights, normalize=True)
     expected = jf.attention_graph(GOOD if held_by == "host" else np.float64(weights) / scales / 3, normalize=True)
-    np.testing.assert_allclose(graph.attention, expected.attention, rtol=1e-5)
-    gradient = jax.grad(lambda w: jf.attention_graph(w, normalize=True).attention[0, 0, 1, 2])(jnp.float32(GOOD))
+    np.testing.assert_allclose(jf.raw_attention(graph), jf.raw_attention(expected), rtol=1e-5)
+    gradient = jax.grad(lambda w: jf.attention_graph(w, normalize=True, residual=0.0).weights[0, 0, 1, 2])(
+        jnp.float32(GOOD)
+    )
     total = GOOD[0, 0, :, 1].sum()
     slope = (np.eye(4)[2] - GOOD[0, 0, :, 1].sum(0)[2] / total) / total
     np.testing.assert_allclose(gradient[0, 0, 0, 1], slope, atol=1e-5)
 
 
 def test_only_proportions_of_head_weights_count():
-    expected = jf.attention_graph(GOOD, heads=[1.0, 3.0]).attention
+    expected = jf.attention_graph(GOOD, heads=[1.0, 3.0]).weights
     for scale in (1e38, 1e-37):
-        found = jf.attention_graph(GOOD, heads=jnp.asarray([1.0, 3.0], jnp.float32) * scale).attention
+        found = jf.attention_graph(GOOD, heads=jnp.asarray([1.0, 3.0], jnp.float32) * scale).weights
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -192,15 +199,15 @@ def test_attention_that_devices_hold_is_checked_there(axes, monkeypatch):
         jf.attention_graph(jax.device_put(jnp.asarray(GOOD * 1.01, jnp.float32), sharding))
     monkeypatch.setattr(_values, "_check_values", None)  # not called: nothing is fetched
     graph = jf.attention_graph(jax.device_put(jnp.asarray(GOOD, jnp.float32), sharding))
-    assert len(graph.attention.sharding.device_set) == 2
+    assert len(graph.weights.sharding.device_set) == 2
     jf.attention_graph(jax.device_put(jnp.asarray(GOOD, jnp.bfloat16), sharding))
 
 
 def test_what_is_not_a_number_never_passes_for_an_empty_row():
     attention = jnp.asarray(with_entry(np.nan), jnp.float32)
     graph = jax.jit(jf.attention_graph)(attention)
-    assert np.isnan(graph.attention[1, 2, 3]).all()
-    assert np.isfinite(graph.attention[0]).all()
+    assert np.isnan(graph.weights[1, 2, 3]).all()
+    assert np.isfinite(graph.weights[0]).all()
 
 
 def test_what_stands_on_padding_is_never_looked_at():
@@ -211,4 +218,4 @@ def test_what_stands_on_padding_is_never_looked_at():
     expected = jf.attention_graph(attention, mask)
     attention[0, ..., 3, :] = np.nan
     attention[0, ..., :, 3] = np.nan
-    np.testing.assert_array_equal(jf.attention_graph(attention, mask).mixing, expected.mixing)
+    np.testing.assert_array_equal(jf.attention_graph(attention, mask).capacity, expected.capacity)

@@ -12,6 +12,8 @@ from tests.problems import softmax_attention
 
 ATTENTION = softmax_attention(1, (2, 3, 2, 4, 4))
 GRAPH = jf.attention_graph(ATTENTION)
+OWN = np.asarray(GRAPH.own)
+HUGE = np.full((2, 3, 4, 4), np.finfo(np.float32).max)
 CUT = np.zeros((2, 4, 4), bool)
 FUNCTIONALS = {
     "raw": jf.raw_attention,
@@ -24,14 +26,14 @@ FUNCTIONALS = {
 
 def by_hand(**parts):
     """A graph with other parts, as a transformation of JAX makes one: its parts are not looked at."""
-    leaves = {"attention": GRAPH.attention, "residual": GRAPH.residual, "mask": GRAPH.mask, **parts}
+    leaves = {"weights": GRAPH.weights, "own": GRAPH.own, "mask": GRAPH.mask, **parts}
     return jax.tree.unflatten(jax.tree.structure(GRAPH), list(leaves.values()))
 
 
 def with_entry(value, hold=np.asarray):
-    attention = np.array(GRAPH.attention)
-    attention[1, 2, 3, 0] = value
-    return by_hand(attention=hold(attention))
+    weights = np.array(GRAPH.weights)
+    weights[1, 2, 3, 0] = value
+    return by_hand(weights=hold(weights))
 
 
 @pytest.mark.parametrize("functional", FUNCTIONALS.values(), ids=FUNCTIONALS)
@@ -47,7 +49,7 @@ def with_entry(value, hold=np.asarray):
     ids=["none", "array", "jax", "list", "class"],
 )
 def test_what_is_no_graph(functional, value, got):
-    message = rf"^`graph` must be an AttentionGraph, got {got}; make it with attention_graph\(attentions, mask\)$"
+    message = rf"^`graph` must be an AttentionGraph, got {got}; make it with attention_graph\(attentions, mask\) or "
     with pytest.raises(InputError, match=message):
         functional(value)
 
@@ -58,7 +60,7 @@ def test_what_is_no_graph(functional, value, got):
     ("value", "problem"), [(np.nan, "finite"), (np.inf, "finite"), (-np.inf, "finite"), (-1e-3, "non-negative")]
 )
 def test_graphs_that_are_not_finite_or_negative(functional, hold, value, problem):
-    message = rf"`graph` must hold {problem} attention, got \S+ at example 1, layer 3, query 3, key 0; make it with"
+    message = rf"`graph` must hold {problem} weights, got \S+ at example 1, layer 3, query 3, key 0; make it with"
     with pytest.raises(InputError, match=message):
         functional(with_entry(value, hold))
 
@@ -66,21 +68,25 @@ def test_graphs_that_are_not_finite_or_negative(functional, hold, value, problem
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"residual": np.float32([0.5, 1.5])}, r"a residual in \[0, 1\], got 1.5"),
-        ({"residual": np.float32([0.5, np.nan])}, r"a residual in \[0, 1\], got nan"),
-        ({"residual": jnp.float32([-0.5, 0.5])}, r"a residual in \[0, 1\], got -0.5"),
-        ({"residual": np.float32(0.5)}, r"a residual of shape \(2,\), got \(\)"),
-        ({"residual": 0.5}, "arrays: its residual, got 0.5"),
-        ({"residual": None}, "arrays: its residual, got None"),
-        ({"residual": np.array([1, 0])}, "floating-point numbers as its residual, got int64"),
-        ({"mask": np.ones((2, 5), bool)}, r"a mask of shape \(2, 4\), got \(2, 5\)"),
+        ({"own": OWN * np.float32(np.inf)}, "finite own, got inf at example 0, layer 1, position 0"),
+        ({"own": OWN * np.float32([[[1]], [[np.nan]]])}, "finite own, got nan at example 1, layer 1"),
+        ({"own": jnp.asarray(-OWN)}, "non-negative own, got -0.5"),
+        (
+            {"own": HUGE[..., 0], "weights": HUGE},
+            "sum with `own` is finite in float32, got more at example 0",
+        ),
+        ({"own": np.float32(0.5)}, r"own of shape \(2, 3, 4\), got \(\)"),
+        ({"own": 0.5}, "arrays: its own, got 0.5"),
+        ({"own": None}, "arrays: its own, got None"),
+        ({"own": np.ones((2, 3, 4), int)}, "floating-point numbers as its own, got int64"),
+        ({"mask": np.ones((2, 5), bool)}, r"mask of shape \(2, 4\), got \(2, 5\)"),
         ({"mask": np.ones((2, 4))}, "booleans as its mask, got float64"),
-        ({"attention": np.ones((2, 3, 4, 5))}, r"attention of shape \(\*batch, layer, token, token\), got"),
-        ({"attention": np.ones((4, 4))}, "attention of shape"),
-        ({"attention": np.ones((2, 0, 4, 4))}, "attention of shape"),
-        ({"attention": np.ones((2, 3, 4, 4), int)}, "floating-point numbers as its attention, got int64"),
-        ({"attention": np.ones((2, 3, 4, 4), complex)}, "floating-point numbers as its attention, got complex128"),
-        ({"attention": [[[0.5]]]}, "arrays: its attention"),
+        ({"weights": np.ones((2, 3, 4, 5))}, r"weights of shape \(\*batch, layer, token, token\), got"),
+        ({"weights": np.ones((4, 4))}, "weights of shape"),
+        ({"weights": np.ones((2, 0, 4, 4))}, "weights of shape"),
+        ({"weights": np.ones((2, 3, 4, 4), int)}, "floating-point numbers as its weights, got int64"),
+        ({"weights": np.ones((2, 3, 4, 4), complex)}, "floating-point numbers as its weights, got complex128"),
+        ({"weights": [[[0.5]]]}, "arrays: its weights"),
     ],
 )
 def test_graphs_of_parts_that_do_not_fit(parts, message):
@@ -90,7 +96,7 @@ def test_graphs_of_parts_that_do_not_fit(parts, message):
 
 
 def test_sound_graphs_pass_as_they_are():
-    for graph in (GRAPH, jax.device_get(GRAPH), by_hand(residual=np.float32([0, 1]))):
+    for graph in (GRAPH, jax.device_get(GRAPH), by_hand(own=3e20 * OWN)):
         assert check_graph(graph) is graph
         assert as_graph(graph) is graph
     with pytest.raises(InputError, match="`upper` must be an AttentionGraph"):
@@ -100,8 +106,8 @@ def test_sound_graphs_pass_as_they_are():
 @pytest.mark.parametrize("kind", [pytest.param(jnp.bfloat16, marks=pytest.mark.slow), np.float16, ">f4", np.longdouble])
 def test_numbers_in_formats_in_which_nothing_is_computed_are_widened(kind):
     hold = jnp.asarray if kind is jnp.bfloat16 else np.asarray
-    graph = by_hand(attention=hold(GRAPH.attention, kind), residual=hold([0.25, 0.5], kind))
-    same = by_hand(attention=jnp.asarray(graph.attention.astype(np.float32)), residual=jnp.float32([0.25, 0.5]))
+    graph = by_hand(weights=hold(GRAPH.weights, kind), own=hold(GRAPH.own, kind))
+    same = by_hand(weights=jnp.asarray(graph.weights.astype(np.float32)), own=jnp.asarray(GRAPH.own))
     np.testing.assert_array_equal(jf.attention_rollout(graph), jf.attention_rollout(same))
     found, expected = (jf.attention_flow(each, queries=0, layers=[3], method="exact") for each in (graph, same))
     np.testing.assert_array_equal(found.value, expected.value)
@@ -114,7 +120,7 @@ def test_numbers_in_formats_in_which_nothing_is_computed_are_widened(kind):
 
 def test_values_inside_a_transformation_pass():
     graph = jax.jit(check_graph)(with_entry(np.nan, jnp.asarray))
-    assert np.isnan(graph.attention[1, 2, 3, 0])
+    assert np.isnan(graph.weights[1, 2, 3, 0])
     assert np.isnan(jax.vmap(jf.attention_rollout)(with_entry(np.nan, jnp.asarray))[1, 2, 3]).any()
-    with pytest.raises(InputError, match=r"a mask of shape \(2, 4\)"):
+    with pytest.raises(InputError, match=r"mask of shape \(2, 4\)"):
         jax.jit(jf.attention_rollout)(by_hand(mask=jnp.ones((2, 3), bool)))

@@ -60,7 +60,7 @@ def test_flow_equals_ortools_at_all_layers_of_fifty_sentences(minilm, batch, mon
     np.testing.assert_allclose(auto.value, exact.value[:, :, :1], atol=1e-6)
     assert np.all(np.float64(bounds.lower) <= exact.value + 1e-12)
     assert np.all(exact.value <= np.float64(bounds.upper) + 1e-12)
-    mixing = np.float64(graph.mixing)
+    mixing = np.float64(graph.capacity)
     rng = np.random.default_rng(0)
     for example, encoding in enumerate(encodings):
         length = len(encoding)

@@ -37,26 +37,26 @@ def test_every_form_of_the_same_attention_gives_the_same_graph(axes):
     attention = np.broadcast_to(SQUARE[: axes[0] if axes else 1], (*axes[1:], *SQUARE[: axes[0] if axes else 1].shape))
     attention = attention if axes else attention[0]
     layers = np.moveaxis(attention, -4, 0)
-    expected = np.asarray(jf.attention_graph(attention).attention)
+    expected = np.asarray(jf.attention_graph(attention).weights)
     for form in WHOLE.values():
-        np.testing.assert_array_equal(jf.attention_graph(form(attention)).attention, expected)
+        np.testing.assert_array_equal(jf.attention_graph(form(attention)).weights, expected)
     # Lists of arrays of rank 4 in each other are what `generate` returns, and are refused.
     forms = {name: form for name, form in FORMS.items() if len(axes) < 2 or " of " not in name}
     for form, kind in itertools.product(forms.values(), (list, tuple, deque)):
-        np.testing.assert_array_equal(jf.attention_graph(kind(map(form, layers))).attention, expected)
+        np.testing.assert_array_equal(jf.attention_graph(kind(map(form, layers))).weights, expected)
     for mixed in itertools.islice(itertools.permutations(forms.values(), 3), 0, None, 7):
         given = [form(layer) for form, layer in zip(mixed, layers, strict=True)]
-        np.testing.assert_array_equal(jf.attention_graph(given).attention, expected)
+        np.testing.assert_array_equal(jf.attention_graph(given).weights, expected)
 
 
 @pytest.mark.parametrize("kind", [">f4", ">f8", np.longdouble, np.ma.masked_array])
 def test_numbers_in_formats_that_jax_lacks(kind):
     attention = np.ma.masked_array(SQUARE) if kind is np.ma.masked_array else SQUARE.astype(kind)
-    expected = np.asarray(jf.attention_graph(SQUARE, residual=[0.1, 0.5, 0.9], heads=[1.0, 2.0]).mixing)
+    expected = np.asarray(jf.attention_graph(SQUARE, residual=[0.1, 0.5, 0.9], heads=[1.0, 2.0]).capacity)
     for given in (attention, list(np.moveaxis(attention, 1, 0))):
         residual, heads = np.array([0.1, 0.5, 0.9], kind if isinstance(kind, str) else None), np.array([1, 2], ">i4")
         mask = np.ones((3, 4), ">i8")
-        found = jf.attention_graph(given, mask, residual=residual, heads=heads).mixing
+        found = jf.attention_graph(given, mask, residual=residual, heads=heads).capacity
         np.testing.assert_allclose(found, expected, atol=1e-7)
 
 
@@ -65,7 +65,7 @@ def test_whole_numbers_are_attention_too(kind):
     one_each = np.roll(np.eye(4), 1, axis=1)[None, None].astype(kind)
     for hold in (np.asarray, jnp.asarray, torch.tensor, np.ndarray.tolist):
         graph = jf.attention_graph(hold(one_each), np.ones(4), residual=0.0)
-        np.testing.assert_array_equal(graph.mixing[0], one_each[0, 0])
+        np.testing.assert_array_equal(graph.capacity[0], one_each[0, 0])
 
 
 def test_attention_of_a_model_in_training_says_so():
@@ -76,14 +76,16 @@ def test_attention_of_a_model_in_training_says_so():
 
 def test_one_text_of_a_deep_model_stays_one_text():
     layers = list(SQUARE[:, :1])
-    assert jf.attention_graph([layer.tolist() for layer in layers]).attention.shape == (1, 3, 4, 4)
-    assert jf.attention_graph(layers).attention.shape == (1, 3, 4, 4)
+    assert jf.attention_graph([layer.tolist() for layer in layers]).weights.shape == (1, 3, 4, 4)
+    assert jf.attention_graph(layers).weights.shape == (1, 3, 4, 4)
 
 
 def test_layers_of_different_formats_are_put_together_in_the_widest():
     half = [torch.tensor(SQUARE[:, 0]).bfloat16(), SQUARE[:, 1].astype(np.float16), jnp.asarray(SQUARE[:, 2])]
-    np.testing.assert_allclose(jf.attention_graph(half).attention, jf.attention_graph(SQUARE).attention, atol=4e-3)
-    np.testing.assert_allclose(jf.attention_graph(half[:2]).attention[:, 0], SQUARE[:, 0].mean(1), atol=4e-3)
+    np.testing.assert_allclose(
+        jf.raw_attention(jf.attention_graph(half)), jf.raw_attention(jf.attention_graph(SQUARE)), atol=4e-3
+    )
+    np.testing.assert_allclose(jf.raw_attention(jf.attention_graph(half[:2]))[:, 0], SQUARE[:, 0].mean(1), atol=4e-3)
 
 
 def test_a_mask_that_would_fit_the_other_order_says_how_lists_are_read():
@@ -186,8 +188,8 @@ def test_kinds_are_refused_inside_a_transformation_too():
 
 @pytest.mark.parametrize("scale", [1e300, 1e39, 1e-39, 1e-300])
 def test_weights_of_heads_beyond_single_precision_keep_their_proportions(scale):
-    expected = jf.attention_graph(SQUARE, heads=[1.0, 3.0]).attention
-    found = jf.attention_graph(SQUARE, heads=np.array([1.0, 3.0]) * scale).attention
+    expected = jf.attention_graph(SQUARE, heads=[1.0, 3.0]).weights
+    found = jf.attention_graph(SQUARE, heads=np.array([1.0, 3.0]) * scale).weights
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -199,7 +201,7 @@ def test_attention_of_16_bits_cast_up_is_held_to_16_bits(kind, hold):
     cast = torch.tensor(attention * 0.993).to(kind).float().numpy()
     assert np.abs(cast.sum(-1) - 1).max() > 1e-3
     graph = jf.attention_graph(hold(cast))
-    np.testing.assert_allclose(graph.attention, attention.mean(1), atol=2e-4)
+    np.testing.assert_allclose(jf.raw_attention(graph), attention.mean(1), atol=2e-4)
 
 
 def test_one_weight_more_precise_than_16_bits_and_the_row_must_sum_to_1():
@@ -225,14 +227,14 @@ def test_the_least_head_keeps_its_proportions_however_small(hold, scale):
     graph = jf.attention_graph(hold(attention), heads="min", residual=0.0)
     expected = least / least.sum(-1, keepdims=True)
     # A number so small has few bits left.
-    np.testing.assert_allclose(graph.mixing[0], expected, atol=1e-6 + 2e-45 / scale)
+    np.testing.assert_allclose(graph.capacity[0], expected, atol=1e-6 + 2e-45 / scale)
 
 
 def test_the_least_head_is_differentiated_as_ever():
     attention = jnp.asarray(SQUARE[0])
 
     def entry(attention):
-        return jf.attention_graph(attention, heads="min").attention[1, 2, 0]
+        return jf.attention_graph(attention, heads="min", residual=0.0).weights[1, 2, 0]
 
     gradient = np.asarray(jax.grad(entry)(attention))[1, :, 2]
     least, owner = SQUARE[0, 1, :, 2].min(0), SQUARE[0, 1, :, 2].argmin(0)
@@ -275,7 +277,7 @@ def test_a_mask_the_wrong_way_round_is_refused(model, hold):
     attention, mask = padded([5, 4, 2], **MODELS[model])
     attention = hold(attention)
     graph = jf.attention_graph(attention, mask)
-    np.testing.assert_allclose(graph.attention.sum(-1), np.broadcast_to(mask[:, None], (3, 3, 7)), atol=1e-6)
+    np.testing.assert_allclose(jf.raw_attention(graph).sum(-1), np.broadcast_to(mask[:, None], (3, 3, 7)), atol=1e-6)
     for wrong in (~mask, (~mask).astype(np.int64)):
         with pytest.raises(InputError, match=r"`mask` must call real .*% of example \d, layer 1.*~key_padding_mask"):
             jf.attention_graph(attention, wrong)
@@ -309,7 +311,7 @@ def test_a_mask_that_leaves_nothing_is_refused_for_rows_of_any_sum_too():
     with pytest.raises(InputError, match="normalize=True"):
         jf.attention_graph(attention, fewer)
     kept = jf.attention_graph(attention, fewer, normalize=True)
-    np.testing.assert_allclose(kept.attention.sum(-1), np.broadcast_to(fewer[:, None], (2, 3, 7)), atol=1e-6)
+    np.testing.assert_allclose(jf.raw_attention(kept).sum(-1), np.broadcast_to(fewer[:, None], (2, 3, 7)), atol=1e-6)
 
 
 @pytest.mark.parametrize("hold", [np.asarray, jnp.asarray])

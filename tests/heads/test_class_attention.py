@@ -67,11 +67,11 @@ def test_the_graph_is_made_of_it_as_any_other_and_differs_from_class_to_class(en
     graphs = [class_attention(encoder, TINY, target=label).graph(residual=0.3) for label in (0, 1)]
     flows = []
     for graph in graphs:
-        sums = np.asarray(graph.attention.sum(axis=-1))
+        sums = np.asarray(jf.raw_attention(graph).sum(axis=-1))
         np.testing.assert_allclose(sums, np.broadcast_to(np.asarray(graph.mask)[:, None], sums.shape), atol=1e-5)
         # The class is read off the first position, so the last layer's other rows carry nothing.
         tokens = np.arange(graph.num_tokens)
-        last = np.asarray(graph.attention[:, -1])
+        last = np.asarray(jf.raw_attention(graph)[:, -1])
         for index, real in enumerate(np.asarray(graph.mask)):
             np.testing.assert_array_equal(last[index][1:][real[1:]], np.eye(len(tokens))[1:][real[1:]])
         rollout = jf.attention_rollout(graph)[:, -1, 0]
@@ -130,9 +130,9 @@ def test_importance_weighs_heads_of_a_graph(encoder):
     out = encoder(encoder.pad(encoder.tokenize(TINY)[:1])).attention
     graph = jf.attention_graph(out, heads=weights)
     by_hand = np.einsum("lhqk,lh->lqk", np.asarray(out[0], np.float64), weights)
-    np.testing.assert_allclose(graph.attention[0], by_hand / by_hand.sum(-1, keepdims=True), atol=1e-6)
+    np.testing.assert_allclose(jf.raw_attention(graph)[0], by_hand / by_hand.sum(-1, keepdims=True), atol=1e-6)
     found = jf.compare_models(encoder, encoder, TINY[:1], methods="raw", heads=weights)
-    np.testing.assert_allclose(found[0].a.attention, graph.attention[0], atol=2e-6)
+    np.testing.assert_allclose(found[0].a.attention, jf.raw_attention(graph)[0], atol=2e-6)
 
 
 def test_models_without_classes_are_refused(encoder):

@@ -81,8 +81,12 @@ def test_names_that_say_no_format_are_told_what_the_file_is(tmp_path):
     for name, content, said in (
         ("a.csv.bz2", bz2.compress(LINES), "got a file packed by bzip2"),
         ("a.xlsx", in_memory(zipped), "save the workbook as CSV"),
-        ("a.gz", gzip.compress(LINES), "'a.gz' has no known format; name it .txt, .jsonl"),
-        ("a.text", LINES, "'a.text' has no known format; name it .txt"),
+        (
+            "a.gz",
+            gzip.compress(LINES),
+            "must end in one of .txt, .jsonl, .ndjson, .csv, .tsv, .parquet (.gz or .zst may follow), got 'a.gz'",
+        ),
+        ("a.text", LINES, "got 'a.text'; name the file by what it holds"),
     ):
         (tmp_path / name).write_bytes(content)
         assert said in refused(tmp_path / name)
@@ -115,13 +119,19 @@ def test_json_that_python_does_not_read_is_said_in_plain_words(tmp_path):
     long, deep = "9" * 5000, "[" * 100_000
     path.write_text(f'{{"text": "a", "n": {long}}}\n{{"text": {deep}\n{{"text": "fine"}}\n')
     first, second, third = read(path)
-    assert "line 1 of a.jsonl is malformed JSON: a whole number has more than 4,300 digits" in first
-    assert "line 2 of a.jsonl is malformed JSON: lists or objects are nested too deeply" in second
+    assert (
+        "line 1 of a.jsonl must be a JSON object, got malformed JSON (a whole number of more than 4,300 digits)"
+        in first
+    )
+    assert (
+        "line 2 of a.jsonl must be a JSON object, got malformed JSON (lists or objects that are nested too deeply)"
+        in second
+    )
     assert third == "fine"
     path.write_text(json.dumps([{"text": "a"}, {"text": "b"}], indent=1))
-    assert "line 1 of a.jsonl is malformed JSON" in refused(path)
+    assert "line 1 of a.jsonl must be a JSON object, got malformed JSON" in refused(path)
     path.write_text('[{"text": "a"},\n{"text": "b"}]\n')
-    assert "JSON lines have one object a line, and no list around them" in refused(path)
+    assert "write one object a line, and no list around them" in refused(path)
 
 
 @pytest.mark.parametrize("separator", [";", "|"])

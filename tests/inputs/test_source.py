@@ -100,27 +100,35 @@ def test_the_only_column_is_taken_and_named(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "parts"),
     [
-        ("a.txt", b"", ["a.txt is empty"]),
-        ("a.jsonl", b"\n\n", ["a.jsonl has no record"]),
-        ("a.csv", b"\n", ["a.csv has no header"]),
-        ("a.txt", b"fine\nab\xe9c\n", ["not UTF-8", "0xe9", "line 2", "byte 7"]),
-        ("a.csv", b"text\nfine\n\xff\n", ["not UTF-8", "0xff", "line 3"]),
-        ("a.csv", b"text\nfine\na\0b\n", ["line 3 of a.csv holds a NUL", "`encoding`"]),
-        ("a.pdf", b"x", ["no known format", ".jsonl"]),
-        ("a.jsonl", b'{"text": "a"}\n{"text": \n', ["line 2 of a.jsonl is malformed JSON"]),
+        ("a.txt", b"", ["a.txt must hold a text, got an empty file"]),
+        ("a.jsonl", b"\n\n", ["a.jsonl must hold a record with a column, got none"]),
+        ("a.csv", b"\n", ["a.csv must begin with a header"]),
+        ("a.txt", b"fine\nab\xe9c\n", ["line 2 of a.txt must be UTF-8, got byte 0xe9 (byte 7 of the file)"]),
+        ("a.csv", b"text\nfine\n\xff\n", ["line 3 of a.csv must be UTF-8, got byte 0xff"]),
+        ("a.csv", b"text\nfine\na\0b\n", ["line 3 of a.csv must be text, got a NUL", "`encoding`"]),
+        ("a.pdf", b"x", ["must end in one of", ".jsonl"]),
+        ("a.jsonl", b'{"text": "a"}\n{"text": \n', ["line 2 of a.jsonl must be a JSON object, got malformed JSON"]),
         ("a.jsonl", b'{"text": "a"}\n["b"]\n', ["line 2 of a.jsonl", "object", "list"]),
-        ("a.jsonl", b"[" * 100_000, ["line 1 of a.jsonl is malformed JSON"]),
-        ("a.jsonl", b'{"text": "a"}\n{"txt": "b"}\n', ["line 2 of a.jsonl has no 'text'", "'txt'"]),
-        ("a.jsonl", b'{"text": 3}\n', ["line 1 of a.jsonl", "must be text, got int"]),
+        ("a.jsonl", b"[" * 100_000, ["line 1 of a.jsonl must be a JSON object, got malformed JSON"]),
+        (
+            "a.jsonl",
+            b'{"text": "a"}\n{"txt": "b"}\n',
+            ["'text' in line 2 of a.jsonl must hold a text, got no such column", "'txt'"],
+        ),
+        ("a.jsonl", b'{"text": 3}\n', ["line 1 of a.jsonl", "must hold a text, got int"]),
         ("a.jsonl", b'{"text": null}\n', ["line 1", "got nothing"]),
-        ("a.jsonl", b'{"text": "a"}\n\n{"text": " "}\n', ["'text' in line 3 of a.jsonl is empty"]),
+        (
+            "a.jsonl",
+            b'{"text": "a"}\n\n{"text": " "}\n',
+            ["'text' in line 3 of a.jsonl must hold a text, got an empty one"],
+        ),
         ("a.jsonl", b'{"text": "\\ud800"}\n', ["line 1", "surrogate"]),
-        ("a.csv", b"text,n\na,1\nb\n", ["row 2 (line 3) of a.csv is malformed", "2 columns expected, got 1"]),
-        ("a.csv", b'text,n\na,1\n"b,2\n', ["line 3 of a.csv is malformed"]),
-        ("a.csv", b"text,n\na,1\n,2\n", ["'text' in row 2 (line 3) of a.csv is empty"]),
-        ("a.csv", b"text,text\na,b\n", ["more than one column 'text'"]),
-        ("a.csv", b"a,b\n1,2\n", ["no column 'text'", "--column", "'a', 'b'"]),
-        ("a.parquet", b"PAR1 not really", ["a.parquet is not a Parquet file"]),
+        ("a.csv", b"text,n\na,1\nb\n", ["row 2 (line 3) of a.csv must have 2 cells, as the header has, got 1"]),
+        ("a.csv", b'text,n\na,1\n"b,2\n', ["line 3 of a.csv must have quotes around whole cells"]),
+        ("a.csv", b"text,n\na,1\n,2\n", ["'text' in row 2 (line 3) of a.csv must hold a text, got an empty one"]),
+        ("a.csv", b"text,text\na,b\n", ["a.csv: `column` must name one column, got 'text', which several have"]),
+        ("a.csv", b"a,b\n1,2\n", ["a.csv must have a column 'text', got 'a', 'b'; name another with `column`"]),
+        ("a.parquet", b"PAR1 not really", ["a.parquet must be Parquet"]),
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_place(tmp_path, name, content, parts):
@@ -129,9 +137,9 @@ def test_what_cannot_be_read_is_named_with_its_place(tmp_path, name, content, pa
 
 def test_columns_that_are_not_there_are_named_with_those_that_are(tmp_path):
     path = write(tmp_path, "a.csv", "text,label\na,1\n")
-    refused(path, "no column 'body'", "'text', 'label'", column="body")
-    refused(path, "no column 'body'", "--pair-column", pair_column="body")
-    refused(write(tmp_path, "a.txt", "a\n"), "plain text", "--column", column="text")
+    refused(path, "`column` must name a column, got 'body'; there are: 'text', 'label'", column="body")
+    refused(path, "`pair_column` must name a column, got 'body'", pair_column="body")
+    refused(write(tmp_path, "a.txt", "a\n"), "must go with a file that has columns", "--column", column="text")
 
 
 def test_parquet_cells_that_are_no_text_are_named(tmp_path):
@@ -143,21 +151,21 @@ def test_parquet_cells_that_are_no_text_are_named(tmp_path):
 def test_a_parquet_file_cut_short_is_named(tmp_path):
     pq.write_table(pa.table({"text": [str(i) for i in range(5000)]}), tmp_path / "a.parquet")
     content = (tmp_path / "a.parquet").read_bytes()
-    refused(write(tmp_path, "cut.parquet", content[: len(content) // 2]), "cut.parquet is not a Parquet file")
+    refused(write(tmp_path, "cut.parquet", content[: len(content) // 2]), "cut.parquet must be Parquet")
 
 
 def test_missing_files_and_folders_are_named(tmp_path):
-    refused(tmp_path / "none.txt", "no such file", "none.txt")
-    refused(tmp_path, "is a folder")
+    refused(tmp_path / "none.txt", "must be a file, got", "none.txt', which does not exist")
+    refused(tmp_path, "got the folder")
     refused("-", "standard input cannot be read")
-    refused("-", "standard input is empty", stdin=io.BytesIO(b""))
+    refused("-", "standard input must hold a text", stdin=io.BytesIO(b""))
 
 
 def test_inline_texts_are_numbered_and_checked():
     assert texts_of(InlineSource(("a", "b"), ("c", "d"))) == [(1, "a", "c"), (2, "b", "d")]
     for texts, pairs, message in [
-        (("a", " "), None, "--text 2 is empty"),
-        (("a",), ("",), "the pair of --text 1 is empty"),
+        (("a", " "), None, "--text 2 must hold a text"),
+        (("a",), ("",), "the pair of --text 1 must hold a text"),
         (("\udcff",), None, "surrogate"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -167,11 +175,16 @@ def test_inline_texts_are_numbered_and_checked():
 @pytest.mark.parametrize(
     ("name", "content", "reasons"),
     [
-        ("a.txt", b"one\n\xe9\nthree\n", {2: "byte 0xe9 in line 2"}),
+        ("a.txt", b"one\n\xe9\nthree\n", {2: "line 2 of a.txt must be UTF-8, got byte 0xe9"}),
         (
             "a.jsonl",
             b'{"text": "one"}\n{"text": \n[2]\n\n{"txt": "b"}\n{"text": ""}\n{"text": "three"}\n',
-            {2: "malformed JSON", 3: "got list", 5: "has no 'text'", 6: "is empty"},
+            {
+                2: "malformed JSON",
+                3: "got list",
+                5: "'text' in line 5 of a.jsonl must hold a text, got no such column",
+                6: "got an empty one",
+            },
         ),
         ("a.csv", b'text,n\none,1\ntwo\n"a "b" c",3\n,4\n\xe9,5\nthree,6\n', {2: "", 3: "", 4: "", 5: "0xe9"}),
     ],
@@ -191,7 +204,7 @@ def test_bad_rows_stand_where_they_were_and_reading_goes_on(tmp_path, name, cont
 def test_a_first_line_that_is_malformed_hides_no_column(tmp_path):
     with open_source(str(write(tmp_path, "a.jsonl", b'{\n{"text": "b"}\n'))) as source:
         assert [type(row) for row in source.rows()] == [BadRow, Text]
-    refused(write(tmp_path, "b.jsonl", b"{\n{\n"), "line 1 of b.jsonl is malformed JSON")
+    refused(write(tmp_path, "b.jsonl", b"{\n{\n"), "line 1 of b.jsonl must be a JSON object, got malformed JSON")
 
 
 def test_iterables_of_texts_and_of_records_are_drawn_one_at_a_time():
@@ -234,7 +247,7 @@ def test_hugging_face_data_sets_stream_the_columns_that_are_wanted():
     for data in (whole, whole.to_iterable_dataset()):
         source = as_source(data, "sentence", "pair")
         assert texts_of(source) == texts_of(source) == [(1, "a", "c"), (2, "b", "d")]
-        with pytest.raises(InputError, match=r"the data set has no column 'text'.*'sentence'"):
+        with pytest.raises(InputError, match=r"the data set must have a column 'text', got .*'sentence'"):
             as_source(data)
         assert texts_of(as_source(data.select_columns(["sentence"]))) == [(1, "a", None), (2, "b", None)]
     assert as_source(whole, "sentence").count() == 2

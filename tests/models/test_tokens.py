@@ -37,26 +37,26 @@ def test_padding_on_either_side(tiny):
 def test_truncation_only_on_request(tiny):
     encoder = tiny.bert().ours
     long = "the key " * 10
-    with pytest.raises(InputError, match=r"texts\[1\].* 22 tokens.* 12 .*truncate=True"):
+    with pytest.raises(InputError, match=r"`texts\[1\]` must have at most 12 tokens, got 22; .*truncate=True"):
         encoder.tokenize(["the key", long])
     cut = encoder.tokenize(["the key", long], truncate=True)
     assert [len(encoding) for encoding in cut] == [4, 12]
     assert cut[1].tokens[-1] == "[SEP]"
-    with pytest.raises(InputError, match="5 that fit"):
+    with pytest.raises(InputError, match="at most 5 tokens"):
         encoder.tokenize([long], max_length=5)
 
 
 @pytest.mark.parametrize(
     ("texts", "pairs", "message"),
     [
-        (["the key", " \n"], None, r"`texts\[1\]` is empty"),
-        (["the key"], [""], r"`pairs\[0\]` is empty"),
+        (["the key", " \n"], None, r"`texts\[1\]` must be a text that is not empty"),
+        (["the key"], [""], r"`pairs\[0\]` must be a text that is not empty"),
         (["the key"], ["a", "b"], "`pairs` must have one text for each of the 1 `texts`, got 2"),
         ("the key", None, "put it in a list"),
         ([3], None, r"`texts\[0\]` must be a text, got int"),
         (7, None, "sequence of texts, got int"),
-        (["the key", "\u200b\x00"], None, r"`texts\[1\]` has no token"),
-        (["\ud800"], None, r"`texts\[0\]` holds characters"),
+        (["the key", "\u200b\x00"], None, r"`texts\[1\]` must hold a token that"),
+        (["\ud800"], None, r"`texts\[0\]` must be valid Unicode"),
     ],
 )
 def test_bad_texts_are_named(tiny, texts, pairs, message):
@@ -209,7 +209,7 @@ def test_long_texts_are_cut_as_if_all_of_them_had_been_tokenised(tiny, blank, mo
     for text, pair in ((long, None), ("the key", long), (long, "the key")):
         (cut,) = encoder.tokenize([text], None if pair is None else [pair], truncate=True)
         assert list(cut.input_ids) == truncated_whole(encoder, text, pair)
-        with pytest.raises(InputError, match=r"`texts\[0\]` has at least \d+ tokens, more than the 12 that fit"):
+        with pytest.raises(InputError, match=r"`texts\[0\]` must have at most 12 tokens, got at least \d+;"):
             encoder.tokenize([text], None if pair is None else [pair])
     assert max(lengths) <= tokens.CHARACTERS_A_TOKEN * encoder.max_length
 
@@ -220,7 +220,7 @@ def test_a_word_beyond_all_measure_is_cut_or_refused(tiny, monkeypatch):
     for text in ("A" * 6000, " " * 4000 + "A" * 2000):
         (cut,) = encoder.tokenize([text], truncate=True)
         assert cut.tokens == ("[CLS]", "[UNK]", "[SEP]")
-        with pytest.raises(InputError, match=r"has 6,000 characters, more than the 5,000 that are read.*truncate=True"):
+        with pytest.raises(InputError, match=r"must have at most 5,000 characters, got 6,000.*truncate=True"):
             encoder.tokenize([text])
     # What is far down in a text that can be read is found.
     (found,) = encoder.tokenize([" " * 4000 + "the key"])

@@ -16,7 +16,6 @@ from jaxflow.inputs.files import open_source
 from jaxflow.inputs.rows import BadRow
 from jaxflow.inputs.source import InlineSource, as_source
 from jaxflow.store import shards as store
-from jaxflow.store.manifest import fingerprint
 from jaxflow.store.results import open_sweep
 from jaxflow.sweep import runner, shards
 from jaxflow.sweep.checks import check_folder
@@ -196,9 +195,9 @@ def test_another_model_of_the_same_name_is_refused_and_a_moved_one_is_not(encode
 
 
 def test_a_models_fingerprint_does_not_depend_on_what_it_was_used_for(encoder):
-    before = fingerprint(encoder)
+    before = encoder.fingerprint()
     encoder.tokenize(["the " * 50], truncate=True)
-    assert fingerprint(encoder) == before
+    assert encoder.fingerprint() == before
     assert len(set(before.values())) == 3
 
 

@@ -93,14 +93,14 @@ def test_rows_that_cannot_be_used_stop_or_are_left_out_with_their_reason(encoder
     reasons = {row.id: row.reason for row in shard.skipped}
     assert all(isinstance(row, BadRow) for row in shard.skipped)
     assert reasons.keys() == {2, 3, 4, 6}
-    assert "row 2 of the texts is empty" in reasons[2]
-    assert "row 3 of the texts has 4 tokens, so no query position 4" in reasons[3]
-    assert f"row 4 of the texts has {LIMIT + 2} tokens, more than the {LIMIT} that fit" in reasons[4]
+    assert "row 2 of the texts must hold a text, got an empty one" in reasons[2]
+    assert "row 3 of the texts: `queries` must be from 0 to 3, got 4" in reasons[3]
+    assert f"row 4 of the texts must have at most {LIMIT} tokens, got {LIMIT + 2};" in reasons[4]
     assert "got int" in reasons[6]
-    with pytest.raises(InputError, match="row 2 of the texts is empty"):
+    with pytest.raises(InputError, match="row 2 of the texts must hold a text"):
         encode(encoder, cut, settings, "stop")
     fine = dataclasses.replace(cut, rows=cut.rows[3:4])
-    with pytest.raises(InputError, match="row 4 of the texts has"):
+    with pytest.raises(InputError, match="row 4 of the texts must have"):
         encode(encoder, fine, settings, "stop")
     assert encode(encoder, fine, dataclasses.replace(settings, truncate=True), "stop").ids == (4,)
 

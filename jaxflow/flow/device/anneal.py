@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow._typing import AtLayers, Mixing, Queries
+from jaxflow._typing import AtLayers, Capacity, Queries
 from jaxflow.flow.device.blocks import map_pairs
 from jaxflow.flow.device.cut import capacity_up
 
@@ -20,7 +20,7 @@ Arcs = Float[Array, "layer token token"]
 Sides = Float[Array, "node_layer pair token"]
 
 
-def cut_bounds(mixing: Mixing, queries: Queries, layers: list[int], sweeps: int) -> AtLayers:
+def cut_bounds(mixing: Capacity, queries: Queries, layers: list[int], sweeps: int) -> AtLayers:
     """Upper bounds by annealed cuts, rounded outward."""
 
     def of_pairs(mixing: Arcs, layer: Array, query: Array, token: Array) -> Float[Array, " pair"]:

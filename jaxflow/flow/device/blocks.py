@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxflow._typing import AtLayers, Mixing, Queries
+from jaxflow._typing import AtLayers, Capacity, Queries
 
 Pairs = tuple[Int[Array, " pair"], Int[Array, " pair"], Int[Array, " pair"]]
 
@@ -51,7 +51,7 @@ def listed_pairs(layers: Sequence[int], queries: Int[Array, " query"], tokens: i
 
 def map_pairs(
     function: Callable[[Array, Array, Array, Array], Float[Array, " pair"]],
-    mixing: Mixing,
+    mixing: Capacity,
     queries: Queries,
     layers: list[int],
 ) -> AtLayers:

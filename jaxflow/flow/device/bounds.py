@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxflow._typing import AtLayers, Mixing, Queries
+from jaxflow._typing import AtLayers, Capacity, Queries
 from jaxflow.flow.device.anneal import cut_bounds
 from jaxflow.flow.device.blocks import map_pairs
 from jaxflow.flow.device.chains import chain_flows
@@ -29,13 +29,13 @@ class Bounds:
 
     sweeps: int = 5
 
-    def __call__(self, mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
+    def __call__(self, mixing: Capacity, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
         """Bounds of every pair."""
         return flow_bounds(mixing, queries, layers, tol, sweeps=self.sweeps)
 
 
 def flow_bounds(
-    mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: float | Array, *, sweeps: int = 5
+    mixing: Capacity, queries: Queries, layers: tuple[int, ...], tol: float | Array, *, sweeps: int = 5
 ) -> FlowSolution:
     """Bound the flow from the queries at the given layers to every input token, from both sides, in one pass.
 

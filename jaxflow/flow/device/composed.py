@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxflow._typing import AtLayers, Mixing, Queries, Square
+from jaxflow._typing import AtLayers, Capacity, Queries, Square
 from jaxflow.flow.device.blocks import map_blocks
 from jaxflow.flow.device.minsum import min_sum_up
 
@@ -21,7 +21,7 @@ Onward = Float[Array, "inner *batch token token"]
 Product = Callable[[Array, Array], Array]
 
 
-def composed_bounds(mixing: Mixing, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
+def composed_bounds(mixing: Capacity, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
     """Upper bounds from the queries at each of the layers, rounded outward; exact at layers 1 and 2.
 
     Cost: layer products of token^3 for what can go on, and layer products of query * token^2 for each source layer.
@@ -35,7 +35,7 @@ def composed_bounds(mixing: Mixing, queries: Queries, layers: tuple[int, ...]) -
 
 
 def met_halfway(
-    mixing: Mixing,
+    mixing: Capacity,
     onward: Onward,
     queries: Queries,
     layers: tuple[int, ...],
@@ -63,7 +63,7 @@ def met_halfway(
     return jnp.moveaxis(map_blocks(of_queries, jnp.moveaxis(queries, -1, 0), numbers), 0, -2)
 
 
-def _onward(mixing: Mixing, depth: int) -> Onward:
+def _onward(mixing: Capacity, depth: int) -> Onward:
     """Bounds from every node of layers 1 to `depth` down to every input token."""
 
     def step(bound: Square, weights: Square) -> tuple[Square, Square]:
@@ -77,7 +77,7 @@ def _onward(mixing: Mixing, depth: int) -> Onward:
 
 
 def _of_query(
-    mixing: Mixing,
+    mixing: Capacity,
     onward: Onward,
     query: Int[Array, "*batch"],
     layers: tuple[int, ...],

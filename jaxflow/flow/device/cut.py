@@ -10,9 +10,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError, is_traced, not_forked
 from jaxflow._programs import Programs, bucket
-from jaxflow._typing import AtLayers, Mixing, Queries
+from jaxflow._typing import AtLayers, Capacity, Queries
 from jaxflow.flow.device.minsum import power_of_two, unit_roundoff
-from jaxflow.graph.graph import AttentionGraph, check_graph, filled_graph, graph_bucket, with_automatic_axes
+from jaxflow.graph.graph import AttentionGraph, check_graph, filled_graph, graph_bucket, with_automatic_axes, with_own
 
 Side = Bool[Array, "*pair node_layer token"]
 RealSide = Float[Array, "*pair node_layer token"]
@@ -21,9 +21,9 @@ HIGHEST = jax.lax.Precision.HIGHEST
 
 
 def cut_capacity(graph: Any, cut: Any) -> Float[Array, "*batch_and_pair"]:
-    """Capacity of cuts: the sum of the mixing weights that lead from the source side to the other side.
+    """Capacity of cuts: the sum of the capacities that lead from the source side to the other side.
 
-    Linear in the mixing. As the maximum flow is the least capacity of all cuts, the gradient of a minimum cut's
+    Linear in the capacities. As the maximum flow is the least capacity of all cuts, the gradient of a minimum cut's
     capacity is the flow's (where the minimum cut is unique; at ties, one supergradient of several). So exact flow is
     differentiated without leaving JAX: solve for the cuts on the host, then take `cut_capacity` inside whatever is
     compiled. A cut stays a cut when the weights change, so its capacity stays an upper bound of the flow.
@@ -66,10 +66,8 @@ def cut_capacity(graph: Any, cut: Any) -> Float[Array, "*batch_and_pair"]:
     shape = jnp.shape(cut)
     batch, nodes = graph.batch_shape, (graph.num_layers + 1, graph.num_tokens)
     if len(shape) < len(batch) + 2 or shape[: len(batch)] != batch or shape[-2:] != nodes:
-        raise InputError(
-            f"`cut` must have shape {(*batch, '...', *nodes)}, got {shape}; pass the cut that attention_flow returned "
-            "for a graph of this shape"
-        )
+        way_out = "pass the cut that attention_flow returned for a graph of this shape"
+        raise InputError("cut", f"have shape {(*batch, '...', *nodes)}", str(shape), way_out)
     room = None if is_traced(graph, cut) else graph_bucket(graph)
     if room is None:
         return _capacity(*with_automatic_axes((graph, jnp.asarray(cut))))
@@ -84,7 +82,7 @@ def cut_capacity(graph: Any, cut: Any) -> Float[Array, "*batch_and_pair"]:
 @Programs
 def _capacity(graph: AttentionGraph, side: Array) -> Float[Array, "*batch_and_pair"]:
     """Capacities of many cuts; a side may be true or false, or any share of 1."""
-    side = side.astype(graph.attention.dtype)
+    side = side.astype(graph.weights.dtype)
 
     def of_example(mixing: Float[Array, "layer token token"], one: RealSide) -> Float[Array, "*pair"]:
         # An arc counts where its upper node is on the source's side and its lower node is not.
@@ -92,7 +90,7 @@ def _capacity(graph: AttentionGraph, side: Array) -> Float[Array, "*batch_and_pa
 
     for _ in graph.batch_shape:
         of_example = jax.vmap(of_example)
-    return of_example(graph.mixing, side)
+    return of_example(with_own(graph.weights, graph.own), side)
 
 
 def _out_of(
@@ -139,7 +137,7 @@ def refined_bound(
     return capacity_up(mixing, side)
 
 
-def end_cuts(mixing: Mixing, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
+def end_cuts(mixing: Capacity, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
     """The smaller of what leaves the source and what enters the sink, rounded outward. Cost: layer * token^2."""
     # The two cuts that separate one end alone: flow <= sum_j C_l[u, j], and flow <= sum_i C_1[i, v]. On deep, diffuse
     # attention one of them is the minimum cut of most pairs.

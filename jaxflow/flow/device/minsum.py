@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxflow._typing import Mixing
+from jaxflow._typing import Capacity
 
 BLOCK = 16
 
@@ -53,7 +53,7 @@ def min_sum_down(left: Left, right: Right) -> Product:
     return min_sum(left, right) * (1 - relative_error(left.dtype) - 2 * unit_roundoff(left.dtype))
 
 
-def power_of_two(mixing: Mixing) -> Float[Array, "*batch 1 1 1"]:
+def power_of_two(mixing: Capacity) -> Float[Array, "*batch 1 1 1"]:
     """The power of two next above every row's sum, in single precision not below 2^-100: dividing by it is exact."""
     largest = jnp.max(jnp.sum(jax.lax.stop_gradient(mixing), axis=-1, keepdims=True), axis=(-3, -2), keepdims=True)
     _, exponent = jnp.frexp(largest)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxflow._typing import AtLayers, Mixing, Queries, Square
+from jaxflow._typing import AtLayers, Capacity, Queries, Square
 from jaxflow.flow.device.composed import Onward, met_halfway
 from jaxflow.flow.device.cut import HIGHEST
 from jaxflow.flow.device.minsum import min_sum_down, unit_roundoff
@@ -14,7 +14,7 @@ from jaxflow.flow.device.minsum import min_sum_down, unit_roundoff
 _product = partial(jnp.matmul, precision=HIGHEST)
 
 
-def proportional_flows(mixing: Mixing, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
+def proportional_flows(mixing: Capacity, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
     """Value of a feasible flow for every pair, rounded down; exact at layers 1 and 2.
 
     In proportion to the weights from the source down to some layer, and as `_into_sinks` below it, each node of the
@@ -32,7 +32,7 @@ def proportional_flows(mixing: Mixing, queries: Queries, layers: tuple[int, ...]
     return best * jnp.maximum(1 - roundings * unit_roundoff(mixing.dtype), 0)[:, None, None]
 
 
-def _into_sinks(mixing: Mixing, depth: int) -> Onward:
+def _into_sinks(mixing: Capacity, depth: int) -> Onward:
     """Amounts that each node of layers 1 to `depth` can send to each input token, all by one flow.
 
     What a node can send on, it asks of the nodes above in proportion to their arcs into it, never more than they hold:

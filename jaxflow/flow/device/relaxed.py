@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow._typing import AtLayers, Mixing, Queries
+from jaxflow._typing import AtLayers, Capacity, Queries
 from jaxflow.flow.device.blocks import listed_pairs
 from jaxflow.flow.device.bounds import flow_bounds, scaled_bounds
 from jaxflow.flow.device.cut import refined_bound
@@ -58,7 +58,7 @@ class Relaxed:
 
     passes: int = 300
 
-    def __call__(self, mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
+    def __call__(self, mixing: Capacity, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
         """Bounds of every pair: those of `flow_bounds` or what the preflow and its cut give, whichever is tighter."""
         if max(layers) <= 2:
             return flow_bounds(mixing, queries, layers, tol)  # exact already

@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxflow._checks import InputError
-from jaxflow._typing import AtLayers, Mixing, Queries
+from jaxflow._checks import InputError, shown
+from jaxflow._typing import AtLayers, Capacity, Queries
 from jaxflow.flow.device.blocks import listed_pairs
 from jaxflow.flow.device.bounds import scaled_bounds
 from jaxflow.flow.device.cut import refined_bound
@@ -53,11 +53,11 @@ class Smooth:
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature <= 1:
-            raise InputError(f"`temperature` must be above 0 and at most 1, got {self.temperature!r}")
+            raise InputError("temperature", "be above 0 and at most 1", shown(self.temperature))
         if self.steps < 1:
-            raise InputError(f"`steps` must be at least 1, got {self.steps!r}")
+            raise InputError("steps", "be at least 1", shown(self.steps))
 
-    def __call__(self, mixing: Mixing, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
+    def __call__(self, mixing: Capacity, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
         """Smooth flow of every pair. Cost: at most steps * pairs * layer * token^3."""
         # The cheap bounds first; the value lies between them and those made of its own potentials, below.
         weights = scaled(mixing[..., : max(layers), :, :])

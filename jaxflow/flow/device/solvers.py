@@ -5,19 +5,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Float
 
 from jaxflow._checks import InputError, shown
 from jaxflow._programs import Programs
 from jaxflow._switches import broadcasting
-from jaxflow._typing import Queries
+from jaxflow._typing import AtLayers, Capacity, Queries
 from jaxflow.flow.device.bounds import Bounds
+from jaxflow.flow.device.cut import end_cuts
+from jaxflow.flow.device.minsum import unit_roundoff
 from jaxflow.flow.device.relaxed import Relaxed
 from jaxflow.flow.device.smooth import Smooth
-from jaxflow.flow.scaling import is_usable, meet
+from jaxflow.flow.scaling import is_usable, meet, scale_exponent, scaled, shifted
 from jaxflow.flow.solution import FlowSolution, Solver
-from jaxflow.graph.graph import AttentionGraph
+from jaxflow.graph.graph import AttentionGraph, with_own
 
 # Solvers by the names that users have for them; a new one is added here.
 SOLVERS: dict[str, Solver] = {"bounds": Bounds(), "relaxed": Relaxed(), "smooth": Smooth()}
@@ -30,16 +31,17 @@ def on_device(
 ) -> FlowSolution:
     """Bounds of the graph's flows by a solver, 0 and certified where either end is padding.
 
-    Nothing is certified of an example whose attention is not finite and not negative, or whose residual lies outside
-    [0, 1]; its bounds are NaN.
+    `tol` is relative to the scale of each example's capacities. Nothing is certified of an example whose capacities
+    are not finite and not negative; its bounds are NaN.
     """
-    sound = _is_sound(graph)
-    # Where nothing is compiled (`jax_disable_jit`), the tolerance comes as NumPy's.
-    tol = jnp.asarray(tol) if isinstance(tol, np.ndarray | np.generic) else tol
+    weights = with_own(graph.weights, graph.own)
+    sound = _is_sound(graph, weights)
     # A solver is given nothing that it may not expect.
-    mixing = jnp.where(sound, graph.mixing, jnp.zeros_like(graph.attention))
+    capacity = jnp.where(sound, weights, jnp.zeros_like(weights))
+    # Where nothing is compiled (`jax_disable_jit`), the tolerance comes as NumPy's.
+    tol = shifted(jnp.asarray(tol, capacity.dtype), scale_exponent(capacity), False)
     shape = (*graph.batch_shape, len(layers), queries.shape[-1], graph.num_tokens)
-    found = _as_solution(solver(mixing, queries, layers, tol), shape, solver)
+    found = _as_solution(solver(capacity, queries, layers, tol), shape, solver)
     real = real_pairs(graph.mask, queries)
 
     def on_real(values: Any) -> Array:
@@ -47,19 +49,32 @@ def on_device(
         return jnp.where(real, values, jnp.zeros_like(values))
 
     # Whatever a solver says: bounds that do not meet, or are no numbers, prove nothing.
-    met = meet(*jax.lax.stop_gradient((found.lower, found.upper)), tol)
+    lower, upper = jax.lax.stop_gradient((found.lower, found.upper))
     return FlowSolution(
         value=on_real(found.value),
         lower=on_real(found.lower),
         upper=on_real(found.upper),
-        certified=((found.certified & met) | ~real) & sound,
+        certified=((found.certified & meet(lower, upper, tol)) | ~real) & sound,
+        saturated=_fills_an_end(capacity, lower, queries, layers, tol) & real & sound,
     )
 
 
-def _is_sound(graph: AttentionGraph) -> Bool[Array, "*batch 1 1 1"]:
-    """Whether an example's graph is one: capacities finite and not negative, and a share for the residual."""
-    usable = jnp.all(is_usable(graph.attention), axis=(-3, -2, -1))
-    return (usable & is_usable(graph.residual) & (graph.residual <= 1))[..., None, None, None]
+def _is_sound(graph: AttentionGraph, capacity: Capacity) -> Bool[Array, "*batch 1 1 1"]:
+    """Whether an example's graph is one: capacities finite and not negative, sums on the diagonal too."""
+    arcs = jnp.all(is_usable(graph.weights) & is_usable(capacity), axis=(-3, -2, -1))
+    return (arcs & jnp.all(is_usable(graph.own), axis=(-2, -1)))[..., None, None, None]
+
+
+def _fills_an_end(
+    capacity: Capacity, lower: AtLayers, queries: Queries, layers: tuple[int, ...], tol: Float[Array, "*batch 1 1 1"]
+) -> Bool[Array, "*batch source_layer query token"]:
+    """Whether a flow of value `lower` fills all that leaves the source or all that enters the sink, within `tol`."""
+    # Scaled, as sums of very large capacities overflow and very small ones are taken for 0.
+    weights = scaled(jax.lax.stop_gradient(capacity))
+    ends = end_cuts(weights.above, queries, layers)
+    flow, room = (shifted(x, -weights.exponent, False) for x in (jnp.maximum(lower, 0), tol))
+    # Bounds are rounded outward, each by a few units of the last place.
+    return flow + room >= ends * (1 - 8 * unit_roundoff(ends.dtype))
 
 
 def _as_solution(found: Any, shape: tuple[int, ...], solver: Any) -> FlowSolution:

@@ -100,7 +100,7 @@ def max_flow(
     _check(mixing, queries, layers)
     shape = (mixing.shape[0], len(layers), queries.shape[1], mixing.shape[-1])
     if wanted is not None and wanted.shape != shape:
-        raise InputError(f"`wanted` must have shape {shape}, got {wanted.shape}")
+        raise InputError("wanted", f"have shape {shape}", str(wanted.shape))
     lower, upper = np.full(shape, np.nan), np.full(shape, np.nan)
     cut = np.zeros((*shape, mixing.shape[1] + 1, mixing.shape[-1]), bool) if cuts else None
     total = int(np.prod(shape)) if wanted is None else int(wanted.sum())
@@ -311,12 +311,13 @@ def _check(mixing: np.ndarray, queries: np.ndarray, layers: tuple[int, ...]) -> 
     usable = np.isfinite(mixing) & (mixing >= 0)
     if not usable.all():
         where = first_index(~usable)
-        raise InputError(f"capacities must be finite and not negative, got {mixing[where]} at {where}")
+        raise InputError("capacity", "be finite and not negative", f"{mixing[where]} at {where}")
     with np.errstate(over="ignore"):
         sums = mixing.sum((-1, -2))
     if not np.isfinite(sums).all():
-        raise InputError("the sum of a layer's capacities must be finite; scale them down")
+        raise InputError("capacity", "have a finite sum in each layer", "an overflow", "scale it down")
     if not all(1 <= layer <= mixing.shape[1] for layer in layers):
-        raise InputError(f"`layers` must lie in 1 to {mixing.shape[1]}, got {layers}")
+        raise InputError("layers", f"lie in 1 to {mixing.shape[1]}", str(layers))
     if queries.size and not (queries.min() >= 0 and queries.max() < mixing.shape[-1]):
-        raise InputError(f"`queries` must lie in 0 to {mixing.shape[-1] - 1}, got {queries.min()} to {queries.max()}")
+        got = f"{queries.min()} to {queries.max()}"
+        raise InputError("queries", f"lie in 0 to {mixing.shape[-1] - 1}", got)
