@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError
 from jaxflow.evaluation import Interval
+from jaxflow.heads.names import head_number
 from jaxflow.heads.patterns import PATTERNS, head_patterns
 from jaxflow.models import Encoding, TextEncoder
 from jaxflow.running import (
@@ -120,17 +121,19 @@ def head_roles(
 def role_changes(before: HeadRoles, after: HeadRoles, least: float = 0.5) -> list[dict[str, Any]]:
     """A table of two models' roles, one row a head: its role before and after, and each pattern's change.
 
+    Layers and heads are counted from 1.
+
     Raises:
         InputError: the models have not as many layers and heads.
     """
     if before.rarest.mean.shape != after.rarest.mean.shape:
-        raise InputError(f"`before` and `after` differ: {before.rarest.mean.shape} and {after.rarest.mean.shape} heads")
+        shapes = [str(roles.rarest.mean.shape) for roles in (before, after)]
+        raise InputError("after", f"have as many layers and heads as `before`, {shapes[0]}", shapes[1])
     names = before.names(least), after.names(least)
     change = after.patterns.mean - before.patterns.mean
     return [
         {
-            "layer": layer + 1,
-            "head": head,
+            **head_number(layer, head),
             "before": names[0][layer][head],
             "after": names[1][layer][head],
             **{name: float(change[layer, head, index]) for index, name in enumerate(PATTERNS)},

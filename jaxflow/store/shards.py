@@ -72,7 +72,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def read_description(folder: Path, file: str, holding: str, version: int, *, has_check: bool = True) -> dict[str, Any]:
+def read_description(
+    folder: Path, file: str, holding: str, version: int, *, older: Sequence[int] = (), has_check: bool = True
+) -> dict[str, Any]:
     """The JSON file that says what a folder holds.
 
     Args:
@@ -80,12 +82,13 @@ def read_description(folder: Path, file: str, holding: str, version: int, *, has
         file: the file's name in it.
         holding: what the folder should hold, in words.
         version: its format.
+        older: formats that can be read as well.
         has_check: whether it has a checksum of itself; where it need not have one, one that it has is looked at.
 
     Raises:
         InputError: it is not there or cannot be read, or its `format` is not this version of jaxflow's.
     """
-    path = folder / file
+    path, versions = folder / file, (version, *older)
     if not os.path.lexists(path):
         # Of a folder its own name is there too; a name that is too long is no error here.
         why = f"there is no {Path(file).name} in it" if os.path.lexists(f"{folder}/.") else "there is no such folder"
@@ -96,11 +99,11 @@ def read_description(folder: Path, file: str, holding: str, version: int, *, has
         if not isinstance(description, dict) or "format" not in description:
             raise ValueError("it does not say its format")
         found = description["format"]
-        if type(found) is int and found == version and (has_check or "check" in description):
+        if type(found) is int and found in versions and (has_check or "check" in description):
             description = unchecked(description)
     except ValueError as error:
         raise _unreadable(path, str(error)) from None
-    if type(found) is not int or found != version:
+    if type(found) is not int or found not in versions:
         got = f"{shown(str(folder))} of format {shown(found)}"
         raise InputError("folder", f"be of format {version}", got, "read it by the version of jaxflow that wrote it")
     return description

@@ -167,7 +167,7 @@ def prepare(
 ) -> Prepared:
     """Check the folder, the models and every text; writes nothing.
 
-    `Prepared.run` then writes a folder. Positions and layers count as in `compare_models`: `layer` is a place in
+    `Prepared.run` then writes a folder. Positions count as in `compare_models`, heads from 1. `layer` is a place in
     `layers`, `query` a place in `queries`, `unit` a token, or a word where the tokenizers differ (units). NaN is null.
 
         comparison.json       the summary, written last: a folder with it is whole
@@ -177,7 +177,7 @@ def prepare(
         words.parquet         one row a word and method, over all texts
 
     comparison.json:
-        format            1
+        format            2; in 1 heads were counted from 0, and `open_comparison` counts them anew
         models            {a, b}: {name, layers, heads, labels (list or null), head (name of what stands on it)}
         input             {name, column, pair_column}
         settings          threshold, decay, residual, least, correction, seed, units ("tokens" or "words"), methods,
@@ -194,8 +194,8 @@ def prepare(
         head              {jensen_shannon, total_variation}: each {mean, low, high} `layer head`; p, adjusted_p `layer
                           head`; patterns_a, patterns_b, pattern_p, pattern_adjusted_p `layer head pattern`;
                           pattern_change {mean, low, high}; correlation, cka `layer head other`; matching `layer head`
-                          (the head of b that answers to each of a); roles_a, roles_b `layer head`: names of
-                          patterns that a head has for half the words or more, or "". See `HeadChange`
+                          (the number of the head of b that answers to each of a); roles_a, roles_b `layer head`:
+                          names of patterns that a head has for half the words or more, or "". See `HeadChange`
         words             {method: {gained: [...], lost: [...]}}, at most 50 each, the largest first, each
                           {word, texts, mean, low, high, p, adjusted_p}. See `WordChange`
         importance        {a, b}: `layer head`, all layers of each model: `head_importance` by gradient to the predicted

@@ -17,7 +17,8 @@ from jaxflow.store.cells import rows_of_table, table_of
 from jaxflow.store.parts import DamageError, Parts, first_line
 from jaxflow.store.shards import read_description, replaced
 
-FORMAT = 1
+# In the first format heads were counted from 0.
+FORMAT, FROM_ZERO = 2, 1
 SUMMARY = "comparison.json"
 SHARD = r"texts-[0-9]{5,}\.parquet"
 # Values of a column that are written at once, as rows allow it: Parquet keeps the places of all of them in memory.
@@ -40,11 +41,13 @@ class StoredComparison:
 
     Attributes:
         folder: where it is.
-        summary: comparison.json, see `comparison.prepare`.
+        summary: comparison.json, see `comparison.prepare`; that of an older format as this one would have it.
+        first_head: the number of the first head in heads.parquet.
     """
 
     folder: Path
     summary: dict[str, Any]
+    first_head: int = 1
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Texts in order, one at a time: arrays as NumPy arrays, lists of strings as lists.
@@ -68,6 +71,18 @@ class StoredComparison:
         """
         if self.summary["attention"]:
             yield from self._read("attention.parquet", {"id", "fused_a", "fused_b"})
+
+    def heads(self) -> Iterator[dict[str, Any]]:
+        """The rows of heads.parquet: heads counted from 1, whatever the format of the folder.
+
+        Raises:
+            InputError: the file was damaged.
+        """
+        for row in self._read("heads.parquet", {"head", "match"}):
+            match = row["match"]
+            row["head"] += 1 - self.first_head
+            row["match"] = None if match is None or match < self.first_head else match + 1 - self.first_head
+            yield row
 
     @cached_property
     def _parts(self) -> Parts:
@@ -97,7 +112,7 @@ def open_comparison(folder: str | Path) -> StoredComparison:
         InputError: there is none, it is of a later version of jaxflow, or its summary was damaged.
     """
     path = local_path("folder", folder)
-    summary = read_description(path, SUMMARY, "comparison", FORMAT, has_check=False)
+    summary = read_description(path, SUMMARY, "comparison", FORMAT, older=(FROM_ZERO,), has_check=False)
     wrong = [name for name, kind in KINDS.items() if not isinstance(summary.get(name), kind)]
     files, shards = summary.get("files", {}), summary.get("shards")
     if not isinstance(files, dict) or not all(isinstance(each, str) for each in files.values()):
@@ -107,7 +122,11 @@ def open_comparison(folder: str | Path) -> StoredComparison:
         wrong.append("shards")
     if wrong:
         raise _damaged(path / SUMMARY, f"{wrong[0]!r} is missing or not what it should be")
-    return StoredComparison(path, summary)
+    if summary["format"] != FROM_ZERO:
+        return StoredComparison(path, summary)
+    matching = [[None if head < 0 else head + 1 for head in row] for row in summary["head"].get("matching", [])]
+    head = summary["head"] | ({"matching": matching} if matching else {})
+    return StoredComparison(path, summary | {"format": FORMAT, "head": head}, first_head=0)
 
 
 def _damaged(path: Path, why: str) -> InputError:
