@@ -13,15 +13,7 @@ from jaxflow.heads.names import head_number
 from jaxflow.heads.pooling import pooled
 from jaxflow.inputs.conllu import Sentence
 from jaxflow.models import Encoding, TextEncoder
-from jaxflow.running import (
-    EngineOptions,
-    LayerView,
-    PassOutputs,
-    ReaderInputs,
-    layer_room,
-    put_layer,
-    run_readers,
-)
+from jaxflow.running import EngineOptions, LayerView, PassOutputs, ReaderInputs, layer_room, put_layer, run_readers
 
 # Who attends: the word to its head, or the head to the word.
 DIRECTIONS = ("to_head", "to_dependent")

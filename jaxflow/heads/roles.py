@@ -14,15 +14,7 @@ from jaxflow.evaluation import Interval
 from jaxflow.heads.names import head_number
 from jaxflow.heads.patterns import PATTERNS, head_patterns
 from jaxflow.models import Encoding, TextEncoder
-from jaxflow.running import (
-    EngineOptions,
-    LayerView,
-    PassOutputs,
-    ReaderInputs,
-    layer_room,
-    put_layer,
-    run_readers,
-)
+from jaxflow.running import EngineOptions, LayerView, PassOutputs, ReaderInputs, layer_room, put_layer, run_readers
 from jaxflow.statistics.blocks import Blocks
 from jaxflow.statistics.tests import block_interval
 
