@@ -166,8 +166,8 @@ def _words(
     top = [place for place, (_, layer) in enumerate(rows) if layer == rows[-1][1]]
     # Small letters say that an atom is aromatic.
     as_word = str.lower if pair.english else str
-    at_top = ([values[top] for values in side] for side in (before, after))
-    return words_record(texts, *at_top, [rows[place] for place in top], as_word)
+    one, two = ([values[top] for values in side] for side in (before, after))
+    return words_record(texts, one, two, [rows[place] for place in top], as_word)
 
 
 def read_texts(pair: Pair, data: Path, sizes: Sizes, counts: Any) -> list[Marked]:
