@@ -136,10 +136,9 @@ def not_forked() -> None:
         InputError: this is one.
     """
     if _process["forked"]:
-        raise InputError(
-            "this process was forked after JAX was used in its parent, and JAX hangs in such a process; "
-            "start processes with multiprocessing.get_context('spawn'), or fork before JAX is first used"
-        )
+        expected = "be started before JAX is used, since JAX hangs in a fork"
+        way_out = "start processes with multiprocessing.get_context('spawn'), or fork before JAX is first used"
+        raise InputError(None, expected, "a fork of a process that had used it", way_out, place="this process")
 
 
 def one_of(name: str, value: Any, options: Sequence[str]) -> None:
@@ -170,5 +169,5 @@ def how_to_install(extra: str) -> str:
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> InputError:
-    """The error for an optional package that is not installed."""
-    return InputError(f"{purpose} needs the package {package!r}; install it with: {how_to_install(extra)}")
+    """The error for an optional package that is not installed; `purpose` is a noun: "reading Parquet"."""
+    return InputError(package, f"be installed for {purpose}", None, f"install it with: {how_to_install(extra)}")

@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +15,15 @@ MESSAGE = 400
 LARGEST = 2**63 - 1
 
 
+class UsageError(InputError):
+    """A command line that cannot be parsed. The parser's message, which names flags already, is what came."""
+
+    def in_words(self, name: Callable[[str], str] = str) -> str:
+        """The parser's message, and where to read on; there are no arguments that `name` would write."""
+        del name
+        return f"{self.got}; {self.way_out}"
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, and whose options are written out: `--out`, never `--ou`."""
 
@@ -25,7 +34,9 @@ class Parser(argparse.ArgumentParser):
         """Refuse the command line."""
         if len(message) > MESSAGE:
             message = f"{message[:MESSAGE]}... ({len(message)} characters)"
-        raise InputError(f"{message}; see {self.prog} --help")
+        raise UsageError(
+            None, "be a command that is known", message, f"see {self.prog} --help", place="the command line"
+        )
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Parse arguments, as argparse does."""

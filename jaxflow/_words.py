@@ -37,7 +37,7 @@ def _regex() -> Any:
     try:
         import regex
     except ImportError as error:
-        raise missing_extra("regex", "text", "Cutting texts into words") from error
+        raise missing_extra("regex", "text", "cutting texts into words") from error
     return regex
 
 

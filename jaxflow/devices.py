@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import numpy as np
 
-from jaxflow._checks import InputError, shown
+from jaxflow._checks import InputError, shown, shown_text
 
 # The axis that examples lie along, and the one that the parts of an encoder lie along where it is too large for one.
 EXAMPLE, MODEL = "example", "model"
@@ -50,7 +50,7 @@ def local_mesh(*, model: int = 1, devices: Sequence[Device] | None = None) -> ja
     """
     chosen = jax.local_devices() if devices is None else list(devices)
     if isinstance(model, bool) or not isinstance(model, int) or model < 1 or len(chosen) % model or not chosen:
-        raise InputError(f"`model` must divide the {len(chosen)} devices, got {model!r}")
+        raise InputError("model", f"divide the {len(chosen)} devices", shown(model))
     grid = np.asarray(chosen).reshape(-1, model)
     return jax.sharding.Mesh(grid, (EXAMPLE, MODEL), axis_types=(jax.sharding.AxisType.Auto,) * 2)
 
@@ -71,14 +71,11 @@ def as_mesh(mesh: object) -> jax.sharding.Mesh:
         InputError: it is no mesh, or has devices of other processes.
     """
     if not isinstance(mesh, jax.sharding.Mesh):
-        raise InputError(
-            f"`mesh` must be a jax.sharding.Mesh or None, got {type(mesh).__name__}; make one by local_mesh()"
-        )
+        got, way_out = type(mesh).__name__, "make one by local_mesh()"
+        raise InputError("mesh", "be a jax.sharding.Mesh or None", got, way_out)
     if mesh.is_multi_process:
-        raise InputError(
-            "`mesh` must hold this process's own devices, got some of other processes; each process attributes its own "
-            "texts, so make one by local_mesh()"
-        )
+        way_out = "make one by local_mesh(), since each process attributes its own texts"
+        raise InputError("mesh", "hold this process's own devices", "some of other processes", way_out)
     return mesh.update(axis_types=(jax.sharding.AxisType.Auto,) * len(mesh.axis_names))
 
 
@@ -171,10 +168,12 @@ def initialize(
     except UnmetError:
         raise
     except (ValueError, RuntimeError) as error:
-        raise InputError(
-            f"cannot join the other processes: {str(error).splitlines()[0]} Start them by SLURM, Open MPI or on a "
-            "TPU pod, or name process 0 (host:port), how many there are, and which of them this one is"
-        ) from error
+        way_out = (
+            "start them by SLURM, Open MPI or on a TPU pod, or name process 0 (host:port), how many there are, and "
+            "which of them this one is"
+        )
+        got = shown_text(str(error).splitlines()[0])
+        raise InputError(None, "join the other processes", got, way_out, place="this process") from error
     return processes()
 
 
@@ -244,12 +243,12 @@ def _reach(address: str, host: str, port: int, seconds: int) -> None:
 def _number(name: str, value: int | None, *variables: str | None) -> int | None:
     if value is not None:
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise InputError(f"`{name}` must be a whole number, got {value!r}")
+            raise InputError(name, "be a whole number", shown(value))
         return value
     for variable in variables:
         text = os.environ.get(variable) if variable else None
         if text is not None:
             if not re.fullmatch("[0-9]{1,9}", text):
-                raise InputError(f"the environment's {variable} must be a whole number, got {shown(text)}")
+                raise InputError(variable, "be a whole number", shown(text), place="the environment")
             return int(text)
     return None

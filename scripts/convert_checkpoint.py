@@ -17,7 +17,7 @@ from conversion.folder import smiles_tokenizer, write
 from conversion.packages import PACKAGES, convert_package
 from conversion.weights import KEEP, read_state, renamed
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, shown
 from jaxflow.models import load_model
 
 WEIGHTS = "a .bin, .pt, .ckpt, .onnx or .safetensors file; of shards any, or their index"
@@ -55,18 +55,19 @@ def main() -> int:
         print(f"error: {error.in_words(lambda name: f'--{name}' if name in OPTIONS else name)}", file=sys.stderr)
         return 2
     encoder = load_model(options.out)
-    print(f"{options.out}: {encoder.config.family}, head {encoder.config.head.name}, {encoder.config.layers} layers")
+    print(f"{options.out}: {encoder.config.family}, head {encoder.head.name}, {encoder.layers} layers")
     return 0
 
 
 def convert_file(options: argparse.Namespace) -> Path:
     """Convert what the command line names."""
     if not options.weights.is_file():
-        raise InputError(f"the weights {options.weights} do not exist; check the path")
+        got = f"{shown(str(options.weights))}, which does not exist"
+        raise InputError("weights", "be a file", got, "check the path")
     beside = options.weights.parent
     path = options.config or beside / "config.json"
     if not path.is_file():
-        raise InputError(f"{path} does not exist; name the configuration with --config")
+        raise InputError("config", "be a file", f"{shown(str(path))}, which does not exist", "name it by `config`")
     try:
         config = json.loads(path.read_text("utf-8"))
     except ValueError as error:

@@ -47,9 +47,9 @@ def test_a_long_value_is_cut_where_an_error_shows_it():
 
 
 def test_an_extra_comes_from_the_clone_and_never_from_the_index():
-    error = missing_extra("matplotlib", "plots", "A figure")
+    error = missing_extra("matplotlib", "plots", "a figure")
     assert str(error) == (
-        "A figure needs the package 'matplotlib'; install it with: pip install '.[plots]' in your clone of jaxflow"
+        "`matplotlib` must be installed for a figure; install it with: pip install '.[plots]' in your clone of jaxflow"
     )
     # The index has another project of this name. (pyproject.toml names our own extras, which pip takes from the clone.)
     root = Path(jaxflow.__file__).parents[1]

@@ -127,12 +127,12 @@ def test_processes_say_who_they_are(monkeypatch):
     with pytest.raises(InputError, match="`count` must be a whole number"):
         initialize(count=-1)
     monkeypatch.setenv("JAX_NUM_PROCESSES", "two")
-    with pytest.raises(InputError, match="JAX_NUM_PROCESSES must be a whole number, got 'two'"):
+    with pytest.raises(InputError, match="`JAX_NUM_PROCESSES` must be a whole number, got 'two'"):
         initialize()
     monkeypatch.delenv("JAX_NUM_PROCESSES")
     for address in ("here", "here:there", ":1"):
         with pytest.raises(InputError, match="`coordinator` must be host:port"):
             initialize(address, 2, 1)
     # JAX is at work in the tests already.
-    with pytest.raises(InputError, match="cannot join the other processes"):
+    with pytest.raises(InputError, match="this process must join the other processes"):
         initialize("localhost:1", 1, 0)

@@ -46,7 +46,7 @@ def test_every_entry_refuses(forked, tmp_path):
         lambda: jf.cut_capacity(graph, jnp.zeros(1)),
         lambda: encoder(encoder.pad([encoding])),
     ):
-        with pytest.raises(InputError, match=r"forked after JAX was used in its parent.*spawn"):
+        with pytest.raises(InputError, match=r"must be started before JAX is used.*spawn"):
             _ = entry()
     assert not (tmp_path / "out").exists()
 

@@ -35,9 +35,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     chosen = list(PAIRS) if options.pair == "all" else [options.pair]
     if len(chosen) > 1 and (options.model_a or options.model_b):
-        raise InputError("--model-a and --model-b name the models of one pair; name the pair instead of 'all'")
+        raise InputError(
+            "pair", "name one pair where `model_a` or `model_b` names its models", "'all'", "name the pair"
+        )
     if options.data is None and not options.quick:
-        raise InputError("--data is missing: the folder of the data sets; --quick needs none")
+        raise InputError(
+            "data", "name the folder of the data sets", "none", "name it, or take `quick`, which needs none"
+        )
     for name in chosen:
         path = options.out / f"{name}.json"
         if path.is_file():

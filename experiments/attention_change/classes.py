@@ -23,7 +23,7 @@ def class_values(encoder: TextEncoder, texts: Sequence[Marked], target: Any) -> 
     encodings = encoder.tokenize([text.text for text in texts])
     own = target if isinstance(target, str) else tuple(map(int, target))
     weighted = class_attention(encoder, encodings, target=own, batch_tokens=ALONE)
-    graph, layers = weighted.graph(), encoder.config.layers
+    graph, layers = weighted.graph(), encoder.layers
     tops = [
         np.asarray(weighted.relevance())[:, -1, 0],
         np.asarray(jf.attention_rollout(graph))[:, -1, 0],

@@ -15,7 +15,7 @@ from experiments.attention_change.marks import lift
 from experiments.attention_change.statistics import cells, paired, rank_correlation
 from experiments.attention_change.texts import Marked
 from jaxflow import InputError
-from jaxflow._checks import missing_extra
+from jaxflow._checks import missing_extra, shown
 from jaxflow.models import Encoding, TextEncoder
 from jaxflow.running import LayerView, PassOutputs, ReaderInputs
 
@@ -32,12 +32,14 @@ def read_head(path: Path) -> dict[str, np.ndarray]:
         import onnx
         from onnx import numpy_helper
     except ImportError:
-        raise missing_extra("onnx", "convert", "--head") from None
+        raise missing_extra("onnx", "convert", "reading the head's weights") from None
     if not path.is_file():
-        raise InputError(f"{path} does not exist; `--head` must name the package's mini_semantic.onnx")
+        got = f"{shown(str(path))}, which does not exist"
+        raise InputError("head", "name the package's mini_semantic.onnx", got)
     tensors = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer if tensor.name in NAMES}
     if set(tensors) != set(NAMES):
-        raise InputError(f"{path} lacks {', '.join(sorted(set(NAMES) - set(tensors)))}")
+        expected, got = f"hold {', '.join(NAMES)}", f"none of {', '.join(sorted(set(NAMES) - set(tensors)))}"
+        raise InputError(None, expected, got, place=str(path))
     return {name: numpy_helper.to_array(tensor) for name, tensor in tensors.items()}
 
 

@@ -67,7 +67,7 @@ def found_arcs(
     encoder: TextEncoder, sentences: Sequence[Sentence], names: Sequence[str], pieces: Pieces
 ) -> Float[np.ndarray, "block relation direction layer head"]:
     """How many arcs of each relation every head finds, by blocks of sentences."""
-    shape = (len(names), len(DIRECTIONS), encoder.config.layers, encoder.config.heads)
+    shape = (len(names), len(DIRECTIONS), encoder.layers, encoder.heads)
 
     def count() -> dict[str, np.ndarray]:
         rows = []

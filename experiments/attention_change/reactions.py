@@ -11,6 +11,7 @@ import numpy as np
 from experiments.attention_change.smiles import Molecules, parse, without_map
 from experiments.attention_change.texts import Marked
 from jaxflow import InputError
+from jaxflow._checks import shown
 
 FILE, CLASSES = "uspto50k_mapped_test.csv.gz", "rxnclass2id.json"
 # Characters of a reaction without its map: time grows with the square of the tokens, and every length has a program.
@@ -25,7 +26,8 @@ def read_reactions(folder: Path, most: int, seed: int = 0) -> list[Marked]:
     """
     path = folder / FILE
     if not path.is_file():
-        raise InputError(f"{path} does not exist; `--data` must name a folder with reactions/{FILE}")
+        got = f"{shown(str(path))}, which does not exist"
+        raise InputError("data", f"name a folder with reactions/{FILE}", got)
     with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
         rows = list(csv.reader(lines))[1:]
     found = []
@@ -47,7 +49,7 @@ def marked_reaction(mapped: str, group: str = "") -> Marked:
     """
     sides = mapped.split(">")
     if len(sides) != 3:
-        raise InputError(f"a reaction has two arrows '>', got {mapped[:60]!r}")
+        raise InputError(None, "have two arrows '>'", shown(mapped[:60]), place="a reaction")
     react = reacting(parse(sides[0]), parse(sides[2]))
     text, spans, labels, kinds = "", [], [], []
     for number, side in enumerate((sides[0], sides[2])):
@@ -75,7 +77,8 @@ def superclasses(folder: Path) -> dict[int, str]:
     """For each of the classifier's classes the first part of its name, 1 to 10, or 0 for unrecognised ones."""
     path = folder / CLASSES
     if not path.is_file():
-        raise InputError(f"{path} does not exist; `--data` must name a folder with reactions/{CLASSES}")
+        got = f"{shown(str(path))}, which does not exist"
+        raise InputError("data", f"name a folder with reactions/{CLASSES}", got)
     return {int(number): name.split(".")[0] for name, number in json.loads(path.read_text()).items()}
 
 

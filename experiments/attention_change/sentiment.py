@@ -9,6 +9,7 @@ from experiments._words import spans_of
 from experiments.attention_change.texts import Marked, frequency
 from experiments.sst2.data import judged_texts
 from jaxflow import InputError
+from jaxflow._checks import shown
 
 # GLUE's development set, under the name that its publisher gives it.
 FILE = "sst2_glue_alps_test.tsv.gz"
@@ -28,7 +29,8 @@ def read_sentences(folder: Path, counts: Counter[str]) -> list[Marked]:
     """
     path = folder / FILE
     if not path.is_file():
-        raise InputError(f"{path} does not exist; `--data` must name a folder with sst/{FILE}")
+        got = f"{shown(str(path))}, which does not exist"
+        raise InputError("data", f"name a folder with sst/{FILE}", got)
     with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
         rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))[1:]
     trees = judged_texts(tuple(text.strip() for text, _ in rows), folder)

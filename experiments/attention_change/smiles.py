@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jaxflow import InputError
+from jaxflow._checks import shown
 
 Span = tuple[int, int]
 # In the order in which they must be tried.
@@ -95,7 +96,7 @@ def parse(smiles: str) -> Molecules:
             written = part
         elif kind == "ring":
             if last is None:
-                raise InputError(f"character {start} of {smiles[:60]!r} closes a ring without an atom")
+                raise _unread(smiles, start, "close a ring behind an atom")
             if part in rings:
                 other, bond = rings.pop(part)
                 join(other, last, written or bond)
@@ -106,13 +107,18 @@ def parse(smiles: str) -> Molecules:
             branches.append(last)
         elif part == ")":
             if not branches:
-                raise InputError(f"character {start} of {smiles[:60]!r} closes a branch that was not opened")
+                raise _unread(smiles, start, "close a branch that was opened")
             last = branches.pop()
         else:
             last, written = None, ""
     if branches or rings:
-        raise InputError(f"a branch or a ring of {smiles[:60]!r} is left open")
+        raise _unread(smiles, len(smiles), "stand behind closed branches and rings")
     return Molecules(tuple(atoms), bonds)
+
+
+def _unread(smiles: str, place: int, expected: str) -> InputError:
+    got = shown(smiles[place : place + 1]) if place < len(smiles) else "the end"
+    return InputError(None, expected, got, place=f"character {place} of {shown(smiles[:60])}")
 
 
 def _parts(smiles: str) -> Iterator[tuple[str, str, int]]:
@@ -120,7 +126,7 @@ def _parts(smiles: str) -> Iterator[tuple[str, str, int]]:
     while place < len(smiles):
         found = _PART.match(smiles, place)
         if found is None or found.lastgroup is None:
-            raise InputError(f"character {place} of {smiles[:60]!r} is no part of a SMILES: {smiles[place]!r}")
+            raise _unread(smiles, place, "be a part of a SMILES")
         yield found.lastgroup, found[0], place
         place = found.end()
 
@@ -131,7 +137,7 @@ def _atom(part: str, start: int, *, bracket: bool) -> Atom:
         return Atom(part, 0, span, -1, True, part)
     found = _BRACKET.fullmatch(part)
     if found is None:
-        raise InputError(f"{part!r} is no atom of a SMILES")
+        raise InputError(None, "hold an atom of a SMILES", shown(part), place="a bracket")
     hydrogens = found["hydrogens"] or ""
     return Atom(
         symbol=found["symbol"],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxflow import InputError
+from jaxflow._checks import shown
 from jaxflow.compare import Sentence, read_conllu
 
 Span = tuple[int, int]
@@ -44,7 +45,8 @@ def treebank(folder: Path) -> list[Sentence]:
     """
     path = folder / TREEBANK
     if not path.is_file():
-        raise InputError(f"{path} does not exist; `--data` must name a folder with {TREEBANK}")
+        got = f"{shown(str(path))}, which does not exist"
+        raise InputError("data", f"name a folder with {TREEBANK}", got)
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         return list(read_conllu(lines))
 

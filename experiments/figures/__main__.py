@@ -23,6 +23,7 @@ from experiments.figures.entropy import METHODS, RESAMPLES, draw_entropy, entrop
 from experiments.figures.graphs import draw_graphs
 from experiments.figures.maps import draw_methods, draw_raw
 from jaxflow import InputError, attribute, load_model
+from jaxflow._checks import shown
 from jaxflow.models import TextEncoder
 
 GRAPH = "The author talked to Sara about his book."
@@ -72,7 +73,8 @@ def _judged(classifier: TextEncoder, out: Path) -> None:
     """Figure 3: two sentences that the classifier gets right and, where there is one, one that it gets wrong."""
     labels = set(classifier.labels or ())
     if not {"negative", "positive"} <= {label.lower() for label in labels}:
-        raise InputError(f"{classifier.name} has the labels {classifier.labels}, needs negative and positive")
+        expected, got = "have the labels negative and positive", shown(classifier.labels)
+        raise InputError(None, expected, got, place=classifier.name)
     texts = [text for text, _ in JUDGED]
     result = attribute(classifier, texts, methods=METHODS, flow="exact")
     said = [str(label).lower() for label in result.prediction]
@@ -107,7 +109,7 @@ def _entropy(encoder: TextEncoder, options: argparse.Namespace) -> None:
     }
     write_record(options.out / "figure4.json", record)
     save_figure(draw_entropy(record), options.out / "figure4")
-    last = str(encoder.config.layers)
+    last = str(encoder.layers)
     for kind in found:
         for pair, cells in record[kind]["differences"].items():
             cell = cells[last]
@@ -120,7 +122,8 @@ def _entropy(encoder: TextEncoder, options: argparse.Namespace) -> None:
 def _sample(path: Path, number: int) -> list[str]:
     """That many sentences of a file, drawn with a fixed seed: lines of text, or a treebank's `# text = ` lines."""
     if not path.is_file():
-        raise InputError(f"{path} does not exist; `--texts` must name a file of sentences")
+        got = f"{shown(str(path))}, which does not exist"
+        raise InputError("texts", "name a file of sentences", got)
     data = path.read_bytes()
     lines = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8").splitlines()
     if ".conllu" in path.name:
@@ -128,7 +131,7 @@ def _sample(path: Path, number: int) -> list[str]:
     found = [line.strip() for line in lines]
     fitting = sorted({text for text in found if LEAST <= len(text.split()) <= MOST})
     if not fitting:
-        raise InputError(f"{path} has no sentence of {LEAST} to {MOST} words")
+        raise InputError("texts", f"hold a sentence of {LEAST} to {MOST} words", "none", place=str(path))
     drawn = np.random.default_rng(SEED).permutation(len(fitting))[:number]
     return [fitting[place] for place in drawn]
 

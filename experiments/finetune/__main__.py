@@ -22,6 +22,7 @@ from experiments.finetune.sst2 import SST2
 from experiments.finetune.task import Task
 from experiments.finetune.train import Settings, train
 from jaxflow import InputError
+from jaxflow._checks import shown
 
 TASKS = {task.name: task for task in (SST2, SNLI, SQUAD)}
 QUICK_TRAIN, QUICK_HELD = 96, 32
@@ -38,12 +39,14 @@ def _run(options: argparse.Namespace) -> None:
     data = options.data
     if data is None:
         if not options.quick:
-            raise InputError("`--data` must name the folder of the task's files; with `--quick` they are made")
+            way_out = "name it, or take `quick`, which makes them"
+            raise InputError("data", "name the folder of the task's files", "none", way_out)
         data = options.out / "made"
         try:
             MADE[options.task](data)
         except OSError as error:
-            raise InputError(f"`--out` {options.out} cannot be written ({error.strerror}); name another one") from error
+            got = f"{shown(str(options.out))} ({error.strerror})"
+            raise InputError("out", "be a folder that can be written", got, "name another") from error
     limit, held = (QUICK_TRAIN, QUICK_HELD) if options.quick else (None, None)
     settings = Settings(
         epochs=task.epochs if options.epochs is None else options.epochs,

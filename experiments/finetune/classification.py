@@ -59,7 +59,7 @@ def classification(name: str, labels: tuple[str, ...], read: Callable[[Path], Sp
         train, held = split.train.some(sizes.train), split.held.some(sizes.held)
         for part, examples in (("train on", train), ("judge by", held)):
             if not len(examples):
-                raise InputError(f"{folder} holds no example of {name} to {part}")
+                raise InputError("data", f"hold examples of {name} to {part}", "none", place=str(folder))
         held_encodings = encoded(encoder, held)
 
         def judge(encoder: TextEncoder, few: int | None) -> dict[str, Any]:

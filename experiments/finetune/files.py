@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxflow import InputError
+from jaxflow._checks import shown, shown_text
 
 
 def text_of(path: Path) -> str:
@@ -15,12 +16,13 @@ def text_of(path: Path) -> str:
         InputError: it does not exist, or is not a text in UTF-8.
     """
     if not path.is_file():
-        raise InputError(f"{path} does not exist; `--data` must name the folder that holds it")
+        got = f"{shown(str(path))}, which does not exist"
+        raise InputError("data", f"name a folder with {path.name}", got)
     try:
         content = path.read_bytes()
         return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error}); fetch it again") from error
+        raise InputError(None, "be text in UTF-8", shown_text(str(error)), "fetch it again", place=str(path)) from error
 
 
 def rows_of(path: Path, separator: str = "\t") -> Iterator[tuple[int, list[str]]]:

@@ -7,6 +7,7 @@ from experiments.finetune.classification import Labelled, Split, classification
 from experiments.finetune.files import rows_of
 from experiments.finetune.task import Task
 from jaxflow import InputError
+from jaxflow._checks import shown, shown_text
 
 LABELS = ("different", "paraphrase")
 # QQP's, as GLUE has it; MRPC's are "#1 String", "#2 String" and "Quality".
@@ -35,7 +36,8 @@ def read_columns(path: Path, columns: tuple[str, str, str]) -> tuple[Labelled, i
     heading = [name.removeprefix("\ufeff") for name in next(rows, (1, []))[1]]
     missing = [column for column in columns if column not in heading]
     if missing:
-        raise InputError(f"{path} has no column {missing[0]!r}; `--columns` names three of {', '.join(heading)}")
+        got = f"{shown(missing[0])}; there are: {shown_text(', '.join(heading))}"
+        raise InputError("columns", "name three columns", got, place=str(path))
     places, pairs, broken = [heading.index(column) for column in columns], [], 0
     for number, fields in rows:
         if len(fields) != len(heading) or not all(fields[place].strip() for place in places):
@@ -43,7 +45,7 @@ def read_columns(path: Path, columns: tuple[str, str, str]) -> tuple[Labelled, i
             continue
         first, second, label = (fields[place].strip() for place in places)
         if label not in ("0", "1"):
-            raise InputError(f"{path}, line {number}: {columns[2]!r} must be 0 or 1, got {label!r}")
+            raise InputError(None, "be 0 or 1", shown(label), place=f"{columns[2]!r} in line {number} of {path}")
         pairs.append((first, second, int(label)))
     firsts, seconds, classes = zip(*pairs, strict=True) if pairs else ((), (), ())
     return Labelled(firsts, classes, seconds), broken

@@ -9,6 +9,7 @@ from pathlib import Path
 from experiments.finetune.classification import Labelled, Split, classification
 from experiments.finetune.files import text_of
 from jaxflow import InputError
+from jaxflow._checks import shown
 
 LABELS = ("entailment", "neutral", "contradiction")
 TRAIN, TEST = "dev", "test"
@@ -23,11 +24,13 @@ def read_pairs(folder: Path, part: str) -> tuple[Labelled, int]:
     """The pairs of a part that have a gold label, and how many have none (people disagreed)."""
     columns = [text_of(folder / name).removesuffix("\n").split("\n") for name in names(part)]
     if len({len(column) for column in columns}) != 1:
-        raise InputError(f"{folder}: {', '.join(names(part))} must have as many lines each; fetch them again")
+        got = ", ".join(f"{len(column)} in {name}" for column, name in zip(columns, names(part), strict=True))
+        raise InputError(None, "have files of as many lines", got, "fetch them again", place=str(folder))
     rows = [tuple(field.strip() for field in row) for row in zip(*columns, strict=True)]
     strange = {label for label, _, _ in rows} - {*LABELS, "", "-"}
     if strange:
-        raise InputError(f"{folder / names(part)[0]}: labels must be {', '.join(LABELS)}, got {min(strange)!r}")
+        place = f"the labels in {folder / names(part)[0]}"
+        raise InputError(None, f"be {', '.join(LABELS)}", shown(min(strange)), place=place)
     gold = [(LABELS.index(label), first, second) for label, first, second in rows if label in LABELS]
     classes, firsts, seconds = zip(*gold, strict=True) if gold else ((), (), ())
     return Labelled(firsts, classes, seconds), len(rows) - len(gold)

@@ -30,6 +30,7 @@ from experiments.finetune.windows import (
     windows_over,
 )
 from jaxflow import InputError
+from jaxflow._checks import shown_text
 from jaxflow.models import Encoder, Encoding, TextEncoder, TokenBatch
 
 FILE = "squad2_dev.json.gz"
@@ -61,9 +62,12 @@ def read_squad(path: Path) -> tuple[list[Question], list[Question], dict[str, An
             for article in json.loads(text)["data"]
         ]
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise InputError(f"{path} is not of SQuAD 2.0's form ({type(error).__name__}: {error})") from error
+        got = f"another ({type(error).__name__}: {shown_text(str(error))})"
+        raise InputError(None, "have the form of SQuAD 2.0", got, place=str(path)) from error
     if len(articles) < 2:
-        raise InputError(f"{path} must have two articles at least, one of them to hold out, got {len(articles)}")
+        raise InputError(
+            None, "have at least two articles, of which one is held out", str(len(articles)), place=str(path)
+        )
     # The last of each four, from the end on.
     held = set(range(len(articles) - 1, -1, -HELD_OUT))
     parts: tuple[list[Question], list[Question]] = ([], [])
@@ -117,7 +121,7 @@ def _prepare(encoder: TextEncoder, folder: Path, sizes: Sizes) -> Prepared:
     held = [held[row] for row in spread(len(held), sizes.held)]
     for part, questions in (("train on", train), ("judge by", held)):
         if not questions:
-            raise InputError(f"{folder / FILE} has no answerable question to {part}")
+            raise InputError(None, f"have answerable questions to {part}", "none", place=str(folder / FILE))
     passages = {text: passage_of(encoder, text) for text in {question.context for question in [*train, *held]}}
     encodings, targets = _training(encoder, train, passages, sizes.seed)
     facts |= {
@@ -154,7 +158,8 @@ def _training(
             encodings.append(encoding)
             targets.append((*found, *context_of(encoding)))
     if not encodings:
-        raise InputError(f"no answer fits into {encoder.name}'s {encoder.max_length} tokens beside its question")
+        expected = f"have answers that fit into {encoder.max_length} tokens beside their questions"
+        raise InputError("data", expected, "none", place=encoder.name)
     return encodings, np.array(targets, np.int32)
 
 

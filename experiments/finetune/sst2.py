@@ -5,6 +5,7 @@ from pathlib import Path
 from experiments.finetune.classification import Labelled, Split, classification
 from experiments.finetune.files import rows_of
 from jaxflow import InputError
+from jaxflow._checks import shown
 
 # As forest-snow/alps has them (data/SST-2); its test set is GLUE's dev set.
 TRAIN, DEV = "sst2_glue_alps_train.tsv.gz", "sst2_glue_alps_test.tsv.gz"
@@ -18,7 +19,7 @@ def read_labelled(path: Path) -> Labelled:
         if number == 1:
             continue
         if len(fields) != 2 or fields[1] not in ("0", "1") or not fields[0].strip():
-            raise InputError(f"{path}, line {number}: wanted a text, a tab, and 0 or 1, got {fields!r}")
+            raise InputError(None, "hold a text, a tab, and 0 or 1", shown(fields), place=f"line {number} of {path}")
         texts.append(fields[0].strip())
         classes.append(int(fields[1]))
     return Labelled(tuple(texts), tuple(classes))

@@ -16,6 +16,7 @@ from experiments.finetune.batches import Epochs
 from experiments.finetune.fit import Fitted, Recipe, fit
 from experiments.finetune.task import Sizes, Task
 from jaxflow import InputError, load_model
+from jaxflow._checks import shown
 from jaxflow.models import Encoder, TextEncoder, save_encoder, with_head
 
 # Held-out examples that progress lines are about, and points of the recorded loss.
@@ -49,7 +50,7 @@ class Settings:
         for name in ("epochs", "rate", "tokens", "limit", "held"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise InputError(f"`{name}` must be more than 0, got {value}")
+                raise InputError(name, "be more than 0", shown(value))
 
 
 def train(task: Task, data: Path, out: Path, model: str, settings: Settings) -> tuple[TextEncoder, dict[str, Any]]:
@@ -135,11 +136,10 @@ def _same_run(out: Path, settings: dict[str, Any]) -> None:
             return write_record(path, settings)
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"`--out` {out} cannot be used ({error}); name another folder") from error
+        got = f"{shown(str(out))} ({error})"
+        raise InputError("out", "be a folder that can be used", got, "name another") from error
     other = [name for name, value in plain(settings).items() if found.get(name) != value]
     if other:
-        raise InputError(
-            f"{out} holds a run with another {other[0]} ({found.get(other[0])}, not {settings[other[0]]}); "
-            "name another folder, or finish that run"
-        )
+        got = f"{shown(str(out))}, with another {other[0]} ({found.get(other[0])}, not {settings[other[0]]})"
+        raise InputError("out", "hold this run or none", got, "name another folder, or finish that run")
     return None

@@ -22,6 +22,7 @@ from experiments.pronouns.gender import LABELS, RESAMPLES, gender
 from experiments.pronouns.masked import masked
 from experiments.pronouns.pictures import draw_hits
 from jaxflow import InputError, load_model
+from jaxflow._checks import shown
 
 QUICK, QUICK_RESAMPLES = 24, 199
 
@@ -40,15 +41,16 @@ def _run(options: argparse.Namespace) -> None:
     if options.model is not None:
         _gender(options)
     if options.masked_lm is None and options.model is None:
-        raise InputError("nothing to do; pass --model with a classifier of gender, --masked-lm, or both")
+        raise InputError("model", "name a classifier of gender where `masked_lm` names no model", "none")
 
 
 def _gender(options: argparse.Namespace) -> None:
     if options.data is None:
-        raise InputError("--model needs --data, the folder of Winogender's files")
+        raise InputError("data", "name the folder of Winogender's files, which `model` reads", "none")
     encoder = load_model(options.model)
     if not set(LABELS.values()) <= set(encoder.labels or ()):
-        raise InputError(f"{encoder.name} has the labels {encoder.labels}, needs {', '.join(LABELS.values())}")
+        expected = f"have the labels {', '.join(LABELS.values())}"
+        raise InputError("model", expected, shown(encoder.labels), place=encoder.name)
     sentences = read_winogender(options.data)
     sentences, resamples = (sentences[:QUICK], QUICK_RESAMPLES) if options.quick else (sentences, RESAMPLES)
     record = gender(encoder, sentences, options.out, say, resamples)

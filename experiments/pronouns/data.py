@@ -5,6 +5,7 @@ from pathlib import Path
 
 from experiments._words import Span, spans_of
 from jaxflow import InputError
+from jaxflow._checks import shown
 
 FILE = "winogender_all_sentences.tsv"
 PRONOUNS = {
@@ -42,7 +43,8 @@ def read_winogender(folder: Path) -> list[Sentence]:
     """
     path = folder / FILE
     if not path.is_file():
-        raise InputError(f"{path} does not exist; `--data` must name the folder of Winogender's files")
+        got = f"{shown(str(path))}, which does not exist"
+        raise InputError("data", "name the folder of Winogender's files", got)
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
     return [_sentence(name, text) for name, text in rows]
 
@@ -51,5 +53,6 @@ def _sentence(name: str, text: str) -> Sentence:
     occupation, _, _, gender, _ = name.split(".")
     found = [(a, b) for a, b in spans_of(text, WORDS) if text[a:b].lower() in PRONOUNS[gender]]
     if len(found) != 1:
-        raise InputError(f"{name} has {len(found)} pronouns of its gender, expected 1: {text!r}")
+        got = f"{len(found)} in {shown(text)}"
+        raise InputError(None, "have one pronoun of its gender", got, place=name)
     return Sentence(text, gender, occupation, found[0])

@@ -108,7 +108,7 @@ def _numbers(
     encoder: TextEncoder, texts: list[str], pieces: Pieces
 ) -> tuple[list[Float[np.ndarray, "row token"]], list[tuple[str, str]], dict[str, np.ndarray]]:
     """Every method's and measure's number of each token, what the rows are (name, layer), and the attribution."""
-    layers = tuple(range(1, encoder.config.layers + 1))
+    layers = tuple(range(1, encoder.layers + 1))
     inputs = token_inputs(encoder, texts)
 
     def relevance() -> dict[str, np.ndarray]:

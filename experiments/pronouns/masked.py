@@ -64,8 +64,9 @@ def masked(encoder: TextEncoder, out: Path) -> list[Answer]:
     Raises:
         InputError: it is no masked language model, or a pronoun is no token of its own for it.
     """
-    if encoder.config.head.name != "masked_lm":
-        raise InputError(f"{encoder.name} has the head {encoder.config.head.name!r}; name a masked language model")
+    if encoder.head.name != "masked_lm":
+        got = f"the head {encoder.head.name!r}"
+        raise InputError("masked_lm", "name a masked language model", got, place=encoder.name)
     answers = [answer(encoder, question) for question in QUESTIONS]
     record = {
         **provenance(model=encoder.name, flow="exact"),
@@ -137,8 +138,13 @@ def _token_at(encoder: TextEncoder, question: Question, pronoun: str, place: int
     """The id that the pronoun has where the mask stands; tokenizers tell words by what is before them."""
     (encoding,) = encoder.tokenize([question.text.replace(MASK, pronoun)])
     if len(encoding) != length:
-        raise InputError(f"{pronoun!r} is no single token of {encoder.name}; take a model that has it")
+        raise _without(pronoun, f"{len(encoding) - length + 1} tokens", encoder)
     token = encoding.input_ids[place]
     if token == encoder.tokenizer.unk_token_id:
-        raise InputError(f"{pronoun!r} is not in the vocabulary of {encoder.name}; take a model that has it")
+        raise _without(pronoun, "none", encoder)
     return token
+
+
+def _without(pronoun: str, got: str, encoder: TextEncoder) -> InputError:
+    expected = f"have a token of its own for {pronoun!r}"
+    return InputError("masked_lm", expected, got, "take a model that has it", place=encoder.name)

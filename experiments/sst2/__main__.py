@@ -45,8 +45,9 @@ def _table(options: argparse.Namespace) -> dict[str, Any]:
     trained = options.out / "model"
     own = trained if (trained / "config.json").is_file() else PRETRAINED
     encoder = load_model(options.model or own)
-    if encoder.config.head.name != "sequence_classification" or encoder.config.head.outputs != 2:
-        raise InputError(f"{encoder.name} does not tell two classes apart; run `train` first, or name one that does")
+    if encoder.head.name != "sequence_classification" or encoder.head.outputs != 2:
+        way_out = "run train first, or name a model that does"
+        raise InputError("model", "tell two classes apart", "one that does not", way_out, place=encoder.name)
     limit, resamples = (QUICK_SENTENCES, QUICK_RESAMPLES) if options.quick else (None, RESAMPLES)
     return table(
         options.data,

@@ -50,7 +50,7 @@ def table(
         blank_out: whether to measure it too.
     """
     dev = read_labelled(data / DEV).first(limit)
-    layers = tuple(layer for layer in LAYERS if layer <= encoder.config.layers)
+    layers = tuple(layer for layer in LAYERS if layer <= encoder.layers)
     inputs, pieces = inputs_of(encoder, dev.texts), pieces_of(encoder, dev.texts, out, report)
     found, measured = relevances(encoder, dev.texts, layers, pieces), scores(encoder, inputs, pieces, blank_out)
     few = np.arange(min(PAPER_SAMPLES, len(dev)))

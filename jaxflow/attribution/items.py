@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxflow._checks import InputError
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class EncodedText:
     Attributes:
         text: the text.
         pair: the second text, or None.
-        encoding: what `TextEncoder.tokenize` made of them.
+        encoding: what `Model.tokenize` made of them.
         place: where it came from, in words, for messages.
     """
 
@@ -46,7 +46,7 @@ class Item:
 
 
 def items_of(
-    encoder: TextEncoder, texts: Any, pairs: Any, queries: Any, *, max_length: int | None, truncate: bool
+    encoder: Model, texts: Any, pairs: Any, queries: Any, *, max_length: int | None, truncate: bool
 ) -> list[Item]:
     """Tokenise texts and check the positions that are asked for."""
     if isinstance(texts, Mapping) or hasattr(texts, "columns"):

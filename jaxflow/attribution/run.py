@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import InputError, not_forked
+from jaxflow._checks import not_forked
 from jaxflow.attribution.items import EncodedText, Item, as_rows, item_of, items_of
 from jaxflow.attribution.methods import as_methods
 from jaxflow.attribution.result import Attribution, Example
@@ -16,12 +16,12 @@ from jaxflow.attribution.task import AttributionTask, as_heads
 from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_layers
 from jaxflow.graph.graph import as_residual
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model, as_model
 from jaxflow.running import Compiled, Engine, EngineOptions
 
 
 def attribute(
-    encoder: TextEncoder,
+    encoder: Model,
     texts: Any,
     pairs: Any = None,
     methods: Any = ("raw", "rollout", "flow"),
@@ -87,7 +87,7 @@ def attribute(
 
 
 def attribute_shards(
-    encoder: TextEncoder,
+    encoder: Model,
     shards: Iterable[Sequence[EncodedText]],
     methods: Any = ("raw", "rollout", "flow"),
     *,
@@ -157,13 +157,12 @@ def _attributions(groups: Generator[list[Example], None, None]) -> Generator[Att
 def _task(
     encoder: Any, methods: Any, queries: Any, layers: Any, heads: Any, residual: Any, flow: Any, tol: Any
 ) -> AttributionTask:
-    if not isinstance(encoder, TextEncoder):
-        raise InputError(f"`encoder` must come from load_model, got {type(encoder).__name__}")
+    encoder = as_model("model", encoder)
     return AttributionTask(
         encoder=encoder,
         methods=as_methods(methods, flow, tol),
         everything=queries is None,
-        layers=as_layers(layers, encoder.config.layers),
-        heads=as_heads(heads, encoder.config.layers, encoder.config.heads),
+        layers=as_layers(layers, encoder.layers),
+        heads=as_heads(heads, encoder.layers, encoder.heads),
         residual=as_residual(residual, (), jnp.float32),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxflow._checks import InputError, one_of
 from jaxflow.flow.solve import METHODS as FLOW_METHODS
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model
 
 METHODS = ("raw", "rollout", "flow")
 HEADS = ("mean", "max", "min")
@@ -50,11 +50,11 @@ class Settings:
         if any(query < 0 for query in self.queries or ()):
             raise InputError(f"`queries` must be positions from 0 on, got {min(self.queries or ())}")
 
-    def check(self, encoder: TextEncoder, *, paired: bool) -> None:
+    def check(self, encoder: Model, *, paired: bool) -> None:
         """Refuse what a model cannot do, before any text is read."""
         for layer in self.layers or ():
-            if not 1 <= layer <= encoder.config.layers:
-                raise InputError(f"`layers` must be from 1 to {encoder.config.layers}, got {layer}")
+            if not 1 <= layer <= encoder.layers:
+                raise InputError(f"`layers` must be from 1 to {encoder.layers}, got {layer}")
         # No text at all: what is checked is that there is a tokenizer and that the length makes sense.
         _ = encoder.tokenize([], [] if paired else None, max_length=self.max_length, truncate=self.truncate)
 

@@ -19,7 +19,7 @@ from jaxflow.flow.solution import count_stages
 from jaxflow.flow.worker import Worker
 from jaxflow.graph import attention
 from jaxflow.graph.graph import AttentionGraph
-from jaxflow.models import Encoding, Prediction, TextEncoder
+from jaxflow.models import Encoding, Model, Prediction
 from jaxflow.running import Call, Forward, Inputs, Reader, check_finite, plain_fusion, token_batch
 from jaxflow.running.readers import Finite, KeptGraph, Logits
 
@@ -37,7 +37,7 @@ class AttributionTask:
         residual: share of the residual connection.
     """
 
-    encoder: TextEncoder
+    encoder: Model
     methods: tuple[Method, ...]
     everything: bool
     layers: tuple[int, ...]
@@ -104,7 +104,7 @@ class AttributionTask:
         }
 
 
-def predictions_of(encoder: TextEncoder, encodings: Sequence[Encoding], logits: Any) -> list[Prediction | None]:
+def predictions_of(encoder: Model, encodings: Sequence[Encoding], logits: Any) -> list[Prediction | None]:
     """What the head says of each text of a batch; None where it says nothing, whatever other texts are in the batch."""
     if logits is None:
         return [None] * len(encodings)
@@ -113,7 +113,7 @@ def predictions_of(encoder: TextEncoder, encodings: Sequence[Encoding], logits: 
 
 
 def examples_of(
-    encoder: TextEncoder, items: Sequence[Item], layers: tuple[int, ...], scores: dict[str, Scores], logits: Any
+    encoder: Model, items: Sequence[Item], layers: tuple[int, ...], scores: dict[str, Scores], logits: Any
 ) -> list[Example]:
     """Examples of a batch, padding cut away.
 

@@ -18,7 +18,7 @@ from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_layers
 from jaxflow.graph import attention
 from jaxflow.graph.graph import as_residual
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model, as_model
 from jaxflow.statistics.tests import CORRECTIONS
 
 UNITS = ("auto", "tokens", "words")
@@ -65,7 +65,7 @@ class Plan:
         settings: all else.
     """
 
-    encoders: tuple[TextEncoder, TextEncoder]
+    encoders: tuple[Model, Model]
     methods: tuple[Method, ...]
     pairs: tuple[tuple[int, int], ...]
     heads: tuple[Any, Any]
@@ -77,7 +77,7 @@ class Plan:
     @property
     def same_depth(self) -> bool:
         """Whether layers answer to each other by number, so that paths through both models can be told."""
-        first, second = (encoder.config.layers for encoder in self.encoders)
+        first, second = (encoder.layers for encoder in self.encoders)
         return first == second
 
     def keeps_heads(self, number: int) -> bool:
@@ -113,10 +113,8 @@ def make_plan(first: Any, second: Any, settings: Settings) -> Plan:
     Raises:
         InputError: see `compare_models`.
     """
-    for name, encoder in (("encoder_a", first), ("encoder_b", second)):
-        if not isinstance(encoder, TextEncoder):
-            raise InputError(f"`{name}` must come from load_model, got {type(encoder).__name__}")
-    heads = first.config.heads, second.config.heads
+    first, second = as_model("encoder_a", first), as_model("encoder_b", second)
+    heads = first.heads, second.heads
     if heads[0] != heads[1]:
         raise InputError(
             f"`encoder_a` has {heads[0]} heads a layer and `encoder_b` {heads[1]}; heads are compared one by one, "
@@ -131,7 +129,7 @@ def make_plan(first: Any, second: Any, settings: Settings) -> Plan:
     return Plan(
         encoders=(first, second),
         methods=as_methods(settings.methods, settings.flow, settings.tol),
-        pairs=layer_pairs(settings.layers, first.config.layers, second.config.layers),
+        pairs=layer_pairs(settings.layers, first.layers, second.layers),
         heads=(_as_heads(settings.heads, first), _as_heads(settings.heads, second)),
         target=_as_target(settings, (first, second)),
         residual=as_residual(settings.residual, (), jnp.float32),
@@ -207,21 +205,21 @@ def text_pair(
     return TextPair(place, text, pair, encodings, found, queries)
 
 
-def has_classes(encoder: TextEncoder) -> bool:
+def has_classes(encoder: Model) -> bool:
     """Whether the model's head tells classes of texts apart."""
-    head = encoder.config.head
+    head = encoder.head
     return head.name in CLASSES and head.problem != "regression"
 
 
-def _as_heads(heads: Any, encoder: TextEncoder) -> Any:
+def _as_heads(heads: Any, encoder: Model) -> Any:
     if isinstance(heads, str):
         _checks.one_of("heads", heads, (*attention.FUSIONS, CLASS))
         return heads
-    shape = (encoder.config.layers, encoder.config.heads)
+    shape = (encoder.layers, encoder.heads)
     return jnp.broadcast_to(attention.as_head_weights(heads, (*shape, 1, 1)), shape)
 
 
-def _as_target(settings: Settings, encoders: Sequence[TextEncoder]) -> Target:
+def _as_target(settings: Settings, encoders: Sequence[Model]) -> Target:
     """What is explained: of each model the logit of the same class, or of the class that it predicts itself."""
     fused = isinstance(settings.heads, str) and settings.heads == CLASS
     target = settings.target
@@ -234,9 +232,9 @@ def _as_target(settings: Settings, encoders: Sequence[TextEncoder]) -> Target:
     found = Target(target, quantity="logit")
     for encoder in encoders:
         _ = scale_of(encoder, found)
-        _ = encoder.config.head.index_of("target", target)
+        _ = encoder.head.index_of("target", target)
         # The predicted class is one of the model's; another must be.
-        _ = resolve(encoder, found, 1, lambda head=encoder.config.head: np.zeros((1, head.outputs)))
+        _ = resolve(encoder, found, 1, lambda head=encoder.head: np.zeros((1, head.outputs)))
     return found
 
 

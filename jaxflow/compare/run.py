@@ -13,7 +13,7 @@ from jaxflow.compare.result import ComparedText, Comparison
 from jaxflow.compare.task import CompareTask, PairItem, Similarity
 from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model
 from jaxflow.running import Engine, EngineOptions
 
 # Texts that are sorted by length together.
@@ -21,8 +21,8 @@ WINDOW = 256
 
 
 def compare_models(
-    encoder_a: TextEncoder,
-    encoder_b: TextEncoder,
+    encoder_a: Model,
+    encoder_b: Model,
     texts: Any,
     pairs: Any = None,
     methods: Any = ("raw", "rollout", "flow"),
@@ -150,7 +150,7 @@ def compare_stream(
             ]
 
     # The attention of every head of both models is held.
-    held = sum(encoder.config.layers * encoder.config.heads for encoder in plan.encoders)
+    held = sum(encoder.layers * encoder.heads for encoder in plan.encoders)
     options = EngineOptions(batch_size=plan.settings.batch_size, pair_numbers=held, pads_freely=True)
     told = None if progress is None else (lambda found: progress(len(found)))
     with closing(Engine(plan.encoders, CompareTask(plan), options).run(windows(), told)) as groups:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from jaxflow._checks import InputError, shown
 from jaxflow.evaluation.inputs import TokenInputs
 from jaxflow.flow.worker import Worker
-from jaxflow.models import TextEncoder, TokenBatch
+from jaxflow.models import Model, TokenBatch
 from jaxflow.running import Arrays, Call, Engine, EngineOptions, Forward, Inputs, Program, plain_fusion, rows_on_host
 from jaxflow.running.readers import Logits
 
@@ -62,7 +62,7 @@ class RowTask:
         edit: removes tokens: (row numbers, ids `row token`, mask `row token`) -> ids and mask; None removes none.
     """
 
-    encoder: TextEncoder
+    encoder: Model
     inputs: TokenInputs
     program: MakesCall
     edit: Edit | None = None
@@ -126,7 +126,7 @@ def at_length(rows: np.ndarray, length: int) -> np.ndarray:
 
 
 def variant_logits(
-    encoder: TextEncoder,
+    encoder: Model,
     inputs: TokenInputs,
     examples: Int[np.ndarray, " row"],
     removed: Callable[[np.ndarray], Bool[np.ndarray, "row token"]] | None,
@@ -164,4 +164,5 @@ def _check_finite(logits: np.ndarray, examples: np.ndarray) -> None:
     wrong = ~np.isfinite(logits).all(axis=-1)
     if wrong.any():
         example = examples[int(wrong.argmax())]
-        raise InputError(f"the model's logits are not a number for example {example}; check its weights")
+        place = f"the model's logits for example {example}"
+        raise InputError(None, "be finite", "NaN or infinity", "check the model's weights", place=place)

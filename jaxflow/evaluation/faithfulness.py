@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, one_of, shown
 from jaxflow.evaluation.batches import BATCH_TOKENS, variant_logits
 from jaxflow.evaluation.inputs import TokenInputs, blank_id, token_inputs
 from jaxflow.evaluation.target import ON_HOST, as_target, resolve, scale_of, target_value
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model
 
 REMOVALS = ("blank", "drop")
 # DeYoung et al. (2020), section 5.
@@ -52,7 +52,7 @@ class Faithfulness:
 
 
 def faithfulness(
-    encoder: TextEncoder,
+    encoder: Model,
     texts: Any,
     relevance: Any,
     *,
@@ -89,9 +89,8 @@ def faithfulness(
     inputs, target = token_inputs(encoder, texts), as_target(target)
     scale, taking_part = scale_of(encoder, target), inputs.positions(positions)
     if removal == "drop" and (taking_part[:, 0]).any():
-        raise InputError(
-            "removal='drop' would hide the first token, which the classifier reads; leave it out of `positions`"
-        )
+        expected = 'leave out the first token, which the classifier reads, where `removal="drop"` hides tokens'
+        raise InputError("positions", expected, "positions that hold it", 'pass `removal="blank"`, or others')
     substitute = blank_id(encoder, blank) if removal == "blank" else None
     rows, rest = _as_relevance(relevance, inputs, taking_part)
     given = _as_shares(shares)
@@ -138,19 +137,17 @@ def _as_relevance(
     array = np.asarray(relevance)
     examples, tokens = inputs.mask.shape
     if array.dtype.kind not in "fiub" or array.ndim < 2 or (array.shape[0], array.shape[-1]) != (examples, tokens):
-        raise InputError(
-            f"`relevance` must be numbers of shape ({examples}, ..., {tokens}), padded as the texts are, "
-            f"got {array.dtype} of shape {array.shape}"
-        )
+        expected = f"be numbers of shape ({examples}, ..., {tokens}), padded as the texts are"
+        raise InputError("relevance", expected, f"{array.dtype} of shape {array.shape}")
     rest = array.shape[1:-1]
     rows = array.astype(np.float64).reshape(examples, -1, tokens)
     if not np.isfinite(np.where(mask[:, None], rows, 0)).all():
-        raise InputError("`relevance` must be finite on tokens that take part")
+        raise InputError("relevance", "be finite on tokens that take part", "NaN or infinity")
     return rows, rest
 
 
 def _as_shares(shares: Any) -> tuple[float, ...]:
     given = tuple(shares) if np.ndim(shares) == 1 else ()
     if not given or not all(0 <= float(share) <= 1 for share in given):
-        raise InputError(f"`shares` must be numbers in [0, 1], got {shares!r}")
+        raise InputError("shares", "be numbers in [0, 1]", shown(shares))
     return tuple(map(float, given))

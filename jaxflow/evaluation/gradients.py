@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, shown
 from jaxflow._pytree import pytree
 from jaxflow.evaluation.batches import BATCH_TOKENS, RowTask, at_length, run_rows, variant_logits
 from jaxflow.evaluation.inputs import blank_id, token_inputs
 from jaxflow.evaluation.scores import TokenScores
 from jaxflow.evaluation.target import ON_DEVICE, as_target, resolve, scale_of, target_value
-from jaxflow.models import EmbedsTokens, ForwardOptions, Module, TextEncoder, TokenBatch
+from jaxflow.models import EmbedsTokens, ForwardOptions, Model, Module, TokenBatch
 from jaxflow.running import Arrays, Inputs, Program
 
 Embedded = Float[Array, "row token embedding"]
@@ -141,9 +141,9 @@ class IntegratedGradients:
 
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
-            raise InputError(f"`steps` must be a whole number, 1 or more, got {self.steps!r}")
+            raise InputError("steps", "be a whole number, 1 or more", shown(self.steps))
         if self.baseline is None:
-            raise InputError("`baseline` must be 'zero', 'blank', a token, an id or an embedding, got None")
+            raise InputError("baseline", "be 'zero', 'blank', a token, an id or an embedding", "None")
         if np.ndim(self.baseline) == 1:
             # Numbers in a tuple, so that the method can be a static argument.
             object.__setattr__(self, "baseline", tuple(map(float, np.asarray(self.baseline))))
@@ -164,7 +164,7 @@ class IntegratedGradients:
 
 
 def gradient_scores(
-    encoder: TextEncoder,
+    encoder: Model,
     texts: Any,
     method: Any = Gradient(),
     *,
@@ -193,7 +193,7 @@ def gradient_scores(
     inputs, target = token_inputs(encoder, texts), as_target(target)
     # Annotated Any, so that what is no method gets this message.
     if not isinstance(method, GradientMethod) or isinstance(method, type):
-        raise InputError(f"`method` must be a gradient method such as Gradient(), got {method!r}")
+        raise InputError("method", "be a gradient method such as Gradient()", shown(method))
     scale, chosen = scale_of(encoder, target), inputs.positions(positions)
     baseline = _baseline(encoder, method)
     every = np.arange(len(inputs))
@@ -273,10 +273,11 @@ def _summed(value: Float[Array, " row"], terms: Embedded) -> Slopes:
 def _check_finite(signed: Float[np.ndarray, "example token"]) -> None:
     wrong = ~np.isfinite(signed).all(axis=-1)
     if wrong.any():
-        raise InputError(f"the gradient is not a number for example {int(wrong.argmax())}; check the model's weights")
+        place = f"the gradient of example {int(wrong.argmax())}"
+        raise InputError(None, "be finite", "NaN or infinity", "check the model's weights", place=place)
 
 
-def _baseline(encoder: TextEncoder, method: GradientMethod) -> Float[Array, " embedding"] | None:
+def _baseline(encoder: Model, method: GradientMethod) -> Float[Array, " embedding"] | None:
     """The embedding that stands for nothing."""
     given, width = method.baseline, encoder.config.embedding_width
     if given is None:
@@ -285,7 +286,7 @@ def _baseline(encoder: TextEncoder, method: GradientMethod) -> Float[Array, " em
         return jnp.zeros(width, jnp.float32)
     if isinstance(given, tuple):
         if len(given) != width:
-            raise InputError(f"`baseline` must have the embedding's {width} numbers, got {len(given)}")
+            raise InputError("baseline", f"have the embedding's {width} numbers", str(len(given)))
         return jnp.asarray(given, jnp.float32)
     token = blank_id(encoder, None if isinstance(given, str) and given == "blank" else given)
     return encoder.module.embed(jnp.asarray([token]))[0].astype(jnp.float32)

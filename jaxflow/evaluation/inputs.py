@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxflow._checks import InputError, first_index, not_forked, one_of
-from jaxflow.models import Encoding, TextEncoder, TokenBatch
+from jaxflow._checks import InputError, first_index, not_forked, one_of, shown
+from jaxflow.models import Encoding, Model, TokenBatch
 
 POSITIONS = ("tokens", "words", "all_but_last")
 
@@ -52,13 +52,12 @@ class TokenInputs:
             return self._named(chosen)
         mask = np.asarray(chosen)
         if mask.dtype != np.bool_ or mask.shape != self.mask.shape:
-            raise InputError(
-                f"`positions` must be one of {', '.join(map(repr, POSITIONS))} or booleans of shape {self.mask.shape}, "
-                f"got {mask.dtype} of shape {mask.shape}"
-            )
+            expected = f"be one of {', '.join(map(repr, POSITIONS))} or booleans of shape {self.mask.shape}"
+            raise InputError("positions", expected, f"{mask.dtype} of shape {mask.shape}")
         if (mask & ~self.mask).any():
             example, position = first_index(mask & ~self.mask)
-            raise InputError(f"`positions` must be real tokens, got position {position} of example {example}: padding")
+            got = f"position {position} of example {example}, which is padding"
+            raise InputError("positions", "be real tokens", got)
         return mask
 
     def _named(self, chosen: str) -> Bool[np.ndarray, "example token"]:
@@ -68,15 +67,14 @@ class TokenInputs:
         if chosen == "all_but_last":
             return self.mask & (np.arange(self.mask.shape[1]) < self.lengths[:, None] - 1)
         if self.special is None:
-            raise InputError(
-                "positions='words' needs to know the special tokens, and ids alone don't say; "
-                "load the encoder with its tokenizer, or pass `special` to token_inputs"
-            )
+            expected = "be another than 'words' where the special tokens are not known, as with ids alone"
+            way_out = "load the model with its tokenizer, or pass `special` to token_inputs"
+            raise InputError("positions", expected, shown(chosen), way_out)
         return self.mask & ~self.special
 
 
 def token_inputs(
-    encoder: TextEncoder,
+    encoder: Model,
     texts: Any,
     pairs: Any = None,
     *,
@@ -108,7 +106,7 @@ def token_inputs(
     else:
         listed = [texts] if isinstance(texts, str) else list(texts)
         if not listed:
-            raise InputError("`texts` must hold at least one text, got none")
+            raise InputError("texts", "hold at least one text", "none")
         if isinstance(listed[0], str):
             pairs = [pairs] if isinstance(pairs, str) else pairs
             listed = encoder.tokenize(listed, pairs, max_length=max_length, truncate=truncate)
@@ -131,7 +129,8 @@ def padded(rows: Sequence[Any]) -> tuple[Float[np.ndarray, "example *rest token"
     arrays = [np.asarray(row) for row in rows]
     shapes = {array.shape[:-1] for array in arrays if array.ndim}
     if len(shapes) != 1 or any(not array.ndim for array in arrays):
-        raise InputError(f"`rows` must be arrays that differ in their last axis alone, got {len(arrays)} of {shapes}")
+        got = f"{len(arrays)} with the other axes {shapes}"
+        raise InputError("rows", "be arrays that differ in their last axis alone", got)
     width = max(array.shape[-1] for array in arrays)
     dtype = np.result_type(np.float32, *arrays)
     values = np.zeros((len(arrays), *shapes.pop(), width), dtype)
@@ -142,7 +141,7 @@ def padded(rows: Sequence[Any]) -> tuple[Float[np.ndarray, "example *rest token"
     return values, mask
 
 
-def blank_id(encoder: TextEncoder, blank: Any = None) -> int:
+def blank_id(encoder: Model, blank: Any = None) -> int:
     """The token that stands for nothing: as given (an id or a token), or the tokenizer's unknown token, or its mask.
 
     Raises:
@@ -154,9 +153,9 @@ def blank_id(encoder: TextEncoder, blank: Any = None) -> int:
     if isinstance(blank, str) and tokenizer is not None:
         blank = tokenizer.get_vocab().get(blank, blank)
     if isinstance(blank, bool) or not isinstance(blank, int | np.integer):
-        raise InputError(f"`blank` must be a token of {encoder.name} or its id, got {blank!r}; pass the id")
+        raise InputError("blank", "be a token of the model or its id", shown(blank), "pass the id", place=encoder.name)
     if not 0 <= blank < encoder.config.vocabulary:
-        raise InputError(f"`blank` must be an id below {encoder.config.vocabulary}, got {blank}")
+        raise InputError("blank", f"be an id below {encoder.config.vocabulary}", str(blank))
     return int(blank)
 
 
@@ -167,20 +166,19 @@ def _of_encodings(encodings: list[Encoding]) -> TokenInputs:
     return TokenInputs(ids, mask, segments, special.astype(bool))
 
 
-def _of_ids(encoder: TextEncoder, sequences: list[Any]) -> TokenInputs:
+def _of_ids(encoder: Model, sequences: list[Any]) -> TokenInputs:
     try:
         ids, mask = _rows([np.asarray(sequence) for sequence in sequences])
     except (TypeError, ValueError) as error:
-        raise InputError(
-            f"`texts` must be texts, encodings, token ids or a TokenBatch, got {type(sequences[0]).__name__}"
-        ) from error
+        got = type(sequences[0]).__name__
+        raise InputError("texts", "be texts, encodings, token ids or a TokenBatch", got) from error
     return TokenInputs(ids, mask, np.zeros_like(ids), _known_special(encoder, ids, mask))
 
 
-def _of_batch(encoder: TextEncoder, batch: TokenBatch) -> TokenInputs:
+def _of_batch(encoder: Model, batch: TokenBatch) -> TokenInputs:
     ids, mask, segments = (np.asarray(part) for part in (batch.input_ids, batch.mask, batch.segments))
     if ids.ndim != 2 or not ids.size:
-        raise InputError(f"a TokenBatch must be `example token`, got {ids.shape}")
+        raise InputError("texts", "be a TokenBatch of shape (example, token)", str(ids.shape))
     return TokenInputs(ids, mask, segments, _known_special(encoder, ids, mask))
 
 
@@ -195,7 +193,7 @@ def _rows(sequences: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     return ids, np.arange(ids.shape[1]) < lengths[:, None]
 
 
-def _known_special(encoder: TextEncoder, ids: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+def _known_special(encoder: Model, ids: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     tokenizer = encoder.tokenizer
     if tokenizer is None:
         return None
@@ -209,25 +207,30 @@ def _as_special(special: Any, mask: np.ndarray) -> np.ndarray:
     array = np.zeros(mask.shape, bool)
     rows = list(special)
     if len(rows) != len(mask):
-        raise InputError(f"`special` must have one row for each of {len(mask)} examples, got {len(rows)}")
+        raise InputError("special", f"have one row for each of {len(mask)} examples", str(len(rows)))
     for index, row in enumerate(rows):
         row, length = np.asarray(row), int(mask[index].sum())
         if row.dtype != np.bool_ or row.shape not in ((length,), mask.shape[1:]):
-            raise InputError(f"`special[{index}]` must be {length} booleans, got {row.dtype} of shape {row.shape}")
+            got = f"{row.dtype} of shape {row.shape}"
+            raise InputError(f"special[{index}]", f"be {length} booleans", got)
         array[index, :length] = row[:length]
     return array
 
 
-def _check(encoder: TextEncoder, inputs: TokenInputs) -> None:
+def _check(encoder: Model, inputs: TokenInputs) -> None:
     lengths, limit, vocabulary = inputs.lengths, encoder.max_length, encoder.config.vocabulary
     if not lengths.all():
-        raise InputError(f"example {int(lengths.argmin())} has no token; leave it out")
+        entry = f"texts[{int(lengths.argmin())}]"
+        raise InputError(entry, "have at least one token", "none", "leave it out")
     if lengths.max() > limit:
-        raise InputError(f"example {int(lengths.argmax())} has {lengths.max()} tokens, more than the {limit} that fit")
+        entry = f"texts[{int(lengths.argmax())}]"
+        raise InputError(entry, f"have at most {limit} tokens", str(lengths.max()), "shorten it")
     if not np.array_equal(inputs.mask, np.arange(inputs.mask.shape[1]) < lengths[:, None]):
-        raise InputError("examples must be padded on the right: classifiers read their first token at position 0")
+        expected = "be padded on the right, since classifiers read the first token at position 0"
+        raise InputError("texts", expected, "padding elsewhere")
     wrong = inputs.mask & ((inputs.input_ids < 0) | (inputs.input_ids >= vocabulary))
     if wrong.any():
         example, position = first_index(wrong)
         found = inputs.input_ids[example, position]
-        raise InputError(f"example {example} has id {found} at position {position}; the vocabulary has {vocabulary}")
+        got = f"{found} at position {position}"
+        raise InputError(f"texts[{example}]", f"have ids below {vocabulary}", got)

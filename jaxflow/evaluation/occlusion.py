@@ -8,14 +8,14 @@ from jaxflow.evaluation.batches import BATCH_TOKENS, variant_logits
 from jaxflow.evaluation.inputs import blank_id, token_inputs
 from jaxflow.evaluation.scores import TokenScores
 from jaxflow.evaluation.target import ON_HOST, as_target, resolve, scale_of, target_value
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model
 
 # Part of the logits' size below which a move of them may be float32's rounding alone.
 RESOLUTION = 2e-6
 
 
 def occlusion_scores(
-    encoder: TextEncoder,
+    encoder: Model,
     texts: Any,
     *,
     target: Any = "predicted",

@@ -10,8 +10,8 @@ import numpy as np
 import scipy.special
 from jaxtyping import Array, Float, Int
 
-from jaxflow._checks import InputError, one_of
-from jaxflow.models import TextEncoder
+from jaxflow._checks import InputError, one_of, shown, shown_text
+from jaxflow.models import Model
 
 HEADS = ("sequence_classification", "next_sentence")
 ON_HOST: dict[str, Callable[[Any], Any]] = {
@@ -97,24 +97,25 @@ def as_target(target: Any) -> Target:
     return target if isinstance(target, Target) else Target(target)
 
 
-def scale_of(encoder: TextEncoder, target: Target) -> str:
+def scale_of(encoder: Model, target: Target) -> str:
     """How the classifier's logits become what the target names.
 
     Raises:
         InputError: the model does not classify texts, or it has no probabilities.
     """
-    head = encoder.config.head
+    head = encoder.head
     if head.name not in HEADS:
-        raise InputError(f"{encoder.name} has the head {head.name!r}; scores need one that classifies texts")
+        raise InputError(None, "have a head that classifies texts", f"the head {head.name!r}", place=encoder.name)
     if target.quantity == "logit":
         return "identity"
     if head.problem == "regression":
-        raise InputError(f"{encoder.name} gives numbers, not probabilities; use Target(0, quantity='logit')")
+        got, way_out = "the numbers of a regression", "use Target(0, quantity='logit')"
+        raise InputError(None, "give probabilities", got, way_out, place=encoder.name)
     return "sigmoid" if head.problem == "multi_label" else "softmax"
 
 
 def resolve(
-    encoder: TextEncoder, target: Target, examples: int, logits: Callable[[], np.ndarray]
+    encoder: Model, target: Target, examples: int, logits: Callable[[], np.ndarray]
 ) -> tuple[Int[np.ndarray, " example"], Int[np.ndarray, " example"] | None]:
     """The class of each example, and the one it is set against.
 
@@ -132,7 +133,7 @@ def resolve(
     return classes, against
 
 
-def explained_of(encoder: TextEncoder, target: Target, examples: int) -> tuple[Explained, GivenClasses]:
+def explained_of(encoder: Model, target: Target, examples: int) -> tuple[Explained, GivenClasses]:
     """A target for programs, and the classes of examples that are known before the model runs.
 
     Raises:
@@ -158,7 +159,8 @@ def check_different(classes: Int[np.ndarray, " example"], against: Int[np.ndarra
     """
     if (against == classes).any():
         example = int((against == classes).argmax())
-        raise InputError(f"`against` must be another class than `classes`, both are {against[example]} for {example}")
+        got = f"{against[example]} for both in example {example}"
+        raise InputError("against", "be another class than `classes`", got)
 
 
 def target_value(numbers: Any, classes: Int[Any, "*row"], against: Int[Any, "*row"] | None) -> Any:
@@ -171,22 +173,22 @@ def target_value(numbers: Any, classes: Int[Any, "*row"], against: Int[Any, "*ro
 
 
 def _indices(
-    name: str, encoder: TextEncoder, given: Any, word: str, examples: int, logits: np.ndarray | None
+    name: str, encoder: Model, given: Any, word: str, examples: int, logits: np.ndarray | None
 ) -> Int[np.ndarray, " example"]:
     if isinstance(given, str) and given == word:
         assert logits is not None
         return logits.argmax(axis=-1).astype(np.int32)
     if isinstance(given, tuple) and len(given) != examples:
-        raise InputError(f"`{name}` must name one class for each of {examples} examples, got {len(given)}")
+        raise InputError(name, f"name one class for each of {examples} examples", str(len(given)))
     entries = given if isinstance(given, tuple) else (given,) * examples
-    labels, outputs = encoder.labels or (), encoder.config.head.outputs
+    labels, outputs = encoder.labels or (), encoder.head.outputs
     indices = []
     for entry in entries:
-        index = encoder.config.head.index_of(name, entry)
+        index = encoder.head.index_of(name, entry)
         if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < outputs:
+            expected = f"be {word!r}, an index below {outputs} or a class of the model"
             raise InputError(
-                f"`{name}` must be {word!r}, an index below {outputs} or one of {', '.join(map(repr, labels))}, "
-                f"got {entry!r}"
+                name, expected, f"{shown(entry)}; its classes are {shown_text(', '.join(map(repr, labels)))}"
             )
         indices.append(index)
     return np.array(indices, np.int32)

@@ -17,7 +17,7 @@ from jaxflow.evaluation.batches import RowTask, run_rows
 from jaxflow.evaluation.target import Explained, check_different, explained_of
 from jaxflow.graph.graph import AttentionGraph, attention_graph
 from jaxflow.graph.rollout import product
-from jaxflow.models import TextEncoder, TokenBatch
+from jaxflow.models import Model, TokenBatch
 from jaxflow.running import Arrays, Forward, PassOutputs, Program, ReaderInputs, plain_fusion
 from jaxflow.running.readers import CarriesHeads
 
@@ -120,7 +120,7 @@ class ClassGradient(CarriesHeads):
 
 
 def class_attention(
-    encoder: TextEncoder,
+    encoder: Model,
     texts: Any,
     *,
     target: Any = "predicted",
@@ -163,7 +163,7 @@ def class_graph(
 
 
 def gated_scores(
-    encoder: TextEncoder, inputs: TokenInputs, target: Target, batch_tokens: int, *, keeps_weights: bool
+    encoder: Model, inputs: TokenInputs, target: Target, batch_tokens: int, *, keeps_weights: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
     """The explained number, its class, weights (where they are kept) and derivatives in gates of all texts."""
     number, (given, against) = explained_of(encoder, target, len(inputs))
@@ -173,7 +173,7 @@ def gated_scores(
         chosen = tuple(None if each is None else jnp.asarray(each[rows]) for each in (given, against))
         return Forward((reader,)), (chosen,), plain_fusion()
 
-    layers, heads, width = encoder.config.layers, encoder.config.heads, inputs.mask.shape[1]
+    layers, heads, width = encoder.layers, encoder.heads, inputs.mask.shape[1]
     value, classes = np.zeros(len(inputs), np.float32), np.zeros(len(inputs), np.int32)
     gates = np.zeros((len(inputs), layers, heads), np.float32)
     weights = np.zeros((len(inputs), layers, width, width), np.float32) if keeps_weights else None
@@ -197,7 +197,8 @@ def check_gates(gates: Float[np.ndarray, "example layer head"]) -> None:
     """
     wrong = ~np.isfinite(gates).all(axis=(1, 2))
     if wrong.any():
-        raise InputError(f"the gradient is not a number for example {int(wrong.argmax())}; check the model's weights")
+        place = f"the gradient of example {int(wrong.argmax())}"
+        raise InputError(None, "be finite", "NaN or infinity", "check the model's weights", place=place)
 
 
 @jax.jit

@@ -13,7 +13,7 @@ from jaxflow.evaluation import Interval, Target, TokenInputs, mean_interval, tok
 from jaxflow.evaluation.batches import RowTask, run_rows, variant_logits
 from jaxflow.evaluation.target import ON_HOST, resolve, scale_of, target_value
 from jaxflow.heads.class_attention import BATCH_TOKENS, gated_scores
-from jaxflow.models import ForwardOptions, LayerOutput, Module, TextEncoder, TokenBatch
+from jaxflow.models import ForwardOptions, LayerOutput, Model, Module, TokenBatch
 from jaxflow.running import Arrays, Inputs, Program, put_layer
 
 METHODS = ("gradient", "ablation")
@@ -54,7 +54,7 @@ class HeadImportance:
 
 
 def head_importance(
-    encoder: TextEncoder,
+    encoder: Model,
     texts: Any,
     method: str = "gradient",
     *,
@@ -87,7 +87,7 @@ def head_importance(
     return _ablated(encoder, inputs, target, batch_tokens)
 
 
-def _ablated(encoder: TextEncoder, inputs: TokenInputs, target: Target, batch_tokens: int) -> HeadImportance:
+def _ablated(encoder: Model, inputs: TokenInputs, target: Target, batch_tokens: int) -> HeadImportance:
     scale, every = scale_of(encoder, target), np.arange(len(inputs))
     logits = variant_logits(encoder, inputs, every, None, blank=None, batch_tokens=4 * batch_tokens)
     classes, _ = resolve(encoder, target, len(inputs), lambda: logits)
@@ -98,7 +98,7 @@ def _ablated(encoder: TextEncoder, inputs: TokenInputs, target: Target, batch_to
     def call(batch: TokenBatch, rows: np.ndarray) -> tuple[Program, Arrays, Arrays]:
         return WithoutEachHead(), None, None
 
-    shape = (encoder.config.layers, encoder.config.heads)
+    shape = (encoder.layers, encoder.heads)
     # row, head of all layers, label
     found = np.stack(run_rows(RowTask(encoder, inputs, call), every, batch_tokens))
     whole = log_probability(logits, classes)

@@ -12,7 +12,7 @@ from jaxflow._checks import InputError
 from jaxflow.heads.names import head_number
 from jaxflow.heads.pooling import pooled
 from jaxflow.inputs.conllu import Sentence
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model
 from jaxflow.running import EngineOptions, LayerView, PassOutputs, ReaderInputs, layer_room, put_layer, run_readers
 
 # Who attends: the word to its head, or the head to the word.
@@ -62,7 +62,7 @@ class HeadRelations:
 
 
 def head_relations(
-    encoder: TextEncoder,
+    encoder: Model,
     sentences: Iterable[Sentence],
     *,
     batch_size: int = 16,
@@ -86,16 +86,16 @@ def head_relations(
     """
     listed = list(sentences)
     if not listed:
-        raise InputError("`sentences` must hold at least one sentence, got none")
+        raise InputError("sentences", "hold at least one sentence", "none")
     encodings = encoder.tokenize([sentence.text for sentence in listed], max_length=max_length)
     groups = [_tokens_of(sentence, encoding) for sentence, encoding in zip(listed, encodings, strict=True)]
     arcs = [_arcs(sentence, held) for sentence, held in zip(listed, groups, strict=True)]
     count = Counter(name for each in arcs for _, _, name in each)
     if not count:
-        raise InputError("`sentences` have no word with a head in the same sentence")
+        raise InputError("sentences", "hold a word with a head in the same sentence", "none")
     names = sorted(count, key=lambda name: (-count[name], name))
     place = {name: index for index, name in enumerate(names)}
-    found = np.zeros((len(names), 2, encoder.config.layers, encoder.config.heads))
+    found = np.zeros((len(names), 2, encoder.layers, encoder.heads))
     offsets: list[list[Counter[int]]] = [[Counter(), Counter()] for _ in names]
     results = run_readers(
         encoder,
@@ -155,7 +155,7 @@ class LargestWord:
 
 
 def _word_arrays(
-    encoder: TextEncoder, groups: Sequence[list[list[int]]], rows: int, length: int
+    encoder: Model, groups: Sequence[list[list[int]]], rows: int, length: int
 ) -> tuple[Float[np.ndarray, "row token word"], Bool[np.ndarray, "row word"]]:
     """Which word each token belongs to, and which words have a token, given each text's tokens of each word."""
     members = np.zeros((rows, min(length, encoder.max_length), length), np.float32)

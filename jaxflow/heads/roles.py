@@ -13,7 +13,7 @@ from jaxflow._checks import InputError
 from jaxflow.evaluation import Interval
 from jaxflow.heads.names import head_number
 from jaxflow.heads.patterns import PATTERNS, head_patterns
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model
 from jaxflow.running import EngineOptions, LayerView, PassOutputs, ReaderInputs, layer_room, put_layer, run_readers
 from jaxflow.statistics.blocks import Blocks
 from jaxflow.statistics.tests import block_interval
@@ -63,7 +63,7 @@ def role_names(
 
 
 def head_roles(
-    encoder: TextEncoder,
+    encoder: Model,
     texts: Any,
     pairs: Any = None,
     *,
@@ -119,8 +119,8 @@ def role_changes(before: HeadRoles, after: HeadRoles, least: float = 0.5) -> lis
         InputError: the models have not as many layers and heads.
     """
     if before.rarest.mean.shape != after.rarest.mean.shape:
-        shapes = [str(roles.rarest.mean.shape) for roles in (before, after)]
-        raise InputError("after", f"have as many layers and heads as `before`, {shapes[0]}", shapes[1])
+        expected = f"have as many layers and heads as `before`, {before.rarest.mean.shape}"
+        raise InputError("after", expected, str(after.rarest.mean.shape))
     names = before.names(least), after.names(least)
     change = after.patterns.mean - before.patterns.mean
     return [

@@ -85,7 +85,7 @@ def match_heads(similarity: Any) -> Int[np.ndarray, "layer head"]:
     """
     array = np.asarray(similarity, np.float64)
     if array.ndim != 3:
-        raise InputError(f"`similarity` must have shape (layer, head, other), got {array.shape}")
+        raise InputError("similarity", "have shape (layer, head, other)", str(array.shape))
     known = array[np.isfinite(array)]
     array = np.where(np.isfinite(array), array, (known.min() if known.size else 0.0) - 1.0)
     matched = np.full(array.shape[:2], -1, np.int64)

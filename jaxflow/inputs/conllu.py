@@ -113,10 +113,10 @@ def _sentence(lines: list[tuple[int, str]], name: str, subtypes: bool) -> Senten
     if text is None:
         text = "".join(form + (" " if space else "") for form, _, space in surface).rstrip()
     spans = _spans(surface, text, held[0][0], name)
-    missing = next((number for number, cells in words if int(cells[0]) not in spans), None)
-    if missing is not None:
-        place = f"the word's number in line {missing} of {name}"
-        raise InputError(None, "come in order", "another", "number words from 1", place=place)
+    for number, cells in words:
+        if int(cells[0]) not in spans:
+            place = f"the word's number in line {number} of {name}"
+            raise InputError(None, "come in order", shown(cells[0]), "number words from 1", place=place)
     return Sentence(
         text=text,
         words=tuple(cells[1] for _, cells in words),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jaxflow._checks import InputError
 from jaxflow.models.config import EncoderConfig
+from jaxflow.models.config_file import WAY_OUT
 from jaxflow.models.family import Family, Head
 from jaxflow.models.weights import Weights
 
@@ -59,16 +60,13 @@ def check_used(sources: Iterable[Source], config: EncoderConfig, family: Family,
     for name, shape in needed.items():
         key = family.canonical(name)
         if weights.shape(name) != shape:
-            raise InputError(
-                f"the weight {key!r} in {weights.folder} has shape {weights.shape(name)}, but config.json makes it "
-                f"{shape}; use the config.json that belongs to these weights"
-            )
+            place = f"the weight {key!r} in {weights.folder}"
+            expected, got = f"have config.json's shape {shape}", str(weights.shape(name))
+            raise InputError(None, expected, got, WAY_OUT, place=place)
         if weights.dtype(name) not in FLOATS:
-            raise InputError(
-                f"the weight {key!r} in {weights.folder} holds {_in_words(weights.dtype(name))}, not floating-point "
-                "numbers of 16 bits or more; quantised checkpoints cannot be loaded, so use the model that it was "
-                "quantised from"
-            )
+            place = f"the weight {key!r} in {weights.folder}"
+            expected, way_out = "be of floating-point numbers of 16 bits or more", "use a model that is not quantised"
+            raise InputError(None, expected, _in_words(weights.dtype(name)), way_out, place=place)
 
 
 def _way_out(missing: Sequence[str], config: EncoderConfig, family: Family, weights: Weights) -> tuple[str | None, str]:
@@ -80,7 +78,7 @@ def _way_out(missing: Sequence[str], config: EncoderConfig, family: Family, weig
     for prefix in sorted(key.removesuffix(own[0]) for key in keys if own and key.endswith(f".{own[0]}")):
         if all(prefix + name in keys for name in own):
             return prefix, "take the prefix off with scripts/convert_checkpoint.py and its option --strip"
-    return None, "use weights that belong to this config.json"
+    return None, WAY_OUT
 
 
 def left_over(
@@ -111,7 +109,7 @@ def left_over(
             "name_or_path",
             "name a checkpoint that is used whole",
             f"one that has {_listed(own or unused)}, which {_needed(config, family)} does not use",
-            "use weights that belong to this config.json" if own else alone,
+            WAY_OUT if own else alone,
             place=str(weights.folder),
         )
     return _listed([weights.key(name) for name in unused]) if unused else None

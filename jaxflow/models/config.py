@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxflow._checks import InputError, shown
+from jaxflow._checks import InputError, shown, shown_text
 
 HeadName = Literal[
     "bare",
@@ -114,10 +114,9 @@ class HeadConfig:
         alike = [i for i, label in enumerate(self.labels or ()) if label == name]
         if len(alike) < 2:
             return alike[0] if alike else name
-        numbers, ways_out = " and ".join(map(str, alike)), " or ".join(repr(names[i]) for i in alike)
-        raise InputError(
-            argument, "name one class", f"{shown(name)}, the name of classes {numbers}", f"pass an index, or {ways_out}"
-        )
+        numbers, alone = " and ".join(map(str, alike)), ", ".join(repr(names[i]) for i in alike)
+        got = f"{shown(name)}, the name of classes {numbers}, which are called {shown_text(alone)}"
+        raise InputError(argument, "name one class", got, "pass an index, or one of these names")
 
 
 @dataclass(frozen=True)

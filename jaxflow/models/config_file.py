@@ -23,7 +23,7 @@ MOST_LAYERS = 4096
 FREE_LABELS = 1000
 # Sizes are 32-bit numbers on devices.
 _LARGEST = 2**31 - 1
-WAY_OUT = "use the config.json that belongs to these weights"
+WAY_OUT = "use a config.json and weights that belong together"
 
 
 @dataclass(frozen=True)
@@ -126,15 +126,16 @@ def read_raw_config(folder: Path, families: Mapping[str, Family]) -> dict[str, A
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise InputError(f"{folder} has no config.json, so it is not a model's folder; check the path")
-    supported = ", ".join(map(repr, families))
+        expected, got = "be a model's folder", f"{shown(str(folder))}, which has no config.json"
+        raise InputError("name_or_path", expected, got, "check the path")
+    expected = f"be one of {', '.join(map(repr, families))}"
     raw = read_json(path, MOST_BYTES)
     if not isinstance(raw, dict) or not isinstance(raw.get("model_type"), str):
-        raise InputError(f"{path} has no `model_type`; add it, one of {supported}")
+        raise InputError("model_type", expected, "none", "add it", place=str(path))
     model_type = raw["model_type"]
     if model_type not in families:
-        raise InputError(f"{path} is for model_type {shown(model_type)}, which is not supported; use {supported}")
-    check_kinds(raw, KINDS, f"{path} cannot be read as a {model_type} configuration", WAY_OUT)
+        raise InputError("model_type", expected, shown(model_type), "use a model that is supported", place=str(path))
+    check_kinds(raw, KINDS, str(path), WAY_OUT)
     return raw
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, one_of, shown
 from jaxflow.models.config import EncoderConfig, Problem
 from jaxflow.models.encoder import Encoder
 from jaxflow.models.families import FAMILIES
@@ -32,13 +32,13 @@ def new_encoder(source: Any, tokenizer: Any = None, *, head: str = "bare", seed:
     """
     model_type = getattr(source, "model_type", None)
     if model_type not in FAMILIES:
-        raise InputError(f"`source` must be a configuration of {', '.join(FAMILIES)}, got {model_type!r}")
-    config = configure(source, FAMILIES[model_type], head, "`source`")
+        raise InputError("source", f"be a configuration of {', '.join(FAMILIES)}", shown(model_type))
+    config = configure(source, FAMILIES[model_type], head, "the source")
     rng = np.random.default_rng(seed)
     module = _filled(config, _random(rng, float(getattr(source, "initializer_range", 0.02)), jnp.float32))
     limit = config.max_length
     if tokenizer is not None:
-        limit = token_limit(tokenizer, limit, "`tokenizer`")
+        limit = token_limit(tokenizer, limit, "the tokenizer")
         check_template(tokenizer, config, "`tokenizer`")
     return TextEncoder(f"new {model_type}", config, module, tokenizer, limit, source)
 
@@ -69,7 +69,7 @@ def with_head(
     fresh = source_config.head
     if head in ("sequence_classification", "token_classification"):
         if not labels:
-            raise InputError("`labels` must name the classes of the new head, got none")
+            raise InputError("labels", "name the classes of the new head", "none")
         fresh = dataclasses.replace(fresh, outputs=len(labels), labels=tuple(labels), problem=problem)
     config = dataclasses.replace(encoder.config, head=fresh)
     kept = {path: value.get_value() for path, value in nnx.to_flat_state(nnx.state(encoder.module))}

@@ -6,6 +6,9 @@ from typing import Any
 
 from jaxflow.models.config import EncoderConfig, HeadName
 
+# The way out of a configuration with a part that its family does not have here.
+ANOTHER = "use another model"
+
 # A checkpoint's name for one of our modules or parameters; three names where query, key and value are one.
 Key = str | tuple[str, str, str]
 

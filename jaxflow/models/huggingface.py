@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jaxflow._checks import InputError, missing_extra, shown
+from jaxflow._checks import InputError, missing_extra, shown, shown_text
 from jaxflow.models.config import EncoderConfig
+from jaxflow.models.config_file import WAY_OUT
+from jaxflow.models.tokens import OWN_TOKENIZER
 
 WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken")
 # What to do about the hub's refusals, by the name of its client's error.
@@ -65,23 +67,20 @@ def hub_folder(name: str, revision: str | None, local_files_only: bool) -> Path:
                 )
             )
         except Exception as error:  # The hub's client raises a dozen kinds; the user needs one answer.
-            raise InputError(_why_not_on_hub(name, revision, local_files_only, error)) from error
+            raise _not_on_hub(name, revision, local_files_only, error) from error
 
 
-def _why_not_on_hub(name: str, revision: str | None, local_files_only: bool, error: Exception) -> str:
-    at = f" at revision {revision!r}" if revision else ""
+def _not_on_hub(name: str, revision: str | None, local_files_only: bool, error: Exception) -> InputError:
+    got = shown(name) + (f" at revision {shown(revision)}" if revision else "")
     offline = local_files_only or os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if offline:
-        return (
-            f"the model {name!r}{at} is neither a built-in name, nor a folder, nor in the hub's cache, and the hub is "
-            "off (HF_HUB_OFFLINE or, in Python, local_files_only); check the name, or load it once while online"
-        )
+        got = f"{got}, while the hub is off (HF_HUB_OFFLINE or, in Python, local_files_only)"
+        expected = "be a built-in name, a folder, or a model in the hub's cache"
+        return InputError("name_or_path", expected, got, "check the name, or load it once while online")
     way_out = WAYS_OUT.get(type(error).__name__, "check the name and the connection")
-    return (
-        f"the model {name!r}{at} is neither a built-in name nor a folder, and the hub did not give it "
-        f"({type(error).__name__}: {reason}); {way_out}"
-    )
+    got = f"{got}, which the hub did not give ({type(error).__name__}: {shown_text(reason)})"
+    return InputError("name_or_path", "be a built-in name, a folder, or a model of the hub", got, way_out)
 
 
 def read_config(folder: Path, model_type: str) -> Any:
@@ -95,7 +94,10 @@ def read_config(folder: Path, model_type: str) -> Any:
             return transformers.AutoConfig.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:
         path = folder / "config.json"
-        raise InputError(f"{path} cannot be read as a {model_type} configuration: {_reason(error)}") from error
+        expected, way_out = f"be a configuration of {model_type}", WAY_OUT
+        raise InputError(
+            None, expected, f"one that transformers does not take ({_reason(error)})", way_out, place=str(path)
+        ) from error
 
 
 def read_tokenizer(folder: Path, config: EncoderConfig) -> Any:
@@ -107,23 +109,23 @@ def read_tokenizer(folder: Path, config: EncoderConfig) -> Any:
         InputError: there is none, it cannot be read, or it is not the model's.
     """
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        raise InputError(
-            f"{folder} has no tokenizer (looked for {', '.join(TOKENIZER_FILES)}); add its files or, in "
-            "Python, pass tokenizer=False to work from token ids"
-        )
+        expected = f"hold a tokenizer ({', '.join(TOKENIZER_FILES)})"
+        way_out = "add its files or, in Python, pass `tokenizer=False` to work from token ids"
+        raise InputError(None, expected, "none", way_out, place=str(folder))
+    place = f"the tokenizer in {folder}"
     try:
         with quiet_transformers() as transformers:
             tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:
-        raise InputError(f"the tokenizer in {folder} cannot be read: {_reason(error)}") from error
+        raise InputError(
+            None, "be readable", f"an error ({_reason(error)})", "add its tokenizer.json", place=place
+        ) from error
     if not tokenizer.is_fast:
-        raise InputError(f"the tokenizer in {folder} gives no character offsets; add its tokenizer.json")
+        raise InputError(None, "give character offsets", None, "add its tokenizer.json", place=place)
     highest, known = max(tokenizer.get_vocab().values(), default=-1), config.vocabulary
     if highest >= known + FEW_TOKENS + known // 100:
-        raise InputError(
-            f"the tokenizer in {folder} has token ids up to {highest}, but the model knows {known} tokens; "
-            "use the tokenizer that belongs to these weights"
-        )
+        expected = f"have the model's {known} tokens"
+        raise InputError(None, expected, f"ids up to {highest}", OWN_TOKENIZER, place=place)
     return tokenizer
 
 

@@ -76,7 +76,7 @@ def load_model(
 
 def _folder(name_or_path: Any, revision: str | None, local_files_only: bool) -> Path:
     if not isinstance(name_or_path, (str, Path)) or not str(name_or_path):
-        raise InputError(f"`name_or_path` must be a model's name or folder, got {name_or_path!r}")
+        raise InputError("name_or_path", "be a model's name or folder", shown(name_or_path))
     name = str(name_or_path)
     if name in builtin.names():
         return builtin.folder(name)
@@ -90,9 +90,11 @@ def _folder(name_or_path: Any, revision: str | None, local_files_only: bool) -> 
     if is_folder:
         return path
     if exists:
-        raise InputError(f"`name_or_path` must be a folder with config.json and model.safetensors, got the file {name}")
+        expected = "be a folder with config.json and model.safetensors"
+        raise InputError("name_or_path", expected, f"the file {shown(name)}")
     if isinstance(name_or_path, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
-        raise InputError(f"the folder {name} does not exist; check the path, or name a hub model as owner/model")
+        got = f"{shown(name)}, which does not exist"
+        raise InputError("name_or_path", "be a folder", got, "check the path, or name a hub model as owner/model")
     return hub_folder(name, revision, local_files_only)
 
 
@@ -103,16 +105,14 @@ def configure(source: Any, family: Family, head: str | None, where: str) -> Enco
         InputError: it is for something that is not supported.
     """
     if getattr(source, "is_decoder", False) or getattr(source, "add_cross_attention", False):
-        raise InputError(f"{where} is for a decoder; only encoders are supported")
+        raise InputError(None, "be for an encoder", "one for a decoder", place=where)
     config = family.read(source)
     if config.activation not in ACTIVATIONS:
-        known = ", ".join(map(repr, ACTIVATIONS))
-        raise InputError(f"{where} has hidden_act {shown(config.activation)}, which is none of {known}")
+        expected = f"be one of {', '.join(map(repr, ACTIVATIONS))}"
+        raise InputError("hidden_act", expected, shown(config.activation), place=where)
     if config.heads < 1 or config.width % config.heads:
-        raise InputError(
-            f"{where} has width {config.width}, which {config.heads} attention heads do not divide; "
-            "use the config.json that belongs to these weights"
-        )
+        expected = f"be a multiple of its {config.heads} attention heads"
+        raise InputError("hidden_size", expected, str(config.width), WAY_OUT, place=where)
     if not 0 <= config.pad_id < config.vocabulary:
         expected = f"be one of the model's {config.vocabulary} tokens"
         raise InputError("pad_token_id", expected, str(config.pad_id), WAY_OUT, place=where)
@@ -134,9 +134,13 @@ def _head_name(source: Any, family: Family, head: str | None, where: str) -> Hea
             return name
     if not architectures:
         return "bare"
+    known = ", ".join(map(repr, family.heads))
     raise InputError(
-        f"{where} is for {shown(architectures[0])}, which is not supported; use another model or, in Python, pass "
-        f"`head`, one of {', '.join(map(repr, family.heads))}, to read the encoder with another head"
+        "architectures",
+        "name an architecture that is supported",
+        shown(architectures[0]),
+        f"use another model or, in Python, pass `head`, one of {known}, to read the encoder with another head",
+        place=where,
     )
 
 

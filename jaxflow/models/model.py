@@ -186,6 +186,17 @@ class Model(Protocol):
         ...
 
 
+@runtime_checkable
+class _ModuleAndHead(Protocol):
+    """What the defaults follow from. Not `Model` itself: to check for that one reads the very defaults."""
+
+    @property
+    def module(self) -> Module: ...
+
+    @property
+    def head(self) -> HeadConfig: ...
+
+
 class ModelDefaults:
     """The parts of a `Model` that follow from its module and its head; inherit from it and override what differs.
 
@@ -220,31 +231,31 @@ class ModelDefaults:
         return False
 
     @property
-    def reads_at(self: Model) -> int | None:
+    def reads_at(self: _ModuleAndHead) -> int | None:
         """The first token, for heads that speak of whole texts."""
         return 0 if self.head.name in WHOLE_TEXTS else None
 
     @property
-    def layers(self: Model) -> int:
+    def layers(self: _ModuleAndHead) -> int:
         """The module's."""
         return self.module.depth
 
     @property
-    def heads(self: Model) -> int:
+    def heads(self: _ModuleAndHead) -> int:
         """The module's."""
         return self.module.heads
 
     @property
-    def labels(self: Model) -> tuple[str, ...] | None:
+    def labels(self: _ModuleAndHead) -> tuple[str, ...] | None:
         """The head's."""
         return self.head.class_names()
 
-    def speaks(self: Model, encodings: Sequence[Encoding]) -> list[bool]:
+    def speaks(self: _ModuleAndHead, encodings: Sequence[Encoding]) -> list[bool]:
         """Of every text, where there is a head."""
         return speaks(self.head, encodings, None)
 
     def predict(
-        self: Model, logits: Float[np.ndarray, "..."], encodings: Sequence[Encoding] | None = None
+        self: _ModuleAndHead, logits: Float[np.ndarray, "..."], encodings: Sequence[Encoding] | None = None
     ) -> list[Prediction]:
         """What the head's kind of numbers says."""
         return predictions(self.head, np.asarray(logits), encodings, None)
@@ -265,9 +276,10 @@ def as_model(argument: str, value: object) -> Model:
         return value
     if isinstance(value, str | PathLike):
         raise InputError(argument, "be a model", shown(value), "load it with `jaxflow.load_model`")
-    missing = _missing(value, Model)
-    if not missing:
-        missing = [f"module.{name}" for name in _missing(getattr(value, "module", None), Module)]
+    # Of a model whose module lacks parts, some of the model's own follow from these.
+    module = getattr(value, "module", None)
+    missing = [] if module is None else [f"module.{name}" for name in _missing(module, Module)]
+    missing = missing or _missing(value, Model)
     got = f"{type(value).__name__} without {', '.join(missing)}"
     raise InputError(argument, "be a model, see jaxflow.models.Model", got, "pass what load_model gives, or add these")
 

@@ -47,9 +47,9 @@ def predictions(
     if head.name == "multiple_choice":
         return [_of_choices(row) for row in logits]
     if encodings is None:
-        raise InputError(f"`encodings` must be given for a {head.name} head: its numbers stand for tokens")
+        raise InputError("encodings", f"be given for a {head.name} head, whose numbers stand for tokens", "none")
     if len(encodings) != len(logits):
-        raise InputError(f"`encodings` must be as many as the {len(logits)} rows of logits, got {len(encodings)}")
+        raise InputError("encodings", f"be as many as the {len(logits)} rows of logits", str(len(encodings)))
     names = head.class_names() or ()
     return [
         Prediction(_of_tokens(head, names, row, encoding, tokenizer), {})

@@ -6,7 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from jaxflow._checks import InputError, missing_extra
+from jaxflow._checks import InputError, missing_extra, shown
 from jaxflow.models.checkpoint import export_weights
 from jaxflow.models.families import FAMILIES
 from jaxflow.models.huggingface import quiet_transformers
@@ -29,12 +29,13 @@ def save_encoder(encoder: TextEncoder, folder: Any) -> Path:
     """
     target = Path(folder).expanduser()
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise InputError(f"`folder` must be new or empty, got {target}; name another one")
+        raise InputError("folder", "be new or empty", shown(str(target)), "name another")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
     except OSError as error:
-        raise InputError(f"`folder` {target} cannot be written ({error.strerror}); name another one") from error
+        got = f"{shown(str(target))} ({error.strerror})"
+        raise InputError("folder", "be a folder that can be written", got, "name another") from error
     try:
         # A folder of its own: what is made for the moment may be read by its owner alone.
         whole = scratch / "whole"

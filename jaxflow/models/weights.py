@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxflow._checks import InputError, missing_extra, shown
+from jaxflow._checks import InputError, missing_extra, shown, shown_text
 from jaxflow.models.family import Family
 from jaxflow.models.json_file import read_json
 
@@ -114,7 +114,7 @@ def _tensors(folder: Path) -> tuple[dict[str, Stored], dict[str, str]]:
         return _header(folder / SINGLE)
     if (folder / INDEX).is_file():
         return _indexed(folder), {}
-    raise InputError(_why_no_weights(folder))
+    raise _no_weights(folder)
 
 
 def _header(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
@@ -130,7 +130,8 @@ def _indexed(folder: Path) -> dict[str, Stored]:
     index = read_json(folder / INDEX, MOST_BYTES)
     shards = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(shards, dict) or not shards or not all(isinstance(shard, str) for shard in shards.values()):
-        raise InputError(f"{folder / INDEX} is not an index of shards (it has no `weight_map`); fetch it again")
+        got = "an index that does not"
+        raise InputError("weight_map", "name the shards' files", got, "fetch it again", place=str(folder / INDEX))
     files: dict[str, Path] = {}
     for shard in dict.fromkeys(shards.values()):
         name = PurePosixPath(shard)
@@ -139,7 +140,10 @@ def _indexed(folder: Path) -> dict[str, Stored]:
             raise InputError("weight_map", expected, shown(shard), "fetch the model again", place=str(folder / INDEX))
         files[shard] = folder / shard
         if not _is_file(files[shard]):
-            raise InputError(f"{folder} lacks the weight file {shown(shard)} that its index names; fetch it again")
+            got = f"{shown(shard)}, which is not in {folder}"
+            raise InputError(
+                "weight_map", "name files that are there", got, "fetch it again", place=str(folder / INDEX)
+            )
     held = {shard: _header(path)[0] for shard, path in files.items()}
     for key, shard in shards.items():
         if key not in held[shard]:
@@ -164,21 +168,20 @@ def _opened(path: Path) -> Any:
     try:
         return safe_open(path, framework="numpy")
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path} is not a whole safetensors file ({error}); fetch it again") from error
+        got = f"a damaged one ({shown_text(str(error))})"
+        raise InputError(None, "be a whole safetensors file", got, "fetch it again", place=str(path)) from error
 
 
-def _why_no_weights(folder: Path) -> str:
+def _no_weights(folder: Path) -> InputError:
     other = [
         file.name
         for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.onnx", "*.h5", "*.msgpack")
         for file in sorted(folder.glob(pattern))
     ]
     if not other:
-        return (
-            f"{folder} has no weights: expected model.safetensors, or shards with {INDEX} (pickles are never fetched; "
-            "scripts/convert_checkpoint.py converts one that you have)"
-        )
-    return (
-        f"{folder} has its weights only as {other[0]!r}, which is never loaded (a pickle can run code); convert it "
-        "once with scripts/convert_checkpoint.py, or use a revision that has model.safetensors"
-    )
+        got = "none (pickles are never fetched)"
+        way_out = "convert a pickle that you have with scripts/convert_checkpoint.py"
+    else:
+        got = f"only {other[0]!r}, which is never loaded (a pickle can run code)"
+        way_out = "convert it once with scripts/convert_checkpoint.py, or use a revision that has model.safetensors"
+    return InputError(None, f"hold model.safetensors, or shards with {INDEX}", got, way_out, place=str(folder))

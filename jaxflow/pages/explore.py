@@ -19,7 +19,7 @@ from jaxflow.graph.graph import as_residual
 from jaxflow.heads.class_attention import ClassGradient, check_gates
 from jaxflow.heads.importance import log_gates
 from jaxflow.heads.roles import RoleTally, RoleWords
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model, as_model
 from jaxflow.pages.exploration import Exploration, HeadTable, Side
 from jaxflow.pages.explore_task import ExploredItem, ExploredModel, ExploredText, ExploreTask
 from jaxflow.pages.units import Pooled, pooled_text
@@ -36,9 +36,9 @@ VALUES = 80_000_000
 
 
 def explore(
-    encoder: TextEncoder,
+    encoder: Model,
     texts: Any,
-    other: TextEncoder | None = None,
+    other: Model | None = None,
     *,
     pairs: Any = None,
     labels: Iterable[Any] | None = None,
@@ -93,13 +93,13 @@ def explore(
     for name in methods:
         one_of("methods", name, ("raw", "rollout", "flow"))
     pairs = [pairs] if isinstance(pairs, str) else pairs if pairs is None else list(pairs)
-    models = [encoder] if other is None else [encoder, other]
-    _check_models(models)
+    models = [as_model("model", encoder)]
+    models += [] if other is None else [as_model("other", other)]
     known = _as_labels(labels, len(texts), models)
     lengths = {"max_length": max_length, "truncate": truncate}
     total = len(texts)
     encodings = [model.tokenize(texts, pairs, **lengths) for model in models]
-    kept = _fitting(encodings, [model.config.layers * model.config.heads for model in models])
+    kept = _fitting(encodings, [model.layers * model.heads for model in models])
     texts, pairs = texts[:kept], pairs if pairs is None else pairs[:kept]
     encodings = [coded[:kept] for coded in encodings]
     explored = [
@@ -115,7 +115,7 @@ def explore(
     asked = queries if not isinstance(queries, np.ndarray) or queries.ndim < 2 else queries[:kept]
     items = _items(texts, pairs, encodings, asked, flows="flow" in methods)
     # Both models' heads are held at once.
-    held = sum(model.config.layers * model.config.heads for model in models)
+    held = sum(model.layers * model.heads for model in models)
 
     def told(found: Sequence[ExploredText]) -> None:
         for _ in models:
@@ -147,13 +147,13 @@ def explore(
 
 
 def _explored_model(
-    model: TextEncoder, encodings: Sequence[Encoding], heads: Any, *, roles: bool, importance: bool
+    model: Model, encodings: Sequence[Encoding], heads: Any, *, roles: bool, importance: bool
 ) -> ExploredModel:
     gradient = None
     if importance:
         # Of the predicted class, whichever it is.
         gradient = ClassGradient(explained_of(model, Target(), len(encodings))[0], keeps_weights=False)
-    fused = as_heads(heads, model.config.layers, model.config.heads)
+    fused = as_heads(heads, model.layers, model.heads)
     return ExploredModel(model, fused, RoleWords(encodings) if roles else None, gradient)
 
 
@@ -256,19 +256,13 @@ def _fitting(encodings: Sequence[Sequence[Encoding]], heads: Sequence[int]) -> i
     return len(encodings[0])
 
 
-def _check_models(models: Sequence[TextEncoder]) -> None:
-    for model in models:
-        if not isinstance(model, TextEncoder):
-            raise InputError(f"`encoder` must come from load_model, got {type(model).__name__}")
-
-
-def _as_labels(labels: Iterable[Any] | None, count: int, models: Sequence[TextEncoder]) -> list[str | None]:
+def _as_labels(labels: Iterable[Any] | None, count: int, models: Sequence[Model]) -> list[str | None]:
     if labels is None:
         return [None] * count
     given = list(labels)
     if len(given) != count:
         raise InputError(f"`labels` must be as many as the {count} texts, got {len(given)}")
-    head = next((model.config.head for model in reversed(models) if model.labels), None)
+    head = next((model.head for model in reversed(models) if model.labels), None)
     names = None if head is None else head.class_names()
     return [_as_label(label if head is None else head.index_of("labels", label), names) for label in given]
 

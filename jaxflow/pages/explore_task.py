@@ -18,7 +18,7 @@ from jaxflow.attribution.task import examples_of, queries_of
 from jaxflow.flow.worker import Worker
 from jaxflow.heads.class_attention import ClassGradient, GatedScores
 from jaxflow.heads.roles import RoleWords, WatchedRoles
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model
 from jaxflow.running import Arrays, Call, Forward, Inputs, Reader, check_finite, plain_fusion, rows_on_host, token_batch
 from jaxflow.running.readers import Finite, KeptGraph, KeptHeads, Logits
 from jaxflow.statistics.distances import jensen_shannon
@@ -35,7 +35,7 @@ class ExploredModel:
         importance: the reader of heads' importance; None where it is not looked for.
     """
 
-    encoder: TextEncoder
+    encoder: Model
     heads: str | Float[Array, "layer head"]
     words: RoleWords | None = None
     importance: ClassGradient | None = None
@@ -43,7 +43,7 @@ class ExploredModel:
     @property
     def layers(self) -> tuple[int, ...]:
         """All of them, counted from 1."""
-        return tuple(range(1, self.encoder.config.layers + 1))
+        return tuple(range(1, self.encoder.layers + 1))
 
     def readers(self, encodings: Sequence[Encoding], *, flows: bool) -> dict[str, Reader]:
         """What rides along, by what its outputs are used for."""

@@ -38,7 +38,7 @@ def plot_relevance(example: Any, query: Any = None, tokens: Any = None) -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise missing_extra("matplotlib", "plots", "A figure") from None
+        raise missing_extra("matplotlib", "plots", "a figure") from None
     drawing = _of_example(example, query, tokens) if isinstance(example, Example) else _of_array(example, query, tokens)
     maps, count, rows = drawing.maps, len(drawing.tokens), len(drawing.rows)
     figure = Figure(figsize=(len(maps) * max(3.2, 0.3 * count), 1.5 + 0.3 * rows), layout="constrained")

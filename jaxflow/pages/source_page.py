@@ -9,13 +9,13 @@ from jaxflow._checks import InputError
 from jaxflow.inputs.files import FileSource
 from jaxflow.inputs.rows import Row, Text
 from jaxflow.inputs.source import Source
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model
 from jaxflow.pages.explore import EXAMPLES, Exploration, explore
 from jaxflow.pages.explorer import write_explorer
 
 
 def explore_source(
-    models: Sequence[TextEncoder],
+    models: Sequence[Model],
     source: Source,
     labels: FileSource | None = None,
     *,
@@ -48,7 +48,7 @@ def explore_source(
     known = None if labels is None else list(islice(labels.values(), most))
     limits: dict[str, Any] = {"max_length": max_length, "truncate": truncate}
     other = models[1] if len(models) > 1 else None
-    heads = [model.config.head for model in models]
+    heads = [model.head for model in models]
     classify = all(head.name == "sequence_classification" and head.problem != "regression" for head in heads)
     try:
         return explore(
@@ -67,7 +67,7 @@ def explore_source(
         raise error if error.entry is None else error.at(rows[error.entry].place) from None
 
 
-def write_source_page(models: Sequence[TextEncoder], source: Source, path: Path, **options: Any) -> Path:
+def write_source_page(models: Sequence[Model], source: Source, path: Path, **options: Any) -> Path:
     """Write the page of two models' first texts, as `explore_source` takes them.
 
     Returns:

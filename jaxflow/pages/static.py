@@ -38,7 +38,7 @@ def plot_exploration(
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise missing_extra("matplotlib", "plots", "A figure") from None
+        raise missing_extra("matplotlib", "plots", "a figure") from None
     if not 0 <= index < len(exploration):
         raise InputError(f"`index` must be below {len(exploration)}, the number of texts, got {index}")
     examples = [side.examples[index] for side in exploration.sides]

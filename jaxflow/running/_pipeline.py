@@ -185,10 +185,8 @@ class Pipeline(Generic[ItemT, ResultT]):
             self._alone.add(items[0].index)
             self._again.appendleft(items)
         else:
-            raise InputError(
-                f"the device has no memory for {items[0].place} of {items[0].length} tokens, even alone; "
-                f"{self._task.memory_advice}"
-            ) from error
+            expected, got = "fit into the device's memory", f"{items[0].length} tokens, too many even alone"
+            raise InputError(None, expected, got, self._task.memory_advice, place=items[0].place) from error
 
 
 class _TooLargeError(Exception):

@@ -130,6 +130,5 @@ def check_finite(items: Sequence[Any], finite: Any) -> None:
     """
     for item, sound in zip(items, np.asarray(finite), strict=False):
         if not sound:
-            raise InputError(
-                f"the model's attention is not a number for {item.place}; check its weights, or load it in float32"
-            )
+            way_out = "check the model's weights, or load it in float32"
+            raise InputError(None, "be finite", "NaN or infinity", way_out, place=f"the attention of {item.place}")

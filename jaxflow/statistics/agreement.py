@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, one_of, shown
 from jaxflow.statistics.ranks import as_rows, as_tolerance, rank_rows, tied_tokens
 
 PROTOCOLS = ("standard", "paper")
@@ -154,12 +154,12 @@ def rank_agreement(
         InputError: shapes that don't broadcast, or a number that is not finite where the mask is true.
     """
     if not isinstance(measure, RankMeasure) or isinstance(measure, type):
-        raise InputError(f"`measure` must be a value such as Spearman() or Kendall(), got {measure!r}")
+        raise InputError("measure", "be a value such as Spearman() or Kendall()", shown(measure))
     shapes = [np.shape(part) for part in (relevance, scores, True if mask is None else mask)]
     try:
         shape = np.broadcast_shapes(*shapes)
     except ValueError:
-        raise InputError(f"`relevance`, `scores` and `mask` must broadcast, got {shapes}") from None
+        raise InputError("relevance", "broadcast with `scores` and `mask`", f"shapes {shapes}") from None
     first, chosen = as_rows("relevance", np.broadcast_to(np.asarray(relevance), shape), mask)
     second, _ = as_rows("scores", np.broadcast_to(np.asarray(scores), shape), mask)
     # NumPy makes numbers of arrays without axes, so even one row has one here.

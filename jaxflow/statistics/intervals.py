@@ -7,7 +7,7 @@ import scipy.stats
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, one_of, shown
 
 METHODS = ("bca", "percentile")
 # Numbers that a resampling holds at once.
@@ -62,12 +62,13 @@ def mean_interval(
     """
     one_of("method", method, METHODS)
     if not isinstance(level, float | np.floating) or not 0 < level < 1:
-        raise InputError(f"`level` must be a number between 0 and 1, got {level!r}")
+        raise InputError("level", "be a number between 0 and 1", shown(level))
     if isinstance(resamples, bool) or not isinstance(resamples, int | np.integer) or resamples < 1:
-        raise InputError(f"`resamples` must be a whole number, 1 or more, got {resamples!r}")
+        raise InputError("resamples", "be a whole number, 1 or more", shown(resamples))
     array = np.asarray(values)
     if array.dtype.kind not in "fiub" or not array.ndim or np.isinf(array).any():
-        raise InputError(f"`values` must be finite numbers or NaN, `example *column`, got shape {array.shape}")
+        got = f"{array.dtype} of shape {array.shape}"
+        raise InputError("values", "be finite numbers or NaN of shape (example, *column)", got)
     groups = _as_clusters(clusters, len(array))
     flat = array.reshape(len(array), -1).astype(np.float64)
     seeds = np.random.default_rng(seed).spawn(flat.shape[1])
@@ -123,5 +124,6 @@ def _as_clusters(clusters: ArrayLike | None, examples: int) -> np.ndarray:
         return np.arange(examples)
     groups = np.asarray(clusters)
     if groups.shape != (examples,):
-        raise InputError(f"`clusters` must name one cluster for each of {examples} examples, got {groups.shape}")
+        expected = f"name one cluster for each of {examples} examples"
+        raise InputError("clusters", expected, f"shape {groups.shape}")
     return groups

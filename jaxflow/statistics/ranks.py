@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
-from jaxflow._checks import InputError, first_index, one_of
+from jaxflow._checks import InputError, first_index, one_of, shown
 
 TIES = ("average", "dense")
 
@@ -66,26 +66,28 @@ def as_rows(
     """Values in float64 and their mask, checked."""
     array = np.asarray(values)
     if array.dtype.kind not in "fiub" or not array.ndim:
-        raise InputError(f"`{name}` must be numbers `*batch token`, got {array.dtype} of shape {array.shape}")
+        got = f"{array.dtype} of shape {array.shape}"
+        raise InputError(name, "be numbers of shape (*batch, token)", got)
     array = array.astype(np.float64)
     chosen = np.asarray(True if mask is None else mask)
     if chosen.dtype != np.bool_:
-        raise InputError(f"`mask` must be booleans, true on tokens that take part, got {chosen.dtype}")
+        raise InputError("mask", "be booleans, true on tokens that take part", str(chosen.dtype))
     try:
         chosen = np.broadcast_to(chosen, array.shape)
     except ValueError:
-        raise InputError(f"`mask` must broadcast to the shape of `{name}`, {array.shape}, got {chosen.shape}") from None
+        expected = f"broadcast to the shape of `{name}`, {array.shape}"
+        raise InputError("mask", expected, f"shape {chosen.shape}") from None
     wrong = chosen & ~np.isfinite(array)
     if wrong.any():
         index = first_index(wrong)
-        raise InputError(f"`{name}` must be finite where the mask is true, got {array[index]} at {index}")
+        raise InputError(name, "be finite where the mask is true", f"{array[index]} at {index}")
     return array, chosen
 
 
 def as_tolerance(tol: object) -> float:
     """A tolerance for ties."""
     if isinstance(tol, bool) or not isinstance(tol, int | float | np.number) or not 0 <= tol < np.inf:
-        raise InputError(f"`tol` must be a number, 0 or more, got {tol!r}")
+        raise InputError("tol", "be a number, 0 or more", shown(tol))
     return float(tol)
 
 

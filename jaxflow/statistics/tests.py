@@ -7,7 +7,7 @@ import scipy.stats
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
-from jaxflow._checks import InputError, one_of
+from jaxflow._checks import InputError, first_index, one_of
 from jaxflow.statistics.blocks import Blocks, NamedBlocks
 from jaxflow.statistics.intervals import Interval
 
@@ -102,8 +102,10 @@ def adjusted(p: ArrayLike, correction: str = "benjamini-hochberg") -> Float[np.n
     one_of("correction", correction, CORRECTIONS)
     array = np.asarray(p, np.float64)
     known = ~np.isnan(array)
-    if ((array < 0) | (array > 1))[known].any():
-        raise InputError("`p` must hold probabilities, from 0 to 1")
+    wrong = known & ((array < 0) | (array > 1))
+    if wrong.any():
+        index = first_index(wrong)
+        raise InputError("p", "hold probabilities, from 0 to 1", f"{array[index]} at {index}")
     if correction == "none" or not known.any():
         return array
     found = array[known]

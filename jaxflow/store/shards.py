@@ -184,7 +184,7 @@ def make_about(path: Path) -> None:
         try:
             path.parent.mkdir(exist_ok=True)
         except OSError as error:
-            raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+            raise _unwritable(path, error) from error
 
 
 def checksum(path: Path) -> str:
@@ -221,10 +221,14 @@ def replaced(path: Path) -> Iterator[Path]:
             _ = temporary.replace(path)
             sync(path.parent)
     except OSError as error:
-        raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+        raise _unwritable(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(None, "be a file that can be written", error.strerror or str(error), place=shown(str(path)))
 
 
 def is_empty(folder: Path) -> bool:

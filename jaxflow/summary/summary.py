@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
 from jaxflow.inputs.conllu import Sentence
 from jaxflow.store import arrow
@@ -140,7 +140,7 @@ def summarize(
     """
     first = next(results.rows(), None)
     if first is None:
-        raise InputError(f"{str(results.folder)!r} holds no example yet")
+        raise InputError("folder", "hold at least one example", f"{shown(str(results.folder))}, which holds none yet")
     methods = tuple(method for method in RELEVANCE if method in first)
     layers = tuple(map(int, first["layers"]))
     tags = Tags(sentences)
@@ -149,10 +149,9 @@ def summarize(
         gathered.add(rows, chunk)
         progress(len(rows))
     if tags.sentences and not tags.found:
-        raise InputError(
-            f"none of the {tags.sentences} parsed sentences is a text of {str(results.folder)!r}; its texts must be "
-            "those of the `# text` comments, letter by letter"
-        )
+        expected, got = "hold sentences that are texts of the results", f"{tags.sentences}, of which none is"
+        way_out = "have the results of the treebank's `# text` comments, letter by letter"
+        raise InputError("sentences", expected, got, way_out)
     return gathered.summary(layers)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from jaxflow._checks import InputError, one_of, shown
 from jaxflow.attribution.settings import Settings
 from jaxflow.inputs.source import Source
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model
 from jaxflow.store import shards as store
 from jaxflow.store.manifest import check_same
 from jaxflow.store.record import Record
@@ -47,7 +47,7 @@ def check_process(on_error: str, process_index: int, process_count: int) -> None
 
 
 def finished(
-    folder: Path, wanted: dict[str, Any], encoder: TextEncoder, source: Source, settings: Settings, mine: Any
+    folder: Path, wanted: dict[str, Any], encoder: Model, source: Source, settings: Settings, mine: Any
 ) -> dict[int, Record]:
     """Records of the shards that need not be made again.
 

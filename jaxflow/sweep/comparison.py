@@ -22,7 +22,7 @@ from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
 from jaxflow.inputs.rows import Text
 from jaxflow.inputs.source import Source
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model
 from jaxflow.statistics.blocks import Blocks
 from jaxflow.store import arrow
 from jaxflow.store.record import checked
@@ -158,8 +158,8 @@ class Prepared:
 
 
 def prepare(
-    encoder_a: TextEncoder,
-    encoder_b: TextEncoder,
+    encoder_a: Model,
+    encoder_b: Model,
     source: Source,
     folder: Path,
     settings: Settings,
@@ -287,10 +287,10 @@ def _about(plan: Plan, units: str) -> dict[str, Any]:
     models = {
         letter: {
             "name": encoder.name,
-            "layers": encoder.config.layers,
-            "heads": encoder.config.heads,
+            "layers": encoder.layers,
+            "heads": encoder.heads,
             "labels": None if encoder.labels is None else list(encoder.labels),
-            "head": encoder.config.head.name,
+            "head": encoder.head.name,
         }
         for letter, encoder in zip("ab", plan.encoders, strict=True)
     }

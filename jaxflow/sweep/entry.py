@@ -14,7 +14,7 @@ from jaxflow._paths import local_path
 from jaxflow.attribution.settings import METHODS, Settings
 from jaxflow.inputs.files import check_unread, open_source
 from jaxflow.inputs.source import as_source
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model, as_model
 from jaxflow.store.results import Store, open_sweep
 from jaxflow.sweep import runner
 from jaxflow.sweep.tally import Tally
@@ -37,7 +37,7 @@ WORDS = {
 
 
 def run_sweep(
-    encoder: TextEncoder,
+    encoder: Model,
     source: Any,
     out: str | os.PathLike[str],
     methods: Any = METHODS,
@@ -103,8 +103,7 @@ def run_sweep(
             `on_error="stop"`); the folder holds results of another sweep. What was computed before is kept.
     """
     not_forked()
-    if not isinstance(encoder, TextEncoder):
-        raise InputError(f"`encoder` must come from load_model, got {type(encoder).__name__}")
+    encoder = as_model("model", encoder)
     chosen = tuple(methods) if isinstance(methods, Iterable) and not isinstance(methods, str) else (methods,)
     for method in chosen:
         one_of("methods", method, METHODS)

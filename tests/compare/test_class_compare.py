@@ -109,5 +109,5 @@ def test_what_names_no_class_is_refused(pair, options, said):
 
 
 def test_models_without_classes_are_refused(pair):
-    with pytest.raises(InputError, match="scores need one that classifies texts"):
+    with pytest.raises(InputError, match="must have a head that classifies texts"):
         _ = jf.compare_models(pair[0], model(head="bare"), TEXTS, heads="class")

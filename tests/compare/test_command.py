@@ -124,7 +124,7 @@ def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
         (["--methods", "guess"], "--methods must be one of"),
         (["--correction", "none at all"], "--correction must be one of"),
         (["--max-length", "4"], "line 1 of texts.txt has"),
-        (["--column", "text"], "plain text and has no column"),
+        (["--column", "text"], "must go with a file that has columns"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, said):

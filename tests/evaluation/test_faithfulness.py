@@ -65,5 +65,5 @@ def test_bad_input_is_refused_by_name(encoder, texts):
         faithfulness(encoder, texts, relevance, shares=())
     with pytest.raises(InputError, match="`removal` must be one of 'blank', 'drop'"):
         faithfulness(encoder, texts, relevance, removal="delete")
-    with pytest.raises(InputError, match="would hide the first token"):
+    with pytest.raises(InputError, match="must leave out the first token, which the classifier reads"):
         faithfulness(encoder, texts, relevance, removal="drop", positions="tokens")

@@ -119,7 +119,7 @@ def test_bad_input_is_refused_by_name(encoder, texts):
     with pytest.raises(InputError, match="got position 7 of example 0: padding"):
         occlusion_scores(encoder, texts, positions=np.ones((3, 10), bool))
     headless = load_model(model_folder(), head="bare")
-    with pytest.raises(InputError, match="the head 'bare'; scores need one that classifies texts"):
+    with pytest.raises(InputError, match="must have a head that classifies texts, got the head 'bare'"):
         occlusion_scores(headless, texts)
 
 
@@ -128,7 +128,7 @@ def test_inputs_that_do_not_fit_are_refused_by_example(encoder, texts):
         token_inputs(encoder, [])
     with pytest.raises(InputError, match="example 1 has no token"):
         token_inputs(encoder, [[2, 3], np.zeros(0, int)])
-    with pytest.raises(InputError, match="example 0 has 25 tokens, more than the 24 that fit"):
+    with pytest.raises(InputError, match=r"`texts\[0\]` must have at most 24 tokens, got 25"):
         token_inputs(encoder, [[5] * 25])
     with pytest.raises(InputError, match="example 1 has id -1 at position 2"):
         token_inputs(encoder, [[2, 3], [2, 5, -1, 3]])

@@ -78,7 +78,7 @@ def test_malformed_smiles_are_named():
         ("C)C", "not opened"),
         ("C!C", "character 1"),
         ("[zz9]", "no atom"),
-        ("1CC1", "without an atom"),
+        ("1CC1", "must close a ring behind an atom"),
     ):
         with pytest.raises(InputError, match=line):
             _ = parse(wrong)

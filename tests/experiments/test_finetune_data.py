@@ -144,7 +144,7 @@ def test_paraphrases_by_columns(tmp_path):
     with pytest.raises(InputError, match=r"no column 'question1'.*#1 String"):
         _ = read_columns(path, COLUMNS)
     _ = path.write_text(heading + "\nyes\t7\t8\ta\tb\n")
-    with pytest.raises(InputError, match="line 2: 'Quality' must be 0 or 1, got 'yes'"):
+    with pytest.raises(InputError, match=r"'Quality' in line 2 of .* must be 0 or 1, got 'yes'"):
         _ = read_columns(path, columns)
 
 

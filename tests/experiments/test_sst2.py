@@ -74,7 +74,7 @@ def test_a_model_that_is_named_is_the_tables_whatever_was_trained(data, tmp_path
     (tmp_path / "model" / "config.json").write_text("{}")
     named = ["table", "--data", str(data), "--out", str(tmp_path), "--model", str(model_folder()), "--quick"]
     assert main(named) == 2
-    assert "does not tell two classes apart" in capsys.readouterr().err
+    assert "must tell two classes apart" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -124,7 +124,7 @@ def _check_a_cell(record, data, out):
 def test_bad_input_is_one_line(data, tmp_path, capsys):
     arguments = ["table", "--data", str(data), "--out", str(tmp_path), "--model", str(model_folder())]
     assert main(arguments) == 2
-    assert "does not tell two classes apart" in capsys.readouterr().err
+    assert "must tell two classes apart" in capsys.readouterr().err
     arguments = ["train", "--data", str(tmp_path), "--out", str(tmp_path), "--model", str(model_folder())]
     assert main(arguments) == 2
     assert "does not exist" in capsys.readouterr().err

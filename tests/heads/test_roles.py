@@ -126,23 +126,26 @@ def test_conllu_gives_words_heads_and_where_they_stand(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (["1\ta\tb"], "line 1 of the lines has 3 columns"),
-        (["# text = b", "1\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "'a' is not in the sentence's text 'b'"),
-        (["1\ta\ta\tX\t_\t_\t7\troot\t_\t_"], "the head must be"),
-        (["x\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "no word's number"),
+        (["1\ta\tb"], "line 1 of the lines must have CoNLL-U's 10 columns, got 3"),
+        (
+            ["# text = b", "1\ta\ta\tX\t_\t_\t0\troot\t_\t_"],
+            "must have its words in its text, got 'a', and the text 'b'",
+        ),
+        (["1\ta\ta\tX\t_\t_\t7\troot\t_\t_"], "the head in line 1 of the lines must be"),
+        (["x\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "must be a word's number"),
         # Digits of other scripts, and numbers that Python does not read or that nobody counts to.
-        (["\u0662\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "no word's number"),
-        (["9" * 5000 + "\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "no word's number"),
-        (["1-9999999999\ta\ta\tX\t_\t_\t0\troot\t_\t_", "1\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "no word's number"),
-        (["1.\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "no word's number"),
-        (["1\ta\ta\tX\t_\t_\t" + "9" * 5000 + "\troot\t_\t_"], "the head must be"),
-        (["1\ta\ta\tX\t_\t_\t\u0661\troot\t_\t_"], "the head must be"),
+        (["\u0662\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "must be a word's number"),
+        (["9" * 5000 + "\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "must be a word's number"),
+        (["1-9999999999\ta\ta\tX\t_\t_\t0\troot\t_\t_", "1\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "must be a word's number"),
+        (["1.\ta\ta\tX\t_\t_\t0\troot\t_\t_"], "must be a word's number"),
+        (["1\ta\ta\tX\t_\t_\t" + "9" * 5000 + "\troot\t_\t_"], "the head in line 1 of the lines must be"),
+        (["1\ta\ta\tX\t_\t_\t\u0661\troot\t_\t_"], "the head in line 1 of the lines must be"),
     ],
 )
 def test_malformed_conllu_is_named(lines, said):
     with pytest.raises(InputError, match=said):
         list(read_conllu(lines))
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="`source` must be a file that can be read"):
         list(read_conllu("nowhere.conllu"))
 
 
@@ -158,7 +161,7 @@ def test_sentences_that_were_tagged_and_not_parsed_have_no_heads():
     tagged = ["1\tthe\t_\tDET\t_\t_\t_\t_\t_\t_", "2\tkeys\t_\tNOUN\t_\t_\t_\t_\t_\t_"]
     (sentence,) = read_conllu(tagged)
     assert (sentence.text, sentence.tags, sentence.heads) == ("the keys", ("DET", "NOUN"), (None, None))
-    with pytest.raises(InputError, match="no word with a head"):
+    with pytest.raises(InputError, match="hold a word with a head"):
         head_relations(model(), [sentence])
     parsed = list(read_conllu(SENTENCES.splitlines()))
     both, alone = head_relations(model(), [sentence, *parsed]), head_relations(model(), parsed)
@@ -179,7 +182,7 @@ def test_sentences_that_cannot_be_used_are_left_out_and_said(tmp_path):
     _ = path.write_text("\n\n".join(blocks) + "\n", "utf-8", errors="surrogateescape")
     said: list[str] = []
     assert list(read_conllu(path, skipped=said.append)) == list(read_conllu(SENTENCES.splitlines()))
-    parts = ["'``' is not in the sentence's text", "line 4 of", "the head must be", "in no order", "not UTF-8"]
+    parts = ["got '``', and the text", "line 4 of", "the head in line", "must come in order", "must be UTF-8"]
     assert len(said) == len(bad)
     for reason, part in zip(said, parts, strict=True):
         assert part in reason

@@ -139,7 +139,7 @@ def test_columns_that_are_not_there_are_named_with_those_that_are(tmp_path):
     path = write(tmp_path, "a.csv", "text,label\na,1\n")
     refused(path, "`column` must name a column, got 'body'; there are: 'text', 'label'", column="body")
     refused(path, "`pair_column` must name a column, got 'body'", pair_column="body")
-    refused(write(tmp_path, "a.txt", "a\n"), "must go with a file that has columns", "--column", column="text")
+    refused(write(tmp_path, "a.txt", "a\n"), "must go with a file that has columns", "`column`", column="text")
 
 
 def test_parquet_cells_that_are_no_text_are_named(tmp_path):
@@ -157,7 +157,7 @@ def test_a_parquet_file_cut_short_is_named(tmp_path):
 def test_missing_files_and_folders_are_named(tmp_path):
     refused(tmp_path / "none.txt", "must be a file, got", "none.txt', which does not exist")
     refused(tmp_path, "got the folder")
-    refused("-", "standard input cannot be read")
+    refused("-", "got '-'; pass a file: standard input is not read here")
     refused("-", "standard input must hold a text", stdin=io.BytesIO(b""))
 
 

@@ -119,8 +119,8 @@ def test_a_name_of_several_classes_is_no_target(encoder):
     with pytest.raises(InputError) as refused:
         index("good")
     assert str(refused.value) == (
-        "`classes` must name one class, got 'good', the name of classes 0 and 2; "
-        "pass an index, or 'good (0)' or 'good (2)'"
+        "`classes` must name one class, got 'good', the name of classes 0 and 2, which are called 'good (0)', "
+        "'good (2)'; pass an index, or one of these names"
     )
     assert [index(name) for name in (*NAMES, 2)] == [[0], [1], [2], [2]]
 

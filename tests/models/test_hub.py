@@ -83,7 +83,7 @@ def test_a_hub_model_in_shards_loads(hub, folder, tiny, batch):
 def test_a_hub_model_of_pickles_alone_is_refused(hub, folder):
     (folder / "model.safetensors").unlink()
     hub(folder)
-    refused("has no weights: expected model.safetensors, or shards.*pickles are never fetched")
+    refused("must hold model.safetensors, or shards.*pickles are never fetched")
 
 
 def response(status):

@@ -39,7 +39,9 @@ def edit_weights(folder, change):
 
 
 def test_unknown_names():
-    refused("nobody/no-such-model", "neither a built-in name, nor a folder, nor in the hub's cache.*HF_HUB_OFFLINE")
+    refused(
+        "nobody/no-such-model", "must be a built-in name, a folder, or a model in the hub's cache, got .*HF_HUB_OFFLINE"
+    )
     refused("nobody/no-such-model", "the hub is off", local_files_only=True, revision="main")
     refused("not a name!", "not a name!.*check the name")
     refused("./no-such-folder", "does not exist")
@@ -56,7 +58,7 @@ def test_config_missing_or_malformed(folder):
     path.write_text("{")
     refused(folder, "is not valid JSON")
     path.write_text("[]")
-    refused(folder, "has no `model_type`.*'bert'")
+    refused(folder, "`model_type` must be one of 'bert', .*, got none; add it")
     path.unlink()
     refused(folder, "has no config.json")
 
@@ -64,17 +66,20 @@ def test_config_missing_or_malformed(folder):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"model_type": "gpt2"}, "'gpt2', which is not supported; use 'bert'"),
-        ({"hidden_size": "wide"}, "cannot be read as a bert configuration"),
-        ({"hidden_size": 17}, "2 attention heads do not divide"),
-        ({"hidden_act": "mish"}, "hidden_act 'mish', which is none of 'gelu'"),
+        ({"model_type": "gpt2"}, "`model_type` must be one of 'bert', .*, got 'gpt2'"),
+        ({"hidden_size": "wide"}, "config.json: `hidden_size` must be a whole number"),
+        ({"hidden_size": 17}, "`hidden_size` must be a multiple of its 2 attention heads, got 17"),
+        ({"hidden_act": "mish"}, "`hidden_act` must be one of 'gelu', .* got 'mish'"),
         ({"is_decoder": True}, "decoder"),
-        ({"architectures": ["BertForHaiku"]}, "'BertForHaiku', which is not supported; .*pass `head`, one of 'bare'"),
-        ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key'"),
-        ({"hidden_size": 32}, r"has shape \(.*\), but config.json makes it \("),
+        ({"architectures": ["BertForHaiku"]}, "got 'BertForHaiku'; .*pass `head`, one of 'bare'"),
+        (
+            {"position_embedding_type": "relative_key"},
+            "`position_embedding_type` must be 'absolute', got 'relative_key'",
+        ),
+        ({"hidden_size": 32}, r"must have config.json's shape \(32,\), got \(16,\)"),
         ({"num_hidden_layers": 4}, r"lacks 'encoder.layer.3.*and 13 more"),
         ({"num_hidden_layers": 2}, r"has 'encoder.layer.2.*does not use"),
-        ({"vocab_size": 20}, "has shape"),
+        ({"vocab_size": 20}, r"must have config.json's shape \(20, 16\)"),
     ],
 )
 def test_config_that_does_not_fit(folder, changes, match):
@@ -86,11 +91,11 @@ def test_weights_missing_or_broken(folder):
     weights = folder / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
-    refused(folder, "not a whole safetensors file")
+    refused(folder, "must be a whole safetensors file, got a damaged one")
     weights.write_bytes(b"nonsense")
-    refused(folder, "not a whole safetensors file")
+    refused(folder, "must be a whole safetensors file, got a damaged one")
     weights.unlink()
-    refused(folder, "has no weights: expected model.safetensors")
+    refused(folder, "must hold model.safetensors, or shards")
 
 
 def test_a_pickle_is_never_opened(folder):
@@ -114,9 +119,9 @@ def test_every_key_is_accounted_for(folder):
 
 def test_shapes_and_types_of_weights(folder):
     edit_weights(folder, lambda weights: weights.update({"classifier.bias": torch.zeros(4)}))
-    refused(folder, r"'classifier.bias' in .* has shape \(4,\), but config.json makes it \(3,\)")
+    refused(folder, r"'classifier.bias' in .* must have config.json's shape \(3,\), got \(4,\)")
     edit_weights(folder, lambda weights: weights.update({"classifier.bias": torch.zeros(3, dtype=torch.int8)}))
-    refused(folder, "holds int8, not floating-point numbers")
+    refused(folder, "must be of floating-point numbers of 16 bits or more, got int8")
 
 
 def test_tokenizer_missing_or_of_another_model(folder):
@@ -124,11 +129,11 @@ def test_tokenizer_missing_or_of_another_model(folder):
     tokenizer = json.loads(path.read_text())
     tokenizer["model"]["vocab"]["extra"] = 400
     path.write_text(json.dumps(tokenizer))
-    refused(folder, "token ids up to 400, but the model knows 27 tokens")
+    refused(folder, "must have the model's 27 tokens, got ids up to 400")
     path.write_text("{")
-    refused(folder, "cannot be read")
+    refused(folder, "must be readable, got an error")
     path.unlink()
-    refused(folder, "has no tokenizer.*tokenizer=False")
+    refused(folder, "must hold a tokenizer .*tokenizer=False")
     encoder = load_model(folder, tokenizer=False)
     with pytest.raises(InputError, match="without its tokenizer"):
         encoder.tokenize(["the key"])
@@ -163,9 +168,9 @@ def test_shards_and_half_precision_load(tiny, batch, tmp_path):
     assert kernel.dtype == jnp.float32
     np.testing.assert_allclose(kernel, model.ours.module.layers.up.kernel[...], rtol=1e-2)
     next(sharded.glob("model-00002*")).unlink()
-    refused(sharded, "lacks the weight file 'model-00002")
+    refused(sharded, "`weight_map` must name files that are there, got 'model-00002")
     (sharded / "model.safetensors.index.json").write_text("{}")
-    refused(sharded, "is not an index of shards")
+    refused(sharded, "`weight_map` must name the shards' files")
 
 
 def test_names_from_before_2020(tiny, batch, tmp_path):
@@ -225,7 +230,7 @@ def test_the_way_out_of_an_unknown_architecture_leads_out(tiny, batch, folder):
 
     edit_weights(folder, change)
     edit_config(folder, architectures=["HF_ColBERT"])
-    refused(folder, "'HF_ColBERT', which is not supported; .*pass `head`, one of 'bare'")
+    refused(folder, "got 'HF_ColBERT'; .*pass `head`, one of 'bare'")
     refused(folder, "lacks 'classifier.bias'.*; in Python, pass `head=\"bare\"`", head="sequence_classification")
     encoder = loaded_with_word(folder, "left out: 'encoder.norm', 'linear.weight'$", head="bare")
     kept = tiny.bert("BertForSequenceClassification").ours
@@ -235,7 +240,11 @@ def test_the_way_out_of_an_unknown_architecture_leads_out(tiny, batch, folder):
 def test_what_belongs_to_the_encoder_is_never_left_out(folder):
     edit_weights(folder, lambda weights: weights.update({"bert.encoder.layer.1.adapter.up.weight": torch.ones(16, 16)}))
     for head in (None, "bare", "sequence_classification"):
-        refused(folder, "has 'encoder.layer.1.adapter.up.weight', which .* does not use; use weights that", head=head)
+        refused(
+            folder,
+            "has 'encoder.layer.1.adapter.up.weight', which .* does not use; use a config.json and weights that",
+            head=head,
+        )
 
 
 def test_counters_and_other_buffers_are_no_weights(tiny, batch, folder):

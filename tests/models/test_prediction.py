@@ -86,5 +86,5 @@ def test_what_is_missing_is_named(tiny, encodings):
         predicted(head, np.zeros((2, 12, 3)))
     with pytest.raises(InputError, match="as many as the 3 rows of logits, got 2"):
         predicted(head, np.zeros((3, 12, 3)), encodings)
-    with pytest.raises(InputError, match="has no head to predict with"):
+    with pytest.raises(InputError, match="must have a head"):
         tiny.bert().ours.predict(np.zeros((1, 3)))

@@ -115,7 +115,7 @@ def test_where_a_model_cannot_be_saved(tiny, tmp_path):
     (tmp_path / "full" / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="`folder` must be new or empty"):
         save_encoder(tiny.bert().ours, tmp_path / "full")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="must be a folder that can be written"):
         save_encoder(tiny.bert().ours, tmp_path / "full" / "notes.txt" / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["full"]
 

@@ -185,7 +185,7 @@ def test_flows_tie_as_near_as_they_were_computed(tmp_path):
 
 def test_one_query_and_one_method_leave_out_what_is_not_defined(tmp_path):
     store.write_manifest(tmp_path, {"format": store.FORMAT, "model": "m", "input": {"name": "in"}})
-    with pytest.raises(InputError, match="holds no example yet"):
+    with pytest.raises(InputError, match="must hold at least one example"):
         summarize(open_sweep(tmp_path))
     rng = np.random.default_rng(1)
     write(tmp_path, 0, [example(rng, "a", 4, 1, methods=("rollout",))], last=True)
@@ -243,5 +243,5 @@ def test_parts_of_speech_are_of_the_words_that_tokens_stand_in(tmp_path):
 
 
 def test_sentences_that_are_of_other_texts_are_refused(tmp_path):
-    with pytest.raises(InputError, match="none of the 2 parsed sentences is a text of"):
+    with pytest.raises(InputError, match="must hold sentences that are texts of the results, got 2, of which none is"):
         _ = summarize(parsed(tmp_path, ["The keys"]), read_conllu(PARSED.splitlines()))

@@ -166,11 +166,13 @@ def test_folders_of_the_first_edition_open_and_go_on_as_they_began(encoder, tmp_
 def test_a_second_run_leaves_a_folder_alone_that_is_being_filled(tmp_path):
     encoder, out, told = load_model(model_folder()), tmp_path / "out", threading.Event()
     go_on, errors = threading.Event(), []
+    # Three batches are on their way at once, so the first shard is finished when the third has been read.
+    many = (*TEXTS, *TEXTS)
 
     def texts():
-        yield from TEXTS[:4]
+        yield from many[:-1]
         told.wait(60)
-        yield TEXTS[4]
+        yield many[-1]
 
     def second(tally):
         if tally.examples < 2 or errors or not (out / store.MANIFEST).exists():
@@ -197,7 +199,7 @@ def test_a_second_run_leaves_a_folder_alone_that_is_being_filled(tmp_path):
     assert not list(out.rglob(".*"))
     # Afterwards anyone may.
     assert (
-        runner.prepare(encoder, as_source(iter(TEXTS)), out, Settings(methods=("raw",)), resume=True).run(2).before == 5
+        runner.prepare(encoder, as_source(iter(many)), out, Settings(methods=("raw",)), resume=True).run(2).before == 10
     )
 
 

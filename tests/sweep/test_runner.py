@@ -335,7 +335,9 @@ def test_a_process_that_waits_for_the_first_one_hears_that_it_gave_up(encoder, t
     written, gate = threading.Event(), threading.Event()
 
     def texts():
-        yield from TEXTS[:4]
+        # Every second shard is this process's. Three batches are on their way at once, so its first shard is finished
+        # when its third has been read.
+        yield from TEXTS * 3
         if while_reading:
             gate.wait(60)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from jaxflow._checks import InputError, shown
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.family import Family, Head, Key
+from jaxflow.models.family import ANOTHER, Family, Head, Key
 
 
 def encoder_keys(prefix: str) -> dict[str, Key]:
@@ -29,7 +29,7 @@ def read(config: Any) -> EncoderConfig:
     """The encoder's configuration from a BERT-like one."""
     kind = getattr(config, "position_embedding_type", "absolute")
     if kind != "absolute":
-        raise InputError(f"config.json has position_embedding_type {shown(kind)}; only 'absolute' is supported")
+        raise InputError("position_embedding_type", "be 'absolute'", shown(kind), ANOTHER, place="config.json")
     return EncoderConfig(
         family=config.model_type,
         vocabulary=config.vocab_size,

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from jaxflow._checks import InputError, shown
 from jaxflow.models.config import UNLIMITED, EncoderConfig
 from jaxflow.models.families import bert
-from jaxflow.models.family import Family, Head, Key
+from jaxflow.models.family import ANOTHER, Family, Head, Key
 from jaxflow.models.layers import Linear, Norm, Table, root
 
 _ATTENTION = "deberta.encoder.layer.{}.attention.self"
@@ -140,14 +140,14 @@ def _picked(products: Float[Array, "*batch head token bucket"], rows: np.ndarray
 
 def _read(config: Any) -> EncoderConfig:
     if config.pooler_hidden_act != "gelu":
-        raise InputError(
-            f"config.json has pooler_hidden_act {shown(config.pooler_hidden_act)}; only 'gelu' is supported"
-        )
+        got = shown(config.pooler_hidden_act)
+        raise InputError("pooler_hidden_act", "be 'gelu'", got, ANOTHER, place="config.json")
     width = getattr(config, "embedding_size", config.hidden_size)
     size = getattr(config, "conv_kernel_size", 0)
     convolution = (size, getattr(config, "conv_groups", 1), getattr(config, "conv_act", "tanh"))
     if getattr(config, "attention_head_size", None) not in (None, config.hidden_size // config.num_attention_heads):
-        raise InputError("config.json has an attention_head_size other than the width over the heads; not supported")
+        got = shown(config.attention_head_size)
+        raise InputError("attention_head_size", "be the width over the heads", got, ANOTHER, place="config.json")
     return dataclasses.replace(
         bert.read(config),
         positions=config.max_position_embeddings if config.position_biased_input else 0,
@@ -166,7 +166,7 @@ def _relative(config: Any) -> Disentangled | None:
     kinds = config.pos_att_type or []
     if not config.relative_attention:
         if kinds:
-            raise InputError("config.json has pos_att_type without relative_attention; that is not supported")
+            raise InputError("pos_att_type", "go with relative attention", shown(kinds), ANOTHER, place="config.json")
         return None
     farthest = config.max_relative_positions
     farthest = config.max_position_embeddings if farthest < 1 else farthest

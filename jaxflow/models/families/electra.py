@@ -6,13 +6,14 @@ from typing import Any
 from jaxflow._checks import InputError, shown
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.families import bert
-from jaxflow.models.family import Family, Head
+from jaxflow.models.family import ANOTHER, Family, Head
 
 
 def _read(config: Any) -> EncoderConfig:
     summary = (config.summary_type, config.summary_use_proj, config.summary_activation)
     if summary != ("first", True, "gelu"):
-        raise InputError(f"config.json sums up choices by {shown(summary)}; only ('first', True, 'gelu') is supported")
+        expected = "sum up choices by ('first', True, 'gelu')"
+        raise InputError(None, expected, shown(summary), ANOTHER, place="config.json")
     return dataclasses.replace(
         bert.read(config),
         embedding_width=config.embedding_size,
