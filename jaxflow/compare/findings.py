@@ -28,7 +28,7 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
     if len(moved):
         named = ", ".join(
             f"{_head(summary, layer, head)} -> H{summary.head.matching[layer, head] + 1}"
-            for layer, head in moved[:most]
+            for layer, head in moved[:most].tolist()
         )
         rest = f" and {len(moved) - most} more" if len(moved) > most else ""
         lines += [f"heads that are more like another one's: {named}{rest}"]

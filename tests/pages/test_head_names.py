@@ -1,9 +1,13 @@
 """The one head that differs between two models has one name: on the terminal, in files, in tables and on the page."""
 
+import contextlib
+import io
 import json
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 
 import jaxflow as jf
 from jaxflow.cli import main as cli
@@ -20,20 +24,36 @@ from tests.pages.tiny_pair import TEXTS, model_folder
 LAYER, HEAD = 3, 2
 
 
-def test_the_head_that_changed_has_one_name_everywhere(context, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
     first = jf.load_model(str(model_folder()))
+    folder = tmp_path_factory.mktemp("models") / "second"
     second = sharpened(first, LAYER - 1, HEAD - 1)
-    save_encoder(second, tmp_path / "second")
-    _ = (tmp_path / "texts.txt").write_text("\n".join(TEXTS))
-    models = ["--model-a", str(model_folder()), "--model-b", str(tmp_path / "second")]
-    assert cli.main(["compare", *models, "--input", str(tmp_path / "texts.txt"), "--out", str(tmp_path / "out")]) == 0
+    save_encoder(second, folder)
+    return first, second, folder
+
+
+@pytest.fixture(scope="module")
+def compared(models, tmp_path_factory):
+    """What the command says, and the folder that it writes."""
+    folder = tmp_path_factory.mktemp("compared")
+    _ = (folder / "texts.txt").write_text("\n".join(TEXTS))
+    given = ["--model-a", str(model_folder()), "--model-b", str(models[2]), "--input", str(folder / "texts.txt")]
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert cli.main(["compare", *given, "--out", str(folder / "out")]) == 0
+    return said.getvalue().splitlines(), folder / "out"
+
+
+def test_the_head_that_changed_has_one_name_everywhere(context, models, compared, tmp_path):
+    first, second, _ = models
+    said, folder = compared
     # On the terminal the head that changed most stands below its heading.
-    said = capsys.readouterr().out.splitlines()
     assert said[said.index("heads that changed most") + 1].split()[:2] == [f"L{LAYER}", f"H{HEAD}"]
     # In the folder: the one row whose distance is not 0.
-    rows = pq.read_table(tmp_path / "out" / "heads.parquet").to_pylist()
+    rows = pq.read_table(folder / "heads.parquet").to_pylist()
     assert [(row["layer_a"], row["head"]) for row in rows if row["jensen_shannon"] > 1e-3] == [(LAYER, HEAD)]
-    assert list(open_comparison(tmp_path / "out").heads()) == rows
+    assert list(open_comparison(folder).heads()) == rows
     # In the table of roles: the head whose entropy moves most.
     table = role_changes(head_roles(first, TEXTS), head_roles(second, TEXTS))
     moved = max(table, key=lambda row: abs(row["entropy"]))
@@ -41,18 +61,13 @@ def test_the_head_that_changed_has_one_name_everywhere(context, tmp_path, capsys
     # On the page: the row of the head grid's numbers that is not 0, and the mark that stands for it.
     opened = Opened(context, write_explorer(explore(first, TEXTS, second), tmp_path / "explorer.html"))
     opened.set(view="grid", measure="change")
-    rows = [row for row in opened.csv("grid") if float(row["change"]) > 1e-3]
+    rows = [row for row in opened.table("grid") if float(row["change"]) > 1e-3]
     assert [(row["layer"], row["head"]) for row in rows] == [(str(LAYER), str(HEAD))]
     opened.close()
 
 
-def test_a_folder_of_the_first_format_is_read_with_heads_from_1(tmp_path, capsys):
-    first = jf.load_model(str(model_folder()))
-    save_encoder(sharpened(first, LAYER - 1, HEAD - 1), tmp_path / "second")
-    _ = (tmp_path / "texts.txt").write_text("\n".join(TEXTS))
-    models = ["--model-a", str(model_folder()), "--model-b", str(tmp_path / "second")]
-    assert cli.main(["compare", *models, "--input", str(tmp_path / "texts.txt"), "--out", str(tmp_path / "out")]) == 0
-    _ = capsys.readouterr()
+def test_a_folder_of_the_first_format_is_read_with_heads_from_1(compared, tmp_path):
+    _ = shutil.copytree(compared[1], tmp_path / "out")
     new = open_comparison(tmp_path / "out")
     heads = list(new.heads())
     # The folder as the first format has it: heads from 0, and -1 for a head without a match.
@@ -74,9 +89,8 @@ def test_a_folder_of_the_first_format_is_read_with_heads_from_1(tmp_path, capsys
     assert [row["text"] for row in stored.rows()] == TEXTS
 
 
-def test_heads_that_are_more_like_others_are_named_as_in_the_files():
-    first = jf.load_model(str(model_folder()))
-    summary = jf.compare_models(first, first, TEXTS).summary
+def test_heads_that_are_more_like_others_are_named_as_in_the_files(models):
+    summary = jf.compare_models(models[0], models[0], TEXTS).summary
     # Each head of layer 2 answers to the next one.
     matching = summary.head.matching.copy()
     matching[1] = np.roll(matching[1], 1)
