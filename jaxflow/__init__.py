@@ -7,8 +7,9 @@ flow, a maximum flow with certified bounds.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from jaxflow import mixing
 from jaxflow._checks import InputError
-from jaxflow.attribution import Attribution, Example, attribute
+from jaxflow.attribution import Attribution, Example, Question, attribute
 from jaxflow.flow.device.cut import cut_capacity
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.solve import attention_flow
@@ -22,6 +23,7 @@ from jaxflow.sweep.entry import run_sweep
 
 if TYPE_CHECKING:
     from jaxflow.compare import Comparison, compare_models
+    from jaxflow.pages.explore import explore
 
 __all__ = [
     "AttentionGraph",
@@ -30,6 +32,7 @@ __all__ = [
     "Example",
     "FlowSolution",
     "InputError",
+    "Question",
     "attention_flow",
     "attention_graph",
     "attention_rollout",
@@ -37,8 +40,10 @@ __all__ = [
     "capacity_graph",
     "compare_models",
     "cut_capacity",
+    "explore",
     "head_rollout",
     "load_model",
+    "mixing",
     "open_sweep",
     "plot_relevance",
     "raw_attention",
@@ -46,7 +51,11 @@ __all__ = [
 ]
 
 # Imported when they are first asked for: what they need takes a while to import.
-_LATER = {"Comparison": "jaxflow.compare", "compare_models": "jaxflow.compare"}
+_LATER = {
+    "Comparison": "jaxflow.compare",
+    "compare_models": "jaxflow.compare",
+    "explore": "jaxflow.pages.explore",
+}
 
 
 def __getattr__(name: str) -> Any:

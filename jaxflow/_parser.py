@@ -38,6 +38,10 @@ class Parser(argparse.ArgumentParser):
             None, "be a command that is known", message, f"see {self.prog} --help", place="the command line"
         )
 
+    def flags(self) -> dict[str, str]:
+        """The options, by the names that Python has for their values."""
+        return {action.dest: action.option_strings[-1] for action in self._actions if action.option_strings}
+
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Parse arguments, as argparse does."""
         for argument in args or ():
@@ -60,6 +64,11 @@ def integers(text: str) -> tuple[int, ...] | None:
     if None in numbers:
         raise _unfit("whole numbers with commas between them, or all", text)
     return tuple(number for number in numbers if number is not None)
+
+
+def positions(text: str) -> tuple[int, ...] | str | None:
+    """Whole numbers with commas between them, or a word; None is all."""
+    return text if text.isalpha() and text != "all" else integers(text)
 
 
 def layers(text: str) -> tuple[Any, ...] | None:

@@ -5,19 +5,21 @@ import pytest
 
 import jaxflow
 from jaxflow._checks import InputError, missing_extra, shown
-from jaxflow.cli import main as cli
+from jaxflow.cli.output import namer
+
+NAMED = namer({"max_length": "--max-length", "truncate": "--truncate", "out": "--out"})
 
 
 def test_an_error_is_facts_that_each_front_puts_into_words():
     error = InputError("max_length", "be at most 512", "600", "pass `truncate=True`", place="text 3")
     assert str(error) == "text 3: `max_length` must be at most 512, got 600; pass `truncate=True`"
-    assert error.in_words(cli._flag) == "text 3: --max-length must be at most 512, got 600; pass --truncate"
+    assert error.in_words(NAMED) == "text 3: --max-length must be at most 512, got 600; pass --truncate"
 
 
 @pytest.mark.parametrize("data", ["/data/run--out", "`truncate=True`", "`layers`"])
 def test_no_front_rewrites_what_the_user_passed(data: str):
     error = InputError("out", "be a new folder", data, place=data)
-    assert error.in_words(cli._flag) == f"{data}: --out must be a new folder, got {data}"
+    assert error.in_words(NAMED) == f"{data}: --out must be a new folder, got {data}"
 
 
 @pytest.mark.parametrize(

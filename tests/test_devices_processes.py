@@ -15,7 +15,7 @@ import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.cli import arguments as _arguments
+from jaxflow.cli import attribute as command
 from jaxflow.devices import Processes
 from jaxflow.store import shards as store
 from jaxflow.store.results import Store
@@ -38,10 +38,10 @@ def given(**options):
 
 
 def test_the_command_line_joins_others_only_if_told_to():
-    assert _arguments.joined(given()) == Processes(0, 1)
+    assert command._joined(given()) == Processes(0, 1)
     for lonely in ({"coordinator": "here:1"}, {"processes": 2}, {"process": 0}, {"start_seconds": 5}):
-        with pytest.raises(InputError, match="go with --distributed"):
-            _arguments.joined(given(**lonely))
+        with pytest.raises(InputError, match="must go with `distributed`"):
+            command._joined(given(**lonely))
 
 
 def test_processes_wait_until_no_shard_is_missing_or_damaged(tmp_path, monkeypatch):
@@ -150,7 +150,7 @@ def test_a_process_that_fell_silent_is_named(tmp_path, hasty, monkeypatch):
         monkeypatch.setattr(together, "SILENCE", 0.2)
         live(first)
         (tmp_path / ".jaxflow-process-1.tmp").write_text("killed 17")
-        with pytest.raises(InputError, match=r"^process 1 of 2 has given no sign of life for 0 s"):
+        with pytest.raises(InputError, match=r"^process 1 of 2 must give signs of life, got none for 0 s"):
             live(first, 30)
         # It is not waited for.
         monkeypatch.setattr(together, "PERIOD", 60)

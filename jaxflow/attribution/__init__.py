@@ -1,7 +1,8 @@
-"""From texts to relevance: the methods as values, and `attribute`, which runs them over texts."""
+"""From texts to relevance: the question, the methods as values, and `attribute`, which runs them over texts."""
 
 from jaxflow.attribution.items import EncodedText
 from jaxflow.attribution.methods import Flow, Method, Raw, Rollout, Scores
+from jaxflow.attribution.question import Question
 from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.run import attribute, attribute_shards
 
@@ -11,6 +12,7 @@ __all__ = [
     "Example",
     "Flow",
     "Method",
+    "Question",
     "Raw",
     "Rollout",
     "Scores",

@@ -1,7 +1,7 @@
-"""Methods as values: each says how much each token contributed, given the graph."""
+"""Methods as values: each says how much each token contributed, given the graph, the layers, or the model itself."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,8 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxflow import _checks
-from jaxflow._checks import InputError
 from jaxflow._switches import broadcasting
 from jaxflow._typing import AtLayers, Queries, Square, TokenMask
 from jaxflow.flow.solution import Solver
@@ -19,16 +17,34 @@ from jaxflow.flow.solve import as_solver, begin_flow
 from jaxflow.flow.worker import Worker
 from jaxflow.graph.graph import AttentionGraph
 from jaxflow.graph.rollout import attention_rollout, no_layers, product, raw_attention
+from jaxflow.running import Reader
 
 
 @runtime_checkable
 class Method(Protocol):
-    """A way of saying how much each token contributed, given the graph; write one and hand it to `attribute`."""
+    """A way of saying how much each token contributed; write one and pass it as `methods`.
+
+    Beside its name a method has one of three ways to read: `GraphMethod`, `Streaming`, `ModelMethod`. It may have a
+    `storage`, "float32" (the default) or "float64": the type in which results hold its relevance, on disk as well.
+    """
 
     @property
     def name(self) -> str:
-        """What its relevance is called in the result."""
+        """What its relevance is called in results; a column of tables."""
         ...
+
+
+@runtime_checkable
+class GraphMethod(Method, Protocol):
+    """A method that takes the whole graph.
+
+    @dataclass(frozen=True)
+    class LastLayer:
+        name: str = "last"
+
+        def __call__(self, graph, queries, layers):
+            return Scores(Raw()(graph, queries, (graph.num_layers,) * len(layers)).relevance)
+    """
 
     def __call__(self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> "Scores":
         """Relevance to the queries at the layers, of a batch of examples."""
@@ -37,7 +53,7 @@ class Method(Protocol):
 
 @runtime_checkable
 class Streaming(Method, Protocol):
-    """A method that takes the layers as the encoder comes to them, so that nobody keeps the graph of them all.
+    """A method that takes the layers as the model comes to them, so that nobody keeps the graph of them all.
 
     It must be hashable, as programs are compiled for it.
     """
@@ -55,7 +71,30 @@ class Streaming(Method, Protocol):
 
 
 @runtime_checkable
-class Beginning(Method, Protocol):
+class ModelMethod(Method, Protocol):
+    """A method that reads the model rather than the graph, by a reader that rides along its forward pass.
+
+    It must be hashable, as programs are compiled for it.
+
+        @dataclass(frozen=True)
+        class HiddenNorms:
+            name: str = "norms"
+
+            def reader(self, layers):
+                return HiddenNormsReader(layers)
+    """
+
+    def reader(self, layers: tuple[int, ...]) -> Reader:
+        """The reader, which gives `row layer query token`: relevance at the layers, counted from 1.
+
+        Its `examples` are the queries, `row query`; None stands for every position. A `running.GradientReader` is
+        given gradients.
+        """
+        ...
+
+
+@runtime_checkable
+class Beginning(GraphMethod, Protocol):
     """A method part of whose work is the CPU's, which it hands over, so that a device goes on with the next batch."""
 
     def begin(
@@ -123,6 +162,9 @@ class Flow:
     tol: float | int | np.floating = 1e-6
     name: str = "flow"
 
+    # Exact values are right to 1e-9, which float32 would lose.
+    storage = "float64"
+
     def __post_init__(self):
         _ = as_solver("method", self.method)
 
@@ -144,36 +186,25 @@ class Flow:
         return scores
 
 
+def storage_of(method: Method) -> str:
+    """The type in which results hold a method's relevance."""
+    return getattr(method, "storage", "float32")
+
+
 def begin_scores(
-    method: Method, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], worker: Worker
+    method: GraphMethod, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], worker: Worker
 ) -> Callable[[], Scores]:
-    """Begin any method; one that hands nothing over is done at once."""
+    """Begin any method that takes the graph; one that hands nothing over is done at once."""
     if isinstance(method, Beginning):
-        return method.begin(graph, queries, layers, worker)
+        finish = method.begin(graph, queries, layers, worker)
+        return lambda: stored(method, finish())
     scores = method(graph, queries, layers)
-    return lambda: scores
+    return lambda: stored(method, scores)
 
 
-def as_methods(methods: Any, flow: Any, tol: float | int | np.floating) -> tuple[Method, ...]:
-    """Methods out of names and values, with `flow` and `tol` for the one that is named "flow"."""
-    _ = as_solver("flow", flow)
-    named: dict[str, Method] = {"raw": Raw(), "rollout": Rollout(), "flow": Flow(flow, tol)}
-    given: list[Any] = [methods]
-    if isinstance(methods, Iterable) and not isinstance(methods, str | Method):
-        given = list(methods)
-    if not given:
-        raise InputError(f"`methods` must name at least one of {', '.join(named)}")
-    chosen: list[Method] = []
-    for method in given:
-        if isinstance(method, Method):
-            chosen.append(method)
-        else:
-            _checks.one_of("methods", method, tuple(named))
-            chosen.append(named[method])
-    names = [method.name for method in chosen]
-    if len(set(names)) < len(names):
-        raise InputError(f"`methods` must have different names, got {', '.join(names)}; set their `name`")
-    return tuple(chosen)
+def stored(method: Method, scores: Scores) -> Scores:
+    """Scores on the host, relevance in the type in which results hold it."""
+    return replace(scores, relevance=np.asarray(scores.relevance, storage_of(method)))
 
 
 @partial(jax.jit, static_argnames="layers")

@@ -1,5 +1,6 @@
-"""The reader of the methods that take the layers one by one."""
+"""The readers of the methods that ride along the forward pass: a layer at a time, or with a reader of their own."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -7,10 +8,36 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxflow._typing import AtLayers, Queries, Square
-from jaxflow.attribution.methods import Streaming
-from jaxflow.running import LayerView, PassOutputs, ReaderInputs, at_layers, layer_places, layer_room, put_layer
+from jaxflow.attribution.methods import Method, ModelMethod, Streaming
+from jaxflow.running import LayerView, PassOutputs, Reader, ReaderInputs, at_layers, layer_places, layer_room, put_layer
 
 Rows: TypeAlias = Float[Array, "row place query token"]
+
+
+def rides_along(method: Method) -> bool:
+    """Whether a method needs no graph that is kept whole."""
+    return isinstance(method, Streaming | ModelMethod)
+
+
+def method_readers(methods: Iterable[Method], layers: tuple[int, ...]) -> dict[str, Reader]:
+    """Readers of the methods that ride along, by keys that `relevance_read` knows; their arrays are the queries."""
+    streaming = tuple(method for method in methods if isinstance(method, Streaming))
+    readers: dict[str, Reader] = {"streams": Streams(streaming, layers)} if streaming else {}
+    own = (method for method in methods if isinstance(method, ModelMethod) and not isinstance(method, Streaming))
+    return readers | {_key(method): method.reader(layers) for method in own}
+
+
+def relevance_read(methods: Iterable[Method], results: Mapping[str, Any]) -> Iterator[tuple[Method, AtLayers]]:
+    """The methods that ride along, each with what its reader gave."""
+    for method in methods:
+        if isinstance(method, Streaming):
+            yield method, results["streams"][method.name]
+        elif isinstance(method, ModelMethod):
+            yield method, results[_key(method)]
+
+
+def _key(method: Method) -> str:
+    return f"method {method.name}"
 
 
 @dataclass(frozen=True)

@@ -8,86 +8,81 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
-from jaxflow import _checks
+from jaxflow.attribution.explaining import forward_of
 from jaxflow.attribution.items import Item
-from jaxflow.attribution.methods import Method, Scores, Streaming, begin_scores
+from jaxflow.attribution.methods import GraphMethod, Method, Scores, begin_scores, stored
+from jaxflow.attribution.question import Question
 from jaxflow.attribution.result import Example
-from jaxflow.attribution.streams import Streams
+from jaxflow.attribution.streams import method_readers, relevance_read, rides_along
 from jaxflow.flow.solution import count_stages
 from jaxflow.flow.worker import Worker
-from jaxflow.graph import attention
 from jaxflow.graph.graph import AttentionGraph
 from jaxflow.models import Encoding, Model, Prediction
-from jaxflow.running import Call, Forward, Inputs, Reader, check_finite, plain_fusion, token_batch
+from jaxflow.running import Call, Inputs, Reader, check_finite, token_batch
 from jaxflow.running.readers import Finite, KeptGraph, Logits
 
 
 @dataclass(frozen=True)
 class AttributionTask:
-    """Relevance of every text's tokens by some methods. Methods that stream ride along; others take the whole graph.
+    """Relevance of every text's tokens by some methods. Some ride along the forward pass; others take the whole graph.
 
     Attributes:
-        encoder: the model.
+        model: that reads the texts.
+        question: what is asked about them.
         methods: of relevance.
-        everything: whether every position is a query.
         layers: at which relevance is kept, counted from 1.
-        heads: how they are fused, by name or by weights.
-        residual: share of the residual connection.
     """
 
-    encoder: Model
+    model: Model
+    question: Question
     methods: tuple[Method, ...]
-    everything: bool
     layers: tuple[int, ...]
-    heads: str | Float[Array, "layer head"]
-    residual: Float[Array, ""]
     memory_advice: str = field(
-        default="pass a smaller `max_length`, fewer `queries`, or devices that share the encoder by `mesh`", init=False
+        default="pass a smaller `max_length`, fewer `queries`, or devices that share the model by `mesh`", init=False
     )
-
-    @property
-    def streaming(self) -> tuple[Streaming, ...]:
-        """The methods that go along with the encoder's layers."""
-        return tuple(method for method in self.methods if isinstance(method, Streaming))
 
     def calls(self, items: list[Item], rows: int, length: int) -> tuple[Call]:
         """One forward pass with the readers that these texts need."""
         readers = self._readers(items)
-        queries = None if self.everything else queries_of(items, rows, length, everything=False)
-        examples = tuple(queries if isinstance(reader, Streams) else None for reader in readers.values())
-        named, weights = (self.heads, None) if isinstance(self.heads, str) else ("weights", self.heads)
+        queries = None if self._everything else queries_of(items, rows, length, everything=False)
+        riding = method_readers(self.methods, self.layers)
+        program, explained = forward_of(self.question, self.model, tuple(readers.values()), rows)
         inputs = Inputs(
-            batch=token_batch(self.encoder, [item.encoding for item in items], rows, length),
-            examples=examples,
-            shared=plain_fusion(self.residual, weights),
+            batch=token_batch(self.model, [item.encoding for item in items], rows, length),
+            examples=(*(queries if name in riding else None for name in readers), *explained),
+            shared=None,
         )
-        return (Call(Forward(tuple(readers.values()), named), inputs),)
+        return (Call(program, inputs),)
 
     def begin(self, items: list[Item], outputs: tuple[Any, ...], worker: Worker) -> Callable[[], Sequence[Example]]:
         """Begin what is done with the graph; the examples wait for it."""
         results = dict(zip(self._readers(items), outputs[0], strict=True))
         check_finite(items, results["finite"])
-        streamed = results.get("streams", {})
-        waiting = {name: partial(Scores, relevance) for name, relevance in streamed.items()}
+        waiting = {
+            method.name: partial(stored, method, Scores(relevance))
+            for method, relevance in relevance_read(self.methods, results)
+        }
         if "graph" in results:
             waiting |= self._begin_on_graph(items, results["graph"], worker)
 
         def finish() -> Sequence[Example]:
             scores = {method.name: waiting[method.name]() for method in self.methods}
-            return examples_of(self.encoder, items, self.layers, scores, results.get("logits"))
+            return examples_of(self.model, items, self.layers, scores, results.get("logits"))
 
         return finish
 
+    @property
+    def _everything(self) -> bool:
+        return self.question.queries is None
+
     def _readers(self, items: list[Item]) -> dict[str, Reader]:
         """What rides along, by what its outputs are used for."""
-        readers: dict[str, Reader] = {"finite": Finite()}
-        if self.streaming:
-            readers["streams"] = Streams(self.streaming, self.layers)
-        if len(self.streaming) < len(self.methods):
+        readers: dict[str, Reader] = {"finite": Finite(), **method_readers(self.methods, self.layers)}
+        if not all(map(rides_along, self.methods)):
             readers["graph"] = KeptGraph()
-        if any(self.encoder.speaks([item.encoding for item in items])):
+        if any(self.model.speaks([item.encoding for item in items])):
             readers["logits"] = Logits()
         return readers
 
@@ -95,30 +90,30 @@ class AttributionTask:
         self, items: list[Item], graph: AttentionGraph, worker: Worker
     ) -> dict[str, Callable[[], Scores]]:
         """Begin the methods that take the whole graph; what waits for each."""
-        queries = queries_of(items, *graph.mask.shape, everything=self.everything)
+        queries = queries_of(items, *graph.mask.shape, everything=self._everything)
         queries = jax.device_put(queries, graph.mask.sharding)
         return {
             method.name: begin_scores(method, graph, queries, self.layers, worker)
             for method in self.methods
-            if not isinstance(method, Streaming)
+            if isinstance(method, GraphMethod) and not rides_along(method)
         }
 
 
-def predictions_of(encoder: Model, encodings: Sequence[Encoding], logits: Any) -> list[Prediction | None]:
+def predictions_of(model: Model, encodings: Sequence[Encoding], logits: Any) -> list[Prediction | None]:
     """What the head says of each text of a batch; None where it says nothing, whatever other texts are in the batch."""
     if logits is None:
         return [None] * len(encodings)
-    predictions = encoder.predict(np.asarray(logits)[: len(encodings)], encodings)
-    return [each if said else None for each, said in zip(predictions, encoder.speaks(encodings), strict=True)]
+    predictions = model.predict(np.asarray(logits)[: len(encodings)], encodings)
+    return [each if said else None for each, said in zip(predictions, model.speaks(encodings), strict=True)]
 
 
 def examples_of(
-    encoder: Model, items: Sequence[Item], layers: tuple[int, ...], scores: dict[str, Scores], logits: Any
+    model: Model, items: Sequence[Item], layers: tuple[int, ...], scores: dict[str, Scores], logits: Any
 ) -> list[Example]:
     """Examples of a batch, padding cut away.
 
     Args:
-        encoder: the model.
+        model: that read the texts.
         items: the batch's texts.
         layers: of the relevance, counted from 1.
         scores: by the methods' names.
@@ -127,7 +122,7 @@ def examples_of(
     relevance = {name: np.asarray(score.relevance) for name, score in scores.items()}
     certified = [np.asarray(score.certified) for score in scores.values() if score.certified is not None]
     settled = [np.asarray(score.settled) for score in scores.values() if score.settled is not None]
-    predictions = predictions_of(encoder, [item.encoding for item in items], logits)
+    predictions = predictions_of(model, [item.encoding for item in items], logits)
     examples = []
     for row, (item, prediction) in enumerate(zip(items, predictions, strict=True)):
         # All layers, this text's queries and its tokens.
@@ -152,24 +147,16 @@ def examples_of(
 
 
 def queries_of(items: Sequence[Item], rows: int, length: int, *, everything: bool) -> Int[Array, "row query"]:
-    """The positions that are asked for in each row of a batch; 0 in rows that fill it up.
+    """The positions to explain in each row of a batch; 0 in rows that fill it up.
 
     Args:
         items: the batch's texts.
         rows: of the batch.
         length: that texts are padded to.
-        everything: whether every position is asked for, padding's too, so that all batches of a shape are alike.
+        everything: whether every position is to be explained, padding's too, so that all batches of a shape are alike.
     """
     if everything:
         return jnp.broadcast_to(jnp.arange(length, dtype=jnp.int32), (rows, length))
     queries = np.zeros((rows, len(items[0].queries)), np.int32)
     queries[: len(items)] = [item.queries for item in items]
     return jnp.asarray(queries)
-
-
-def as_heads(heads: Any, layers: int, count: int) -> str | Float[Array, "layer head"]:
-    """Take in a way of fusing heads, checked: its name, or weights of every layer's heads."""
-    if isinstance(heads, str):
-        _checks.one_of("heads", heads, tuple(attention.FUSIONS))
-        return heads
-    return jnp.broadcast_to(attention.as_head_weights(heads, (layers, count, 1, 1)), (layers, count))

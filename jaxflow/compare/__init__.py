@@ -2,7 +2,7 @@
 
 from jaxflow.compare.findings import findings
 from jaxflow.compare.paths import Arcs, influence, path_widths, total_influence
-from jaxflow.compare.plan import Settings
+from jaxflow.compare.plan import CompareOptions
 from jaxflow.compare.result import (
     ChangeSummary,
     ComparedText,
@@ -30,6 +30,7 @@ __all__ = [
     "Arcs",
     "ChangeSummary",
     "ClassAttention",
+    "CompareOptions",
     "ComparedText",
     "Comparison",
     "HeadChange",
@@ -38,7 +39,6 @@ __all__ = [
     "HeadRoles",
     "LayerChange",
     "Sentence",
-    "Settings",
     "SideOfText",
     "Totals",
     "Units",

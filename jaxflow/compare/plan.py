@@ -4,50 +4,54 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
-from jaxflow import _checks
-from jaxflow._checks import InputError
-from jaxflow.attribution.methods import Method, as_methods
+from jaxflow._checks import InputError, one_of, shown
+from jaxflow.attribution.explaining import check_model
+from jaxflow.attribution.items import check_positions, head_reads_at, is_row_by_row
+from jaxflow.attribution.methods import Method
+from jaxflow.attribution.question import LAST, Question
 from jaxflow.compare.units import Units, same_tokens, token_units, word_units
-from jaxflow.evaluation import Target
-from jaxflow.evaluation.target import resolve, scale_of
-from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_layers
-from jaxflow.graph import attention
-from jaxflow.graph.graph import as_residual
 from jaxflow.models import Encoding, Model, as_model
 from jaxflow.statistics.tests import CORRECTIONS
 
 UNITS = ("auto", "tokens", "words")
-# Heads fused by how much the score of a class rests on them, as `class_attention` does.
-CLASS = "class"
 # Models' heads whose numbers are classes of texts, so that pairs of them can be counted and heads matter to one.
 CLASSES = ("sequence_classification", "next_sentence")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How two models are compared. The arguments of `compare_models`, which says what they are."""
+class CompareOptions:
+    """How two models are compared, beside the question. The first sentence of each is the command line's help.
 
-    methods: Any = ("raw", "rollout", "flow")
-    queries: Any = 0
-    layers: Any = None
-    heads: Any = "mean"
-    target: Any = "predicted"
-    residual: float | int = 0.5
+    Attributes:
+        threshold: share of its row from which on an arc of the fused attention is strong.
+        decay: what is left of an influence one layer further down. See `influence`.
+        units: tokens, words, or auto: words where tokenizers differ.
+        batch_size: texts in a batch, at most. Long texts go in smaller ones.
+        keep_heads: texts whose attention is kept for every head, the first ones; True for all of them. Large.
+        least: texts that a word must be in to be tested.
+        correction: for many tests: benjamini-hochberg, holm or none. See `adjusted`.
+        seed: of the draws of intervals and tests.
+    """
+
     threshold: float | int = 0.1
     decay: float | int = 0.8
     units: str = "auto"
-    flow: str | Solver = "auto"
-    tol: float | int | np.floating = 1e-6
     batch_size: int | np.integer = 16
     keep_heads: bool | int = False
     least: int | np.integer = 5
     correction: str = "benjamini-hochberg"
     seed: int = 0
+
+    def __post_init__(self):
+        one_of("units", self.units, UNITS)
+        _check_share("threshold", self.threshold)
+        _check_share("decay", self.decay)
+        _check_count("batch_size", self.batch_size)
+        one_of("correction", self.correction, CORRECTIONS)
+        _check_count("least", self.least)
 
 
 @dataclass(frozen=True)
@@ -56,23 +60,20 @@ class Plan:
 
     Attributes:
         encoders: the two models.
-        methods: of relevance.
+        question: what is asked about every text; its positions are those of units.
         pairs: layers that are compared, counted from 1.
-        heads: how each model's heads are fused: a name, or weights `layer head`; `CLASS` for what `target` rests on.
-        target: what is explained where heads are fused so.
-        residual: share of the residual connection.
-        queries: units whose make-up is asked for; None for every one.
-        settings: all else.
+        settings: how the models are compared.
     """
 
     encoders: tuple[Model, Model]
-    methods: tuple[Method, ...]
+    question: Question
     pairs: tuple[tuple[int, int], ...]
-    heads: tuple[Any, Any]
-    target: Target
-    residual: Float[Array, ""]
-    queries: tuple[int, ...] | None
-    settings: Settings
+    settings: CompareOptions
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """Methods of relevance."""
+        return self.question.method_values
 
     @property
     def same_depth(self) -> bool:
@@ -107,34 +108,26 @@ class TextPair:
     queries: tuple[int, ...]
 
 
-def make_plan(first: Any, second: Any, settings: Settings) -> Plan:
+def make_plan(first: Any, second: Any, question: Question, options: CompareOptions | None = None) -> Plan:
     """Check all that does not depend on the texts.
 
     Raises:
         InputError: see `compare_models`.
     """
-    first, second = as_model("encoder_a", first), as_model("encoder_b", second)
+    first, second = as_model("model_a", first), as_model("model_b", second)
     heads = first.heads, second.heads
     if heads[0] != heads[1]:
-        raise InputError(
-            f"`encoder_a` has {heads[0]} heads a layer and `encoder_b` {heads[1]}; heads are compared one by one, "
-            "so compare models with as many"
-        )
-    _checks.one_of("units", settings.units, UNITS)
-    _check_number("threshold", settings.threshold, "the least share of its row that makes an arc strong")
-    _check_number("decay", settings.decay, "what is left of an influence one layer further down")
-    _check_count("batch_size", settings.batch_size)
-    _checks.one_of("correction", settings.correction, CORRECTIONS)
-    _check_count("least", settings.least)
+        expected = f"have as many heads a layer as `model_a`, {heads[0]}"
+        raise InputError("model_b", expected, str(heads[1]), "heads are compared one by one")
+    if is_row_by_row(question.queries):
+        raise InputError("queries", "be the same for all texts", f"{len(question.queries)} rows")
+    for model in (first, second):
+        check_model(question, model)
     return Plan(
         encoders=(first, second),
-        methods=as_methods(settings.methods, settings.flow, settings.tol),
-        pairs=layer_pairs(settings.layers, first.layers, second.layers),
-        heads=(_as_heads(settings.heads, first), _as_heads(settings.heads, second)),
-        target=_as_target(settings, (first, second)),
-        residual=as_residual(settings.residual, (), jnp.float32),
-        queries=_as_queries(settings.queries),
-        settings=settings,
+        question=question,
+        pairs=layer_pairs(question.layers, first.layers, second.layers),
+        settings=options or CompareOptions(),
     )
 
 
@@ -144,16 +137,15 @@ def layer_pairs(layers: Any, first: int, second: int) -> tuple[tuple[int, int], 
     Raises:
         InputError: a layer is not there, or the models differ in depth and no pairs are given.
     """
-    array = None if layers is None else _array_of(layers)
+    array = None if layers is None else np.asarray(layers)
     if array is None or array.ndim < 2:
         if first != second:
-            raise InputError(
-                f"the models have {first} and {second} layers, so `layers` must say which are compared, as pairs "
-                f"(of the first, of the second), such as [(1, 1), ({first}, {second})]"
-            )
+            expected = f"be pairs of layers, as the models have {first} and {second}"
+            way_out = f"pass `layers=[(1, 1), ({first}, {second})]`, for example"
+            raise InputError("layers", expected, shown(layers), way_out)
         return tuple((layer, layer) for layer in as_layers(layers, first))
-    if array.ndim != 2 or array.shape[1] != 2 or not len(array):
-        raise InputError(f"`layers` must be None, ints, or pairs of ints, got {layers!r}")
+    if array.shape[1] != 2:
+        raise InputError("layers", "be None, ints, or pairs of ints", shown(layers))
     one, two = (as_layers(array[:, side], count) for side, count in ((0, first), (1, second)))
     return tuple(zip(one, two, strict=True))
 
@@ -179,9 +171,8 @@ def settled_units(asked: str, alike: Iterable[bool]) -> str:
     if different is None:
         return "tokens"
     if asked == "tokens":
-        raise InputError(
-            f"the models cut text {different} into different tokens, so units='tokens' cannot be; use units='words'"
-        )
+        got = f"'tokens', and the models cut text {different} into different ones"
+        raise InputError("units", "be 'words' or 'auto'", got, "pass `units=words`")
     return "words"
 
 
@@ -198,11 +189,19 @@ def text_pair(
         found = token_units(encodings[0])
     else:
         found = word_units(text, pair, *encodings)
-    queries = tuple(range(len(found))) if plan.queries is None else plan.queries
-    if min(queries) < 0 or max(queries) >= len(found):
-        wrong = next(query for query in queries if not 0 <= query < len(found))
-        raise InputError(f"`queries` must be positions of {units}, got {wrong} for {place} of {len(found)}")
+    queries = _unit_queries(plan, found)
+    check_positions(np.array(queries), len(found), place, units)
     return TextPair(place, text, pair, encodings, found, queries)
+
+
+def _unit_queries(plan: Plan, units: Units) -> tuple[int, ...]:
+    """The units to explain of a text, as a question has them."""
+    queries = plan.question.queries
+    if queries is None:
+        return tuple(range(len(units)))
+    if isinstance(queries, str):
+        return (len(units) - 1,) if queries == LAST else (units.first[head_reads_at(plan.encoders[0])],)
+    return queries
 
 
 def has_classes(encoder: Model) -> bool:
@@ -211,55 +210,12 @@ def has_classes(encoder: Model) -> bool:
     return head.name in CLASSES and head.problem != "regression"
 
 
-def _as_heads(heads: Any, encoder: Model) -> Any:
-    if isinstance(heads, str):
-        _checks.one_of("heads", heads, (*attention.FUSIONS, CLASS))
-        return heads
-    shape = (encoder.layers, encoder.heads)
-    return jnp.broadcast_to(attention.as_head_weights(heads, (*shape, 1, 1)), shape)
-
-
-def _as_target(settings: Settings, encoders: Sequence[Model]) -> Target:
-    """What is explained: of each model the logit of the same class, or of the class that it predicts itself."""
-    fused = isinstance(settings.heads, str) and settings.heads == CLASS
-    target = settings.target
-    if not fused:
-        if not (isinstance(target, str) and target == "predicted"):
-            raise InputError(f"`target` goes with heads={CLASS!r}, got heads={settings.heads!r}")
-        return Target()
-    if not isinstance(target, str | int | np.integer):
-        raise InputError(f"`target` must be 'predicted', or a class by its label or index, got {target!r}")
-    found = Target(target, quantity="logit")
-    for encoder in encoders:
-        _ = scale_of(encoder, found)
-        _ = encoder.head.index_of("target", target)
-        # The predicted class is one of the model's; another must be.
-        _ = resolve(encoder, found, 1, lambda head=encoder.head: np.zeros((1, head.outputs)))
-    return found
-
-
-def _as_queries(queries: Any) -> tuple[int, ...] | None:
-    if queries is None:
-        return None
-    array = _array_of(queries)
-    if array.dtype.kind not in "iu" or not array.size or array.ndim > 1:
-        raise InputError(f"`queries` must be None, an int or a sequence of ints, got {queries!r}")
-    return tuple(int(query) for query in array.reshape(-1))
-
-
-def _array_of(value: Any) -> np.ndarray:
-    try:
-        return np.asarray(value)
-    except ValueError:
-        return np.asarray(None)
-
-
-def _check_number(name: str, value: Any, meaning: str) -> None:
+def _check_share(name: str, value: Any) -> None:
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not number or not 0 < value <= 1:
-        raise InputError(f"`{name}` must be a number above 0 and up to 1 ({meaning}), got {value!r}")
+        raise InputError(name, "be a number above 0 and up to 1", shown(value))
 
 
 def _check_count(name: str, value: Any) -> None:
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise InputError(f"`{name}` must be a whole number, 1 or more, got {value!r}")
+        raise InputError(name, "be a whole number, 1 or more", shown(value))

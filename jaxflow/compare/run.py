@@ -7,36 +7,31 @@ from typing import Any
 
 import numpy as np
 
-from jaxflow._checks import InputError, not_forked
-from jaxflow.compare.plan import Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
+from jaxflow._checks import not_forked
+from jaxflow.attribution.items import as_texts
+from jaxflow.attribution.question import Question, as_question
+from jaxflow.compare.plan import CompareOptions, Plan, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ComparedText, Comparison
 from jaxflow.compare.task import CompareTask, PairItem, Similarity
 from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
 from jaxflow.models import Model
-from jaxflow.running import Engine, EngineOptions
+from jaxflow.running import Engine, EngineOptions, pair_numbers
 
 # Texts that are sorted by length together.
 WINDOW = 256
 
 
 def compare_models(
-    encoder_a: Model,
-    encoder_b: Model,
+    model_a: Model,
+    model_b: Model,
     texts: Any,
-    pairs: Any = None,
-    methods: Any = ("raw", "rollout", "flow"),
+    question: Question | Any | None = None,
     *,
-    queries: Any = 0,
-    layers: Any = None,
-    heads: Any = "mean",
-    target: Any = "predicted",
-    residual: float | int = 0.5,
+    pairs: Any = None,
     threshold: float | int = 0.1,
     decay: float | int = 0.8,
     units: str = "auto",
-    flow: Any = "auto",
-    tol: float | int | np.floating = 1e-6,
     batch_size: int | np.integer = 16,
     max_length: int | None = None,
     truncate: bool = False,
@@ -45,6 +40,7 @@ def compare_models(
     correction: str = "benjamini-hochberg",
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
+    **changes: Any,
 ) -> Comparison:
     """Say what differs between two models that read the same texts: a pretrained one and its fine-tuned self, say.
 
@@ -56,25 +52,17 @@ def compare_models(
     attend to is averaged, and a flow to a word is the sum of the flows to its tokens.
 
     Args:
-        encoder_a: the first model, from `load_model`.
-        encoder_b: the second; what it has more of counts as gained.
+        model_a: the first model, from `load_model`.
+        model_b: the second; what it has more of counts as gained.
         texts: a sequence of texts, or one.
+        question: what is asked about every text; `Question()` by default. Its positions are those of units (tokens, or
+            words where tokenizers differ); strong paths lead to the first of them. Its layers may be pairs
+            `(of the first, of the second)`, as models of different depth need. With the mixing `"attention-gradient"`
+            relevance and strong arcs are those of the target; heads themselves are compared as they are.
         pairs: a second text for each, for models that read two.
-        methods: as in `attribute`.
-        queries: positions of units (tokens, or words where tokenizers differ) whose make-up is asked for; 0, the
-            default, is [CLS] or its equivalent; None for every one. Strong paths lead to the first of them.
-        layers: counted from 1; None for all, an int, or a sequence; for models of different depth pairs
-            `(of the first, of the second)`.
-        heads: how heads are fused: `"mean"`, `"max"`, `"min"`, weights `head` or `layer head`, or, of two models that
-            classify texts, `"class"`: by `relu(gradient of a class's score * attention)`, as `class_attention` does,
-            so that relevance and strong arcs are those of that class. Heads themselves are compared as they are.
-        target: with `heads="class"`, a class by its label or index, or `"predicted"`: each model's own prediction.
-        residual: share of the residual connection, in [0, 1].
         threshold: share of its row from which on an arc of the fused attention is strong.
         decay: what is left of an influence one layer further down, see `influence`.
         units: `"tokens"`, `"words"`, or `"auto"`: tokens where both models cut all texts alike.
-        flow: how `"flow"` is computed, see `attribute`.
-        tol: how near bounds must come for a flow to count as certified.
         batch_size: texts in a batch, at most; long texts go in smaller ones.
         max_length: most tokens a text may have, special ones included.
         truncate: cut longer texts rather than refuse them.
@@ -83,6 +71,7 @@ def compare_models(
         correction: for many tests, see `adjusted`.
         seed: of the draws of intervals and tests.
         progress: called with the number of texts that were just finished.
+        changes: fields of the question by name, such as `queries=[0, 2]`.
 
     Returns:
         The texts in their order, and a summary. A model against itself gives exactly 0 everywhere.
@@ -92,29 +81,18 @@ def compare_models(
             argument or a text does not fit, which is named.
     """
     not_forked()
-    if isinstance(texts, str):
-        texts = [texts]
-        pairs = [pairs] if isinstance(pairs, str) else pairs
-    settings = Settings(
-        methods=methods,
-        queries=queries,
-        layers=layers,
-        heads=heads,
-        target=target,
-        residual=residual,
+    options = CompareOptions(
         threshold=threshold,
         decay=decay,
         units=units,
-        flow=flow,
-        tol=tol,
         batch_size=batch_size,
         keep_heads=keep_heads,
         least=least,
         correction=correction,
         seed=seed,
     )
-    plan = make_plan(encoder_a, encoder_b, settings)
-    read = _read(plan, texts, pairs, max_length=max_length, truncate=truncate)
+    plan = make_plan(model_a, model_b, as_question(question, changes), options)
+    read = _read(plan, *as_texts(texts, pairs), max_length=max_length, truncate=truncate)
     totals, found = Totals(plan), []
     with closing(compare_stream(plan, read, progress)) as compared:
         for text, similarity in compared:
@@ -150,7 +128,8 @@ def compare_stream(
             ]
 
     # The attention of every head of both models is held.
-    held = sum(encoder.layers * encoder.heads for encoder in plan.encoders)
+    mixing = plan.question.mixing
+    held = sum(model.layers * model.heads + pair_numbers(mixing, model) for model in plan.encoders)
     options = EngineOptions(batch_size=plan.settings.batch_size, pair_numbers=held, pads_freely=True)
     told = None if progress is None else (lambda found: progress(len(found)))
     with closing(Engine(plan.encoders, CompareTask(plan), options).run(windows(), told)) as groups:
@@ -159,10 +138,6 @@ def compare_stream(
 
 
 def _read(plan: Plan, texts: Any, pairs: Any, **limits: Any) -> list[TextPair]:
-    texts = list(texts) if isinstance(texts, Iterable) else texts
-    if isinstance(texts, list) and not texts:
-        raise InputError("`texts` must hold at least one text, got none")
-    pairs = list(pairs) if isinstance(pairs, Iterable) and not isinstance(pairs, str) else pairs
     first, second = read_together(plan, texts, pairs, **limits)
     both = list(zip(first, second, strict=True))
     units = settled_units(plan.settings.units, (same_tokens(*each) for each in both))

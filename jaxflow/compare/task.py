@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,31 +10,31 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow.attribution.methods import Scores, begin_scores
+from jaxflow.attribution.explaining import forward_of
+from jaxflow.attribution.methods import GraphMethod, Method, Scores, begin_scores, stored
+from jaxflow.attribution.streams import method_readers, relevance_read
 from jaxflow.attribution.task import predictions_of
 from jaxflow.compare import device
 from jaxflow.compare.paths import strong_arcs
-from jaxflow.compare.plan import CLASS, Plan, TextPair, has_classes
+from jaxflow.compare.plan import Plan, TextPair, has_classes
 from jaxflow.compare.result import ComparedText, SideOfText
 from jaxflow.compare.unit_heads import UnitHeads
 from jaxflow.compare.units import membership, words_of
 from jaxflow.evaluation import Target
 from jaxflow.evaluation.target import explained_of
 from jaxflow.flow.worker import Worker
-from jaxflow.heads.class_attention import ClassGradient, class_graph
+from jaxflow.heads.class_attention import ClassGradient
 from jaxflow.heads.importance import log_gates
 from jaxflow.heads.similarity import Products
 from jaxflow.models import Prediction
 from jaxflow.running import (
     Arrays,
     Call,
-    Forward,
     Inputs,
     Reader,
     at_layers,
     bucket,
     check_finite,
-    plain_fusion,
     token_batch,
 )
 from jaxflow.running.readers import Finite, KeptGraph, Logits
@@ -126,7 +127,7 @@ class CompareTask:
         shared = device.shared_widths(sides[0].fused, sides[1].fused, units.queries) if plan.same_depth else None
         both, either = units.mask[0] & units.mask[1], units.mask[0] | units.mask[1]
         measured = device.measure(sides[0], sides[1], both, either, units.role, pairs=plan.pairs)
-        scores = [_begin_scores(plan, which, pairs, sides[which], worker) for which in (0, 1)]
+        scores = [_begin_scores(plan, which, pairs, sides[which], results[which], worker) for which in (0, 1)]
         keeps = any(item.keeps_heads for item in items)
         gates = [results[which].get("importance") for which in (0, 1)]
 
@@ -134,9 +135,6 @@ class CompareTask:
             found = [{name: done() for name, done in begun.items()} for begun in scores]
             kept = [_kept(plan, which, side, keeps) for which, side in enumerate(sides)]
             host = jax.device_get((measured, traced, shared, kept))
-            for fused, _ in host[-1]:
-                # What heads are fused by may be a gradient, which `Finite` doesn't watch.
-                check_finite(items, np.isfinite(fused).all(axis=(1, 2, 3)))
             weighed = [None if each is None else log_gates(*jax.device_get((each.value, each.gates))) for each in gates]
             logits = [None if side.logits is None else np.asarray(side.logits) for side in sides]
             predicted = [_predicted(plan, which, pairs, logits[which]) for which in (0, 1)]
@@ -146,13 +144,9 @@ class CompareTask:
 
     def _readers(self, which: int, items: Sequence[PairItem]) -> dict[str, Reader]:
         """What rides along with a model, by what its outputs are used for."""
-        plan, encoder = self.plan, self.plan.encoders[which]
+        encoder = self.plan.encoders[which]
         readers: dict[str, Reader] = {"finite": Finite(), "heads": UnitHeads(), "graph": KeptGraph()}
-        if _by_class(plan, which):
-            number, _ = explained_of(encoder, plan.target, len(items))
-            readers["class"] = ClassGradient(number, keeps_weights=True)
-            # It has the graph of the class; that of the fused heads is not looked at.
-            del readers["graph"]
+        readers |= method_readers(_riding(self.plan.methods), _layers(self.plan, which))
         if any(item.weighs_heads for item in items) and has_classes(encoder):
             number, _ = explained_of(encoder, Target(), len(items))
             readers["importance"] = ClassGradient(number, keeps_weights=False)
@@ -161,38 +155,40 @@ class CompareTask:
         return readers
 
     def _call(self, which: int, items: Sequence[PairItem], rows: int, length: int) -> Call:
-        plan, encoder, heads = self.plan, self.plan.encoders[which], self.plan.heads[which]
+        plan, encoder = self.plan, self.plan.encoders[which]
         readers, pairs = self._readers(which, items), [item.read for item in items]
         tokens = min(length, encoder.max_length)
         arrays: dict[str, Arrays] = {
             "heads": _members(pairs, which, rows, tokens, length),
             "importance": (None, None),
         }
-        if "class" in readers:
-            # One class for all rows, or the one that each row predicts.
-            _, given = explained_of(encoder, plan.target, rows)
-            arrays["class"] = tuple(None if each is None else jnp.asarray(each) for each in given)
-        named, weights = (heads, None) if isinstance(heads, str) else ("weights", heads)
+        riding = method_readers(_riding(plan.methods), _layers(plan, which))
+        if riding:
+            arrays |= dict.fromkeys(riding, _token_queries(which, pairs, rows))
+        program, explained = forward_of(plan.question, encoder, tuple(readers.values()), rows)
         inputs = Inputs(
             batch=token_batch(encoder, [pair.encodings[which] for pair in pairs], rows, tokens),
-            examples=tuple(arrays.get(name) for name in readers),
-            shared=plain_fusion(plan.residual, weights),
+            examples=(*map(arrays.get, readers), *explained),
+            shared=None,
         )
-        return Call(Forward(tuple(readers.values()), "mean" if named == CLASS else named), inputs)
+        return Call(program, inputs)
 
     def _side(self, which: int, results: dict[str, Arrays]) -> device.Side:
         """What one model made of a batch; heads themselves are compared as they are, whatever they are fused by."""
-        heads, mask, members = results["heads"]
-        graph = results.get("graph")
-        if graph is None:
-            graph = class_graph(results["class"].weights, mask, self.plan.residual)
+        heads, _, members = results["heads"]
+        graph = results["graph"]
         fused, capacity = device.units_of(graph, members)
         return device.Side(heads=heads, fused=fused, capacity=capacity, graph=graph, logits=results.get("logits"))
 
 
-def _by_class(plan: Plan, which: int) -> bool:
-    heads = plan.heads[which]
-    return isinstance(heads, str) and heads == CLASS
+def _riding(methods: Sequence[Method]) -> list[Method]:
+    """The methods that have no other way than to ride along: the graph is kept in any case."""
+    return [method for method in methods if not isinstance(method, GraphMethod)]
+
+
+def _layers(plan: Plan, which: int) -> tuple[int, ...]:
+    """The layers of one model that are compared, counted from 1."""
+    return tuple(pair[which] for pair in plan.pairs)
 
 
 def _unit_arrays(pairs: Sequence[TextPair], rows: int, length: int) -> _UnitArrays:
@@ -233,11 +229,23 @@ def _predicted(plan: Plan, which: int, items: Sequence[TextPair], logits: Any) -
 
 
 def _begin_scores(
-    plan: Plan, which: int, items: Sequence[TextPair], side: device.Side, worker: Worker
+    plan: Plan,
+    which: int,
+    items: Sequence[TextPair],
+    side: device.Side,
+    results: dict[str, Arrays],
+    worker: Worker,
 ) -> dict[str, Callable[[], Scores]]:
-    layers = tuple(pair[which] for pair in plan.pairs)
     queries = _token_queries(which, items, side.graph.mask.shape[0])
-    return {method.name: begin_scores(method, side.graph, queries, layers, worker) for method in plan.methods}
+    read = relevance_read(_riding(plan.methods), results)
+    begun: dict[str, Callable[[], Scores]] = {
+        method.name: partial(stored, method, Scores(relevance)) for method, relevance in read
+    }
+    for method in plan.methods:
+        if isinstance(method, GraphMethod):
+            begun[method.name] = begin_scores(method, side.graph, queries, _layers(plan, which), worker)
+    # In the order of the question.
+    return {method.name: begun[method.name] for method in plan.methods}
 
 
 def _token_queries(which: int, items: Sequence[TextPair], size: int) -> Int[Array, "text query"]:

@@ -90,7 +90,6 @@ class Totals:
             settings={
                 "threshold": float(settings.threshold),
                 "decay": float(settings.decay),
-                "residual": float(self.plan.residual),
                 "least": int(settings.least),
                 "correction": settings.correction,
                 "seed": settings.seed,

@@ -12,7 +12,7 @@ from jaxflow._checks import InputError, shown
 from jaxflow.evaluation.inputs import TokenInputs
 from jaxflow.flow.worker import Worker
 from jaxflow.models import Model, TokenBatch
-from jaxflow.running import Arrays, Call, Engine, EngineOptions, Forward, Inputs, Program, plain_fusion, rows_on_host
+from jaxflow.running import Arrays, Call, Engine, EngineOptions, Forward, Inputs, Program, rows_on_host
 from jaxflow.running.readers import Logits
 
 BATCH_TOKENS = 8192
@@ -157,7 +157,7 @@ def variant_logits(
 
 
 def _logits_call(batch: TokenBatch, rows: np.ndarray) -> tuple[Program, Arrays, Arrays]:
-    return Forward((Logits(),)), (None,), plain_fusion()
+    return Forward((Logits(),)), (None,), None
 
 
 def _check_finite(logits: np.ndarray, examples: np.ndarray) -> None:

@@ -41,14 +41,14 @@ class Scaled(NamedTuple):
     sound: Bool[Array, "*batch 1 1 1"]
 
 
-def scaled(mixing: Capacity) -> Scaled:
+def scaled(capacity: Capacity) -> Scaled:
     """Bring every example to the same scale, exactly. In single precision a row sums to 2^126 at most or less."""
-    sound = jnp.all(is_usable(mixing), axis=(-3, -2, -1), keepdims=True)
-    mixing = jnp.where(sound, mixing, jnp.zeros_like(mixing))
-    exponent = _exponent(mixing)
-    weights = shifted(mixing, -exponent, False)
+    sound = jnp.all(is_usable(capacity), axis=(-3, -2, -1), keepdims=True)
+    capacity = jnp.where(sound, capacity, jnp.zeros_like(capacity))
+    exponent = _exponent(capacity)
+    weights = shifted(capacity, -exponent, False)
     large = weights >= SMALLEST
-    smallest = jnp.where(bits(mixing) > 0, jnp.full_like(weights, SMALLEST), jnp.zeros_like(weights))
+    smallest = jnp.where(bits(capacity) > 0, jnp.full_like(weights, SMALLEST), jnp.zeros_like(weights))
     return Scaled(
         weights=weights,
         above=jnp.where(large, weights, smallest),
@@ -220,15 +220,15 @@ def _shifted_jvp(up: bool, primals: tuple[Array, Array], tangents: tuple[Array, 
     return shifted(values, exponent, up), tangents[0] * jnp.ldexp(one, half) * jnp.ldexp(one, exponent - half)
 
 
-def _exponent(mixing: Capacity) -> Int[Array, "*batch 1 1 1"]:
+def _exponent(capacity: Capacity) -> Int[Array, "*batch 1 1 1"]:
     """The exponent of the power of two next above every row's sum; at least the format's least."""
-    mixing = jax.lax.stop_gradient(mixing)
+    capacity = jax.lax.stop_gradient(capacity)
     # First by the largest weight, as sums of very large ones would overflow and those of the smallest be 0.
-    largest = _power(jnp.max(bits(mixing), axis=(-3, -2, -1), keepdims=True), mixing.dtype)
-    sums = jnp.sum(shifted(mixing, -largest, False), axis=-1, keepdims=True)
+    largest = _power(jnp.max(bits(capacity), axis=(-3, -2, -1), keepdims=True), capacity.dtype)
+    sums = jnp.sum(shifted(capacity, -largest, False), axis=-1, keepdims=True)
     _, further = jnp.frexp(jnp.max(sums, axis=(-3, -2), keepdims=True))
     # Factors below that, of which the derivative is made, would be taken for 0.
-    return jnp.maximum(largest.astype(jnp.int32) + further, 1 - _layout(mixing.dtype)[1])
+    return jnp.maximum(largest.astype(jnp.int32) + further, 1 - _layout(capacity.dtype)[1])
 
 
 def _power(values: Array, dtype: Any = None) -> Int[Array, "..."]:

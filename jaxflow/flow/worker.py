@@ -29,11 +29,11 @@ class Worker:
         self._pool.shutdown(cancel_futures=True)
 
     def solve(
-        self, mixing: np.ndarray, queries: np.ndarray, layers: tuple[int, ...], **options: Any
+        self, capacity: np.ndarray, queries: np.ndarray, layers: tuple[int, ...], **options: Any
     ) -> Future[exact.ExactFlow]:
         """Hand over a call of `exact.max_flow`; the result waits for it, and raises what it raised."""
         # Called between the solver's chunks, `_go_on` ends a solve that nobody waits for.
-        return self._pool.submit(exact.max_flow, mixing, queries, layers, progress=self._go_on, **options)
+        return self._pool.submit(exact.max_flow, capacity, queries, layers, progress=self._go_on, **options)
 
     def _go_on(self, *_: int) -> None:
         if self._stopped.is_set():

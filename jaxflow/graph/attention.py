@@ -87,9 +87,9 @@ def renormalized(weights: Capacity, mask: TokenMask) -> Capacity:
 def row_shares(weights: Float[Array, "*rows token"]) -> Float[Array, "*rows token"]:
     """Rows scaled to sum to 1, whatever their size; a row of zeros stays zeros."""
     # By a power of two first: sums of very large weights would overflow, and very small ones be lost.
-    evened = _evened(weights, (-1,))
-    total = jnp.sum(evened, axis=-1, keepdims=True)
-    return evened / jnp.where(total == 0, jnp.ones_like(total), total)
+    weights = evened(weights, (-1,))
+    total = jnp.sum(weights, axis=-1, keepdims=True)
+    return weights / jnp.where(total == 0, jnp.ones_like(total), total)
 
 
 def identity(mask: TokenMask, dtype: Any) -> Square:
@@ -109,7 +109,7 @@ def as_head_weights(heads: Any, shape: tuple[int, ...]) -> HeadWeights:
         raise InputError("heads", f"have shape {expected} where they are weights", str(weights.shape))
     # Only proportions count: sums of very large weights would overflow, and very small ones be lost.
     if _checks.is_traced(weights):
-        weights = _evened(as_float(weights), (-1,))
+        weights = evened(as_float(weights), (-1,))
     else:
         host = np.asarray(weights).astype(np.float64)
         if not (np.isfinite(host).all() and (host >= 0).all()):
@@ -122,8 +122,8 @@ def as_head_weights(heads: Any, shape: tuple[int, ...]) -> HeadWeights:
                 "heads", "leave at least one head in every layer where they are weights", "a layer of zeros"
             )
         _, exponent = np.frexp(host.max(axis=-1, keepdims=True))
-        evened = np.ldexp(host, -exponent)
-        weights = as_float(evened if weights.dtype == np.float64 else evened.astype(np.float32))
+        host = np.ldexp(host, -exponent)
+        weights = as_float(host if weights.dtype == np.float64 else host.astype(np.float32))
     return weights if weights.ndim > 1 else weights[None, :]
 
 
@@ -192,17 +192,17 @@ def _evened_rows(attention: Any, mask: TokenMask) -> Any:
     scaled to sum to 1 is the same to the last bit.
     """
     if isinstance(attention, jax.Array):
-        return _evened(masked(as_float(attention), mask), (-3, -1))
+        return evened(masked(as_float(attention), mask), (-3, -1))
     # On the host, before anything is rounded to single precision.
     tokens = np.asarray(mask) if not _checks.is_traced(mask) else np.ones(mask.shape, bool)
     real = tokens[..., None, None, :, None] & tokens[..., None, None, None, :]
     weights = np.where(real, attention, 0).astype(np.float64)
     _, exponent = np.frexp(weights.max(axis=(-3, -1), keepdims=True))
-    evened = np.ldexp(weights, -exponent)
-    return evened if attention.dtype == np.float64 else evened.astype(np.float32)
+    weights = np.ldexp(weights, -exponent)
+    return weights if attention.dtype == np.float64 else weights.astype(np.float32)
 
 
-def _evened(weights: Float[Array, "..."], axes: tuple[int, ...]) -> Float[Array, "..."]:
+def evened(weights: Float[Array, "..."], axes: tuple[int, ...]) -> Float[Array, "..."]:
     """Weights times a power of two, so that the largest along the axes is about 1; its derivative is as if it was 1."""
     _, exponent = jnp.frexp(jax.lax.stop_gradient(jnp.max(weights, axis=axes, keepdims=True)))
     # In two steps, as one factor alone might be beyond what the format holds.

@@ -200,7 +200,8 @@ def _mixed(weights: Attention, mask: TokenMask, heads: Any, share: Float[Array, 
     room = None if traced else bucket_of(weights, weights.shape[:-4], token=weights.shape[-1])
     program, parts = (_mix_named if isinstance(heads, str) else _mix_weighted), (weights, mask, heads, share)
     if room is None:
-        return AttentionGraph(*program(*parts), mask)
+        arcs, own = program(*parts)
+        return AttentionGraph(arcs, own, mask)
     if not isinstance(heads, str):
         heads = room.fill(jnp.broadcast_to(heads, (*room.batch, *heads.shape[-2:])), "layer head")
     filled = room.fill(weights, "layer head token token"), room.fill(mask, "token"), heads, room.fill(share, "")

@@ -17,8 +17,9 @@ from jaxflow.evaluation.batches import RowTask, run_rows
 from jaxflow.evaluation.target import Explained, check_different, explained_of
 from jaxflow.graph.graph import AttentionGraph, attention_graph
 from jaxflow.graph.rollout import product
+from jaxflow.mixing.attention_gradient import gradient_weights
 from jaxflow.models import Model, TokenBatch
-from jaxflow.running import Arrays, Forward, PassOutputs, Program, ReaderInputs, plain_fusion
+from jaxflow.running import Arrays, Forward, PassOutputs, Program, ReaderInputs
 from jaxflow.running.readers import CarriesHeads
 
 # Rows times length of a batch: the gradient in the attention of all heads is held at once.
@@ -43,7 +44,7 @@ class ClassAttention:
     classes: Int[np.ndarray, " example"]
 
     def graph(self, residual: Any = 0.5) -> AttentionGraph:
-        """The graph of these weights, rows scaled to sum to 1; an empty row stays with itself.
+        """The graph of these weights, rows scaled to sum to 1; an empty row stays with itself: `AttentionGradient`'s.
 
         Rollout and flow on it are those of the class. As the score is read off the first position, all other rows of
         the last layer are empty.
@@ -107,14 +108,15 @@ class ClassGradient(CarriesHeads):
         classes, _ = self.number.classes(outputs.logits, inputs.examples)
         assert classes is not None
         # row layer head query key: padding's gradient says nothing.
-        pairs = (inputs.mask[:, :, None] & inputs.mask[:, None, :])[:, None, None]
+        mask = inputs.mask[:, None]
+        pairs = (mask[..., :, None] & mask[..., None, :])[:, :, None]
         owed = jnp.where(pairs, outputs.gradient * carry, jnp.zeros_like(carry))
         # A head's output is linear in its attention, so the derivative in a factor before it is the sum of what its
         # weights are worth.
         return GatedScores(
             value=outputs.explained,
             classes=classes,
-            weights=jnp.mean(jnp.maximum(owed, 0), axis=-3) if self.keeps_weights else None,
+            weights=gradient_weights(carry, outputs.gradient, mask) if self.keeps_weights else None,
             gates=jnp.sum(owed, axis=(-2, -1)),
         )
 
@@ -153,15 +155,6 @@ def class_attention(
     return ClassAttention(weights, inputs.mask, value, classes)
 
 
-@jax.jit
-@broadcasting
-def class_graph(
-    weights: Float[Array, "row layer token token"], mask: Bool[Array, "row token"], residual: Float[Array, ""]
-) -> AttentionGraph:
-    """`ClassAttention.graph` of the weights of a batch on the device."""
-    return attention_graph(weights[:, :, None], mask, residual=residual, normalize=True)
-
-
 def gated_scores(
     encoder: Model, inputs: TokenInputs, target: Target, batch_tokens: int, *, keeps_weights: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
@@ -171,7 +164,7 @@ def gated_scores(
 
     def call(batch: TokenBatch, rows: np.ndarray) -> tuple[Program, Arrays, Arrays]:
         chosen = tuple(None if each is None else jnp.asarray(each[rows]) for each in (given, against))
-        return Forward((reader,)), (chosen,), plain_fusion()
+        return Forward((reader,)), (chosen,), None
 
     layers, heads, width = encoder.layers, encoder.heads, inputs.mask.shape[1]
     value, classes = np.zeros(len(inputs), np.float32), np.zeros(len(inputs), np.int32)

@@ -5,25 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import InputError, not_forked, one_of
-from jaxflow.attribution import Flow
-from jaxflow.attribution.items import as_rows, item_of
-from jaxflow.attribution.task import as_heads
+from jaxflow._checks import InputError, not_forked, shown
+from jaxflow.attribution.explaining import check_model
+from jaxflow.attribution.items import as_texts, check_rows, item_of, positions_of
+from jaxflow.attribution.question import Question, as_question
 from jaxflow.compare.units import same_tokens
 from jaxflow.evaluation import Target
 from jaxflow.evaluation.target import explained_of
-from jaxflow.graph.graph import as_residual
 from jaxflow.heads.class_attention import ClassGradient, check_gates
 from jaxflow.heads.importance import log_gates
 from jaxflow.heads.roles import RoleTally, RoleWords
 from jaxflow.models import Encoding, Model, as_model
 from jaxflow.pages.exploration import Exploration, HeadTable, Side
 from jaxflow.pages.explore_task import ExploredItem, ExploredModel, ExploredText, ExploreTask
+from jaxflow.pages.page import page_settings
 from jaxflow.pages.units import Pooled, pooled_text
-from jaxflow.running import Engine, EngineOptions
+from jaxflow.running import Engine, EngineOptions, pair_numbers
 from jaxflow.statistics.distances import jensen_shannon
 
 __all__ = ["Exploration", "Side", "explore"]
@@ -36,23 +35,20 @@ VALUES = 80_000_000
 
 
 def explore(
-    encoder: Model,
+    model: Model,
     texts: Any,
-    other: Model | None = None,
+    question: Question | Any | None = None,
     *,
+    other: Model | None = None,
     pairs: Any = None,
     labels: Iterable[Any] | None = None,
-    methods: Sequence[str] = ("raw", "rollout", "flow"),
-    queries: Any = None,
-    heads: str = "mean",
-    residual: float | int = 0.5,
-    flow: Any = "auto",
     batch_size: int = 16,
     max_length: int | None = None,
     truncate: bool = False,
     roles: bool = False,
     importance: bool = False,
     progress: Callable[[int], None] | None = None,
+    **changes: Any,
 ) -> Exploration:
     """Run texts through one model, or two, and keep all that the explorer's page shows.
 
@@ -62,18 +58,15 @@ def explore(
     word's tokens and averaged over those that ask. Texts beyond what a page can hold are left out from the end.
 
     Args:
-        encoder: from `load_model`; of two, the first (the pretrained one, say).
+        model: from `load_model`; of two, the first (the pretrained one, say).
         texts: a sequence of texts, or one.
+        question: what is asked about every text; by default every position is explained. Raw attention and rollout
+            are always there, at every position and layer, as they cost little; its positions are those of the other
+            methods. Flow at every position is what takes most of the time; `queries=0` takes [CLS] alone.
         other: the second model (the fine-tuned one, say). Where its layers or heads are not as many, the page shows
             the two side by side, and differences only where they are defined.
         pairs: a second text for each, for models that read two.
         labels: what each text should be taken for, by the name of a class or its number; None where it is not known.
-        methods: of `"raw"`, `"rollout"` and `"flow"`; raw and rollout are always there, as they cost little.
-        queries: positions that flow is computed for, as in `attribute`; None for all. Flow at every position is what
-            takes most of the time; `queries=0` takes [CLS] alone.
-        heads: how heads are fused, as in `attribute`.
-        residual: share of the residual connection.
-        flow: how flow is computed.
         batch_size: texts in a batch, at most.
         max_length: most tokens of a text.
         truncate: cut longer texts rather than refuse them.
@@ -81,100 +74,116 @@ def explore(
         importance: also say how much each head matters to the predicted class (`jaxflow.compare.head_importance`, by
             gradient); every model must classify texts.
         progress: called with the number of texts that were just finished with one model.
+        changes: fields of the question by name, such as `queries=0`.
 
     Raises:
         InputError: as `attribute` does, and for labels that are not as many as the texts, or no class of the model.
     """
     not_forked()
+    question = as_question(question, changes, Question(queries=None))
+    _check_layers(question)
+    models = [as_model("model", model)] + ([] if other is None else [as_model("other", other)])
+    for each in models:
+        check_model(question, each)
     if not isinstance(texts, Iterable):
-        raise InputError(f"`texts` must be a text or a sequence of texts, got {type(texts).__name__}")
-    texts = [texts] if isinstance(texts, str) else list(texts)
-    methods = (methods,) if isinstance(methods, str) else tuple(methods)
-    for name in methods:
-        one_of("methods", name, ("raw", "rollout", "flow"))
-    pairs = [pairs] if isinstance(pairs, str) else pairs if pairs is None else list(pairs)
-    models = [as_model("model", encoder)]
-    models += [] if other is None else [as_model("other", other)]
-    known = _as_labels(labels, len(texts), models)
-    lengths = {"max_length": max_length, "truncate": truncate}
-    total = len(texts)
-    encodings = [model.tokenize(texts, pairs, **lengths) for model in models]
-    kept = _fitting(encodings, [model.layers * model.heads for model in models])
-    texts, pairs = texts[:kept], pairs if pairs is None else pairs[:kept]
-    encodings = [coded[:kept] for coded in encodings]
+        raise InputError("texts", "be a text or a sequence of texts", type(texts).__name__)
+    texts, pairs = as_texts(texts, pairs)
+    check_rows(question.queries, len(texts))
+    known, total = _as_labels(labels, len(texts), models), len(texts)
+    encodings = [each.tokenize(texts, pairs, max_length=max_length, truncate=truncate) for each in models]
+    kept = _fitting(encodings, [each.layers * each.heads for each in models])
+    texts, pairs, known = texts[:kept], None if pairs is None else pairs[:kept], known[:kept]
     explored = [
-        _explored_model(model, coded, heads, roles=roles, importance=importance)
-        for model, coded in zip(models, encodings, strict=True)
+        _explored_model(each, coded[:kept], roles=roles, importance=importance)
+        for each, coded in zip(models, encodings, strict=True)
     ]
-    task = ExploreTask(
-        models=tuple(explored),
-        flow=Flow(flow) if "flow" in methods else None,
-        everything=queries is None,
-        residual=as_residual(residual, (), jnp.float32),
-    )
-    asked = queries if not isinstance(queries, np.ndarray) or queries.ndim < 2 else queries[:kept]
-    items = _items(texts, pairs, encodings, asked, flows="flow" in methods)
+    task = ExploreTask(models=tuple(explored), question=question)
+    items = _items(models, texts, pairs, [coded[:kept] for coded in encodings], task)
+    found = _explored(task, items, batch_size, progress)
+    return _exploration(found, items, explored, known, question, total, importance=importance, roles=roles)
+
+
+def _explored(
+    task: ExploreTask, items: Sequence[ExploredItem], batch_size: int, progress: Callable[[int], None] | None
+) -> list[ExploredText]:
+    """The texts in every model."""
+    models = [each.model for each in task.models]
     # Both models' heads are held at once.
-    held = sum(model.layers * model.heads for model in models)
+    mixing = task.question.mixing
+    held = sum(model.layers * model.heads + pair_numbers(mixing, model) for model in models)
 
     def told(found: Sequence[ExploredText]) -> None:
         for _ in models:
             if progress is not None:
                 progress(len(found))
 
-    engine = Engine(models, task, EngineOptions(batch_size=batch_size, pair_numbers=held))
-    found = engine.run_all(items, told)
+    return Engine(models, task, EngineOptions(batch_size=batch_size, pair_numbers=held)).run_all(items, told)
+
+
+def _exploration(
+    found: Sequence[ExploredText],
+    items: Sequence[ExploredItem],
+    models: Sequence[ExploredModel],
+    labels: Sequence[str | None],
+    question: Question,
+    total: int,
+    *,
+    importance: bool,
+    roles: bool,
+) -> Exploration:
+    """What the page shows, by the units that the models have in common."""
     shown = [
         pooled_text(
-            [(side.example, side.flows) for side in text.sides],
+            [(side.example, side.asked) for side in text.sides],
             [side.attention for side in text.sides],
-            [item.encoding for item in own.every],
-            texts[index],
-            None if pairs is None else pairs[index],
+            [each.encoding for each in item.every],
+            item.every[0].text,
+            item.every[0].pair,
         )
-        for index, (text, own) in enumerate(zip(found, items, strict=True))
+        for text, item in zip(found, items, strict=True)
     ]
-    names = _names([model.name for model in models])
-    sides = tuple(_side(name, [each[which] for each in shown], known[:kept]) for which, name in enumerate(names))
+    names = _names([each.model.name for each in models])
+    sides = tuple(_side(name, [each[which] for each in shown], labels) for which, name in enumerate(names))
     change, moved = _changes(sides, found)
-    named = heads if isinstance(heads, str) else "weights"
-    settings = {"heads": named, "residual": float(residual), "flow": str(flow)}
-    exploration = Exploration(sides, tuple(known[:kept]), settings, change, moved, total)
+    exploration = Exploration(sides, tuple(labels), page_settings(question.as_json()), change, moved, total)
     return exploration.with_heads(
         {"importance": [_importance(found, which) for which in range(len(models))]} if importance else None,
-        [_roles(found, which, model) for which, model in enumerate(explored)] if roles else None,
+        [_roles(found, which, model) for which, model in enumerate(models)] if roles else None,
     )
 
 
-def _explored_model(
-    model: Model, encodings: Sequence[Encoding], heads: Any, *, roles: bool, importance: bool
-) -> ExploredModel:
+def _explored_model(model: Model, encodings: Sequence[Encoding], *, roles: bool, importance: bool) -> ExploredModel:
     gradient = None
     if importance:
         # Of the predicted class, whichever it is.
         gradient = ClassGradient(explained_of(model, Target(), len(encodings))[0], keeps_weights=False)
-    fused = as_heads(heads, model.layers, model.heads)
-    return ExploredModel(model, fused, RoleWords(encodings) if roles else None, gradient)
+    return ExploredModel(model, RoleWords(encodings) if roles else None, gradient)
 
 
 def _items(
+    models: Sequence[Model],
     texts: Sequence[str],
     pairs: Sequence[str] | None,
     encodings: Sequence[Sequence[Encoding]],
-    queries: Any,
-    *,
-    flows: bool,
+    task: ExploreTask,
 ) -> list[ExploredItem]:
-    """Texts as every model reads them, with the positions that flow is computed for, checked."""
-    rows = as_rows(queries, len(texts)) if flows else None
-    items = []
+    """Texts as every model reads them, with the positions that methods are asked for, checked."""
+    items, queries = [], task.question.queries
     for index, coded in enumerate(zip(*encodings, strict=True)):
         facts = (index, f"text {index}", texts[index], None if pairs is None else pairs[index])
-        every = tuple(item_of(*facts, encoding, None) for encoding in coded)
-        chosen = None if rows is None else rows[index]
-        asked = tuple(item_of(*facts, encoding, chosen) for encoding in coded) if flows else None
-        items.append(ExploredItem(index, every, asked, len(coded) == 1 or same_tokens(*coded)))
+        every = tuple(item_of(*facts, encoding, np.arange(len(encoding))) for encoding in coded)
+        asked = tuple(
+            item_of(*facts, encoding, positions_of(queries, model, encoding, index))
+            for model, encoding in zip(models, coded, strict=True)
+        )
+        items.append(ExploredItem(index, every, asked if task.asked else None, len(coded) == 1 or same_tokens(*coded)))
     return items
+
+
+def _check_layers(question: Question) -> None:
+    """Refuse some of the layers: the page shows them all."""
+    if question.layers is not None:
+        raise InputError("layers", "be left out: the page shows all of them", shown(question.layers))
 
 
 def _roles(found: Sequence[ExploredText], which: int, model: ExploredModel) -> list[list[str]]:
@@ -261,7 +270,7 @@ def _as_labels(labels: Iterable[Any] | None, count: int, models: Sequence[Model]
         return [None] * count
     given = list(labels)
     if len(given) != count:
-        raise InputError(f"`labels` must be as many as the {count} texts, got {len(given)}")
+        raise InputError("labels", f"be as many as the {count} texts", str(len(given)))
     head = next((model.head for model in reversed(models) if model.labels), None)
     names = None if head is None else head.class_names()
     return [_as_label(label if head is None else head.index_of("labels", label), names) for label in given]
@@ -276,4 +285,4 @@ def _as_label(label: Any, names: tuple[str, ...] | None) -> str | None:
         number = int(label)
         if 0 <= number < len(names):
             return names[number]
-    raise InputError(f"`labels` must be classes of the model, {', '.join(names)}, or their numbers, got {label!r}")
+    raise InputError("labels", f"be classes of the model ({', '.join(names)}), or their numbers", shown(label))

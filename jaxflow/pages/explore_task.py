@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,18 +11,22 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxflow._switches import broadcasting
-from jaxflow.attribution import Example, Flow, Raw, Rollout, Scores
+from jaxflow.attribution import Example, Method, Question, Raw, Rollout, Scores
+from jaxflow.attribution.explaining import forward_of
 from jaxflow.attribution.items import Item
-from jaxflow.attribution.methods import begin_scores
-from jaxflow.attribution.streams import Streams
+from jaxflow.attribution.methods import GraphMethod, begin_scores, stored
+from jaxflow.attribution.streams import Streams, method_readers, relevance_read, rides_along
 from jaxflow.attribution.task import examples_of, queries_of
 from jaxflow.flow.worker import Worker
 from jaxflow.heads.class_attention import ClassGradient, GatedScores
 from jaxflow.heads.roles import RoleWords, WatchedRoles
 from jaxflow.models import Encoding, Model
-from jaxflow.running import Arrays, Call, Forward, Inputs, Reader, check_finite, plain_fusion, rows_on_host, token_batch
+from jaxflow.running import Arrays, Call, Inputs, Reader, check_finite, rows_on_host, token_batch
 from jaxflow.running.readers import Finite, KeptGraph, KeptHeads, Logits
 from jaxflow.statistics.distances import jensen_shannon
+
+# They cost little, so that the page has them at every position.
+EVERYWHERE = (Raw(), Rollout())
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,32 +34,31 @@ class ExploredModel:
     """One model, and how it is looked at.
 
     Attributes:
-        encoder: the model.
-        heads: how heads are fused, by name or by weights.
+        model: the model.
         words: of the texts, for the roles of heads; None where roles are not looked for.
         importance: the reader of heads' importance; None where it is not looked for.
     """
 
-    encoder: Model
-    heads: str | Float[Array, "layer head"]
+    model: Model
     words: RoleWords | None = None
     importance: ClassGradient | None = None
 
     @property
     def layers(self) -> tuple[int, ...]:
         """All of them, counted from 1."""
-        return tuple(range(1, self.encoder.layers + 1))
+        return tuple(range(1, self.model.layers + 1))
 
-    def readers(self, encodings: Sequence[Encoding], *, flows: bool) -> dict[str, Reader]:
-        """What rides along, by what its outputs are used for."""
+    def readers(self, encodings: Sequence[Encoding], asked: Sequence[Method]) -> dict[str, Reader]:
+        """What rides along, by what its outputs are used for; `asked` are the methods beside raw and rollout."""
         readers: dict[str, Reader] = {
             "finite": Finite(),
-            "streams": Streams((Raw(), Rollout()), self.layers),
+            "every": Streams(EVERYWHERE, self.layers),
             "heads": KeptHeads(),
+            **method_readers(asked, self.layers),
         }
-        if flows:
+        if not all(map(rides_along, asked)):
             readers["graph"] = KeptGraph()
-        if any(self.encoder.speaks(encodings)):
+        if any(self.model.speaks(encodings)):
             readers["logits"] = Logits()
         if self.words is not None:
             readers["roles"] = WatchedRoles()
@@ -70,7 +74,8 @@ class ExploredItem:
     Attributes:
         index: its number.
         every: for each model its tokens, every position being a query.
-        asked: for each model the same with the positions that flow is computed for; None without flow.
+        asked: for each model the same with the positions of the question; None where only raw attention and rollout
+            are asked for.
         alike: whether the models cut it into the same tokens.
     """
 
@@ -96,14 +101,14 @@ class ExploredSide:
 
     Attributes:
         example: raw attention and rollout to every position.
-        flows: flow to the positions that were asked for; None without flow.
+        asked: relevance by the other methods, to the positions of the question; None without any.
         attention: of every head, `layer head token token`.
         roles: what `WatchedRoles` gives; None where roles are not looked for.
         importance: likewise of heads' importance.
     """
 
     example: Example
-    flows: Example | None
+    asked: Example | None
     attention: Float[np.ndarray, "layer head token token"]
     roles: tuple[Any, Any] | None
     importance: GatedScores | None
@@ -128,16 +133,17 @@ class ExploreTask:
 
     Attributes:
         models: one, or two.
-        flow: how flow is computed; None without flow.
-        everything: whether flow is computed for every position.
-        residual: share of the residual connection.
+        question: what is asked about every text.
     """
 
     models: tuple[ExploredModel, ...]
-    flow: Flow | None
-    everything: bool
-    residual: Float[Array, ""]
+    question: Question
     memory_advice: str = field(default="pass a smaller `max_length` or fewer `queries`", init=False)
+
+    @property
+    def asked(self) -> tuple[Method, ...]:
+        """The methods that are asked for beside those that are everywhere."""
+        return tuple(method for method in self.question.method_values if method not in EVERYWHERE)
 
     def calls(self, items: list[ExploredItem], rows: int, length: int) -> list[Call]:
         """One forward pass of each model with all readers."""
@@ -146,17 +152,17 @@ class ExploreTask:
     def begin(
         self, items: list[ExploredItem], outputs: tuple[Arrays, ...], worker: Worker
     ) -> Callable[[], Sequence[ExploredText]]:
-        """Begin flows and distances; the texts wait for them."""
+        """Begin the methods and distances; the texts wait for them."""
         results = [
             dict(zip(self._readers(which, items), outputs[which], strict=True)) for which in range(len(self.models))
         ]
         for each in results:
             check_finite(items, each["finite"])
-        flows = [self._begin_flow(which, items, results[which], worker) for which in range(len(self.models))]
+        begun = [self._begin_methods(which, items, results[which], worker) for which in range(len(self.models))]
         distances = self._distances(items, results)
 
         def finish() -> Sequence[ExploredText]:
-            sides = [self._sides(which, items, results[which], flows[which]) for which in range(len(self.models))]
+            sides = [self._sides(which, items, results[which], begun[which]) for which in range(len(self.models))]
             change = None if distances is None else np.asarray(distances)
             return [
                 ExploredText(
@@ -169,35 +175,50 @@ class ExploreTask:
 
     def _readers(self, which: int, items: Sequence[ExploredItem]) -> dict[str, Reader]:
         encodings = [item.every[which].encoding for item in items]
-        return self.models[which].readers(encodings, flows=self.flow is not None)
+        return self.models[which].readers(encodings, self.asked)
 
     def _call(self, which: int, items: list[ExploredItem], rows: int, length: int) -> Call:
-        model = self.models[which]
+        explored = self.models[which]
         encodings = [item.every[which].encoding for item in items]
         readers = self._readers(which, items)
         # What each reader knows of the rows; those that are not named here know nothing.
         arrays: dict[str, Arrays] = {"importance": (None, None)}
-        if model.words is not None:
-            known = model.words.arrays([item.index for item in items], rows, length)
+        if explored.words is not None:
+            known = explored.words.arrays([item.index for item in items], rows, length)
             arrays["roles"] = tuple(map(jnp.asarray, known))
-        heads, weights = (model.heads, None) if isinstance(model.heads, str) else ("weights", model.heads)
+        if self.question.queries is not None:
+            queries = queries_of(self._asked_items(which, items), rows, length, everything=False)
+            arrays |= dict.fromkeys(method_readers(self.asked, explored.layers), queries)
+        program, explained = forward_of(self.question, explored.model, tuple(readers.values()), rows)
         inputs = Inputs(
-            batch=token_batch(model.encoder, encodings, rows, length),
-            examples=tuple(arrays.get(name) for name in readers),
-            shared=plain_fusion(self.residual, weights),
+            batch=token_batch(explored.model, encodings, rows, length),
+            examples=(*map(arrays.get, readers), *explained),
+            shared=None,
         )
-        return Call(Forward(tuple(readers.values()), heads), inputs)
+        return Call(program, inputs)
 
-    def _begin_flow(
+    def _asked_items(self, which: int, items: Sequence[ExploredItem]) -> list[Item]:
+        return [item.asked[which] for item in items if item.asked is not None]
+
+    def _begin_methods(
         self, which: int, items: list[ExploredItem], results: dict[str, Arrays], worker: Worker
-    ) -> Callable[[], Any] | None:
-        if self.flow is None:
-            return None
-        graph = results["graph"]
-        asked = [item.asked[which] for item in items if item.asked is not None]
-        queries = queries_of(asked, *graph.mask.shape, everything=self.everything)
-        queries = jax.device_put(queries, graph.mask.sharding)
-        return begin_scores(self.flow, graph, queries, self.models[which].layers, worker)
+    ) -> dict[str, Callable[[], Scores]]:
+        """Begin the methods that are asked for beside raw attention and rollout; what waits for each."""
+        begun = {
+            method.name: partial(stored, method, Scores(relevance))
+            for method, relevance in relevance_read(self.asked, results)
+        }
+        if "graph" in results:
+            graph, layers = results["graph"], self.models[which].layers
+            everything = self.question.queries is None
+            queries = queries_of(self._asked_items(which, items), *graph.mask.shape, everything=everything)
+            queries = jax.device_put(queries, graph.mask.sharding)
+            begun |= {
+                method.name: begin_scores(method, graph, queries, layers, worker)
+                for method in self.asked
+                if isinstance(method, GraphMethod) and not rides_along(method)
+            }
+        return begun
 
     def _distances(
         self, items: list[ExploredItem], results: list[dict[str, Arrays]]
@@ -212,16 +233,21 @@ class ExploreTask:
         return _head_distances(heads[0], heads[1], jax.device_put(mask, results[0]["finite"].sharding))
 
     def _sides(
-        self, which: int, items: list[ExploredItem], results: dict[str, Arrays], flows: Callable[[], Any] | None
+        self,
+        which: int,
+        items: list[ExploredItem],
+        results: dict[str, Arrays],
+        begun: dict[str, Callable[[], Scores]],
     ) -> list[ExploredSide]:
-        model, count = self.models[which], len(items)
-        scores = {name: Scores(relevance) for name, relevance in results["streams"].items()}
+        explored, count = self.models[which], len(items)
+        scores = {method.name: stored(method, Scores(results["every"][method.name])) for method in EVERYWHERE}
         every = [item.every[which] for item in items]
-        examples = examples_of(model.encoder, every, model.layers, scores, results.get("logits"))
+        examples = examples_of(explored.model, every, explored.layers, scores, results.get("logits"))
         asked: list[Example | None] = [None] * count
-        if flows is not None:
-            known = [item.asked[which] for item in items if item.asked is not None]
-            asked = list(examples_of(model.encoder, known, model.layers, {"flow": flows()}, None))
+        if begun:
+            # In the order of the question.
+            scores = {method.name: begun[method.name]() for method in self.asked}
+            asked = list(examples_of(explored.model, self._asked_items(which, items), explored.layers, scores, None))
         apart: dict[str, list[Any]] = {
             name: rows_on_host(results[name], count) if name in results else [None] * count
             for name in ("heads", "roles", "importance")
@@ -229,7 +255,7 @@ class ExploreTask:
         return [
             ExploredSide(
                 example=examples[row],
-                flows=asked[row],
+                asked=asked[row],
                 attention=apart["heads"][row][:, :, : item.length, : item.length].copy(),
                 roles=apart["roles"][row],
                 importance=apart["importance"][row],

@@ -26,7 +26,6 @@ from jaxflow.pages.units import Pooled
 from jaxflow.store.output import write_text
 
 STEPS = 255
-METHODS = ("raw", "rollout", "flow")
 
 
 def write_explorer(exploration: Exploration, path: str | Path) -> Path:
@@ -86,7 +85,7 @@ def as_bytes(attention: np.ndarray) -> np.ndarray:
 
 
 def _methods(exploration: Exploration) -> list[str]:
-    return [method for method in METHODS if method in exploration.sides[0].examples[0].relevance]
+    return list(exploration.sides[0].examples[0].relevance)
 
 
 def _sentence(exploration: Exploration, index: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from jaxflow._paths import local_path
+from jaxflow.attribution.registry import method_name
 from jaxflow.pages.pieces import joined, pieces
-from jaxflow.store.arrow import RELEVANCE, Row
+from jaxflow.store.arrow import Row, relevance_columns
 from jaxflow.store.output import write_text
 from jaxflow.store.results import Store
 
@@ -43,15 +44,33 @@ def write_page(store: Store, path: Path) -> Path:
 
 def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
     """What the page shows, as JSON has it."""
-    settings = manifest["settings"]
+    question = manifest["question"]
     return {
         "model": manifest["model"],
         "input": manifest["input"]["name"],
         "total": manifest["input"]["examples"],
         "versions": manifest.get("versions", {}),
-        "settings": settings,
-        "methods": [method for method in RELEVANCE if method in settings["methods"]],
+        "settings": page_settings(question),
+        "methods": list(map(method_name, question["methods"])),
         "examples": list(_within_budget(rows)),
+    }
+
+
+def page_settings(question: Mapping[str, Any]) -> dict[str, Any]:
+    """What pages say of how relevance was computed, by the question's JSON: the mixing with its fields, and flow.
+
+    `heads` is how heads are fused, in a word; with `residual` a page draws arcs of attention itself.
+    """
+    mixing, flow = question["mixing"], question["flow"]
+    given = mixing.get("fields", {name: value for name, value in mixing.items() if name != "name"})
+    # Weights of heads are too many to show.
+    shown = {name: value if isinstance(value, str | int | float) else "weights" for name, value in given.items()}
+    words = ", ".join(f"{name} {value}" for name, value in shown.items())
+    return {
+        "mixing": f"{mixing['name']} ({words})" if words else mixing["name"],
+        "heads": shown.get("heads", mixing["name"]),
+        "residual": shown.get("residual", 0.5),
+        "flow": flow if isinstance(flow, str) else flow["class"].rpartition(":")[2],
     }
 
 
@@ -101,7 +120,7 @@ def as_json_block(data: Any) -> str:
 def _within_budget(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
     left = VALUES
     for count, row in enumerate(rows):
-        methods = [method for method in RELEVANCE if method in row]
+        methods = relevance_columns(row)
         per_query = len(methods) * len(row["layers"]) * len(row["tokens"])
         if count == EXAMPLES or (count and per_query * len(row["queries"]) > left):
             return

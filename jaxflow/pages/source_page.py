@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError
+from jaxflow.attribution import Question
 from jaxflow.inputs.files import FileSource
 from jaxflow.inputs.rows import Row, Text
 from jaxflow.inputs.source import Source
@@ -19,6 +20,7 @@ def explore_source(
     source: Source,
     labels: FileSource | None = None,
     *,
+    question: Question | None = None,
     most: int = EXAMPLES,
     max_length: int | None = None,
     truncate: bool = False,
@@ -31,6 +33,7 @@ def explore_source(
         source: of the texts.
         labels: the file, with the column, of what each text should be taken for: names of classes or their numbers;
             an empty cell is not known.
+        question: what is asked about every text, as `explore` has it.
         most: texts, at most.
         max_length: most tokens of a text.
         truncate: cut longer texts rather than refuse them.
@@ -54,7 +57,8 @@ def explore_source(
         return explore(
             models[0],
             texts,
-            other,
+            question,
+            other=other,
             pairs=pairs,
             labels=known,
             roles=True,

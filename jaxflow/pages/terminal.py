@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from jaxflow.store.arrow import RELEVANCE, Row
+from jaxflow.store.arrow import Row, relevance_columns
 
 # Most characters of a word or token that are shown.
 WORD_MOST = 40
@@ -28,8 +28,7 @@ def top_tokens(row: Row, count: int, *, color: bool = False, width: int = 100) -
     about = f"   layer {layer}, for position {query} {shortened(row['tokens'][query])}"
     if row["prediction"] is not None:
         about += f"; prediction: {shortened(row['prediction'])}{_probability(row)}"
-    methods = [method for method in RELEVANCE if method in row]
-    columns = [_column(row, method, count) for method in methods]
+    columns = [_column(row, method, count) for method in relevance_columns(row)]
     return [heading, _styled(about, DIM, color), *_side_by_side(columns), ""]
 
 

@@ -56,7 +56,7 @@ def pooled_text(
     """For each model a text's relevance and attention, by units that the models have in common.
 
     Args:
-        examples: for each model its attribution at all positions, and that of flow or None.
+        examples: for each model its attribution at all positions, and that at those that were asked for, or None.
         attention: for each model that of every head, between tokens.
         encodings: for each model its tokens.
         text: the text.
@@ -74,19 +74,21 @@ def pooled_text(
     ]
 
 
-def _merged(example: Example, flow: Example | None) -> Pooled:
-    every = {name: np.asarray(example.queries) for name in example.relevance}
+def _merged(every: Example, asked: Example | None) -> Pooled:
+    queries = {name: np.asarray(every.queries) for name in every.relevance}
+    if asked is not None:
+        queries |= {name: np.asarray(asked.queries) for name in asked.relevance}
     return Pooled(
-        text=example.text,
-        pair=example.pair,
-        tokens=example.tokens,
-        offsets=example.offsets,
-        source=example.source,
-        relevance=dict(example.relevance) | (flow.relevance if flow else {}),
-        queries=every | ({"flow": np.asarray(flow.queries)} if flow else {}),
-        certified=None if flow is None or flow.certified is None else float(np.mean(flow.certified)),
-        prediction=example.prediction,
-        scores=dict(example.scores),
+        text=every.text,
+        pair=every.pair,
+        tokens=every.tokens,
+        offsets=every.offsets,
+        source=every.source,
+        relevance=dict(every.relevance) | (asked.relevance if asked else {}),
+        queries=queries,
+        certified=None if asked is None or asked.certified is None else float(np.mean(asked.certified)),
+        prediction=every.prediction,
+        scores=dict(every.scores),
     )
 
 

@@ -8,16 +8,16 @@ once, and halves of those that a device has no memory for.
 
 from jaxflow.running._engine import Engine, EngineOptions
 from jaxflow.running._executables import Compiled
-from jaxflow.running._forward import Forward, plain_fusion
+from jaxflow.running._forward import Forward, pair_numbers
 from jaxflow.running._item import Item
 from jaxflow.running._program import Arrays, Call, Inputs, Program, filled, token_batch
 from jaxflow.running._reader import (
-    Fusion,
     GradientReader,
     LayerView,
     PassOutputs,
     Reader,
     ReaderInputs,
+    Target,
     at_layers,
     layer_places,
     layer_room,
@@ -34,7 +34,6 @@ __all__ = [
     "Engine",
     "EngineOptions",
     "Forward",
-    "Fusion",
     "GradientReader",
     "Inputs",
     "Item",
@@ -43,6 +42,7 @@ __all__ = [
     "Program",
     "Reader",
     "ReaderInputs",
+    "Target",
     "Task",
     "at_layers",
     "bucket",
@@ -50,7 +50,7 @@ __all__ = [
     "filled",
     "layer_places",
     "layer_room",
-    "plain_fusion",
+    "pair_numbers",
     "put_layer",
     "rows_on_host",
     "run_readers",

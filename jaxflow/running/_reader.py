@@ -10,25 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow._pytree import pytree
 from jaxflow._typing import Square
 from jaxflow.graph import attention
-from jaxflow.graph.graph import with_own, with_residual
+from jaxflow.graph.graph import with_own
+from jaxflow.mixing import Mixing
 from jaxflow.models import LayerOutput
 from jaxflow.running._program import Arrays
-
-
-@pytree
-class Fusion:
-    """How the heads of a layer become the arcs of the graph, beside the name of the way (`Forward.heads`).
-
-    Attributes:
-        residual: share of the residual connection.
-        weights: of the heads, if they are fused by weights.
-    """
-
-    residual: Float[Array, ""]
-    weights: Float[Array, "layer head"] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,34 +26,40 @@ class ReaderInputs:
         mask: true on real tokens.
         depth: the model's layers.
         heads: the model's heads in each layer.
-        residual: share of the residual connection of each example.
         examples: the reader's own arrays, first axis the batch's examples; None where it has none.
     """
 
     mask: Bool[Array, "row token"]
     depth: int
     heads: int
-    residual: Float[Array, " row"]
     examples: Arrays
 
 
 class LayerView:
-    """One layer as readers see it. All readers of a pass share it, so that its heads are fused once for all of them.
+    """One layer as readers see it. All readers of a pass share it: what one of them asks for is made once for all.
 
     Attributes:
-        index: the layer's number, from 0.
         mask: true on real tokens, `row token`.
-        attention: what the softmax gave, `row head query key`; padding's rows hold anything.
-        values: the vectors that attention averages, `row head token head_width`.
-        hidden: the layer's output, `row token width`; 0 on padding where the batch is packed.
+        output: all that the model gave of the layer.
     """
 
-    def __init__(
-        self, index: Int[Array, ""], mask: Bool[Array, "row token"], output: LayerOutput, heads: str, fusion: Fusion
-    ) -> None:
-        self.index, self.mask = index, mask
-        self.attention, self.values, self.hidden = output.attention, output.values, output.hidden
-        self._heads, self._fusion = heads, fusion
+    def __init__(self, output: LayerOutput, mask: Bool[Array, "row token"], mixing: Mixing) -> None:
+        self.output, self.mask, self._mixing = output, mask, mixing
+
+    @property
+    def index(self) -> Int[Array, ""]:
+        """The layer's number, from 0."""
+        return self.output.index
+
+    @property
+    def attention(self) -> Float[Array, "row head query key"]:
+        """What the softmax gave; padding's rows hold anything."""
+        return self.output.attention
+
+    @property
+    def hidden(self) -> Float[Array, "row token width"]:
+        """The hidden states after the layer; 0 on padding where the batch is packed."""
+        return self.output.hidden
 
     @cached_property
     def masked(self) -> Float[Array, "row head query key"]:
@@ -75,25 +68,21 @@ class LayerView:
 
     @cached_property
     def _capacities(self) -> tuple[Square, Float[Array, "row token"]]:
-        weights = self._fusion.weights
-        heads = self._heads if weights is None else weights[self.index][None, :]
-        # The functions of the graph take an axis of layers: here it holds this layer alone.
-        fused = attention.fuse_heads(self.attention[..., None, :, :, :], self.mask, heads)[..., 0, :, :]
-        return with_residual(fused, jnp.broadcast_to(self._fusion.residual, self.mask.shape[:-1]), self.mask)
+        return self._mixing.capacities(self.output, self.mask)
 
     @property
     def weights(self) -> Square:
-        """Capacity from each position to each below it, `row token token`; 0 on padding."""
+        """The mixing's capacity from each position to each below it, `row token token`; 0 on padding."""
         return self._capacities[0]
 
     @property
     def own(self) -> Float[Array, "row token"]:
-        """Capacity of each position's own stream; 0 on padding."""
+        """The mixing's capacity of each position's own stream; 0 on padding."""
         return self._capacities[1]
 
     @cached_property
     def shares(self) -> Square:
-        """The weights as shares: raw attention."""
+        """The weights as shares, each row summing to 1: raw attention."""
         return attention.row_shares(self.weights)
 
     @cached_property
@@ -164,6 +153,15 @@ class GradientReader(Reader, Protocol):
 
     def explained(self, inputs: ReaderInputs, logits: Float[Array, "row label"]) -> Float[Array, " row"]:
         """The number of each example whose gradient is taken, out of the head's numbers."""
+        ...
+
+
+@runtime_checkable
+class Target(Protocol):
+    """The number that a mixing explains, out of what the model's head says: a frozen, hashable value."""
+
+    def value(self, logits: Float[Array, "row label"], given: Any) -> Float[Array, " row"]:
+        """The number of each example; `given` are arrays that are known of the examples beforehand."""
         ...
 
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from jaxflow._checks import InputError
 from jaxflow.flow.worker import Worker
+from jaxflow.mixing import Mixing, as_mixing
 from jaxflow.models import Encoding, Model
 from jaxflow.running._engine import Engine, EngineOptions
-from jaxflow.running._forward import Forward, plain_fusion
+from jaxflow.running._forward import Forward, pair_numbers
 from jaxflow.running._program import Arrays, Call, Inputs, token_batch
-from jaxflow.running._reader import Reader
+from jaxflow.running._reader import Reader, Target
 from jaxflow.running.readers import Finite
 
 # Numbers of a batch's texts, its rows and its padded length -> each reader's arrays, first axis the rows.
@@ -43,23 +44,26 @@ class TextTask:
         model: that reads them.
         readers: that ride along.
         arrays: makes the readers' arrays; None where no reader has any.
-        heads: how heads are fused, by name.
+        mixing: what the layers' capacities are.
+        target: the number that is explained, where the mixing needs gradients; its arrays stand behind the readers'.
     """
 
     model: Model
     readers: tuple[Reader, ...]
     arrays: MakesArrays | None
-    heads: str
+    mixing: Mixing
+    target: Target | None
     memory_advice: str = field(default="pass a smaller `max_length`", init=False)
 
     def calls(self, items: list[TextItem], rows: int, length: int) -> tuple[Call]:
         """One forward pass with all readers."""
         numbers = [item.index for item in items]
-        arrays = (None,) * len(self.readers) if self.arrays is None else self.arrays(numbers, rows, length)
+        arrays = (None,) * (len(self.readers) + 1) if self.arrays is None else self.arrays(numbers, rows, length)
         tokens = min(length, self.model.max_length)
         batch = token_batch(self.model, [item.encoding for item in items], rows, tokens)
         examples = jax.tree.map(jnp.asarray, (None, *arrays))
-        return (Call(Forward((Finite(), *self.readers), self.heads), Inputs(batch, examples, plain_fusion())),)
+        program = Forward((Finite(), *self.readers), self.mixing, self.target)
+        return (Call(program, Inputs(batch, examples, None)),)
 
     def begin(
         self, items: list[TextItem], outputs: tuple[Any, ...], worker: Worker
@@ -77,7 +81,8 @@ def run_readers(
     *,
     arrays: MakesArrays | None = None,
     lengths: Sequence[int] | None = None,
-    heads: str = "mean",
+    mixing: Mixing | str = "attention",
+    target: Target | None = None,
     options: EngineOptions | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[tuple[Any, ...]]:
@@ -92,7 +97,8 @@ def run_readers(
         arrays: makes the readers' arrays, where they have any: (numbers of the batch's texts, rows, padded length) ->
             one pytree a reader, first axis the rows; the texts are the first rows, others fill the batch up.
         lengths: of each text the length that it is padded for, where that may be more than its tokens.
-        heads: how heads are fused, by name.
+        mixing: what the layers' capacities are, a name or a value.
+        target: the number that is explained, for a mixing that needs gradients; its arrays are the last of `arrays`.
         options: of batches and devices.
         progress: called with the number of texts that were just finished.
 
@@ -107,8 +113,10 @@ def run_readers(
         TextItem(index, encoding, length) for index, (encoding, length) in enumerate(zip(encodings, known, strict=True))
     ]
     # Units may be more than the tokens that the model takes; tokens alone never are.
-    options = replace(options or EngineOptions(), pads_freely=lengths is not None)
-    engine = Engine((model,), TextTask(model, tuple(readers), arrays, heads), options)
+    options, mixing = options or EngineOptions(), as_mixing(mixing, model)
+    numbers = max(options.pair_numbers, pair_numbers(mixing, model))
+    options = replace(options, pads_freely=lengths is not None, pair_numbers=numbers)
+    engine = Engine((model,), TextTask(model, tuple(readers), arrays, mixing, target), options)
     return engine.run_all(items, None if progress is None else (lambda results: progress(len(results))))
 
 

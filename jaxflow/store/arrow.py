@@ -1,17 +1,13 @@
 """Attributions as Arrow tables, one row an example, and back as NumPy arrays."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxflow._checks import missing_extra
 from jaxflow.attribution import Attribution, Example
-
-# Columns whose cells are arrays (layer, query, token), and their precision on disk. The flow's exact values are right
-# to 1e-9, which float32 would lose.
-RELEVANCE = {"raw": np.float32, "rollout": np.float32, "flow": np.float64}
-NESTED = {**RELEVANCE, "certified": np.bool_}
+from jaxflow.attribution.registry import COLUMNS, PROOF
 
 # Most values of lists whose ends are counted in 32 bits, as Arrow's usual ones are.
 MOST_IN_LISTS = 2**31 - 1
@@ -26,6 +22,11 @@ def pyarrow() -> Any:
     except ImportError:
         raise missing_extra("pyarrow", "text", "keeping results as Parquet") from None
     return pa
+
+
+def relevance_columns(columns: Iterable[str]) -> list[str]:
+    """Of the columns of results those that hold a method's relevance, under its name."""
+    return [name for name in columns if name not in (*COLUMNS, *PROOF)]
 
 
 def rows_of(ids: Sequence[int], attribution: Attribution) -> Iterator[Row]:
@@ -44,7 +45,7 @@ def rows_of(ids: Sequence[int], attribution: Attribution) -> Iterator[Row]:
             "probabilities": dict(example.scores) if example.scores else None,
         }
         for method, values in example.relevance.items():
-            row[method] = np.asarray(values, RELEVANCE[method])
+            row[method] = values
         if example.certified is not None:
             row["certified"] = np.asarray(example.certified, np.bool_)
             row["certified_share"] = float(np.mean(row["certified"]))
@@ -69,9 +70,8 @@ def to_rows(table: Any) -> Iterator[Row]:
     for index in range(table.num_rows):
         row: Row = {name: _cell(name, table.column(name)[index]) for name in table.column_names}
         shape = (len(row["layers"]), len(row["queries"]), len(row["tokens"]))
-        for name in NESTED:
-            if name in row:
-                row[name] = row[name].reshape(shape)
+        for name in _nested_columns(row):
+            row[name] = row[name].reshape(shape)
         yield row
 
 
@@ -85,11 +85,16 @@ def as_example(row: Row) -> Example:
         source=tuple(map(int, row["source"])),
         queries=row["queries"],
         layers=tuple(map(int, row["layers"])),
-        relevance={method: row[method] for method in RELEVANCE if method in row},
+        relevance={method: row[method] for method in relevance_columns(row)},
         certified=row.get("certified"),
         prediction=row["prediction"],
         scores=row["probabilities"] or {},
     )
+
+
+def _nested_columns(columns: Iterable[str]) -> list[str]:
+    """Of the columns those whose cells are arrays `layer query token`."""
+    return [*relevance_columns(columns), *(name for name in columns if name == "certified")]
 
 
 def _column(pa: Any, name: str, cells: list[Any], *, maps: bool) -> Any:
@@ -128,7 +133,7 @@ def _cell(name: str, scalar: Any) -> Any:
         return (
             None if pairs is None else dict(tuple(pair.values()) if isinstance(pair, dict) else pair for pair in pairs)
         )
-    if name in NESTED:
+    if _nested_columns((name,)):
         return scalar.values.flatten().flatten().to_numpy(zero_copy_only=False)
     if name == "offsets":
         return scalar.values.flatten().to_numpy().reshape(-1, 2)

@@ -60,4 +60,4 @@ def check_claims(folder: Path, process_index: int, process_count: int) -> None:
 def _filled_by(folder: Path, holder: str) -> InputError:
     """The error for a folder that another run is filling."""
     got = f"{shown(str(folder))}, which {holder} is filling"
-    return InputError("out", "be a folder that no other run is filling", got, "wait until it has ended, or stop it")
+    return InputError("folder", "be a folder that no other run is filling", got, "wait until it has ended, or stop it")

@@ -2,15 +2,15 @@
 
 import platform
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from jaxflow._checks import InputError
-from jaxflow.attribution.settings import Settings
+from jaxflow._checks import InputError, shown
+from jaxflow.attribution.question import Question
 from jaxflow.inputs.source import Source
 from jaxflow.models import Model
 from jaxflow.store import shards as store
@@ -18,10 +18,11 @@ from jaxflow.store import shards as store
 PACKAGES = ("jaxflow", "jax", "numpy", "transformers", "pyarrow")
 
 
-def new_manifest(model: Model, source: Source, settings: Settings) -> dict[str, Any]:
+def new_manifest(model: Model, source: Source, question: Question, lengths: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest of a new sweep; the input's rows are hashed shard by shard, in the shards' records.
 
-    `sweep` names this sweep, and no other one of the same model, settings and input: each record repeats it.
+    `sweep` names this sweep, and no other one of the same model, question and input: each record repeats it.
+    `lengths` decide the numbers beside the question: `max_length` and `truncate`.
     """
     versions = {package: metadata.version(package) for package in PACKAGES}
     return {
@@ -30,7 +31,8 @@ def new_manifest(model: Model, source: Source, settings: Settings) -> dict[str, 
         "model": model.name,
         "revision": getattr(model, "revision", None),
         "fingerprint": model.fingerprint(),
-        "settings": settings.as_json(),
+        "question": question.as_json(),
+        "lengths": dict(lengths),
         "input": {"name": source.name, "column": source.column, "pair_column": source.pair_column, **source.reading},
         "versions": {"python": platform.python_version(), **versions, "device": jax.devices()[0].device_kind},
     }
@@ -46,10 +48,14 @@ def check_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> N
         f"{name} (there {_short(old)}, now {_short(new)})" for name, old, new in _compared(found, wanted) if old != new
     ]
     if differing:
-        raise InputError(
-            f"{str(folder)!r} holds results of another run, which --resume cannot go on with: it differs in "
-            f"{', '.join(differing)}; name another --out"
-        )
+        raise another_run(folder, ", ".join(differing))
+
+
+def another_run(folder: Path, difference: str) -> InputError:
+    """The error for results of another sweep; `difference` says in what it differs."""
+    got = f"{shown(str(folder))}, which differs in {difference}"
+    expected = "hold results of the same run, to go on with them by `resume=True`"
+    return InputError("folder", expected, got, "name another `folder`")
 
 
 def _compared(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
@@ -57,24 +63,32 @@ def _compared(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[tuple[s
     # Where the whole model is another, its name says more than hashes.
     named = found.get("model") != wanted["model"] and old.get("weights") != new.get("weights")
     if named:
-        yield "--model", found.get("model"), wanted["model"]
+        yield "the model", found.get("model"), wanted["model"]
     for name, value in new.items() if not named else ():
         yield f"the model's {name}", old.get(name), value
-    old, new = found.get("settings", {}), wanted["settings"]
+    old, new = _flat(found), _flat(wanted)
     for name in new:
-        yield f"--{name.replace('_', '-')}", old.get(name), new[name]
+        yield name, old.get(name), new[name]
     old, new = found.get("input", {}), wanted["input"]
     for name in ("column", "pair_column"):
-        yield f"--{name.replace('_', '-')}", old.get(name), new[name]
+        yield name, old.get(name), new[name]
     for name in ("encoding", "separator", "quotes"):
         # Folders of earlier versions don't say; their rows are compared in any case.
         if name in old:
-            yield f"--{name}", old[name], new.get(name)
+            yield name, old[name], new.get(name)
+
+
+def _flat(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What decides the numbers, by name; the fields of the mixing, such as `residual`, beside its name."""
+    fields = {**manifest["question"], **manifest["lengths"]}
+    mixing = fields.pop("mixing")
+    return fields | {"mixing": mixing["name"]} | {name: mixing[name] for name in mixing if name != "name"}
 
 
 def _short(value: Any) -> str:
     if isinstance(value, str) and len(value) == 1:
         # Such as a separator.
         return repr(value)
-    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    parts = value if isinstance(value, list) else [value]
+    text = ",".join(str(part["name"]) if isinstance(part, dict) and "name" in part else str(part) for part in parts)
     return text if len(text) <= 40 else text[:12] + "..."

@@ -8,8 +8,9 @@
 Whatever reads Parquet takes the folder for one table: pyarrow and pandas skip names that begin with an underscore or a
 dot, `datasets` those with a dot or two underscores, and `*.parquet` finds the shards alone.
 
-Folders of the first edition had the files of `__about__` beside the shards (and a column of maps, which `datasets`
-cannot read). They are read, and gone on with, as they are.
+Folders of the first edition (format 2) had the files of `__about__` beside the shards (and a column of maps, which
+`datasets` cannot read), and its last ones (format 3) were as today's, but that both have settings in the place of a
+question. They are read, and gone on with, as they are.
 
 Every file is written whole or not at all, and none by two processes, so a sweep may be killed at any moment and
 several processes may fill one folder. What is killed between a shard and its record has not made the shard.
@@ -27,11 +28,12 @@ from typing import Any
 
 from jaxflow._checks import InputError, shown
 from jaxflow._paths import open_regular
+from jaxflow.attribution.question import Question
 from jaxflow.store import arrow, locks
 from jaxflow.store.arrow import Row
 from jaxflow.store.record import Record, checked, parsed, read_record, record_file, unchecked
 
-FORMAT, FIRST_FORMAT = 3, 2
+FORMAT, SETTINGS_FORMAT, FIRST_FORMAT = 4, 3, 2
 ABOUT = "__about__"
 MANIFEST, FIRST_MANIFEST = f"{ABOUT}/manifest.json", "manifest.json"
 LEFTOVERS = ".jaxflow-*.tmp"
@@ -63,17 +65,27 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         InputError: there are none, or they are of another version's format, or what made them was damaged.
     """
     first = is_first_edition(folder)
-    file, version = (FIRST_MANIFEST, FIRST_FORMAT) if first else (MANIFEST, FORMAT)
-    manifest = read_description(folder, file, "results of jaxflow", version, has_check=not first)
-    kinds = {"model": str, "fingerprint": dict, "settings": dict, "input": dict, "versions": dict}
+    file, versions = (FIRST_MANIFEST, (FIRST_FORMAT,)) if first else (MANIFEST, (FORMAT, SETTINGS_FORMAT))
+    manifest = read_description(folder, file, "results of jaxflow", versions, has_check=not first)
+    asked = ("question", "lengths") if manifest["format"] == FORMAT else ("settings",)
+    kinds = {"model": str, "fingerprint": dict, "input": dict, "versions": dict, **dict.fromkeys(asked, dict)}
     wrong = [name for name, kind in kinds.items() if not isinstance(manifest.get(name, kind()), kind)]
     if wrong or not isinstance(manifest.get("input", {}).get("name"), str):
         raise _unreadable(folder / file, f"{wrong[0] if wrong else 'input'!r} is not what it should be")
-    return manifest
+    return manifest if "question" in manifest else _with_question(manifest)
+
+
+def _with_question(manifest: dict[str, Any]) -> dict[str, Any]:
+    """A manifest of the first edition, its settings as a question and lengths: what they asked for in today's words."""
+    known = Question().as_json()
+    settings = {"max_length": None, "truncate": False, **manifest.pop("settings", {})}
+    lengths = {name: settings.pop(name) for name in ("max_length", "truncate")}
+    mixing = known["mixing"] | {name: settings.pop(name) for name in ("heads", "residual") if name in settings}
+    return manifest | {"question": known | settings | {"mixing": mixing}, "lengths": lengths}
 
 
 def read_description(
-    folder: Path, file: str, holding: str, version: int, *, older: Sequence[int] = (), has_check: bool = True
+    folder: Path, file: str, holding: str, versions: tuple[int, ...], *, has_check: bool = True
 ) -> dict[str, Any]:
     """The JSON file that says what a folder holds.
 
@@ -81,14 +93,13 @@ def read_description(
         folder: the folder.
         file: the file's name in it.
         holding: what the folder should hold, in words.
-        version: its format.
-        older: formats that can be read as well.
+        versions: formats that can be read, the newest first.
         has_check: whether it has a checksum of itself; where it need not have one, one that it has is looked at.
 
     Raises:
         InputError: it is not there or cannot be read, or its `format` is not this version of jaxflow's.
     """
-    path, versions = folder / file, (version, *older)
+    path = folder / file
     if not os.path.lexists(path):
         # Of a folder its own name is there too; a name that is too long is no error here.
         why = f"there is no {Path(file).name} in it" if os.path.lexists(f"{folder}/.") else "there is no such folder"
@@ -105,7 +116,9 @@ def read_description(
         raise _unreadable(path, str(error)) from None
     if type(found) is not int or found not in versions:
         got = f"{shown(str(folder))} of format {shown(found)}"
-        raise InputError("folder", f"be of format {version}", got, "read it by the version of jaxflow that wrote it")
+        raise InputError(
+            "folder", f"be of format {versions[0]}", got, "read it by the version of jaxflow that wrote it"
+        )
     return description
 
 

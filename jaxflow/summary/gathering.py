@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from jaxflow.flow import exact
 from jaxflow.statistics.agreement import Spearman, rank_agreement
 from jaxflow.statistics.ranks import tied_tokens
-from jaxflow.store.arrow import RELEVANCE, Row
+from jaxflow.store.arrow import Row, relevance_columns
 from jaxflow.store.record import Record
 
 # Relevance values that are worked on at once.
@@ -146,17 +146,16 @@ def tolerance(records: Sequence[Record]) -> float:
 
 
 def ties(chunk: Chunk, method: str, tol: float) -> np.ndarray:
-    """Share of each line's words that tie with another one; flows that differ by no more than `tol` do."""
-    return tied_tokens(chunk.values[method], chunk.words, tol if method == "flow" else SOLVED)[0]
+    """Share of each line's words that tie with another one; values that differ by no more than `tol` do."""
+    return tied_tokens(chunk.values[method], chunk.words, tol)[0]
 
 
 def agreement(chunk: Chunk, one: str, two: str, tol: float) -> np.ndarray:
     """Spearman's rank correlation of two methods over each line's words; NaN where it is not defined.
 
-    Values tie as in `ties`, those of both methods where one is flow.
+    Values tie as in `ties`.
     """
-    measure = Spearman(tol=tol if "flow" in (one, two) else SOLVED)
-    found = rank_agreement(chunk.values[one], chunk.values[two], chunk.words, measure)
+    found = rank_agreement(chunk.values[one], chunk.values[two], chunk.words, Spearman(tol=tol))
     return np.where(found.constant, np.nan, found.value)
 
 
@@ -178,7 +177,7 @@ def pairs_of(methods: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _chunk(rows: list[Row]) -> Chunk:
-    methods = [method for method in RELEVANCE if method in rows[0]]
+    methods = relevance_columns(rows[0])
     counts = [len(row["layers"]) * len(row["queries"]) for row in rows]
     width = max(len(row["tokens"]) for row in rows)
     example = np.repeat(np.arange(len(rows)), counts)

@@ -11,9 +11,10 @@ import numpy as np
 
 from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
+from jaxflow.attribution.registry import is_flow, method_name
 from jaxflow.inputs.conllu import Sentence
 from jaxflow.store import arrow
-from jaxflow.store.arrow import RELEVANCE, Row
+from jaxflow.store.arrow import Row, relevance_columns
 from jaxflow.store.output import written
 from jaxflow.store.results import Store
 from jaxflow.store.shards import about_folder, make_about
@@ -141,10 +142,15 @@ def summarize(
     first = next(results.rows(), None)
     if first is None:
         raise InputError("folder", "hold at least one example", f"{shown(str(results.folder))}, which holds none yet")
-    methods = tuple(method for method in RELEVANCE if method in first)
+    methods = tuple(relevance_columns(first))
     layers = tuple(map(int, first["layers"]))
     tags = Tags(sentences)
-    gathered = _Gathered(methods, len(layers), tags, statistics.tolerance(results.records))
+    flows = [method_name(each) for each in results.manifest["question"]["methods"] if is_flow(each)]
+    # Of what the methods were: flows are as exact as they were solved.
+    exactness = {
+        method: statistics.tolerance(results.records) if method in flows else statistics.SOLVED for method in methods
+    }
+    gathered = _Gathered(exactness, tuple(flows), len(layers), tags)
     for rows, chunk in statistics.chunks(results.rows()):
         gathered.add(rows, chunk)
         progress(len(rows))
@@ -190,9 +196,18 @@ def write_summary(summary: DataSummary, folder: Path) -> list[Path]:
 class _Gathered:
     """What is gathered on the way through the examples."""
 
-    def __init__(self, methods: tuple[str, ...], layers: int, tags: Tags, tol: float):
-        self.methods, self.pairs = methods, statistics.pairs_of(methods)
-        self.examples, self.tol = 0, tol
+    def __init__(self, exactness: dict[str, float], flows: tuple[str, ...], layers: int, tags: Tags):
+        """Nothing yet.
+
+        Args:
+            exactness: of each method, up to which difference its values tie.
+            flows: the methods whose values are certified flows.
+            layers: how many there are.
+            tags: of the texts whose syntax is known.
+        """
+        methods = tuple(exactness)
+        self.methods, self.pairs, self.exactness, self.flows = methods, statistics.pairs_of(methods), exactness, flows
+        self.examples = 0
         self.means = Means(layers)
         self.tokens = {method: Keyed(layers) for method in methods}
         self.positions = {method: Keyed(layers) for method in methods}
@@ -207,7 +222,7 @@ class _Gathered:
             for name, values in (
                 ("entropy", entropy),
                 ("effective_tokens", tokens),
-                ("tied_tokens", statistics.ties(chunk, method, self.tol)),
+                ("tied_tokens", statistics.ties(chunk, method, self.exactness[method])),
             ):
                 self.means.add((method, name), chunk.layer, chunk.weight, values)
         for pair in self.pairs:
@@ -217,7 +232,7 @@ class _Gathered:
             self._worth(rows, method, tagged)
 
     def _agreement(self, rows: list[Row], chunk: statistics.Chunk, pair: tuple[str, str]) -> None:
-        values = statistics.agreement(chunk, *pair, self.tol)
+        values = statistics.agreement(chunk, *pair, max(self.exactness[method] for method in pair))
         self.means.add(pair, chunk.layer, chunk.weight, values)
         last = (chunk.layer == chunk.layer.max()) & np.isfinite(values)
         sums, counts = (
@@ -238,7 +253,7 @@ class _Gathered:
             layers, one = np.arange(len(row["layers"])), np.ones(len(row["layers"]))
             if len(row["queries"]) > 1:
                 self.means.add((method, "effective_rank"), layers, one, statistics.effective_rank(row[method]))
-            if method == "flow":
+            if method in self.flows:
                 self.means.add((method, "certified"), layers, one, row["certified"].mean(axis=(1, 2)))
 
     def summary(self, layers: tuple[int, ...]) -> DataSummary:

@@ -1,17 +1,21 @@
-"""Before a sweep: the folder, the settings and what an earlier run left are checked, and nothing is written."""
+"""Before a sweep: the folder, the question and what an earlier run left are checked, and nothing is written."""
 
 import os
 from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError, one_of, shown
-from jaxflow.attribution.settings import Settings
+from jaxflow.attribution.explaining import check_model
+from jaxflow.attribution.items import is_row_by_row
+from jaxflow.attribution.question import Question
 from jaxflow.inputs.source import Source
 from jaxflow.models import Model
 from jaxflow.store import shards as store
-from jaxflow.store.manifest import check_same
+from jaxflow.store.manifest import another_run, check_same
 from jaxflow.store.record import Record
-from jaxflow.sweep.shards import ON_ERROR, Cut, cuts
+from jaxflow.sweep.shards import ON_ERROR, Cut, Lengths, cuts
+
+NAME_ANOTHER = "name another `folder`"
 
 
 def check_folder(folder: Path, resume: bool | None) -> None:
@@ -23,7 +27,7 @@ def check_folder(folder: Path, resume: bool | None) -> None:
     """
     try:
         if folder.exists() and not folder.is_dir():
-            raise InputError(f"{str(folder)!r} is a file; name a folder with --out")
+            raise InputError("folder", "be a folder", f"the file {shown(str(folder))}", NAME_ANOTHER)
         if folder.is_dir() and not store.is_empty(folder):
             _check_filled(folder, resume)
         parent = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
@@ -31,23 +35,42 @@ def check_folder(folder: Path, resume: bool | None) -> None:
         # One of the above, which says all there is to say. (An InputError is a ValueError.)
         raise
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot write to {shown(str(folder))}: {reason}; name another folder with --out") from None
+        raise not_writable(folder, str(getattr(error, "strerror", None) or error)) from None
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise InputError(f"cannot write to {str(folder)!r}: no permission in {str(parent)!r}; name another with --out")
+        raise not_writable(folder, f"no permission in {shown(str(parent))}")
+
+
+def not_writable(folder: Path, why: str) -> InputError:
+    """The error for a folder that cannot be made or written."""
+    return InputError("folder", "be one that can be written", f"{shown(str(folder))}: {why}", NAME_ANOTHER)
+
+
+def check_question(question: Question, model: Model, lengths: Lengths, *, paired: bool) -> None:
+    """Refuse what a model cannot do, or a sweep, before any text is read.
+
+    Raises:
+        InputError: a layer is not there, positions differ from text to text, or the model has no tokenizer or cannot
+            take so many tokens.
+    """
+    _ = question.layers_of(model.layers)
+    check_model(question, model)
+    if is_row_by_row(question.queries):
+        expected = "be the same for all texts"
+        raise InputError("queries", expected, f"{len(question.queries)} rows", "pass ints, or None for all positions")
+    # No text at all: what is checked is that there is a tokenizer and that the length makes sense.
+    _ = model.tokenize([], [] if paired else None, **lengths)
 
 
 def check_process(on_error: str, process_index: int, process_count: int) -> None:
     """Refuse what cannot be asked for."""
     one_of("on_error", on_error, ON_ERROR)
     if not 0 <= process_index < process_count:
-        raise InputError(
-            f"`process_index` must be from 0 to `process_count` - 1, got {process_index} and {process_count}"
-        )
+        expected = "be from 0 to `process_count` - 1"
+        raise InputError("process_index", expected, f"{process_index} and {process_count}")
 
 
 def finished(
-    folder: Path, wanted: dict[str, Any], encoder: Model, source: Source, settings: Settings, mine: Any
+    folder: Path, wanted: dict[str, Any], model: Model, source: Source, question: Question, mine: Any
 ) -> dict[int, Record]:
     """Records of the shards that need not be made again.
 
@@ -62,7 +85,7 @@ def finished(
     done = {i: record for i, record in found.items() if not mine(i) or store.is_whole(folder, record)}
     if done and not source.once:
         furthest = max(done)
-        for rows in cuts(source.rows(), encoder, settings):
+        for rows in cuts(source.rows(), model, question, wanted["lengths"]["max_length"]):
             if rows.index in done:
                 check_unchanged(folder, done[rows.index], rows)
             if rows.index == furthest:
@@ -83,18 +106,15 @@ def check_unchanged(folder: Path, record: Record, rows: Cut) -> None:
 
 
 def _changed(folder: Path, record: Record) -> InputError:
-    return InputError(
-        f"{str(folder)!r} holds results of another run, which --resume cannot go on with: it differs in the input's "
-        f"content (other rows are in {record.file}); name another --out"
-    )
+    return another_run(folder, f"the input's content (other rows are in {record.file})")
 
 
 def _check_filled(folder: Path, resume: bool | None) -> None:
+    got = f"{shown(str(folder))}, which is not empty"
     if resume is None:
-        raise InputError(f"{str(folder)!r} exists and is not empty; name another with --out")
+        raise InputError("folder", "be new, or empty", got, NAME_ANOTHER)
     if not store.has_manifest(folder):
-        raise InputError(
-            f"{str(folder)!r} exists and is not empty, and holds no results of jaxflow; name another --out"
-        )
+        raise InputError("folder", "be new, or empty", f"{got}, and holds no results of jaxflow", NAME_ANOTHER)
     if not resume:
-        raise InputError(f"{str(folder)!r} holds results already; go on with them by --resume, or name another --out")
+        got = f"{shown(str(folder))}, which holds results already"
+        raise InputError("folder", "be new, or empty", got, f"go on with them by `resume=True`, or {NAME_ANOTHER}")

@@ -1,4 +1,4 @@
-"""Two models over a file of texts: compared text by text, and kept in a folder."""
+"""Two models over a file of texts: compared text by text, and kept in a folder (`comparison_folder` has its layout)."""
 
 import json
 import platform
@@ -14,10 +14,12 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
-from jaxflow._checks import InputError, not_forked
-from jaxflow.compare.plan import CLASS, Plan, Settings, TextPair, make_plan, read_together, settled_units, text_pair
-from jaxflow.compare.result import ChangeSummary
+from jaxflow._checks import InputError, not_forked, shown
+from jaxflow.attribution.question import Question
+from jaxflow.compare.plan import CompareOptions, Plan, TextPair, make_plan, read_together, settled_units, text_pair
+from jaxflow.compare.result import ChangeSummary, ComparedText
 from jaxflow.compare.run import compare_stream
+from jaxflow.compare.task import Similarity
 from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
 from jaxflow.inputs.rows import Text
@@ -27,9 +29,17 @@ from jaxflow.statistics.blocks import Blocks
 from jaxflow.store import arrow
 from jaxflow.store.record import checked
 from jaxflow.store.shards import checksum, replaced
-from jaxflow.sweep.checks import check_folder
+from jaxflow.sweep.checks import check_folder, not_writable
 from jaxflow.sweep.comparison_folder import FORMAT, SUMMARY, write_rows
-from jaxflow.sweep.comparison_rows import attention_row, head_rows, summary_json, text_row, word_rows
+from jaxflow.sweep.comparison_rows import (
+    SIDE_COLUMNS,
+    attention_row,
+    head_rows,
+    summary_json,
+    text_row,
+    word_rows,
+)
+from jaxflow.sweep.shards import Lengths
 
 # Texts of a shard, and those that are tokenised at once.
 SHARD = 256
@@ -43,19 +53,6 @@ TokenisedText: TypeAlias = tuple[Text, tuple[Encoding, Encoding]]
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How long texts may be.
-
-    Attributes:
-        max_length: most tokens of a text; None is what the models take.
-        truncate: cut longer texts rather than refuse them.
-    """
-
-    max_length: int | None = None
-    truncate: bool = False
-
-
-@dataclass(frozen=True)
 class Prepared:
     """A comparison that was checked and can run. Make it by `prepare`.
 
@@ -63,7 +60,7 @@ class Prepared:
         plan: what is compared.
         source: the texts.
         folder: where results go.
-        limits: how long texts may be.
+        lengths: how long texts may be.
         units: `"tokens"` or `"words"`.
         texts: how many there are.
         tokenised: the first of them with their tokens in both models, so that these are not made twice.
@@ -72,7 +69,7 @@ class Prepared:
     plan: Plan
     source: Source
     folder: Path
-    limits: Limits
+    lengths: Lengths
     units: str
     texts: int
     tokenised: tuple[TokenisedText, ...]
@@ -93,172 +90,145 @@ class Prepared:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"cannot make the folder {str(self.folder)!r}: {error.strerror}; name another") from None
-        written: list[Path] = []
+            raise not_writable(self.folder, str(error.strerror)) from None
+        work = _Run(self)
         try:
-            return self._run(written, progress)
+            return work(progress)
         except BaseException:
-            for path in written:
+            for path in work.written:
                 path.unlink(missing_ok=True)
             if made and not any(self.folder.iterdir()):
                 self.folder.rmdir()
             raise
 
-    def _run(self, written: list[Path], progress: Callable[[int], None]) -> ChangeSummary:
-        totals, number = Totals(self.plan), 0
-        shards: list[str] = []
-        attention: list[arrow.Row] = []
-        ids: deque[int] = deque()
+
+class _Run:
+    """One run of a comparison, while it lasts."""
+
+    def __init__(self, prepared: Prepared):
+        self.prepared = prepared
+        self.totals = Totals(prepared.plan)
+        self.written: list[Path] = []
+        self.shards: list[str] = []
+        self.attention: list[arrow.Row] = []
+        # Row or line numbers of the texts that are on their way.
+        self.ids: deque[int] = deque()
+        self.number = 0
         # For each model the mean over texts of what each head matters to the predicted class.
-        importance = (Blocks(2), Blocks(2))
+        self.importance = (Blocks(2), Blocks(2))
 
-        def read() -> Iterator[TextPair]:
-            rest = _tokenised(self.plan, self.source, self.limits, start=len(self.tokenised))
-            for row, encodings in chain(self.tokenised, rest):
-                ids.append(row.id)
-                yield text_pair(self.plan, self.units, row.place, row.text, row.pair, encodings)
-
-        stream = compare_stream(self.plan, read(), progress, importance_texts=SHARD)
+    def __call__(self, progress: Callable[[int], None]) -> ChangeSummary:
+        stream = compare_stream(self.prepared.plan, self._read(), progress, importance_texts=SHARD)
         with closing(stream) as compared:
-            while chosen := _next(compared, shards):
-                rows = []
-                for text, similarity in chosen:
-                    totals.add(text, similarity.products, similarity.cka)
-                    for mean, gates in zip(importance, similarity.gates, strict=True):
-                        if gates is not None:
-                            mean.add(np.abs(gates))
-                    row = {"id": ids.popleft()}
-                    rows.append(row | text_row(text))
-                    if self.plan.keeps_heads(number):
-                        attention.append(row | attention_row(text))
-                    number += 1
-                shards.append(f"texts-{len(shards):05d}.parquet")
-                write_rows(self.folder / shards[-1], rows, written)
-        summary = totals.summary()
-        if attention:
-            write_rows(self.folder / "attention.parquet", attention, written)
-        write_rows(self.folder / "heads.parquet", list(head_rows(summary)), written)
-        write_rows(self.folder / "words.parquet", list(word_rows(summary)), written)
-        about = {"format": FORMAT, "total": self.texts, "shards": shards, "attention": len(attention)}
-        about["input"] = self._input()
-        about["importance"] = {
-            letter: mean.mean.tolist() if len(mean) else None for letter, mean in zip("ab", importance, strict=True)
-        }
-        about["files"] = {path.name: checksum(path) for path in written}
-        # Last: a folder with a summary is whole.
-        with replaced(self.folder / SUMMARY) as temporary:
-            fields = checked(summary_json(summary) | about | _about(self.plan, self.units))
-            text = json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False)
-            _ = temporary.write_text(text + "\n", "utf-8")
+            while chosen := _next(compared, self.shards):
+                name = f"texts-{len(self.shards):05d}.parquet"
+                rows = [self._row(*each) for each in chosen]
+                self.shards.append(name)
+                self._write(name, rows)
+        summary = self.totals.summary()
+        if self.attention:
+            self._write("attention.parquet", self.attention)
+        self._write("heads.parquet", list(head_rows(summary)))
+        self._write("words.parquet", list(word_rows(summary)))
+        self._describe(summary)
         return summary
 
-    def _input(self) -> dict[str, Any]:
-        source = self.source
-        return {"name": source.name, "column": source.column, "pair_column": source.pair_column, **source.reading}
+    def _read(self) -> Iterator[TextPair]:
+        """The texts, those first that are tokenised already."""
+        prepared = self.prepared
+        rest = _tokenised(prepared.plan, prepared.source, prepared.lengths, start=len(prepared.tokenised))
+        for row, encodings in chain(prepared.tokenised, rest):
+            self.ids.append(row.id)
+            yield text_pair(prepared.plan, prepared.units, row.place, row.text, row.pair, encodings)
+
+    def _row(self, text: ComparedText, similarity: Similarity) -> arrow.Row:
+        """A text as a row, once it is summed up."""
+        self.totals.add(text, similarity.products, similarity.cka)
+        for mean, gates in zip(self.importance, similarity.gates, strict=True):
+            if gates is not None:
+                mean.add(np.abs(gates))
+        row: arrow.Row = {"id": self.ids.popleft()}
+        if self.prepared.plan.keeps_heads(self.number):
+            self.attention.append(row | attention_row(text))
+        self.number += 1
+        return row | text_row(text)
+
+    def _write(self, name: str, rows: list[arrow.Row]) -> None:
+        write_rows(self.prepared.folder / name, rows, self.written)
+
+    def _describe(self, summary: ChangeSummary) -> None:
+        """Write the summary, last of all: a folder with one is whole."""
+        prepared = self.prepared
+        importance = zip("ab", self.importance, strict=True)
+        about = {
+            "format": FORMAT,
+            "total": prepared.texts,
+            "shards": self.shards,
+            "attention": len(self.attention),
+            "importance": {letter: mean.mean.tolist() if len(mean) else None for letter, mean in importance},
+            "files": {path.name: checksum(path) for path in self.written},
+        }
+        fields = checked(summary_json(summary) | about | _about(prepared))
+        with replaced(prepared.folder / SUMMARY) as temporary:
+            text = json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False)
+            _ = temporary.write_text(text + "\n", "utf-8")
 
 
 def prepare(
-    encoder_a: Model,
-    encoder_b: Model,
+    model_a: Model,
+    model_b: Model,
     source: Source,
     folder: Path,
-    settings: Settings,
-    limits: Limits = Limits(),
+    question: Question,
+    options: CompareOptions | None = None,
+    *,
+    max_length: int | None = None,
+    truncate: bool = False,
 ) -> Prepared:
-    """Check the folder, the models and every text; writes nothing.
-
-    `Prepared.run` then writes a folder. Positions count as in `compare_models`, heads from 1. `layer` is a place in
-    `layers`, `query` a place in `queries`, `unit` a token, or a word where the tokenizers differ (units). NaN is null.
-
-        comparison.json       the summary, written last: a folder with it is whole
-        texts-00000.parquet   one row a text, 256 a file
-        attention.parquet     the attention of the first texts (as many as `keep_heads`), one row each
-        heads.parquet         one row a layer and head, over all texts
-        words.parquet         one row a word and method, over all texts
-
-    comparison.json:
-        format            2; in 1 heads were counted from 0, and `open_comparison` counts them anew
-        models            {a, b}: {name, layers, heads, labels (list or null), head (name of what stands on it)}
-        input             {name, column, pair_column}
-        settings          threshold, decay, residual, least, correction, seed, units ("tokens" or "words"), methods,
-                          queries (list, or "all"), heads, target (with heads "class"; else null), flow
-        versions          {python, device, jaxflow, ...}
-        texts             how many were compared
-        total             how many there are; more than `texts` where the comparison was interrupted
-        shards            names of the files of texts, in order
-        attention         how many texts attention.parquet holds: the first ones
-        layers            [[layer of a, layer of b], ...], counted from 1
-        patterns          names of the patterns of heads, in the order of their axis
-        layer             {jensen_shannon, total_variation, heads}: each {mean, low, high} with lists `layer`; and
-                          p, adjusted_p: lists `layer`. See `LayerChange`
-        head              {jensen_shannon, total_variation}: each {mean, low, high} `layer head`; p, adjusted_p `layer
-                          head`; patterns_a, patterns_b, pattern_p, pattern_adjusted_p `layer head pattern`;
-                          pattern_change {mean, low, high}; correlation, cka `layer head other`; matching `layer head`
-                          (the number of the head of b that answers to each of a); roles_a, roles_b `layer head`:
-                          names of patterns that a head has for half the words or more, or "". See `HeadChange`
-        words             {method: {gained: [...], lost: [...]}}, at most 50 each, the largest first, each
-                          {word, texts, mean, low, high, p, adjusted_p}. See `WordChange`
-        importance        {a, b}: `layer head`, all layers of each model: `head_importance` by gradient to the predicted
-                          class over the first 256 texts; null for a model without classes
-        files             {name: sha256} of each file of Parquet
-        check             a checksum of all other fields
-        arcs              {shared, only_a, only_b}: mean number of strong arcs of a text
-        confusion         [{a: label, b: label, texts: how many}, ...]; empty without classes
-
-    texts-*.parquet, nested lists with the axes in brackets; `_a` and `_b` are the models:
-        id                          row or line number, from 1
-        text, pair                  strings
-        units, offsets, source      [unit], [unit, 2], [unit]: as tokens in `open_sweep`
-        words, word                 [word], [unit]: the text's words, and the word of each unit, -1 for special ones
-        tokens_a, groups_a, ..._b   [token]: the model's tokens, and the unit of each
-        queries                     [query]: units
-        layers                      [layer, 2]
-        raw_a, rollout_a, flow_a, ..._b             [layer, query, unit]: relevance; gained is b less a
-        certified_a, certified_b                    share of proven flows, or null
-        influence_a, influence_b                    [state, query, unit]: `influence`; state 0 is the input, the last
-                                                    one the model's top
-        widths_a, widths_b, shared_widths           [state, query, unit]: `path_widths`; a path of strong arcs leads
-                                                    from a query to a unit where they reach the threshold. Shared ones
-                                                    are empty where the models differ in depth
-        arc_layer, arc_query, arc_key, arc_weight_a, arc_weight_b, arc_kind, arc_path_a, arc_path_b
-                                                    [arc]: strong arcs; kind 0 is shared, 1 only in a, 2 only in b; path
-                                                    says whether it is on a path of strong arcs to the first query
-        jensen_shannon, total_variation             [layer, head]
-        layer_jensen_shannon, layer_total_variation [layer]
-        patterns_a, patterns_b                      [layer, head, pattern]
-        distance                                    mean of jensen_shannon, to sort texts by
-        prediction_a, probabilities_a, ..._b        label and map of labels, or null
-
-    attention.parquet:
-        id                          as in the texts
-        fused_a, fused_b            [layer, unit, unit] float32: heads fused, no residual
-        heads_a, heads_b            [layer, head, unit, unit] float16
+    """Check the folder, the models and every text; writes nothing. `Prepared.run` then writes the folder.
 
     Args:
-        encoder_a: the first model.
-        encoder_b: the second.
+        model_a: the first model.
+        model_b: the second.
         source: the texts.
         folder: where results will go; new, or empty.
-        settings: how they are compared.
-        limits: how long texts may be.
+        question: what is asked about every text.
+        options: how the models are compared; None for `CompareOptions()`.
+        max_length: most tokens of a text; None is what the models take.
+        truncate: cut longer texts rather than refuse them.
 
     Raises:
-        InputError: the models, the settings, the folder or a text cannot be used; its line or row is named.
+        InputError: the models, the question, the folder or a text cannot be used; its line or row is named.
     """
     not_forked()
     _ = arrow.pyarrow()
     check_folder(folder, None)
-    plan = make_plan(encoder_a, encoder_b, settings)
+    plan = make_plan(model_a, model_b, question, options)
+    for method in plan.methods:
+        if method.name in SIDE_COLUMNS:
+            expected = "have a `name` that is no other column of a comparison"
+            raise InputError("methods", expected, shown(method.name), "rename it")
+    lengths = Lengths(max_length=max_length, truncate=truncate)
+    units, texts, tokenised = _looked_through(plan, source, lengths)
+    return Prepared(plan, source, folder, lengths, units, texts, tokenised)
+
+
+def _looked_through(plan: Plan, source: Source, lengths: Lengths) -> tuple[str, int, tuple[TokenisedText, ...]]:
+    """What is compared, how many texts there are, and the first of them; every text is checked before any is compared.
+
+    Raises:
+        InputError: a text cannot be used, or there is none.
+    """
     alike: list[bool] = []
-    # The first text that has too few words for the positions that are asked for, though tokens enough.
+    # The first text that has too few words for the positions to explain, though tokens enough.
     too_short: InputError | None = None
-    asks_further = plan.queries is not None and max(plan.queries) > 0
-    # Every text is looked at before any is compared.
+    queries = plan.question.queries
+    asks_further = isinstance(queries, tuple) and max(queries) > 0
     kept: list[TokenisedText] = []
-    for row, encodings in _tokenised(plan, source, limits):
+    for row, encodings in _tokenised(plan, source, lengths):
         kept.extend([(row, encodings)] if len(kept) < KEPT else [])
         alike.append(same_tokens(*encodings))
-        units = "tokens" if alike[-1] and settings.units != "words" else "words"
+        units = "tokens" if alike[-1] and plan.settings.units != "words" else "words"
         _ = text_pair(plan, units, row.place, row.text, row.pair, encodings)
         if units == "tokens" and asks_further and too_short is None:
             try:
@@ -266,11 +236,11 @@ def prepare(
             except InputError as error:
                 too_short = error
     if not alike:
-        raise InputError(f"{source.name} holds no text")
-    units = settled_units(settings.units, alike)
+        raise InputError(None, "hold a text", "none", place=source.name)
+    units = settled_units(plan.settings.units, alike)
     if units == "words" and too_short is not None:
         raise too_short
-    return Prepared(plan, source, folder, limits, units, len(alike), tuple(kept))
+    return units, len(alike), tuple(kept)
 
 
 def _next(compared: Iterator[Any], shards: Sequence[str]) -> list[Any]:
@@ -283,34 +253,31 @@ def _next(compared: Iterator[Any], shards: Sequence[str]) -> list[Any]:
         return []
 
 
-def _about(plan: Plan, units: str) -> dict[str, Any]:
+def _about(prepared: Prepared) -> dict[str, Any]:
+    """What made a comparison: models, input, question and settings, versions."""
+    plan, source, options = prepared.plan, prepared.source, prepared.plan.settings
     models = {
         letter: {
-            "name": encoder.name,
-            "layers": encoder.layers,
-            "heads": encoder.heads,
-            "labels": None if encoder.labels is None else list(encoder.labels),
-            "head": encoder.head.name,
+            "name": model.name,
+            "layers": model.layers,
+            "heads": model.heads,
+            "labels": None if model.labels is None else list(model.labels),
+            "head": model.head.name,
         }
-        for letter, encoder in zip("ab", plan.encoders, strict=True)
+        for letter, model in zip("ab", plan.encoders, strict=True)
     }
-    settings = plan.settings
-    by_class = isinstance(settings.heads, str) and settings.heads == CLASS
     return {
         "models": models,
+        "input": {"name": source.name, "column": source.column, "pair_column": source.pair_column, **source.reading},
+        "question": plan.question.as_json(),
+        "lengths": dict(prepared.lengths),
         "settings": {
-            "threshold": float(settings.threshold),
-            "decay": float(settings.decay),
-            "residual": float(settings.residual),
-            "least": int(settings.least),
-            "correction": settings.correction,
-            "seed": settings.seed,
-            "units": units,
-            "methods": [method.name for method in plan.methods],
-            "queries": "all" if plan.queries is None else list(plan.queries),
-            "heads": settings.heads if isinstance(settings.heads, str) else "weights",
-            "target": str(settings.target) if by_class else None,
-            "flow": str(settings.flow),
+            "threshold": float(options.threshold),
+            "decay": float(options.decay),
+            "least": int(options.least),
+            "correction": options.correction,
+            "seed": options.seed,
+            "units": prepared.units,
         },
         "versions": {
             "python": platform.python_version(),
@@ -328,16 +295,14 @@ def _texts(source: Source) -> Iterator[Text]:
         yield row
 
 
-def _tokenised(plan: Plan, source: Source, limits: Limits, *, start: int = 0) -> Iterator[TokenisedText]:
+def _tokenised(plan: Plan, source: Source, lengths: Lengths, *, start: int = 0) -> Iterator[TokenisedText]:
     """The texts of a source from the one numbered `start`, with their tokens in both models."""
     rows = islice(_texts(source), start, None)
     while chosen := list(islice(rows, SHARD)):
         for row in chosen:
             pairs = None if row.pair is None else [row.pair]
             try:
-                first, second = read_together(
-                    plan, [row.text], pairs, max_length=limits.max_length, truncate=limits.truncate
-                )
+                first, second = read_together(plan, [row.text], pairs, **lengths)
             except InputError as error:
                 raise error.at(row.place) from None
             yield row, (first[0], second[0])

@@ -1,4 +1,77 @@
-"""The folder of a comparison: written file by file, and read; `comparison.prepare` says what it holds."""
+"""The folder of a comparison: written file by file, and read.
+
+Positions count as in `compare_models`, layers and heads from 1. `layer` is a place in `layers`, `query` a place in
+`queries`, `unit` a token, or a word where the tokenizers differ (units). NaN is null.
+
+        comparison.json       the summary, written last: a folder with it is whole
+        texts-00000.parquet   one row a text, 256 a file
+        attention.parquet     the attention of the first texts (as many as `keep_heads`), one row each
+        heads.parquet         one row a layer and head, over all texts
+        words.parquet         one row a word and method, over all texts
+
+    comparison.json:
+        format            2; in format 1 heads were counted from 0, and `open_comparison` counts them from 1
+        models            {a, b}: {name, layers, heads, labels (list or null), head (name of what stands on it)}
+        input             {name, column, pair_column}
+        question          what was asked about every text: methods, mixing, target, queries, layers, flow, tol, as
+                          `Question.from_json` reads them
+        lengths           max_length (or null), truncate
+        settings          threshold, decay, least, correction, seed, units ("tokens" or "words")
+        versions          {python, device, jaxflow, ...}
+        texts             how many were compared
+        total             how many there are; more than `texts` where the comparison was interrupted
+        shards            names of the files of texts, in order
+        attention         how many texts attention.parquet holds: the first ones
+        layers            [[layer of a, layer of b], ...], counted from 1
+        patterns          names of the patterns of heads, in the order of their axis
+        layer             {jensen_shannon, total_variation, heads}: each {mean, low, high} with lists `layer`; and
+                          p, adjusted_p: lists `layer`. See `LayerChange`
+        head              {jensen_shannon, total_variation}: each {mean, low, high} `layer head`; p, adjusted_p `layer
+                          head`; patterns_a, patterns_b, pattern_p, pattern_adjusted_p `layer head pattern`;
+                          pattern_change {mean, low, high}; correlation, cka `layer head other`; matching `layer head`
+                          (the number of the head of b that answers to each of a); roles_a, roles_b `layer head`:
+                          names of patterns that a head has for half the words or more, or "". See `HeadChange`
+        words             {method: {gained: [...], lost: [...]}}, at most 50 each, the largest first, each
+                          {word, texts, mean, low, high, p, adjusted_p}. See `WordChange`
+        importance        {a, b}: `layer head`, all layers of each model: `head_importance` by gradient to the predicted
+                          class over the first 256 texts; null for a model without classes
+        files             {name: sha256} of each file of Parquet
+        check             a checksum of all other fields
+        arcs              {shared, only_a, only_b}: mean number of strong arcs of a text
+        confusion         [{a: label, b: label, texts: how many}, ...]; empty without classes
+
+    texts-*.parquet, nested lists with the axes in brackets; `_a` and `_b` are the models:
+        id                          row or line number, from 1
+        text, pair                  strings
+        units, offsets, source      [unit], [unit, 2], [unit]: as tokens in `open_sweep`
+        words, word                 [word], [unit]: the text's words, and the word of each unit, -1 for special ones
+        tokens_a, groups_a, ..._b   [token]: the model's tokens, and the unit of each
+        queries                     [query]: units
+        layers                      [layer, 2]
+        raw_a, rollout_a, flow_a, ..._b             [layer, query, unit]: relevance by each method; gained is b less a
+        certified_a, certified_b                    share of proven flows, or null
+        influence_a, influence_b                    [state, query, unit]: `influence`; state 0 is the input, the last
+                                                    one the model's top
+        widths_a, widths_b, shared_widths           [state, query, unit]: `path_widths`; a path of strong arcs leads
+                                                    from a query to a unit where they reach the threshold. Shared ones
+                                                    are empty where the models differ in depth
+        arc_layer, arc_query, arc_key, arc_weight_a, arc_weight_b, arc_kind, arc_path_a, arc_path_b
+                                                    [arc]: strong arcs; kind 0 is shared, 1 only in a, 2 only in b; path
+                                                    says whether it is on a path of strong arcs to the first query
+        jensen_shannon, total_variation             [layer, head]
+        layer_jensen_shannon, layer_total_variation [layer]
+        patterns_a, patterns_b                      [layer, head, pattern]
+        distance                                    mean of jensen_shannon, to sort texts by
+        prediction_a, probabilities_a, ..._b        label and map of labels, or null
+
+    attention.parquet:
+        id                          as in the texts
+        fused_a, fused_b            [layer, unit, unit] float32: heads fused, no residual
+        heads_a, heads_b            [layer, head, unit, unit] float16
+
+Format 1, of the first edition, has `methods`, `queries`, `heads`, `target` and `flow` among its settings instead of a
+question.
+"""
 
 import json
 import re
@@ -18,7 +91,7 @@ from jaxflow.store.parts import DamageError, Parts, first_line
 from jaxflow.store.shards import read_description, replaced
 
 # In the first format heads were counted from 0.
-FORMAT, FROM_ZERO = 2, 1
+FORMAT, FIRST_FORMAT = 2, 1
 SUMMARY = "comparison.json"
 SHARD = r"texts-[0-9]{5,}\.parquet"
 # Values of a column that are written at once, as rows allow it: Parquet keeps the places of all of them in memory.
@@ -41,7 +114,7 @@ class StoredComparison:
 
     Attributes:
         folder: where it is.
-        summary: comparison.json, see `comparison.prepare`; that of an older format as this one would have it.
+        summary: comparison.json; that of the first format as this one would have it.
         first_head: the number of the first head in heads.parquet.
     """
 
@@ -112,7 +185,7 @@ def open_comparison(folder: str | Path) -> StoredComparison:
         InputError: there is none, it is of a later version of jaxflow, or its summary was damaged.
     """
     path = local_path("folder", folder)
-    summary = read_description(path, SUMMARY, "comparison", FORMAT, older=(FROM_ZERO,), has_check=False)
+    summary = read_description(path, SUMMARY, "comparison", (FORMAT, FIRST_FORMAT), has_check=False)
     wrong = [name for name, kind in KINDS.items() if not isinstance(summary.get(name), kind)]
     files, shards = summary.get("files", {}), summary.get("shards")
     if not isinstance(files, dict) or not all(isinstance(each, str) for each in files.values()):
@@ -122,7 +195,7 @@ def open_comparison(folder: str | Path) -> StoredComparison:
         wrong.append("shards")
     if wrong:
         raise _damaged(path / SUMMARY, f"{wrong[0]!r} is missing or not what it should be")
-    if summary["format"] != FROM_ZERO:
+    if summary["format"] != FIRST_FORMAT:
         return StoredComparison(path, summary)
     matching = [[None if head < 0 else head + 1 for head in row] for row in summary["head"].get("matching", [])]
     head = summary["head"] | ({"matching": matching} if matching else {})

@@ -1,4 +1,4 @@
-"""A comparison as rows and as JSON; `comparison.prepare` says what they hold."""
+"""A comparison as rows and as JSON; `comparison_folder` says what they hold."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,11 @@ from jaxflow.store.arrow import Row
 
 # Words of each method that the summary names in either direction; all are in words.parquet.
 NAMED_WORDS = 50
-FLOAT64 = ("flow",)
+# Columns that there are for each model beside those of the methods, which may have no such name.
+SIDE_COLUMNS = (
+    *("tokens", "groups", "certified", "influence", "widths", "patterns", "prediction", "probabilities"),
+    *("arc_weight", "arc_path"),
+)
 
 
 def text_row(text: ComparedText) -> Row:
@@ -141,7 +145,4 @@ def _side_cells(side: SideOfText, groups: tuple[int, ...]) -> Row:
         "prediction": side.prediction,
         "probabilities": dict(side.scores) if side.scores else None,
     }
-    return cells | {
-        name: np.asarray(values, np.float64 if name in FLOAT64 else np.float32)
-        for name, values in side.relevance.items()
-    }
+    return cells | side.relevance

@@ -12,7 +12,7 @@ from typing import Any
 
 from jaxflow._checks import InputError, not_forked
 from jaxflow.attribution import Attribution, EncodedText, Example, attribute_shards
-from jaxflow.attribution.settings import Settings
+from jaxflow.attribution.question import Question
 from jaxflow.inputs.source import InlineSource, Source
 from jaxflow.models import Model
 from jaxflow.store import arrow
@@ -21,8 +21,15 @@ from jaxflow.store.claims import Claim, check_claims
 from jaxflow.store.manifest import check_same, new_manifest
 from jaxflow.store.record import Record
 from jaxflow.sweep.background import Ahead, Behind
-from jaxflow.sweep.checks import check_folder, check_process, check_unchanged, finished
-from jaxflow.sweep.shards import BadRowError, Shard, cuts, encode
+from jaxflow.sweep.checks import (
+    check_folder,
+    check_process,
+    check_question,
+    check_unchanged,
+    finished,
+    not_writable,
+)
+from jaxflow.sweep.shards import BadRowError, Lengths, Shard, cuts, encode
 from jaxflow.sweep.tally import Summary, Tally
 from jaxflow.sweep.together import PeerError
 
@@ -33,7 +40,22 @@ MANIFEST_WAIT = 600.0
 
 
 class Stopped(KeyboardInterrupt):
-    """The user stopped the sweep; the message says what is kept."""
+    """The user stopped the sweep.
+
+    Attributes:
+        kept: how much is kept and where, in words; empty where nothing was finished yet.
+    """
+
+    def __init__(self, kept: str) -> None:
+        super().__init__(kept)
+        self.kept = kept
+
+    def in_words(self, way_on: str = "the same call with `resume=True`") -> str:
+        """As one line; `way_on` says what continues it."""
+        return f"stopped: {self.kept}; {way_on} continues" if self.kept else "stopped: nothing was finished yet"
+
+    def __str__(self) -> str:
+        return self.in_words()
 
 
 @dataclass(frozen=True)
@@ -41,10 +63,11 @@ class Sweep:
     """A sweep that was checked and can run. Make it by `prepare`.
 
     Attributes:
-        encoder: the model.
+        model: that reads the texts.
         source: the texts.
         folder: where results go.
-        settings: what is computed.
+        question: what is asked about every text.
+        lengths: how long texts may be.
         manifest: what makes the results.
         done: records of the shards that are in the folder.
         on_error: "stop" or "skip", at a row that cannot be used.
@@ -52,10 +75,11 @@ class Sweep:
         process_count: how many there are. Each makes the shards whose index leaves its own when divided by this.
     """
 
-    encoder: Model
+    model: Model
     source: Source
     folder: Path
-    settings: Settings
+    question: Question
+    lengths: Lengths
     manifest: dict[str, Any]
     done: dict[int, Record]
     on_error: str
@@ -101,11 +125,7 @@ class Sweep:
             work(batch_size, options)
         except KeyboardInterrupt:
             kept = self._kept()
-            raise Stopped(
-                f"stopped: {kept} in {str(self.folder)!r}; the same command with --resume continues"
-                if kept
-                else "stopped: nothing was finished yet"
-            ) from None
+            raise Stopped(kept and f"{kept} in {str(self.folder)!r}") from None
         except PeerError:
             # It says how to go on.
             raise
@@ -154,14 +174,14 @@ class _Run:
         self.claim = Claim(sweep.folder, sweep.process_index, sweep.process_count)
 
     def __call__(self, batch_size: Any, options: dict[str, Any]) -> None:
-        settings = self.sweep.settings.of_attribution() | options
         attributed = attribute_shards(
-            self.sweep.encoder,
+            self.sweep.model,
             self._texts(),
+            self.sweep.question,
             batch_size=batch_size,
             progress=self._count,
             idle=self._idle,
-            **settings,
+            **options,
         )
         # Left in the order of the last to the first: what was computed is written whatever happens.
         with closing(self.behind), closing(self.ahead), closing(attributed):
@@ -180,15 +200,15 @@ class _Run:
     def _read(self) -> Iterator[Shard]:
         """In the thread that reads: shards to do, tokenised."""
         sweep, found = self.sweep, False
-        for rows in cuts(sweep.source.rows(), sweep.encoder, sweep.settings):
+        for rows in cuts(sweep.source.rows(), sweep.model, sweep.question, sweep.lengths["max_length"]):
             found = True
             if sweep.is_mine(rows.index):
                 if rows.index in sweep.done:
                     check_unchanged(sweep.folder, sweep.done[rows.index], rows)
                 else:
-                    yield encode(sweep.encoder, rows, sweep.settings, sweep.on_error)
+                    yield encode(sweep.model, rows, sweep.question, sweep.lengths, sweep.on_error)
         if not found:
-            raise InputError(f"{sweep.source.name} has no text in it")
+            raise InputError(None, "hold a text", "none", place=sweep.source.name)
 
     def _texts(self) -> Iterator[Sequence[EncodedText]]:
         """Shards for the device. Where reading fails they end, so that what is on its way is still finished."""
@@ -201,9 +221,10 @@ class _Run:
                 # Not of reading: it came from the look at the others while this waited.
                 raise
             except Exception as error:
-                name = self.sweep.source.name
-                unread = f"{name} cannot be read on: {getattr(error, 'strerror', None) or error}"
-                self.failure = InputError(unread) if isinstance(error, OSError) else error
+                self.failure = error
+                if isinstance(error, OSError):
+                    why, name = str(error.strerror or error), self.sweep.source.name
+                    self.failure = InputError(None, "be readable to its end", why, place=name)
                 return
             self.begun.append(shard)
             if self.sweep.process_count > 1 and self.sweep.process_index == 0:
@@ -251,7 +272,7 @@ class _Run:
             skipped=tuple({"id": row.id, "reason": row.reason} for row in shard.skipped),
             sweep=self.named,
         )
-        about = {key: self.sweep.manifest.get(key) for key in ("model", "settings", "versions")}
+        about = {key: self.sweep.manifest.get(key) for key in ("model", "question", "versions")}
         record = store.write_shard(self.sweep.folder, record, rows, {"jaxflow": json.dumps(about)})
         self.records[record.index] = record
 
@@ -267,7 +288,9 @@ class _Run:
                 self.claim.take()
                 store.write_manifest(sweep.folder, sweep.manifest)
             elif time.monotonic() - start > MANIFEST_WAIT:
-                raise InputError(f"process 0 wrote no manifest.json into {str(sweep.folder)!r}; look at its messages")
+                way_out = "look at the messages of process 0, which should have written it"
+                got = f"{str(sweep.folder)!r} without manifest.json"
+                raise InputError("folder", "get its manifest from process 0", got, way_out)
             elif self.broken.wait(0.05):
                 return False
         self.claim.take()
@@ -276,7 +299,8 @@ class _Run:
         # Process 0 has named the sweep.
         self.named = found.get("sweep")
         if sweep.process_index == 0 and found != sweep.manifest:
-            raise InputError(f"another run began to fill {str(sweep.folder)!r}; name another --out")
+            got = f"{str(sweep.folder)!r}, which another run began to fill"
+            raise InputError("folder", "be filled by one run alone", got, "name another `folder`")
         return True
 
 
@@ -289,29 +313,33 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot make the folder {str(folder)!r}: {error.strerror}; name another with --out") from None
+        raise not_writable(folder, str(error.strerror)) from None
 
 
 def prepare(
-    encoder: Model,
+    model: Model,
     source: Source,
     folder: Path,
-    settings: Settings,
+    question: Question,
     *,
+    max_length: int | None = None,
+    truncate: bool = False,
     resume: bool = False,
     on_error: str = "stop",
     process_index: int = 0,
     process_count: int = 1,
 ) -> Sweep:
-    """Check the folder and the settings, and what there is to go on with; reads no new text, and writes nothing.
+    """Check the folder and the question, and what there is to go on with; reads no new text, and writes nothing.
 
     Of what an earlier run left, half-written files go, and the records of shards that were damaged since.
 
     Args:
-        encoder: from `load_model`.
+        model: from `load_model`.
         source: the texts.
         folder: where results will go.
-        settings: what will be computed.
+        question: what is asked about every text.
+        max_length: most tokens of a text.
+        truncate: cut longer texts rather than refuse them.
         resume: go on with what the folder holds, made by any number of processes.
         on_error: what to do at a row that cannot be used: "stop", or "skip" it.
         process_index: which of the processes that fill the folder together this is. The first one must find it as one
@@ -319,23 +347,24 @@ def prepare(
         process_count: how many there are.
 
     Raises:
-        InputError: the settings or the folder cannot be used, or the folder holds results of another sweep.
+        InputError: the question or the folder cannot be used, or the folder holds results of another sweep.
     """
     not_forked()
     check_process(on_error, process_index, process_count)
     resume = resume or process_index > 0
     check_folder(folder, resume)
     _ = arrow.pyarrow()
-    settings.check(encoder, paired=source.paired)
-    manifest = new_manifest(encoder, source, settings)
-    sweep = Sweep(encoder, source, folder, settings, manifest, {}, on_error, process_index, process_count)
+    lengths = Lengths(max_length=max_length, truncate=truncate)
+    check_question(question, model, lengths, paired=source.paired)
+    manifest = new_manifest(model, source, question, lengths)
+    sweep = Sweep(model, source, folder, question, lengths, manifest, {}, on_error, process_index, process_count)
     if resume and folder.is_dir():
         # What another run is writing would be lost.
         check_claims(folder, process_index, process_count)
         store.remove_leftovers(folder, process_index, process_count)
     if not resume or not store.has_manifest(folder):
         return sweep
-    done = finished(folder, manifest, encoder, source, settings, sweep.is_mine)
+    done = finished(folder, manifest, model, source, question, sweep.is_mine)
     unusable = {*store.read_records(folder), *store.damaged_records(folder)} - done.keys()
     store.remove_records(folder, filter(sweep.is_mine, sorted(unusable)))
     return replace(sweep, manifest=store.read_manifest(folder), done=done)

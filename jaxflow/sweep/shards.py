@@ -3,10 +3,14 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
 
 from jaxflow._checks import InputError, one_of
 from jaxflow.attribution import EncodedText
-from jaxflow.attribution.settings import Settings
+from jaxflow.attribution.items import check_positions
+from jaxflow.attribution.question import Question
 from jaxflow.inputs.rows import BadRow, Row, Text
 from jaxflow.models import Encoding, Model
 
@@ -16,6 +20,13 @@ SHARD_ROWS = 1024
 SHARD_VALUES = 2**25
 
 ON_ERROR = ("stop", "skip")
+
+
+class Lengths(TypedDict):
+    """How long texts may be, as `Model.tokenize` has it: most tokens, and whether longer texts are cut."""
+
+    max_length: int | None
+    truncate: bool
 
 
 class BadRowError(InputError):
@@ -61,17 +72,17 @@ class Shard:
     skipped: tuple[BadRow, ...]
 
 
-def cuts(rows: Iterable[Row], encoder: Model, settings: Settings) -> Iterator[Cut]:
+def cuts(rows: Iterable[Row], model: Model, question: Question, max_length: int | None = None) -> Iterator[Cut]:
     """Shards, one after the other.
 
-    Where a shard ends follows from its rows and the settings alone. Nothing is tokenised for it: a text has no more
-    tokens than bytes, and special ones. So a process that makes every second shard only reads the others.
+    Where a shard ends follows from its rows, the question and the length alone. Nothing is tokenised for it: a text has
+    no more tokens than bytes, and special ones. So a process that makes every second shard only reads the others.
     """
-    limit = min(encoder.max_length, settings.max_length or encoder.max_length)
+    limit = min(model.max_length, max_length or model.max_length)
     found: list[Row] = []
     index = values = 0
     for row in rows:
-        cost = _most_values(row, limit, encoder.layers, settings)
+        cost = _most_values(row, limit, model.layers, question)
         if found and (len(found) == SHARD_ROWS or values + cost > SHARD_VALUES):
             yield Cut(index, tuple(found), last=False)
             found, index, values = [], index + 1, 0
@@ -81,20 +92,20 @@ def cuts(rows: Iterable[Row], encoder: Model, settings: Settings) -> Iterator[Cu
         yield Cut(index, tuple(found), last=True)
 
 
-def encode(encoder: Model, cut: Cut, settings: Settings, on_error: str) -> Shard:
+def encode(model: Model, cut: Cut, question: Question, lengths: Lengths, on_error: str) -> Shard:
     """Tokenise a shard's texts.
 
     Raises:
         InputError: a row cannot be used, and `on_error` is "stop"; names its place.
     """
     one_of("on_error", on_error, ON_ERROR)
-    encodings = _together(encoder, cut, settings)
+    encodings = _together(model, cut, lengths)
     ids, texts, skipped = [], [], []
     for row in cut.rows:
-        found = row if isinstance(row, BadRow) else next(encodings, None) or _alone(encoder, row, settings)
+        found = row if isinstance(row, BadRow) else next(encodings, None) or _alone(model, row, lengths)
         if not isinstance(found, BadRow):
             assert isinstance(row, Text)
-            found = _without_query(row, found, settings) or EncodedText(row.text, row.pair, found, row.place)
+            found = _without_query(row, found, question) or EncodedText(row.text, row.pair, found, row.place)
         if isinstance(found, EncodedText):
             ids.append(row.id)
             texts.append(found)
@@ -105,39 +116,41 @@ def encode(encoder: Model, cut: Cut, settings: Settings, on_error: str) -> Shard
     return Shard(cut, tuple(ids), tuple(texts), tuple(skipped))
 
 
-def _most_values(row: Row, limit: int, layers: int, settings: Settings) -> int:
+def _most_values(row: Row, limit: int, layers: int, question: Question) -> int:
     if isinstance(row, BadRow):
         return 0
     parts = [row.text] if row.pair is None else [row.text, row.pair]
     size = sum(len(part) if part.isascii() else len(part.encode()) for part in parts)
-    return max(size, settings.values(min(limit, size + 4), layers))
+    return max(size, question.values(min(limit, size + 4), layers))
 
 
-def _together(encoder: Model, cut: Cut, settings: Settings) -> Iterator[Encoding]:
+def _together(model: Model, cut: Cut, lengths: Lengths) -> Iterator[Encoding]:
     """Encodings of all texts at once, which is quick; none where one of them is refused."""
     chosen = [row for row in cut.rows if isinstance(row, Text)]
-    pairs = [row.pair for row in chosen] if chosen and chosen[0].pair is not None else None
+    pairs = [str(row.pair) for row in chosen] if chosen and chosen[0].pair is not None else None
     try:
         texts = [row.text for row in chosen]
-        return iter(encoder.tokenize(texts, pairs, max_length=settings.max_length, truncate=settings.truncate))
+        return iter(model.tokenize(texts, pairs, **lengths))
     except InputError:
         return iter(())
 
 
-def _alone(encoder: Model, row: Text, settings: Settings) -> Encoding | BadRow:
+def _alone(model: Model, row: Text, lengths: Lengths) -> Encoding | BadRow:
     """One text, so that an error can say where it stands."""
     pairs = None if row.pair is None else [row.pair]
     try:
-        (encoding,) = encoder.tokenize([row.text], pairs, max_length=settings.max_length, truncate=settings.truncate)
+        (encoding,) = model.tokenize([row.text], pairs, **lengths)
     except InputError as error:
         return BadRow(row.id, error.at(row.place))
     return encoding
 
 
-def _without_query(row: Text, encoding: Encoding, settings: Settings) -> BadRow | None:
+def _without_query(row: Text, encoding: Encoding, question: Question) -> BadRow | None:
     """What is wrong with a text that has no such position."""
-    for query in settings.queries or ():
-        if query >= len(encoding):
-            expected, way_out = f"be from 0 to {len(encoding) - 1}", "ask for other positions, or for all"
-            return BadRow(row.id, InputError("queries", expected, str(query), way_out, place=row.place))
+    # The other ways to ask for positions fit every text.
+    if isinstance(question.queries, tuple):
+        try:
+            check_positions(np.array(question.queries), len(encoding), row.place)
+        except InputError as error:
+            return BadRow(row.id, error)
     return None

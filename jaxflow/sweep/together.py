@@ -105,10 +105,9 @@ class Peers:
             elif since is not None and now - since > SILENCE:
                 # Nor is it to be waited for at the end: JAX would end this process meanwhile.
                 del self._seen[index]
-                raise PeerError(
-                    f"process {index} of {self.count} has given no sign of life for {SILENCE:.0f} s; look at its "
-                    "messages, and start all of them again with --resume"
-                )
+                way_out = "look at its messages, and start all of them again with `resume=True`"
+                place = f"process {index} of {self.count}"
+                raise PeerError(None, "give signs of life", f"none for {SILENCE:.0f} s", way_out, place=place)
 
     def wait_for_the_end(self, seconds: float) -> None:
         """Wait until all others gave up or ended, at most for so many seconds."""

@@ -18,7 +18,7 @@ from jaxflow.flow.device.relaxed import Relaxed
 from jaxflow.flow.device.solvers import on_device
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.worker import Worker
-from jaxflow.running import Forward, Inputs, plain_fusion
+from jaxflow.running import Forward, Inputs
 from jaxflow.running.readers import KeptGraph
 
 # How near the exact value a bound must come to count as exact: absolutely, and in relation to it.
@@ -115,7 +115,7 @@ def bench_stages(name: str, graph: jf.AttentionGraph, tols: tuple[float, ...]) -
 
 def bench_first_rows(name: str, encoder: Any, encoding: Any, rounds: int) -> dict[str, Any]:
     """What the first position's rows of all layers cost beside the forward pass that they belong to."""
-    inputs = Inputs(batch=encoder.pad([encoding]), examples=(None,), shared=plain_fusion())
+    inputs = Inputs(batch=encoder.pad([encoding]), examples=(None,), shared=None)
     encode = jax.jit(Forward((KeptGraph(),)))
 
     def forward() -> Any:

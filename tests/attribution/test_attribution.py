@@ -34,7 +34,8 @@ def by_hand(encoder, text, pair=None, heads="mean", residual=0.5):
 
 @pytest.mark.parametrize("heads", ["mean", "max", np.array([[1.0, 0.0], [0.5, 2.0], [3.0, 1.0]])])
 def test_a_batch_gives_what_each_text_gives_by_hand(encoder, heads):
-    result = jf.attribute(encoder, TEXTS, queries=None, heads=heads, residual=0.3, batch_size=4, flow="exact")
+    mixing = jf.mixing.Attention(heads=heads, residual=0.3)
+    result = jf.attribute(encoder, TEXTS, queries=None, mixing=mixing, batch_size=4, flow="exact")
     assert len(result) == len(TEXTS)
     for index, text in enumerate(TEXTS):
         graph, logits = by_hand(encoder, text, heads=heads, residual=0.3)
@@ -69,7 +70,7 @@ def test_queries_and_layers_are_rows_of_the_whole(encoder):
 
 
 def test_pairs_and_offsets(encoder):
-    result = jf.attribute(encoder, ["the key"], ["is on the table"], methods="rollout")
+    result = jf.attribute(encoder, ["the key"], pairs=["is on the table"], methods="rollout")
     example = result[0]
     graph, _ = by_hand(encoder, "the key", "is on the table")
     np.testing.assert_allclose(example.relevance["rollout"][:, 0], jf.attention_rollout(graph)[:, 0], atol=1e-6)
@@ -197,13 +198,20 @@ def test_progress_counts_every_text(encoder):
         ({"methods": ["raw", "raw"]}, "`methods` must have different names"),
         ({"layers": 4}, "`layers` must be from 1 to 3"),
         ({"layers": [0]}, "`layers` must be from 1 to 3"),
-        ({"queries": 3}, "`queries` must be positions of tokens, got 3 for text 1 of 3"),
-        ({"queries": -1}, "`queries` must be positions of tokens, got -1 for text 0"),
-        ({"queries": "first"}, "`queries` must be None, an int"),
+        ({"queries": 3}, "text 1: `queries` must be positions of tokens, from 0 to 2, got 3"),
+        ({"queries": -1}, "`queries` must be positions of tokens, from 0 on, got -1"),
+        ({"queries": "first"}, "`queries` must be None, integers, 'last' or 'classifier', got 'first'"),
+        ({"queries": [1, 1]}, "`queries` must be one or more different ints, got 1,1"),
+        ({"layers": [2, 2]}, "`layers` must be one or more different ints, got 2,2"),
+        ({"layers": [(1, 2)]}, "`layers` must be an int or a sequence of ints"),
+        ({"target": "good"}, "`target` must be left out, got 'good' with the mixing 'attention'"),
         ({"queries": [[0], [1]]}, r"integers of shape \(6, any\)"),
-        ({"heads": "median"}, "`heads` must be one of"),
-        ({"heads": [1.0, 2.0, 3.0]}, "`heads` as weights must have shape"),
-        ({"residual": 2}, "`residual` must lie in"),
+        ({"mixing": "magic"}, "`mixing` must be one of 'attention'"),
+        ({"mixing": jf.mixing.Attention(heads=[1.0, 2.0, 3.0])}, "`heads` as weights must have shape"),
+        ({"heads": "max"}, "`heads` must be left out: the question's fields are .*`mixing=.*Attention"),
+        ({"residual": 0.3}, "`residual` must be left out"),
+        ({"querys": 0}, "`querys` must be left out: the question's fields are `methods`, `mixing`, `target`"),
+        ({"question": ["the key"]}, r"`question` must be a Question, got \['the key'\].*second texts as `pairs`"),
         ({"texts": {"text": TEXTS}}, "`texts` must be a sequence of texts, got dict"),
         ({"flow": "magic"}, "`flow` must be one of"),
         ({"tol": -1.0}, "`tol` must be a number"),

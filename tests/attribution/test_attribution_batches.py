@@ -211,7 +211,7 @@ def test_shards_come_in_order_though_a_batch_of_the_first_is_done_again(encoder,
     each = [EncodedText(text, None, encoding, "here") for text, encoding in zip(texts, encodings, strict=True)]
     expected = jf.attribute(encoder, texts, methods="rollout", batch_size=4)
     short = Short(monkeypatch, "_begin", 4 * LIMIT)
-    shards = list(attribute_shards(encoder, [each[:6], each[6:7], each[7:]], "rollout", batch_size=8))
+    shards = list(attribute_shards(encoder, [each[:6], each[6:7], each[7:]], methods="rollout", batch_size=8))
     assert short.refused
     assert [len(shard) for shard in shards] == [6, 1, 17]
     assert_same([example for shard in shards for example in shard], expected)
@@ -228,9 +228,9 @@ def test_time_for_which_the_device_had_no_batch_is_told(encoder):
             time.sleep(seconds)
             yield each[2 * index : 2 * index + 2]
 
-    assert len(list(attribute_shards(encoder, shards(0.0), "rollout"))) == 3
+    assert len(list(attribute_shards(encoder, shards(0.0), methods="rollout"))) == 3
     told, start = [], time.perf_counter()
-    assert len(list(attribute_shards(encoder, shards(0.3), "rollout", idle=told.append))) == 3
+    assert len(list(attribute_shards(encoder, shards(0.3), methods="rollout", idle=told.append))) == 3
     assert min(told) >= 0
     # The reader sleeps for 0.9 s in all; what is less is a batch that was under way and seen at work.
     assert 0.7 < sum(told) < time.perf_counter() - start

@@ -21,7 +21,7 @@ from jaxflow.models.families import FAMILIES
 from jaxflow.models.load import configure
 from jaxflow.models.on_cpu import apart
 from jaxflow.models.packing import packing_of
-from jaxflow.running import Forward, Inputs, plain_fusion
+from jaxflow.running import Forward, Inputs
 from jaxflow.running.readers import Finite, KeptGraph
 from tests.models.test_on_cpu import KINDS, SIZES
 
@@ -47,17 +47,16 @@ def token_batch():
     return TokenBatch(jnp.asarray(ids), jnp.asarray(mask), jnp.zeros(mask.shape, jnp.int32))
 
 
-@partial(jax.jit, static_argnames=("layers", "heads"))
-def run(module, batch, queries, fusion, packing, *, layers, heads):
+@partial(jax.jit, static_argnames=("layers", "mixing"))
+def run(module, batch, queries, packing, *, layers, mixing):
     """Every reader of attribution: whether attention is finite, relevance by the methods' names, the graph."""
-    program = Forward((Finite(), Streams((Raw(), Rollout()), layers), KeptGraph()), heads)
-    return program(module, Inputs(batch, (None, queries, None), fusion, packing))
+    program = Forward((Finite(), Streams((Raw(), Rollout()), layers), KeptGraph()), mixing)
+    return program(module, Inputs(batch, (None, queries, None), None, packing))
 
 
-def outputs_of(module, batch, queries=None, residual=0.5, weights=None, packing=None, layers=(1, 2, 3), heads="mean"):
+def outputs_of(module, batch, queries=None, residual=0.5, packing=None, layers=(1, 2, 3), heads="mean"):
     queries = None if queries is None else jnp.asarray(queries, jnp.int32)
-    fusion = plain_fusion(jnp.asarray(residual, jnp.float32), weights if weights is None else jnp.asarray(weights))
-    return run(module, batch, queries, fusion, packing, layers=layers, heads=heads)
+    return run(module, batch, queries, packing, layers=layers, mixing=jf.mixing.Attention(heads, residual))
 
 
 @jax.jit
@@ -80,8 +79,7 @@ def whole(encoder, batch, heads, residual):
 def test_streamed_is_what_the_whole_graph_gives(encoder, heads, residual):
     batch = token_batch()
     graph, expected = whole(encoder, batch, heads, residual)
-    named, weights = (heads, None) if isinstance(heads, str) else ("weights", heads)
-    finite, relevance, kept = outputs_of(encoder.module, batch, residual=residual, weights=weights, heads=named)
+    finite, relevance, kept = outputs_of(encoder.module, batch, residual=residual, heads=heads)
     assert sorted(relevance) == ["raw", "rollout"]
     for name, values in expected.items():
         np.testing.assert_allclose(relevance[name], values, atol=1e-6)
@@ -171,14 +169,14 @@ def test_memory_of_a_large_encoder_is_that_of_its_forward_pass():
     shape = (1, 2048)
     ids, mask = jax.ShapeDtypeStruct(shape, jnp.int32), jax.ShapeDtypeStruct(shape, bool)
     batch = jax.tree.unflatten(jax.tree.structure(token_batch()), [ids, mask, ids])
-    queries, fusion = jnp.zeros((1, 1), jnp.int32), plain_fusion()  # [CLS]
+    queries = jnp.zeros((1, 1), jnp.int32)  # [CLS]
     streams = Streams((Raw(), Rollout()), tuple(range(1, 25)))
 
     def streamed(module, batch):
-        return Forward((Finite(), streams))(module, Inputs(batch, (None, queries), fusion))
+        return Forward((Finite(), streams))(module, Inputs(batch, (None, queries), None))
 
     def kept(module, batch):
-        return Forward((Finite(), streams, KeptGraph()))(module, Inputs(batch, (None, queries, None), fusion))
+        return Forward((Finite(), streams, KeptGraph()))(module, Inputs(batch, (None, queries, None), None))
 
     def forward(module, batch):
         _, last, _, _ = module.visit_layers(batch, lambda carry, layer: (carry, None), None)

@@ -102,16 +102,16 @@ def test_the_flags_reach_the_results(run):
     assert run("--text", "the key", *flags, "--max-length", "3", "--truncate", "--batch-size", "1", "--quiet") == 0
     assert (run.stdout, run.stderr) == ("", "")
     results = open_sweep(run.out)
-    assert results.manifest["settings"] == {
+    assert results.manifest["question"] == {
         "methods": ["rollout", "raw"],
+        "mixing": {"name": "attention", "heads": "max", "residual": 0.25},
+        "target": None,
         "queries": [0, 2],
         "layers": [1, 3],
-        "heads": "max",
-        "residual": 0.25,
         "flow": "auto",
-        "max_length": 3,
-        "truncate": True,
+        "tol": 1e-6,
     }
+    assert results.manifest["lengths"] == {"max_length": 3, "truncate": True}
     (row,) = results.rows()
     assert row["tokens"] == ["[CLS]", "the", "[SEP]"]
     assert row["rollout"].shape == (2, 2, 3)
@@ -183,7 +183,9 @@ def test_a_finished_run_is_kept_and_resumed_as_it_is(run):
     assert run("--text", "the key", *QUICK) == 0
     before = run.files()
     assert "--resume" in run.refused("--text", "the key", *QUICK)
-    assert "differs in --residual" in run.refused("--text", "the key", *QUICK, "--resume", "--residual", "0.1")
+    assert "differs in residual (there 0.5, now 0.1)" in run.refused(
+        "--text", "the key", *QUICK, "--resume", "--residual", "0.1"
+    )
     assert run.files() == before
     assert run("--text", "the key", *QUICK, "--resume") == 0
     assert "0 examples in" in run.stdout
@@ -215,21 +217,21 @@ def test_a_full_disk_gets_one_line_and_harms_nothing(run):
 
 TEXT = ["--text", "the key"]
 BAD_COMMANDS = [
-    ([], ["no text", "--text"]),
+    ([], ["--text must be given, or --input, or texts on standard input", "no text"]),
     (["--text", " "], ["--text 1 is empty"]),
-    ([*TEXT, "--input", "x.txt"], ["--text and --input"]),
-    ([*TEXT, "--column", "c"], ["--column goes with --input"]),
-    ([*TEXT, "--pair", "a", "--pair", "b"], ["--pair", "1 expected, got 2"]),
-    (["--pair", "a"], ["--pair goes with --text"]),
+    ([*TEXT, "--input", "x.txt"], ["--text must be left out where --input is given"]),
+    ([*TEXT, "--column", "c"], ["--column must go with --input"]),
+    ([*TEXT, "--pair", "a", "--pair", "b"], ["--pair must be given once for each --text, 1 times, got 2"]),
+    (["--pair", "a"], ["--pair must go with --text"]),
     (["--input", "gone.txt"], ["no such file: 'gone.txt'"]),
     ([*TEXT, "--methods", "raw,magic"], ["--methods", "'magic'", "'rollout'"]),
     ([*TEXT, "--methods", ""], ["--methods"]),
     ([*TEXT, "--layers", "0"], ["--layers must be from 1 to 3, got 0"]),
     ([*TEXT, "--layers", "4"], ["--layers must be from 1 to 3, got 4"]),
     ([*TEXT, "--layers", "one"], ["--layers", "'one'"]),
-    ([*TEXT, "--queries", "4"], ["--text 1 has 4 tokens, so no query position 4"]),
+    ([*TEXT, "--queries", "4"], ["--text 1: --queries must be positions of tokens, from 0 to 3, got 4"]),
     ([*TEXT, "--queries", "-1"], ["--queries", "-1"]),
-    ([*TEXT, "--residual", "1.01"], ["--residual must be from 0 to 1, got 1.01"]),
+    ([*TEXT, "--residual", "1.01"], ["--residual must lie in [0, 1], got 1.01"]),
     ([*TEXT, "--residual", "half"], ["--residual", "half"]),
     ([*TEXT, "--heads", "median"], ["--heads", "'median'"]),
     ([*TEXT, "--flow", "fast"], ["--flow", "'fast'"]),
@@ -282,10 +284,10 @@ def test_bad_models_get_one_line_and_leave_no_folder(run):
 
 def test_folders_that_cannot_take_results_are_left_alone(run):
     file = Path(run.file("thesis.txt", "mine"))
-    assert "is a file" in run.refused(*TEXT, out=file)
+    assert "must be a folder, got the file" in run.refused(*TEXT, out=file)
     assert "not empty, and holds no results" in run.refused(*TEXT, out=run.folder)
-    assert "cannot write" in run.refused(*TEXT, out=file / "below")
-    assert "cannot" in run.refused(*TEXT, out="/proc/self/out")
+    assert "--out must be one that can be written" in run.refused(*TEXT, out=file / "below")
+    assert "--out must be one that can be written" in run.refused(*TEXT, out="/proc/self/out")
     assert [path.name for path in run.folder.iterdir()] == ["thesis.txt"]
     assert file.read_text() == "mine"
 
@@ -329,7 +331,13 @@ def test_every_flag_is_explained_with_its_default(capsys):
     with pytest.raises(SystemExit):
         cli.main(["attribute", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    for default in ("(default: all three)", "(default: all)", "(default: 0.5)", "(default: mean)", "(default: auto)"):
+    for default in (
+        "(default: raw,rollout,flow)",
+        "(default: all)",
+        "(default: 0.5)",
+        "(default: mean)",
+        "(default: auto)",
+    ):
         assert default in shown
     assert "examples: jaxflow fetch minilm" in shown
 

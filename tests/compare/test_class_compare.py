@@ -8,6 +8,8 @@ from jaxflow._checks import InputError
 from jaxflow.compare import class_attention
 from tests.compare.models import LAYERS, TEXTS, model, second_words, tuned
 
+CLASS = jf.mixing.AttentionGradient(residual=0.3)
+
 
 @pytest.fixture(scope="module")
 def pair():
@@ -17,7 +19,7 @@ def pair():
 
 @pytest.fixture(scope="module")
 def compared(pair):
-    return jf.compare_models(*pair, TEXTS, heads="class", target="good", queries=[0, 2], residual=0.3)
+    return jf.compare_models(*pair, TEXTS, mixing=CLASS, target="good", queries=[0, 2])
 
 
 def by_loop(encoder, text, label, residual):
@@ -51,7 +53,7 @@ def test_relevance_is_that_of_the_class_by_a_loop(pair, compared):
 
 
 def test_strong_arcs_are_those_of_the_class_and_heads_are_compared_as_they_are(pair, compared):
-    plain = jf.compare_models(*pair, TEXTS, queries=[0, 2], residual=0.3)
+    plain = jf.compare_models(*pair, TEXTS, queries=[0, 2], mixing=jf.mixing.Attention(residual=0.3))
     differs = 0
     for text, found, other in zip(TEXTS, compared.texts, plain.texts, strict=True):
         np.testing.assert_array_equal(found.jensen_shannon, other.jensen_shannon)
@@ -64,7 +66,7 @@ def test_strong_arcs_are_those_of_the_class_and_heads_are_compared_as_they_are(p
 
 
 def test_the_predicted_class_is_each_models_own(pair):
-    found = jf.compare_models(*pair, TEXTS, methods="rollout", heads="class")
+    found = jf.compare_models(*pair, TEXTS, methods="rollout", mixing="attention-gradient")
     for encoder, name in zip(pair, "ab", strict=True):
         for text, one in zip(TEXTS, found.texts, strict=True):
             side = getattr(one, name)
@@ -74,7 +76,7 @@ def test_the_predicted_class_is_each_models_own(pair):
 
 
 def test_a_model_against_itself_changes_nothing(pair):
-    found = jf.compare_models(pair[0], pair[0], TEXTS[:3], heads="class", target=0)
+    found = jf.compare_models(pair[0], pair[0], TEXTS[:3], mixing="attention-gradient", target=0)
     assert not any(values.any() for text in found.texts for values in text.change.values())
     assert all(text.arcs.count("only_a") == text.arcs.count("only_b") == 0 for text in found.texts)
 
@@ -82,7 +84,9 @@ def test_a_model_against_itself_changes_nothing(pair):
 @pytest.mark.slow
 def test_words_sum_what_goes_to_their_tokens(pair):
     other = model(seed=4, words=second_words())
-    found = jf.compare_models(pair[0], other, [TEXTS[2]], methods="rollout", heads="class", target="bad").texts[0]
+    found = jf.compare_models(
+        pair[0], other, [TEXTS[2]], methods="rollout", mixing="attention-gradient", target="bad"
+    ).texts[0]
     for encoder, side, groups in (
         (pair[0], found.a, np.array(found.units.first)),
         (other, found.b, np.array(found.units.second)),
@@ -96,11 +100,11 @@ def test_words_sum_what_goes_to_their_tokens(pair):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"heads": "class", "target": "fine"}, "`classes` must be 'predicted'"),
-        ({"heads": "class", "target": 2}, "an index below 2"),
-        ({"heads": "class", "target": ["good"]}, "`target` must be 'predicted', or a class"),
-        ({"target": "good"}, "`target` goes with heads='class'"),
-        ({"heads": "classes"}, "`heads` must be one of"),
+        ({"mixing": "attention-gradient", "target": "fine"}, "`classes` must be 'predicted'"),
+        ({"mixing": "attention-gradient", "target": 2}, "an index below 2"),
+        ({"mixing": "attention-gradient", "target": ["good"]}, "`target` must be None, 'predicted', or a class"),
+        ({"target": "good"}, "`target` must be left out, got 'good' with the mixing 'attention'"),
+        ({"mixing": "classes"}, "`mixing` must be one of"),
     ],
 )
 def test_what_names_no_class_is_refused(pair, options, said):
@@ -110,4 +114,4 @@ def test_what_names_no_class_is_refused(pair, options, said):
 
 def test_models_without_classes_are_refused(pair):
     with pytest.raises(InputError, match="must have a head that classifies texts"):
-        _ = jf.compare_models(pair[0], model(head="bare"), TEXTS, heads="class")
+        _ = jf.compare_models(pair[0], model(head="bare"), TEXTS, mixing="attention-gradient")

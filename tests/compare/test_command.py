@@ -67,6 +67,7 @@ def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
     assert about["texts"] == len(TEXTS)
     assert [about["models"][letter]["name"] for letter in "ab"] == list(folders)
     assert about["settings"]["units"] == "tokens"
+    assert jf.Question.from_json(about["question"]) == jf.Question(queries=[0, 1])
     assert about["patterns"] == list(PATTERNS)
     head = expected.summary.head
     np.testing.assert_allclose(about["head"]["jensen_shannon"]["mean"], head.jensen_shannon.mean, rtol=1e-6)
@@ -118,13 +119,13 @@ def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
     [
         (["--layers", "9"], "--layers must be from 1 to 3"),
         (["--layers", "1:2:3"], "pairs of whole numbers such as 1:2,6:12"),
-        (["--queries", "30"], "--queries must be positions of tokens, got 30 for line 1 of texts.txt"),
+        (["--queries", "30"], "line 1 of texts.txt: --queries must be positions of tokens, from 0 to "),
         (["--threshold", "2"], "--threshold must be a number above 0"),
         (["--units", "letters"], "--units must be one of"),
         (["--methods", "guess"], "--methods must be one of"),
         (["--correction", "none at all"], "--correction must be one of"),
-        (["--max-length", "4"], "line 1 of texts.txt has"),
-        (["--column", "text"], "must go with a file that has columns"),
+        (["--max-length", "4"], "line 1 of texts.txt must have at most 4 tokens, got "),
+        (["--column", "text"], "texts.txt: --column must go with a file that has columns"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, said):
@@ -139,7 +140,8 @@ def test_a_filled_folder_and_an_empty_file_are_refused(run, tmp_path):
     _ = (tmp_path / "out" / "mine.txt").write_text("x")
     code, _, err = run()
     assert code == 2
-    assert err == f"jaxflow: {str(tmp_path / 'out')!r} exists and is not empty; name another with --out\n"
+    out = str(tmp_path / "out")
+    assert err == f"jaxflow: --out must be new, or empty, got {out!r}, which is not empty; name another --out\n"
     assert run(texts="")[0] == 2
     with pytest.raises(InputError, match="no comparison"):
         open_comparison(tmp_path)

@@ -7,9 +7,12 @@ from scipy.spatial.distance import jensenshannon
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.compare import PATTERNS, Settings, influence, path_widths
+from jaxflow.attribution import Question
+from jaxflow.compare import PATTERNS, influence, path_widths
 from jaxflow.compare.plan import make_plan
 from tests.compare.models import HEADS, LAYERS, TEXTS, attention_of, model, reordered, second_words, tuned
+
+MIXING = jf.mixing.Attention(residual=0.4)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +28,7 @@ def other(encoder):
 @pytest.fixture(scope="module")
 def result(encoder, other):
     return jf.compare_models(
-        encoder, other, TEXTS, queries=[0, 2], residual=0.4, threshold=0.3, batch_size=8, keep_heads=True, least=2
+        encoder, other, TEXTS, queries=[0, 2], mixing=MIXING, threshold=0.3, batch_size=8, keep_heads=True, least=2
     )
 
 
@@ -57,7 +60,7 @@ def test_distances_are_scipys_averaged_over_rows(result, encoder, other):
 
 def test_relevance_is_attributes_and_its_change_the_difference(result, encoder, other):
     for side, model_ in (("a", encoder), ("b", other)):
-        expected = jf.attribute(model_, TEXTS, queries=[0, 2], residual=0.4)
+        expected = jf.attribute(model_, TEXTS, queries=[0, 2], mixing=MIXING)
         for compared, example in zip(result, expected, strict=True):
             own = getattr(compared, side)
             assert own.tokens == example.tokens
@@ -269,7 +272,7 @@ def by_words(weights, groups):
 
 def test_pairs_of_texts_go_through_both(encoder, other):
     pairs = ["to the table is", "keys on the table"] * 3
-    found = jf.compare_models(encoder, other, ["the key", "is"] * 3, pairs, queries=[0, 2], batch_size=8)
+    found = jf.compare_models(encoder, other, ["the key", "is"] * 3, pairs=pairs, queries=[0, 2], batch_size=8)
     expected = jensenshannon(
         by_hand(encoder, "the key", "to the table is"), by_hand(other, "the key", "to the table is"), base=2, axis=-1
     )
@@ -284,7 +287,7 @@ def test_pairs_of_texts_go_through_both(encoder, other):
         ({"threshold": 0}, "`threshold` must be a number above 0"),
         ({"decay": 1.5}, "`decay`"),
         ({"units": "letters"}, "`units`"),
-        ({"queries": 40}, "`queries` must be positions of tokens, got 40 for text 0"),
+        ({"queries": 40}, "text 0: `queries` must be positions of tokens, from 0 to .*, got 40"),
         ({"queries": "all"}, "`queries`"),
         ({"layers": [4]}, "`layers` must be from 1 to 3"),
         ({"layers": [(1, 2, 3)]}, "pairs of ints"),
@@ -301,10 +304,10 @@ def test_errors_name_what_was_wrong(encoder, options, said):
 
 
 def test_models_that_cannot_be_compared_are_refused(encoder):
-    with pytest.raises(InputError, match="4 heads a layer and `encoder_b` 2"):
+    with pytest.raises(InputError, match="`model_b` must have as many heads a layer as `model_a`, 4, got 2"):
         jf.compare_models(encoder, model(heads=2), TEXTS)
-    with pytest.raises(InputError, match="`encoder_b` must be a model"):
-        make_plan(encoder, "minilm", Settings())
+    with pytest.raises(InputError, match="`model_b` must be a model, got 'minilm'"):
+        make_plan(encoder, "minilm", Question())
     with pytest.raises(InputError, match="at least one text"):
         jf.compare_models(encoder, encoder, [])
     broken = tuned(encoder, size=np.nan)

@@ -3,7 +3,7 @@
 import pytest
 
 from jaxflow._checks import InputError
-from jaxflow.compare import Settings
+from jaxflow.attribution import Question
 from jaxflow.inputs.files import open_source
 from jaxflow.models import TextEncoder
 from jaxflow.sweep.comparison import prepare
@@ -22,7 +22,7 @@ def prepared(pair, folder, texts, queries):
     path = folder / "texts.txt"
     _ = path.write_text("\n".join(texts))
     with open_source(str(path)) as source:
-        return prepare(*pair, source, folder / "out", Settings(methods="raw", queries=queries))
+        return prepare(*pair, source, folder / "out", Question(methods="raw", queries=queries))
 
 
 def test_each_text_is_cut_once(pair, tmp_path, monkeypatch):
@@ -38,7 +38,11 @@ def test_each_text_is_cut_once(pair, tmp_path, monkeypatch):
 
 def test_a_position_beyond_a_texts_words_is_refused_where_words_are_compared(pair, tmp_path):
     assert prepared(pair, tmp_path, [ALIKE], (6,)).units == "tokens"
-    with pytest.raises(InputError, match=r"positions of words, got 6 for line 2 of texts\.txt of 6"):
+    with pytest.raises(
+        InputError, match=r"line 2 of texts\.txt: `queries` must be positions of words, from 0 to 5, got 6"
+    ):
         _ = prepared(pair, tmp_path, [APART, ALIKE], (6,))
-    with pytest.raises(InputError, match=r"positions of tokens, got 8 for line 1 of texts\.txt of 8"):
+    with pytest.raises(
+        InputError, match=r"line 1 of texts\.txt: `queries` must be positions of tokens, from 0 to 7, got 8"
+    ):
         _ = prepared(pair, tmp_path, [ALIKE, APART], (8,))

@@ -131,7 +131,7 @@ def test_importance_weighs_heads_of_a_graph(encoder):
     graph = jf.attention_graph(out, heads=weights)
     by_hand = np.einsum("lhqk,lh->lqk", np.asarray(out[0], np.float64), weights)
     np.testing.assert_allclose(jf.raw_attention(graph)[0], by_hand / by_hand.sum(-1, keepdims=True), atol=1e-6)
-    found = jf.compare_models(encoder, encoder, TINY[:1], methods="raw", heads=weights)
+    found = jf.compare_models(encoder, encoder, TINY[:1], methods="raw", mixing=jf.mixing.Attention(weights))
     np.testing.assert_allclose(found[0].a.attention, jf.raw_attention(graph)[0], atol=2e-6)
 
 

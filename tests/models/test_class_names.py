@@ -108,7 +108,7 @@ def test_comparisons_count_them_apart(encoder):
     ]
     assert set(compared.texts[0].a.scores) == set(NAMES)
     with pytest.raises(InputError, match="`target` must name one class, got 'good'"):
-        _ = jf.compare_models(encoder, encoder, TEXTS, methods="raw", heads="class", target="good")
+        _ = jf.compare_models(encoder, encoder, TEXTS, methods="raw", mixing="attention-gradient", target="good")
 
 
 def test_a_name_of_several_classes_is_no_target(encoder):

@@ -17,7 +17,7 @@ def models():
 
 @pytest.fixture(scope="session")
 def pair(models):
-    found = explore(models[0], TEXTS, models[1], labels=TRUTH)
+    found = explore(models[0], TEXTS, other=models[1], labels=TRUTH)
     importance = [np.arange(6).reshape(3, 2) / 10, np.ones((3, 2))]
     return found.with_heads({"importance": importance}, [[["next", "own"]] * 3, [["[SEP]", "own"]] * 3])
 

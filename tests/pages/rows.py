@@ -4,7 +4,10 @@ import re
 
 import numpy as np
 
-from jaxflow.store.arrow import RELEVANCE
+from jaxflow.attribution import Question
+
+# Methods, and the type in which results hold them.
+RELEVANCE = {"raw": np.float32, "rollout": np.float32, "flow": np.float64}
 
 HOSTILE = (
     "<script>alert('x')</script> & \"q\" </SCRIPT ><!-- <img src=x onerror=alert(1)> "
@@ -51,6 +54,6 @@ def manifest(total, name="in.txt", model="tiny", methods=tuple(RELEVANCE)):
     return {
         "model": model,
         "input": {"name": name, "examples": total},
-        "settings": {"methods": list(methods), "heads": "mean", "residual": 0.5},
+        "question": Question(methods).as_json(),
         "versions": {"jaxflow": "0.1.0"},
     }

@@ -79,7 +79,7 @@ def test_change_agrees_with_scipy(pair):
 
 
 def test_a_model_against_itself_has_no_change(models):
-    same = explore(models[0], TEXTS[:2], models[0], methods=("rollout",))
+    same = explore(models[0], TEXTS[:2], other=models[0], methods=("rollout",))
     assert not any(table.any() for table in same.change)
     assert same.moved == (0, 0)
     assert len({side.name for side in same.sides}) == 2
@@ -133,7 +133,7 @@ def test_where_tokens_differ_words_are_shown(models, tmp_path):
     (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
     other = jf.load_model(str(tmp_path))
     text = "the cabinets is unbelievable"
-    found = explore(models[0], [text], other)
+    found = explore(models[0], [text], other=other)
     whole, cut = found.sides
     assert (
         whole.examples[0].tokens

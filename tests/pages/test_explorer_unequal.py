@@ -16,7 +16,7 @@ HALF = {"rtol": 2**-10, "atol": 1e-6}  # relevance is kept in half precision
 @pytest.fixture(scope="module")
 def unequal(models):
     """Three layers of two heads, and two layers of four."""
-    return explore(models[0], TEXTS[:3], jf.load_model(str(other_folder(2, 4))), labels=[0, 1, 2])
+    return explore(models[0], TEXTS[:3], other=jf.load_model(str(other_folder(2, 4))), labels=[0, 1, 2])
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_who_attends_lists_the_heads_of_both(page, unequal):
 
 
 def test_of_equal_depth_arcs_are_in_one_picture_and_only_heads_are_apart(models, context, tmp_path):
-    found = explore(models[0], TEXTS[:1], jf.load_model(str(other_folder(3, 4))), methods=("rollout",))
+    found = explore(models[0], TEXTS[:1], other=jf.load_model(str(other_folder(3, 4))), methods=("rollout",))
     opened = Opened(context, write_explorer(found, tmp_path / "heads.html"))
     opened.set(models="diff")
     assert {row["kind"] for row in opened.table("rings")} <= {"a", "b"}

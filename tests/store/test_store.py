@@ -15,6 +15,8 @@ from jaxflow.store.shards import Record
 from jaxflow.sweep import comparison_folder
 from jaxflow.sweep.comparison_folder import StoredComparison, write_rows
 
+STORED = {"raw": np.float32, "rollout": np.float32, "flow": np.float64}
+
 
 def example(rng, text, tokens, queries, methods=("raw", "rollout", "flow"), pair=None, label=None):
     shape = (2, queries, tokens)
@@ -26,7 +28,7 @@ def example(rng, text, tokens, queries, methods=("raw", "rollout", "flow"), pair
         source=(-1, *(0 for _ in range(tokens - 1))),
         queries=np.arange(queries),
         layers=(1, 4),
-        relevance={m: rng.random(shape).astype(arrow.RELEVANCE[m]) for m in methods},
+        relevance={m: rng.random(shape).astype(STORED[m]) for m in methods},
         certified=rng.random(shape) < 0.5 if "flow" in methods else None,
         prediction=label,
         scores={"yes": 0.25, "no": 0.75} if label else {},
@@ -63,7 +65,7 @@ def test_rows_of_many_shapes_come_back_to_the_last_digit(tmp_path):
         np.testing.assert_array_equal(row["queries"], wanted.queries)
         np.testing.assert_array_equal(row["layers"], wanted.layers)
         for method, values in wanted.relevance.items():
-            assert row[method].dtype == arrow.RELEVANCE[method]
+            assert row[method].dtype == STORED[method]
             np.testing.assert_array_equal(row[method], values)
         np.testing.assert_array_equal(row["certified"], wanted.certified)
         assert row["certified_share"] == pytest.approx(wanted.certified.mean())

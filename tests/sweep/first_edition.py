@@ -7,6 +7,27 @@ import shutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jaxflow.store.record import checked
+
+
+def with_settings(manifest, form):
+    """A manifest as the first edition wrote it: settings in the place of a question."""
+    manifest = {name: value for name, value in manifest.items() if name not in ("check", "question", "lengths")} | {
+        "settings": {
+            **{name: manifest["question"][name] for name in ("methods", "queries", "layers", "flow")},
+            **{name: manifest["question"]["mixing"][name] for name in ("heads", "residual")},
+            **manifest["lengths"],
+        }
+    }
+    return manifest | {"format": form}
+
+
+def last_first_edition(folder):
+    """Turn a folder into one as the last version of the first edition wrote it: all but the manifest is as today."""
+    path = folder / "__about__" / "manifest.json"
+    fields = with_settings(json.loads(path.read_text("utf-8")), 3)
+    path.write_text(json.dumps(checked(fields), indent=1) + "\n", "utf-8")
+
 
 def first_edition(folder):
     """Turn a folder into one as the first edition wrote it."""
@@ -28,6 +49,5 @@ def first_edition(folder):
         check = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
         (folder / path.name).write_text(json.dumps(fields | {"check": check}) + "\n", "utf-8")
     manifest = json.loads((about / "manifest.json").read_text("utf-8"))
-    del manifest["check"]
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"format": 2}, indent=1) + "\n", "utf-8")
+    (folder / "manifest.json").write_text(json.dumps(with_settings(manifest, 2), indent=1) + "\n", "utf-8")
     shutil.rmtree(about)

@@ -13,15 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxflow.attribution.settings import Settings
+from jaxflow.attribution import Question
 from jaxflow.inputs.files import open_source
 from jaxflow.models import load_model
 from jaxflow.store import arrow
 from jaxflow.store import shards as store
 from jaxflow.store.record import record_file
 from jaxflow.sweep import runner, shards
+from tests.sweep.folders import contents
 
-SETTINGS = Settings(methods=("raw", "rollout"))
+QUESTION = Question(methods=("raw", "rollout"))
 RECORD = store.Record(7, 2, "x", True, 2, None, 6, 0, 0, {}, ())
 
 
@@ -31,7 +32,7 @@ def sweep(model, file, out, index, count, begun):
     encoder = load_model(model)
     with open_source(file) as source:
         work = runner.prepare(
-            encoder, source, Path(out), SETTINGS, resume=True, process_index=index, process_count=count
+            encoder, source, Path(out), QUESTION, resume=True, process_index=index, process_count=count
         )
         os.write(begun, b"!")
         _ = work.run(4)
@@ -74,10 +75,6 @@ def attempt(model, file, out, count, seconds):
     for end in (read, write):
         os.close(end)
     return killed, time.monotonic() - start
-
-
-def contents(out):
-    return {str(path.relative_to(out)): path.read_bytes() for path in Path(out).rglob("*") if path.is_file()}
 
 
 def at_random(model, file, folder, kills, seed):

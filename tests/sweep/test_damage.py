@@ -31,7 +31,7 @@ RECORDED = (
     "skipped",
     "sweep",
 )
-MADE = ("format", "model", "fingerprint", "settings", "input", "versions", "sweep")
+MADE = ("format", "model", "fingerprint", "question", "lengths", "input", "versions", "sweep")
 
 
 def mended(fields):
@@ -54,7 +54,7 @@ WAYS = dict(
             lambda folder, _: shutil.copy(folder / RECORD.replace("1", "0"), folder / RECORD),
         ),
         (f"{SHARD}: another shard's", lambda folder, _: shutil.copy(folder / SHARD.replace("1", "0"), folder / SHARD)),
-        # Both are whole, and the sweeps had the same model, settings and name of the input.
+        # Both are whole, and the sweeps had the same model, question and name of the input.
         (
             f"{SHARD}: another sweep's, with its record",
             lambda folder, other: [shutil.copy(other / name, folder / name) for name in (SHARD, RECORD)],

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from jaxflow._checks import InputError
-from jaxflow.attribution.settings import Settings
+from jaxflow.attribution import Question
 from jaxflow.inputs.source import InlineSource
 from jaxflow.store import manifest
 from jaxflow.store import shards as store
@@ -17,7 +17,7 @@ from jaxflow.store.results import open_sweep
 from jaxflow.sweep import runner, shards
 from jaxflow.sweep.checks import check_folder
 
-SETTINGS = Settings(methods=("raw",), queries=None)
+QUESTION = Question(methods=("raw",), queries=None)
 CHECKING = """
 import sys
 from pathlib import Path
@@ -44,7 +44,7 @@ def small_shards(monkeypatch):
 
 
 def sweep_of(encoder, folder, **options):
-    return runner.prepare(encoder, InlineSource(TEXTS), folder, SETTINGS, **options)
+    return runner.prepare(encoder, InlineSource(TEXTS), folder, QUESTION, **options)
 
 
 def contents(folder):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import jaxflow as jf
+from jaxflow._checks import InputError
 
 GOLDEN = Path(__file__).parent / "golden"
 # Two builds of the compiler round float32 attention differently; flow sums more of it than raw attention does.
@@ -27,6 +28,15 @@ def test_a_folder_of_the_first_edition_opens(results):
     texts = (GOLDEN / "texts.txt").read_text().splitlines()
     assert [results[index].text for index in range(len(results))] == texts
     assert all(results[index].certified.all() for index in range(len(results)))
+
+
+def test_a_folder_of_the_first_edition_is_gone_on_with(results):
+    options = {"resume": True, "batch_size": 8}
+    again = jf.run_sweep(jf.load_model("verb-number"), GOLDEN / "texts.txt", results.folder, **options)
+    assert again.records == results.records
+    assert jf.Question.from_json(again.manifest["question"]) == jf.Question()
+    with pytest.raises(InputError, match=r"differs in flow \(there auto, now bounds\); name another `folder`"):
+        jf.run_sweep(jf.load_model("verb-number"), GOLDEN / "texts.txt", results.folder, flow="bounds", resume=True)
 
 
 def test_the_same_texts_give_what_the_first_edition_gave(results):

@@ -15,7 +15,7 @@ import pytest
 import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow._paths import local_path
-from jaxflow.attribution.settings import Settings
+from jaxflow.attribution import Question
 from jaxflow.cli import main as cli
 from jaxflow.inputs.source import InlineSource, as_source
 from jaxflow.models import load_model
@@ -23,7 +23,7 @@ from jaxflow.store import locks
 from jaxflow.store import shards as store
 from jaxflow.sweep import runner, shards
 from jaxflow.sweep.comparison_folder import open_comparison
-from tests.sweep.first_edition import first_edition
+from tests.sweep.first_edition import first_edition, last_first_edition
 from tests.tiny_text_model import model_folder
 
 TEXTS = ("the key is on the table", "no", "the keys", "is it", "a")
@@ -126,7 +126,7 @@ def test_a_tilde_is_the_home(encoder, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("value", [5, None, "a\0b", "~nobody-here"])
 def test_what_is_no_path_is_one_line(value):
-    with pytest.raises(InputError, match="`out` must be a path, got"):
+    with pytest.raises(InputError, match="`folder` must be a path, got"):
         local_path("out", value)
 
 
@@ -142,6 +142,18 @@ def test_a_path_that_was_understood_once_stays_what_it_is():
         path = local_path("out", text)
         assert local_path("out", path) == local_path("out", str(path)) == path
     assert local_path("out", "./~x") == Path.cwd() / "~x"
+
+
+def test_a_folder_with_settings_instead_of_a_question_opens_and_goes_on_as_it_began(encoder, tmp_path):
+    folder, asked = tmp_path / "out", {"methods": "raw", "queries": None, "mixing": jf.mixing.Attention("max", 0.25)}
+    wanted = list(jf.run_sweep(encoder, TEXTS, folder, **asked).rows())
+    last_first_edition(folder)
+    assert jf.Question.from_json(jf.open_sweep(folder).manifest["question"]) == jf.Question(**asked)
+    (folder / "__about__" / "part-00001.json").unlink()
+    results = jf.run_sweep(encoder, TEXTS, folder, resume=True, **asked)
+    np.testing.assert_equal(list(results.rows()), wanted)
+    with pytest.raises(InputError, match=r"differs in heads \(there max, now mean\), residual \(there 0.25, now 0.5\)"):
+        jf.run_sweep(encoder, TEXTS, folder, methods="raw", queries=None, resume=True)
 
 
 def test_folders_of_the_first_edition_open_and_go_on_as_they_began(encoder, tmp_path):
@@ -181,7 +193,7 @@ def test_a_second_run_leaves_a_folder_alone_that_is_being_filled(tmp_path):
         with locks.new_file(half):
             half.write_text("half")
             try:
-                runner.prepare(encoder, InlineSource(TEXTS), out, Settings(methods=("raw",)), resume=True)
+                runner.prepare(encoder, InlineSource(TEXTS), out, Question(methods=("raw",)), resume=True)
             except InputError as error:
                 errors.append(str(error))
             store.remove_leftovers(out)
@@ -190,7 +202,7 @@ def test_a_second_run_leaves_a_folder_alone_that_is_being_filled(tmp_path):
         told.set()
         go_on.set()
 
-    sweep = runner.prepare(encoder, as_source(texts()), out, Settings(methods=("raw",)))
+    sweep = runner.prepare(encoder, as_source(texts()), out, Question(methods=("raw",)))
     sweep.run(2, second)
     assert go_on.is_set()
     assert len(errors) == 1
@@ -199,7 +211,7 @@ def test_a_second_run_leaves_a_folder_alone_that_is_being_filled(tmp_path):
     assert not list(out.rglob(".*"))
     # Afterwards anyone may.
     assert (
-        runner.prepare(encoder, as_source(iter(many)), out, Settings(methods=("raw",)), resume=True).run(2).before == 10
+        runner.prepare(encoder, as_source(iter(many)), out, Question(methods=("raw",)), resume=True).run(2).before == 10
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.attribution.settings import Settings
+from jaxflow.attribution import Question
 from jaxflow.inputs.files import open_source
 from jaxflow.inputs.rows import BadRow
 from jaxflow.inputs.source import InlineSource, as_source
@@ -20,19 +20,16 @@ from jaxflow.store.results import open_sweep
 from jaxflow.sweep import runner, shards
 from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.together import PeerError
+from tests.sweep.folders import contents
 from tests.tiny_text_model import LABELS, LAYERS, LIMIT
 
 TEXTS = ("The key to the cabinets is on the table.", "Unbelievable!", "no", "is it on the table", "keys")
-FAST = Settings(flow="bounds")
+FAST = Question(flow="bounds")
 
 
-def swept(encoder, folder, texts=TEXTS, settings=FAST, *, progress=lambda _: None, **options):
+def swept(encoder, folder, texts=TEXTS, question=FAST, *, progress=lambda _: None, **options):
     source = InlineSource(texts) if isinstance(texts, tuple) else as_source(texts)
-    return runner.prepare(encoder, source, folder, settings, **options).run(2, progress)
-
-
-def contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return runner.prepare(encoder, source, folder, question, **options).run(2, progress)
 
 
 @pytest.fixture
@@ -41,11 +38,12 @@ def small_shards(monkeypatch):
 
 
 def test_the_store_holds_what_attribute_gives(encoder, tmp_path, small_shards):
-    settings = Settings(queries=(0, 2), layers=(1, 3), residual=0.25, heads="max", flow="exact")
+    mixing = jf.mixing.Attention(heads="max", residual=0.25)
+    question = Question(queries=(0, 2), layers=(1, 3), mixing=mixing, flow="exact")
     told = []
-    summary = swept(encoder, tmp_path / "out", settings=settings, progress=told.append)
+    summary = swept(encoder, tmp_path / "out", question=question, progress=told.append)
     results = open_sweep(tmp_path / "out")
-    wanted = jf.attribute(encoder, TEXTS, **dataclasses.asdict(settings))
+    wanted = jf.attribute(encoder, TEXTS, question)
     rows = list(results.rows())
     assert [row["id"] for row in rows] == [1, 2, 3, 4, 5]
     for row, example in zip(rows, wanted, strict=True):
@@ -69,7 +67,8 @@ def test_the_store_holds_what_attribute_gives(encoder, tmp_path, small_shards):
     assert [tally.rows for tally in told] == sorted(tally.rows for tally in told)
     assert [record.examples for record in results.records] == [2, 2, 1]
     assert [record.tokens for record in results.records] == [18, 12, 4]
-    assert results.manifest["settings"]["queries"] == [0, 2]
+    assert results.manifest["question"] == question.as_json()
+    assert Question.from_json(results.manifest["question"]) == question
     assert results.manifest["input"]["examples"] == 5
     assert results.complete
 
@@ -81,19 +80,19 @@ def test_python_takes_files_texts_and_data_sets_alike(encoder, tmp_path, small_s
         results = jf.run_sweep(encoder, source, tmp_path / name, **options)
         assert [example.text for example in results] == list(TEXTS)
         assert results[0].relevance["raw"].shape == (1, 12, 12)
-        assert results.manifest["settings"]["queries"] == "all"
+        assert results.manifest["question"]["queries"] == "all"
     again = jf.run_sweep(encoder, tmp_path / "in.txt", tmp_path / "file", resume=True, **options)
     assert len(again) == 5
-    with pytest.raises(InputError, match="resume=True, or name another `out`"):
+    with pytest.raises(InputError, match="go on with them by `resume=True`, or name another `folder`"):
         jf.run_sweep(encoder, TEXTS, tmp_path / "file", **options)
     with pytest.raises(InputError, match="row 2 of the texts is empty"):
         jf.run_sweep(encoder, ["a", " "], tmp_path / "empty")
 
 
 def test_python_is_told_in_its_own_words_how_a_stopped_sweep_goes_on(encoder, tmp_path, small_shards):
-    with pytest.raises(runner.Stopped, match=r"examples are kept in .*; the same call with resume=True continues"):
-        jf.run_sweep(encoder, TEXTS, tmp_path / "out", "raw", progress=interrupted_after(2), batch_size=1)
-    assert len(jf.run_sweep(encoder, TEXTS, tmp_path / "out", "raw", resume=True)) == len(TEXTS)
+    with pytest.raises(runner.Stopped, match=r"examples are kept in .*; the same call with `resume=True` continues"):
+        jf.run_sweep(encoder, TEXTS, tmp_path / "out", methods="raw", progress=interrupted_after(2), batch_size=1)
+    assert len(jf.run_sweep(encoder, TEXTS, tmp_path / "out", methods="raw", resume=True)) == len(TEXTS)
 
 
 def interrupted_after(examples):
@@ -108,10 +107,10 @@ def interrupted_after(examples):
 def test_a_stopped_sweep_goes_on_where_it_was(encoder, tmp_path, small_shards, monkeypatch):
     out = tmp_path / "out"
     monkeypatch.setattr(runner, "BEHIND", 0)
-    with pytest.raises(runner.Stopped, match=r"2 of 5 examples are kept.*--resume"):
+    with pytest.raises(runner.Stopped, match=r"2 of 5 examples are kept.*`resume=True`"):
         swept(encoder, out, progress=interrupted_after(3))
     kept = (out / "part-00000.parquet").read_bytes()
-    with pytest.raises(InputError, match="go on with them by --resume"):
+    with pytest.raises(InputError, match="go on with them by `resume=True`"):
         swept(encoder, out)
     told = []
     summary = swept(encoder, out, resume=True, progress=told.append)
@@ -156,9 +155,9 @@ def test_damaged_missing_and_unrecorded_shards_are_made_again(encoder, tmp_path,
 @pytest.mark.parametrize(
     ("changes", "texts", "named"),
     [
-        ({"residual": 0.25}, TEXTS, r"--residual \(there 0.5, now 0.25\)"),
-        ({"queries": None, "truncate": True}, TEXTS, r"--queries \(there 0, now all\), --truncate"),
-        ({"methods": ("raw",)}, TEXTS, r"--methods \(there raw,rollout,flow, now raw\)"),
+        ({"mixing": jf.mixing.Attention(residual=0.25)}, TEXTS, r"residual \(there 0.5, now 0.25\)"),
+        ({"queries": None, "truncate": True}, TEXTS, r"queries \(there 0, now all\), truncate"),
+        ({"methods": ("raw",)}, TEXTS, r"methods \(there raw,rollout,flow, now raw\)"),
         ({}, TEXTS[:4], r"the input's content \(other rows are in part-00000"),
         ({}, (*TEXTS[:4], "keyz"), "the input's content"),
         ({}, (*TEXTS, "more"), "the input's content"),
@@ -168,8 +167,10 @@ def test_results_of_another_run_are_refused_and_left_alone(encoder, tmp_path, ch
     out = tmp_path / "out"
     swept(encoder, out)
     before = contents(out)
+    lengths = {"truncate": changes.get("truncate", False)}
+    asked = {name: value for name, value in changes.items() if name not in lengths}
     with pytest.raises(InputError, match=named):
-        swept(encoder, out, texts, dataclasses.replace(FAST, **changes), resume=True)
+        swept(encoder, out, texts, dataclasses.replace(FAST, **asked), resume=True, **lengths)
     assert contents(out) == before
 
 
@@ -187,7 +188,7 @@ def test_another_model_of_the_same_name_is_refused_and_a_moved_one_is_not(encode
     other = jax.tree.map(lambda x: x + np.float32(1e-7), encoder.module)
     with pytest.raises(InputError, match="differs in the model's weights"):
         swept(dataclasses.replace(encoder, module=other), tmp_path / "out", resume=True)
-    with pytest.raises(InputError, match=r"differs in --model \(there .*, now renamed\)"):
+    with pytest.raises(InputError, match=r"differs in the model \(there .*, now renamed\)"):
         swept(dataclasses.replace(encoder, module=other, name="renamed"), tmp_path / "out", resume=True)
     with pytest.raises(InputError, match="differs in the model's config"):
         swept(dataclasses.replace(encoder, max_length=LIMIT - 1), tmp_path / "out", resume=True)
@@ -207,11 +208,10 @@ def test_errors_before_the_work_leave_no_folder(encoder, tmp_path):
         (
             ("the key is", "no"),
             dataclasses.replace(FAST, queries=(0, 4)),
-            "--text 2 has 4 tokens, so no query position 4",
+            "--text 2: `queries` must be positions of tokens, from 0 to 3, got 4",
         ),
         (TEXTS, dataclasses.replace(FAST, layers=(0,)), f"`layers` must be from 1 to {LAYERS}, got 0"),
         (TEXTS, dataclasses.replace(FAST, layers=(4,)), f"`layers` must be from 1 to {LAYERS}, got 4"),
-        (TEXTS, dataclasses.replace(FAST, max_length=2), "`max_length`"),
         ((), FAST, "--text has no text in it"),
     ]
     for texts, settings, message in cases:
@@ -318,13 +318,13 @@ def test_two_processes_make_half_of_the_shards_each_and_any_number_goes_on(encod
         swept(encoder, out, texts, process_index=index, process_count=3, resume=True)
     assert contents(out) == contents(tmp_path / "whole")
     with pytest.raises(
-        InputError, match=r"^.* holds results already; go on with them by --resume, or name another --out$"
+        InputError, match=r"^.* holds results already; go on with them by `resume=True`, or name another `folder`$"
     ):
         swept(encoder, out, texts, process_index=0, process_count=2)
-    with pytest.raises(InputError, match="differs in --residual"):
-        swept(encoder, out, texts, Settings(residual=0.1), process_index=1, process_count=2)
-    with pytest.raises(InputError, match=r"differs in `residual` \(there 0\.5, now 0\.1\).*name another `out`"):
-        jf.run_sweep(encoder, texts, out, residual=0.1, resume=True)
+    with pytest.raises(InputError, match="differs in residual"):
+        swept(encoder, out, texts, Question(mixing=jf.mixing.Attention(residual=0.1)), process_index=1, process_count=2)
+    with pytest.raises(InputError, match=r"differs in residual \(there 0\.5, now 0\.1\).*name another `folder`"):
+        jf.run_sweep(encoder, texts, out, mixing=jf.mixing.Attention(residual=0.1), resume=True)
     with pytest.raises(InputError, match="`process_index` must be from 0"):
         swept(encoder, out, texts, process_index=2, process_count=2)
 
@@ -358,7 +358,7 @@ def test_a_process_that_waits_for_the_first_one_hears_that_it_gave_up(encoder, t
 def test_a_process_waits_for_the_first_one_and_says_when_it_does_not_come(encoder, tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "MANIFEST_WAIT", 0.1)
     monkeypatch.setattr(shards, "SHARD_ROWS", 2)
-    with pytest.raises(InputError, match=r"process 0 wrote no manifest\.json"):
+    with pytest.raises(InputError, match=r"`folder` must get its manifest from process 0"):
         swept(encoder, tmp_path / "out", process_index=1, process_count=2)
     assert not (tmp_path / "out").exists()
 
@@ -369,16 +369,13 @@ def test_a_process_waits_for_the_first_one_and_says_when_it_does_not_come(encode
         ({"methods": ("raw", "magic")}, "`methods`.*magic"),
         ({"methods": ()}, "`methods`"),
         ({"layers": (1, 1)}, "`layers`"),
-        ({"heads": "median"}, "`heads`.*median"),
         ({"flow": "quick"}, "`flow`.*quick"),
-        ({"residual": 1.5}, "`residual`.*1.5"),
-        ({"residual": float("nan")}, "`residual`.*nan"),
         ({"queries": (-1,)}, "`queries`.*-1"),
     ],
 )
-def test_settings_are_checked_when_they_are_made(changes, message):
+def test_a_question_is_checked_when_it_is_made(changes, message):
     with pytest.raises(InputError, match=message):
-        Settings(**changes)
+        Question(**changes)
 
 
 def test_folders_that_are_not_ours_are_refused(tmp_path):
@@ -387,9 +384,9 @@ def test_folders_that_are_not_ours_are_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="not empty, and holds no results"):
         check_folder(tmp_path / "mine", resume=True)
-    with pytest.raises(InputError, match="is a file"):
+    with pytest.raises(InputError, match="must be a folder, got the file"):
         check_folder(tmp_path / "file", resume=False)
-    with pytest.raises(InputError, match="cannot write"):
+    with pytest.raises(InputError, match="must be one that can be written"):
         check_folder(tmp_path / "file" / "below", resume=False)
     check_folder(tmp_path / "new" / "deep", resume=False)
     (tmp_path / "empty").mkdir()
@@ -398,12 +395,12 @@ def test_folders_that_are_not_ours_are_refused(tmp_path):
 
 def test_folders_without_permission_are_refused():
     # Not even root can make a folder there.
-    with pytest.raises(InputError, match=r"cannot (write|make)"):
+    with pytest.raises(InputError, match="must be one that can be written"):
         check_folder(Path("/proc/self/out"), resume=False)
 
 
 def test_a_truncated_text_is_cut_on_request(encoder, tmp_path):
-    swept(encoder, tmp_path / "out", ("a " * 100,), dataclasses.replace(FAST, truncate=True))
+    swept(encoder, tmp_path / "out", ("a " * 100,), truncate=True)
     (row,) = open_sweep(tmp_path / "out").rows()
     assert len(row["tokens"]) == LIMIT
 
@@ -417,7 +414,7 @@ def test_unknown_ways_at_errors_are_refused(encoder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"queries": "first"}, "`queries` must be None, an int, or several ints, got 'first'"),
+        ({"queries": "first"}, "`queries` must be None, integers, 'last' or 'classifier', got 'first'"),
         ({"layers": 1.5}, "`layers` must be None, an int, or several ints, got 1.5"),
         ({"methods": None}, "`methods` must be one of 'raw', 'rollout', 'flow', got None"),
         ({"batch_size": 0}, "`batch_size`"),
@@ -432,7 +429,11 @@ def test_arguments_of_python_that_cannot_be_used_are_named(encoder, tmp_path, op
 @pytest.mark.parametrize(
     ("error", "raised", "message"),
     [
-        (OSError(5, "Input/output error"), InputError, "the texts cannot be read on: Input/output error; 4"),
+        (
+            OSError(5, "Input/output error"),
+            InputError,
+            "the texts must be readable to its end, got Input/output error; 4",
+        ),
         (KeyError("x"), KeyError, "x"),
     ],
 )
@@ -448,12 +449,17 @@ def test_a_source_that_fails_on_the_way_loses_nothing(encoder, tmp_path, small_s
 
 def test_a_folder_that_another_run_began_meanwhile_is_left_alone(encoder, tmp_path, small_shards):
     first, second = (
-        runner.prepare(encoder, InlineSource(TEXTS), tmp_path / "out", dataclasses.replace(FAST, residual=residual))
+        runner.prepare(
+            encoder,
+            InlineSource(TEXTS),
+            tmp_path / "out",
+            dataclasses.replace(FAST, mixing=jf.mixing.Attention(residual=residual)),
+        )
         for residual in (0.5, 0.25)
     )
     _ = first.run(2)
     before = contents(tmp_path / "out")
-    with pytest.raises(InputError, match=r"differs in --residual|another run began"):
+    with pytest.raises(InputError, match=r"differs in residual|another run began"):
         second.run(2)
     assert contents(tmp_path / "out") == before
 
@@ -470,7 +476,7 @@ def test_what_is_kept_is_said_even_where_the_input_is_gone(encoder, tmp_path, sm
 
     with open_source(str(path), None, None) as source:
         sweep = runner.prepare(encoder, source, tmp_path / "out", FAST)
-        with pytest.raises(runner.Stopped, match=r"stopped: \d examples are kept in .*--resume"):
+        with pytest.raises(runner.Stopped, match=r"stopped: \d examples are kept in .*`resume=True`"):
             sweep.run(2, progress)
 
 
@@ -479,6 +485,7 @@ def test_a_bad_row_is_the_same_under_another_files_name():
     assert BadRow(3, "malformed").content != BadRow(4, "malformed").content
 
 
-def test_a_residual_that_is_no_number(encoder, tmp_path):
-    with pytest.raises(InputError, match="`residual` must be a number, got 'half'"):
-        jf.run_sweep(encoder, TEXTS, tmp_path / "out", residual="half")
+@pytest.mark.parametrize("residual", [1.5, -0.1, float("nan"), "half", None])
+def test_a_residual_that_is_no_share_is_refused(residual):
+    with pytest.raises(InputError, match="`residual` must"):
+        jf.mixing.Attention(residual=residual)

@@ -3,19 +3,20 @@ import dataclasses
 import pytest
 
 from jaxflow._checks import InputError
-from jaxflow.attribution.settings import Settings
+from jaxflow.attribution import Question
 from jaxflow.inputs.rows import BadRow, Text
 from jaxflow.inputs.source import InlineSource, as_source
 from jaxflow.sweep import shards
-from jaxflow.sweep.shards import cuts, encode
+from jaxflow.sweep.shards import Lengths, cuts, encode
 from tests.tiny_text_model import LIMIT
 
 TEXTS = ("The key to the cabinets is on the table.", "Unbelievable!", "no", "is it on the table", "keys")
-PLAIN = Settings()
+PLAIN = Question()
+WHOLE = Lengths(max_length=None, truncate=False)
 
 
-def cut_of(encoder, texts, settings=PLAIN, pairs=None):
-    return list(cuts(InlineSource(tuple(texts), pairs).rows(), encoder, settings))
+def cut_of(encoder, texts, question=PLAIN, pairs=None):
+    return list(cuts(InlineSource(tuple(texts), pairs).rows(), encoder, question))
 
 
 def test_shards_are_so_many_rows_and_know_the_last(encoder, monkeypatch):
@@ -39,16 +40,16 @@ def test_shards_end_before_they_outgrow_memory(encoder, monkeypatch):
     monkeypatch.setattr(shards, "SHARD_VALUES", 9 * LIMIT * 2)
     assert [len(cut.rows) for cut in cut_of(encoder, ["a" * 90] * 3)] == [2, 1]
     assert [len(cut.rows) for cut in cut_of(encoder, ["a" * 400] * 3)] == [1, 1, 1]
-    assert [len(cut.rows) for cut in cut_of(encoder, ["a"] * 3, Settings(queries=None))] == [1, 1, 1]
+    assert [len(cut.rows) for cut in cut_of(encoder, ["a"] * 3, Question(queries=None))] == [1, 1, 1]
 
 
 def test_values_bound_what_a_text_really_has(encoder):
     for text in [*TEXTS, "a" * 500, "\u00e9\u4e16 " * 5, "( ) . ," * 3]:
         (encoding,) = encoder.tokenize([text], truncate=True)
-        for settings in (Settings(), Settings(queries=None, layers=(2,)), Settings(methods=("raw",))):
+        for question in (Question(), Question(queries=None, layers=(2,)), Question(methods=("raw",))):
             row = Text(1, text, None, "")
-            bound = shards._most_values(row, encoder.max_length, encoder.config.layers, settings)
-            assert bound >= settings.values(len(encoding), encoder.config.layers)
+            bound = shards._most_values(row, encoder.max_length, encoder.config.layers, question)
+            assert bound >= question.values(len(encoding), encoder.config.layers)
 
 
 def test_each_change_of_the_rows_changes_the_hash(encoder):
@@ -75,7 +76,7 @@ def test_every_text_is_tokenised_once_and_as_alone(encoder, monkeypatch):
 
     monkeypatch.setattr(type(encoder), "tokenize", counted)
     (cut,) = cut_of(encoder, TEXTS)
-    shard = encode(encoder, cut, Settings(), "stop")
+    shard = encode(encoder, cut, PLAIN, WHOLE, "stop")
     assert asked == list(TEXTS)
     assert shard.ids == (1, 2, 3, 4, 5)
     for text, found in zip(TEXTS, shard.texts, strict=True):
@@ -84,30 +85,30 @@ def test_every_text_is_tokenised_once_and_as_alone(encoder, monkeypatch):
 
 
 def test_rows_that_cannot_be_used_stop_or_are_left_out_with_their_reason(encoder):
-    settings = dataclasses.replace(Settings(), queries=(0, 4))
+    question = Question(queries=(0, 4))
     rows = as_source(["the key is", " ", "no", "the " * LIMIT, "is it on the table", 7]).rows()
-    (cut,) = cuts(rows, encoder, settings)
-    shard = encode(encoder, cut, settings, "skip")
+    (cut,) = cuts(rows, encoder, question)
+    shard = encode(encoder, cut, question, WHOLE, "skip")
     assert shard.ids == (1, 5)
     assert [text.text for text in shard.texts] == ["the key is", "is it on the table"]
     reasons = {row.id: row.reason for row in shard.skipped}
     assert all(isinstance(row, BadRow) for row in shard.skipped)
     assert reasons.keys() == {2, 3, 4, 6}
     assert "row 2 of the texts must hold a text, got an empty one" in reasons[2]
-    assert "row 3 of the texts: `queries` must be from 0 to 3, got 4" in reasons[3]
+    assert "row 3 of the texts: `queries` must be positions of tokens, from 0 to 3, got 4" in reasons[3]
     assert f"row 4 of the texts must have at most {LIMIT} tokens, got {LIMIT + 2};" in reasons[4]
     assert "got int" in reasons[6]
     with pytest.raises(InputError, match="row 2 of the texts must hold a text"):
-        encode(encoder, cut, settings, "stop")
+        encode(encoder, cut, question, WHOLE, "stop")
     fine = dataclasses.replace(cut, rows=cut.rows[3:4])
     with pytest.raises(InputError, match="row 4 of the texts must have"):
-        encode(encoder, fine, settings, "stop")
-    assert encode(encoder, fine, dataclasses.replace(settings, truncate=True), "stop").ids == (4,)
+        encode(encoder, fine, question, WHOLE, "stop")
+    assert encode(encoder, fine, question, WHOLE | {"truncate": True}, "stop").ids == (4,)
 
 
 def test_pairs_go_together(encoder):
     (cut,) = cut_of(encoder, ["is on", "the"], pairs=("the key", "the " * LIMIT))
-    shard = encode(encoder, cut, Settings(), "skip")
+    shard = encode(encoder, cut, PLAIN, WHOLE, "skip")
     assert shard.ids == (1,)
     assert shard.texts[0].pair == "the key"
     assert shard.texts[0].encoding.source == (-1, 0, 0, -1, 1, 1, -1)

@@ -20,22 +20,22 @@ Arcs = Float[Array, "layer token token"]
 Sides = Float[Array, "node_layer pair token"]
 
 
-def cut_bounds(mixing: Capacity, queries: Queries, layers: list[int], sweeps: int) -> AtLayers:
+def cut_bounds(capacity: Capacity, queries: Queries, layers: list[int], sweeps: int) -> AtLayers:
     """Upper bounds by annealed cuts, rounded outward."""
 
-    def of_pairs(mixing: Arcs, layer: Array, query: Array, token: Array) -> Float[Array, " pair"]:
-        return capacity_up(mixing, annealed_cuts(jax.lax.stop_gradient(mixing), layer, query, token, sweeps))
+    def of_pairs(capacity: Arcs, layer: Array, query: Array, token: Array) -> Float[Array, " pair"]:
+        return capacity_up(capacity, annealed_cuts(jax.lax.stop_gradient(capacity), layer, query, token, sweeps))
 
-    return map_pairs(of_pairs, mixing, queries, layers)
+    return map_pairs(of_pairs, capacity, queries, layers)
 
 
 def annealed_cuts(
-    mixing: Arcs, layer: Int[Array, " pair"], query: Int[Array, " pair"], token: Int[Array, " pair"], sweeps: int
+    capacity: Arcs, layer: Int[Array, " pair"], query: Int[Array, " pair"], token: Int[Array, " pair"], sweeps: int
 ) -> Bool[Array, "pair node_layer token"]:
     """Source sides of a cut of each pair.
 
     Args:
-        mixing: weights of the arcs.
+        capacity: weights of the arcs.
         layer: the sources' layers, counted from 1.
         query: the sources' positions.
         token: the sinks.
@@ -45,17 +45,17 @@ def annealed_cuts(
         Sides. Cost: `sweeps` passes of two products (pair, token) x (token, token) a layer, in memory of
         pair * layer * token numbers.
     """
-    depth, tokens = mixing.shape[:2]
+    depth, tokens = capacity.shape[:2]
     position = jnp.arange(tokens, dtype=jnp.int32)
     # Axes: `node_layer pair token`, so that one product (pair, token) x (token, token) does a layer for all pairs.
-    source = (position == query[:, None]).astype(mixing.dtype)
+    source = (position == query[:, None]).astype(capacity.dtype)
     level = jnp.arange(depth + 1, dtype=jnp.int32)[:, None, None]
     # Undecided: evenly from the sink up to the source.
-    even = level.astype(mixing.dtype) / layer.astype(mixing.dtype)[:, None]
+    even = level.astype(capacity.dtype) / layer.astype(capacity.dtype)[:, None]
     sides = jnp.where(level < layer[:, None], jnp.broadcast_to(even, (depth + 1, *source.shape)), 0)
     # Fixed: of the source's layer the source alone is on its side, and of the input all but the sink.
     sides = jnp.where(level == layer[:, None], source, sides)
-    sides = sides.at[0].set((position != token[:, None]).astype(mixing.dtype))
+    sides = sides.at[0].set((position != token[:, None]).astype(capacity.dtype))
     # Layers above the block's highest source are left out.
     inner = jnp.max(layer) - 1
 
@@ -66,8 +66,8 @@ def annealed_cuts(
         # On the source's side node i cuts its arcs to the sink's side below, `sum_j C[i, j] (1 - p[j])`; on the sink's
         # side it cuts its arcs from the source's side above, `sum_k p[k] C[k, i]`. The smaller is the better side.
         # Whatever comes out is a cut, so these products need no more than the device's own precision.
-        lets_out = jnp.einsum("pj,ij->pi", 1 - sides[at - 1], mixing[at - 1])
-        lets_in = jnp.einsum("pk,ki->pi", sides[at + 1], mixing[at])
+        lets_out = jnp.einsum("pj,ij->pi", 1 - sides[at - 1], capacity[at - 1])
+        lets_in = jnp.einsum("pk,ki->pi", sides[at + 1], capacity[at])
         decided = _side(lets_in, lets_out, sweep, sweeps)
         return sides.at[at].set(jnp.where((at < layer)[:, None], decided, sides[at]))
 

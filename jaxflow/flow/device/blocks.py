@@ -51,27 +51,27 @@ def listed_pairs(layers: Sequence[int], queries: Int[Array, " query"], tokens: i
 
 def map_pairs(
     function: Callable[[Array, Array, Array, Array], Float[Array, " pair"]],
-    mixing: Capacity,
+    capacity: Capacity,
     queries: Queries,
     layers: list[int],
 ) -> AtLayers:
-    """`function(mixing, layer, query, token)` of every pair, many pairs of one example at a time.
+    """`function(capacity, layer, query, token)` of every pair, many pairs of one example at a time.
 
     One pair is taken to hold layer * token numbers an example.
     """
-    shape = (len(layers), queries.shape[-1], mixing.shape[-1])
+    shape = (len(layers), queries.shape[-1], capacity.shape[-1])
     pairs = listed_pairs(layers, jnp.arange(shape[1], dtype=jnp.int32), shape[2])
 
     def of_pairs(block: tuple[Array, Array, Array]) -> Float[Array, "pair ..."]:
         layer, index, token = block
 
-        def of_example(mixing: Float[Array, "layer token token"], queries: Int[Array, " query"]) -> Array:
-            return function(mixing, layer, queries[index], token)
+        def of_example(capacity: Float[Array, "layer token token"], queries: Int[Array, " query"]) -> Array:
+            return function(capacity, layer, queries[index], token)
 
         # Batch axes stay outside the block's: a block holds the same pairs of every example, each with its own queries.
-        for _ in mixing.shape[:-3]:
+        for _ in capacity.shape[:-3]:
             of_example = jax.vmap(of_example)
-        return jnp.moveaxis(of_example(mixing, queries), -1, 0)
+        return jnp.moveaxis(of_example(capacity, queries), -1, 0)
 
-    found = map_blocks(of_pairs, pairs, mixing[..., 0].size)
-    return jnp.moveaxis(found, 0, -1).reshape(*mixing.shape[:-3], *shape)
+    found = map_blocks(of_pairs, pairs, capacity[..., 0].size)
+    return jnp.moveaxis(found, 0, -1).reshape(*capacity.shape[:-3], *shape)

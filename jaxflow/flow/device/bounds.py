@@ -29,13 +29,15 @@ class Bounds:
 
     sweeps: int = 5
 
-    def __call__(self, mixing: Capacity, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
+    def __call__(
+        self, capacity: Capacity, queries: Queries, layers: tuple[int, ...], tol: float | Array
+    ) -> FlowSolution:
         """Bounds of every pair."""
-        return flow_bounds(mixing, queries, layers, tol, sweeps=self.sweeps)
+        return flow_bounds(capacity, queries, layers, tol, sweeps=self.sweeps)
 
 
 def flow_bounds(
-    mixing: Capacity, queries: Queries, layers: tuple[int, ...], tol: float | Array, *, sweeps: int = 5
+    capacity: Capacity, queries: Queries, layers: tuple[int, ...], tol: float | Array, *, sweeps: int = 5
 ) -> FlowSolution:
     """Bound the flow from the queries at the given layers to every input token, from both sides, in one pass.
 
@@ -43,7 +45,7 @@ def flow_bounds(
     the composed bound and a cut's capacity are concave in the weights and lie above the flow.
 
     Args:
-        mixing: `*batch layer token token`, weights of any size, the largest and the smallest that there are included.
+        capacity: `*batch layer token token`, weights of any size, the largest and the smallest that there are included.
             An example with weights that are negative or not finite has bounds of NaN, and none is certified.
         queries: positions of the sources.
         layers: layers of the sources, counted from 1.
@@ -55,10 +57,10 @@ def flow_bounds(
         nothing below 2^-100 of an example's largest row. Cost, for each query and
         source layer: layer products of token^2 for composition, 2 * sweeps * layer * token^3 for the cuts, and about
         as much for the chains' flows; once, layer products of token^3. Pairs and queries are taken in blocks: beyond
-        arguments and result, memory is at most 8 times the mixing's and 64 bytes for each of `BLOCK_NUMBERS` (0.3 GB),
-        or for layer * token numbers an example where that is more.
+        arguments and result, memory is at most 8 times the capacities' and 64 bytes for each of `BLOCK_NUMBERS` (0.3
+        GB), or for layer * token numbers an example where that is more.
     """
-    weights = scaled(mixing[..., : max(layers), :, :])
+    weights = scaled(capacity[..., : max(layers), :, :])
     return solution(weights, *scaled_bounds(weights, queries, layers, sweeps), tol)
 
 

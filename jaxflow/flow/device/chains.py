@@ -36,7 +36,7 @@ class _Sum(NamedTuple):
 class _Pairs(NamedTuple):
     """The capacities and the pairs, a block of them at a time; `same` where the query is the token."""
 
-    mixing: Arcs
+    capacity: Arcs
     layer: Int[Array, " pair"]
     query: Int[Array, " pair"]
     token: Int[Array, " pair"]
@@ -64,12 +64,12 @@ class _State(NamedTuple):
 
 
 def chain_flows(
-    mixing: Arcs, layer: Int[Array, " pair"], query: Int[Array, " pair"], token: Int[Array, " pair"]
+    capacity: Arcs, layer: Int[Array, " pair"], query: Int[Array, " pair"], token: Int[Array, " pair"]
 ) -> PairValues:
     """Value of a feasible flow of each pair, rounded down.
 
     Args:
-        mixing: weights of the arcs, rows summing to 1 at most.
+        capacity: weights of the arcs, rows summing to 1 at most.
         layer: the sources' layers, counted from 1.
         query: the sources' positions.
         token: the sinks.
@@ -77,8 +77,8 @@ def chain_flows(
     Returns:
         Values. Cost: layer^2 / 2 steps of pair * token, in memory of pair * layer * token numbers.
     """
-    depth, tokens = mixing.shape[:2]
-    pairs = _Pairs(mixing, layer, query, token, query == token)
+    depth, tokens = capacity.shape[:2]
+    pairs = _Pairs(capacity, layer, query, token, query == token)
     state, other = _untouched(pairs), ~pairs.same
     # What leaves at the very top and what enters at the very bottom is all needed where the source's row or the sink's
     # column is the bottleneck. So these two arcs go first: filled later, they might find the chains used up.
@@ -103,22 +103,22 @@ def chain_flows(
 
 def _untouched(pairs: _Pairs) -> _State:
     """All capacities, and no flow yet."""
-    mixing, layer, query, token, _ = pairs
-    depth, tokens = mixing.shape[:2]
+    capacity, layer, query, token, _ = pairs
+    depth, tokens = capacity.shape[:2]
     level = jnp.arange(1, depth + 1, dtype=jnp.int32)[:, None]
     position = jnp.arange(tokens, dtype=jnp.int32)
     # Jumps lead to and from positions other than the pair's own two; arcs between those two are `_straight`'s.
     between = (position != query[:, None]) & (position != token[:, None])
-    jumps = jnp.where(between, mixing[:, query, :], 0)  # layer pair token
-    chain = jnp.diagonal(mixing, axis1=-2, axis2=-1)
+    jumps = jnp.where(between, capacity[:, query, :], 0)  # layer pair token
+    chain = jnp.diagonal(capacity, axis1=-2, axis2=-1)
     inner = (level[:, None] > 1) & (level[:, None] < layer[:, None])
-    nothing = jnp.zeros(layer.shape, mixing.dtype)
+    nothing = jnp.zeros(layer.shape, capacity.dtype)
     return _State(
         from_query=jnp.where(level <= layer, chain[:, query], jnp.inf),
         into_token=chain[:, token],
         # By distance from the source, so that pairs of several layers go through the same steps together.
         leaving=jumps[jnp.maximum(layer - level, 0), jnp.arange(layer.shape[0], dtype=jnp.int32)],
-        entering=jnp.where(between, jnp.swapaxes(mixing, -1, -2)[:, token, :], 0),
+        entering=jnp.where(between, jnp.swapaxes(capacity, -1, -2)[:, token, :], 0),
         # One number for the whole of a chain, though paths may pass different parts of it: this gives some flow away
         # for a factor `layer` in memory.
         through=jnp.min(jnp.where(inner, chain[:, None, :], jnp.inf), axis=0),
@@ -128,9 +128,9 @@ def _untouched(pairs: _Pairs) -> _State:
 
 def _straight(pairs: _Pairs, state: _State, leaves: Int[Array, " pair"], valid: Array) -> _State:
     """From the query's chain to the token's by one arc out of layer `leaves`, where `valid`."""
-    mixing, _, query, token, same = pairs
-    level = jnp.arange(1, mixing.shape[0] + 1, dtype=jnp.int32)[:, None]
-    arc = jnp.where(same, _at(state.from_query, leaves), mixing[leaves - 1, query, token])
+    capacity, _, query, token, same = pairs
+    level = jnp.arange(1, capacity.shape[0] + 1, dtype=jnp.int32)[:, None]
+    arc = jnp.where(same, _at(state.from_query, leaves), capacity[leaves - 1, query, token])
     # Feasible: no more than the arc holds, nor than is left of the chain above it and of the chain below it.
     amount = jnp.where(valid, jnp.minimum(arc, _spare(state, leaves, leaves)), 0)
     taken = _taken(state, leaves, leaves, amount, same)
@@ -143,8 +143,8 @@ def _straight(pairs: _Pairs, state: _State, leaves: Int[Array, " pair"], valid: 
 
 def _by_two(pairs: _Pairs, state: _State, jump: tuple[Array, Array]) -> tuple[_State, None]:
     """Jump from the query's chain to every other position's, stay, and jump to the token's chain."""
-    mixing, layer, _, _, same = pairs
-    tokens, unit = mixing.shape[1], unit_roundoff(mixing.dtype)
+    capacity, layer, _, _, same = pairs
+    tokens, unit = capacity.shape[1], unit_roundoff(capacity.dtype)
     drop, enters = jump
     leaves, leaving = layer - drop, state.leaving[drop]
     # A path by position k carries at most the least of its two jumps and of k's chain.
@@ -181,8 +181,8 @@ def _by_three(
     pairs: _Pairs, carry: tuple[_State, AtPosition], jump: tuple[Array, ...]
 ) -> tuple[tuple[_State, AtPosition], None]:
     """Jump from the query's chain to h's, from there to k's, and from there to the token's, for all h and k at once."""
-    mixing, layer, _, _, same = pairs
-    tokens, unit = mixing.shape[1], unit_roundoff(mixing.dtype)
+    capacity, layer, _, _, same = pairs
+    tokens, unit = capacity.shape[1], unit_roundoff(capacity.dtype)
     (state, unused), (drop, middle, enters, first) = carry, jump
     # Of a node's arcs in the middle a share is used each time, of all of them the same: `unused[h]` is what is left.
     unused = jnp.where(first, jnp.ones_like(unused), unused)
@@ -191,7 +191,7 @@ def _by_three(
     # A position may be h of one path and k of another: each gets half of what its chain can take.
     have = jnp.where(valid[:, None], jnp.minimum(leaving, state.through / 2), 0)
     take = jnp.where(valid[:, None], jnp.minimum(entering, state.through / 2), 0)
-    arcs = jnp.where(jnp.eye(tokens, dtype=bool), 0, mixing[middle - 1])
+    arcs = jnp.where(jnp.eye(tokens, dtype=bool), 0, capacity[middle - 1])
     give, get = _transport(arcs, have, unused, take, _spare(state, leaves, enters))
     # The arc from h to k carries `arcs[h, k] * give[h] * get[k]`: what h sends, and what k gets.
     out, into = give * _times(get, arcs.T), get * _times(give, arcs)

@@ -21,7 +21,7 @@ Onward = Float[Array, "inner *batch token token"]
 Product = Callable[[Array, Array], Array]
 
 
-def composed_bounds(mixing: Capacity, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
+def composed_bounds(capacity: Capacity, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
     """Upper bounds from the queries at each of the layers, rounded outward; exact at layers 1 and 2.
 
     Cost: layer products of token^3 for what can go on, and layer products of query * token^2 for each source layer.
@@ -30,12 +30,12 @@ def composed_bounds(mixing: Capacity, queries: Queries, layers: tuple[int, ...])
     # to k and a flow from k to v, so it is at most the smaller of any two bounds of these; the shares add up to the
     # flow. At layers 1 and 2 both bounds are the arcs themselves, and a flow that fills the smaller arc of each k
     # exists.
-    onward = _onward(mixing, max(layers) - 1)
-    return met_halfway(mixing, onward, queries, layers, (min_sum_up, min_sum_up), jnp.minimum, jnp.inf)
+    onward = _onward(capacity, max(layers) - 1)
+    return met_halfway(capacity, onward, queries, layers, (min_sum_up, min_sum_up), jnp.minimum, jnp.inf)
 
 
 def met_halfway(
-    mixing: Capacity,
+    capacity: Capacity,
     onward: Onward,
     queries: Queries,
     layers: tuple[int, ...],
@@ -46,7 +46,7 @@ def met_halfway(
     """The best, over the layers between, of what arrives there and what goes on from there.
 
     Args:
-        mixing: weights of the arcs.
+        capacity: weights of the arcs.
         onward: from every node of the layers 1, 2, ... to every input token.
         queries: positions of the sources.
         layers: layers of the sources.
@@ -57,13 +57,13 @@ def met_halfway(
     """
 
     def of_queries(block: Int[Array, "query ..."]) -> Float[Array, "query ... source_layer token"]:
-        return jax.vmap(lambda query: _of_query(mixing, onward, query, layers, products, better, worst))(block)
+        return jax.vmap(lambda query: _of_query(capacity, onward, query, layers, products, better, worst))(block)
 
-    numbers = mixing[..., 0, :, 0].size * len(layers)
+    numbers = capacity[..., 0, :, 0].size * len(layers)
     return jnp.moveaxis(map_blocks(of_queries, jnp.moveaxis(queries, -1, 0), numbers), 0, -2)
 
 
-def _onward(mixing: Capacity, depth: int) -> Onward:
+def _onward(capacity: Capacity, depth: int) -> Onward:
     """Bounds from every node of layers 1 to `depth` down to every input token."""
 
     def step(bound: Square, weights: Square) -> tuple[Square, Square]:
@@ -71,13 +71,13 @@ def _onward(mixing: Capacity, depth: int) -> Onward:
         bound = min_sum_up(weights, bound)
         return bound, bound
 
-    first = mixing[..., 0, :, :]
-    _, others = jax.lax.scan(step, first, jnp.moveaxis(mixing[..., 1:depth, :, :], -3, 0))
+    first = capacity[..., 0, :, :]
+    _, others = jax.lax.scan(step, first, jnp.moveaxis(capacity[..., 1:depth, :, :], -3, 0))
     return jnp.concatenate([first[None], others])[:depth]
 
 
 def _of_query(
-    mixing: Capacity,
+    capacity: Capacity,
     onward: Onward,
     query: Int[Array, "*batch"],
     layers: tuple[int, ...],
@@ -89,7 +89,7 @@ def _of_query(
     pass_on, meet = products
     depth, level = onward.shape[0], jnp.asarray(layers, dtype=jnp.int32)[:, None]
     # Axes: `*batch layer token`, the arcs out of the query's position after each layer; `own` has the source layers'.
-    rows = jnp.take_along_axis(mixing, query[..., None, None, None], axis=-2)[..., 0, :]
+    rows = jnp.take_along_axis(capacity, query[..., None, None, None], axis=-2)[..., 0, :]
     own = jnp.take(rows, level[:, 0] - 1, axis=-2)
 
     def step(carry: tuple[Array, Array], below: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
@@ -106,7 +106,7 @@ def _of_query(
     first = jnp.where(level == 1, own, jnp.full_like(own, worst))
     below = (
         jnp.arange(depth, 0, -1, dtype=jnp.int32),
-        jnp.moveaxis(mixing[..., depth:0:-1, :, :], -3, 0),
+        jnp.moveaxis(capacity[..., depth:0:-1, :, :], -3, 0),
         jnp.flip(onward, 0),
     )
     (_, best), _ = jax.lax.scan(step, (jnp.zeros_like(own), first), below)

@@ -84,9 +84,9 @@ def _capacity(graph: AttentionGraph, side: Array) -> Float[Array, "*batch_and_pa
     """Capacities of many cuts; a side may be true or false, or any share of 1."""
     side = side.astype(graph.weights.dtype)
 
-    def of_example(mixing: Float[Array, "layer token token"], one: RealSide) -> Float[Array, "*pair"]:
+    def of_example(capacity: Float[Array, "layer token token"], one: RealSide) -> Float[Array, "*pair"]:
         # An arc counts where its upper node is on the source's side and its lower node is not.
-        return jnp.sum(one[..., 1:, :] * _out_of(mixing, 1 - one[..., :-1, :]), axis=(-2, -1))
+        return jnp.sum(one[..., 1:, :] * _out_of(capacity, 1 - one[..., :-1, :]), axis=(-2, -1))
 
     for _ in graph.batch_shape:
         of_example = jax.vmap(of_example)
@@ -94,14 +94,14 @@ def _capacity(graph: AttentionGraph, side: Array) -> Float[Array, "*batch_and_pa
 
 
 def _out_of(
-    mixing: Float[Array, "layer token token"], other: Float[Array, "*pair layer token"]
+    capacity: Float[Array, "layer token token"], other: Float[Array, "*pair layer token"]
 ) -> Float[Array, "*pair layer token"]:
     """Capacity of each node's arcs into the other side of the layer below."""
-    return jnp.einsum("lij,...lj->...li", mixing, other, precision=HIGHEST)
+    return jnp.einsum("lij,...lj->...li", capacity, other, precision=HIGHEST)
 
 
 def refined_bound(
-    mixing: Float[Array, "layer token token"], side: Side, source_layer: Int[Array, ""], sweeps: int = 2
+    capacity: Float[Array, "layer token token"], side: Side, source_layer: Int[Array, ""], sweeps: int = 2
 ) -> Float[Array, "*pair"]:
     """Upper bounds from cuts that are improved a layer at a time, up through the layers and down again.
 
@@ -109,7 +109,7 @@ def refined_bound(
     form: the source side, where what it lets out is less than what it lets in. No step increases a cut.
 
     Args:
-        mixing: weights of the layers.
+        capacity: weights of the layers.
         side: source sides to start from; the input's, and those of the source's layer and above, are kept.
         source_layer: the layer of the pairs' source.
         sweeps: how often to go through the inner layers.
@@ -117,7 +117,7 @@ def refined_bound(
     Returns:
         `*pair`, rounded outward: never below the flow. Cost: 2 * sweeps * pairs * layer * token^2.
     """
-    inner = range(1, mixing.shape[0])
+    inner = range(1, capacity.shape[0])
     order = [layer for sweep in range(sweeps) for layer in (inner if sweep % 2 == 0 else reversed(inner))]
 
     def improve(side: Side, layer: Int[Array, ""]) -> tuple[Side, None]:
@@ -127,27 +127,27 @@ def refined_bound(
         # With its neighbours fixed, node i adds `lets_out` to the cut on the source's side and `lets_in` on the sink's;
         # the nodes of a layer share no arc, so each may choose alone, and the sum can only fall.
         lets_out = jnp.einsum(
-            "ij,...j->...i", mixing[layer - 1], (~at(layer - 1)).astype(mixing.dtype), precision=HIGHEST
+            "ij,...j->...i", capacity[layer - 1], (~at(layer - 1)).astype(capacity.dtype), precision=HIGHEST
         )
-        lets_in = jnp.einsum("ki,...k->...i", mixing[layer], at(layer + 1).astype(mixing.dtype), precision=HIGHEST)
+        lets_in = jnp.einsum("ki,...k->...i", capacity[layer], at(layer + 1).astype(capacity.dtype), precision=HIGHEST)
         best = jnp.where(layer < source_layer, lets_out < lets_in, at(layer))
         return jax.lax.dynamic_update_index_in_dim(side, best, layer, axis=-2), None
 
     side, _ = jax.lax.scan(improve, side, jnp.asarray(order, dtype=jnp.int32))
-    return capacity_up(mixing, side)
+    return capacity_up(capacity, side)
 
 
-def end_cuts(mixing: Capacity, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
+def end_cuts(capacity: Capacity, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
     """The smaller of what leaves the source and what enters the sink, rounded outward. Cost: layer * token^2."""
     # The two cuts that separate one end alone: flow <= sum_j C_l[u, j], and flow <= sum_i C_1[i, v]. On deep, diffuse
     # attention one of them is the minimum cut of most pairs.
-    unit, tokens = 2 * unit_roundoff(mixing.dtype), mixing.shape[-1]
+    unit, tokens = 2 * unit_roundoff(capacity.dtype), capacity.shape[-1]
 
     def total(axis: int) -> Float[Array, "*batch layer token"]:
         # In two parts, as in `capacity_up`; a column's sum may be larger than any row's.
-        grid = unit * power_of_two(mixing if axis == -1 else jnp.swapaxes(mixing, -1, -2))
-        coarse = jnp.floor(mixing / grid) * grid
-        rest = jnp.sum(mixing - coarse, axis=axis) * (1 + (tokens + 8) * unit)
+        grid = unit * power_of_two(capacity if axis == -1 else jnp.swapaxes(capacity, -1, -2))
+        coarse = jnp.floor(capacity / grid) * grid
+        rest = jnp.sum(capacity - coarse, axis=axis) * (1 + (tokens + 8) * unit)
         return (jnp.sum(coarse, axis=axis) + rest) * (1 + unit)
 
     leaving, entering = total(-1)[..., [layer - 1 for layer in layers], :], total(-2)[..., 0, :]
@@ -155,17 +155,17 @@ def end_cuts(mixing: Capacity, queries: Queries, layers: tuple[int, ...]) -> AtL
     return jnp.minimum(sources[..., :, None], entering[..., None, None, :])
 
 
-def capacity_up(mixing: Float[Array, "layer token token"], side: Side) -> Float[Array, "*pair"]:
+def capacity_up(capacity: Float[Array, "layer token token"], side: Side) -> Float[Array, "*pair"]:
     """Capacity of cuts, rounded outward; none below 2^-100 of the largest row's.
 
     Weights are cut in two: a multiple of 2^-23 of the power of two above every row's sum, and the rest. Sums of
     multiples are exact up to two of those powers, and a cut of more is no use: the source's row is a smaller one.
     Only sums of the rest are rounded.
     """
-    unit = 2 * unit_roundoff(mixing.dtype)
-    grid = unit * power_of_two(mixing)
-    coarse = jnp.floor(mixing / grid) * grid
-    other, own = (~side[..., :-1, :]).astype(mixing.dtype), side[..., 1:, :].astype(mixing.dtype)
-    exact, rest = (jnp.sum(own * _out_of(part, other), axis=(-2, -1)) for part in (coarse, mixing - coarse))
+    unit = 2 * unit_roundoff(capacity.dtype)
+    grid = unit * power_of_two(capacity)
+    coarse = jnp.floor(capacity / grid) * grid
+    other, own = (~side[..., :-1, :]).astype(capacity.dtype), side[..., 1:, :].astype(capacity.dtype)
+    exact, rest = (jnp.sum(own * _out_of(part, other), axis=(-2, -1)) for part in (coarse, capacity - coarse))
     # One roundoff an addition in a row, in a column and across layers, and some more; then the next number above.
-    return (exact + rest * (1 + (2 * mixing.shape[-1] + mixing.shape[0] + 8) * unit)) * (1 + unit)
+    return (exact + rest * (1 + (2 * capacity.shape[-1] + capacity.shape[0] + 8) * unit)) * (1 + unit)

@@ -15,13 +15,13 @@ Nodes = Float[Array, "node_layer token"]
 LEAST_FLOW = 2.0**-80
 
 
-def own_arcs(mixing: Arcs, layer: Array, query: Array, token: Array) -> Arcs:
+def own_arcs(capacity: Arcs, layer: Array, query: Array, token: Array) -> Arcs:
     """Capacities of the arcs that lie between the source and the sink."""
-    depth, tokens = mixing.shape[:2]
+    depth, tokens = capacity.shape[:2]
     level, position = jnp.arange(1, depth + 1, dtype=jnp.int32)[:, None, None], jnp.arange(tokens, dtype=jnp.int32)
     from_source = (level < layer) | ((level == layer) & (position[:, None] == query))
     into_sink = (level > 1) | (position[None, :] == token)
-    return jnp.where(from_source & into_sink, mixing, jnp.zeros_like(mixing))
+    return jnp.where(from_source & into_sink, capacity, jnp.zeros_like(capacity))
 
 
 def balanced(flow: Arcs, layer: Array) -> Arcs:

@@ -53,11 +53,11 @@ def min_sum_down(left: Left, right: Right) -> Product:
     return min_sum(left, right) * (1 - relative_error(left.dtype) - 2 * unit_roundoff(left.dtype))
 
 
-def power_of_two(mixing: Capacity) -> Float[Array, "*batch 1 1 1"]:
+def power_of_two(capacity: Capacity) -> Float[Array, "*batch 1 1 1"]:
     """The power of two next above every row's sum, in single precision not below 2^-100: dividing by it is exact."""
-    largest = jnp.max(jnp.sum(jax.lax.stop_gradient(mixing), axis=-1, keepdims=True), axis=(-3, -2), keepdims=True)
+    largest = jnp.max(jnp.sum(jax.lax.stop_gradient(capacity), axis=-1, keepdims=True), axis=(-3, -2), keepdims=True)
     _, exponent = jnp.frexp(largest)
-    highest = jnp.finfo(mixing.dtype).maxexp - 2
+    highest = jnp.finfo(capacity.dtype).maxexp - 2
     return jnp.ldexp(jnp.ones_like(largest), jnp.clip(exponent, 26 - highest, highest))
 
 

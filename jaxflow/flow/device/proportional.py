@@ -14,7 +14,7 @@ from jaxflow.flow.device.minsum import min_sum_down, unit_roundoff
 _product = partial(jnp.matmul, precision=HIGHEST)
 
 
-def proportional_flows(mixing: Capacity, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
+def proportional_flows(capacity: Capacity, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
     """Value of a feasible flow for every pair, rounded down; exact at layers 1 and 2.
 
     In proportion to the weights from the source down to some layer, and as `_into_sinks` below it, each node of the
@@ -24,15 +24,17 @@ def proportional_flows(mixing: Capacity, queries: Queries, layers: tuple[int, ..
     # and so is i's row sum: no arc carries more than it holds, nor a node gives more than it got. From layer m on it is
     # `_into_sinks`' flow, and node k passes min(arrived, what it can send on): parts of both flows, scaled node by
     # node.
-    onward = _into_sinks(mixing, max(layers) - 1)
-    best = met_halfway(mixing, onward, queries, layers, (_product, min_sum_down), jnp.maximum, 0.0)
+    onward = _into_sinks(capacity, max(layers) - 1)
+    best = met_halfway(capacity, onward, queries, layers, (_product, min_sum_down), jnp.maximum, 0.0)
     # Each layer passed adds at most 2 * token + 4 roundings to what an arc is taken to carry; a flow that much
     # smaller fits. At layer 2 the weights themselves are met.
-    roundings = jnp.asarray([layer * (2 * mixing.shape[-1] + 4) if layer > 2 else 0 for layer in layers], mixing.dtype)
-    return best * jnp.maximum(1 - roundings * unit_roundoff(mixing.dtype), 0)[:, None, None]
+    roundings = jnp.asarray(
+        [layer * (2 * capacity.shape[-1] + 4) if layer > 2 else 0 for layer in layers], capacity.dtype
+    )
+    return best * jnp.maximum(1 - roundings * unit_roundoff(capacity.dtype), 0)[:, None, None]
 
 
-def _into_sinks(mixing: Capacity, depth: int) -> Onward:
+def _into_sinks(capacity: Capacity, depth: int) -> Onward:
     """Amounts that each node of layers 1 to `depth` can send to each input token, all by one flow.
 
     What a node can send on, it asks of the nodes above in proportion to their arcs into it, never more than they hold:
@@ -47,6 +49,6 @@ def _into_sinks(mixing: Capacity, depth: int) -> Onward:
         amounts = _product(arcs, share)
         return amounts, amounts
 
-    first = mixing[..., 0, :, :]
-    _, others = jax.lax.scan(step, first, jnp.moveaxis(mixing[..., 1:depth, :, :], -3, 0))
+    first = capacity[..., 0, :, :]
+    _, others = jax.lax.scan(step, first, jnp.moveaxis(capacity[..., 1:depth, :, :], -3, 0))
     return jnp.concatenate([first[None], others])[:depth]

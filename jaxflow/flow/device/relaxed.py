@@ -58,28 +58,30 @@ class Relaxed:
 
     passes: int = 300
 
-    def __call__(self, mixing: Capacity, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
+    def __call__(
+        self, capacity: Capacity, queries: Queries, layers: tuple[int, ...], tol: float | Array
+    ) -> FlowSolution:
         """Bounds of every pair: those of `flow_bounds` or what the preflow and its cut give, whichever is tighter."""
         if max(layers) <= 2:
-            return flow_bounds(mixing, queries, layers, tol)  # exact already
+            return flow_bounds(capacity, queries, layers, tol)  # exact already
         # The cheap bounds first, as in many pairs one of them is the tighter one. Then the search, pair by pair:
         # `solve` is of one example, and batch axes are mapped over it.
-        weights = scaled(mixing[..., : max(layers), :, :])
+        weights = scaled(capacity[..., : max(layers), :, :])
         least, most = scaled_bounds(weights, queries, layers)
         solve = partial(_of_example, layers=layers, rounds=rounds_within(self.passes))
-        for _ in mixing.shape[:-3]:
+        for _ in capacity.shape[:-3]:
             solve = jax.vmap(solve)
         lower, upper = solve(weights.below, weights.above, queries)
         return solution(weights, jnp.maximum(least, lower), jnp.minimum(most, upper), tol)
 
-    def of_pairs(self, mixing: Examples, pairs: Listed) -> tuple[PairValues, PairValues]:
+    def of_pairs(self, capacities: Examples, pairs: Listed) -> tuple[PairValues, PairValues]:
         """Lower and upper bounds of the listed pairs alone, by the preflow and its cut.
 
         Args:
-            mixing: capacities, `example layer token token`; at least three layers.
+            capacities: capacities, `example layer token token`; at least three layers.
             pairs: the example, layer (counted from 1), query and token of each.
         """
-        return bounds_of_pairs(mixing, pairs, rounds_within(self.passes))[:2]
+        return bounds_of_pairs(capacities, pairs, rounds_within(self.passes))[:2]
 
 
 class _State(NamedTuple):
@@ -91,14 +93,14 @@ class _State(NamedTuple):
 
 
 def bounds_of_pairs(
-    mixing: Examples, pairs: Listed, rounds: int | Int[Array, ""]
+    capacities: Examples, pairs: Listed, rounds: int | Int[Array, ""]
 ) -> tuple[PairValues, PairValues, Int[Array, " pair"]]:
     """Bounds of the listed pairs (example, layer, query, token) after at most that many rounds of pushing.
 
     Returns:
         Lower bounds, upper bounds, and the passes over the capacities that each pair took.
     """
-    weights = scaled(mixing)
+    weights = scaled(capacities)
 
     # One pair's arrays are `layer token token` and `node_layer token`. `map` with a batch size maps a block of pairs
     # over these at once, and takes one block after the other; a block goes on until its slowest pair is done.
@@ -106,7 +108,7 @@ def bounds_of_pairs(
         lower, upper, taken = _of_pair(weights.below[pair[0]], weights.above[pair[0]], *pair[1:], rounds=rounds)
         return lower, upper, _passes(taken)
 
-    lower, upper, taken = jax.lax.map(of_one, pairs, batch_size=block_size(mixing.shape, pairs[0].shape[0]))
+    lower, upper, taken = jax.lax.map(of_one, pairs, batch_size=block_size(capacities.shape, pairs[0].shape[0]))
     exponent = weights.exponent.reshape(-1)[pairs[0]]
     return shifted(lower, exponent, False), shifted(upper, exponent, True), taken
 
@@ -167,12 +169,17 @@ def _of_pair(
 
 
 def preflow(
-    mixing: Arcs, layer: Int[Array, ""], query: Int[Array, ""], token: Int[Array, ""], *, rounds: int | Int[Array, ""]
+    capacities: Arcs,
+    layer: Int[Array, ""],
+    query: Int[Array, ""],
+    token: Int[Array, ""],
+    *,
+    rounds: int | Int[Array, ""],
 ) -> tuple[Arcs, Bool[Array, "node_layer token"], Int[Array, ""]]:
     """A flow of one pair, and the source side of a cut.
 
     Args:
-        mixing: capacities, the sum of a row at most 1.
+        capacities: capacities, the sum of a row at most 1.
         layer: the source's layer, counted from 1.
         query: the source's position.
         token: the sink.
@@ -182,8 +189,8 @@ def preflow(
         Flow on each arc, within the capacities and in balance at the nodes but for rounding; which nodes are on the
         source's side; how many rounds there were. Cost: the rounds' sweeps, in passes.
     """
-    capacity = own_arcs(mixing, layer, query, token)
-    depth, tokens = mixing.shape[:2]
+    capacity = own_arcs(capacities, layer, query, token)
+    depth, tokens = capacities.shape[:2]
     # All arcs out of the source are full, and what they carry waits at their lower ends.
     state = _State(
         flow=jnp.where(
@@ -192,12 +199,12 @@ def preflow(
         excess=jnp.where(
             (jnp.arange(depth + 1, dtype=jnp.int32) == layer - 1)[:, None],
             capacity[layer - 1, query],
-            jnp.zeros((), mixing.dtype),
+            jnp.zeros((), capacities.dtype),
         ),
-        label=jnp.full((depth + 1, tokens), UNREACHED, mixing.dtype),
+        label=jnp.full((depth + 1, tokens), UNREACHED, capacities.dtype),
     )
     # Labels are distances from the sink; `UNREACHED` plus any number of layers is a number still in single precision.
-    sink = jnp.full((tokens,), UNREACHED, mixing.dtype).at[token].set(0)
+    sink = jnp.full((tokens,), UNREACHED, capacities.dtype).at[token].set(0)
     # Phase 1: push down what can be passed on. Phase 2, below: label, return and push until nothing moves. Phase 3:
     # the labels say which nodes can still reach the sink; the others are the source's side of the cut.
     state = jax.lax.fori_loop(0, OPENING_ROUNDS, lambda _, s: _open(capacity, s), state)
@@ -206,7 +213,7 @@ def preflow(
         index, state = carry
         # Excess of nodes that cannot reach the sink stays where it is: it only has to go back to the source.
         can_reach = jnp.where(state.label[1:depth] < UNREACHED, state.excess[1:depth], 0)
-        moving = can_reach.sum() > SETTLED * unit_roundoff(mixing.dtype) * state.excess[0, token]
+        moving = can_reach.sum() > SETTLED * unit_roundoff(capacities.dtype) * state.excess[0, token]
         # Labels of few sweeps may miss a way, so only after the round of the most sweeps (index 0 again) is `moving`
         # believed.
         return (index < rounds) & (moving | (index % len(SWEEPS) != 0) | (index == 0))

@@ -57,13 +57,15 @@ class Smooth:
         if self.steps < 1:
             raise InputError("steps", "be at least 1", shown(self.steps))
 
-    def __call__(self, mixing: Capacity, queries: Queries, layers: tuple[int, ...], tol: float | Array) -> FlowSolution:
+    def __call__(
+        self, capacity: Capacity, queries: Queries, layers: tuple[int, ...], tol: float | Array
+    ) -> FlowSolution:
         """Smooth flow of every pair. Cost: at most steps * pairs * layer * token^3."""
         # The cheap bounds first; the value lies between them and those made of its own potentials, below.
-        weights = scaled(mixing[..., : max(layers), :, :])
+        weights = scaled(capacity[..., : max(layers), :, :])
         least, most = scaled_bounds(weights, queries, layers)
         solve = partial(_of_example, layers=layers, temperature=self.temperature, steps=self.steps)
-        for _ in mixing.shape[:-3]:
+        for _ in capacity.shape[:-3]:
             solve = jax.vmap(solve)
         value, flow, cut = solve(weights.weights, weights.below, weights.above, queries)
         # The smooth value is never above the flow, but for rounding.
@@ -71,7 +73,7 @@ class Smooth:
 
 
 def _of_example(
-    mixing: Arcs,
+    capacity: Arcs,
     below: Arcs,
     above: Arcs,
     queries: Int[Array, " query"],
@@ -81,14 +83,14 @@ def _of_example(
     steps: int,
 ) -> tuple[AtLayers, AtLayers, AtLayers]:
     """Value, lower and upper bound of one example's pairs, a block at a time so that memory stays bounded."""
-    top, tokens = mixing.shape[0], mixing.shape[-1]
+    top, tokens = capacity.shape[0], capacity.shape[-1]
     shape = (len(layers), queries.shape[0], tokens)
     pairs = listed_pairs(layers, queries, tokens)
 
     def of_pair(pair: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         # One pair's arrays: capacities `layer token token`, potentials `node_layer token`; a block of pairs is mapped
         # over.
-        problem = _problem(mixing, *pair, temperature=temperature)
+        problem = _problem(capacity, *pair, temperature=temperature)
         potentials = _cheapest(problem.capacity, problem.free, problem.temperature, steps)
         value = _cost(problem.capacity, potentials, problem.temperature)
         # The bounds are those of a flow of weights rounded down, and of a cut of weights rounded up.
@@ -101,16 +103,16 @@ def _of_example(
         side = jnp.where(level == 0, token != pair[2], side)
         return value, flow_value(_flow(drives, fixed, pair[0]), pair[0]), refined_bound(above, side, pair[0])
 
-    block = block_size(mixing.shape, shape[0] * shape[1] * shape[2])
+    block = block_size(capacity.shape, shape[0] * shape[1] * shape[2])
     value, lower, upper = jax.lax.map(of_pair, pairs, batch_size=block)
     return value.reshape(shape), lower.reshape(shape), upper.reshape(shape)
 
 
-def _problem(mixing: Arcs, layer: Array, query: Array, token: Array, *, temperature: float) -> Problem:
-    depth, tokens = mixing.shape[:2]
+def _problem(capacity: Arcs, layer: Array, query: Array, token: Array, *, temperature: float) -> Problem:
+    depth, tokens = capacity.shape[:2]
     level = jnp.arange(depth + 1, dtype=jnp.int32)[:, None]
-    free = jnp.broadcast_to((level > 0) & (level < layer), (depth + 1, tokens)).astype(mixing.dtype)
-    return Problem(own_arcs(mixing, layer, query, token), free, jnp.asarray(temperature, mixing.dtype))
+    free = jnp.broadcast_to((level > 0) & (level < layer), (depth + 1, tokens)).astype(capacity.dtype)
+    return Problem(own_arcs(capacity, layer, query, token), free, jnp.asarray(temperature, capacity.dtype))
 
 
 def _flow(problem: Problem, potentials: Nodes, layer: Array) -> Arcs:

@@ -34,7 +34,7 @@ class ExactFlow:
     Attributes:
         value: the maximum flow, `example layer query token`; the cut's capacity. NaN where it was not wanted.
         lower: value of the flow that was built; rounding of its sum is below 1e-12 of it.
-        upper: capacity of a cut, summed afresh from the mixing.
+        upper: capacity of a cut, summed afresh from the capacities.
         settled: what settled each pair, as a number that counts `STAGES` from 1; 0 where it was not wanted.
         cut: true on the source's side of a minimum cut, `example layer query token node_layer token`, where asked for.
     """
@@ -62,7 +62,7 @@ class _Task(NamedTuple):
 
 
 def max_flow(
-    mixing: Float64[np.ndarray, "example layer token token"],
+    capacities: Float64[np.ndarray, "example layer token token"],
     queries: Integer[np.ndarray, "example query"],
     layers: tuple[int, ...],
     *,
@@ -79,7 +79,7 @@ def max_flow(
     microseconds a token at layer 6 on one core, in proportion to the arcs that carry its flow.
 
     Args:
-        mixing: capacities of the arcs (layer + 1, i) -> (layer, j), any non-negative finite numbers.
+        capacities: capacities of the arcs (layer + 1, i) -> (layer, j), any non-negative finite numbers.
         queries: positions of the sources.
         layers: layers of the sources, counted from 1.
         wanted: the pairs to solve, `example layer query token`; None for all. Others come back as NaN.
@@ -97,15 +97,15 @@ def max_flow(
     Memory beyond the result, a thread: about 35 bytes an arc of one example up to the highest source. An interrupt is
     seen between chunks of about 20 ms.
     """
-    _check(mixing, queries, layers)
-    shape = (mixing.shape[0], len(layers), queries.shape[1], mixing.shape[-1])
+    _check(capacities, queries, layers)
+    shape = (capacities.shape[0], len(layers), queries.shape[1], capacities.shape[-1])
     if wanted is not None and wanted.shape != shape:
         raise InputError("wanted", f"have shape {shape}", str(wanted.shape))
     lower, upper = np.full(shape, np.nan), np.full(shape, np.nan)
-    cut = np.zeros((*shape, mixing.shape[1] + 1, mixing.shape[-1]), bool) if cuts else None
+    cut = np.zeros((*shape, capacities.shape[1] + 1, capacities.shape[-1]), bool) if cuts else None
     total = int(np.prod(shape)) if wanted is None else int(wanted.sum())
     settled = np.zeros(shape, np.uint8)
-    solver = _Solver(mixing, queries, max(layers, default=1), wanted, (lower, upper, settled), cut)
+    solver = _Solver(capacities, queries, max(layers, default=1), wanted, (lower, upper, settled), cut)
     done = 0
     useful = 1 + total * solver.highest * shape[-1] // _THREAD_WORK
     threads = min(threads or _cores(), useful)
@@ -122,25 +122,25 @@ def max_flow(
 
 
 def arc_flow(
-    mixing: Float64[np.ndarray, "layer token token"], layer: int, query: int, token: int
+    capacities: Float64[np.ndarray, "layer token token"], layer: int, query: int, token: int
 ) -> Float64[np.ndarray, "source_layer token token"]:
     """The flow on every arc of a maximum flow from (`layer`, `query`) to (0, `token`).
 
     Entry [l, i, j] is what passes (l + 1, i) -> (l, j), for the layers up to the source's. `check_flow` checks it.
     """
-    _check(mixing[None], np.array([[query], [token]]), (layer,))
-    nodes = mixing.shape[-1]
+    _check(capacities[None], np.array([[query], [token]]), (layer,))
+    nodes = capacities.shape[-1]
     flow = np.zeros((layer, nodes, nodes))
     if layer == 1:
-        flow[0, query, token] = mixing[0, query, token]
+        flow[0, query, token] = capacities[0, query, token]
         return flow
     if layer == 2:
-        flow[1, query] = flow[0, :, token] = np.minimum(mixing[1, query], mixing[0, :, token])
+        flow[1, query] = flow[0, :, token] = np.minimum(capacities[1, query], capacities[0, :, token])
         return flow
     from jaxflow.flow.exact import _kernels
 
-    order = _order(mixing[:layer])
-    capacity, scale = _scaled(mixing[:layer][:, order][:, :, order])
+    order = _order(capacities[:layer])
+    capacity, scale = _scaled(capacities[:layer][:, order][:, :, order])
     work = _kernels.workspace(capacity, layer)
     place = np.argsort(order)
     source, sink = int(place[query]), int(place[token])
@@ -156,7 +156,7 @@ class _Solver:
 
     def __init__(
         self,
-        mixing: np.ndarray,
+        capacities: np.ndarray,
         queries: np.ndarray,
         highest: int,
         wanted: np.ndarray | None,
@@ -166,7 +166,7 @@ class _Solver:
         from jaxflow.flow.exact import _kernels
 
         self.kernels = _kernels
-        self.mixing, self.queries, self.highest, self.wanted, self.cut = mixing, queries, highest, wanted, cut
+        self.capacities, self.queries, self.highest, self.wanted, self.cut = capacities, queries, highest, wanted, cut
         self.lower, self.upper, self.settled = results
         self.local = threading.local()
         self.stopped = False
@@ -179,7 +179,7 @@ class _Solver:
         size, above = len(task.sinks), task.layer
         sources, sinks = here.place[self.queries[task.example, task.queries]], here.place[task.sinks]
         lower, upper = np.empty(size), np.empty(size)
-        cuts = np.empty((size if self.cut is not None else 0, above + 1, self.mixing.shape[-1]), np.bool_)
+        cuts = np.empty((size if self.cut is not None else 0, above + 1, self.capacities.shape[-1]), np.bool_)
         settled = np.full(size, self.kernels.CLOSED_FORM, np.uint8)
         # Layers 1 and 2 need no solver.
         if above < 3:
@@ -200,14 +200,14 @@ class _Solver:
         """This thread's view of the task's example, kept for the tasks that follow."""
         here = self.local
         if getattr(here, "example", None) != task.example:
-            mixing = self.mixing[task.example, : self.highest]
+            capacities = self.capacities[task.example, : self.highest]
             # A new example: renumbered by falling column sums, so that low bits are large arcs, and scaled.
-            order = _order(mixing)
+            order = _order(capacities)
             # Padding has no part in it, and only takes memory from the caches.
             order = order[self._matters(task.example)[order]]
-            here.place = np.zeros(mixing.shape[-1], np.int64)
+            here.place = np.zeros(capacities.shape[-1], np.int64)
             here.place[order] = np.arange(len(order))
-            here.capacity, here.scale = _scaled(mixing[:, order][:, :, order])
+            here.capacity, here.scale = _scaled(capacities[:, order][:, :, order])
             here.whole = self.kernels.workspace(here.capacity, max(self.highest, 1))
             here.example, here.layer = task.example, None
         if here.layer != task.layer:
@@ -216,18 +216,18 @@ class _Solver:
 
     def _matters(self, example: int) -> np.ndarray:
         """Which positions of an example have an arc or are asked about; all of them where cuts are to be returned."""
-        mixing, wanted = self.mixing[example, : self.highest], self.wanted
+        capacities, wanted = self.capacities[example, : self.highest], self.wanted
         if wanted is None or self.cut is not None:
-            return np.ones(mixing.shape[-1], bool)
-        found = mixing.any((0, 1)) | mixing.any((0, 2)) | wanted[example].any((0, 1))
+            return np.ones(capacities.shape[-1], bool)
+        found = capacities.any((0, 1)) | capacities.any((0, 2)) | wanted[example].any((0, 1))
         found[self.queries[example]] = True
         return found
 
 
-def _order(mixing: np.ndarray) -> np.ndarray:
+def _order(capacities: np.ndarray) -> np.ndarray:
     """Positions by falling sum of what goes into them: the solver tries low numbers first."""
     with np.errstate(over="ignore"):
-        return np.argsort(-mixing.sum((0, 1)), kind="stable")
+        return np.argsort(-capacities.sum((0, 1)), kind="stable")
 
 
 def _scaled(capacity: np.ndarray) -> tuple[np.ndarray, float]:
@@ -307,17 +307,17 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _check(mixing: np.ndarray, queries: np.ndarray, layers: tuple[int, ...]) -> None:
-    usable = np.isfinite(mixing) & (mixing >= 0)
+def _check(capacities: np.ndarray, queries: np.ndarray, layers: tuple[int, ...]) -> None:
+    usable = np.isfinite(capacities) & (capacities >= 0)
     if not usable.all():
         where = first_index(~usable)
-        raise InputError("capacity", "be finite and not negative", f"{mixing[where]} at {where}")
+        raise InputError("capacity", "be finite and not negative", f"{capacities[where]} at {where}")
     with np.errstate(over="ignore"):
-        sums = mixing.sum((-1, -2))
+        sums = capacities.sum((-1, -2))
     if not np.isfinite(sums).all():
         raise InputError("capacity", "have a finite sum in each layer", "an overflow", "scale it down")
-    if not all(1 <= layer <= mixing.shape[1] for layer in layers):
-        raise InputError("layers", f"lie in 1 to {mixing.shape[1]}", str(layers))
-    if queries.size and not (queries.min() >= 0 and queries.max() < mixing.shape[-1]):
+    if not all(1 <= layer <= capacities.shape[1] for layer in layers):
+        raise InputError("layers", f"lie in 1 to {capacities.shape[1]}", str(layers))
+    if queries.size and not (queries.min() >= 0 and queries.max() < capacities.shape[-1]):
         got = f"{queries.min()} to {queries.max()}"
-        raise InputError("queries", f"lie in 0 to {mixing.shape[-1] - 1}", got)
+        raise InputError("queries", f"lie in 0 to {capacities.shape[-1] - 1}", got)

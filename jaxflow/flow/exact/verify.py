@@ -25,7 +25,7 @@ class FlowCheck:
 
 
 def check_flow(
-    mixing: Float64[np.ndarray, "layer token token"],
+    capacities: Float64[np.ndarray, "layer token token"],
     flow: Float64[np.ndarray, "source_layer token token"],
     query: int,
     token: int,
@@ -40,12 +40,14 @@ def check_flow(
     return FlowCheck(
         value=value,
         conservation=max(loss, abs(value - float(into[0, token]))),
-        capacity=float((flow - mixing[: len(flow)]).max(initial=0)),
+        capacity=float((flow - capacities[: len(flow)]).max(initial=0)),
         negative=float((-flow).max(initial=0)),
     )
 
 
-def cut_capacity(mixing: Float64[np.ndarray, "layer token token"], cut: Bool[np.ndarray, "node_layer token"]) -> float:
+def cut_capacity(
+    capacities: Float64[np.ndarray, "layer token token"], cut: Bool[np.ndarray, "node_layer token"]
+) -> float:
     """Total capacity of the arcs from the source's side to the other side: an upper bound on any flow across."""
     leaves = cut[1:, :, None] & ~cut[:-1, None, :]
-    return float(np.where(leaves, mixing, 0.0).sum())
+    return float(np.where(leaves, capacities, 0.0).sum())

@@ -1,0 +1,51 @@
+"""What a question's mixing needs of a model, and the number that is explained where it needs gradients."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow.attribution.question import Question
+from jaxflow.evaluation.target import Target, explained_of, resolve, scale_of
+from jaxflow.mixing import as_mixing
+from jaxflow.models import Model
+from jaxflow.running import Arrays, Forward, Reader
+
+
+def check_model(question: Question, model: Model) -> None:
+    """Refuse a model that does not give what a question asks of it.
+
+    Raises:
+        InputError: a layer is not there, or the mixing needs what the model does not give, or explains a class that it
+            does not have.
+    """
+    _ = as_mixing(question.mixing, model)
+    if "gradients" in question.mixing.needs:
+        target = _target(question)
+        _ = scale_of(model, target)
+        _ = model.head.index_of("target", target.classes)
+        # The predicted class is one of the model's; another must be.
+        _ = resolve(model, target, 1, lambda: np.zeros((1, model.head.outputs)))
+
+
+def forward_of(question: Question, model: Model, readers: tuple[Reader, ...], rows: int) -> tuple[Forward, Arrays]:
+    """The program of some readers, and the arrays that stand behind theirs: those of what is explained.
+
+    Args:
+        question: what is asked about every text.
+        model: that reads the texts.
+        readers: that ride along.
+        rows: of the batch.
+    """
+    if "gradients" not in question.mixing.needs:
+        return Forward(readers, question.mixing), ()
+    # One class for all rows, or the one that each row predicts.
+    explained, given = explained_of(model, _target(question), rows)
+    arrays = tuple(None if each is None else jnp.asarray(each) for each in given)
+    return Forward(readers, question.mixing, explained), (arrays,)
+
+
+def _target(question: Question) -> Target:
+    """The logit of a class: of the question's, or of the one that the model predicts itself."""
+    classes: Any = "predicted" if question.target is None else question.target
+    return Target(classes, quantity="logit")

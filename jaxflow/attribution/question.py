@@ -1,0 +1,229 @@
+"""What is asked about every text: one frozen value, with its checks, its documentation and its JSON."""
+
+import inspect
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxflow._checks import InputError, shown
+from jaxflow._names import imported, is_path, value_json, value_of_json
+from jaxflow.attribution.methods import Method, ModelMethod
+from jaxflow.attribution.registry import as_methods, method_json, method_of_json, several
+from jaxflow.flow.solve import as_layers, as_solver
+from jaxflow.mixing import MIXINGS, Mixing, as_mixing, mixing_json
+
+# Positions with a name: the text's last token, and the one that the model's head reads.
+LAST, CLASSIFIER = "last", "classifier"
+ALL = "all"
+
+Positions = Int[np.ndarray, " query"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked about every text, by `attribute`, sweeps, comparisons and pages alike.
+
+    All of them take its fields by name as well: `attribute(model, texts, queries=None, flow="exact")`. The first
+    sentence of each field is the help of the command line's option.
+
+    Attributes:
+        methods: methods of relevance, or your own as package.module:NAME. In Python one or several, by name, or by
+            value, such as `Flow("exact", name="exact flow")` or one of your own.
+        mixing: what the capacities of the graph are made of, by a mixing's name, or your own as package.module:NAME.
+            In Python also a value, such as `jaxflow.mixing.Attention(heads="max", residual=0.3)`.
+        target: class that is explained where gradients are needed, by name or number, or predicted. In Python None is
+            `"predicted"`, the class that the model gives each text. It goes with mixings that need gradients.
+        queries: positions to explain: numbers such as 0,3, or all, last, or classifier (where the model's head reads).
+            In Python None for all, an int, several, `"last"`, `"classifier"`, or integers `text query` where they
+            differ from text to text. 0 is [CLS] or its equivalent.
+        layers: layers to explain, counted from 1. In Python None for all, an int, or several; where two models are
+            compared also pairs (of the first, of the second).
+        flow: how flow is solved: auto, exact, relaxed, bounds or smooth. In Python also a solver, such as
+            `Relaxed(passes=600)`.
+        tol: gap between a flow's bounds up to which it counts as certified.
+    """
+
+    methods: Any = ("raw", "rollout", "flow")
+    mixing: Any = "attention"
+    target: Any = None
+    queries: Any = 0
+    layers: Any = None
+    flow: Any = "auto"
+    tol: Any = 1e-6
+
+    def __post_init__(self):
+        def settle(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        # Named values are imported once: programs are compiled for a method, and found again by its value.
+        given = several(self.methods)
+        settle("methods", tuple(imported("methods", each) if is_path(each) else each for each in given))
+        settle("target", _as_target(self.target))
+        settle("queries", _as_queries(self.queries))
+        settle("layers", None if self.layers is None else _as_numbers("layers", self.layers))
+        settle("tol", _as_tol(self.tol))
+        _ = as_solver("flow", self.flow)
+        mixing = as_mixing(imported("mixing", self.mixing) if is_path(self.mixing) else self.mixing)
+        settle("mixing", mixing)
+        gradients = "gradients" in mixing.needs or any(isinstance(each, ModelMethod) for each in self.method_values)
+        if self.target is not None and not gradients:
+            got = f"{shown(self.target)} with the mixing {mixing.name!r}, which needs no gradients"
+            raise InputError("target", "be left out", got, "pass `mixing=attention-gradient`")
+
+    @property
+    def method_values(self) -> tuple[Method, ...]:
+        """The methods as values; the one that is named "flow" solves as `flow` and `tol` say."""
+        return as_methods(self.methods, self.flow, self.tol)
+
+    def layers_of(self, depth: int) -> tuple[int, ...]:
+        """The layers to explain of a model of so many, counted from 1.
+
+        Raises:
+            InputError: one of them is not there, or they are pairs.
+        """
+        return as_layers(self.layers, depth)
+
+    def values(self, tokens: int, depth: int) -> int:
+        """How many numbers a text of so many tokens gets from a model of so many layers."""
+        queries = tokens if self.queries is None else 1 if isinstance(self.queries, str) else len(self.queries)
+        return tokens * queries * (depth if self.layers is None else len(self.layers)) * len(self.methods)
+
+    def as_json(self) -> dict[str, Any]:
+        """The question as manifests have it: the same question gives the same JSON.
+
+        Raises:
+            InputError: a method or a mixing has a field of a kind that has no JSON.
+        """
+        queries = ALL if self.queries is None else self.queries
+        return {
+            "methods": [method_json(method) for method in self.methods],
+            "mixing": _mixing_json(self.mixing),
+            "target": self.target,
+            "queries": _lists(queries),
+            "layers": ALL if self.layers is None else _lists(self.layers),
+            "flow": self.flow if isinstance(self.flow, str) else value_json("flow", self.flow),
+            "tol": self.tol,
+        }
+
+    @classmethod
+    def from_json(cls, description: Mapping[str, Any]) -> "Question":
+        """The question that `as_json` described.
+
+        Raises:
+            InputError: it describes none, or a class of a user's own that cannot be imported.
+        """
+        given = dict(description)
+        flow, queries, layers = given["flow"], given["queries"], given["layers"]
+        return cls(
+            methods=tuple(map(method_of_json, given["methods"])),
+            mixing=_mixing_of_json(given["mixing"]),
+            target=given["target"],
+            queries=None if queries == ALL else queries,
+            layers=None if layers == ALL else layers,
+            flow=value_of_json("flow", flow) if isinstance(flow, Mapping) else flow,
+            tol=given["tol"],
+        )
+
+
+def as_question(question: Any, changes: Mapping[str, Any], default: Question | None = None) -> Question:
+    """The question out of what a function was given.
+
+    Args:
+        question: a question, or None.
+        changes: fields of it by name, which stand over it.
+        default: the question where there is none.
+
+    Raises:
+        InputError: it is no question, a name is none of its fields, or a field does not fit.
+    """
+    known = [each.name for each in fields(Question)]
+    listed = ", ".join(f"`{name}`" for name in known)
+    if question is not None and not isinstance(question, Question):
+        way_out = f"pass its fields by name ({listed}), second texts as `pairs`, and a second model as `other`"
+        raise InputError("question", "be a Question", f"{shown(question)} of type {type(question).__name__}", way_out)
+    for name in changes:
+        if name not in known:
+            belongs = name in ("heads", "residual")
+            way_out = f"pass `mixing=jaxflow.mixing.Attention({name}=...)`" if belongs else None
+            raise InputError(name, f"be left out: the question's fields are {listed}", None, way_out)
+    return replace(question or default or Question(), **changes)
+
+
+@cache
+def field_docs(kind: type) -> dict[str, str]:
+    """What the docstring of a dataclass says of each of its attributes."""
+    _, _, listed = (inspect.getdoc(kind) or "").partition("Attributes:\n")
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", listed, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
+
+
+def _as_target(target: Any) -> str | int | None:
+    if target is None or (isinstance(target, str) and target == "predicted"):
+        return None
+    if isinstance(target, bool) or not isinstance(target, str | int | np.integer):
+        raise InputError("target", "be None, 'predicted', or a class by its name or number", shown(target))
+    return target if isinstance(target, str) else int(target)
+
+
+def _as_queries(queries: Any) -> Any:
+    if queries is None or (isinstance(queries, str) and queries in (LAST, CLASSIFIER)):
+        return queries
+    if isinstance(queries, str):
+        raise InputError("queries", f"be None, integers, {LAST!r} or {CLASSIFIER!r}", shown(queries))
+    positions = _as_numbers("queries", queries)
+    least = int(np.min(positions))
+    if least < 0:
+        raise InputError("queries", "be positions of tokens, from 0 on", str(least))
+    return positions
+
+
+def _as_numbers(name: str, value: Any) -> tuple[Any, ...]:
+    """Integers as tuples, or tuples of tuples. Numbers of a row may repeat, as rows must be of one length."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        array = np.asarray(None)
+    if array.dtype.kind not in "iu" or not array.size or array.ndim > 2:
+        raise InputError(name, "be None, an int, or several ints", shown(value))
+    if array.ndim == 2:
+        return tuple(map(tuple, array.tolist()))
+    numbers = tuple(array.reshape(-1).tolist())
+    if len(set(numbers)) < len(numbers):
+        raise InputError(name, "be one or more different ints", ",".join(map(str, numbers)))
+    return numbers
+
+
+def _as_tol(tol: Any) -> float:
+    number = isinstance(tol, int | float | np.number) and not isinstance(tol, bool)
+    if not number or not (tol >= 0 and math.isfinite(tol)):
+        raise InputError("tol", "be a number, 0 or more", shown(tol))
+    return float(tol)
+
+
+def _lists(value: Any) -> Any:
+    """Tuples as lists, as JSON has them."""
+    return list(map(_lists, value)) if isinstance(value, tuple) else value
+
+
+def _mixing_json(mixing: Mixing) -> dict[str, Any]:
+    """A mixing as JSON has it; one of a user's own with its class, by which it is found again."""
+    known = type(mixing) in MIXINGS.values()
+    plain = mixing_json(mixing) if known else {"name": mixing.name, **value_json("mixing", mixing)}
+    return {name: _lists(value) for name, value in plain.items()}
+
+
+def _mixing_of_json(description: Mapping[str, Any]) -> Mixing:
+    if "class" in description:
+        return value_of_json("mixing", description)
+    given = {name: _tuples(value) for name, value in description.items() if name != "name"}
+    return MIXINGS[description["name"]](**given)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -1,0 +1,87 @@
+"""Methods by name, and what a method of a user's own must be."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from jaxflow._checks import InputError, one_of, shown
+from jaxflow._names import value_json, value_of_json
+from jaxflow.attribution.methods import Flow, GraphMethod, Method, ModelMethod, Raw, Rollout, Streaming, storage_of
+
+METHODS: dict[str, Method] = {method.name: method for method in (Raw(), Rollout(), Flow())}
+
+# Columns that every table of results may have; and keys beside which summaries put the methods' names.
+COLUMNS = ("id", "text", "pair", "tokens", "offsets", "source", "queries", "layers", "prediction", "probabilities")
+PROOF = ("certified", "certified_share")
+RESERVED = frozenset({*COLUMNS, *PROOF, "token", "tag", "count", "counts"})
+STORAGE = ("float32", "float64")
+WAYS = "`__call__`, `start` and `step`, or `reader`"
+
+
+def as_methods(methods: Any, flow: Any, tol: Any) -> tuple[Method, ...]:
+    """Methods out of names and values, with `flow` and `tol` for the one that is named "flow".
+
+    Raises:
+        InputError: a name is not known, or a value is no method; or two have the same name.
+    """
+    chosen = tuple(_as_method(each, flow, tol) for each in several(methods))
+    if not chosen:
+        raise InputError("methods", f"name at least one of {', '.join(METHODS)}", "none")
+    names = [method.name for method in chosen]
+    if len(set(names)) < len(names):
+        raise InputError("methods", "have different names", ", ".join(names), "set their `name`")
+    return chosen
+
+
+def several(methods: Any) -> tuple[Any, ...]:
+    """What was passed as methods, one or several, as a tuple."""
+    if isinstance(methods, str | Method) or not isinstance(methods, Iterable):
+        return (methods,)
+    return tuple(methods)
+
+
+def method_json(method: Any) -> Any:
+    """A method as a manifest has it: the name of a known one, or its name, class and fields."""
+    return method if isinstance(method, str) else {"name": method.name, **value_json("methods", method)}
+
+
+def method_of_json(description: Any) -> Any:
+    """What `method_json` described."""
+    return value_of_json("methods", description) if isinstance(description, Mapping) else description
+
+
+def method_name(description: Any) -> str:
+    """The name of the method that `method_json` described."""
+    return description["name"] if isinstance(description, Mapping) else description
+
+
+def is_flow(description: Any) -> bool:
+    """Whether `method_json` described a method whose values are certified flows."""
+    named = isinstance(description, Mapping)
+    return description.get("class") == value_json("methods", Flow())["class"] if named else description == Flow.name
+
+
+def _as_method(method: Any, flow: Any, tol: Any) -> Method:
+    if isinstance(method, str) or not hasattr(method, "name"):
+        one_of("methods", method, tuple(METHODS))
+        known = METHODS[method]
+        return replace(known, method=flow, tol=tol) if isinstance(known, Flow) else known
+    if isinstance(method, type):
+        name = method.__name__
+        raise InputError("methods", "be names or values", f"the class {name}", f"pass {name}()")
+    if not isinstance(method, GraphMethod | Streaming | ModelMethod):
+        raise InputError("methods", f"have a `name`, and {WAYS}", shown(method))
+    if isinstance(method, Streaming | ModelMethod) and getattr(type(method), "__hash__", None) is None:
+        raise InputError("methods", "be hashable", shown(method), "make its class a frozen dataclass")
+    _check_name(method)
+    if storage_of(method) not in STORAGE:
+        raise InputError("methods", f"have a `storage` of {' or '.join(STORAGE)}", shown(storage_of(method)))
+    return method
+
+
+def _check_name(method: Method) -> None:
+    name = method.name
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise InputError("methods", "have a `name` of printable characters, one at least", shown(name))
+    if name in RESERVED:
+        raise InputError("methods", "have a `name` that is no other column of results", shown(name), "rename it")

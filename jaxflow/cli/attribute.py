@@ -1,0 +1,220 @@
+"""`jaxflow attribute`: texts into a folder of relevance, with a page."""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from jaxflow._checks import InputError
+from jaxflow._parser import Parser, count, natural, output
+from jaxflow._signals import interrupts
+from jaxflow.attribution import Question
+from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
+from jaxflow.cli.options import add_question, question_of
+from jaxflow.cli.output import leave, note, note_assumed, said
+from jaxflow.devices import Processes, UnmetError, default_mesh, initialize
+from jaxflow.models import load_model
+from jaxflow.pages.page import write_page
+from jaxflow.pages.terminal import shortened, top_tokens, unknown_words
+from jaxflow.running import Compiled
+from jaxflow.store.results import Store, open_sweep
+from jaxflow.store.shards import about_folder
+from jaxflow.sweep import runner
+from jaxflow.sweep.checks import check_folder
+from jaxflow.sweep.progress import progress
+from jaxflow.sweep.tally import Summary, Tally
+from jaxflow.sweep.together import Peers, wait_for_all
+from jaxflow.sweep.words import skipped_lines, summary_lines
+
+NAMES = {"folder": "--out", "count": "--processes", "index": "--process"}
+DEFAULT = Question()
+# Seconds to wait for other processes at the start, and after which JAX takes one that gives it no sign for dead.
+START, SILENCE = 60, 600
+# Seconds that process 0 of several, when it gives up, leaves the others to do so.
+LEAVE = 20.0
+# Most examples whose top tokens are shown in the terminal.
+SHOWN = 5
+# Most examples that are searched for words that the model doesn't know, and most of these that are named.
+SEARCHED, NAMED = 1000, 12
+ON_ERROR = "at a row that cannot be used: stop (the default), or skip it and say so at the end"
+EXAMPLES = """examples:
+  jaxflow fetch minilm
+  jaxflow attribute --text "The keys to the cabinet" --out out
+  jaxflow attribute --input reviews.csv --column review --model minilm --layers 1,6 --out out
+  cat sentences.txt | jaxflow attribute --model minilm --methods raw,rollout --out out
+  jaxflow summarize out
+
+The folder given by --out gets Parquet files with one row an example, and in its folder
+__about__ report.html (open it in a browser) and manifest.json, which says what made
+them. A run that was stopped goes on with --resume.
+"""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep did.
+
+    Attributes:
+        summary: what was done.
+        compiled: the programs that had to be compiled.
+        unknown: the token that stands for a word that the model does not know; None where there is none.
+    """
+
+    summary: Summary
+    compiled: list[Compiled]
+    unknown: str | None
+
+
+def add(commands: Any) -> Parser:
+    """Add the command."""
+    parser = commands.add_parser(
+        "attribute",
+        help="attribute texts: raw attention, rollout, flow",
+        description="Say how much each token of each text contributed, at each layer, by each method.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_texts(parser)
+    add_question(parser, DEFAULT)
+    group = parser.add_argument_group("model")
+    add = group.add_argument
+    _ = add("--model", default=MODEL, metavar="M", help=MODELS)
+    _ = add("--batch-size", type=count, metavar="N", help="texts in a batch, at most (default: as many as fit)")
+    add_lengths(group)
+    _ = add("--on-error", default="stop", metavar="E", help=ON_ERROR)
+    add = parser.add_argument_group("output").add_argument
+    _ = add("--out", required=True, type=output, metavar="DIR", help="the folder for results; new, or empty")
+    _ = add("--resume", action="store_true", help="go on with a run of the same question that was stopped")
+    _ = add("--top", type=natural, default=5, metavar="N", help="tokens to show in the terminal (default: 5)")
+    _ = add("--quiet", action="store_true", help="print nothing but errors")
+    _add_devices(parser)
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Attribute the texts, write the page, and show the first examples."""
+    try:
+        here = _joined(arguments)
+    except UnmetError as error:
+        leave(said(error, arguments.flags))
+    peers = Peers(arguments.out, here.index, here.count)
+    with _leaving_at_once(arguments, here, peers), peers:
+        swept = _swept(arguments, here, peers)
+    if here.index:
+        return 0
+    results = open_sweep(arguments.out)
+    # With what other processes made.
+    summary = replace(swept.summary, records=results.records)
+    page = write_page(results, about_folder(arguments.out) / "report.html")
+    if not arguments.quiet:
+        _show(results, arguments.top)
+        print("\n".join(summary_lines(summary, swept.compiled)))
+        print(f"results: {arguments.out}   report: {page}")
+        note(skipped_lines(summary))
+        _note_unknown(results, swept.unknown)
+    return 0
+
+
+def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> Swept:
+    """Attribute the texts, this process its share, until all are done."""
+    question, quiet, compiled = question_of(arguments, DEFAULT), arguments.quiet, []
+    check_folder(arguments.out, arguments.resume or here.index > 0)
+    with source_of(arguments) as source:
+        model = load_model(arguments.model)
+        sweep = runner.prepare(
+            model,
+            source,
+            arguments.out,
+            question,
+            **lengths_of(arguments),
+            resume=arguments.resume,
+            on_error=arguments.on_error,
+            process_index=here.index,
+            process_count=here.count,
+        )
+        note_assumed(source, quiet=quiet)
+        with (
+            interrupts() as stop_if_asked,
+            progress(None if quiet else sweep.rows(), sweep.rows_done, sys.stderr, quiet=quiet) as show,
+        ):
+
+            def look_up() -> None:
+                stop_if_asked()
+                peers.check()
+
+            def told(tally: Tally) -> None:
+                look_up()
+                show(tally)
+
+            summary = sweep.run(arguments.batch_size, told, compiled=compiled.append, mesh=default_mesh())
+            if here.count > 1:
+                wait_for_all(arguments.out, look_up)
+    return Swept(summary, compiled, getattr(model.tokenizer, "unk_token", None))
+
+
+def _add_devices(parser: argparse.ArgumentParser) -> None:
+    """Add the processes that share the work."""
+    about = "processes (each uses all accelerators of its own, and writes its own shards into --out)"
+    add = parser.add_argument_group(about).add_argument
+    _ = add("--distributed", action="store_true", help="join those that SLURM, Open MPI, a TPU pod or the rest started")
+    _ = add("--coordinator", metavar="HOST:PORT", help="of process 0 (default: what the cluster says)")
+    _ = add("--processes", type=count, metavar="N", help="how many there are (default: what the cluster says)")
+    about = "how long to wait for the others at the start (default: 60)"
+    _ = add("--start-seconds", type=count, metavar="S", help=about)
+    _ = add("--process", type=natural, metavar="I", help="which one this is, from 0 (default: what the cluster says)")
+
+
+def _joined(arguments: argparse.Namespace) -> Processes:
+    """Join the other processes, where there are some; which of them this is."""
+    given = {name: getattr(arguments, name) for name in ("coordinator", "processes", "process", "start_seconds")}
+    if not arguments.distributed:
+        for name, value in given.items():
+            if value is not None:
+                raise InputError(name, "go with `distributed`", str(value))
+        return Processes(0, 1)
+    # Signs of life in the folder tell of a dead process sooner. JAX ends this process without a word of why, and
+    # would do so to one that was merely stopped for a while.
+    *others, start = given.values()
+    return initialize(*others, start_seconds=start or START, silence_seconds=SILENCE)
+
+
+@contextmanager
+def _leaving_at_once(arguments: argparse.Namespace, here: Processes, peers: Peers) -> Iterator[None]:
+    """Ends one of several processes with its error: by Python's own way of ending JAX would wait for the others."""
+    try:
+        yield
+    except BaseException as error:
+        if here.count == 1:
+            raise
+        code = said(error, arguments.flags)
+        if here.index == 0:
+            # JAX ends the others with it, without a word of why, which they shall find first.
+            peers.wait_for_the_end(LEAVE)
+        leave(code)
+
+
+def _show(results: Store, top: int) -> None:
+    """The top tokens of the first examples."""
+    if not top:
+        return
+    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    width = shutil.get_terminal_size((100, 24)).columns
+    for row in islice(results.rows(), SHOWN):
+        print("\n".join(top_tokens(row, top, color=color, width=width)))
+    rest = len(results) - SHOWN
+    if rest > 0:
+        print(f"and {rest} more\n")
+
+
+def _note_unknown(results: Store, unknown: str | None) -> None:
+    """Names the words that the model could not read."""
+    words = unknown_words(islice(results.rows(), SEARCHED), unknown) if unknown else []
+    if words:
+        rest = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
+        named = ", ".join(shortened(word) for word in words[:NAMED])
+        print(f"note: not in the model's vocabulary, read as {unknown}: {named}{rest}", file=sys.stderr)

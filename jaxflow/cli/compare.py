@@ -1,0 +1,93 @@
+"""`jaxflow compare`: what differs between two models on the same texts."""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jaxflow._parser import Parser, natural, output
+from jaxflow._signals import interrupts
+from jaxflow.attribution import Question
+from jaxflow.cli.arguments import add_columns, add_lengths, lengths_of, source_of
+from jaxflow.cli.options import add_fields, add_question, given_fields, question_of
+from jaxflow.cli.output import note_assumed
+from jaxflow.compare import CompareOptions, findings
+from jaxflow.compare.result import ChangeSummary
+from jaxflow.inputs.source import Source
+from jaxflow.models import load_model
+from jaxflow.pages.source_page import write_source_page
+from jaxflow.pages.terminal import visible
+from jaxflow.sweep import comparison
+from jaxflow.sweep.checks import check_folder
+from jaxflow.sweep.counting import counting
+
+NAMES = {"folder": "--out", "model": "--model-a"}
+DEFAULT = Question()
+
+
+def add(commands: Any) -> Parser:
+    """Add the command."""
+    about = "Say what differs between two models that read the same texts: a pretrained one and its fine-tuned self."
+    parser = commands.add_parser("compare", help="compare two models on the same texts", description=about)
+    group = parser.add_argument_group("models and texts")
+    add = group.add_argument
+    _ = add("--model-a", required=True, metavar="A", help="the first model: minilm, a folder, or a name on the hub")
+    _ = add("--model-b", required=True, metavar="B", help="the second; what it has more of counts as gained")
+    _ = add("--input", metavar="FILE", help="texts, as for attribute (without it: standard input)")
+    add_columns(group)
+    add_question(parser, DEFAULT)
+    group = parser.add_argument_group("how the models are compared (layers of models of different depth: 1:2,6:12)")
+    add_fields(group, CompareOptions(), leave_out=("keep_heads",))
+    add_lengths(group)
+    add = parser.add_argument_group("output").add_argument
+    _ = add("--out", required=True, type=output, metavar="DIR", help="the folder for results; new, or empty")
+    _ = add("--attention", type=natural, default=50, metavar="N", help="texts whose attention is kept (default: 50)")
+    _ = add("--top", type=natural, default=5, metavar="N", help="heads and words to name (default: 5)")
+    _ = add("--quiet", action="store_true", help="print nothing but errors")
+    parser.set_defaults(text=None, pair=None)
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare, write the folder and its page, and say what changed."""
+    question = question_of(arguments, DEFAULT)
+    options = CompareOptions(keep_heads=arguments.attention, **given_fields(arguments, CompareOptions))
+    check_folder(arguments.out, None)
+    with source_of(arguments) as source:
+        note_assumed(source, quiet=arguments.quiet)
+        first, second = load_model(arguments.model_a), load_model(arguments.model_b)
+        lengths = lengths_of(arguments)
+        prepared = comparison.prepare(first, second, source, arguments.out, question, options, **lengths)
+        summary = _compared(prepared, arguments)
+        page = _page(prepared, source, arguments)
+    if not arguments.quiet:
+        print("\n".join(map(visible, findings(summary, arguments.top))))
+        print(f"results: {arguments.out}" + (f"   page: {page}" if page else ""))
+    return 0
+
+
+def _compared(prepared: comparison.Prepared, arguments: argparse.Namespace) -> ChangeSummary:
+    with interrupts() as stop_if_asked, counting(prepared.texts, sys.stderr, quiet=arguments.quiet) as show:
+
+        def told(texts: int) -> None:
+            stop_if_asked()
+            show(texts)
+
+        summary = prepared.run(told)
+        if summary.texts < prepared.texts:
+            raise KeyboardInterrupt(
+                f"stopped; the first {summary.texts} of {prepared.texts} texts are in {arguments.out}"
+            )
+    return summary
+
+
+def _page(prepared: comparison.Prepared, source: Source, arguments: argparse.Namespace) -> Path:
+    """Write the explorer's page of the first texts."""
+    question = replace(prepared.plan.question, layers=None)
+    if prepared.units == "words" and question.queries != (0,):
+        # They were words; the page's are tokens. The first is the leading token in both.
+        question = replace(question, queries=None)
+    most, path = max(1, arguments.attention), arguments.out / "explore.html"
+    models = prepared.plan.encoders
+    return write_source_page(models, source, path, question=question, most=most, **lengths_of(arguments))

@@ -1,0 +1,62 @@
+"""`jaxflow explore`: a page to explore one model, or two."""
+
+import argparse
+import sys
+from typing import Any
+
+from jaxflow._checks import InputError
+from jaxflow._parser import Parser, output
+from jaxflow.attribution import Question
+from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
+from jaxflow.cli.options import add_question, question_of
+from jaxflow.cli.output import note_assumed
+from jaxflow.inputs.files import FileSource
+from jaxflow.models import load_model
+from jaxflow.pages.explore import EXAMPLES
+from jaxflow.pages.explorer import write_explorer
+from jaxflow.pages.source_page import explore_source
+from jaxflow.store.output import check_file
+from jaxflow.sweep.counting import counting
+
+NAMES = {"labels": "--label-column", "path": "--out"}
+DEFAULT = Question(queries=None)
+
+
+def add(commands: Any) -> Parser:
+    """Add the command."""
+    about = "Write one page, which opens offline, to explore what one model, or two, attend to: heads, rollout, flow."
+    parser = commands.add_parser("explore", help="a page to explore one model, or two", description=about)
+    add = parser.add_argument_group("models").add_argument
+    _ = add("--model", default=MODEL, metavar="M", help=MODELS)
+    _ = add("--other", metavar="M", help="a second model, to set beside the first")
+    add_texts(parser)
+    # The page shows all layers; raw attention and rollout are there at every position.
+    add_question(parser, DEFAULT, leave_out=("layers",))
+    group = parser.add_argument_group("what the page holds")
+    _ = group.add_argument("--label-column", metavar="C", help="the column of each text's true class, for the losses")
+    add_lengths(group)
+    _ = group.add_argument(
+        "--out", required=True, type=output, metavar="FILE", help="the page; replaced if it is there"
+    )
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the page."""
+    column, file = arguments.label_column, arguments.input
+    if column is not None and file in (None, "-"):
+        raise InputError("label_column", "go with `input` and a file")
+    question = question_of(arguments, DEFAULT)
+    _ = check_file(arguments.out)
+    models = [load_model(name) for name in (arguments.model, arguments.other) if name is not None]
+    with source_of(arguments) as source:
+        # Of the source that is open already: a pipe can be opened but once.
+        labels = source.of_column(column) if isinstance(source, FileSource) and column is not None else None
+        note_assumed(source)
+        texts = min(source.count() or EXAMPLES, EXAMPLES)
+        with counting(texts * len(models), sys.stderr) as show:
+            exploration = explore_source(
+                models, source, labels, question=question, progress=show, **lengths_of(arguments)
+            )
+    print(f"page: {write_explorer(exploration, arguments.out)}   {len(exploration)} texts")
+    return 0

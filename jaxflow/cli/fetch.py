@@ -1,0 +1,23 @@
+"""`jaxflow fetch`: get a built-in model."""
+
+import argparse
+from typing import Any
+
+from jaxflow._parser import Parser
+from jaxflow.models import builtin
+
+NAMES = {"name": "NAME"}
+
+
+def add(commands: Any) -> Parser:
+    """Add the command."""
+    parser = commands.add_parser("fetch", help="get a built-in model, once", description="Get a built-in model, once.")
+    _ = parser.add_argument("name", metavar="NAME", help="the model's name: minilm")
+    _ = parser.add_argument("--force", action="store_true", help="fetch it again, whatever is there")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Get the model."""
+    _ = builtin.fetch(arguments.name, report=print, force=arguments.force)
+    return 0

@@ -1,0 +1,81 @@
+"""What commands say on standard error: errors and notes, with the command line's names of arguments."""
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+from jaxflow._checks import InputError
+from jaxflow._signals import Terminated
+from jaxflow.inputs.source import Source
+from jaxflow.pages.terminal import visible
+from jaxflow.sweep.runner import Stopped
+
+# Options by the names that Python has for what they say, where they are other ones.
+FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair", "source": "--input"}
+
+
+def said(error: BaseException, flags: Mapping[str, str]) -> int:
+    """Say on standard error what went wrong; the exit code.
+
+    Args:
+        error: what went wrong.
+        flags: the command's options, by the names that Python has for what they say.
+    """
+    if isinstance(error, InputError):
+        return _failed(error.in_words(namer(flags)), 2)
+    if isinstance(error, KeyboardInterrupt):
+        resumed = isinstance(error, Stopped)
+        message = error.in_words("the same command with --resume") if resumed else str(error) or "stopped"
+        return _failed(message, 143 if isinstance(error, Terminated) else 130)
+    traceback.print_exception(error)
+    return 1
+
+
+def namer(flags: Mapping[str, str]) -> Callable[[str], str]:
+    """What writes an argument that an error names, with its value if it has one, as the command line has it."""
+    known = {**FLAGS, **flags}
+
+    def written(argument: str) -> str:
+        name, _, value = argument.partition("=")
+        flag = known.get(name)
+        if flag is None:
+            return f"`{argument}`"
+        return flag if value in ("", "True") else f"{flag} {_value(value)}"
+
+    return written
+
+
+def _value(value: str) -> str:
+    """A value as the command line takes it: without quotes, and pairs of layers as 1:1,6:12."""
+    return ",".join(":".join(pair) for pair in re.findall(r"\((\d+), (\d+)\)", value)) or value.strip("\"'")
+
+
+def note(lines: Sequence[str]) -> None:
+    """Lines on standard error, without what would steer a terminal."""
+    for line in lines:
+        print(visible(line), file=sys.stderr)
+
+
+def note_assumed(source: Source, *, quiet: bool = False) -> None:
+    """What was assumed about how the texts are to be read."""
+    if source.note and not quiet:
+        note([source.note])
+
+
+def leave(code: int) -> NoReturn:
+    """End this process without what Python and JAX do at their end."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            _ = stream.flush()
+    os._exit(code)
+
+
+def _failed(message: str, code: int) -> int:
+    # Whatever was passed shows in one line that can be read.
+    line = re.sub(r"\S{400,}", lambda word: f"{word[0][:200]}... ({len(word[0])} characters)", message)
+    print(f"jaxflow: {visible(' '.join(line.splitlines()))}", file=sys.stderr)
+    return code

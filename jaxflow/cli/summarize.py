@@ -1,0 +1,50 @@
+"""`jaxflow summarize`: what the results of a data set say as a whole."""
+
+import argparse
+import shutil
+import sys
+from typing import Any
+
+from jaxflow._parser import Parser, natural, path
+from jaxflow.cli.output import note
+from jaxflow.inputs.conllu import read_conllu
+from jaxflow.pages.summary_page import write_summary_page
+from jaxflow.pages.terminal import visible
+from jaxflow.store.results import open_sweep
+from jaxflow.store.shards import about_folder
+from jaxflow.summary.summary import summarize, write_summary
+from jaxflow.summary.words import summary_table
+from jaxflow.sweep.counting import counting
+from jaxflow.sweep.words import left_out_lines
+
+NAMES = {"folder": "the folder"}
+
+
+def add(commands: Any) -> Parser:
+    """Add the command."""
+    about = "What the results of a data set come to: by layer, token, position, part of speech; where methods disagree."
+    parser = commands.add_parser("summarize", help="what the results in a folder say as a whole", description=about)
+    _ = parser.add_argument("folder", type=path, metavar="DIR", help="that `jaxflow attribute` wrote")
+    _ = parser.add_argument("--top", type=natural, default=5, metavar="N", help="tokens and examples (default: 5)")
+    _ = parser.add_argument(
+        "--conllu", type=path, metavar="FILE", help="the texts parsed: adds means by part of speech"
+    )
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Sum up the results, show them and write them beside the manifest."""
+    results = open_sweep(arguments.folder)
+    left_out: list[str] = []
+    sentences = () if arguments.conllu is None else read_conllu(arguments.conllu, skipped=left_out.append)
+    with counting(len(results), sys.stderr) as show:
+        summary = summarize(results, sentences, show)
+    width = shutil.get_terminal_size((100, 24)).columns
+    note(left_out_lines(left_out))
+    if not results.complete:
+        note(["the sweep was not finished: this is of what is there; `jaxflow attribute --resume` goes on with it"])
+    print("\n".join(visible(line) for line in summary_table(summary, arguments.top, width)))
+    written = write_summary(summary, arguments.folder)
+    written.append(write_summary_page(summary, results, about_folder(arguments.folder) / "summary.html"))
+    print("\nwritten:", *written)
+    return 0

@@ -1,0 +1,31 @@
+"""Mixings: what the capacities of a model's layers are made of. One file a mixing; write your own as a value.
+
+A mixing is a frozen, hashable value that says what it needs of a model and makes a layer's capacities of it (`Mixing`).
+It goes wherever one is asked for by name: attribution, sweeps, comparisons, pages.
+
+    @dataclass(frozen=True)
+    class ValueNorms:
+        name: str = "value-norms"
+        needs: frozenset[str] = frozenset({"attention", "values"})
+
+        def capacities(self, layer, mask):
+            sizes = jnp.linalg.norm(layer.values @ layer.output, axis=-1)  # row head token
+            weights = jnp.sum(layer.attention * sizes[..., None, :], axis=-3)
+            weights = jnp.where(mask[..., :, None] & mask[..., None, :], weights, 0)
+            return weights, jnp.max(weights, axis=-1)
+"""
+
+from jaxflow.mixing._names import MIXINGS, as_mixing, mixing_json
+from jaxflow.mixing._protocol import Capacities, Mixing
+from jaxflow.mixing.attention import Attention
+from jaxflow.mixing.attention_gradient import AttentionGradient
+
+__all__ = [
+    "MIXINGS",
+    "Attention",
+    "AttentionGradient",
+    "Capacities",
+    "Mixing",
+    "as_mixing",
+    "mixing_json",
+]

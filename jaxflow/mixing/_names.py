@@ -1,0 +1,63 @@
+"""Mixings by name, as values and as JSON."""
+
+import dataclasses
+from typing import Any
+
+from jaxflow import _checks
+from jaxflow._checks import InputError
+from jaxflow.mixing._protocol import Mixing
+from jaxflow.mixing.attention import Attention
+from jaxflow.mixing.attention_gradient import AttentionGradient
+from jaxflow.models import Model
+
+# By the names that users have for them; a new one is added here.
+MIXINGS: dict[str, type] = {"attention": Attention, "attention-gradient": AttentionGradient}
+
+
+def as_mixing(value: Any, model: Model | None = None) -> Mixing:
+    """Take in a mixing, checked: a name of `MIXINGS`, or a value.
+
+    Args:
+        value: what came.
+        model: that it will be used with; None where that is not known yet.
+
+    Raises:
+        InputError: it is no mixing, cannot be compiled for, or needs what the model does not give.
+    """
+    if isinstance(value, str):
+        _checks.one_of("mixing", value, tuple(MIXINGS))
+        value = MIXINGS[value]()
+    if isinstance(value, type):
+        way_out = f"pass `mixing={value.__name__}()`"
+        raise InputError("mixing", "be a name or a mixing's value", f"the class {value.__name__}", way_out)
+    if not isinstance(value, Mixing):
+        known = ", ".join(map(repr, MIXINGS))
+        raise InputError("mixing", f"be one of {known}, or a value of jaxflow.mixing", _checks.shown(value))
+    try:
+        # Programs are compiled for a mixing and found again by its value.
+        _ = hash(value)
+    except TypeError:
+        way_out = "make its class a frozen dataclass of hashable fields"
+        raise InputError("mixing", "be hashable", _checks.shown(value), way_out) from None
+    if model is not None:
+        _check_model(value, model)
+    return value
+
+
+def _check_model(mixing: Mixing, model: Model) -> None:
+    """Refuse a mixing that needs what a model does not give."""
+    missing = sorted(frozenset(mixing.needs) - model.gives)
+    if missing:
+        expected = f"need only what the model gives, {', '.join(sorted(model.gives))}"
+        got = f"{mixing.name!r}, which needs {', '.join(missing)}"
+        raise InputError("mixing", expected, got, "pass `mixing='attention'`, or a model that gives it")
+    check = getattr(mixing, "check", None)
+    if check is not None:
+        check(model)
+
+
+def mixing_json(mixing: Mixing) -> dict[str, Any]:
+    """A mixing as JSON has it: its name and its fields."""
+    fields = dataclasses.fields(mixing) if dataclasses.is_dataclass(mixing) else ()
+    names = (each.name for each in fields if each.name not in ("name", "needs"))
+    return {"name": mixing.name} | {name: getattr(mixing, name) for name in names}

@@ -1,0 +1,46 @@
+"""The mixing's contract."""
+
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from jaxtyping import Array, Bool, Float
+
+from jaxflow.models import LayerOutput
+
+# A layer's weights `row query key` and own streams `row query`.
+Capacities: TypeAlias = tuple[Float[Array, "*row token token"], Float[Array, "*row token"]]
+
+
+@runtime_checkable
+class Mixing(Protocol):
+    """What the capacities of a layer are: a frozen, hashable value, as programs are compiled for it.
+
+    A mixing that fits some models only may also have `check(model)`, which raises an `InputError` for others.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the command line, manifests and pages call it."""
+        ...
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the model must give, of `"attention"`, `"values"` and `"gradients"` (see `Model.gives`).
+
+        `"values"` fills `LayerOutput.inputs`, `values` and `output`; `"gradients"` fills `gradient`, the derivative of
+        the number that is explained in the attention of all heads. It costs a backward pass and three times the memory
+        of the attention of all layers and heads.
+        """
+        ...
+
+    def capacities(self, layer: LayerOutput, mask: Bool[Array, "*row token"]) -> Capacities:
+        """A layer's weights and own streams, in pure JAX.
+
+        Args:
+            layer: what one layer gave; padding's rows hold anything.
+            mask: true on real tokens.
+
+        Returns:
+            Weights from each position to each below it, `row query key`, and own streams, `row query`: not negative,
+            finite, of any size, and 0 on padding's rows and columns.
+        """
+        ...

@@ -1,0 +1,96 @@
+"""Attention itself as capacities: heads fused into one matrix a layer, rows that sum to 1, a share of the residual."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from jaxflow import _checks
+from jaxflow._checks import InputError
+from jaxflow.graph import attention as _attention
+from jaxflow.graph.arrays import read_array
+from jaxflow.graph.graph import as_residual, with_residual
+from jaxflow.mixing._protocol import Capacities
+from jaxflow.models import LayerOutput, Model
+
+HeadTuples: TypeAlias = tuple[float, ...] | tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The paper's mixing (Abnar & Zuidema 2020): heads fused, rows scaled to sum to 1, a share for the residual.
+
+    Attributes:
+        heads: how a layer's heads become one matrix: mean, max or min. In Python also weights of heads, `head` or
+            `layer head`, not negative; only their proportions within a layer count. Arrays become nested tuples.
+        residual: share of each position that is its own, from 0 to 1.
+    """
+
+    heads: str | HeadTuples | Any = "mean"
+    residual: float | Any = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heads", _as_heads(self.heads))
+        object.__setattr__(self, "residual", as_share(self.residual))
+
+    @property
+    def name(self) -> str:
+        """Its name in `MIXINGS`."""
+        return "attention"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Attention alone."""
+        return frozenset({"attention"})
+
+    def check(self, model: Model) -> None:
+        """Refuse weights of heads that the model doesn't have."""
+        if not isinstance(self.heads, str):
+            # The shape alone is left to be checked.
+            _ = _attention.as_head_weights(np.asarray(self.heads), (model.layers, model.heads, 1, 1))
+
+    def capacities(self, layer: LayerOutput, mask: Bool[Array, "*row token"]) -> Capacities:
+        """The layer's attention, heads fused, times `1 - residual`; and the residual."""
+        heads: Any = self.heads
+        if not isinstance(heads, str):
+            weights = _evened_weights(np.asarray(heads))
+            # This layer's weights, or the same for all layers.
+            heads = weights[layer.index if len(weights) > 1 else 0][None, :]
+        # The functions of the graph take an axis of layers: here it holds this layer alone.
+        fused = _attention.fuse_heads(layer.attention[..., None, :, :, :], mask, heads)[..., 0, :, :]
+        return with_residual(fused, jnp.full(mask.shape[:-1], self.residual, fused.dtype), mask)
+
+
+def as_share(residual: Any) -> float:
+    """Take in the residual's share, checked: one number in [0, 1], as programs are compiled for it."""
+    if _checks.is_traced(residual):
+        way_out = "pass one an example to `attention_graph`"
+        raise InputError("residual", "be one number in [0, 1]", "a traced array", way_out)
+    _ = as_residual(residual, (), jnp.float32)
+    return float(residual)
+
+
+def _as_heads(heads: Any) -> str | HeadTuples:
+    """Take in a way of fusing heads, checked but for the number of layers and heads; weights become nested tuples."""
+    if isinstance(heads, str):
+        _checks.one_of("heads", heads, tuple(_attention.FUSIONS))
+        return heads
+    if heads is None:
+        raise InputError("heads", f"be one of {', '.join(map(repr, _attention.FUSIONS))}, or weights", "None")
+    weights = read_array("heads", heads)
+    if _checks.is_traced(weights):
+        raise InputError("heads", "be known before anything is compiled", "a traced array", "pass it outside of jit")
+    weights = np.asarray(weights)
+    if weights.ndim not in (1, 2) or not weights.size:
+        raise InputError("heads", "have shape (head,) or (layer, head) where they are weights", str(weights.shape))
+    _ = _evened_weights(weights)
+    values = weights.astype(np.float64).tolist()
+    return tuple(values) if weights.ndim == 1 else tuple(map(tuple, values))
+
+
+def _evened_weights(weights: np.ndarray) -> Float[Array, "layer head"]:
+    """Weights of heads, checked, as the device has them; one layer's where all have the same."""
+    layers = weights.shape[0] if weights.ndim == 2 else 1
+    return _attention.as_head_weights(weights, (layers, weights.shape[-1], 1, 1))
