@@ -24,11 +24,11 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
     lines += ["", "layers", *_layers(summary)]
     if most:
         lines += ["", "heads that changed most", *_heads(summary, most)]
-    moved = np.argwhere(summary.head.moved) if most else ()
-    if len(moved):
+    moved = np.argwhere(summary.head.moved).tolist() if most else []
+    if moved:
         named = ", ".join(
             f"{_head(summary, layer, head)} -> H{summary.head.matching[layer, head] + 1}"
-            for layer, head in moved[:most].tolist()
+            for layer, head in moved[:most]
         )
         rest = f" and {len(moved) - most} more" if len(moved) > most else ""
         lines += [f"heads that are more like another one's: {named}{rest}"]

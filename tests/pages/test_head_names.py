@@ -29,7 +29,7 @@ def models(tmp_path_factory):
     first = jf.load_model(str(model_folder()))
     folder = tmp_path_factory.mktemp("models") / "second"
     second = sharpened(first, LAYER - 1, HEAD - 1)
-    save_encoder(second, folder)
+    _ = save_encoder(second, folder)
     return first, second, folder
 
 
@@ -59,7 +59,7 @@ def test_the_head_that_changed_has_one_name_everywhere(context, models, compared
     moved = max(table, key=lambda row: abs(row["entropy"]))
     assert (moved["layer"], moved["head"]) == (LAYER, HEAD)
     # On the page: the row of the head grid's numbers that is not 0, and the mark that stands for it.
-    opened = Opened(context, write_explorer(explore(first, TEXTS, second), tmp_path / "explorer.html"))
+    opened = Opened(context, write_explorer(explore(first, TEXTS, other=second), tmp_path / "explorer.html"))
     opened.set(view="grid", measure="change")
     rows = [row for row in opened.table("grid") if float(row["change"]) > 1e-3]
     assert [(row["layer"], row["head"]) for row in rows] == [(str(LAYER), str(HEAD))]
