@@ -15,17 +15,17 @@ from experiments.attention_change.statistics import cells
 from experiments.attention_change.texts import Marked
 from jaxflow.compare import head_importance
 from jaxflow.evaluation import token_inputs
-from jaxflow.evaluation.batches import RowTask, run_rows
+from jaxflow.evaluation.batches import for_every_row, run_examples
 from jaxflow.heads.class_attention import BATCH_TOKENS
 from jaxflow.heads.names import head_number
-from jaxflow.models import Encoder, TextEncoder, TokenBatch
-from jaxflow.running import Arrays, Inputs, Program
+from jaxflow.models import Encoder, Model, Module, TokenBatch
+from jaxflow.running import Call, Inputs
 
 TAKEN, DRAWS = 5, 3
 
 
 def taken_record(
-    encoder: TextEncoder, texts: Sequence[Marked], predicted: np.ndarray, case: int, seed: int = 0
+    model: Model, texts: Sequence[Marked], predicted: np.ndarray, case: int, seed: int = 0
 ) -> dict[str, Any]:
     """Does a prediction turn without the `TAKEN` heads that speak for it most, and without all heads of a layer?
 
@@ -33,14 +33,14 @@ def taken_record(
     many drawn at random, mean of `DRAWS` draws.
 
     Args:
-        encoder: a classifier.
+        model: a classifier.
         texts: of any length that the model takes.
         predicted: class of each.
         case: the text that is told in full.
         seed: of the draws.
     """
     signed = head_importance(
-        encoder, [text.text for text in texts], classes=tuple(map(int, predicted)), batch_tokens=ALONE
+        model, [text.text for text in texts], classes=tuple(map(int, predicted)), batch_tokens=ALONE
     ).signed
     number, layers, heads = signed.shape
     draws = np.random.default_rng(seed)
@@ -53,8 +53,8 @@ def taken_record(
         away = np.zeros(signed.shape, bool)
         away[:, layer] = True
         named[f"layer {layer + 1}"] = away
-    whole = logits_without(encoder, texts, np.zeros(signed.shape, bool))
-    found = {name: _moved(whole, logits_without(encoder, texts, away), predicted) for name, away in named.items()}
+    whole = logits_without(model, texts, np.zeros(signed.shape, bool))
+    found = {name: _moved(whole, logits_without(model, texts, away), predicted) for name, away in named.items()}
     chance = np.mean([found.pop(f"random {draw}") for draw in range(DRAWS)], axis=0)
     found["heads at random"] = chance
     record: dict[str, Any] = {
@@ -75,15 +75,15 @@ def taken_record(
 
 
 def logits_without(
-    encoder: TextEncoder, texts: Sequence[Marked], away: Bool[np.ndarray, "text layer head"]
+    model: Model, texts: Sequence[Marked], away: Bool[np.ndarray, "text layer head"]
 ) -> Float[np.ndarray, "text label"]:
     """The model's numbers where some heads give nothing; which, each text says for itself."""
 
-    def call(batch: TokenBatch, rows: np.ndarray) -> tuple[Program, Arrays, Arrays]:
-        return WithoutHeads(), jnp.asarray(away[rows]), None
+    def call(batch: TokenBatch, rows: np.ndarray) -> Call:
+        return Call(WithoutHeads(), Inputs(batch, jnp.asarray(for_every_row(away[rows], batch)), None))
 
-    task = RowTask(encoder, token_inputs(encoder, [text.text for text in texts]), call)
-    found = run_rows(task, np.arange(len(texts)), BATCH_TOKENS)
+    inputs = token_inputs(model, [text.text for text in texts])
+    found = run_examples(model, inputs, call, BATCH_TOKENS)
     # What rounding leaves of an attention of at most 1.
     assert max(float(left) for _, left in found) < 1e-5
     return np.stack([logits for logits, _ in found]).astype(np.float64)
@@ -93,8 +93,9 @@ def logits_without(
 class WithoutHeads:
     """The program that takes heads away, those that each row says: logits, and the largest attention left of them."""
 
-    def __call__(self, module: Encoder, inputs: Inputs) -> tuple[Float[Array, "row label"], Float[Array, " row"]]:
+    def __call__(self, module: Module, inputs: Inputs) -> tuple[Float[Array, "row label"], Float[Array, " row"]]:
         """One forward pass a layer, and one."""
+        assert isinstance(module, Encoder)
         batch, away = inputs.batch, inputs.examples
         off = away[..., None, None]
 

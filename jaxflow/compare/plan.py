@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -70,10 +71,14 @@ class Plan:
     pairs: tuple[tuple[int, int], ...]
     settings: CompareOptions
 
-    @property
+    @cached_property
     def methods(self) -> tuple[Method, ...]:
         """Methods of relevance."""
         return self.question.method_values
+
+    def layers(self, which: int) -> tuple[int, ...]:
+        """The layers of one model that are compared, counted from 1."""
+        return tuple(pair[which] for pair in self.pairs)
 
     @property
     def same_depth(self) -> bool:

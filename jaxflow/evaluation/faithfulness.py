@@ -52,7 +52,7 @@ class Faithfulness:
 
 
 def faithfulness(
-    encoder: Model,
+    model: Model,
     texts: Any,
     relevance: Any,
     *,
@@ -68,7 +68,7 @@ def faithfulness(
     With `m` the explained number, `x` the text and `r` its top tokens: `m(x) - m(x without r)` and `m(x) - m(r)`.
 
     Args:
-        encoder: a model that classifies texts.
+        model: a model that classifies texts.
         texts: anything that `token_inputs` takes.
         relevance: `example *rest token`, padded as the texts are (see `padded`); larger is more relevant. Of
             equals the earlier token goes first. `TokenScores.values` serve too.
@@ -86,39 +86,90 @@ def faithfulness(
         InputError: the model does not classify texts, or an argument does not fit.
     """
     one_of("removal", removal, REMOVALS)
-    inputs, target = token_inputs(encoder, texts), as_target(target)
-    scale, taking_part = scale_of(encoder, target), inputs.positions(positions)
-    if removal == "drop" and (taking_part[:, 0]).any():
-        expected = 'leave out the first token, which the classifier reads, where `removal="drop"` hides tokens'
-        raise InputError("positions", expected, "positions that hold it", 'pass `removal="blank"`, or others')
-    substitute = blank_id(encoder, blank) if removal == "blank" else None
+    inputs, target = token_inputs(model, texts), as_target(target)
+    scale, taking_part = scale_of(model, target), inputs.positions(positions)
+    if removal == "drop":
+        _check_dropped(model, inputs, taking_part)
+    substitute = blank_id(model, blank) if removal == "blank" else None
     rows, rest = _as_relevance(relevance, inputs, taking_part)
     given = _as_shares(shares)
     counts = np.ceil(np.asarray(given) * taking_part.sum(axis=-1)[:, None] - 1e-9).astype(int)
-
-    # One copy of each (row, number of tokens, which side goes): small shares of short texts are often the same number.
-    per_example = rows.shape[1]
-    row = np.arange(len(inputs) * per_example).reshape(len(inputs), per_example, 1)
-    width = inputs.mask.shape[1] + 1
-    codes = (row * width + counts[:, None, :])[..., None] * 2 + np.arange(2)
-    copies, where = np.unique(codes, return_inverse=True)
-    place = _places(rows, taking_part).reshape(-1, inputs.mask.shape[1])
-    owners = np.concatenate([np.arange(len(inputs)), copies // (2 * width) // per_example])
-
-    def removed(chosen: np.ndarray) -> Bool[np.ndarray, "chunk_row token"]:
-        as_it_stands = chosen < len(inputs)
-        code = copies[np.maximum(chosen - len(inputs), 0)]
-        top = place[code // (2 * width)] < (code // 2 % width)[:, None]
-        gone = np.where((code % 2 == 0)[:, None], top, ~top)
-        return gone & taking_part[owners[chosen]] & ~as_it_stands[:, None]
-
-    logits = variant_logits(encoder, inputs, owners, removed, blank=substitute, batch_tokens=batch_tokens)
-    classes, against = resolve(encoder, target, len(inputs), lambda: logits[: len(inputs)])
+    copies = _copies(rows, counts, taking_part)
+    logits = variant_logits(model, inputs, copies.owners, copies.removed, blank=substitute, batch_tokens=batch_tokens)
+    classes, against = resolve(model, target, len(inputs), lambda: logits[: len(inputs)])
+    owners = copies.owners
     numbers = target_value(ON_HOST[scale](logits), classes[owners], None if against is None else against[owners])
     value = numbers[: len(inputs)]
-    falls = (value[owners[len(inputs) :]] - numbers[len(inputs) :])[where].reshape(codes.shape)
+    # example row share side, then as the relevance was given: side 0 is without the top tokens, side 1 they alone.
+    falls = (value[owners[len(inputs) :]] - numbers[len(inputs) :])[copies.where]
     falls = falls.reshape(len(inputs), *rest, len(given), 2)
     return Faithfulness(falls[..., 0], falls[..., 1], counts, given, value, classes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Copies:
+    """Copies of the examples: first each as it stands, then one for each different set of tokens that goes.
+
+    Attributes:
+        owners: the example that each is a copy of.
+        rows: of those with tokens removed, the row of the relevance, all examples' counted through.
+        counts: how many top tokens that is.
+        keeps_top: whether the top tokens stay and the others go.
+        places: the place of each token in each row of relevance, the most relevant first.
+        taking_part: tokens of each example that may go.
+        where: the copy behind each entry of the result, `example row share side`, flat.
+    """
+
+    owners: Int[np.ndarray, " copy"]
+    rows: Int[np.ndarray, " removed"]
+    counts: Int[np.ndarray, " removed"]
+    keeps_top: Bool[np.ndarray, " removed"]
+    places: Int[np.ndarray, "row token"]
+    taking_part: Bool[np.ndarray, "example token"]
+    where: Int[np.ndarray, " entry"]
+
+    def removed(self, copies: Int[np.ndarray, " copy"]) -> Bool[np.ndarray, "copy token"]:
+        """The tokens that go in some of the copies."""
+        examples = len(self.taking_part)
+        number = np.maximum(copies - examples, 0)
+        top = self.places[self.rows[number]] < self.counts[number][:, None]
+        gone = np.where(self.keeps_top[number][:, None], ~top, top)
+        return gone & self.taking_part[self.owners[copies]] & (copies >= examples)[:, None]
+
+
+def _copies(
+    rows: Float[np.ndarray, "example row token"],
+    counts: Int[np.ndarray, "example share"],
+    taking_part: Bool[np.ndarray, "example token"],
+) -> _Copies:
+    """One copy of each (row, number of tokens, which side goes): small shares of short texts are often the same."""
+    examples, per_example, tokens = rows.shape
+    row = np.arange(examples * per_example).reshape(examples, per_example, 1)
+    width = tokens + 1
+    # example row share side: the three numbers as one, so that equal ones are found at once.
+    codes = (row * width + counts[:, None, :])[..., None] * 2 + np.arange(2)
+    different, where = np.unique(codes, return_inverse=True)
+    of_row = different // (2 * width)
+    return _Copies(
+        owners=np.concatenate([np.arange(examples), of_row // per_example]),
+        rows=of_row,
+        counts=different // 2 % width,
+        keeps_top=different % 2 == 1,
+        places=_places(rows, taking_part).reshape(-1, tokens),
+        taking_part=taking_part,
+        where=where.reshape(-1),
+    )
+
+
+def _check_dropped(model: Model, inputs: TokenInputs, taking_part: Bool[np.ndarray, "example token"]) -> None:
+    """Refuse to hide the token that the head reads."""
+    if model.reads_at is None:
+        return
+    places = model.reads_at % inputs.lengths
+    if taking_part[np.arange(len(inputs)), places].any():
+        which = {0: "first", -1: "last"}.get(model.reads_at, f"{model.reads_at}.")
+        expected = f'leave out the {which} token, which the classifier reads, where `removal="drop"` hides tokens'
+        raise InputError("positions", expected, "positions that hold it", 'pass `removal="blank"`, or others')
 
 
 def _places(

@@ -1,22 +1,23 @@
 """Scores from the gradient in the word embeddings, as they are looked up: before positions, segments and norm."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError, shown
 from jaxflow._pytree import pytree
-from jaxflow.evaluation.batches import BATCH_TOKENS, RowTask, at_length, run_rows, variant_logits
-from jaxflow.evaluation.inputs import blank_id, token_inputs
+from jaxflow.evaluation.batches import BATCH_TOKENS, at_length, for_every_row, run_examples, whole_logits
+from jaxflow.evaluation.inputs import TokenInputs, blank_id, token_inputs
 from jaxflow.evaluation.scores import TokenScores
 from jaxflow.evaluation.target import ON_DEVICE, as_target, resolve, scale_of, target_value
 from jaxflow.models import EmbedsTokens, ForwardOptions, Model, Module, TokenBatch
-from jaxflow.running import Arrays, Inputs, Program
+from jaxflow.models.model import check_gives
+from jaxflow.running import Call, Inputs
 
 Embedded = Float[Array, "row token embedding"]
 # Word embeddings -> the explained number of each row, and its gradient.
@@ -164,7 +165,7 @@ class IntegratedGradients:
 
 
 def gradient_scores(
-    encoder: Model,
+    model: Model,
     texts: Any,
     method: Any = Gradient(),
     *,
@@ -175,7 +176,7 @@ def gradient_scores(
     """Score each token by the gradient of the explained number in its word embedding.
 
     Args:
-        encoder: a model that classifies texts.
+        model: a model that classifies texts.
         texts: anything that `token_inputs` takes.
         method: `Gradient()` (the paper's), `GradientNorm()`, `GradientTimesInput()`, `IntegratedGradients()` or one
             of your own.
@@ -190,43 +191,53 @@ def gradient_scores(
     Raises:
         InputError: the model does not classify texts, or an argument does not fit, see `token_inputs`, `Target`.
     """
-    inputs, target = token_inputs(encoder, texts), as_target(target)
+    inputs, target = token_inputs(model, texts), as_target(target)
     # Annotated Any, so that what is no method gets this message.
     if not isinstance(method, GradientMethod) or isinstance(method, type):
         raise InputError("method", "be a gradient method such as Gradient()", shown(method))
-    scale, chosen = scale_of(encoder, target), inputs.positions(positions)
-    baseline = _baseline(encoder, method)
-    every = np.arange(len(inputs))
-    classes, against = resolve(
-        encoder,
-        target,
-        len(inputs),
-        lambda: variant_logits(encoder, inputs, every, None, blank=None, batch_tokens=batch_tokens),
-    )
-
+    scale, chosen = scale_of(model, target), inputs.positions(positions)
+    check_gives(model, "embeddings", "gradient_scores")
+    baseline = _baseline(model, method)
+    classes = resolve(model, target, len(inputs), lambda: whole_logits(model, inputs, batch_tokens))
     program = EmbeddingScores(method, scale)
 
-    def call(batch: TokenBatch, rows: np.ndarray) -> tuple[Program, Arrays, Arrays]:
-        second = None if against is None else jnp.asarray(against[rows])
-        replaced = jnp.asarray(at_length(chosen[rows], batch.mask.shape[-1]))
-        return program, (jnp.asarray(classes[rows]), second, replaced), baseline
+    def call(batch: TokenBatch, rows: np.ndarray) -> Call:
+        # Each row's class, the one that it is set against, and the positions that the baseline takes.
+        first, against = (None if each is None else jnp.asarray(for_every_row(each[rows], batch)) for each in classes)
+        replaced = at_length(for_every_row(chosen[rows], batch), batch.mask.shape[-1])
+        return Call(program, Inputs(batch, (first, against, jnp.asarray(replaced)), baseline))
 
+    results = run_examples(model, inputs, call, batch_tokens)
+    return _token_scores(inputs, chosen, classes[0], results, absolute=method.absolute)
+
+
+def _token_scores(
+    inputs: TokenInputs,
+    chosen: Bool[np.ndarray, "example token"],
+    classes: Int[np.ndarray, " example"],
+    results: Sequence[tuple[Slopes, np.floating | None]],
+    *,
+    absolute: bool,
+) -> TokenScores:
+    """The scores of all examples from each one's slopes and its explained number at the baseline."""
     signed, size = np.zeros(inputs.mask.shape, np.float32), np.zeros(inputs.mask.shape, np.float32)
-    value, at_baseline = np.zeros(len(inputs), np.float32), np.zeros(len(inputs), np.float32)
-    for row, (slopes, number) in enumerate(run_rows(RowTask(encoder, inputs, call), every, batch_tokens)):
+    for row, (slopes, _) in enumerate(results):
         width = min(len(slopes.signed), inputs.mask.shape[1])
         signed[row, :width], size[row, :width] = slopes.signed[:width], slopes.size[:width]
-        value[row], at_baseline[row] = slopes.value, 0 if number is None else number
     _check_finite(signed)
     signed = np.where(chosen, signed, np.float32(0))
+    value = np.array([slopes.value for slopes, _ in results], np.float32)
+    at_baseline = [number for _, number in results if number is not None]
+    # What an example's scores share out is the number's way from the baseline to the text.
+    error = np.abs(signed.sum(axis=-1) - (value - np.array(at_baseline, np.float32))) if at_baseline else None
     return TokenScores(
-        values=np.abs(signed) if method.absolute else signed,
+        values=np.abs(signed) if absolute else signed,
         signed=signed,
         mask=inputs.mask,
         value=value,
         classes=classes,
         unresolved=chosen & (np.abs(signed) <= RESOLUTION * size),
-        completeness_error=None if baseline is None else np.abs(signed.sum(axis=-1) - (value - at_baseline)),
+        completeness_error=error,
     )
 
 
@@ -277,16 +288,18 @@ def _check_finite(signed: Float[np.ndarray, "example token"]) -> None:
         raise InputError(None, "be finite", "NaN or infinity", "check the model's weights", place=place)
 
 
-def _baseline(encoder: Model, method: GradientMethod) -> Float[Array, " embedding"] | None:
+def _baseline(model: Model, method: GradientMethod) -> Float[Array, " embedding"] | None:
     """The embedding that stands for nothing."""
-    given, width = method.baseline, encoder.config.embedding_width
+    given = method.baseline
     if given is None:
         return None
+    assert isinstance(model.module, EmbedsTokens)
+    width = model.module.embed(jnp.zeros(1, jnp.int32)).shape[-1]
     if isinstance(given, str) and given == "zero":
         return jnp.zeros(width, jnp.float32)
     if isinstance(given, tuple):
         if len(given) != width:
             raise InputError("baseline", f"have the embedding's {width} numbers", str(len(given)))
         return jnp.asarray(given, jnp.float32)
-    token = blank_id(encoder, None if isinstance(given, str) and given == "blank" else given)
-    return encoder.module.embed(jnp.asarray([token]))[0].astype(jnp.float32)
+    token = blank_id(model, None if isinstance(given, str) and given == "blank" else given)
+    return model.module.embed(jnp.asarray([token]))[0].astype(jnp.float32)

@@ -2,15 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxflow._checks import InputError, first_index, not_forked, one_of, shown
-from jaxflow.models import Encoding, Model, TokenBatch
+from jaxflow.models import Encoding, Model, TokenBatch, as_model
+from jaxflow.models.config import UNLIMITED
 
 POSITIONS = ("tokens", "words", "all_but_last")
+
+
+@runtime_checkable
+class HasTokenizer(Protocol):
+    """A model that says how many tokens it knows, and which: with it a blank or a special token has a name."""
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens it knows."""
+        ...
+
+    @property
+    def tokenizer(self) -> Any:
+        """A tokenizer as Hugging Face's are, or None."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +47,24 @@ class TokenInputs:
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+    def encodings(self) -> list[Encoding]:
+        """The same as the engine takes them: of each example its tokens, without padding and without their letters."""
+        special = np.zeros_like(self.mask) if self.special is None else self.special
+        rows = zip(
+            self.lengths.tolist(), self.input_ids.tolist(), self.segments.tolist(), special.tolist(), strict=True
+        )
+        return [
+            Encoding(
+                input_ids=tuple(ids[:length]),
+                segments=tuple(segments[:length]),
+                tokens=("",) * length,
+                offsets=((-1, -1),) * length,
+                source=(0,) * length,
+                special=tuple(added[:length]),
+            )
+            for length, ids, segments, added in rows
+        ]
 
     @property
     def lengths(self) -> Int[np.ndarray, " example"]:
@@ -74,7 +108,7 @@ class TokenInputs:
 
 
 def token_inputs(
-    encoder: Model,
+    model: Model,
     texts: Any,
     pairs: Any = None,
     *,
@@ -85,7 +119,7 @@ def token_inputs(
     """What the measures read, from texts or from tokens.
 
     Args:
-        encoder: whose tokens these are.
+        model: whose tokens these are.
         texts: a sequence of texts, of `Encoding`, or of sequences of token ids; a `TokenBatch` `example token`,
             padded on the right; or what this function gave.
         pairs: a second text for each text, for models that read two.
@@ -99,22 +133,23 @@ def token_inputs(
             that the vocabulary doesn't have; it is named.
     """
     not_forked()
+    model = as_model("model", model)
     if isinstance(texts, TokenInputs):
         return texts
     if isinstance(texts, TokenBatch):
-        made = _of_batch(encoder, texts)
+        made = _of_batch(model, texts)
     else:
         listed = [texts] if isinstance(texts, str) else list(texts)
         if not listed:
             raise InputError("texts", "hold at least one text", "none")
         if isinstance(listed[0], str):
             pairs = [pairs] if isinstance(pairs, str) else pairs
-            listed = encoder.tokenize(listed, pairs, max_length=max_length, truncate=truncate)
+            listed = model.tokenize(listed, pairs, max_length=max_length, truncate=truncate)
         encodings = [entry for entry in listed if isinstance(entry, Encoding)]
-        made = _of_encodings(encodings) if len(encodings) == len(listed) else _of_ids(encoder, listed)
+        made = _of_encodings(encodings) if len(encodings) == len(listed) else _of_ids(model, listed)
     if special is not None:
         made = TokenInputs(made.input_ids, made.mask, made.segments, _as_special(special, made.mask))
-    _check(encoder, made)
+    _check(model, made)
     return made
 
 
@@ -141,22 +176,28 @@ def padded(rows: Sequence[Any]) -> tuple[Float[np.ndarray, "example *rest token"
     return values, mask
 
 
-def blank_id(encoder: Model, blank: Any = None) -> int:
+def blank_id(model: Model, blank: object = None) -> int:
     """The token that stands for nothing: as given (an id or a token), or the tokenizer's unknown token, or its mask.
 
     Raises:
         InputError: there is no such token.
     """
-    tokenizer = encoder.tokenizer
+    tokenizer = model.tokenizer if isinstance(model, HasTokenizer) else None
     if blank is None and tokenizer is not None:
         blank = next((i for i in (tokenizer.unk_token_id, tokenizer.mask_token_id) if i is not None), None)
     if isinstance(blank, str) and tokenizer is not None:
         blank = tokenizer.get_vocab().get(blank, blank)
     if isinstance(blank, bool) or not isinstance(blank, int | np.integer):
-        raise InputError("blank", "be a token of the model or its id", shown(blank), "pass the id", place=encoder.name)
-    if not 0 <= blank < encoder.config.vocabulary:
-        raise InputError("blank", f"be an id below {encoder.config.vocabulary}", str(blank))
+        raise InputError("blank", f"be a token of {model.name} or its id", shown(blank), "pass the id")
+    vocabulary = _vocabulary(model)
+    if not 0 <= blank < vocabulary:
+        raise InputError("blank", f"be an id below {vocabulary}", str(blank))
     return int(blank)
+
+
+def _vocabulary(model: Model) -> int:
+    """How many tokens the model knows, as far as it says."""
+    return model.vocabulary if isinstance(model, HasTokenizer) else UNLIMITED
 
 
 def _of_encodings(encodings: list[Encoding]) -> TokenInputs:
@@ -166,20 +207,20 @@ def _of_encodings(encodings: list[Encoding]) -> TokenInputs:
     return TokenInputs(ids, mask, segments, special.astype(bool))
 
 
-def _of_ids(encoder: Model, sequences: list[Any]) -> TokenInputs:
+def _of_ids(model: Model, sequences: list[Any]) -> TokenInputs:
     try:
         ids, mask = _rows([np.asarray(sequence) for sequence in sequences])
     except (TypeError, ValueError) as error:
         got = type(sequences[0]).__name__
         raise InputError("texts", "be texts, encodings, token ids or a TokenBatch", got) from error
-    return TokenInputs(ids, mask, np.zeros_like(ids), _known_special(encoder, ids, mask))
+    return TokenInputs(ids, mask, np.zeros_like(ids), _known_special(model, ids, mask))
 
 
-def _of_batch(encoder: Model, batch: TokenBatch) -> TokenInputs:
+def _of_batch(model: Model, batch: TokenBatch) -> TokenInputs:
     ids, mask, segments = (np.asarray(part) for part in (batch.input_ids, batch.mask, batch.segments))
     if ids.ndim != 2 or not ids.size:
         raise InputError("texts", "be a TokenBatch of shape (example, token)", str(ids.shape))
-    return TokenInputs(ids, mask, segments, _known_special(encoder, ids, mask))
+    return TokenInputs(ids, mask, segments, _known_special(model, ids, mask))
 
 
 def _rows(sequences: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -193,8 +234,8 @@ def _rows(sequences: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     return ids, np.arange(ids.shape[1]) < lengths[:, None]
 
 
-def _known_special(encoder: Model, ids: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
-    tokenizer = encoder.tokenizer
+def _known_special(model: Model, ids: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+    tokenizer = model.tokenizer if isinstance(model, HasTokenizer) else None
     if tokenizer is None:
         return None
     names = ("cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id")
@@ -217,8 +258,8 @@ def _as_special(special: Any, mask: np.ndarray) -> np.ndarray:
     return array
 
 
-def _check(encoder: Model, inputs: TokenInputs) -> None:
-    lengths, limit, vocabulary = inputs.lengths, encoder.max_length, encoder.config.vocabulary
+def _check(model: Model, inputs: TokenInputs) -> None:
+    lengths, limit, vocabulary = inputs.lengths, model.max_length, _vocabulary(model)
     if not lengths.all():
         entry = f"texts[{int(lengths.argmin())}]"
         raise InputError(entry, "have at least one token", "none", "leave it out")

@@ -15,7 +15,7 @@ RESOLUTION = 2e-6
 
 
 def occlusion_scores(
-    encoder: Model,
+    model: Model,
     texts: Any,
     *,
     target: Any = "predicted",
@@ -31,7 +31,7 @@ def occlusion_scores(
     examples they are of.
 
     Args:
-        encoder: a model that classifies texts.
+        model: a model that classifies texts.
         texts: anything that `token_inputs` takes.
         target: a `Target`, or its classes: `"predicted"`, an index or label, or one for each example.
         blank: the token or id put in; None is the tokenizer's unknown token, or its mask where it has none.
@@ -45,22 +45,22 @@ def occlusion_scores(
     Raises:
         InputError: the model does not classify texts, or an argument does not fit, see `token_inputs`, `Target`.
     """
-    inputs, target = token_inputs(encoder, texts), as_target(target)
-    scale, blank = scale_of(encoder, target), blank_id(encoder, blank)
+    inputs, target = token_inputs(model, texts), as_target(target)
+    scale, blank = scale_of(model, target), blank_id(model, blank)
     example, position = np.nonzero(inputs.positions(positions))
     # Each example as it stands comes first; its "blanked position" is nowhere.
     owners = np.concatenate([np.arange(len(inputs)), example])
     places = np.concatenate([np.full(len(inputs), -1), position])
     width = np.arange(inputs.mask.shape[1])
     logits = variant_logits(
-        encoder,
+        model,
         inputs,
         owners,
         lambda rows: places[rows, None] == width,
         blank=blank,
         batch_tokens=batch_tokens,
     )
-    classes, against = resolve(encoder, target, len(inputs), lambda: logits[: len(inputs)])
+    classes, against = resolve(model, target, len(inputs), lambda: logits[: len(inputs)])
     numbers = target_value(ON_HOST[scale](logits), classes[owners], None if against is None else against[owners])
     value = numbers[: len(inputs)]
     signed = np.zeros(inputs.mask.shape)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import InputError, one_of, shown, shown_text
 from jaxflow.models import Model
+from jaxflow.models.model import check_gives
 
 HEADS = ("sequence_classification", "next_sentence")
 ON_HOST: dict[str, Callable[[Any], Any]] = {
@@ -97,25 +98,25 @@ def as_target(target: Any) -> Target:
     return target if isinstance(target, Target) else Target(target)
 
 
-def scale_of(encoder: Model, target: Target) -> str:
+def scale_of(model: Model, target: Target) -> str:
     """How the classifier's logits become what the target names.
 
     Raises:
         InputError: the model does not classify texts, or it has no probabilities.
     """
-    head = encoder.head
+    head = model.head
     if head.name not in HEADS:
-        raise InputError(None, "have a head that classifies texts", f"the head {head.name!r}", place=encoder.name)
+        raise InputError(None, "have a head that classifies texts", f"the head {head.name!r}", place=model.name)
     if target.quantity == "logit":
         return "identity"
     if head.problem == "regression":
         got, way_out = "the numbers of a regression", "use Target(0, quantity='logit')"
-        raise InputError(None, "give probabilities", got, way_out, place=encoder.name)
+        raise InputError(None, "give probabilities", got, way_out, place=model.name)
     return "sigmoid" if head.problem == "multi_label" else "softmax"
 
 
 def resolve(
-    encoder: Model, target: Target, examples: int, logits: Callable[[], np.ndarray]
+    model: Model, target: Target, examples: int, logits: Callable[[], np.ndarray]
 ) -> tuple[Int[np.ndarray, " example"], Int[np.ndarray, " example"] | None]:
     """The class of each example, and the one it is set against.
 
@@ -123,29 +124,30 @@ def resolve(
         InputError: there is no such class, or there are not as many classes as examples.
     """
     found = logits() if target.needs_logits else None
-    classes = _indices("classes", encoder, target.classes, "predicted", examples, found)
+    classes = _indices("classes", model, target.classes, "predicted", examples, found)
     if target.against is None:
         return classes, None
     if found is not None:
         found = np.where(np.arange(found.shape[-1]) == classes[:, None], -np.inf, found)
-    against = _indices("against", encoder, target.against, "runner_up", examples, found)
+    against = _indices("against", model, target.against, "runner_up", examples, found)
     check_different(classes, against)
     return classes, against
 
 
-def explained_of(encoder: Model, target: Target, examples: int) -> tuple[Explained, GivenClasses]:
+def explained_of(model: Model, target: Target, examples: int) -> tuple[Explained, GivenClasses]:
     """A target for programs, and the classes of examples that are known before the model runs.
 
     Raises:
         InputError: the model does not classify texts, has no such class, or there are not as many as examples.
     """
+    check_gives(model, "gradients", "the gradient of a class")
     predicts = isinstance(target.classes, str) and target.classes == "predicted"
     runner_up = isinstance(target.against, str) and target.against == "runner_up"
-    scale = scale_of(encoder, target)
-    classes = None if predicts else _indices("classes", encoder, target.classes, "predicted", examples, None)
+    scale = scale_of(model, target)
+    classes = None if predicts else _indices("classes", model, target.classes, "predicted", examples, None)
     if target.against is None or runner_up:
         return Explained(scale, predicts, target.against), (classes, None)
-    against = _indices("against", encoder, target.against, "runner_up", examples, None)
+    against = _indices("against", model, target.against, "runner_up", examples, None)
     if classes is not None:
         check_different(classes, against)
     return Explained(scale, predicts, "given"), (classes, against)
@@ -173,7 +175,7 @@ def target_value(numbers: Any, classes: Int[Any, "*row"], against: Int[Any, "*ro
 
 
 def _indices(
-    name: str, encoder: Model, given: Any, word: str, examples: int, logits: np.ndarray | None
+    name: str, model: Model, given: Any, word: str, examples: int, logits: np.ndarray | None
 ) -> Int[np.ndarray, " example"]:
     if isinstance(given, str) and given == word:
         assert logits is not None
@@ -181,10 +183,10 @@ def _indices(
     if isinstance(given, tuple) and len(given) != examples:
         raise InputError(name, f"name one class for each of {examples} examples", str(len(given)))
     entries = given if isinstance(given, tuple) else (given,) * examples
-    labels, outputs = encoder.labels or (), encoder.head.outputs
+    labels, outputs = model.labels or (), model.head.outputs
     indices = []
     for entry in entries:
-        index = encoder.head.index_of(name, entry)
+        index = model.head.index_of(name, entry)
         if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < outputs:
             expected = f"be {word!r}, an index below {outputs} or a class of the model"
             raise InputError(

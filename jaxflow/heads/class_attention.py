@@ -13,13 +13,13 @@ from jaxflow._pytree import pytree
 from jaxflow._switches import broadcasting
 from jaxflow._typing import Capacity, Relevance
 from jaxflow.evaluation import Target, TokenInputs, token_inputs
-from jaxflow.evaluation.batches import RowTask, run_rows
+from jaxflow.evaluation.batches import for_every_row, run_examples
 from jaxflow.evaluation.target import Explained, check_different, explained_of
 from jaxflow.graph.graph import AttentionGraph, attention_graph
 from jaxflow.graph.rollout import product
 from jaxflow.mixing.attention_gradient import gradient_weights
 from jaxflow.models import Model, TokenBatch
-from jaxflow.running import Arrays, Forward, PassOutputs, Program, ReaderInputs
+from jaxflow.running import Call, Forward, Inputs, PassOutputs, ReaderInputs
 from jaxflow.running.readers import CarriesHeads
 
 # Rows times length of a batch: the gradient in the attention of all heads is held at once.
@@ -122,7 +122,7 @@ class ClassGradient(CarriesHeads):
 
 
 def class_attention(
-    encoder: Model,
+    model: Model,
     texts: Any,
     *,
     target: Any = "predicted",
@@ -130,13 +130,13 @@ def class_attention(
 ) -> ClassAttention:
     """Fuse heads by `relu(gradient of a class's score * attention)` (Chefer, Gur & Wolf 2021).
 
-        found = class_attention(encoder, texts, target="positive")
+        found = class_attention(model, texts, target="positive")
         jf.attention_flow(found.graph(), queries=0)
 
     The gradient is the total one: attention of later layers moves along, as when a hook reads it off in PyTorch.
 
     Args:
-        encoder: a model that classifies texts.
+        model: a model that classifies texts.
         texts: anything that `evaluation.token_inputs` takes.
         target: a class: `"predicted"`, an index or label, or one for each text, whose logit is explained; or an
             `evaluation.Target`.
@@ -149,29 +149,29 @@ def class_attention(
         InputError: the model does not classify texts, or an argument does not fit.
     """
     given = target if isinstance(target, Target) else Target(target, quantity="logit")
-    inputs = token_inputs(encoder, texts)
-    value, classes, weights, _ = gated_scores(encoder, inputs, given, batch_tokens, keeps_weights=True)
+    inputs = token_inputs(model, texts)
+    value, classes, weights, _ = gated_scores(model, inputs, given, batch_tokens, keeps_weights=True)
     assert weights is not None
     return ClassAttention(weights, inputs.mask, value, classes)
 
 
 def gated_scores(
-    encoder: Model, inputs: TokenInputs, target: Target, batch_tokens: int, *, keeps_weights: bool
+    model: Model, inputs: TokenInputs, target: Target, batch_tokens: int, *, keeps_weights: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
     """The explained number, its class, weights (where they are kept) and derivatives in gates of all texts."""
-    number, (given, against) = explained_of(encoder, target, len(inputs))
-    reader = ClassGradient(number, keeps_weights)
+    number, (given, against) = explained_of(model, target, len(inputs))
+    program = Forward((ClassGradient(number, keeps_weights),))
 
-    def call(batch: TokenBatch, rows: np.ndarray) -> tuple[Program, Arrays, Arrays]:
-        chosen = tuple(None if each is None else jnp.asarray(each[rows]) for each in (given, against))
-        return Forward((reader,)), (chosen,), None
+    def call(batch: TokenBatch, rows: np.ndarray) -> Call:
+        chosen = (None if each is None else for_every_row(each[rows], batch) for each in (given, against))
+        return Call(program, Inputs(batch, jax.tree.map(jnp.asarray, (tuple(chosen),)), None))
 
-    layers, heads, width = encoder.layers, encoder.heads, inputs.mask.shape[1]
+    layers, heads, width = model.layers, model.heads, inputs.mask.shape[1]
     value, classes = np.zeros(len(inputs), np.float32), np.zeros(len(inputs), np.int32)
     gates = np.zeros((len(inputs), layers, heads), np.float32)
     weights = np.zeros((len(inputs), layers, width, width), np.float32) if keeps_weights else None
-    every, task = np.arange(len(inputs)), RowTask(encoder, inputs, call)
-    for row, (scores,) in enumerate(run_rows(task, every, batch_tokens, pair_numbers=layers * heads)):
+    results = run_examples(model, inputs, call, batch_tokens, pair_numbers=layers * heads)
+    for row, (scores,) in enumerate(results):
         value[row], classes[row], gates[row] = scores.value, scores.classes, scores.gates
         if weights is not None:
             size = min(width, scores.weights.shape[-1])

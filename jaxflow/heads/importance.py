@@ -10,11 +10,12 @@ from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import one_of
 from jaxflow.evaluation import Interval, Target, TokenInputs, mean_interval, token_inputs
-from jaxflow.evaluation.batches import RowTask, run_rows, variant_logits
+from jaxflow.evaluation.batches import run_examples, whole_logits
 from jaxflow.evaluation.target import ON_HOST, resolve, scale_of, target_value
 from jaxflow.heads.class_attention import BATCH_TOKENS, gated_scores
 from jaxflow.models import ForwardOptions, LayerOutput, Model, Module, TokenBatch
-from jaxflow.running import Arrays, Inputs, Program, put_layer
+from jaxflow.models.model import check_gives
+from jaxflow.running import Call, Inputs, put_layer
 
 METHODS = ("gradient", "ablation")
 # Least probability whose logarithm is taken: below it float32 is exhausted.
@@ -54,7 +55,7 @@ class HeadImportance:
 
 
 def head_importance(
-    encoder: Model,
+    model: Model,
     texts: Any,
     method: str = "gradient",
     *,
@@ -64,7 +65,7 @@ def head_importance(
     """How much the log-probability of a class rests on each head.
 
     Args:
-        encoder: a model that classifies texts; without classes nothing says what heads are important for.
+        model: a model that classifies texts; without classes nothing says what heads are important for.
         texts: anything that `evaluation.token_inputs` takes.
         method: `"gradient"`, the derivative in a gate on the head's output, at 1 (Michel et al. 2019; with the correct
             labels it is that of the loss, its sign turned); or `"ablation"`, what is lost when one head at a time
@@ -80,27 +81,27 @@ def head_importance(
     """
     one_of("method", method, METHODS)
     target = Target(classes)
-    inputs = token_inputs(encoder, texts)
+    inputs = token_inputs(model, texts)
     if method == "gradient":
-        value, found, _, gates = gated_scores(encoder, inputs, target, batch_tokens, keeps_weights=False)
+        value, found, _, gates = gated_scores(model, inputs, target, batch_tokens, keeps_weights=False)
         return HeadImportance(log_gates(value, gates), found)
-    return _ablated(encoder, inputs, target, batch_tokens)
+    return _ablated(model, inputs, target, batch_tokens)
 
 
-def _ablated(encoder: Model, inputs: TokenInputs, target: Target, batch_tokens: int) -> HeadImportance:
-    scale, every = scale_of(encoder, target), np.arange(len(inputs))
-    logits = variant_logits(encoder, inputs, every, None, blank=None, batch_tokens=4 * batch_tokens)
-    classes, _ = resolve(encoder, target, len(inputs), lambda: logits)
+def _ablated(model: Model, inputs: TokenInputs, target: Target, batch_tokens: int) -> HeadImportance:
+    check_gives(model, "gradients", 'head_importance by "ablation"')
+    scale, logits = scale_of(model, target), whole_logits(model, inputs, 4 * batch_tokens)
+    classes, _ = resolve(model, target, len(inputs), lambda: logits)
 
     def log_probability(numbers: np.ndarray, of: np.ndarray) -> np.ndarray:
         return np.log(np.maximum(target_value(ON_HOST[scale](numbers), of, None), LEAST))
 
-    def call(batch: TokenBatch, rows: np.ndarray) -> tuple[Program, Arrays, Arrays]:
-        return WithoutEachHead(), None, None
+    def call(batch: TokenBatch, rows: np.ndarray) -> Call:
+        return Call(WithoutEachHead(), Inputs(batch, None, None))
 
-    shape = (encoder.layers, encoder.heads)
+    shape = (model.layers, model.heads)
     # row, head of all layers, label
-    found = np.stack(run_rows(RowTask(encoder, inputs, call), every, batch_tokens))
+    found = np.stack(run_examples(model, inputs, call, batch_tokens))
     whole = log_probability(logits, classes)
     left = log_probability(found, np.broadcast_to(classes[:, None], found.shape[:2]))
     signed = (whole[:, None] - left).reshape(-1, *shape)

@@ -62,7 +62,7 @@ class HeadRelations:
 
 
 def head_relations(
-    encoder: Model,
+    model: Model,
     sentences: Iterable[Sentence],
     *,
     batch_size: int = 16,
@@ -75,7 +75,7 @@ def head_relations(
     a word's relative where that has its largest weight among the other words of the sentence.
 
     Args:
-        encoder: the model.
+        model: the model.
         sentences: from `read_conllu`. One that the model cannot take is an error; leave it out.
         batch_size: sentences in a batch, at most.
         max_length: most tokens of a sentence.
@@ -87,7 +87,7 @@ def head_relations(
     listed = list(sentences)
     if not listed:
         raise InputError("sentences", "hold at least one sentence", "none")
-    encodings = encoder.tokenize([sentence.text for sentence in listed], max_length=max_length)
+    encodings = model.tokenize([sentence.text for sentence in listed], max_length=max_length)
     groups = [_tokens_of(sentence, encoding) for sentence, encoding in zip(listed, encodings, strict=True)]
     arcs = [_arcs(sentence, held) for sentence, held in zip(listed, groups, strict=True)]
     count = Counter(name for each in arcs for _, _, name in each)
@@ -95,13 +95,13 @@ def head_relations(
         raise InputError("sentences", "hold a word with a head in the same sentence", "none")
     names = sorted(count, key=lambda name: (-count[name], name))
     place = {name: index for index, name in enumerate(names)}
-    found = np.zeros((len(names), 2, encoder.layers, encoder.heads))
+    found = np.zeros((len(names), 2, model.layers, model.heads))
     offsets: list[list[Counter[int]]] = [[Counter(), Counter()] for _ in names]
     results = run_readers(
-        encoder,
+        model,
         encodings,
         [LargestWord()],
-        arrays=lambda texts, rows, length: (_word_arrays(encoder, [groups[text] for text in texts], rows, length),),
+        arrays=lambda texts, rows, length: (_word_arrays(model, [groups[text] for text in texts], rows, length),),
         lengths=[max(len(encoding), len(held)) for encoding, held in zip(encodings, groups, strict=True)],
         options=EngineOptions(batch_size=batch_size),
         progress=progress,
@@ -155,10 +155,10 @@ class LargestWord:
 
 
 def _word_arrays(
-    encoder: Model, groups: Sequence[list[list[int]]], rows: int, length: int
+    model: Model, groups: Sequence[list[list[int]]], rows: int, length: int
 ) -> tuple[Float[np.ndarray, "row token word"], Bool[np.ndarray, "row word"]]:
     """Which word each token belongs to, and which words have a token, given each text's tokens of each word."""
-    members = np.zeros((rows, min(length, encoder.max_length), length), np.float32)
+    members = np.zeros((rows, min(length, model.max_length), length), np.float32)
     words = np.zeros((rows, length), bool)
     for row, held in enumerate(groups):
         for word, tokens in enumerate(held):

@@ -63,7 +63,7 @@ def role_names(
 
 
 def head_roles(
-    encoder: Model,
+    model: Model,
     texts: Any,
     pairs: Any = None,
     *,
@@ -77,7 +77,7 @@ def head_roles(
     """What each head of a model does on some texts; `role_changes` sets two models side by side.
 
     Args:
-        encoder: the model.
+        model: the model.
         texts: a sequence of texts, or one.
         pairs: a second text for each.
         counts: how often each token occurs in the language, to say which is the rarest of a text; tokens that are
@@ -92,12 +92,12 @@ def head_roles(
         InputError: a text does not fit.
     """
     texts, pairs = _listed(texts), None if pairs is None else _listed(pairs)
-    encodings = encoder.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
+    encodings = model.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
     if not encodings:
         raise InputError("texts", "hold at least one text", "none")
     words = RoleWords(encodings, counts)
     results = run_readers(
-        encoder,
+        model,
         encodings,
         [WatchedRoles()],
         arrays=lambda texts, rows, length: (words.arrays(texts, rows, length),),

@@ -284,6 +284,22 @@ def as_model(argument: str, value: object) -> Model:
     raise InputError(argument, "be a model, see jaxflow.models.Model", got, "pass what load_model gives, or add these")
 
 
+def check_gives(model: Model, part: str, purpose: str) -> None:
+    """Refuse a model that does not give what something needs.
+
+    Args:
+        model: the model.
+        part: of `GIVES`.
+        purpose: what needs it, in words.
+
+    Raises:
+        InputError: it does not.
+    """
+    if part not in model.gives:
+        given = ", ".join(map(repr, sorted(model.gives)))
+        raise InputError("model", f"give {part!r} for {purpose}", f"{model.name}, which gives {given}")
+
+
 def _check_parts(argument: str, model: Model) -> None:
     """Refuse a model that has every part, one of which cannot be."""
     leaves = jax.tree.leaves(model.module)

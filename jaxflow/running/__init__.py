@@ -25,7 +25,7 @@ from jaxflow.running._reader import (
 )
 from jaxflow.running._sizes import bucket
 from jaxflow.running._task import Task
-from jaxflow.running._texts import check_finite, rows_on_host, run_readers
+from jaxflow.running._texts import check_finite, rows_on_host, run_calls, run_readers
 
 __all__ = [
     "Arrays",
@@ -53,6 +53,7 @@ __all__ = [
     "pair_numbers",
     "put_layer",
     "rows_on_host",
+    "run_calls",
     "run_readers",
     "token_batch",
 ]

@@ -5,9 +5,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import jax
+import numpy as np
 
 from jaxflow.devices import as_mesh
 from jaxflow.models import Model
@@ -15,7 +16,7 @@ from jaxflow.running._executables import Compiled, Executables
 from jaxflow.running._item import Item
 from jaxflow.running._pipeline import Pipeline
 from jaxflow.running._placement import place
-from jaxflow.running._sizes import Sizes, as_batch_size, batches_of, device_tokens, room
+from jaxflow.running._sizes import Sizes, as_count, batches_of, device_tokens, room
 from jaxflow.running._task import Task
 
 ItemT = TypeVar("ItemT", bound=Item)
@@ -37,7 +38,7 @@ class EngineOptions:
         idle: called with seconds for which a device had no batch.
     """
 
-    batch_size: Any = None
+    batch_size: int | np.integer | None = None
     batch_tokens: int | None = None
     pair_numbers: int = 0
     pads_freely: bool = False
@@ -63,13 +64,14 @@ class Engine(Generic[ItemT, ResultT]):
             InputError: the batch size is no whole number above 0, or the mesh is not of this process's devices.
         """
         mesh = None if options.mesh is None else as_mesh(options.mesh)
-        batch_size = as_batch_size(options.batch_size)
+        batch_size = as_count("batch_size", options.batch_size)
+        batch_tokens = as_count("batch_tokens", options.batch_tokens)
         # Every model lies on the same devices, so one of them says what these are.
         placements = [place(model, mesh) for model in models]
         device, devices = placements[0].device, placements[0].devices
         self.sizes = Sizes(
             batch_size=batch_size,
-            tokens=options.batch_tokens or device_tokens(device),
+            tokens=batch_tokens or device_tokens(device),
             limit=None if options.pads_freely else min(model.max_length for model in models),
             devices=devices,
             packs=all(placement.packs for placement in placements),

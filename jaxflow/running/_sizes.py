@@ -118,17 +118,17 @@ def device_tokens(device: Device) -> int:
     return ON_PROCESSOR if device.platform == "cpu" else ON_ACCELERATOR
 
 
-def as_batch_size(batch_size: object) -> int | None:
-    """Take in the number of texts in a batch, checked; None where it follows from the device and the texts' length.
+def as_count(argument: str, value: object) -> int | None:
+    """Take in a number of texts or of tokens, checked; None where it follows from the device and the texts' length.
 
     Raises:
         InputError: it is neither None nor a whole number above 0.
     """
-    if batch_size is None:
+    if value is None:
         return None
-    if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
-        raise InputError("batch_size", "be a whole number, 1 or more, or None", shown(batch_size))
-    return int(batch_size)
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise InputError(argument, "be a whole number, 1 or more, or None", shown(value))
+    return int(value)
 
 
 def room(device: Device, parameters: int) -> int | None:

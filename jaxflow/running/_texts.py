@@ -1,4 +1,4 @@
-"""The plain task: some readers over the texts of one model."""
+"""The plain tasks: a program, or some readers, over the texts of one model."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,71 +7,114 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool
 
 from jaxflow._checks import InputError
 from jaxflow.flow.worker import Worker
 from jaxflow.mixing import Mixing, as_mixing
-from jaxflow.models import Encoding, Model
+from jaxflow.models import Encoding, Model, TokenBatch
 from jaxflow.running._engine import Engine, EngineOptions
 from jaxflow.running._forward import Forward, pair_numbers
+from jaxflow.running._item import Item
 from jaxflow.running._program import Arrays, Call, Inputs, token_batch
 from jaxflow.running._reader import Reader, Target
 from jaxflow.running.readers import Finite
 
 # Numbers of a batch's texts, its rows and its padded length -> each reader's arrays, first axis the rows.
 MakesArrays: TypeAlias = Callable[[list[int], int, int], tuple[Arrays, ...]]
+# Numbers of a batch's texts, its tokens and its padded length -> the program and what it is called with.
+MakesCall: TypeAlias = Callable[[list[int], TokenBatch, int], Call]
 
 
 @dataclass(frozen=True)
 class TextItem:
-    """A text that readers read."""
+    """A text, or one of several copies of it.
+
+    Attributes:
+        index: the item's number.
+        text: the text's number.
+        encoding: its tokens.
+        length: what it is padded for.
+    """
 
     index: int
+    text: int
     encoding: Encoding
     length: int
 
     @property
     def place(self) -> str:
         """For messages."""
-        return f"text {self.index}"
+        return f"text {self.text}"
 
 
 @dataclass(frozen=True, eq=False)
 class TextTask:
-    """Readers over texts; a text's result is its row of what each reader gives, on the host.
+    """A program over texts; a text's result is its row of what the program gives, on the host.
 
     Attributes:
         model: that reads them.
-        readers: that ride along.
-        arrays: makes the readers' arrays; None where no reader has any.
-        mixing: what the layers' capacities are.
-        target: the number that is explained, where the mixing needs gradients; its arrays stand behind the readers'.
+        make: the call of each batch.
+        check: looks at a batch's outputs, and refuses them where they cannot be.
     """
 
     model: Model
-    readers: tuple[Reader, ...]
-    arrays: MakesArrays | None
-    mixing: Mixing
-    target: Target | None
-    memory_advice: str = field(default="pass a smaller `max_length`", init=False)
+    make: MakesCall
+    check: Callable[[list[TextItem], Arrays], None] | None = None
+    memory_advice: str = field(default="pass a smaller `max_length`, or smaller batches", init=False)
 
     def calls(self, items: list[TextItem], rows: int, length: int) -> tuple[Call]:
-        """One forward pass with all readers."""
-        numbers = [item.index for item in items]
-        arrays = (None,) * (len(self.readers) + 1) if self.arrays is None else self.arrays(numbers, rows, length)
+        """The program on the texts of one batch."""
+        # Units may be more than the tokens that the model takes.
         tokens = min(length, self.model.max_length)
         batch = token_batch(self.model, [item.encoding for item in items], rows, tokens)
-        examples = jax.tree.map(jnp.asarray, (None, *arrays))
-        program = Forward((Finite(), *self.readers), self.mixing, self.target)
-        return (Call(program, Inputs(batch, examples, None)),)
+        return (self.make([item.index for item in items], batch, length),)
 
     def begin(
-        self, items: list[TextItem], outputs: tuple[Any, ...], worker: Worker
-    ) -> Callable[[], Sequence[tuple[Any, ...]]]:
-        """Fetch what the readers gave."""
-        finite, *results = outputs[0]
-        check_finite(items, finite)
-        return lambda: rows_on_host(tuple(results), len(items))
+        self, items: list[TextItem], outputs: tuple[Arrays, ...], worker: Worker
+    ) -> Callable[[], Sequence[Arrays]]:
+        """Fetch what the program gave."""
+        if self.check is not None:
+            self.check(items, outputs[0])
+        return lambda: rows_on_host(outputs[0], len(items))
+
+
+def run_calls(
+    model: Model,
+    encodings: Sequence[Encoding],
+    make: MakesCall,
+    *,
+    copies: Sequence[int] | None = None,
+    lengths: Sequence[int] | None = None,
+    check: Callable[[list[TextItem], Arrays], None] | None = None,
+    options: EngineOptions | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Arrays]:
+    """Run a program over texts, or over copies of them that it makes different.
+
+    Args:
+        model: that reads the texts.
+        encodings: its tokens of each text.
+        make: the call of a batch, given the numbers of its texts (or copies), its tokens and its padded length.
+        copies: the number of the text that each row is a copy of; None runs each text once.
+        lengths: of each text the length that it is padded for, where that may be more than its tokens.
+        check: looks at the outputs of each batch as soon as they are there.
+        options: of batches and devices.
+        progress: called with the number of texts that were just finished.
+
+    Returns:
+        For each text (or copy) its row of the program's arrays, on the host; padding along other axes is not cut.
+
+    Raises:
+        InputError: a device has no memory for a text.
+    """
+    texts = range(len(encodings)) if copies is None else map(int, copies)
+    known = [len(encoding) for encoding in encodings] if lengths is None else lengths
+    items = [TextItem(index, text, encodings[text], known[text]) for index, text in enumerate(texts)]
+    # Tokens alone are never more than the model takes; units may be.
+    options = replace(options or EngineOptions(), pads_freely=lengths is not None)
+    engine = Engine((model,), TextTask(model, make, check), options)
+    return engine.run_all(items, None if progress is None else (lambda results: progress(len(results))))
 
 
 def run_readers(
@@ -108,25 +151,32 @@ def run_readers(
     Raises:
         InputError: the attention of a text is not numbers, or a device has no memory for it.
     """
-    known = [len(encoding) for encoding in encodings] if lengths is None else lengths
-    items = [
-        TextItem(index, encoding, length) for index, (encoding, length) in enumerate(zip(encodings, known, strict=True))
-    ]
-    # Units may be more than the tokens that the model takes; tokens alone never are.
-    options, mixing = options or EngineOptions(), as_mixing(mixing, model)
-    numbers = max(options.pair_numbers, pair_numbers(mixing, model))
-    options = replace(options, pads_freely=lengths is not None, pair_numbers=numbers)
-    engine = Engine((model,), TextTask(model, tuple(readers), arrays, mixing, target), options)
-    return engine.run_all(items, None if progress is None else (lambda results: progress(len(results))))
+    mixing = as_mixing(mixing, model)
+    if "gradients" in mixing.needs and target is None:
+        way_out = "pass what `jaxflow.evaluation.target.explained_of` gives, and its arrays as the last of `arrays`"
+        raise InputError("target", f"say what is explained, for the mixing {mixing.name!r}", "None", way_out)
+    program = Forward((Finite(), *readers), mixing, target)
+
+    def make(texts: list[int], batch: TokenBatch, length: int) -> Call:
+        given = (None,) * (len(readers) + 1) if arrays is None else arrays(texts, batch.mask.shape[0], length)
+        return Call(program, Inputs(batch, jax.tree.map(jnp.asarray, (None, *given)), None))
+
+    def check(items: list[TextItem], outputs: Arrays) -> None:
+        check_finite(items, outputs[0])
+
+    options = options or EngineOptions()
+    options = replace(options, pair_numbers=max(options.pair_numbers, pair_numbers(mixing, model)))
+    results = run_calls(model, encodings, make, lengths=lengths, check=check, options=options, progress=progress)
+    return [row[1:] for row in results]
 
 
-def rows_on_host(outputs: Arrays, count: int) -> list[Any]:
+def rows_on_host(outputs: Arrays, count: int) -> list[Arrays]:
     """The first rows of a batch's outputs on the host: for each a pytree like the batch's."""
     leaves, shape = jax.tree.flatten(jax.device_get(outputs))
     return [jax.tree.unflatten(shape, [leaf[row] for leaf in leaves]) for row in range(count)]
 
 
-def check_finite(items: Sequence[Any], finite: Any) -> None:
+def check_finite(items: Sequence[Item], finite: Bool[Any, " row"]) -> None:
     """Refuse a batch in which the attention of a text is not numbers throughout.
 
     Args:

@@ -17,7 +17,7 @@ from jaxflow.running import _engine as engine
 from jaxflow.running import _sizes as sizes
 from jaxflow.running._executables import Executables
 from jaxflow.running._pipeline import Pipeline
-from jaxflow.running._sizes import BUCKETS, Sizes, as_batch_size, batches_of, device_tokens
+from jaxflow.running._sizes import BUCKETS, Sizes, as_count, batches_of, device_tokens
 from tests.tiny_text_model import LIMIT, model_folder
 
 WORDS = ["the", "key", "to", "cabinets", "is", "on", "table"]
@@ -78,7 +78,7 @@ def test_every_text_is_in_one_batch_with_others_of_its_length(encoder, sizes):
 
 
 def sizes_of(batch_size, limit, device, devices, *, packs):
-    return Sizes(as_batch_size(batch_size), device_tokens(device), limit, devices, packs)
+    return Sizes(as_count("batch_size", batch_size), device_tokens(device), limit, devices, packs)
 
 
 def test_sizes_follow_from_the_device_and_the_length_alone():
