@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ class Plan:
     pairs: tuple[tuple[int, int], ...]
     settings: CompareOptions
 
-    @property
+    @cached_property
     def methods(self) -> tuple[Method, ...]:
         """Methods of relevance."""
         return self.question.method_values

@@ -19,13 +19,7 @@ from jaxflow.graph.graph import AttentionGraph, attention_graph
 from jaxflow.graph.rollout import product
 from jaxflow.mixing.attention_gradient import gradient_weights
 from jaxflow.models import Model, TokenBatch
-from jaxflow.running import (
-    Call,
-    Forward,
-    Inputs,
-    PassOutputs,
-    ReaderInputs,
-)
+from jaxflow.running import Call, Forward, Inputs, PassOutputs, ReaderInputs
 from jaxflow.running.readers import CarriesHeads
 
 # Rows times length of a batch: the gradient in the attention of all heads is held at once.

@@ -120,13 +120,11 @@ class StoredComparison:
 
     Attributes:
         folder: where it is.
-        summary: comparison.json; that of the first format as this one would have it.
-        first_head: the number of the first head in heads.parquet.
+        summary: comparison.json; heads counted from 1, whatever its format.
     """
 
     folder: Path
     summary: dict[str, Any]
-    first_head: int = 1
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Texts in order, one at a time: arrays as NumPy arrays, lists of strings as lists.
@@ -149,7 +147,8 @@ class StoredComparison:
             InputError: the file was damaged.
         """
         if self.summary["attention"]:
-            yield from self._read(self._place(ATTENTION), {"id", "fused_a", "fused_b"})
+            first = self.summary.get("format") == FIRST_FORMAT
+            yield from self._read(Path(ATTENTION).name if first else ATTENTION, {"id", "fused_a", "fused_b"})
 
     def heads(self) -> Iterator[dict[str, Any]]:
         """The rows of heads.parquet: heads counted from 1, whatever the format of the folder.
@@ -157,15 +156,10 @@ class StoredComparison:
         Raises:
             InputError: the file was damaged.
         """
-        for row in self._read(self._place(HEADS), {"head", "match"}):
-            match = row["match"]
-            row["head"] += 1 - self.first_head
-            row["match"] = None if match is None or match < self.first_head else match + 1 - self.first_head
-            yield row
-
-    def _place(self, file: str) -> str:
-        """Where a file lies: in the first format, whose heads count from 0, everything was beside the texts."""
-        return file if self.first_head else Path(file).name
+        first = self.summary["format"] == FIRST_FORMAT
+        for row in self._read(Path(HEADS).name if first else HEADS, {"head", "match"}):
+            # The first format counts from 0 and has -1 for a head without a match.
+            yield row | ({"head": row["head"] + 1, "match": row["match"] + 1 or None} if first else {})
 
     @cached_property
     def _parts(self) -> Parts:
@@ -207,11 +201,10 @@ def open_comparison(folder: str | Path) -> StoredComparison:
         wrong.append("shards")
     if wrong:
         raise _damaged(path / file, f"{wrong[0]!r} is missing or not what it should be")
-    if summary["format"] != FIRST_FORMAT:
-        return StoredComparison(path, summary)
-    matching = [[None if head < 0 else head + 1 for head in row] for row in summary["head"].get("matching", [])]
-    head = summary["head"] | ({"matching": matching} if matching else {})
-    return StoredComparison(path, summary | {"format": FORMAT, "head": head}, first_head=0)
+    if summary["format"] == FIRST_FORMAT and "matching" in summary["head"]:
+        matching = [[None if head < 0 else head + 1 for head in row] for row in summary["head"]["matching"]]
+        summary["head"] = summary["head"] | {"matching": matching}
+    return StoredComparison(path, summary)
 
 
 def _damaged(path: Path, why: str) -> InputError:

@@ -51,7 +51,7 @@ def test_the_head_that_changed_has_one_name_everywhere(context, models, compared
     # On the terminal the head that changed most stands below its heading.
     assert said[said.index("heads that changed most") + 1].split()[:2] == [f"L{LAYER}", f"H{HEAD}"]
     # In the folder: the one row whose distance is not 0.
-    rows = pq.read_table(folder / "heads.parquet").to_pylist()
+    rows = pq.read_table(folder / "__about__" / "heads.parquet").to_pylist()
     assert [(row["layer_a"], row["head"]) for row in rows if row["jensen_shannon"] > 1e-3] == [(LAYER, HEAD)]
     assert list(open_comparison(folder).heads()) == rows
     # In the table of roles: the head whose entropy moves most.
@@ -70,19 +70,20 @@ def test_a_folder_of_the_first_format_is_read_with_heads_from_1(compared, tmp_pa
     _ = shutil.copytree(compared[1], tmp_path / "out")
     new = open_comparison(tmp_path / "out")
     heads = list(new.heads())
-    # The folder as the first format has it: heads from 0, and -1 for a head without a match.
-    table = pq.read_table(tmp_path / "out" / "heads.parquet")
+    # The folder as the first format has it: all files beside the texts, heads from 0, -1 for one without a match.
+    about = tmp_path / "out" / "__about__"
+    table = pq.read_table(about / "heads.parquet")
     for name in ("head", "match"):
         at = table.column_names.index(name)
         table = table.set_column(at, name, [[number - 1 for number in table[name].to_pylist()]])
     pq.write_table(table, tmp_path / "out" / "heads.parquet")
-    path = tmp_path / "out" / "comparison.json"
-    old = json.loads(path.read_text())
+    old = json.loads((about / "comparison.json").read_text())
     old["format"] = 1
     old["head"]["matching"] = (np.array(old["head"]["matching"]) - 1).tolist()
     for name in ("check", "files"):
         del old[name]
-    _ = path.write_text(json.dumps(old))
+    _ = (tmp_path / "out" / "comparison.json").write_text(json.dumps(old))
+    shutil.rmtree(about)
     stored = open_comparison(tmp_path / "out")
     assert list(stored.heads()) == heads
     assert stored.summary["head"] == new.summary["head"]
