@@ -13,6 +13,7 @@ from experiments.attention_change.statistics import cells
 from experiments.attention_change.taken import taken_record
 from experiments.attention_change.texts import Marked
 from jaxflow.compare import ComparedText, head_importance
+from jaxflow.heads.names import head_number
 from jaxflow.models import TextEncoder
 from jaxflow.running.readers import Logits
 
@@ -133,8 +134,7 @@ def _case(
         ],
         "heads": [
             {
-                "layer": int(place) // taken.shape[1] + 1,
-                "head": int(place) % taken.shape[1] + 1,
+                **head_number(*divmod(int(place), taken.shape[1])),
                 "fall of log p": taken.flat[place],
             }
             for place in order

@@ -12,6 +12,7 @@ from experiments.attention_change.marks import lift, of_spans
 from experiments.attention_change.statistics import cells, family, gini, paired, rank_correlation
 from experiments.attention_change.texts import Marked
 from jaxflow.compare import ComparedText, Comparison, head_importance, head_roles, role_changes
+from jaxflow.heads.names import head_number
 from jaxflow.models import TextEncoder
 
 # A head that gives marked words half as much again as others.
@@ -49,7 +50,7 @@ def heads_record(
         "losing": sum(cell.mean < 0 and cell.p < 0.05 for cell in change),
         "gained_most": [
             {
-                **dict(zip(("layer", "head"), (int(place) // shape[1] + 1, int(place) % shape[1] + 1), strict=True)),
+                **head_number(*divmod(int(place), shape[1])),
                 "before": marked[0][place].mean,
                 "after": marked[1][place].mean,
                 "change": change[place].record(),

@@ -104,32 +104,14 @@ def study(
     layers = len(comparison.summary.layers)
     rows = [(method, str(layer + 1)) for method in METHODS for layer in range(layers)]
     before, after = (_values(texts, comparison, side, pair.reads) for side in ("a", "b"))
-    chosen = [place for place, text in enumerate(texts) if text.group.startswith(pair.group)]
-    one, two = (lift_table([texts[i] for i in chosen], [side[i][:layers] for i in chosen]) for side in (before, after))
-    known = ~np.isnan(one[:, 0])
-
-    def marks(places: Sequence[int]) -> dict[str, Any]:
-        here, first, second = [texts[i] for i in places], [before[i] for i in places], [after[i] for i in places]
-        return marks_record(here, first, second, rows, sizes.resamples)
-
-    top = [place for place, (_, layer) in enumerate(rows) if layer == str(layers)]
     record: dict[str, Any] = {
         **provenance(pair=pair.name, a=encoders[0].name, b=encoders[1].name, reads=pair.reads, flow="exact", seed=0),
         "sizes": vars(sizes),
         "marked": pair.marked,
         "texts": len(texts),
-        "marks": marks(chosen),
-        "marks_of_others": marks(sorted(set(range(len(texts))) - set(chosen))) if pair.group else None,
-        "marks_deep_less_shallow": deep_less_shallow(one[known], two[known]),
+        **_marks(pair, texts, before, after, rows, sizes.resamples),
         "layers": layers_record(comparison),
-        "words": words_record(
-            texts,
-            [v[top] for v in before],
-            [v[top] for v in after],
-            [rows[place] for place in top],
-            # Small letters say that an atom is aromatic.
-            str.lower if pair.english else str,
-        ),
+        "words": _words(pair, texts, before, after, rows),
         "arcs": comparison.summary.arcs,
     }
     report("marks, layers, words")
@@ -144,6 +126,48 @@ def study(
     record["claims"] = claims(record)
     write_record(out / f"{pair.name}.json", record)
     return record
+
+
+def _marks(
+    pair: Pair,
+    texts: Sequence[Marked],
+    before: Sequence[np.ndarray],
+    after: Sequence[np.ndarray],
+    rows: Sequence[tuple[str, str]],
+    resamples: int,
+) -> dict[str, Any]:
+    """What marked words get of relevance: in the pair's group of texts, and in the others."""
+    chosen = [place for place, text in enumerate(texts) if text.group.startswith(pair.group)]
+    others = sorted(set(range(len(texts))) - set(chosen))
+
+    def marks(places: Sequence[int]) -> dict[str, Any]:
+        here, first, second = [texts[i] for i in places], [before[i] for i in places], [after[i] for i in places]
+        return marks_record(here, first, second, rows, resamples)
+
+    # The rows of the first method alone, one a layer.
+    layers = len(rows) // len(METHODS)
+    one, two = (lift_table([texts[i] for i in chosen], [side[i][:layers] for i in chosen]) for side in (before, after))
+    known = ~np.isnan(one[:, 0])
+    return {
+        "marks": marks(chosen),
+        "marks_of_others": marks(others) if pair.group else None,
+        "marks_deep_less_shallow": deep_less_shallow(one[known], two[known]),
+    }
+
+
+def _words(
+    pair: Pair,
+    texts: Sequence[Marked],
+    before: Sequence[np.ndarray],
+    after: Sequence[np.ndarray],
+    rows: Sequence[tuple[str, str]],
+) -> dict[str, Any]:
+    """Words that gained and lost at the last layer, by every method."""
+    top = [place for place, (_, layer) in enumerate(rows) if layer == rows[-1][1]]
+    # Small letters say that an atom is aromatic.
+    as_word = str.lower if pair.english else str
+    one, two = ([values[top] for values in side] for side in (before, after))
+    return words_record(texts, one, two, [rows[place] for place in top], as_word)
 
 
 def read_texts(pair: Pair, data: Path, sizes: Sizes, counts: Any) -> list[Marked]:

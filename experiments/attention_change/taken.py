@@ -17,6 +17,7 @@ from jaxflow.compare import head_importance
 from jaxflow.evaluation import token_inputs
 from jaxflow.evaluation.batches import for_every_row, run_examples
 from jaxflow.heads.class_attention import BATCH_TOKENS
+from jaxflow.heads.names import head_number
 from jaxflow.models import Encoder, Model, Module, TokenBatch
 from jaxflow.running import Call, Inputs
 
@@ -67,7 +68,7 @@ def taken_record(
         apart = (found["heads by gradient"] - chance)[:, column : column + 1]
         record["heads by gradient"][what]["less_chance"] = cells(apart, against=0.0)[0].record()
     record["case"] = {
-        "heads": [{"layer": int(place) // heads + 1, "head": int(place) % heads + 1} for place in ranked[case, :TAKEN]],
+        "heads": [head_number(*divmod(int(place), heads)) for place in ranked[case, :TAKEN]],
         **{name: {"fall": values[case, 0], "turned": values[case, 1]} for name, values in found.items()},
     }
     return record

@@ -92,11 +92,11 @@ def fit(
     seed and its own number alone.
 
     Args:
-        module: with the weights to start from; it stays as it is.
+        module: the weights to start from; it stays as it is.
         loss: what to make small.
         batches: the batch of a step; called once a step.
-        recipe: how long and how fast.
-        folder: of the checkpoints; the last one alone is kept.
+        recipe: number of steps, rates, seed.
+        folder: where checkpoints go; the last one alone is kept.
         every: seconds between checkpoints. One is also written at the end and at an interruption.
         report: called with a line for people about every 20 seconds.
         judge: says in a line how good a module is; called at each checkpoint but the last.
@@ -109,8 +109,7 @@ def fit(
     parameters = jax.tree.map(jnp.copy, parameters)
     optimiser = optimiser_of(recipe)
     state, progress = (parameters, jax.jit(optimiser.init)(parameters)), _Progress(recipe.steps)
-    options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
-    with ocp.CheckpointManager(folder.resolve(), options=options) as manager:
+    with _checkpoints(folder) as manager:
         done = saved = manager.latest_step() or 0
         if done:
             state, past = _restored(manager, done, (state, progress.past()))
@@ -120,9 +119,8 @@ def fit(
             for step in range(done, recipe.steps):
                 batch, targets = batches(step)
                 key = jax.random.fold_in(jax.random.key(recipe.seed), step) if recipe.dropout else None
-                state, value = _step(
-                    state, batch, jax.tree.map(jnp.asarray, targets), key, graph, optimiser=optimiser, loss=loss
-                )
+                targets = jax.tree.map(jnp.asarray, targets)
+                state, value = _step(state, batch, targets, key, graph, optimiser=optimiser, loss=loss)
                 done = step + 1
                 progress.count(step, value, batch.mask.size)
                 if progress.silent() > 20 or done == recipe.steps:
@@ -138,6 +136,12 @@ def fit(
                 _ = _save(manager, done, (state, progress.past()))
     past = progress.past()
     return Fitted(nnx.merge(graph, state[0]), past["losses"], *map(float, past["seconds"]))
+
+
+def _checkpoints(folder: Path) -> ocp.CheckpointManager:
+    """The folder's last checkpoint, and room for the next."""
+    options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
+    return ocp.CheckpointManager(folder.resolve(), options=options)
 
 
 class _Progress:

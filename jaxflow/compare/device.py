@@ -16,7 +16,7 @@ from jaxflow.graph.rollout import raw_attention
 from jaxflow.heads.patterns import head_patterns
 from jaxflow.heads.pooling import pooled
 from jaxflow.heads.similarity import Products, head_products, linear_cka
-from jaxflow.statistics.distances import jensen_shannon, total_variation
+from jaxflow.statistics.distances import jensen_shannon, mean_over_rows, total_variation
 
 UnitHeads = Float[Array, "text layer head unit unit"]
 
@@ -102,10 +102,10 @@ def measure(
         both = rows[..., None, :]
         there_one, there_two = (jnp.where(both[..., None], each, jnp.zeros_like(each)) for each in (one, two))
         return {
-            "jensen_shannon": _mean(jensen_shannon(one, two), both),
-            "total_variation": _mean(total_variation(one, two), both),
-            "layer_jensen_shannon": _mean(jensen_shannon(fused_one, fused_two), rows),
-            "layer_total_variation": _mean(total_variation(fused_one, fused_two), rows),
+            "jensen_shannon": mean_over_rows(jensen_shannon(one, two), both),
+            "total_variation": mean_over_rows(total_variation(one, two), both),
+            "layer_jensen_shannon": mean_over_rows(jensen_shannon(fused_one, fused_two), rows),
+            "layer_total_variation": mean_over_rows(total_variation(fused_one, fused_two), rows),
             "patterns": (head_patterns(one, rows, role), head_patterns(two, rows, role)),
             "products": head_products(there_one, there_two, mask),
             "cka": linear_cka(one, two, rows),
@@ -140,9 +140,3 @@ def units_of(graph: AttentionGraph, members: Float[Array, "text token unit"] | N
 def shared_widths(first: Capacity, second: Capacity, queries: Queries) -> Float[Array, "text state query unit"]:
     """Widths of paths along arcs that both models have: an arc is worth what the weaker of the two gives it."""
     return path_widths(jnp.minimum(first, second), queries)
-
-
-def _mean(values: Float[Array, "*some unit"], rows: Bool[Array, "*#some unit"]) -> Float[Array, "*some"]:
-    count = jnp.sum(rows, axis=-1).astype(values.dtype)
-    total = jnp.sum(jnp.where(rows, values, jnp.zeros_like(values)), axis=-1)
-    return total / jnp.where(count > 0, count, jnp.full_like(count, jnp.nan))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from jaxflow.compare.result import ChangeSummary, WordChange
+from jaxflow.heads.names import head_name
 
 SIGNIFICANT = 0.05
 
@@ -23,10 +24,10 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
     lines += ["", "layers", *_layers(summary)]
     if most:
         lines += ["", "heads that changed most", *_heads(summary, most)]
-    moved = np.argwhere(summary.head.moved) if most else ()
-    if len(moved):
+    moved = np.argwhere(summary.head.moved).tolist() if most else []
+    if moved:
         named = ", ".join(
-            f"L{_layer(summary, int(layer))} H{head + 1} -> H{summary.head.matching[layer, head] + 1}"
+            f"{_head(summary, layer, head)} -> H{summary.head.matching[layer, head] + 1}"
             for layer, head in moved[:most]
         )
         rest = f" and {len(moved) - most} more" if len(moved) > most else ""
@@ -53,9 +54,8 @@ def _heads(summary: ChangeSummary, most: int) -> Iterator[str]:
     order = np.argsort(-distance.mean, axis=None, kind="stable")[:most]
     for place, head in zip(*np.unravel_index(order, distance.mean.shape), strict=True):
         at = int(place), int(head)
-        star = _star(summary.head.adjusted_p[at])
-        name = f"L{_layer(summary, at[0])} H{at[1] + 1}"
-        yield f"  {name:>7}  {distance.mean[at]:.3f} [{distance.low[at]:.3f}, {distance.high[at]:.3f}]{star}"
+        star, between = _star(summary.head.adjusted_p[at]), f"[{distance.low[at]:.3f}, {distance.high[at]:.3f}]"
+        yield f"  {_head(summary, *at):>7}  {distance.mean[at]:.3f} {between}{star}"
 
 
 def _words(verb: str, words: Sequence[WordChange]) -> list[str]:
@@ -74,6 +74,10 @@ def _predictions(summary: ChangeSummary) -> Iterator[str]:
     for (first, second), count in sorted(summary.confusion.items(), key=lambda each: -each[1]):
         if first != second:
             yield f"  {first} -> {second}: {count}"
+
+
+def _head(summary: ChangeSummary, place: int, head: int) -> str:
+    return head_name(_layer(summary, place), head)
 
 
 def _layer(summary: ChangeSummary, place: int) -> str:

@@ -32,6 +32,7 @@ from jaxflow.running import (
     Call,
     Inputs,
     Reader,
+    at_layers,
     bucket,
     check_finite,
     token_batch,
@@ -260,7 +261,7 @@ def _members_of(item: TextPair, which: int) -> tuple[list[int], list[int]]:
 def _kept(plan: Plan, which: int, side: device.Side, keeps_heads: bool) -> tuple[Any, Any]:
     """What goes to the host of a model's attention: that of the layers that are compared."""
     layers = np.asarray([pair[which] - 1 for pair in plan.pairs])
-    return side.fused[:, layers], side.heads[:, layers] if keeps_heads else None
+    return at_layers(side.fused, layers), at_layers(side.heads, layers) if keeps_heads else None
 
 
 def _pooled(item: TextPair, which: int, values: np.ndarray) -> Float[np.ndarray, "layer query unit"]:

@@ -67,8 +67,10 @@ class Totals:
         places: dict[str, list[int]] = {}
         for place, word in enumerate(text.words):
             places.setdefault(word.casefold(), []).append(place)
-        for word, found in places.items():
-            self._words.setdefault(word, Blocks(WORD_BLOCKS)).add(change[found].mean(axis=0))
+        for word, occurrences in places.items():
+            # The mean over a word's occurrences; most words occur once.
+            values = change[occurrences[0]] if len(occurrences) == 1 else change[occurrences].mean(axis=0)
+            self._words.setdefault(word, Blocks(WORD_BLOCKS)).add(values)
 
     def summary(self) -> ChangeSummary:
         """What changed over all texts that were taken in; one at least."""
@@ -127,14 +129,16 @@ class Totals:
     def _word_changes(self) -> list[WordChange]:
         settings, names = self.plan.settings, [method.name for method in self.plan.methods]
         words, texts = list(self._words), np.array([blocks.texts for blocks in self._words.values()], int)
-        lengths = np.array([len(blocks) for blocks in self._words.values()], int)
         # word method
-        means = np.array([blocks.mean for blocks in self._words.values()]).reshape(len(words), len(names))
-        p, low, high = (np.full(means.shape, np.nan) for _ in range(3))
-        for rows in _alike(np.where(texts >= settings.least, lengths, 0)):
+        means, p, low, high = (np.full((len(words), len(names)), np.nan) for _ in range(4))
+        for rows in _alike(np.array([len(blocks) for blocks in self._words.values()], int)):
             blocks = Blocks.beside([self._words[words[row]] for row in rows])
-            interval = block_interval(blocks, seed=settings.seed)
-            p[rows], low[rows], high[rows] = sign_flip(blocks, seed=settings.seed), interval.low, interval.high
+            means[rows] = blocks.mean
+            tested = np.flatnonzero(texts[rows] >= settings.least)
+            if tested.size:
+                blocks, rows = blocks.part(tested), rows[tested]
+                interval = block_interval(blocks, seed=settings.seed)
+                p[rows], low[rows], high[rows] = sign_flip(blocks, seed=settings.seed), interval.low, interval.high
         changes = []
         for column, name in enumerate(names):
             numbers = means[:, column], low[:, column], high[:, column], p[:, column]
@@ -164,7 +168,7 @@ def _numbers_of(text: ComparedText) -> dict[str, np.ndarray]:
 
 
 def _alike(lengths: Int[np.ndarray, " row"]) -> Iterator[Int[np.ndarray, " row"]]:
-    """Rows of one length together, so that they share the draws; at most so many at once; those of length 0 not."""
-    for length in np.unique(lengths[lengths > 0]):
+    """Rows of one length together, so that they share the draws; at most `TOGETHER` at once."""
+    for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
         yield from (rows[start : start + TOGETHER] for start in range(0, len(rows), TOGETHER))

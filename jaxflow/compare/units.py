@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from jaxtyping import Float
@@ -145,7 +146,8 @@ def _merged(spans: Sequence[Span]) -> list[Span]:
 
 def _place(spans: Sequence[Span], span: Span) -> int:
     """The number of the joined span that a token lies in; one without characters goes with what is to its left."""
-    return max(0, bisect_right(spans, span[0], key=lambda found: found[0]) - 1)
+    # No text is as long as infinity: the first span that begins behind the token's start.
+    return max(0, bisect_right(spans, (span[0], inf)) - 1)
 
 
 def _role(encoding: Encoding, position: int) -> int:

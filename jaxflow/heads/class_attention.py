@@ -23,12 +23,10 @@ from jaxflow.running import (
     Call,
     Forward,
     Inputs,
-    LayerView,
     PassOutputs,
     ReaderInputs,
-    layer_room,
-    put_layer,
 )
+from jaxflow.running.readers import CarriesHeads
 
 # Rows times length of a batch: the gradient in the attention of all heads is held at once.
 BATCH_TOKENS = 2048
@@ -87,7 +85,7 @@ class GatedScores:
 
 
 @dataclass(frozen=True)
-class ClassGradient:
+class ClassGradient(CarriesHeads):
     """The reader of `GatedScores`. Its arrays: classes of the rows and what they are set against, each perhaps None.
 
     The gradient is the total one: attention of later layers moves along. Memory: three times the attention of all
@@ -101,17 +99,6 @@ class ClassGradient:
     number: Explained
     keeps_weights: bool
     needs_logits: bool = True
-
-    def start(self, inputs: ReaderInputs) -> Float[Array, "row layer head token token"]:
-        """Room for the attention of every head."""
-        tokens = inputs.mask.shape[-1]
-        return layer_room(inputs, inputs.depth, inputs.heads, tokens, tokens)
-
-    def step(
-        self, inputs: ReaderInputs, carry: Float[Array, "row layer head token token"], layer: LayerView
-    ) -> Float[Array, "row layer head token token"]:
-        """One more layer's attention."""
-        return put_layer(carry, layer.masked, layer.index)
 
     def explained(self, inputs: ReaderInputs, logits: Float[Array, "row label"]) -> Float[Array, " row"]:
         """The number whose gradient is taken."""

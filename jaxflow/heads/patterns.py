@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._switches import broadcasting, undefined_as_nan
-from jaxflow.statistics.distances import entropy
+from jaxflow.statistics.distances import entropy, mean_over_rows
 
 # Of a text: shares of its words whose largest weight is on the word before, on themselves, on the word behind; mean
 # weight on the leading special token and on the other special ones; mean entropy in bits.
@@ -44,8 +44,8 @@ def head_patterns(
     for kind in (1, 2):
         keys = (mask & (role == kind))[..., None, None, :]
         mass = jnp.sum(jnp.where(keys, heads, jnp.zeros_like(heads)), axis=-1)
-        shares.append(_mean(mass, rows))
-    shares.append(_mean(entropy(heads), rows))
+        shares.append(mean_over_rows(mass, rows))
+    shares.append(mean_over_rows(entropy(heads), rows))
     return jnp.stack(shares, axis=-1)
 
 
@@ -58,12 +58,4 @@ def _neighbours(words: Bool[Array, "*batch token"], away: int) -> Bool[Array, "*
 
 
 def _share(hits: Bool[Array, "*batch head token"], rows: Bool[Array, "*batch 1 token"]) -> Float[Array, "*batch head"]:
-    return _mean(hits.astype(jnp.float32), rows)
-
-
-def _mean(
-    values: Float[Array, "*batch head token"], rows: Bool[Array, "*batch 1 token"]
-) -> Float[Array, "*batch head"]:
-    count = jnp.sum(rows, axis=-1).astype(values.dtype)
-    total = jnp.sum(jnp.where(rows, values, jnp.zeros_like(values)), axis=-1)
-    return total / jnp.where(count > 0, count, jnp.full_like(count, jnp.nan))
+    return mean_over_rows(hits.astype(jnp.float32), rows)

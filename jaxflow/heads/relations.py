@@ -9,18 +9,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError
+from jaxflow.heads.names import head_number
 from jaxflow.heads.pooling import pooled
 from jaxflow.inputs.conllu import Sentence
 from jaxflow.models import Encoding, Model
-from jaxflow.running import (
-    EngineOptions,
-    LayerView,
-    PassOutputs,
-    ReaderInputs,
-    layer_room,
-    put_layer,
-    run_readers,
-)
+from jaxflow.running import EngineOptions, LayerView, PassOutputs, ReaderInputs, layer_room, put_layer, run_readers
 
 # Who attends: the word to its head, or the head to the word.
 DIRECTIONS = ("to_head", "to_dependent")
@@ -45,7 +38,10 @@ class HeadRelations:
     offset: Int[np.ndarray, "relation direction"]
 
     def best(self) -> list[dict[str, object]]:
-        """For each relation and direction the head that finds most, a row each: what it gains on the baseline."""
+        """For each relation and direction the head that finds most, a row each: what it gains on the baseline.
+
+        Layers and heads are counted from 1.
+        """
         rows = []
         for index, name in enumerate(self.relations):
             for side, direction in enumerate(DIRECTIONS):
@@ -56,8 +52,7 @@ class HeadRelations:
                         "relation": name,
                         "direction": direction,
                         "count": int(self.count[index]),
-                        "layer": int(layer) + 1,
-                        "head": int(head),
+                        **head_number(int(layer), int(head)),
                         "share": float(shares[layer, head]),
                         "baseline": float(self.baseline[index, side]),
                         "offset": int(self.offset[index, side]),

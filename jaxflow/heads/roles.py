@@ -11,17 +11,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError
 from jaxflow.evaluation import Interval
+from jaxflow.heads.names import head_number
 from jaxflow.heads.patterns import PATTERNS, head_patterns
 from jaxflow.models import Encoding, Model
-from jaxflow.running import (
-    EngineOptions,
-    LayerView,
-    PassOutputs,
-    ReaderInputs,
-    layer_room,
-    put_layer,
-    run_readers,
-)
+from jaxflow.running import EngineOptions, LayerView, PassOutputs, ReaderInputs, layer_room, put_layer, run_readers
 from jaxflow.statistics.blocks import Blocks
 from jaxflow.statistics.tests import block_interval
 
@@ -120,6 +113,8 @@ def head_roles(
 def role_changes(before: HeadRoles, after: HeadRoles, least: float = 0.5) -> list[dict[str, Any]]:
     """A table of two models' roles, one row a head: its role before and after, and each pattern's change.
 
+    Layers and heads are counted from 1.
+
     Raises:
         InputError: the models have not as many layers and heads.
     """
@@ -130,8 +125,7 @@ def role_changes(before: HeadRoles, after: HeadRoles, least: float = 0.5) -> lis
     change = after.patterns.mean - before.patterns.mean
     return [
         {
-            "layer": layer + 1,
-            "head": head,
+            **head_number(layer, head),
             "before": names[0][layer][head],
             "after": names[1][layer][head],
             **{name: float(change[layer, head, index]) for index, name in enumerate(PATTERNS)},

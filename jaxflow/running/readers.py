@@ -53,11 +53,8 @@ class KeptGraph:
         return AttentionGraph(weights=weights, own=own, mask=inputs.mask)
 
 
-@dataclass(frozen=True)
-class KeptHeads:
-    """The attention of every head of every layer, 0 on padding: `row layer head token token`."""
-
-    needs_logits: bool = False
+class CarriesHeads:
+    """What readers do that need the attention of every head of every layer: `row layer head token token`."""
 
     def start(self, inputs: ReaderInputs) -> Float[Array, "row layer head token token"]:
         """Room for every head."""
@@ -69,6 +66,13 @@ class KeptHeads:
     ) -> Float[Array, "row layer head token token"]:
         """One more layer."""
         return put_layer(carry, layer.masked, layer.index)
+
+
+@dataclass(frozen=True)
+class KeptHeads(CarriesHeads):
+    """The attention of every head of every layer, 0 on padding: `row layer head token token`."""
+
+    needs_logits: bool = False
 
     def finish(
         self, inputs: ReaderInputs, carry: Float[Array, "row layer head token token"], outputs: PassOutputs

@@ -1,10 +1,11 @@
 """How alike two ways of ranking a text's tokens are."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from numpy.typing import ArrayLike
 
 from jaxflow._checks import InputError, one_of, shown
 from jaxflow.statistics.ranks import as_rows, as_tolerance, rank_rows, tied_tokens
@@ -113,29 +114,29 @@ class Agreement:
     tied_tokens: tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]
     tied_pairs: tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]
 
-    def mean(self, axis: Any = 0) -> Any:
+    def mean(self, axis: int | tuple[int, ...] = 0) -> np.ndarray:
         """Mean over examples where it is defined; NaN where it never is."""
         defined = np.isfinite(self.value)
         count = defined.sum(axis=axis)
-        return np.where(defined, self.value, 0).sum(axis=axis) / np.where(count > 0, count, np.nan)
+        return np.asarray(np.where(defined, self.value, 0).sum(axis=axis) / np.where(count > 0, count, np.nan))
 
-    def std(self, axis: Any = 0) -> Any:
+    def std(self, axis: int | tuple[int, ...] = 0) -> np.ndarray:
         """Standard deviation over examples where it is defined (divided by their number)."""
         defined = np.isfinite(self.value)
         count = defined.sum(axis=axis)
         away = np.where(defined, self.value - np.expand_dims(self.mean(axis), axis), 0)
-        return np.sqrt((away**2).sum(axis=axis) / np.where(count > 0, count, np.nan))
+        return np.asarray(np.sqrt((away**2).sum(axis=axis) / np.where(count > 0, count, np.nan)))
 
-    def undefined(self, axis: Any = 0) -> Any:
+    def undefined(self, axis: int | tuple[int, ...] = 0) -> np.ndarray:
         """How many examples have no coefficient: these are left out of the mean."""
-        return (~np.isfinite(self.value)).sum(axis=axis)
+        return np.asarray((~np.isfinite(self.value)).sum(axis=axis))
 
 
 def rank_agreement(
-    relevance: Any,
-    scores: Any,
-    mask: Any = None,
-    measure: Any = Spearman(),
+    relevance: ArrayLike,
+    scores: ArrayLike,
+    mask: ArrayLike | None = None,
+    measure: object = Spearman(),
 ) -> Agreement:
     """Agreement of two rankings of each example's tokens.
 

@@ -78,8 +78,8 @@ class Blocks:
         )
 
     def part(self, columns: Int[np.ndarray, " column"]) -> "Blocks":
-        """Some columns of a table that has one axis of them; nothing can be added to it."""
-        return self._made(self.texts, *([row[columns] for row in rows] for rows in (self._sums, self._counts)))
+        """Some columns, by their places on the first axis; nothing can be added to it."""
+        return self._made(self.texts, [row[columns] for row in self._sums], [row[columns] for row in self._counts])
 
     @classmethod
     def _made(cls, texts: int, sums: list[np.ndarray], counts: list[np.ndarray]) -> "Blocks":

@@ -4,7 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 Rows = Float[Array, "*row key"]
 
@@ -48,3 +48,10 @@ def entropy(weights: Rows) -> Float[Array, "*row"]:
     """Entropy of each row in bits: 0 where all weight is on one key, `log2(n)` where it is even over n keys."""
     logs = jnp.log2(jnp.where(weights > 0, weights, jnp.ones_like(weights)))
     return -jnp.sum(weights * logs, axis=-1)
+
+
+def mean_over_rows(values: Float[Array, "*some row"], rows: Bool[Array, "*#some row"]) -> Float[Array, "*some"]:
+    """Mean over chosen rows; NaN where none is chosen."""
+    count = jnp.sum(rows, axis=-1).astype(values.dtype)
+    total = jnp.sum(jnp.where(rows, values, jnp.zeros_like(values)), axis=-1)
+    return total / jnp.where(count > 0, count, jnp.full_like(count, jnp.nan))

@@ -1,11 +1,11 @@
 """Confidence intervals of means over examples, by bootstrap."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.stats
 from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 from jaxflow._checks import InputError, one_of, shown
 
@@ -34,12 +34,12 @@ class Interval:
 
 
 def mean_interval(
-    values: Any,
+    values: ArrayLike,
     *,
-    level: Any = 0.95,
+    level: object = 0.95,
     method: str = "bca",
-    resamples: Any = 9999,
-    clusters: Any = None,
+    resamples: object = 9999,
+    clusters: ArrayLike | None = None,
     seed: int = 0,
 ) -> Interval:
     """The mean over examples of each column, with a bootstrap interval (`scipy.stats.bootstrap`).
@@ -102,8 +102,8 @@ def _interval(
     if np.ptp(sums / sizes) <= 1e-12 * max(1.0, abs(mean)):
         return mean, mean, mean
 
-    def ratio(total: np.ndarray, size: np.ndarray, axis: int) -> Any:
-        return total.sum(axis=axis) / size.sum(axis=axis)
+    def ratio(total: np.ndarray, size: np.ndarray, axis: int) -> np.ndarray:
+        return np.asarray(total.sum(axis=axis) / size.sum(axis=axis))
 
     found = scipy.stats.bootstrap(
         (sums, sizes),
@@ -119,7 +119,7 @@ def _interval(
     return mean, float(found.low), float(found.high)
 
 
-def _as_clusters(clusters: Any, examples: int) -> np.ndarray:
+def _as_clusters(clusters: ArrayLike | None, examples: int) -> np.ndarray:
     if clusters is None:
         return np.arange(examples)
     groups = np.asarray(clusters)

@@ -1,16 +1,17 @@
 """Ranks of masked rows, with ties; whole batches at once, by sorting."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from numpy.typing import ArrayLike
 
 from jaxflow._checks import InputError, first_index, one_of, shown
 
 TIES = ("average", "dense")
 
 
-def ranks(values: Any, mask: Any = None, *, ties: str = "average", tol: float | int = 0.0) -> Float[np.ndarray, "..."]:
+def ranks(
+    values: ArrayLike, mask: ArrayLike | None = None, *, ties: str = "average", tol: float | int = 0.0
+) -> Float[np.ndarray, "..."]:
     """Rank of each value among the values of its row, the smallest first, from 1.
 
     Args:
@@ -60,7 +61,7 @@ def tied_tokens(
 
 
 def as_rows(
-    name: str, values: Any, mask: Any
+    name: str, values: ArrayLike, mask: ArrayLike | None
 ) -> tuple[Float[np.ndarray, "*batch token"], Bool[np.ndarray, "*batch token"]]:
     """Values in float64 and their mask, checked."""
     array = np.asarray(values)
@@ -83,7 +84,7 @@ def as_rows(
     return array, chosen
 
 
-def as_tolerance(tol: Any) -> float:
+def as_tolerance(tol: object) -> float:
     """A tolerance for ties."""
     if isinstance(tol, bool) or not isinstance(tol, int | float | np.number) or not 0 <= tol < np.inf:
         raise InputError("tol", "be a number, 0 or more", shown(tol))

@@ -1,11 +1,11 @@
 """Whether a change is more than chance: bootstrap intervals, sign-flip tests, and corrections for many of them."""
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import scipy.stats
 from jaxtyping import Bool, Float, Int
+from numpy.typing import ArrayLike
 
 from jaxflow._checks import InputError, first_index, one_of
 from jaxflow.statistics.blocks import Blocks, NamedBlocks
@@ -89,7 +89,7 @@ def sign_flip(blocks: Blocks, *, resamples: int = 9999, seed: int = 0) -> Float[
     return np.where(blocks.total.reshape(-1) > 0, p, np.nan).reshape(columns)
 
 
-def adjusted(p: Any, correction: str = "benjamini-hochberg") -> Float[np.ndarray, "*column"]:
+def adjusted(p: ArrayLike, correction: str = "benjamini-hochberg") -> Float[np.ndarray, "*column"]:
     """P-values corrected for how many of them there are; NaN is no test, and stays.
 
     Args:

@@ -1,7 +1,7 @@
 """The folder of a comparison: written file by file, and read.
 
-Positions and layers count as in `compare_models`: `layer` is a place in `layers`, `query` a place in `queries`, `unit`
-a token, or a word where the tokenizers differ (units). NaN is null.
+Positions count as in `compare_models`, layers and heads from 1. `layer` is a place in `layers`, `query` a place in
+`queries`, `unit` a token, or a word where the tokenizers differ (units). NaN is null.
 
         texts-00000.parquet             one row a text, 256 a file
         __about__/comparison.json       the summary, written last: a folder with it is whole
@@ -13,7 +13,7 @@ a token, or a word where the tokenizers differ (units). NaN is null.
 Whatever reads Parquet takes the folder for one table, that of the texts, as with a sweep's (`store.shards`).
 
     comparison.json:
-        format            2
+        format            2; in format 1 heads were counted from 0, and `open_comparison` counts them from 1
         models            {a, b}: {name, layers, heads, labels (list or null), head (name of what stands on it)}
         input             {name, column, pair_column}
         question          what was asked about every text: methods, mixing, target, queries, layers, flow, tol, as
@@ -32,8 +32,8 @@ Whatever reads Parquet takes the folder for one table, that of the texts, as wit
         head              {jensen_shannon, total_variation}: each {mean, low, high} `layer head`; p, adjusted_p `layer
                           head`; patterns_a, patterns_b, pattern_p, pattern_adjusted_p `layer head pattern`;
                           pattern_change {mean, low, high}; correlation, cka `layer head other`; matching `layer head`
-                          (the head of b that answers to each of a); roles_a, roles_b `layer head`: names of
-                          patterns that a head has for half the words or more, or "". See `HeadChange`
+                          (the number of the head of b that answers to each of a); roles_a, roles_b `layer head`:
+                          names of patterns that a head has for half the words or more, or "". See `HeadChange`
         words             {method: {gained: [...], lost: [...]}}, at most 50 each, the largest first, each
                           {word, texts, mean, low, high, p, adjusted_p}. See `WordChange`
         importance        {a, b}: `layer head`, all layers of each model: `head_importance` by gradient to the predicted
@@ -94,6 +94,7 @@ from jaxflow.store.cells import rows_of_table, table_of
 from jaxflow.store.parts import DamageError, Parts, first_line
 from jaxflow.store.shards import ABOUT, make_about, read_description, replaced
 
+# In the first format heads were counted from 0.
 FORMAT, FIRST_FORMAT = 2, 1
 SUMMARY, FIRST_SUMMARY = f"{ABOUT}/comparison.json", "comparison.json"
 ATTENTION, HEADS, WORDS = f"{ABOUT}/attention.parquet", f"{ABOUT}/heads.parquet", f"{ABOUT}/words.parquet"
@@ -119,11 +120,13 @@ class StoredComparison:
 
     Attributes:
         folder: where it is.
-        summary: comparison.json.
+        summary: comparison.json; that of the first format as this one would have it.
+        first_head: the number of the first head in heads.parquet.
     """
 
     folder: Path
     summary: dict[str, Any]
+    first_head: int = 1
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Texts in order, one at a time: arrays as NumPy arrays, lists of strings as lists.
@@ -146,8 +149,23 @@ class StoredComparison:
             InputError: the file was damaged.
         """
         if self.summary["attention"]:
-            first = self.summary.get("format") == FIRST_FORMAT
-            yield from self._read(Path(ATTENTION).name if first else ATTENTION, {"id", "fused_a", "fused_b"})
+            yield from self._read(self._place(ATTENTION), {"id", "fused_a", "fused_b"})
+
+    def heads(self) -> Iterator[dict[str, Any]]:
+        """The rows of heads.parquet: heads counted from 1, whatever the format of the folder.
+
+        Raises:
+            InputError: the file was damaged.
+        """
+        for row in self._read(self._place(HEADS), {"head", "match"}):
+            match = row["match"]
+            row["head"] += 1 - self.first_head
+            row["match"] = None if match is None or match < self.first_head else match + 1 - self.first_head
+            yield row
+
+    def _place(self, file: str) -> str:
+        """Where a file lies: in the first format, whose heads count from 0, everything was beside the texts."""
+        return file if self.first_head else Path(file).name
 
     @cached_property
     def _parts(self) -> Parts:
@@ -189,7 +207,11 @@ def open_comparison(folder: str | Path) -> StoredComparison:
         wrong.append("shards")
     if wrong:
         raise _damaged(path / file, f"{wrong[0]!r} is missing or not what it should be")
-    return StoredComparison(path, summary)
+    if summary["format"] != FIRST_FORMAT:
+        return StoredComparison(path, summary)
+    matching = [[None if head < 0 else head + 1 for head in row] for row in summary["head"].get("matching", [])]
+    head = summary["head"] | ({"matching": matching} if matching else {})
+    return StoredComparison(path, summary | {"format": FORMAT, "head": head}, first_head=0)
 
 
 def _damaged(path: Path, why: str) -> InputError:

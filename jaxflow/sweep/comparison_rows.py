@@ -57,18 +57,22 @@ def attention_row(text: ComparedText) -> Row:
 
 
 def head_rows(summary: ChangeSummary) -> Iterator[Row]:
-    """Rows of heads.parquet: one a layer and head."""
+    """Rows of heads.parquet: one a layer and head, counted from 1; `match` is null for a head without one."""
     head = summary.head
     for place, (first, second) in enumerate(summary.layers):
         for number in range(head.matching.shape[1]):
             at = place, number
             other = int(head.matching[at])
-            row: Row = {"layer_a": first, "layer_b": second, "head": number}
+            row: Row = {"layer_a": first, "layer_b": second, "head": number + 1}
             for name in ("jensen_shannon", "total_variation"):
                 interval: Interval = getattr(head, name)
                 row |= {name: float(interval.mean[at])}
                 row |= {f"{name}_low": float(interval.low[at]), f"{name}_high": float(interval.high[at])}
-            row |= {"p": float(head.p[at]), "adjusted_p": float(head.adjusted_p[at]), "match": other}
+            row |= {
+                "p": float(head.p[at]),
+                "adjusted_p": float(head.adjusted_p[at]),
+                "match": other + 1 if other >= 0 else None,
+            }
             row |= {
                 "match_correlation": float(head.correlation[place, number, other]) if other >= 0 else float("nan"),
                 "own_correlation": float(head.correlation[place, number, number]),
@@ -104,6 +108,7 @@ def summary_json(summary: ChangeSummary) -> dict[str, Any]:
         "layer": {name: _plain(value) for name, value in vars(summary.layer).items()},
         "head": {
             **{name: _plain(value) for name, value in vars(summary.head).items()},
+            "matching": [[head + 1 if head >= 0 else None for head in row] for row in summary.head.matching.tolist()],
             "roles_a": role_names(summary.head.patterns_a),
             "roles_b": role_names(summary.head.patterns_b),
         },

@@ -78,7 +78,7 @@ def model():
 
 def norms_by_hand(model, text):
     encodings = model.tokenize([text])
-    return np.linalg.norm(np.asarray(model(model.pad(encodings)).values)[0, :, -1], axis=-1)
+    return np.linalg.norm(np.asarray(model(model.pad(encodings), return_values=True).values)[0, :, -1], axis=-1)
 
 
 @pytest.fixture(scope="module")

@@ -84,3 +84,16 @@ def reordered(encoder, orders):
                 array[layer] = array[layer][order]
         flat.append((path, value.replace(jnp.asarray(array))))
     return dataclasses.replace(encoder, module=nnx.merge(graph, nnx.from_flat_state(flat)))
+
+
+def sharpened(encoder, layer, head, by=4.0):
+    """The same model, one head of which (counted from 0) attends more sharply."""
+    graph, state = nnx.split(encoder.module)
+    flat = []
+    for path, value in nnx.to_flat_state(state):
+        array = np.array(value.get_value())
+        if path[:2] == ("layers", "qkv"):
+            # (layer, [width,] 3, head, head_width): the queries of that head.
+            array[layer, ..., 0, head, :] *= by
+        flat.append((path, value.replace(jnp.asarray(array))))
+    return dataclasses.replace(encoder, module=nnx.merge(graph, nnx.from_flat_state(flat)))

@@ -71,7 +71,7 @@ def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
     assert about["patterns"] == list(PATTERNS)
     head = expected.summary.head
     np.testing.assert_allclose(about["head"]["jensen_shannon"]["mean"], head.jensen_shannon.mean, rtol=1e-6)
-    np.testing.assert_allclose(about["head"]["matching"], head.matching)
+    np.testing.assert_array_equal(about["head"]["matching"], head.matching + 1)
     np.testing.assert_allclose(about["layer"]["heads"]["high"], expected.summary.layer.heads.high, rtol=1e-6)
     assert sum(pair["texts"] for pair in about["confusion"]) == len(TEXTS)
     assert about["head"]["roles_b"] == role_names(head.patterns_b)
@@ -102,9 +102,10 @@ def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
         assert row["heads_b"].dtype == np.float16
 
     heads = pq.read_table(tmp_path / "out" / "__about__" / "heads.parquet").to_pylist()
-    assert [(row["layer_a"], row["head"]) for row in heads] == [(layer, head) for layer in (1, 2, 3) for head in (0, 1)]
+    assert [(row["layer_a"], row["head"]) for row in heads] == [(layer, head) for layer in (1, 2, 3) for head in (1, 2)]
     for row in heads:
-        at = row["layer_a"] - 1, row["head"]
+        at = row["layer_a"] - 1, row["head"] - 1
+        assert row["match"] == head.matching[at] + 1
         assert row["jensen_shannon"] == about["head"]["jensen_shannon"]["mean"][at[0]][at[1]]
         assert row["entropy_b"] == about["head"]["patterns_b"][at[0]][at[1]][PATTERNS.index("entropy")]
     words = pq.read_table(tmp_path / "out" / "__about__" / "words.parquet").to_pylist()

@@ -98,12 +98,12 @@ def test_before_and_after_are_set_side_by_side():
     table = role_changes(before, after, least=0.3)
     assert len(table) == LAYERS * HEADS
     row = table[HEADS + 1]
-    assert (row["layer"], row["head"]) == (2, 1)
+    assert (row["layer"], row["head"]) == (2, 2)
     assert row["entropy"] == pytest.approx(
         (after.patterns.mean - before.patterns.mean)[1, 1, PATTERNS.index("entropy")]
     )
     assert all(abs(row[name]) < 1e-12 for row in role_changes(before, before) for name in PATTERNS)
-    with pytest.raises(InputError, match="differ"):
+    with pytest.raises(InputError, match="as many layers and heads as `before`"):
         role_changes(before, dataclasses.replace(after, rarest=after.patterns))
 
 
@@ -227,5 +227,7 @@ def test_relations_are_found_as_a_loop_finds_them():
     best = found.best()
     assert len(best) == 2 * len(counts)
     assert best[0]["share"] == found.share[0, 0].max()
+    # Counted from 1, as the rows of other tables.
+    assert best[0]["share"] == found.share[0, 0, best[0]["layer"] - 1, best[0]["head"] - 1]
     with pytest.raises(InputError, match="at least one sentence"):
         head_relations(encoder, [])

@@ -9,7 +9,8 @@ import scipy.stats
 from jaxflow._checks import InputError
 from jaxflow.compare import adjusted, block_interval, sign_flip
 from jaxflow.evaluation import mean_interval
-from jaxflow.statistics.blocks import Blocks
+from jaxflow.statistics.blocks import Blocks, NamedBlocks
+from jaxflow.statistics.tests import named_intervals
 
 
 def blocks_of(values, most=1024):
@@ -140,3 +141,42 @@ def test_corrections_against_scipy_and_by_hand():
         adjusted(p, "bonferroni")
     with pytest.raises(InputError, match="probabilities"):
         adjusted([1.5])
+
+
+def test_arrays_of_one_table_have_the_intervals_that_each_has_alone(monkeypatch):
+    rng = np.random.default_rng(8)
+    texts = [
+        {"layer": rng.normal(size=3), "head": rng.normal(size=(3, 4)), "all": rng.normal(size=())} for _ in range(9)
+    ]
+    texts[2]["head"][1, 2] = np.nan
+    table = NamedBlocks()
+    for arrays in texts:
+        table.add({name: np.asarray(array) for name, array in arrays.items()})
+    # Columns are gone through some at a time, and that shows nowhere.
+    monkeypatch.setattr("jaxflow.statistics.tests.COLUMNS", 5)
+    found = named_intervals(table.only(["all", "head"]), seed=3)
+    assert list(found) == ["all", "head"]
+    for name, interval in found.items():
+        alone = block_interval(blocks_of([arrays[name] for arrays in texts]), seed=3)
+        for field, values in vars(interval).items():
+            np.testing.assert_allclose(values, getattr(alone, field), rtol=1e-12, err_msg=f"{name} {field}")
+
+
+def test_draws_are_numpys_whatever_was_asked_before():
+    # Tables share draws: another seed and other numbers of blocks in between change nothing.
+    values = np.random.default_rng(9).normal(size=(30, 2))
+    drawn = np.random.default_rng(4).multinomial(30, np.full(30, 1 / 30), size=199)
+    expected = np.quantile(drawn @ values / 30, [0.05, 0.95], axis=0)
+    for _ in range(2):
+        found = block_interval(blocks_of(values), level=0.9, resamples=199, seed=4)
+        np.testing.assert_allclose([found.low, found.high], expected, rtol=1e-12)
+        for seed, number in ((5, 30), (4, 29), (4, 7)):
+            _ = block_interval(blocks_of(values[:number]), resamples=199, seed=seed)
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 13])
+def test_few_swaps_are_all_gone_through(number):
+    values = np.random.default_rng(number).integers(-3, 4, size=(number, 6)).astype(float)
+    signs = np.array(list(itertools.product([-1, 1], repeat=number)))
+    reached = np.abs(signs @ values) >= np.abs(values.sum(axis=0))
+    np.testing.assert_array_equal(sign_flip(blocks_of(values)), reached.mean(axis=0))

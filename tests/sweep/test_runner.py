@@ -210,8 +210,16 @@ def test_errors_before_the_work_leave_no_folder(encoder, tmp_path):
             dataclasses.replace(FAST, queries=(0, 4)),
             "--text 2: `queries` must be positions of tokens, from 0 to 3, got 4",
         ),
-        (TEXTS, dataclasses.replace(FAST, layers=(0,)), f"`layers` must be from 1 to {LAYERS}, counted from 1 at the input, got 0"),
-        (TEXTS, dataclasses.replace(FAST, layers=(4,)), f"`layers` must be from 1 to {LAYERS}, counted from 1 at the input, got 4"),
+        (
+            TEXTS,
+            dataclasses.replace(FAST, layers=(0,)),
+            f"`layers` must be from 1 to {LAYERS}, counted from 1 at the input, got 0",
+        ),
+        (
+            TEXTS,
+            dataclasses.replace(FAST, layers=(4,)),
+            f"`layers` must be from 1 to {LAYERS}, counted from 1 at the input, got 4",
+        ),
         ((), FAST, "--text must hold a text, got none"),
     ]
     for texts, settings, message in cases:
@@ -323,7 +331,7 @@ def test_two_processes_make_half_of_the_shards_each_and_any_number_goes_on(encod
         swept(encoder, out, texts, process_index=0, process_count=2)
     with pytest.raises(InputError, match=r"differs in flow .*, residual \(there 0.5, now 0.1\)"):
         swept(encoder, out, texts, Question(mixing=jf.mixing.Attention(residual=0.1)), process_index=1, process_count=2)
-    with pytest.raises(InputError, match=r"differs in residual \(there 0\.5, now 0\.1\).*name another `folder`"):
+    with pytest.raises(InputError, match=r"differs in .*residual \(there 0\.5, now 0\.1\).*name another `folder`"):
         jf.run_sweep(encoder, texts, out, mixing=jf.mixing.Attention(residual=0.1), resume=True)
     with pytest.raises(InputError, match="`process_index` must be from 0"):
         swept(encoder, out, texts, process_index=2, process_count=2)

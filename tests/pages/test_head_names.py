@@ -1,0 +1,99 @@
+"""The one head that differs between two models has one name: on the terminal, in files, in tables and on the page."""
+
+import contextlib
+import io
+import json
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import jaxflow as jf
+from jaxflow.cli import main as cli
+from jaxflow.compare import findings, head_roles, role_changes
+from jaxflow.models import save_encoder
+from jaxflow.pages.explore import explore
+from jaxflow.pages.explorer import write_explorer
+from jaxflow.sweep.comparison_folder import open_comparison
+from tests.compare.models import sharpened
+from tests.pages.browser import Opened
+from tests.pages.tiny_pair import TEXTS, model_folder
+
+# The last layer's second head: what follows it is no attention, so that nothing else moves.
+LAYER, HEAD = 3, 2
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    first = jf.load_model(str(model_folder()))
+    folder = tmp_path_factory.mktemp("models") / "second"
+    second = sharpened(first, LAYER - 1, HEAD - 1)
+    _ = save_encoder(second, folder)
+    return first, second, folder
+
+
+@pytest.fixture(scope="module")
+def compared(models, tmp_path_factory):
+    """What the command says, and the folder that it writes."""
+    folder = tmp_path_factory.mktemp("compared")
+    _ = (folder / "texts.txt").write_text("\n".join(TEXTS))
+    given = ["--model-a", str(model_folder()), "--model-b", str(models[2]), "--input", str(folder / "texts.txt")]
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert cli.main(["compare", *given, "--out", str(folder / "out")]) == 0
+    return said.getvalue().splitlines(), folder / "out"
+
+
+def test_the_head_that_changed_has_one_name_everywhere(context, models, compared, tmp_path):
+    first, second, _ = models
+    said, folder = compared
+    # On the terminal the head that changed most stands below its heading.
+    assert said[said.index("heads that changed most") + 1].split()[:2] == [f"L{LAYER}", f"H{HEAD}"]
+    # In the folder: the one row whose distance is not 0.
+    rows = pq.read_table(folder / "heads.parquet").to_pylist()
+    assert [(row["layer_a"], row["head"]) for row in rows if row["jensen_shannon"] > 1e-3] == [(LAYER, HEAD)]
+    assert list(open_comparison(folder).heads()) == rows
+    # In the table of roles: the head whose entropy moves most.
+    table = role_changes(head_roles(first, TEXTS), head_roles(second, TEXTS))
+    moved = max(table, key=lambda row: abs(row["entropy"]))
+    assert (moved["layer"], moved["head"]) == (LAYER, HEAD)
+    # On the page: the row of the head grid's numbers that is not 0, and the mark that stands for it.
+    opened = Opened(context, write_explorer(explore(first, TEXTS, other=second), tmp_path / "explorer.html"))
+    opened.set(view="grid", measure="change")
+    rows = [row for row in opened.table("grid") if float(row["change"]) > 1e-3]
+    assert [(row["layer"], row["head"]) for row in rows] == [(str(LAYER), str(HEAD))]
+    opened.close()
+
+
+def test_a_folder_of_the_first_format_is_read_with_heads_from_1(compared, tmp_path):
+    _ = shutil.copytree(compared[1], tmp_path / "out")
+    new = open_comparison(tmp_path / "out")
+    heads = list(new.heads())
+    # The folder as the first format has it: heads from 0, and -1 for a head without a match.
+    table = pq.read_table(tmp_path / "out" / "heads.parquet")
+    for name in ("head", "match"):
+        at = table.column_names.index(name)
+        table = table.set_column(at, name, [[number - 1 for number in table[name].to_pylist()]])
+    pq.write_table(table, tmp_path / "out" / "heads.parquet")
+    path = tmp_path / "out" / "comparison.json"
+    old = json.loads(path.read_text())
+    old["format"] = 1
+    old["head"]["matching"] = (np.array(old["head"]["matching"]) - 1).tolist()
+    for name in ("check", "files"):
+        del old[name]
+    _ = path.write_text(json.dumps(old))
+    stored = open_comparison(tmp_path / "out")
+    assert list(stored.heads()) == heads
+    assert stored.summary["head"] == new.summary["head"]
+    assert [row["text"] for row in stored.rows()] == TEXTS
+
+
+def test_heads_that_are_more_like_others_are_named_as_in_the_files(models):
+    summary = jf.compare_models(models[0], models[0], TEXTS).summary
+    # Each head of layer 2 answers to the next one.
+    matching = summary.head.matching.copy()
+    matching[1] = np.roll(matching[1], 1)
+    object.__setattr__(summary.head, "matching", matching)
+    said = next(line for line in findings(summary) if "more like another" in line)
+    assert said.endswith(": L2 H1 -> H2, L2 H2 -> H1")
