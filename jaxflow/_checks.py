@@ -31,7 +31,7 @@ class InputError(ValueError):
     Attributes:
         argument: the name of the argument, as Python has it, or an entry of it (`texts[3]`); None where `place` alone
             says what is wrong.
-        expected: what it must be or do: "have shape (2, 16)", "be one of 'mean', 'max'"; None in a whole message.
+        expected: what it must be or do: "have shape (2, 16)", "be one of 'mean', 'max'".
         got: what came, in words; `shown` cuts long values.
         way_out: what to do instead.
         place: where it stands, for example "line 17 of reviews.csv".
@@ -40,7 +40,7 @@ class InputError(ValueError):
     def __init__(
         self,
         argument: str | None,
-        expected: str | None = None,
+        expected: str,
         got: str | None = None,
         way_out: str | None = None,
         *,
@@ -60,9 +60,6 @@ class InputError(ValueError):
         )
         got = "" if self.got is None else f", got {self.got}"
         way_out = "" if self.way_out is None else f"; {renamed(self.way_out)}"
-        if self.expected is None:
-            where = "" if self.place is None else f"{self.place}: "
-            return f"{where}{self.argument}{way_out}"
         return " ".join(f"{subject} must {renamed(self.expected)}{got}{way_out}".splitlines())
 
     @property

@@ -169,7 +169,7 @@ def test_damage_is_named_when_it_is_read(tmp_path):
     for broken in (intact[:-9], intact[:60] + bytes([intact[60] ^ 1]) + intact[61:]):
         path.write_bytes(broken)
         for read in (found.table, lambda: found[1], lambda: list(found)):
-            with pytest.raises(InputError, match=r"part-00000\.parquet.*--resume"):
+            with pytest.raises(InputError, match=r"part-00000\.parquet.*resume=True"):
                 read()
 
 
