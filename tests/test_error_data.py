@@ -12,7 +12,7 @@ import pytest
 from jaxflow import devices
 from jaxflow._checks import InputError
 from jaxflow._paths import local_path
-from jaxflow.cli import main as cli
+from jaxflow.cli.output import namer
 from jaxflow.evaluation.inputs import blank_id
 from jaxflow.evaluation.target import Target, resolve
 from jaxflow.inputs.conllu import read_conllu
@@ -31,11 +31,12 @@ from tests.tiny_text_model import model_folder
 
 # It looks like arguments of Python's and of the command line's, and repr shows it as it is.
 DATA = "`queries` run--out `truncate=True` --layers"
+FLAGS = namer({name: f"--{name}" for name in ("queries", "truncate", "layers", "column", "out", "encoding", "quotes")})
 
 
 def words_of(error: InputError) -> list[str]:
     """What each front says; the last marks whatever is taken for an argument."""
-    return [str(error), error.in_words(cli._flag), error.in_words(lambda argument: f"<{argument}>")]
+    return [str(error), error.in_words(FLAGS), error.in_words(lambda argument: f"<{argument}>")]
 
 
 def check(call: Callable[[], Any], data: str = DATA) -> None:
@@ -168,16 +169,13 @@ def model() -> TextEncoder:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda model: model.tokenize(["the key"], max_length=DATA),
         lambda model: resolve(model, Target(DATA), 1, lambda: np.zeros((1, 3))),
         lambda model: blank_id(model, DATA),
         lambda model: mean_interval(np.ones(3), method=DATA),
         lambda model: mean_interval(np.ones(3), level=DATA),
         lambda model: as_tolerance(DATA),
         lambda model: as_source({DATA: []}),
-        lambda model: devices.local_mesh(model=DATA),
         lambda model: devices.initialize(DATA),
-        lambda model: devices.initialize("localhost:1", DATA),
         lambda model: save_encoder(model, Path(__file__) / DATA / "x"),
     ],
 )

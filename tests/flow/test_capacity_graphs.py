@@ -190,7 +190,7 @@ def test_rollout_and_raw_attention_of_any_capacities():
         ({"own": -1}, "`own` must be non-negative, got -1.0 at layer 1, position 0"),
         ({"own": np.ones(3)}, r"`own` must have shape \(2, 4\), or broadcast to it, got \(3,\)"),
         ({"own": np.full(4, 3e38), "weights": np.full((2, 4, 4), 3e38)}, "sum with `own` is finite in float32"),
-        ({"own": "wide"}, "`own` cannot be read as an array"),
+        ({"own": "wide"}, "`own` must be an array of numbers"),
         ({"mask": np.zeros(4)}, "`mask` must leave at least one real token"),
         ({"mask": np.ones(5)}, r"`mask` must have shape \(4,\), got \(5,\)"),
     ],
