@@ -187,7 +187,7 @@ def test_progress_counts_every_text(encoder):
     ("arguments", "message"),
     [
         ({"texts": []}, "`texts` must hold at least one text"),
-        ({"texts": ["fine", "  "]}, r"`texts\[1\]` is empty"),
+        ({"texts": ["fine", "  "]}, r"`texts\[1\]` must be a text that is not empty"),
         ({"texts": ["the " * LIMIT]}, r"`texts\[0\]` must have at most 24 tokens, got 26; .*truncate=True"),
         ({"texts": ["one"], "pairs": ["a", "b"]}, "`pairs` must have one text for each"),
         ({"texts": ["one", "two"], "pairs": "ab"}, "`pairs` must be a sequence of texts, got one string"),
@@ -207,7 +207,7 @@ def test_progress_counts_every_text(encoder):
         ({"target": "good"}, "`target` must be left out, got 'good' with the mixing 'attention'"),
         ({"queries": [[0], [1]]}, r"integers of shape \(6, any\)"),
         ({"mixing": "magic"}, "`mixing` must be one of 'attention'"),
-        ({"mixing": jf.mixing.Attention(heads=[1.0, 2.0, 3.0])}, "`heads` as weights must have shape"),
+        ({"mixing": jf.mixing.Attention(heads=[1.0, 2.0, 3.0])}, r"`heads` must have shape .* where they are weights"),
         ({"heads": "max"}, "`heads` must be left out: the question's fields are .*`mixing=.*Attention"),
         ({"residual": 0.3}, "`residual` must be left out"),
         ({"querys": 0}, "`querys` must be left out: the question's fields are `methods`, `mixing`, `target`"),
