@@ -80,6 +80,9 @@ def _plain(argument: str, value: Any) -> Any:
         return value.item()
     if isinstance(value, list | tuple):
         return [_plain(argument, each) for each in value]
+    if isinstance(value, frozenset | set):
+        # A set has no order, and the same set must give the same JSON.
+        return {"set": sorted((_plain(argument, each) for each in value), key=repr)}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {key: _plain(argument, each) for key, each in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
@@ -90,7 +93,7 @@ def _plain(argument: str, value: Any) -> Any:
         return {"shape": list(array.shape), "sha256": hashlib.sha256(array.tobytes()).hexdigest()}
     if callable(value) and hasattr(value, "__qualname__"):
         return _path(value)
-    expected = "have fields that can be described (numbers, strings, lists, arrays, dataclasses, named functions)"
+    expected = "have fields that can be described (numbers, strings, lists, sets, arrays, dataclasses, named functions)"
     raise InputError(argument, expected, shown(value), "the description lets a sweep tell its results from others'")
 
 
@@ -98,4 +101,6 @@ def _frozen(value: Any) -> Any:
     """Plain fields as a frozen value has them."""
     if isinstance(value, list):
         return tuple(map(_frozen, value))
+    if isinstance(value, dict) and value.keys() == {"set"}:
+        return frozenset(map(_frozen, value["set"]))
     return value_of_json("class", value) if isinstance(value, dict) and value.keys() == {"class", "fields"} else value

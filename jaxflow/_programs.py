@@ -114,7 +114,7 @@ class Bucket:
         names = ["batch", *axes.split()]
         kept = tuple(slice(self.sizes[name][0]) if name in self.sizes else slice(None) for name in names)
         own = np.asarray(array)[kept]
-        own = own.reshape(*self.batch, *(own.shape[1:] if shape is None else shape))
+        own = own.reshape((*self.batch, *(own.shape[1:] if shape is None else shape)))
         return own if isinstance(array, np.ndarray) else to_device(np.ascontiguousarray(own), self.device)
 
 

@@ -19,11 +19,8 @@ only, and scaled to all by the number of tokens; such figures are marked `extrap
 """
 
 import argparse
-import csv
-import gzip
 import json
 import os
-import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -34,6 +31,7 @@ import jax
 import numpy as np
 from flow_bench import peers
 from provenance import provenance
+from sweep_texts import demo, passages, sentences
 
 import jaxflow as jf
 from jaxflow.attribution import EncodedText, attribute_shards
@@ -46,8 +44,6 @@ from jaxflow.running._sizes import Sizes, batches_of, device_tokens
 
 HERE = Path(__file__).parent
 CLS = np.zeros(1, np.int64)
-# Sentences of fewer words are headings and fragments.
-LEAST_WORDS = 5
 TORCH_BATCH = 32
 # Tokens of the texts that networkx is timed on, at most.
 BRIEF = 40
@@ -69,30 +65,6 @@ def spent(run: Callable[[], Any]) -> Spent:
     wall, cpu = time.perf_counter(), time.process_time()
     _ = run()
     return Spent(time.perf_counter() - wall, time.process_time() - cpu)
-
-
-def sentences(data: Path, count: int) -> list[str]:
-    """Sentences of SQuAD's paragraphs, in their order."""
-    with gzip.open(data / "pairs" / "squad2_dev.json.gz", "rt", encoding="utf-8") as file:
-        articles = json.load(file)["data"]
-    paragraphs = (paragraph["context"] for article in articles for paragraph in article["paragraphs"])
-    found = (part.strip() for text in paragraphs for part in re.split(r"(?<=[.!?])\s+(?=[A-Z])", text))
-    return list(dict.fromkeys(part for part in found if len(part.split()) >= LEAST_WORDS))[:count]
-
-
-def passages(data: Path, count: int) -> list[str]:
-    """GAP's passages, in their order."""
-    texts: list[str] = []
-    for path in sorted((data / "coref").glob("gap-*.tsv")):
-        with path.open(encoding="utf-8", newline="") as file:
-            texts += [row["Text"] for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]
-    return list(dict.fromkeys(texts))[:count]
-
-
-def demo(count: int) -> list[str]:
-    lines = (HERE / "demo_sentences.txt").read_text(encoding="utf-8").split("\n")
-    texts = [line for line in lines if line.strip()]
-    return [texts[index % len(texts)] for index in range(count)]
 
 
 def encoded(encoder: TextEncoder, texts: list[str]) -> list[EncodedText]:

@@ -130,17 +130,30 @@ def test_processes_that_live_see_each_other(tmp_path, hasty):
 def test_a_process_that_gave_up_is_named_with_its_reason_by_all(tmp_path, hasty):
     out = tmp_path / "out"  # process 0 did not come to making it
     first, second, third = peers_of(out, 3)
-    reason = r"^process 0 of 3 gave up: line 7 of texts\.txt is no row$"
+    reason = r"^process 0 of 3 gave up: line 7 of texts\.txt must be a row, got 'a'; pass `truncate=True`$"
     for peers in (first, second, third):
         _ = peers.__enter__()
-    first.__exit__(ValueError, ValueError("line 7 of\ntexts.txt is no row"), None)
+    error = InputError(None, "be a row", "'a'", "pass `truncate=True`", place="line 7 of texts.txt")
+    first.__exit__(InputError, error, None)
     with pytest.raises(InputError, match=reason) as caught:
         live(second, 30)
     second.__exit__(InputError, caught.value, None)
     assert is_empty(out)
     with pytest.raises(InputError, match=reason):
         live(third, 30)
+    # Each front puts it into its own words.
+    assert caught.value.in_words(lambda argument: f"<{argument}>").endswith("; pass <truncate=True>")
     third.__exit__(None, None, None)
+
+
+def test_any_other_error_of_a_process_is_told_as_well(tmp_path, hasty):
+    first, second = peers_of(tmp_path / "out", 2)
+    for peers in (first, second):
+        _ = peers.__enter__()
+    first.__exit__(ValueError, ValueError("the disk\nis gone"), None)
+    with pytest.raises(InputError, match=r"^process 0 of 2 must finish its part, got the error the disk is gone$"):
+        live(second, 30)
+    second.__exit__(None, None, None)
 
 
 def test_a_process_that_fell_silent_is_named(tmp_path, hasty, monkeypatch):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxflow._typing import AtLayers, Queries, Square
-from jaxflow.attribution.methods import Method, ModelMethod, Streaming
+from jaxflow.attribution.methods import GraphMethod, Method, ModelMethod, Streaming
 from jaxflow.running import LayerView, PassOutputs, Reader, ReaderInputs, at_layers, layer_places, layer_room, put_layer
 
 Rows: TypeAlias = Float[Array, "row place query token"]
@@ -17,6 +17,11 @@ Rows: TypeAlias = Float[Array, "row place query token"]
 def rides_along(method: Method) -> bool:
     """Whether a method needs no graph that is kept whole."""
     return isinstance(method, Streaming | ModelMethod)
+
+
+def riding_only(methods: Iterable[Method]) -> list[Method]:
+    """The methods that have no other way than to ride along, for where the graph is kept in any case."""
+    return [method for method in methods if not isinstance(method, GraphMethod)]
 
 
 def method_readers(methods: Iterable[Method], layers: tuple[int, ...]) -> dict[str, Reader]:

@@ -20,6 +20,7 @@ from jaxflow.pages.source_page import write_source_page
 from jaxflow.pages.terminal import visible
 from jaxflow.sweep import comparison
 from jaxflow.sweep.checks import check_folder
+from jaxflow.sweep.comparison_folder import PAGE
 from jaxflow.sweep.counting import counting
 
 NAMES = {"folder": "--out", "model": "--model-a"}
@@ -88,6 +89,6 @@ def _page(prepared: comparison.Prepared, source: Source, arguments: argparse.Nam
     if prepared.units == "words" and question.queries != (0,):
         # They were words; the page's are tokens. The first is the leading token in both.
         question = replace(question, queries=None)
-    most, path = max(1, arguments.attention), arguments.out / "explore.html"
+    most, path = max(1, arguments.attention), arguments.out / PAGE
     models = prepared.plan.encoders
     return write_source_page(models, source, path, question=question, most=most, **lengths_of(arguments))

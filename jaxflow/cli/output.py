@@ -12,7 +12,7 @@ from jaxflow._checks import InputError
 from jaxflow._signals import Terminated
 from jaxflow.inputs.source import Source
 from jaxflow.pages.terminal import visible
-from jaxflow.sweep.runner import Stopped
+from jaxflow.sweep.tally import Stopped
 
 # Options by the names that Python has for what they say, where they are other ones.
 FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair", "source": "--input"}

@@ -75,6 +75,10 @@ class Plan:
         """Methods of relevance."""
         return self.question.method_values
 
+    def layers(self, which: int) -> tuple[int, ...]:
+        """The layers of one model that are compared, counted from 1."""
+        return tuple(pair[which] for pair in self.pairs)
+
     @property
     def same_depth(self) -> bool:
         """Whether layers answer to each other by number, so that paths through both models can be told."""

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow.attribution.explaining import forward_of
-from jaxflow.attribution.methods import GraphMethod, Method, Scores, begin_scores, stored
-from jaxflow.attribution.streams import method_readers, relevance_read
+from jaxflow.attribution.methods import GraphMethod, Scores, begin_scores, stored
+from jaxflow.attribution.streams import method_readers, relevance_read, riding_only
 from jaxflow.attribution.task import predictions_of
 from jaxflow.compare import device
 from jaxflow.compare.paths import strong_arcs
@@ -145,7 +145,7 @@ class CompareTask:
         """What rides along with a model, by what its outputs are used for."""
         encoder = self.plan.encoders[which]
         readers: dict[str, Reader] = {"finite": Finite(), "heads": UnitHeads(), "graph": KeptGraph()}
-        readers |= method_readers(_riding(self.plan.methods), _layers(self.plan, which))
+        readers |= method_readers(riding_only(self.plan.methods), self.plan.layers(which))
         if any(item.weighs_heads for item in items) and has_classes(encoder):
             number, _ = explained_of(encoder, Target(), len(items))
             readers["importance"] = ClassGradient(number, keeps_weights=False)
@@ -161,7 +161,7 @@ class CompareTask:
             "heads": _members(pairs, which, rows, tokens, length),
             "importance": (None, None),
         }
-        riding = method_readers(_riding(plan.methods), _layers(plan, which))
+        riding = method_readers(riding_only(plan.methods), plan.layers(which))
         if riding:
             arrays |= dict.fromkeys(riding, _token_queries(which, pairs, rows))
         program, explained = forward_of(plan.question, encoder, tuple(readers.values()), rows)
@@ -178,16 +178,6 @@ class CompareTask:
         graph = results["graph"]
         fused, capacity = device.units_of(graph, members)
         return device.Side(heads=heads, fused=fused, capacity=capacity, graph=graph, logits=results.get("logits"))
-
-
-def _riding(methods: Sequence[Method]) -> list[Method]:
-    """The methods that have no other way than to ride along: the graph is kept in any case."""
-    return [method for method in methods if not isinstance(method, GraphMethod)]
-
-
-def _layers(plan: Plan, which: int) -> tuple[int, ...]:
-    """The layers of one model that are compared, counted from 1."""
-    return tuple(pair[which] for pair in plan.pairs)
 
 
 def _unit_arrays(pairs: Sequence[TextPair], rows: int, length: int) -> _UnitArrays:
@@ -236,13 +226,13 @@ def _begin_scores(
     worker: Worker,
 ) -> dict[str, Callable[[], Scores]]:
     queries = _token_queries(which, items, side.graph.mask.shape[0])
-    read = relevance_read(_riding(plan.methods), results)
+    read = relevance_read(riding_only(plan.methods), results)
     begun: dict[str, Callable[[], Scores]] = {
         method.name: partial(stored, method, Scores(relevance)) for method, relevance in read
     }
     for method in plan.methods:
         if isinstance(method, GraphMethod):
-            begun[method.name] = begin_scores(method, side.graph, queries, _layers(plan, which), worker)
+            begun[method.name] = begin_scores(method, side.graph, queries, plan.layers(which), worker)
     # In the order of the question.
     return {method.name: begun[method.name] for method in plan.methods}
 

@@ -75,7 +75,7 @@ def read_array(name: str, value: Any) -> Any:
     except Exception as error:  # Whatever the value itself raises when it is asked for its numbers.
         if "inhomogeneous" not in str(error):
             reason = shown_text(" ".join(str(error).split()) or type(error).__name__)
-            raise InputError(f"`{name}` cannot be read as an array: {reason}") from None
+            raise InputError(name, "be an array of numbers", f"an error when it is read ({reason})") from None
         raise InputError(name, "hold lists of equal length at every depth", "lists of unequal lengths") from None
     return _with_numbers(name, array, type(value).__name__)
 
@@ -195,7 +195,7 @@ def _from_torch(name: str, tensor: Any) -> np.ndarray:
         return _with_numbers(name, tensor.numpy())
     except (RuntimeError, TypeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"`{name}` cannot be read as an array: {shown_text(reason)}") from None
+        raise InputError(name, "be an array of numbers", f"an error when it is read ({shown_text(reason)})") from None
 
 
 def _is_sparse(value: Any) -> bool:
@@ -209,7 +209,7 @@ def _sparse(name: str, value: Any) -> InputError:
 
 def _with_numbers(name: str, array: Any, kind: str | None = None) -> Any:
     if array.dtype.kind in "OSU":
-        raise InputError(f"`{name}` cannot be read as an array, got {kind or f'an array of {array.dtype}'}")
+        raise InputError(name, "be an array of numbers", kind or f"an array of {array.dtype}")
     if not isinstance(array, np.ndarray):
         return array
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):

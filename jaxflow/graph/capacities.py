@@ -43,8 +43,10 @@ def capacity_graph(weights: Any, own: Any | None = None, mask: Any | None = None
     arcs = _read_weights(weights)
     tokens = attention.as_mask(mask, (*arcs.shape[:-3], arcs.shape[-1]), from_sequence=isinstance(weights, Sequence))
     streams = _read_own(own, arcs.shape[:-1])
-    arcs, streams = attention.as_float(arcs), attention.as_float(streams).astype(attention.as_float(arcs).dtype)
-    arcs, streams = _on_real_tokens(arcs, streams, tokens)
+    # What single precision cannot hold becomes infinite, and is told below.
+    with np.errstate(over="ignore"):
+        arcs, streams = attention.as_float(arcs), attention.as_float(streams)
+    arcs, streams = _on_real_tokens(arcs, streams.astype(arcs.dtype), tokens)
     if not _checks.is_traced(arcs, streams, tokens):
         check_capacities("weights", np.asarray(arcs), np.asarray(streams), _WAY_OUT)
     return AttentionGraph(weights=arcs, own=streams, mask=tokens)

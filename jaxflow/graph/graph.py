@@ -175,12 +175,14 @@ def _capacity(graph: AttentionGraph) -> Capacity:
 
 def with_own(weights: Float[Array, "*batch token token"], own: Float[Array, "*batch token"]) -> Square:
     """Capacities with each position's own stream added on the diagonal."""
+    # By a selection: a product with the identity would make NaN of an infinite stream off the diagonal.
     diagonal = jnp.eye(weights.shape[-1], dtype=bool)
     return weights + jnp.where(diagonal, own[..., :, None], jnp.zeros((), own.dtype))
 
 
 @Programs
 def _row_stochastic(graph: AttentionGraph) -> Bool[Array, "*batch"]:
+    # batch layer query: padding's rows sum to 0 and don't count.
     sums = jnp.sum(with_own(graph.weights, graph.own), axis=-1)
     return jnp.all((jnp.abs(sums - 1) <= _ROW_SUM_TOLERANCE) | ~graph.mask[..., None, :], axis=(-2, -1))
 
@@ -306,6 +308,7 @@ def check_capacities(
     # Extremes are quicker to find than the first wrong entry; NaN is one of its array's. Where both largest numbers
     # together are finite, so is every sum on the diagonal.
     with np.errstate(over="ignore", invalid="ignore"):
+        # NaN fails either comparison.
         if min(weights.min(), own.min()) >= 0 and np.isfinite(weights.max() + own.max()):
             return
         whole = np.diagonal(weights, axis1=-2, axis2=-1) + own

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Float
 
 from jaxflow import _checks
 from jaxflow._checks import InputError
@@ -55,10 +55,9 @@ class Attention:
         """The layer's attention, heads fused, times `1 - residual`; and the residual."""
         heads: Any = self.heads
         if not isinstance(heads, str):
-            given = np.asarray(heads)
-            weights = _attention.as_head_weights(given, (*given.shape[-2:-1], given.shape[-1], 1, 1))
-            # Weights of all layers: this layer's, or the same for all.
-            heads = weights[layer.index if given.ndim > 1 else 0][None, :]
+            weights = _evened_weights(np.asarray(heads))
+            # This layer's weights, or the same for all layers.
+            heads = weights[layer.index if len(weights) > 1 else 0][None, :]
         # The functions of the graph take an axis of layers: here it holds this layer alone.
         fused = _attention.fuse_heads(layer.attention[..., None, :, :, :], mask, heads)[..., 0, :, :]
         return with_residual(fused, jnp.full(mask.shape[:-1], self.residual, fused.dtype), mask)
@@ -86,7 +85,12 @@ def _as_heads(heads: Any) -> str | HeadTuples:
     weights = np.asarray(weights)
     if weights.ndim not in (1, 2) or not weights.size:
         raise InputError("heads", "have shape (head,) or (layer, head) where they are weights", str(weights.shape))
-    layers = weights.shape[0] if weights.ndim == 2 else 1
-    _ = _attention.as_head_weights(weights, (layers, weights.shape[-1], 1, 1))
+    _ = _evened_weights(weights)
     values = weights.astype(np.float64).tolist()
     return tuple(values) if weights.ndim == 1 else tuple(map(tuple, values))
+
+
+def _evened_weights(weights: np.ndarray) -> Float[Array, "layer head"]:
+    """Weights of heads, checked, as the device has them; one layer's where all have the same."""
+    layers = weights.shape[0] if weights.ndim == 2 else 1
+    return _attention.as_head_weights(weights, (layers, weights.shape[-1], 1, 1))

@@ -51,9 +51,11 @@ class AttentionGradient:
 def gradient_weights(
     attention: Float[Array, "*row head token token"],
     gradient: Float[Array, "*row head token token"],
-    mask: Bool[Array, "*row token"],
+    mask: Bool[Array, "*#row token"],
 ) -> Float[Array, "*row token token"]:
     """`mean over heads of relu(gradient * attention)`, 0 on padding, whatever stood there."""
+    # Padding first: what a model computes there may be anything, NaN included, and its gradient says nothing.
     pairs = (mask[..., :, None] & mask[..., None, :])[..., None, :, :]
     owed = jnp.where(pairs, gradient * attention, jnp.zeros((), attention.dtype))
+    # Only what speaks for the number counts; a head that speaks against it gives nothing.
     return jnp.mean(jnp.maximum(owed, 0), axis=-3)

@@ -161,7 +161,8 @@ class TextEncoder(ModelDefaults):
 
     def _tokenizer(self) -> Any:
         if self.tokenizer is None:
-            raise InputError(f"{self.name} was loaded without its tokenizer; load it with tokenizer=True")
+            way_out = "load it with `tokenizer=True`"
+            raise InputError(None, "be loaded with its tokenizer", None, way_out, place=self.name)
         return self.tokenizer
 
     def speaks(self, encodings: Sequence[Encoding]) -> list[bool]:

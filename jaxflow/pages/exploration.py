@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, shown
 from jaxflow._views import shown_as_html
 from jaxflow.pages.units import HeadAttention, Pooled
 
@@ -96,14 +96,17 @@ class Exploration:
 
 def _as_table(name: str, tables: Sequence[Any], number: int, sides: int, shape: tuple[int, int]) -> HeadTable:
     if len(tables) != sides:
-        raise InputError(f"`measures[{name!r}]` must have one table for each of the {sides} models, got {len(tables)}")
+        got = f"{len(tables)} of {name!r}"
+        raise InputError("measures", f"have one table for each of the {sides} models", got)
     table = np.asarray(tables[number], np.float32)
     if table.shape != shape:
-        raise InputError(f"`measures[{name!r}]` must have shape {shape}, (layer, head), got {table.shape}")
+        got = f"{table.shape} of {name!r}"
+        raise InputError("measures", f"have tables of shape {shape}, (layer, head)", got)
     return table
 
 
 def _as_roles(roles: Sequence[Any], number: int, sides: int, shape: tuple[int, int]) -> list[list[str]]:
     if len(roles) != sides or np.shape(roles[number]) != shape:
-        raise InputError(f"`roles` must have a word for each of {shape} heads, in rows by layer, for each model")
+        expected = f"have a word for each of {shape} heads, in rows by layer, for each of the {sides} models"
+        raise InputError("roles", expected, shown(roles))
     return [[str(role) for role in row] for row in roles[number]]

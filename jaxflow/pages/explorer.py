@@ -154,7 +154,8 @@ def _packed(side: Side, index: int, methods: Sequence[str]) -> bytes:
     relevance: Mapping[str, np.ndarray] = side.examples[index].relevance
     halves = [np.ascontiguousarray(relevance[method], "<f2") for method in methods]
     if not all(np.isfinite(half).all() for half in halves):
-        raise InputError(f"the relevance of text {index} cannot be shown: it holds what is no number, or above 65504")
+        expected, got = "hold finite numbers up to 65504", "others, which a page cannot show"
+        raise InputError(None, expected, got, place=f"the relevance of text {index}")
     return b"".join([*(half.tobytes() for half in halves), as_bytes(side.attention[index]).tobytes()])
 
 

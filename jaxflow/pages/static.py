@@ -40,11 +40,11 @@ def plot_exploration(
     except ImportError:
         raise missing_extra("matplotlib", "plots", "a figure") from None
     if not 0 <= index < len(exploration):
-        raise InputError(f"`index` must be below {len(exploration)}, the number of texts, got {index}")
+        raise InputError("index", f"be below {len(exploration)}, the number of texts", str(index))
     examples = [side.examples[index] for side in exploration.sides]
     tokens = printable(examples[0].tokens)
     if not 0 <= position < len(tokens):
-        raise InputError(f"`position` must be below {len(tokens)}, the text's length, got {position}")
+        raise InputError("position", f"be below {len(tokens)}, the text's length", str(position))
     residual = exploration.settings["residual"]
     shares = [path_shares(example.relevance["raw"], residual, position) for example in examples]
     least = _automatic(shares) if threshold is None else threshold

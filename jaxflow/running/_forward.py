@@ -85,13 +85,13 @@ class Forward:
         assert self.target is not None, "a mixing that needs gradients explains a target"
         logits, pull, (hidden, layers) = _with_pull(module, inputs, _keep, _rooms(module, inputs))
         _, gradient = _gradient(partial(self.target.value, given=inputs.examples[-1]), logits, pull)
-        # layer row head query key, as the layers were kept.
-        layers = dataclasses.replace(layers, gradient=jnp.moveaxis(gradient, 1, 0))
 
-        def step(carries: Carries, layer: LayerOutput) -> tuple[Carries, None]:
+        def step(carries: Carries, slices: tuple[LayerOutput, Array]) -> tuple[Carries, None]:
+            layer = dataclasses.replace(slices[0], gradient=slices[1])
             return self._step(known, inputs.batch.mask, carries, layer), None
 
-        carries, _ = jax.lax.scan(step, self._starts(known), layers)
+        # The gradient's layers in front, as the layers were kept: layer row head query key.
+        carries, _ = jax.lax.scan(step, self._starts(known), (layers, jnp.moveaxis(gradient, 1, 0)))
         return self._finish(known, carries, PassOutputs(hidden, logits), pull)
 
     def _starts(self, known: list[ReaderInputs]) -> Carries:

@@ -61,9 +61,12 @@ class LayerView:
         """The hidden states after the layer; 0 on padding where the batch is packed."""
         return self.output.hidden
 
+    # What is made of the layer is made when the first reader asks for it, while the pass is traced: what no reader asks
+    # for is in no program, and what two of them ask for is there once.
     @cached_property
     def masked(self) -> Float[Array, "row head query key"]:
         """Attention of every head, 0 on padding."""
+        # The functions of the graph take an axis of layers: here it holds this layer alone.
         return attention.masked(self.attention[..., None, :, :, :], self.mask)[..., 0, :, :, :]
 
     @cached_property
@@ -172,6 +175,7 @@ def layer_room(inputs: ReaderInputs, layers: int, *axes: int, dtype: Any = jnp.f
 
 def put_layer(room: Array, values: Array, place: Int[Array, ""]) -> Array:
     """The room, `row layer *axes`, with a layer's values, `row *axes`, at their place."""
+    # The place is traced, as the layers are a loop; written so, the room is changed where it lies, without a copy.
     return jax.lax.dynamic_update_slice_in_dim(room, values[:, None], place, 1)
 
 
@@ -182,6 +186,8 @@ def layer_places(layers: Sequence[int], depth: int) -> Int[np.ndarray, " layer"]
         layers: that were asked for, counted from 1; in any order, and several times.
         depth: the model's layers.
     """
+    # Each chosen layer has one place, however often it was asked for; the last place, behind them, is for all others,
+    # so that a loop over layers writes at every step and branches nowhere.
     chosen = sorted(set(layers))
     places = np.full(depth, len(chosen), np.int32)
     places[np.asarray(chosen, int) - 1] = np.arange(len(chosen))

@@ -152,6 +152,9 @@ def run_readers(
         InputError: the attention of a text is not numbers, or a device has no memory for it.
     """
     mixing = as_mixing(mixing, model)
+    if "gradients" in mixing.needs and target is None:
+        way_out = "pass what `jaxflow.evaluation.target.explained_of` gives, and its arrays as the last of `arrays`"
+        raise InputError("target", f"say what is explained, for the mixing {mixing.name!r}", "None", way_out)
     program = Forward((Finite(), *readers), mixing, target)
 
     def make(texts: list[int], batch: TokenBatch, length: int) -> Call:

@@ -21,6 +21,8 @@ class Finite:
 
     def step(self, inputs: ReaderInputs, carry: Bool[Array, " row"], layer: LayerView) -> Bool[Array, " row"]:
         """Whether it still is."""
+        # Of the capacities, which are not numbers where attention, or what the mixing made of it, is none. Padding is 0
+        # there, so that what the model computes on it is never looked at.
         return carry & jnp.isfinite(layer.capacity).all((-1, -2))
 
     def finish(self, inputs: ReaderInputs, carry: Bool[Array, " row"], outputs: PassOutputs) -> Bool[Array, " row"]:
@@ -37,6 +39,7 @@ class KeptGraph:
     def start(self, inputs: ReaderInputs) -> tuple[Array, Array]:
         """Room for every layer's weights and own streams: `row layer token token`, `row layer token`."""
         tokens = inputs.mask.shape[-1]
+        # Own streams apart from the weights, as the graph holds them: raw attention is of the weights alone.
         return layer_room(inputs, inputs.depth, tokens, tokens), layer_room(inputs, inputs.depth, tokens)
 
     def step(self, inputs: ReaderInputs, carry: tuple[Array, Array], layer: LayerView) -> tuple[Array, Array]:

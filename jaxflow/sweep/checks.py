@@ -45,6 +45,18 @@ def not_writable(folder: Path, why: str) -> InputError:
     return InputError("folder", "be one that can be written", f"{shown(str(folder))}: {why}", NAME_ANOTHER)
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder that results go into.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_writable(folder, str(error.strerror)) from None
+
+
 def check_question(question: Question, model: Model, lengths: Lengths, *, paired: bool) -> None:
     """Refuse what a model cannot do, or a sweep, before any text is read.
 

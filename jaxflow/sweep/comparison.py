@@ -4,7 +4,7 @@ import json
 import platform
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from itertools import chain, islice
@@ -28,9 +28,9 @@ from jaxflow.models import Encoding, Model
 from jaxflow.statistics.blocks import Blocks
 from jaxflow.store import arrow
 from jaxflow.store.record import checked
-from jaxflow.store.shards import checksum, replaced
+from jaxflow.store.shards import ABOUT, checksum, replaced
 from jaxflow.sweep.checks import check_folder, not_writable
-from jaxflow.sweep.comparison_folder import FORMAT, SUMMARY, write_rows
+from jaxflow.sweep.comparison_folder import ATTENTION, FORMAT, HEADS, SUMMARY, WORDS, write_rows
 from jaxflow.sweep.comparison_rows import (
     SIDE_COLUMNS,
     attention_row,
@@ -97,6 +97,8 @@ class Prepared:
         except BaseException:
             for path in work.written:
                 path.unlink(missing_ok=True)
+            with suppress(OSError):
+                (self.folder / ABOUT).rmdir()
             if made and not any(self.folder.iterdir()):
                 self.folder.rmdir()
             raise
@@ -127,9 +129,9 @@ class _Run:
                 self._write(name, rows)
         summary = self.totals.summary()
         if self.attention:
-            self._write("attention.parquet", self.attention)
-        self._write("heads.parquet", list(head_rows(summary)))
-        self._write("words.parquet", list(word_rows(summary)))
+            self._write(ATTENTION, self.attention)
+        self._write(HEADS, list(head_rows(summary)))
+        self._write(WORDS, list(word_rows(summary)))
         self._describe(summary)
         return summary
 
@@ -166,7 +168,7 @@ class _Run:
             "shards": self.shards,
             "attention": len(self.attention),
             "importance": {letter: mean.mean.tolist() if len(mean) else None for letter, mean in importance},
-            "files": {path.name: checksum(path) for path in self.written},
+            "files": {path.relative_to(prepared.folder).as_posix(): checksum(path) for path in self.written},
         }
         fields = checked(summary_json(summary) | about | _about(prepared))
         with replaced(prepared.folder / SUMMARY) as temporary:

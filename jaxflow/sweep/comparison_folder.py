@@ -3,11 +3,14 @@
 Positions and layers count as in `compare_models`: `layer` is a place in `layers`, `query` a place in `queries`, `unit`
 a token, or a word where the tokenizers differ (units). NaN is null.
 
-        comparison.json       the summary, written last: a folder with it is whole
-        texts-00000.parquet   one row a text, 256 a file
-        attention.parquet     the attention of the first texts (as many as `keep_heads`), one row each
-        heads.parquet         one row a layer and head, over all texts
-        words.parquet         one row a word and method, over all texts
+        texts-00000.parquet             one row a text, 256 a file
+        __about__/comparison.json       the summary, written last: a folder with it is whole
+        __about__/attention.parquet     the attention of the first texts (as many as `keep_heads`), one row each
+        __about__/heads.parquet         one row a layer and head, over all texts
+        __about__/words.parquet         one row a word and method, over all texts
+        __about__/explore.html          the explorer's page of the first texts, which the command line writes
+
+Whatever reads Parquet takes the folder for one table, that of the texts, as with a sweep's (`store.shards`).
 
     comparison.json:
         format            2
@@ -35,7 +38,7 @@ a token, or a word where the tokenizers differ (units). NaN is null.
                           {word, texts, mean, low, high, p, adjusted_p}. See `WordChange`
         importance        {a, b}: `layer head`, all layers of each model: `head_importance` by gradient to the predicted
                           class over the first 256 texts; null for a model without classes
-        files             {name: sha256} of each file of Parquet
+        files             {path in the folder: sha256} of each file of Parquet
         check             a checksum of all other fields
         arcs              {shared, only_a, only_b}: mean number of strong arcs of a text
         confusion         [{a: label, b: label, texts: how many}, ...]; empty without classes
@@ -70,10 +73,11 @@ a token, or a word where the tokenizers differ (units). NaN is null.
         heads_a, heads_b            [layer, head, unit, unit] float16
 
 Format 1, of the first edition, has `methods`, `queries`, `heads`, `target` and `flow` among its settings instead of a
-question.
+question, and all files beside one another.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,10 +92,12 @@ from jaxflow._paths import local_path
 from jaxflow.store.arrow import Row, pyarrow
 from jaxflow.store.cells import rows_of_table, table_of
 from jaxflow.store.parts import DamageError, Parts, first_line
-from jaxflow.store.shards import read_description, replaced
+from jaxflow.store.shards import ABOUT, make_about, read_description, replaced
 
 FORMAT, FIRST_FORMAT = 2, 1
-SUMMARY = "comparison.json"
+SUMMARY, FIRST_SUMMARY = f"{ABOUT}/comparison.json", "comparison.json"
+ATTENTION, HEADS, WORDS = f"{ABOUT}/attention.parquet", f"{ABOUT}/heads.parquet", f"{ABOUT}/words.parquet"
+PAGE = f"{ABOUT}/explore.html"
 SHARD = r"texts-[0-9]{5,}\.parquet"
 # Values of a column that are written at once, as rows allow it: Parquet keeps the places of all of them in memory.
 GROUP_VALUES = 1 << 25
@@ -140,7 +146,8 @@ class StoredComparison:
             InputError: the file was damaged.
         """
         if self.summary["attention"]:
-            yield from self._read("attention.parquet", {"id", "fused_a", "fused_b"})
+            first = self.summary.get("format") == FIRST_FORMAT
+            yield from self._read(Path(ATTENTION).name if first else ATTENTION, {"id", "fused_a", "fused_b"})
 
     @cached_property
     def _parts(self) -> Parts:
@@ -170,7 +177,9 @@ def open_comparison(folder: str | Path) -> StoredComparison:
         InputError: there is none, it is of a later version of jaxflow, or its summary was damaged.
     """
     path = local_path("folder", folder)
-    summary = read_description(path, SUMMARY, "comparison", (FORMAT, FIRST_FORMAT), has_check=False)
+    first = not os.path.lexists(path / SUMMARY) and os.path.lexists(path / FIRST_SUMMARY)
+    file, version = (FIRST_SUMMARY, FIRST_FORMAT) if first else (SUMMARY, FORMAT)
+    summary = read_description(path, file, "comparison", (version,), has_check=not first)
     wrong = [name for name, kind in KINDS.items() if not isinstance(summary.get(name), kind)]
     files, shards = summary.get("files", {}), summary.get("shards")
     if not isinstance(files, dict) or not all(isinstance(each, str) for each in files.values()):
@@ -179,7 +188,7 @@ def open_comparison(folder: str | Path) -> StoredComparison:
     if isinstance(shards, list) and not all(isinstance(name, str) and re.fullmatch(SHARD, name) for name in shards):
         wrong.append("shards")
     if wrong:
-        raise _damaged(path / SUMMARY, f"{wrong[0]!r} is missing or not what it should be")
+        raise _damaged(path / file, f"{wrong[0]!r} is missing or not what it should be")
     return StoredComparison(path, summary)
 
 
@@ -194,6 +203,7 @@ def write_rows(path: Path, rows: list[Row], written: list[Path]) -> None:
     table = table_of(rows, {"jaxflow": json.dumps({"comparison": FORMAT})})
     largest = max((cell.size for row in rows for cell in row.values() if isinstance(cell, np.ndarray)), default=1)
     rows_of_group = max(1, GROUP_VALUES // max(1, largest))
+    make_about(path)
     # An open file: Arrow takes some paths for addresses.
     with replaced(path) as temporary, temporary.open("wb") as file:
         pq.write_table(table, file, compression="zstd", row_group_size=rows_of_group)

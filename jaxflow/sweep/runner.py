@@ -27,35 +27,18 @@ from jaxflow.sweep.checks import (
     check_question,
     check_unchanged,
     finished,
-    not_writable,
+    make_folder,
 )
 from jaxflow.sweep.shards import BadRowError, Lengths, Shard, cuts, encode
-from jaxflow.sweep.tally import Summary, Tally
+from jaxflow.sweep.tally import Stopped, Summary, Tally
 from jaxflow.sweep.together import PeerError
+
+__all__ = ["Stopped", "Sweep", "prepare"]
 
 # Shards that are read and tokenised beforehand, and that are written or wait for it. More would only cost memory.
 AHEAD, BEHIND = 2, 2
 # Seconds that a process waits for the first one to write the manifest.
 MANIFEST_WAIT = 600.0
-
-
-class Stopped(KeyboardInterrupt):
-    """The user stopped the sweep.
-
-    Attributes:
-        kept: how much is kept and where, in words; empty where nothing was finished yet.
-    """
-
-    def __init__(self, kept: str) -> None:
-        super().__init__(kept)
-        self.kept = kept
-
-    def in_words(self, way_on: str = "the same call with `resume=True`") -> str:
-        """As one line; `way_on` says what continues it."""
-        return f"stopped: {self.kept}; {way_on} continues" if self.kept else "stopped: nothing was finished yet"
-
-    def __str__(self) -> str:
-        return self.in_words()
 
 
 @dataclass(frozen=True)
@@ -302,18 +285,6 @@ class _Run:
             got = f"{str(sweep.folder)!r}, which another run began to fill"
             raise InputError("folder", "be filled by one run alone", got, "name another `folder`")
         return True
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder that results go into.
-
-    Raises:
-        InputError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise not_writable(folder, str(error.strerror)) from None
 
 
 def prepare(

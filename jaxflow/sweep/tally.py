@@ -67,3 +67,22 @@ class Summary:
     def skipped(self) -> tuple[dict[str, Any], ...]:
         """Rows of the input that were left out: `id`, the row or line number, and `reason`."""
         return tuple(row for record in self.records for row in record.skipped)
+
+
+class Stopped(KeyboardInterrupt):
+    """The user stopped the sweep.
+
+    Attributes:
+        kept: how much is kept and where, in words; empty where nothing was finished yet.
+    """
+
+    def __init__(self, kept: str) -> None:
+        super().__init__(kept)
+        self.kept = kept
+
+    def in_words(self, way_on: str = "the same call with `resume=True`") -> str:
+        """As one line; `way_on` says what continues it."""
+        return f"stopped: {self.kept}; {way_on} continues" if self.kept else "stopped: nothing was finished yet"
+
+    def __str__(self) -> str:
+        return self.in_words()

@@ -1,5 +1,6 @@
 """Several processes that fill one folder: each leaves signs of life there, looks at the others', and waits for them."""
 
+import json
 import secrets
 import threading
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, shown_text
 from jaxflow.store import shards as store
 from jaxflow.store.results import open_sweep
 
@@ -73,13 +74,20 @@ class Peers:
             with suppress(OSError):
                 (self.folder / _sign_of(self.index)).unlink()
             return
-        reason = str(error)
-        if not isinstance(error, PeerError):
-            reason = f"process {self.index} of {self.count} gave up: {reason or type(error).__name__}"
         with suppress(OSError):
             # For the others to find it in.
             self.folder.mkdir(parents=True, exist_ok=True)
-        self._say(f"{self._run}{GAVE_UP}{' '.join(reason.split())}")
+        self._say(f"{self._run}{GAVE_UP}{json.dumps(self._facts(error))}")
+
+    def _facts(self, error: BaseException) -> list[str | None]:
+        """What the others are told of an error: an InputError's fields, each of which they put into their own words."""
+        who = f"process {self.index} of {self.count}"
+        if isinstance(error, PeerError):
+            return [*error.args, error.place]
+        if isinstance(error, InputError):
+            return [*error.args, f"{who} gave up" + ("" if error.place is None else f": {error.place}")]
+        reason = shown_text(str(error)) or type(error).__name__
+        return [None, "finish its part", f"the error {reason}", None, who]
 
     def check(self) -> None:
         """Look at the others, now and then.
@@ -99,9 +107,9 @@ class Peers:
                     del self._seen[index]
                     continue
                 self._seen[index] = sign, now
-                _, gave_up, reason = sign.partition(GAVE_UP)
+                _, gave_up, facts = sign.partition(GAVE_UP)
                 if gave_up:
-                    raise PeerError(reason)
+                    raise _peer_error(facts, f"process {index} of {self.count}")
             elif since is not None and now - since > SILENCE:
                 # Nor is it to be waited for at the end: JAX would end this process meanwhile.
                 del self._seen[index]
@@ -141,6 +149,16 @@ class Peers:
         # Before process 0 made the folder, and on a full disk, there is no sign.
         with suppress(OSError):
             _ = (self.folder / _sign_of(self.index)).write_text(sign, "utf-8", errors="backslashreplace")
+
+
+def _peer_error(facts: str, who: str) -> PeerError:
+    """The error that another process gave up with."""
+    try:
+        argument, expected, got, way_out, place = json.loads(facts)
+    except ValueError:
+        # It was killed while it wrote its last sign.
+        return PeerError(None, "finish its part", "an error that it could not tell", place=who)
+    return PeerError(argument, expected, got, way_out, place=place)
 
 
 def _sign_of(index: int | str) -> str:

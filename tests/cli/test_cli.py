@@ -147,14 +147,14 @@ def test_bad_lines_stop_or_are_skipped_and_reported_by_their_number(run):
     lines = ['{"text": "the key"}', '{"text": ', '{"text": ""}', '{"text": "is on"}', *["{"] * 5]
     file = run.file("in.jsonl", "\n".join(lines))
     line = run.refused("--input", file, *QUICK)
-    assert "line 2 of in.jsonl is malformed JSON" in line
-    assert "or leave such rows out with --on-error skip" in line
+    assert "line 2 of in.jsonl must be a JSON object, got malformed JSON" in line
+    assert "leave such rows out with --on-error skip" in line
     assert run("--input", file, *QUICK, "--on-error", "skip") == 0
     assert "2 examples in" in run.stdout
     told = run.stderr.split("rows skipped: ")[1].splitlines()
     assert told[0] == "7"
-    assert told[1].startswith("  line 2 of in.jsonl is malformed JSON")
-    assert told[2] == "  'text' in line 3 of in.jsonl is empty; remove it, or give it a text"
+    assert told[1].startswith("  line 2 of in.jsonl must be a JSON object, got malformed JSON")
+    assert told[2] == "  'text' in line 3 of in.jsonl must hold a text, got an empty one; remove it, or give it a text"
     assert told[6].startswith("  and 2 more")
     assert [row["id"] for row in open_sweep(run.out).skipped] == [2, 3, 5, 6, 7, 8, 9]
     assert run("--input", file, *QUICK, "--on-error", "skip", "--quiet", out=run.folder / "quiet") == 0
@@ -176,7 +176,7 @@ def test_results_are_summed_up_in_a_table_and_in_files(run):
     # What is written does not keep the sweep from being gone on with.
     assert run("--input", file, *QUICK, "--quiet", "--resume") == 0
     assert cli.main(["summarize", str(run.folder)]) == 2
-    assert "holds no results" in run.capsys.readouterr().err
+    assert "the folder must hold results of jaxflow, got" in run.capsys.readouterr().err
 
 
 def test_a_finished_run_is_kept_and_resumed_as_it_is(run):
@@ -218,16 +218,16 @@ def test_a_full_disk_gets_one_line_and_harms_nothing(run):
 TEXT = ["--text", "the key"]
 BAD_COMMANDS = [
     ([], ["--text must be given, or --input, or texts on standard input", "no text"]),
-    (["--text", " "], ["--text 1 is empty"]),
+    (["--text", " "], ["--text 1 must hold a text, got an empty one"]),
     ([*TEXT, "--input", "x.txt"], ["--text must be left out where --input is given"]),
     ([*TEXT, "--column", "c"], ["--column must go with --input"]),
     ([*TEXT, "--pair", "a", "--pair", "b"], ["--pair must be given once for each --text, 1 times, got 2"]),
     (["--pair", "a"], ["--pair must go with --text"]),
-    (["--input", "gone.txt"], ["no such file: 'gone.txt'"]),
+    (["--input", "gone.txt"], ["--input must be a file, got 'gone.txt', which does not exist"]),
     ([*TEXT, "--methods", "raw,magic"], ["--methods", "'magic'", "'rollout'"]),
     ([*TEXT, "--methods", ""], ["--methods"]),
-    ([*TEXT, "--layers", "0"], ["--layers must be from 1 to 3, got 0"]),
-    ([*TEXT, "--layers", "4"], ["--layers must be from 1 to 3, got 4"]),
+    ([*TEXT, "--layers", "0"], ["--layers must be from 1 to 3", "got 0"]),
+    ([*TEXT, "--layers", "4"], ["--layers must be from 1 to 3", "got 4"]),
     ([*TEXT, "--layers", "one"], ["--layers", "'one'"]),
     ([*TEXT, "--queries", "4"], ["--text 1: --queries must be positions of tokens, from 0 to 3, got 4"]),
     ([*TEXT, "--queries", "-1"], ["--queries", "-1"]),
@@ -240,7 +240,7 @@ BAD_COMMANDS = [
     ([*TEXT, "--max-length", "2"], ["--max-length"]),
     ([*TEXT, "--top", "-1"], ["--top"]),
     ([*TEXT, "--colour"], ["--colour"]),
-    (["--text", "a " * LIMIT], [f"--text 1 has {LIMIT + 2} tokens", "--truncate"]),
+    (["--text", "a " * LIMIT], [f"--text 1 must have at most {LIMIT} tokens, got {LIMIT + 2}", "pass --truncate"]),
 ]
 
 
@@ -256,13 +256,17 @@ def test_bad_commands_get_one_line_and_leave_no_folder(run, arguments, parts):
 @pytest.mark.parametrize(
     ("name", "content", "parts"),
     [
-        ("in.txt", b"", ["in.txt is empty"]),
-        ("in.txt", b"\n \n", ["in.txt has no text"]),
-        ("in.txt", b"fine\n\xff\n", ["in.txt is not UTF-8", "line 2"]),
-        ("in.jsonl", b'{"text": "a"}\n{', ["line 2 of in.jsonl is malformed"]),
-        ("in.csv", b"a,b\n1,2\n", ["no column 'text'", "'a', 'b'"]),
-        ("in.csv", b"text,b\n1,2\n,3\n", ["row 2", "is empty"]),
-        ("in.txt", ("fine\n\n" + "a " * LIMIT).encode(), ["line 3 of in.txt has 26 tokens", "--truncate"]),
+        ("in.txt", b"", ["in.txt must hold a text, got an empty file"]),
+        ("in.txt", b"\n \n", ["in.txt must hold a text, got none"]),
+        ("in.txt", b"fine\n\xff\n", ["line 2 of in.txt must be UTF-8", "name its --encoding"]),
+        ("in.jsonl", b'{"text": "a"}\n{', ["line 2 of in.jsonl must be a JSON object, got malformed JSON"]),
+        ("in.csv", b"a,b\n1,2\n", ["in.csv must have a column 'text', got 'a', 'b'", "name another with --column"]),
+        ("in.csv", b"text,b\n1,2\n,3\n", ["row 2", "must hold a text, got an empty one"]),
+        (
+            "in.txt",
+            ("fine\n\n" + "a " * LIMIT).encode(),
+            ["line 3 of in.txt must have at most 24 tokens, got 26", "pass --truncate"],
+        ),
     ],
 )
 def test_bad_files_get_one_line_and_leave_no_folder(run, name, content, parts):
@@ -410,3 +414,16 @@ def test_ctrl_c_ends_with_one_line_and_130(tmp_path):
     assert "of 4000 examples are kept" in errors
     assert "--resume continues" in errors
     assert len(open_sweep(tmp_path / "out")) >= 1024
+
+
+def test_the_users_words_are_nowhere_rewritten(run):
+    """Names that look like options, or like Python's arguments, come through errors as they are."""
+    for name in ("run--out", "`truncate=True`", "--resume"):
+        out = run.folder / name
+        out.mkdir()
+        (out / "mine").touch()
+        line = run.refused(*TEXT, out=out)
+        assert line == (
+            f"jaxflow: --out must be new, or empty, got {str(out)!r}, which is not empty, and holds no results of "
+            "jaxflow; name another --out\n"
+        )

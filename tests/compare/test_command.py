@@ -101,15 +101,17 @@ def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
         np.testing.assert_allclose(row["heads_b"], text.b.heads, atol=1e-3)
         assert row["heads_b"].dtype == np.float16
 
-    heads = pq.read_table(tmp_path / "out" / "heads.parquet").to_pylist()
+    heads = pq.read_table(tmp_path / "out" / "__about__" / "heads.parquet").to_pylist()
     assert [(row["layer_a"], row["head"]) for row in heads] == [(layer, head) for layer in (1, 2, 3) for head in (0, 1)]
     for row in heads:
         at = row["layer_a"] - 1, row["head"]
         assert row["jensen_shannon"] == about["head"]["jensen_shannon"]["mean"][at[0]][at[1]]
         assert row["entropy_b"] == about["head"]["patterns_b"][at[0]][at[1]][PATTERNS.index("entropy")]
-    words = pq.read_table(tmp_path / "out" / "words.parquet").to_pylist()
+    words = pq.read_table(tmp_path / "out" / "__about__" / "words.parquet").to_pylist()
     assert {row["method"] for row in words} == {"raw", "rollout", "flow"}
     assert next(row for row in words if row["word"] == "the")["texts"] == 4
+    # All but the texts lies in a folder that readers of Parquet skip.
+    assert pq.read_table(tmp_path / "out")["text"].to_pylist() == TEXTS
     assert not (tmp_path / "out" / "texts-00001.parquet").exists()
 
 

@@ -125,7 +125,7 @@ def with_entry(value):
         ({"attentions": GOOD[0, 0]}, r"shape \(\*batch, layer, head, query, key\), got \(2, 4, 4\)"),
         ({"attentions": GOOD[..., :3]}, "as many queries as keys"),
         ({"attentions": GOOD[:, :0]}, "must not be empty"),
-        ({"attentions": "text"}, "cannot be read as an array, got str"),
+        ({"attentions": "text"}, "must be an array of numbers, got str"),
         ({"attentions": [GOOD[:, 0], GOOD[:, 1, :1]]}, "same shape in every layer"),
         ({"mask": np.ones(4)}, r"`mask` must have shape \(2, 4\), got \(4,\)"),
         (
@@ -145,7 +145,7 @@ def with_entry(value):
         ),
         ({"heads": np.array([1.0, -1.0])}, "not negative"),
         ({"heads": np.zeros(2)}, "at least one head in every layer"),
-        ({"mask": "abc"}, "`mask` cannot be read as an array, got str"),
+        ({"mask": "abc"}, "`mask` must be an array of numbers, got str"),
     ],
 )
 def test_bad_input_gets_one_clear_line(arguments, message):

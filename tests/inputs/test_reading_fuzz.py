@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from jaxflow._checks import InputError
 from jaxflow.inputs.files import open_source
+from jaxflow.inputs.quotes import COMMAS
 from jaxflow.inputs.rows import BadRow, Text, as_row
 
 ODD = [
@@ -126,7 +127,14 @@ def without_quotes(table, draw):
     rows = [list(table.columns), *zip(*table.columns.values(), strict=True)]
     # Where quotes are doubled too, a program may have set all of them.
     assume(not any(re.search('[\t\r\n]|""', str(cell)) for row in rows for cell in row))
+    assume(not like_a_spreadsheets([str(cell) for row in rows for cell in row]))
     return "".join("\t".join(map(str, row)) + table.end for row in rows).encode()
+
+
+def like_a_spreadsheets(cells):
+    """Whether quotes stand around all cells with a comma, and no others: a spreadsheet may have written those bytes."""
+    quoted = [cell for cell in cells if re.fullmatch('"[^"]*,[^"]*"', cell)]
+    return len(quoted) >= COMMAS and not any("," in cell or '"' in cell for cell in cells if cell not in quoted)
 
 
 WRITERS = (by_csv_module, by_pandas, by_arrow, by_polars, by_spreadsheet, without_quotes)

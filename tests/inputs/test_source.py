@@ -21,7 +21,7 @@ def texts_of(source):
     rows = list(source.rows())
     for row in rows:
         if isinstance(row, BadRow):
-            raise InputError(row.reason)
+            raise row.error
     return [(row.id, row.text, row.pair) for row in rows]
 
 

@@ -41,7 +41,7 @@ class Norms:
         moved = jnp.einsum("rhkd,hdw->rhkw", layer.values, layer.output)
         sums = jnp.einsum("rhqk,rhkw->rqkw", layer.attention, moved)
         weights = jnp.where(mask[:, :, None] & mask[:, None, :], jnp.linalg.norm(sums, axis=-1), 0)
-        return weights, self.own * jnp.linalg.norm(layer.inputs, axis=-1) * mask
+        return weights, jnp.where(mask, self.own * jnp.linalg.norm(layer.inputs, axis=-1), 0)
 
 
 def norms_by_hand(encoder, encoding):

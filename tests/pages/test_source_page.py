@@ -51,8 +51,8 @@ def test_compare_writes_the_page_of_its_first_texts(other, layers, file, tmp_pat
     models = ["--model-a", str(model_folder()), "--model-b", str(other())]
     arguments = ["--column", "text", "--methods", "raw,rollout", "--attention", "2", "--layers", layers]
     assert cli.main(["compare", *models, "--input", str(file), *arguments, "--out", str(out)]) == 0
-    assert str(out / "explore.html") in capsys.readouterr().out
-    data = Page((out / "explore.html").read_text("utf-8")).data()
+    assert str(out / "__about__" / "explore.html") in capsys.readouterr().out
+    data = Page((out / "__about__" / "explore.html").read_text("utf-8")).data()
     assert [sentence["text"] for sentence in data["sentences"]] == TEXTS[:2]
     assert data["methods"] == ["raw", "rollout"]
 

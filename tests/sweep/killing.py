@@ -20,6 +20,7 @@ from jaxflow.store import arrow
 from jaxflow.store import shards as store
 from jaxflow.store.record import record_file
 from jaxflow.sweep import runner, shards
+from tests.sweep.folders import contents
 
 QUESTION = Question(methods=("raw", "rollout"))
 RECORD = store.Record(7, 2, "x", True, 2, None, 6, 0, 0, {}, ())
@@ -74,10 +75,6 @@ def attempt(model, file, out, count, seconds):
     for end in (read, write):
         os.close(end)
     return killed, time.monotonic() - start
-
-
-def contents(out):
-    return {str(path.relative_to(out)): path.read_bytes() for path in Path(out).rglob("*") if path.is_file()}
 
 
 def at_random(model, file, folder, kills, seed):

@@ -11,10 +11,20 @@ import pytest
 from jaxflow._checks import InputError
 from jaxflow.store.record import CHECK, check_of
 from jaxflow.sweep import comparison_folder
-from jaxflow.sweep.comparison_folder import COLUMNS, KINDS, SUMMARY, open_comparison, write_rows
+from jaxflow.sweep.comparison_folder import (
+    ATTENTION,
+    COLUMNS,
+    FIRST_FORMAT,
+    FIRST_SUMMARY,
+    FORMAT,
+    KINDS,
+    SUMMARY,
+    open_comparison,
+    write_rows,
+)
 from tests.sweep import damage
 
-SHARD, ATTENTION = "texts-00001.parquet", "attention.parquet"
+SHARD = "texts-00001.parquet"
 
 
 def mended(fields):
@@ -29,19 +39,26 @@ def row(number, text):
     return {**words, **arrays, **pairs, "raw_a": np.full((1, 2, number + 1), number / 3, np.float32)}
 
 
-def make(folder, strange):
+def make(folder, strange, *, first=False):
+    """A folder of two shards; `first` has it as the first edition wrote it, without checksums."""
     folder.mkdir()
+    attention = folder / ("attention.parquet" if first else ATTENTION)
     files = []
     for index in range(2):
         rows = [row(2 * index + each, f"{strange}{index} {each}") for each in range(2)]
         assert rows[0].keys() >= COLUMNS
         write_rows(folder / f"texts-0000{index}.parquet", rows, files)
     heads = [{"id": 0, "fused_a": np.full((1, 2, 2), len(strange), np.float32), "fused_b": np.eye(2)[None]}]
-    write_rows(folder / ATTENTION, heads, files)
+    write_rows(attention, heads, files)
     fields = {name: kind() for name, kind in KINDS.items()}
-    fields |= {"format": 1, "texts": 4, "total": 4, "attention": 1}
+    fields |= {"format": FIRST_FORMAT if first else FORMAT, "texts": 4, "total": 4, "attention": 1}
     fields |= {"shards": [path.name for path in files[:2]]}
-    fields |= {"files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}}
+    if first:
+        (folder / FIRST_SUMMARY).write_text(json.dumps(fields))
+        return folder
+    fields |= {
+        "files": {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    }
     (folder / SUMMARY).write_text(json.dumps(mended(fields)))
     return folder
 
@@ -101,14 +118,10 @@ def test_a_damaged_comparison_gives_the_same_rows_or_one_line(folders, tmp_path,
 
 @pytest.mark.parametrize("content", [*damage.BYTES.values(), "another", "table"])
 def test_files_of_comparisons_without_checksums_are_told_by_what_they_hold(folders, tmp_path, content):
-    folder = tmp_path / "whole"
-    shutil.copytree(folders[0], folder)
-    fields = json.loads((folder / SUMMARY).read_text())
-    del fields["files"], fields["check"]
-    (folder / SUMMARY).write_text(json.dumps(fields))
+    folder = make(tmp_path / "whole", "", first=True)
     np.testing.assert_equal(read(folder), read(folders[0]))
     if content == "another":
-        shutil.copy(folder / ATTENTION, folder / SHARD)
+        shutil.copy(folder / "attention.parquet", folder / SHARD)
     elif content == "table":
         with (folder / SHARD).open("rb") as file:
             table = pq.read_table(file)
@@ -125,6 +138,12 @@ def test_files_of_comparisons_without_checksums_are_told_by_what_they_hold(folde
         np.testing.assert_equal(found, read(folders[0]))
     else:
         assert str(folder) in message
+
+
+def test_a_comparison_is_one_table_of_its_texts(folders):
+    rows, _ = read(folders[0])
+    assert pq.read_table(folders[0])["text"].to_pylist() == [each["text"] for each in rows]
+    assert pq.ParquetDataset(folders[0]).schema.equals(pq.read_schema(folders[0] / SHARD))
 
 
 @pytest.mark.parametrize("name", ["cmp:1", "a b", "ключ#?%20"])

@@ -20,6 +20,7 @@ from jaxflow.store.results import open_sweep
 from jaxflow.sweep import runner, shards
 from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.together import PeerError
+from tests.sweep.folders import contents
 from tests.tiny_text_model import LABELS, LAYERS, LIMIT
 
 TEXTS = ("The key to the cabinets is on the table.", "Unbelievable!", "no", "is it on the table", "keys")
@@ -29,10 +30,6 @@ FAST = Question(flow="bounds")
 def swept(encoder, folder, texts=TEXTS, question=FAST, *, progress=lambda _: None, **options):
     source = InlineSource(texts) if isinstance(texts, tuple) else as_source(texts)
     return runner.prepare(encoder, source, folder, question, **options).run(2, progress)
-
-
-def contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
@@ -88,7 +85,7 @@ def test_python_takes_files_texts_and_data_sets_alike(encoder, tmp_path, small_s
     assert len(again) == 5
     with pytest.raises(InputError, match="go on with them by `resume=True`, or name another `folder`"):
         jf.run_sweep(encoder, TEXTS, tmp_path / "file", **options)
-    with pytest.raises(InputError, match="row 2 of the texts is empty"):
+    with pytest.raises(InputError, match="row 2 of the texts must hold a text, got an empty one"):
         jf.run_sweep(encoder, ["a", " "], tmp_path / "empty")
 
 
@@ -207,15 +204,15 @@ def test_a_models_fingerprint_does_not_depend_on_what_it_was_used_for(encoder):
 
 def test_errors_before_the_work_leave_no_folder(encoder, tmp_path):
     cases = [
-        (("fine", "a " * LIMIT), FAST, f"--text 2 has {LIMIT + 2} tokens"),
+        (("fine", "a " * LIMIT), FAST, f"--text 2 must have at most {LIMIT} tokens, got {LIMIT + 2}"),
         (
             ("the key is", "no"),
             dataclasses.replace(FAST, queries=(0, 4)),
             "--text 2: `queries` must be positions of tokens, from 0 to 3, got 4",
         ),
-        (TEXTS, dataclasses.replace(FAST, layers=(0,)), f"`layers` must be from 1 to {LAYERS}, got 0"),
-        (TEXTS, dataclasses.replace(FAST, layers=(4,)), f"`layers` must be from 1 to {LAYERS}, got 4"),
-        ((), FAST, "--text has no text in it"),
+        (TEXTS, dataclasses.replace(FAST, layers=(0,)), f"`layers` must be from 1 to {LAYERS}, counted from 1 at the input, got 0"),
+        (TEXTS, dataclasses.replace(FAST, layers=(4,)), f"`layers` must be from 1 to {LAYERS}, counted from 1 at the input, got 4"),
+        ((), FAST, "--text must hold a text, got none"),
     ]
     for texts, settings, message in cases:
         for on_error in ("stop",) if "--text 2" in message else ("stop", "skip"):
@@ -241,8 +238,8 @@ def test_a_bad_line_in_the_middle_stops_what_comes_after_it(encoder, tmp_path, s
             runner.prepare(encoder, source, out, FAST).run(2)
         message = str(stopped.value)
         assert "line 7 of in.jsonl" in message
-        assert "or leave such rows out with --on-error skip; 6 of 10 examples are kept" in message
-        assert message.endswith("and --resume goes on from there")
+        assert 'leave such rows out with `on_error="skip"`; 6 of 10 examples are kept' in message
+        assert message.endswith("and `resume=True` goes on from there")
         kept = contents(out)
         assert [row["id"] for row in open_sweep(out).rows()] == [1, 2, 3, 4, 5, 6]
         summary = runner.prepare(encoder, source, out, FAST, resume=True, on_error="skip").run(2)
@@ -324,7 +321,7 @@ def test_two_processes_make_half_of_the_shards_each_and_any_number_goes_on(encod
         InputError, match=r"^.* holds results already; go on with them by `resume=True`, or name another `folder`$"
     ):
         swept(encoder, out, texts, process_index=0, process_count=2)
-    with pytest.raises(InputError, match="differs in residual"):
+    with pytest.raises(InputError, match=r"differs in flow .*, residual \(there 0.5, now 0.1\)"):
         swept(encoder, out, texts, Question(mixing=jf.mixing.Attention(residual=0.1)), process_index=1, process_count=2)
     with pytest.raises(InputError, match=r"differs in residual \(there 0\.5, now 0\.1\).*name another `folder`"):
         jf.run_sweep(encoder, texts, out, mixing=jf.mixing.Attention(residual=0.1), resume=True)
@@ -349,11 +346,11 @@ def test_a_process_that_waits_for_the_first_one_hears_that_it_gave_up(encoder, t
             written.set()
         if written.is_set() and time.monotonic() - start > 1:
             gate.set()
-            raise PeerError("process 0 of 2 gave up: a row")
+            raise PeerError(None, "be a row", "'a'", place="process 0 of 2 gave up: line 7")
 
     start = time.monotonic()
     sweep = runner.prepare(encoder, as_source(texts()), tmp_path / "out", FAST, process_index=1, process_count=2)
-    with pytest.raises(PeerError, match=r"^process 0 of 2 gave up: a row$"):
+    with pytest.raises(PeerError, match=r"^process 0 of 2 gave up: line 7 must be a row, got 'a'$"):
         sweep.run(2, told)
     assert not (tmp_path / "out").exists()
 
@@ -484,8 +481,9 @@ def test_what_is_kept_is_said_even_where_the_input_is_gone(encoder, tmp_path, sm
 
 
 def test_a_bad_row_is_the_same_under_another_files_name():
-    assert BadRow(3, "line 3 of a.jsonl is malformed").content == BadRow(3, "line 3 of b.jsonl is malformed").content
-    assert BadRow(3, "malformed").content != BadRow(4, "malformed").content
+    first, second = (InputError(None, "be an object", "[]", place=f"line 3 of {name}.jsonl") for name in "ab")
+    assert BadRow(3, first).content == BadRow(3, second).content
+    assert BadRow(3, first).content != BadRow(4, first).content
 
 
 @pytest.mark.parametrize("residual", [1.5, -0.1, float("nan"), "half", None])
