@@ -210,8 +210,16 @@ def test_errors_before_the_work_leave_no_folder(encoder, tmp_path):
             dataclasses.replace(FAST, queries=(0, 4)),
             "--text 2: `queries` must be positions of tokens, from 0 to 3, got 4",
         ),
-        (TEXTS, dataclasses.replace(FAST, layers=(0,)), f"`layers` must be from 1 to {LAYERS}, counted from 1 at the input, got 0"),
-        (TEXTS, dataclasses.replace(FAST, layers=(4,)), f"`layers` must be from 1 to {LAYERS}, counted from 1 at the input, got 4"),
+        (
+            TEXTS,
+            dataclasses.replace(FAST, layers=(0,)),
+            f"`layers` must be from 1 to {LAYERS}, counted from 1 at the input, got 0",
+        ),
+        (
+            TEXTS,
+            dataclasses.replace(FAST, layers=(4,)),
+            f"`layers` must be from 1 to {LAYERS}, counted from 1 at the input, got 4",
+        ),
         ((), FAST, "--text must hold a text, got none"),
     ]
     for texts, settings, message in cases:
