@@ -32,9 +32,9 @@ class Pieces:
             return dict(found)
 
 
-def pieces_of(encoder: TextEncoder, texts: Sequence[str], out: Path, report: Report) -> Pieces:
+def pieces_of(model: TextEncoder, texts: Sequence[str], out: Path, report: Report) -> Pieces:
     """The folder for that model and these texts; another model's or other texts' pieces are elsewhere."""
     digest = hashlib.sha256("\n".join(texts).encode())
-    for leaf in jax.tree.leaves(encoder.module):
+    for leaf in jax.tree.leaves(model.module):
         digest.update(np.asarray(leaf).tobytes())
     return Pieces(out / "pieces" / digest.hexdigest()[:16], report)

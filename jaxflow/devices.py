@@ -5,16 +5,17 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from functools import partial
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
 from jaxflow._checks import InputError, shown, shown_text
 
-# The axis that examples lie along, and the one that the parts of an encoder lie along where it is too large for one.
+# Mesh axes: examples lie along the first; the parts of an encoder too large for one device lie along the second.
 EXAMPLE, MODEL = "example", "model"
 
 
@@ -89,7 +90,7 @@ def example_devices(mesh: jax.sharding.Mesh) -> int:
     return mesh.size // mesh.shape.get(MODEL, 1)
 
 
-# Seconds that are longer than anyone waits.
+# Longer than anyone waits, in seconds.
 NEVER = 10**6
 
 
@@ -145,26 +146,20 @@ def initialize(
         InputError: nobody says who the others are, what is said doesn't fit, they can't be reached, or JAX is at work
             already.
     """
-    count = _number("count", count, "JAX_NUM_PROCESSES")
-    index = _number("index", index, "JAX_PROCESS_ID", "JOB_COMPLETION_INDEX" if count is not None else None)
-    if index is not None and count is not None and index >= count:
-        raise InputError("index", f"be below the number of processes, {count}", str(index), "number them from 0")
-    address = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
-    if address is not None:
-        host, port = _host_and_port(address)
-        if index:
-            _reach(address, host, port, start_seconds)
+    count, index = _who(coordinator, count, index, start_seconds)
     # JAX's service for preempted hosts would swallow SIGTERM; nothing here asks it.
     jax.config.update("jax_enable_preemption_service", False)
     try:
-        _join(
-            start_seconds,
+        initialize_jax = partial(
+            jax.distributed.initialize,
             coordinator_address=coordinator,
             num_processes=count,
             process_id=index,
+            initialization_timeout=start_seconds + NEVER,
             heartbeat_timeout_seconds=silence_seconds,
             shutdown_timeout_seconds=end_seconds,
         )
+        _join(start_seconds, count, initialize_jax)
     except UnmetError:
         raise
     except (ValueError, RuntimeError) as error:
@@ -177,7 +172,21 @@ def initialize(
     return processes()
 
 
-def _join(seconds: int, **options: Any) -> None:
+def _who(coordinator: str | None, count: int | None, index: int | None, seconds: int) -> tuple[int | None, int | None]:
+    """How many processes there are and which this is, by arguments or environment; process 0 is there by then."""
+    count = _number("count", count, "JAX_NUM_PROCESSES")
+    index = _number("index", index, "JAX_PROCESS_ID", "JOB_COMPLETION_INDEX" if count is not None else None)
+    if index is not None and count is not None and index >= count:
+        raise InputError("index", f"be below the number of processes, {count}", str(index), "number them from 0")
+    address = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
+    if address is not None:
+        host, port = _host_and_port(address)
+        if index:
+            _reach(address, host, port, seconds)
+    return count, index
+
+
+def _join(seconds: int, count: int | None, initialize_jax: Callable[[], None]) -> None:
     """JAX's own joining of the processes, with a time limit that raises.
 
     JAX's limit ends the process with a core dump, so JAX gets a far longer one, in a thread that is left behind.
@@ -190,7 +199,7 @@ def _join(seconds: int, **options: Any) -> None:
 
     def join() -> None:
         try:
-            jax.distributed.initialize(**options, initialization_timeout=seconds + NEVER)
+            initialize_jax()
         except Exception as error:
             errors.append(error)
 
@@ -201,7 +210,7 @@ def _join(seconds: int, **options: Any) -> None:
         raise UnmetError(
             "count",
             f"be the number of processes that are started within {seconds} s",
-            f"{options['num_processes'] or 'what the cluster says'}, and not all of them came",
+            f"{count or 'what the cluster says'}, and not all of them came",
             "start all of them, and name the same process 0 (host:port) to each",
         )
     if errors:

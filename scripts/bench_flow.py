@@ -142,9 +142,9 @@ def measure_layers(name: str, mixing: np.ndarray, real: bool, peers: dict, optio
     return rows
 
 
-def measure_real(report: dict[str, Any], encoder: Any, name: str, encoding: Any, options: argparse.Namespace) -> None:
+def measure_real(report: dict[str, Any], model: Any, name: str, encoding: Any, options: argparse.Namespace) -> None:
     """What only graphs of a model have: methods by layer, stages, threads, and the forward pass beside them."""
-    graph = graphs.graph_of(encoder, encoding)
+    graph = graphs.graph_of(model, encoding)
     tokens = graph.num_tokens
     rows = stages.bench_bounds(name, graph, options.rounds) if tokens <= options.longest_bounds else []
     if not options.quick and tokens <= options.longest_relaxed:
@@ -156,7 +156,7 @@ def measure_real(report: dict[str, Any], encoder: Any, name: str, encoding: Any,
         show_stages(report["stages"][-2:])
         report["threads"].append(bench_threads(name, np.asarray(graph.capacity, np.float64), options.rounds))
     if tokens <= options.longest_bounds:
-        report["first_rows"].append(stages.bench_first_rows(name, encoder, encoding, options.rounds))
+        report["first_rows"].append(stages.bench_first_rows(name, model, encoding, options.rounds))
         print("               ", report["first_rows"][-1], flush=True)
 
 
@@ -189,17 +189,17 @@ def main() -> None:
     report |= {part: [] for part in ("layers", "methods", "stages", "threads", "first_rows")}
     report["first_call_seconds"] = ours(np.full((3, 4, 4), 0.25), 3, np.arange(4))[0]
     try:
-        encoder = jf.load_model("minilm" if options.reactions is None else str(options.reactions))
+        model = jf.load_model("minilm" if options.reactions is None else str(options.reactions))
     except jf.InputError as error:
         print(f"no real attention: {error}")
-        encoder = None
-    if encoder is not None:
+        model = None
+    if model is not None:
         choose = graphs.real_text if options.reactions is None else graphs.real_reactions
-        for encoding in choose(encoder, options.data, options.lengths):
+        for encoding in choose(model, options.data, options.lengths):
             name = f"{'minilm' if options.reactions is None else 'reaction'}-{len(encoding)}"
-            mixing = np.asarray(graphs.graph_of(encoder, encoding).capacity, np.float64)
+            mixing = np.asarray(graphs.graph_of(model, encoding).capacity, np.float64)
             report["layers"] += measure_layers(name, mixing, True, peers, options)
-            measure_real(report, encoder, name, encoding, options)
+            measure_real(report, model, name, encoding, options)
     if options.reactions is None:
         for name, mixing in graphs.made_up(options.quick):
             report["layers"] += measure_layers(name, mixing, False, peers, options)

@@ -59,14 +59,14 @@ def texts_of(data: Path | None, count: int) -> list[str]:
 
 def graphs_of(texts: list[str]) -> Iterator[tuple[int, np.ndarray]]:
     """Tokens and mixing of each text, padded to one of `LENGTHS`, shortest first."""
-    encoder = jf.load_model("minilm")
-    encodings = encoder.tokenize(texts, max_length=LENGTHS[-1], truncate=True)
-    batches = [encoder.pad([encoding]) for encoding in encodings]
+    model = jf.load_model("minilm")
+    encodings = model.tokenize(texts, max_length=LENGTHS[-1], truncate=True)
+    batches = [model.pad([encoding]) for encoding in encodings]
     batches = sorted(zip((int(batch.mask.sum()) for batch in batches), encodings, strict=True), key=lambda x: x[0])
     for tokens, encoding in batches:
         length = next(length for length in LENGTHS if length >= tokens)
-        batch = encoder.pad([encoding], length)
-        attention = encoder(batch).attention
+        batch = model.pad([encoding], length)
+        attention = model(batch).attention
         assert attention is not None
         yield tokens, np.asarray(jf.attention_graph(attention, batch.mask).capacity[0])
 

@@ -293,9 +293,9 @@ def main(argv: list[str] | None = None) -> int:
         check_gradient(report, some, method)
     check_encoder(report, "a random encoder", small_encoder(2, 32, 2), batch_of(3, 16))
     if options.model is not None:
-        encoder = jf.load_model(str(options.model))
-        encodings = encoder.tokenize(["The keys to the cabinets are lost.", "She asked the doctor about her back."])
-        check_encoder(report, options.model.name, encoder.module, encoder.pad(encodings))
+        model = jf.load_model(str(options.model))
+        encodings = model.tokenize(["The keys to the cabinets are lost.", "She asked the doctor about her back."])
+        check_encoder(report, options.model.name, model.module, model.pad(encodings))
     check_mesh(report, some)
     sizes = [(2, 3, 16)] if quick else [(8, 6, 64), (32, 6, 64), (8, 12, 128), (4, 6, 256), (1, 12, 512)]
     check_programs(report, sizes[:3], methods[: 1 if quick else None])

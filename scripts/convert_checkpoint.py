@@ -54,8 +54,8 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error.in_words(lambda name: f'--{name}' if name in OPTIONS else name)}", file=sys.stderr)
         return 2
-    encoder = load_model(options.out)
-    print(f"{options.out}: {encoder.config.family}, head {encoder.head.name}, {encoder.layers} layers")
+    model = load_model(options.out)
+    print(f"{options.out}: {model.config.family}, head {model.head.name}, {model.layers} layers")
     return 0
 
 

@@ -13,10 +13,10 @@ from jaxflow.running import EngineOptions, Reader, run_readers
 ROWS = 64
 
 
-def blanked(encoder: TextEncoder, encoding: Encoding, spans: Sequence[Span]) -> list[Encoding]:
+def blanked(model: TextEncoder, encoding: Encoding, spans: Sequence[Span]) -> list[Encoding]:
     """The text as it is, and for each word a copy that has the unknown token for all of its pieces."""
     starts = np.array([start for start, _ in encoding.offsets])
-    blank = encoder.tokenizer.unk_token_id
+    blank = model.tokenizer.unk_token_id
     copies = [encoding]
     for start, end in spans:
         held = (starts >= start) & (starts < end)
@@ -25,7 +25,7 @@ def blanked(encoder: TextEncoder, encoding: Encoding, spans: Sequence[Span]) -> 
     return copies
 
 
-def run(encoder: TextEncoder, encodings: Sequence[Encoding], reader: Reader) -> np.ndarray:
+def run(model: TextEncoder, encodings: Sequence[Encoding], reader: Reader) -> np.ndarray:
     """What a reader gives of each text, one row a text."""
     options = EngineOptions(batch_size=ROWS)
-    return np.stack([row for (row,) in run_readers(encoder, encodings, [reader], options=options)])
+    return np.stack([row for (row,) in run_readers(model, encodings, [reader], options=options)])

@@ -18,12 +18,12 @@ WAYS = ("product", "rollout", "flow")
 ALONE = 1
 
 
-def class_values(encoder: TextEncoder, texts: Sequence[Marked], target: Any) -> list[np.ndarray]:
+def class_values(model: TextEncoder, texts: Sequence[Marked], target: Any) -> list[np.ndarray]:
     """Relevance of candidates to [CLS] at the top, `way candidate`: Chefer et al.'s product, class rollout and flow."""
-    encodings = encoder.tokenize([text.text for text in texts])
+    encodings = model.tokenize([text.text for text in texts])
     own = target if isinstance(target, str) else tuple(map(int, target))
-    weighted = class_attention(encoder, encodings, target=own, batch_tokens=ALONE)
-    graph, layers = weighted.graph(), encoder.layers
+    weighted = class_attention(model, encodings, target=own, batch_tokens=ALONE)
+    graph, layers = weighted.graph(), model.layers
     tops = [
         np.asarray(weighted.relevance())[:, -1, 0],
         np.asarray(jf.attention_rollout(graph))[:, -1, 0],
@@ -35,22 +35,22 @@ def class_values(encoder: TextEncoder, texts: Sequence[Marked], target: Any) -> 
     ]
 
 
-def predicted_record(encoder: TextEncoder, texts: Sequence[Marked]) -> dict[str, Any]:
+def predicted_record(model: TextEncoder, texts: Sequence[Marked]) -> dict[str, Any]:
     """Lift of marked words in the relevance of the class that is predicted."""
-    values = class_values(encoder, texts, "predicted")
+    values = class_values(model, texts, "predicted")
     lifts = np.stack([lift(v, np.array(t.labels)) for v, t in zip(values, texts, strict=True)])
     return {way: cell.record() for way, cell in zip(WAYS, cells(lifts, against=1.0), strict=True)}
 
 
-def signed_record(encoder: TextEncoder, texts: Sequence[Marked]) -> dict[str, Any]:
+def signed_record(model: TextEncoder, texts: Sequence[Marked]) -> dict[str, Any]:
     """Do words that people call positive gain more under the class positive, negative ones under negative?
 
     `matching_less_other` is the lift of words whose sign is the class's less that under the other class, in each text
     averaged over both signs that it has.
     """
-    labels = encoder.labels or ()
+    labels = model.labels or ()
     signs = {"negative": -1, "positive": 1}
-    under = {name: class_values(encoder, texts, name) for name in labels if name in signs}
+    under = {name: class_values(model, texts, name) for name in labels if name in signs}
     lifts = {
         (name, kind): np.stack([lift(v, np.array(t.signs) == sign) for v, t in zip(values, texts, strict=True)])
         for name, values in under.items()

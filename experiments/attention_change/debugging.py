@@ -22,21 +22,21 @@ SHORT = 20
 
 
 def debugging_record(
-    encoder: TextEncoder, texts: Sequence[Marked], compared: Sequence[ComparedText], seed: int = 0
+    model: TextEncoder, texts: Sequence[Marked], compared: Sequence[ComparedText], seed: int = 0
 ) -> dict[str, Any]:
     """All wrong predictions: does blanking the word that a method names first turn the prediction? And one in full.
 
     Blanking puts the unknown token in the place of one word at a time, all its pieces. A word chosen at random is what
     blanking gives by chance: the mean over the words of the text.
     """
-    labels = encoder.labels or ()
+    labels = model.labels or ()
     wrong = [place for place, (t, c) in enumerate(zip(texts, compared, strict=True)) if c.b.prediction != t.group]
     if not wrong:
         return {"texts": len(texts), "wrong": 0}
     chosen = [texts[place] for place in wrong]
     predicted = np.array([labels.index(str(compared[place].b.prediction)) for place in wrong])
-    falls = _falls(encoder, chosen, predicted)
-    by_class = class_values(encoder, chosen, predicted)
+    falls = _falls(model, chosen, predicted)
+    by_class = class_values(model, chosen, predicted)
     named: dict[str, list[np.ndarray]] = {
         name: [
             of_spans(compared[place].b.relevance[name][-1, 0][None], compared[place].units, texts[place].spans)[0]
@@ -74,16 +74,16 @@ def debugging_record(
         "texts": len(texts),
         "wrong": len(wrong),
         "words": record,
-        "taken": taken_record(encoder, chosen, predicted, case),
-        "case": _case(encoder, chosen[case], compared[wrong[case]], int(predicted[case]), falls[case], by_class[case]),
+        "taken": taken_record(model, chosen, predicted, case),
+        "case": _case(model, chosen[case], compared[wrong[case]], int(predicted[case]), falls[case], by_class[case]),
     }
 
 
-def _falls(encoder: TextEncoder, texts: Sequence[Marked], predicted: np.ndarray) -> list[dict[str, np.ndarray]]:
+def _falls(model: TextEncoder, texts: Sequence[Marked], predicted: np.ndarray) -> list[dict[str, np.ndarray]]:
     """By text what blanking each word takes off the class's probability, and whether another class then wins."""
-    encodings = encoder.tokenize([text.text for text in texts])
-    copies = [blanked(encoder, encoding, text.spans) for text, encoding in zip(texts, encodings, strict=True)]
-    logits = run(encoder, [copy for each in copies for copy in each], Logits())
+    encodings = model.tokenize([text.text for text in texts])
+    copies = [blanked(model, encoding, text.spans) for text, encoding in zip(texts, encodings, strict=True)]
+    logits = run(model, [copy for each in copies for copy in each], Logits())
     chances = scipy.special.softmax(logits.astype(np.float64), axis=-1)
     found, start = [], 0
     for each, number in zip(copies, predicted, strict=True):
@@ -100,7 +100,7 @@ def _first(fall: dict[str, np.ndarray], values: np.ndarray) -> tuple[float, floa
 
 
 def _case(
-    encoder: TextEncoder,
+    model: TextEncoder,
     text: Marked,
     compared: ComparedText,
     number: int,
@@ -108,7 +108,7 @@ def _case(
     by_class: np.ndarray,
 ) -> dict[str, Any]:
     """One wrong prediction: its words by each method, and the heads without which it would be another."""
-    taken = head_importance(encoder, [text.text], "ablation", classes=number, batch_tokens=ALONE).signed[0]
+    taken = head_importance(model, [text.text], "ablation", classes=number, batch_tokens=ALONE).signed[0]
     order = np.argsort(-taken, axis=None)[:5]
     words = [text.text[start:end] for start, end in text.spans]
     sides = {side: getattr(compared, side).relevance for side in ("a", "b")}

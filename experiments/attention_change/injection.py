@@ -63,23 +63,23 @@ class MeanState:
 
 
 def injection_chance(
-    encoder: TextEncoder, head: dict[str, np.ndarray], encodings: Sequence[Encoding]
+    model: TextEncoder, head: dict[str, np.ndarray], encodings: Sequence[Encoding]
 ) -> Float[np.ndarray, " text"]:
     """The probability of an injection: mean of the states of all tokens, a layer of rectified units, two classes."""
-    inner = np.maximum(run(encoder, encodings, MeanState()) @ head[NAMES[0]].T + head[NAMES[1]], 0)
+    inner = np.maximum(run(model, encodings, MeanState()) @ head[NAMES[0]].T + head[NAMES[1]], 0)
     logits = (inner @ head[NAMES[2]].T + head[NAMES[3]]).astype(np.float64)
     return scipy.special.softmax(logits, axis=-1)[:, 1]
 
 
 def injection_record(
-    encoder: TextEncoder, head: dict[str, np.ndarray], texts: Sequence[Marked], after: Sequence[np.ndarray], rows: Any
+    model: TextEncoder, head: dict[str, np.ndarray], texts: Sequence[Marked], after: Sequence[np.ndarray], rows: Any
 ) -> dict[str, Any]:
     """How well it tells the prompts apart, what blanking takes off, and whether relevance ranks words likewise."""
-    encodings = encoder.tokenize([text.text for text in texts])
-    chances = injection_chance(encoder, head, encodings)
+    encodings = model.tokenize([text.text for text in texts])
+    chances = injection_chance(model, head, encodings)
     bad = np.array([text.group == "injection" for text in texts])
-    copies = [blanked(encoder, encoding, text.spans) for text, encoding in zip(texts, encodings, strict=True)]
-    every = injection_chance(encoder, head, [copy for each in copies for copy in each])
+    copies = [blanked(model, encoding, text.spans) for text, encoding in zip(texts, encodings, strict=True)]
+    every = injection_chance(model, head, [copy for each in copies for copy in each])
     parts = np.split(every, np.cumsum([len(each) for each in copies])[:-1])
     falls = [part[0] - part[1:] for part in parts]
     chosen = np.flatnonzero(bad).tolist()

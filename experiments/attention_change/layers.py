@@ -64,15 +64,15 @@ def deep_less_shallow(
 
 
 def found_arcs(
-    encoder: TextEncoder, sentences: Sequence[Sentence], names: Sequence[str], pieces: Pieces
+    model: TextEncoder, sentences: Sequence[Sentence], names: Sequence[str], pieces: Pieces
 ) -> Float[np.ndarray, "block relation direction layer head"]:
     """How many arcs of each relation every head finds, by blocks of sentences."""
-    shape = (len(names), len(DIRECTIONS), encoder.layers, encoder.heads)
+    shape = (len(names), len(DIRECTIONS), model.layers, model.heads)
 
     def count() -> dict[str, np.ndarray]:
         rows = []
         for start in range(0, len(sentences), BLOCK):
-            found = head_relations(encoder, sentences[start : start + BLOCK])
+            found = head_relations(model, sentences[start : start + BLOCK])
             row = np.zeros(shape)
             for place, name in enumerate(names):
                 if name in found.relations:

@@ -21,13 +21,13 @@ RESAMPLES = 4999
 
 
 def entropies(
-    encoder: TextEncoder, texts: list[str], pieces: Pieces
+    model: TextEncoder, texts: list[str], pieces: Pieces
 ) -> dict[str, Float[np.ndarray, "text method layer"]]:
     """Entropy of [CLS]'s relevance over positions, as a part of the largest possible: 1 is even, 0 all in one."""
     found: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
     for start in range(0, len(texts), PIECE):
         here = texts[start : start + PIECE]
-        piece = pieces(f"relevance-{start:05d}", lambda here=here: _relevance(encoder, here))
+        piece = pieces(f"relevance-{start:05d}", lambda here=here: _relevance(model, here))
         for kind, first in KINDS.items():
             rows = zip(piece["values"], piece["lengths"], strict=True)
             found[kind] += [evenness(values[..., first:length]) for values, length in rows]
@@ -99,8 +99,8 @@ def draw_entropy(record: dict[str, Any]) -> Any:
     return figure
 
 
-def _relevance(encoder: TextEncoder, texts: list[str]) -> dict[str, np.ndarray]:
-    result = attribute(encoder, texts, methods=METHODS, flow="exact")
+def _relevance(model: TextEncoder, texts: list[str]) -> dict[str, np.ndarray]:
+    result = attribute(model, texts, methods=METHODS, flow="exact")
     rows = [np.stack([example.relevance[name][:, 0] for name in METHODS]) for example in result]
     values, mask = padded(rows)
     return {"values": values, "lengths": mask.sum(axis=-1)}

@@ -19,10 +19,10 @@ class Epochs:
     """All examples once an epoch, in batches of about `tokens` tokens; a bucket's last batch is filled up by others."""
 
     def __init__(
-        self, encoder: TextEncoder, encodings: Sequence[Encoding], targets: np.ndarray, *, tokens: int, seed: int
+        self, model: TextEncoder, encodings: Sequence[Encoding], targets: np.ndarray, *, tokens: int, seed: int
     ):
-        self.encoder, self.encodings, self.targets, self.seed = encoder, encodings, targets, seed
-        self.members = by_length(encoder, encodings)
+        self.encoder, self.encodings, self.targets, self.seed = model, encodings, targets, seed
+        self.members = by_length(model, encodings)
         self.sizes = {length: max(1, min(tokens // length, len(rows))) for length, rows in self.members.items()}
         self._order = lru_cache(maxsize=2)(self._shuffled)
 
@@ -52,15 +52,15 @@ class Epochs:
         return [batches[place] for place in rng.permutation(len(batches))]
 
 
-def by_length(encoder: TextEncoder, encodings: Sequence[Encoding]) -> dict[int, np.ndarray]:
+def by_length(model: TextEncoder, encodings: Sequence[Encoding]) -> dict[int, np.ndarray]:
     """Places of the encodings by the length that they are padded to, shortest first."""
     which = np.searchsorted(BUCKETS, [len(encoding) for encoding in encodings])
     # A model may be made for fewer tokens than the bucket has.
-    return {min(BUCKETS[bucket], encoder.max_length): np.flatnonzero(which == bucket) for bucket in np.unique(which)}
+    return {min(BUCKETS[bucket], model.max_length): np.flatnonzero(which == bucket) for bucket in np.unique(which)}
 
 
-def logits_of(encoder: TextEncoder, encodings: Sequence[Encoding]) -> list[np.ndarray]:
+def logits_of(model: TextEncoder, encodings: Sequence[Encoding]) -> list[np.ndarray]:
     """The head's numbers for each encoding, `label` or `token label` without padding."""
     options = EngineOptions(batch_tokens=TOKENS_READ)
-    rows = [row for (row,) in run_readers(encoder, encodings, [Logits()], options=options)]
+    rows = [row for (row,) in run_readers(model, encodings, [Logits()], options=options)]
     return [row[: len(encoding)] if row.ndim == 2 else row for row, encoding in zip(rows, encodings, strict=True)]

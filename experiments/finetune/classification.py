@@ -54,21 +54,21 @@ class Split:
 def classification(name: str, labels: tuple[str, ...], read: Callable[[Path], Split], *, epochs: float) -> Task:
     """A task whose data `read` finds in a folder."""
 
-    def prepare(encoder: TextEncoder, folder: Path, sizes: Sizes) -> Prepared:
+    def prepare(model: TextEncoder, folder: Path, sizes: Sizes) -> Prepared:
         split = read(folder)
         train, held = split.train.some(sizes.train), split.held.some(sizes.held)
         for part, examples in (("train on", train), ("judge by", held)):
             if not len(examples):
                 raise InputError("data", f"hold examples of {name} to {part}", "none", place=str(folder))
-        held_encodings = encoded(encoder, held)
+        held_encodings = encoded(model, held)
 
-        def judge(encoder: TextEncoder, few: int | None) -> dict[str, Any]:
+        def judge(model: TextEncoder, few: int | None) -> dict[str, Any]:
             rows = spread(len(held), few)
-            logits = np.stack(logits_of(encoder, [held_encodings[row] for row in rows]))
+            logits = np.stack(logits_of(model, [held_encodings[row] for row in rows]))
             return measures(logits, np.asarray(held.classes)[rows], labels)
 
         facts = {"trained_on": len(train), "held_out": len(held), "longest": LONGEST, **split.facts}
-        return Prepared(encoded(encoder, train), np.asarray(train.classes, np.int32), judge, facts)
+        return Prepared(encoded(model, train), np.asarray(train.classes, np.int32), judge, facts)
 
     return Task(name, "sequence_classification", labels, classification_loss, prepare, ("loss", "accuracy"), epochs)
 
@@ -82,14 +82,14 @@ def classification_loss(
     return optax.softmax_cross_entropy_with_integer_labels(logits, classes).mean()
 
 
-def encoded(encoder: TextEncoder, examples: Labelled) -> list[Encoding]:
+def encoded(model: TextEncoder, examples: Labelled) -> list[Encoding]:
     """Tokens of all texts, those of long texts cut."""
-    return encoder.tokenize(examples.texts, examples.pairs, max_length=LONGEST, truncate=True)
+    return model.tokenize(examples.texts, examples.pairs, max_length=LONGEST, truncate=True)
 
 
-def accuracy(encoder: TextEncoder, examples: Labelled) -> float:
+def accuracy(model: TextEncoder, examples: Labelled) -> float:
     """Share of the texts whose likeliest class is the right one."""
-    logits = np.stack(logits_of(encoder, encoded(encoder, examples)))
+    logits = np.stack(logits_of(model, encoded(model, examples)))
     return float((logits.argmax(axis=-1) == np.asarray(examples.classes)).mean())
 
 

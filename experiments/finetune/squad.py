@@ -115,15 +115,15 @@ def span_loss(
     return optax.softmax_cross_entropy_with_integer_labels(scores, targets[:, :2], axis=1).mean()
 
 
-def _prepare(encoder: TextEncoder, folder: Path, sizes: Sizes) -> Prepared:
+def _prepare(model: TextEncoder, folder: Path, sizes: Sizes) -> Prepared:
     train, held, facts = read_squad(folder / FILE)
     train = [train[row] for row in spread(len(train), sizes.train)]
     held = [held[row] for row in spread(len(held), sizes.held)]
     for part, questions in (("train on", train), ("judge by", held)):
         if not questions:
             raise InputError(None, f"have answerable questions to {part}", "none", place=str(folder / FILE))
-    passages = {text: passage_of(encoder, text) for text in {question.context for question in [*train, *held]}}
-    encodings, targets = _training(encoder, train, passages, sizes.seed)
+    passages = {text: passage_of(model, text) for text in {question.context for question in [*train, *held]}}
+    encodings, targets = _training(model, train, passages, sizes.seed)
     facts |= {
         "trained_on": len(encodings),
         "held_out": len(held),
@@ -131,50 +131,50 @@ def _prepare(encoder: TextEncoder, folder: Path, sizes: Sizes) -> Prepared:
         "window": {"trained": TRAINED, "asked": ASKED, "overlap": OVERLAP},
     }
 
-    def judge(encoder: TextEncoder, few: int | None) -> dict[str, Any]:
+    def judge(model: TextEncoder, few: int | None) -> dict[str, Any]:
         asked = [held[row] for row in spread(len(held), few)]
-        return measures(asked, answers(encoder, asked, passages))
+        return measures(asked, answers(model, asked, passages))
 
     return Prepared(encodings, targets, judge, facts)
 
 
 def _training(
-    encoder: TextEncoder, questions: Sequence[Question], passages: dict[str, Passage], seed: int
+    model: TextEncoder, questions: Sequence[Question], passages: dict[str, Passage], seed: int
 ) -> tuple[list[Encoding], np.ndarray]:
     """A window with its answer for each question, and the targets of `span_loss`."""
     rng = np.random.default_rng(seed)
     here = [passages[question.context] for question in questions]
     windows = [
-        window_around(passage, question.answer, room(encoder, question.question, TRAINED), rng)
+        window_around(passage, question.answer, room(model, question.question, TRAINED), rng)
         for question, passage in zip(questions, here, strict=True)
     ]
     encodings, targets = [], []
     texts = [question.question for question in questions]
     for question, window, encoding in zip(
-        questions, windows, encoded(encoder, texts, here, windows, TRAINED), strict=True
+        questions, windows, encoded(model, texts, here, windows, TRAINED), strict=True
     ):
         found = tokens_of(encoding, window, question.answer)
         if found is not None:
             encodings.append(encoding)
             targets.append((*found, *context_of(encoding)))
     if not encodings:
-        expected = f"have answers that fit into {encoder.max_length} tokens beside their questions"
-        raise InputError("data", expected, "none", place=encoder.name)
+        expected = f"have answers that fit into {model.max_length} tokens beside their questions"
+        raise InputError("data", expected, "none", place=model.name)
     return encodings, np.array(targets, np.int32)
 
 
-def answers(encoder: TextEncoder, questions: Sequence[Question], passages: dict[str, Passage]) -> list[str]:
+def answers(model: TextEncoder, questions: Sequence[Question], passages: dict[str, Passage]) -> list[str]:
     """For each question the span of the largest sum of logits in any window of its passage."""
     asked = [
         (row, window)
         for row, question in enumerate(questions)
-        for window in windows_over(passages[question.context], room(encoder, question.question, ASKED), OVERLAP)
+        for window in windows_over(passages[question.context], room(model, question.question, ASKED), OVERLAP)
     ]
     texts = [questions[row].question for row, _ in asked]
     here = [passages[questions[row].context] for row, _ in asked]
-    encodings = encoded(encoder, texts, here, [window for _, window in asked], ASKED)
+    encodings = encoded(model, texts, here, [window for _, window in asked], ASKED)
     best: dict[int, tuple[float, str]] = {}
-    for (row, window), encoding, logits in zip(asked, encodings, logits_of(encoder, encodings), strict=True):
+    for (row, window), encoding, logits in zip(asked, encodings, logits_of(model, encodings), strict=True):
         start, end, score = best_span(logits, *context_of(encoding))
         if row not in best or score > best[row][0]:
             first, last = (window[0] + encoding.offsets[place][side] for place, side in ((start, 0), (end, 1)))

@@ -27,25 +27,25 @@ class Passage:
         return self.spans[first][0], self.spans[end - 1][1]
 
 
-def passage_of(encoder: TextEncoder, text: str) -> Passage:
+def passage_of(model: TextEncoder, text: str) -> Passage:
     """The words of a text."""
     spans = spans_of(text)
-    starts = [start for start, _ in offsets_of(encoder, text)]
+    starts = [start for start, _ in offsets_of(model, text)]
     word = np.searchsorted([start for start, _ in spans], starts, side="right") - 1
     counts = np.bincount(np.maximum(word, 0), minlength=len(spans))
     return Passage(text, tuple(spans), np.concatenate([[0], np.cumsum(counts)]))
 
 
-def offsets_of(encoder: TextEncoder, text: str) -> list[Span]:
+def offsets_of(model: TextEncoder, text: str) -> list[Span]:
     """Where each token of a text of any length stands; no special tokens."""
-    return encoder.tokenizer(text, add_special_tokens=False, verbose=False).encodings[0].offsets
+    return model.tokenizer(text, add_special_tokens=False, verbose=False).encodings[0].offsets
 
 
-def room(encoder: TextEncoder, question: str, tokens: int) -> int:
+def room(model: TextEncoder, question: str, tokens: int) -> int:
     """Tokens that a window has beside the question; a third at least, longer questions are cut."""
-    tokens = min(tokens, encoder.max_length)
-    special = encoder.tokenizer.num_special_tokens_to_add(pair=True)
-    return max(tokens - special - len(offsets_of(encoder, question)), tokens // 3)
+    tokens = min(tokens, model.max_length)
+    special = model.tokenizer.num_special_tokens_to_add(pair=True)
+    return max(tokens - special - len(offsets_of(model, question)), tokens // 3)
 
 
 def window_around(passage: Passage, answer: Span, size: int, rng: np.random.Generator) -> Span:
@@ -80,11 +80,11 @@ def windows_over(passage: Passage, size: int, overlap: int) -> list[Span]:
 
 
 def encoded(
-    encoder: TextEncoder, questions: Sequence[str], passages: Sequence[Passage], windows: Sequence[Span], tokens: int
+    model: TextEncoder, questions: Sequence[str], passages: Sequence[Passage], windows: Sequence[Span], tokens: int
 ) -> list[Encoding]:
     """Tokens of questions with windows of passages."""
     texts = [passage.text[start:end] for passage, (start, end) in zip(passages, windows, strict=True)]
-    return encoder.tokenize(questions, texts, max_length=min(tokens, encoder.max_length), truncate=True)
+    return model.tokenize(questions, texts, max_length=min(tokens, model.max_length), truncate=True)
 
 
 def tokens_of(encoding: Encoding, window: Span, answer: Span) -> tuple[int, int] | None:

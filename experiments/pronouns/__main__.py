@@ -47,13 +47,13 @@ def _run(options: argparse.Namespace) -> None:
 def _gender(options: argparse.Namespace) -> None:
     if options.data is None:
         raise InputError("data", "name the folder of Winogender's files, which `model` reads", "none")
-    encoder = load_model(options.model)
-    if not set(LABELS.values()) <= set(encoder.labels or ()):
+    model = load_model(options.model)
+    if not set(LABELS.values()) <= set(model.labels or ()):
         expected = f"have the labels {', '.join(LABELS.values())}"
-        raise InputError("model", expected, shown(encoder.labels), place=encoder.name)
+        raise InputError("model", expected, shown(model.labels), place=model.name)
     sentences = read_winogender(options.data)
     sentences, resamples = (sentences[:QUICK], QUICK_RESAMPLES) if options.quick else (sentences, RESAMPLES)
-    record = gender(encoder, sentences, options.out, say, resamples)
+    record = gender(model, sentences, options.out, say, resamples)
     save_figure(draw_hits(record), options.out / "gender")
     top = record["words"]["gendered"]
     say(f"accuracy {record['accuracy']['gendered']:.3f} on gendered sentences; the pronoun is the top word by")

@@ -44,15 +44,15 @@ def _run(options: argparse.Namespace) -> None:
 def _table(options: argparse.Namespace) -> dict[str, Any]:
     trained = options.out / "model"
     own = trained if (trained / "config.json").is_file() else PRETRAINED
-    encoder = load_model(options.model or own)
-    if encoder.head.name != "sequence_classification" or encoder.head.outputs != 2:
+    model = load_model(options.model or own)
+    if model.head.name != "sequence_classification" or model.head.outputs != 2:
         way_out = "run train first, or name a model that does"
-        raise InputError("model", "tell two classes apart", "one that does not", way_out, place=encoder.name)
+        raise InputError("model", "tell two classes apart", "one that does not", way_out, place=model.name)
     limit, resamples = (QUICK_SENTENCES, QUICK_RESAMPLES) if options.quick else (None, RESAMPLES)
     return table(
         options.data,
         options.out,
-        encoder,
+        model,
         limit=limit,
         report=say,
         resamples=resamples,

@@ -53,12 +53,12 @@ class Scores:
     unresolved: dict[tuple[str, str], Bool[np.ndarray, "example token"]]
 
 
-def relevances(encoder: TextEncoder, texts: tuple[str, ...], layers: tuple[int, ...], pieces: Pieces) -> Relevances:
+def relevances(model: TextEncoder, texts: tuple[str, ...], layers: tuple[int, ...], pieces: Pieces) -> Relevances:
     """Relevance to every position, of which the first and the largest are kept."""
     found = []
     for start in range(0, len(texts), PIECE):
         here = list(texts[start : start + PIECE])
-        found.append(pieces(f"relevances-{start:05d}", lambda here=here: _relevance(encoder, here, layers)))
+        found.append(pieces(f"relevances-{start:05d}", lambda here=here: _relevance(model, here, layers)))
     rows = {name: [row for piece in found for row in _unpadded(piece, name)] for name in ("first", "highest")}
     return Relevances(
         padded(rows["first"])[0],
@@ -67,7 +67,7 @@ def relevances(encoder: TextEncoder, texts: tuple[str, ...], layers: tuple[int, 
     )
 
 
-def scores(encoder: TextEncoder, inputs: TokenInputs, pieces: Pieces, blank_out: bool = True) -> Scores:
+def scores(model: TextEncoder, inputs: TokenInputs, pieces: Pieces, blank_out: bool = True) -> Scores:
     """Gradients for both targets, and blank-out, which takes as long as all the rest.
 
     With two classes whose probabilities sum to 1, blank-out is the same for either class.
@@ -84,10 +84,10 @@ def scores(encoder: TextEncoder, inputs: TokenInputs, pieces: Pieces, blank_out:
 
     for target, explained in TARGETS.items():
         for name, method in GRADIENTS.items():
-            keep(target, name, lambda m=method, t=explained: gradient_scores(encoder, inputs, m, target=t))
+            keep(target, name, lambda m=method, t=explained: gradient_scores(model, inputs, m, target=t))
     if not blank_out:
         return Scores(values, unresolved)
-    keep("right", "blank-out", lambda: occlusion_scores(encoder, inputs, target="predicted", positions="tokens"))
+    keep("right", "blank-out", lambda: occlusion_scores(model, inputs, target="predicted", positions="tokens"))
     # The paper leaves the last position, which then scores 0.
     last = np.arange(inputs.mask.shape[1]) == inputs.lengths[:, None] - 1
     values["authors", "blank-out"] = np.where(last, 0, values["right", "blank-out"])
@@ -101,13 +101,13 @@ def scaled(values: Float[np.ndarray, "*row token"]) -> Float[np.ndarray, "*row t
     return values / np.where(top > 0, top, 1)
 
 
-def inputs_of(encoder: TextEncoder, texts: tuple[str, ...]) -> TokenInputs:
+def inputs_of(model: TextEncoder, texts: tuple[str, ...]) -> TokenInputs:
     """The texts as the measures read them."""
-    return token_inputs(encoder, list(texts))
+    return token_inputs(model, list(texts))
 
 
-def _relevance(encoder: TextEncoder, texts: list[str], layers: tuple[int, ...]) -> dict[str, np.ndarray]:
-    result = attribute(encoder, texts, methods=METHODS, queries=None, layers=layers, flow="exact")
+def _relevance(model: TextEncoder, texts: list[str], layers: tuple[int, ...]) -> dict[str, np.ndarray]:
+    result = attribute(model, texts, methods=METHODS, queries=None, layers=layers, flow="exact")
     stacked = [np.stack([example.relevance[name] for name in METHODS]) for example in result]
     first, mask = padded([rows[:, :, 0] for rows in stacked])
     # The authors divide each position's flows by their sum, so that it weighs no more than others in the maximum.

@@ -107,14 +107,14 @@ def _tables(options: argparse.Namespace) -> None:
 
 def _figures(options: argparse.Namespace) -> None:
     folder = next(iter(_models(options.out).values())) if options.model is None else options.model
-    encoder = load_model(folder)
+    model = load_model(folder)
     found = test_sets(options.data)["linzen"]
     options.results.mkdir(parents=True, exist_ok=True)
     held_out = corpus.load(options.out / "corpus").splits["test"][:300]
-    examples = figures.chosen_examples(encoder, found, class_probabilities(encoder, found))
-    entropy = figures.entropies(encoder, held_out)
-    figures.uniform_figure(encoder, examples[0], entropy, options.results / "uniform.png")
-    figures.sentence_figure(encoder, examples, options.results / "sentences.png")
+    examples = figures.chosen_examples(model, found, class_probabilities(model, found))
+    entropy = figures.entropies(model, held_out)
+    figures.uniform_figure(model, examples[0], entropy, options.results / "uniform.png")
+    figures.sentence_figure(model, examples, options.results / "sentences.png")
     write_json(options.results / "entropy.json", {"entropy over uniform": entropy, **environment()})
 
 
@@ -137,9 +137,9 @@ def _train(options: argparse.Namespace) -> None:
     settings = replace(settings, seed=options.seed, teacher=options.teacher or ("none" if options.quick else "minilm"))
     trained = train(found, size, settings, options.out, _say)
     held_out = found.splits["validation"][:VALIDATION]
-    validation = accuracies(trained.encoder, {"validation": held_out})["validation"]["accuracy"]
+    validation = accuracies(trained.model, {"validation": held_out})["validation"]["accuracy"]
     if not (folder / "model").exists():
-        _ = save_encoder(trained.encoder, folder / "model")
+        _ = save_encoder(trained.model, folder / "model")
     record = {
         **provenance(**vars(settings), **vars(size)),
         "data": found.counts,

@@ -15,9 +15,9 @@ METHODS = ("raw", "rollout", "flow")
 TITLES = {"raw": "raw attention", "rollout": "rollout", "flow": "flow"}
 
 
-def entropies(encoder: TextEncoder, found: Sequence[Beginning]) -> dict[str, list[float]]:
+def entropies(model: TextEncoder, found: Sequence[Beginning]) -> dict[str, list[float]]:
     """Entropy of the first position's row at each layer over that of the uniform row, mean over beginnings."""
-    result = jf.attribute(encoder, [" ".join(b.words) for b in found], methods=METHODS)
+    result = jf.attribute(model, [" ".join(b.words) for b in found], methods=METHODS)
     report = {}
     for method in METHODS:
         rows = []
@@ -30,10 +30,10 @@ def entropies(encoder: TextEncoder, found: Sequence[Beginning]) -> dict[str, lis
     return report
 
 
-def uniform_figure(encoder: TextEncoder, example: Beginning, entropy: dict[str, list[float]], path: Path) -> None:
+def uniform_figure(model: TextEncoder, example: Beginning, entropy: dict[str, list[float]], path: Path) -> None:
     """Maps of one sentence's first position, layer by layer, and the mean entropy of many."""
     plt = _pyplot()
-    result = jf.attribute(encoder, [" ".join(example.words)], methods=METHODS)[0]
+    result = jf.attribute(model, [" ".join(example.words)], methods=METHODS)[0]
     words = _words(result)
     figure, axes = plt.subplots(
         1, 4, figsize=(15, 0.32 * len(words) + 1.4), width_ratios=(1, 1, 1, 1.3), layout="constrained"
@@ -51,10 +51,10 @@ def uniform_figure(encoder: TextEncoder, example: Beginning, entropy: dict[str, 
     plt.close(figure)
 
 
-def sentence_figure(encoder: TextEncoder, examples: Sequence[Beginning], path: Path) -> None:
+def sentence_figure(model: TextEncoder, examples: Sequence[Beginning], path: Path) -> None:
     """The first position's row by each method at each layer, one row of maps a sentence."""
     plt = _pyplot()
-    result = jf.attribute(encoder, [" ".join(b.words) for b in examples], methods=METHODS)
+    result = jf.attribute(model, [" ".join(b.words) for b in examples], methods=METHODS)
     heights = [len(each.tokens) + 3 for each in result]
     figure, axes = plt.subplots(
         len(examples), 3, figsize=(11, 0.3 * sum(heights)), height_ratios=heights, layout="constrained", squeeze=False
@@ -71,12 +71,12 @@ def sentence_figure(encoder: TextEncoder, examples: Sequence[Beginning], path: P
     plt.close(figure)
 
 
-def chosen_examples(encoder: TextEncoder, found: Sequence[Beginning], probabilities: np.ndarray) -> list[Beginning]:
+def chosen_examples(model: TextEncoder, found: Sequence[Beginning], probabilities: np.ndarray) -> list[Beginning]:
     """Two beginnings predicted right and one wrong, each with attractors and of a length that can be read.
 
     The first of the list that qualify, so that nothing is picked by its looks.
     """
-    known = set(encoder.tokenizer.get_vocab())
+    known = set(model.tokenizer.get_vocab())
     right, wrong = [], []
     for b, chances in zip(found, probabilities, strict=True):
         if b.attractors >= 1 and 6 <= len(b.words) <= 12 and all(word in known for word in b.words):

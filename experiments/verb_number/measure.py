@@ -14,31 +14,31 @@ from jaxflow.models import TextEncoder
 BATCH = 128
 
 
-def class_probabilities(encoder: TextEncoder, found: Sequence[Beginning]) -> np.ndarray:
+def class_probabilities(model: TextEncoder, found: Sequence[Beginning]) -> np.ndarray:
     """Probability of VBZ and VBP for each beginning, `(beginning, 2)`."""
     logits = np.zeros((len(found), 2), np.float32)
-    for bucket in bucketed(found, encoder.tokenizer):
+    for bucket in bucketed(found, model.tokenizer):
         for start in range(0, len(bucket.places), BATCH):
             part = bucket.ids[start : start + BATCH]
             ids = np.full((BATCH, part.shape[1]), PADDING, np.int32)
             ids[:, 0] = START
             ids[: len(part)] = part
-            logits[bucket.places[start : start + BATCH]] = _logits(encoder, ids)[: len(part)]
+            logits[bucket.places[start : start + BATCH]] = _logits(model, ids)[: len(part)]
     exponents = np.exp(logits - logits.max(1, keepdims=True))
     return exponents / exponents.sum(1, keepdims=True)
 
 
-def _logits(encoder: TextEncoder, ids: np.ndarray) -> np.ndarray:
-    return np.asarray(encoder(as_batch(ids), return_attention=False, return_hidden_states=False).logits)
+def _logits(model: TextEncoder, ids: np.ndarray) -> np.ndarray:
+    return np.asarray(model(as_batch(ids), return_attention=False, return_hidden_states=False).logits)
 
 
-def accuracies(encoder: TextEncoder, sets: dict[str, list[Beginning]]) -> dict[str, Any]:
+def accuracies(model: TextEncoder, sets: dict[str, list[Beginning]]) -> dict[str, Any]:
     """Accuracy on each set: in all, number, source and attractors; shares of words in pieces and of unknown ones."""
     report = {}
     for name, found in sets.items():
         found = list({(b.words, b.number): b for b in found}.values())
-        right = class_probabilities(encoder, found).argmax(1) == [b.number for b in found]
-        words = list(coded(encoder.tokenizer, ([word] for b in found for word in b.words)))
+        right = class_probabilities(model, found).argmax(1) == [b.number for b in found]
+        words = list(coded(model.tokenizer, ([word] for b in found for word in b.words)))
         report[name] = {
             "count": len(found),
             "accuracy": _mean(right),

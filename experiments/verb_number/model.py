@@ -53,8 +53,8 @@ def make_model(known: list[str], size: Architecture, vectors: np.ndarray | None,
         label2id={label: i for i, label in enumerate(LABELS)},
     )
     tokenizer = make_tokenizer(known, MAX_LENGTH)
-    encoder = new_encoder(config, tokenizer, head="sequence_classification", seed=seed)
+    model = new_encoder(config, tokenizer, head="sequence_classification", seed=seed)
     if vectors is not None:
-        table = encoder.module.embeddings.words.table
+        table = model.module.embeddings.words.table
         table[...] = jnp.asarray(0.1 * vectors)
-    return encoder
+    return model

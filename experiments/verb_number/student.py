@@ -27,9 +27,9 @@ LABEL = 0.3
 class Student(nnx.Module):
     """An encoder with maps from its hidden states to the teacher's, which are thrown away when it has learnt."""
 
-    def __init__(self, encoder: Encoder, width: int, key: Array):
-        shape = (len(DEPTHS), encoder.config.width, width)
-        self.encoder = encoder
+    def __init__(self, model: Encoder, width: int, key: Array):
+        shape = (len(DEPTHS), model.config.width, width)
+        self.encoder = model
         self.maps = nnx.Param(jax.random.normal(key, shape) / np.sqrt(shape[1]).astype(np.float32))
         self.shifts = nnx.Param(jnp.zeros((shape[0], 1, width)))
 
@@ -69,7 +69,7 @@ class Lessons:
 
     def __init__(
         self,
-        encoder: TextEncoder,
+        model: TextEncoder,
         found: Sequence[Beginning],
         parts: Sequence[Targets],
         *,
@@ -79,7 +79,7 @@ class Lessons:
     ):
         self.word_dropout, self.seed, self.parts = word_dropout, seed, parts
         self.numbers = np.array([b.number for b in found], np.int32)
-        rows = tokens_and_places(encoder.tokenizer, found, BUCKETS[-1])
+        rows = tokens_and_places(model.tokenizer, found, BUCKETS[-1])
         which = np.searchsorted(BUCKETS, [len(ids) for ids, _ in rows])
         self.buckets = []
         for bucket, length in enumerate(BUCKETS):

@@ -44,7 +44,7 @@ PAPER = {
 TIES = 1e-9
 
 
-def tables(encoder: TextEncoder, found: Sequence[Beginning]) -> dict[str, Any]:
+def tables(model: TextEncoder, found: Sequence[Beginning]) -> dict[str, Any]:
     """Agreement of each method at each layer with each score, under three protocols, for one model.
 
     "paper": the published code's ranks and formula over all positions. "standard": average ranks over all positions.
@@ -53,10 +53,10 @@ def tables(encoder: TextEncoder, found: Sequence[Beginning]) -> dict[str, Any]:
     texts = [" ".join(b.words) for b in found]
     gold = [b.number for b in found]
     started = time.monotonic()
-    inputs = token_inputs(encoder, texts, truncate=True)
-    result = jf.attribute(encoder, texts, methods=METHODS, truncate=True)
+    inputs = token_inputs(model, texts, truncate=True)
+    result = jf.attribute(model, texts, methods=METHODS, truncate=True)
     attributed = time.monotonic()
-    scores, unresolved = _scores(encoder, inputs, gold)
+    scores, unresolved = _scores(model, inputs, gold)
     scored = time.monotonic()
     words = inputs.positions("words")
     agreement: dict[str, Any] = {}
@@ -78,12 +78,12 @@ def tables(encoder: TextEncoder, found: Sequence[Beginning]) -> dict[str, Any]:
     }
 
 
-def _scores(encoder: TextEncoder, inputs: Any, gold: list[int]) -> tuple[dict[str, np.ndarray], float]:
+def _scores(model: TextEncoder, inputs: Any, gold: list[int]) -> tuple[dict[str, np.ndarray], float]:
     difference = Target(0, against=1)
-    blank = occlusion_scores(encoder, inputs, target=gold, positions="all_but_last")
-    plain = gradient_scores(encoder, inputs, Gradient(), target=difference)
-    norm = gradient_scores(encoder, inputs, GradientNorm(), target=difference)
-    times = gradient_scores(encoder, inputs, GradientTimesInput(absolute=True), target=difference)
+    blank = occlusion_scores(model, inputs, target=gold, positions="all_but_last")
+    plain = gradient_scores(model, inputs, Gradient(), target=difference)
+    norm = gradient_scores(model, inputs, GradientNorm(), target=difference)
+    times = gradient_scores(model, inputs, GradientTimesInput(absolute=True), target=difference)
     unresolved = float(plain.unresolved[plain.mask].mean())
     scores = {"blank-out": blank, "gradient": plain, "gradient norm": norm, "gradient x input": times}
     return {name: part.values for name, part in scores.items()}, unresolved

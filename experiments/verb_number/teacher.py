@@ -67,7 +67,7 @@ class Projection:
 
 
 def fine_tuned(
-    encoder: TextEncoder,
+    model: TextEncoder,
     found: Sequence[Beginning],
     recipe: Recipe,
     folder: Path,
@@ -75,9 +75,9 @@ def fine_tuned(
     report: Callable[[str], None],
 ) -> TextEncoder:
     """The encoder with a head for the number, trained on beginnings; goes on from the folder's checkpoint."""
-    encoder = with_head(encoder, "sequence_classification", labels=LABELS, seed=recipe.seed)
+    model = with_head(model, "sequence_classification", labels=LABELS, seed=recipe.seed)
     numbers = np.array([b.number for b in found], np.int32)
-    rows = tokens_and_places(encoder.tokenizer, found, BUCKETS[-1])
+    rows = tokens_and_places(model.tokenizer, found, BUCKETS[-1])
     members = [m for m in _by_length([len(ids) for ids, _ in rows]) if len(m[1])]
     sizes = [max(1, TRAINED // length) for length, _ in members]
     chances = np.array([len(places) / size for (_, places), size in zip(members, sizes, strict=True)])
@@ -87,37 +87,37 @@ def fine_tuned(
         bucket = rng.choice(len(members), p=chances / chances.sum())
         length, places = members[bucket]
         drawn = rng.choice(places, sizes[bucket])
-        ids = padded([rows[place][0] for place in drawn], length, encoder.config.pad_id)
-        return _as_batch(ids, ids != encoder.config.pad_id), numbers[drawn]
+        ids = padded([rows[place][0] for place in drawn], length, model.config.pad_id)
+        return _as_batch(ids, ids != model.config.pad_id), numbers[drawn]
 
-    fitted = fit(encoder.module, classification_loss, batch, recipe, folder, report=report)
-    return dataclasses.replace(encoder, module=fitted.module)
+    fitted = fit(model.module, classification_loss, batch, recipe, folder, report=report)
+    return dataclasses.replace(model, module=fitted.module)
 
 
-def right(encoder: TextEncoder, found: Sequence[Beginning]) -> float:
+def right(model: TextEncoder, found: Sequence[Beginning]) -> float:
     """Share of the beginnings whose number the teacher tells."""
     told = np.zeros(len(found), int)
-    for seen in see(encoder, found, None):
+    for seen in see(model, found, None):
         told[seen.rows] = seen.logits.argmax(1)
     return float((told == [b.number for b in found]).mean())
 
 
-def see(encoder: TextEncoder, found: Sequence[Beginning], projection: Projection | None) -> Iterator[Seen]:
+def see(model: TextEncoder, found: Sequence[Beginning], projection: Projection | None) -> Iterator[Seen]:
     """What the teacher says of beginnings, in batches by length.
 
     A beginning of more words than the teacher's tokens hold, or with a word that has none, comes without its states:
     an empty array.
     """
-    rows = tokens_and_places(encoder.tokenizer, found, BUCKETS[-1])
+    rows = tokens_and_places(model.tokenizer, found, BUCKETS[-1])
     maps = None if projection is None else (jnp.asarray(projection.mean), jnp.asarray(projection.maps))
     for length, members in _by_length([len(ids) for ids, _ in rows]):
         size = max(8, ASKED // length)
         for start in range(0, len(members), size):
             chosen = members[start : start + size]
             filled = np.resize(chosen, size)
-            ids = padded([rows[row][0] for row in filled], length, encoder.config.pad_id)
+            ids = padded([rows[row][0] for row in filled], length, model.config.pad_id)
             places = padded([rows[row][1] for row in filled], length, NOWHERE)
-            hidden, logits = jax.device_get(_states(encoder.module, ids, places, maps))
+            hidden, logits = jax.device_get(_states(model.module, ids, places, maps))
             states = []
             for row, of_row in zip(chosen.tolist(), hidden, strict=False):
                 width, there = len(found[row].words) + 2, set(rows[row][1])
@@ -125,9 +125,9 @@ def see(encoder: TextEncoder, found: Sequence[Beginning], projection: Projection
             yield Seen(chosen, states, logits[: len(chosen)])
 
 
-def projection_of(encoder: TextEncoder, found: Sequence[Beginning], width: int) -> Projection:
+def projection_of(model: TextEncoder, found: Sequence[Beginning], width: int) -> Projection:
     """The projection to `width` dimensions, from the states of these beginnings."""
-    parts = [states for seen in see(encoder, found, None) for states in seen.hidden]
+    parts = [states for seen in see(model, found, None) for states in seen.hidden]
     states = np.concatenate(parts, axis=1).astype(np.float64)
     mean, spread = states.mean(1), states.std(1)
     maps = []
@@ -140,16 +140,16 @@ def projection_of(encoder: TextEncoder, found: Sequence[Beginning], width: int) 
     return Projection(mean.astype(np.float32), np.stack(maps).astype(np.float32))
 
 
-def word_vectors(encoder: TextEncoder, known: Sequence[str], special: int, width: int, inside: str) -> np.ndarray:
+def word_vectors(model: TextEncoder, known: Sequence[str], special: int, width: int, inside: str) -> np.ndarray:
     """A vector for each word and piece of a vocabulary, `(word, width)`, of unit variance; special tokens' are random.
 
     What the teacher's embeddings and first half of the layers make of the word alone, in the directions of greatest
     variance. Pieces inside a word stand behind an "a".
     """
-    table = encoder.tokenizer.get_vocab()
-    cut = encoder.tokenizer.backend_tokenizer
-    first, last = encoder.tokenizer.cls_token_id, encoder.tokenizer.sep_token_id
-    before = table.get("a", encoder.tokenizer.unk_token_id)
+    table = model.tokenizer.get_vocab()
+    cut = model.tokenizer.backend_tokenizer
+    first, last = model.tokenizer.cls_token_id, model.tokenizer.sep_token_id
+    before = table.get("a", model.tokenizer.unk_token_id)
     rows = []
     for word in known[special:]:
         if word.startswith(inside) and word in table:
@@ -160,9 +160,9 @@ def word_vectors(encoder: TextEncoder, known: Sequence[str], special: int, width
     parts = []
     for start in range(0, len(rows), 512):
         chosen = rows[start : start + 512]
-        ids = padded([ids for ids, _ in chosen], 8, encoder.config.pad_id)
+        ids = padded([ids for ids, _ in chosen], 8, model.config.pad_id)
         places = padded([at for _, at in chosen], 8, NOWHERE)
-        parts.append(np.asarray(_of_words(encoder.module, ids, ids != encoder.config.pad_id, places)))
+        parts.append(np.asarray(_of_words(model.module, ids, ids != model.config.pad_id, places)))
     features = np.concatenate(parts).astype(np.float64)
     features = (features - features.mean(0)) / (features.std(0) + 1e-6)
     left, values, _ = np.linalg.svd(features.reshape(len(features), -1), full_matrices=False)

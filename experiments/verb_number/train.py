@@ -66,7 +66,7 @@ class Settings:
 class Trained:
     """A trained model, how its training went, on how many tokens, and its teacher's accuracy on held-out beginnings."""
 
-    encoder: TextEncoder
+    model: TextEncoder
     course: Fitted
     tokens: int
     teacher_accuracy: float | None
@@ -92,11 +92,11 @@ def train(found: Corpus, size: Architecture, settings: Settings, out: Path, repo
         taught = targets(teacher, found.splits["train"], parts, out / "teacher" / "targets", size.width, report)
         parts = [part.rows for part in taught]
         vectors = word_vectors(teacher, found.vocabulary, len(SPECIALS), size.width, INSIDE)
-    encoder = make_model(found.vocabulary, size, vectors, settings.seed)
-    student = Student(encoder.module, size.width, jax.random.key(settings.seed + 1))
+    model = make_model(found.vocabulary, size, vectors, settings.seed)
+    student = Student(model.module, size.width, jax.random.key(settings.seed + 1))
     chosen = [found.splits["train"][row] for row in np.concatenate(parts)]
     lessons = Lessons(
-        encoder, chosen, taught, tokens=settings.tokens, word_dropout=settings.word_dropout, seed=settings.seed
+        model, chosen, taught, tokens=settings.tokens, word_dropout=settings.word_dropout, seed=settings.seed
     )
     report(f"the student learns from {len(chosen)} beginnings, {settings.steps / lessons.steps:.1f} times each")
     recipe = Recipe(settings.steps, rate=settings.rate, warmup=settings.warmup, seed=settings.seed)
@@ -109,8 +109,8 @@ def train(found: Corpus, size: Architecture, settings: Settings, out: Path, repo
         every=300,
         report=report,
     )
-    encoder = dataclasses.replace(encoder, module=course.module.encoder)
-    return Trained(encoder, course, lessons.tokens(settings.steps), accuracy)
+    model = dataclasses.replace(model, module=course.module.encoder)
+    return Trained(model, course, lessons.tokens(settings.steps), accuracy)
 
 
 def drawn_parts(found: Corpus, settings: Settings) -> list[np.ndarray]:

@@ -18,6 +18,7 @@ from jaxflow.models.heads import Pooler, make_head
 from jaxflow.models.layer import Layer
 from jaxflow.models.layers import Norm, split
 from jaxflow.models.model import Visit
+from jaxflow.models.packing import Packing
 
 CarryT = TypeVar("CarryT")
 # Called once a layer, first to last: (carry, layer) -> (carry, what to keep of this layer).
@@ -109,50 +110,59 @@ class Encoder(nnx.Module):
         distances = relative.prepare(self.relative, batch.input_ids.shape[-1]) if relative else None
         # The convolution reads neighbours, so it needs the tokens where they stand.
         packing = None if self.convolution is not None else options.packing
-        spread = (lambda x: x) if packing is None else packing.spread
-        depth = self.config.layers
 
-        def step(state: tuple[Any, Any], slices: Any) -> tuple[tuple[Any, Any], Any]:
-            hidden, carry = state
-            layer, index, given, shift, layer_key = slices
-            if layer is None:
-                row = jnp.asarray(self.config.rows)[index]
-                layer = jax.tree.map(lambda stacked: stacked[row], self.layers)
-            above, attention, values = layer(
-                hidden, batch.mask, distances, packing=packing, attention=given, shift=shift, key=layer_key
-            )
-            if self.convolution is not None:
-                above = _convolved(self.convolution, index, hidden, above, batch.mask)
-            if self.final_norm is not None:
-                above = _finished(self.final_norm, index == depth - 1, above)
-            # What nobody looks at of this, the compiler drops.
-            output = LayerOutput(
-                index=index,
-                hidden=spread(above),
-                attention=attention,
-                inputs=spread(hidden),
-                values=values,
-                output=layer.output.kernel[...].astype(jnp.float32),
-            )
+        def step(state: tuple[Array, Any], slices: tuple[Any, ...]) -> tuple[tuple[Array, Any], Any]:
+            below, carry = state
+            above, output = self._one_layer(below, batch.mask, distances, packing, slices)
             carry, kept = visit(carry, output)
             return (above, carry), kept
 
         step = jax.checkpoint(step, prevent_cse=False) if options.checkpoint else step
-        shared = self.config.rows != tuple(range(depth))
-        slices = (
-            jnp.arange(depth),
+        start = (first if packing is None else packing.pack(first, 1), carry)
+        slices = self._slices(options, layers_key)
+        if isinstance(self.layers, nnx.List):
+            layers = [self.layers[row] for row in self.config.rows]
+            (last, carry), kept = _in_turn(step, start, layers, slices)
+        else:
+            # Layers that several steps share are looked up in each step; others are the scan's own slices.
+            shared = self.config.rows != tuple(range(self.depth))
+            (last, carry), kept = jax.lax.scan(step, start, (None if shared else self.layers, *slices))
+        return first, last if packing is None else packing.spread(last), carry, kept
+
+    def _slices(self, options: ForwardOptions, key: Key[Array, ""] | None) -> tuple[Array | None, ...]:
+        """What each layer gets beside its parameters: its number, attention in the softmax's place, shift, key."""
+        return (
+            jnp.arange(self.depth, dtype=jnp.int32),
             # Each layer's slice in front: layer *batch head query key.
             None if options.attention is None else jnp.moveaxis(options.attention, -4, 0),
             None if options.attention_shift is None else jnp.moveaxis(options.attention_shift, -4, 0),
-            None if layers_key is None else jax.random.split(layers_key, depth),
+            None if key is None else jax.random.split(key, self.depth),
         )
-        start = first if packing is None else packing.pack(first, 1)
-        if isinstance(self.layers, nnx.List):
-            layers = [self.layers[row] for row in self.config.rows]
-            (last, carry), kept = _in_turn(step, (start, carry), layers, slices)
-        else:
-            (last, carry), kept = jax.lax.scan(step, (start, carry), (None if shared else self.layers, *slices))
-        return first, spread(last), carry, kept
+
+    def _one_layer(
+        self,
+        below: Float[Array, "*rows width"],
+        mask: Bool[Array, "*batch token"],
+        distances: Any,
+        packing: Packing | None,
+        slices: tuple[Any, ...],
+    ) -> tuple[Float[Array, "*rows width"], LayerOutput]:
+        """The hidden states after one layer, packed where those before it are, and what is told of the layer."""
+        layer, index, given, shift, key = slices
+        if layer is None:
+            row = jnp.asarray(self.config.rows)[index]
+            layer = jax.tree.map(lambda stacked: stacked[row], self.layers)
+        above, attention, values = layer(below, mask, distances, packing=packing, attention=given, shift=shift, key=key)
+        if self.convolution is not None:
+            above = _convolved(self.convolution, index, below, above, mask)
+        if self.final_norm is not None:
+            above = _finished(self.final_norm, index == self.depth - 1, above)
+        hidden, inputs = (above, below) if packing is None else (packing.spread(above), packing.spread(below))
+        # What nobody looks at of this, the compiler drops.
+        projection = layer.output.kernel[...].astype(jnp.float32)
+        return above, LayerOutput(
+            index=index, hidden=hidden, attention=attention, inputs=inputs, values=values, output=projection
+        )
 
     @property
     def depth(self) -> int:

@@ -14,23 +14,23 @@ import jaxflow as jf
 SCRIPTS = Path(__file__).parents[1]
 
 
-def real_text(encoder: Any, data: Path | None, lengths: list[int]) -> Iterator[Any]:
+def real_text(model: Any, data: Path | None, lengths: list[int]) -> Iterator[Any]:
     """English prose cut to the wanted numbers of tokens, as encodings."""
     text = text_of(data)
-    yield from (encoder.tokenize([text], max_length=length, truncate=True)[0] for length in lengths)
+    yield from (model.tokenize([text], max_length=length, truncate=True)[0] for length in lengths)
 
 
-def real_reactions(encoder: Any, data: Path, lengths: list[int]) -> Iterator[Any]:
+def real_reactions(model: Any, data: Path, lengths: list[int]) -> Iterator[Any]:
     """Of 996 chemical reactions those whose numbers of tokens come nearest the wanted ones, as encodings."""
     with gzip.open(data / "reactions" / "rxnmapper_example_rxns.csv.gz", "rt", encoding="utf-8") as file:
         texts = [row["rxn"] for row in csv.DictReader(file)]
-    encodings = encoder.tokenize(texts, truncate=True)
+    encodings = model.tokenize(texts, truncate=True)
     for length in lengths:
         yield min(encodings, key=lambda encoding: abs(len(encoding) - length))
 
 
-def graph_of(encoder: Any, encoding: Any) -> jf.AttentionGraph:
-    attention = encoder(encoder.pad([encoding])).attention
+def graph_of(model: Any, encoding: Any) -> jf.AttentionGraph:
+    attention = model(model.pad([encoding])).attention
     assert attention is not None
     return jf.attention_graph(attention[0])
 

@@ -113,13 +113,13 @@ def bench_stages(name: str, graph: jf.AttentionGraph, tols: tuple[float, ...]) -
     return rows
 
 
-def bench_first_rows(name: str, encoder: Any, encoding: Any, rounds: int) -> dict[str, Any]:
+def bench_first_rows(name: str, model: Any, encoding: Any, rounds: int) -> dict[str, Any]:
     """What the first position's rows of all layers cost beside the forward pass that they belong to."""
-    inputs = Inputs(batch=encoder.pad([encoding]), examples=(None,), shared=None)
+    inputs = Inputs(batch=model.pad([encoding]), examples=(None,), shared=None)
     encode = jax.jit(Forward((KeptGraph(),)))
 
     def forward() -> Any:
-        return encode(encoder.module, inputs)[0]
+        return encode(model.module, inputs)[0]
 
     graph = forward()
     ways: dict[str, Callable[[], Any]] = {
