@@ -18,7 +18,7 @@ COMMAS = 3
 
 
 def quoted(lines: Iterable[Line], name: str) -> tuple[bool, str | None]:
-    """Whether quotes stand around cells, and what to say about it.
+    """Whether quotes stand around cells, and a note on the assumption made.
 
     They do if every quote is where a writer would have set it: around a whole cell, with the quotes in it doubled, and
     only where the cell needs it, or around the header too.
@@ -30,6 +30,7 @@ def quoted(lines: Iterable[Line], name: str) -> tuple[bool, str | None]:
     Raises:
         InputError: both readings are as likely.
     """
+    # One quote where no writer sets one, or one left open at the end, and the file was not written with quotes.
     look = _Look()
     as_written = all(map(look.add, lines)) and not look.held
     if not as_written:
@@ -53,7 +54,7 @@ def quoted(lines: Iterable[Line], name: str) -> tuple[bool, str | None]:
 
 
 class _Column:
-    """What a column holds where quotes are characters: in plain lines, and in doubtful ones."""
+    """Values of a column where quotes are characters: those of plain lines, and those of doubtful ones."""
 
     def __init__(self):
         self.plain, self.doubtful = set[str](), set[str]()
@@ -76,7 +77,7 @@ class _Column:
 
 
 class _Look:
-    """What a file's lines say for one reading or the other.
+    """Evidence in a file's lines for one reading or the other.
 
     Attributes:
         first: the first line with a quote.
@@ -123,6 +124,8 @@ class _Look:
 
     def answer(self) -> bool | None:
         """Whether quotes stand around cells, all of them being where a writer may have set them; None is not known."""
+        # From the surest sign to the weakest: a header in quotes; quotes that no cell needs, which speak against a
+        # writer; rows over several lines; and cells that only a writer would have put in quotes.
         if self.header_quoted:
             return True
         if self._needless and not any(column.bare for column in self._columns if column.needless):
@@ -132,18 +135,21 @@ class _Look:
             return False
         if self._doubtful:
             alike = any(column.alike() for column in self._columns)
+            # If the lines within quotes look like rows of the file, they may be rows with stray quotes.
             if self._needed and len(self._columns) > 1:
                 return None if alike else True
             return False if alike else None
         return True if self._needed or self._bare or self._commas >= COMMAS else None
 
     def _header(self, text: str) -> bool:
+        """Take in the header; false if its quotes are none that a writer sets."""
         row = list(cells(text, "\t"))
         self._columns = [_Column() for _ in row]
         self.header_quoted = any(cell.quoted for cell in row)
         return all(cell.state == "well" for cell in row)
 
     def _plain(self, text: str) -> None:
+        """Take in a line without quotes."""
         self._bare_commas += "," in text
         self._lines += 1
         values = text.rstrip("\r\n").split("\t") if self._lines <= COMPARED else ()
@@ -152,6 +158,8 @@ class _Look:
                 column.add(value)
 
     def _row(self, row: Sequence[Cell], lines: Sequence[str]) -> bool:
+        """Take in a row with quotes and the lines that it takes; false if it lacks cells of the header."""
+        # The lines read with quotes as characters: those with the header's number of cells are whole rows.
         whole = [line.rstrip("\r\n").split("\t") for line in lines]
         whole = [values for values in whole if len(values) == len(self._columns)]
         several = len(lines) > 1
@@ -167,6 +175,7 @@ class _Look:
             if not cell.quoted:
                 self._bare_commas += "," in cell.value
                 column.bare = column.bare or bool(cell.value)
+            # What made a writer set these quotes, if one did.
             elif not cell.value.strip('"'):
                 self._bare += 1
             elif '"' in cell.value or re.search("[\t\r\n]", cell.value):

@@ -13,15 +13,15 @@ from jaxflow._checks import InputError, shown
 from jaxflow.inputs.lines import Line
 
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
-# A header's only column that holds one of these is asked about.
+# If a header's only column holds one of these, the user is asked for the separator.
 DOUBTFUL = (*SEPARATORS.values(), ":", "^", "~", "\x01", "\x1f")
 # Most characters that a field in quotes may have on further lines. What is longer has lost its closing quote.
 QUOTED_MOST = 2**22
 # Most rows that a separator is told from, beyond the header.
 SAMPLED = 100
 
-# Number of the line that a row begins in, its cells or what is wrong with it, and whether the last cell may have lost
-# a carriage return to the line's end.
+# Number of the line in which a row begins, its cells or an error, and whether the last cell may have lost a carriage
+# return to the line's end.
 TableRow = tuple[int, list[str] | InputError, bool]
 
 
@@ -66,7 +66,7 @@ def said_separator(sample: str, end: str) -> str | None:
 
 
 def recognise(sample: str, end: str, default: str, column: str | None, name: str) -> tuple[str, str | None]:
-    """The separator of a file, by its header and first rows, and what to say about it.
+    """The separator of a file, by its header and first rows, and a note on the assumption made.
 
     Args:
         sample: the beginning of the file.
@@ -78,20 +78,23 @@ def recognise(sample: str, end: str, default: str, column: str | None, name: str
     Raises:
         InputError: the header is one column by the default separator and holds another one, which the rows don't have.
     """
-    listed = [f"{line}\n" for line in sample.split(end)]
+    sample_lines = [f"{line}\n" for line in sample.split(end)]
     # The last line may be cut short.
-    listed = listed[:-1] if len(listed) > 1 else listed
-    found = {separator: _agreeing(listed, separator) for separator in SEPARATORS.values()}
+    sample_lines = sample_lines[:-1] if len(sample_lines) > 1 else sample_lines
+    headers = {separator: _agreeing(sample_lines, separator) for separator in SEPARATORS.values()}
 
+    # The best separator: most rows have the header's number of cells, the header has the wanted column, more rows
+    # agree, and last the file's name.
     def score(separator: str) -> tuple[bool, bool, float, bool]:
-        header, agreeing = found[separator]
+        header, agreeing = headers[separator]
         return agreeing >= 0.5, (column or "text") in header, agreeing, separator == default
 
-    only = found[default][0]
-    several = [separator for separator, (header, _) in found.items() if len(header) > 1]
+    only = headers[default][0]
+    several = [separator for separator, (header, _) in headers.items() if len(header) > 1]
     best = max(several, key=score, default=default)
     if best != default and only != [column] and score(best)[0]:
         return best, f"taking {_word(best)} for the separator of {name}, as in its header (`separator` names another)"
+    # One column alone, with what may be a separator in its name: either reading may be meant.
     held = next((each for each in DOUBTFUL if each != default and each in only[0]), None) if len(only) == 1 else None
     if held is not None and only != [column]:
         raise InputError(
@@ -122,10 +125,11 @@ def _agreeing(lines: Sequence[str], separator: str) -> tuple[list[str], float]:
 
 
 def _share(rows: Iterable[list[str]]) -> tuple[list[str], float]:
-    found = list(islice((row for row in rows if row and row != [""]), SAMPLED + 1))
-    if not found:
+    # Blank lines are no rows. A header without rows agrees with itself.
+    sampled = list(islice((row for row in rows if row and row != [""]), SAMPLED + 1))
+    if not sampled:
         return [], 0.0
-    header, *rest = found
+    header, *rest = sampled
     agreeing = sum(len(row) == len(header) for row in rest) / len(rest) if rest else 1.0
     return [unquoted(cell) for cell in header], agreeing
 
@@ -135,6 +139,7 @@ def _csv_rows(lines: Sequence[str], separator: str) -> Iterator[list[str]]:
 
     Without them a header would be known for no separator, and one that holds another separator be taken for a name.
     """
+    # The lines that the reader took for the row at hand.
     read = deque[str]()
     reader = csv.reader((read.append(line) or line for line in lines), delimiter=separator)
     while True:
@@ -180,6 +185,8 @@ def table(lines: Iterator[Line], dialect: Dialect, name: str) -> Iterator[TableR
     for line in islice(source, dialect.before, None):
         number, text, wrong = line
         body = text.rstrip("\r\n") if text.endswith(("\n", "\r")) else text
+        # Four kinds of line: blank; without quotes, which `str.split` cuts faster than `csv`; useless; and with quotes,
+        # whose row may go on in the lines that follow.
         if wrong is None and not body:
             continue
         if wrong is None and (not dialect.quoted or '"' not in text):
@@ -192,6 +199,7 @@ def table(lines: Iterator[Line], dialect: Dialect, name: str) -> Iterator[TableR
             row, last = wrong or [], False
         else:
             row, taken = _in_quotes(line, source, dialect, name, columns)
+            # After a malformed row a quote inside a cell is doubtful in every row to come.
             if isinstance(row, InputError):
                 doubtful = doubtful or wrong is None
             elif doubtful and _stray_quote("".join(text for _, text, _ in taken), dialect.separator):
@@ -206,7 +214,7 @@ def table(lines: Iterator[Line], dialect: Dialect, name: str) -> Iterator[TableR
 
 
 def _ended(text: str, end: str) -> tuple[str, bool]:
-    """A line without its end, and whether that is another than the file's, so that it may be a part of the text."""
+    """A line without its end, and whether that end differs from the file's, so that it may belong to the text."""
     body = text.removesuffix(end)
     if len(body) < len(text) and not (end == "\n" and body.endswith("\r")):
         return body, False
@@ -219,6 +227,7 @@ def _in_quotes(
     """A row with quotes, and the lines that it takes."""
     taken = [line]
 
+    # `csv` draws further lines while a quote is open; what it drew is kept, to be put back if the quote was a stray.
     def feed() -> Iterator[str]:
         yield line[1]
         size = 0
@@ -237,6 +246,7 @@ def _in_quotes(
         row, said = None, str(error)
     if row is not None and (len(taken) == 1 or len(row) == columns or not _like_rows(taken[1:], dialect, columns)):
         return row, taken
+    # The row ends with the line of the quote that was opened last; lines behind it are read anew.
     opened = _opened([text for _, text, _ in taken], dialect.separator) if row is None else 0
     if "end of data" in said or len(taken) > 1:
         said = f"one that is not closed{'' if row is None else ' before other rows begin'}"
@@ -273,6 +283,7 @@ def cells(text: str, separator: str) -> Iterator[Cell]:
     place, end = 0, len(text.rstrip("\r\n"))
     while True:
         if text.startswith('"', place):
+            # The closing quote is the first that is not doubled.
             close = place + 1
             while (close := text.find('"', close)) >= 0 and text.startswith('"', close + 1):
                 close += 2
