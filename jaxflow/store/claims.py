@@ -35,6 +35,7 @@ class Claim:
                 self._held.enter_context(locks.held(self.folder / CLAIM.format(self.process_index)))
             except locks.HeldError as error:
                 raise _filled_by(self.folder, str(error)) from None
+            # The lock itself is the claim: of two runs that came this far, one gets it.
             self._taken = True
 
     def end(self) -> None:

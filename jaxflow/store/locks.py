@@ -77,6 +77,7 @@ def remove_abandoned(path: Path) -> None:
     try:
         about, locked = os.fstat(handle), _lock(handle)
         old = time.time() - about.st_mtime > OLD
+        # A lock that this process gets has no holder; where there are no locks, age decides.
         if stat.S_ISREG(about.st_mode) and (locked or (locked is None and old)):
             with suppress(OSError):
                 path.unlink()

@@ -9,7 +9,7 @@ Whatever reads Parquet takes the folder for one table: pyarrow and pandas skip n
 dot, `datasets` those with a dot or two underscores, and `*.parquet` finds the shards alone.
 
 Folders of the first edition have settings in the place of a question; those of format 2 also have the files of
-`__about__` beside the shards, and a column of maps, which `datasets` cannot read. They are read and resumed as they are.
+`__about__` beside the shards, and a column of maps, which `datasets` cannot read. They are read and resumed as such.
 
 Every file is written whole or not at all, and none by two processes, so a sweep may be killed at any moment and
 several processes may fill one folder. A shard without its record counts as not made.
@@ -265,7 +265,7 @@ def remove_leftovers(folder: Path, process_index: int = 0, process_count: int = 
         process_index: number of this process among those that fill the folder.
         process_count: number of these processes; each looks at files of its own shards, a single one at all.
     """
-    # On a file system without locks a living process's file could not be told: so each leaves the others' alone.
+    # Without locks only a file's age says whether its writer lives, so each process leaves the others' files alone.
     for path in (*folder.glob(LEFTOVERS), *(folder / ABOUT).glob(LEFTOVERS)):
         digits = path.name.removeprefix(".jaxflow-part-").partition(".")[0]
         if process_count == 1 or (digits.isdecimal() and int(digits) % process_count == process_index):

@@ -1,4 +1,4 @@
-"""Parts of speech of tokens, by the words of sentences that somebody parsed."""
+"""Parts of speech of tokens, by the words of parsed sentences."""
 
 from collections.abc import Iterable
 
@@ -10,10 +10,10 @@ from jaxflow.store.arrow import Row
 
 
 class Tags:
-    """Which part of speech each token of a text is, for the texts that sentences were given of.
+    """Parts of speech of a text's tokens, for the texts of given sentences.
 
     Attributes:
-        found: rows whose text was among them.
+        found: number of rows whose text was among them.
     """
 
     def __init__(self, sentences: Iterable[Sentence]):
@@ -30,7 +30,7 @@ class Tags:
 
     @property
     def sentences(self) -> int:
-        """How many different texts there are."""
+        """The number of different texts."""
         return len(self._words)
 
     def of(self, row: Row) -> tuple[Int[np.ndarray, " found"], list[str]]:
@@ -45,6 +45,7 @@ class Tags:
         spans, tags = known
         # The first word that ends behind the token's start; some tokens begin with the blank in front of their word.
         words = np.searchsorted(spans[:, 1], row["offsets"][:, 0], "right")
+        # Behind the last word there is none, which begins nowhere.
         begins = np.append(spans[:, 0], np.iinfo(np.int64).max)[words]
         inside = (row["source"] == 0) & (begins < row["offsets"][:, 1])
         return np.flatnonzero(inside), [tags[word] for word in words[inside]]
