@@ -20,6 +20,7 @@ Attention: TypeAlias = Float[Array, "*batch layer head token token"]
 Capacity: TypeAlias = Float[Array, "*batch layer token token"]
 Square: TypeAlias = Float[Array, "*batch token token"]
 Relevance: TypeAlias = Float[Array, "*batch layer query token"]
-AtLayers: TypeAlias = Float[Array, "*batch source_layer query token"]  # relevance at chosen layers
+# Relevance at chosen layers, those of the sources.
+AtLayers: TypeAlias = Float[Array, "*batch source_layer query token"]
 TokenMask: TypeAlias = Bool[Array, "*batch token"]
 Queries: TypeAlias = Int[Array, "*batch query"]

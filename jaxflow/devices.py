@@ -42,9 +42,9 @@ def local_mesh(*, model: int = 1, devices: Sequence[Device] | None = None) -> ja
     """This process's devices as a mesh for `attribute`: examples are shared out over them, none meets another.
 
     Args:
-        model: so many devices hold one encoder together, each a part of its heads and of its feed-forward width: for
-            one that is too large for a single device. 1: every device holds a whole one.
-        devices: to use; all of this process's by default.
+        model: number of devices that share one encoder, each with a part of its heads and of its feed-forward width,
+            for encoders too large for a single device. 1: every device holds a whole one.
+        devices: devices to use; all of this process's by default.
 
     Raises:
         InputError: the devices do not divide into groups of `model`.
@@ -52,6 +52,7 @@ def local_mesh(*, model: int = 1, devices: Sequence[Device] | None = None) -> ja
     chosen = jax.local_devices() if devices is None else list(devices)
     if isinstance(model, bool) or not isinstance(model, int) or model < 1 or len(chosen) % model or not chosen:
         raise InputError("model", f"divide the {len(chosen)} devices", shown(model))
+    # Axes: examples, then the parts of one encoder. The compiler places what lies between.
     grid = np.asarray(chosen).reshape(-1, model)
     return jax.sharding.Mesh(grid, (EXAMPLE, MODEL), axis_types=(jax.sharding.AxisType.Auto,) * 2)
 
@@ -81,12 +82,12 @@ def as_mesh(mesh: object) -> jax.sharding.Mesh:
 
 
 def example_sharding(mesh: jax.sharding.Mesh) -> jax.NamedSharding:
-    """How a batch lies over a mesh, by its first axis: along every axis but the encoder's own."""
+    """The sharding of a batch's first axis: along every mesh axis but the encoder's own."""
     return jax.NamedSharding(mesh, jax.P(tuple(name for name in mesh.axis_names if name != MODEL)))
 
 
 def example_devices(mesh: jax.sharding.Mesh) -> int:
-    """Over how many devices, or groups of them that hold one encoder, a batch is spread."""
+    """The number of devices, or of groups that share one encoder, over which a batch is spread."""
     return mesh.size // mesh.shape.get(MODEL, 1)
 
 
@@ -103,8 +104,8 @@ class Processes:
     """Processes that share the work.
 
     Attributes:
-        index: which of them this one is, from 0.
-        count: how many there are.
+        index: number of this one, from 0.
+        count: number of all.
     """
 
     index: int
@@ -120,7 +121,7 @@ def initialize(
     silence_seconds: int = 60,
     end_seconds: int = 300,
 ) -> Processes:
-    """Join the processes that were started for one sweep, on one host or on many; call it before anything else of JAX.
+    """Join the processes of one sweep, on one host or on many; call it before anything else of JAX.
 
     Nothing need be passed under SLURM, Open MPI, on Cloud TPU pods, and in Kubernetes jobs with the package
     `kubernetes`: JAX finds the others by itself. Elsewhere say who coordinates by the arguments or by the environment:
@@ -136,14 +137,14 @@ def initialize(
 
     Args:
         coordinator: address of process 0, `host:port`; the port must be free there.
-        count: of the processes.
-        index: of this one, from 0.
-        start_seconds: how long to wait for the others at the start.
-        silence_seconds: after how long a process that gives no sign counts as dead.
-        end_seconds: how long to wait for the others at the end.
+        count: number of processes.
+        index: number of this one, from 0.
+        start_seconds: longest wait for the others at the start.
+        silence_seconds: time after which a silent process counts as dead.
+        end_seconds: longest wait for the others at the end.
 
     Raises:
-        InputError: nobody says who the others are, what is said doesn't fit, they can't be reached, or JAX is at work
+        InputError: the others are unknown, the arguments don't fit, the others can't be reached, or JAX is at work
             already.
     """
     count, index = _who(coordinator, count, index, start_seconds)
@@ -155,6 +156,7 @@ def initialize(
             coordinator_address=coordinator,
             num_processes=count,
             process_id=index,
+            # Far beyond `_join`'s own limit: at this one JAX ends the process.
             initialization_timeout=start_seconds + NEVER,
             heartbeat_timeout_seconds=silence_seconds,
             shutdown_timeout_seconds=end_seconds,
@@ -173,11 +175,13 @@ def initialize(
 
 
 def _who(coordinator: str | None, count: int | None, index: int | None, seconds: int) -> tuple[int | None, int | None]:
-    """How many processes there are and which this is, by arguments or environment; process 0 is there by then."""
+    """The number of processes and of this one, by arguments or environment; waits until process 0 can be reached."""
+    # None leaves a number to JAX, which asks the cluster. A Kubernetes job's index means nothing without a count.
     count = _number("count", count, "JAX_NUM_PROCESSES")
     index = _number("index", index, "JAX_PROCESS_ID", "JOB_COMPLETION_INDEX" if count is not None else None)
     if index is not None and count is not None and index >= count:
         raise InputError("index", f"be below the number of processes, {count}", str(index), "number them from 0")
+    # Process 0 listens itself once JAX starts; the others can look before they hand over to JAX.
     address = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
     if address is not None:
         host, port = _host_and_port(address)
@@ -187,9 +191,9 @@ def _who(coordinator: str | None, count: int | None, index: int | None, seconds:
 
 
 def _join(seconds: int, count: int | None, initialize_jax: Callable[[], None]) -> None:
-    """JAX's own joining of the processes, with a time limit that raises.
+    """Have JAX join the processes, with a time limit that raises.
 
-    JAX's limit ends the process with a core dump, so JAX gets a far longer one, in a thread that is left behind.
+    JAX's own limit ends the process with a core dump, so JAX gets a far longer one, in a thread that is left behind.
 
     Raises:
         UnmetError: not all processes came in time.
@@ -203,6 +207,7 @@ def _join(seconds: int, count: int | None, initialize_jax: Callable[[], None]) -
         except Exception as error:
             errors.append(error)
 
+    # A daemon: Python must not wait for it at its end.
     thread = threading.Thread(target=join, name="jaxflow-join", daemon=True)
     thread.start()
     thread.join(seconds)
@@ -218,7 +223,7 @@ def _join(seconds: int, count: int | None, initialize_jax: Callable[[], None]) -
 
 
 def processes() -> Processes:
-    """Which of how many processes this one is; the only one where nobody called `initialize`."""
+    """This process's number and the number of all; a single one unless `initialize` was called."""
     return Processes(jax.process_index(), jax.process_count())
 
 
@@ -237,6 +242,7 @@ def _reach(address: str, host: str, port: int, seconds: int) -> None:
         try:
             socket.create_connection((host, port), timeout=max(1.0, end - time.monotonic())).close()
         except (OSError, UnicodeError) as error:
+            # A name that cannot be encoded never resolves; anything else may come with time.
             if time.monotonic() > end or isinstance(error, UnicodeError):
                 raise InputError(
                     "coordinator",
@@ -250,6 +256,7 @@ def _reach(address: str, host: str, port: int, seconds: int) -> None:
 
 
 def _number(name: str, value: int | None, *variables: str | None) -> int | None:
+    """A whole number by argument, or by the first environment variable that is set; None without either."""
     if value is not None:
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise InputError(name, "be a whole number", shown(value))

@@ -58,12 +58,14 @@ def as_attention(attentions: Any, *, normalize: Any, mask: Any | None) -> tuple[
         raise InputError("attentions", "not be empty", f"shape {array.shape}")
     _arrays.refuse_unreal("attentions", array.dtype)
     array = array.astype(np.float32) if array.dtype == bool else array
+    # A mask of a wrong shape may come from attention whose first axis was taken for layers.
     from_sequence = isinstance(attentions, Sequence)
     tokens = as_mask(mask, (*array.shape[:-4], array.shape[-1]), from_sequence=from_sequence)
     if not _checks.is_traced(array, tokens):
         _values.refuse_unsound(array, tokens, normalize=bool(normalize))
         if mask is None and not normalize:
             _values.warn_of_padding(array, stacklevel=4)
+    # After the checks: rows are judged as they came.
     if normalize:
         array = _evened_rows(array, tokens)
     return as_float(array), tokens
@@ -121,6 +123,7 @@ def as_head_weights(heads: Any, shape: tuple[int, ...]) -> HeadWeights:
             raise InputError(
                 "heads", "leave at least one head in every layer where they are weights", "a layer of zeros"
             )
+        # The largest weight of a layer comes between 1/2 and 1, exactly.
         _, exponent = np.frexp(host.max(axis=-1, keepdims=True))
         host = np.ldexp(host, -exponent)
         weights = as_float(host if weights.dtype == np.float64 else host.astype(np.float32))
@@ -133,10 +136,12 @@ def fuse_heads(attention: Attention, mask: TokenMask, heads: str | HeadWeights) 
         # A mean can lose its padding afterwards: one matrix to mask in the place of all heads'.
         mean = FUSIONS[heads](attention)[..., None, :, :]
         return renormalized(masked(mean, mask)[..., 0, :, :], mask)
+    # `_least` looks at whole rows, so here padding goes first.
     clean = masked(attention, mask)
     if isinstance(heads, str):
         return renormalized(FUSIONS[heads](clean), mask)
     weights = heads.astype(clean.dtype)
+    # Letters: l layer, h head, q query, k key.
     fused = jnp.einsum("...lhqk,...lh->...lqk", clean, weights, precision=jax.lax.Precision.HIGHEST)
     return renormalized(fused, mask)
 

@@ -47,6 +47,7 @@ def capacity_graph(weights: Any, own: Any | None = None, mask: Any | None = None
     with np.errstate(over="ignore"):
         arcs, streams = attention.as_float(arcs), attention.as_float(streams)
     arcs, streams = _on_real_tokens(arcs, streams.astype(arcs.dtype), tokens)
+    # Last: padding may hold anything, and single precision may have made a large number infinite.
     if not _checks.is_traced(arcs, streams, tokens):
         check_capacities("weights", np.asarray(arcs), np.asarray(streams), _WAY_OUT)
     return AttentionGraph(weights=arcs, own=streams, mask=tokens)
@@ -72,7 +73,7 @@ def _read_weights(weights: Any) -> Any:
 
 
 def _read_own(own: Any | None, shape: tuple[int, ...]) -> Any:
-    """Own streams `*batch layer token`, checked but for their values."""
+    """Own streams `*batch layer token`, checked but for their values; 0 where none are passed."""
     if own is None:
         return np.zeros(shape, np.float32)
     array = _arrays.read_array("own", own)

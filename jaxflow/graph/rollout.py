@@ -124,6 +124,7 @@ def _rollout(graph: AttentionGraph, start: int) -> Relevance:
     layers = jnp.moveaxis(with_own(graph.weights, graph.own), -3, 0)[start:]
     first, above = layers[0], layers[1:]
 
+    # From layer to layer: what a position is made of is what it takes times what those positions are made of.
     def step(below: Array, capacity: Array) -> tuple[Array, Array]:
         rolled = product(capacity, below)
         return rolled, rolled
@@ -136,7 +137,7 @@ def _rollout(graph: AttentionGraph, start: int) -> Relevance:
 def _head_rollout(
     graph: AttentionGraph, weights: Float[Array, "*batch layer head token token"], layer: int
 ) -> Float[Array, "*batch head query token"]:
-    # A layer's heads take the place of layers: masked and scaled like them, one matrix each.
+    # Heads are scaled as layers are, one matrix each; an axis of layers is added for masking.
     heads = weights[..., layer - 1, :, :, :]
     clean = attention.masked(heads[..., None, :, :], graph.mask)[..., 0, :, :]
     # batch head query key: each row sums to what the graph's own row sums to.

@@ -32,7 +32,7 @@ AXES = ("layer", "head", "query", "key")
 
 
 def refuse_unsound(attention: Any, mask: TokenMask, *, normalize: bool) -> None:
-    """Refuse attention with values that don't fit, on real tokens. Values must be in hand.
+    """Refuse attention with unsound values on real tokens. Values must be in hand, not traced.
 
     Args:
         attention: `*batch layer head query key`, a JAX or NumPy array.

@@ -1,4 +1,4 @@
-"""Attention times what an explained number owes to it: capacities that depend on the class."""
+"""Attention times the gradient of an explained number: capacities that depend on the class."""
 
 from dataclasses import dataclass
 from typing import Any
