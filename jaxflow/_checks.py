@@ -1,4 +1,4 @@
-"""Errors for users, raised on the host: one line that names what was wrong and the way out.
+"""Errors for users, raised on the host: one line that names the argument, the fault and the way out.
 
 Values are looked at only where they are in hand. Under `jax.jit`, `vmap` or `grad` an array has a shape and no
 values yet, so shapes are checked there and values are taken as given.
@@ -45,7 +45,7 @@ class InputError(ValueError):
         *,
         place: str | None = None,
     ) -> None:
-        # `args` hold what `at` and `__reduce__` make a copy of.
+        # Copies (`at`, `__reduce__`) are made of `args`.
         super().__init__(argument, expected, got, way_out)
         self.argument, self.expected, self.got, self.way_out, self.place = argument, expected, got, way_out, place
 
@@ -67,13 +67,13 @@ class InputError(ValueError):
     @property
     def entry(self) -> int | None:
         """The number of the entry that `argument` names: 3 of `texts[3]`; None where it names none."""
-        found = None if self.argument is None else re.fullmatch(r"\w+\[(\d+)\]", self.argument)
-        return None if found is None else int(found[1])
+        match = None if self.argument is None else re.fullmatch(r"\w+\[(\d+)\]", self.argument)
+        return None if match is None else int(match[1])
 
     def at(self, place: str) -> "InputError":
         """The same error about an input that stands at `place`, which is the subject instead of `texts[0]`.
 
-        The second of two texts, an entry of `pairs`, is the pair of what stands there.
+        An entry of `pairs`, the second of two texts, is the pair of the input there.
         """
         if self.entry is None:
             return type(self)(*self.args, place=place)
@@ -89,7 +89,7 @@ class InputError(ValueError):
         return self.in_words()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # `place` is no positional argument. Errors travel between processes, where exceptions are made anew from their positional arguments alone.
+        # Errors travel between processes, where exceptions are made anew from positional arguments alone: not `place`.
         return _error_of, (type(self), self.args, self.place)
 
 

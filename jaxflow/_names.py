@@ -50,8 +50,10 @@ def value_json(argument: str, value: Any) -> dict[str, Any]:
         InputError: a field is of a kind that has no JSON.
     """
     # A value of another class is described by all its attributes.
-    held = {each.name: getattr(value, each.name) for each in fields(value)} if is_dataclass(value) else vars(value)
-    return {"class": _path(type(value)), "fields": {name: _plain(argument, each) for name, each in held.items()}}
+    attributes = (
+        {each.name: getattr(value, each.name) for each in fields(value)} if is_dataclass(value) else vars(value)
+    )
+    return {"class": _path(type(value)), "fields": {name: _plain(argument, each) for name, each in attributes.items()}}
 
 
 def value_of_json(argument: str, description: Mapping[str, Any]) -> Any:

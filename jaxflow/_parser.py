@@ -75,7 +75,7 @@ def layers(text: str) -> tuple[Any, ...] | None:
     """Whole numbers, or pairs of them with a colon between; None is all."""
     if ":" not in text:
         return integers(text)
-    # Pairs are layers of two models; what is no number becomes None and is refused below.
+    # Pairs of two models' layers. A part that is no number becomes None and is refused below.
     pairs = tuple(tuple(map(_integer, part.split(":"))) for part in text.split(","))
     if any(len(pair) != 2 or None in pair for pair in pairs):
         raise _unfit("pairs of whole numbers such as 1:2,6:12", text)

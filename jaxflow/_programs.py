@@ -45,15 +45,15 @@ class Programs:
         self._lock = threading.Lock()
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        given = self._signature.bind(*arguments, **named).arguments
-        arrays = {name: value for name, value in given.items() if name not in self._static}
-        static = {name: value for name, value in given.items() if name in self._static}
+        bound = self._signature.bind(*arguments, **named).arguments
+        arrays = {name: value for name, value in bound.items() if name not in self._static}
+        static = {name: value for name, value in bound.items() if name in self._static}
         if is_traced(arrays):
-            return self._inside(**given)
+            return self._inside(**bound)
         # All that JAX would compile anew for.
         leaves, structure = jax.tree.flatten(arrays)
         key = (structure, tuple(static.items()), tuple((jnp.shape(x), jnp.result_type(x)) for x in leaves))
-        return self._program(key)(**given)
+        return self._program(key)(**bound)
 
     def lower(self, *arguments: Any, **named: Any) -> Any:
         """The program for arguments of these shapes, not yet compiled, as `jax.jit`'s `lower`."""
@@ -114,8 +114,8 @@ class Bucket:
         With `shape` the named axes take that shape.
         """
         names = ["batch", *axes.split()]
-        kept = tuple(slice(self.sizes[name][0]) if name in self.sizes else slice(None) for name in names)
-        own = np.asarray(array)[kept]
+        own_parts = tuple(slice(self.sizes[name][0]) if name in self.sizes else slice(None) for name in names)
+        own = np.asarray(array)[own_parts]
         own = own.reshape((*self.batch, *(own.shape[1:] if shape is None else shape)))
         return own if isinstance(array, np.ndarray) else to_device(np.ascontiguousarray(own), self.device)
 

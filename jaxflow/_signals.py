@@ -32,7 +32,7 @@ class Interrupts:
 def signals() -> Iterator[None]:
     """For a whole command: SIGTERM interrupts as Ctrl-C does, and an interrupt that was swallowed comes again.
 
-    Python drops what is raised while the garbage collector calls back (JAX has it do so), or in a finaliser.
+    Python drops exceptions raised while the garbage collector calls back (JAX has it do so), or in a finaliser.
     """
     # Python lets only the main thread handle signals.
     if threading.current_thread() is not threading.main_thread():

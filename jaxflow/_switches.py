@@ -1,7 +1,7 @@
 """JAX's debugging switches, which look for mistakes, turned off for what the library does on purpose.
 
-Broadcasting over leading axes, NaN for what is not defined, and infinities for what has no bound are not mistakes here.
-Elsewhere, and in whatever the user computes, the switches stay as they are.
+Broadcasting over leading axes, NaN for undefined values, and infinities for missing bounds are not mistakes here.
+Elsewhere, and in the user's own programs, the switches stay as they are.
 """
 
 from collections.abc import Callable

@@ -6,7 +6,7 @@ Axes are named, never lettered:
 - ``layer``: the encoder's layers, first to last
 - ``head``: attention heads of one layer
 - ``query`` / ``key``: positions that attend / that are attended to
-- ``token``: input tokens, what relevance is shared out over
+- ``token``: input tokens, over which relevance is shared out
 - ``node``: the nodes of one layer of the flow graph, one a position
 
 ``query=token`` says that every position is a query, so that the last two axes are equal.

@@ -52,7 +52,7 @@ def local_mesh(*, model: int = 1, devices: Sequence[Device] | None = None) -> ja
     chosen = jax.local_devices() if devices is None else list(devices)
     if isinstance(model, bool) or not isinstance(model, int) or model < 1 or len(chosen) % model or not chosen:
         raise InputError("model", f"divide the {len(chosen)} devices", shown(model))
-    # Axes: examples, then the parts of one encoder. The compiler places what lies between.
+    # Axes: examples, then the parts of one encoder. The compiler places everything in between.
     grid = np.asarray(chosen).reshape(-1, model)
     return jax.sharding.Mesh(grid, (EXAMPLE, MODEL), axis_types=(jax.sharding.AxisType.Auto,) * 2)
 

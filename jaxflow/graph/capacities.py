@@ -58,10 +58,10 @@ def _read_weights(weights: Any) -> Any:
     # As with attention, a sequence holds one entry a layer.
     if isinstance(weights, Sequence) and not isinstance(weights, str | bytes) and len(weights):
         layers = [_arrays.read_array("weights", layer) for layer in weights]
-        shapes = {layer.shape for layer in layers}
+        shapes = sorted({layer.shape for layer in layers})
         if len(shapes) > 1 or layers[0].ndim < 2:
-            got = ", ".join(map(str, sorted(shapes)))
-            raise InputError("weights", "hold an array (*batch, token, token) of one shape a layer", got)
+            expected = "hold an array (*batch, token, token) of one shape a layer"
+            raise InputError("weights", expected, ", ".join(map(str, shapes)))
         array = (jnp.stack if any(isinstance(layer, jax.Array) for layer in layers) else np.stack)(layers, axis=-3)
     else:
         array = _arrays.read_array("weights", weights)

@@ -27,7 +27,7 @@ class AttentionGraph:
 
     Nodes are positions after each layer, the input being layer 0; the arc from position i after layer l to position j
     before it has capacity `capacity[..., l - 1, i, j]`. Made by `attention_graph` (the paper's graph) or
-    `capacity_graph` (any capacities), which check what is stated here and what the flow's proofs rely on.
+    `capacity_graph` (any capacities), which check the conditions below, on which the flow's proofs rely.
 
     Attributes:
         weights: capacity from each position to each position below it, `*batch layer token token`; not negative, of
@@ -143,7 +143,7 @@ def graph_bucket(graph: AttentionGraph) -> Bucket | None:
 
 
 def filled_graph(graph: AttentionGraph, room: Bucket) -> Any:
-    """A graph filled up to a bucket; what is filled in is padding."""
+    """A graph filled up to a bucket with padding."""
     return AttentionGraph(
         weights=room.fill(graph.weights, "layer token token"),
         own=room.fill(graph.own, "layer token"),
@@ -304,7 +304,7 @@ def check_capacities(
     """Refuse capacities that are negative or not finite, or whose sum on the diagonal no longer is finite.
 
     Raises:
-        InputError: naming the first wrong entry; `argument` is `graph`, or what its weights are called.
+        InputError: naming the first wrong entry; `argument` is `graph`, or the name of its weights.
     """
     # Extremes are quicker to find than the first wrong entry; NaN is one of its array's. Where both largest numbers
     # together are finite, so is every sum on the diagonal.

@@ -1,4 +1,4 @@
-"""Raw attention and attention rollout: what a layer attends to, and what a position is made of."""
+"""Raw attention and attention rollout: a layer's own weights, and shares of each position by input token."""
 
 from functools import partial
 from typing import Any
@@ -77,7 +77,7 @@ def head_rollout(graph: Any, attentions: Any, layer: int | np.integer) -> Float[
 
     Args:
         graph: the layered graph, an `AttentionGraph`, that `attentions` made.
-        attentions: what `attention_graph` was given, `*batch layer head query key`.
+        attentions: the argument of `attention_graph`, `*batch layer head query key`.
         layer: the layer whose heads are told apart, counted from 1.
 
     Returns:
@@ -93,7 +93,7 @@ def head_rollout(graph: Any, attentions: Any, layer: int | np.integer) -> Float[
     weights, _ = attention.as_attention(attentions, normalize=True, mask=graph.mask)
     expected = (*graph.batch_shape, graph.num_layers, graph.num_tokens, graph.num_tokens)
     if (*weights.shape[:-3], *weights.shape[-2:]) != expected:
-        expected = f"be what made the graph, of shape {expected} and heads"
+        expected = f"be the graph's own attention, of shape {expected} and heads"
         raise InputError("attentions", expected, str(weights.shape))
     return in_buckets(_head_rollout, graph, "head token token", (weights, "layer head token token"), layer=int(layer))
 
@@ -124,7 +124,7 @@ def _rollout(graph: AttentionGraph, start: int) -> Relevance:
     layers = jnp.moveaxis(with_own(graph.weights, graph.own), -3, 0)[start:]
     first, above = layers[0], layers[1:]
 
-    # From layer to layer: what a position is made of is what it takes times what those positions are made of.
+    # A position's shares are its capacities times the shares of the positions below.
     def step(below: Array, capacity: Array) -> tuple[Array, Array]:
         rolled = product(capacity, below)
         return rolled, rolled
@@ -140,7 +140,7 @@ def _head_rollout(
     # Heads are scaled as layers are, one matrix each; an axis of layers is added for masking.
     heads = weights[..., layer - 1, :, :, :]
     clean = attention.masked(heads[..., None, :, :], graph.mask)[..., 0, :, :]
-    # batch head query key: each row sums to what the graph's own row sums to.
+    # batch head query key: each row has the sum of the graph's own row.
     sizes = jnp.sum(graph.weights[..., layer - 1, :, :], axis=-1)[..., None, :, None]
     capacity = with_own(
         sizes * attention.renormalized(clean, graph.mask),

@@ -115,7 +115,7 @@ def _sentence(lines: list[tuple[int, str]], name: str, subtypes: bool) -> Senten
     words = [(number, cells) for number, cells in numbered_cells if _is_number(cells[0])]
     surface = list(_surface(numbered_cells, name))
     if text is None:
-        # Without a comment the text is what the forms and their spaces say.
+        # Without a comment, the forms and their spaces are the text.
         text = "".join(form + (" " if space else "") for form, _, space in surface).rstrip()
     spans = _spans(surface, text, numbered_cells[0][0], name)
     for number, cells in words:

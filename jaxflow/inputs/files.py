@@ -225,8 +225,8 @@ def _file_source(
     if kind == "parquet" and packed is not None:
         # Parquet is read from its end, which a stream that is unpacked cannot give.
         path, packed = stack.enter_context(_spooled(lines.unpacked(path, packed, name))), None
-    given = (("column", column), ("pair_column", pair_column))
-    _refuse_columns(kind, name, given)
+    columns = (("column", column), ("pair_column", pair_column))
+    _refuse_columns(kind, name, columns)
     form, notes = formats.format_of(path, kind, packed, name, reading, column)
     # Plain text has no columns; everywhere else one is checked or chosen before anything is read.
     chosen = None
@@ -238,7 +238,7 @@ def _file_source(
     return FileSource(path, form, name, chosen, pair_column, "; ".join(notes) or None)
 
 
-def _refuse_columns(kind: str, name: str, given: Iterable[tuple[str, str | None]]) -> None:
-    for argument, value in given:
+def _refuse_columns(kind: str, name: str, columns: Iterable[tuple[str, str | None]]) -> None:
+    for argument, value in columns:
         if kind == "txt" and value is not None:
             raise InputError(argument, "go with a file that has columns", shown(value), "leave it out", place=name)

@@ -1,7 +1,7 @@
 """The file formats texts are read from, each as a stream of records with their place in words.
 
-A record that is malformed does not end the stream: in place of its content stands the error that says what is wrong
-with it, and whoever reads decides whether to go on. What makes the rest unreadable is raised.
+A malformed record does not end the stream: an error stands in the place of its content, and the reader decides whether
+to go on. An error that makes the rest unreadable is raised.
 """
 
 import dataclasses
@@ -291,7 +291,7 @@ def _parquet_rows(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[R
                     number += 1
                     yield number, f"row {number} of {name}", record
         except (pa.ArrowException, OSError) as error:
-            raise _unreadable(error, f"what follows row {number} of {name}") from None
+            raise _unreadable(error, f"the part after row {number} of {name}") from None
         # Arrow checks no text; Python does when it makes one of the bytes.
         except UnicodeDecodeError:
             place = f"a text after row {number} of {name}"

@@ -59,7 +59,7 @@ class Coding:
     Attributes:
         packed: "gzip", "zstd", or None for bytes as they are.
         encoding: the canonical name of the encoding.
-        end: what lines end in: a line feed (which may have a carriage return before it), or a carriage return.
+        end: line end: a line feed (which may have a carriage return before it), or a carriage return.
     """
 
     packed: str | None
@@ -178,11 +178,11 @@ def lines(path: Path, coding: Coding, name: str) -> Iterator[Line]:
 
 
 def raw_lines(path: Path, coding: Coding, name: str) -> Iterator[tuple[bytes | None, int]]:
-    """The lines of a file in UTF-8, with their ends, and how many bytes each has; None in place of one too long."""
+    """Lines of a file in UTF-8, with their ends, and the bytes of each; None in the place of one too long."""
     end = coding.end.encode()
     # Pieces of the line that is not yet complete, and its bytes so far. In UTF-8 a line end's byte is never part of
     # another character, so bytes may be split before they are decoded.
-    held, size = [], 0
+    pieces, size = [], 0
     for chunk in _as_utf8(unpacked(path, coding.packed, name), coding.encoding, name):
         *whole, rest = chunk.split(end)
         for piece in whole:
@@ -190,17 +190,17 @@ def raw_lines(path: Path, coding: Coding, name: str) -> Iterator[tuple[bytes | N
             if size > LINE_MOST:
                 yield None, size
             else:
-                yield (b"".join([*held, piece, end]) if held else piece + end), size
-            held, size = [], 0
+                yield (b"".join([*pieces, piece, end]) if pieces else piece + end), size
+            pieces, size = [], 0
         if rest:
             size += len(rest)
-            held.append(rest)
+            pieces.append(rest)
         if size > LINE_MOST:
             # What is too long is only counted.
-            held = []
+            pieces = []
     # The last line may lack its end.
     if size:
-        yield (None if size > LINE_MOST else b"".join(held)), size
+        yield (None if size > LINE_MOST else b"".join(pieces)), size
 
 
 def _decoded(raw: bytes, number: int, start: int, encoding: str, name: str) -> tuple[str, InputError | None]:
@@ -211,7 +211,7 @@ def _decoded(raw: bytes, number: int, start: int, encoding: str, name: str) -> t
         line, byte = raw.decode("utf-8", errors="replace"), f"byte 0x{raw[error.start]:02x}"
         at, way_out = f" (byte {start + error.start} of the file)", "save it as UTF-8, or name its `encoding`"
         if encoding != "utf-8":
-            # The file's own bytes were escaped as surrogates when they became UTF-8: what stands for one shows it.
+            # The file's own bytes were escaped as surrogates when they became UTF-8; a surrogate gives its byte back.
             escaped = ord(raw.decode("utf-8", "surrogatepass")[_surrogate(raw)])
             byte = f"byte 0x{escaped - 0xDC00:02x}" if 0xDC80 <= escaped <= 0xDCFF else f"unit 0x{escaped:04x}"
             at, way_out = "", "correct the line, or name another `encoding`"
@@ -224,9 +224,9 @@ def _decoded(raw: bytes, number: int, start: int, encoding: str, name: str) -> t
 
 def _surrogate(raw: bytes) -> int:
     """The place of the first surrogate among a line's characters."""
-    found = re.search("[\ud800-\udfff]", raw.decode("utf-8", "surrogatepass"))
-    assert found is not None
-    return found.start()
+    match = re.search("[\ud800-\udfff]", raw.decode("utf-8", "surrogatepass"))
+    assert match is not None
+    return match.start()
 
 
 def _as_utf8(chunks: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
@@ -242,8 +242,8 @@ def _as_utf8(chunks: Iterable[bytes], encoding: str, name: str) -> Iterator[byte
             yield decoder.decode(chunk).encode("utf-8", "surrogatepass")
     except UnicodeError as error:
         # The decoder has lost its place in the bytes, so the rest is lost too.
-        said = f"{error}, which is not {encoding.upper()}"
-        raise InputError("encoding", "be the file's own", said, "name another `encoding`", place=name) from None
+        got = f"{error}, which is not {encoding.upper()}"
+        raise InputError("encoding", "be the file's own", got, "name another `encoding`", place=name) from None
     try:
         yield decoder.decode(b"", final=True).encode("utf-8", "surrogatepass")
     except UnicodeError:
@@ -273,15 +273,15 @@ def _unpacking(file: BinaryIO, packed: str | None) -> Any:
 def _known(encoding: str) -> str:
     """The canonical name of an encoding of text."""
     try:
-        found = codecs.lookup(encoding)
+        codec = codecs.lookup(encoding)
         # Others turn bytes into bytes, or text into text.
         _ = "a".encode(encoding)
     except (LookupError, ValueError, TypeError):
-        found = None
-    if found is None or found.name in ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"):
+        codec = None
+    if codec is None or codec.name in ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"):
         known = "be an encoding that Python knows, such as utf-8, utf-16-le or cp1252"
         raise InputError("encoding", known, shown(encoding))
-    return "utf-8" if found.name == "utf-8-sig" else found.name
+    return "utf-8" if codec.name == "utf-8-sig" else codec.name
 
 
 def _agree(chosen: str, marked: str) -> bool:

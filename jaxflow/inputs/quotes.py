@@ -31,20 +31,20 @@ def quoted(lines: Iterable[Line], name: str) -> tuple[bool, str | None]:
         InputError: both readings are as likely.
     """
     # One quote where no writer sets one, or one left open at the end, and the file was not written with quotes.
-    look = _Look()
-    as_written = all(map(look.add, lines)) and not look.held
+    evidence = _Evidence()
+    as_written = all(map(evidence.add, lines)) and not evidence.open_lines
     if not as_written:
         # A header in quotes says that a program set them.
-        answer = None if look.header_quoted else False
-    elif look.first is None:
+        answer = None if evidence.header_quoted else False
+    elif evidence.first is None:
         return False, None
     else:
-        answer = look.answer()
+        answer = evidence.answer()
     if answer is None:
         raise InputError(
             "quotes",
             "be 'yes' or 'no'",
-            f"quotes (the first in line {look.first}) that may stand around cells or be characters of the texts",
+            f"quotes (the first in line {evidence.first}) that may stand around cells or be characters of the texts",
             'pass `quotes="yes"` if a program set them around cells, `quotes="no"` if they are characters',
             place=name,
         )
@@ -76,18 +76,18 @@ class _Column:
         return bool(self.plain) and (few or (self.numbers and all(map(_is_number, self.doubtful))))
 
 
-class _Look:
+class _Evidence:
     """Evidence in a file's lines for one reading or the other.
 
     Attributes:
         first: the first line with a quote.
-        held: lines of a row whose quote is still open.
+        open_lines: lines of a row whose quote is still open.
         header_quoted: whether the header has a cell in quotes.
     """
 
     def __init__(self):
         self.first: int | None = None
-        self.held: list[str] = []
+        self.open_lines: list[str] = []
         self._size = self._lines = 0
         self._columns: list[_Column] = []
         self.header_quoted = False
@@ -102,24 +102,24 @@ class _Look:
     def add(self, line: Line) -> bool:
         """Take in a line; false if its quotes are none that a writer sets."""
         number, text, wrong = line
-        if wrong is not None or not (text.strip("\r\n") or self.held):
+        if wrong is not None or not (text.strip("\r\n") or self.open_lines):
             return True
         if '"' in text and self.first is None:
             self.first = number
         if not self._columns:
             return self._header(text)
-        if not self.held and '"' not in text:
+        if not self.open_lines and '"' not in text:
             self._plain(text)
             return True
-        self.held.append(text)
+        self.open_lines.append(text)
         self._size += len(text)
         # Within quotes, a quote that is not doubled closes them.
-        if len(self.held) > 1 and not any(len(run) % 2 for run in re.findall('"+', text)):
+        if len(self.open_lines) > 1 and not any(len(run) % 2 for run in re.findall('"+', text)):
             return self._size <= QUOTED_MOST
-        row = list(cells("".join(self.held), "\t"))
+        row = list(cells("".join(self.open_lines), "\t"))
         if row[-1].state == "open":
             return self._size <= QUOTED_MOST
-        lines, self.held, self._size = self.held, [], 0
+        lines, self.open_lines, self._size = self.open_lines, [], 0
         return all(cell.state == "well" for cell in row) and self._row(row, lines)
 
     def answer(self) -> bool | None:

@@ -37,7 +37,7 @@ class Text:
 
     @property
     def content(self) -> str:
-        """All that a resumed sweep must find again."""
+        """The part that a resumed sweep must find again."""
         return json.dumps([self.id, self.text, self.pair])
 
 
@@ -47,7 +47,7 @@ class BadRow:
 
     Attributes:
         id: its row or line number, from 1.
-        error: what is wrong with it, and where it stands.
+        error: its fault and place.
     """
 
     id: int
@@ -55,7 +55,7 @@ class BadRow:
 
     @property
     def reason(self) -> str:
-        """What is wrong with it, in Python's words."""
+        """Its fault, in Python's words."""
         return str(self.error)
 
     @property
@@ -123,8 +123,8 @@ def row_of(number: int, place: str, record: Any, column: str | None, pair_column
 
 def as_row(number: int, place: str, text: str, text_place: str, pair: str | None, pair_place: str) -> Row:
     """The row of a text and its pair; the places say in words where each came from."""
-    wrong = _unusable(text, text_place) or (None if pair is None else _unusable(pair, pair_place))
-    return Text(number, text, pair, place) if wrong is None else BadRow(number, wrong)
+    error = _unusable(text, text_place) or (None if pair is None else _unusable(pair, pair_place))
+    return Text(number, text, pair, place) if error is None else BadRow(number, error)
 
 
 def _unusable(text: str, place: str) -> InputError | None:

@@ -32,7 +32,7 @@ class Dialect:
     Attributes:
         separator: between cells; one character.
         quoted: whether cells may stand in quotes, with quotes in them doubled; if not, quotes are characters.
-        end: what the header's line ends in: a line feed, a carriage return, or both.
+        end: end of the header's line: a line feed, a carriage return, or both.
         before: lines before the header: 1 for the "sep=;" that spreadsheets write, or 0.
     """
 
@@ -55,14 +55,14 @@ def separator_of(name: str | None) -> str | None:
 def line_end(sample: str) -> str:
     """What the first line ends in. Line ends in quotes belong to a column's name."""
     outside = re.sub('"[^"]*"', "", sample)
-    found = re.search("\r\n|\r|\n", outside) or re.search("\r\n|\r|\n", sample)
-    return "\n" if found is None else found[0]
+    match = re.search("\r\n|\r|\n", outside) or re.search("\r\n|\r|\n", sample)
+    return "\n" if match is None else match[0]
 
 
 def said_separator(sample: str, end: str) -> str | None:
     """The separator that a first line "sep=;" says, as spreadsheets write and read it."""
-    found = re.fullmatch('"?sep=([^"\r\n])"?', sample.partition(end)[0])
-    return None if found is None else found[1]
+    match = re.fullmatch('"?sep=([^"\r\n])"?', sample.partition(end)[0])
+    return None if match is None else match[1]
 
 
 def recognise(sample: str, end: str, default: str, column: str | None, name: str) -> tuple[str, str | None]:
@@ -70,7 +70,7 @@ def recognise(sample: str, end: str, default: str, column: str | None, name: str
 
     Args:
         sample: the beginning of the file.
-        end: what its lines end in.
+        end: its line end.
         default: the separator that the file's name speaks for.
         column: the column that the user named.
         name: what to call the file.
@@ -94,7 +94,7 @@ def recognise(sample: str, end: str, default: str, column: str | None, name: str
     best = max(several, key=score, default=default)
     if best != default and only != [column] and score(best)[0]:
         return best, f"taking {_word(best)} for the separator of {name}, as in its header (`separator` names another)"
-    # One column alone, with what may be a separator in its name: either reading may be meant.
+    # One column alone, whose name holds a likely separator: either reading may be meant.
     held = next((each for each in DOUBTFUL if each != default and each in only[0]), None) if len(only) == 1 else None
     if held is not None and only != [column]:
         raise InputError(
@@ -121,7 +121,7 @@ def _agreeing(lines: Sequence[str], separator: str) -> tuple[list[str], float]:
         return quoted
     # Tab-separated files often have quotes that are characters; the better of both readings counts.
     plain = _share(line.rstrip("\r\n").split("\t") for line in lines)
-    return max(plain, quoted, key=lambda found: found[1])
+    return max(plain, quoted, key=lambda reading: reading[1])
 
 
 def _share(rows: Iterable[list[str]]) -> tuple[list[str], float]:
@@ -154,8 +154,8 @@ def _csv_rows(lines: Sequence[str], separator: str) -> Iterator[list[str]]:
 
 def unquoted(cell: str) -> str:
     """A cell without the quotes that stand around it, if any."""
-    found = re.fullmatch('"((?:[^"]|"")*)"', cell)
-    return cell if found is None else found[1].replace('""', '"')
+    match = re.fullmatch('"((?:[^"]|"")*)"', cell)
+    return cell if match is None else match[1].replace('""', '"')
 
 
 class _Lines:
@@ -227,7 +227,7 @@ def _in_quotes(
     """A row with quotes, and the lines that it takes."""
     taken = [line]
 
-    # `csv` draws further lines while a quote is open; what it drew is kept, to be put back if the quote was a stray.
+    # `csv` draws further lines while a quote is open; they are kept, to be put back if the quote was a stray.
     def feed() -> Iterator[str]:
         yield line[1]
         size = 0
@@ -241,19 +241,19 @@ def _in_quotes(
 
     try:
         row: list[str] | None = next(csv.reader(feed(), delimiter=dialect.separator, strict=True))
-        said = ""
+        got = ""
     except csv.Error as error:
-        row, said = None, str(error)
+        row, got = None, str(error)
     if row is not None and (len(taken) == 1 or len(row) == columns or not _like_rows(taken[1:], dialect, columns)):
         return row, taken
     # The row ends with the line of the quote that was opened last; lines behind it are read anew.
     opened = _opened([text for _, text, _ in taken], dialect.separator) if row is None else 0
-    if "end of data" in said or len(taken) > 1:
-        said = f"one that is not closed{'' if row is None else ' before other rows begin'}"
+    if "end of data" in got or len(taken) > 1:
+        got = f"one that is not closed{'' if row is None else ' before other rows begin'}"
     source.put_back(taken[opened + 1 :])
     way_out = 'correct it, or have quotes read as characters by `quotes="no"`'
     place = f"line {taken[opened][0]} of {name}"
-    return InputError(None, "have quotes around whole cells", said, way_out, place=place), taken[: opened + 1]
+    return InputError(None, "have quotes around whole cells", got, way_out, place=place), taken[: opened + 1]
 
 
 def _like_rows(lines: Sequence[Line], dialect: Dialect, columns: int) -> bool:
@@ -267,7 +267,7 @@ class Cell:
     """A cell of a row.
 
     Attributes:
-        value: what it says.
+        value: its content.
         quoted: whether it stands in quotes.
         state: "well"; "open" if its quote is not closed; "broken" if something follows the closing quote, or a cell
             without quotes has one in it.

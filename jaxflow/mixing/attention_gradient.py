@@ -57,5 +57,5 @@ def gradient_weights(
     # Padding first: what a model computes there may be anything, NaN included, and its gradient says nothing.
     pairs = (mask[..., :, None] & mask[..., None, :])[..., None, :, :]
     owed = jnp.where(pairs, gradient * attention, jnp.zeros((), attention.dtype))
-    # Only what speaks for the number counts; a head that speaks against it gives nothing.
+    # Only positive products count: a head that lowers the number gives nothing.
     return jnp.mean(jnp.maximum(owed, 0), axis=-3)

@@ -12,7 +12,7 @@ def table_of(rows: Sequence[Row], metadata: dict[str, str]) -> Any:
     """A `pyarrow.Table` of rows that have the same columns.
 
     NumPy arrays become nested lists (of one rank a column), dictionaries maps of strings to numbers, lists lists of
-    strings; None stands for what a row does not have.
+    strings; None stands for a missing value.
     """
     pa = pyarrow()
     return pa.table({name: _column(pa, [row[name] for row in rows]) for name in rows[0]}, metadata=metadata)

@@ -15,7 +15,7 @@ def dataset_of(files: Sequence[Path], check: Callable[[Path], None]) -> ds.Datas
 
     Args:
         files: Parquet files of the same columns.
-        check: called with each before it is opened; what it raises, reading the data set raises.
+        check: called with each file before it is opened; its errors end the reading of the data set.
     """
     # With a file system of its own no path is taken for an address.
     system = fs.PyFileSystem(_CheckedFiles(check))

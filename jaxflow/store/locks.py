@@ -62,7 +62,7 @@ def holder(path: Path) -> str | None:
     except OSError:
         return None
     try:
-        return _said(handle) if _lock(handle) is False else None
+        return _holder_text(handle) if _lock(handle) is False else None
     finally:
         os.close(handle)
 
@@ -96,9 +96,9 @@ def _taken(path: Path) -> int | None:
             return None
         locked = _lock(handle)
         if locked is False:
-            said = _said(handle)
+            holder_text = _holder_text(handle)
             os.close(handle)
-            raise HeldError(said)
+            raise HeldError(holder_text)
         if locked is None or _is_same(handle, path):
             with suppress(OSError):
                 os.truncate(handle, 0)
@@ -128,7 +128,7 @@ def _is_same(handle: int, path: Path) -> bool:
         return False
 
 
-def _said(handle: int) -> str:
+def _holder_text(handle: int) -> str:
     # The holder may have locked the file and not yet written.
-    said = os.pread(handle, 200, 0).decode("utf-8", errors="replace")
-    return " ".join(said.split()) or "another process"
+    text = os.pread(handle, 200, 0).decode("utf-8", errors="replace")
+    return " ".join(text.split()) or "another process"

@@ -42,7 +42,7 @@ def check_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> N
     """Refuse to resume another sweep.
 
     Raises:
-        InputError: the manifests differ; it says in what.
+        InputError: the manifests differ; it names the fields.
     """
     differing = [
         f"{name} (there {_short(old)}, now {_short(new)})" for name, old, new in _compared(found, wanted) if old != new
@@ -66,7 +66,7 @@ def _compared(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[tuple[s
         yield "the model", found.get("model"), wanted["model"]
     for name, value in new.items() if not named else ():
         yield f"the model's {name}", old.get(name), value
-    # The question and lengths, then what of the input is known before it is read: rows are hashed shard by shard.
+    # The question and lengths, then what is known of the input before it is read: rows are hashed shard by shard.
     old, new = _flat(found), _flat(wanted)
     for name in new:
         yield name, old.get(name), new[name]

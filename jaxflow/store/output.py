@@ -34,7 +34,7 @@ def write_text(path: Path, text: str) -> None:
 def written(path: Path) -> Iterator[Path]:
     """A temporary file that takes the place of `path` in one step, once it is safely on disk.
 
-    After a kill or a full disk at any moment `path` is what it was before, or complete. A symbolic link stays, and its
+    After a kill or a full disk at any moment `path` is as before or complete. A symbolic link stays, and its
     target is written. A file that was there hands its mode on, and its owner where that is allowed.
 
     Raises:

@@ -36,7 +36,7 @@ class Parts:
         """The file as a `pyarrow.parquet.ParquetFile`; to be used in a `with` statement.
 
         Raises:
-            DamageError: it is not there, cannot be read, or is not what was written.
+            DamageError: it is not there, cannot be read, or is not as it was written.
         """
         pa = pyarrow()
         import pyarrow.parquet as pq
@@ -52,7 +52,7 @@ class Parts:
         """Compare a file with its checksum, unless that was done since it last changed.
 
         Raises:
-            DamageError: it is not there, cannot be read, or is not what was written.
+            DamageError: it is not there, cannot be read, or is not as it was written.
         """
         name = str(path)
         try:

@@ -83,7 +83,7 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
         return (self._read(record, lambda file: file.read(chosen)) for record in self.records if record.examples)
 
     def dataset(self) -> Any:
-        """The files as a `pyarrow.dataset.Dataset`, for filters and engines that read only what they need.
+        """The files as a `pyarrow.dataset.Dataset`, for filters and engines that read parts of it.
 
         A file is compared with its checksum when it is first opened.
         """

@@ -69,9 +69,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     # A field that is missing passes, as folders of earlier versions lack some; one of a wrong type is damage.
     asked = ("question", "lengths") if manifest["format"] == FORMAT else ("settings",)
     kinds = {"model": str, "fingerprint": dict, "input": dict, "versions": dict, **dict.fromkeys(asked, dict)}
-    wrong = [name for name, kind in kinds.items() if not isinstance(manifest.get(name, kind()), kind)]
-    if wrong or not isinstance(manifest.get("input", {}).get("name"), str):
-        raise _unreadable(folder / file, f"{wrong[0] if wrong else 'input'!r} is not what it should be")
+    mistyped = [name for name, kind in kinds.items() if not isinstance(manifest.get(name, kind()), kind)]
+    if mistyped or not isinstance(manifest.get("input", {}).get("name"), str):
+        raise _unreadable(folder / file, f"{mistyped[0] if mistyped else 'input'!r} has a wrong type")
     return manifest if "question" in manifest else _with_question(manifest)
 
 
@@ -110,14 +110,14 @@ def read_description(
         description = parsed(path)
         if not isinstance(description, dict) or "format" not in description:
             raise ValueError("it does not say its format")
-        found = description["format"]
+        version = description["format"]
         # Another version may count its checksum otherwise, so the format is looked at before it.
-        if type(found) is int and found in versions and (has_check or "check" in description):
+        if type(version) is int and version in versions and (has_check or "check" in description):
             description = unchecked(description)
     except ValueError as error:
         raise _unreadable(path, str(error)) from None
-    if type(found) is not int or found not in versions:
-        got = f"{shown(str(folder))} of format {shown(found)}"
+    if type(version) is not int or version not in versions:
+        got = f"{shown(str(folder))} of format {shown(version)}"
         raise InputError(
             "folder", f"be of format {versions[0]}", got, "read it by the version of jaxflow that wrote it"
         )
@@ -175,7 +175,7 @@ def _sweep_of(folder: Path) -> dict[str, Any] | None:
 
 
 def write_shard(folder: Path, record: Record, rows: Sequence[Row], metadata: dict[str, str]) -> Record:
-    """Write a shard's rows, and then its record, which is returned with the checksum of what was written."""
+    """Write a shard's rows, and then its record, which is returned with the rows' checksum."""
     path = folder / record.file
     if rows:
         _ = arrow.pyarrow()

@@ -304,7 +304,7 @@ def _line(statistic: str, method: str, layer: int, key: str | None, mean: float,
 
 
 def _plain(value: Any) -> Any:
-    """The same with None for what is not defined, as JSON has no NaN."""
+    """The same with None in the place of NaN, which JSON lacks."""
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, list):

@@ -20,7 +20,7 @@ class Tags:
         """The tags of all the sentences, in memory.
 
         Args:
-            sentences: from `read_conllu`; a text is looked up by what it says, letter by letter.
+            sentences: from `read_conllu`; a text is looked up letter by letter.
         """
         self.found = 0
         self._words = {
@@ -36,7 +36,7 @@ class Tags:
     def of(self, row: Row) -> tuple[Int[np.ndarray, " found"], list[str]]:
         """Positions of a row's tokens that stand in a word, and the words' tags; none where its text is not known.
 
-        Where what is written stands for several words (a "du" for "de le"), the first one's tag is taken.
+        Of several words written as one (a "du" for "de le"), the first one's tag is taken.
         """
         known = self._words.get(row["text"]) if row["pair"] is None else None
         if known is None or not len(known[0]):

@@ -64,10 +64,10 @@ def _tokens(summary: DataSummary, top: int) -> Iterator[str]:
     for method in summary.methods:
         worth = np.where(often, summary.tokens[method][-1], -np.inf)
         best = np.argsort(-worth, kind="stable")[: min(top, int(often.sum()))]
-        said = ", ".join(f"{names[place]} {worth[place]:.4f}" for place in best)
+        line = ", ".join(f"{names[place]} {worth[place]:.4f}" for place in best)
         yield ""
         yield f"tokens worth most by {method} at layer {summary.layers[-1]}, on average"
-        yield f"  {said}"
+        yield f"  {line}"
 
 
 def _spread(count: int, most: int) -> list[int]:
