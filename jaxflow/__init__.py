@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxflow import mixing
 from jaxflow._checks import InputError
-from jaxflow.attribution import Attribution, Example, Question, attribute
+from jaxflow.attribution import Attribution, Example, Question, attribute, build_graph
 from jaxflow.flow.device.cut import cut_capacity
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.solve import attention_flow
@@ -25,6 +25,7 @@ from jaxflow.sweep.entry import run_sweep
 if TYPE_CHECKING:
     from jaxflow.compare import Comparison, compare_models
     from jaxflow.pages.explore import explore
+    from jaxflow.pages.write import write_page
 
 __all__ = [
     "AttentionGraph",
@@ -38,6 +39,7 @@ __all__ = [
     "attention_graph",
     "attention_rollout",
     "attribute",
+    "build_graph",
     "capacity_graph",
     "compare_models",
     "cut_capacity",
@@ -49,6 +51,7 @@ __all__ = [
     "plot_relevance",
     "raw_attention",
     "run_sweep",
+    "write_page",
 ]
 
 # Imported at first use, as their own imports take a while. `__dir__` lists them, so that completion finds them.
@@ -56,6 +59,7 @@ _LATER = {
     "Comparison": "jaxflow.compare",
     "compare_models": "jaxflow.compare",
     "explore": "jaxflow.pages.explore",
+    "write_page": "jaxflow.pages.write",
 }
 
 
