@@ -34,9 +34,8 @@ class Parser(argparse.ArgumentParser):
         """Refuse the command line."""
         if len(message) > MESSAGE:
             message = f"{message[:MESSAGE]}... ({len(message)} characters)"
-        raise UsageError(
-            None, "be a command that is known", message, f"see {self.prog} --help", place="the command line"
-        )
+        expected, way_out = "be a known command", f"see {self.prog} --help"
+        raise UsageError(None, expected, message, way_out, place="the command line")
 
     def flags(self) -> dict[str, str]:
         """The options, by the names that Python has for their values."""

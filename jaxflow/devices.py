@@ -212,12 +212,10 @@ def _join(seconds: int, count: int | None, initialize_jax: Callable[[], None]) -
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
-        raise UnmetError(
-            "count",
-            f"be the number of processes that are started within {seconds} s",
-            f"{count or 'what the cluster says'}, and not all of them came",
-            "start all of them, and name the same process 0 (host:port) to each",
-        )
+        expected = f"be the number of processes that are started within {seconds} s"
+        got = f"{count or 'what the cluster says'}, and not all of them came"
+        way_out = "start all of them, and name the same process 0 (host:port) to each"
+        raise UnmetError("count", expected, got, way_out)
     if errors:
         raise errors[0]
 
@@ -244,12 +242,9 @@ def _reach(address: str, host: str, port: int, seconds: int) -> None:
         except (OSError, UnicodeError) as error:
             # A name that cannot be encoded never resolves; anything else may come with time.
             if time.monotonic() > end or isinstance(error, UnicodeError):
-                raise InputError(
-                    "coordinator",
-                    f"be where process 0 can be reached within {seconds} s",
-                    f"{shown(address)} ({error})",
-                    "start process 0, or name the host and the port where it is",
-                ) from error
+                expected = f"be where process 0 can be reached within {seconds} s"
+                way_out = "start process 0, or name the host and the port where it is"
+                raise InputError("coordinator", expected, f"{shown(address)} ({error})", way_out) from error
             time.sleep(0.2)
         else:
             return

@@ -46,12 +46,9 @@ def as_attention(attentions: Any, *, normalize: Any, mask: Any | None) -> tuple[
         raise InputError("normalize", "be True or False", _checks.shown(normalize))
     array = _arrays.read_layers(attentions)
     if array.ndim < 4:
-        raise InputError(
-            "attentions",
-            "have shape (*batch, layer, head, query, key)",
-            str(array.shape),
-            "pass every layer with every head (one head alone still needs an axis of 1)",
-        )
+        expected = "have shape (*batch, layer, head, query, key)"
+        way_out = "pass every layer with every head (one head alone still needs an axis of 1)"
+        raise InputError("attentions", expected, str(array.shape), way_out)
     if array.shape[-1] != array.shape[-2]:
         raise _arrays.not_square(array.shape)
     if 0 in array.shape:
@@ -116,13 +113,11 @@ def as_head_weights(heads: Any, shape: tuple[int, ...]) -> HeadWeights:
         host = np.asarray(weights).astype(np.float64)
         if not (np.isfinite(host).all() and (host >= 0).all()):
             wrong = host[~(np.isfinite(host) & (host >= 0))].ravel()[0]
-            raise InputError(
-                "heads", "be finite and not negative where they are weights", f"{wrong}", "clip them at 0 first"
-            )
+            expected = "be finite and not negative where they are weights"
+            raise InputError("heads", expected, f"{wrong}", "clip them at 0 first")
         if not (host.max(axis=-1) > 0).all():
-            raise InputError(
-                "heads", "leave at least one head in every layer where they are weights", "a layer of zeros"
-            )
+            expected = "leave at least one head in every layer where they are weights"
+            raise InputError("heads", expected, "a layer of zeros")
         # The largest weight of a layer comes between 1/2 and 1, exactly.
         _, exponent = np.frexp(host.max(axis=-1, keepdims=True))
         host = np.ldexp(host, -exponent)

@@ -63,9 +63,8 @@ def attention_rollout(graph: Any, start: int | np.integer = 0) -> Relevance:
     rolled = in_buckets(_rollout, graph, "layer token token", start=int(start))
     # What overflows in a layer is infinite or NaN in all layers above it.
     if not _checks.is_traced(rolled) and not (np.isfinite(rolled).all() if is_at_hand(rolled) else _is_finite(rolled)):
-        raise InputError(
-            "graph", f"have a product of capacities that {rolled.dtype} holds", "an overflow", "scale each layer down"
-        )
+        expected = f"have a product of capacities that {rolled.dtype} holds"
+        raise InputError("graph", expected, "an overflow", "scale each layer down")
     return rolled
 
 

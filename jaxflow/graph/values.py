@@ -106,12 +106,9 @@ def _check_values(attention: np.ndarray, mask: np.ndarray, *, normalize: bool) -
         for wrong, problem in ((~np.isfinite(attention), "finite"), (attention < 0, "not negative")):
             if (wrong & real).any():
                 index = _checks.first_index(wrong & real)
-                raise InputError(
-                    "attentions",
-                    f"be {problem}",
-                    f"{attention[index]} at {_checks.index_words(index, AXES)}",
-                    "pass the probabilities after the softmax, and a `mask` where rows of padding hold something else",
-                )
+                got = f"{attention[index]} at {_checks.index_words(index, AXES)}"
+                way_out = "pass the probabilities after the softmax, and a `mask` where padding holds something else"
+                raise InputError("attentions", f"be {problem}", got, way_out)
     # All that is not finite stands on padding here, and is not looked at.
     weights = np.where(np.isfinite(attention), attention, np.zeros_like(attention))
     if normalize:

@@ -122,22 +122,17 @@ def coding_of(path: Path, packed: str | None, encoding: str | None, name: str) -
     if encoding is not None:
         chosen = _known(encoding)
         if marked is not None and not _agree(chosen, marked):
-            raise InputError(
-                "encoding", "be the file's own", shown(encoding), f"its mark says {marked}; leave it out", place=name
-            )
+            way_out = f"its mark says {marked}; leave it out"
+            raise InputError("encoding", "be the file's own", shown(encoding), way_out, place=name)
         return Coding(packed, marked or chosen), None
     if marked is not None:
         note = None if marked == "utf-8" else f"reading {name} as {marked.upper()}, as its byte-order mark says"
         return Coding(packed, marked), note
     likely = _likely(start[:SAMPLE])
     if likely is not None:
-        raise InputError(
-            "encoding",
-            "be the file's own",
-            f"NUL bytes as in {likely.upper()}, where UTF-8 has none",
-            f'pass `encoding="{likely}"`, or save the file as UTF-8',
-            place=name,
-        )
+        got = f"NUL bytes as in {likely.upper()}, where UTF-8 has none"
+        way_out = f'pass `encoding="{likely}"`, or save the file as UTF-8'
+        raise InputError("encoding", "be the file's own", got, way_out, place=name)
     return Coding(packed, "utf-8"), None
 
 

@@ -41,13 +41,9 @@ def quoted(lines: Iterable[Line], name: str) -> tuple[bool, str | None]:
     else:
         answer = evidence.answer()
     if answer is None:
-        raise InputError(
-            "quotes",
-            "be 'yes' or 'no'",
-            f"quotes (the first in line {evidence.first}) that may stand around cells or be characters of the texts",
-            'pass `quotes="yes"` if a program set them around cells, `quotes="no"` if they are characters',
-            place=name,
-        )
+        got = f"quotes (the first in line {evidence.first}) that may stand around cells or be characters of the texts"
+        way_out = 'pass `quotes="yes"` if a program set them around cells, `quotes="no"` if they are characters'
+        raise InputError("quotes", "be 'yes' or 'no'", got, way_out, place=name)
     if answer:
         return True, f"taking quotes in {name} as set around cells by the program that wrote it (see `quotes`)"
     return False, f"taking quotes in {name} as characters of its texts (see `quotes`)"

@@ -97,13 +97,9 @@ def recognise(sample: str, end: str, default: str, column: str | None, name: str
     # One column alone, whose name holds a likely separator: either reading may be meant.
     held = next((each for each in DOUBTFUL if each != default and each in only[0]), None) if len(only) == 1 else None
     if held is not None and only != [column]:
-        raise InputError(
-            "separator",
-            "be the file's own",
-            f"the only column {shown(only[0])}, which holds {_word(held)}",
-            f'pass `separator="{_word(held, bare=True)}"`, or name the whole column by `column`',
-            place=name,
-        )
+        got = f"the only column {shown(only[0])}, which holds {_word(held)}"
+        way_out = f'pass `separator="{_word(held, bare=True)}"`, or name the whole column by `column`'
+        raise InputError("separator", "be the file's own", got, way_out, place=name)
     return default, None
 
 

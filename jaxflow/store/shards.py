@@ -118,9 +118,8 @@ def read_description(
         raise _unreadable(path, str(error)) from None
     if type(version) is not int or version not in versions:
         got = f"{shown(str(folder))} of format {shown(version)}"
-        raise InputError(
-            "folder", f"be of format {versions[0]}", got, "read it by the version of jaxflow that wrote it"
-        )
+        way_out = "read it by the version of jaxflow that wrote it"
+        raise InputError("folder", f"be of format {versions[0]}", got, way_out)
     return description
 
 

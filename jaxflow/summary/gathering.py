@@ -1,7 +1,7 @@
 """Statistics of a data set, gathered example by example in memory that does not grow with their number."""
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -50,9 +50,9 @@ class Means:
 
     def __init__(self, layers: int):
         self._layers = layers
-        self._sums: dict[Any, np.ndarray] = {}
+        self._sums: dict[Hashable, np.ndarray] = {}
 
-    def add(self, key: Any, layer: np.ndarray, weight: np.ndarray, values: np.ndarray) -> None:
+    def add(self, key: Hashable, layer: np.ndarray, weight: np.ndarray, values: np.ndarray) -> None:
         """Take in values, one a line; NaN is not defined and left out."""
         known = np.isfinite(values)
         weights = np.where(known, weight, 0.0)
@@ -61,7 +61,7 @@ class Means:
         sums[0] += np.bincount(layer, weights * np.where(known, values, 0.0), self._layers)
         sums[1] += np.bincount(layer, weights, self._layers)
 
-    def of(self, key: Any) -> tuple[Float[np.ndarray, " layer"], Float[np.ndarray, " layer"]]:
+    def of(self, key: Hashable) -> tuple[Float[np.ndarray, " layer"], Float[np.ndarray, " layer"]]:
         """The mean of each layer, NaN where nothing was defined, and the number of its examples."""
         sums = self._sums.get(key, np.zeros((2, self._layers)))
         return np.divide(sums[0], sums[1], out=np.full(self._layers, np.nan), where=sums[1] > 0), sums[1]

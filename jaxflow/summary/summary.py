@@ -173,17 +173,9 @@ def write_summary(summary: DataSummary, folder: Path) -> list[Path]:
     import pyarrow.parquet as pq
 
     # Types are fixed: a summary whose keys are all None would have a column without one.
-    schema = pa.schema(
-        [
-            ("statistic", pa.string()),
-            ("method", pa.string()),
-            ("layer", pa.int32()),
-            ("key", pa.string()),
-            ("mean", pa.float64()),
-            ("count", pa.float64()),
-        ]
-    )
-    table = pa.Table.from_pylist(list(summary.as_rows()), schema)
+    string, number = pa.string(), pa.float64()
+    kinds = {"statistic": string, "method": string, "layer": pa.int32(), "key": string, "mean": number, "count": number}
+    table = pa.Table.from_pylist(list(summary.as_rows()), pa.schema(list(kinds.items())))
     about = about_folder(local_path("folder", folder))
     make_about(about / SUMMARY_TABLE)
     # An open file: Arrow takes some paths for addresses.
