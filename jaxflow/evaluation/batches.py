@@ -45,7 +45,7 @@ def run_examples(
     """
 
     def call(numbers: list[int], batch: TokenBatch, length: int) -> Call:
-        # The padded length is the batch's own here, as units are tokens.
+        # Units are tokens here, so the batch's own shape says the padded length.
         return make(batch, np.array(numbers))
 
     options = EngineOptions(batch_tokens=batch_tokens, pair_numbers=pair_numbers)

@@ -93,8 +93,9 @@ def faithfulness(
     substitute = blank_id(model, blank) if removal == "blank" else None
     rows, rest = _as_relevance(relevance, inputs, taking_part)
     shares = _as_shares(shares)
-    # Less a little, so that a product such as 0.1 * 30, just above 3 in floats, is 3 tokens.
+    # Less a little: 0.07 * 100 is just above 7 in floating point, and must be 7 tokens.
     counts = np.ceil(np.asarray(shares) * taking_part.sum(axis=-1)[:, None] - 1e-9).astype(int)
+    # Copies that lose the same tokens are run once, whichever entries they stand for.
     copies = _copies(rows, counts, taking_part)
     logits = variant_logits(model, inputs, copies.owners, copies.removed, blank=substitute, batch_tokens=batch_tokens)
     classes, against = resolve(model, target, len(inputs), lambda: logits[: len(inputs)])

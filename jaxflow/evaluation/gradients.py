@@ -268,6 +268,7 @@ class EmbeddingScores:
         words = module.embed(batch.input_ids)
         # row token embedding: the baseline at chosen positions, the words elsewhere.
         start = words if baseline is None else jnp.where(replaced[..., None], baseline.astype(words.dtype), words)
+        # One more forward pass, for completeness, where there is a baseline.
         return self.method(slope, words, start), None if baseline is None else numbers(start)
 
 

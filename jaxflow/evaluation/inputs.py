@@ -169,7 +169,7 @@ def padded(rows: Sequence[Any]) -> tuple[Float[np.ndarray, "example *rest token"
         got = f"{len(arrays)} with the other axes {shapes}"
         raise InputError("rows", "be arrays that differ in their last axis alone", got)
     width = max(array.shape[-1] for array in arrays)
-    # At least float32, so that whole numbers become fractions' type.
+    # At least float32: whole numbers become floating-point ones.
     dtype = np.result_type(np.float32, *arrays)
     values = np.zeros((len(arrays), *shapes.pop(), width), dtype)
     mask = np.zeros((len(arrays), width), bool)
@@ -246,7 +246,7 @@ def _known_special(model: Model, ids: np.ndarray, mask: np.ndarray) -> np.ndarra
         return None
     names = ("cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id")
     known = [getattr(tokenizer, name, None) for name in names]
-    # [PAD], [MASK] and [UNK] are special to tokenizers, but stand for words here or are no real tokens.
+    # Not [MASK] and [UNK], which are special to tokenizers but stand for words of the text.
     return mask & np.isin(ids, [i for i in known if i is not None])
 
 
