@@ -16,12 +16,12 @@ from jaxflow.models.model import check_gives
 
 HEADS = ("sequence_classification", "next_sentence")
 # In float64 on the host: differences of probabilities near 1 lose digits in float32.
-ON_HOST: dict[str, Callable[[Any], Any]] = {
+ON_HOST: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "softmax": lambda logits: scipy.special.softmax(np.asarray(logits, np.float64), axis=-1),
     "sigmoid": lambda logits: scipy.special.expit(np.asarray(logits, np.float64)),
     "identity": lambda logits: np.asarray(logits, np.float64),
 }
-ON_DEVICE: dict[str, Callable[[Any], Any]] = {
+ON_DEVICE: dict[str, Callable[[Array], Array]] = {
     "softmax": lambda logits: jax.nn.softmax(logits, axis=-1),
     "sigmoid": jax.nn.sigmoid,
     "identity": lambda logits: logits,

@@ -209,7 +209,7 @@ class RoleTally:
         self._patterns, self._rarest = Blocks(), Blocks()
         self._chances: list[float] = []
 
-    def add(self, watched: tuple[Any, Any], chance: float) -> None:
+    def add(self, watched: tuple[np.ndarray, np.ndarray], chance: float) -> None:
         """Add one text: the arrays of `WatchedRoles`, and the share of its words that are its rarest."""
         self._patterns.add(watched[0])
         self._rarest.add(watched[1])

@@ -2,13 +2,15 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jaxtyping import Array
 
 from jaxflow._checks import InputError, one_of, shown
+from jaxflow.models.checkpoint import ParameterPath
 from jaxflow.models.config import EncoderConfig, Problem
 from jaxflow.models.encoder import Encoder
 from jaxflow.models.families import FAMILIES
@@ -16,6 +18,9 @@ from jaxflow.models.huggingface import token_limit
 from jaxflow.models.load import configure
 from jaxflow.models.text_encoder import TextEncoder
 from jaxflow.models.tokens import check_template
+
+# Path and shape of a parameter -> its numbers.
+Fill: TypeAlias = Callable[[ParameterPath, tuple[int, ...]], Array]
 
 
 def new_encoder(source: Any, tokenizer: Any = None, *, head: str = "bare", seed: int = 0) -> TextEncoder:
@@ -83,7 +88,7 @@ def with_head(
     return dataclasses.replace(encoder, config=config, module=module)
 
 
-def _filled(config: EncoderConfig, fill: Callable[[tuple[Any, ...], tuple[int, ...]], Any]) -> Encoder:
+def _filled(config: EncoderConfig, fill: Fill) -> Encoder:
     """An encoder of that configuration whose parameters are `fill(path, shape)`."""
     # Shapes alone: the constructor's own random weights are never made.
     graph, abstract = nnx.split(nnx.eval_shape(lambda: Encoder(config, nnx.Rngs(0))))
@@ -92,10 +97,10 @@ def _filled(config: EncoderConfig, fill: Callable[[tuple[Any, ...], tuple[int, .
     return nnx.merge(graph, nnx.from_flat_state(leaves))
 
 
-def _random(rng: np.random.Generator, scale: float, dtype: Any) -> Callable[..., Any]:
+def _random(rng: np.random.Generator, scale: float, dtype: Any) -> Fill:
     """Normal maps and tables, unit scales, no biases. On the host: compiling the draws would take longer."""
 
-    def fill(path: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    def fill(path: ParameterPath, shape: tuple[int, ...]) -> Array:
         if path[-1] == "scale":
             return jnp.ones(shape, dtype)
         drawn = np.zeros(shape) if path[-1] == "bias" else rng.normal(0, scale, shape)

@@ -39,7 +39,7 @@ def read_json(path: Path, most_bytes: int) -> Any:
     raise InputError(file, f"be nested at most {MOST_NESTED} deep", "a deeper one", way_out, place=folder)
 
 
-def _is_nested(value: Any, most: int) -> bool:
+def _is_nested(value: object, most: int) -> bool:
     """Whether lists and dictionaries are nested more than `most` deep."""
     # Level by level, without recursion, however deep the value is.
     level: Sequence[Any] = [value]
