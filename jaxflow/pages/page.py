@@ -23,7 +23,7 @@ EXAMPLES = 200
 VALUES = 3_000_000
 
 
-def write_page(store: Store, path: Path) -> Path:
+def write_report(store: Store, path: Path) -> Path:
     """Write the page of a store's first examples.
 
     Args:

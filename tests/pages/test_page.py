@@ -203,11 +203,11 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path):
             yield make_row("fine")
 
     results = Results(tmp_path, manifest(1))
-    path = page.write_page(results, tmp_path / "report.html")
+    path = page.write_report(results, tmp_path / "report.html")
     assert Page(path.read_text("utf-8")).data()["examples"][0]["text"] == "fine"
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(InputError, match="no such folder"):
-        page.write_page(results, tmp_path / "gone" / "report.html")
+        page.write_report(results, tmp_path / "gone" / "report.html")
 
 
 def test_a_page_of_no_text_says_so(context, tmp_path):
