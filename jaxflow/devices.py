@@ -146,8 +146,8 @@ def initialize(
         end_seconds: how long to wait for the others at the end.
 
     Raises:
-        InputError: nobody says who the others are, what is said doesn't fit, they can't be reached, or JAX is at work
-            already.
+        InputError: the other processes are not named, the arguments do not fit, process 0 cannot be reached, or JAX was
+            used before.
     """
     count, index = _who(coordinator, count, index, start_seconds)
     # JAX's service for preempted hosts would swallow SIGTERM; nothing here asks it.

@@ -122,7 +122,7 @@ def check_finite(
     """Refuse NaN and infinity.
 
     Args:
-        values: what the model gave.
+        values: of the model, one row an example or copy.
         name: of these values in the error.
         examples: the example of each row; None where rows are examples.
 

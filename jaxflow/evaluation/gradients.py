@@ -242,7 +242,7 @@ class EmbeddingScores:
 
     Attributes:
         method: a gradient method.
-        scale: how logits become what is explained, see `target.scale_of`.
+        scale: from logits to the explained number, see `target.scale_of`.
     """
 
     method: GradientMethod

@@ -76,7 +76,7 @@ class TokenInputs:
 
         Args:
             chosen: `"tokens"`, every real token; `"words"`, those that are not special; `"all_but_last"`, every real
-                token but the last (what Abnar & Zuidema blank: `<bos>` too, `<eos>` not); or a mask
+                token but the last (as Abnar & Zuidema: `<bos>` too, `<eos>` not); or a mask
                 `example token`, true only on real tokens.
 
         Raises:

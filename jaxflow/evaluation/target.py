@@ -193,7 +193,7 @@ def _indices(
     indices = []
     for entry in entries:
         index = model.head.index_of(name, entry)
-        # `index_of` gives back what is no label, so this refuses unknown names as well.
+        # `index_of` returns unknown names as they are, so this refuses them as well.
         if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < outputs:
             expected = f"be {word!r}, an index below {outputs} or a class of the model"
             raise InputError(

@@ -68,8 +68,8 @@ def head_importance(
         model: a model that classifies texts: heads are important for a class.
         texts: anything that `evaluation.token_inputs` takes.
         method: `"gradient"`, the derivative in a gate on the head's output, at 1 (Michel et al. 2019; with the correct
-            labels it is that of the loss, its sign turned); or `"ablation"`, what is lost when one head at a time
-            gives nothing.
+            labels it is that of the loss, its sign turned); or `"ablation"`, the loss when one head at a time gives
+            nothing.
         classes: `"predicted"`, an index or label, or one for each text: the correct labels, say.
         batch_tokens: rows times length of a batch, about; bounds memory on the device.
 

@@ -17,6 +17,6 @@ def pooled(
     count = jnp.sum(members, axis=-2, keepdims=True)
     rows = members / jnp.where(count > 0, count, jnp.ones_like(count))
     highest = jax.lax.Precision.HIGHEST
-    # Columns first, then rows: each row still sums to what it did before.
+    # Columns first, then rows: each row keeps its sum.
     to_units = jnp.einsum("t...qk,tkv->t...qv", weights, members, precision=highest)
     return jnp.einsum("t...qv,tqu->t...uv", to_units, rows, precision=highest)

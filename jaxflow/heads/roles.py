@@ -26,7 +26,7 @@ class HeadRoles:
     Attributes:
         patterns: mean over texts of each of `PATTERNS`, `layer head pattern`.
         rarest: share of words whose largest weight among a text's words is on the rarest of them, `layer head`.
-        rarest_by_chance: what that share would be if the word were drawn at random.
+        rarest_by_chance: that share for a word drawn at random.
         texts: how many.
     """
 
@@ -36,7 +36,7 @@ class HeadRoles:
     texts: int
 
     def names(self, least: float = 0.5) -> list[list[str]]:
-        """The role of each head, `layer head`, see `role_names`; `rarest` only where it is twice what chance gives."""
+        """The role of each head, `layer head`, see `role_names`; `rarest` only from twice the chance level."""
         return _names(self.patterns.mean, self.rarest.mean, self.rarest_by_chance, least)
 
 
@@ -231,7 +231,7 @@ def _names(
     by_chance: float,
     least: float,
 ) -> list[list[str]]:
-    """Role names, `rarest` only where it is twice what chance gives."""
+    """Role names, `rarest` only from twice the chance level."""
     # Below twice the chance level the share counts as 0, so it cannot name a head.
     return role_names(patterns, least, np.where(rarest >= 2 * by_chance, rarest, 0.0))
 

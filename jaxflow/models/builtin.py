@@ -109,7 +109,7 @@ def fetch(name: str, report: Callable[[str], None] = lambda line: None, *, force
     Args:
         name: one of `names()`.
         report: called with a line for people at each step.
-        force: fetch it whatever is there.
+        force: fetch it even if it is there.
 
     Returns:
         Its folder.
@@ -224,7 +224,7 @@ def _place(name: str) -> Path:
 
 
 def _move(files: Path, place: Path, aside: Path) -> None:
-    """Put the folder in its place in one step; what was there goes aside first, and back if that fails."""
+    """Put the folder in its place in one step; an old one goes aside first, and back if that fails."""
     replaced = place.exists()
     if replaced:
         _ = place.rename(aside)

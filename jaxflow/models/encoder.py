@@ -21,7 +21,7 @@ from jaxflow.models.model import Visit
 from jaxflow.models.packing import Packing
 
 CarryT = TypeVar("CarryT")
-# Called once a layer, first to last: (carry, layer) -> (carry, what to keep of this layer).
+# Called once a layer, first to last: (carry, layer) -> (carry, arrays to keep of this layer).
 VisitAndKeep: TypeAlias = Callable[[Any, LayerOutput], tuple[Any, Any]]
 
 
@@ -96,12 +96,12 @@ class Encoder(nnx.Module):
 
         Args:
             batch: padded token sequences.
-            visit: (carry, layer's output) -> (carry, what to keep of it).
+            visit: (carry, layer's output) -> (carry, arrays to keep of it).
             carry: the carry before the first layer.
             options: of the run; `return_...` have no effect here.
 
         Returns:
-            The embeddings as the first layer gets them, the last layer's output, the last carry, and what was kept,
+            The embeddings as the first layer gets them, the last layer's output, the last carry, and the kept arrays,
             stacked on a new leading axis `layer`.
         """
         options = ForwardOptions() if options is None else options

@@ -142,7 +142,7 @@ class TextEncoder(ModelDefaults):
         Within a jitted function of your own call `module`, passed in as an argument: this method would make the weights
         constants of your program. On a processor the layers run apart
         (`jaxflow.models.on_cpu`), outside any transformation of JAX's, and a batch with much padding on the right is
-        packed (`jaxflow.models.packing`): it costs what its real tokens cost, and hidden states are 0 on padding.
+        packed (`jaxflow.models.packing`): only real tokens cost time, and hidden states are 0 on padding.
         A batch with attention of your own is never packed, since that may fall on padding.
 
         Raises:

@@ -66,7 +66,7 @@ class Engine(Generic[ItemT, ResultT]):
         mesh = None if options.mesh is None else as_mesh(options.mesh)
         batch_size = as_count("batch_size", options.batch_size)
         batch_tokens = as_count("batch_tokens", options.batch_tokens)
-        # Every model lies on the same devices, so one of them says what these are.
+        # Every model lies on the same devices, so any of them tells the device.
         placements = [place(model, mesh) for model in models]
         device, devices = placements[0].device, placements[0].devices
         self.sizes = Sizes(

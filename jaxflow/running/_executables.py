@@ -98,7 +98,7 @@ def _runs_step_by_step() -> bool:
     return bool(jax.config.jax_disable_jit)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-# One jitted function for each set of options, so that all models share what JAX caches of it.
+# One jitted function for each set of options, so that all models share its cache.
 @cache
 def _jitted(options: tuple[tuple[str, str], ...]) -> Any:
     @broadcasting

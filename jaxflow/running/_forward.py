@@ -37,12 +37,12 @@ class Forward:
     """One forward pass with the readers in its loop over layers, and a backward pass for each gradient.
 
     Its inputs: `examples` is a tuple with an entry a reader, and one more for the target where there is one. It gives
-    a tuple with an entry a reader. Cost beyond the model's: what the readers take; a mixing that needs gradients
+    a tuple with an entry a reader. Cost beyond the model's: that of the readers; a mixing that needs gradients
     takes a backward pass, and memory of three times the attention of all layers and heads.
 
     Attributes:
         readers: that ride along.
-        mixing: what the layers' capacities are.
+        mixing: gives the layers' capacities.
         target: the number that is explained; None where the mixing needs no gradient.
     """
 
@@ -52,7 +52,7 @@ class Forward:
 
     @property
     def undefined_as_nan(self) -> bool:
-        """Whether a reader gives NaN for what is not defined."""
+        """Whether a reader gives NaN for undefined numbers."""
         return any(getattr(reader, "undefined_as_nan", False) for reader in self.readers)
 
     @broadcasting

@@ -61,7 +61,7 @@ class Pipeline(Generic[ItemT, ResultT]):
         """A pipeline.
 
         Args:
-            task: what is run.
+            task: makes the calls and the results.
             executables: each model's programs.
             sizes: of batches.
             room: bytes that the programs of a batch may take, None for any; a batch that needs more is halved.
@@ -110,7 +110,7 @@ class Pipeline(Generic[ItemT, ResultT]):
                     return
 
     def _next(self, waiting: Iterator[list[ItemT]]) -> list[ItemT] | None:
-        """The next batch, cut to what the device has memory for."""
+        """The next batch, cut to fit the device's memory."""
         if self._draining:
             self._draining = False
             return None
@@ -128,7 +128,7 @@ class Pipeline(Generic[ItemT, ResultT]):
 
     def _start(self, items: list[ItemT]) -> _Started[ItemT]:
         """Begin the models' programs."""
-        # After a batch was halved its size is what fitted, not what the sizes would have.
+        # After a batch was halved, its size is the one that fitted.
         sizes = self._sizes if self._token_limit is None else replace(self._sizes, batch_size=len(items))
         length = sizes.length(items)
         calls = self._task.calls(items, sizes.rows(length, len(items)), length)
@@ -159,10 +159,10 @@ class Pipeline(Generic[ItemT, ResultT]):
             raise _TooLargeError
 
     def _begin(self, batch: _Started[ItemT], worker: Worker) -> _Begun[ItemT, ResultT]:
-        """Begin what is done with a batch's outputs, when its programs are done."""
+        """Begin the task's work on a batch's outputs, when its programs are done."""
         _wait(batch.outputs)
         finish = self._task.begin(batch.items, batch.outputs, worker)
-        # The device was just seen at work on the batch, or on what the task had it do.
+        # The device was just seen at work on the batch, or on the task's own work.
         self._at_work = time.perf_counter()
         return _Begun(batch.items, finish)
 

@@ -160,7 +160,7 @@ class GradientReader(Reader, Protocol):
 
 @runtime_checkable
 class Target(Protocol):
-    """The number that a mixing explains, out of what the model's head says: a frozen, hashable value."""
+    """The number that a mixing explains, from the head's numbers: a frozen, hashable value."""
 
     def value(self, logits: Float[Array, "row label"], given: Any) -> Float[Array, " row"]:
         """The number of each example; `given` are arrays that are known of the examples beforehand."""

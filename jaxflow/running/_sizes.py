@@ -24,7 +24,7 @@ SHARES = (1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4)
 STEP = 4
 # Numbers that the outputs of one batch may hold for pairs of tokens, on each device.
 HELD = 1 << 25
-# Batches that may be on their way at once, each with what its program takes.
+# Batches that may be on their way at once, each with the memory of its program.
 ON_THE_WAY = 3
 
 
@@ -141,5 +141,5 @@ def room(device: Device, parameters: int) -> int | None:
     whole = stats.get("bytes_limit")
     if whole is None and device.platform == "cpu" and hasattr(os, "sysconf"):
         whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    # Each batch on its way may take an equal share of what the parameters leave.
+    # Each batch on its way may take an equal share of the memory beside the parameters.
     return None if whole is None else max(0, whole - parameters) // ON_THE_WAY

@@ -22,7 +22,7 @@ from jaxflow.running.readers import Finite
 
 # Numbers of a batch's texts, its rows and its padded length -> each reader's arrays, first axis the rows.
 MakesArrays: TypeAlias = Callable[[list[int], int, int], tuple[Arrays, ...]]
-# Numbers of a batch's texts, its tokens and its padded length -> the program and what it is called with.
+# Numbers of a batch's texts, its tokens and its padded length -> the program and its inputs.
 MakesCall: TypeAlias = Callable[[list[int], TokenBatch, int], Call]
 
 
