@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,8 @@ class Question:
             got = f"{shown(self.target)} with the mixing {mixing.name!r}, which needs no gradients"
             raise InputError("target", "be left out", got, "pass `mixing=attention-gradient`")
 
-    @property
+    # Every batch asks for them, and each check against a protocol is slow.
+    @cached_property
     def method_values(self) -> tuple[Method, ...]:
         """The methods as values; the one that is named "flow" solves as `flow` and `tol` say."""
         return as_methods(self.methods, self.flow, self.tol)

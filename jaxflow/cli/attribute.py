@@ -16,7 +16,7 @@ from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
 from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
 from jaxflow.cli.options import add_question, question_of
-from jaxflow.cli.output import leave, note, note_assumed, said
+from jaxflow.cli.output import leave, mixing_line, note, note_assumed, said
 from jaxflow.devices import Processes, UnmetError, default_mesh, initialize
 from jaxflow.models import load_model
 from jaxflow.pages.page import write_page
@@ -114,6 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         _show(results, arguments.top)
         print("\n".join(summary_lines(summary, swept.compiled)))
+        print(mixing_line(results.manifest["question"]))
         print(f"results: {arguments.out}   report: {page}")
         note(skipped_lines(summary))
         _note_unknown(results, swept.unknown)

@@ -11,7 +11,7 @@ from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
 from jaxflow.cli.arguments import add_columns, add_lengths, lengths_of, source_of
 from jaxflow.cli.options import add_fields, add_question, given_fields, question_of
-from jaxflow.cli.output import note_assumed
+from jaxflow.cli.output import mixing_line, note_assumed
 from jaxflow.compare import CompareOptions, findings
 from jaxflow.compare.result import ChangeSummary
 from jaxflow.inputs.source import Source
@@ -64,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         page = _page(prepared, source, arguments)
     if not arguments.quiet:
         print("\n".join(map(visible, findings(summary, arguments.top))))
+        print(mixing_line(question.as_json()))
         print(f"results: {arguments.out}" + (f"   page: {page}" if page else ""))
     return 0
 

@@ -9,7 +9,7 @@ from jaxflow._parser import Parser, output
 from jaxflow.attribution import Question
 from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
 from jaxflow.cli.options import add_question, question_of
-from jaxflow.cli.output import note_assumed
+from jaxflow.cli.output import mixing_line, note_assumed
 from jaxflow.inputs.files import FileSource
 from jaxflow.models import load_model
 from jaxflow.pages.explore import EXAMPLES
@@ -58,5 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
             exploration = explore_source(
                 models, source, labels, question=question, progress=show, **lengths_of(arguments)
             )
+    print(mixing_line(question.as_json()))
     print(f"page: {write_explorer(exploration, arguments.out)}   {len(exploration)} texts")
     return 0

@@ -6,11 +6,12 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jaxflow._checks import InputError
 from jaxflow._signals import Terminated
 from jaxflow.inputs.source import Source
+from jaxflow.pages.page import mixing_words
 from jaxflow.pages.terminal import visible
 from jaxflow.sweep.tally import Stopped
 
@@ -52,6 +53,11 @@ def namer(flags: Mapping[str, str]) -> Callable[[str], str]:
 def _value(value: str) -> str:
     """A value as the command line takes it: without quotes, and pairs of layers as 1:1,6:12."""
     return ",".join(":".join(pair) for pair in re.findall(r"\((\d+), (\d+)\)", value)) or value.strip("\"'")
+
+
+def mixing_line(question: Mapping[str, Any]) -> str:
+    """What the capacities were made of, by a question's JSON."""
+    return f"mixing: {visible(mixing_words(question['mixing']))}"
 
 
 def note(lines: Sequence[str]) -> None:

@@ -21,6 +21,8 @@ from jaxflow.store.results import Store
 # A page of more would open slowly; the rest is in the Parquet files. Numbers are relevance values.
 EXAMPLES = 200
 VALUES = 3_000_000
+# Most characters of a field of the mixing.
+WORDS = 40
 
 
 def write_page(store: Store, path: Path) -> Path:
@@ -57,21 +59,29 @@ def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def page_settings(question: Mapping[str, Any]) -> dict[str, Any]:
-    """What pages say of how relevance was computed, by the question's JSON: the mixing with its fields, and flow.
-
-    `heads` is how heads are fused, in a word; with `residual` a page draws arcs of attention itself.
-    """
-    mixing, flow = question["mixing"], question["flow"]
-    given = mixing.get("fields", {name: value for name, value in mixing.items() if name != "name"})
-    # Weights of heads are too many to show.
-    shown = {name: value if isinstance(value, str | int | float) else "weights" for name, value in given.items()}
-    words = ", ".join(f"{name} {value}" for name, value in shown.items())
+    """What pages show of a question's JSON: the mixing in words, the residual to draw arcs with, and flow's solver."""
+    flow = question["flow"]
+    residual = _mixing_fields(question["mixing"]).get("residual")
     return {
-        "mixing": f"{mixing['name']} ({words})" if words else mixing["name"],
-        "heads": shown.get("heads", mixing["name"]),
-        "residual": shown.get("residual", 0.5),
+        "mixing": mixing_words(question["mixing"]),
+        # Another mixing's field of that name may be anything.
+        "residual": residual if isinstance(residual, int | float) else 0.5,
         "flow": flow if isinstance(flow, str) else flow["class"].rpartition(":")[2],
     }
+
+
+def mixing_words(mixing: Mapping[str, Any]) -> str:
+    """A mixing's name and fields, by its JSON: `attention (heads mean, residual 0.5)`."""
+    fields = {name: str(value) for name, value in _mixing_fields(mixing).items()}
+    # Weights of all heads are too many to show.
+    words = [f"{name} {text if len(text) <= WORDS else f'{text[:WORDS]}...'}" for name, text in fields.items()]
+    return f"{mixing['name']} ({', '.join(words)})" if words else mixing["name"]
+
+
+def _mixing_fields(mixing: Mapping[str, Any]) -> dict[str, Any]:
+    # Known mixings have their fields beside the name; a user's own have theirs apart, some with name and needs there.
+    fields = mixing.get("fields", mixing)
+    return {name: value for name, value in fields.items() if name not in ("name", "class", "needs")}
 
 
 def render(data: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._paths import local_path
-from jaxflow.pages.page import whole_page
+from jaxflow.pages.page import mixing_words, whole_page
 from jaxflow.store.output import write_text
 from jaxflow.store.results import Store
 from jaxflow.summary.summary import DataSummary
@@ -46,6 +46,7 @@ def summary_data(summary: DataSummary, results: Store) -> dict[str, Any]:
         | {
             "model": results.manifest.get("model", ""),
             "input": results.manifest["input"]["name"],
+            "mixing": mixing_words(results.manifest["question"]["mixing"]),
             "complete": results.complete,
             "vocabulary": len(summary.token_counts),
             "positions": {"counts": summary.position_counts, **positions},

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from jaxflow._checks import InputError
+from jaxflow.attribution import Question
+from jaxflow.mixing import Attention, AttentionGradient
 from jaxflow.pages import page
 from jaxflow.pages.pieces import joined, pieces
 from jaxflow.store.results import Store
+from tests.extending.mixing import ValueNorms
 from tests.pages.rows import HOSTILE, make_row, manifest
 
 
@@ -52,6 +55,22 @@ def rendered(rows, **options):
 def values_of(example, method):
     array = np.frombuffer(base64.b64decode(example["values"][method]), "<f4")
     return array.reshape(len(example["layers"]), len(example["queries"]), len(example["tokens"]))
+
+
+@pytest.mark.parametrize(
+    ("mixing", "words"),
+    [
+        ("attention", "attention (heads mean, residual 0.5)"),
+        (Attention(heads=(0.0, 1.0), residual=0.25), "attention (heads [0.0, 1.0], residual 0.25)"),
+        (AttentionGradient(residual=0), "attention-gradient (residual 0.0)"),
+        (ValueNorms(scale=2.0), "value-norms (scale 2.0)"),
+    ],
+)
+def test_the_mixing_is_shown_by_its_name_with_its_fields(mixing, words):
+    settings = page.page_settings(Question(mixing=mixing).as_json())
+    assert settings["mixing"] == words
+    many = page.page_settings(Question(mixing=Attention(heads=(0.125,) * 144)).as_json())["mixing"]
+    assert len(many) < 100
 
 
 def test_the_page_holds_every_number():

@@ -113,8 +113,12 @@ function renderLegend() {
 function setUpHeader() {
   const { settings } = data;
   byId("model").append(isolated(data.model));
-  const about = [`heads: ${settings.heads}`, `residual: ${settings.residual}`, `jaxflow ${data.versions.jaxflow}`];
-  byId("about").append(isolated(data.input), ` · ${about.join(" · ")}`);
+  byId("about").append(
+    isolated(data.input),
+    " · mixing: ",
+    isolated(settings.mixing),
+    ` · jaxflow ${data.versions.jaxflow}`,
+  );
   const shown = data.examples.length;
   byId("rest").textContent =
     shown < data.total

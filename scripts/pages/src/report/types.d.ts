@@ -24,7 +24,8 @@ interface ReportData {
   input: string;
   total: number;
   versions: { jaxflow: string };
-  settings: { heads: string; residual: number; flow?: string };
+  /** `mixing` is its name with its fields, in words. */
+  settings: { mixing: string; flow?: string };
   methods: string[];
   examples: ReportExample[];
 }
