@@ -47,12 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
     if column is not None and file in (None, "-"):
         raise InputError("label_column", "go with `input` and a file")
     question = question_of(arguments, DEFAULT)
+    # Before anything is loaded or computed.
     _ = check_file(arguments.out)
     models = [load_model(name) for name in (arguments.model, arguments.other) if name is not None]
     with source_of(arguments) as source:
         # Of the source that is open already: a pipe can be opened but once.
         labels = source.of_column(column) if isinstance(source, FileSource) and column is not None else None
         note_assumed(source)
+        # A stream does not tell its length.
         texts = min(source.count() or EXAMPLES, EXAMPLES)
         with counting(texts * len(models), sys.stderr) as show:
             exploration = explore_source(

@@ -56,6 +56,7 @@ def question_of(arguments: argparse.Namespace, default: Question) -> Question:
 
 
 def _with_fields(mixing: Any, own: Mapping[str, Any]) -> Any:
+    # A mixing of a user's own need not be a dataclass.
     known = getattr(mixing, "__dataclass_fields__", {})
     for name in own:
         if name not in known:
@@ -69,6 +70,7 @@ def _mixing_fields() -> dict[str, Any]:
     for kind in MIXINGS.values():
         mixing = kind()
         for each in fields(mixing):
+            # One option for a field that several mixings share, such as the residual.
             _ = found.setdefault(each.name, mixing)
     return found
 
@@ -78,6 +80,7 @@ def _add(group: Any, name: str, default: Any, about: str) -> None:
     _ = group.add_argument(
         f"--{name.replace('_', '-')}",
         type=READ.get(name, str),
+        # Only options that were given are in the namespace; the values' own defaults stand for the rest.
         default=argparse.SUPPRESS,
         metavar=metavar,
         help=f"{about} (default: {_words(name, default)})".replace("%", "%%"),

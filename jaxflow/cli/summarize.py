@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         note(["the sweep was not finished: this is of what is there; `jaxflow attribute --resume` goes on with it"])
     print("\n".join(visible(line) for line in summary_table(summary, arguments.top, width)))
     print(mixing_line(results.manifest["question"]))
+    # Shown first: a folder that cannot be written still gives the table.
     written = write_summary(summary, arguments.folder)
     written.append(write_summary_page(summary, results, about_folder(arguments.folder) / "summary.html"))
     print("\nwritten:", *written)

@@ -160,7 +160,7 @@ class ExploreTask:
         for each in results:
             check_finite(items, each["finite"])
         begun = [self._begin_methods(which, items, results[which], worker) for which in range(len(self.models))]
-        # On the device as well, before its outputs are let go.
+        # Queued on the device now, read when the texts are finished.
         distances = self._distances(items, results)
 
         def finish() -> Sequence[ExploredText]:
