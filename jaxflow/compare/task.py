@@ -230,7 +230,7 @@ def _roles(source: Sequence[int]) -> list[int]:
     return [0 if each != -1 else (1 if index < first else 2) for index, each in enumerate(source)]
 
 
-def _predicted(plan: Plan, which: int, items: Sequence[TextPair], logits: Any) -> list[Prediction | None]:
+def _predicted(plan: Plan, which: int, items: Sequence[TextPair], logits: np.ndarray | None) -> list[Prediction | None]:
     return predictions_of(plan.encoders[which], [item.encodings[which] for item in items], logits)
 
 
@@ -276,7 +276,7 @@ def _members_of(item: TextPair, which: int) -> tuple[list[int], list[int]]:
     return [token for token, _ in members], [place for _, place in members]
 
 
-def _kept(plan: Plan, which: int, side: device.Side, keeps_heads: bool) -> tuple[Any, Any]:
+def _kept(plan: Plan, which: int, side: device.Side, keeps_heads: bool) -> tuple[Array, Array | None]:
     """The attention that goes to the host: that of the compared layers."""
     layers = np.asarray([pair[which] - 1 for pair in plan.pairs])
     return at_layers(side.fused, layers), at_layers(side.heads, layers) if keeps_heads else None
@@ -304,8 +304,8 @@ def _text(
     row: int,
     host: Any,
     solved: list[dict[str, Scores]],
-    predicted: list[list[Any]],
-    weighed: list[Any],
+    predicted: list[list[Prediction | None]],
+    weighed: list[np.ndarray | None],
 ) -> tuple[ComparedText, Similarity]:
     """One text of a finished batch, padding cut away."""
     measured, traced, shared, kept = host

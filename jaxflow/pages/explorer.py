@@ -137,7 +137,7 @@ def _row(example: Pooled) -> dict[str, Any]:
     }
 
 
-def _rounded(value: Any) -> float:
+def _rounded(value: float | np.floating) -> float:
     return float(f"{float(value):.6g}")
 
 

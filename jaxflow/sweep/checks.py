@@ -1,6 +1,7 @@
 """Before a sweep: the folder, the question and what an earlier run left are checked, and nothing is written."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def check_process(on_error: str, process_index: int, process_count: int) -> None
 
 
 def finished(
-    folder: Path, wanted: dict[str, Any], model: Model, source: Source, question: Question, mine: Any
+    folder: Path, wanted: dict[str, Any], model: Model, source: Source, question: Question, mine: Callable[[int], bool]
 ) -> dict[int, Record]:
     """Records of the shards that need not be made again.
 

@@ -256,7 +256,9 @@ def _looked_through(plan: Plan, source: Source, lengths: Lengths) -> tuple[str, 
     return units, len(alike), tuple(kept)
 
 
-def _next(compared: Iterator[Any], shards: Sequence[str]) -> list[Any]:
+def _next(
+    compared: Iterator[tuple[ComparedText, Similarity]], shards: Sequence[str]
+) -> list[tuple[ComparedText, Similarity]]:
     """The texts of the next shard; none where an interruption ends a comparison of which there is a shard already."""
     try:
         return list(islice(compared, SHARD))

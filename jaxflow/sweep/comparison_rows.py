@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow.compare.paths import KINDS
-from jaxflow.compare.result import ChangeSummary, ComparedText, SideOfText
+from jaxflow.compare.result import ChangeSummary, ComparedText, SideOfText, WordChange
 from jaxflow.evaluation import Interval
 from jaxflow.heads.patterns import PATTERNS
 from jaxflow.heads.roles import role_names
@@ -121,7 +121,7 @@ def summary_json(summary: ChangeSummary) -> dict[str, Any]:
     }
 
 
-def _plain_word(word: Any) -> dict[str, Any]:
+def _plain_word(word: WordChange) -> dict[str, Any]:
     return {name: _plain(value) for name, value in vars(word).items() if name != "method"}
 
 

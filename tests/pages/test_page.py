@@ -236,5 +236,9 @@ def test_a_page_of_no_text_says_so(context, tmp_path):
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.goto(path.as_uri())
     assert opened.locator("main").text_content() == "No text could be used, so there is nothing to show."
+    assert (
+        opened.locator("#about").text_content()
+        == "in.txt · mixing: attention (heads mean, residual 0.5) · jaxflow 0.1.0"
+    )
     assert not errors
     opened.close()
