@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxflow import mixing
 from jaxflow._checks import InputError
-from jaxflow.attribution import Attribution, Example, Question, attribute
+from jaxflow.attribution import Attribution, Example, Question, attribute, build_graph
 from jaxflow.flow.device.cut import cut_capacity
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.solve import attention_flow
@@ -24,6 +24,7 @@ from jaxflow.sweep.entry import run_sweep
 if TYPE_CHECKING:
     from jaxflow.compare import Comparison, compare_models
     from jaxflow.pages.explore import explore
+    from jaxflow.pages.write import write_page
 
 __all__ = [
     "AttentionGraph",
@@ -37,6 +38,7 @@ __all__ = [
     "attention_graph",
     "attention_rollout",
     "attribute",
+    "build_graph",
     "capacity_graph",
     "compare_models",
     "cut_capacity",
@@ -48,6 +50,7 @@ __all__ = [
     "plot_relevance",
     "raw_attention",
     "run_sweep",
+    "write_page",
 ]
 
 # Imported when they are first asked for: what they need takes a while to import.
@@ -55,6 +58,7 @@ _LATER = {
     "Comparison": "jaxflow.compare",
     "compare_models": "jaxflow.compare",
     "explore": "jaxflow.pages.explore",
+    "write_page": "jaxflow.pages.write",
 }
 
 

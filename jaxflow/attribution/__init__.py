@@ -1,5 +1,6 @@
 """From texts to relevance: the question, the methods as values, and `attribute`, which runs them over texts."""
 
+from jaxflow.attribution.build import build_graph
 from jaxflow.attribution.items import EncodedText
 from jaxflow.attribution.methods import Flow, Method, Raw, Rollout, Scores
 from jaxflow.attribution.question import Question
@@ -18,4 +19,5 @@ __all__ = [
     "Scores",
     "attribute",
     "attribute_shards",
+    "build_graph",
 ]

@@ -1,13 +1,14 @@
 """The result of `attribute`: examples, one a text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxflow._views import shown_as_html
+from jaxflow.attribution.question import Question
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +50,17 @@ class Attribution(Sequence[Example]):
 
     Attributes:
         examples: in the order of the texts.
+        model: name of the model that read them.
+        question: what was asked about each of them; None where it is not known.
     """
 
     examples: tuple[Example, ...]
+    model: str = ""
+    question: Question | None = None
 
     def __getitem__(self, index: Any) -> Any:
         # A slice keeps the columns; a number gives one example.
-        return Attribution(self.examples[index]) if isinstance(index, slice) else self.examples[index]
+        return replace(self, examples=self.examples[index]) if isinstance(index, slice) else self.examples[index]
 
     def __len__(self) -> int:
         return len(self.examples)

@@ -19,7 +19,7 @@ from jaxflow.cli.options import add_question, question_of
 from jaxflow.cli.output import leave, mixing_line, note, note_assumed, said
 from jaxflow.devices import Processes, UnmetError, default_mesh, initialize
 from jaxflow.models import load_model
-from jaxflow.pages.page import write_page
+from jaxflow.pages.page import write_report
 from jaxflow.pages.terminal import shortened, top_tokens, unknown_words
 from jaxflow.running import Compiled
 from jaxflow.store.results import Store, open_sweep
@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     results = open_sweep(arguments.out)
     # Shards of the other processes included.
     summary = replace(swept.summary, records=results.records)
-    page = write_page(results, about_folder(arguments.out) / "report.html")
+    page = write_report(results, about_folder(arguments.out) / "report.html")
     if not arguments.quiet:
         _show(results, arguments.top)
         print("\n".join(summary_lines(summary, swept.compiled)))

@@ -25,7 +25,7 @@ VALUES = 3_000_000
 WORDS = 40
 
 
-def write_page(store: Store, path: Path) -> Path:
+def write_report(store: Store, path: Path) -> Path:
     """Write the page of a store's first examples.
 
     Args:
@@ -56,6 +56,8 @@ def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
         "input": manifest["input"]["name"],
         "total": manifest["input"]["examples"],
         "versions": manifest.get("versions", {}),
+        # Whether the same numbers are in Parquet files beside the page.
+        "stored": manifest.get("stored", True),
         "settings": page_settings(question),
         "methods": list(map(method_name, question["methods"])),
         # As many as a page can hold, the first ones.

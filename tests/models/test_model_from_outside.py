@@ -16,7 +16,7 @@ from jaxflow.heads.class_attention import class_attention
 from jaxflow.models import EncoderOutput, HeadConfig, Model, as_model
 from jaxflow.pages.explore import explore
 from jaxflow.pages.explorer import write_explorer
-from jaxflow.pages.page import write_page
+from jaxflow.pages.page import write_report
 from jaxflow.pages.summary_page import write_summary_page
 from jaxflow.summary.summary import summarize
 from jaxflow.sweep import runner, shards
@@ -127,7 +127,7 @@ def test_a_stopped_sweep_goes_on_and_comes_to_a_summary_and_a_page(model, stoppe
         assert results[index].certified.all()
     summary = summarize(results)
     write_summary_page(summary, results, tmp_path / "summary.html")
-    write_page(results, tmp_path / "page.html")
+    write_report(results, tmp_path / "page.html")
     assert "cabinets" in (tmp_path / "page.html").read_text()
     assert "causal" in (tmp_path / "summary.html").read_text()
 

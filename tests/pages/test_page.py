@@ -3,15 +3,17 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from importlib import metadata
 
 import numpy as np
 import pytest
 
 from jaxflow._checks import InputError
-from jaxflow.attribution import Question
+from jaxflow.attribution import Attribution, Example, Question
 from jaxflow.mixing import Attention, AttentionGradient
 from jaxflow.pages import page
 from jaxflow.pages.pieces import joined, pieces
+from jaxflow.pages.write import write_page
 from jaxflow.store.results import Store
 from tests.extending.mixing import ValueNorms
 from tests.pages.rows import HOSTILE, make_row, manifest
@@ -222,11 +224,11 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path):
             yield make_row("fine")
 
     results = Results(tmp_path, manifest(1))
-    path = page.write_page(results, tmp_path / "report.html")
+    path = page.write_report(results, tmp_path / "report.html")
     assert Page(path.read_text("utf-8")).data()["examples"][0]["text"] == "fine"
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(InputError, match="no such folder"):
-        page.write_page(results, tmp_path / "gone" / "report.html")
+        page.write_report(results, tmp_path / "gone" / "report.html")
 
 
 def test_a_page_of_no_text_says_so(context, tmp_path):
@@ -241,4 +243,27 @@ def test_a_page_of_no_text_says_so(context, tmp_path):
         == "in.txt · mixing: attention (heads mean, residual 0.5) · jaxflow 0.1.0"
     )
     assert not errors
+    opened.close()
+
+
+def test_an_attribution_has_a_page_that_names_its_mixing_and_no_files(context, tmp_path):
+    example = Example(
+        text="the key",
+        pair=None,
+        tokens=("[CLS]", "the", "key"),
+        offsets=((-1, -1), (0, 3), (4, 7)),
+        source=(-1, 0, 0),
+        queries=np.array([0]),
+        layers=(1,),
+        relevance={"raw": np.full((1, 1, 3), 0.25, np.float32)},
+        certified=None,
+        prediction=None,
+        scores={},
+    )
+    result = Attribution((example,), "tiny", Question("raw", mixing=AttentionGradient(residual=0.25)))
+    opened = context.new_page()
+    opened.goto(write_page(result, tmp_path / "page.html").as_uri())
+    about = f"texts · mixing: attention-gradient (residual 0.25) · jaxflow {metadata.version('jaxflow')}"
+    assert opened.locator("#about").text_content() == about
+    assert opened.locator("#rest").text_content() == ""
     opened.close()

@@ -11,7 +11,7 @@ from jaxflow._checks import InputError
 from jaxflow.cli import main as cli
 from jaxflow.pages.explore import Exploration
 from jaxflow.pages.explorer import write_explorer
-from jaxflow.pages.page import write_page
+from jaxflow.pages.page import write_report
 from jaxflow.pages.summary_page import write_summary_page
 from jaxflow.store import output
 from jaxflow.store.output import check_file, write_text
@@ -134,7 +134,7 @@ def test_every_page_is_written_so(tmp_path, monkeypatch):
     results = Store(tmp_path, {})
     summary, exploration = object.__new__(DataSummary), object.__new__(Exploration)
     for write, given in (
-        (write_page, (results,)),
+        (write_report, (results,)),
         (write_summary_page, (summary, results)),
         (write_explorer, (exploration,)),
     ):

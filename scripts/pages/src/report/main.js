@@ -120,10 +120,11 @@ function setUpHeader() {
     ` · jaxflow ${data.versions.jaxflow}`,
   );
   const shown = data.examples.length;
-  byId("rest").textContent =
-    shown < data.total
-      ? `This page holds the first ${shown} of ${data.total} examples; the Parquet files beside it hold them all.`
-      : "The Parquet files beside this page hold the same numbers.";
+  if (data.stored)
+    byId("rest").textContent =
+      shown < data.total
+        ? `This page holds the first ${shown} of ${data.total} examples; the Parquet files beside it hold them all.`
+        : "The Parquet files beside this page hold the same numbers.";
   if (shown < data.total) byId("about").append(` · the first ${shown} of ${data.total} examples`);
 }
 

@@ -24,6 +24,8 @@ interface ReportData {
   input: string;
   total: number;
   versions: { jaxflow: string };
+  /** Whether Parquet files beside the page hold the same numbers. */
+  stored: boolean;
   /** `mixing` is its name with its fields, in words. */
   settings: { mixing: string; flow?: string };
   methods: string[];

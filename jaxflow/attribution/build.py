@@ -1,0 +1,76 @@
+"""From texts to a graph, to go on with in JAX."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow._checks import not_forked
+from jaxflow.attribution.explaining import check_model, forward_of
+from jaxflow.attribution.items import as_texts
+from jaxflow.attribution.question import Question
+from jaxflow.graph.graph import AttentionGraph
+from jaxflow.models import Model, TokenBatch, as_model
+from jaxflow.running import Arrays, Call, EngineOptions, Inputs, check_finite, pair_numbers, run_calls
+from jaxflow.running.readers import Finite, KeptGraph
+
+
+def build_graph(
+    model: Model,
+    texts: Any,
+    mixing: Any = "attention",
+    target: Any = None,
+    *,
+    pairs: Any = None,
+    max_length: int | None = None,
+    truncate: bool = False,
+) -> AttentionGraph:
+    """Build the layered graph of texts by any mixing: one padded batch, for rollout, flow and code of your own.
+
+    Args:
+        model: from `load_model`, or any other `jaxflow.models.Model`.
+        texts: a sequence of texts, or one.
+        mixing: what the capacities are made of, by name or value, as in a `Question`.
+        target: the class that is explained, for mixings that need gradients; None is the predicted one.
+        pairs: a second text for each, for models that read two.
+        max_length: most tokens a text may have, special ones included.
+        truncate: cut longer texts rather than refuse them.
+
+    Returns:
+        The graph, `text layer token token`, padded to the longest text. Cost: a forward pass (and a backward pass for
+        gradients) over each text; memory: text * layer * token^2 numbers.
+
+    Raises:
+        InputError: a text cannot be read, or the mixing does not go with the model.
+    """
+    not_forked()
+    model = as_model("model", model)
+    question = Question(mixing=mixing, target=target)
+    check_model(question, model)
+    texts, pairs = as_texts(texts, pairs)
+    encodings = model.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
+
+    def make(numbers: list[int], batch: TokenBatch, length: int) -> Call:
+        program, explained = forward_of(question, model, (Finite(), KeptGraph()), batch.mask.shape[0])
+        return Call(program, Inputs(batch, (None, None, *explained), None))
+
+    def check(items: list[Any], outputs: Arrays) -> None:
+        check_finite(items, outputs[0])
+
+    options = EngineOptions(pair_numbers=max(model.layers, pair_numbers(question.mixing, model)))
+    graphs = [graph for _, graph in run_calls(model, encodings, make, check=check, options=options)]
+    longest = max(map(len, encodings))
+    # Batches were padded each to its own length; here all texts get the same one.
+    parts = [(graph.weights, graph.own, graph.mask) for graph in graphs]
+    weights, own, mask = (
+        jnp.asarray(np.stack([_of_length(np.asarray(part), longest, axes) for part in column]))
+        for column, axes in zip(zip(*parts, strict=True), (2, 1, 1), strict=True)
+    )
+    return AttentionGraph(weights=weights, own=own, mask=mask)
+
+
+def _of_length(part: np.ndarray, length: int, axes: int) -> np.ndarray:
+    """An array whose last axes are tokens with its padding cut, or filled up with zeros, to a length."""
+    missing = max(0, length - part.shape[-1])
+    padded = np.pad(part, [(0, 0)] * (part.ndim - axes) + [(0, missing)] * axes)
+    return padded[(..., *[slice(length)] * axes)]

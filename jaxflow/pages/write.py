@@ -1,0 +1,44 @@
+"""One name for writing a page, whatever it shows."""
+
+from importlib import metadata
+from os import PathLike
+from pathlib import Path
+
+from jaxflow._checks import InputError
+from jaxflow.attribution import Attribution, Question
+from jaxflow.pages.exploration import Exploration
+from jaxflow.pages.explorer import write_explorer
+from jaxflow.pages.page import page_data, render, write_html, write_report
+from jaxflow.store.arrow import rows_of
+from jaxflow.store.results import Store
+
+
+def write_page(result: Attribution | Store | Exploration | object, path: str | PathLike[str]) -> Path:
+    """Write a page that opens offline: a report of relevance, or the explorer.
+
+    Args:
+        result: what `attribute`, `run_sweep`, `open_sweep` or `explore` gave.
+        path: of the page; an ordinary file there is replaced in one step, and keeps its mode.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: it is none of these, or the file cannot be written.
+    """
+    if isinstance(result, Exploration):
+        return write_explorer(result, Path(path))
+    if isinstance(result, Store):
+        return write_report(result, Path(path))
+    if not isinstance(result, Attribution) or not result.examples:
+        got = "no example" if isinstance(result, Attribution) else type(result).__name__
+        raise InputError("result", "be what attribute, run_sweep, open_sweep or explore gives", got)
+    # An attribution has no manifest and no files: here is what a page reads of one.
+    about = {
+        "model": result.model,
+        "question": (result.question or Question(methods=tuple(result.examples[0].relevance))).as_json(),
+        "input": {"name": "texts", "examples": len(result)},
+        "versions": {"jaxflow": metadata.version("jaxflow")},
+        "stored": False,
+    }
+    return write_html(render(page_data(about, rows_of(range(1, len(result) + 1), result))), Path(path))
