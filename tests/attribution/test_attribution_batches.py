@@ -57,7 +57,7 @@ def some_sizes():
 
 @pytest.mark.parametrize("sizes", list(some_sizes()), ids=str)
 def test_every_text_is_in_one_batch_with_others_of_its_length(encoder, sizes):
-    items = items_of(encoder, texts_of(60), None, 0, max_length=None, truncate=False)
+    items = items_of(encoder, texts_of(60), None, (0,), max_length=None, truncate=False)
     made = list(batches_of(items, sizes))
     assert sorted(item.index for batch in made for item in batch) == list(range(60))
     lengths = [[len(item.encoding) for item in batch] for batch in made]
