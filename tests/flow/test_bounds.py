@@ -96,7 +96,7 @@ def test_bounds_are_the_same_on_several_devices(axes):
     sharded = jf.attention_flow(spread, method="bounds")
     assert len(sharded.upper.sharding.device_set) == 4
     np.testing.assert_allclose(sharded.upper, plain.upper, atol=1e-6)
-    cut = jax.device_put(np.ones((8, 5, 6), bool), spread.attention.sharding)
+    cut = jax.device_put(np.ones((8, 5, 6), bool), spread.weights.sharding)
     np.testing.assert_array_equal(jf.cut_capacity(spread, cut), np.zeros(8))
     np.testing.assert_allclose(jf.attention_rollout(spread), jf.attention_rollout(graph), atol=1e-6)
 

@@ -106,7 +106,12 @@ def test_frames_say_what_to_install(folder, name, ask, monkeypatch):
         return real(module, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(InputError, match=re.escape(f"{name!r}; install it with: pip install '.[frames]'")):
+    with pytest.raises(
+        InputError,
+        match=re.escape(
+            f"`{name}` must be installed for a data frame of {name}; install it with: pip install '.[frames]'"
+        ),
+    ):
         getattr(jf.open_sweep(folder), ask)()
 
 
