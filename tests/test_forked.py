@@ -70,7 +70,9 @@ os.waitpid(child, 0)
 """
 
 
-@pytest.mark.parametrize(("before", "said"), [(False, "worked"), (True, "refused: this process was forked")])
+@pytest.mark.parametrize(
+    ("before", "said"), [(False, "worked"), (True, "refused: this process must be started before JAX is used")]
+)
 def test_a_forked_child_works_or_refuses_and_never_hangs(before, said):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(CODE.format(before=before))],

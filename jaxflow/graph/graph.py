@@ -223,7 +223,15 @@ _mix_named, _mix_weighted = Programs(_mix, static=("heads",)), Programs(_mix)
 
 
 def as_residual(residual: Any, batch: tuple[int, ...], dtype: Any) -> Float[Array, "*batch"]:
-    """Take in the residual's share, checked: one number for all examples, or one an example."""
+    """Take in the residual's share, checked, on the device: one number for all examples, or one an example."""
+    share = check_residual(residual, batch)
+    if isinstance(share, np.ndarray):
+        return to_device(np.array(np.broadcast_to(share, batch), dtype))
+    return jnp.broadcast_to(jnp.asarray(share, dtype=dtype), batch)
+
+
+def check_residual(residual: Any, batch: tuple[int, ...]) -> Any:
+    """Take in the residual's share, checked, without using a device: traced, or a NumPy array in double precision."""
     way_out = "0.5 is the paper's"
     if isinstance(residual, list | tuple) and any(isinstance(share, bool) for share in residual):
         raise InputError("residual", "be a number in [0, 1]", _checks.shown(residual), way_out)
@@ -238,9 +246,7 @@ def as_residual(residual: Any, batch: tuple[int, ...], dtype: Any) -> Float[Arra
     if jnp.shape(share) not in ((), batch):
         expected = f"be one number or have shape {batch}"
         raise InputError("residual", expected, f"shape {jnp.shape(share)}")
-    if isinstance(share, np.ndarray):
-        return to_device(np.array(np.broadcast_to(share, batch), dtype))
-    return jnp.broadcast_to(jnp.asarray(share, dtype=dtype), batch)
+    return share
 
 
 def _read_residual(residual: Any) -> Any:

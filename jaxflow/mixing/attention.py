@@ -11,7 +11,7 @@ from jaxflow import _checks
 from jaxflow._checks import InputError
 from jaxflow.graph import attention as _attention
 from jaxflow.graph.arrays import read_array
-from jaxflow.graph.graph import as_residual, with_residual
+from jaxflow.graph.graph import check_residual, with_residual
 from jaxflow.mixing._protocol import Capacities
 from jaxflow.models import LayerOutput, Model
 
@@ -68,8 +68,8 @@ def as_share(residual: Any) -> float:
     if _checks.is_traced(residual):
         way_out = "pass one an example to `attention_graph`"
         raise InputError("residual", "be one number in [0, 1]", "a traced array", way_out)
-    _ = as_residual(residual, (), jnp.float32)
-    return float(residual)
+    # On the host: default mixings are made when jaxflow is imported, and JAX must not begin to use devices by that.
+    return float(check_residual(residual, ()))
 
 
 def _as_heads(heads: Any) -> str | HeadTuples:
