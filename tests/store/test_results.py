@@ -9,7 +9,7 @@ import pytest
 import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow.store import shards as store
-from tests.store.test_store import example, write
+from tests.store.test_store import MANIFEST, example, write
 
 # Shards of these sizes; the third one holds no text.
 SIZES = (3, 300, 0, 1)
@@ -27,7 +27,7 @@ def examples():
 @pytest.fixture(scope="module")
 def folder(examples, tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep")
-    store.write_manifest(folder, {"format": store.FORMAT, "model": "m", "input": {"name": "in"}})
+    store.write_manifest(folder, MANIFEST)
     first = 0
     for index, size in enumerate(SIZES):
         skipped = [] if size else [{"id": 303, "reason": "row 303 is empty"}]

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jaxflow._checks import InputError
-from jaxflow.attribution import Attribution, Example
+from jaxflow.attribution import Attribution, Example, Question
 from jaxflow.store import arrow
 from jaxflow.store import shards as store
 from jaxflow.store.results import open_sweep
@@ -16,6 +16,15 @@ from jaxflow.sweep import comparison_folder
 from jaxflow.sweep.comparison_folder import StoredComparison, write_rows
 
 STORED = {"raw": np.float32, "rollout": np.float32, "flow": np.float64}
+
+# The least that a manifest must hold.
+MANIFEST = {
+    "format": store.FORMAT,
+    "model": "m",
+    "input": {"name": "in"},
+    "question": Question().as_json(),
+    "lengths": {"max_length": None, "truncate": False},
+}
 
 
 def example(rng, text, tokens, queries, methods=("raw", "rollout", "flow"), pair=None, label=None):
@@ -43,7 +52,7 @@ def write(folder, index, examples, first=1, last=False, skipped=()):
 
 def written(folder, examples):
     write(folder, 0, examples, last=True)
-    store.write_manifest(folder, {"format": store.FORMAT, "input": {"name": "in"}})
+    store.write_manifest(folder, MANIFEST)
     return open_sweep(folder)
 
 
