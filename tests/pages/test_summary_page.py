@@ -13,7 +13,7 @@ from jaxflow.summary.summary import summarize
 from tests.pages.browser import Opened
 from tests.pages.rows import HOSTILE
 from tests.pages.test_page import Page
-from tests.store.test_store import example, write
+from tests.store.test_store import MANIFEST, example, write
 from tests.summary.test_summary import PARSED, parsed
 
 # The page writes four digits.
@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep")
     rng = np.random.default_rng(0)
     texts = [HOSTILE, *(f"text {i}" for i in range(19))]
-    store.write_manifest(folder, {"format": store.FORMAT, "model": HOSTILE, "input": {"name": "in"}})
+    store.write_manifest(folder, MANIFEST | {"model": HOSTILE})
     examples = [example(rng, text, 3 + i % 7, 1 + i % 2) for i, text in enumerate(texts)]
     write(folder, 0, examples, 1, True)
     return folder
@@ -169,7 +169,7 @@ def test_hostile_texts_are_shown_as_texts(page, summary):
 
 
 def test_a_sweep_that_was_not_finished_says_so(folder, context, tmp_path, capsys):
-    store.write_manifest(tmp_path, {"format": store.FORMAT, "model": "m", "input": {"name": "in"}})
+    store.write_manifest(tmp_path, MANIFEST)
     write(tmp_path, 0, [example(np.random.default_rng(1), "a text", 3, 1)], 1, False)
     assert cli.main(["summarize", str(tmp_path)]) == 0
     assert "was not finished" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from jaxflow.store.results import open_sweep
 from jaxflow.summary import gathering as statistics
 from jaxflow.summary.summary import MEASURES, summarize, write_summary
 from jaxflow.summary.words import summary_table
-from tests.store.test_store import example, write
+from tests.store.test_store import MANIFEST, example, write
 
 METHODS = ("raw", "rollout", "flow")
 PAIRS = [("raw", "rollout"), ("raw", "flow"), ("rollout", "flow")]
@@ -35,7 +35,7 @@ def examples():
 @pytest.fixture(scope="module")
 def folder(examples, tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep")
-    store.write_manifest(folder, {"format": store.FORMAT, "model": "m", "input": {"name": "in"}})
+    store.write_manifest(folder, MANIFEST)
     for index, first in enumerate(range(0, len(examples), 15)):
         write(folder, index, examples[first : first + 15], first + 1, first + 15 >= len(examples))
     return folder
@@ -168,7 +168,7 @@ def test_flows_tie_as_near_as_they_were_computed(tmp_path):
     for stage in ("cut", "bounds"):
         folder = tmp_path / stage
         folder.mkdir()
-        store.write_manifest(folder, {"format": store.FORMAT, "model": "m", "input": {"name": "in"}})
+        store.write_manifest(folder, MANIFEST)
         record = write(folder, 0, [made], last=True)
         flows = made.relevance["flow"].size
         rows = list(open_sweep(folder).rows())
@@ -184,7 +184,7 @@ def test_flows_tie_as_near_as_they_were_computed(tmp_path):
 
 
 def test_one_query_and_one_method_leave_out_what_is_not_defined(tmp_path):
-    store.write_manifest(tmp_path, {"format": store.FORMAT, "model": "m", "input": {"name": "in"}})
+    store.write_manifest(tmp_path, MANIFEST)
     with pytest.raises(InputError, match="must hold at least one example"):
         summarize(open_sweep(tmp_path))
     rng = np.random.default_rng(1)
@@ -213,7 +213,7 @@ TAGGED = {"DET": [1, 2], "NOUN": [3], "PUNCT": [4], "ADP": [5]}
 
 def parsed(tmp_path, texts):
     rng = np.random.default_rng(3)
-    store.write_manifest(tmp_path, {"format": store.FORMAT, "model": "m", "input": {"name": "in"}})
+    store.write_manifest(tmp_path, MANIFEST)
     examples = [
         dataclasses.replace(
             example(rng, text, 7, 2), tokens=tuple("abcdefg"), offsets=SPANS, source=(-1, 0, 0, 0, 0, 0, -1)
