@@ -110,10 +110,11 @@ def test_a_sweep_of_such_parts_is_resumed_summarized_and_shown(model, stopped, c
     assert main(["summarize", str(out)]) == 0
     said = capsys.readouterr().out
     assert "widest" in said
-    page = (out / "__about__" / "report.html").read_text()
-    assert "widest" in page
-    assert "value-norms" in page
-    assert "widest" in (out / "__about__" / "summary.html").read_text()
+    assert "mixing: value-norms (scale 1.0)" in said
+    for name in ("report.html", "summary.html"):
+        page = (out / "__about__" / name).read_text()
+        assert "widest" in page
+        assert '"value-norms (scale 1.0)"' in page
 
 
 def test_a_model_that_lacks_what_a_mixing_needs_is_refused_in_one_line():

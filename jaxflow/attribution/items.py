@@ -20,7 +20,7 @@ class EncodedText:
         text: the text.
         pair: the second text, or None.
         encoding: what `Model.tokenize` made of them.
-        place: where it came from, in words, for messages.
+        place: its place in the input, in words, for messages.
     """
 
     text: str
@@ -42,17 +42,18 @@ class Item:
 
     @property
     def length(self) -> int:
-        """Its tokens."""
+        """Number of tokens, by which the engine sorts texts."""
         return len(self.encoding)
 
 
 def as_texts(texts: Any, pairs: Any) -> tuple[Any, Any]:
-    """Texts and second texts as lists, one text alone included; what is neither is left to the tokenizer's check."""
+    """Texts and second texts as lists, also of a single text; anything else is left to the tokenizer's check."""
     if isinstance(texts, Mapping) or hasattr(texts, "columns"):
-        # A list of it would be one of its columns' names.
+        # Iterating over a table gives the names of its columns.
         raise InputError("texts", "be a sequence of texts", type(texts).__name__, "pass a column of it")
     if isinstance(texts, str):
         return [texts], [pairs] if isinstance(pairs, str) else pairs
+    # Generators are drained once: the tokenizer and the results both need the texts.
     texts = texts if not isinstance(texts, Iterable) else list(texts)
     if isinstance(texts, list) and not texts:
         raise InputError("texts", "hold at least one text", "none")
@@ -63,6 +64,7 @@ def items_of(
     model: Model, texts: Any, pairs: Any, queries: Any, *, max_length: int | None, truncate: bool
 ) -> list[Item]:
     """Tokenise texts (as `as_texts` gives them) and check the positions to explain."""
+    # All texts in one call: fast tokenizers work on them in parallel.
     encodings = model.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
     check_rows(queries, len(texts))
     return [
@@ -83,8 +85,9 @@ def check_positions(queries: Int[np.ndarray, " query"], tokens: int, place: str,
     """Refuse positions that a text does not have.
 
     Raises:
-        InputError: the first of them is named.
+        InputError: it names the first of them.
     """
+    # A question refuses negative positions; a call with positions of its own may still have some.
     wrong = queries[(queries < 0) | (queries >= tokens)]
     if wrong.size:
         expected, way_out = f"be positions of {units}, from 0 to {tokens - 1}", "ask for all of them, or for fewer"
@@ -92,10 +95,10 @@ def check_positions(queries: Int[np.ndarray, " query"], tokens: int, place: str,
 
 
 def check_rows(queries: Any, texts: int) -> None:
-    """Refuse positions that differ from text to text where they are not of as many texts.
+    """Refuse positions by text whose number of rows is not the number of texts.
 
     Raises:
-        InputError: how many there must be is named.
+        InputError: it names the number of texts.
     """
     if is_row_by_row(queries) and len(queries) != texts:
         raise InputError("queries", f"be None, ints, or integers of shape ({texts}, any)", f"{len(queries)} rows")
@@ -103,27 +106,29 @@ def check_rows(queries: Any, texts: int) -> None:
 
 def is_row_by_row(queries: Any) -> bool:
     """Whether positions differ from text to text."""
+    # A question settles positions as a tuple of ints, or as a tuple of such tuples.
     return isinstance(queries, tuple) and isinstance(queries[0], tuple)
 
 
 def positions_of(queries: Any, model: Model, encoding: Encoding, index: int) -> Int[np.ndarray, " query"]:
-    """The positions to explain of one text, as a question has them.
+    """The positions to explain in one text.
 
     Args:
-        queries: of the question.
-        model: that reads the text.
-        encoding: its tokens.
-        index: the text's number, by which its row is found where positions differ from text to text.
+        queries: the question's positions.
+        model: the model.
+        encoding: the text's tokens.
+        index: the text's number, which is its row where positions differ from text to text.
     """
     if queries is None:
         return np.arange(len(encoding))
     if isinstance(queries, str):
+        # -1 and the like count from the end of this text, wherever it is.
         return np.array([(-1 if queries == LAST else head_reads_at(model)) % len(encoding)])
     return np.array(queries[index] if is_row_by_row(queries) else queries)
 
 
 def head_reads_at(model: Model) -> int:
-    """Where the model's head reads a text; -1 is its last token.
+    """The position that the model's head reads; -1 is the last token.
 
     Raises:
         InputError: it has no head that reads one token.

@@ -53,17 +53,17 @@ class GraphMethod(Method, Protocol):
 
 @runtime_checkable
 class Streaming(Method, Protocol):
-    """A method that takes the layers as the model comes to them, so that nobody keeps the graph of them all.
+    """A method that takes the layers one by one during the forward pass, so that no graph is kept.
 
     It must be hashable, as programs are compiled for it.
     """
 
     def start(self, mask: TokenMask) -> Any:
-        """What it carries into the first layer; JAX arrays."""
+        """Its state before the first layer; JAX arrays."""
         ...
 
     def step(self, carry: Any, attention: Square, capacity: Square) -> tuple[Any, Square]:
-        """What it carries out of a layer, and the layer's relevance of every token to every position.
+        """Its state after a layer, and the layer's relevance of every token to every position.
 
         `attention` is the layer's weights as shares, `capacity` its arcs, own streams included.
         """
@@ -95,7 +95,7 @@ class ModelMethod(Method, Protocol):
 
 @runtime_checkable
 class Beginning(GraphMethod, Protocol):
-    """A method part of whose work is the CPU's, which it hands over, so that a device goes on with the next batch."""
+    """A method that hands part of its work to the CPU, so that the device goes on with the next batch."""
 
     def begin(
         self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], worker: Worker
@@ -106,9 +106,9 @@ class Beginning(GraphMethod, Protocol):
 
 @dataclass(frozen=True)
 class Scores:
-    """What a method gives: relevance `batch layer query token`, and for methods that prove, where it is proven.
+    """A method's relevance, `batch layer query token`, and for methods with proofs where it is proven.
 
-    `settled` says by which stage, as `FlowSolution.settled` does.
+    `settled` is the stage that settled each value, as in `FlowSolution.settled`.
     """
 
     relevance: Any
@@ -146,6 +146,7 @@ class Rollout:
 
     def step(self, carry: Square, attention: Square, capacity: Square) -> tuple[Square, Square]:
         """The product with one more layer's capacities."""
+        # capacity: from this layer's positions to those below; carry: from there to the input tokens.
         rolled = product(capacity, carry)
         return rolled, rolled
 
@@ -156,7 +157,7 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Flow:
-    """Attention flow: the maximum flow from each token, by one of `attention_flow`'s methods or a solver's value."""
+    """Attention flow: the maximum flow from each token, by a method of `attention_flow` or a solver."""
 
     method: str | Solver = "auto"
     tol: float | int | np.floating = 1e-6
@@ -166,17 +167,20 @@ class Flow:
     storage = "float64"
 
     def __post_init__(self):
+        # An unknown solver is refused where it is named, not at the first batch.
         _ = as_solver("method", self.method)
 
     def __call__(self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> Scores:
         """Values of `attention_flow`, and which of them are certified."""
+        # Alone there is no next batch to go on with: begin, and wait.
         with Worker() as worker:
             return self.begin(graph, queries, layers, worker)()
 
     def begin(
         self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], worker: Worker
     ) -> Callable[[], Scores]:
-        """The same, what the CPU solves being handed over."""
+        """The same, with the CPU's share handed to the worker."""
+        # The device has its share queued when this returns; `finish` waits for the CPU.
         finish = begin_flow(graph, queries, layers, self.method, self.tol, worker)
 
         def scores() -> Scores:
@@ -188,25 +192,28 @@ class Flow:
 
 def storage_of(method: Method) -> str:
     """The type in which results hold a method's relevance."""
+    # `storage` is no part of the protocol, so that a method from outside need not have it.
     return getattr(method, "storage", "float32")
 
 
 def begin_scores(
     method: GraphMethod, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], worker: Worker
 ) -> Callable[[], Scores]:
-    """Begin any method that takes the graph; one that hands nothing over is done at once."""
+    """Begin any method that takes the graph; the result waits for its scores."""
     if isinstance(method, Beginning):
         finish = method.begin(graph, queries, layers, worker)
         return lambda: stored(method, finish())
+    # JAX computes in the background until `stored` asks for the values.
     scores = method(graph, queries, layers)
     return lambda: stored(method, scores)
 
 
 def stored(method: Method, scores: Scores) -> Scores:
-    """Scores on the host, relevance in the type in which results hold it."""
+    """Scores with relevance on the host, in the method's storage type."""
     return replace(scores, relevance=np.asarray(scores.relevance, storage_of(method)))
 
 
+# Compiled as a whole, so that of all positions' relevance only the rows of the queries are stored.
 @partial(jax.jit, static_argnames="layers")
 @broadcasting
 def _raw_rows(graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
@@ -220,5 +227,6 @@ def _rollout_rows(graph: AttentionGraph, queries: Queries, layers: tuple[int, ..
 
 
 def _rows(relevance: Float[Array, "*batch layer token token"], queries: Queries, layers: Sequence[int]) -> AtLayers:
+    # Layers first, as they are few, then of each the rows of the queries: `*batch layer query token`.
     chosen = relevance[..., jnp.asarray(layers) - 1, :, :]
     return jnp.take_along_axis(chosen, queries[..., None, :, None], axis=-2)

@@ -1,11 +1,11 @@
-"""What is asked about every text: one frozen value, with its checks, its documentation and its JSON."""
+"""The question to every text: one frozen value, with its checks, its documentation and its JSON."""
 
 import inspect
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,7 @@ class Question:
 
     def __post_init__(self):
         def settle(name: str, value: Any) -> None:
+            # The value is frozen once it is checked: nothing is settled anywhere else.
             object.__setattr__(self, name, value)
 
         # Named values are imported once: programs are compiled for a method, and found again by its value.
@@ -66,23 +67,26 @@ class Question:
         settle("methods", tuple(imported("methods", each) if is_path(each) else each for each in given))
         settle("target", _as_target(self.target))
         settle("queries", _as_queries(self.queries))
+        # Whether the layers are there is known with the model, see `layers_of`.
         settle("layers", None if self.layers is None else _as_numbers("layers", self.layers))
         settle("tol", _as_tol(self.tol))
         _ = as_solver("flow", self.flow)
         mixing = as_mixing(imported("mixing", self.mixing) if is_path(self.mixing) else self.mixing)
         settle("mixing", mixing)
+        # The reader of a ModelMethod may take gradients of its own.
         gradients = "gradients" in mixing.needs or any(isinstance(each, ModelMethod) for each in self.method_values)
         if self.target is not None and not gradients:
             got = f"{shown(self.target)} with the mixing {mixing.name!r}, which needs no gradients"
             raise InputError("target", "be left out", got, "pass `mixing=attention-gradient`")
 
-    @property
+    # Every batch asks for them, and each check against a protocol is slow.
+    @cached_property
     def method_values(self) -> tuple[Method, ...]:
-        """The methods as values; the one that is named "flow" solves as `flow` and `tol` say."""
+        """The methods as values; the name "flow" stands for flow by `flow` and `tol`."""
         return as_methods(self.methods, self.flow, self.tol)
 
     def layers_of(self, depth: int) -> tuple[int, ...]:
-        """The layers to explain of a model of so many, counted from 1.
+        """The layers to explain in a model of `depth` layers, counted from 1.
 
         Raises:
             InputError: one of them is not there, or they are pairs.
@@ -90,7 +94,8 @@ class Question:
         return as_layers(self.layers, depth)
 
     def values(self, tokens: int, depth: int) -> int:
-        """How many numbers a text of so many tokens gets from a model of so many layers."""
+        """Number of relevance values of a text, given its tokens and the model's layers."""
+        # A named position is one a text.
         queries = tokens if self.queries is None else 1 if isinstance(self.queries, str) else len(self.queries)
         return tokens * queries * (depth if self.layers is None else len(self.layers)) * len(self.methods)
 
@@ -100,6 +105,7 @@ class Question:
         Raises:
             InputError: a method or a mixing has a field of a kind that has no JSON.
         """
+        # A word, as on the command line: null would not tell a reader that everything was asked for.
         queries = ALL if self.queries is None else self.queries
         return {
             "methods": [method_json(method) for method in self.methods],
@@ -132,15 +138,15 @@ class Question:
 
 
 def as_question(question: Any, changes: Mapping[str, Any], default: Question | None = None) -> Question:
-    """The question out of what a function was given.
+    """The question from a function's arguments.
 
     Args:
         question: a question, or None.
-        changes: fields of it by name, which stand over it.
-        default: the question where there is none.
+        changes: fields by name, which replace the question's.
+        default: the question to take instead of None.
 
     Raises:
-        InputError: it is no question, a name is none of its fields, or a field does not fit.
+        InputError: it is no question, a name is no field, or a field does not fit.
     """
     known = [each.name for each in fields(Question)]
     listed = ", ".join(f"`{name}`" for name in known)
@@ -149,6 +155,7 @@ def as_question(question: Any, changes: Mapping[str, Any], default: Question | N
         raise InputError("question", "be a Question", f"{shown(question)} of type {type(question).__name__}", way_out)
     for name in changes:
         if name not in known:
+            # They read like fields of the question, and stand in many a call that was written before mixings.
             belongs = name in ("heads", "residual")
             way_out = f"pass `mixing=jaxflow.mixing.Attention({name}=...)`" if belongs else None
             raise InputError(name, f"be left out: the question's fields are {listed}", None, way_out)
@@ -157,8 +164,9 @@ def as_question(question: Any, changes: Mapping[str, Any], default: Question | N
 
 @cache
 def field_docs(kind: type) -> dict[str, str]:
-    """What the docstring of a dataclass says of each of its attributes."""
+    """The descriptions of a dataclass's attributes in its docstring, by name."""
     _, _, listed = (inspect.getdoc(kind) or "").partition("Attributes:\n")
+    # An entry begins at an indent of 4; its further lines have 8 or more.
     entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", listed, re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in entries}
 
@@ -177,6 +185,7 @@ def _as_queries(queries: Any) -> Any:
     if isinstance(queries, str):
         raise InputError("queries", f"be None, integers, {LAST!r} or {CLASSIFIER!r}", shown(queries))
     positions = _as_numbers("queries", queries)
+    # The least over all rows, where positions differ from text to text.
     least = int(np.min(positions))
     if least < 0:
         raise InputError("queries", "be positions of tokens, from 0 on", str(least))
@@ -184,10 +193,11 @@ def _as_queries(queries: Any) -> Any:
 
 
 def _as_numbers(name: str, value: Any) -> tuple[Any, ...]:
-    """Integers as tuples, or tuples of tuples. Numbers of a row may repeat, as rows must be of one length."""
+    """Integers as a tuple, or as a tuple of rows. Within rows, which must be of one length, they may repeat."""
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):
+        # Rows of different lengths, say: refused below, with everything else that is no integer.
         array = np.asarray(None)
     if array.dtype.kind not in "iu" or not array.size or array.ndim > 2:
         raise InputError(name, "be None, an int, or several ints", shown(value))
@@ -200,6 +210,7 @@ def _as_numbers(name: str, value: Any) -> tuple[Any, ...]:
 
 
 def _as_tol(tol: Any) -> float:
+    # True is an int to Python, and NaN fails every comparison.
     number = isinstance(tol, int | float | np.number) and not isinstance(tol, bool)
     if not number or not (tol >= 0 and math.isfinite(tol)):
         raise InputError("tol", "be a number, 0 or more", shown(tol))
@@ -212,13 +223,14 @@ def _lists(value: Any) -> Any:
 
 
 def _mixing_json(mixing: Mixing) -> dict[str, Any]:
-    """A mixing as JSON has it; one of a user's own with its class, by which it is found again."""
+    """A mixing's JSON; that of a user's own names its class."""
     known = type(mixing) in MIXINGS.values()
     plain = mixing_json(mixing) if known else {"name": mixing.name, **value_json("mixing", mixing)}
     return {name: _lists(value) for name, value in plain.items()}
 
 
 def _mixing_of_json(description: Mapping[str, Any]) -> Mixing:
+    # Only mixings of a user's own are described by their class.
     if "class" in description:
         return value_of_json("mixing", description)
     given = {name: _tuples(value) for name, value in description.items() if name != "name"}
@@ -226,4 +238,5 @@ def _mixing_of_json(description: Mapping[str, Any]) -> Mixing:
 
 
 def _tuples(value: Any) -> Any:
+    # JSON has no tuples, and a mixing's fields must be hashable.
     return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Methods by name, and what a method of a user's own must be."""
+"""Methods by name, and the checks of a user's own."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -19,10 +19,10 @@ WAYS = "`__call__`, `start` and `step`, or `reader`"
 
 
 def as_methods(methods: Any, flow: Any, tol: Any) -> tuple[Method, ...]:
-    """Methods out of names and values, with `flow` and `tol` for the one that is named "flow".
+    """Methods from names and values; `flow` and `tol` are for the name "flow".
 
     Raises:
-        InputError: a name is not known, or a value is no method; or two have the same name.
+        InputError: a name is not known, a value is no method, or two have the same name.
     """
     chosen = tuple(_as_method(each, flow, tol) for each in several(methods))
     if not chosen:
@@ -34,19 +34,20 @@ def as_methods(methods: Any, flow: Any, tol: Any) -> tuple[Method, ...]:
 
 
 def several(methods: Any) -> tuple[Any, ...]:
-    """What was passed as methods, one or several, as a tuple."""
+    """One method or several as a tuple."""
+    # A string can be iterated over, and so may a method.
     if isinstance(methods, str | Method) or not isinstance(methods, Iterable):
         return (methods,)
     return tuple(methods)
 
 
 def method_json(method: Any) -> Any:
-    """A method as a manifest has it: the name of a known one, or its name, class and fields."""
+    """A method's JSON: the name of a known one, or name, class and fields."""
     return method if isinstance(method, str) else {"name": method.name, **value_json("methods", method)}
 
 
 def method_of_json(description: Any) -> Any:
-    """What `method_json` described."""
+    """The method that `method_json` described."""
     return value_of_json("methods", description) if isinstance(description, Mapping) else description
 
 
@@ -57,20 +58,25 @@ def method_name(description: Any) -> str:
 
 def is_flow(description: Any) -> bool:
     """Whether `method_json` described a method whose values are certified flows."""
+    # A name alone stands for a built-in method; values are told by their class, whatever they are called.
     named = isinstance(description, Mapping)
     return description.get("class") == value_json("methods", Flow())["class"] if named else description == Flow.name
 
 
 def _as_method(method: Any, flow: Any, tol: Any) -> Method:
+    # Without a name it cannot be a method: the message lists the names that are known.
     if isinstance(method, str) or not hasattr(method, "name"):
         one_of("methods", method, tuple(METHODS))
         known = METHODS[method]
+        # The name "flow" takes the question's solver; a `Flow` value keeps its own.
         return replace(known, method=flow, tol=tol) if isinstance(known, Flow) else known
+    # A class has its methods' attributes, too, and would pass the checks below.
     if isinstance(method, type):
         name = method.__name__
         raise InputError("methods", "be names or values", f"the class {name}", f"pass {name}()")
     if not isinstance(method, GraphMethod | Streaming | ModelMethod):
         raise InputError("methods", f"have a `name`, and {WAYS}", shown(method))
+    # Programs are compiled for these and found again by hash. A class with __eq__ alone has None for a hash.
     if isinstance(method, Streaming | ModelMethod) and getattr(type(method), "__hash__", None) is None:
         raise InputError("methods", "be hashable", shown(method), "make its class a frozen dataclass")
     _check_name(method)

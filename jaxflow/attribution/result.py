@@ -1,4 +1,4 @@
-"""What an attribution is: examples, one a text."""
+"""The result of `attribute`: examples, one a text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -59,6 +59,7 @@ class Attribution(Sequence[Example]):
     question: Question | None = None
 
     def __getitem__(self, index: Any) -> Any:
+        # A slice keeps the columns; a number gives one example.
         return replace(self, examples=self.examples[index]) if isinstance(index, slice) else self.examples[index]
 
     def __len__(self) -> int:
@@ -77,12 +78,14 @@ class Attribution(Sequence[Example]):
     @property
     def relevance(self) -> dict[str, tuple[Float[np.ndarray, "layer query token"], ...]]:
         """By method, the relevance of each example: `layer query token`, padding cut away."""
+        # All examples have the same methods.
         names = self.examples[0].relevance if self.examples else {}
         return {name: tuple(example.relevance[name] for example in self.examples) for name in names}
 
     @property
     def certified_share(self) -> float | None:
         """Share of all flows that are proven; None where no flow was asked for."""
+        # Counts are added, not shares: texts differ in their number of flows.
         proven = [example.certified for example in self.examples if example.certified is not None]
         return sum(int(each.sum()) for each in proven) / sum(each.size for each in proven) if proven else None
 

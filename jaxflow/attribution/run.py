@@ -1,4 +1,4 @@
-"""The entry: texts through a model and the methods, one result a text."""
+"""`attribute` and `attribute_shards`: texts through a model and the methods, one example a text."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -65,6 +65,7 @@ def attribute(
     not_forked()
     question = as_question(question, changes)
     task = _task(model, question)
+    # Everything but the texts is checked before any text is tokenised.
     engine = Engine((model,), task, _options(task, batch_size=batch_size, mesh=mesh, compiled=compiled))
     texts, pairs = as_texts(texts, pairs)
     items = items_of(model, texts, pairs, question.queries, max_length=max_length, truncate=truncate)
@@ -111,9 +112,11 @@ def attribute_shards(
     task = _task(model, question)
     options = _options(task, batch_size=batch_size, mesh=mesh, compiled=compiled, idle=idle)
     engine = Engine((model,), task, options)
+    # A stream has no known number of texts: of positions by text only a single row, for all of them, fits.
     check_rows(question.queries, 1)
 
     def items() -> Iterator[list[Item]]:
+        # Texts are numbered through all shards.
         first = 0
         for shard in shards:
             yield [
@@ -129,12 +132,14 @@ def attribute_shards(
 
 
 def _attributions(groups: Generator[list[Example], None, None]) -> Generator[Attribution, None, None]:
+    # A caller that stops early closes the engine as well, with its threads.
     with closing(groups):
         for examples in groups:
             yield Attribution(tuple(examples))
 
 
 def _options(task: AttributionTask, **options: Any) -> EngineOptions:
+    # A mixing with gradients holds attention of all heads, which bounds the rows of a batch.
     return EngineOptions(pair_numbers=pair_numbers(task.question.mixing, task.model), **options)
 
 

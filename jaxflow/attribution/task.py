@@ -1,6 +1,6 @@
-"""What attribution runs on a batch of texts, and the examples that come of it."""
+"""Attribution of a batch of texts, and the examples it gives."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,7 +18,6 @@ from jaxflow.attribution.result import Example
 from jaxflow.attribution.streams import method_readers, relevance_read, rides_along
 from jaxflow.flow.solution import count_stages
 from jaxflow.flow.worker import Worker
-from jaxflow.graph.graph import AttentionGraph
 from jaxflow.models import Encoding, Model, Prediction
 from jaxflow.running import Call, Inputs, Reader, check_finite, token_batch
 from jaxflow.running.readers import Finite, KeptGraph, Logits
@@ -26,13 +25,13 @@ from jaxflow.running.readers import Finite, KeptGraph, Logits
 
 @dataclass(frozen=True)
 class AttributionTask:
-    """Relevance of every text's tokens by some methods. Some ride along the forward pass; others take the whole graph.
+    """Relevance of every text's tokens by methods that run during the forward pass, or on the whole graph.
 
     Attributes:
-        model: that reads the texts.
-        question: what is asked about them.
+        model: the model.
+        question: the question to every text.
         methods: of relevance.
-        layers: at which relevance is kept, counted from 1.
+        layers: layers to explain, counted from 1.
     """
 
     model: Model
@@ -46,9 +45,11 @@ class AttributionTask:
     def calls(self, items: list[Item], rows: int, length: int) -> tuple[Call]:
         """One forward pass with the readers that these texts need."""
         readers = self._readers(items)
+        # Where every position is asked for readers need no list of them.
         queries = None if self._everything else queries_of(items, rows, length, everything=False)
         riding = method_readers(self.methods, self.layers)
         program, explained = forward_of(self.question, self.model, tuple(readers.values()), rows)
+        # In the order of the readers: the queries, where a reader takes them, then the explained classes.
         inputs = Inputs(
             batch=token_batch(self.model, [item.encoding for item in items], rows, length),
             examples=(*(queries if name in riding else None for name in readers), *explained),
@@ -57,18 +58,14 @@ class AttributionTask:
         return (Call(program, inputs),)
 
     def begin(self, items: list[Item], outputs: tuple[Any, ...], worker: Worker) -> Callable[[], Sequence[Example]]:
-        """Begin what is done with the graph; the examples wait for it."""
+        """Begin the methods; the examples wait for them."""
+        # The readers depend on the texts alone, so that these are those of `calls`.
         results = dict(zip(self._readers(items), outputs[0], strict=True))
         check_finite(items, results["finite"])
-        waiting = {
-            method.name: partial(stored, method, Scores(relevance))
-            for method, relevance in relevance_read(self.methods, results)
-        }
-        if "graph" in results:
-            waiting |= self._begin_on_graph(items, results["graph"], worker)
+        waiting = begin_methods(self.methods, results, items, self.layers, worker, everything=self._everything)
 
         def finish() -> Sequence[Example]:
-            scores = {method.name: waiting[method.name]() for method in self.methods}
+            scores = {name: wait() for name, wait in waiting.items()}
             return examples_of(self.model, items, self.layers, scores, results.get("logits"))
 
         return finish
@@ -78,31 +75,56 @@ class AttributionTask:
         return self.question.queries is None
 
     def _readers(self, items: list[Item]) -> dict[str, Reader]:
-        """What rides along, by what its outputs are used for."""
+        """The readers, by the use of their outputs."""
         readers: dict[str, Reader] = {"finite": Finite(), **method_readers(self.methods, self.layers)}
+        # The graph is the largest output by far; it is kept only where a method takes it.
         if not all(map(rides_along, self.methods)):
             readers["graph"] = KeptGraph()
         if any(self.model.speaks([item.encoding for item in items])):
             readers["logits"] = Logits()
         return readers
 
-    def _begin_on_graph(
-        self, items: list[Item], graph: AttentionGraph, worker: Worker
-    ) -> dict[str, Callable[[], Scores]]:
-        """Begin the methods that take the whole graph; what waits for each."""
-        queries = queries_of(items, *graph.mask.shape, everything=self._everything)
+
+def begin_methods(
+    methods: Sequence[Method],
+    results: Mapping[str, Any],
+    items: Sequence[Item],
+    layers: tuple[int, ...],
+    worker: Worker,
+    *,
+    everything: bool,
+) -> dict[str, Callable[[], Scores]]:
+    """Begin the methods on a batch; by their names, in order, functions that wait for their scores.
+
+    Args:
+        methods: of relevance.
+        results: the readers' outputs by name, "graph" among them where a method takes it.
+        items: the batch's texts.
+        layers: of the relevance, counted from 1.
+        worker: for the CPU's share.
+        everything: whether every position is explained.
+    """
+    # Relevance of streaming methods is there already, on the device; waiting for it copies it to the host.
+    waiting: dict[str, Callable[[], Scores]] = {
+        method.name: partial(stored, method, Scores(relevance))
+        for method, relevance in relevance_read(methods, results)
+    }
+    if "graph" in results:
+        graph = results["graph"]
+        # Queries lie on the devices as the graph does, so that no program moves the graph.
+        queries = queries_of(items, *graph.mask.shape, everything=everything)
         queries = jax.device_put(queries, graph.mask.sharding)
-        return {
-            method.name: begin_scores(method, graph, queries, self.layers, worker)
-            for method in self.methods
-            if isinstance(method, GraphMethod) and not rides_along(method)
-        }
+        for method in methods:
+            if isinstance(method, GraphMethod) and not rides_along(method):
+                waiting[method.name] = begin_scores(method, graph, queries, layers, worker)
+    return {method.name: waiting[method.name] for method in methods}
 
 
 def predictions_of(model: Model, encodings: Sequence[Encoding], logits: Any) -> list[Prediction | None]:
-    """What the head says of each text of a batch; None where it says nothing, whatever other texts are in the batch."""
+    """The head's prediction for each text of a batch; None for texts that it says nothing of."""
     if logits is None:
         return [None] * len(encodings)
+    # Rows that fill up the batch say nothing.
     predictions = model.predict(np.asarray(logits)[: len(encodings)], encodings)
     return [each if said else None for each, said in zip(predictions, model.speaks(encodings), strict=True)]
 
@@ -119,6 +141,7 @@ def examples_of(
         scores: by the methods' names.
         logits: the head's numbers, or None.
     """
+    # Each array crosses to the host once, not once a text.
     relevance = {name: np.asarray(score.relevance) for name, score in scores.items()}
     certified = [np.asarray(score.certified) for score in scores.values() if score.certified is not None]
     settled = [np.asarray(score.settled) for score in scores.values() if score.settled is not None]
@@ -137,6 +160,7 @@ def examples_of(
                 queries=item.queries,
                 layers=layers,
                 relevance={name: values[part] for name, values in relevance.items()},
+                # Of several flow methods an entry counts as certified where all are.
                 certified=np.logical_and.reduce([values[part] for values in certified]) if certified else None,
                 prediction=None if prediction is None else prediction.label,
                 scores={} if prediction is None else prediction.scores,
@@ -158,5 +182,6 @@ def queries_of(items: Sequence[Item], rows: int, length: int, *, everything: boo
     if everything:
         return jnp.broadcast_to(jnp.arange(length, dtype=jnp.int32), (rows, length))
     queries = np.zeros((rows, len(items[0].queries)), np.int32)
+    # Every text has as many positions to explain, whichever way they were asked for.
     queries[: len(items)] = [item.queries for item in items]
     return jnp.asarray(queries)

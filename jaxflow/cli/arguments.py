@@ -66,8 +66,10 @@ def source_of(arguments: argparse.Namespace) -> AbstractContextManager[Source]:
         if pairs is not None:
             raise InputError("pair", "go with `text`", None, "second texts of a file are named by `pair_column`")
         path = _input(arguments.input)
+        # Bytes, as the encoding is found out or given.
         stdin: Any = sys.stdin.buffer if path == "-" and sys.stdin is not None else None
         return open_source(path, arguments.column, arguments.pair_column, stdin=stdin, **reading)
+    # Texts on the command line have no columns and no cells.
     check_unread(False, **reading)
     for name in ("column", "pair_column"):
         if getattr(arguments, name) is not None:
@@ -80,6 +82,7 @@ def source_of(arguments: argparse.Namespace) -> AbstractContextManager[Source]:
 def _input(path: str | None) -> str:
     if path is not None:
         return path
+    # A program without arguments that waits for a terminal looks as if it hung.
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError("text", "be given, or `input`, or texts on standard input, one a line", "no text")
     return "-"

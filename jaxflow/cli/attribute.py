@@ -16,7 +16,7 @@ from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
 from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
 from jaxflow.cli.options import add_question, question_of
-from jaxflow.cli.output import leave, note, note_assumed, said
+from jaxflow.cli.output import leave, mixing_line, note, note_assumed, said
 from jaxflow.devices import Processes, UnmetError, default_mesh, initialize
 from jaxflow.models import load_model
 from jaxflow.pages.page import write_report
@@ -57,10 +57,10 @@ them. A run that was stopped goes on with --resume.
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep did.
+    """The outcome of a sweep.
 
     Attributes:
-        summary: what was done.
+        summary: of this process.
         compiled: the programs that had to be compiled.
         unknown: the token that stands for a word that the model does not know; None where there is none.
     """
@@ -102,18 +102,21 @@ def run(arguments: argparse.Namespace) -> int:
         here = _joined(arguments)
     except UnmetError as error:
         leave(said(error, arguments.flags))
+    # Signs of life begin before the model is loaded, which may take a process longer than another.
     peers = Peers(arguments.out, here.index, here.count)
     with _leaving_at_once(arguments, here, peers), peers:
         swept = _swept(arguments, here, peers)
+    # Process 0 alone writes the page and speaks; the others have waited for the last shard.
     if here.index:
         return 0
     results = open_sweep(arguments.out)
-    # With what other processes made.
+    # Shards of the other processes included.
     summary = replace(swept.summary, records=results.records)
     page = write_report(results, about_folder(arguments.out) / "report.html")
     if not arguments.quiet:
         _show(results, arguments.top)
         print("\n".join(summary_lines(summary, swept.compiled)))
+        print(mixing_line(results.manifest["question"]))
         print(f"results: {arguments.out}   report: {page}")
         note(skipped_lines(summary))
         _note_unknown(results, swept.unknown)
@@ -121,8 +124,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> Swept:
-    """Attribute the texts, this process its share, until all are done."""
+    """Attribute this process's share of the texts, and wait for the others."""
     question, quiet, compiled = question_of(arguments, DEFAULT), arguments.quiet, []
+    # Before the model is loaded: a mistake in a folder should not cost minutes. Process 0 may have made it already.
     check_folder(arguments.out, arguments.resume or here.index > 0)
     with source_of(arguments) as source:
         model = load_model(arguments.model)
@@ -152,6 +156,7 @@ def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> Swep
                 show(tally)
 
             summary = sweep.run(arguments.batch_size, told, compiled=compiled.append, mesh=default_mesh())
+            # JAX's own barrier at the end has a time limit; the folder says when all are done.
             if here.count > 1:
                 wait_for_all(arguments.out, look_up)
     return Swept(summary, compiled, getattr(model.tokenizer, "unk_token", None))
@@ -170,7 +175,7 @@ def _add_devices(parser: argparse.ArgumentParser) -> None:
 
 
 def _joined(arguments: argparse.Namespace) -> Processes:
-    """Join the other processes, where there are some; which of them this is."""
+    """Join the other processes, if there are any; this one's number and theirs."""
     given = {name: getattr(arguments, name) for name in ("coordinator", "processes", "process", "start_seconds")}
     if not arguments.distributed:
         for name, value in given.items():
@@ -179,19 +184,21 @@ def _joined(arguments: argparse.Namespace) -> Processes:
         return Processes(0, 1)
     # Signs of life in the folder tell of a dead process sooner. JAX ends this process without a word of why, and
     # would do so to one that was merely stopped for a while.
+    # In the order of `given`: coordinator, processes, process; then the seconds.
     *others, start = given.values()
     return initialize(*others, start_seconds=start or START, silence_seconds=SILENCE)
 
 
 @contextmanager
 def _leaving_at_once(arguments: argparse.Namespace, here: Processes, peers: Peers) -> Iterator[None]:
-    """Ends one of several processes with its error: by Python's own way of ending JAX would wait for the others."""
+    """End one of several processes at once with its error; at an ordinary exit JAX would wait for the others."""
     try:
         yield
     except BaseException as error:
         if here.count == 1:
             raise
         code = said(error, arguments.flags)
+        # The process that the others are connected to.
         if here.index == 0:
             # JAX ends the others with it, without a word of why, which they shall find first.
             peers.wait_for_the_end(LEAVE)
@@ -212,7 +219,7 @@ def _show(results: Store, top: int) -> None:
 
 
 def _note_unknown(results: Store, unknown: str | None) -> None:
-    """Names the words that the model could not read."""
+    """Name the words that the model could not read."""
     words = unknown_words(islice(results.rows(), SEARCHED), unknown) if unknown else []
     if words:
         rest = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""

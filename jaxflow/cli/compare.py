@@ -11,7 +11,7 @@ from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
 from jaxflow.cli.arguments import add_columns, add_lengths, lengths_of, source_of
 from jaxflow.cli.options import add_fields, add_question, given_fields, question_of
-from jaxflow.cli.output import note_assumed
+from jaxflow.cli.output import mixing_line, note_assumed
 from jaxflow.compare import CompareOptions, findings
 from jaxflow.compare.result import ChangeSummary
 from jaxflow.inputs.source import Source
@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare, write the folder and its page, and say what changed."""
     question = question_of(arguments, DEFAULT)
     options = CompareOptions(keep_heads=arguments.attention, **given_fields(arguments, CompareOptions))
+    # Before the models are loaded; a comparison cannot be gone on with, so the folder must be empty.
     check_folder(arguments.out, None)
     with source_of(arguments) as source:
         note_assumed(source, quiet=arguments.quiet)
@@ -64,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         page = _page(prepared, source, arguments)
     if not arguments.quiet:
         print("\n".join(map(visible, findings(summary, arguments.top))))
+        print(mixing_line(question.as_json()))
         print(f"results: {arguments.out}" + (f"   page: {page}" if page else ""))
     return 0
 
@@ -76,6 +78,7 @@ def _compared(prepared: comparison.Prepared, arguments: argparse.Namespace) -> C
             show(texts)
 
         summary = prepared.run(told)
+        # What was finished is kept and summed up; the exit code still says that it was stopped.
         if summary.texts < prepared.texts:
             raise KeyboardInterrupt(
                 f"stopped; the first {summary.texts} of {prepared.texts} texts are in {arguments.out}"
@@ -85,9 +88,10 @@ def _compared(prepared: comparison.Prepared, arguments: argparse.Namespace) -> C
 
 def _page(prepared: comparison.Prepared, source: Source, arguments: argparse.Namespace) -> Path:
     """Write the explorer's page of the first texts."""
+    # The page shows all layers.
     question = replace(prepared.plan.question, layers=None)
     if prepared.units == "words" and question.queries != (0,):
-        # They were words; the page's are tokens. The first is the leading token in both.
+        # Positions were words, and the page's are tokens; only the first is the same in both.
         question = replace(question, queries=None)
     most, path = max(1, arguments.attention), arguments.out / PAGE
     models = prepared.plan.encoders

@@ -9,7 +9,7 @@ from jaxflow._parser import Parser, output
 from jaxflow.attribution import Question
 from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
 from jaxflow.cli.options import add_question, question_of
-from jaxflow.cli.output import note_assumed
+from jaxflow.cli.output import mixing_line, note_assumed
 from jaxflow.inputs.files import FileSource
 from jaxflow.models import load_model
 from jaxflow.pages.explore import EXAMPLES
@@ -47,16 +47,19 @@ def run(arguments: argparse.Namespace) -> int:
     if column is not None and file in (None, "-"):
         raise InputError("label_column", "go with `input` and a file")
     question = question_of(arguments, DEFAULT)
+    # Before anything is loaded or computed.
     _ = check_file(arguments.out)
     models = [load_model(name) for name in (arguments.model, arguments.other) if name is not None]
     with source_of(arguments) as source:
         # Of the source that is open already: a pipe can be opened but once.
         labels = source.of_column(column) if isinstance(source, FileSource) and column is not None else None
         note_assumed(source)
+        # A stream does not tell its length.
         texts = min(source.count() or EXAMPLES, EXAMPLES)
         with counting(texts * len(models), sys.stderr) as show:
             exploration = explore_source(
                 models, source, labels, question=question, progress=show, **lengths_of(arguments)
             )
+    print(mixing_line(question.as_json()))
     print(f"page: {write_explorer(exploration, arguments.out)}   {len(exploration)} texts")
     return 0

@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the terminal's encoding lacks is shown as an escape.
         sys.stdout.reconfigure(errors="backslashreplace")
+    # An error while the arguments are read has no command yet, and so no options of its own.
     arguments: Any = argparse.Namespace(flags={})
     try:
         with signals():

@@ -10,7 +10,7 @@ from typing import Any
 from jaxflow._checks import InputError
 from jaxflow._parser import count, layers, names, natural, positions, real
 from jaxflow.attribution.question import Question, field_docs
-from jaxflow.mixing import MIXINGS
+from jaxflow.mixing import MIXINGS, Mixing
 
 # How values are read that are no words, and how such values are called in the help.
 READ: dict[str, Callable[[str], Any]] = {
@@ -56,6 +56,7 @@ def question_of(arguments: argparse.Namespace, default: Question) -> Question:
 
 
 def _with_fields(mixing: Any, own: Mapping[str, Any]) -> Any:
+    # A mixing of a user's own need not be a dataclass.
     known = getattr(mixing, "__dataclass_fields__", {})
     for name in own:
         if name not in known:
@@ -63,14 +64,15 @@ def _with_fields(mixing: Any, own: Mapping[str, Any]) -> Any:
     return replace(mixing, **own)
 
 
-def _mixing_fields() -> dict[str, Any]:
+def _mixing_fields() -> dict[str, Mixing]:
     """The fields of the mixings that have a name; for each the first mixing that has it."""
-    found: dict[str, Any] = {}
+    by_field: dict[str, Mixing] = {}
     for kind in MIXINGS.values():
         mixing = kind()
         for each in fields(mixing):
-            _ = found.setdefault(each.name, mixing)
-    return found
+            # One option for a field that several mixings share, such as the residual.
+            _ = by_field.setdefault(each.name, mixing)
+    return by_field
 
 
 def _add(group: Any, name: str, default: Any, about: str) -> None:
@@ -78,6 +80,7 @@ def _add(group: Any, name: str, default: Any, about: str) -> None:
     _ = group.add_argument(
         f"--{name.replace('_', '-')}",
         type=READ.get(name, str),
+        # Only options that were given are in the namespace; the values' own defaults stand for the rest.
         default=argparse.SUPPRESS,
         metavar=metavar,
         help=f"{about} (default: {_words(name, default)})".replace("%", "%%"),

@@ -6,15 +6,16 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jaxflow._checks import InputError
 from jaxflow._signals import Terminated
 from jaxflow.inputs.source import Source
+from jaxflow.pages.page import mixing_words
 from jaxflow.pages.terminal import visible
 from jaxflow.sweep.tally import Stopped
 
-# Options by the names that Python has for what they say, where they are other ones.
+# Options whose arguments have another name in Python.
 FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair", "source": "--input"}
 
 
@@ -23,11 +24,12 @@ def said(error: BaseException, flags: Mapping[str, str]) -> int:
 
     Args:
         error: what went wrong.
-        flags: the command's options, by the names that Python has for what they say.
+        flags: the command's options, by their arguments' names in Python.
     """
     if isinstance(error, InputError):
         return _failed(error.in_words(namer(flags)), 2)
     if isinstance(error, KeyboardInterrupt):
+        # Terminated is a KeyboardInterrupt of ours; exit codes are 128 and the signal's number.
         resumed = isinstance(error, Stopped)
         message = error.in_words("the same command with --resume") if resumed else str(error) or "stopped"
         return _failed(message, 143 if isinstance(error, Terminated) else 130)
@@ -36,11 +38,12 @@ def said(error: BaseException, flags: Mapping[str, str]) -> int:
 
 
 def namer(flags: Mapping[str, str]) -> Callable[[str], str]:
-    """What writes an argument that an error names, with its value if it has one, as the command line has it."""
+    """A function that writes an argument of an error, with its value if it has one, as an option."""
     known = {**FLAGS, **flags}
 
     def written(argument: str) -> str:
         name, _, value = argument.partition("=")
+        # An argument may come with a value, as in "on_error='skip'"; a switch has none on the command line.
         flag = known.get(name)
         if flag is None:
             return f"`{argument}`"
@@ -52,6 +55,11 @@ def namer(flags: Mapping[str, str]) -> Callable[[str], str]:
 def _value(value: str) -> str:
     """A value as the command line takes it: without quotes, and pairs of layers as 1:1,6:12."""
     return ",".join(":".join(pair) for pair in re.findall(r"\((\d+), (\d+)\)", value)) or value.strip("\"'")
+
+
+def mixing_line(question: Mapping[str, Any]) -> str:
+    """What the capacities were made of, by a question's JSON."""
+    return f"mixing: {visible(mixing_words(question['mixing']))}"
 
 
 def note(lines: Sequence[str]) -> None:
@@ -67,10 +75,11 @@ def note_assumed(source: Source, *, quiet: bool = False) -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """End this process without what Python and JAX do at their end."""
+    """End this process without the exit handlers of Python and JAX."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             _ = stream.flush()
+    # No handlers at exit: JAX's would wait for the other processes.
     os._exit(code)
 
 

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from jaxflow._parser import Parser, natural, path
-from jaxflow.cli.output import note
+from jaxflow.cli.output import mixing_line, note
 from jaxflow.inputs.conllu import read_conllu
 from jaxflow.pages.summary_page import write_summary_page
 from jaxflow.pages.terminal import visible
@@ -44,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not results.complete:
         note(["the sweep was not finished: this is of what is there; `jaxflow attribute --resume` goes on with it"])
     print("\n".join(visible(line) for line in summary_table(summary, arguments.top, width)))
+    print(mixing_line(results.manifest["question"]))
+    # Shown first: a folder that cannot be written still gives the table.
     written = write_summary(summary, arguments.folder)
     written.append(write_summary_page(summary, results, about_folder(arguments.folder) / "summary.html"))
     print("\nwritten:", *written)

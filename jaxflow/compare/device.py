@@ -1,4 +1,4 @@
-"""What a device does with a batch of the same texts through two models."""
+"""The device's programs on a batch of the same texts in two models."""
 
 from functools import partial
 from typing import Any
@@ -23,14 +23,14 @@ UnitHeads = Float[Array, "text layer head unit unit"]
 
 @pytree
 class Side:
-    """What one model makes of a batch.
+    """One model's view of a batch.
 
     Attributes:
         heads: attention of every head between units, 0 on padding.
         fused: raw attention of each layer, between units.
         capacity: of each layer, between units, own streams included.
         graph: between tokens, for the methods of relevance.
-        logits: what the head says, if it was run.
+        logits: of the head; None if it was not run.
     """
 
     heads: UnitHeads
@@ -65,7 +65,7 @@ class Measured:
 
 @pytree
 class Traced:
-    """What leads from positions at a model's top down to its units; the input is state 0."""
+    """Paths from positions at a model's top down to its units; the input is state 0."""
 
     widths: Float[Array, "text state query unit"]
     influence: Float[Array, "text state query unit"]
@@ -91,8 +91,9 @@ def measure(
         rows: units that both models have tokens of.
         mask: units of a text.
         role: see `head_patterns`.
-        pairs: layers that are compared, counted from 1.
+        pairs: compared layers, counted from 1.
     """
+    # Places of the compared layers in each model's arrays.
     layers = [jnp.asarray([pair[side] - 1 for pair in pairs]) for side in (0, 1)]
 
     def compared(pair: tuple[Array, Array, Array, Array]) -> dict[str, Any]:
@@ -111,13 +112,15 @@ def measure(
             "cka": linear_cka(one, two, rows),
         }
 
+    # The pairs of layers go to the front, for `map`: `pair text head unit unit`, and `pair text unit unit` when fused.
     matrices = [
         jnp.moveaxis(part[:, index], 1, 0)
         for part, index in zip((first.heads, second.heads, first.fused, second.fused), layers * 2, strict=True)
     ]
-    found = jax.lax.map(compared, tuple(matrices))
+    # One pair of layers at a time: all of them at once would hold several arrays of the heads' size.
+    by_pair = jax.lax.map(compared, tuple(matrices))
     # A map stacks pairs of layers in front of the texts.
-    return Measured(**jax.tree.map(lambda each: jnp.moveaxis(each, 0, 1), found))
+    return Measured(**jax.tree.map(lambda each: jnp.moveaxis(each, 0, 1), by_pair))
 
 
 @jax.jit

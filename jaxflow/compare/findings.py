@@ -24,6 +24,7 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
     lines += ["", "layers", *_layers(summary)]
     if most:
         lines += ["", "heads that changed most", *_heads(summary, most)]
+    # layer and head, in their order
     moved = np.argwhere(summary.head.moved).tolist() if most else []
     if moved:
         named = ", ".join(
@@ -51,6 +52,7 @@ def _layers(summary: ChangeSummary) -> Iterator[str]:
 
 def _heads(summary: ChangeSummary, most: int) -> Iterator[str]:
     distance = summary.head.jensen_shannon
+    # Over all layers: places in the flattened `layer head`.
     order = np.argsort(-distance.mean, axis=None, kind="stable")[:most]
     for place, head in zip(*np.unravel_index(order, distance.mean.shape), strict=True):
         at = int(place), int(head)
@@ -71,6 +73,7 @@ def _predictions(summary: ChangeSummary) -> Iterator[str]:
     same = sum(count for (first, second), count in summary.confusion.items() if first == second)
     yield ""
     yield f"same prediction: {100 * same / summary.texts:.1f} %"
+    # The most frequent changes of prediction first.
     for (first, second), count in sorted(summary.confusion.items(), key=lambda each: -each[1]):
         if first != second:
             yield f"  {first} -> {second}: {count}"

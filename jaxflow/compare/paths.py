@@ -64,8 +64,10 @@ def strong_arcs(
         reach: for each model the width of the widest path from the query down to each position after each layer.
     """
     strong = (first >= threshold, second >= threshold)
+    # Few arcs are strong: from here on only they are looked at, `arc`.
     layer, query, key = np.nonzero(strong[0] | strong[1])
     here = layer, query, key
+    # An arc is on a path of strong arcs where it is strong and the widest path down to its upper end is, too.
     on_path = [
         (weights[here] >= threshold) & (width[layer, query] >= threshold)
         for weights, width in zip((first, second), reach, strict=True)
@@ -76,6 +78,7 @@ def strong_arcs(
         key=key.astype(np.int32),
         weight_a=first[here].astype(np.float32),
         weight_b=second[here].astype(np.float32),
+        # 0 shared, 1 only in the first, 2 only in the second: places in `KINDS`
         kind=np.where(strong[0][here] & strong[1][here], 0, np.where(strong[0][here], 1, 2)).astype(np.int8),
         path_a=on_path[0],
         path_b=on_path[1],
@@ -102,6 +105,7 @@ def path_widths(fused: Capacity, queries: Queries) -> States:
     def step(above: Array, weights: Array) -> tuple[Array, Array]:
         # Of each position that attends, what gets through it; the widest of them, or staying.
         through = jnp.max(jnp.minimum(weights[..., None, :, :], above[..., :, :, None]), axis=-2)
+        # through: `query token`, of `query token token`; the least of an arc and the path above it.
         below = jnp.maximum(above, through)
         return below, below
 
@@ -141,6 +145,7 @@ def influence(capacity: Capacity, queries: Queries, decay: Float[Array, ""]) -> 
 
 def total_influence(states: Float[np.ndarray, "state query token"]) -> Float[np.ndarray, "query token"]:
     """Each word's influence over all layers below the top, as shares that sum to 1 for each query."""
+    # The top is the query itself, and says nothing of words.
     total = np.asarray(states[:-1], np.float64).sum(axis=0)
     whole = total.sum(axis=-1, keepdims=True)
     return total / np.where(whole > 0, whole, 1.0)
@@ -148,6 +153,8 @@ def total_influence(states: Float[np.ndarray, "state query token"]) -> Float[np.
 
 def _descend(step, layers: Capacity, queries: Queries) -> States:
     """Run a step from the top layer down to the input and stack what it gives, the input first."""
+    # At the top each query is itself, with width or influence 1.
     top = jax.nn.one_hot(queries, layers.shape[-1], dtype=layers.dtype)
     _, below = jax.lax.scan(step, top, jnp.moveaxis(layers, -3, 0), reverse=True)
+    # The scan runs backwards and stacks by layer: state l is below layer l + 1, the top comes last.
     return jnp.moveaxis(jnp.concatenate([below, top[None]]), 0, -3)

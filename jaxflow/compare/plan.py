@@ -1,4 +1,4 @@
-"""What is compared and how, checked before anything is computed."""
+"""The plan of a comparison, checked before anything is computed."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -57,13 +57,13 @@ class CompareOptions:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done to every batch.
+    """The plan of a comparison.
 
     Attributes:
         encoders: the two models.
-        question: what is asked about every text; its positions are those of units.
-        pairs: layers that are compared, counted from 1.
-        settings: how the models are compared.
+        question: the question to every text; its positions are those of units.
+        pairs: compared layers, counted from 1.
+        settings: the options of the comparison.
     """
 
     encoders: tuple[Model, Model]
@@ -89,6 +89,7 @@ class Plan:
     def keeps_heads(self, number: int) -> bool:
         """Whether the attention of every head of a text is kept, by the text's number."""
         kept = self.settings.keep_heads
+        # True is an int to Python, and would keep the first text alone.
         return kept if isinstance(kept, bool) else number < kept
 
 
@@ -101,8 +102,8 @@ class TextPair:
         text: the text.
         pair: the second text, or None.
         encodings: its tokens in each model.
-        units: what is compared.
-        queries: units whose make-up is asked for.
+        units: the compared units.
+        queries: units to explain.
     """
 
     place: str
@@ -114,12 +115,13 @@ class TextPair:
 
 
 def make_plan(first: Any, second: Any, question: Question, options: CompareOptions | None = None) -> Plan:
-    """Check all that does not depend on the texts.
+    """Check everything but the texts.
 
     Raises:
         InputError: see `compare_models`.
     """
     first, second = as_model("model_a", first), as_model("model_b", second)
+    # Heads are compared with their namesakes, so there must be as many; layers may be paired by hand.
     heads = first.heads, second.heads
     if heads[0] != heads[1]:
         expected = f"have as many heads a layer as `model_a`, {heads[0]}"
@@ -137,11 +139,12 @@ def make_plan(first: Any, second: Any, question: Question, options: CompareOptio
 
 
 def layer_pairs(layers: Any, first: int, second: int) -> tuple[tuple[int, int], ...]:
-    """Layers that are compared, from 1: None for all of them, numbers, or pairs `(of the first, of the second)`.
+    """Compared layers, counted from 1: None for all, numbers, or pairs `(of the first, of the second)`.
 
     Raises:
         InputError: a layer is not there, or the models differ in depth and no pairs are given.
     """
+    # A question settles layers as ints or as rows of ints: here rows must be pairs.
     array = None if layers is None else np.asarray(layers)
     if array is None or array.ndim < 2:
         if first != second:
@@ -151,6 +154,7 @@ def layer_pairs(layers: Any, first: int, second: int) -> tuple[tuple[int, int], 
         return tuple((layer, layer) for layer in as_layers(layers, first))
     if array.shape[1] != 2:
         raise InputError("layers", "be None, ints, or pairs of ints", shown(layers))
+    # Each column is held against its own model's depth.
     one, two = (as_layers(array[:, side], count) for side, count in ((0, first), (1, second)))
     return tuple(zip(one, two, strict=True))
 
@@ -165,13 +169,14 @@ def read_together(plan: Plan, texts: Sequence[str], pairs: Sequence[str] | None,
 
 
 def settled_units(asked: str, alike: Iterable[bool]) -> str:
-    """Whether tokens or words are compared, given for each text whether both models cut it alike.
+    """The units, "tokens" or "words", given for each text whether both models cut it alike.
 
     Raises:
         InputError: tokens were asked for and a text is cut in two ways.
     """
     if asked == "words":
         return asked
+    # The first such text is named in the error.
     different = next((index for index, same in enumerate(alike) if not same), None)
     if different is None:
         return "tokens"
@@ -184,12 +189,13 @@ def settled_units(asked: str, alike: Iterable[bool]) -> str:
 def text_pair(
     plan: Plan, units: str, place: str, text: str, pair: str | None, encodings: tuple[Encoding, Encoding]
 ) -> TextPair:
-    """One text, its units and the units that are asked for.
+    """One text with its units and the units to explain.
 
     Raises:
         InputError: it has no such unit.
     """
     if units == "tokens":
+        # `settled_units` has seen to it.
         assert same_tokens(*encodings)
         found = token_units(encodings[0])
     else:
@@ -200,11 +206,12 @@ def text_pair(
 
 
 def _unit_queries(plan: Plan, units: Units) -> tuple[int, ...]:
-    """The units to explain of a text, as a question has them."""
+    """The units to explain in a text."""
     queries = plan.question.queries
     if queries is None:
         return tuple(range(len(units)))
     if isinstance(queries, str):
+        # A model's position becomes the unit of the token there.
         return (len(units) - 1,) if queries == LAST else (units.first[head_reads_at(plan.encoders[0])],)
     return queries
 

@@ -1,4 +1,4 @@
-"""What a comparison is: texts, each with what changed in it, and what changed over all of them."""
+"""The result of a comparison: texts with their changes, and a summary of them all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -105,6 +105,7 @@ class ComparedText:
         one, two = (side.widths[0, query] >= threshold for side in (self.a, self.b))
         both = one & two
         shared = np.zeros_like(both) if self.shared_widths is None else self.shared_widths[0, query] >= threshold
+        # The strongest statement that holds comes first.
         kinds = [(shared, "shared"), (both, "both"), (one, "only_a"), (two, "only_b")]
         return tuple(next((kind for found, kind in kinds if found[unit]), "") for unit in range(len(self.units)))
 
@@ -118,6 +119,7 @@ class ComparedText:
         numbers = np.asarray(self.word)
         inside = numbers >= 0
         return {
+            # A sum over each word's units, of float64 as weights are.
             name: np.bincount(numbers[inside], values[layer, query][inside].astype(np.float64), len(self.words))
             for name, values in self.change.items()
         }
@@ -239,6 +241,7 @@ class ChangeSummary:
         return self._ordered(method, 1)[:most]
 
     def _ordered(self, method: str, sign: int) -> list[WordChange]:
+        # NaN is not equal to itself: words that were not tested.
         tested = [word for word in self.words if word.method == method and word.adjusted_p == word.adjusted_p]
         return sorted((word for word in tested if sign * word.mean < 0), key=lambda word: sign * word.mean)
 

@@ -1,4 +1,4 @@
-"""The job: the same texts through two models, batch by batch, and what differs."""
+"""`compare_models`: the same texts through two models, batch by batch, and the differences."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
@@ -81,6 +81,7 @@ def compare_models(
             argument or a text does not fit, which is named.
     """
     not_forked()
+    # One value from here on, with its checks.
     options = CompareOptions(
         threshold=threshold,
         decay=decay,
@@ -93,12 +94,12 @@ def compare_models(
     )
     plan = make_plan(model_a, model_b, as_question(question, changes), options)
     read = _read(plan, *as_texts(texts, pairs), max_length=max_length, truncate=truncate)
-    totals, found = Totals(plan), []
+    totals, compared_texts = Totals(plan), []
     with closing(compare_stream(plan, read, progress)) as compared:
         for text, similarity in compared:
             totals.add(text, similarity.products, similarity.cka)
-            found.append(text)
-    return Comparison(tuple(found), totals.summary())
+            compared_texts.append(text)
+    return Comparison(tuple(compared_texts), totals.summary())
 
 
 def compare_stream(
@@ -121,13 +122,15 @@ def compare_stream(
     source, numbers = iter(texts), count()
 
     def windows() -> Iterator[list[PairItem]]:
+        # Windows are sorted by length, each by itself, so that texts come out in order after one of them at most.
         while window := list(islice(source, WINDOW)):
             yield [
                 PairItem(index, text, plan.keeps_heads(index), index < importance_texts)
+                # The window ends first: `zip` must not draw a number that no text gets.
                 for text, index in zip(window, numbers, strict=False)
             ]
 
-    # The attention of every head of both models is held.
+    # The attention of every head of both models is held at once, which bounds the rows of a batch.
     mixing = plan.question.mixing
     held = sum(model.layers * model.heads + pair_numbers(mixing, model) for model in plan.encoders)
     options = EngineOptions(batch_size=plan.settings.batch_size, pair_numbers=held, pads_freely=True)

@@ -1,4 +1,4 @@
-"""What a comparison runs on a batch of texts: both models once, and from their outputs back into texts."""
+"""A comparison's work on a batch of texts: both models once, and from their outputs back into texts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ from jaxflow.running.readers import Finite, KeptGraph, Logits
 
 @dataclass(frozen=True, eq=False)
 class Similarity:
-    """What is summed up over many texts: one text's share.
+    """One text's share in sums over many texts.
 
     Attributes:
         products: what the correlation of heads is made of.
@@ -117,35 +117,44 @@ class CompareTask:
         """Begin the measures and the methods of relevance; the texts wait for them."""
         plan, pairs = self.plan, [item.read for item in items]
         results = [dict(zip(self._readers(which, items), outputs[which], strict=True)) for which in (0, 1)]
+        # A model that computes NaN is refused before anything is compared.
         for each in results:
             check_finite(items, each["finite"])
-        sides = [self._side(which, results[which]) for which in (0, 1)]
+        sides = [_side(each) for each in results]
+        # row layer head unit unit
         rows, length = sides[0].heads.shape[0], sides[0].heads.shape[-1]
         units = _unit_arrays(pairs, rows, length)
+        # An array, so that another decay compiles no new program.
         decay = jnp.asarray(float(plan.settings.decay), jnp.float32)
         traced = [device.trace(side, units.queries, decay) for side in sides]
+        # Paths through both models exist only where layers answer to each other by number.
         shared = device.shared_widths(sides[0].fused, sides[1].fused, units.queries) if plan.same_depth else None
+        # Distances are over units that both models have; correlations over all units of a text.
         both, either = units.mask[0] & units.mask[1], units.mask[0] | units.mask[1]
         measured = device.measure(sides[0], sides[1], both, either, units.role, pairs=plan.pairs)
+        # Queued last: flow hands its work to the CPU, and the device has the rest to do meanwhile.
         scores = [_begin_scores(plan, which, pairs, sides[which], results[which], worker) for which in (0, 1)]
         keeps = any(item.keeps_heads for item in items)
         gates = [results[which].get("importance") for which in (0, 1)]
 
+        # Everything below waits for the device; `finish` is called while it works on the next batch.
         def finish() -> Sequence[tuple[ComparedText, Similarity]]:
-            found = [{name: done() for name, done in begun.items()} for begun in scores]
+            solved = [{name: done() for name, done in begun.items()} for begun in scores]
             kept = [_kept(plan, which, side, keeps) for which, side in enumerate(sides)]
+            # One transfer for all arrays of the batch.
             host = jax.device_get((measured, traced, shared, kept))
             weighed = [None if each is None else log_gates(*jax.device_get((each.value, each.gates))) for each in gates]
             logits = [None if side.logits is None else np.asarray(side.logits) for side in sides]
             predicted = [_predicted(plan, which, pairs, logits[which]) for which in (0, 1)]
-            return [_text(plan, item, row, host, found, predicted, weighed) for row, item in enumerate(items)]
+            return [_text(plan, item, row, host, solved, predicted, weighed) for row, item in enumerate(items)]
 
         return finish
 
     def _readers(self, which: int, items: Sequence[PairItem]) -> dict[str, Reader]:
-        """What rides along with a model, by what its outputs are used for."""
+        """A model's readers, by the use of their outputs."""
         encoder = self.plan.encoders[which]
         readers: dict[str, Reader] = {"finite": Finite(), "heads": UnitHeads(), "graph": KeptGraph()}
+        # The graph is kept in any case, for the arcs: only methods that cannot take it need readers.
         readers |= method_readers(riding_only(self.plan.methods), self.plan.layers(which))
         if any(item.weighs_heads for item in items) and has_classes(encoder):
             number, _ = explained_of(encoder, Target(), len(items))
@@ -157,11 +166,13 @@ class CompareTask:
     def _call(self, which: int, items: Sequence[PairItem], rows: int, length: int) -> Call:
         plan, encoder = self.plan, self.plan.encoders[which]
         readers, pairs = self._readers(which, items), [item.read for item in items]
+        # Units may be more than tokens, and a model takes no more than its positions.
         tokens = min(length, encoder.max_length)
         arrays: dict[str, Arrays] = {
             "heads": _members(pairs, which, rows, tokens, length),
             "importance": (None, None),
         }
+        # Readers of methods take the tokens of the units to explain.
         riding = method_readers(riding_only(plan.methods), plan.layers(which))
         if riding:
             arrays |= dict.fromkeys(riding, _token_queries(which, pairs, rows))
@@ -173,12 +184,15 @@ class CompareTask:
         )
         return Call(program, inputs)
 
-    def _side(self, which: int, results: dict[str, Arrays]) -> device.Side:
-        """What one model made of a batch; heads themselves are compared as they are, whatever they are fused by."""
-        heads, _, members = results["heads"]
-        graph = results["graph"]
-        fused, capacity = device.units_of(graph, members)
-        return device.Side(heads=heads, fused=fused, capacity=capacity, graph=graph, logits=results.get("logits"))
+
+def _side(results: dict[str, Arrays]) -> device.Side:
+    """One model's view of a batch; heads themselves are compared as they are, whatever the mixing."""
+    heads, _, members = results["heads"]
+    # The graph is between tokens; both models share only the units.
+    fused, capacity = device.units_of(results["graph"], members)
+    return device.Side(
+        heads=heads, fused=fused, capacity=capacity, graph=results["graph"], logits=results.get("logits")
+    )
 
 
 def _unit_arrays(pairs: Sequence[TextPair], rows: int, length: int) -> _UnitArrays:
@@ -188,6 +202,7 @@ def _unit_arrays(pairs: Sequence[TextPair], rows: int, length: int) -> _UnitArra
     if len({len(pair.queries) for pair in pairs}) > 1:
         queries = np.zeros((rows, length), np.int32)
     for row, pair in enumerate(pairs):
+        # A unit is in a model's mask where one of its tokens is of it.
         for which, groups in enumerate((pair.units.first, pair.units.second)):
             mask[which, row, list(groups)] = True
         role[row, : len(pair.units)] = _roles(pair.units.source)
@@ -198,7 +213,8 @@ def _unit_arrays(pairs: Sequence[TextPair], rows: int, length: int) -> _UnitArra
 def _members(
     pairs: Sequence[TextPair], which: int, rows: int, tokens: int, length: int
 ) -> Float[Array, "row token unit"] | None:
-    """Which unit each token belongs to; None where every token is a unit, in its place."""
+    """The unit of each token; None where every token is a unit, in its place."""
+    # Most often both models have one tokenizer: pooling by an identity would cost two products a head.
     plain = all(pair.units.first == pair.units.second == tuple(range(len(pair.units))) for pair in pairs)
     if plain and tokens == length:
         return None
@@ -214,7 +230,7 @@ def _roles(source: Sequence[int]) -> list[int]:
     return [0 if each != -1 else (1 if index < first else 2) for index, each in enumerate(source)]
 
 
-def _predicted(plan: Plan, which: int, items: Sequence[TextPair], logits: Any) -> list[Prediction | None]:
+def _predicted(plan: Plan, which: int, items: Sequence[TextPair], logits: np.ndarray | None) -> list[Prediction | None]:
     return predictions_of(plan.encoders[which], [item.encodings[which] for item in items], logits)
 
 
@@ -239,9 +255,10 @@ def _begin_scores(
 
 
 def _token_queries(which: int, items: Sequence[TextPair], size: int) -> Int[Array, "text query"]:
-    """The tokens of the units that are asked for, one after the other."""
+    """The tokens of the units to explain, one after the other."""
     chosen = [_members_of(item, which)[0] for item in items]
     longest = max(1, *map(len, chosen))
+    # Ragged positions are padded to a few widths, so that few programs are compiled; padding asks for position 0.
     width = longest if len(set(map(len, chosen))) == 1 else bucket(longest)
     queries = np.zeros((size, width), np.int32)
     for row, positions in enumerate(chosen):
@@ -250,16 +267,17 @@ def _token_queries(which: int, items: Sequence[TextPair], size: int) -> Int[Arra
 
 
 def _members_of(item: TextPair, which: int) -> tuple[list[int], list[int]]:
-    """Tokens of the units that are asked for, and for each the place of its unit among the queries."""
+    """Tokens of the units to explain, and for each the place of its unit among the queries."""
     groups = (item.units.first, item.units.second)[which]
-    found = [
+    # Sorted by the place of the unit; a unit that this model has no token of adds nothing.
+    members = [
         (token, place) for place, unit in enumerate(item.queries) for token, own in enumerate(groups) if own == unit
     ]
-    return [token for token, _ in found], [place for _, place in found]
+    return [token for token, _ in members], [place for _, place in members]
 
 
-def _kept(plan: Plan, which: int, side: device.Side, keeps_heads: bool) -> tuple[Any, Any]:
-    """What goes to the host of a model's attention: that of the layers that are compared."""
+def _kept(plan: Plan, which: int, side: device.Side, keeps_heads: bool) -> tuple[Array, Array | None]:
+    """The attention that goes to the host: that of the compared layers."""
     layers = np.asarray([pair[which] - 1 for pair in plan.pairs])
     return at_layers(side.fused, layers), at_layers(side.heads, layers) if keeps_heads else None
 
@@ -268,10 +286,13 @@ def _pooled(item: TextPair, which: int, values: np.ndarray) -> Float[np.ndarray,
     """Relevance of units: sums over a unit's tokens, means over the tokens of a query's unit."""
     groups = (item.units.first, item.units.second)[which]
     tokens, places = _members_of(item, which)
+    # layer query token: positions and tokens that are padding are cut away
     values = values[:, : len(tokens), : len(groups)]
     if groups == tuple(range(len(item.units))) and len(tokens) == len(item.queries):
         return values
+    # layer query unit
     summed = values @ membership(groups, len(groups), len(item.units)).astype(values.dtype)
+    # query token: which positions are of which unit; a unit without a token has an empty row, and relevance 0
     rows = np.zeros((len(item.queries), len(tokens)), values.dtype)
     rows[places, np.arange(len(tokens))] = 1
     return np.einsum("qt,ltu->lqu", rows / np.maximum(rows.sum(axis=1, keepdims=True), 1), summed)
@@ -282,14 +303,15 @@ def _text(
     whole: PairItem,
     row: int,
     host: Any,
-    found: list[dict[str, Scores]],
-    predicted: list[list[Any]],
-    weighed: list[Any],
+    solved: list[dict[str, Scores]],
+    predicted: list[list[Prediction | None]],
+    weighed: list[np.ndarray | None],
 ) -> tuple[ComparedText, Similarity]:
     """One text of a finished batch, padding cut away."""
     measured, traced, shared, kept = host
     item, keeps = whole.read, whole.keeps_heads
     units, queries = len(item.units), len(item.queries)
+    # Of `row state query unit` this text.
     own = (row, slice(None), slice(queries), slice(units))
     sides = []
     for which in (0, 1):
@@ -300,9 +322,10 @@ def _text(
                 tokens=item.encodings[which].tokens,
                 relevance={
                     name: _pooled(item, which, np.asarray(scores.relevance)[row])
-                    for name, scores in found[which].items()
+                    for name, scores in solved[which].items()
                 },
-                certified=_certified(item, which, row, found[which]),
+                certified=_certified(item, which, row, solved[which]),
+                # Copies, as views would keep the whole padded batch.
                 attention=fused[row, :, :units, :units].copy(),
                 heads=heads[row, :, :, :units, :units].copy() if keeps else None,
                 widths=traced[which].widths[own],
@@ -312,6 +335,7 @@ def _text(
                 scores={} if prediction is None else prediction.scores,
             )
         )
+    # Arcs are judged by paths to the first query: the widths after each compared layer, `layer unit`.
     reach = [side.widths[[pair[which] for pair in plan.pairs], 0] for which, side in enumerate(sides)]
     words, word = words_of(item.text, item.pair, item.units)
     text = ComparedText(
@@ -331,16 +355,18 @@ def _text(
         layer_jensen_shannon=measured.layer_jensen_shannon[row],
         layer_total_variation=measured.layer_total_variation[row],
     )
+    # In double precision: they are summed over all texts.
     products = jax.tree.map(lambda each: np.asarray(each[row], np.float64), measured.products)
     gates = [None if each is None or not whole.weighs_heads else each[row] for each in weighed]
     return text, Similarity(products, measured.cka[row], (gates[0], gates[1]))
 
 
-def _certified(item: TextPair, which: int, row: int, found: dict[str, Scores]) -> float | None:
+def _certified(item: TextPair, which: int, row: int, solved: dict[str, Scores]) -> float | None:
+    # Shares are of the model's own tokens, before they are pooled.
     tokens, length = len(_members_of(item, which)[0]), len(item.encodings[which])
     proven = [
         np.asarray(scores.certified)[row, :, :tokens, :length]
-        for scores in found.values()
+        for scores in solved.values()
         if scores.certified is not None
     ]
     return float(np.mean(proven)) if proven and tokens else None

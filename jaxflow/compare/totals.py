@@ -1,4 +1,4 @@
-"""What changed over a stream of texts: sums that do not grow with it, and the summary that is made of them."""
+"""Changes over a stream of texts: sums that do not grow with it, and their summary."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -57,12 +57,14 @@ class Totals:
 
     def _add_products(self, products: Products) -> None:
         parts = [np.asarray(part) for part in (products.cross, products.first, products.second)]
+        # The shapes are known with the first text.
         if self._products is None:
             self._products = [np.zeros_like(part) for part in parts]
         for total, part in zip(self._products, parts, strict=True):
             total += part
 
     def _add_words(self, text: ComparedText) -> None:
+        # word method
         change = np.stack(list(text.word_change().values()), axis=-1)
         places: dict[str, list[int]] = {}
         for place, word in enumerate(text.words):
@@ -73,10 +75,11 @@ class Totals:
             self._words.setdefault(word, Blocks(WORD_BLOCKS)).add(values)
 
     def summary(self) -> ChangeSummary:
-        """What changed over all texts that were taken in; one at least."""
+        """The summary of all texts, at least one."""
         settings = self.plan.settings
         assert self._products is not None
         intervals = named_intervals(self._table.only(INTERVALS), seed=settings.seed)
+        # One table for all tests: the same draws turn the same texts round, so that tests of a summary go together.
         tested = self._table.only(TESTED)
         chances = tested.split(sign_flip(tested.blocks, seed=settings.seed))
         return ChangeSummary(
@@ -109,6 +112,7 @@ class Totals:
     def _head_change(self, intervals: Mapping[str, Interval], chances: Mapping[str, np.ndarray]) -> HeadChange:
         correction = self.plan.settings.correction
         p, pattern_p = chances["head_excess"], chances["pattern_change"]
+        # layer head other
         alike = correlation(*(self._products or ()))
         means = self._table.split(self._table.blocks.mean)
         return HeadChange(
@@ -132,14 +136,17 @@ class Totals:
         # word method
         means, p, low, high = (np.full((len(words), len(names)), np.nan) for _ in range(4))
         for rows in _alike(np.array([len(blocks) for blocks in self._words.values()], int)):
+            # Words of as many blocks side by side are one array: one draw of signs serves them all.
             blocks = Blocks.beside([self._words[words[row]] for row in rows])
             means[rows] = blocks.mean
+            # Words in few texts keep NaN: a test of them could not come out small.
             tested = np.flatnonzero(texts[rows] >= settings.least)
             if tested.size:
                 blocks, rows = blocks.part(tested), rows[tested]
                 interval = block_interval(blocks, seed=settings.seed)
                 p[rows], low[rows], high[rows] = sign_flip(blocks, seed=settings.seed), interval.low, interval.high
         changes = []
+        # Corrected a method at a time: methods are looked at one by one.
         for column, name in enumerate(names):
             numbers = means[:, column], low[:, column], high[:, column], p[:, column]
             adjusted_p = adjusted(p[:, column], settings.correction)
@@ -152,7 +159,7 @@ class Totals:
 
 
 def _numbers_of(text: ComparedText) -> dict[str, np.ndarray]:
-    """What intervals and tests are made of: one text's arrays `layer ...`."""
+    """One text's numbers for intervals and tests: arrays `layer ...`."""
     distance = np.asarray(text.jensen_shannon, np.float64)
     layers = distance.mean(axis=-1)
     return {

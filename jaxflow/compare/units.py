@@ -1,4 +1,4 @@
-"""What two models are compared on: tokens where they cut texts alike, else words that hold whole tokens of both."""
+"""The units of a comparison: tokens where models cut texts alike, else words that hold whole tokens of both."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from jaxtyping import Float
 from jaxflow._words import Span, word_spans
 from jaxflow.models import Encoding
 
-# What a special unit stands for: before the first text, between texts, behind the last.
+# Roles of special units: before the first text, between texts, behind the last.
 LEADING, BETWEEN, TRAILING = 0, 1, 2
 
 
@@ -60,7 +60,10 @@ def word_units(text: str, pair: str | None, first: Encoding, second: Encoding) -
     token reaches across are one unit. Special tokens that stand together ahead of the texts, between them or
     behind them are one unit each. A unit may have no token in one of the models.
     """
+    # For each text its units as spans of characters, in order.
     spans = [_spans(part, source, (first, second)) for source, part in enumerate((text, pair)) if part is not None]
+    # The layout: special units ahead, the first text, those between, the second text, those behind. `places` finds the
+    # number of a unit by its text and its number there; special units have -1 for a text and their role for a number.
     layout: list[tuple[int, Span, str]] = []
     places: dict[tuple[int, int], int] = {}
     for source, found in enumerate(spans):
@@ -85,6 +88,7 @@ def words_of(text: str, pair: str | None, units: Units) -> tuple[tuple[str, ...]
     """The words of a text, and for each unit the number of its word, -1 for special ones."""
     spans = [_joined(part, _own(units, source, part)) for source, part in enumerate((text, pair or ""))]
     names = [(text, pair or "")[source][slice(*span)] for source, found in enumerate(spans) for span in found]
+    # Words of the pair are numbered on from those of the text.
     start = (0, len(spans[0]))
     numbers = [
         -1
@@ -96,7 +100,7 @@ def words_of(text: str, pair: str | None, units: Units) -> tuple[tuple[str, ...]
 
 
 def membership(groups: Sequence[int], tokens: int, units: int) -> Float[np.ndarray, "token unit"]:
-    """Which unit each token belongs to, as ones among zeros; padding belongs to none."""
+    """The unit of each token, as a one among zeros; padding has none."""
     ones = np.zeros((tokens, units), np.float32)
     ones[np.arange(len(groups)), list(groups)] = 1
     return ones
@@ -104,6 +108,7 @@ def membership(groups: Sequence[int], tokens: int, units: int) -> Float[np.ndarr
 
 def _joined(text: str, tokens: Sequence[Span]) -> list[Span]:
     """Words and tokens, joined where they overlap; a word without a token (it was cut off) is left out."""
+    # A token that reaches across words joins them, and a word joins its tokens.
     merged = _merged([*word_spans(text), *tokens])
     held = {_place(merged, span) for span in tokens if span[0] < span[1]}
     return [span for number, span in enumerate(merged) if number in held]
@@ -128,6 +133,7 @@ def _trimmed(span: Span, text: str) -> Span:
     """A token without the blanks that some tokenizers count to it."""
     start, end = span
     piece = text[start:end]
+    # Byte-level tokenizers count the blank before a word to it.
     start += len(piece) - len(piece.lstrip())
     return start, max(start, start + len(piece.strip()))
 
@@ -135,8 +141,10 @@ def _trimmed(span: Span, text: str) -> Span:
 def _merged(spans: Sequence[Span]) -> list[Span]:
     merged: list[Span] = []
     for start, end in sorted(spans):
+        # Empty tokens, such as a lone space mark, join nothing.
         if start == end:
             continue
+        # Spans that only touch stay apart.
         if merged and start < merged[-1][1]:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
         else:
@@ -151,6 +159,7 @@ def _place(spans: Sequence[Span], span: Span) -> int:
 
 
 def _role(encoding: Encoding, position: int) -> int:
+    # Positions of tokens that are of a text.
     texts = [index for index, source in enumerate(encoding.source) if source != -1]
     if position < texts[0]:
         return LEADING

@@ -37,6 +37,7 @@ class Side:
     @property
     def heads(self) -> tuple[int, int]:
         """Number of layers, and of heads in each."""
+        # layer head unit unit
         layers, heads = self.attention[0].shape[:2]
         return layers, heads
 
@@ -48,7 +49,7 @@ class Exploration:
     Attributes:
         sides: one a model.
         labels: what each text should have been taken for, None where it is not known.
-        settings: heads, residual and flow, as they were asked for.
+        settings: the mixing in words, its residual, and flow's solver, as `page_settings` has them.
         change: of each text, the Jensen-Shannon distance of each head's attention in the two models, mean over
             positions; empty for one model, and for two whose layers or heads differ in number.
         moved: of each text, the total variation of rollout to the first position at the last layer of each model;
@@ -86,11 +87,12 @@ class Exploration:
         """
         sides = []
         for number, side in enumerate(self.sides):
-            found = dict(side.measures)
+            # New measures go beside those that are there; new roles replace the old.
+            all_measures = dict(side.measures)
             for name, tables in (measures or {}).items():
-                found[name] = _as_table(name, tables, number, len(self.sides), side.heads)
+                all_measures[name] = _as_table(name, tables, number, len(self.sides), side.heads)
             named = side.roles if roles is None else _as_roles(roles, number, len(self.sides), side.heads)
-            sides.append(replace(side, measures=found, roles=named))
+            sides.append(replace(side, measures=all_measures, roles=named))
         return replace(self, sides=tuple(sides))
 
 

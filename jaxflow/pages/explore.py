@@ -1,4 +1,4 @@
-"""Texts through one model or two, with all that the explorer's page shows."""
+"""`explore`: texts through one model or two, with all that the explorer's page shows."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -80,6 +80,7 @@ def explore(
         InputError: as `attribute` does, and for labels that are not as many as the texts, or no class of the model.
     """
     not_forked()
+    # A page looks at every position unless fewer are asked for.
     question = as_question(question, changes, Question(queries=None))
     _check_layers(question)
     models = [as_model("model", model)] + ([] if other is None else [as_model("other", other)])
@@ -90,6 +91,7 @@ def explore(
     texts, pairs = as_texts(texts, pairs)
     check_rows(question.queries, len(texts))
     known, total = _as_labels(labels, len(texts), models), len(texts)
+    # Both models' tokens decide how many texts the page can hold; what is left out is never run.
     encodings = [each.tokenize(texts, pairs, max_length=max_length, truncate=truncate) for each in models]
     kept = _fitting(encodings, [each.layers * each.heads for each in models])
     texts, pairs, known = texts[:kept], None if pairs is None else pairs[:kept], known[:kept]
@@ -113,6 +115,7 @@ def _explored(
     held = sum(model.layers * model.heads + pair_numbers(mixing, model) for model in models)
 
     def told(found: Sequence[ExploredText]) -> None:
+        # Progress counts texts of one model, and a batch is done in both at once.
         for _ in models:
             if progress is not None:
                 progress(len(found))
@@ -155,7 +158,7 @@ def _exploration(
 def _explored_model(model: Model, encodings: Sequence[Encoding], *, roles: bool, importance: bool) -> ExploredModel:
     gradient = None
     if importance:
-        # Of the predicted class, whichever it is.
+        # Of importance the gates alone are read, not the weights.
         gradient = ClassGradient(explained_of(model, Target(), len(encodings))[0], keeps_weights=False)
     return ExploredModel(model, RoleWords(encodings) if roles else None, gradient)
 
@@ -167,10 +170,11 @@ def _items(
     encodings: Sequence[Sequence[Encoding]],
     task: ExploreTask,
 ) -> list[ExploredItem]:
-    """Texts as every model reads them, with the positions that methods are asked for, checked."""
+    """Texts as every model reads them, with the positions to explain, checked."""
     items, queries = [], task.question.queries
     for index, coded in enumerate(zip(*encodings, strict=True)):
         facts = (index, f"text {index}", texts[index], None if pairs is None else pairs[index])
+        # Each model has its own tokens, and so its own positions.
         every = tuple(item_of(*facts, encoding, np.arange(len(encoding))) for encoding in coded)
         asked = tuple(
             item_of(*facts, encoding, positions_of(queries, model, encoding, index))
@@ -200,6 +204,7 @@ def _roles(found: Sequence[ExploredText], which: int, model: ExploredModel) -> l
 def _importance(found: Sequence[ExploredText], which: int) -> HeadTable:
     """How much each head matters to the predicted class, as `head_importance` has it."""
     scores = [side.importance for side in (text.sides[which] for text in found) if side.importance is not None]
+    # text layer head
     gates = np.stack([np.asarray(each.gates) for each in scores])
     check_gates(gates)
     return np.abs(log_gates(np.array([each.value for each in scores]), gates)).mean(axis=0)
@@ -207,6 +212,7 @@ def _importance(found: Sequence[ExploredText], which: int) -> HeadTable:
 
 def _names(given: Sequence[str]) -> list[str]:
     """Names of models that tell them apart: of folders the last part, and numbers where they are the same."""
+    # A path is too long for a heading.
     names = [Path(name).resolve().name if Path(name).is_dir() else name for name in given]
     if len(set(names)) < len(names):
         names = [f"{name} ({number})" for number, name in enumerate(names, 1)]
@@ -236,6 +242,7 @@ def _changes(sides: Sequence[Side], found: Sequence[ExploredText]) -> tuple[tupl
         for one, two, text in zip(first.attention, second.attention, found, strict=True)
         if first.heads == second.heads
     ]
+    # The first position is the classification token of most models, or stands where it would.
     rolled = [[example.relevance["rollout"][-1, 0] for example in side.examples] for side in sides]
     moved = [float(np.abs(b - a).sum(dtype=np.float64) / 2) for a, b in zip(*rolled, strict=True)]
     return tuple(change), tuple(moved)
@@ -257,6 +264,7 @@ _jensen_shannon = jax.jit(jensen_shannon)
 
 def _fitting(encodings: Sequence[Sequence[Encoding]], heads: Sequence[int]) -> int:
     """How many texts a page can hold, at least one."""
+    # A byte for each weight of each head; the first text always fits.
     left = VALUES
     for count, coded in enumerate(zip(*encodings, strict=True)):
         left -= sum(number * len(encoding) ** 2 for number, encoding in zip(heads, coded, strict=True))
@@ -271,6 +279,7 @@ def _as_labels(labels: Iterable[Any] | None, count: int, models: Sequence[Model]
     given = list(labels)
     if len(given) != count:
         raise InputError("labels", f"be as many as the {count} texts", str(len(given)))
+    # The second model is the fine-tuned one: its classes count first.
     head = next((model.head for model in reversed(models) if model.labels), None)
     names = None if head is None else head.class_names()
     return [_as_label(label if head is None else head.index_of("labels", label), names) for label in given]
@@ -279,6 +288,7 @@ def _as_labels(labels: Iterable[Any] | None, count: int, models: Sequence[Model]
 def _as_label(label: Any, names: tuple[str, ...] | None) -> str | None:
     if label is None:
         return None
+    # A model without names takes any word.
     if names is None or str(label) in names:
         return str(label)
     if isinstance(label, int | np.integer) or str(label).isdecimal():

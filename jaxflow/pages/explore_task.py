@@ -1,8 +1,7 @@
-"""What the explorer runs on a batch of texts: everything that its page shows, in one forward pass of each model."""
+"""The explorer's work on a batch of texts: all that its page shows, by one forward pass of each model."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import jax
@@ -14,9 +13,9 @@ from jaxflow._switches import broadcasting
 from jaxflow.attribution import Example, Method, Question, Raw, Rollout, Scores
 from jaxflow.attribution.explaining import forward_of
 from jaxflow.attribution.items import Item
-from jaxflow.attribution.methods import GraphMethod, begin_scores, stored
-from jaxflow.attribution.streams import Streams, method_readers, relevance_read, rides_along
-from jaxflow.attribution.task import examples_of, queries_of
+from jaxflow.attribution.methods import stored
+from jaxflow.attribution.streams import Streams, method_readers, rides_along
+from jaxflow.attribution.task import begin_methods, examples_of, queries_of
 from jaxflow.flow.worker import Worker
 from jaxflow.heads.class_attention import ClassGradient, GatedScores
 from jaxflow.heads.roles import RoleWords, WatchedRoles
@@ -31,7 +30,7 @@ EVERYWHERE = (Raw(), Rollout())
 
 @dataclass(frozen=True, eq=False)
 class ExploredModel:
-    """One model, and how it is looked at.
+    """One model, and the readers that it needs.
 
     Attributes:
         model: the model.
@@ -49,13 +48,15 @@ class ExploredModel:
         return tuple(range(1, self.model.layers + 1))
 
     def readers(self, encodings: Sequence[Encoding], asked: Sequence[Method]) -> dict[str, Reader]:
-        """What rides along, by what its outputs are used for; `asked` are the methods beside raw and rollout."""
+        """The readers, by the use of their outputs; `asked` are the methods beside raw and rollout."""
         readers: dict[str, Reader] = {
             "finite": Finite(),
+            # Every position and layer of raw attention and rollout.
             "every": Streams(EVERYWHERE, self.layers),
             "heads": KeptHeads(),
             **method_readers(asked, self.layers),
         }
+        # As for attribution: the graph only where a method takes it.
         if not all(map(rides_along, asked)):
             readers["graph"] = KeptGraph()
         if any(self.model.speaks(encodings)):
@@ -142,7 +143,7 @@ class ExploreTask:
 
     @property
     def asked(self) -> tuple[Method, ...]:
-        """The methods that are asked for beside those that are everywhere."""
+        """The methods beside raw attention and rollout."""
         return tuple(method for method in self.question.method_values if method not in EVERYWHERE)
 
     def calls(self, items: list[ExploredItem], rows: int, length: int) -> list[Call]:
@@ -159,6 +160,7 @@ class ExploreTask:
         for each in results:
             check_finite(items, each["finite"])
         begun = [self._begin_methods(which, items, results[which], worker) for which in range(len(self.models))]
+        # Queued on the device now, read when the texts are finished.
         distances = self._distances(items, results)
 
         def finish() -> Sequence[ExploredText]:
@@ -166,7 +168,9 @@ class ExploreTask:
             change = None if distances is None else np.asarray(distances)
             return [
                 ExploredText(
-                    tuple(side[row] for side in sides), change[row] if change is not None and item.alike else None
+                    # Heads of texts that are cut differently are compared by words, later.
+                    tuple(side[row] for side in sides),
+                    change[row] if change is not None and item.alike else None,
                 )
                 for row, item in enumerate(items)
             ]
@@ -189,6 +193,7 @@ class ExploreTask:
         if self.question.queries is not None:
             queries = queries_of(self._asked_items(which, items), rows, length, everything=False)
             arrays |= dict.fromkeys(method_readers(self.asked, explored.layers), queries)
+        # Readers stand in a fixed order, and their arrays with them.
         program, explained = forward_of(self.question, explored.model, tuple(readers.values()), rows)
         inputs = Inputs(
             batch=token_batch(explored.model, encodings, rows, length),
@@ -203,22 +208,11 @@ class ExploreTask:
     def _begin_methods(
         self, which: int, items: list[ExploredItem], results: dict[str, Arrays], worker: Worker
     ) -> dict[str, Callable[[], Scores]]:
-        """Begin the methods that are asked for beside raw attention and rollout; what waits for each."""
-        begun = {
-            method.name: partial(stored, method, Scores(relevance))
-            for method, relevance in relevance_read(self.asked, results)
-        }
-        if "graph" in results:
-            graph, layers = results["graph"], self.models[which].layers
-            everything = self.question.queries is None
-            queries = queries_of(self._asked_items(which, items), *graph.mask.shape, everything=everything)
-            queries = jax.device_put(queries, graph.mask.sharding)
-            begun |= {
-                method.name: begin_scores(method, graph, queries, layers, worker)
-                for method in self.asked
-                if isinstance(method, GraphMethod) and not rides_along(method)
-            }
-        return begun
+        """Begin the methods beside raw attention and rollout."""
+        layers, everything = self.models[which].layers, self.question.queries is None
+        return begin_methods(
+            self.asked, results, self._asked_items(which, items), layers, worker, everything=everything
+        )
 
     def _distances(
         self, items: list[ExploredItem], results: list[dict[str, Arrays]]
@@ -227,8 +221,10 @@ class ExploreTask:
         heads = [each["heads"] for each in results]
         if len(heads) < 2 or heads[0].shape != heads[1].shape or not any(item.alike for item in items):
             return None
+        # Rows that fill up the batch have no positions.
         lengths = np.zeros(len(heads[0]), np.int32)
         lengths[: len(items)] = [item.length for item in items]
+        # row token
         mask = np.arange(heads[0].shape[-1]) < lengths[:, None]
         return _head_distances(heads[0], heads[1], jax.device_put(mask, results[0]["finite"].sharding))
 
@@ -242,11 +238,11 @@ class ExploreTask:
         explored, count = self.models[which], len(items)
         scores = {method.name: stored(method, Scores(results["every"][method.name])) for method in EVERYWHERE}
         every = [item.every[which] for item in items]
+        # Logits go with these: predictions are read once a text.
         examples = examples_of(explored.model, every, explored.layers, scores, results.get("logits"))
         asked: list[Example | None] = [None] * count
         if begun:
-            # In the order of the question.
-            scores = {method.name: begun[method.name]() for method in self.asked}
+            scores = {name: wait() for name, wait in begun.items()}
             asked = list(examples_of(explored.model, self._asked_items(which, items), explored.layers, scores, None))
         apart: dict[str, list[Any]] = {
             name: rows_on_host(results[name], count) if name in results else [None] * count
@@ -256,6 +252,7 @@ class ExploreTask:
             ExploredSide(
                 example=examples[row],
                 asked=asked[row],
+                # A copy, as a view would keep the padded batch.
                 attention=apart["heads"][row][:, :, : item.length, : item.length].copy(),
                 roles=apart["roles"][row],
                 importance=apart["importance"][row],

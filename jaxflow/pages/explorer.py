@@ -18,13 +18,12 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError
-from jaxflow._paths import local_path
 from jaxflow.pages.exploration import Exploration, Side
-from jaxflow.pages.page import whole_page
+from jaxflow.pages.page import as_base64, whole_page, write_html
 from jaxflow.pages.pieces import joined, pieces
 from jaxflow.pages.units import Pooled
-from jaxflow.store.output import write_text
 
+# The largest number in a byte.
 STEPS = 255
 
 
@@ -41,10 +40,7 @@ def write_explorer(exploration: Exploration, path: str | Path) -> Path:
     Raises:
         InputError: the file cannot be written.
     """
-    html = render_explorer(exploration)
-    target = local_path("path", path)
-    write_text(target, html)
-    return target
+    return write_html(render_explorer(exploration), path)
 
 
 def render_explorer(exploration: Exploration) -> str:
@@ -54,12 +50,13 @@ def render_explorer(exploration: Exploration) -> str:
 
 def framed(exploration: Exploration, height: int = 900) -> str:
     """The page in a frame of its own, for a notebook's cell."""
+    # The page is an attribute of the frame. The sandbox keeps its script from the notebook's own.
     page = escape(render_explorer(exploration), quote=True)
     return f'<iframe sandbox="allow-scripts allow-downloads" srcdoc="{page}" width="100%" height="{height}"></iframe>'
 
 
 def explorer_data(exploration: Exploration) -> dict[str, Any]:
-    """What the page knows of every sentence at once, as JSON has it."""
+    """The page's data on all sentences as JSON; their numbers stand apart."""
     first = exploration.sides[0]
     return {
         "models": [_model(side) for side in exploration.sides],
@@ -75,12 +72,13 @@ def explorer_data(exploration: Exploration) -> dict[str, Any]:
 
 def _model(side: Side) -> dict[str, Any]:
     layers, heads = side.heads
-    measures = {name: _base64(table, "<f4") for name, table in side.measures.items()}
+    measures = {name: as_base64(table, "<f4") for name, table in side.measures.items()}
     return {"name": side.name, "layers": layers, "heads": heads, "measures": measures}
 
 
 def as_bytes(attention: np.ndarray) -> np.ndarray:
     """Attention as one byte a weight, the root of the weight in 255 steps."""
+    # The root spends more steps on small weights, which most are.
     return np.rint(np.sqrt(np.clip(attention, 0, 1)) * STEPS).astype(np.uint8)
 
 
@@ -91,6 +89,7 @@ def _methods(exploration: Exploration) -> list[str]:
 def _sentence(exploration: Exploration, index: int) -> dict[str, Any]:
     first = exploration.sides[0].examples[index]
     pair = len(exploration.sides) == 2
+    # Empty for one model, and for two of different shapes.
     change = exploration.change[index] if exploration.change else None
     certified = [side.examples[index].certified for side in exploration.sides]
     return {
@@ -104,6 +103,7 @@ def _sentence(exploration: Exploration, index: int) -> dict[str, Any]:
             for name, asked in first.queries.items()
             if not np.array_equal(asked, np.arange(len(first.tokens)))
         },
+        # The lower share of the two models speaks for the text.
         "flows_certified": min((share for share in certified if share is not None), default=None),
         "change": None if change is None else [_rounded(value) for value in change.ravel()],
         "mean_change": None if change is None else float(change.mean(dtype=np.float64)),
@@ -137,7 +137,7 @@ def _row(example: Pooled) -> dict[str, Any]:
     }
 
 
-def _rounded(value: Any) -> float:
+def _rounded(value: float | np.floating) -> float:
     return float(f"{float(value):.6g}")
 
 
@@ -146,18 +146,16 @@ def _numbers(exploration: Exploration) -> Iterator[str]:
     methods = _methods(exploration)
     for index in range(len(exploration)):
         for number, side in enumerate(exploration.sides):
+            # Apart from the JSON, so that a page of many texts opens before all numbers are unpacked.
             packed = base64.b64encode(zlib.compress(_packed(side, index, methods), 6)).decode("ascii")
             yield f'<script type="text/plain" id="numbers-{index}-{number}">{packed}</script>'
 
 
 def _packed(side: Side, index: int, methods: Sequence[str]) -> bytes:
     relevance: Mapping[str, np.ndarray] = side.examples[index].relevance
+    # float16 holds relevance to 2^-11; flows above its range are refused rather than shown as infinite.
     halves = [np.ascontiguousarray(relevance[method], "<f2") for method in methods]
     if not all(np.isfinite(half).all() for half in halves):
         expected, got = "hold finite numbers up to 65504", "others, which a page cannot show"
         raise InputError(None, expected, got, place=f"the relevance of text {index}")
     return b"".join([*(half.tobytes() for half in halves), as_bytes(side.attention[index]).tobytes()])
-
-
-def _base64(array: np.ndarray, kind: str) -> str:
-    return base64.b64encode(np.ascontiguousarray(array, kind).tobytes()).decode("ascii")

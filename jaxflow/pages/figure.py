@@ -44,6 +44,7 @@ def plot_relevance(example: Any, query: Any = None, tokens: Any = None) -> Any:
     figure = Figure(figsize=(len(maps) * max(3.2, 0.3 * count), 1.5 + 0.3 * rows), layout="constrained")
     panels = figure.subplots(1, len(maps), sharey=True, squeeze=False)[0]
     for panel, (name, values) in zip(panels, maps.items(), strict=True):
+        # A text of special tokens alone, or of zeros, has no scale of its own.
         top = values[drawing.scaling].max(initial=0.0) or 1.0
         drawn = panel.imshow(values, origin="lower", aspect="auto", cmap=COLOURS, vmin=0, vmax=top)
         _ = panel.set_title(name)
@@ -75,6 +76,7 @@ def _of_example(example: Example, query: Any, tokens: Any) -> _Drawing:
         expected = f"be among the positions that were asked for, {shown(asked)}"
         raise InputError("query", expected, shown(query))
     row = 0 if query is None else asked.index(query)
+    # The words of the text but the position itself set the scale.
     scaling = np.array([source >= 0 and token != asked[row] for token, source in enumerate(example.source)])
     return _Drawing(
         maps={name: np.asarray(values)[:, row] for name, values in example.relevance.items()},
@@ -102,6 +104,7 @@ def _of_array(relevance: Any, query: Any, tokens: Any) -> _Drawing:
         rows = np.arange(queries) if query is None else np.array([query])
         # With as many queries as tokens these are the positions themselves.
         labels = tuple(f"{row} {names[row]}" if queries == count and tokens is not None else str(row) for row in rows)
+        # Where queries may be any positions, nothing is known to be the position itself.
         others = (position != token)[rows] if queries == count else np.ones((len(rows), count), bool)
         caption = "what each token contributed to each position"
         return _Drawing({"relevance": values[rows]}, labels, "position", names, others, caption)

@@ -18,6 +18,7 @@ def attribution_html(result: Attribution) -> str:
     Shades go up to the method's largest value of the text's own tokens; a token's number is in the box that opens when
     it is pointed at. Nothing in it runs.
     """
+    # Every string of the data is escaped where it is put in.
     shown = [_example(example) for example in result[:SHOWN]]
     if len(result) > SHOWN:
         shown.append(f"<p>and {len(result) - SHOWN} more; <code>result[{SHOWN}]</code> is the next</p>")
@@ -38,10 +39,12 @@ def _example(example: Example) -> str:
 
 
 def _words(example: Example, row: np.ndarray) -> str:
+    # Special tokens and the position itself, which hold the most, would leave the rest without shade.
     own = [source >= 0 and token != example.queries[0] for token, source in enumerate(example.source)]
     top = float(np.max(row[own], initial=0.0)) or 1.0
     fields = {"text": example.text, "pair": example.pair, "tokens": list(example.tokens)}
     cut = pieces(fields | {"offsets": np.array(example.offsets), "source": np.array(example.source)})
+    # Pieces, not tokens: the text reads as it was written.
     return "".join(
         f'{escape(gap)}<span style="{SHADE.format(min(1.0, float(value) / top) * 0.75)}" '
         f'title="{escape(token)}: {value:.4g}">{escape(surface)}</span>'

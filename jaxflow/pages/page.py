@@ -21,6 +21,8 @@ from jaxflow.store.results import Store
 # A page of more would open slowly; the rest is in the Parquet files. Numbers are relevance values.
 EXAMPLES = 200
 VALUES = 3_000_000
+# Most characters of a field of the mixing.
+WORDS = 40
 
 
 def write_report(store: Store, path: Path) -> Path:
@@ -36,42 +38,57 @@ def write_report(store: Store, path: Path) -> Path:
     Raises:
         InputError: the file cannot be written.
     """
-    html = render(page_data(store.manifest, store.rows()))
+    return write_html(render(page_data(store.manifest, store.rows())), path)
+
+
+def write_html(html: str, path: str | Path) -> Path:
+    """Write a page that is finished, so that a page that cannot be made leaves the old one; its path."""
     target = local_path("path", path)
     write_text(target, html)
     return target
 
 
 def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
-    """What the page shows, as JSON has it."""
+    """The page's data as JSON."""
     question = manifest["question"]
     return {
         "model": manifest["model"],
         "input": manifest["input"]["name"],
         "total": manifest["input"]["examples"],
         "versions": manifest.get("versions", {}),
+        # Whether the same numbers are in Parquet files beside the page.
+        "stored": manifest.get("stored", True),
         "settings": page_settings(question),
         "methods": list(map(method_name, question["methods"])),
+        # As many as a page can hold, the first ones.
         "examples": list(_within_budget(rows)),
     }
 
 
 def page_settings(question: Mapping[str, Any]) -> dict[str, Any]:
-    """What pages say of how relevance was computed, by the question's JSON: the mixing with its fields, and flow.
-
-    `heads` is how heads are fused, in a word; with `residual` a page draws arcs of attention itself.
-    """
-    mixing, flow = question["mixing"], question["flow"]
-    given = mixing.get("fields", {name: value for name, value in mixing.items() if name != "name"})
-    # Weights of heads are too many to show.
-    shown = {name: value if isinstance(value, str | int | float) else "weights" for name, value in given.items()}
-    words = ", ".join(f"{name} {value}" for name, value in shown.items())
+    """What pages show of a question's JSON: the mixing in words, the residual to draw arcs with, and flow's solver."""
+    flow = question["flow"]
+    residual = _mixing_fields(question["mixing"]).get("residual")
     return {
-        "mixing": f"{mixing['name']} ({words})" if words else mixing["name"],
-        "heads": shown.get("heads", mixing["name"]),
-        "residual": shown.get("residual", 0.5),
+        "mixing": mixing_words(question["mixing"]),
+        # Another mixing's field of that name may be anything.
+        "residual": residual if isinstance(residual, int | float) else 0.5,
         "flow": flow if isinstance(flow, str) else flow["class"].rpartition(":")[2],
     }
+
+
+def mixing_words(mixing: Mapping[str, Any]) -> str:
+    """A mixing's name and fields, by its JSON: `attention (heads mean, residual 0.5)`."""
+    fields = {name: str(value) for name, value in _mixing_fields(mixing).items()}
+    # Weights of all heads are too many to show.
+    words = [f"{name} {text if len(text) <= WORDS else f'{text[:WORDS]}...'}" for name, text in fields.items()]
+    return f"{mixing['name']} ({', '.join(words)})" if words else mixing["name"]
+
+
+def _mixing_fields(mixing: Mapping[str, Any]) -> dict[str, Any]:
+    # Known mixings have their fields beside the name; a user's own have theirs apart, some with name and needs there.
+    fields = mixing.get("fields", mixing)
+    return {name: value for name, value in fields.items() if name not in ("name", "class", "needs")}
 
 
 def render(data: dict[str, Any]) -> str:
@@ -97,6 +114,7 @@ def whole_page(name: str, data: dict[str, Any], *, draws: bool = False, rest: st
     # A comment ends at two hyphens.
     licence = [f"<!-- {asset('d3-licence.txt').replace('--', '- -')} -->"] * draws
     parts = {
+        # No network, no frames, no forms: of scripts and styles those with these hashes run.
         "policy": (
             f"default-src 'none'; style-src {source_hash(look)}; script-src {' '.join(map(source_hash, scripts))}; "
             "base-uri 'none'; form-action 'none'"
@@ -113,7 +131,9 @@ def whole_page(name: str, data: dict[str, Any], *, draws: bool = False, rest: st
 
 def as_json_block(data: Any) -> str:
     """JSON that can stand between script tags, whatever its texts hold."""
+    # NaN is no JSON: better an error here than a page that does not open.
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # Signs of HTML could end the block; the others end lines in old scripts, or are dropped by browsers.
     return re.sub("[<>&\u2028\u2029\x7f\ufeff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -122,9 +142,10 @@ def _within_budget(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
     for count, row in enumerate(rows):
         methods = relevance_columns(row)
         per_query = len(methods) * len(row["layers"]) * len(row["tokens"])
+        # The first example is always shown, whatever its size.
         if count == EXAMPLES or (count and per_query * len(row["queries"]) > left):
             return
-        # Of a first example that is too large alone, the first positions.
+        # If it is too large alone, with its first positions.
         shown = max(1, min(len(row["queries"]), left // per_query))
         left -= per_query * shown
         yield _example(row, methods, shown)
@@ -136,18 +157,19 @@ def _example(row: Row, methods: list[str], queries: int) -> dict[str, Any]:
     example |= {"queries": row["queries"][:queries].tolist(), "queries_total": len(row["queries"])}
     example["pieces"] = pieces(row)
     example["joined"] = joined(row, example["pieces"])
-    # float32, little-endian; the page shows six digits.
-    example["values"] = {method: _base64(row[method][:, :queries].astype("<f4")) for method in methods}
+    # float32 is enough: the page shows six digits.
+    example["values"] = {method: as_base64(row[method][:, :queries], "<f4") for method in methods}
     if "certified" in row:
         certified = row["certified"][:, :queries]
         example["certified_share"] = row["certified_share"]
         # Most often all are, and then nothing needs to be said of each.
-        example["certified"] = None if certified.all() else _base64(certified.astype(np.uint8))
+        example["certified"] = None if certified.all() else as_base64(certified, "u1")
     return example
 
 
-def _base64(array: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
+def as_base64(array: np.ndarray, kind: str) -> str:
+    """Numbers of a type such as `"<f4"`, little-endian, as the pages' scripts read them."""
+    return base64.b64encode(np.ascontiguousarray(array, kind).tobytes()).decode("ascii")
 
 
 def asset(name: str) -> str:
@@ -156,5 +178,5 @@ def asset(name: str) -> str:
 
 
 def source_hash(text: str) -> str:
-    """What a page's policy calls a script or style by."""
+    """The hash by which a page's policy names a script or style."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

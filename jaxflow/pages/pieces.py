@@ -17,13 +17,16 @@ def pieces(row: Row) -> list[list[str]]:
     """
     texts = (row["text"], row["pair"] or "")
     ends = _last_tokens(row)
+    # How far each of the two texts is written out.
     found, cursors = [], [0, 0]
     for index, (token, source) in enumerate(zip(row["tokens"], row["source"].tolist(), strict=True)):
         if source < 0:
+            # A special token behind the last token of a text: what was cut off comes before it.
             found.append([_rest(texts, cursors, ends, index), token])
             continue
         start, end = (int(offset) for offset in row["offsets"][index])
         cursor = cursors[source]
+        # Nothing is written twice where tokens overlap.
         start, end = max(start, cursor), max(end, cursor)
         found.append([texts[source][cursor:start], texts[source][start:end]])
         cursors[source] = end
@@ -43,6 +46,7 @@ def joined(row: Row, cut: Sequence[Sequence[str]]) -> list[int]:
         if source < 0:
             found.append(0)
         else:
+            # Pieces cover a text without holes, so their lengths give the place of each.
             start = cursors[source] + len(gap)
             # A token that covers nothing is a byte of a character that the token before began.
             found.append(int(source == before and not gap and (not surface or start in inside[source])))

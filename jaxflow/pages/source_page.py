@@ -48,10 +48,12 @@ def explore_source(
     """
     rows = _usable(islice(source.rows(), most))
     texts, pairs = [row.text for row in rows], [str(row.pair) for row in rows] if source.paired else None
+    # The first of both: row and label belong together by number.
     known = None if labels is None else list(islice(labels.values(), most))
     limits: dict[str, Any] = {"max_length": max_length, "truncate": truncate}
     other = models[1] if len(models) > 1 else None
     heads = [model.head for model in models]
+    # Only models that tell classes of texts apart have a predicted class to weigh heads by.
     classify = all(head.name == "sequence_classification" and head.problem != "regression" for head in heads)
     try:
         return explore(

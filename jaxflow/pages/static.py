@@ -11,7 +11,8 @@ from jaxflow.pages.figure import printable
 
 # Okabe & Ito (2008): told apart by colour-blind readers; and by dash where there is no colour.
 LOOKS = {"shared": ("#4a4f57", "-"), "first": ("#d55e00", (0, (5, 2))), "second": ("#0072b2", (0, (1, 1)))}
-AUTOMATIC = 70  # how many arcs a threshold that nobody chose leaves
+# Arcs that the automatic threshold leaves.
+AUTOMATIC = 70
 
 
 def plot_exploration(
@@ -50,6 +51,7 @@ def plot_exploration(
     least = _automatic(shares) if threshold is None else threshold
     layers = len(shares[0])
     figure = Figure(figsize=(max(5.0, 0.32 * len(tokens)), 1.8 + 0.42 * layers + 1.4), layout="constrained")
+    # Layers above, rollout below, on one axis of tokens.
     network, bars = figure.subplots(2, 1, sharex=True, height_ratios=(0.42 * layers + 1, 1.4))
     names = [side.name for side in exploration.sides]
     _draw_arcs(network, shares, least, names)
@@ -66,7 +68,9 @@ def path_shares(
     fused: Float[np.ndarray, "layer token token"], residual: float, position: int
 ) -> Float[np.ndarray, "layer token token"]:
     """The share of a position that passes along each arc, `layer query token`: its paths' sum, top to input."""
+    # layer query token: attention rollout's matrices, in double precision as products are long
     mixing = residual * np.eye(fused.shape[-1]) + (1 - residual) * fused.astype(np.float64)
+    # From the top down: the share that reaches a position, times where it goes from there.
     found, share = [], np.eye(fused.shape[-1])[position]
     for layer in mixing[::-1]:
         found.append(share[:, None] * layer)
@@ -75,12 +79,14 @@ def path_shares(
 
 
 def _automatic(shares: list[np.ndarray]) -> float:
+    # Staying where it is (the diagonal) is no arc that is worth looking at.
     values = np.sort(np.maximum.reduce(shares)[:, ~np.eye(shares[0].shape[-1], dtype=bool)].ravel())
     values = values[values > 0]
     return float(values[-min(AUTOMATIC, len(values))]) if len(values) else 0.0
 
 
 def _draw_arcs(axes: Any, shares: list[np.ndarray], least: float, names: list[str]) -> None:
+    # One model alone stands for both, so that all its arcs are shared.
     first, second = ((share >= least) & (share > 0) for share in (shares[0], shares[-1]))
     kinds = {"shared": first & second, "first": first & ~second, "second": second & ~first}
     widest = max(share.max() for share in shares)
@@ -99,6 +105,7 @@ def _draw_arcs(axes: Any, shares: list[np.ndarray], least: float, names: list[st
 def _draw_words(axes: Any, rows: list[np.ndarray], names: list[str]) -> None:
     width = 0.8 / len(rows)
     for number, (row, kind) in enumerate(zip(rows, ("first", "second"), strict=False)):
+        # Bars of both models stand side by side within 0.8 of a token's width.
         places = np.arange(len(row)) + (number - (len(rows) - 1) / 2) * width
         _ = axes.bar(places, row, width, color=LOOKS[kind][0], label=printable((names[number],))[0])
     _ = axes.set_ylabel("rollout")

@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from jaxflow._paths import local_path
-from jaxflow.pages.page import whole_page
-from jaxflow.store.output import write_text
+from jaxflow.pages.page import mixing_words, whole_page, write_html
 from jaxflow.store.results import Store
 from jaxflow.summary.summary import DataSummary
 
@@ -27,10 +25,7 @@ def write_summary_page(summary: DataSummary, results: Store, path: Path) -> Path
     Raises:
         InputError: the file cannot be written.
     """
-    html = render_summary(summary, results)
-    target = local_path("path", path)
-    write_text(target, html)
-    return target
+    return write_html(render_summary(summary, results), path)
 
 
 def render_summary(summary: DataSummary, results: Store) -> str:
@@ -40,12 +35,14 @@ def render_summary(summary: DataSummary, results: Store) -> str:
 
 def summary_data(summary: DataSummary, results: Store) -> dict[str, Any]:
     """What the page shows, as JSON has it: counts as they are, other numbers with six digits."""
+    # layer position
     positions = {method: values.tolist() for method, values in summary.positions.items()}
     return _rounded(
         summary.as_json(TOKENS)
         | {
             "model": results.manifest.get("model", ""),
             "input": results.manifest["input"]["name"],
+            "mixing": mixing_words(results.manifest["question"]["mixing"]),
             "complete": results.complete,
             "vocabulary": len(summary.token_counts),
             "positions": {"counts": summary.position_counts, **positions},
@@ -60,4 +57,5 @@ def _rounded(value: Any) -> Any:
         return [_rounded(each) for each in value]
     if not isinstance(value, float):
         return value
+    # A whole number needs no ".0", and the page has many.
     return int(value) if value.is_integer() else float(f"{value:.6g}")

@@ -23,6 +23,7 @@ def top_tokens(row: Row, count: int, *, color: bool = False, width: int = 100) -
         color: whether to use the terminal's bold and dim type.
         width: most characters of the heading.
     """
+    # The last layer and the first query: one place, for all methods.
     layer, query = int(row["layers"][-1]), int(row["queries"][0])
     heading = _styled(_cut(f"{row['id']}  {visible(_text(row, width))}", width), BOLD, color)
     about = f"   layer {layer}, for position {query} {shortened(row['tokens'][query])}"
@@ -33,14 +34,15 @@ def top_tokens(row: Row, count: int, *, color: bool = False, width: int = 100) -
 
 
 def unknown_words(rows: Iterable[Row], unknown: str) -> list[str]:
-    """What of the texts a model read as `unknown`, its token for what it doesn't know: each word once, in order."""
-    found: dict[str, None] = {}
+    """Words of the texts that a model read as `unknown`, its token for words it does not know: each once, in order."""
+    # A dict as an ordered set.
+    words: dict[str, None] = {}
     for row in rows:
         texts = (row["text"], row["pair"] or "")
         for token, source, (start, end) in zip(row["tokens"], row["source"], row["offsets"], strict=True):
             if token == unknown and source >= 0:
-                found[texts[int(source)][int(start) : int(end)]] = None
-    return list(found)
+                words[texts[int(source)][int(start) : int(end)]] = None
+    return list(words)
 
 
 def visible(text: str) -> str:
@@ -76,6 +78,7 @@ def _probability(row: Row) -> str:
 def _column(row: Row, method: str, count: int) -> list[str]:
     """Heading and lines of one method: position, token and value."""
     values: Float[np.ndarray, " token"] = row[method][-1, 0]
+    # Ties in the order of the text.
     best = np.argsort(-values, kind="stable")[:count]
     places = [f"{index:>3} {shortened(row['tokens'][index])}" for index in best]
     widest = max(map(_width, places))
@@ -95,6 +98,7 @@ def _padded(text: str, width: int) -> str:
 
 def _width(text: str) -> int:
     """Columns that a text takes in a terminal."""
+    # Wide signs take two columns, marks and joiners none.
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
     marks = sum(unicodedata.category(character) in ("Mn", "Me") or character in "\u200c\u200d" for character in text)
     return len(text) + wide - marks

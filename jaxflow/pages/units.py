@@ -66,8 +66,10 @@ def pooled_text(
     if len(encodings) < 2 or same_tokens(*encodings):
         return list(zip(merged, attention, strict=True))
     units = word_units(text, pair, encodings[0], encodings[1])
+    # For each token of a model its unit.
     groups = [np.array(units.first), np.array(units.second)]
     asked = _asked(merged, groups, len(units))
+    # Only units that were asked for in both models can be set side by side.
     return [
         (_by_units(example, group, units, asked), _attention_by_units(weights, group, len(units)))
         for example, group, weights in zip(merged, groups, attention, strict=True)
@@ -75,6 +77,7 @@ def pooled_text(
 
 
 def _merged(every: Example, asked: Example | None) -> Pooled:
+    # Methods differ in their positions: some have all, the others those of the question.
     queries = {name: np.asarray(every.queries) for name in every.relevance}
     if asked is not None:
         queries |= {name: np.asarray(asked.queries) for name in asked.relevance}
@@ -97,6 +100,7 @@ def _asked(examples: Sequence[Pooled], groups: Sequence[np.ndarray], units: int)
     found = {}
     for name in examples[0].queries:
         asked = [
+            # Units that have no token in a model are asked for as well where every token is.
             np.arange(units) if len(example.queries[name]) == len(group) else np.unique(group[example.queries[name]])
             for example, group in zip(examples, groups, strict=True)
         ]
@@ -106,9 +110,11 @@ def _asked(examples: Sequence[Pooled], groups: Sequence[np.ndarray], units: int)
 
 def _by_units(example: Pooled, group: np.ndarray, units: Units, asked: dict[str, np.ndarray]) -> Pooled:
     """Relevance summed over a unit's tokens, averaged over those of its tokens that were asked for."""
+    # token unit
     keys = membership(group.tolist(), len(group), len(units)).astype(np.float64)
     relevance = {}
     for name, values in example.relevance.items():
+        # unit query: ones where a position asked for is of the unit, then means
         rows = (asked[name][:, None] == group[example.queries[name]]).astype(np.float64)
         # A unit without a token in this model asks for nothing.
         rows /= np.maximum(rows.sum(axis=1, keepdims=True), 1)
@@ -120,5 +126,6 @@ def _by_units(example: Pooled, group: np.ndarray, units: Units, asked: dict[str,
 
 def _attention_by_units(attention: np.ndarray, group: np.ndarray, units: int) -> np.ndarray:
     keys = membership(group.tolist(), len(group), units)
+    # Columns of a unit's tokens are summed, rows averaged: `unit token` on the left.
     rows = keys.T / np.maximum(keys.sum(axis=0), 1)[:, None]
     return np.einsum("uq,lhqt,tk->lhuk", rows, attention, keys, optimize=True).astype(np.float32)

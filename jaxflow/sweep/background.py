@@ -15,6 +15,7 @@ class _Thread:
     """One thread that does one thing after the other; what it has begun it finishes."""
 
     def __init__(self, name: str, depth: int, idle: Callable[[], None]):
+        # One thread, so that what is drawn or written keeps its order.
         self.pool = ThreadPoolExecutor(1, thread_name_prefix=name)
         self.depth, self.idle = depth, idle
         self.begun: deque[Future[Any]] = deque()
@@ -37,6 +38,7 @@ class Ahead(_Thread, Generic[T]):
         return self
 
     def __next__(self) -> T:
+        # Draw ahead before waiting: the thread is busy while the caller works on this item.
         while len(self.begun) < self.depth:
             self.begun.append(self.pool.submit(next, self.items, END))
         item = self.take()
@@ -46,6 +48,7 @@ class Ahead(_Thread, Generic[T]):
 
     def close(self) -> None:
         """Draw nothing more."""
+        # A reader may be stuck in a pipe; nobody needs what it would bring.
         self.pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -70,6 +73,7 @@ class Behind(_Thread, Generic[T]):
 
     def close(self) -> None:
         """Finish all that was put, whatever happens meanwhile; the first error comes out."""
+        # What was computed is worth waiting for.
         self.pool.shutdown(wait=True)
         errors = [future.exception() for future in self.begun]
         self.begun.clear()

@@ -1,6 +1,7 @@
 """Before a sweep: the folder, the question and what an earlier run left are checked, and nothing is written."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def check_folder(folder: Path, resume: bool | None) -> None:
             raise InputError("folder", "be a folder", f"the file {shown(str(folder))}", NAME_ANOTHER)
         if folder.is_dir() and not store.is_empty(folder):
             _check_filled(folder, resume)
+        # The folder, or what it would be made in.
         parent = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     except InputError:
         # One of the above, which says all there is to say. (An InputError is a ValueError.)
@@ -74,7 +76,7 @@ def check_question(question: Question, model: Model, lengths: Lengths, *, paired
 
 
 def check_process(on_error: str, process_index: int, process_count: int) -> None:
-    """Refuse what cannot be asked for."""
+    """Refuse an unknown `on_error`, and a process that is none of so many."""
     one_of("on_error", on_error, ON_ERROR)
     if not 0 <= process_index < process_count:
         expected = "be from 0 to `process_count` - 1"
@@ -82,7 +84,7 @@ def check_process(on_error: str, process_index: int, process_count: int) -> None
 
 
 def finished(
-    folder: Path, wanted: dict[str, Any], model: Model, source: Source, question: Question, mine: Any
+    folder: Path, wanted: dict[str, Any], model: Model, source: Source, question: Question, mine: Callable[[int], bool]
 ) -> dict[int, Record]:
     """Records of the shards that need not be made again.
 
@@ -94,8 +96,10 @@ def finished(
     """
     check_same(folder, store.read_manifest(folder), wanted)
     found = store.read_records(folder)
+    # Shards of other processes are theirs to check, in parallel.
     done = {i: record for i, record in found.items() if not mine(i) or store.is_whole(folder, record)}
     if done and not source.once:
+        # Later rows may be new: only up to the last shard that is kept must the input be the same.
         furthest = max(done)
         for rows in cuts(source.rows(), model, question, wanted["lengths"]["max_length"]):
             if rows.index in done:
@@ -123,6 +127,7 @@ def _changed(folder: Path, record: Record) -> InputError:
 
 def _check_filled(folder: Path, resume: bool | None) -> None:
     got = f"{shown(str(folder))}, which is not empty"
+    # The errors say the way out that fits: another folder, or to go on with this one.
     if resume is None:
         raise InputError("folder", "be new, or empty", got, NAME_ANOTHER)
     if not store.has_manifest(folder):

@@ -86,6 +86,7 @@ class Prepared:
             InputError: the folder cannot be written.
         """
         _ = arrow.pyarrow()
+        # What was there before is left there, the empty folder too.
         made = not self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -95,6 +96,7 @@ class Prepared:
         try:
             return work(progress)
         except BaseException:
+            # Half a comparison cannot be gone on with.
             for path in work.written:
                 path.unlink(missing_ok=True)
             with suppress(OSError):
@@ -122,6 +124,7 @@ class _Run:
     def __call__(self, progress: Callable[[int], None]) -> ChangeSummary:
         stream = compare_stream(self.prepared.plan, self._read(), progress, importance_texts=SHARD)
         with closing(stream) as compared:
+            # A shard is written as soon as its texts are compared: memory holds one.
             while chosen := _next(compared, self.shards):
                 name = f"texts-{len(self.shards):05d}.parquet"
                 rows = [self._row(*each) for each in chosen]
@@ -140,12 +143,14 @@ class _Run:
         prepared = self.prepared
         rest = _tokenised(prepared.plan, prepared.source, prepared.lengths, start=len(prepared.tokenised))
         for row, encodings in chain(prepared.tokenised, rest):
+            # Texts come out in the order they go in.
             self.ids.append(row.id)
             yield text_pair(prepared.plan, prepared.units, row.place, row.text, row.pair, encodings)
 
     def _row(self, text: ComparedText, similarity: Similarity) -> arrow.Row:
         """A text as a row, once it is summed up."""
         self.totals.add(text, similarity.products, similarity.cka)
+        # Sizes, not signs: a head may matter either way.
         for mean, gates in zip(self.importance, similarity.gates, strict=True):
             if gates is not None:
                 mean.add(np.abs(gates))
@@ -170,7 +175,10 @@ class _Run:
             "importance": {letter: mean.mean.tolist() if len(mean) else None for letter, mean in importance},
             "files": {path.relative_to(prepared.folder).as_posix(): checksum(path) for path in self.written},
         }
-        fields = checked(summary_json(summary) | about | _about(prepared))
+        fields = summary_json(summary)
+        fields["settings"] |= {"units": prepared.units}
+        fields = checked(fields | about | _about(prepared))
+        # Files have their checksums in it, and it has its own.
         with replaced(prepared.folder / SUMMARY) as temporary:
             text = json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False)
             _ = temporary.write_text(text + "\n", "utf-8")
@@ -194,7 +202,7 @@ def prepare(
         model_b: the second.
         source: the texts.
         folder: where results will go; new, or empty.
-        question: what is asked about every text.
+        question: the question to every text.
         options: how the models are compared; None for `CompareOptions()`.
         max_length: most tokens of a text; None is what the models take.
         truncate: cut longer texts rather than refuse them.
@@ -216,11 +224,13 @@ def prepare(
 
 
 def _looked_through(plan: Plan, source: Source, lengths: Lengths) -> tuple[str, int, tuple[TokenisedText, ...]]:
-    """What is compared, how many texts there are, and the first of them; every text is checked before any is compared.
+    """The units, the number of texts, and the first of them tokenised; every text is checked before any is compared.
 
     Raises:
         InputError: a text cannot be used, or there is none.
     """
+    # Units are settled by all texts: words as soon as one is cut differently. Each text is checked for what it would be
+    # compared by; whether "too few words" counts is known at the end.
     alike: list[bool] = []
     # The first text that has too few words for the positions to explain, though tokens enough.
     too_short: InputError | None = None
@@ -228,6 +238,7 @@ def _looked_through(plan: Plan, source: Source, lengths: Lengths) -> tuple[str, 
     asks_further = isinstance(queries, tuple) and max(queries) > 0
     kept: list[TokenisedText] = []
     for row, encodings in _tokenised(plan, source, lengths):
+        # Small inputs are tokenised once; of large ones the rest is tokenised again.
         kept.extend([(row, encodings)] if len(kept) < KEPT else [])
         alike.append(same_tokens(*encodings))
         units = "tokens" if alike[-1] and plan.settings.units != "words" else "words"
@@ -245,7 +256,9 @@ def _looked_through(plan: Plan, source: Source, lengths: Lengths) -> tuple[str, 
     return units, len(alike), tuple(kept)
 
 
-def _next(compared: Iterator[Any], shards: Sequence[str]) -> list[Any]:
+def _next(
+    compared: Iterator[tuple[ComparedText, Similarity]], shards: Sequence[str]
+) -> list[tuple[ComparedText, Similarity]]:
     """The texts of the next shard; none where an interruption ends a comparison of which there is a shard already."""
     try:
         return list(islice(compared, SHARD))
@@ -256,8 +269,8 @@ def _next(compared: Iterator[Any], shards: Sequence[str]) -> list[Any]:
 
 
 def _about(prepared: Prepared) -> dict[str, Any]:
-    """What made a comparison: models, input, question and settings, versions."""
-    plan, source, options = prepared.plan, prepared.source, prepared.plan.settings
+    """The origin of a comparison: models, input, question, versions."""
+    plan, source = prepared.plan, prepared.source
     models = {
         letter: {
             "name": model.name,
@@ -273,14 +286,6 @@ def _about(prepared: Prepared) -> dict[str, Any]:
         "input": {"name": source.name, "column": source.column, "pair_column": source.pair_column, **source.reading},
         "question": plan.question.as_json(),
         "lengths": dict(prepared.lengths),
-        "settings": {
-            "threshold": float(options.threshold),
-            "decay": float(options.decay),
-            "least": int(options.least),
-            "correction": options.correction,
-            "seed": options.seed,
-            "units": prepared.units,
-        },
         "versions": {
             "python": platform.python_version(),
             "device": jax.devices()[0].device_kind,
@@ -304,6 +309,7 @@ def _tokenised(plan: Plan, source: Source, lengths: Lengths, *, start: int = 0) 
         for row in chosen:
             pairs = None if row.pair is None else [row.pair]
             try:
+                # One text at a time, so that an error names its row.
                 first, second = read_together(plan, [row.text], pairs, **lengths)
             except InputError as error:
                 raise error.at(row.place) from None

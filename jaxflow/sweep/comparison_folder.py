@@ -132,6 +132,7 @@ class StoredComparison:
         Raises:
             InputError: a file was damaged.
         """
+        # A missing shard fails when it is opened; a shorter list of shards only shows here.
         count = 0
         for shard in self.summary["shards"]:
             for row in self._read(shard, COLUMNS):
@@ -173,6 +174,7 @@ class StoredComparison:
                 missing = columns - set(file.schema_arrow.names) if "texts" in self.summary else ()
                 if missing:
                     raise DamageError(f"it has no column {min(missing)!r}")
+                # Few rows at a time: attention of all heads makes rows large.
                 for group in range(file.num_row_groups):
                     for batch in file.iter_batches(batch_size=32, row_groups=[group]):
                         yield from rows_of_table(pa.Table.from_batches([batch]))
@@ -189,6 +191,7 @@ def open_comparison(folder: str | Path) -> StoredComparison:
         InputError: there is none, it is of a later version of jaxflow, or its summary was damaged.
     """
     path = local_path("folder", folder)
+    # A broken link counts as there, and is then refused by name.
     first = not os.path.lexists(path / SUMMARY) and os.path.lexists(path / FIRST_SUMMARY)
     file, version = (FIRST_SUMMARY, FIRST_FORMAT) if first else (SUMMARY, FORMAT)
     summary = read_description(path, file, "comparison", (version,), has_check=not first)
@@ -212,10 +215,11 @@ def _damaged(path: Path, why: str) -> InputError:
 
 
 def write_rows(path: Path, rows: list[Row], written: list[Path]) -> None:
-    """Write a table in one step, and note that it was written."""
+    """Write a table in one step, and add its path to `written`."""
     import pyarrow.parquet as pq
 
     table = table_of(rows, {"jaxflow": json.dumps({"comparison": FORMAT})})
+    # By the largest cell: rows of a group, times its values, stay within `GROUP_VALUES`.
     largest = max((cell.size for row in rows for cell in row.values() if isinstance(cell, np.ndarray)), default=1)
     rows_of_group = max(1, GROUP_VALUES // max(1, largest))
     make_about(path)

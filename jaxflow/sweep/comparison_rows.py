@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow.compare.paths import KINDS
-from jaxflow.compare.result import ChangeSummary, ComparedText, SideOfText
+from jaxflow.compare.result import ChangeSummary, ComparedText, SideOfText, WordChange
 from jaxflow.evaluation import Interval
 from jaxflow.heads.patterns import PATTERNS
 from jaxflow.heads.roles import role_names
@@ -38,6 +38,7 @@ def text_row(text: ComparedText) -> Row:
         "layer_jensen_shannon": text.layer_jensen_shannon,
         "layer_total_variation": text.layer_total_variation,
         "distance": text.distance,
+        # An empty array rather than null keeps the column's type in every file.
         "shared_widths": np.zeros((0, 0, 0), np.float32) if text.shared_widths is None else text.shared_widths,
     }
     row |= {f"arc_{name}": values for name, values in vars(text.arcs).items()}
@@ -62,6 +63,7 @@ def head_rows(summary: ChangeSummary) -> Iterator[Row]:
     for place, (first, second) in enumerate(summary.layers):
         for number in range(head.matching.shape[1]):
             at = place, number
+            # -1 for a head without a match.
             other = int(head.matching[at])
             row: Row = {"layer_a": first, "layer_b": second, "head": number + 1}
             for name in ("jensen_shannon", "total_variation"):
@@ -119,7 +121,7 @@ def summary_json(summary: ChangeSummary) -> dict[str, Any]:
     }
 
 
-def _plain_word(word: Any) -> dict[str, Any]:
+def _plain_word(word: WordChange) -> dict[str, Any]:
     return {name: _plain(value) for name, value in vars(word).items() if name != "method"}
 
 
@@ -131,6 +133,7 @@ def _plain(value: Any) -> Any:
         return _plain(value.tolist())
     if isinstance(value, list):
         return [_plain(each) for each in value]
+    # JSON has no NaN.
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 

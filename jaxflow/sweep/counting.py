@@ -20,6 +20,7 @@ def counting(total: int, stream: Any, *, quiet: bool = False) -> Iterator[Callab
     if quiet:
         yield lambda _: None
         return
+    # Without tqdm a terminal gets lines as well.
     bar = _bar(total, stream) if stream.isatty() else None
     if bar is None:
         yield _lines(total, stream)
@@ -46,6 +47,7 @@ def _lines(total: int, stream: Any) -> Callable[[int], None]:
         now = time.perf_counter()
         if now - shown >= PERIOD or done == total:
             shown = now
+            # At the mean pace so far.
             left = duration((total - done) * (now - start) / max(done, 1))
             _ = stream.write(f"{done}/{total} texts, {left} left\n")
             stream.flush()

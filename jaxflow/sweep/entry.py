@@ -98,6 +98,7 @@ def run_sweep(
 
 def _opened(source: Any, column: str | None, pair_column: str | None, **reading: Any) -> AbstractContextManager[Source]:
     """The texts of a file, or of what Python holds, which needs no closing."""
+    # Options of reading belong to files alone, and are refused with anything else.
     is_file = isinstance(source, str | os.PathLike)
     check_unread(is_file, **reading)
     if is_file:

@@ -41,6 +41,7 @@ def duration(seconds: int | float) -> str:
 def rates(tally: Tally, seconds: float) -> list[str]:
     """What a run does in a second, and how well, in words: parts of a line."""
     seconds = max(seconds, 1e-9)
+    # Idle time is an upper bound, and may exceed a short run.
     busy = 100 * max(0.0, 1 - tally.idle / seconds)
     parts = [f"{tally.tokens / seconds:.0f} tokens/s", f"device busy {busy:.0f} %"]
     if tally.flows:
@@ -61,6 +62,7 @@ def _bar(total: int | None, done: int, stream: Any) -> Iterator[Callable[[Tally]
 
         def show(tally: Tally) -> None:
             bar.set_postfix_str(", ".join(rates(tally, time.perf_counter() - start)), refresh=False)
+            # tqdm takes steps, a tally is a total.
             _ = bar.update(done + tally.rows - bar.n)
 
         yield show
@@ -74,12 +76,14 @@ def _lines(total: int | None, done: int, stream: Any) -> Iterator[Callable[[Tall
     def show(tally: Tally) -> None:
         nonlocal shown_at, shown, latest
         now, latest = time.perf_counter(), tally
+        # A line that says the same again tells nothing.
         if now - shown_at >= PERIOD and tally.rows != shown.rows:
             shown_at, shown = now, tally
             _ = stream.write(_line(tally, total, done, now - start))
             stream.flush()
 
     yield show
+    # The end is always shown.
     if latest.rows != shown.rows:
         _ = stream.write(_line(latest, total, done, time.perf_counter() - start))
         stream.flush()

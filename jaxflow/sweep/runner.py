@@ -1,4 +1,4 @@
-"""The loop: shard by shard through a model, onto disk, and on from where a killed run stopped."""
+"""The loop of a sweep: shard by shard through a model and onto disk, resumable at any moment."""
 
 import json
 import threading
@@ -49,7 +49,7 @@ class Sweep:
         model: that reads the texts.
         source: the texts.
         folder: where results go.
-        question: what is asked about every text.
+        question: the question to every text.
         lengths: how long texts may be.
         manifest: what makes the results.
         done: records of the shards that are in the folder.
@@ -102,15 +102,17 @@ class Sweep:
         """
         start = time.perf_counter()
         work = _Run(self, progress)
+        # A new folder is claimed when it is made.
         if self.folder.is_dir():
             work.claim.take()
         try:
             work(batch_size, options)
         except KeyboardInterrupt:
             kept = self._kept()
+            # The tally would count what is not written yet; the disk says what is kept.
             raise Stopped(kept and f"{kept} in {str(self.folder)!r}") from None
         except PeerError:
-            # It says how to go on.
+            # Its way out is said already.
             raise
         except InputError as error:
             for way_out in self._ways_on(error):
@@ -122,14 +124,14 @@ class Sweep:
         return Summary(before, time.perf_counter() - start, work.tally, tuple(work.records.values()))
 
     def _kept(self) -> str:
-        """What is on disk, in words; nothing where nothing is."""
+        """What is on disk, in words; "" for nothing."""
         done = sum(record.examples for record in store.read_records(self.folder).values())
         if not done:
             return ""
         try:
             count = self.source.count()
         except (OSError, InputError):
-            # It may be what went wrong.
+            # The source itself may be what went wrong.
             count = None
         of = "" if count is None else f"of {count} "
         return f"{done} {of}examples are kept"
@@ -150,6 +152,9 @@ class _Run:
         self.tally = Tally()
         self.ahead = Ahead(self._read(), AHEAD, self._tell)
         self.behind = Behind(self._write, BEHIND, self._tell)
+        # Three threads meet here: one reads, one writes, and this one keeps the device busy between them. `begun` holds
+        # shards between reading and attribution; a failed reader leaves its error in `failure`; `broken` tells the
+        # writer to wait for no manifest any more.
         self.begun: deque[Shard] = deque()
         self.failure: Exception | None = None
         self.broken = threading.Event()
@@ -182,15 +187,16 @@ class _Run:
 
     def _read(self) -> Iterator[Shard]:
         """In the thread that reads: shards to do, tokenised."""
-        sweep, found = self.sweep, False
+        sweep, any_shard = self.sweep, False
         for rows in cuts(sweep.source.rows(), sweep.model, sweep.question, sweep.lengths["max_length"]):
-            found = True
+            any_shard = True
             if sweep.is_mine(rows.index):
+                # Read all the same: its hash tells whether the input has changed.
                 if rows.index in sweep.done:
                     check_unchanged(sweep.folder, sweep.done[rows.index], rows)
                 else:
                     yield encode(sweep.model, rows, sweep.question, sweep.lengths, sweep.on_error)
-        if not found:
+        if not any_shard:
             raise InputError(None, "hold a text", "none", place=sweep.source.name)
 
     def _texts(self) -> Iterator[Sequence[EncodedText]]:
@@ -201,7 +207,7 @@ class _Run:
             except StopIteration:
                 return
             except PeerError:
-                # Not of reading: it came from the look at the others while this waited.
+                # No failure of reading: `progress` looked at the other processes while this waited.
                 raise
             except Exception as error:
                 self.failure = error
@@ -211,7 +217,7 @@ class _Run:
                 return
             self.begun.append(shard)
             if self.sweep.process_count > 1 and self.sweep.process_index == 0:
-                # The other processes wait for it.
+                # The other processes wait for the manifest.
                 _ = self._begin()
             self.tally = replace(self.tally, rows=self.tally.rows + len(shard.skipped))
             yield shard.texts
@@ -240,6 +246,7 @@ class _Run:
         if not self._begin():
             return
         rows = list(arrow.rows_of(shard.ids, attribution))
+        # Counted from the rows that are written, so that records and files agree.
         certified = [row["certified"] for row in rows if "certified" in row]
         record = Record(
             index=shard.cut.index,
@@ -260,9 +267,9 @@ class _Run:
         self.records[record.index] = record
 
     def _begin(self) -> bool:
-        """Make the folder, and the manifest first: what has one is known for a sweep that can go on.
+        """Make the folder with its manifest, or wait for process 0 to do so; False if this run breaks off meanwhile.
 
-        Whether there is one; not where another process was to write it, and this one breaks off.
+        The manifest comes first: by it a folder is known for a sweep that can go on.
         """
         sweep, start = self.sweep, time.monotonic()
         while not store.has_manifest(sweep.folder):
@@ -278,6 +285,7 @@ class _Run:
                 return False
         self.claim.take()
         found = store.read_manifest(sweep.folder)
+        # Another process, or an earlier run, may have written it for another question.
         check_same(sweep.folder, found, sweep.manifest)
         # Process 0 has named the sweep.
         self.named = found.get("sweep")
@@ -308,7 +316,7 @@ def prepare(
         model: from `load_model`.
         source: the texts.
         folder: where results will go.
-        question: what is asked about every text.
+        question: the question to every text.
         max_length: most tokens of a text.
         truncate: cut longer texts rather than refuse them.
         resume: go on with what the folder holds, made by any number of processes.
@@ -322,6 +330,7 @@ def prepare(
     """
     not_forked()
     check_process(on_error, process_index, process_count)
+    # Processes start at different times: to the later ones the folder looks like one to go on with.
     resume = resume or process_index > 0
     check_folder(folder, resume)
     _ = arrow.pyarrow()
@@ -330,12 +339,13 @@ def prepare(
     manifest = new_manifest(model, source, question, lengths)
     sweep = Sweep(model, source, folder, question, lengths, manifest, {}, on_error, process_index, process_count)
     if resume and folder.is_dir():
-        # What another run is writing would be lost.
+        # Leftovers may be files that another run is writing.
         check_claims(folder, process_index, process_count)
         store.remove_leftovers(folder, process_index, process_count)
     if not resume or not store.has_manifest(folder):
         return sweep
     done = finished(folder, manifest, model, source, question, sweep.is_mine)
+    # A record whose shard is gone or damaged would count as done.
     unusable = {*store.read_records(folder), *store.damaged_records(folder)} - done.keys()
     store.remove_records(folder, filter(sweep.is_mine, sorted(unusable)))
     return replace(sweep, manifest=store.read_manifest(folder), done=done)

@@ -49,6 +49,7 @@ class Cut:
 
     def sha256(self) -> str:
         """A hash of the rows."""
+        # A shard that ends the input differs from the same rows with more behind them.
         digest = hashlib.sha256(b"last" if self.last else b"")
         for row in self.rows:
             digest.update(row.content.encode())
@@ -82,6 +83,7 @@ def cuts(rows: Iterable[Row], model: Model, question: Question, max_length: int 
     found: list[Row] = []
     index = values = 0
     for row in rows:
+        # Bad rows cost nothing, but count as rows.
         cost = _most_values(row, limit, model.layers, question)
         if found and (len(found) == SHARD_ROWS or values + cost > SHARD_VALUES):
             yield Cut(index, tuple(found), last=False)
@@ -99,9 +101,11 @@ def encode(model: Model, cut: Cut, question: Question, lengths: Lengths, on_erro
         InputError: a row cannot be used, and `on_error` is "stop"; names its place.
     """
     one_of("on_error", on_error, ON_ERROR)
+    # One call for all texts; text by text only where one of them is refused, to find out which.
     encodings = _together(model, cut, lengths)
     ids, texts, skipped = [], [], []
     for row in cut.rows:
+        # Encodings come in the order of the texts; once they are refused there are none, and each is tokenised alone.
         found = row if isinstance(row, BadRow) else next(encodings, None) or _alone(model, row, lengths)
         if not isinstance(found, BadRow):
             assert isinstance(row, Text)
@@ -120,7 +124,9 @@ def _most_values(row: Row, limit: int, layers: int, question: Question) -> int:
     if isinstance(row, BadRow):
         return 0
     parts = [row.text] if row.pair is None else [row.text, row.pair]
+    # Bytes of UTF-8, without encoding what needs none.
     size = sum(len(part) if part.isascii() else len(part.encode()) for part in parts)
+    # With 4 special tokens, as many as RoBERTa adds to a pair.
     return max(size, question.values(min(limit, size + 4), layers))
 
 

@@ -44,20 +44,23 @@ class Peers:
             count: how many there are; for one alone nothing is done.
         """
         self.folder, self.index, self.count = folder, index, count
+        # Signs of an earlier run may lie in the folder: this run's differ from them.
         self._run = secrets.token_hex(4)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._live, name="jaxflow-signs", daemon=True)
-        # Of each other process the last sign, and since when there is no other one: None before its first in this run,
-        # whose time nobody knows (a host may be slow to see new files; and if it died, JAX will say so).
+        # Of each other process its last sign, and since when it stands: None before its first one in this run, as hosts
+        # may be slow to see new files (and JAX tells of a process that never came).
         self._seen: dict[int, tuple[str | None, float | None]] = {}
 
     def __enter__(self) -> "Peers":
         if self.count > 1:
             if self.index == 0:
+                # Signs that a run of more processes left.
                 for path in self.folder.glob(_sign_of("*")):
                     if path.name not in map(_sign_of, range(self.count)):
                         path.unlink(missing_ok=True)
             others = set(range(self.count)) - {self.index}
+            # What lies there now is an earlier run's.
             self._seen = {index: (self._sign(index), None) for index in others}
             self._looked = time.monotonic()
             self._thread.start()
@@ -68,6 +71,7 @@ class Peers:
     ) -> None:
         if self.count == 1:
             return
+        # Stop the thread first, so that the last sign is not written over.
         self._ended.set()
         self._thread.join()
         if error is None:
@@ -80,7 +84,7 @@ class Peers:
         self._say(f"{self._run}{GAVE_UP}{json.dumps(self._facts(error))}")
 
     def _facts(self, error: BaseException) -> list[str | None]:
-        """What the others are told of an error: an InputError's fields, each of which they put into their own words."""
+        """An error as the others get it: the fields of an InputError, which each puts into words itself."""
         who = f"process {self.index} of {self.count}"
         if isinstance(error, PeerError):
             return [*error.args, error.place]
@@ -96,6 +100,7 @@ class Peers:
             PeerError: one of them gave up, or has given no sign of life for a while.
         """
         now = time.monotonic()
+        # Called at every step of the run; folders on a network are slow to look into.
         if self.count == 1 or now - self._looked < PERIOD:
             return
         self._looked = now
@@ -107,6 +112,7 @@ class Peers:
                     del self._seen[index]
                     continue
                 self._seen[index] = sign, now
+                # A last sign: the run, then why it ended, as JSON.
                 _, gave_up, facts = sign.partition(GAVE_UP)
                 if gave_up:
                     raise _peer_error(facts, f"process {index} of {self.count}")
@@ -194,6 +200,7 @@ def _is_whole(folder: Path, whole: set[tuple[Any, ...]], look_up: Callable[[], N
     if not results.complete:
         return False
     for record in results.records:
+        # Hashing all files at every look would take longer than the sweep.
         state = record.sha256, *_state(folder / record.file)
         if state not in whole:
             look_up()
@@ -204,9 +211,10 @@ def _is_whole(folder: Path, whole: set[tuple[Any, ...]], look_up: Callable[[], N
 
 
 def _state(path: Path) -> tuple[Any, ...]:
-    """What changes when a file does."""
+    """Facts that change when the file does."""
     try:
         about = path.stat()
     except OSError:
         return (path,)
+    # A file that is replaced has another inode, one that is changed another size or time.
     return path, about.st_ino, about.st_size, about.st_mtime_ns

@@ -51,6 +51,7 @@ def _settled(stages: dict[str, int]) -> str:
     """By which stage flows were settled, where it is known."""
     total = sum(stages.values())
     counts: Counter[str] = Counter()
+    # Stages that `STAGES` does not name are steps of one solver.
     for stage, count in stages.items():
         counts[STAGES.get(stage, "solving")] += count
     shares = [f"{100 * count / total:.2f} % by {word}" for word, count in counts.items() if count]

@@ -74,7 +74,9 @@ def test_fields_by_name_stand_over_the_question():
     assert as_question(None, {}, question) == question
     assert as_question(None, {"flow": "bounds"}, question) == Question(queries=[3], flow="bounds")
     # The flow that the name stands for is the question's, whichever was set first.
-    (method,) = replace(Question("flow"), flow="bounds", tol=0.5).method_values
+    asked = replace(Question("flow"), flow="bounds", tol=0.5)
+    (method,) = asked.method_values
+    assert asked.method_values is asked.method_values
     assert method.tol == 0.5
     with pytest.raises(InputError, match="second texts as `pairs`"):
         as_question(["the key"], {})

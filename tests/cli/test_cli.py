@@ -80,6 +80,7 @@ def test_texts_become_rows_a_page_and_a_table(run):
         "2 examples in",
         "flows certified: 100.00 %",
         "% by closed forms",
+        "mixing: attention (heads mean, residual 0.5)",
         "report.html",
     ):
         assert word in run.stdout
@@ -167,7 +168,14 @@ def test_results_are_summed_up_in_a_table_and_in_files(run):
     assert cli.main(["summarize", str(run.out), "--top", "3"]) == 0
     shown, said = run.capsys.readouterr()
     assert said.startswith("7/7 texts, ")
-    for part in ("7 examples", "entropy, rollout", "certified, flow", "agreement, raw and flow", "tokens worth most"):
+    for part in (
+        "7 examples",
+        "entropy, rollout",
+        "certified, flow",
+        "agreement, raw and flow",
+        "tokens worth most",
+        "mixing: attention",
+    ):
         assert part in shown
     assert "\\u202e" in shown
     assert "\u202e" not in shown

@@ -58,6 +58,7 @@ def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
         "lost",
         "strong arcs",
         "same prediction",
+        "mixing: attention (heads mean, residual 0.5)",
     ):
         assert word in out
     models = [jf.load_model(folder) for folder in folders]

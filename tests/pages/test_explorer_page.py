@@ -38,6 +38,7 @@ def test_it_opens_with_every_view_and_loads_nothing(page):
         assert page.run("name => jaxflow.scene(name).marks.length", view) > 0
         assert page.page.locator(f"#panel-{view} canvas").is_visible()
     assert page.page.title().startswith("jaxflow: ")
+    assert "mixing: attention (heads mean, residual 0.5)" in page.page.locator("#about").inner_text()
 
 
 @pytest.mark.parametrize("view", VIEWS)

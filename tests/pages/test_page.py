@@ -3,14 +3,19 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from importlib import metadata
 
 import numpy as np
 import pytest
 
 from jaxflow._checks import InputError
+from jaxflow.attribution import Attribution, Example, Question
+from jaxflow.mixing import Attention, AttentionGradient
 from jaxflow.pages import page
 from jaxflow.pages.pieces import joined, pieces
+from jaxflow.pages.write import write_page
 from jaxflow.store.results import Store
+from tests.extending.mixing import ValueNorms
 from tests.pages.rows import HOSTILE, make_row, manifest
 
 
@@ -52,6 +57,22 @@ def rendered(rows, **options):
 def values_of(example, method):
     array = np.frombuffer(base64.b64decode(example["values"][method]), "<f4")
     return array.reshape(len(example["layers"]), len(example["queries"]), len(example["tokens"]))
+
+
+@pytest.mark.parametrize(
+    ("mixing", "words"),
+    [
+        ("attention", "attention (heads mean, residual 0.5)"),
+        (Attention(heads=(0.0, 1.0), residual=0.25), "attention (heads [0.0, 1.0], residual 0.25)"),
+        (AttentionGradient(residual=0), "attention-gradient (residual 0.0)"),
+        (ValueNorms(scale=2.0), "value-norms (scale 2.0)"),
+    ],
+)
+def test_the_mixing_is_shown_by_its_name_with_its_fields(mixing, words):
+    settings = page.page_settings(Question(mixing=mixing).as_json())
+    assert settings["mixing"] == words
+    many = page.page_settings(Question(mixing=Attention(heads=(0.125,) * 144)).as_json())["mixing"]
+    assert len(many) < 100
 
 
 def test_the_page_holds_every_number():
@@ -217,5 +238,32 @@ def test_a_page_of_no_text_says_so(context, tmp_path):
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.goto(path.as_uri())
     assert opened.locator("main").text_content() == "No text could be used, so there is nothing to show."
+    assert (
+        opened.locator("#about").text_content()
+        == "in.txt · mixing: attention (heads mean, residual 0.5) · jaxflow 0.1.0"
+    )
     assert not errors
+    opened.close()
+
+
+def test_an_attribution_has_a_page_that_names_its_mixing_and_no_files(context, tmp_path):
+    example = Example(
+        text="the key",
+        pair=None,
+        tokens=("[CLS]", "the", "key"),
+        offsets=((-1, -1), (0, 3), (4, 7)),
+        source=(-1, 0, 0),
+        queries=np.array([0]),
+        layers=(1,),
+        relevance={"raw": np.full((1, 1, 3), 0.25, np.float32)},
+        certified=None,
+        prediction=None,
+        scores={},
+    )
+    result = Attribution((example,), "tiny", Question("raw", mixing=AttentionGradient(residual=0.25)))
+    opened = context.new_page()
+    opened.goto(write_page(result, tmp_path / "page.html").as_uri())
+    about = f"texts · mixing: attention-gradient (residual 0.25) · jaxflow {metadata.version('jaxflow')}"
+    assert opened.locator("#about").text_content() == about
+    assert opened.locator("#rest").text_content() == ""
     opened.close()

@@ -174,5 +174,7 @@ def test_a_sweep_that_was_not_finished_says_so(folder, context, tmp_path, capsys
     assert cli.main(["summarize", str(tmp_path)]) == 0
     assert "was not finished" in capsys.readouterr().err
     opened = Plain(context, tmp_path / store.ABOUT / "summary.html")
-    assert opened.page.locator("#about").text_content() == "1 texts of in; the sweep was not finished"
+    assert opened.page.locator("#about").text_content() == (
+        "1 texts of in · mixing: attention (heads mean, residual 0.5) · the sweep was not finished"
+    )
     opened.close()

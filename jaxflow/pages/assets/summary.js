@@ -353,7 +353,13 @@
   }
   document.title = `jaxflow summary: ${data.model}`;
   byId("model").textContent = data.model;
-  byId("about").textContent = `${data.examples.toLocaleString("en")} texts of ${data.input}${data.complete ? "" : "; the sweep was not finished"}`;
+  byId("about").append(
+    `${data.examples.toLocaleString("en")} texts of `,
+    isolated(data.input),
+    " · mixing: ",
+    isolated(data.mixing),
+    data.complete ? "" : " · the sweep was not finished"
+  );
   byId("layer").max = String(data.layers.length - 1);
   byId("controls").hidden = data.layers.length < 2;
   byId("layer").oninput = () => {

@@ -25,8 +25,7 @@ export function setUpHeader() {
   byId("models").append(...names);
   const { settings } = data;
   const about = [
-    `heads fused by ${settings.heads}`,
-    `residual ${settings.residual}`,
+    `mixing: ${shown(settings.mixing)}`,
     ...(SAME_SHAPE ? [`${LAYERS} layers × ${HEADS} heads`] : data.models.map(shapeOf)),
     `jaxflow ${data.versions.jaxflow}`,
   ];

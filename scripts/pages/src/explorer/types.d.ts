@@ -51,7 +51,8 @@ interface PageData {
   measures: string[];
   /** By model, layer and head. */
   roles: (string | null)[][][] | null;
-  settings: { residual: number; heads: string };
+  /** `mixing` is its name with its fields, in words. */
+  settings: { residual: number; mixing: string };
   versions: { jaxflow: string };
   total: number;
   sentences: SentenceMeta[];

@@ -113,13 +113,18 @@ function renderLegend() {
 function setUpHeader() {
   const { settings } = data;
   byId("model").append(isolated(data.model));
-  const about = [`heads: ${settings.heads}`, `residual: ${settings.residual}`, `jaxflow ${data.versions.jaxflow}`];
-  byId("about").append(isolated(data.input), ` · ${about.join(" · ")}`);
+  byId("about").append(
+    isolated(data.input),
+    " · mixing: ",
+    isolated(settings.mixing),
+    ` · jaxflow ${data.versions.jaxflow}`,
+  );
   const shown = data.examples.length;
-  byId("rest").textContent =
-    shown < data.total
-      ? `This page holds the first ${shown} of ${data.total} examples; the Parquet files beside it hold them all.`
-      : "The Parquet files beside this page hold the same numbers.";
+  if (data.stored)
+    byId("rest").textContent =
+      shown < data.total
+        ? `This page holds the first ${shown} of ${data.total} examples; the Parquet files beside it hold them all.`
+        : "The Parquet files beside this page hold the same numbers.";
   if (shown < data.total) byId("about").append(` · the first ${shown} of ${data.total} examples`);
 }
 

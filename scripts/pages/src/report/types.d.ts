@@ -24,7 +24,10 @@ interface ReportData {
   input: string;
   total: number;
   versions: { jaxflow: string };
-  settings: { heads: string; residual: number; flow?: string };
+  /** Whether Parquet files beside the page hold the same numbers. */
+  stored: boolean;
+  /** `mixing` is its name with its fields, in words. */
+  settings: { mixing: string; flow?: string };
   methods: string[];
   examples: ReportExample[];
 }

@@ -7,6 +7,8 @@ type Counted = { count: number; token: string; tag: string } & Record<string, an
 interface SummaryData {
   model: string;
   input: string;
+  /** The mixing's name with its fields, in words. */
+  mixing: string;
   complete: boolean;
   examples: number;
   tagged_examples: number;

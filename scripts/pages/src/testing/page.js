@@ -29,7 +29,7 @@ export function explorerData() {
     methods: ["raw", "rollout", "flow"],
     measures: [],
     roles: null,
-    settings: { residual: 0.5, heads: "mean" },
+    settings: { residual: 0.5, mixing: "attention (heads mean, residual 0.5)" },
     versions: { jaxflow: "0" },
     total: 2,
     sentences: [1, 2].map((id) => ({ ...sentence, id, change: [0, 0.1, 0.2, 0.1], sides: [whole, side] })),
