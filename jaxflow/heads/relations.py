@@ -122,7 +122,7 @@ def head_relations(
 
 def _hits(
     arcs: Sequence[list[tuple[int, int, str]]],
-    largest_words: Sequence[Int[np.ndarray, "layer head word"]],
+    largest_words: Sequence[Int[np.ndarray, "layer head _"]],
     place: Mapping[str, int],
 ) -> tuple[Float[np.ndarray, "relation direction layer head"], list[list[Counter[int]]]]:
     """Hits of each head, and for each relation and direction how often each offset, in words, is right."""

@@ -20,7 +20,7 @@ def test_the_readmes_example_runs_as_written_and_equals_scipy(encoder, texts, go
     result = jf.attribute(encoder, texts)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(example, {"encoder": encoder, "texts": texts, "labels": gold, "result": result})  # noqa: S102
+        exec(example, {"model": encoder, "texts": texts, "labels": gold, "result": result})  # noqa: S102
     scores = occlusion_scores(encoder, texts, target=gold)
     expected = np.mean(
         [
