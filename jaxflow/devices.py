@@ -39,12 +39,12 @@ class Device(Protocol):
 
 
 def local_mesh(*, model: int = 1, devices: Sequence[Device] | None = None) -> jax.sharding.Mesh:
-    """This process's devices as a mesh for `attribute`: examples are shared out over them, none meets another.
+    """This process's devices as a mesh for `attribute`: each example runs on one of them, or on one group of `model`.
 
     Args:
-        model: so many devices hold one encoder together, each a part of its heads and of its feed-forward width: for
-            one that is too large for a single device. 1: every device holds a whole one.
-        devices: to use; all of this process's by default.
+        model: number of devices that hold one encoder together, each a part of its heads and of its feed-forward
+            width; above 1 for an encoder too large for one device.
+        devices: the devices of the mesh; all of this process's by default.
 
     Raises:
         InputError: the devices do not divide into groups of `model`.
@@ -52,24 +52,26 @@ def local_mesh(*, model: int = 1, devices: Sequence[Device] | None = None) -> ja
     chosen = jax.local_devices() if devices is None else list(devices)
     if isinstance(model, bool) or not isinstance(model, int) or model < 1 or len(chosen) % model or not chosen:
         raise InputError("model", f"divide the {len(chosen)} devices", shown(model))
+    # One row a group that holds an encoder together: neighbours in JAX's own order of devices.
     grid = np.asarray(chosen).reshape(-1, model)
     return jax.sharding.Mesh(grid, (EXAMPLE, MODEL), axis_types=(jax.sharding.AxisType.Auto,) * 2)
 
 
 def default_mesh() -> jax.sharding.Mesh | None:
-    """All of this process's accelerators, where there are several; else None: one device does the work.
+    """All of this process's accelerators if there are several; else None, for one device.
 
     A processor counts as one device: virtual ones (`--xla_force_host_platform_device_count`) share its cores.
     """
     devices = jax.local_devices()
+    # All local devices are of one kind, that of the first.
     return local_mesh() if len(devices) > 1 and devices[0].platform != "cpu" else None
 
 
 def as_mesh(mesh: object) -> jax.sharding.Mesh:
-    """Take in a mesh, checked: of this process's devices, its axes left to the compiler.
+    """A checked mesh of this process's devices, its axes left to the compiler.
 
     Raises:
-        InputError: it is no mesh, or has devices of other processes.
+        InputError: `mesh` is not a mesh, or has devices of other processes.
     """
     if not isinstance(mesh, jax.sharding.Mesh):
         got, way_out = type(mesh).__name__, "make one by local_mesh()"
@@ -77,16 +79,17 @@ def as_mesh(mesh: object) -> jax.sharding.Mesh:
     if mesh.is_multi_process:
         way_out = "make one by local_mesh(), since each process attributes its own texts"
         raise InputError("mesh", "hold this process's own devices", "some of other processes", way_out)
+    # With explicit axes JAX would ask for the sharding of every operation, which models do not write down.
     return mesh.update(axis_types=(jax.sharding.AxisType.Auto,) * len(mesh.axis_names))
 
 
 def example_sharding(mesh: jax.sharding.Mesh) -> jax.NamedSharding:
-    """How a batch lies over a mesh, by its first axis: along every axis but the encoder's own."""
+    """Layout of a batch over a mesh: its first axis along every mesh axis but the encoder's own."""
     return jax.NamedSharding(mesh, jax.P(tuple(name for name in mesh.axis_names if name != MODEL)))
 
 
 def example_devices(mesh: jax.sharding.Mesh) -> int:
-    """Over how many devices, or groups of them that hold one encoder, a batch is spread."""
+    """Number of devices, or of groups that hold one encoder, that a batch is spread over."""
     return mesh.size // mesh.shape.get(MODEL, 1)
 
 
@@ -103,8 +106,8 @@ class Processes:
     """Processes that share the work.
 
     Attributes:
-        index: which of them this one is, from 0.
-        count: how many there are.
+        index: of this process, from 0.
+        count: of all processes.
     """
 
     index: int
@@ -143,8 +146,8 @@ def initialize(
         end_seconds: how long to wait for the others at the end.
 
     Raises:
-        InputError: nobody says who the others are, what is said doesn't fit, they can't be reached, or JAX is at work
-            already.
+        InputError: the other processes are not named, the arguments do not fit, process 0 cannot be reached, or JAX was
+            used before.
     """
     count, index = _who(coordinator, count, index, start_seconds)
     # JAX's service for preempted hosts would swallow SIGTERM; nothing here asks it.
@@ -173,7 +176,8 @@ def initialize(
 
 
 def _who(coordinator: str | None, count: int | None, index: int | None, seconds: int) -> tuple[int | None, int | None]:
-    """How many processes there are and which this is, by arguments or environment; process 0 is there by then."""
+    """Number of processes and index of this one, by arguments or environment; waits for process 0."""
+    # Kubernetes numbers the pods of every indexed job, so its index counts only beside a number of processes.
     count = _number("count", count, "JAX_NUM_PROCESSES")
     index = _number("index", index, "JAX_PROCESS_ID", "JOB_COMPLETION_INDEX" if count is not None else None)
     if index is not None and count is not None and index >= count:
@@ -181,13 +185,14 @@ def _who(coordinator: str | None, count: int | None, index: int | None, seconds:
     address = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
     if address is not None:
         host, port = _host_and_port(address)
+        # Process 0 opens the address itself; the others must find it open.
         if index:
             _reach(address, host, port, seconds)
     return count, index
 
 
 def _join(seconds: int, count: int | None, initialize_jax: Callable[[], None]) -> None:
-    """JAX's own joining of the processes, with a time limit that raises.
+    """Join the processes by JAX, with a time limit that raises.
 
     JAX's limit ends the process with a core dump, so JAX gets a far longer one, in a thread that is left behind.
 
@@ -195,6 +200,7 @@ def _join(seconds: int, count: int | None, initialize_jax: Callable[[], None]) -
         UnmetError: not all processes came in time.
         ValueError, RuntimeError: as JAX does.
     """
+    # Filled by the thread; raised again in this one, below.
     errors: list[Exception] = []
 
     def join() -> None:
@@ -203,6 +209,7 @@ def _join(seconds: int, count: int | None, initialize_jax: Callable[[], None]) -
         except Exception as error:
             errors.append(error)
 
+    # A daemon thread does not hold up Python's end while JAX still waits in it.
     thread = threading.Thread(target=join, name="jaxflow-join", daemon=True)
     thread.start()
     thread.join(seconds)
@@ -218,12 +225,13 @@ def _join(seconds: int, count: int | None, initialize_jax: Callable[[], None]) -
 
 
 def processes() -> Processes:
-    """Which of how many processes this one is; the only one where nobody called `initialize`."""
+    """This process among all; the only one unless `initialize` was called."""
     return Processes(jax.process_index(), jax.process_count())
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
     """The parts of `host:port`; an IPv6 address stands in brackets."""
+    # Split at the last colon: an IPv6 address has colons of its own.
     host, _, port = address.rpartition(":")
     if not host or "\0" in host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 2**16:
         raise InputError("coordinator", "be host:port, with a port from 1 to 65535", shown(address))
@@ -231,12 +239,13 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 def _reach(address: str, host: str, port: int, seconds: int) -> None:
-    """Wait until process 0 can be reached; JAX itself would end the process where it can't."""
+    """Wait until process 0 can be reached; JAX would end this process instead of raising."""
     end = time.monotonic() + seconds
     while True:
         try:
             socket.create_connection((host, port), timeout=max(1.0, end - time.monotonic())).close()
         except (OSError, UnicodeError) as error:
+            # A name that is no valid host name (UnicodeError) stays so, however long one waits.
             if time.monotonic() > end or isinstance(error, UnicodeError):
                 raise InputError(
                     "coordinator",
@@ -257,6 +266,7 @@ def _number(name: str, value: int | None, *variables: str | None) -> int | None:
     for variable in variables:
         text = os.environ.get(variable) if variable else None
         if text is not None:
+            # `int` would also take signs, blanks and underscores.
             if not re.fullmatch("[0-9]{1,9}", text):
                 raise InputError(variable, "be a whole number", shown(text), place="the environment")
             return int(text)

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
+from jaxflow._checks import InputError
 from jaxflow.attribution.question import Question
 from jaxflow.evaluation.target import Target, explained_of, resolve, scale_of
 from jaxflow.mixing import as_mixing
@@ -24,7 +25,11 @@ def check_model(question: Question, model: Model) -> None:
         # In turn: the head tells no classes apart, several classes share the name, or none has it.
         _ = scale_of(model, target)
         _ = model.head.index_of("target", target.classes)
-        _ = resolve(model, target, 1, lambda: np.zeros((1, model.head.outputs)))
+        # The predicted class is one of the model's; another must be.
+        try:
+            _ = resolve(model, target, 1, lambda: np.zeros((1, model.head.outputs)))
+        except InputError as error:
+            raise InputError("target", error.expected, error.got, error.way_out) from None
 
 
 def forward_of(question: Question, model: Model, readers: tuple[Reader, ...], rows: int) -> tuple[Forward, Arrays]:

@@ -1,4 +1,4 @@
-"""Relevance held against what the model does: blank-out, gradients, rank agreement, faithfulness, intervals."""
+"""Comparison of relevance with the model's behaviour: blank-out, gradients, rank agreement, faithfulness, intervals."""
 
 from jaxflow.evaluation.faithfulness import Faithfulness, faithfulness
 from jaxflow.evaluation.gradients import (

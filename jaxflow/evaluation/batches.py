@@ -1,4 +1,4 @@
-"""Examples through the engine: as they stand, or as copies with tokens removed."""
+"""Runs of the engine over examples, unchanged or as copies with tokens removed."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -15,9 +15,9 @@ from jaxflow.running.readers import Logits
 
 BATCH_TOKENS = 8192
 
-# A batch's tokens, and the numbers of the copies that are its first rows -> the program and what it is called with.
+# A batch's tokens, and the numbers of the copies in its first rows -> the program and its inputs.
 MakesCall: TypeAlias = Callable[[TokenBatch, Int[np.ndarray, " copy"]], Call]
-# Numbers of copies -> the tokens that are removed in these, true where a token goes.
+# Numbers of copies -> the tokens removed in each, true where a token goes.
 Removed: TypeAlias = Callable[[Int[np.ndarray, " copy"]], Bool[np.ndarray, "copy token"]]
 
 
@@ -36,15 +36,16 @@ def run_examples(
         model: that reads them.
         inputs: the examples.
         make: the call of a batch.
-        batch_tokens: rows times padded length of a batch, about, but at least one row.
+        batch_tokens: rows times padded length of a batch, about; a batch has one row or more.
         copies: which example each row is a copy of; None runs each example once.
         pair_numbers: numbers that the outputs hold for each pair of tokens of a row; bounds memory.
 
     Raises:
-        InputError: `batch_tokens` is no whole number above 0.
+        InputError: `batch_tokens` is not a whole number above 0.
     """
 
     def call(numbers: list[int], batch: TokenBatch, length: int) -> Call:
+        # Units are tokens here, so the batch's own shape says the padded length.
         return make(batch, np.array(numbers))
 
     options = EngineOptions(batch_tokens=batch_tokens, pair_numbers=pair_numbers)
@@ -52,13 +53,15 @@ def run_examples(
 
 
 def for_every_row(values: np.ndarray, batch: TokenBatch) -> np.ndarray:
-    """Values `copy ...` of a batch's copies, with the first one's for each row that fills the batch up."""
+    """Values of a batch's copies, `copy ...`, followed by the first one's again for each filler: `row ...`."""
+    # Fillers need valid values, such as a class that exists; their results are dropped.
     fillers = batch.mask.shape[0] - len(values)
     return np.concatenate([values, np.repeat(values[:1], fillers, axis=0)])
 
 
 def at_length(rows: np.ndarray, length: int) -> np.ndarray:
     """Rows `row token` cut or padded with zeros to a length."""
+    # A batch may be shorter or longer than the longest example: it is padded to the length of its bucket.
     part = rows[:, :length]
     return np.pad(part, [(0, 0), (0, length - part.shape[1])])
 
@@ -79,22 +82,23 @@ def variant_logits(
         inputs: the examples.
         examples: which example each row is a copy of.
         removed: which tokens are removed; None removes nothing.
-        blank: what a removed token becomes; None hides it from attention instead, positions staying as they are.
+        blank: the id put in for a removed token; None hides the token from attention and keeps all positions.
         batch_tokens: bounds memory, see `run_examples`.
     """
     program = Forward((Logits(),))
 
     def make(batch: TokenBatch, copies: np.ndarray) -> Call:
         if removed is not None:
-            # What fills the batch up keeps its token.
+            # Rows that only fill the batch up lose no token.
             gone = np.zeros(batch.mask.shape, bool)
             gone[: len(copies)] = at_length(removed(copies), gone.shape[1])
             batch = _without(batch, gone, blank)
         return Call(program, Inputs(batch, (None,), None))
 
+    # One result a copy: a tuple with the logits alone.
     results = run_examples(model, inputs, make, batch_tokens, copies=examples.tolist())
     logits = np.stack([row for (row,) in results])
-    _check_finite(logits, examples)
+    check_finite(logits, "the model's logits for example", examples)
     return logits
 
 
@@ -106,14 +110,27 @@ def whole_logits(model: Model, inputs: TokenInputs, batch_tokens: int) -> Float[
 def _without(batch: TokenBatch, gone: Bool[np.ndarray, "row token"], blank: int | None) -> TokenBatch:
     """The batch with tokens replaced by a blank or, without one, hidden from attention."""
     if blank is None:
+        # The mask alone hides it: ids, and so positions, stay as they are.
         return TokenBatch(batch.input_ids, jnp.asarray(np.asarray(batch.mask) & ~gone), batch.segments)
     ids = np.where(gone, blank, np.asarray(batch.input_ids))
     return TokenBatch(jnp.asarray(ids, jnp.int32), batch.mask, batch.segments)
 
 
-def _check_finite(logits: Float[np.ndarray, "row label"], examples: Int[np.ndarray, " row"]) -> None:
-    wrong = ~np.isfinite(logits).all(axis=-1)
+def check_finite(
+    values: Float[np.ndarray, "row ..."], name: str, examples: Int[np.ndarray, " row"] | None = None
+) -> None:
+    """Refuse NaN and infinity.
+
+    Args:
+        values: of the model, one row an example or copy.
+        name: of these values in the error.
+        examples: the example of each row; None where rows are examples.
+
+    Raises:
+        InputError: naming the first example.
+    """
+    wrong = ~np.isfinite(values).reshape(len(values), -1).all(axis=-1)
     if wrong.any():
-        example = examples[int(wrong.argmax())]
-        place = f"the model's logits for example {example}"
+        row = int(wrong.argmax())
+        place = f"{name} {row if examples is None else examples[row]}"
         raise InputError(None, "be finite", "NaN or infinity", "check the model's weights", place=place)

@@ -1,4 +1,4 @@
-"""Faithfulness: what a prediction does when the most relevant tokens go, or when they alone stay."""
+"""Faithfulness: the change of a prediction when the most relevant tokens go, or they alone stay."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,13 +19,13 @@ SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 
 @dataclass(frozen=True, eq=False)
 class Faithfulness:
-    """How the explained number answers to the tokens that a method ranks first.
+    """Fall of the explained number without the tokens that a method ranks first, and with them alone.
 
     Attributes:
         comprehensiveness: `example *rest share`: fall of the number when the top tokens are removed; high is faithful.
         sufficiency: `example *rest share`: its fall when they alone are left; low is faithful.
-        removed: `example share`: how many tokens that was.
-        shares: of the tokens that take part, as asked for.
+        removed: `example share`: number of top tokens.
+        shares: the shares asked for, of the tokens that take part.
         value: the explained number of each example as it stands.
         classes: the class that was explained.
     """
@@ -92,30 +92,32 @@ def faithfulness(
         _check_dropped(model, inputs, taking_part)
     substitute = blank_id(model, blank) if removal == "blank" else None
     rows, rest = _as_relevance(relevance, inputs, taking_part)
-    given = _as_shares(shares)
-    counts = np.ceil(np.asarray(given) * taking_part.sum(axis=-1)[:, None] - 1e-9).astype(int)
+    shares = _as_shares(shares)
+    # Less a little: 0.07 * 100 is just above 7 in floating point, and must be 7 tokens.
+    counts = np.ceil(np.asarray(shares) * taking_part.sum(axis=-1)[:, None] - 1e-9).astype(int)
+    # Copies that lose the same tokens are run once, whichever entries they stand for.
     copies = _copies(rows, counts, taking_part)
     logits = variant_logits(model, inputs, copies.owners, copies.removed, blank=substitute, batch_tokens=batch_tokens)
     classes, against = resolve(model, target, len(inputs), lambda: logits[: len(inputs)])
     owners = copies.owners
     numbers = target_value(ON_HOST[scale](logits), classes[owners], None if against is None else against[owners])
     value = numbers[: len(inputs)]
-    # example row share side, then as the relevance was given: side 0 is without the top tokens, side 1 they alone.
+    # Flat entries `example row share side`; side 0 is without the top tokens, side 1 has them alone.
     falls = (value[owners[len(inputs) :]] - numbers[len(inputs) :])[copies.where]
-    falls = falls.reshape(len(inputs), *rest, len(given), 2)
-    return Faithfulness(falls[..., 0], falls[..., 1], counts, given, value, classes)
+    falls = falls.reshape(len(inputs), *rest, len(shares), 2)
+    return Faithfulness(falls[..., 0], falls[..., 1], counts, shares, value, classes)
 
 
 @dataclass(frozen=True, eq=False)
 class _Copies:
-    """Copies of the examples: first each as it stands, then one for each different set of tokens that goes.
+    """Copies of the examples: first each as it stands, then one for each different set of removed tokens.
 
     Attributes:
         owners: the example that each is a copy of.
-        rows: of those with tokens removed, the row of the relevance, all examples' counted through.
-        counts: how many top tokens that is.
+        rows: for each removal the row of relevance, counted over all examples.
+        counts: its number of top tokens.
         keeps_top: whether the top tokens stay and the others go.
-        places: the place of each token in each row of relevance, the most relevant first.
+        places: rank of each token in each row of relevance, from 0 for the most relevant.
         taking_part: tokens of each example that may go.
         where: the copy behind each entry of the result, `example row share side`, flat.
     """
@@ -129,11 +131,12 @@ class _Copies:
     where: Int[np.ndarray, " entry"]
 
     def removed(self, copies: Int[np.ndarray, " copy"]) -> Bool[np.ndarray, "copy token"]:
-        """The tokens that go in some of the copies."""
+        """The tokens removed in some of the copies."""
         examples = len(self.taking_part)
-        number = np.maximum(copies - examples, 0)
-        top = self.places[self.rows[number]] < self.counts[number][:, None]
-        gone = np.where(self.keeps_top[number][:, None], ~top, top)
+        # Copies as they stand have no removal: they look up the first, which the last line masks away.
+        removal = np.maximum(copies - examples, 0)
+        top = self.places[self.rows[removal]] < self.counts[removal][:, None]
+        gone = np.where(self.keeps_top[removal][:, None], ~top, top)
         return gone & self.taking_part[self.owners[copies]] & (copies >= examples)[:, None]
 
 
@@ -149,6 +152,7 @@ def _copies(
     # example row share side: the three numbers as one, so that equal ones are found at once.
     codes = (row * width + counts[:, None, :])[..., None] * 2 + np.arange(2)
     different, where = np.unique(codes, return_inverse=True)
+    # Each code taken apart again: row, number of tokens, side.
     of_row = different // (2 * width)
     return _Copies(
         owners=np.concatenate([np.arange(examples), of_row // per_example]),
@@ -163,8 +167,10 @@ def _copies(
 
 def _check_dropped(model: Model, inputs: TokenInputs, taking_part: Bool[np.ndarray, "example token"]) -> None:
     """Refuse to hide the token that the head reads."""
+    # A head that reads no single token loses none of its own inputs.
     if model.reads_at is None:
         return
+    # From -1, the last token, to its position in each example.
     places = model.reads_at % inputs.lengths
     if taking_part[np.arange(len(inputs)), places].any():
         which = {0: "first", -1: "last"}.get(model.reads_at, f"{model.reads_at}.")
@@ -175,7 +181,8 @@ def _check_dropped(model: Model, inputs: TokenInputs, taking_part: Bool[np.ndarr
 def _places(
     rows: Float[np.ndarray, "example row token"], mask: Bool[np.ndarray, "example token"]
 ) -> Int[np.ndarray, "example row token"]:
-    """The place of each token, the most relevant first, those that don't take part last."""
+    """The rank of each token, from 0 for the most relevant; tokens that take no part come last."""
+    # Stable, so that of equals the earlier token goes first.
     order = np.argsort(np.where(mask[:, None], -rows, np.inf), axis=-1, kind="stable")
     places = np.empty_like(order)
     np.put_along_axis(places, order, np.broadcast_to(np.arange(rows.shape[-1]), order.shape), axis=-1)
@@ -192,6 +199,7 @@ def _as_relevance(
         raise InputError("relevance", expected, f"{array.dtype} of shape {array.shape}")
     rest = array.shape[1:-1]
     rows = array.astype(np.float64).reshape(examples, -1, tokens)
+    # NaN elsewhere is harmless: those tokens are never ranked first.
     if not np.isfinite(np.where(mask[:, None], rows, 0)).all():
         raise InputError("relevance", "be finite on tokens that take part", "NaN or infinity")
     return rows, rest

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError, shown
 from jaxflow._pytree import pytree
-from jaxflow.evaluation.batches import BATCH_TOKENS, at_length, for_every_row, run_examples, whole_logits
+from jaxflow.evaluation.batches import BATCH_TOKENS, at_length, check_finite, for_every_row, run_examples, whole_logits
 from jaxflow.evaluation.inputs import TokenInputs, blank_id, token_inputs
 from jaxflow.evaluation.scores import TokenScores
 from jaxflow.evaluation.target import ON_DEVICE, as_target, resolve, scale_of, target_value
@@ -23,18 +23,18 @@ Embedded = Float[Array, "row token embedding"]
 # Word embeddings -> the explained number of each row, and its gradient.
 Slope = Callable[[Embedded], tuple[Float[Array, " row"], Embedded]]
 
-# Part of its terms' sizes below which a float32 sum says nothing: gradients are right to about 1e-5.
+# A float32 sum below this share of its terms' sizes is rounding alone: gradients are right to about 1e-5.
 RESOLUTION = 1e-5
 
 
 @pytree
 class Slopes:
-    """What a gradient method gives.
+    """The scores of a gradient method.
 
     Attributes:
         value: the explained number.
         signed: the score of each token.
-        size: what the score would be had nothing cancelled in its sum; shows where it is no more than rounding.
+        size: the score if no terms of its sum cancelled; a score far below it is rounding alone.
     """
 
     value: Float[Array, " row"]
@@ -44,7 +44,7 @@ class Slopes:
 
 @runtime_checkable
 class GradientMethod(Protocol):
-    """A way to score tokens by the gradient: a frozen, hashable value; write one and hand it to `gradient_scores`."""
+    """A way to score tokens by the gradient: a frozen, hashable value that `gradient_scores` takes."""
 
     @property
     def absolute(self) -> bool:
@@ -72,11 +72,7 @@ class Gradient:
     """
 
     absolute: bool = True
-
-    @property
-    def baseline(self) -> None:
-        """None is needed."""
-        return None
+    baseline = None
 
     def __call__(self, slope: Slope, words: Embedded, start: Embedded) -> Slopes:
         """The gradient's sum over the embedding."""
@@ -88,19 +84,14 @@ class Gradient:
 class GradientNorm:
     """The L2 norm of the gradient: the fastest that the value can change with this token's embedding."""
 
-    @property
-    def absolute(self) -> bool:
-        """A norm has no sign."""
-        return False
-
-    @property
-    def baseline(self) -> None:
-        """None is needed."""
-        return None
+    # A norm has no sign.
+    absolute = False
+    baseline = None
 
     def __call__(self, slope: Slope, words: Embedded, start: Embedded) -> Slopes:
         """The gradient's norm."""
         value, gradient = slope(words)
+        # row token; the terms are squares, so nothing cancels and size and score are one.
         norm = jnp.sqrt(jnp.sum(gradient * gradient, axis=-1))
         return Slopes(value, norm, norm)
 
@@ -110,11 +101,7 @@ class GradientTimesInput:
     """Gradient times input, `sum_d e[d] d(value) / d e[d]`: first-order effect of the embedding going to 0; signed."""
 
     absolute: bool = False
-
-    @property
-    def baseline(self) -> None:
-        """None is needed."""
-        return None
+    baseline = None
 
     def __call__(self, slope: Slope, words: Embedded, start: Embedded) -> Slopes:
         """The product, summed over the embedding."""
@@ -132,7 +119,7 @@ class IntegratedGradients:
     Attributes:
         steps: gradients along the line, at the points of Gauss and Legendre.
         baseline: `"zero"`, `"blank"` (the embedding of the tokenizer's unknown or mask token), a token or its id, or
-            an embedding as numbers. It stands at every position that is asked about; the others keep their words.
+            an embedding as numbers. It stands at every chosen position; the others keep their words.
         absolute: whether the sign of a score is taken away in `values`.
     """
 
@@ -151,9 +138,11 @@ class IntegratedGradients:
 
     def __call__(self, slope: Slope, words: Embedded, start: Embedded) -> Slopes:
         """The integral by Gauss and Legendre, one gradient in memory at a time."""
+        # Exact for polynomials of degree 2 * steps - 1, on [-1, 1].
         points, weights = np.polynomial.legendre.leggauss(self.steps)
         way = words - start
 
+        # A loop, not a batch: memory does not grow with the number of points.
         def step(total: Embedded, at: Any) -> tuple[Embedded, None]:
             point, weight = at
             return total + weight * slope(start + point * way)[1], None
@@ -161,6 +150,7 @@ class IntegratedGradients:
         # From [-1, 1] to [0, 1].
         line = jnp.asarray((points + 1) / 2, words.dtype), jnp.asarray(weights / 2, words.dtype)
         mean, _ = jax.lax.scan(step, jnp.zeros_like(words), line)
+        # Mean slope times way, `row token embedding`: the terms of each token's score.
         return _summed(slope(words)[0], mean * way)
 
 
@@ -192,12 +182,13 @@ def gradient_scores(
         InputError: the model does not classify texts, or an argument does not fit, see `token_inputs`, `Target`.
     """
     inputs, target = token_inputs(model, texts), as_target(target)
-    # Annotated Any, so that what is no method gets this message.
+    # `Any` in the signature, so that a wrong argument gets this message instead of a type checker's.
     if not isinstance(method, GradientMethod) or isinstance(method, type):
         raise InputError("method", "be a gradient method such as Gradient()", shown(method))
     scale, chosen = scale_of(model, target), inputs.positions(positions)
     check_gives(model, "embeddings", "gradient_scores")
     baseline = _baseline(model, method)
+    # The classes are settled on the text as it stands, before any embedding is changed.
     classes = resolve(model, target, len(inputs), lambda: whole_logits(model, inputs, batch_tokens))
     program = EmbeddingScores(method, scale)
 
@@ -221,14 +212,15 @@ def _token_scores(
 ) -> TokenScores:
     """The scores of all examples from each one's slopes and its explained number at the baseline."""
     signed, size = np.zeros(inputs.mask.shape, np.float32), np.zeros(inputs.mask.shape, np.float32)
+    # A batch's padding may differ from the examples': copy as far as both reach.
     for row, (slopes, _) in enumerate(results):
         width = min(len(slopes.signed), inputs.mask.shape[1])
         signed[row, :width], size[row, :width] = slopes.signed[:width], slopes.size[:width]
-    _check_finite(signed)
+    check_finite(signed, "the gradient of example")
     signed = np.where(chosen, signed, np.float32(0))
     value = np.array([slopes.value for slopes, _ in results], np.float32)
     at_baseline = [number for _, number in results if number is not None]
-    # What an example's scores share out is the number's way from the baseline to the text.
+    # Completeness: an example's scores sum to the number at the text less the number at the baseline.
     error = np.abs(signed.sum(axis=-1) - (value - np.array(at_baseline, np.float32))) if at_baseline else None
     return TokenScores(
         values=np.abs(signed) if absolute else signed,
@@ -250,7 +242,7 @@ class EmbeddingScores:
 
     Attributes:
         method: a gradient method.
-        scale: how logits become what is explained, see `target.scale_of`.
+        scale: from logits to the explained number, see `target.scale_of`.
     """
 
     method: GradientMethod
@@ -264,6 +256,7 @@ class EmbeddingScores:
 
         def numbers(words: Embedded) -> Float[Array, " row"]:
             options = ForwardOptions(embeddings=words, packing=inputs.packing)
+            # No layer is watched: only the head's numbers are differentiated.
             last, _ = module.run(batch, lambda carry, layer: carry, None, options)
             return target_value(ON_DEVICE[self.scale](module.logits(last, batch)), classes, against)
 
@@ -273,7 +266,9 @@ class EmbeddingScores:
             return value, pull(jnp.ones_like(value))[0]
 
         words = module.embed(batch.input_ids)
+        # row token embedding: the baseline at chosen positions, the words elsewhere.
         start = words if baseline is None else jnp.where(replaced[..., None], baseline.astype(words.dtype), words)
+        # One more forward pass, for completeness, where there is a baseline.
         return self.method(slope, words, start), None if baseline is None else numbers(start)
 
 
@@ -281,19 +276,13 @@ def _summed(value: Float[Array, " row"], terms: Embedded) -> Slopes:
     return Slopes(value, terms.sum(axis=-1), jnp.abs(terms).sum(axis=-1))
 
 
-def _check_finite(signed: Float[np.ndarray, "example token"]) -> None:
-    wrong = ~np.isfinite(signed).all(axis=-1)
-    if wrong.any():
-        place = f"the gradient of example {int(wrong.argmax())}"
-        raise InputError(None, "be finite", "NaN or infinity", "check the model's weights", place=place)
-
-
 def _baseline(model: Model, method: GradientMethod) -> Float[Array, " embedding"] | None:
-    """The embedding that stands for nothing."""
+    """The embedding of the baseline."""
     given = method.baseline
     if given is None:
         return None
     assert isinstance(model.module, EmbedsTokens)
+    # The embedding's width, by looking up one token.
     width = model.module.embed(jnp.zeros(1, jnp.int32)).shape[-1]
     if isinstance(given, str) and given == "zero":
         return jnp.zeros(width, jnp.float32)

@@ -1,4 +1,4 @@
-"""What the measures read: token ids in padded rows, and which positions of them take part."""
+"""Inputs of the measures: token ids in padded rows, and the positions that take part."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ POSITIONS = ("tokens", "words", "all_but_last")
 
 @runtime_checkable
 class HasTokenizer(Protocol):
-    """A model that says how many tokens it knows, and which: with it a blank or a special token has a name."""
+    """A model with a vocabulary and a tokenizer, in which blanks and special tokens have names."""
 
     @property
     def vocabulary(self) -> int:
@@ -37,7 +37,7 @@ class TokenInputs:
         input_ids: vocabulary indices.
         mask: true on real tokens, special tokens included.
         segments: token type ids.
-        special: true on special tokens; None where nobody said which these are.
+        special: true on special tokens; None where these are not known.
     """
 
     input_ids: Int[np.ndarray, "example token"]
@@ -49,7 +49,7 @@ class TokenInputs:
         return len(self.input_ids)
 
     def encodings(self) -> list[Encoding]:
-        """The same as the engine takes them: of each example its tokens, without padding and without their letters."""
+        """Each example without padding, for the engine, which needs no strings or offsets."""
         special = np.zeros_like(self.mask) if self.special is None else self.special
         rows = zip(
             self.lengths.tolist(), self.input_ids.tolist(), self.segments.tolist(), special.tolist(), strict=True
@@ -76,7 +76,7 @@ class TokenInputs:
 
         Args:
             chosen: `"tokens"`, every real token; `"words"`, those that are not special; `"all_but_last"`, every real
-                token but the last (what Abnar & Zuidema blank: `<bos>` too, `<eos>` not); or a mask
+                token but the last (as Abnar & Zuidema: `<bos>` too, `<eos>` not); or a mask
                 `example token`, true only on real tokens.
 
         Raises:
@@ -99,6 +99,7 @@ class TokenInputs:
         if chosen == "tokens":
             return self.mask
         if chosen == "all_but_last":
+            # Padding is on the right, so the last real token stands at its row's length less 1.
             return self.mask & (np.arange(self.mask.shape[1]) < self.lengths[:, None] - 1)
         if self.special is None:
             expected = "be another than 'words' where the special tokens are not known, as with ids alone"
@@ -116,12 +117,12 @@ def token_inputs(
     max_length: int | None = None,
     truncate: bool = False,
 ) -> TokenInputs:
-    """What the measures read, from texts or from tokens.
+    """The measures' inputs, from texts or from tokens.
 
     Args:
         model: whose tokens these are.
         texts: a sequence of texts, of `Encoding`, or of sequences of token ids; a `TokenBatch` `example token`,
-            padded on the right; or what this function gave.
+            padded on the right; or a `TokenInputs`.
         pairs: a second text for each text, for models that read two.
         special: booleans, as `texts` are laid out, for ids whose special tokens the tokenizer doesn't tell. Without
             it these are the tokens that the tokenizer added, or, in ids, its [CLS], [SEP], `<bos>` and `<eos>`.
@@ -129,8 +130,8 @@ def token_inputs(
         truncate: cut longer texts rather than refuse them.
 
     Raises:
-        InputError: nothing came, or an example is empty, too long, padded elsewhere than on the right, or holds ids
-            that the vocabulary doesn't have; it is named.
+        InputError: there are no texts, or an example is empty, too long, padded elsewhere than on the right, or holds
+            ids beyond the vocabulary; it is named.
     """
     not_forked()
     model = as_model("model", model)
@@ -145,6 +146,7 @@ def token_inputs(
         if isinstance(listed[0], str):
             pairs = [pairs] if isinstance(pairs, str) else pairs
             listed = model.tokenize(listed, pairs, max_length=max_length, truncate=truncate)
+        # All encodings or all ids: a mixture goes to `_of_ids`, which refuses it.
         encodings = [entry for entry in listed if isinstance(entry, Encoding)]
         made = _of_encodings(encodings) if len(encodings) == len(listed) else _of_ids(model, listed)
     if special is not None:
@@ -154,7 +156,7 @@ def token_inputs(
 
 
 def padded(rows: Sequence[Any]) -> tuple[Float[np.ndarray, "example *rest token"], Bool[np.ndarray, "example token"]]:
-    """Arrays `*rest token` of different lengths as one, 0 on padding, and the mask that is true on what they held.
+    """Arrays `*rest token` of different lengths as one, 0 on padding, and the mask of their own entries.
 
     For `result.relevance["flow"]` of one query: `padded([rows[:, 0] for rows in result.relevance["flow"]])`.
 
@@ -167,6 +169,7 @@ def padded(rows: Sequence[Any]) -> tuple[Float[np.ndarray, "example *rest token"
         got = f"{len(arrays)} with the other axes {shapes}"
         raise InputError("rows", "be arrays that differ in their last axis alone", got)
     width = max(array.shape[-1] for array in arrays)
+    # At least float32: whole numbers become floating-point ones.
     dtype = np.result_type(np.float32, *arrays)
     values = np.zeros((len(arrays), *shapes.pop(), width), dtype)
     mask = np.zeros((len(arrays), width), bool)
@@ -177,15 +180,17 @@ def padded(rows: Sequence[Any]) -> tuple[Float[np.ndarray, "example *rest token"
 
 
 def blank_id(model: Model, blank: object = None) -> int:
-    """The token that stands for nothing: as given (an id or a token), or the tokenizer's unknown token, or its mask.
+    """The id of the blank: the one given (an id or a token), else the tokenizer's unknown token, else its mask.
 
     Raises:
         InputError: there is no such token.
     """
     tokenizer = model.tokenizer if isinstance(model, HasTokenizer) else None
     if blank is None and tokenizer is not None:
+        # Either id may be None, and 0 is an id, so `or` would not do.
         blank = next((i for i in (tokenizer.unk_token_id, tokenizer.mask_token_id) if i is not None), None)
     if isinstance(blank, str) and tokenizer is not None:
+        # An unknown token stays a string, and is refused below.
         blank = tokenizer.get_vocab().get(blank, blank)
     if isinstance(blank, bool) or not isinstance(blank, int | np.integer):
         raise InputError("blank", f"be a token of {model.name} or its id", shown(blank), "pass the id")
@@ -196,7 +201,7 @@ def blank_id(model: Model, blank: object = None) -> int:
 
 
 def _vocabulary(model: Model) -> int:
-    """How many tokens the model knows, as far as it says."""
+    """Size of the model's vocabulary; unlimited where the model does not say."""
     return model.vocabulary if isinstance(model, HasTokenizer) else UNLIMITED
 
 
@@ -225,6 +230,7 @@ def _of_batch(model: Model, batch: TokenBatch) -> TokenInputs:
 
 def _rows(sequences: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     lengths = np.array([len(sequence) for sequence in sequences])
+    # At least one column, so that rows of no tokens reach the check that names them.
     ids = np.zeros((len(sequences), max(1, int(lengths.max()))), np.int32)
     for row, sequence in enumerate(sequences):
         array = np.asarray(sequence)
@@ -240,6 +246,7 @@ def _known_special(model: Model, ids: np.ndarray, mask: np.ndarray) -> np.ndarra
         return None
     names = ("cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id")
     known = [getattr(tokenizer, name, None) for name in names]
+    # Not [MASK] and [UNK], which are special to tokenizers but stand for words of the text.
     return mask & np.isin(ids, [i for i in known if i is not None])
 
 
@@ -251,6 +258,7 @@ def _as_special(special: Any, mask: np.ndarray) -> np.ndarray:
         raise InputError("special", f"have one row for each of {len(mask)} examples", str(len(rows)))
     for index, row in enumerate(rows):
         row, length = np.asarray(row), int(mask[index].sum())
+        # A row may come with its padding or without.
         if row.dtype != np.bool_ or row.shape not in ((length,), mask.shape[1:]):
             got = f"{row.dtype} of shape {row.shape}"
             raise InputError(f"special[{index}]", f"be {length} booleans", got)
@@ -269,9 +277,9 @@ def _check(model: Model, inputs: TokenInputs) -> None:
     if not np.array_equal(inputs.mask, np.arange(inputs.mask.shape[1]) < lengths[:, None]):
         expected = "be padded on the right, since classifiers read the first token at position 0"
         raise InputError("texts", expected, "padding elsewhere")
+    # The device would give NaN for such an id, which says less than this error.
     wrong = inputs.mask & ((inputs.input_ids < 0) | (inputs.input_ids >= vocabulary))
     if wrong.any():
         example, position = first_index(wrong)
-        found = inputs.input_ids[example, position]
-        got = f"{found} at position {position}"
+        got = f"{inputs.input_ids[example, position]} at position {position}"
         raise InputError(f"texts[{example}]", f"have ids below {vocabulary}", got)

@@ -1,4 +1,4 @@
-"""Blank-out scores: what a prediction loses when one token is replaced by a blank."""
+"""Blank-out scores: the fall of a prediction when one token is replaced by a blank."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from jaxflow.evaluation.scores import TokenScores
 from jaxflow.evaluation.target import ON_HOST, as_target, resolve, scale_of, target_value
 from jaxflow.models import Model
 
-# Part of the logits' size below which a move of them may be float32's rounding alone.
+# A move of the logits below this share of their size may be float32's rounding alone.
 RESOLUTION = 2e-6
 
 
@@ -27,8 +27,7 @@ def occlusion_scores(
 
     `|p(correct) - p'(correct)|` with `target` the correct labels (Abnar & Zuidema 2020, section 4; they replace
     tokens by `<unk>`, `<bos>` too, and leave the last position, which scores 0: `positions="all_but_last"`). The
-    class is settled on the text as it stands. All copies run together in compiled batches of bounded size, whichever
-    examples they are of.
+    class is settled on the text as it stands. Copies of all examples run together, in batches of bounded size.
 
     Args:
         model: a model that classifies texts.
@@ -48,15 +47,15 @@ def occlusion_scores(
     inputs, target = token_inputs(model, texts), as_target(target)
     scale, blank = scale_of(model, target), blank_id(model, blank)
     example, position = np.nonzero(inputs.positions(positions))
-    # Each example as it stands comes first; its "blanked position" is nowhere.
+    # Copies: first each example as it stands, whose blanked position is nowhere (-1), then one for each blanked token.
     owners = np.concatenate([np.arange(len(inputs)), example])
     places = np.concatenate([np.full(len(inputs), -1), position])
-    width = np.arange(inputs.mask.shape[1])
+    columns = np.arange(inputs.mask.shape[1])
     logits = variant_logits(
         model,
         inputs,
         owners,
-        lambda rows: places[rows, None] == width,
+        lambda rows: places[rows, None] == columns,
         blank=blank,
         batch_tokens=batch_tokens,
     )
@@ -64,7 +63,9 @@ def occlusion_scores(
     numbers = target_value(ON_HOST[scale](logits), classes[owners], None if against is None else against[owners])
     value = numbers[: len(inputs)]
     signed = np.zeros(inputs.mask.shape)
+    # Fall of the number: positive where the token spoke for the class.
     signed[example, position] = value[example] - numbers[len(inputs) :]
+    # `blanked label`: a score counts as resolved if any logit moved by more than rounding.
     whole, copies = logits[example], logits[len(inputs) :]
     moved = np.abs(copies - whole).max(axis=-1)
     unresolved = np.zeros(inputs.mask.shape, bool)

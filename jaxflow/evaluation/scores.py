@@ -1,4 +1,4 @@
-"""What the measures of single tokens give."""
+"""The results of measures of single tokens."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,17 @@ from jaxtyping import Bool, Float, Int
 
 @dataclass(frozen=True, eq=False)
 class TokenScores:
-    """How much each token mattered to a classifier, by its own behaviour.
+    """Score of each token for a classifier, from the classifier's own behaviour.
 
     Attributes:
-        values: `example token`; 0 on padding and on positions that were not asked about.
-        signed: the same before its sign was taken away; equal to `values` where the measure keeps signs.
+        values: `example token`; 0 on padding and on positions that were not chosen.
+        signed: the scores with their signs; equal to `values` where the measure keeps them.
         mask: true on real tokens.
         value: the explained number (a probability, say) of each example as it stands.
         classes: the class that was explained.
         unresolved: true where a score may be float32's rounding alone: its terms cancel (see `Gradient`), or the logits
             did not move.
-        completeness_error: how far an example's scores are from summing to what they share out; None for measures
+        completeness_error: distance of an example's summed scores from the number they share out; None for measures
             that share out nothing.
     """
 

@@ -1,4 +1,4 @@
-"""Which number of a classifier is explained."""
+"""The number of a classifier that is explained."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,12 +15,13 @@ from jaxflow.models import Model
 from jaxflow.models.model import check_gives
 
 HEADS = ("sequence_classification", "next_sentence")
-ON_HOST: dict[str, Callable[[Any], Any]] = {
+# In float64 on the host: differences of probabilities near 1 lose digits in float32.
+ON_HOST: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "softmax": lambda logits: scipy.special.softmax(np.asarray(logits, np.float64), axis=-1),
     "sigmoid": lambda logits: scipy.special.expit(np.asarray(logits, np.float64)),
     "identity": lambda logits: np.asarray(logits, np.float64),
 }
-ON_DEVICE: dict[str, Callable[[Any], Any]] = {
+ON_DEVICE: dict[str, Callable[[Array], Array]] = {
     "softmax": lambda logits: jax.nn.softmax(logits, axis=-1),
     "sigmoid": jax.nn.sigmoid,
     "identity": lambda logits: logits,
@@ -47,19 +48,20 @@ class Target:
         one_of("quantity", self.quantity, ("probability", "logit"))
         for name in ("classes", "against"):
             value = getattr(self, name)
+            # Arrays and lists become tuples, so that a target is hashable.
             if hasattr(value, "tolist"):
                 value = np.asarray(value).tolist()
             object.__setattr__(self, name, tuple(value) if isinstance(value, list) else value)
 
     @property
     def needs_logits(self) -> bool:
-        """Whether the classes depend on what the model says."""
+        """Whether the classes depend on the model's prediction."""
         return self.classes == "predicted" or self.against == "runner_up"
 
 
 @dataclass(frozen=True)
 class Explained:
-    """A target as programs have it: hashable, the classes of each example apart in arrays.
+    """A target for programs: hashable, with the classes of each example apart in arrays.
 
     Attributes:
         scale: how logits become numbers, see `scale_of`.
@@ -78,6 +80,7 @@ class Explained:
             classes = jnp.argmax(logits, axis=-1).astype(jnp.int32)
         if self.against == "runner_up":
             assert classes is not None
+            # row label: all classes but the first choice.
             others = jnp.arange(logits.shape[-1]) != classes[:, None]
             against = jnp.argmax(jnp.where(others, logits, -jnp.inf), axis=-1).astype(jnp.int32)
         return classes, against
@@ -89,17 +92,17 @@ class Explained:
         return target_value(ON_DEVICE[self.scale](logits), classes, against)
 
 
-# Classes of each row that are known beforehand, and those that they are set against.
+# Classes of each row that are known beforehand, and the classes that they are set against.
 GivenClasses: TypeAlias = tuple[Int[Any, " row"] | None, Int[Any, " row"] | None]
 
 
 def as_target(target: Any) -> Target:
-    """A target out of one, or out of its classes."""
+    """A target, from one or from its classes alone."""
     return target if isinstance(target, Target) else Target(target)
 
 
 def scale_of(model: Model, target: Target) -> str:
-    """How the classifier's logits become what the target names.
+    """The scale that turns a classifier's logits into the target's numbers.
 
     Raises:
         InputError: the model does not classify texts, or it has no probabilities.
@@ -121,15 +124,17 @@ def resolve(
     """The class of each example, and the one it is set against.
 
     Raises:
-        InputError: there is no such class, or there are not as many classes as examples.
+        InputError: there is no such class, or the classes are not one for each example.
     """
-    found = logits() if target.needs_logits else None
-    classes = _indices("classes", model, target.classes, "predicted", examples, found)
+    # The model runs only where the classes depend on it.
+    scores = logits() if target.needs_logits else None
+    classes = _indices("classes", model, target.classes, "predicted", examples, scores)
     if target.against is None:
         return classes, None
-    if found is not None:
-        found = np.where(np.arange(found.shape[-1]) == classes[:, None], -np.inf, found)
-    against = _indices("against", model, target.against, "runner_up", examples, found)
+    if scores is not None:
+        # The runner-up is the likeliest class once the first is out.
+        scores = np.where(np.arange(scores.shape[-1]) == classes[:, None], -np.inf, scores)
+    against = _indices("against", model, target.against, "runner_up", examples, scores)
     check_different(classes, against)
     return classes, against
 
@@ -138,12 +143,13 @@ def explained_of(model: Model, target: Target, examples: int) -> tuple[Explained
     """A target for programs, and the classes of examples that are known before the model runs.
 
     Raises:
-        InputError: the model does not classify texts, has no such class, or there are not as many as examples.
+        InputError: the model does not classify texts, has no such class, or the classes are not one an example.
     """
     check_gives(model, "gradients", "the gradient of a class")
     predicts = isinstance(target.classes, str) and target.classes == "predicted"
     runner_up = isinstance(target.against, str) and target.against == "runner_up"
     scale = scale_of(model, target)
+    # On a device a class that depends on the logits is chosen by the program, not here.
     classes = None if predicts else _indices("classes", model, target.classes, "predicted", examples, None)
     if target.against is None or runner_up:
         return Explained(scale, predicts, target.against), (classes, None)
@@ -187,6 +193,7 @@ def _indices(
     indices = []
     for entry in entries:
         index = model.head.index_of(name, entry)
+        # `index_of` returns unknown names as they are, so this refuses them as well.
         if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < outputs:
             expected = f"be {word!r}, an index below {outputs} or a class of the model"
             raise InputError(

@@ -1,4 +1,4 @@
-"""Attention weighted by what a class's score owes to it: a way of fusing heads that depends on the class."""
+"""Attention weighted by its effect on a class's score: heads fused in a way that depends on the class."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow._checks import InputError
 from jaxflow._pytree import pytree
 from jaxflow._switches import broadcasting
 from jaxflow._typing import Capacity, Relevance
 from jaxflow.evaluation import Target, TokenInputs, token_inputs
-from jaxflow.evaluation.batches import for_every_row, run_examples
+from jaxflow.evaluation.batches import check_finite, for_every_row, run_examples
 from jaxflow.evaluation.target import Explained, check_different, explained_of
 from jaxflow.graph.graph import AttentionGraph, attention_graph
 from jaxflow.graph.rollout import product
@@ -28,7 +27,7 @@ BATCH_TOKENS = 2048
 
 @dataclass(frozen=True, eq=False)
 class ClassAttention:
-    """Attention of some texts, heads fused by how much a class's score rests on them.
+    """Attention of some texts, heads fused by the gradient of a class's score.
 
     Attributes:
         weights: `mean over heads of relu(gradient * attention)` of each layer, 0 on padding. Rows do not sum to 1:
@@ -49,6 +48,7 @@ class ClassAttention:
         Rollout and flow on it are those of the class. As the score is read off the first position, all other rows of
         the last layer are empty.
         """
+        # One fused head a layer: example layer head token token.
         return attention_graph(self.weights[:, :, None], self.mask, residual=residual, normalize=True)
 
     def relevance(self) -> Relevance:
@@ -63,7 +63,7 @@ class ClassAttention:
 
 @pytree
 class GatedScores:
-    """What a gradient in the attention of all heads gives.
+    """Scores from the gradient in the attention of all heads.
 
     Attributes:
         value: the explained number.
@@ -80,14 +80,14 @@ class GatedScores:
 
 @dataclass(frozen=True)
 class ClassGradient(CarriesHeads):
-    """The reader of `GatedScores`. Its arrays: classes of the rows and what they are set against, each perhaps None.
+    """The reader of `GatedScores`. Its arrays: classes of the rows, and classes set against them; either may be None.
 
     The gradient is the total one: attention of later layers moves along. Memory: three times the attention of all
     heads.
 
     Attributes:
-        number: that is explained.
-        keeps_weights: whether the weights are given, one matrix a layer.
+        number: the number that is explained.
+        keeps_weights: whether to return the weights, one matrix a layer.
     """
 
     number: Explained
@@ -101,23 +101,23 @@ class ClassGradient(CarriesHeads):
     def finish(
         self, inputs: ReaderInputs, carry: Float[Array, "row layer head token token"], outputs: PassOutputs
     ) -> GatedScores:
-        """What the number owes to each weight, and to each head."""
+        """The effect of each weight and of each head on the number."""
         assert outputs.logits is not None
         assert outputs.explained is not None
         assert outputs.gradient is not None
         classes, _ = self.number.classes(outputs.logits, inputs.examples)
         assert classes is not None
-        # row layer head query key: padding's gradient says nothing.
+        # row layer head query key: derivatives in padding's attention mean nothing.
         mask = inputs.mask[:, None]
         pairs = (mask[..., :, None] & mask[..., None, :])[:, :, None]
-        owed = jnp.where(pairs, outputs.gradient * carry, jnp.zeros_like(carry))
-        # A head's output is linear in its attention, so the derivative in a factor before it is the sum of what its
-        # weights are worth.
+        effects = jnp.where(pairs, outputs.gradient * carry, jnp.zeros_like(carry))
+        # A head's output is linear in its attention A, so the derivative in a gate g on it, at g = 1, is
+        # d y / d g = sum_qk A_qk dy / dA_qk.
         return GatedScores(
             value=outputs.explained,
             classes=classes,
             weights=gradient_weights(carry, outputs.gradient, mask) if self.keeps_weights else None,
-            gates=jnp.sum(owed, axis=(-2, -1)),
+            gates=jnp.sum(effects, axis=(-2, -1)),
         )
 
 
@@ -130,10 +130,10 @@ def class_attention(
 ) -> ClassAttention:
     """Fuse heads by `relu(gradient of a class's score * attention)` (Chefer, Gur & Wolf 2021).
 
-        found = class_attention(model, texts, target="positive")
-        jf.attention_flow(found.graph(), queries=0)
+        attention = class_attention(model, texts, target="positive")
+        jf.attention_flow(attention.graph(), queries=0)
 
-    The gradient is the total one: attention of later layers moves along, as when a hook reads it off in PyTorch.
+    The gradient is the total derivative: attention of later layers moves along, as with a hook in PyTorch.
 
     Args:
         model: a model that classifies texts.
@@ -148,9 +148,10 @@ def class_attention(
     Raises:
         InputError: the model does not classify texts, or an argument does not fit.
     """
-    given = target if isinstance(target, Target) else Target(target, quantity="logit")
+    # Chefer et al. take the gradient of the logit, which does not fade where the probability nears 1.
+    number = target if isinstance(target, Target) else Target(target, quantity="logit")
     inputs = token_inputs(model, texts)
-    value, classes, weights, _ = gated_scores(model, inputs, given, batch_tokens, keeps_weights=True)
+    value, classes, weights, _ = gated_scores(model, inputs, number, batch_tokens, keeps_weights=True)
     assert weights is not None
     return ClassAttention(weights, inputs.mask, value, classes)
 
@@ -158,11 +159,12 @@ def class_attention(
 def gated_scores(
     model: Model, inputs: TokenInputs, target: Target, batch_tokens: int, *, keeps_weights: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
-    """The explained number, its class, weights (where they are kept) and derivatives in gates of all texts."""
+    """Of all texts: the explained number, its class, the weights if kept, and the derivatives in gates."""
     number, (given, against) = explained_of(model, target, len(inputs))
     program = Forward((ClassGradient(number, keeps_weights),))
 
     def call(batch: TokenBatch, rows: np.ndarray) -> Call:
+        # None where the program chooses the class from the logits.
         chosen = (None if each is None else for_every_row(each[rows], batch) for each in (given, against))
         return Call(program, Inputs(batch, jax.tree.map(jnp.asarray, (tuple(chosen),)), None))
 
@@ -174,34 +176,35 @@ def gated_scores(
     for row, (scores,) in enumerate(results):
         value[row], classes[row], gates[row] = scores.value, scores.classes, scores.gates
         if weights is not None:
+            # Padding differs: a batch's is that of its bucket, the result's that of the longest text.
             size = min(width, scores.weights.shape[-1])
             weights[row, :, :size, :size] = scores.weights[:, :size, :size]
     check_gates(gates)
+    # The class that the program chose is known only now.
     if against is not None:
         check_different(classes, against)
     return value, classes, weights, gates
 
 
 def check_gates(gates: Float[np.ndarray, "example layer head"]) -> None:
-    """Refuse gradients that are no numbers.
+    """Refuse NaN and infinity in gradients.
 
     Raises:
         InputError: naming the example.
     """
-    wrong = ~np.isfinite(gates).all(axis=(1, 2))
-    if wrong.any():
-        place = f"the gradient of example {int(wrong.argmax())}"
-        raise InputError(None, "be finite", "NaN or infinity", "check the model's weights", place=place)
+    check_finite(gates, "the gradient of example")
 
 
 @jax.jit
 @broadcasting
 def _relevance(weights: Capacity, mask: Bool[Array, "*batch token"]) -> Relevance:
+    # R = I on real tokens; padding's rows stay 0.
     identity = jnp.eye(weights.shape[-1], dtype=weights.dtype) * mask[..., :, None].astype(weights.dtype)
 
     def step(below: Array, layer: Array) -> tuple[Array, Array]:
         above = below + product(layer, below)
         return above, above
 
+    # Layers in front for the scan, and behind the batch again for the result.
     _, stacked = jax.lax.scan(step, identity, jnp.moveaxis(weights, -3, 0))
     return jnp.moveaxis(stacked, 0, -3)

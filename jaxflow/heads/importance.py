@@ -1,4 +1,4 @@
-"""How much each head matters to what a model predicts."""
+"""Importance of each head for a model's prediction."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +18,13 @@ from jaxflow.models.model import check_gives
 from jaxflow.running import Call, Inputs, put_layer
 
 METHODS = ("gradient", "ablation")
-# Least probability whose logarithm is taken: below it float32 is exhausted.
+# Least probability in a logarithm; near the end of float32's range.
 LEAST = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
 class HeadImportance:
-    """How far the log-probability of a class moves with each head.
+    """Effect of each head on the log-probability of a class.
 
     Attributes:
         signed: by gradient the derivative in the head's gate, by ablation the fall when the head is taken away;
@@ -62,14 +62,14 @@ def head_importance(
     classes: Any = "predicted",
     batch_tokens: int = BATCH_TOKENS,
 ) -> HeadImportance:
-    """How much the log-probability of a class rests on each head.
+    """Measure the effect of each head on the log-probability of a class.
 
     Args:
-        model: a model that classifies texts; without classes nothing says what heads are important for.
+        model: a model that classifies texts: heads are important for a class.
         texts: anything that `evaluation.token_inputs` takes.
         method: `"gradient"`, the derivative in a gate on the head's output, at 1 (Michel et al. 2019; with the correct
-            labels it is that of the loss, its sign turned); or `"ablation"`, what is lost when one head at a time
-            gives nothing.
+            labels it is that of the loss, its sign turned); or `"ablation"`, the loss when one head at a time gives
+            nothing.
         classes: `"predicted"`, an index or label, or one for each text: the correct labels, say.
         batch_tokens: rows times length of a batch, about; bounds memory on the device.
 
@@ -83,13 +83,14 @@ def head_importance(
     target = Target(classes)
     inputs = token_inputs(model, texts)
     if method == "gradient":
-        value, found, _, gates = gated_scores(model, inputs, target, batch_tokens, keeps_weights=False)
-        return HeadImportance(log_gates(value, gates), found)
+        value, classes, _, gates = gated_scores(model, inputs, target, batch_tokens, keeps_weights=False)
+        return HeadImportance(log_gates(value, gates), classes)
     return _ablated(model, inputs, target, batch_tokens)
 
 
 def _ablated(model: Model, inputs: TokenInputs, target: Target, batch_tokens: int) -> HeadImportance:
     check_gives(model, "gradients", 'head_importance by "ablation"')
+    # The plain pass holds no attention, so its batches may be larger.
     scale, logits = scale_of(model, target), whole_logits(model, inputs, 4 * batch_tokens)
     classes, _ = resolve(model, target, len(inputs), lambda: logits)
 
@@ -100,10 +101,10 @@ def _ablated(model: Model, inputs: TokenInputs, target: Target, batch_tokens: in
         return Call(WithoutEachHead(), Inputs(batch, None, None))
 
     shape = (model.layers, model.heads)
-    # row, head of all layers, label
-    found = np.stack(run_examples(model, inputs, call, batch_tokens))
+    # row head label, heads of all layers in one axis.
+    ablated = np.stack(run_examples(model, inputs, call, batch_tokens))
     whole = log_probability(logits, classes)
-    left = log_probability(found, np.broadcast_to(classes[:, None], found.shape[:2]))
+    left = log_probability(ablated, np.broadcast_to(classes[:, None], ablated.shape[:2]))
     signed = (whole[:, None] - left).reshape(-1, *shape)
     return HeadImportance(signed, classes)
 
@@ -111,30 +112,33 @@ def _ablated(model: Model, inputs: TokenInputs, target: Target, batch_tokens: in
 def log_gates(
     value: Float[np.ndarray, " example"], gates: Float[np.ndarray, "example layer head"]
 ) -> Float[np.ndarray, "example layer head"]:
-    """Derivatives of a probability's logarithm in the gates of heads, from those of the probability."""
+    """Derivatives of the log-probability in heads' gates, from those of the probability."""
     # d log p = dp / p
     return gates / np.maximum(value, LEAST)[:, None, None]
 
 
 @dataclass(frozen=True)
 class WithoutEachHead:
-    """The program that takes one head's attention away at a time: logits, `row every_head label`."""
+    """The program that removes one head's attention at a time: logits, `row every_head label`."""
 
     def __call__(self, module: Module, inputs: Inputs) -> Float[Array, "row every_head label"]:
         """As many forward passes as there are heads, and one."""
         batch, layers, heads = inputs.batch, module.depth, module.heads
         rows, tokens = batch.mask.shape
+        # Room for the attention of the first pass, which the shifts take away again.
         room = jnp.zeros((rows, layers, heads, tokens, tokens), jnp.float32)
         # row layer head query key
         _, attention = module.run(batch, _keep_attention, room, ForwardOptions())
 
         def without(number: Int[Array, ""]) -> Float[Array, "row label"]:
+            # layer head: true at the head that is removed.
             here = jnp.arange(layers * heads).reshape(layers, heads) == number
-            # Layers below are untouched, so this is the very attention that the head gives here.
+            # Layers below are unchanged, so the head's attention here is that of the first pass, and the sum is 0.
             shift = -attention * here[:, :, None, None].astype(attention.dtype)
             last, _ = module.run(batch, _watch_nothing, None, ForwardOptions(attention_shift=shift))
             return module.logits(last, batch)
 
+        # One head after the other: memory holds one ablated pass; then heads behind the rows.
         return jnp.moveaxis(jax.lax.map(without, jnp.arange(layers * heads)), 0, 1)
 
 

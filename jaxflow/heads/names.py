@@ -10,7 +10,7 @@ def head_name(layer: int | str, head: int) -> str:
     """A head in one word: "L3 H5" is the one at `[2, 4]` of an array.
 
     Args:
-        layer: its place in the array; or, in words, what stands for it: "3/6" where two layers answer to each other.
+        layer: its place in the array; or words for it, such as "3/6" for two corresponding layers.
         head: its place in the array.
     """
     return f"L{layer if isinstance(layer, str) else layer + 1} H{int(head) + 1}"

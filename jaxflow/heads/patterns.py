@@ -1,4 +1,4 @@
-"""What a head does at most positions: looks at a neighbour, at itself, at a special token, or everywhere."""
+"""Patterns of a head over positions: attention to a neighbour, to itself, to special tokens, or everywhere."""
 
 import jax
 import jax.numpy as jnp
@@ -24,8 +24,8 @@ def head_patterns(
     """The patterns of each head in each text, in the order of `PATTERNS`.
 
     Positional patterns follow Voita et al. (2019): the share of a text's words whose largest weight is on a given
-    neighbour. Rows and keys of special tokens take no part in these, as there: most heads rest on [SEP] when they have
-    nothing to do, whatever else they do. A word at the end of a text has no neighbour there and is not counted.
+    neighbour. As there, these leave out rows and keys of special tokens: most heads rest on [SEP] where they have
+    nothing to do. A word at the end of a text has no neighbour there and is not counted.
 
     Args:
         heads: attention of a layer's heads, 0 on padding.
@@ -33,14 +33,16 @@ def head_patterns(
         role: 0 for words, 1 for the leading special token, 2 for the other special ones.
 
     Returns:
-        NaN where a text has no such word.
+        Patterns; NaN where a text has no such word.
     """
     words = mask & (role == 0)
+    # -1 is below every weight, so the largest is that of a word.
     among = jnp.where(words[..., None, None, :], heads, jnp.full_like(heads, -1))
     largest = jnp.argmax(among, axis=-1)
     position = jnp.arange(heads.shape[-1])
     shares = [_share(largest == position + away, _neighbours(words, away)) for away in OFFSETS.values()]
     rows = mask[..., None, :]
+    # Mean weight over all real rows that goes to the leading, then to the other special tokens.
     for kind in (1, 2):
         keys = (mask & (role == kind))[..., None, None, :]
         mass = jnp.sum(jnp.where(keys, heads, jnp.zeros_like(heads)), axis=-1)
@@ -50,9 +52,10 @@ def head_patterns(
 
 
 def _neighbours(words: Bool[Array, "*batch token"], away: int) -> Bool[Array, "*batch 1 token"]:
-    """Words that have a word so far away."""
+    """The words that have a word at this distance."""
     there = jnp.roll(words, -away, axis=-1)
     position = jnp.arange(words.shape[-1]) + away
+    # `roll` wraps around, so neighbours beyond either end are taken out.
     inside = (position >= 0) & (position < words.shape[-1])
     return (words & there & inside)[..., None, :]
 

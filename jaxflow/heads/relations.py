@@ -1,7 +1,7 @@
-"""Heads that follow syntax: how often each finds a word's relative, against the best fixed distance."""
+"""Heads that follow syntax: share of words whose relative each head finds, and that of the best fixed distance."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -24,10 +24,10 @@ class HeadRelations:
     """How often each head's largest weight is on a word's syntactic relative.
 
     Attributes:
-        relations: their names, the most frequent first.
-        count: how often each occurs.
-        share: of these, how many each head finds, `relation direction layer head`, in the order of `DIRECTIONS`.
-        baseline: how many the best fixed distance finds, `relation direction`: always the word 1 to the left, say.
+        relations: names, the most frequent first.
+        count: occurrences of each.
+        share: share of these that each head finds, `relation direction layer head`, in the order of `DIRECTIONS`.
+        baseline: share that the best fixed distance finds, `relation direction`: always the word 1 to the left, say.
         offset: that distance, in words.
     """
 
@@ -38,7 +38,7 @@ class HeadRelations:
     offset: Int[np.ndarray, "relation direction"]
 
     def best(self) -> list[dict[str, object]]:
-        """For each relation and direction the head that finds most, a row each: what it gains on the baseline.
+        """One row for each relation and direction: the head that finds most, beside the baseline.
 
         Layers and heads are counted from 1.
         """
@@ -71,8 +71,8 @@ def head_relations(
 ) -> HeadRelations:
     """How often each head follows each syntactic relation (Voita et al. 2019, section 5.2; Clark et al. 2019).
 
-    Attention is pooled to words: what goes to a word's tokens is summed, what they attend to is averaged. A head finds
-    a word's relative where that has its largest weight among the other words of the sentence.
+    Attention is pooled to words, see `pooled`. A head finds a word's relative if that has its largest weight among the
+    other words of the sentence.
 
     Args:
         model: the model.
@@ -88,38 +88,54 @@ def head_relations(
     if not listed:
         raise InputError("sentences", "hold at least one sentence", "none")
     encodings = model.tokenize([sentence.text for sentence in listed], max_length=max_length)
+    # Of each sentence the tokens of each word, then its arcs (dependent, head, relation).
     groups = [_tokens_of(sentence, encoding) for sentence, encoding in zip(listed, encodings, strict=True)]
-    arcs = [_arcs(sentence, held) for sentence, held in zip(listed, groups, strict=True)]
+    arcs = [_arcs(sentence, tokens) for sentence, tokens in zip(listed, groups, strict=True)]
     count = Counter(name for each in arcs for _, _, name in each)
     if not count:
         raise InputError("sentences", "hold a word with a head in the same sentence", "none")
+    # The most frequent first; equals by name, so that the order is always the same.
     names = sorted(count, key=lambda name: (-count[name], name))
     place = {name: index for index, name in enumerate(names)}
-    found = np.zeros((len(names), 2, model.layers, model.heads))
-    offsets: list[list[Counter[int]]] = [[Counter(), Counter()] for _ in names]
     results = run_readers(
         model,
         encodings,
         [LargestWord()],
         arrays=lambda texts, rows, length: (_word_arrays(model, [groups[text] for text in texts], rows, length),),
-        lengths=[max(len(encoding), len(held)) for encoding, held in zip(encodings, groups, strict=True)],
+        # A sentence may have more words than tokens, where a token spans several.
+        lengths=[max(len(encoding), len(words)) for encoding, words in zip(encodings, groups, strict=True)],
         options=EngineOptions(batch_size=batch_size),
         progress=progress,
     )
-    for each, (largest,) in zip(arcs, results, strict=True):
-        for dependent, head, name in each:
-            for direction, (attends, attended_to) in enumerate(((dependent, head), (head, dependent))):
-                found[place[name], direction] += largest[:, :, attends] == attended_to
-                offsets[place[name]][direction][attended_to - attends] += 1
+    hits, offsets = _hits(arcs, [largest for (largest,) in results], place)
     numbers = np.array([count[name] for name in names])
+    # The offset that is right most often, and how often: (offset, right).
     best = [[each.most_common(1)[0] for each in both] for both in offsets]
     return HeadRelations(
         relations=tuple(names),
         count=numbers,
-        share=found / numbers[:, None, None, None],
-        baseline=np.array([[hits for _, hits in both] for both in best]) / numbers[:, None],
+        share=hits / numbers[:, None, None, None],
+        baseline=np.array([[right for _, right in both] for both in best]) / numbers[:, None],
         offset=np.array([[offset for offset, _ in both] for both in best]),
     )
+
+
+def _hits(
+    arcs: Sequence[list[tuple[int, int, str]]],
+    largest_words: Sequence[Int[np.ndarray, "layer head word"]],
+    place: Mapping[str, int],
+) -> tuple[Float[np.ndarray, "relation direction layer head"], list[list[Counter[int]]]]:
+    """Hits of each head, and for each relation and direction how often each offset, in words, is right."""
+    # The first axes of any sentence are layers and heads.
+    hits = np.zeros((len(place), len(DIRECTIONS), *largest_words[0].shape[:2]))
+    offsets: list[list[Counter[int]]] = [[Counter() for _ in DIRECTIONS] for _ in place]
+    for sentence_arcs, largest in zip(arcs, largest_words, strict=True):
+        for dependent, head, name in sentence_arcs:
+            for direction, (attends, attended_to) in enumerate(((dependent, head), (head, dependent))):
+                # layer head: whether the largest weight of the word that attends is on its relative.
+                hits[place[name], direction] += largest[:, :, attends] == attended_to
+                offsets[place[name]][direction][attended_to - attends] += 1
+    return hits, offsets
 
 
 @dataclass(frozen=True)
@@ -141,6 +157,7 @@ class LargestWord:
     ) -> Int[Array, "row layer head word"]:
         """One more layer's words."""
         members, words = inputs.examples
+        # row head word word.
         heads = pooled(layer.masked, members)
         # row head word word: a word's weight on itself does not count.
         others = words[:, None, None, :] & ~jnp.eye(heads.shape[-1], dtype=bool)
@@ -157,19 +174,19 @@ class LargestWord:
 def _word_arrays(
     model: Model, groups: Sequence[list[list[int]]], rows: int, length: int
 ) -> tuple[Float[np.ndarray, "row token word"], Bool[np.ndarray, "row word"]]:
-    """Which word each token belongs to, and which words have a token, given each text's tokens of each word."""
+    """Membership of tokens in words, and the words that have a token, from each text's tokens of each word."""
     members = np.zeros((rows, min(length, model.max_length), length), np.float32)
     words = np.zeros((rows, length), bool)
     for row, held in enumerate(groups):
         for word, tokens in enumerate(held):
-            # A token that reaches across two words belongs to both.
+            # A token that spans two words belongs to both.
             members[row, tokens, word] = 1
             words[row, word] = bool(tokens)
     return members, words
 
 
 def _tokens_of(sentence: Sentence, encoding: Encoding) -> list[list[int]]:
-    """The tokens of each word: those that lie within it or reach across it."""
+    """The tokens of each word: those that overlap it."""
     return [
         [
             position
@@ -181,10 +198,7 @@ def _tokens_of(sentence: Sentence, encoding: Encoding) -> list[list[int]]:
 
 
 def _arcs(sentence: Sentence, groups: Sequence[list[int]]) -> list[tuple[int, int, str]]:
-    """Dependent, head and relation.
-
-    Not of the root, of an unknown head, or where the tokenizer has one token for both words, or none.
-    """
+    """Dependent, head and relation, but for roots, unknown heads, and words that have no token or share all of them."""
     return [
         (dependent, head, name)
         for dependent, (head, name) in enumerate(zip(sentence.heads, sentence.relations, strict=True))

@@ -1,4 +1,4 @@
-"""What heads do (Voita et al. 2019): look at a neighbour, at [SEP], at the rarest word, at a syntactic relative."""
+"""Roles of heads (Voita et al. 2019): attention to a neighbour, to [SEP], to the rarest word."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,12 +21,12 @@ from jaxflow.statistics.tests import block_interval
 
 @dataclass(frozen=True, eq=False)
 class HeadRoles:
-    """What each head does, over all texts.
+    """Patterns of each head, over all texts.
 
     Attributes:
         patterns: mean over texts of each of `PATTERNS`, `layer head pattern`.
         rarest: share of words whose largest weight among a text's words is on the rarest of them, `layer head`.
-        rarest_by_chance: what that share would be if the word were drawn at random.
+        rarest_by_chance: that share for a word drawn at random.
         texts: how many.
     """
 
@@ -36,7 +36,7 @@ class HeadRoles:
     texts: int
 
     def names(self, least: float = 0.5) -> list[list[str]]:
-        """The role of each head, `layer head`, see `role_names`; `rarest` only where it is twice what chance gives."""
+        """The role of each head, `layer head`, see `role_names`; `rarest` only from twice the chance level."""
         return _names(self.patterns.mean, self.rarest.mean, self.rarest_by_chance, least)
 
 
@@ -45,7 +45,7 @@ def role_names(
     least: float = 0.5,
     rarest: Float[np.ndarray, "layer head"] | None = None,
 ) -> list[list[str]]:
-    """The role of each head, "" for none: what it does for a share of `least` at least; of several the largest.
+    """The role of each head: its largest share, if that is `least` or more; else "".
 
     Positional roles by the share of words, [SEP] and [CLS] (`separators`, `leading`) by the mean weight that goes
     there, `rarest` by the share of words, where it is given. A head may send most weight to [SEP] and still look at a
@@ -54,6 +54,7 @@ def role_names(
     shares = {name: patterns[..., index] for index, name in enumerate(PATTERNS) if name != "entropy"}
     if rarest is not None:
         shares["rarest"] = rarest
+    # layer head role; NaN, of texts without such words, counts as 0.
     names, stacked = list(shares), np.nan_to_num(np.stack(list(shares.values()), axis=-1))
     best = stacked.argmax(axis=-1)
     return [
@@ -74,14 +75,14 @@ def head_roles(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> HeadRoles:
-    """What each head of a model does on some texts; `role_changes` sets two models side by side.
+    """Find the role of each head of a model on some texts; `role_changes` compares two models.
 
     Args:
         model: the model.
         texts: a sequence of texts, or one.
         pairs: a second text for each.
-        counts: how often each token occurs in the language, to say which is the rarest of a text; tokens that are
-            missing have occurred never. None counts over these texts.
+        counts: occurrences of each token in the language, by which a text's rarest word is found; a missing token
+            counts as 0. None counts over these texts.
         batch_size: texts in a batch, at most.
         max_length: most tokens a text may have.
         truncate: cut longer texts rather than refuse them.
@@ -116,7 +117,7 @@ def role_changes(before: HeadRoles, after: HeadRoles, least: float = 0.5) -> lis
     Layers and heads are counted from 1.
 
     Raises:
-        InputError: the models have not as many layers and heads.
+        InputError: the models differ in their number of layers or heads.
     """
     if before.rarest.mean.shape != after.rarest.mean.shape:
         expected = f"have as many layers and heads as `before`, {before.rarest.mean.shape}"
@@ -152,14 +153,16 @@ class WatchedRoles:
         return patterns, layer_room(inputs, inputs.depth, inputs.heads)
 
     def step(self, inputs: ReaderInputs, carry: tuple[Array, Array], layer: LayerView) -> tuple[Array, Array]:
-        """What the heads of one more layer do."""
+        """One more layer's shares."""
         role, rarest = inputs.examples
         words = role == 0
         # row head query: the word that has a query's largest weight, among words.
         among = jnp.where(words[:, None, None, :], layer.masked, jnp.full_like(layer.masked, -1))
         hit = jnp.take_along_axis(rarest[:, None, :], jnp.argmax(among, axis=-1), axis=-1)
+        # Share of the text's words; a text of special tokens alone has none, and gives 0.
         share = jnp.sum(hit & words[:, None, :], axis=-1).astype(layer.masked.dtype)
         count = jnp.maximum(jnp.sum(words, axis=-1), 1).astype(share.dtype)[:, None]
+        # role is -1 on padding, so `role >= 0` is the mask.
         patterns = head_patterns(layer.masked, role >= 0, role)
         return put_layer(carry[0], patterns, layer.index), put_layer(carry[1], share / count, layer.index)
 
@@ -169,7 +172,7 @@ class WatchedRoles:
 
 
 class RoleWords:
-    """The role of each position in its text, and which words of it are the rarest."""
+    """The role of each position in its text, and the rarest words of each text."""
 
     def __init__(self, encodings: Sequence[Encoding], counts: Mapping[str, int] | None = None) -> None:
         """The positions of some texts.
@@ -179,35 +182,35 @@ class RoleWords:
             counts: how often each token occurs; None counts over these texts.
         """
         known = _counted(encodings) if counts is None else counts
-        self._found = [_positions(encoding, known) for encoding in encodings]
+        self._positions = [_positions(encoding, known) for encoding in encodings]
 
     def arrays(
         self, texts: Sequence[int], rows: int, length: int
     ) -> tuple[Int[np.ndarray, "row token"], Bool[np.ndarray, "row token"]]:
-        """Of some texts, by number: the role of each position, -1 for padding, and whether it is a rarest word."""
+        """Role of each position of the numbered texts, -1 for padding, and whether it is a rarest word."""
         role, rarest = np.full((rows, length), -1, np.int32), np.zeros((rows, length), bool)
         for row, text in enumerate(texts):
-            roles, rare = self._found[text]
+            roles, rare = self._positions[text]
             role[row, : len(roles)], rarest[row, : len(roles)] = roles, rare
-        # What fills the batch up is a special token alone.
+        # A filler is one special token.
         role[len(texts) :, 0] = 1
         return role, rarest
 
     def chance(self, text: int) -> float:
         """The share of a text's words that are its rarest."""
-        roles, rare = self._found[text]
+        roles, rare = self._positions[text]
         return float(rare.sum() / (roles == 0).sum())
 
 
 class RoleTally:
-    """Sums over texts of what heads do."""
+    """Sums of heads' patterns over texts."""
 
     def __init__(self) -> None:
         self._patterns, self._rarest = Blocks(), Blocks()
         self._chances: list[float] = []
 
-    def add(self, watched: tuple[Any, Any], chance: float) -> None:
-        """Take in what `WatchedRoles` gave of a text, and the share of its words that are its rarest."""
+    def add(self, watched: tuple[np.ndarray, np.ndarray], chance: float) -> None:
+        """Add one text: the arrays of `WatchedRoles`, and the share of its words that are its rarest."""
         self._patterns.add(watched[0])
         self._rarest.add(watched[1])
         self._chances.append(chance)
@@ -228,7 +231,8 @@ def _names(
     by_chance: float,
     least: float,
 ) -> list[list[str]]:
-    """Role names, `rarest` only where it is twice what chance gives."""
+    """Role names, `rarest` only from twice the chance level."""
+    # Below twice the chance level the share counts as 0, so it cannot name a head.
     return role_names(patterns, least, np.where(rarest >= 2 * by_chance, rarest, 0.0))
 
 
@@ -237,6 +241,7 @@ def _positions(
 ) -> tuple[Int[np.ndarray, " token"], Bool[np.ndarray, " token"]]:
     """0 for words, 1 for special tokens ahead of them, 2 for the others; and which are the rarest words."""
     special = np.array(encoding.special)
+    # The first word's position: special tokens before it are the leading ones.
     first = encoding.special.index(False)
     role = np.where(special, np.where(np.arange(len(special)) < first, 1, 2), 0).astype(np.int32)
     numbers = np.array([counts.get(token, 0) for token in encoding.tokens])

@@ -1,4 +1,4 @@
-"""How alike heads are, all pairs of a layer, and which of one model answers to which of the other."""
+"""Similarity of all pairs of heads of a layer, and the pairing of two models' heads."""
 
 from typing import Any
 
@@ -19,12 +19,12 @@ RealTokens = Bool[Array, "*batch token"]
 
 @pytree
 class Products:
-    """Sums that the correlation of heads is made of; those of many texts add up.
+    """Sums that give the correlation of heads; those of several texts add up.
 
     Attributes:
-        cross: sum over rows and keys of what two heads have in common, `*batch head other`.
-        first: the same of each head of the first model with itself.
-        second: and of the second model.
+        cross: sum over rows and keys of the product of two heads' weights, `*batch head other`.
+        first: the same for each head of the first model with itself.
+        second: and for each of the second model.
     """
 
     cross: Float[Array, "*batch head other"]
@@ -35,10 +35,10 @@ class Products:
 @jax.jit
 @broadcasting
 def head_products(first: Heads, second: Others, mask: RealTokens) -> Products:
-    """Sums of products of what heads give over and above the even share, `A - 1/n`, over real rows and keys.
+    """Sums of products of heads' weights less the even share, `A - 1/n`, over real rows and keys.
 
-    Rows sum to 1, so the mean weight of a text is 1/n whatever the head: over one text this is Pearson's correlation
-    of all weights, and over many no text's length speaks for or against two heads' being alike.
+    Rows sum to 1, so the mean weight of a text is 1/n for every head: over one text this gives Pearson's correlation
+    of all weights, and over several texts their lengths have no effect.
     """
     one, two = (_centred(weights, mask, keys=True) for weights in (first, second))
     return Products(_dot("hqk,gqk->hg", one, two), _square(one), _square(two))
@@ -72,24 +72,26 @@ def linear_cka(first: Heads, second: Others, mask: RealTokens) -> Float[Array, "
 
 
 def match_heads(similarity: Any) -> Int[np.ndarray, "layer head"]:
-    """For each head of the first model the one of the second that it is paired with: each used once, most alike in all.
+    """Pair each head of the first model with one of the second, each used once, for the largest sum of similarity.
 
     Args:
-        similarity: `layer head other`, such as `correlation` or CKA; NaN counts as the least alike of all.
+        similarity: `layer head other`, such as `correlation` or CKA; NaN counts as less than any other.
 
     Returns:
         Numbers of heads of the second model; -1 for a head that is left over where the second model has fewer.
 
     Raises:
-        InputError: the shape is another.
+        InputError: `similarity` has another shape.
     """
     array = np.asarray(similarity, np.float64)
     if array.ndim != 3:
         raise InputError("similarity", "have shape (layer, head, other)", str(array.shape))
+    # The solver takes no NaN: these entries get a value below all others.
     known = array[np.isfinite(array)]
     array = np.where(np.isfinite(array), array, (known.min() if known.size else 0.0) - 1.0)
     matched = np.full(array.shape[:2], -1, np.int64)
     for layer, weights in enumerate(array):
+        # The pairing of largest sum (Hungarian method); with fewer others some rows are left out.
         rows, columns = linear_sum_assignment(weights, maximize=True)
         matched[layer, rows] = columns
     return matched
@@ -102,6 +104,7 @@ def _centred(
     real = (mask[..., None, :, None] & mask[..., None, None, :]).astype(weights.dtype)
     count = jnp.maximum(jnp.sum(mask, axis=-1), 1).astype(weights.dtype)[..., None, None, None]
     weights = weights * real
+    # The mean over real entries alone: padding is 0 and not counted.
     mean = jnp.sum(weights, axis=-1 if keys else -2, keepdims=True) / count
     return (weights - mean) * real
 

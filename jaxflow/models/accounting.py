@@ -1,4 +1,4 @@
-"""Every key of a checkpoint accounted for: used, expected to be left over, or an error."""
+"""Accounting of a checkpoint's keys: each is used, expected to be left over, or an error."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -23,8 +23,8 @@ class Source:
     Attributes:
         rows: the checkpoint's keys, one row for each stored layer (one in all where nothing is stacked); three keys
             in a row where query, key and value are one parameter of ours.
-        shape: what each of them must have.
-        turned: whether they stand there output first, as torch's linear maps do.
+        shape: of each of them in the file.
+        turned: whether the file has the output axis first, as torch's linear maps do.
         stacked: whether ours has a leading layer axis.
     """
 
@@ -40,11 +40,12 @@ class Source:
 
 
 def check_used(sources: Iterable[Source], config: EncoderConfig, family: Family, weights: Weights) -> None:
-    """Refuse weights that lack a key, or have one of another shape or type than the encoder needs.
+    """Refuse weights that lack a key, or in which one has another shape or type than the encoder needs.
 
     Raises:
         InputError: the first keys in question are named.
     """
+    # Missing keys come first: a wrong config.json shows best in what the file lacks.
     needed = {name: source.shape for source in sources for name in source.names}
     missing = sorted(family.canonical(name) for name in needed if name not in weights)
     if missing:
@@ -70,11 +71,13 @@ def check_used(sources: Iterable[Source], config: EncoderConfig, family: Family,
 
 
 def _way_out(missing: Sequence[str], config: EncoderConfig, family: Family, weights: Weights) -> tuple[str | None, str]:
-    """The prefix that the missing keys stand behind, if they do, and what to do about them."""
+    """The prefix that the file puts before the missing keys, if it does, and the way out."""
+    # Only a head is missing: the encoder alone can still be loaded.
     own = [name for name in missing if name.startswith(family.beginnings())]
     if not own and config.head.name != "bare":
         return None, 'in Python, pass `head="bare"` to load the encoder alone'
     keys = {weights.key(name) for name in weights}
+    # A wrapper's prefix (a training framework's, say) stands before every key of the encoder, or it is none.
     for prefix in sorted(key.removesuffix(own[0]) for key in keys if own and key.endswith(f".{own[0]}")):
         if all(prefix + name in keys for name in own):
             return prefix, "take the prefix off with scripts/convert_checkpoint.py and its option --strip"
@@ -84,13 +87,13 @@ def _way_out(missing: Sequence[str], config: EncoderConfig, family: Family, weig
 def left_over(
     sources: Iterable[Source], config: EncoderConfig, family: Family, weights: Weights, *, named_head: bool
 ) -> str | None:
-    """The keys that the encoder doesn't use, in words, where the user should know of them.
+    """The keys that the encoder does not use, in words; None if the user need not know of any.
 
-    Where the user named the head, keys of other heads may be left over, known ones or not; those of the encoder itself
-    never, since with them attention would be another.
+    If the user named the head, keys of any other heads may be left over. Keys of the encoder itself never may: they
+    would change its attention.
 
     Raises:
-        InputError: a key is left over that must not be.
+        InputError: a key is left over that must be used.
     """
     used = {family.canonical(name) for source in sources for name in source.names}
     # Keys of the encoder have the family's prefix in all or in none of a checkpoint.
@@ -102,6 +105,7 @@ def left_over(
         if name not in used and not expected.fullmatch(name) and weights.dtype(name) not in BUFFERS
     )
     beginnings = (f"{family.prefix}.",) if prefixed else family.beginnings()
+    # Unused keys of the encoder itself, as against those of heads and of optimisers.
     own = [name for name in unused if weights.key(name).startswith(beginnings)]
     if own or (unused and not named_head):
         alone = 'in Python, pass `head="bare"` to load the encoder alone, or another `head`; the rest is then left out'
@@ -116,8 +120,9 @@ def left_over(
 
 
 def _expected(config: EncoderConfig, family: Family, other_heads: bool) -> tuple[str, ...]:
-    """Patterns of keys that may be left over."""
+    """Patterns of the keys that may be left over."""
     own = _modules(family.heads[config.head.name])
+    # A head that the user did not ask for may be left out whole, adapters included.
     others = {key for head in family.heads.values() for key in _modules(head)} if other_heads else set()
     return (
         *family.leftovers,
@@ -138,7 +143,7 @@ def _needed(config: EncoderConfig, family: Family) -> str:
 
 
 def _in_words(dtype: str) -> str:
-    """A type of safetensors' as NumPy would call it."""
+    """A safetensors type under NumPy's name."""
     return KINDS.get(dtype[:1], dtype[:1]) + dtype[1:].lower()
 
 

@@ -1,4 +1,4 @@
-"""What goes into an encoder and what comes out."""
+"""Inputs and outputs of an encoder."""
 
 from jaxtyping import Array, Bool, Float, Int
 
@@ -23,16 +23,16 @@ class TokenBatch:
 
 @pytree
 class LayerOutput:
-    """One layer as those who watch it see it; what the model does not give is None.
+    """One layer's arrays for its watchers; those that the model does not give are None.
 
     Attributes:
         index: the layer's number, from 0.
         hidden: the hidden states after the layer; 0 on padding where the batch was packed.
-        attention: what the softmax gave; rows sum to 1, padding's columns are 0.
+        attention: the softmax's probabilities; rows sum to 1, padding's columns are 0.
         inputs: the hidden states before the layer.
         values: the vectors that attention averages.
         output: the output projection, which takes each head's averaged values back to the hidden states.
-        gradient: of an explained number in the attention; None unless somebody asked for it.
+        gradient: derivative of an explained number in the attention; None unless asked for.
     """
 
     index: Int[Array, ""]
@@ -46,11 +46,11 @@ class LayerOutput:
 
 @pytree
 class EncoderOutput:
-    """What an encoder gives; float32. What was not asked for, or what the model doesn't have, is None.
+    """An encoder's output in float32. Parts not asked for, or that the model does not have, are None.
 
     Attributes:
         hidden_states: the embeddings, then each layer's output.
-        attention: probabilities, layer by layer; padding's rows are no more than what the softmax gave there.
+        attention: probabilities, layer by layer; padding's rows hold whatever the softmax gave there.
         values: the vectors that attention averages.
         logits: the head's numbers: `*batch label` for texts, `*batch token label` for tokens (a masked LM's labels
             are the vocabulary, question answering's are start and end), `*batch token` for a discriminator, and

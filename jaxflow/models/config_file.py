@@ -1,7 +1,7 @@
-"""config.json, read and checked by value before anything is made of it.
+"""config.json, read and checked before it is used.
 
-Transformers checks some types, sets what it doesn't know, and makes a name for each label before anyone asks for one.
-So a file that was damaged, or made to harm, is refused here, where each value is still what the file says.
+Transformers checks some types, sets unknown values, and makes a name for each label at once. So a damaged or hostile
+file is refused here, where each value is still the file's own.
 """
 
 import math
@@ -15,11 +15,11 @@ from jaxflow.models.family import Family
 from jaxflow.models.json_file import read_json
 from jaxflow.models.weights import Weights
 
-# A configuration with 100,000 labels takes about 10 MB; one that is larger than this is something else.
+# A configuration with 100,000 labels takes about 10 MB.
 MOST_BYTES = 32 << 20
-# Families that share layers can be of any depth, whatever their weights hold; no one trains deeper ones.
+# A bound for families that share layers, whose weights do not bound their depth.
 MOST_LAYERS = 4096
-# So many names of labels are made in a hundredth of a second; more of them must stand in the weights.
+# Names for so many labels take a hundredth of a second; larger numbers must agree with the weights.
 FREE_LABELS = 1000
 # Sizes are 32-bit numbers on devices.
 _LARGEST = 2**31 - 1
@@ -28,11 +28,11 @@ WAY_OUT = "use a config.json and weights that belong together"
 
 @dataclass(frozen=True)
 class Kind:
-    """What a value of the file may be.
+    """The values that a key of the file may have.
 
     Attributes:
-        words: the same for people, behind "must".
-        holds: whether a value is of that kind.
+        words: in words, behind "must".
+        holds: whether a value is of this kind.
         optional: whether it may be null.
     """
 
@@ -42,7 +42,7 @@ class Kind:
 
 
 def whole(least: int, most: int = _LARGEST) -> Kind:
-    """A whole number within bounds; true and false are none."""
+    """A whole number within bounds; not true or false, which are ints to Python."""
     return Kind(
         f"be a whole number from {least} to {most}",
         lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most,
@@ -50,7 +50,7 @@ def whole(least: int, most: int = _LARGEST) -> Kind:
 
 
 def number(least: float, most: float = math.inf) -> Kind:
-    """A finite number within bounds; true and false are none."""
+    """A finite number within bounds; not true or false."""
     within = f"from {least:g} to {most:g}" if most < math.inf else f"of at least {least:g}"
     return Kind(
         f"be a number {within}",
@@ -74,6 +74,7 @@ def _are_texts(value: Any) -> bool:
 def _are_labels(value: Any) -> bool:
     """Names by number, as id2label has them."""
     return isinstance(value, dict) and all(
+        # Digits of other scripts pass `isdigit` too; ten digits are more than 32 bits hold.
         number.isascii() and number.isdigit() and len(number) < 10 and isinstance(label, str | int | float)
         for number, label in value.items()
     )
@@ -92,7 +93,7 @@ def _or_null(kind: Kind) -> Kind:
     return Kind(f"{kind.words}, or null", kind.holds, optional=True)
 
 
-# Every value that our families read, by its name in the file, whatever family the file is for.
+# Every value that any of our families reads, by its name in the file.
 KINDS: Mapping[str, Kind] = {
     **_named(whole(1), "vocab_size", "hidden_size", "num_attention_heads", "intermediate_size", "embedding_size"),
     **_named(whole(1), "dim", "n_heads", "hidden_dim", "max_position_embeddings", "conv_groups"),
@@ -119,10 +120,10 @@ KINDS: Mapping[str, Kind] = {
 
 
 def read_raw_config(folder: Path, families: Mapping[str, Family]) -> dict[str, Any]:
-    """The file's values, each of the kind that it must be.
+    """The file's values, each of its kind.
 
     Raises:
-        InputError: there is none, it is malformed, or its model type is not supported.
+        InputError: there is no config.json, it is malformed, or its model type is not supported.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -151,11 +152,12 @@ def check_kinds(raw: Mapping[str, Any], kinds: Mapping[str, Kind], place: str, w
 
 
 def check_sizes(raw: Mapping[str, Any], family: Family, weights: Weights, place: str) -> None:
-    """Refuse more layers than the weights can hold, and many more labels: each label would be given a name first.
+    """Refuse more layers than the weights can hold, and many labels that no tensor has rows for.
 
     Raises:
         InputError: there are fewer tensors than layers, or no tensor has as many rows as there are labels.
     """
+    # A layer has several tensors, so this bound holds for any family with layers of its own.
     tensors = sum(1 for _ in weights)
     for name in ("num_hidden_layers", "n_layers"):
         if raw.get(name, 0) > tensors and not family.shares_layers:
@@ -163,6 +165,7 @@ def check_sizes(raw: Mapping[str, Any], family: Family, weights: Weights, place:
             raise InputError(name, expected, str(raw[name]), WAY_OUT, place=place)
     named = raw.get("id2label")
     for name, count in (("num_labels", raw.get("num_labels", 0)), ("id2label", len(named or {}))):
+        # A head's last map or bias has one row for each label.
         if count > FREE_LABELS and not any(weights.shape(key)[:1] == (count,) for key in weights):
             expected = "agree with the weights, of which no tensor has that many rows"
             raise InputError(name, expected, f"{count} labels", WAY_OUT, place=place)

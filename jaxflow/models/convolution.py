@@ -14,6 +14,7 @@ class Convolution(nnx.Module):
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
         size, groups, self.activation = config.convolution or (1, 1, "tanh")
+        # torch's layout: width_out, width_in of a group, position.
         self.kernel = nnx.Param(0.02 * jax.random.normal(rngs.params(), (config.width, config.width // groups, size)))
         self.bias = nnx.Param(jnp.zeros(config.width))
         self.norm = Norm(config.width, config.epsilon)
@@ -28,11 +29,13 @@ class Convolution(nnx.Module):
         """The layer's new output, 0 on padding; `before` and `after` are its input and its output."""
         kernel = self.kernel[...]
         size = kernel.shape[-1]
+        # The convolution takes one batch axis: text token width.
         flat = before.reshape(-1, *before.shape[-2:]).astype(kernel.dtype)
         y = jax.lax.conv_general_dilated(
             flat,
             kernel,
             window_strides=(1,),
+            # As many zeros on either side as keep the length, for odd kernel sizes.
             padding=[((size - 1) // 2, (size - 1) // 2)],
             dimension_numbers=("NWC", "OIW", "NWC"),
             feature_group_count=self.groups,
@@ -41,4 +44,5 @@ class Convolution(nnx.Module):
         )
         y = y.reshape(before.shape) + self.bias[...].astype(jnp.float32)
         real = mask[..., None].astype(y.dtype)
+        # Padding is cleared before the sum and after the norm, whose bias would fill it again.
         return self.norm(after + ACTIVATIONS[self.activation](y * real)) * real

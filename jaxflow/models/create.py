@@ -2,13 +2,15 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jaxtyping import Array
 
 from jaxflow._checks import InputError, one_of, shown
+from jaxflow.models.checkpoint import ParameterPath
 from jaxflow.models.config import EncoderConfig, Problem
 from jaxflow.models.encoder import Encoder
 from jaxflow.models.families import FAMILIES
@@ -17,6 +19,9 @@ from jaxflow.models.load import configure
 from jaxflow.models.text_encoder import TextEncoder
 from jaxflow.models.tokens import check_template
 
+# Path and shape of a parameter -> its numbers.
+Fill: TypeAlias = Callable[[ParameterPath, tuple[int, ...]], Array]
+
 
 def new_encoder(source: Any, tokenizer: Any = None, *, head: str = "bare", seed: int = 0) -> TextEncoder:
     """An encoder with random weights.
@@ -24,7 +29,7 @@ def new_encoder(source: Any, tokenizer: Any = None, *, head: str = "bare", seed:
     Args:
         source: transformers' configuration of a supported family; its labels are the head's.
         tokenizer: a fast tokenizer whose ids the configuration's vocabulary holds.
-        head: what stands on it.
+        head: on top of the layers.
         seed: of the weights.
 
     Raises:
@@ -36,6 +41,7 @@ def new_encoder(source: Any, tokenizer: Any = None, *, head: str = "bare", seed:
     config = configure(source, FAMILIES[model_type], head, "the source")
     rng = np.random.default_rng(seed)
     module = _filled(config, _random(rng, float(getattr(source, "initializer_range", 0.02)), jnp.float32))
+    # Without a tokenizer the encoder is fed token ids, and its own limit holds.
     limit = config.max_length
     if tokenizer is not None:
         limit = token_limit(tokenizer, limit, "the tokenizer")
@@ -55,9 +61,9 @@ def with_head(
 
     Args:
         encoder: whose layers are kept (shared, not copied).
-        head: one that the family has.
-        labels: names of the classes, for heads that have classes.
-        problem: how the classes exclude each other.
+        head: one of the family's.
+        labels: names of the classes, for heads with classes.
+        problem: meaning of the head's numbers.
         seed: of the head's weights.
 
     Raises:
@@ -67,30 +73,34 @@ def with_head(
     one_of("head", head, tuple(family.heads))
     source_config = configure(encoder.source, family, head, encoder.name)
     fresh = source_config.head
+    # Other heads have fixed outputs, from the family's configuration.
     if head in ("sequence_classification", "token_classification"):
         if not labels:
             raise InputError("labels", "name the classes of the new head", "none")
         fresh = dataclasses.replace(fresh, outputs=len(labels), labels=tuple(labels), problem=problem)
     config = dataclasses.replace(encoder.config, head=fresh)
-    kept = {path: value.get_value() for path, value in nnx.to_flat_state(nnx.state(encoder.module))}
+    own = {path: value.get_value() for path, value in nnx.to_flat_state(nnx.state(encoder.module))}
+    # The new head takes the type of the encoder's own parameters.
     dtype = encoder.module.embeddings.words.table[...].dtype
     new = _random(np.random.default_rng(seed), 0.02, dtype)
-    module = _filled(config, lambda path, shape: new(path, shape) if path[0] == "head" else kept[path])
+    # Old arrays are shared, not copied: JAX never changes an array.
+    module = _filled(config, lambda path, shape: new(path, shape) if path[0] == "head" else own[path])
     return dataclasses.replace(encoder, config=config, module=module)
 
 
-def _filled(config: EncoderConfig, fill: Callable[[tuple[Any, ...], tuple[int, ...]], Any]) -> Encoder:
+def _filled(config: EncoderConfig, fill: Fill) -> Encoder:
     """An encoder of that configuration whose parameters are `fill(path, shape)`."""
+    # Shapes alone: the constructor's own random weights are never made.
     graph, abstract = nnx.split(nnx.eval_shape(lambda: Encoder(config, nnx.Rngs(0))))
     flat = nnx.to_flat_state(abstract)
     leaves = [(path, value.replace(fill(path, value.get_value().shape))) for path, value in flat]
     return nnx.merge(graph, nnx.from_flat_state(leaves))
 
 
-def _random(rng: np.random.Generator, scale: float, dtype: Any) -> Callable[..., Any]:
+def _random(rng: np.random.Generator, scale: float, dtype: Any) -> Fill:
     """Normal maps and tables, unit scales, no biases. On the host: compiling the draws would take longer."""
 
-    def fill(path: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    def fill(path: ParameterPath, shape: tuple[int, ...]) -> Array:
         if path[-1] == "scale":
             return jnp.ones(shape, dtype)
         drawn = np.zeros(shape) if path[-1] == "bias" else rng.normal(0, scale, shape)

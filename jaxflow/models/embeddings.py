@@ -32,17 +32,19 @@ class Embeddings(nnx.Module):
         """The first layer's input, from word embeddings and the batch they belong to."""
         config = self.config
         x = words
-        # As the reference sums: in float32 the order shows in the last digit.
+        # In the reference's order of sums: in float32 it shows in the last digit.
         if self.segments is not None:
             x = x + self.segments(batch.segments)
         if self.positions is not None:
+            # Row of the table for each token, `*batch token`.
             positions = position_ids(batch.input_ids, config)
-            # A batch may be padded beyond the table, where it doesn't matter which row padding takes.
+            # A batch may be padded beyond the table's end; padding may take any row.
             last = config.positions - 1
             x = x + self.positions(jnp.where(batch.mask, positions, jnp.minimum(positions, last)))
         if self.projection is not None and config.projection == "before":
             x = self.projection(x)
         x = self.norm(x)
+        # DeBERTa clears padding here, as its reference does.
         if config.masks_padding:
             x = x * batch.mask[..., None].astype(x.dtype)
         x = dropout(x, config.hidden_dropout, key)
@@ -60,4 +62,5 @@ def position_ids(input_ids: Int[Array, "*batch token"], config: EncoderConfig) -
     if config.position_offset is None:
         return jnp.broadcast_to(jnp.arange(input_ids.shape[-1]), input_ids.shape)
     real = (input_ids != config.pad_id).astype(input_ids.dtype)
+    # Real tokens count 1, 2, ... and padding is 0, from the offset less 1.
     return jnp.cumsum(real, axis=-1, dtype=input_ids.dtype) * real + (config.position_offset - 1)

@@ -21,7 +21,7 @@ from jaxflow.models.model import Visit
 from jaxflow.models.packing import Packing
 
 CarryT = TypeVar("CarryT")
-# Called once a layer, first to last: (carry, layer) -> (carry, what to keep of this layer).
+# Called once a layer, first to last: (carry, layer) -> (carry, arrays to keep of this layer).
 VisitAndKeep: TypeAlias = Callable[[Any, LayerOutput], tuple[Any, Any]]
 
 
@@ -49,11 +49,11 @@ class Encoder(nnx.Module):
 
         Args:
             batch: padded token sequences.
-            options: how it is run, and what is kept.
+            options: of the run.
             changes: fields of the options by name, such as `return_attention=False`.
 
         Returns:
-            What was asked for; float32. Cost: layer * (token * width^2 + token^2 * width).
+            The parts asked for, in float32. Cost: layer * (token * width^2 + token^2 * width).
         """
         options = forward_options(options, changes)
 
@@ -65,11 +65,13 @@ class Encoder(nnx.Module):
             )
             return carry, kept
 
+        # Dropout in the layers and in the head draws from keys of its own.
         layer_key, head_key = split(options.key, 2)
         first, last, _, (hidden, kept_attention, values) = self.visit_layers(
             batch, keep, None, forward_options(options, {"key": layer_key})
         )
         if hidden is not None:
+            # The embeddings count as the first state: *batch state token width.
             hidden = jnp.concatenate([first[..., None, :, :], _behind_batch(hidden, 3)], axis=-3)
         logits = self.logits(last, batch, head_key) if self.head else None
         return EncoderOutput(
@@ -90,16 +92,16 @@ class Encoder(nnx.Module):
     ) -> tuple[Float[Array, "*batch token width"], Float[Array, "*batch token width"], Any, Any]:
         """Run the layers and hand each one's output to `visit` as it comes, within the scan over layers.
 
-        What `visit` carries from layer to layer (a rollout, say) never needs all layers' attention in memory.
+        With a carry (a rollout, say) the attention of all layers need not be in memory at once.
 
         Args:
             batch: padded token sequences.
-            visit: (carry, layer's output) -> (carry, what to keep of it).
+            visit: (carry, layer's output) -> (carry, arrays to keep of it).
             carry: the carry before the first layer.
-            options: how the layers are run; what they say of what is kept is not looked at.
+            options: of the run; `return_...` have no effect here.
 
         Returns:
-            The embeddings as the first layer gets them, the last layer's output, the last carry, and what was kept,
+            The embeddings as the first layer gets them, the last layer's output, the last carry, and the kept arrays,
             stacked on a new leading axis `layer`.
         """
         options = ForwardOptions() if options is None else options
@@ -117,7 +119,9 @@ class Encoder(nnx.Module):
             carry, kept = visit(carry, output)
             return (above, carry), kept
 
+        # A scan keeps the compiler from undoing the recomputation, so no barrier is needed (`prevent_cse`).
         step = jax.checkpoint(step, prevent_cse=False) if options.checkpoint else step
+        # Packed rows from here to the last layer; attention alone spreads them out.
         start = (first if packing is None else packing.pack(first, 1), carry)
         slices = self._slices(options, layers_key)
         if isinstance(self.layers, nnx.List):
@@ -130,7 +134,7 @@ class Encoder(nnx.Module):
         return first, last if packing is None else packing.spread(last), carry, kept
 
     def _slices(self, options: ForwardOptions, key: Key[Array, ""] | None) -> tuple[Array | None, ...]:
-        """What each layer gets beside its parameters: its number, attention in the softmax's place, shift, key."""
+        """Inputs of each layer beside its parameters: number, replaced attention, shift, key."""
         return (
             jnp.arange(self.depth, dtype=jnp.int32),
             # Each layer's slice in front: layer *batch head query key.
@@ -147,18 +151,20 @@ class Encoder(nnx.Module):
         packing: Packing | None,
         slices: tuple[Any, ...],
     ) -> tuple[Float[Array, "*rows width"], LayerOutput]:
-        """The hidden states after one layer, packed where those before it are, and what is told of the layer."""
+        """The hidden states after one layer, packed like those before it, and the layer's output for watchers."""
         layer, index, given, shift, key = slices
         if layer is None:
+            # Only this layer's parameters are taken from the stack: row of the stored layer that runs here.
             row = jnp.asarray(self.config.rows)[index]
             layer = jax.tree.map(lambda stacked: stacked[row], self.layers)
         above, attention, values = layer(below, mask, distances, packing=packing, attention=given, shift=shift, key=key)
         if self.convolution is not None:
             above = _convolved(self.convolution, index, below, above, mask)
+        # The scan runs one program for all layers, so first and last are told apart by their index.
         if self.final_norm is not None:
             above = _finished(self.final_norm, index == self.depth - 1, above)
         hidden, inputs = (above, below) if packing is None else (packing.spread(above), packing.spread(below))
-        # What nobody looks at of this, the compiler drops.
+        # The compiler drops the parts that no watcher reads.
         projection = layer.output.kernel[...].astype(jnp.float32)
         return above, LayerOutput(
             index=index, hidden=hidden, attention=attention, inputs=inputs, values=values, output=projection
@@ -192,17 +198,17 @@ class Encoder(nnx.Module):
         return self.head(hidden, self.embeddings.words.table[...], key)
 
     def embed(self, input_ids: Int[Array, "*batch token"]) -> Float[Array, "*batch token embedding"]:
-        """Word embeddings, without positions or segments: what `embeddings` can stand in for."""
+        """Word embeddings, without positions or segments; `ForwardOptions.embeddings` replaces them."""
         return self.embeddings.words(input_ids)
 
     def output_projections(self) -> Float[Array, "layer head head_width width"]:
-        """What each head's averaged values are multiplied by on the way to the residual stream; float32."""
+        """The maps from each head's averaged values to the residual stream; float32."""
         stacked = self.layers.output.kernel[...].astype(jnp.float32)
         return stacked[jnp.asarray(self.config.rows)]
 
 
 def _in_turn(step: Callable[..., Any], state: Any, layers: list[Layer], slices: Any) -> tuple[Any, Any]:
-    """What a scan over the layers gives, for layers that stand apart."""
+    """The result of a scan over the layers, for layers that stand apart."""
     kept = []
     for index, layer in enumerate(layers):
         state, keep = step(state, (layer, *jax.tree.map(lambda x: x[index], slices)))  # noqa: B023
@@ -228,6 +234,7 @@ def _finished(norm: Norm, last: Bool[Array, ""], above: Float[Array, "*rows widt
 
 def _stacked_layers(config: EncoderConfig, rngs: nnx.Rngs) -> Layer:
     keys = jax.random.split(rngs.params(), config.stored_layers)
+    # One layer's parameters for each key, stacked along a leading axis.
     return nnx.vmap(lambda key: Layer(config, nnx.Rngs(params=key)), in_axes=0, out_axes=0)(keys)
 
 

@@ -1,4 +1,4 @@
-"""What a family's file says: how its configuration reads and what its checkpoints call each parameter."""
+"""The description of a family: how to read its configuration, and its checkpoints' names of parameters."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxflow.models.config import EncoderConfig, HeadName
 
-# The way out of a configuration with a part that its family does not have here.
+# The way out for a configuration that uses an unsupported part of its family.
 ANOTHER = "use another model"
 
 # A checkpoint's name for one of our modules or parameters; three names where query, key and value are one.
@@ -15,15 +15,15 @@ Key = str | tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Head:
-    """A head as a family has it.
+    """A family's head.
 
     Attributes:
         architecture: the class that the configuration's `architectures` names.
         keys: our module or parameter -> the checkpoint's name.
         activation: between the dense map and the last one; None takes the feed-forward part's.
-        dropout: names of the configuration's rates for it; the first one that is there and not None counts.
+        dropout: names of its rates in the configuration; the first that is set counts.
         first_dropout: the same, for the rate before the dense map; () for none there.
-        also: other architectures that are read as this head.
+        also: other architectures read as this head.
     """
 
     architecture: str
@@ -41,14 +41,14 @@ class Family:
     Attributes:
         title: its name for people.
         model_type: its name in config.json.
-        prefix: what headed checkpoints put before the encoder's keys.
+        prefix: of the encoder's keys in checkpoints with a head.
         read: the encoder's configuration, without the head, from the checkpoint's.
         keys: our module or parameter -> the checkpoint's name; `{}` stands for a stored layer's numbers.
-        heads: the heads it comes with.
+        heads: by name.
         aliases: other names under which checkpoints carry a key, after the prefix is cut off.
-        leftovers: patterns of keys, prefix cut off, that a checkpoint may have and this encoder doesn't use.
-        note: what the table of supported models says about it.
-        shares_layers: whether several layers may run with the parameters of one.
+        leftovers: patterns of keys, prefix cut off, that a checkpoint may have and this encoder does not use.
+        note: a remark for the table of supported models.
+        shares_layers: whether several layers may share the parameters of one.
     """
 
     title: str
@@ -57,7 +57,6 @@ class Family:
     read: Callable[[Any], EncoderConfig]
     keys: Mapping[str, Key]
     heads: Mapping[HeadName, Head]
-    slots: Callable[[EncoderConfig], list[tuple[int, ...]]] = lambda config: [(i,) for i in range(config.stored_layers)]
     aliases: Mapping[str, str] = field(default_factory=dict)
     leftovers: tuple[str, ...] = ()
     note: str = ""
@@ -74,5 +73,6 @@ class Family:
 
     def beginnings(self) -> tuple[str, ...]:
         """How keys of the encoder itself begin, without the prefix."""
+        # First part of each key, such as `embeddings.` or `encoder.`.
         names = [name for ours in self.keys.values() for name in ([ours] if isinstance(ours, str) else ours)]
         return tuple({f"{self.canonical(name).split('.', 1)[0]}." for name in names})

@@ -1,4 +1,4 @@
-"""Hashes of what a model is, whatever it is called: by them a sweep knows its model again."""
+"""Hashes of a model's contents, independent of its name: a sweep recognises its model by them."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ class TokenizerBackend(Protocol):
     """A tokenizer of the package `tokenizers`."""
 
     def to_str(self) -> str:
-        """All of it, as JSON."""
+        """The whole tokenizer as JSON."""
         ...
 
 
@@ -23,15 +23,16 @@ class FastTokenizer(Protocol):
 
     @property
     def backend_tokenizer(self) -> TokenizerBackend:
-        """What does the work."""
+        """The tokenizer underneath."""
         ...
 
 
 def array_fingerprint(tree: object) -> str:
-    """The hash of a pytree of arrays: of each its path, type, shape and bytes."""
+    """The hash of a pytree of arrays: path, type, shape and bytes of each."""
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         digest.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
+        # Path and shape come first: the same bytes under other names or shapes are another model.
         digest.update(np.ascontiguousarray(leaf).tobytes())
     return digest.hexdigest()
 
@@ -42,7 +43,7 @@ def text_fingerprint(text: str) -> str:
 
 
 def tokenizer_fingerprint(tokenizer: FastTokenizer) -> str:
-    """The hash of a tokenizer's own description, less the padding and cutting that the last call asked for."""
+    """The hash of a tokenizer's own description, without the padding and truncation of its last call."""
     described = json.loads(tokenizer.backend_tokenizer.to_str())
     kept = {name: part for name, part in described.items() if name not in ("padding", "truncation")}
     return text_fingerprint(json.dumps(kept))

@@ -1,4 +1,4 @@
-"""How one forward pass is run: what stands in for what the model would compute, and what is kept of it."""
+"""Options of one forward pass: replaced parts, and parts to keep."""
 
 from typing import Any
 
@@ -11,19 +11,19 @@ from jaxflow.models.packing import Packing
 
 @pytree
 class ForwardOptions:
-    """How a forward pass is run; by default as it was trained to be, without dropout.
+    """Options of a forward pass; by default the trained model's, without dropout.
 
     Attributes:
-        attention: probabilities used in the place of those that the softmax would give. The gradient in them holds
-            every other layer's attention fixed.
+        attention: probabilities in the place of the softmax's. The gradient in them holds every other layer's
+            attention fixed.
         attention_shift: added to the probabilities. Zeros change nothing, and the gradient in them is the total
             derivative in the attention: later layers' attention moves along.
-        embeddings: word embeddings used in the place of `embed(batch.input_ids)`; positions and segments are still
+        embeddings: word embeddings in the place of `embed(batch.input_ids)`; positions and segments are still
             added.
         key: turns dropout on (training).
         packing: run all but attention on the real tokens alone (`jaxflow.models.packing`); hidden states are then 0 on
             padding.
-        checkpoint: recompute each layer in the backward pass instead of storing what it needs.
+        checkpoint: recompute each layer in the backward pass instead of storing its intermediate arrays.
         return_attention: whether to store the attention of all layers.
         return_hidden_states: whether to store the hidden states of all layers.
         return_values: whether to store the vectors that attention averages.

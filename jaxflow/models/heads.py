@@ -1,4 +1,4 @@
-"""What stands on an encoder: three forms serve every head of every family."""
+"""Heads on an encoder: three forms serve every head of every family."""
 
 import jax.numpy as jnp
 from flax import nnx
@@ -24,6 +24,7 @@ class FirstTokenHead(nnx.Module):
         first_key, last_key = split(key, 2)
         first = dropout(hidden[..., 0, :], head.first_dropout, first_key)
         pooled = ACTIVATIONS[head.activation](self.dense(first))
+        # A multiple choice has one output for each choice; its axis goes, and the batch's last is the choices.
         logits = self.out(dropout(pooled, head.dropout, last_key))
         return logits[..., 0] if head.name == "multiple_choice" else logits
 
@@ -44,6 +45,7 @@ class EachTokenHead(nnx.Module):
         hidden = dropout(hidden, self.config.head.dropout, key)
         if self.dense is None:
             return self.out(hidden)
+        # A discriminator has one number a token.
         return self.out(ACTIVATIONS[self.config.head.activation](self.dense(hidden)))[..., 0]
 
 
@@ -54,6 +56,7 @@ class MaskedLMHead(nnx.Module):
         width = config.embedding_width
         self.dense = Linear((config.width,), (width,), rngs)
         self.norm = Norm(width, config.epsilon)
+        # Tied, the word embeddings are the last map, and only its bias is the head's own.
         self.decoder = None if config.head.tied else Linear((width,), (config.vocabulary,), rngs, bias=False)
         self.bias = nnx.Param(jnp.zeros(config.vocabulary))
         self.activation = config.head.activation
@@ -66,6 +69,7 @@ class MaskedLMHead(nnx.Module):
         bias = self.bias[...].astype(jnp.float32)
         if self.decoder is not None:
             return self.decoder(hidden) + bias
+        # Tied: scores against each word embedding; operands in the table's type, sums in float32.
         scores = jnp.einsum(
             "...te,ve->...tv",
             hidden.astype(words.dtype),
@@ -77,7 +81,7 @@ class MaskedLMHead(nnx.Module):
 
 
 class Pooler(nnx.Module):
-    """What bare checkpoints carry beside their layers: a dense map of the first token and tanh."""
+    """The pooler of bare checkpoints: a dense map of the first token and tanh."""
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
         self.dense = Linear((config.width,), (config.width,), rngs)

@@ -1,4 +1,4 @@
-"""What is taken from Hugging Face's libraries: configurations, tokenizers and the hub, without their noise."""
+"""Hugging Face's libraries, without their noise: configurations, tokenizers and the hub."""
 
 import logging
 import os
@@ -14,20 +14,20 @@ from jaxflow.models.config_file import WAY_OUT
 from jaxflow.models.tokens import OWN_TOKENIZER
 
 WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken")
-# What to do about the hub's refusals, by the name of its client's error.
+# Ways out of the hub's refusals, by the name of its client's error.
 WAYS_OUT = {
     "GatedRepoError": "accept the model's terms on its page and log in with `hf auth login`",
     "RepositoryNotFoundError": "check the name, or log in with `hf auth login` if the model is private",
     "RevisionNotFoundError": "check the revision",
 }
-# So many tokens, and one in a hundred, may be the tokenizer's alone: blank lines of vocab.txt, tokens that were added.
+# A tokenizer may have so many tokens, and one in a hundred, beyond the model's: blank lines of vocab.txt, added tokens.
 FEW_TOKENS = 100
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "spiece.model", "sentencepiece.bpe.model")
 
 
 @contextmanager
 def quiet_transformers() -> Iterator[Any]:
-    """The transformers package, with its advice, its logs and its warnings kept from the user while it works."""
+    """The transformers package, its advice, logs and warnings silenced within the block."""
     _ = os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     try:
         import transformers
@@ -38,7 +38,7 @@ def quiet_transformers() -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for logger in loggers:
-            # Also errors that are only logged: what the user must know is raised.
+            # Logged errors as well: those that matter are raised.
             logger.setLevel(logging.CRITICAL + 1)
         try:
             yield transformers
@@ -51,7 +51,7 @@ def hub_folder(name: str, revision: str | None, local_files_only: bool) -> Path:
     """The folder of a hub model's files, fetched where the hub's cache doesn't have them.
 
     Raises:
-        InputError: it is not on the hub, or the hub cannot be reached.
+        InputError: the model is not on the hub, or the hub cannot be reached.
     """
     with quiet_transformers():
         import huggingface_hub
@@ -62,6 +62,7 @@ def hub_folder(name: str, revision: str | None, local_files_only: bool) -> Path:
                     name,
                     revision=revision,
                     allow_patterns=list(WANTED),
+                    # Folders hold other formats of the same weights (ONNX, say).
                     ignore_patterns=["*/*"],
                     local_files_only=local_files_only,
                 )
@@ -72,6 +73,7 @@ def hub_folder(name: str, revision: str | None, local_files_only: bool) -> Path:
 
 def _not_on_hub(name: str, revision: str | None, local_files_only: bool, error: Exception) -> InputError:
     got = shown(name) + (f" at revision {shown(revision)}" if revision else "")
+    # The values that the hub's client reads as true.
     offline = local_files_only or os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if offline:
@@ -87,7 +89,7 @@ def read_config(folder: Path, model_type: str) -> Any:
     """The folder's configuration, as transformers reads it.
 
     Raises:
-        InputError: transformers does not take it.
+        InputError: transformers refuses it.
     """
     try:
         with quiet_transformers() as transformers:
@@ -103,10 +105,10 @@ def read_config(folder: Path, model_type: str) -> Any:
 def read_tokenizer(folder: Path, config: EncoderConfig) -> Any:
     """The folder's fast tokenizer.
 
-    It may have a few tokens more than the model: a text that needs one of these is refused when it is tokenised.
+    It may have a few more tokens than the model: a text that uses one is refused when it is tokenised.
 
     Raises:
-        InputError: there is none, it cannot be read, or it is not the model's.
+        InputError: there is no tokenizer, it cannot be read, or it is not the model's.
     """
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         expected = f"hold a tokenizer ({', '.join(TOKENIZER_FILES)})"
@@ -122,6 +124,7 @@ def read_tokenizer(folder: Path, config: EncoderConfig) -> Any:
         ) from error
     if not tokenizer.is_fast:
         raise InputError(None, "give character offsets", None, "add its tokenizer.json", place=place)
+    # By the highest id, not the size: ids may have gaps.
     highest, known = max(tokenizer.get_vocab().values(), default=-1), config.vocabulary
     if highest >= known + FEW_TOKENS + known // 100:
         expected = f"have the model's {known} tokens"
@@ -130,15 +133,16 @@ def read_tokenizer(folder: Path, config: EncoderConfig) -> Any:
 
 
 def token_limit(tokenizer: Any, limit: int, place: str) -> int:
-    """Most tokens of a text: the model's limit, or the tokenizer's where that is less.
+    """Most tokens of a text: the lesser of the model's and the tokenizer's limit.
 
     Raises:
-        InputError: the tokenizer's is not a whole number above 0.
+        InputError: the tokenizer's limit is not a whole number above 0.
     """
     length = tokenizer.model_max_length
     if isinstance(length, bool) or not isinstance(length, int | float) or not length >= 1:
         expected = "be a whole number, 1 or more"
         raise InputError("model_max_length", expected, shown(length), "correct tokenizer_config.json", place=place)
+    # transformers says 1e30 where no limit is set.
     return int(min(limit, length))
 
 

@@ -1,4 +1,4 @@
-"""JSON files of a model's folder, which may be damaged or made to harm."""
+"""JSON files of a model's folder, which may be damaged or hostile."""
 
 import json
 from collections.abc import Sequence
@@ -7,24 +7,26 @@ from typing import Any
 
 from jaxflow._checks import InputError
 
-# Far deeper than any of these files nests, far shallower than what Python can walk through.
+# Far deeper than these files nest, far below Python's limit of recursion.
 MOST_NESTED = 64
 
 
 def read_json(path: Path, most_bytes: int) -> Any:
-    """What a JSON file holds.
+    """The value in a JSON file.
 
     Raises:
-        InputError: it is too large, malformed or nested too deeply.
+        InputError: the file is too large, malformed or nested too deeply.
     """
     file, folder, way_out = path.name, str(path.parent), "fetch it again"
     try:
+        # The size first: a file of gigabytes is never read.
         size = path.stat().st_size
         if size > most_bytes:
             raise InputError(file, f"have at most {most_bytes} bytes", str(size), way_out, place=folder)
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(file, "be readable", str(error.strerror), "check its permissions", place=folder) from error
+    # Raised as the same error as a value that is too deep, below.
     except RecursionError:
         pass
     except ValueError as error:
@@ -37,8 +39,9 @@ def read_json(path: Path, most_bytes: int) -> Any:
     raise InputError(file, f"be nested at most {MOST_NESTED} deep", "a deeper one", way_out, place=folder)
 
 
-def _is_nested(value: Any, most: int) -> bool:
-    """Whether lists and dictionaries stand in one another more than so many deep."""
+def _is_nested(value: object, most: int) -> bool:
+    """Whether lists and dictionaries are nested more than `most` deep."""
+    # Level by level, without recursion, however deep the value is.
     level: Sequence[Any] = [value]
     for _ in range(most):
         level = [inner for outer in level if isinstance(outer, dict | list) for inner in _within(outer)]

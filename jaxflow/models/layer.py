@@ -47,9 +47,9 @@ class Layer(nnx.Module):
         Args:
             hidden: the layer's input, `*batch token width`, or its rows where it is packed.
             mask: true on real tokens.
-            distances: what the family's relative positions prepared.
-            packing: where the rows stand, if it is packed.
-            attention: probabilities to use in the place of the softmax's.
+            distances: from `RelativePosition.prepare`.
+            packing: of the rows, if they are packed.
+            attention: probabilities in the place of the softmax's.
             shift: added to the probabilities.
             key: turns dropout on.
 
@@ -59,16 +59,19 @@ class Layer(nnx.Module):
         config = self.config
         keys = split(key, 3)
         before, after = _norms(config.pre_norm)
+        # *batch token head head_width each.
         query, keys_, values = self._heads(before(self.attention_norm, hidden), packing)
         if attention is None:
+            # *batch head query key.
             attention = self._attention(query, keys_, mask, distances)
         if shift is not None:
             attention = attention + shift
         used = dropout(attention, config.attention_dropout, keys[0])
-        # Heads in front, as the product gives them: on a processor, turning them around within it takes as long again.
+        # Heads in front, as the product gives them: turning them around within it doubles its time on a processor.
         mixed = jnp.einsum("...hqk,...khd->...hqd", used, values, precision=jax.lax.Precision.HIGHEST)
         mixed = jnp.swapaxes(mixed, -3, -2)
         if packing is not None:
+            # The rest of the layer treats tokens one by one, so it runs on the packed rows.
             mixed = packing.pack(mixed, 2)
         hidden = after(self.attention_norm, hidden + dropout(self.output(mixed), config.hidden_dropout, keys[1]))
         inner = self.down(ACTIVATIONS[config.activation](self.up(before(self.output_norm, hidden))))
@@ -78,22 +81,26 @@ class Layer(nnx.Module):
     def _heads(self, hidden: Float[Array, "*rows width"], packing: Packing | None) -> tuple[Heads, Heads, Heads]:
         both = self.qkv(hidden)
         if packing is not None:
+            # Attention needs every token in its place: padded again, zeros on padding.
             both = packing.spread(both)
         return both[..., 0, :, :], both[..., 1, :, :], both[..., 2, :, :]
 
     def _attention(self, query: Heads, key: Heads, mask: Bool[Array, "*batch token"], distances: Any) -> Probabilities:
         relative = self.config.relative
+        # The query is scaled, not the scores: it is mostly the smaller array.
         scale = root(self.config.head_width, relative.terms if relative else 1)
         scores = jnp.einsum("...qhd,...khd->...hqk", query * scale, key, precision=jax.lax.Precision.HIGHEST)
         if relative:
             scores = scores + relative.scores(self, distances, query, key)
         allowed = mask[..., None, None, :]
         if self.config.masks_padding:
+            # Padding's own rows may look nowhere.
             allowed = allowed & mask[..., None, :, None]
+        # The least finite number, not -inf: a row that may look nowhere becomes even instead of NaN.
         return jax.nn.softmax(jnp.where(allowed, scores, jnp.finfo(scores.dtype).min), axis=-1)
 
 
 def _norms(pre_norm: bool) -> tuple[Callable[[Norm, Array], Array], Callable[[Norm, Array], Array]]:
-    """What a norm does before its block and what it does behind the sum: one of them nothing."""
+    """A norm's function before its block and behind the sum: it is applied at one, skipped at the other."""
     apply, skip = (lambda norm, x: norm(x)), (lambda norm, x: x)
     return (apply, skip) if pre_norm else (skip, apply)

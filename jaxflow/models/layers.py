@@ -16,8 +16,8 @@ Activation = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
 
 def _exact_gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    # By erf, as the checkpoints' authors have it: erfc, which JAX's own takes, is four times the work on a processor.
-    # The half is added last: 1 + erf would be rounded to 1's precision first, a tenth more error around zero.
+    # By erf, as in the reference: erfc, which JAX's own uses, takes four times as long on a processor.
+    # The half is added last: 1 + erf would be rounded to 1's precision first, with a tenth more error around zero.
     half = 0.5 * x
     return half + half * jax.lax.erf(x * math.sqrt(0.5))
 
@@ -42,7 +42,7 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def precision(dtype: jnp.dtype) -> jax.lax.Precision:
-    """Precision of a product of that type: float32 stays float32, also where a device would round it first."""
+    """Precision of a product of that type: float32 stays float32, even on devices that would round it."""
     return jax.lax.Precision.HIGHEST if dtype == jnp.float32 else jax.lax.Precision.DEFAULT
 
 
@@ -57,6 +57,7 @@ class Linear(nnx.Module):
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         """Float32, of x's shape with the contracted axes replaced."""
         kernel = self.kernel[...]
+        # The last axes of x against the first of the kernel.
         axes = (tuple(range(x.ndim - self.contracted, x.ndim)), tuple(range(self.contracted)))
         y = jax.lax.dot_general(
             x.astype(kernel.dtype),
@@ -78,6 +79,7 @@ class Norm(nnx.Module):
 
     def __call__(self, x: Float[Array, "*axes width"]) -> Float[Array, "*axes width"]:
         """Float32, of the same shape."""
+        # Two passes, as the reference: the mean of squares less the squared mean would cancel.
         centred = x - x.mean(axis=-1, keepdims=True)
         variance = jnp.square(centred).mean(axis=-1, keepdims=True)
         normal = centred * jax.lax.rsqrt(variance + self.epsilon)
@@ -93,7 +95,7 @@ class Table(nnx.Module):
     def __call__(self, index: Array) -> Float[Array, "..."]:
         """Float32 rows, in the index's shape with the width behind it; NaN for an index that the table lacks.
 
-        JAX would take the last row in its place, which nobody would notice.
+        JAX would silently take the last row instead.
         """
         return self.table[...].at[index].get(mode="fill", fill_value=jnp.nan).astype(jnp.float32)
 
@@ -103,11 +105,12 @@ def dropout(x: Float[Array, "..."], rate: float, key: Key[Array, ""] | None) -> 
     if key is None or rate == 0:
         return x
     kept = jax.random.bernoulli(key, 1 - rate, x.shape)
+    # Scaled up, so that the expected value stays the same.
     return jnp.where(kept, x / (1 - rate), jnp.zeros_like(x))
 
 
 def split(key: Key[Array, ""] | None, number: int) -> list[Key[Array, ""] | None]:
-    """That many independent keys, or as many times None."""
+    """`number` independent keys, or as many times None."""
     return [None] * number if key is None else list(jax.random.split(key, number))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxflow._checks import InputError, not_forked, one_of, shown
 from jaxflow.models import builtin
 from jaxflow.models.checkpoint import load_weights
-from jaxflow.models.config import EncoderConfig, HeadConfig, HeadName
+from jaxflow.models.config import EncoderConfig, HeadConfig, HeadName, Problem
 from jaxflow.models.config_file import WAY_OUT, check_sizes, read_raw_config
 from jaxflow.models.families import FAMILIES
 from jaxflow.models.family import Family
@@ -38,34 +38,39 @@ def load_model(
     Args:
         name_or_path: a built-in name ("verb-number", "minilm"), a folder in Hugging Face's layout, or a model's name
             on the hub.
-        head: which head to load; None takes what the configuration's `architectures` names, "bare" none.
-        dtype: "float32", or "bfloat16" for the operands of matrix products (softmax, attention, norms and all that
-            comes after them stay float32).
+        head: the head to load; None takes the one of the configuration's `architectures`, "bare" none.
+        dtype: "float32", or "bfloat16" for the operands of matrix products (softmax, attention and norms stay
+            float32).
         revision: branch, tag or commit of a hub model.
-        local_files_only: never ask the hub, use what its cache has.
-        tokenizer: False leaves the tokenizer out, for models that are fed token ids.
+        local_files_only: use the hub's cache alone.
+        tokenizer: False leaves the tokenizer out, for work from token ids.
         device: a `jax.Device` or `jax.sharding.Sharding` to put the weights on; None is JAX's default.
 
     Returns:
-        The model; its weights are those of the checkpoint, every key accounted for.
+        The model, with every key of the checkpoint accounted for.
 
     Raises:
-        InputError: the model is not found or not supported, or its files don't fit together.
+        InputError: the model is not found or not supported, or its files do not fit together.
     """
     not_forked()
     one_of("dtype", dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype)), tuple(DTYPES))
     folder = _folder(name_or_path, revision, local_files_only)
+    # Checked as plain values first: transformers acts on a configuration as soon as it reads it.
     raw = read_raw_config(folder, FAMILIES)
     family = FAMILIES[raw["model_type"]]
     weights = Weights(folder, family, tied=raw.get("tie_word_embeddings", True))
+    # Against the weights' headers, before anything is made in the sizes that config.json gives.
     check_sizes(raw, family, weights, str(folder / "config.json"))
     source = read_config(folder, family.model_type)
     config = configure(source, family, head, str(folder / "config.json"))
     if config.head.name == "masked_lm":
+        # The file may disagree with its flag.
         config = _with_tying(config, family, weights)
     if config.head.name == "bare":
+        # A bare checkpoint may come with its pooler or without.
         pooler = f"{family.heads['bare'].keys.get('pooler.dense')}.weight"
         config = dataclasses.replace(config, head=dataclasses.replace(config.head, pooled=pooler in weights))
+    # The weights come last but for the tokenizer: everything cheaper was checked by now.
     module = load_weights(config, family, weights, jnp.dtype(dtype), device, named_head=head is not None)
     words = read_tokenizer(folder, config) if tokenizer else None
     limit = token_limit(words, config.max_length, str(folder)) if tokenizer else config.max_length
@@ -78,13 +83,14 @@ def _folder(name_or_path: Any, revision: str | None, local_files_only: bool) -> 
     if not isinstance(name_or_path, (str, Path)) or not str(name_or_path):
         raise InputError("name_or_path", "be a model's name or folder", shown(name_or_path))
     name = str(name_or_path)
+    # Built-in names go before folders of the same name; such a folder can be named as ./minilm.
     if name in builtin.names():
         return builtin.folder(name)
     try:
         path = Path(name).expanduser()
         is_folder, exists = path.is_dir(), path.exists()
     except (OSError, RuntimeError, ValueError) as error:
-        # Longer than a path may be, with a NUL in it, or in the home folder of a user who is not there.
+        # A path that is too long, holds a NUL, or names the home folder of an unknown user.
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError("name_or_path", "be a model's name or folder", f"{shown(name)} ({reason})") from None
     if is_folder:
@@ -92,6 +98,7 @@ def _folder(name_or_path: Any, revision: str | None, local_files_only: bool) -> 
     if exists:
         expected = "be a folder with config.json and model.safetensors"
         raise InputError("name_or_path", expected, f"the file {shown(name)}")
+    # The hub is not asked for anything that looks like a path: a mistyped folder must not be fetched.
     if isinstance(name_or_path, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         got = f"{shown(name)}, which does not exist"
         raise InputError("name_or_path", "be a folder", got, "check the path, or name a hub model as owner/model")
@@ -99,10 +106,10 @@ def _folder(name_or_path: Any, revision: str | None, local_files_only: bool) -> 
 
 
 def configure(source: Any, family: Family, head: str | None, where: str) -> EncoderConfig:
-    """The encoder's configuration from transformers' one; `where` names it in errors.
+    """The encoder's configuration from transformers'; `where` names it in errors.
 
     Raises:
-        InputError: it is for something that is not supported.
+        InputError: the configuration is not supported.
     """
     if getattr(source, "is_decoder", False) or getattr(source, "add_cross_attention", False):
         raise InputError(None, "be for an encoder", "one for a decoder", place=where)
@@ -129,6 +136,7 @@ def _head_name(source: Any, family: Family, head: str | None, where: str) -> Hea
         one_of("head", head, tuple(family.heads))
         return next(name for name in family.heads if name == head)
     architectures = getattr(source, "architectures", None) or []
+    # The first head that one of the architectures belongs to.
     for name, known in family.heads.items():
         if any(architecture in (known.architecture, *known.also) for architecture in architectures):
             return name
@@ -147,6 +155,7 @@ def _head_name(source: Any, family: Family, head: str | None, where: str) -> Hea
 def _head_config(name: HeadName, source: Any, family: Family, activation: str) -> HeadConfig:
     head = family.heads[name]
     labelled = name in ("sequence_classification", "token_classification")
+    # Start and end; next or not; one number a choice; one a token.
     count = {"question_answering": 2, "next_sentence": 2, "multiple_choice": 1, "discriminator": 1}
     outputs = source.num_labels if labelled else count.get(name, 0)
     return HeadConfig(
@@ -162,7 +171,7 @@ def _head_config(name: HeadName, source: Any, family: Family, activation: str) -
 
 
 def _rate(source: Any, names: tuple[str, ...]) -> float:
-    """The first of these rates that the configuration gives; 0 where it gives none."""
+    """The first of these rates that the configuration sets; 0 if it sets none."""
     rates = (getattr(source, name, None) for name in names)
     return float(next((rate for rate in rates if rate is not None), 0.0))
 
@@ -175,15 +184,16 @@ def _labels(name: HeadName, source: Any, outputs: int) -> tuple[str, ...] | None
     return tuple(str(source.id2label.get(i, f"LABEL_{i}")) for i in range(outputs))
 
 
-def _problem(source: Any, outputs: int) -> Any:
-    named = {"regression": "regression", "multi_label_classification": "multi_label"}
+def _problem(source: Any, outputs: int) -> Problem:
+    named: dict[str, Problem] = {"regression": "regression", "multi_label_classification": "multi_label"}
+    # As transformers takes one output without a problem type.
     if source.problem_type is None:
         return "regression" if outputs == 1 else "single_label"
     return named.get(source.problem_type, "single_label")
 
 
 def _with_tying(config: EncoderConfig, family: Family, weights: Weights) -> EncoderConfig:
-    """Tied or not, as transformers decides: untied where the checkpoint has a decoder that differs."""
+    """Tied unless the checkpoint has a decoder of its own, as transformers decides."""
     words, decoder = family.tied_names()
     tied = config.head.tied
     if tied and decoder in weights and words in weights and weights.key(decoder) != weights.key(words):

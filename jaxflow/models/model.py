@@ -1,7 +1,7 @@
-"""What the library asks of a model. Any class that has these parts goes through all of it; none need be ours.
+"""The model's contract: any class with these parts works throughout the library.
 
-A model has two sides. `Module` is the side that runs on devices: a pytree of parameters whose layers and head are pure
-JAX, handed to compiled programs as an argument. `Model` is the side on the host: it reads texts and names things.
+A model has two sides. `Module` is the side on devices: a pytree of parameters, its layers and head in pure JAX, which
+compiled programs take as an argument. `Model` is the side on the host: it reads texts and names things.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,9 +22,9 @@ from jaxflow.models.tokens import Encoding
 CarryT = TypeVar("CarryT")
 # Called once a layer, first to last: (carry, layer) -> carry. A carry is a pytree of arrays of unchanging shapes.
 Visit: TypeAlias = Callable[[CarryT, LayerOutput], CarryT]
-# What a model may give of each layer, see `Model.gives`.
+# The parts that a model may give, see `Model.gives`.
 GIVES = ("attention", "values", "gradients", "embeddings")
-# Heads that say one thing of a text, which they read at one token.
+# Heads that give one prediction a text, and read it at one token.
 WHOLE_TEXTS = ("sequence_classification", "next_sentence", "multiple_choice")
 
 
@@ -32,7 +32,7 @@ WHOLE_TEXTS = ("sequence_classification", "next_sentence", "multiple_choice")
 class Module(Protocol):
     """A model's layers and head: a pytree of JAX arrays, in pure JAX.
 
-    Programs are compiled for what is static of it (`depth`, `heads`, sizes), which must be hashable.
+    Programs are compiled for its static parts (`depth`, `heads`, sizes), which must be hashable.
     """
 
     @property
@@ -51,12 +51,11 @@ class Module(Protocol):
         """Run the layers, each handed to `visit` as it comes.
 
         Args:
-            batch: padded inputs; padding must not change what is given of real tokens.
-            visit: watches one layer. What it doesn't look at costs nothing: the compiler drops it.
+            batch: padded inputs; padding must not change the output on real tokens.
+            visit: watches one layer. Parts that it does not read cost nothing: the compiler drops them.
             carry: the carry before the first layer.
-            options: only these matter here: `attention_shift` where the model gives "gradients" (added to the
-                probabilities that a layer uses), `embeddings` where it gives "embeddings", and `packing` where it
-                `packs`. Others are for training.
+            options: `attention_shift` (added to a layer's probabilities) counts if the model gives "gradients",
+                `embeddings` if it gives "embeddings", `packing` if it `packs`. Others are for training.
 
         Returns:
             The last layer's hidden states, and the carry behind it.
@@ -70,10 +69,10 @@ class Module(Protocol):
 
 @runtime_checkable
 class EmbedsTokens(Module, Protocol):
-    """A module whose word embeddings can be replaced: that of a model that gives "embeddings"."""
+    """A module whose word embeddings can be replaced, for models that give "embeddings"."""
 
     def embed(self, input_ids: Int[Array, "*batch token"]) -> Float[Array, "*batch token embedding"]:
-        """Word embeddings, without positions: what `ForwardOptions.embeddings` stands in for."""
+        """Word embeddings, without positions; `ForwardOptions.embeddings` replaces them."""
         ...
 
 
@@ -81,12 +80,12 @@ class EmbedsTokens(Module, Protocol):
 class Model(Protocol):
     """A model as the library sees it: `TextEncoder` is one, and so is any class with these parts.
 
-    `ModelDefaults` has all of it that has a default.
+    `ModelDefaults` holds the parts that have a default.
     """
 
     @property
     def name(self) -> str:
-        """What manifests and pages call it."""
+        """Its name in manifests and on pages."""
         ...
 
     @property
@@ -101,7 +100,7 @@ class Model(Protocol):
 
     @property
     def kept(self) -> dict[object, object]:
-        """What was made for it and lasts as long as it does (programs, copies on other devices); empty at first."""
+        """Programs and copies on other devices, which last as long as the model; empty at first."""
         ...
 
     def tokenize(
@@ -124,7 +123,7 @@ class Model(Protocol):
         ...
 
     def fingerprint(self) -> dict[str, str]:
-        """Hashes of what it is, by part (`"weights"`, `"tokenizer"`): a sweep is resumed only where all are the same.
+        """Hashes of its parts (`"weights"`, `"tokenizer"`): a sweep is resumed only if all are the same.
 
         `array_fingerprint(model.module)` is one of a module's weights.
         """
@@ -132,9 +131,9 @@ class Model(Protocol):
 
     @property
     def gives(self) -> frozenset[str]:
-        """What it gives, of `GIVES`.
+        """The parts of `GIVES` that it gives.
 
-        `"attention"`: `LayerOutput.attention`, without which nothing goes. `"values"`: `inputs`, `values` and `output`
+        `"attention"`: `LayerOutput.attention`, which all need. `"values"`: `inputs`, `values` and `output`
         as well. `"gradients"`: `attention_shift` is honoured, and derivatives in it are right. `"embeddings"`: the
         module is an `EmbedsTokens`.
         """
@@ -152,12 +151,12 @@ class Model(Protocol):
 
     @property
     def head(self) -> HeadConfig:
-        """What stands on the layers; `HeadConfig()` is nothing."""
+        """The head on its layers; `HeadConfig()` is none."""
         ...
 
     @property
     def reads_at(self) -> int | None:
-        """Where the head reads a text: 0 is its first token, -1 its last; None for every token, or no head."""
+        """The token at which the head reads a text, 0 for the first, -1 for the last; None for all, or no head."""
         ...
 
     @property
@@ -172,23 +171,23 @@ class Model(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """Names of the head's classes, each its own; None where it has no classes."""
+        """Unique names of the head's classes; None without classes."""
         ...
 
     def speaks(self, encodings: Sequence[Encoding]) -> list[bool]:
-        """Whether the head says something of each text."""
+        """Whether the head has a prediction for each text."""
         ...
 
     def predict(
         self, logits: Float[np.ndarray, "..."], encodings: Sequence[Encoding] | None = None
     ) -> list[Prediction]:
-        """What the head's numbers say, one prediction a text."""
+        """One prediction a text, from the head's numbers."""
         ...
 
 
 @runtime_checkable
 class _ModuleAndHead(Protocol):
-    """What the defaults follow from. Not `Model` itself: to check for that one reads the very defaults."""
+    """The parts that the defaults follow from. Not `Model`: to check for that reads the defaults themselves."""
 
     @property
     def module(self) -> Module: ...
@@ -257,16 +256,16 @@ class ModelDefaults:
     def predict(
         self: _ModuleAndHead, logits: Float[np.ndarray, "..."], encodings: Sequence[Encoding] | None = None
     ) -> list[Prediction]:
-        """What the head's kind of numbers says."""
+        """By the kind of head."""
         return predictions(self.head, np.asarray(logits), encodings, None)
 
 
 def as_model(argument: str, value: object) -> Model:
-    """Take in a model, checked.
+    """A checked model.
 
     Args:
-        argument: what errors call it.
-        value: what came.
+        argument: its name in errors.
+        value: the user's argument.
 
     Raises:
         InputError: it lacks a part of the protocol, which is named.
@@ -276,7 +275,7 @@ def as_model(argument: str, value: object) -> Model:
         return value
     if isinstance(value, str | PathLike):
         raise InputError(argument, "be a model", shown(value), "load it with `jaxflow.load_model`")
-    # Of a model whose module lacks parts, some of the model's own follow from these.
+    # The module's missing parts first: some of the model's own follow from them.
     module = getattr(value, "module", None)
     missing = [] if module is None else [f"module.{name}" for name in _missing(module, Module)]
     missing = missing or _missing(value, Model)
@@ -285,15 +284,15 @@ def as_model(argument: str, value: object) -> Model:
 
 
 def check_gives(model: Model, part: str, purpose: str) -> None:
-    """Refuse a model that does not give what something needs.
+    """Refuse a model that does not give a part.
 
     Args:
         model: the model.
         part: of `GIVES`.
-        purpose: what needs it, in words.
+        purpose: the use of the part, in words.
 
     Raises:
-        InputError: it does not.
+        InputError: the model does not give it.
     """
     if part not in model.gives:
         given = ", ".join(map(repr, sorted(model.gives)))
@@ -301,8 +300,9 @@ def check_gives(model: Model, part: str, purpose: str) -> None:
 
 
 def _check_parts(argument: str, model: Model) -> None:
-    """Refuse a model that has every part, one of which cannot be."""
+    """Refuse a model that has every part, but a wrong one."""
     leaves = jax.tree.leaves(model.module)
+    # A class that is not registered as a pytree is one leaf itself.
     if not leaves or not all(isinstance(leaf, jax.Array) for leaf in leaves):
         kinds = ", ".join(sorted({type(leaf).__name__ for leaf in leaves})) or "none"
         way_out = "register its class as a pytree, its parameters as jax.Array"
@@ -315,5 +315,6 @@ def _check_parts(argument: str, model: Model) -> None:
 
 def _missing(value: object, protocol: type) -> list[str]:
     """The parts of a protocol that a value lacks."""
+    # Public names of the protocol and of those it extends.
     names = {name for each in protocol.__mro__ for name in vars(each) if not name.startswith("_")}
     return sorted(name for name in names if not hasattr(value, name))

@@ -1,9 +1,8 @@
-"""How an encoder runs on a processor.
+"""Encoders on a processor.
 
-Where a product takes time by its operations and by the memory it reads, two things cost as much as the arithmetic: a
-scan over stacked layers copies every layer's weights before it uses them, and the library that XLA takes for products
-is slower than the one it had before. So here the layers stand apart, each a view of the stacked weights' memory, the
-program names them one by one, and that library is left to the sums alone.
+Two things cost as much there as the arithmetic: a scan over stacked layers copies every layer's weights before it uses
+them, and XLA's new library for products is slower than its old one. So here the layers stand apart, each a view of the
+stacked weights' memory, the program names them one by one, and the new library is left to the sums alone.
 """
 
 from functools import cache
@@ -26,9 +25,10 @@ OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
 
 @cache
 def compiler_options() -> dict[str, str]:
-    """The options that pay on a processor; none where this version of the compiler doesn't know them."""
+    """The options that pay on a processor; none if this version of the compiler does not know them."""
     try:
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
+            # A small program compiled with them: unknown options are an error.
             _ = jax.jit(lambda x: x + 1, compiler_options=OPTIONS).lower(1.0).compile()
     except RuntimeError:
         return {}
@@ -40,7 +40,7 @@ def layers_apart(module: Module, kept: dict[object, object]) -> LaidOut:
 
     Args:
         module: the model's.
-        kept: of the model; what was made is put there.
+        kept: the model's `kept`; the parameters are put there.
     """
 
     def make() -> tuple[Parameters, TreeShape]:
@@ -51,22 +51,23 @@ def layers_apart(module: Module, kept: dict[object, object]) -> LaidOut:
 
 
 def apart(module: Encoder) -> Encoder:
-    """The same encoder with a list of layers in the place of stacked ones; on a processor without a copy."""
+    """The encoder with a list of layers instead of stacked ones; on a processor without a copy."""
     stacked, shape = jax.tree.flatten(module.layers)
     rows = [[_row(leaf, row) for leaf in stacked] for row in range(module.config.stored_layers)]
+    # A module of its own over the same arrays, so that the given one keeps its stack.
     new = nnx.merge(*nnx.split(module))
     new.layers = cast("Layer", nnx.List([jax.tree.unflatten(shape, row) for row in rows]))
     return new
 
 
 def _row(stacked: Array, row: int) -> Array:
-    # A row of whole cache lines is taken where it lies; any other is copied.
+    # JAX takes a row of whole cache lines where it lies, and copies any other.
     view = np.asarray(stacked)[row]
     return jax.device_put(view, stacked.sharding if stacked.committed else None, may_alias=True)
 
 
 def runs_here(module: Module, *inputs: object) -> bool:
-    """Whether parameters and inputs are in hand, and all on one processor."""
+    """Whether parameters and inputs are concrete arrays, all on one processor."""
     leaves = [*jax.tree.leaves(module), *jax.tree.leaves(inputs)]
     return not is_traced(leaves) and all(
         isinstance(leaf, jax.Array) and [device.platform for device in leaf.devices()] == ["cpu"] for leaf in leaves

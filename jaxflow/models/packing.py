@@ -1,8 +1,8 @@
 """Arithmetic on real tokens only.
 
-All of a layer but attention itself treats tokens one by one, so in a padded batch most of it can run on the real
-tokens alone, laid out in a row. On a processor, where a product takes time by its operations, that is worth what the
-padding was; on an accelerator and over several devices it is not worth the moving about.
+All of a layer but attention treats tokens one by one, so in a padded batch it can run on the real tokens alone, laid
+out in a row. On a processor this saves the share of padding; on accelerators and over several devices the moves cost
+more than they save.
 """
 
 import math
@@ -19,13 +19,13 @@ from jaxflow.models.batch import TokenBatch
 
 # Sizes are rounded up to eighths of the padded batch: few enough that few programs are compiled.
 STEPS = 8
-# Above this share of real tokens the moving costs what it saves.
+# Above this share of real tokens the moves cost as much as they save.
 WORTH = 0.8
 
 
 @pytree
 class Packing:
-    """Where the rows of a packed batch stand in the padded one.
+    """Positions of a packed batch's rows in the padded batch.
 
     Attributes:
         place: flat position of each row; positions beyond the last are fillers.
@@ -38,6 +38,7 @@ class Packing:
     def pack(self, x: Array, rest: int) -> Array:
         """Rows `(row, ...)` of a padded array `(*batch, token, ...)` with `rest` axes behind the tokens."""
         flat = x.reshape(-1, *x.shape[x.ndim - rest :])
+        # Fillers' positions lie beyond the end; clipped, they repeat the last position, and nothing reads them back.
         return flat.at[self.place].get(mode="clip")
 
     def spread(self, x: Array) -> Array:
@@ -46,13 +47,14 @@ class Packing:
 
 
 def packing_of(batch: TokenBatch) -> Packing | None:
-    """The packing of a batch, where it pays: on a processor, in hand, with enough padding, which is on the right.
+    """The packing of a batch, if it pays: a concrete one on a processor, with enough padding, on the right.
 
     Heads read the first token, so a batch padded on the left keeps its padding.
     """
     if not _in_hand(batch.mask):
         return None
     mask = np.asarray(batch.mask)
+    # The least number of eighths that holds the real tokens; less a little, so that exact eighths stay.
     size = math.ceil(STEPS * mask.mean() - 1e-9) * mask.size // STEPS if mask.size else 0
     if not 0 < size <= WORTH * mask.size or not mask[..., 0].all():
         return None
@@ -63,6 +65,7 @@ def pack(mask: Any, size: int) -> Packing:
     """The packing of a mask into `size` rows, which must be at least its real tokens."""
     mask = np.asarray(mask)
     real = np.flatnonzero(mask)
+    # Out of range where there is no token, which `pack` and `spread` then clip or fill.
     place = np.full(size, mask.size, np.int32)
     place[: len(real)] = real
     row = np.full(mask.size, size, np.int32)
@@ -70,7 +73,7 @@ def pack(mask: Any, size: int) -> Packing:
     return Packing(jnp.asarray(place), jnp.asarray(row.reshape(mask.shape)))
 
 
-def _in_hand(mask: Any) -> bool:
+def _in_hand(mask: object) -> bool:
     if is_traced(mask) or not isinstance(mask, jax.Array):
         return False
     return len(mask.sharding.device_set) == 1 and next(iter(mask.sharding.device_set)).platform == "cpu"

@@ -1,4 +1,4 @@
-"""Parameters laid out in another way than the module holds them, kept while the module's own stay the same."""
+"""Parameters in another layout than the module's, kept while the module's own stay the same."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import jax
 from jaxtyping import Array
 
 Parameters: TypeAlias = tuple[Array, ...]
-# What `jax.tree.flatten` gives beside the leaves; JAX's own type for it is none that annotations may name.
+# The tree definition of `jax.tree.flatten`; annotations cannot name JAX's own type.
 TreeShape: TypeAlias = Hashable
 
 
@@ -33,17 +33,17 @@ def laid_out(
     key: object,
     make: Callable[[], tuple[Parameters, TreeShape]],
 ) -> LaidOut:
-    """What `make` gives, made anew only where one of the module's arrays was replaced since the last call.
+    """The result of `make`, made anew only if one of the module's arrays was replaced since the last call.
 
     Args:
         module: the parameters as they are.
-        kept: of the model; what was made is put there.
-        key: of this way to lay them out.
-        make: lays them out.
+        kept: the model's `kept`; the result is put there.
+        key: of this layout.
+        make: lays the parameters out.
     """
     leaves = tuple(jax.tree.leaves(module))
     known = kept.get(key)
-    # Arrays never change, so the very same ones hold the same numbers.
+    # JAX never changes an array, so the same objects hold the same numbers; `source` keeps their ids from being reused.
     if isinstance(known, LaidOut) and list(map(id, known.source)) == list(map(id, leaves)):
         return known
     made = LaidOut(*make(), leaves)

@@ -1,4 +1,4 @@
-"""What a head's numbers say, in words."""
+"""Predictions in words, from a head's numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ class Prediction:
 
     Attributes:
         label: the likeliest class; for several classes at once those above one half, joined by ", "; for a
-            regression its number; for heads that speak of tokens their labels, one a token, joined by spaces; for
-            question answering the answer's tokens, for multiple choice the choice's index.
-        scores: probability of each class by name (regression: the number itself), of all of them: see
-            `HeadConfig.class_names`; empty for heads that speak of tokens.
+            regression its number; for heads over tokens one label a token, joined by spaces; for question answering
+            the answer's tokens; for multiple choice the choice's index.
+        scores: probability of every class by name (`HeadConfig.class_names`), or a regression's number; empty for
+            heads over tokens.
     """
 
     label: str
@@ -28,9 +28,9 @@ class Prediction:
 
 
 def speaks(head: HeadConfig, encodings: Sequence[Encoding], tokenizer: Any) -> list[bool]:
-    """Of which texts the head has something to say: a masked LM's of those with a mask; it is costly elsewhere.
+    """Whether the head has a prediction for each text: a masked LM only for texts with a mask.
 
-    A multiple choice is made among several texts, and says nothing of one.
+    A multiple choice is made among several texts, never of one.
     """
     if head.name == "masked_lm":
         return [tokenizer.mask_token_id in encoding.input_ids for encoding in encodings]
@@ -46,6 +46,7 @@ def predictions(
         return [_of_text(head, names, row) for row in logits]
     if head.name == "multiple_choice":
         return [_of_choices(row) for row in logits]
+    # From here on the numbers stand for tokens.
     if encodings is None:
         raise InputError("encodings", f"be given for a {head.name} head, whose numbers stand for tokens", "none")
     if len(encodings) != len(logits):
@@ -62,6 +63,7 @@ def _of_text(head: HeadConfig, names: tuple[str, ...] | None, row: np.ndarray) -
     if head.problem == "regression":
         return Prediction(", ".join(f"{value:.4g}" for value in row), dict(zip(labels, map(float, row), strict=True)))
     if head.problem == "multi_label":
+        # Each class on its own: the probabilities need not sum to 1.
         chances = 1 / (1 + np.exp(-row.astype(np.float64)))
         chosen = [label for label, chance in zip(labels, chances, strict=True) if chance > 0.5]
         return Prediction(", ".join(chosen), dict(zip(labels, map(float, chances), strict=True)))
@@ -75,9 +77,11 @@ def _of_choices(row: np.ndarray) -> Prediction:
 
 
 def _of_tokens(head: HeadConfig, names: Sequence[str], row: np.ndarray, encoding: Encoding, tokenizer: Any) -> str:
+    # Without padding: token label.
     row = row[: len(encoding)]
     match head.name:
         case "masked_lm":
+            # One predicted token for each mask of the text.
             places = [i for i, token in enumerate(encoding.input_ids) if token == tokenizer.mask_token_id]
             return " ".join(tokenizer.convert_ids_to_tokens([int(row[i].argmax()) for i in places]))
         case "question_answering":
@@ -90,15 +94,18 @@ def _of_tokens(head: HeadConfig, names: Sequence[str], row: np.ndarray, encoding
 
 
 def _best_span(row: np.ndarray, encoding: Encoding) -> tuple[int, int]:
-    """The likeliest start and end in the second text (in the only one where there is no second)."""
+    """The likeliest start and end, in the second text or in the only one."""
+    # The answer stands in the context, the pair of the question.
     wanted = max(encoding.source)
     allowed = np.array([source == wanted for source in encoding.source])
     sums = np.where(allowed, row[:, 0], -np.inf)[:, None] + np.where(allowed, row[:, 1], -np.inf)[None, :]
+    # start end: an end before its start is no answer.
     sums = np.where(np.triu(np.ones_like(sums, bool)), sums, -np.inf)
     start, end = np.unravel_index(int(sums.argmax()), sums.shape)
     return int(start), int(end)
 
 
 def _softmax(row: np.ndarray) -> np.ndarray:
+    # Less the largest, so that no power overflows.
     powers = np.exp(row.astype(np.float64) - row.max())
     return powers / powers.sum()

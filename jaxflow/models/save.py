@@ -1,4 +1,4 @@
-"""Models to a Hugging Face folder, as transformers would have written it."""
+"""Models saved in Hugging Face's layout, as transformers would."""
 
 import shutil
 import tempfile
@@ -32,12 +32,13 @@ def save_encoder(encoder: TextEncoder, folder: Any) -> Path:
         raise InputError("folder", "be new or empty", shown(str(target)), "name another")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the target, on the same file system, so that it can be renamed into place.
         scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
     except OSError as error:
         got = f"{shown(str(target))} ({error.strerror})"
         raise InputError("folder", "be a folder that can be written", got, "name another") from error
     try:
-        # A folder of its own: what is made for the moment may be read by its owner alone.
+        # A folder within it, since temporary folders can be read by their owner alone.
         whole = scratch / "whole"
         whole.mkdir()
         _write(encoder, whole)
@@ -57,6 +58,7 @@ def _write(encoder: TextEncoder, folder: Path) -> None:
     family = FAMILIES[encoder.config.family]
     tensors = export_weights(encoder.module, family)
     if encoder.config.head.name == "bare":
+        # Bare checkpoints have no prefix, as transformers writes them.
         tensors = {family.canonical(name): tensor for name, tensor in tensors.items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with quiet_transformers():

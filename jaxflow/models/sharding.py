@@ -1,4 +1,4 @@
-"""An encoder over several devices: each has a whole one or, where that doesn't fit, a part of every layer."""
+"""An encoder over several devices: each holds all of it or a part of every layer."""
 
 from itertools import pairwise
 
@@ -28,7 +28,7 @@ def spread(module: Module, mesh: jax.sharding.Mesh, kept: dict[object, object]) 
     Args:
         module: the model's.
         mesh: of this process's devices.
-        kept: of the model; what was made is put there.
+        kept: the model's `kept`; the parameters are put there.
     """
 
     def make() -> tuple[Parameters, TreeShape]:
@@ -39,9 +39,9 @@ def spread(module: Module, mesh: jax.sharding.Mesh, kept: dict[object, object]) 
 
 
 def shardings(module: Module, mesh: jax.sharding.Mesh) -> list[jax.NamedSharding]:
-    """How each of the module's leaves lies over a mesh.
+    """Layout of each of the module's leaves over a mesh.
 
-    Whole, but for those parts of an encoder's layers which the mesh's `model` axis divides.
+    Each device holds a leaf whole, or its part where the mesh's `model` axis divides a layer of an encoder.
     """
     devices = mesh.shape.get(MODEL, 1) if isinstance(module, Encoder) else 1
     return [
@@ -52,6 +52,7 @@ def shardings(module: Module, mesh: jax.sharding.Mesh) -> list[jax.NamedSharding
 
 def _parts(names: tuple[str, ...], leaf: Array, devices: int) -> jax.P:
     axis = next((axis for pair, axis in SHARED.items() if "layers" in names and _follow(pair, names)), None)
+    # A number of heads that the devices do not divide stays whole on each: slower, never wrong.
     if axis is None or devices == 1 or leaf.shape[axis] % devices:
         return jax.P()
     return jax.P(*(MODEL if place == leaf.ndim + axis else None for place in range(leaf.ndim)))
@@ -62,4 +63,5 @@ def _follow(pair: tuple[str, str], names: tuple[str, ...]) -> bool:
 
 
 def _name(key: object) -> str:
+    # Paths hold keys of attributes, dictionaries or lists.
     return str(getattr(key, "name", getattr(key, "key", "")))

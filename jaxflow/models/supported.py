@@ -1,4 +1,4 @@
-"""What can be loaded, as a table made of the families themselves."""
+"""The table of supported models, made from the families."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Supported:
         family: its name for people.
         model_type: its name in config.json.
         heads: names of its heads, for people.
-        note: what its attention holds beyond products of contents.
+        note: terms of its attention beyond products of contents.
     """
 
     family: str
@@ -34,7 +34,7 @@ class Supported:
 
 
 def supported_models() -> list[Supported]:
-    """Every family with the heads it comes with."""
+    """Every family with its heads."""
     return [
         Supported(
             family.title,

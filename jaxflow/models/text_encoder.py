@@ -30,13 +30,13 @@ class TextEncoder(ModelDefaults):
     """A model with its tokenizer.
 
     Attributes:
-        name: what it was loaded by.
-        config: what it is.
-        module: the encoder itself, a pytree; hand it to a jitted function of your own as an argument.
-        tokenizer: Hugging Face's fast tokenizer, or None where it was not asked for.
+        name: that it was loaded by.
+        config: of the encoder.
+        module: the encoder itself, a pytree; pass it to a jitted function of your own as an argument.
+        tokenizer: Hugging Face's fast tokenizer, or None if it was left out.
         max_length: most tokens a text may have, special tokens included.
-        source: transformers' configuration that it was made from.
-        kept: what was made of it and lasts as long as it does (programs, copies on other devices), by its makers' keys.
+        source: transformers' configuration.
+        kept: programs and copies on other devices, which last as long as the model.
     """
 
     name: str
@@ -56,17 +56,17 @@ class TextEncoder(ModelDefaults):
 
     @property
     def head(self) -> HeadConfig:
-        """What stands on the encoder."""
+        """The head on the encoder."""
         return self.config.head
 
     @property
     def gives(self) -> frozenset[str]:
-        """All that a model can give."""
+        """All of `GIVES`."""
         return frozenset(GIVES)
 
     @property
     def packs(self) -> bool:
-        """It does."""
+        """The encoder honours `packing`."""
         return True
 
     @property
@@ -76,7 +76,7 @@ class TextEncoder(ModelDefaults):
 
     @property
     def revision(self) -> str | None:
-        """The commit of a model that came from the hub, whose cache has a folder for each."""
+        """The commit of a model from the hub, by its folder in the hub's cache."""
         folder = Path(str(getattr(self.source, "name_or_path", "")))
         return folder.name if folder.parent.name == "snapshots" else None
 
@@ -84,7 +84,7 @@ class TextEncoder(ModelDefaults):
         """Hashes of its configuration, its weights and its tokenizer.
 
         Raises:
-            InputError: it was loaded without its tokenizer.
+            InputError: the model was loaded without its tokenizer.
         """
         return {
             "config": text_fingerprint(f"{self.config} {self.max_length}"),
@@ -118,6 +118,7 @@ class TextEncoder(ModelDefaults):
         tokenizer = self._tokenizer()
         limit = self.max_length
         if max_length is not None:
+            # Room for the special tokens and one of the text's own.
             smallest = tokenizer.num_special_tokens_to_add(pair=pairs is not None) + 1
             if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < smallest:
                 raise InputError("max_length", f"be a whole number of at least {smallest}", shown(max_length))
@@ -138,11 +139,11 @@ class TextEncoder(ModelDefaults):
     def __call__(self, batch: TokenBatch, options: ForwardOptions | None = None, **changes: Any) -> EncoderOutput:
         """Run the encoder, compiled once for each batch shape; the arguments are those of `Encoder.__call__`.
 
-        Within a jitted function of your own call `module` instead, and hand `module` in as an argument: this method
-        would make the weights constants of your program. On a processor the layers run apart
+        Within a jitted function of your own call `module`, passed in as an argument: this method would make the weights
+        constants of your program. On a processor the layers run apart
         (`jaxflow.models.on_cpu`), outside any transformation of JAX's, and a batch with much padding on the right is
-        packed (`jaxflow.models.packing`): it costs what its real tokens cost, and hidden states are 0 on padding.
-        Attention handed in may fall on padding, so then nothing is packed.
+        packed (`jaxflow.models.packing`): only real tokens cost time, and hidden states are 0 on padding.
+        A batch with attention of your own is never packed, since that may fall on padding.
 
         Raises:
             InputError: on a processor, a token has an id, a segment or a position that the model lacks; elsewhere such
@@ -151,11 +152,13 @@ class TextEncoder(ModelDefaults):
         not_forked()
         options = forward_options(options, changes)
         if options.attention is None and options.attention_shift is None:
+            # None where it does not pay, or the batch is traced.
             options = forward_options(options, {"packing": packing_of(batch)})
         if not runs_here(self.module, batch, options):
             return _run(self.module, batch, options)
-        # Elsewhere a token that the model doesn't know gives NaN.
+        # Concrete tokens can be checked; elsewhere an unknown token gives NaN.
         tokens.check_batch(batch, self.config)
+        # Made once and kept while the module's arrays stay the same.
         apart = layers_apart(self.module, self.kept)
         return _run_here()(apart.parameters, batch, options, shape=apart.shape)
 
@@ -166,15 +169,15 @@ class TextEncoder(ModelDefaults):
         return self.tokenizer
 
     def speaks(self, encodings: Sequence[Encoding]) -> list[bool]:
-        """Of which texts the head has something to say: all, none, or, with a masked LM's, those with a mask."""
+        """Whether the head has a prediction for each text: all, none, or for a masked LM those with a mask."""
         return speaks(self.config.head, encodings, self.tokenizer)
 
     def predict(self, logits: Any, encodings: Sequence[Encoding] | None = None) -> list[Prediction]:
-        """What the head's numbers say, one prediction a text.
+        """One prediction a text, from the head's numbers.
 
         Args:
             logits: the output's, as one batch `(text, ...)`.
-            encodings: of the same texts; heads that speak of tokens (masked LM, token classification, question
+            encodings: of the same texts; heads over tokens (masked LM, token classification, question
                 answering, discriminator) need them.
 
         Raises:
@@ -187,7 +190,7 @@ class TextEncoder(ModelDefaults):
 
 @cache
 def _run_here() -> Callable[..., EncoderOutput]:
-    """As `_run`, for an encoder whose layers stand apart, with what makes a processor fast."""
+    """As `_run`, for an encoder whose layers stand apart, with the compiler options for a processor."""
 
     def run(parameters: Parameters, batch: TokenBatch, options: ForwardOptions, *, shape: Any) -> EncoderOutput:
         return jax.tree.unflatten(shape, parameters)(batch, options)

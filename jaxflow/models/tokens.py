@@ -16,8 +16,8 @@ OWN_TOKENIZER = "use the tokenizer that belongs to these weights"
 SHORTEN = "shorten it, or pass `truncate=True` to cut it"
 TAKEN = "be a text that the model's tokenizer can cut into tokens"
 
-# Tokenizers take 160 bytes and 2 microseconds a character, and some fail on words of millions. Of longer texts only
-# as many characters are read as hold more tokens than fit: at first so many a token, at last so many in all.
+# Tokenizers take 160 bytes and 2 microseconds a character, and some fail on words of millions. So only the beginning
+# of a long text is read: first so many characters for each token that fits, then so many in all.
 CHARACTERS_A_TOKEN = 64
 CHARACTERS_MOST = 2**20
 
@@ -56,7 +56,7 @@ def tokenize(
 ) -> list[Encoding]:
     """Encodings of texts, none longer than `limit`; all token type ids are 0 where the model has one segment or none.
 
-    Of a text of more than `CHARACTERS_MOST` characters no more is read: it is cut there if `truncate` is true.
+    At most `CHARACTERS_MOST` characters of a text are read; a longer one is cut there if `truncate` is true.
 
     Raises:
         InputError: a text is empty, has no token, or one that the model does not know, or is too long and `truncate`
@@ -74,20 +74,18 @@ def tokenize(
 
 
 def check_template(tokenizer: Any, config: EncoderConfig, place: str) -> None:
-    """Refuse a tokenizer that adds a token to every text which the model does not know.
-
-    What it adds need not stand in its vocabulary.
+    """Refuse a tokenizer that adds an unknown token to every text; it need not be in its vocabulary.
 
     Raises:
         InputError: the token is named.
     """
     try:
         coded = _call(tokenizer, "", None, {})
-    except Exception:  # A tokenizer that takes no empty text is heard of when it gets one that isn't.
+    except Exception:  # A tokenizer that refuses empty texts is checked by the first text instead.
         return
-    found = _unknown(coded, config)
-    if found is not None:
-        got = f"a tokenizer that adds {found} to every text"
+    unknown = _unknown(coded, config)
+    if unknown is not None:
+        got = f"a tokenizer that adds {unknown} to every text"
         expected = f"come with a tokenizer for its {config.vocabulary} tokens"
         raise InputError("name_or_path", expected, got, OWN_TOKENIZER, place=place)
 
@@ -109,6 +107,7 @@ def pad(
     shape = (len(encodings), length)
     ids, mask, segments = np.full(shape, pad_id, np.int32), np.zeros(shape, bool), np.zeros(shape, np.int32)
     for row, encoding in enumerate(encodings):
+        # Padding fills the other side.
         start = 0 if side == "right" else length - len(encoding)
         here = slice(start, start + len(encoding))
         ids[row, here], mask[row, here], segments[row, here] = encoding.input_ids, True, encoding.segments
@@ -116,7 +115,7 @@ def pad(
 
 
 def check_batch(batch: TokenBatch, config: EncoderConfig) -> None:
-    """Refuse real tokens for which the model has no word embedding, segment or position.
+    """Refuse real tokens without a word embedding, segment or position in the model.
 
     Raises:
         InputError: the first wrong token's place in the batch is named.
@@ -126,6 +125,7 @@ def check_batch(batch: TokenBatch, config: EncoderConfig) -> None:
         ("input_ids", np.asarray(batch.input_ids), config.vocabulary),
         ("segments", np.asarray(batch.segments), config.segments or UNLIMITED),
     ):
+        # Padding may hold anything: nothing reads it.
         wrong = mask & ((values < 0) | (values >= rows))
         if wrong.any():
             place = first_index(wrong)
@@ -143,15 +143,15 @@ def _strings(name: Literal["texts", "pairs"], value: Any) -> list[str]:
     if isinstance(value, str):
         raise InputError(name, "be a sequence of texts", "one string", "put it in a list")
     try:
-        found = list(value)
+        entries = list(value)
     except TypeError:
         raise InputError(name, "be a sequence of texts", type(value).__name__) from None
-    for index, text in enumerate(found):
+    for index, text in enumerate(entries):
         if not isinstance(text, str):
             raise InputError(f"{name}[{index}]", "be a text", type(text).__name__)
         if not text.strip():
             raise InputError(f"{name}[{index}]", "be a text that is not empty", shown(text), "leave it out")
-    return [str(text) for text in found]
+    return [str(text) for text in entries]
 
 
 def _encode(
@@ -161,12 +161,14 @@ def _encode(
     try:
         coded, parts = _first_tokens(tokenizer, text, pair, limit)
         if len(coded) > limit and truncate:
+            # Again, so that the tokenizer itself cuts, and keeps the special tokens.
             coded = _call(tokenizer, *parts, {"truncation": True, "max_length": limit})
     except (UnicodeError, TypeError) as error:
         raise InputError(entry, "be valid Unicode", shown(text[:40]), "leave the text out") from error
-    except Exception as error:  # The tokenizers library has one kind for all that goes wrong.
+    except Exception as error:  # The tokenizers library raises plain `Exception` for every failure.
         got = f"{shown(text[:40])} ({shown_text(str(error))})"
         raise InputError(entry, TAKEN, got, OWN_TOKENIZER) from error
+    # Whether the text was read to its end; if not, its tokens are a lower bound.
     whole = parts == (text, pair)
     if len(coded) > limit:
         got = f"{'' if whole else 'at least '}{len(coded)}"
@@ -178,11 +180,12 @@ def _encode(
     if unknown is not None:
         expected = f"hold none but the model's {config.vocabulary} tokens"
         raise InputError(entry, expected, unknown, f"leave the text out, or {OWN_TOKENIZER}")
-    # Some tokenizers number segments that their models never saw.
+    # Some tokenizers number segments that their models do not have.
     segments = tuple(map(int, coded.type_ids)) if config.segments > 1 else (0,) * len(coded)
     if max(segments) >= config.segments > 1:
         expected = f"have token type ids below {config.segments}"
         raise InputError(entry, expected, str(max(segments)), OWN_TOKENIZER)
+    # Special tokens belong to neither text.
     source = tuple(-1 if part is None else int(part) for part in coded.sequence_ids)
     if all(part == -1 for part in source):
         expected = "hold a token that the model's tokenizer knows"
@@ -199,13 +202,13 @@ def _encode(
 
 
 def _first_tokens(tokenizer: Any, text: str, pair: str | None, limit: int) -> tuple[Any, tuple[str, str | None]]:
-    """All tokens of a text and its pair, or more than fit; and as much of the text and the pair as was read."""
+    """All tokens of a text and its pair, or more than fit; and the parts of the text and the pair that were read."""
     few = CHARACTERS_A_TOKEN * limit
     for most in (few, max(few, CHARACTERS_MOST)):
         parts = _beginning(text, most), None if pair is None else _beginning(pair, most)
         coded = _call(tokenizer, *parts, {})
-        # With as many tokens of each part that was cut, none of those kept depends on where it was. Where both were
-        # and an odd number fits, the part that is longer in what was read keeps one more.
+        # If each part that was cut has as many tokens as fit, the kept ones do not depend on the cut. If both were cut
+        # and an odd number fits, the part that was longer as read keeps one more.
         sizes = Counter(coded.sequence_ids)
         if all(
             sizes[i] >= limit or part == full for i, (part, full) in enumerate(zip(parts, (text, pair), strict=True))
@@ -215,15 +218,17 @@ def _first_tokens(tokenizer: Any, text: str, pair: str | None, limit: int) -> tu
 
 
 def _beginning(text: str, most: int) -> str:
-    """A text's first characters, up to the end of a word where there is one: tokens don't reach over it."""
+    """A text's first characters, up to the end of a word if there is one, which tokens do not cross."""
     if len(text) <= most:
         return text
+    # In the second half alone: a beginning cut shorter than that might hold too few tokens.
     blank = max(text.rfind(each, most // 2, most) for each in " \n\t")
     return text[: most if blank < 0 or not text[:blank].strip() else blank]
 
 
 def _call(tokenizer: Any, text: str, pair: str | None, options: dict[str, Any]) -> Any:
     coded = tokenizer(text, pair, padding=False, verbose=False, return_token_type_ids=True, **options)
+    # The tokenizers library's own encoding, with offsets and sources beside the ids.
     one = coded.encodings[0]
     if len(one.ids) != len(one.tokens):
         raise ValueError(f"it gives {len(one.ids)} ids for {len(one.tokens)} tokens")
@@ -231,7 +236,7 @@ def _call(tokenizer: Any, text: str, pair: str | None, options: dict[str, Any]) 
 
 
 def _unknown(coded: Any, config: EncoderConfig) -> str | None:
-    """The first token for which the word embeddings have no row, in words."""
+    """The first token without a row of the word embeddings, in words."""
     for token, number in zip(coded.tokens, coded.ids, strict=True):
         if number >= config.vocabulary:
             return f"{shown(token)} with the id {number}"

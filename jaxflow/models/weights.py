@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint's folder: what their files say they are, and then one at a time."""
+"""The tensors of a checkpoint's folder: the files' headers first, then one tensor at a time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ MOST_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor as the header of its file has it.
+    """A tensor's entry in the header of its file.
 
     Attributes:
-        file: where it stands.
+        file: that holds it.
         key: its name there.
         shape: its shape.
         dtype: its type, as safetensors writes it ("F32", "BF16", "I8").
@@ -36,17 +36,17 @@ class Stored:
 
 
 class Weights:
-    """A folder's tensors, under the names that the family's table uses, without its prefix.
+    """A folder's tensors, under the names of the family's table, without its prefix.
 
-    Making one reads the files' headers alone.
+    The constructor reads the files' headers alone.
 
     Args:
         folder: with model.safetensors, or shards and their index.
-        family: whose names they have.
-        tied: whether the configuration says that a masked LM's last map is the word embeddings.
+        family: of the names.
+        tied: whether the configuration ties a masked LM's last map to the word embeddings.
 
     Raises:
-        InputError: there are no weights, only pickles, or the files are broken.
+        InputError: there are no weights, only pickles, or the files are damaged.
     """
 
     def __init__(self, folder: Path, family: Family, *, tied: bool = True):
@@ -60,14 +60,15 @@ class Weights:
                 both = f"both {self._names[name].key!r} and {tensor.key!r}"
                 raise InputError("weights", "hold each tensor once", both, "leave one of them out", place=str(folder))
             self._names[name] = tensor
-        # Further names of tensors that are there: they can be asked for, and don't count as tensors of their own.
+        # Further names of stored tensors: they can be read, and do not count as tensors of their own.
         self._others = {_modern(family.canonical(key)): stored[kept] for key, kept in left_out.items()}
+        # An alias counts only where the tensor has not come under its own name.
         for alias, name in family.aliases.items():
             if alias in self._names and name not in self._names:
                 self._names[name] = self._names.pop(alias)
         words, decoder = family.tied_names()
         if tied and words not in self and decoder in self:
-            # Of two names of one matrix, writers keep whichever comes first.
+            # Writers keep one of two names of the same matrix, whichever comes first.
             self._others[words] = self._stored(decoder)
 
     def __contains__(self, name: str) -> bool:
@@ -108,8 +109,8 @@ def _modern(key: str) -> str:
 
 
 def _tensors(folder: Path) -> tuple[dict[str, Stored], dict[str, str]]:
-    """The tensors by their keys, and of other keys that a writer left out the one that it kept for each."""
-    # As transformers looks for them: one file goes before an index, which may be left from an earlier save.
+    """The tensors by key, and for each key that a writer left out the one it kept in its place."""
+    # In transformers' order: one file before an index, which may be left from an earlier save.
     if (folder / SINGLE).is_file():
         return _header(folder / SINGLE)
     if (folder / INDEX).is_file():
@@ -119,6 +120,7 @@ def _tensors(folder: Path) -> tuple[dict[str, Stored], dict[str, str]]:
 
 def _header(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
     with _opened(path) as file:
+        # Views that know shape and type; no data is read.
         slices = {str(key): file.get_slice(key) for key in file.keys()}  # noqa: SIM118
         metadata = file.metadata() or {}
     stored = {key: Stored(path, key, tuple(one.get_shape()), str(one.get_dtype())) for key, one in slices.items()}
@@ -132,9 +134,11 @@ def _indexed(folder: Path) -> dict[str, Stored]:
     if not isinstance(shards, dict) or not shards or not all(isinstance(shard, str) for shard in shards.values()):
         got = "an index that does not"
         raise InputError("weight_map", "name the shards' files", got, "fetch it again", place=str(folder / INDEX))
+    # Each shard once, in the index's order.
     files: dict[str, Path] = {}
     for shard in dict.fromkeys(shards.values()):
         name = PurePosixPath(shard)
+        # An index must not open files outside its folder.
         if name.is_absolute() or ".." in name.parts or "\\" in shard or "\0" in shard:
             expected = "name files within its folder"
             raise InputError("weight_map", expected, shown(shard), "fetch the model again", place=str(folder / INDEX))
@@ -145,6 +149,7 @@ def _indexed(folder: Path) -> dict[str, Stored]:
                 "weight_map", "name files that are there", got, "fetch it again", place=str(folder / INDEX)
             )
     held = {shard: _header(path)[0] for shard, path in files.items()}
+    # Headers are read before any tensor, so an index that lies is found here.
     for key, shard in shards.items():
         if key not in held[shard]:
             got = f"{shown(key)} in {shown(shard)}, which has no such tensor"
@@ -178,6 +183,7 @@ def _no_weights(folder: Path) -> InputError:
         for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.onnx", "*.h5", "*.msgpack")
         for file in sorted(folder.glob(pattern))
     ]
+    # Say which format was found: most old checkpoints have pickles alone.
     if not other:
         got = "none (pickles are never fetched)"
         way_out = "convert a pickle that you have with scripts/convert_checkpoint.py"

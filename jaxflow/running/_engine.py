@@ -28,14 +28,14 @@ class EngineOptions:
     """How batches are made and where they run.
 
     Attributes:
-        batch_size: texts in a batch, at most; None for as many as keep the device busy and fit into its memory.
+        batch_size: most texts in a batch; None for as many as keep the device busy and fit into its memory.
         batch_tokens: rows times padded length of a batch, about, where `batch_size` is None; None for the device's.
         pair_numbers: numbers that the outputs hold for each pair of tokens of a text (layers * heads where the
             attention of all heads is kept); bounds the memory of a batch.
         pads_freely: whether texts may be padded beyond the models' limits, as where units are more than tokens.
         mesh: devices of this process that each batch is spread over; None runs where the models are.
-        compiled: called with what is known of each program that had to be compiled.
-        idle: called with seconds for which a device had no batch.
+        compiled: called with each program that was compiled.
+        idle: called with the seconds for which a device had no batch.
     """
 
     batch_size: int | np.integer | None = None
@@ -56,17 +56,17 @@ class Engine(Generic[ItemT, ResultT]):
         """An engine.
 
         Args:
-            models: that every batch goes through; a task makes a call for each.
-            task: what is run.
+            models: run over every batch; the task makes a call for each.
+            task: makes the calls and the results.
             options: of batches and devices.
 
         Raises:
-            InputError: the batch size is no whole number above 0, or the mesh is not of this process's devices.
+            InputError: the batch size is not a whole number above 0, or the mesh is not of this process's devices.
         """
         mesh = None if options.mesh is None else as_mesh(options.mesh)
         batch_size = as_count("batch_size", options.batch_size)
         batch_tokens = as_count("batch_tokens", options.batch_tokens)
-        # Every model lies on the same devices, so one of them says what these are.
+        # Every model lies on the same devices, so any of them tells the device.
         placements = [place(model, mesh) for model in models]
         device, devices = placements[0].device, placements[0].devices
         self.sizes = Sizes(
@@ -90,14 +90,15 @@ class Engine(Generic[ItemT, ResultT]):
     ) -> Generator[list[ResultT], None, None]:
         """The results of each group, in order, each as soon as its last batch is finished.
 
-        A batch holds texts of one group, so that a group's numbers do not depend on what is around it; the device goes
-        from one group to the next without a pause. Groups are drawn as they are needed. Close what this gives if you
-        don't exhaust it, so that nothing goes on solving. An engine runs once.
+        A batch holds texts of one group, so a group's numbers do not depend on its neighbours; the device goes from one
+        group to the next without a pause. Groups are drawn as they are needed. Close the generator if you do not
+        exhaust it, so that nothing goes on solving. An engine runs once.
 
         Args:
-            groups: of texts; their indices are different in all groups.
+            groups: of texts; no two texts of any groups have the same index.
             progress: called with the results that were just finished.
         """
+        # Indices of each group that was begun, oldest first; a group leaves when all of its results are there.
         unfinished: deque[list[int]] = deque()
         results: dict[int, ResultT] = {}
 
@@ -108,10 +109,11 @@ class Engine(Generic[ItemT, ResultT]):
 
         # Closed whatever happens, so that nothing goes on solving behind an error or an interrupt.
         with closing(self._pipeline.run(batches())) as finished:
-            for new in chain(finished, ({},)):
-                results |= new
-                if progress is not None and new:
-                    progress(tuple(new.values()))
+            # The last, empty step lets groups leave that hold no text.
+            for batch_results in chain(finished, ({},)):
+                results |= batch_results
+                if progress is not None and batch_results:
+                    progress(tuple(batch_results.values()))
                 # Groups leave in their order, however their batches were finished.
                 while unfinished and all(index in results for index in unfinished[0]):
                     yield [results.pop(index) for index in unfinished.popleft()]
@@ -121,4 +123,5 @@ class Engine(Generic[ItemT, ResultT]):
     ) -> list[ResultT]:
         """The results of all texts, in order."""
         with closing(self.run([items], progress)) as groups:
+            # The one group is complete, so the generator is closed before it asks for another.
             return next(groups)

@@ -34,7 +34,7 @@ class Compiled:
 
 @dataclass(frozen=True)
 class Executable:
-    """A compiled program, and what it takes."""
+    """A compiled program and its cost."""
 
     call: Callable[[tuple[Array, ...], Inputs], Arrays]
     about: Compiled
@@ -47,27 +47,28 @@ class Executables:
     """
 
     def __init__(
-        self, placement: Placement, kept: dict[Any, Any], told: Callable[[Compiled], None] | None = None
+        self, placement: Placement, kept: dict[Any, Any], report: Callable[[Compiled], None] | None = None
     ) -> None:
         """Programs of a model.
 
         Args:
             placement: where they run.
-            kept: of the model; what is compiled is put there.
-            told: called with each program that had to be compiled.
+            kept: the model's `kept`; programs are put there.
+            report: called with each program that had to be compiled.
         """
         self.placement = placement
-        self._kept, self._told = kept, told
+        self._kept, self._report = kept, report
 
     def of(self, inputs: Inputs, program: Program) -> Executable:
         """The executable for inputs of these shapes (`Placement.put` made them)."""
         place = self.placement
+        # Everything compiled code depends on. One parameter stands for all: they are placed together.
         layout = tuple((x.shape, x.dtype, x.sharding) for x in (*place.parameters[:1], *jax.tree.leaves(inputs)))
         key = (Executable, program, place.shape, jax.tree.structure(inputs), layout, _runs_step_by_step())
         if key not in self._kept:
             self._kept[key] = _compiled(place, inputs, program)
-            if self._told is not None:
-                self._told(self._kept[key].about)
+            if self._report is not None:
+                self._report(self._kept[key].about)
         return self._kept[key]
 
     def run(self, inputs: Inputs, program: Program) -> Arrays:
@@ -80,10 +81,12 @@ def _compiled(place: Placement, inputs: Inputs, program: Program) -> Executable:
     jitted = _jitted(tuple(place.options.items()))
     examples, tokens = inputs.batch.mask.shape
     if _runs_step_by_step():
+        # Called through `jit`, which JAX then runs operation by operation.
         run = partial(jitted, shape=place.shape, program=program)
         return Executable(run, Compiled(examples, tokens, time.perf_counter() - begin, None))
     compiled = jitted.lower(place.parameters, inputs, shape=place.shape, program=program).compile()
     memory = compiled.memory_analysis()
+    # Scratch and results are held for each batch on its way; the parameters once, so they do not count here.
     size = None if memory is None else memory.temp_size_in_bytes + memory.output_size_in_bytes
     # What a reader leaves undefined on purpose is no mistake of a user's.
     call = undefined_as_nan(compiled.__call__) if getattr(program, "undefined_as_nan", False) else compiled
@@ -91,10 +94,11 @@ def _compiled(place: Placement, inputs: Inputs, program: Program) -> Executable:
 
 
 def _runs_step_by_step() -> bool:
-    """Whether whoever debugs has every step run as it stands; then nothing can be compiled ahead."""
+    """Whether compilation is switched off for debugging; then nothing can be compiled ahead."""
     return bool(jax.config.jax_disable_jit)  # pyright: ignore[reportAttributeAccessIssue]
 
 
+# One jitted function for each set of options, so that all models share its cache.
 @cache
 def _jitted(options: tuple[tuple[str, str], ...]) -> Any:
     @broadcasting

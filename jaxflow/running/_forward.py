@@ -1,6 +1,7 @@
 """The program that runs any number of readers along one forward pass."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -22,13 +23,13 @@ from jaxflow.running._reader import (
     Target,
 )
 
-# What layers are mixed by where nobody looks at their capacities.
+# The mixing of passes whose readers do not look at capacities.
 PLAIN = Attention()
 # Attention of all heads, or its gradient.
 AllHeads: TypeAlias = Float[Array, "row layer head token token"]
 Carries: TypeAlias = tuple[Any, ...]
 # From the gradient in the head's numbers to that in the attention of all heads.
-Pull: TypeAlias = Any
+Pull: TypeAlias = Callable[[Array], tuple[AllHeads]]
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,12 @@ class Forward:
     """One forward pass with the readers in its loop over layers, and a backward pass for each gradient.
 
     Its inputs: `examples` is a tuple with an entry a reader, and one more for the target where there is one. It gives
-    a tuple with an entry a reader. Cost beyond the model's: what the readers take; a mixing that needs gradients
+    a tuple with an entry a reader. Cost beyond the model's: that of the readers; a mixing that needs gradients
     takes a backward pass, and memory of three times the attention of all layers and heads.
 
     Attributes:
         readers: that ride along.
-        mixing: what the layers' capacities are.
+        mixing: gives the layers' capacities.
         target: the number that is explained; None where the mixing needs no gradient.
     """
 
@@ -51,7 +52,7 @@ class Forward:
 
     @property
     def undefined_as_nan(self) -> bool:
-        """Whether a reader gives NaN for what is not defined."""
+        """Whether a reader gives NaN for undefined numbers."""
         return any(getattr(reader, "undefined_as_nan", False) for reader in self.readers)
 
     @broadcasting
@@ -78,9 +79,9 @@ class Forward:
         return self._finish(known, carries, PassOutputs(hidden, logits), None)
 
     def _along_finished_layers(self, module: Module, inputs: Inputs, known: list[ReaderInputs]) -> tuple[Arrays, ...]:
-        """As `__call__`, where the mixing needs gradients: these are known only when all layers are through.
+        """As `__call__`, for a mixing that needs gradients, which are known only after the last layer.
 
-        So the layers are kept, and readers step along the kept ones, each with its gradient.
+        All layers are kept, and the readers step along them, each with its gradient.
         """
         assert self.target is not None, "a mixing that needs gradients explains a target"
         logits, pull, (hidden, layers) = _with_pull(module, inputs, _keep, _rooms(module, inputs))
@@ -112,9 +113,11 @@ class Forward:
         """What each reader gives; those that need a gradient get their own, a backward pass each."""
         results = []
         for reader, each, carry in zip(self.readers, known, carries, strict=True):
+            # Each gradient reader explains a number of its own, so each pulls back on its own.
             seen = outputs
             if isinstance(reader, GradientReader):
                 assert outputs.logits is not None
+                assert pull is not None
                 number, gradient = _gradient(partial(reader.explained, each), outputs.logits, pull)
                 seen = PassOutputs(outputs.hidden, outputs.logits, number, gradient)
             results.append(reader.finish(each, carry, seen))
@@ -134,7 +137,7 @@ def _needs_gradients(mixing: Mixing) -> bool:
 def _with_pull(
     module: Module, inputs: Inputs, visit: Visit[Any], carry: Any
 ) -> tuple[Float[Array, "..."], Pull, tuple[Array, Any]]:
-    """The head's numbers, the way back from them, and the last layer's hidden states with what was carried."""
+    """The head's numbers, the pull back from them, and the last hidden states with the carry."""
 
     def run(shift: AllHeads) -> tuple[Array, tuple[Array, Any]]:
         options = ForwardOptions(attention_shift=shift, packing=inputs.packing)
@@ -147,7 +150,9 @@ def _with_pull(
     return jax.vjp(run, zero, has_aux=True)
 
 
-def _gradient(number: Any, logits: Float[Array, "..."], pull: Pull) -> tuple[Float[Array, " row"], AllHeads]:
+def _gradient(
+    number: Callable[[Array], Array], logits: Float[Array, "..."], pull: Pull
+) -> tuple[Float[Array, " row"], AllHeads]:
     """A number of each row out of the head's numbers, and its derivative in the attention of all heads."""
     value, back = jax.vjp(number, logits)
     # Rows don't touch each other, so the gradient of their sum holds each row's own.
@@ -157,7 +162,7 @@ def _gradient(number: Any, logits: Float[Array, "..."], pull: Pull) -> tuple[Flo
 
 
 def _rooms(module: Module, inputs: Inputs) -> LayerOutput:
-    """Room for all that the model gives of every layer, `layer ...`; what nobody reads of it the compiler drops."""
+    """Room for every layer's output, `layer ...`; the compiler drops the parts that no reader reads."""
     shapes: list[LayerOutput] = []
 
     def look(carry: None, layer: LayerOutput) -> None:
@@ -171,5 +176,6 @@ def _rooms(module: Module, inputs: Inputs) -> LayerOutput:
 
 def _keep(rooms: LayerOutput, layer: LayerOutput) -> LayerOutput:
     """One more layer into its place."""
+    # Kept layers are data for the readers: the model's derivative does not go through them.
     place, layer = layer.index, jax.lax.stop_gradient(layer)
     return jax.tree.map(lambda room, part: jax.lax.dynamic_update_index_in_dim(room, part, place, 0), rooms, layer)

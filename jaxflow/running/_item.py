@@ -1,4 +1,4 @@
-"""What the engine needs to know of a text."""
+"""The engine's view of a text."""
 
 from typing import Protocol, runtime_checkable
 

@@ -28,7 +28,7 @@ LONGEST_PAUSE = 0.005
 
 @dataclass(frozen=True)
 class _Started(Generic[ItemT]):
-    """A batch on the device: which texts it holds, and what the device is making of them in each model."""
+    """A batch on the device: its texts, and each model's outputs, which may not be ready yet."""
 
     items: list[ItemT]
     outputs: tuple[Arrays, ...]
@@ -36,18 +36,18 @@ class _Started(Generic[ItemT]):
 
 @dataclass(frozen=True)
 class _Begun(Generic[ItemT, ResultT]):
-    """A batch whose last share is the CPU's: which texts it holds, and what waits for their results."""
+    """A batch at its last step, on the CPU: its texts, and the function that waits for their results."""
 
     items: list[ItemT]
     finish: Callable[[], Sequence[ResultT]]
 
 
 class Pipeline(Generic[ItemT, ResultT]):
-    """Runs batches through one model or several; each goes through three steps, and so many are on their way.
+    """Runs batches through one model or several, in three steps, with a batch at each step.
 
-    The models' programs run on the last batch, readers riding along; what else the device does is done for the one
-    before; and the CPU solves for the one before that. A batch that the device has no memory for is halved, once what
-    else is on its way is finished, and so are those that follow.
+    The models' programs run on the newest batch; the task's own device work is done for the one before; the CPU solves
+    for the one before that. A batch that the device has no memory for is halved once the others on their way are
+    finished, and so are those that follow.
     """
 
     def __init__(
@@ -61,21 +61,24 @@ class Pipeline(Generic[ItemT, ResultT]):
         """A pipeline.
 
         Args:
-            task: what is run.
+            task: makes the calls and the results.
             executables: each model's programs.
             sizes: of batches.
-            room: bytes that the programs of a batch may take; None for any. Larger ones aren't run, and their batch
-                is halved.
+            room: bytes that the programs of a batch may take, None for any; a batch that needs more is halved.
             idle: called with the seconds since the device was last seen at work, whenever it is given a batch and has
                 none, and at the end.
         """
         self._task, self._executables, self._sizes, self._room = task, executables, sizes, room
-        self._again: deque[list[ItemT]] = deque()
-        self._most: int | None = None
+        # Batches that the device had no memory for, halved, to be run before any others.
+        self._halved: deque[list[ItemT]] = deque()
+        # Tokens of a batch that may fit, padding included; None until one did not.
+        self._token_limit: int | None = None
         self._started: _Started[ItemT] | None = None
         self._begun: deque[_Begun[ItemT, ResultT]] = deque()
-        self._alone: set[int] = set()
-        self._draining = self._over = False
+        # Indices of single texts that did not fit while other batches held memory.
+        self._tried_alone: set[int] = set()
+        # Draining: no batch is begun until those on their way are finished.
+        self._draining = self._exhausted = False
         self._idle, self._at_work = idle, 0.0
 
     def run(self, batches: Iterable[list[ItemT]]) -> Generator[dict[int, ResultT], None, None]:
@@ -84,46 +87,49 @@ class Pipeline(Generic[ItemT, ResultT]):
         self._at_work = time.perf_counter()
         with Worker() as worker:
             while True:
-                # None where there is nothing more, or what is on its way is to be finished first.
+                # None at the end, and where the batches on their way must finish first.
                 chosen = self._next(waiting)
                 following = None if chosen is None else self._fitted(chosen, partial(self._start, chosen))
                 if self._started is not None:
                     before = self._started
                     begun = self._fitted(before.items, partial(self._begin, before, worker))
                     self._begun.extend(() if begun is None else (begun,))
-                    # Or the device keeps what they hold.
+                    # These names would keep the batch's arrays on the device.
                     del before, begun
                 self._started = following
                 del following
+                # One batch stays with the CPU while the device works on the next; at the end none does.
                 while len(self._begun) > (0 if chosen is None else 1):
                     batch = self._begun.popleft()
                     results = self._fitted(batch.items, batch.finish)
                     if results is not None:
                         yield {item.index: result for item, result in zip(batch.items, results, strict=True)}
                     del batch
-                if self._over and not self._again and self._started is None:
+                if self._exhausted and not self._halved and self._started is None:
                     self._idle(time.perf_counter() - self._at_work)
                     return
 
     def _next(self, waiting: Iterator[list[ItemT]]) -> list[ItemT] | None:
-        """The next batch, cut to what the device has memory for."""
+        """The next batch, cut to fit the device's memory."""
         if self._draining:
             self._draining = False
             return None
-        items = self._again.popleft() if self._again else next(waiting, None)
+        items = self._halved.popleft() if self._halved else next(waiting, None)
         if items is None:
-            self._over = True
+            self._exhausted = True
             return None
-        if self._most is not None:
-            items, *rest = _cut(items, max(1, self._most // self._length(items)))
-            self._again.extendleft(reversed(rest))
-        self._draining = items[0].index in self._alone
+        if self._token_limit is not None:
+            # The rest goes back in order: `extendleft` turns the order around.
+            items, *rest = _cut(items, max(1, self._token_limit // self._sizes.length(items)))
+            self._halved.extendleft(reversed(rest))
+        # A text that is tried alone gets the device to itself, before and after.
+        self._draining = items[0].index in self._tried_alone
         return items
 
     def _start(self, items: list[ItemT]) -> _Started[ItemT]:
         """Begin the models' programs."""
-        # After a batch was halved its size is what fitted, not what the sizes would have.
-        sizes = self._sizes if self._most is None else replace(self._sizes, batch_size=len(items))
+        # After a batch was halved, its size is the one that fitted.
+        sizes = self._sizes if self._token_limit is None else replace(self._sizes, batch_size=len(items))
         length = sizes.length(items)
         calls = self._task.calls(items, sizes.rows(length, len(items)), length)
         ready = [
@@ -152,14 +158,11 @@ class Pipeline(Generic[ItemT, ResultT]):
         if self._room is not None and sum(known) > self._room and len(items) > 1:
             raise _TooLargeError
 
-    def _length(self, items: list[ItemT]) -> int:
-        return self._sizes.length(items)
-
     def _begin(self, batch: _Started[ItemT], worker: Worker) -> _Begun[ItemT, ResultT]:
-        """Begin what is done with a batch's outputs, when its programs are done."""
+        """Begin the task's work on a batch's outputs, when its programs are done."""
         _wait(batch.outputs)
         finish = self._task.begin(batch.items, batch.outputs, worker)
-        # With the batch, or with what the task had it do.
+        # The device was just seen at work on the batch, or on the task's own work.
         self._at_work = time.perf_counter()
         return _Begun(batch.items, finish)
 
@@ -174,16 +177,16 @@ class Pipeline(Generic[ItemT, ResultT]):
         return None
 
     def _halve(self, items: list[ItemT], error: Exception) -> None:
-        # Whatever else is on its way holds memory as well, so it is finished first; one text alone is tried once more.
+        # Other batches on their way hold memory as well, so they finish first; one text alone is then tried once more.
         self._draining = True
         if len(items) > 1:
             half = -(-len(items) // 2)
-            most = half * self._length(items)
-            self._most = most if self._most is None else min(self._most, most)
-            self._again.extendleft(reversed(_cut(items, half)))
-        elif items[0].index not in self._alone:
-            self._alone.add(items[0].index)
-            self._again.appendleft(items)
+            tokens = half * self._sizes.length(items)
+            self._token_limit = tokens if self._token_limit is None else min(self._token_limit, tokens)
+            self._halved.extendleft(reversed(_cut(items, half)))
+        elif items[0].index not in self._tried_alone:
+            self._tried_alone.add(items[0].index)
+            self._halved.appendleft(items)
         else:
             expected, got = "fit into the device's memory", f"{items[0].length} tokens, too many even alone"
             raise InputError(None, expected, got, self._task.memory_advice, place=items[0].place) from error

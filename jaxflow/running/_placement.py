@@ -15,16 +15,16 @@ from jaxflow.running._program import Inputs
 
 @dataclass(frozen=True)
 class Placement:
-    """A model's parameters as programs take them, and how inputs are laid out beside them.
+    """A model's parameters as programs take them, and the layout of inputs beside them.
 
     Attributes:
         parameters: the leaves of the model's module.
         shape: the tree that makes a module of them.
         packs: whether packing a batch pays.
         options: of the compiler.
-        examples: how a batch lies, by its first axis.
-        whole: how what belongs to all examples lies.
-        devices: over how many devices a batch is spread.
+        examples: layout of a batch, by its first axis.
+        whole: layout of arrays that belong to all examples.
+        devices: number of devices that a batch is spread over.
     """
 
     parameters: tuple[Array, ...]
@@ -38,11 +38,13 @@ class Placement:
     @property
     def bytes(self) -> int:
         """What the parameters take on each device."""
+        # All devices hold as much, so the first shard of each leaf stands for them.
         return sum(leaf.addressable_shards[0].data.nbytes for leaf in self.parameters)
 
     @property
     def device(self) -> Device:
         """One of the devices; all are alike."""
+        # A set has no order; the least id makes it the same device every time.
         return min(self.examples.device_set, key=lambda device: device.id)
 
     def put(self, inputs: Inputs) -> Inputs:
@@ -55,8 +57,8 @@ class Placement:
 def place(model: Model, mesh: jax.sharding.Mesh | None) -> Placement:
     """Where a model's programs run: over the mesh, or else where the model is.
 
-    On a processor an encoder's layers stand apart (`jaxflow.models.on_cpu`). What is made of the parameters is kept
-    with the model while they stay the same.
+    On a processor an encoder's layers stand apart (`jaxflow.models.on_cpu`). The parameters' new layout is kept with
+    the model while they stay the same.
     """
     module = model.module
     leaves, shape = jax.tree.flatten(module)
@@ -67,6 +69,7 @@ def place(model: Model, mesh: jax.sharding.Mesh | None) -> Placement:
         apart = layers_apart(module, model.kept)
         here = jax.sharding.SingleDeviceSharding(next(iter(apart.parameters[0].devices())))
         return Placement(apart.parameters, apart.shape, here, here, packs=model.packs, options=compiler_options())
+    # A model that the user spread over devices stays there.
     mesh = _mesh_of(leaves) if mesh is None else mesh
     if mesh is None:
         here = jax.sharding.SingleDeviceSharding(next(iter(leaves[0].devices())))
@@ -77,7 +80,7 @@ def place(model: Model, mesh: jax.sharding.Mesh | None) -> Placement:
 
 
 def _mesh_of(leaves: list[Array]) -> jax.sharding.Mesh | None:
-    """The mesh that somebody spread the model over, if it is spread."""
+    """The mesh that the model is already spread over, if it is."""
     sharding = leaves[0].sharding
     if isinstance(sharding, jax.NamedSharding) and sharding.num_devices > 1:
         return as_mesh(sharding.mesh)

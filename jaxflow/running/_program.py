@@ -1,4 +1,4 @@
-"""What is compiled: a program over one batch, and what goes into it."""
+"""The contract of compiled programs over one batch, and their inputs."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -9,7 +9,7 @@ from jaxflow._pytree import pytree
 from jaxflow.models import Encoding, Model, Module, TokenBatch
 from jaxflow.models.packing import Packing
 
-# A pytree of arrays. JAX has no type for one.
+# A pytree of arrays, for which JAX has no type.
 Arrays: TypeAlias = Any
 
 
@@ -54,7 +54,7 @@ class Call:
 
 def token_batch(model: Model, encodings: list[Encoding], rows: int, length: int) -> TokenBatch:
     """Texts padded to `length` and filled up to `rows`, `row token`."""
-    # What fills the batch up is one token long: little to compute, and yet a text like any other.
+    # Fillers are one token long: little to compute, and yet texts like any other.
     return model.pad(encodings + [_first_token(encodings[0])] * (rows - len(encodings)), length)
 
 

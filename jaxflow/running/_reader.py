@@ -1,4 +1,4 @@
-"""The reader's contract: what rides along one forward pass of a model."""
+"""The reader's contract: a value that rides along one forward pass of a model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class ReaderInputs:
 
 
 class LayerView:
-    """One layer as readers see it. All readers of a pass share it: what one of them asks for is made once for all.
+    """One layer as readers see it, shared by all readers of a pass.
 
     Attributes:
         mask: true on real tokens, `row token`.
@@ -61,8 +61,8 @@ class LayerView:
         """The hidden states after the layer; 0 on padding where the batch is packed."""
         return self.output.hidden
 
-    # What is made of the layer is made when the first reader asks for it, while the pass is traced: what no reader asks
-    # for is in no program, and what two of them ask for is there once.
+    # Each derived array is made when the first reader asks for it, while the pass is traced: a program holds none that
+    # no reader asks for, and none twice.
     @cached_property
     def masked(self) -> Float[Array, "row head query key"]:
         """Attention of every head, 0 on padding."""
@@ -113,10 +113,9 @@ class PassOutputs:
 
 @runtime_checkable
 class Reader(Protocol):
-    """What rides along one forward pass: a frozen, hashable value, as programs are compiled for it.
+    """A watcher of one forward pass: a frozen, hashable value, since programs are compiled for it.
 
-    Between `start` and `finish` it carries what it likes from layer to layer, so that nobody keeps the attention of
-    all layers unless a reader does.
+    Its carry goes from layer to layer, so the attention of all layers is kept only where a reader keeps it.
 
         @dataclass(frozen=True)
         class LargestWeight:
@@ -138,15 +137,15 @@ class Reader(Protocol):
         ...
 
     def start(self, inputs: ReaderInputs) -> Arrays:
-        """What it carries into the first layer."""
+        """The carry into the first layer."""
         ...
 
     def step(self, inputs: ReaderInputs, carry: Any, layer: LayerView) -> Arrays:
-        """What it carries out of a layer, of the same shapes."""
+        """The carry out of a layer, of the same shapes."""
         ...
 
     def finish(self, inputs: ReaderInputs, carry: Any, outputs: PassOutputs) -> Arrays:
-        """What it gives: arrays whose first axis is the batch's examples."""
+        """The reader's arrays, first axis the batch's examples."""
         ...
 
 
@@ -161,7 +160,7 @@ class GradientReader(Reader, Protocol):
 
 @runtime_checkable
 class Target(Protocol):
-    """The number that a mixing explains, out of what the model's head says: a frozen, hashable value."""
+    """The number that a mixing explains, from the head's numbers: a frozen, hashable value."""
 
     def value(self, logits: Float[Array, "row label"], given: Any) -> Float[Array, " row"]:
         """The number of each example; `given` are arrays that are known of the examples beforehand."""
@@ -180,10 +179,10 @@ def put_layer(room: Array, values: Array, place: Int[Array, ""]) -> Array:
 
 
 def layer_places(layers: Sequence[int], depth: int) -> Int[np.ndarray, " layer"]:
-    """Where each layer's values are put; those of layers that nobody asked for go to one place that is never read.
+    """Each layer's place in a room for the chosen layers; all others share one place that is never read.
 
     Args:
-        layers: that were asked for, counted from 1; in any order, and several times.
+        layers: the chosen ones, counted from 1, in any order; one may come several times.
         depth: the model's layers.
     """
     # Each chosen layer has one place, however often it was asked for; the last place, behind them, is for all others,
@@ -195,5 +194,5 @@ def layer_places(layers: Sequence[int], depth: int) -> Int[np.ndarray, " layer"]
 
 
 def at_layers(room: Float[Array, "row place ..."], order: Int[np.ndarray, " layer"]) -> Float[Array, "..."]:
-    """The layers as they were asked for, without a copy where that is how they lie."""
+    """The layers in the order asked for; not copied where they already lie so."""
     return room if np.array_equal(order, np.arange(room.shape[1])) else room[:, order]

@@ -1,4 +1,4 @@
-"""How large batches are: the device is busy, its memory suffices, and few programs serve texts of all lengths."""
+"""Sizes of batches: they keep the device busy, fit its memory, and need few programs for texts of all lengths."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ SHARES = (1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4)
 STEP = 4
 # Numbers that the outputs of one batch may hold for pairs of tokens, on each device.
 HELD = 1 << 25
-# Batches that may be on their way at once, each with what its program takes.
+# Batches that may be on their way at once, each with the memory of its program.
 ON_THE_WAY = 3
 
 
@@ -35,10 +35,10 @@ def bucket(length: int) -> int:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many texts, and how many of their tokens, make a batch.
+    """Number of texts, and of their tokens, in a batch.
 
-    It follows from what the device is and what the user wants, never from what else uses the device, so that the same
-    texts always make the same batches.
+    It depends on the device and the user's options, never on other users of the device, so the same texts always make
+    the same batches.
 
     Attributes:
         batch_size: texts, at most; None where it follows from their length.
@@ -65,10 +65,11 @@ class Sizes:
         return bucket(length) if self.limit is None else min(bucket(length), self.limit)
 
     def most(self, length: int) -> int:
-        """How many texts of a padded length make a full batch."""
+        """Texts of a padded length in a full batch."""
         most = self.batch_size or self.devices * max(1, self.tokens // length)
         if not self.pair_numbers:
             return most
+        # Numbers kept for pairs grow with the square of the length, so they set the limit for long texts.
         held = self.devices * max(1, HELD // (self.pair_numbers * length * length))
         # A power of two where memory sets the limit, so that few shapes are compiled.
         return min(most, 1 << (held.bit_length() - 1))
@@ -81,15 +82,15 @@ class Sizes:
         return texts <= full and (not packed or tokens + full - texts <= SHARES[-1] * full * length)
 
     def rows(self, length: int, texts: int) -> int:
-        """How many texts a batch is filled up to: the full batch's or, for few, a share of it."""
-        # Of each device.
+        """Rows of a batch of so many texts: the full batch's or, for few texts, a share of it."""
+        # Rows of each device, divided by `STEP` while they still hold the texts.
         each = -(-self.most(length) // self.devices)
         while -(-each // STEP) * self.devices >= texts and each > 1:
             each = -(-each // STEP)
         return each * self.devices
 
     def packed(self, rows: int, length: int, tokens: int) -> int | None:
-        """How many tokens a batch is packed into; None where that isn't worth it."""
+        """Number of tokens that a batch is packed into; None where packing does not pay."""
         if not self.packs:
             return None
         rooms = (int(share * rows * length) for share in SHARES)
@@ -119,10 +120,10 @@ def device_tokens(device: Device) -> int:
 
 
 def as_count(argument: str, value: object) -> int | None:
-    """Take in a number of texts or of tokens, checked; None where it follows from the device and the texts' length.
+    """A checked number of texts or tokens; None where it follows from the device and the texts' length.
 
     Raises:
-        InputError: it is neither None nor a whole number above 0.
+        InputError: `value` is neither None nor a whole number above 0.
     """
     if value is None:
         return None
@@ -134,10 +135,11 @@ def as_count(argument: str, value: object) -> int | None:
 def room(device: Device, parameters: int) -> int | None:
     """Bytes that the programs of one batch may take on a device beside the models' parameters; None if unknown.
 
-    From what the device has in all, not from what is free, for the sake of the same batches every time.
+    A share of the device's whole memory, not of what is free, so that batches are the same every time.
     """
     stats = device.memory_stats() or {}
     whole = stats.get("bytes_limit")
     if whole is None and device.platform == "cpu" and hasattr(os, "sysconf"):
         whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # Each batch on its way may take an equal share of the memory beside the parameters.
     return None if whole is None else max(0, whole - parameters) // ON_THE_WAY

@@ -22,7 +22,7 @@ from jaxflow.running.readers import Finite
 
 # Numbers of a batch's texts, its rows and its padded length -> each reader's arrays, first axis the rows.
 MakesArrays: TypeAlias = Callable[[list[int], int, int], tuple[Arrays, ...]]
-# Numbers of a batch's texts, its tokens and its padded length -> the program and what it is called with.
+# Numbers of a batch's texts, its tokens and its padded length -> the program and its inputs.
 MakesCall: TypeAlias = Callable[[list[int], TokenBatch, int], Call]
 
 
@@ -34,7 +34,7 @@ class TextItem:
         index: the item's number.
         text: the text's number.
         encoding: its tokens.
-        length: what it is padded for.
+        length: its tokens, or its units where these are more.
     """
 
     index: int
@@ -50,12 +50,12 @@ class TextItem:
 
 @dataclass(frozen=True, eq=False)
 class TextTask:
-    """A program over texts; a text's result is its row of what the program gives, on the host.
+    """A program over texts; a text's result is its row of the program's outputs, on the host.
 
     Attributes:
         model: that reads them.
         make: the call of each batch.
-        check: looks at a batch's outputs, and refuses them where they cannot be.
+        check: raises where a batch's outputs are wrong.
     """
 
     model: Model
@@ -73,7 +73,7 @@ class TextTask:
     def begin(
         self, items: list[TextItem], outputs: tuple[Arrays, ...], worker: Worker
     ) -> Callable[[], Sequence[Arrays]]:
-        """Fetch what the program gave."""
+        """Fetch the program's outputs."""
         if self.check is not None:
             self.check(items, outputs[0])
         return lambda: rows_on_host(outputs[0], len(items))
@@ -90,15 +90,15 @@ def run_calls(
     options: EngineOptions | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Arrays]:
-    """Run a program over texts, or over copies of them that it makes different.
+    """Run a program over texts, or over copies of them that the call changes.
 
     Args:
         model: that reads the texts.
         encodings: its tokens of each text.
         make: the call of a batch, given the numbers of its texts (or copies), its tokens and its padded length.
         copies: the number of the text that each row is a copy of; None runs each text once.
-        lengths: of each text the length that it is padded for, where that may be more than its tokens.
-        check: looks at the outputs of each batch as soon as they are there.
+        lengths: the length that each text is padded for, where that may be more than its tokens.
+        check: called with the outputs of each batch as soon as they are there; raises where they are wrong.
         options: of batches and devices.
         progress: called with the number of texts that were just finished.
 
@@ -109,8 +109,8 @@ def run_calls(
         InputError: a device has no memory for a text.
     """
     texts = range(len(encodings)) if copies is None else map(int, copies)
-    known = [len(encoding) for encoding in encodings] if lengths is None else lengths
-    items = [TextItem(index, text, encodings[text], known[text]) for index, text in enumerate(texts)]
+    text_lengths = [len(encoding) for encoding in encodings] if lengths is None else lengths
+    items = [TextItem(index, text, encodings[text], text_lengths[text]) for index, text in enumerate(texts)]
     # Tokens alone are never more than the model takes; units may be.
     options = replace(options or EngineOptions(), pads_freely=lengths is not None)
     engine = Engine((model,), TextTask(model, make, check), options)
@@ -139,17 +139,17 @@ def run_readers(
         readers: that ride along.
         arrays: makes the readers' arrays, where they have any: (numbers of the batch's texts, rows, padded length) ->
             one pytree a reader, first axis the rows; the texts are the first rows, others fill the batch up.
-        lengths: of each text the length that it is padded for, where that may be more than its tokens.
-        mixing: what the layers' capacities are, a name or a value.
-        target: the number that is explained, for a mixing that needs gradients; its arrays are the last of `arrays`.
+        lengths: the length that each text is padded for, where that may be more than its tokens.
+        mixing: gives the layers' capacities; a name or a value.
+        target: the number to explain, for a mixing that needs gradients; its arrays are the last of `arrays`.
         options: of batches and devices.
         progress: called with the number of texts that were just finished.
 
     Returns:
-        For each text what each reader gives, its row on the host; padding along other axes is not cut.
+        For each text its row of each reader's arrays, on the host; padding along other axes is not cut.
 
     Raises:
-        InputError: the attention of a text is not numbers, or a device has no memory for it.
+        InputError: the attention of a text is not finite, or a device has no memory for it.
     """
     mixing = as_mixing(mixing, model)
     if "gradients" in mixing.needs and target is None:
@@ -158,8 +158,9 @@ def run_readers(
     program = Forward((Finite(), *readers), mixing, target)
 
     def make(texts: list[int], batch: TokenBatch, length: int) -> Call:
-        given = (None,) * (len(readers) + 1) if arrays is None else arrays(texts, batch.mask.shape[0], length)
-        return Call(program, Inputs(batch, jax.tree.map(jnp.asarray, (None, *given)), None))
+        # `Finite` comes first and has no arrays; the target's, if any, come last.
+        reader_arrays = (None,) * (len(readers) + 1) if arrays is None else arrays(texts, len(batch.mask), length)
+        return Call(program, Inputs(batch, jax.tree.map(jnp.asarray, (None, *reader_arrays)), None))
 
     def check(items: list[TextItem], outputs: Arrays) -> None:
         check_finite(items, outputs[0])
@@ -167,25 +168,28 @@ def run_readers(
     options = options or EngineOptions()
     options = replace(options, pair_numbers=max(options.pair_numbers, pair_numbers(mixing, model)))
     results = run_calls(model, encodings, make, lengths=lengths, check=check, options=options, progress=progress)
+    # Without what `Finite` gave.
     return [row[1:] for row in results]
 
 
 def rows_on_host(outputs: Arrays, count: int) -> list[Arrays]:
     """The first rows of a batch's outputs on the host: for each a pytree like the batch's."""
+    # One transfer for all arrays; then views of their rows.
     leaves, shape = jax.tree.flatten(jax.device_get(outputs))
     return [jax.tree.unflatten(shape, [leaf[row] for leaf in leaves]) for row in range(count)]
 
 
 def check_finite(items: Sequence[Item], finite: Bool[Any, " row"]) -> None:
-    """Refuse a batch in which the attention of a text is not numbers throughout.
+    """Refuse a batch in which a text's attention is not finite.
 
     Args:
         items: the texts.
-        finite: what `Finite` gave.
+        finite: the output of the reader `Finite`.
 
     Raises:
         InputError: naming the text.
     """
+    # Rows beyond the items only fill the batch up.
     for item, sound in zip(items, np.asarray(finite), strict=False):
         if not sound:
             way_out = "check the model's weights, or load it in float32"

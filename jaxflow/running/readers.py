@@ -11,7 +11,7 @@ from jaxflow.running._reader import LayerView, PassOutputs, ReaderInputs, layer_
 
 @dataclass(frozen=True)
 class Finite:
-    """Whether the attention of an example is numbers throughout."""
+    """Whether an example's attention is finite."""
 
     needs_logits: bool = False
 
@@ -21,8 +21,8 @@ class Finite:
 
     def step(self, inputs: ReaderInputs, carry: Bool[Array, " row"], layer: LayerView) -> Bool[Array, " row"]:
         """Whether it still is."""
-        # Of the capacities, which are not numbers where attention, or what the mixing made of it, is none. Padding is 0
-        # there, so that what the model computes on it is never looked at.
+        # The capacities are NaN or infinite wherever attention, or the mixing's use of it, is. They are 0 on padding,
+        # so the model's numbers there never count.
         return carry & jnp.isfinite(layer.capacity).all((-1, -2))
 
     def finish(self, inputs: ReaderInputs, carry: Bool[Array, " row"], outputs: PassOutputs) -> Bool[Array, " row"]:
@@ -32,7 +32,7 @@ class Finite:
 
 @dataclass(frozen=True)
 class KeptGraph:
-    """The graph of all layers, for what needs it whole: flow, methods of a user's own."""
+    """The graph of all layers, for methods that need it whole, such as flow."""
 
     needs_logits: bool = False
 
@@ -54,7 +54,7 @@ class KeptGraph:
 
 
 class CarriesHeads:
-    """What readers do that need the attention of every head of every layer: `row layer head token token`."""
+    """The carry of readers that need every head of every layer: `row layer head token token`."""
 
     def start(self, inputs: ReaderInputs) -> Float[Array, "row layer head token token"]:
         """Room for every head."""

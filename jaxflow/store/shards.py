@@ -72,7 +72,27 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     wrong = [name for name, kind in kinds.items() if not isinstance(manifest.get(name, kind()), kind)]
     if wrong or not isinstance(manifest.get("input", {}).get("name"), str):
         raise _unreadable(folder / file, f"{wrong[0] if wrong else 'input'!r} is not what it should be")
-    return manifest if "question" in manifest else _with_question(manifest)
+    manifest = manifest if manifest["format"] == FORMAT else _with_question(manifest)
+    if not _is_asked(manifest.get("question"), manifest.get("lengths")):
+        raise _unreadable(folder / file, "its question is not what it should be")
+    return manifest
+
+
+def _is_asked(question: Any, lengths: Any) -> bool:
+    """Whether a question and lengths have the fields of theirs, and those that are shown are of their types."""
+    if not isinstance(question, dict) or question.keys() != Question().as_json().keys():
+        return False
+    methods, mixing, flow = question["methods"], question["mixing"], question["flow"]
+    return (
+        isinstance(lengths, dict)
+        and lengths.keys() == {"max_length", "truncate"}
+        and isinstance(methods, list)
+        and all(isinstance(method, str | dict) for method in methods)
+        and isinstance(mixing, dict)
+        and isinstance(mixing.get("name"), str)
+        and isinstance(mixing.get("fields", {}), dict)
+        and (isinstance(flow, str) or (isinstance(flow, dict) and isinstance(flow.get("class"), str)))
+    )
 
 
 def _with_question(manifest: dict[str, Any]) -> dict[str, Any]:

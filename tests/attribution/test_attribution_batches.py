@@ -34,6 +34,10 @@ def one_length(monkeypatch):
     monkeypatch.setattr(sizes, "BUCKETS", (LIMIT,))
 
 
+def device_of(platform, memory=None):
+    return SimpleNamespace(id=0, platform=platform, memory_stats=lambda: memory)
+
+
 def texts_of(count, shortest=1, longest=LIMIT - 2):
     rng = np.random.default_rng(0)
     return [" ".join(rng.choice(WORDS, rng.integers(shortest, longest + 1))) for _ in range(count)]
@@ -82,7 +86,7 @@ def sizes_of(batch_size, limit, device, devices, *, packs):
 
 
 def test_sizes_follow_from_the_device_and_the_length_alone():
-    processor, accelerator = SimpleNamespace(platform="cpu"), SimpleNamespace(platform="gpu")
+    processor, accelerator = device_of("cpu"), device_of("gpu")
     for length in (*BUCKETS, 1024):
         for device in (processor, accelerator):
             made = sizes_of(None, 2048, device, 1, packs=False)
@@ -95,7 +99,7 @@ def test_sizes_follow_from_the_device_and_the_length_alone():
 
 
 def test_few_programs_serve_for_texts_of_all_lengths_and_numbers():
-    made, shapes = sizes_of(None, 512, SimpleNamespace(platform="cpu"), 1, packs=True), set()
+    made, shapes = sizes_of(None, 512, device_of("cpu"), 1, packs=True), set()
     rng = np.random.default_rng(1)
     for length in BUCKETS:
         for _ in range(50):
@@ -108,10 +112,10 @@ def test_few_programs_serve_for_texts_of_all_lengths_and_numbers():
 
 
 def test_room_is_a_share_of_what_the_parameters_leave():
-    device = SimpleNamespace(platform="gpu", memory_stats=lambda: {"bytes_limit": 1000, "bytes_in_use": 999})
+    device = device_of("gpu", {"bytes_limit": 1000, "bytes_in_use": 999})
     assert sizes.room(device, 100) == 300
     assert sizes.room(device, 2000) == 0
-    unknown = SimpleNamespace(platform="tpu", memory_stats=lambda: None)
+    unknown = device_of("tpu")
     assert sizes.room(unknown, 100) is None
     assert sizes.room(jax.devices()[0], 0) > 2**28
 

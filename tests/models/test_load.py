@@ -135,7 +135,7 @@ def test_tokenizer_missing_or_of_another_model(folder):
     path.unlink()
     refused(folder, "must hold a tokenizer .*tokenizer=False")
     encoder = load_model(folder, tokenizer=False)
-    with pytest.raises(InputError, match="without its tokenizer"):
+    with pytest.raises(InputError, match="must be loaded with its tokenizer; load it with `tokenizer=True`"):
         encoder.tokenize(["the key"])
 
 

@@ -12,7 +12,9 @@ from jaxflow.store.record import checked
 
 def with_settings(manifest, form):
     """A manifest as the first edition wrote it: settings in the place of a question."""
-    manifest = {name: value for name, value in manifest.items() if name not in ("check", "question", "lengths")} | {
+    manifest = {
+        name: value for name, value in manifest.items() if name not in ("check", "sweep", "question", "lengths")
+    } | {
         "settings": {
             **{name: manifest["question"][name] for name in ("methods", "queries", "layers", "flow")},
             **{name: manifest["question"]["mixing"][name] for name in ("heads", "residual")},
@@ -23,10 +25,15 @@ def with_settings(manifest, form):
 
 
 def last_first_edition(folder):
-    """Turn a folder into one as the last version of the first edition wrote it: all but the manifest is as today."""
+    """Turn a folder into one as the last version of the first edition wrote it: all but the manifest, and the sweep's
+    name in records, is as today."""
     path = folder / "__about__" / "manifest.json"
     fields = with_settings(json.loads(path.read_text("utf-8")), 3)
     path.write_text(json.dumps(checked(fields), indent=1) + "\n", "utf-8")
+    for path in folder.glob("__about__/part-*.json"):
+        fields = json.loads(path.read_text("utf-8"))
+        del fields["check"], fields["sweep"]
+        path.write_text(json.dumps(checked(fields)) + "\n", "utf-8")
 
 
 def first_edition(folder):
@@ -34,7 +41,7 @@ def first_edition(folder):
     about = folder / "__about__"
     for path in about.glob("part-*.json"):
         fields = json.loads(path.read_text("utf-8"))
-        del fields["check"]
+        del fields["check"], fields["sweep"]
         shard = (folder / path.name).with_suffix(".parquet")
         if shard.exists():
             with shard.open("rb") as file:

@@ -232,9 +232,12 @@ def test_a_data_set_that_was_made_before_finds_damage_that_came_later(whole, tmp
         data.to_table()
 
 
+# What a manifest of the first edition has: settings, and no name of its own.
+MADE_FIRST = (*(name for name in MADE if name not in ("question", "lengths", "sweep")), "settings")
+RECORDED_FIRST = tuple(name for name in RECORDED if name != "sweep")
 FIRST = {
     way.replace(f"{store.ABOUT}/", ""): change
-    for file, names in (("manifest.json", MADE), ("part-00001.json", RECORDED))
+    for file, names in (("manifest.json", MADE_FIRST), ("part-00001.json", RECORDED_FIRST))
     for ways in (damage.of_json(file), damage.of_fields(file, names), damage.of_place(file))
     for way, change in ways
 }

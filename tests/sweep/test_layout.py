@@ -126,7 +126,7 @@ def test_a_tilde_is_the_home(encoder, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("value", [5, None, "a\0b", "~nobody-here"])
 def test_what_is_no_path_is_one_line(value):
-    with pytest.raises(InputError, match="`folder` must be a path, got"):
+    with pytest.raises(InputError, match="`out` must be a path, got"):
         local_path("out", value)
 
 

@@ -9,17 +9,20 @@ from jaxflow.models.family import Family, Head, Key
 
 _LAYER = "albert.encoder.albert_layer_groups.{}.albert_layers.{}"
 _ATTENTION = f"{_LAYER}.attention"
+# BERT's embeddings; the layers' names are ALBERT's own.
 _EMBEDDINGS = {ours: key for ours, key in bert.encoder_keys("albert").items() if ours.startswith("embeddings.")}
 _POOLED: dict[str, Key] = {"head.dense": "albert.pooler", "head.out": "classifier"}
 _RATE = ("classifier_dropout_prob",)
 
 
 def _read(config: Any) -> EncoderConfig:
+    # Layers fall into groups that share parameters; each layer of a group runs `inner` stored ones in turn.
     inner, groups, depth = config.inner_group_num, config.num_hidden_groups, config.num_hidden_layers
     rows = [int(step / (depth / groups)) * inner + place for step in range(depth) for place in range(inner)]
     return dataclasses.replace(
         bert.read(config),
         rows=tuple(rows),
+        # The keys of a stored layer have two numbers: its group and its place in it.
         slots=tuple((group, place) for group in range(groups) for place in range(inner)),
         embedding_width=config.embedding_size,
         projection="after",
@@ -61,5 +64,6 @@ ALBERT = Family(
     },
     aliases={"predictions.bias": "predictions.decoder.bias"},
     shares_layers=True,
+    # Heads of the pretraining tasks, sentence order among them.
     leftovers=(r"embeddings\.position_ids", r"pooler\..*", r"predictions\..*", r"sop_classifier\..*"),
 )

@@ -1,4 +1,4 @@
-"""BERT, and what RoBERTa and ELECTRA take over from it."""
+"""BERT, and its parts that other families share."""
 
 from typing import Any
 
@@ -27,6 +27,7 @@ def encoder_keys(prefix: str) -> dict[str, Key]:
 
 def read(config: Any) -> EncoderConfig:
     """The encoder's configuration from a BERT-like one."""
+    # Other kinds add terms to the scores that this encoder does not compute.
     kind = getattr(config, "position_embedding_type", "absolute")
     if kind != "absolute":
         raise InputError("position_embedding_type", "be 'absolute'", shown(kind), ANOTHER, place="config.json")
@@ -43,13 +44,21 @@ def read(config: Any) -> EncoderConfig:
         max_length=config.max_position_embeddings,
         segments=getattr(config, "type_vocab_size", 0),
         embedding_width=config.hidden_size,
+        # A missing padding token is 0, as in BERT's own vocabulary.
         pad_id=config.pad_token_id or 0,
         hidden_dropout=config.hidden_dropout_prob,
         attention_dropout=config.attention_probs_dropout_prob,
     )
 
 
+# BERT classifies from its pooler: the dense map is the encoder's, the last one the head's.
 POOLED: dict[str, Key] = {"head.dense": "bert.pooler.dense", "head.out": "classifier"}
+MASKED_LM: dict[str, Key] = {
+    "head.dense": "cls.predictions.transform.dense",
+    "head.norm": "cls.predictions.transform.LayerNorm",
+    "head.decoder": "cls.predictions.decoder",
+    "head.bias": "cls.predictions.decoder.bias",
+}
 
 BERT = Family(
     title="BERT",
@@ -61,12 +70,8 @@ BERT = Family(
         "bare": Head("BertModel", {"pooler.dense": "bert.pooler.dense"}),
         "masked_lm": Head(
             "BertForMaskedLM",
-            {
-                "head.dense": "cls.predictions.transform.dense",
-                "head.norm": "cls.predictions.transform.LayerNorm",
-                "head.decoder": "cls.predictions.decoder",
-                "head.bias": "cls.predictions.decoder.bias",
-            },
+            MASKED_LM,
+            # The feed-forward part's activation.
             activation=None,
             also=("BertForPreTraining",),
         ),

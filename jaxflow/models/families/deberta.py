@@ -57,7 +57,7 @@ class Disentangled:
         farthest: distance at which the logarithmic buckets end.
         to_position: whether content attends to positions.
         from_position: whether positions attend to content.
-        own: whether distances have projections of their own, or the content's.
+        own: whether distances have projections of their own; else they share the content's.
         normalised: whether their embeddings are normalised.
     """
 
@@ -71,7 +71,7 @@ class Disentangled:
 
     @property
     def terms(self) -> int:
-        """How many products a score sums."""
+        """Number of products that a score sums."""
         return 1 + self.to_position + self.from_position
 
     def shared(self, config: EncoderConfig, rngs: nnx.Rngs) -> DistanceTable:
@@ -98,6 +98,7 @@ class Disentangled:
         size = np.where(near, middle - 1, np.abs(distance)).astype(np.float32)
         # In float32 as the reference: at a bucket's edge the last digit decides.
         scale = np.log(np.float32((self.farthest - 1) / middle))
+        # From `middle` at the near end to `buckets` less 1 at `farthest`.
         far = np.ceil(np.log(size / np.float32(middle)) / scale * np.float32(middle - 1)) + middle
         return np.where(size <= middle, distance, far * np.sign(distance)).astype(np.int64)
 
@@ -113,11 +114,13 @@ class Disentangled:
         query_rows, key_rows = self._projected(layer, embeddings)
         scale = root(query.shape[-1], self.terms)
         last = 2 * self.span - 1
+        # Products with each distinct distance, then one picked for each pair: far fewer than one for each pair.
         total = jnp.zeros(())
         if self.to_position:
             products = jnp.einsum("...qhd,rhd->...hqr", query * scale, key_rows, precision="highest")
             total = total + _picked(products, np.clip(distance + self.span, 0, last))
         if self.from_position:
+            # The key's content asks for the query's place, so the picked products lie key by query.
             products = jnp.einsum("...khd,rhd->...hkr", key * scale, query_rows, precision="highest")
             picked = _picked(products, np.clip(self.span - distance, 0, last))
             total = total + jnp.swapaxes(picked, -1, -2)
@@ -128,12 +131,13 @@ class Disentangled:
             own = layer.relative
             query = own.query(embeddings) if own.query is not None else None
             return query, own.key(embeddings) if own.key is not None else None
+        # bucket query/key/value head head_width, by the content's own maps.
         both = layer.qkv(embeddings)
         return both[:, 0], both[:, 1]
 
 
 def _picked(products: Float[Array, "*batch head token bucket"], rows: np.ndarray) -> Float[Array, "..."]:
-    """Of each position's products with all distances the one with each other position's."""
+    """From each position's products with all distances, the one at each other position's distance."""
     index = rows.reshape((1,) * (products.ndim - 2) + rows.shape)
     return jnp.take_along_axis(products, jnp.asarray(index), axis=-1)
 
@@ -145,6 +149,7 @@ def _read(config: Any) -> EncoderConfig:
     width = getattr(config, "embedding_size", config.hidden_size)
     size = getattr(config, "conv_kernel_size", 0)
     convolution = (size, getattr(config, "conv_groups", 1), getattr(config, "conv_act", "tanh"))
+    # Heads of another width would need maps of other shapes.
     if getattr(config, "attention_head_size", None) not in (None, config.hidden_size // config.num_attention_heads):
         got = shown(config.attention_head_size)
         raise InputError("attention_head_size", "be the width over the heads", got, ANOTHER, place="config.json")
@@ -169,6 +174,7 @@ def _relative(config: Any) -> Disentangled | None:
             raise InputError("pos_att_type", "go with relative attention", shown(kinds), ANOTHER, place="config.json")
         return None
     farthest = config.max_relative_positions
+    # Below 1 stands for the length of the longest text, as in the reference.
     farthest = config.max_position_embeddings if farthest < 1 else farthest
     buckets = getattr(config, "position_buckets", -1)
     return Disentangled(
@@ -201,16 +207,7 @@ DEBERTA = Family(
     },
     heads={
         "bare": Head("DebertaV2Model"),
-        "masked_lm": Head(
-            "DebertaV2ForMaskedLM",
-            {
-                "head.dense": "cls.predictions.transform.dense",
-                "head.norm": "cls.predictions.transform.LayerNorm",
-                "head.decoder": "cls.predictions.decoder",
-                "head.bias": "cls.predictions.decoder.bias",
-            },
-            activation=None,
-        ),
+        "masked_lm": Head("DebertaV2ForMaskedLM", bert.MASKED_LM, activation=None),
         "sequence_classification": Head("DebertaV2ForSequenceClassification", _POOLED, "gelu", *_POOLED_RATES),
         "token_classification": Head(
             "DebertaV2ForTokenClassification", {"head.out": "classifier"}, dropout=("hidden_dropout_prob",)

@@ -18,6 +18,7 @@ def _read(config: Any) -> EncoderConfig:
         feed_forward=config.hidden_dim,
         rows=tuple(range(config.n_layers)),
         activation=config.activation,
+        # Fixed in the reference; its configuration has none.
         epsilon=1e-12,
         positions=config.max_position_embeddings,
         max_length=config.max_position_embeddings,
@@ -29,6 +30,7 @@ def _read(config: Any) -> EncoderConfig:
 
 
 def _classifier(architecture: str) -> Head:
+    # Its classifiers have a dense map of their own in the place of a pooler, with ReLU.
     keys = {"head.dense": "pre_classifier", "head.out": "classifier"}
     return Head(architecture, keys, activation="relu", dropout=("seq_classif_dropout",))
 

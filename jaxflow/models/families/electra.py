@@ -5,11 +5,12 @@ from typing import Any
 
 from jaxflow._checks import InputError, shown
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.families import bert
+from jaxflow.models.families import bert, roberta
 from jaxflow.models.family import ANOTHER, Family, Head
 
 
 def _read(config: Any) -> EncoderConfig:
+    # The head of multiple choice is configurable in transformers; only the trained form is supported.
     summary = (config.summary_type, config.summary_use_proj, config.summary_activation)
     if summary != ("first", True, "gelu"):
         expected = "sum up choices by ('first', True, 'gelu')"
@@ -17,6 +18,7 @@ def _read(config: Any) -> EncoderConfig:
     return dataclasses.replace(
         bert.read(config),
         embedding_width=config.embedding_size,
+        # Checkpoints whose embeddings have the full width have no projection at all.
         projection="none" if config.embedding_size == config.hidden_size else "after",
     )
 
@@ -41,7 +43,7 @@ ELECTRA = Family(
         ),
         "sequence_classification": Head(
             "ElectraForSequenceClassification",
-            {"head.dense": "classifier.dense", "head.out": "classifier.out_proj"},
+            roberta.CLASSIFIER,
             activation="gelu",
             first_dropout=("classifier_dropout", "hidden_dropout_prob"),
         ),
@@ -55,6 +57,7 @@ ELECTRA = Family(
         ),
         "question_answering": Head("ElectraForQuestionAnswering", {"head.out": "qa_outputs"}, dropout=()),
         "discriminator": Head(
+            # Tells original tokens from those that a generator replaced.
             "ElectraForPreTraining",
             {
                 "head.dense": "discriminator_predictions.dense",

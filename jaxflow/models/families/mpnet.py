@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.families import bert
+from jaxflow.models.families import bert, roberta
 from jaxflow.models.family import Family, Head
 from jaxflow.models.layers import Table
 
@@ -32,10 +32,11 @@ class DistanceBias:
         return Table(BUCKETS, config.heads, rngs)
 
     def of_layer(self, config: EncoderConfig, rngs: nnx.Rngs) -> None:
-        """Nothing."""
+        """None: all layers share one table."""
 
     def prepare(self, shared: Any, length: int) -> Float[Array, "head query key"]:
         """The biases of all pairs of positions."""
+        # query key head -> head query key, as scores lie.
         return jnp.moveaxis(shared(jnp.asarray(buckets(length))), -1, 0)
 
     def scores(self, layer: Any, prepared: Any, query: Any, key: Any) -> Float[Array, "..."]:
@@ -48,6 +49,7 @@ def buckets(length: int) -> np.ndarray:
 
     T5's rule: half of the buckets for keys on either side, half of these for distances one by one.
     """
+    # Positive where the key stands behind the query.
     distance = np.arange(length)[None, :] - np.arange(length)[:, None]
     half, exact = BUCKETS // 2, BUCKETS // 4
     size = np.abs(distance)
@@ -62,6 +64,7 @@ def _read(config: Any) -> EncoderConfig:
     return dataclasses.replace(
         bert.read(config),
         pad_id=1,
+        # Positions count from one past the padding token's number, as RoBERTa's.
         position_offset=2,
         max_length=config.max_position_embeddings - 2,
         relative=DistanceBias(),
@@ -82,21 +85,9 @@ MPNET = Family(
     },
     heads={
         "bare": Head("MPNetModel", {"pooler.dense": "mpnet.pooler.dense"}),
-        "masked_lm": Head(
-            "MPNetForMaskedLM",
-            {
-                "head.dense": "lm_head.dense",
-                "head.norm": "lm_head.layer_norm",
-                "head.decoder": "lm_head.decoder",
-                "head.bias": "lm_head.decoder.bias",
-            },
-            activation="gelu",
-        ),
+        "masked_lm": Head("MPNetForMaskedLM", roberta.MASKED_LM, activation="gelu"),
         "sequence_classification": Head(
-            "MPNetForSequenceClassification",
-            {"head.dense": "classifier.dense", "head.out": "classifier.out_proj"},
-            dropout=_RATE,
-            first_dropout=_RATE,
+            "MPNetForSequenceClassification", roberta.CLASSIFIER, dropout=_RATE, first_dropout=_RATE
         ),
         "token_classification": Head("MPNetForTokenClassification", {"head.out": "classifier"}, dropout=_RATE),
         "multiple_choice": Head(

@@ -20,6 +20,7 @@ def _renamed(key: Key) -> Key:
 def _head(head: Head) -> Head:
     return dataclasses.replace(
         head,
+        # RobertaForMaskedLM -> RobertaPreLayerNormForMaskedLM.
         architecture=head.architecture.replace("Roberta", "RobertaPreLayerNorm"),
         keys={name: _renamed(key) for name, key in head.keys.items()},
     )
@@ -33,6 +34,7 @@ ROBERTA_PRELAYERNORM = dataclasses.replace(
     read=lambda config: dataclasses.replace(ROBERTA.read(config), pre_norm=True),
     keys={
         **{name: _renamed(key) for name, key in ROBERTA.keys.items()},
+        # The norms stand before the blocks, so the checkpoint names them by the block that follows.
         "layers.attention_norm": f"{_LAYER}.attention.LayerNorm",
         "layers.output_norm": f"{_LAYER}.intermediate.LayerNorm",
         "final_norm": f"{_PREFIX}.LayerNorm",
