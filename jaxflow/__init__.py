@@ -21,6 +21,7 @@ from jaxflow.pages.figure import plot_relevance
 from jaxflow.store.results import open_sweep
 from jaxflow.sweep.entry import run_sweep
 
+# For type checkers and editors, which never call `__getattr__`.
 if TYPE_CHECKING:
     from jaxflow.compare import Comparison, compare_models
     from jaxflow.pages.explore import explore
@@ -53,7 +54,7 @@ __all__ = [
     "write_page",
 ]
 
-# Imported when they are first asked for: what they need takes a while to import.
+# Imported at first use, as their own imports take a while. `__dir__` lists them, so that completion finds them.
 _LATER = {
     "Comparison": "jaxflow.compare",
     "compare_models": "jaxflow.compare",
@@ -62,6 +63,7 @@ _LATER = {
 }
 
 
+# Python calls this for names that the module does not have yet.
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

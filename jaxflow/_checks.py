@@ -1,4 +1,4 @@
-"""Errors for users, raised on the host: one line that names what was wrong and the way out.
+"""Errors for users, raised on the host: one line that names the argument, the fault and the way out.
 
 Values are looked at only where they are in hand. Under `jax.jit`, `vmap` or `grad` an array has a shape and no
 values yet, so shapes are checked there and values are taken as given.
@@ -13,7 +13,7 @@ import jax
 import jax.core
 import numpy as np
 
-# JAX says nowhere else whether it was used.
+# Only here does JAX say whether it was used.
 from jax._src import xla_bridge
 
 # Longer values are cut where an error shows them: a word of 200,000 letters would hide what is wrong.
@@ -21,7 +21,7 @@ _SHOWN = 200
 
 
 class InputError(ValueError):
-    """What the caller passed cannot be used: the facts as data, which each front puts into words.
+    """An argument that cannot be used: the facts as data, which each front puts into words.
 
     `str(error)` has Python's words: "`mask` must have shape (2, 16), got (16,); pass the tokenizer's attention_mask".
     The command line has its own (`in_words` with another `name`). In `expected` and `way_out`, arguments stand in
@@ -29,12 +29,11 @@ class InputError(ValueError):
     `place`, which no front ever rewrites.
 
     Attributes:
-        argument: the name of the argument, as Python has it, or an entry of it (`texts[3]`); None where `place` alone
-            says what is wrong.
-        expected: what it must be or do: "have shape (2, 16)", "be one of 'mean', 'max'".
-        got: what came, in words; `shown` cuts long values.
-        way_out: what to do instead.
-        place: where it stands, for example "line 17 of reviews.csv".
+        argument: the argument's name in Python, or an entry of it (`texts[3]`); None where `place` is the subject.
+        expected: the condition, after "must": "have shape (2, 16)", "be one of 'mean', 'max'".
+        got: the value passed, in words; `shown` cuts long values.
+        way_out: the remedy.
+        place: the position of the value, for example "line 17 of reviews.csv".
     """
 
     def __init__(
@@ -46,18 +45,21 @@ class InputError(ValueError):
         *,
         place: str | None = None,
     ) -> None:
+        # Copies (`at`, `__reduce__`) are made of `args`.
         super().__init__(argument, expected, got, way_out)
         self.argument, self.expected, self.got, self.way_out, self.place = argument, expected, got, way_out, place
 
     def in_words(self, name: Callable[[str], str] = lambda argument: f"`{argument}`") -> str:
         """The error as one line; `name` writes an argument, or an argument with a value such as `truncate=True`."""
 
+        # Arguments stand in backticks in our own words alone: `got` and `place` are data, and stay as they are.
         def renamed(text: str) -> str:
             return re.sub(r"`(\w+(?:=[^`]*)?)`", lambda match: name(match[1]), text)
 
         subject = ": ".join(
             ([] if self.place is None else [self.place]) + ([] if self.argument is None else [name(self.argument)])
         )
+        # On one line, whatever the data hold.
         got = "" if self.got is None else f", got {self.got}"
         way_out = "" if self.way_out is None else f"; {renamed(self.way_out)}"
         return " ".join(f"{subject} must {renamed(self.expected)}{got}{way_out}".splitlines())
@@ -65,13 +67,13 @@ class InputError(ValueError):
     @property
     def entry(self) -> int | None:
         """The number of the entry that `argument` names: 3 of `texts[3]`; None where it names none."""
-        found = None if self.argument is None else re.fullmatch(r"\w+\[(\d+)\]", self.argument)
-        return None if found is None else int(found[1])
+        match = None if self.argument is None else re.fullmatch(r"\w+\[(\d+)\]", self.argument)
+        return None if match is None else int(match[1])
 
     def at(self, place: str) -> "InputError":
         """The same error about an input that stands at `place`, which is the subject instead of `texts[0]`.
 
-        The second of two texts, an entry of `pairs`, is the pair of what stands there.
+        An entry of `pairs`, the second of two texts, is the pair of the input there.
         """
         if self.entry is None:
             return type(self)(*self.args, place=place)
@@ -87,7 +89,7 @@ class InputError(ValueError):
         return self.in_words()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Errors travel between processes, where exceptions are made anew from their positional arguments alone.
+        # Errors travel between processes, where exceptions are made anew from positional arguments alone: not `place`.
         return _error_of, (type(self), self.args, self.place)
 
 
@@ -120,8 +122,7 @@ def jax_at_work() -> bool:
     return bool(xla_bridge.backends_are_initialized())
 
 
-# Whether this process was forked off one in which JAX was at work. Threads are not forked: work that is given to them
-# here waits for ever.
+# Whether this process is a fork of one in which JAX was at work. Threads are not forked: work for them waits for ever.
 _process = {"forked": False}
 os.register_at_fork(after_in_child=_mark_forked)
 

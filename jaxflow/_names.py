@@ -1,4 +1,4 @@
-"""Values that a user names: "package.module:NAME" imported, and frozen values as JSON, by their class and fields."""
+"""Values by name: "package.module:NAME" imported, and frozen values as JSON, by their class and fields."""
 
 import hashlib
 import importlib
@@ -17,10 +17,10 @@ def is_path(value: Any) -> bool:
 
 
 def imported(argument: str, path: str) -> Any:
-    """The value that stands in a module under a name; of a class an instance, made without arguments.
+    """A module's value by name; for a class an instance, made without arguments.
 
     Args:
-        argument: what the path was passed as, for errors.
+        argument: the argument that holds the path, for errors.
         path: as "package.module:NAME".
 
     Raises:
@@ -28,11 +28,12 @@ def imported(argument: str, path: str) -> Any:
     """
     module, _, name = path.partition(":")
     expected = "be a known name, or name a value as package.module:NAME"
+    # Before anything is imported: "a b:c" or ".x:y" name no module.
     if not (name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
         raise InputError(argument, expected, shown(path))
     try:
-        found = getattr(importlib.import_module(module), name, None)
-        value = found() if isinstance(found, type) else found
+        named = getattr(importlib.import_module(module), name, None)
+        value = named() if isinstance(named, type) else named
     except Exception as error:  # Whatever the user's module does when it is imported.
         why = shown_text(f"{type(error).__name__}: {error}")
         way_out = "the folder that holds the module must be on PYTHONPATH"
@@ -48,8 +49,11 @@ def value_json(argument: str, value: Any) -> dict[str, Any]:
     Raises:
         InputError: a field is of a kind that has no JSON.
     """
-    held = {each.name: getattr(value, each.name) for each in fields(value)} if is_dataclass(value) else vars(value)
-    return {"class": _path(type(value)), "fields": {name: _plain(argument, each) for name, each in held.items()}}
+    # A value of another class is described by all its attributes.
+    attributes = (
+        {each.name: getattr(value, each.name) for each in fields(value)} if is_dataclass(value) else vars(value)
+    )
+    return {"class": _path(type(value)), "fields": {name: _plain(argument, each) for name, each in attributes.items()}}
 
 
 def value_of_json(argument: str, description: Mapping[str, Any]) -> Any:
@@ -88,7 +92,7 @@ def _plain(argument: str, value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return value_json(argument, value)
     if hasattr(value, "__array__"):
-        # Weights of a user's own, say: told apart by what they hold.
+        # Such as a user's weights: told apart by a hash of their content.
         array = np.ascontiguousarray(value)
         return {"shape": list(array.shape), "sha256": hashlib.sha256(array.tobytes()).hexdigest()}
     if callable(value) and hasattr(value, "__qualname__"):
@@ -99,6 +103,7 @@ def _plain(argument: str, value: Any) -> Any:
 
 def _frozen(value: Any) -> Any:
     """Plain fields as a frozen value has them."""
+    # JSON has lists for tuples; frozen values must be hashable, and have none.
     if isinstance(value, list):
         return tuple(map(_frozen, value))
     if isinstance(value, dict) and value.keys() == {"set"}:

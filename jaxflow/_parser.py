@@ -1,4 +1,4 @@
-"""The command line's parser, and the kinds of values that its options take: what doesn't fit is one line."""
+"""The command line's parser and the types of its options' values; every error is one line."""
 
 import argparse
 import re
@@ -16,7 +16,7 @@ LARGEST = 2**63 - 1
 
 
 class UsageError(InputError):
-    """A command line that cannot be parsed. The parser's message, which names flags already, is what came."""
+    """A command line that cannot be parsed; `got` is the parser's message, which names flags already."""
 
     def in_words(self, name: Callable[[str], str] = str) -> str:
         """The parser's message, and where to read on; there are no arguments that `name` would write."""
@@ -34,9 +34,8 @@ class Parser(argparse.ArgumentParser):
         """Refuse the command line."""
         if len(message) > MESSAGE:
             message = f"{message[:MESSAGE]}... ({len(message)} characters)"
-        raise UsageError(
-            None, "be a command that is known", message, f"see {self.prog} --help", place="the command line"
-        )
+        expected, way_out = "be a known command", f"see {self.prog} --help"
+        raise UsageError(None, expected, message, way_out, place="the command line")
 
     def flags(self) -> dict[str, str]:
         """The options, by the names that Python has for their values."""
@@ -45,7 +44,7 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Parse arguments, as argparse does."""
         for argument in args or ():
-            # argparse drops the dashes, and hands on a list of no values.
+            # argparse drops the dashes and passes an empty list on as the value.
             if re.fullmatch(r"--[\w-]+=--", argument):
                 self.error(f"argument {argument[:-3]}: a value is expected, got '--'")
         return super().parse_known_args(args, namespace)
@@ -75,6 +74,7 @@ def layers(text: str) -> tuple[Any, ...] | None:
     """Whole numbers, or pairs of them with a colon between; None is all."""
     if ":" not in text:
         return integers(text)
+    # Pairs of two models' layers. A part that is no number becomes None and is refused below.
     pairs = tuple(tuple(map(_integer, part.split(":"))) for part in text.split(","))
     if any(len(pair) != 2 or None in pair for pair in pairs):
         raise _unfit("pairs of whole numbers such as 1:2,6:12", text)
@@ -137,5 +137,6 @@ def _whole(text: str, least: int) -> int:
 
 
 def _unfit(expected: str, text: str) -> argparse.ArgumentTypeError:
+    # Plural words take "are".
     many = "are" if expected.startswith(("whole numbers", "pairs")) else "is"
     return argparse.ArgumentTypeError(f"{expected} {many} expected, got {shown(text)}")

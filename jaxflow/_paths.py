@@ -1,4 +1,4 @@
-"""Paths as users write them, and files that are opened without trusting what stands in their place."""
+"""Paths as users write them, and files that are opened only if they are regular."""
 
 import io
 import os
@@ -10,10 +10,10 @@ from jaxflow._checks import InputError, shown
 
 
 def local_path(argument: str, value: Any) -> Path:
-    """A path that a user wrote: `~` and `~name` stand for homes, as in a shell.
+    """Take in a user's path: `~` and `~name` stand for homes, as in a shell.
 
     Args:
-        argument: what the path was passed as, for errors.
+        argument: the argument that holds the path, for errors.
         value: a string or a path.
 
     Raises:
@@ -27,10 +27,10 @@ def local_path(argument: str, value: Any) -> Path:
     if not text:
         raise InputError(argument, "be a path", shown(text))
     if "\0" in text:
-        raise InputError(argument, "be a path", f"{shown(text)}, in which a NUL stands")
+        raise InputError(argument, "be a path", f"{shown(text)}, which holds a NUL")
     if not text.startswith("~"):
         path = Path(text)
-        # `./~x` loses its dot: so that nobody takes it for a home later on, it is written out.
+        # `Path` drops the dot of `./~x`: written out, it is never taken for a home later on.
         return path.absolute() if str(path).startswith("~") else path
     try:
         return Path(text).expanduser()
@@ -45,6 +45,7 @@ def open_regular(path: Path) -> io.BufferedReader:
     Raises:
         OSError: it is not there, cannot be read, or is no regular file.
     """
+    # Opening a FIFO waits for its writer, unless it is asked not to. The mode is the open file's: its name may change.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(handle).st_mode
     if stat.S_ISREG(mode):

@@ -31,7 +31,7 @@ NUMBERS_AT_HAND = 1 << 20
 
 
 class Programs:
-    """A function of arrays like one made by `jax.jit`, but with a limit to the programs it keeps.
+    """A function of arrays as from `jax.jit`, but with a limit to the programs it keeps.
 
     It may broadcast over leading axes, also under `jax_numpy_rank_promotion`. Inside a transformation it is a part of
     another program, and nothing is kept.
@@ -45,14 +45,15 @@ class Programs:
         self._lock = threading.Lock()
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        given = self._signature.bind(*arguments, **named).arguments
-        arrays = {name: value for name, value in given.items() if name not in self._static}
-        static = {name: value for name, value in given.items() if name in self._static}
+        bound = self._signature.bind(*arguments, **named).arguments
+        arrays = {name: value for name, value in bound.items() if name not in self._static}
+        static = {name: value for name, value in bound.items() if name in self._static}
         if is_traced(arrays):
-            return self._inside(**given)
+            return self._inside(**bound)
+        # All that JAX would compile anew for.
         leaves, structure = jax.tree.flatten(arrays)
         key = (structure, tuple(static.items()), tuple((jnp.shape(x), jnp.result_type(x)) for x in leaves))
-        return self._program(key)(**given)
+        return self._program(key)(**bound)
 
     def lower(self, *arguments: Any, **named: Any) -> Any:
         """The program for arguments of these shapes, not yet compiled, as `jax.jit`'s `lower`."""
@@ -63,6 +64,7 @@ class Programs:
             program = self._kept.pop(key, None)
             if program is None:
                 program = jax.jit(_copied(self._function), static_argnames=self._static)
+            # Taken out and put back, it is the newest; the first in order was not used for longest.
             self._kept[key] = program
             while len(self._kept) > self._most:
                 _, oldest = self._kept.popitem(last=False)
@@ -71,7 +73,7 @@ class Programs:
 
 
 def _copied(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same under another identity: JAX's caches forget a function's programs when the function is gone."""
+    """A copy with an identity of its own: JAX's caches forget a function's programs when the function is gone."""
 
     @wraps(function)
     def copy(*arguments: Any, **named: Any) -> Any:
@@ -107,13 +109,13 @@ class Bucket:
         return to_device(filled, self.device)
 
     def cut(self, array: Any, axes: str, shape: tuple[int, ...] | None = None) -> Any:
-        """What belongs to the arrays as they were, of a result with the batch's axis and the named ones.
+        """A result with the batch's axis and the named ones, cut back to the arrays' own sizes.
 
-        With `shape` the named axes are given that shape.
+        With `shape` the named axes take that shape.
         """
         names = ["batch", *axes.split()]
-        kept = tuple(slice(self.sizes[name][0]) if name in self.sizes else slice(None) for name in names)
-        own = np.asarray(array)[kept]
+        own_parts = tuple(slice(self.sizes[name][0]) if name in self.sizes else slice(None) for name in names)
+        own = np.asarray(array)[own_parts]
         own = own.reshape((*self.batch, *(own.shape[1:] if shape is None else shape)))
         return own if isinstance(array, np.ndarray) else to_device(np.ascontiguousarray(own), self.device)
 
@@ -145,6 +147,7 @@ def bucket_of(array: Any, batch: tuple[int, ...], **sizes: int) -> Bucket | None
     """
     if is_traced(array) or not isinstance(array, np.ndarray | jax.Array):
         return None
+    # Arrays over several devices stay where they are.
     device, limit = None, NUMBERS
     if isinstance(array, jax.Array):
         if not isinstance(array.sharding, jax.sharding.SingleDeviceSharding):
@@ -154,6 +157,7 @@ def bucket_of(array: Any, batch: tuple[int, ...], **sizes: int) -> Bucket | None
         device = device if array.committed else None
     examples = int(np.prod(batch))
     filled = {"batch": (examples, few(examples))} | {name: (size, bucket(size)) for name, size in sizes.items()}
+    # An array that has its bucket's shape already needs no copy; several leading axes must become one in any case.
     if array.size > limit or (len(batch) == 1 and all(own == full for own, full in filled.values())):
         return None
     return Bucket(batch, filled, device)

@@ -22,9 +22,9 @@ def pytree(cls: type[T]) -> type[T]:
     """
     made: Any = dataclass(frozen=True)(cls)
     names = tuple(each.name for each in fields(made) if not each.metadata.get("static"))
-
     static = tuple(each.name for each in fields(made) if each.metadata.get("static"))
 
+    # Leaves are arrays; static fields go along as the structure, by which programs are told apart.
     def flatten_with_keys(value: Any) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
         leaves = [(jax.tree_util.GetAttrKey(name), getattr(value, name)) for name in names]
         return leaves, tuple(getattr(value, name) for name in static)
@@ -33,6 +33,7 @@ def pytree(cls: type[T]) -> type[T]:
         return [getattr(value, name) for name in names], tuple(getattr(value, name) for name in static)
 
     def unflatten(constants: tuple[Any, ...], leaves: Any) -> T:
+        # Past `__init__` and past the frozen class's own refusal.
         value = object.__new__(made)
         for name, constant in zip(static, constants, strict=True):
             object.__setattr__(value, name, constant)

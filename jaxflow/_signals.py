@@ -17,13 +17,13 @@ class Terminated(KeyboardInterrupt):
 
 
 class Interrupts:
-    """What the user asked for while work goes on: look by calling it, between batches."""
+    """An interrupt that came while work goes on: call it between batches to raise it."""
 
     def __init__(self) -> None:
         self.kind: type[KeyboardInterrupt] | None = None
 
     def __call__(self) -> None:
-        """Raise what was asked for, if anything."""
+        """Raise the interrupt, if one came."""
         if self.kind is not None:
             raise self.kind
 
@@ -32,8 +32,9 @@ class Interrupts:
 def signals() -> Iterator[None]:
     """For a whole command: SIGTERM interrupts as Ctrl-C does, and an interrupt that was swallowed comes again.
 
-    Python drops what is raised while the garbage collector calls back (JAX has it do so), or in a finaliser.
+    Python drops exceptions raised while the garbage collector calls back (JAX has it do so), or in a finaliser.
     """
+    # Python lets only the main thread handle signals.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -43,6 +44,7 @@ def signals() -> Iterator[None]:
         if not issubclass(swallowed.exc_type, KeyboardInterrupt):
             hook(swallowed)
             return
+        # A little later, from a thread of its own: sent at once, it would be swallowed in the same place.
         number = signal.SIGTERM if issubclass(swallowed.exc_type, Terminated) else signal.SIGINT
         again = threading.Timer(AGAIN, signal.pthread_kill, (threading.main_thread().ident, number))
         again.daemon = True
@@ -62,14 +64,15 @@ def signals() -> Iterator[None]:
 
 @contextmanager
 def interrupts() -> Iterator[Interrupts]:
-    """Makes Ctrl-C and SIGTERM stop the work where what this gives is called, that is between batches; again, at once.
+    """Ctrl-C and SIGTERM stop the work where the given value is called, that is between batches; a second one at once.
 
-    At once is not safe: an exception raised while compiled code calls back into Python may be swallowed there.
-    Whatever interrupt ends the work comes out as the kind that was asked for.
+    At once is not safe: an exception raised while compiled code calls back into Python may be swallowed there. The
+    error is of the kind of the last signal.
     """
     asked = Interrupts()
 
     def interrupt(number: int, _: FrameType | None) -> None:
+        # The second signal raises here, wherever the work is.
         before, asked.kind = asked.kind, Terminated if number == signal.SIGTERM else KeyboardInterrupt
         if before is not None:
             raise asked.kind
@@ -81,6 +84,7 @@ def interrupts() -> Iterator[Interrupts]:
     try:
         yield asked
     except KeyboardInterrupt as error:
+        # Code in between may have raised a KeyboardInterrupt of its own in the place of a SIGTERM.
         if asked.kind is Terminated and not isinstance(error, Terminated):
             raise Terminated(*error.args) from None
         raise

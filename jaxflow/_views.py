@@ -1,4 +1,4 @@
-"""How results show themselves in a notebook: the pages register their views, so that data import no pages."""
+"""Views of results in a notebook: the pages register them, so that data import no pages."""
 
 import importlib
 
@@ -17,7 +17,7 @@ def register_view(shown: str, drawn_by: str) -> None:
 
 
 def shown_as_html(value: object) -> str | None:
-    """What the registered view draws; None where there is none, which a notebook takes for the plain text."""
+    """HTML of the registered view; None without one, and a notebook then shows the plain text."""
     kind = type(value)
     drawn_by = _VIEWS.get(f"{kind.__module__}.{kind.__qualname__}")
     if drawn_by is None:

@@ -2,8 +2,8 @@
 
 Processors may take subnormal numbers (below 1.2e-38 in single precision) for 0, in products, sums and comparisons. A
 weight that vanishes so would leave a cut that is no bound, and a difference that vanishes would make bounds meet that
-do not. So each example is multiplied by a power of two that brings its largest row's sum to 1, by arithmetic on the
-numbers' bits, and what is returned is rounded outward in the same way.
+do not. So each example is multiplied by a power of two that brings its largest row's sum between 1/2 and 1, by
+arithmetic on the numbers' bits, and what is returned is rounded outward in the same way.
 """
 
 from functools import partial
@@ -42,7 +42,7 @@ class Scaled(NamedTuple):
 
 
 def scaled(capacity: Capacity) -> Scaled:
-    """Bring every example to the same scale, exactly. In single precision a row sums to 2^126 at most or less."""
+    """Bring every example to the same scale, exactly: rows then sum to less than 1, but for the sum's own rounding."""
     sound = jnp.all(is_usable(capacity), axis=(-3, -2, -1), keepdims=True)
     capacity = jnp.where(sound, capacity, jnp.zeros_like(capacity))
     exponent = _exponent(capacity)

@@ -1,4 +1,4 @@
-"""Arrays of any framework, read without importing that framework; attention of a model's layers, put together."""
+"""Arrays of any framework, read without importing it; attention of all layers as one array."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,6 +30,7 @@ def read_layers(attentions: Any) -> Any:
     Raises:
         InputError: where attention was not computed, came from `generate` step by step, or is no array.
     """
+    # Other sequences, such as a deque, are read as lists.
     if isinstance(attentions, Sequence) and not isinstance(attentions, str | bytes | tuple):
         attentions = list(attentions)
     if attentions is None or (isinstance(attentions, list | tuple) and not attentions):
@@ -37,6 +38,7 @@ def read_layers(attentions: Any) -> Any:
     if not isinstance(attentions, list | tuple):
         _refuse_outputs(attentions)
         return read_array("attentions", attentions)
+    # A model's whole output as a tuple: logits beside a tuple of layers.
     if any(map(_is_array, attentions)) and any(map(_are_layers, attentions)):
         raise InputError("attentions", "be an array or one a layer", "all outputs of a model", _ATTENTIONS)
     for number, layer in enumerate(attentions, 1):
@@ -45,6 +47,7 @@ def read_layers(attentions: Any) -> Any:
     shapes = {layer.shape for layer in layers}
     if len(shapes) > 1:
         got = ", ".join(map(str, sorted(shapes)))
+        # Layers that differ in the last two axes alone are the steps of a text that grew.
         grown = len({(shape[:-2], len(shape)) for shape in shapes}) == 1
         way_out = _WHOLE_TEXT if grown else "pass the layers of one model and one batch"
         raise InputError("attentions", "have the same shape in every layer", shown_text(got), way_out)
@@ -56,9 +59,10 @@ def read_layers(attentions: Any) -> Any:
 
 
 def read_array(name: str, value: Any) -> Any:
-    """A JAX or NumPy array out of what any framework calls one, or of nested lists of numbers or of arrays."""
+    """A JAX or NumPy array of any framework's array, or of nested lists of numbers or arrays."""
     if isinstance(value, jax.Array | np.ndarray):
         return _with_numbers(name, value)
+    # Frameworks are known by their arrays' methods, so that none is imported.
     if hasattr(value, "detach"):
         return _from_torch(name, value)
     if _is_sparse(value):
@@ -107,7 +111,7 @@ def is_small_float(dtype: Any) -> bool:
 
 
 def refuse_unreal(name: str, dtype: Any) -> None:
-    """Refuse what holds no real numbers: complex ones would lose their imaginary part."""
+    """Refuse formats other than real numbers: complex ones would lose their imaginary part."""
     if not (dtype.kind in "biuf" or is_small_float(dtype)):
         raise InputError(name, "hold real numbers", str(dtype))
 
@@ -126,10 +130,11 @@ def misfitting_mask(got: tuple[int, ...], expected: tuple[int, ...], *, from_seq
 
 
 def _refuse_outputs(output: Any) -> None:
-    """Refuse a model's output in the place of its attention; what is wrong with its attention is said first."""
+    """Refuse a model's output in the place of its attention; errors in its attention come first."""
     if getattr(output, "attentions", None) is not None:
         _ = read_layers(output.attentions)
         raise InputError("attentions", "be an array or one a layer", type(output).__name__, _ATTENTIONS)
+    # Models with an encoder and a decoder have attention by these names.
     sides = [f"{side}_attentions" for side in ("encoder", "decoder") if hasattr(output, f"{side}_attentions")]
     if any(getattr(output, side) for side in sides):
         way_out = f"pass those of one side: {' or '.join(f'output.{side}' for side in sides)}"
@@ -175,6 +180,7 @@ def _stacked(parts: list[Any], axis: int) -> Any:
     in_jax = any(isinstance(part, jax.Array) for part in parts)
     formats = {np.dtype(part.dtype) for part in parts}
     if len(formats) > 1:
+        # Integers among floats, as of a one-hot layer, take the floats' format.
         floats = [each for each in formats if jnp.issubdtype(each, jnp.floating)] or list(formats)
         widest = max(floats, key=lambda each: each.itemsize)
         # bfloat16 and float16 hold no part of each other.
@@ -190,6 +196,7 @@ def _from_torch(name: str, tensor: Any) -> np.ndarray:
         raise _sparse(name, tensor)
     try:
         tensor = tensor.detach().cpu()
+        # NumPy has no bfloat16 of its own; by way of float32 no bit is lost.
         if str(tensor.dtype) == "torch.bfloat16":
             return tensor.float().numpy().astype(jnp.bfloat16)
         return _with_numbers(name, tensor.numpy())

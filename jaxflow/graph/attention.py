@@ -46,24 +46,23 @@ def as_attention(attentions: Any, *, normalize: Any, mask: Any | None) -> tuple[
         raise InputError("normalize", "be True or False", _checks.shown(normalize))
     array = _arrays.read_layers(attentions)
     if array.ndim < 4:
-        raise InputError(
-            "attentions",
-            "have shape (*batch, layer, head, query, key)",
-            str(array.shape),
-            "pass every layer with every head (one head alone still needs an axis of 1)",
-        )
+        expected = "have shape (*batch, layer, head, query, key)"
+        way_out = "pass every layer with every head (one head alone still needs an axis of 1)"
+        raise InputError("attentions", expected, str(array.shape), way_out)
     if array.shape[-1] != array.shape[-2]:
         raise _arrays.not_square(array.shape)
     if 0 in array.shape:
         raise InputError("attentions", "not be empty", f"shape {array.shape}")
     _arrays.refuse_unreal("attentions", array.dtype)
     array = array.astype(np.float32) if array.dtype == bool else array
+    # A mask of a wrong shape may come from attention whose first axis was taken for layers.
     from_sequence = isinstance(attentions, Sequence)
     tokens = as_mask(mask, (*array.shape[:-4], array.shape[-1]), from_sequence=from_sequence)
     if not _checks.is_traced(array, tokens):
         _values.refuse_unsound(array, tokens, normalize=bool(normalize))
         if mask is None and not normalize:
             _values.warn_of_padding(array, stacklevel=4)
+    # After the checks: rows are judged as they came.
     if normalize:
         array = _evened_rows(array, tokens)
     return as_float(array), tokens
@@ -114,13 +113,12 @@ def as_head_weights(heads: Any, shape: tuple[int, ...]) -> HeadWeights:
         host = np.asarray(weights).astype(np.float64)
         if not (np.isfinite(host).all() and (host >= 0).all()):
             wrong = host[~(np.isfinite(host) & (host >= 0))].ravel()[0]
-            raise InputError(
-                "heads", "be finite and not negative where they are weights", f"{wrong}", "clip them at 0 first"
-            )
+            expected = "be finite and not negative where they are weights"
+            raise InputError("heads", expected, f"{wrong}", "clip them at 0 first")
         if not (host.max(axis=-1) > 0).all():
-            raise InputError(
-                "heads", "leave at least one head in every layer where they are weights", "a layer of zeros"
-            )
+            expected = "leave at least one head in every layer where they are weights"
+            raise InputError("heads", expected, "a layer of zeros")
+        # The largest weight of a layer comes between 1/2 and 1, exactly.
         _, exponent = np.frexp(host.max(axis=-1, keepdims=True))
         host = np.ldexp(host, -exponent)
         weights = as_float(host if weights.dtype == np.float64 else host.astype(np.float32))
@@ -133,10 +131,12 @@ def fuse_heads(attention: Attention, mask: TokenMask, heads: str | HeadWeights) 
         # A mean can lose its padding afterwards: one matrix to mask in the place of all heads'.
         mean = FUSIONS[heads](attention)[..., None, :, :]
         return renormalized(masked(mean, mask)[..., 0, :, :], mask)
+    # `_least` looks at whole rows, so here padding goes first.
     clean = masked(attention, mask)
     if isinstance(heads, str):
         return renormalized(FUSIONS[heads](clean), mask)
     weights = heads.astype(clean.dtype)
+    # Letters: l layer, h head, q query, k key.
     fused = jnp.einsum("...lhqk,...lh->...lqk", clean, weights, precision=jax.lax.Precision.HIGHEST)
     return renormalized(fused, mask)
 

@@ -47,6 +47,7 @@ def capacity_graph(weights: Any, own: Any | None = None, mask: Any | None = None
     with np.errstate(over="ignore"):
         arcs, streams = attention.as_float(arcs), attention.as_float(streams)
     arcs, streams = _on_real_tokens(arcs, streams.astype(arcs.dtype), tokens)
+    # Last: padding may hold anything, and single precision may have made a large number infinite.
     if not _checks.is_traced(arcs, streams, tokens):
         check_capacities("weights", np.asarray(arcs), np.asarray(streams), _WAY_OUT)
     return AttentionGraph(weights=arcs, own=streams, mask=tokens)
@@ -57,10 +58,10 @@ def _read_weights(weights: Any) -> Any:
     # As with attention, a sequence holds one entry a layer.
     if isinstance(weights, Sequence) and not isinstance(weights, str | bytes) and len(weights):
         layers = [_arrays.read_array("weights", layer) for layer in weights]
-        shapes = {layer.shape for layer in layers}
+        shapes = sorted({layer.shape for layer in layers})
         if len(shapes) > 1 or layers[0].ndim < 2:
-            got = ", ".join(map(str, sorted(shapes)))
-            raise InputError("weights", "hold an array (*batch, token, token) of one shape a layer", got)
+            expected = "hold an array (*batch, token, token) of one shape a layer"
+            raise InputError("weights", expected, ", ".join(map(str, shapes)))
         array = (jnp.stack if any(isinstance(layer, jax.Array) for layer in layers) else np.stack)(layers, axis=-3)
     else:
         array = _arrays.read_array("weights", weights)
@@ -72,7 +73,7 @@ def _read_weights(weights: Any) -> Any:
 
 
 def _read_own(own: Any | None, shape: tuple[int, ...]) -> Any:
-    """Own streams `*batch layer token`, checked but for their values."""
+    """Own streams `*batch layer token`, checked but for their values; 0 where none are passed."""
     if own is None:
         return np.zeros(shape, np.float32)
     array = _arrays.read_array("own", own)

@@ -1,6 +1,5 @@
 """The graph of layers that raw attention, rollout and flow are three functionals of."""
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -24,11 +23,11 @@ _PARTS = ("weights", "own", "mask")
 
 @pytree
 class AttentionGraph:
-    """A layered graph of capacities, all that raw attention, rollout and flow need of a model.
+    """A layered graph of capacities: raw attention, rollout and flow need nothing else of a model.
 
     Nodes are positions after each layer, the input being layer 0; the arc from position i after layer l to position j
     before it has capacity `capacity[..., l - 1, i, j]`. Made by `attention_graph` (the paper's graph) or
-    `capacity_graph` (any capacities), which check what is stated here and what the flow's proofs rely on.
+    `capacity_graph` (any capacities), which check the conditions below, on which the flow's proofs rely.
 
     Attributes:
         weights: capacity from each position to each position below it, `*batch layer token token`; not negative, of
@@ -59,7 +58,7 @@ class AttentionGraph:
 
     @property
     def capacity(self) -> Capacity:
-        """What rollout and flow are of, `weights + diag(own)`, `*batch layer token token`; 0 on padding."""
+        """`weights + diag(own)`, the matrices of rollout and flow, `*batch layer token token`; 0 on padding."""
         return in_buckets(_capacity, self, "layer token token")
 
     @property
@@ -144,7 +143,7 @@ def graph_bucket(graph: AttentionGraph) -> Bucket | None:
 
 
 def filled_graph(graph: AttentionGraph, room: Bucket) -> Any:
-    """A graph filled up to a bucket; what is filled in is padding."""
+    """A graph filled up to a bucket with padding."""
     return AttentionGraph(
         weights=room.fill(graph.weights, "layer token token"),
         own=room.fill(graph.own, "layer token"),
@@ -153,7 +152,7 @@ def filled_graph(graph: AttentionGraph, room: Bucket) -> Any:
 
 
 def in_buckets(program: Programs, graph: AttentionGraph, axes: str, *others: tuple[Any, str], **static: Any) -> Array:
-    """What a program makes of a graph and other arrays, filled up to a bucket, so that few programs are compiled.
+    """A program's result for a graph and other arrays, filled up to a bucket so that few programs are compiled.
 
     Args:
         program: of the graph, the other arrays and the static arguments.
@@ -165,6 +164,7 @@ def in_buckets(program: Programs, graph: AttentionGraph, axes: str, *others: tup
     room = None if _checks.is_traced(others) else graph_bucket(graph)
     if room is None:
         return program(graph, *(array for array, _ in others), **static)
+    # Filled positions are padding: they change nothing elsewhere, and are cut off the result.
     return room.cut(program(filled_graph(graph, room), *(room.fill(*other) for other in others), **static), axes)
 
 
@@ -200,6 +200,7 @@ def _mixed(weights: Attention, mask: TokenMask, heads: Any, share: Float[Array, 
     """The graph of attention, by a program for the bucket that the attention is filled up to."""
     traced = _checks.is_traced(weights, mask, heads, share)
     room = None if traced else bucket_of(weights, weights.shape[:-4], token=weights.shape[-1])
+    # A way of fusing by name is part of the program; weights of heads are one of its arrays.
     program, parts = (_mix_named if isinstance(heads, str) else _mix_weighted), (weights, mask, heads, share)
     if room is None:
         arcs, own = program(*parts)
@@ -211,16 +212,14 @@ def _mixed(weights: Attention, mask: TokenMask, heads: Any, share: Float[Array, 
     return AttentionGraph(room.cut(arcs, "layer token token"), room.cut(own, "layer token"), mask)
 
 
-@partial(Programs, static=("heads",))
-def _mix_named(weights: Attention, mask: TokenMask, heads: str, share: Float[Array, "*batch"]) -> tuple[Array, Array]:
-    return with_residual(attention.fuse_heads(weights, mask, heads), share[..., None], mask[..., None, :])
-
-
-@Programs
-def _mix_weighted(
-    weights: Attention, mask: TokenMask, heads: attention.HeadWeights, share: Float[Array, "*batch"]
+def _mix(
+    weights: Attention, mask: TokenMask, heads: str | attention.HeadWeights, share: Float[Array, "*batch"]
 ) -> tuple[Array, Array]:
+    # The share and the mask are an example's: an axis of layers is added to both.
     return with_residual(attention.fuse_heads(weights, mask, heads), share[..., None], mask[..., None, :])
+
+
+_mix_named, _mix_weighted = Programs(_mix, static=("heads",)), Programs(_mix)
 
 
 def as_residual(residual: Any, batch: tuple[int, ...], dtype: Any) -> Float[Array, "*batch"]:
@@ -228,6 +227,7 @@ def as_residual(residual: Any, batch: tuple[int, ...], dtype: Any) -> Float[Arra
     way_out = "0.5 is the paper's"
     if isinstance(residual, list | tuple) and any(isinstance(share, bool) for share in residual):
         raise InputError("residual", "be a number in [0, 1]", _checks.shown(residual), way_out)
+    # A list of booleans would be read as numbers; single ones are told by their format below.
     share: Any = jnp.asarray(residual) if _checks.is_traced(residual) else _read_residual(residual)
     if share.dtype.kind not in "iuf" and not _arrays.is_small_float(share.dtype):
         raise InputError("residual", "be a number in [0, 1]", _checks.shown(residual), way_out)
@@ -278,9 +278,9 @@ def as_graph(value: Any, argument: str = "graph") -> AttentionGraph:
 
 
 def check_graph(graph: Any) -> AttentionGraph:
-    """Take in a graph, its values checked where they can be read: what is proven of one rests on them.
+    """Take in a graph, its values checked where they can be read: the flow's proofs rest on them.
 
-    One made by hand is only what it holds. Traced values pass. Cost: one pass over the graph, waited for.
+    A graph made by hand may hold anything. Traced values pass. Cost: one pass over the graph, waited for.
 
     Raises:
         InputError: it is no graph, or a capacity of it is negative or not finite.
@@ -288,6 +288,7 @@ def check_graph(graph: Any) -> AttentionGraph:
     graph = as_graph(graph)
     if _checks.is_traced(graph):
         return graph
+    # A device looks at its own arrays; only those of an unsound graph are fetched, to say where.
     if not is_at_hand(graph.weights) and _is_sound(graph):
         return graph
     check_capacities("graph", np.asarray(graph.weights), np.asarray(graph.own), _MADE_BY)
@@ -303,7 +304,7 @@ def check_capacities(
     """Refuse capacities that are negative or not finite, or whose sum on the diagonal no longer is finite.
 
     Raises:
-        InputError: naming the first wrong entry; `argument` is `graph`, or what its weights are called.
+        InputError: naming the first wrong entry; `argument` is `graph`, or the name of its weights.
     """
     # Extremes are quicker to find than the first wrong entry; NaN is one of its array's. Where both largest numbers
     # together are finite, so is every sum on the diagonal.

@@ -1,4 +1,4 @@
-"""Raw attention and attention rollout: what a layer attends to, and what a position is made of."""
+"""Raw attention and attention rollout: a layer's own weights, and shares of each position by input token."""
 
 from functools import partial
 from typing import Any
@@ -63,9 +63,8 @@ def attention_rollout(graph: Any, start: int | np.integer = 0) -> Relevance:
     rolled = in_buckets(_rollout, graph, "layer token token", start=int(start))
     # What overflows in a layer is infinite or NaN in all layers above it.
     if not _checks.is_traced(rolled) and not (np.isfinite(rolled).all() if is_at_hand(rolled) else _is_finite(rolled)):
-        raise InputError(
-            "graph", f"have a product of capacities that {rolled.dtype} holds", "an overflow", "scale each layer down"
-        )
+        expected = f"have a product of capacities that {rolled.dtype} holds"
+        raise InputError("graph", expected, "an overflow", "scale each layer down")
     return rolled
 
 
@@ -77,7 +76,7 @@ def head_rollout(graph: Any, attentions: Any, layer: int | np.integer) -> Float[
 
     Args:
         graph: the layered graph, an `AttentionGraph`, that `attentions` made.
-        attentions: what `attention_graph` was given, `*batch layer head query key`.
+        attentions: the argument of `attention_graph`, `*batch layer head query key`.
         layer: the layer whose heads are told apart, counted from 1.
 
     Returns:
@@ -93,7 +92,7 @@ def head_rollout(graph: Any, attentions: Any, layer: int | np.integer) -> Float[
     weights, _ = attention.as_attention(attentions, normalize=True, mask=graph.mask)
     expected = (*graph.batch_shape, graph.num_layers, graph.num_tokens, graph.num_tokens)
     if (*weights.shape[:-3], *weights.shape[-2:]) != expected:
-        expected = f"be what made the graph, of shape {expected} and heads"
+        expected = f"be the graph's own attention, of shape {expected} and heads"
         raise InputError("attentions", expected, str(weights.shape))
     return in_buckets(_head_rollout, graph, "head token token", (weights, "layer head token token"), layer=int(layer))
 
@@ -124,6 +123,7 @@ def _rollout(graph: AttentionGraph, start: int) -> Relevance:
     layers = jnp.moveaxis(with_own(graph.weights, graph.own), -3, 0)[start:]
     first, above = layers[0], layers[1:]
 
+    # A position's shares are its capacities times the shares of the positions below.
     def step(below: Array, capacity: Array) -> tuple[Array, Array]:
         rolled = product(capacity, below)
         return rolled, rolled
@@ -136,10 +136,10 @@ def _rollout(graph: AttentionGraph, start: int) -> Relevance:
 def _head_rollout(
     graph: AttentionGraph, weights: Float[Array, "*batch layer head token token"], layer: int
 ) -> Float[Array, "*batch head query token"]:
-    # A layer's heads take the place of layers: masked and scaled like them, one matrix each.
+    # Heads are scaled as layers are, one matrix each; an axis of layers is added for masking.
     heads = weights[..., layer - 1, :, :, :]
     clean = attention.masked(heads[..., None, :, :], graph.mask)[..., 0, :, :]
-    # batch head query key: each row sums to what the graph's own row sums to.
+    # batch head query key: each row has the sum of the graph's own row.
     sizes = jnp.sum(graph.weights[..., layer - 1, :, :], axis=-1)[..., None, :, None]
     capacity = with_own(
         sizes * attention.renormalized(clean, graph.mask),

@@ -32,7 +32,7 @@ AXES = ("layer", "head", "query", "key")
 
 
 def refuse_unsound(attention: Any, mask: TokenMask, *, normalize: bool) -> None:
-    """Refuse attention with values that don't fit, on real tokens. Values must be in hand.
+    """Refuse attention with unsound values on real tokens. Values must be in hand, not traced.
 
     Args:
         attention: `*batch layer head query key`, a JAX or NumPy array.
@@ -52,10 +52,10 @@ def warn_of_padding(attention: Any, stacklevel: int) -> None:
     """Warn where tokens look like padding though no mask was passed: nothing of a real token's row falls on them."""
     # The largest weight over layers and heads is enough to see it, and small.
     if is_at_hand(attention):
-        found = _forgotten(*_reach_on_host(np.asarray(attention)))
+        looks = _forgotten(*_reach_on_host(np.asarray(attention)))
     else:
-        found = _forgotten_on_device(*_reach(attention))
-    padded, real, leads = (np.asarray(part) for part in found)
+        looks = _forgotten_on_device(*_reach(attention))
+    padded, real, leads = (np.asarray(part) for part in looks)
     if not padded.any():
         return
     index = _checks.first_index(padded)
@@ -73,23 +73,23 @@ def warn_of_padding(attention: Any, stacklevel: int) -> None:
 @partial(Programs, static=("normalize",))
 def _is_sound(attention: Array, mask: TokenMask, *, normalize: bool) -> Bool[Array, ""]:
     """Whether there is surely nothing that `_check_values` would refuse."""
-    rows, held = mask[..., None, None, :], as_float(attention)
+    rows, weights = mask[..., None, None, :], as_float(attention)
     real = rows[..., :, None] & rows[..., None, :]
-    sound = jnp.all((jnp.isfinite(held) & (held >= 0)) | ~real)
+    sound = jnp.all((jnp.isfinite(weights) & (weights >= 0)) | ~real)
     # Padding's columns as they are, but for what is no number there.
-    held = jnp.where(jnp.isfinite(held), held, jnp.zeros_like(held))
+    weights = jnp.where(jnp.isfinite(weights), weights, jnp.zeros_like(weights))
     judged = _is_judged(mask)[..., None, None, None, None]
-    on_padding = jnp.where(rows[..., :, None] & ~rows[..., None, :] & judged, held, jnp.zeros_like(held))
+    on_padding = jnp.where(rows[..., :, None] & ~rows[..., None, :] & judged, weights, jnp.zeros_like(weights))
     if normalize:
         leaks = jnp.any(on_padding > 0, axis=(-4, -3, -2, -1))
-        return sound & ~jnp.any(leaks & ~jnp.any((held > 0) & real, axis=(-4, -3, -2, -1)))
+        return sound & ~jnp.any(leaks & ~jnp.any((weights > 0) & real, axis=(-4, -3, -2, -1)))
     # Summed in single precision; near the limits the host decides.
-    away = jnp.where(rows, jnp.abs(jnp.sum(held, axis=-1) - 1), 0)
+    away = jnp.where(rows, jnp.abs(jnp.sum(weights, axis=-1) - 1), 0)
     tolerance = ROW_SUM_TOLERANCE_HALF
     if attention.dtype.itemsize > 2:
         # XLA may drop a cast there and back; this it keeps. (Rounding of float16 is below the limit anyway.)
-        rounded = jax.lax.reduce_precision(held, exponent_bits=8, mantissa_bits=7) == held
-        half = jnp.all(rounded | ~real, axis=_other_axes(held.ndim))
+        rounded = jax.lax.reduce_precision(weights, exponent_bits=8, mantissa_bits=7) == weights
+        half = jnp.all(rounded | ~real, axis=_other_axes(weights.ndim))
         tolerance = jnp.where(half, ROW_SUM_TOLERANCE_HALF, ROW_SUM_TOLERANCE)[..., :, None, None]
     sound = sound & jnp.all(away <= 0.99 * tolerance)
     return sound & jnp.all(jnp.sum(on_padding, axis=-1) <= 0.99 * PADDING_SHARE)
@@ -106,21 +106,18 @@ def _check_values(attention: np.ndarray, mask: np.ndarray, *, normalize: bool) -
         for wrong, problem in ((~np.isfinite(attention), "finite"), (attention < 0, "not negative")):
             if (wrong & real).any():
                 index = _checks.first_index(wrong & real)
-                raise InputError(
-                    "attentions",
-                    f"be {problem}",
-                    f"{attention[index]} at {_checks.index_words(index, AXES)}",
-                    "pass the probabilities after the softmax, and a `mask` where rows of padding hold something else",
-                )
+                got = f"{attention[index]} at {_checks.index_words(index, AXES)}"
+                way_out = "pass the probabilities after the softmax, and a `mask` where padding holds something else"
+                raise InputError("attentions", f"be {problem}", got, way_out)
     # All that is not finite stands on padding here, and is not looked at.
-    held = np.where(np.isfinite(attention), attention, np.zeros_like(attention))
+    weights = np.where(np.isfinite(attention), attention, np.zeros_like(attention))
     if normalize:
-        _check_something_is_left(held, mask)
+        _check_something_is_left(weights, mask)
         return
-    total = held.sum(axis=-1, dtype=np.float64)
+    total = weights.sum(axis=-1, dtype=np.float64)
     wrong = (np.abs(total - 1) > ROW_SUM_TOLERANCE) & mask[..., None, None, :]
     if wrong.any():
-        tolerance = np.where(_is_half(held, real), ROW_SUM_TOLERANCE_HALF, ROW_SUM_TOLERANCE)[..., :, None, None]
+        tolerance = np.where(_is_half(weights, real), ROW_SUM_TOLERANCE_HALF, ROW_SUM_TOLERANCE)[..., :, None, None]
         wrong &= np.abs(total - 1) > tolerance
     if wrong.any():
         index = _checks.first_index(wrong)
@@ -132,16 +129,16 @@ def _check_values(attention: np.ndarray, mask: np.ndarray, *, normalize: bool) -
             f"`normalize=True` to have rows of any sum scaled (rounding may change a sum by {ROW_SUM_TOLERANCE}, "
             f"and by {ROW_SUM_TOLERANCE_HALF} where a layer holds only numbers of bfloat16 or float16, cast or not)",
         )
-    _check_padding(held, mask)
+    _check_padding(weights, mask)
 
 
-def _is_half(held: np.ndarray, real: np.ndarray) -> Bool[np.ndarray, " layer"]:
+def _is_half(weights: np.ndarray, real: np.ndarray) -> Bool[np.ndarray, " layer"]:
     """Whether all weights of a layer are numbers of bfloat16 or of float16, as after a cast from there."""
-    if held.dtype.itemsize <= 2:
-        return np.ones(held.shape[-4], bool)
-    axes = _other_axes(held.ndim)
+    if weights.dtype.itemsize <= 2:
+        return np.ones(weights.shape[-4], bool)
+    axes = _other_axes(weights.ndim)
     with np.errstate(over="ignore"):
-        alike = [held.astype(half).astype(held.dtype) == held for half in (jnp.bfloat16, np.float16)]
+        alike = [weights.astype(half).astype(weights.dtype) == weights for half in (jnp.bfloat16, np.float16)]
     return np.any([(each | ~real).all(axis=axes) for each in alike], axis=0)
 
 
@@ -150,21 +147,21 @@ def _is_judged(mask: Any) -> Any:
     return (~mask).sum(axis=-1) > 1
 
 
-def _check_padding(held: np.ndarray, mask: np.ndarray) -> None:
+def _check_padding(weights: np.ndarray, mask: np.ndarray) -> None:
     """Refuse a mask that is not the model's: real tokens attend to its padding though the model masked something.
 
-    A model that was not told of the padding at all attends everywhere, and what it gave padding is left out. One that
-    was told leaves keys to which no row of real tokens, or none of padding's, attends. With the mask the wrong way
-    round these are the keys that it calls real.
+    A model without a mask attends everywhere, and its attention to padding is left out. One with a mask leaves keys to
+    which no row of real tokens, or none of padding's, attends. With the mask the wrong way round these are the keys
+    that it calls real.
     """
     judged = _is_judged(mask)[..., None]
     if not judged.any():
         return
-    shares = np.where(mask[..., None, None, None, :], 0, held).sum(axis=-1, dtype=np.float64)
+    shares = np.where(mask[..., None, None, None, :], 0, weights).sum(axis=-1, dtype=np.float64)
     shares = np.where((mask & judged)[..., None, None, :], shares, 0)
     if not (shares > PADDING_SHARE).any():
         return
-    reach = held.max(axis=(-4, -3))
+    reach = weights.max(axis=(-4, -3))
     by_real = np.where(mask[..., :, None], reach, 0).max(axis=-2)
     by_padding = np.where(mask[..., :, None], 0, reach).max(axis=-2)
     # Padding's rows may be cleared, which says nothing.
@@ -175,13 +172,13 @@ def _check_padding(held: np.ndarray, mask: np.ndarray) -> None:
     raise _on_padding(f"{shares[index]:.0%} of {_checks.index_words(index, AXES[:3])} on padding")
 
 
-def _check_something_is_left(held: np.ndarray, mask: np.ndarray) -> None:
+def _check_something_is_left(weights: np.ndarray, mask: np.ndarray) -> None:
     """Refuse a mask that leaves an example nothing of its rows."""
     rows = mask[..., None, None, :]
-    positive = held > 0
+    positive = weights > 0
     on_padding = (positive & rows[..., :, None] & ~rows[..., None, :]).any(axis=(-4, -3, -2, -1))
-    kept = (positive & rows[..., :, None] & rows[..., None, :]).any(axis=(-4, -3, -2, -1))
-    wrong = np.asarray(on_padding & ~kept & _is_judged(mask))
+    left = (positive & rows[..., :, None] & rows[..., None, :]).any(axis=(-4, -3, -2, -1))
+    wrong = np.asarray(on_padding & ~left & _is_judged(mask))
     if wrong.any():
         where = _checks.index_words(_checks.first_index(wrong), ())
         raise _on_padding("everything on padding" + (f" in {where}" if where else ""))
@@ -195,9 +192,9 @@ def _on_padding(got: str) -> InputError:
 @Programs
 def _reach(attention: Attention) -> tuple[Float[Array, "*batch token token"], Bool[Array, "*batch token"]]:
     """The most that each position gives each other one in any layer and head, and whose rows are even throughout."""
-    held = as_float(attention)
-    most, least = jnp.max(held, axis=-1), jnp.min(held, axis=-1)
-    return jnp.max(held, axis=(-4, -3)), jnp.all(most - least <= 1e-3 * most, axis=(-3, -2))
+    weights = as_float(attention)
+    most, least = jnp.max(weights, axis=-1), jnp.min(weights, axis=-1)
+    return jnp.max(weights, axis=(-4, -3)), jnp.all(most - least <= 1e-3 * most, axis=(-3, -2))
 
 
 def _reach_on_host(attention: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -218,20 +215,20 @@ def _forgotten_on_device(reach: Array, even: Array) -> tuple[Array, Array, Array
 def _forgotten(
     reach: Float[Any, "*batch token token"], even: Bool[Any, "*batch token"]
 ) -> tuple[Bool[Any, "*batch"], Any, Bool[Any, "*batch"]]:
-    """Which examples look padded, how many tokens of each are real, and whether these come first.
+    """Examples that look padded, the number of real tokens in each, and whether these come first.
 
     Padding's own rows are as any other's (a model masks keys) or even (all keys masked). Behind the text, even rows
     are padding's only where real tokens see what follows: a causal last row may be even. Attention that is sparse
     among real tokens too, as it is made by hand or of windows, is not judged.
     """
     position = np.arange(reach.shape[-1])
-    given = ((reach > 0) & ~even[..., :, None]).any(axis=-2)
-    count = given.sum(axis=-1, keepdims=True)
-    leads = (given == (position < count)).all(axis=-1)
-    trails = (given == (position >= reach.shape[-1] - count)).all(axis=-1)
-    apart = ~(given[..., :, None] & given[..., None, :])
+    attended = ((reach > 0) & ~even[..., :, None]).any(axis=-2)
+    count = attended.sum(axis=-1, keepdims=True)
+    leads = (attended == (position < count)).all(axis=-1)
+    trails = (attended == (position >= reach.shape[-1] - count)).all(axis=-1)
+    apart = ~(attended[..., :, None] & attended[..., None, :])
     full = ((reach > 0) | apart).all(axis=(-2, -1))
     causal = ((reach > 0) | apart | (position[:, None] < position)).all(axis=(-2, -1))
     causal = causal & (trails | ~even.any(axis=-1))
     some = (count[..., 0] >= 2) & (count[..., 0] < reach.shape[-1])
-    return some & (leads | trails) & (full | causal) & ~(even & given).any(axis=-1), count[..., 0], leads
+    return some & (leads | trails) & (full | causal) & ~(even & attended).any(axis=-1), count[..., 0], leads

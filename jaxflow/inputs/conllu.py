@@ -23,8 +23,7 @@ class Sentence:
         words: their forms.
         offsets: characters (start, end) of each in the text; words that are written as one (a "du" that stands for
             "de le") share theirs.
-        heads: number of each word's head, from 0; -1 for the root; None where it is not known, in text that was
-            tagged and not parsed.
+        heads: number of each word's head, from 0; -1 for the root; None in text that was tagged and not parsed.
         relations: to the head; "_" where it is not known.
         tags: universal part of speech.
     """
@@ -47,9 +46,9 @@ def read_conllu(
 
     Args:
         source: the file's path, or its lines.
-        subtypes: keep what stands behind the colon in relations such as `nsubj:pass`.
-        skipped: called with what is wrong with a sentence that is malformed, or whose words are not in its text; the
-            sentence is left out. Without it, that is an error.
+        subtypes: keep the part behind the colon of relations such as `nsubj:pass`.
+        skipped: called with the reason for each sentence left out: malformed, or its words are not in its text.
+            Without it, the first such sentence is an error.
 
     Raises:
         InputError: a sentence cannot be used, without `skipped`; its line is named. Or the file cannot be read.
@@ -68,9 +67,9 @@ def read_conllu(
 def _sentences(
     lines: Iterable[str], name: str, subtypes: bool, skipped: Callable[[str], Any] | None
 ) -> Iterator[Sentence]:
-    for held in _groups(lines):
+    for numbered_lines in _groups(lines):
         try:
-            yield _sentence(held, name, subtypes)
+            yield _sentence(numbered_lines, name, subtypes)
         except InputError as error:
             if skipped is None:
                 raise
@@ -79,24 +78,28 @@ def _sentences(
 
 def _groups(lines: Iterable[str]) -> Iterator[list[tuple[int, str]]]:
     """The lines of each sentence with their numbers, comments included."""
-    held: list[tuple[int, str]] = []
+    group: list[tuple[int, str]] = []
     for number, line in enumerate(lines, 1):
         line = line.rstrip("\r\n")
+        # A file opened here has lost its byte order mark; lines that a caller passes may still have it.
         line = line.removeprefix("\ufeff") if number == 1 else line
         if line.strip():
-            held.append((number, line))
-        elif any(not line.startswith("#") for _, line in held):
-            yield held
-            held = []
-    if any(not line.startswith("#") for _, line in held):
-        yield held
+            group.append((number, line))
+        # A blank line ends a sentence; comments without words belong to the sentence that follows.
+        elif any(not line.startswith("#") for _, line in group):
+            yield group
+            group = []
+    # The last sentence may lack its blank line.
+    if any(not line.startswith("#") for _, line in group):
+        yield group
 
 
 def _sentence(lines: list[tuple[int, str]], name: str, subtypes: bool) -> Sentence:
-    text, held = None, list[tuple[int, list[str]]]()
+    text, numbered_cells = None, list[tuple[int, list[str]]]()
     for number, line in lines:
         place = f"line {number} of {name}"
         try:
+            # Bytes that are not UTF-8 were read as surrogates, so that they cost their own sentence alone.
             _ = line.encode()
         except UnicodeEncodeError:
             raise InputError(None, "be UTF-8", "bytes that are not", "save the file as UTF-8", place=place) from None
@@ -107,12 +110,14 @@ def _sentence(lines: list[tuple[int, str]], name: str, subtypes: bool) -> Senten
         cells = line.split("\t")
         if len(cells) != COLUMNS:
             raise InputError(None, f"have CoNLL-U's {COLUMNS} columns", str(len(cells)), place=place)
-        held.append((number, cells))
-    words = [(number, cells) for number, cells in held if _is_number(cells[0])]
-    surface = list(_surface(held, name))
+        numbered_cells.append((number, cells))
+    # Words have plain numbers; ranges ("1-2") are forms that stand for several, and decimals empty nodes.
+    words = [(number, cells) for number, cells in numbered_cells if _is_number(cells[0])]
+    surface = list(_surface(numbered_cells, name))
     if text is None:
+        # Without a comment, the forms and their spaces are the text.
         text = "".join(form + (" " if space else "") for form, _, space in surface).rstrip()
-    spans = _spans(surface, text, held[0][0], name)
+    spans = _spans(surface, text, numbered_cells[0][0], name)
     for number, cells in words:
         if int(cells[0]) not in spans:
             place = f"the word's number in line {number} of {name}"
@@ -132,12 +137,13 @@ def _spans(surface: list[tuple[str, list[int], bool]], text: str, line: int, nam
     spans: dict[int, tuple[int, int]] = {}
     start = 0
     for form, numbers, _ in surface:
-        found = text.find(form, start)
-        if found < 0:
+        # Forms come in the text's order, so each is searched for behind the one before.
+        place = text.find(form, start)
+        if place < 0:
             got = f"{shown(form)}, and the text {shown(text[:60])}"
             raise InputError(None, "have its words in its text", got, place=f"the sentence in line {line} of {name}")
-        start = found + len(form)
-        spans |= dict.fromkeys(numbers, (found, start))
+        start = place + len(form)
+        spans |= dict.fromkeys(numbers, (place, start))
     return spans
 
 
@@ -148,19 +154,20 @@ def _head(cells: list[str], words: int, number: int, name: str) -> int | None:
     if not _is_number(cells[6]) or int(cells[6]) > words:
         expected, place = "be a word's number, 0 or _", f"the head in line {number} of {name}"
         raise InputError(None, expected, shown(cells[6]), place=place)
+    # 0 is the root in the file, and -1 here.
     return int(cells[6]) - 1
 
 
-def _surface(held: list[tuple[int, list[str]]], name: str) -> Iterator[tuple[str, list[int], bool]]:
-    """What is written: each form, the words that it stands for, and whether a space follows."""
+def _surface(numbered_cells: list[tuple[int, list[str]]], name: str) -> Iterator[tuple[str, list[int], bool]]:
+    """Written forms: each form, the numbers of its words, and whether a space follows."""
     last = 0
-    for number, cells in held:
+    for number, cells in numbered_cells:
         first, dash, end = cells[0].partition("-")
         if dash and _is_number(first) and _is_number(end):
             last = int(end)
             yield cells[1], list(range(int(first), last + 1)), _space(cells)
         elif _is_number(cells[0]):
-            # Words of a form that was given already have none of their own.
+            # A word within the range before is written by the range's form.
             if int(cells[0]) > last:
                 yield cells[1], [int(cells[0])], _space(cells)
         elif not re.fullmatch(rf"{_NUMBER}\.{_NUMBER}", cells[0]):
@@ -172,5 +179,5 @@ def _is_number(cell: str) -> bool:
     return re.fullmatch(_NUMBER, cell) is not None
 
 
-def _space(cells: list[Any]) -> bool:
+def _space(cells: list[str]) -> bool:
     return "SpaceAfter=No" not in cells[9].split("|")

@@ -28,7 +28,7 @@ class FileSource:
         name: what to call it in messages and in the manifest.
         column: the column that holds the texts; None in a file of plain lines.
         pair_column: the column that holds second texts, if any.
-        note: what the user should be told about what was assumed.
+        note: assumptions to tell the user.
         once: False.
     """
 
@@ -51,7 +51,7 @@ class FileSource:
         return self.form.as_json()
 
     def of_column(self, column: str, argument: str = "label_column") -> "FileSource":
-        """Another column of the same file, which `argument` named.
+        """Another column of the same file; `argument` is the one that named it.
 
         Raises:
             InputError: it has no such column.
@@ -62,13 +62,13 @@ class FileSource:
         return replace(self, column=column, pair_column=None, note=None)
 
     def rows(self) -> Iterator[Row]:
-        """The texts in order, and what is wrong in the place of those that cannot be used; names the line or row."""
+        """Texts in order, or an error that names the line or row of a text that cannot be used."""
         wanted = tuple(column for column in (self.column, self.pair_column) if column is not None)
         for number, place, record in formats.records(self.path, self.form, self.name, wanted):
             yield row_of(number, place, record, self.column, self.pair_column)
 
     def values(self) -> Iterator[Any]:
-        """What the column, or each line, holds, of any type; None for nothing, or nothing but spaces.
+        """Values of the column, or lines, of any type; None for an empty one or nothing but spaces.
 
         Raises:
             InputError: a record is malformed, or lacks the column.
@@ -133,26 +133,27 @@ def open_source(
                 raise _unknown(file)
             yield _file_source(stack, file, kind, packed, file.name, column, pair_column, reading)
             return
-        # What is opened and closed again, or opened twice, may have lost its writer.
+        # A pipe is opened once only: closing it, even after a test, may end its writer.
         with _opened(file) as stream:
             spooled = stack.enter_context(_spooled(iter(lambda: stream.read(lines.CHUNK), b"")))
         yield _file_source(stack, spooled, kind or "txt", packed, path, column, pair_column, reading)
 
 
 def check_unread(is_file: bool, *, separator: str | None, quotes: str, encoding: str | None) -> None:
-    """Refuse what says how a file is to be read where there is none.
+    """Refuse options of reading a file where the source is no file.
 
     Raises:
-        InputError: something was said.
+        InputError: such an option was passed.
     """
-    said = {"separator": separator, "quotes": None if quotes == "auto" else quotes, "encoding": encoding}
-    for argument, value in said.items():
+    passed = {"separator": separator, "quotes": None if quotes == "auto" else quotes, "encoding": encoding}
+    for argument, value in passed.items():
         if not is_file and value is not None:
             raise InputError(argument, "go with a file", shown(value), "leave it out")
 
 
 def _unknown(file: Path) -> InputError:
-    """The error for a file whose name says no format; raised here where its first bytes say one."""
+    """The error for a file whose name says no format; first bytes that say one give a more exact error, raised here."""
+    # Packed files hold anything, so their own first bytes say nothing of their content.
     if lines.packing(file) is None:
         with _opened(file) as stream:
             lines.refuse_foreign(stream.read(16), file.name)
@@ -161,7 +162,7 @@ def _unknown(file: Path) -> InputError:
 
 
 def _mode(file: Path) -> int:
-    """The kind of file; a regular one is opened as a test, others never."""
+    """The mode of a file; a regular file is opened as a test, others never."""
     try:
         mode = file.stat().st_mode
     except FileNotFoundError:
@@ -171,6 +172,7 @@ def _mode(file: Path) -> int:
     if stat.S_ISDIR(mode):
         raise InputError("source", "be a file", f"the folder {shown(str(file))}", "name one file")
     if stat.S_ISREG(mode):
+        # Permissions show only when the file is opened.
         _opened(file).close()
     return mode
 
@@ -188,7 +190,7 @@ def _unreadable(file: Path, error: Exception) -> InputError:
 
 
 def _kind(file: Path) -> tuple[str | None, str | None]:
-    """What a file holds and how it is packed, by its name."""
+    """Format and packing of a file, by its name; None where it says nothing."""
     packed = lines.PACKED_SUFFIXES.get(file.suffix.lower())
     inner = Path(file.stem) if packed else file
     return SUFFIXES.get(inner.suffix.lower()), packed
@@ -215,16 +217,18 @@ def _file_source(
 ) -> FileSource:
     if path.stat().st_size == 0:
         raise InputError(None, "hold a text", "an empty file", place=name)
+    # By its first bytes: they decide, and must not contradict the name.
     packed = lines.packing(path)
     if named is not None and packed != named:
         got = "one that is not packed" if packed is None else f"one packed by {packed}"
         raise InputError(None, f"be packed by {named}, as its name says", got, "rename it, or get it again", place=name)
     if kind == "parquet" and packed is not None:
-        # Its parts are read in no order.
+        # Parquet is read from its end, which a stream that is unpacked cannot give.
         path, packed = stack.enter_context(_spooled(lines.unpacked(path, packed, name))), None
-    given = (("column", column), ("pair_column", pair_column))
-    _refuse_columns(kind, name, given)
+    columns = (("column", column), ("pair_column", pair_column))
+    _refuse_columns(kind, name, columns)
     form, notes = formats.format_of(path, kind, packed, name, reading, column)
+    # Plain text has no columns; everywhere else one is checked or chosen before anything is read.
     chosen = None
     if kind != "txt":
         wanted = tuple(each for each in (column or "text", pair_column) if each is not None)
@@ -234,7 +238,7 @@ def _file_source(
     return FileSource(path, form, name, chosen, pair_column, "; ".join(notes) or None)
 
 
-def _refuse_columns(kind: str, name: str, given: Iterable[tuple[str, str | None]]) -> None:
-    for argument, value in given:
+def _refuse_columns(kind: str, name: str, columns: Iterable[tuple[str, str | None]]) -> None:
+    for argument, value in columns:
         if kind == "txt" and value is not None:
             raise InputError(argument, "go with a file that has columns", shown(value), "leave it out", place=name)

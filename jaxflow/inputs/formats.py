@@ -1,7 +1,7 @@
 """The file formats texts are read from, each as a stream of records with their place in words.
 
-A record that is malformed does not end the stream: in place of its content stands the error that says what is wrong
-with it, and whoever reads decides whether to go on. What makes the rest unreadable is raised.
+A malformed record does not end the stream: an error stands in the place of its content, and the reader decides whether
+to go on. An error that makes the rest unreadable is raised.
 """
 
 import dataclasses
@@ -18,8 +18,8 @@ from jaxflow.inputs import lines, quotes, tables
 from jaxflow.inputs.lines import Coding
 from jaxflow.inputs.tables import Dialect
 
-# Number of the record (a line or a row, from 1), its place in words, and its columns by name, or the line itself, or
-# what is wrong with it.
+# Number of the record (a line or a row, from 1), its place in words, and its content: columns by name, the line itself,
+# or the error that makes it useless.
 Record = tuple[int, str, Any]
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 QUOTES = ("auto", "yes", "no")
@@ -31,7 +31,7 @@ SEARCHED = 10_000
 
 @dataclass(frozen=True)
 class Reading:
-    """What the user said about how a file is to be read.
+    """Options of reading a file, as the user passed them.
 
     Attributes:
         separator: between the cells of a .csv or .tsv file; None goes by its header.
@@ -45,10 +45,10 @@ class Reading:
     encoding: str | None = None
 
     def check(self, kind: str, name: str) -> None:
-        """Refuse what does not fit a kind of file.
+        """Refuse options that do not fit a kind of file.
 
         Raises:
-            InputError: a value is none there is, or the kind has no separators, quotes or encodings.
+            InputError: a value is unknown, or the kind has no separators, quotes or encodings.
         """
         _ = tables.separator_of(self.separator)
         one_of("quotes", self.quotes, QUOTES)
@@ -77,30 +77,30 @@ class Format:
     dialect: Dialect | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """What the manifest holds of it: all that another reading of the same bytes would differ in."""
-        found: dict[str, Any] = {}
+        """Entries of the manifest: all in which another reading of the same bytes could differ."""
+        entries: dict[str, Any] = {}
         if self.coding is not None:
-            found["encoding"] = self.coding.encoding
+            entries["encoding"] = self.coding.encoding
         if self.dialect is not None:
-            found |= {"separator": self.dialect.separator, "quotes": "yes" if self.dialect.quoted else "no"}
-        return found
+            entries |= {"separator": self.dialect.separator, "quotes": "yes" if self.dialect.quoted else "no"}
+        return entries
 
 
 def format_of(
     path: Path, kind: str, packed: str | None, name: str, reading: Reading, column: str | None
 ) -> tuple[Format, list[str]]:
-    """How a file is to be read, and what to say about what was assumed.
+    """The format of a file, and notes on the assumptions made.
 
     Args:
         path: where the file is.
         kind: of the file, by its name.
         packed: how it is packed.
         name: what to call it.
-        reading: what the user said about it.
+        reading: the user's options.
         column: the column that the user named.
 
     Raises:
-        InputError: it cannot be told, or what the user said does not fit.
+        InputError: the format cannot be told, or an option does not fit.
     """
     reading.check(kind, name)
     if kind == "parquet":
@@ -112,6 +112,8 @@ def format_of(
         # Line feeds in a file whose lines end in carriage returns, and the other way round, are errors of their lines.
         end = "\r" if "\n" not in sample and "\r" in sample else "\n"
         return Format(kind, dataclasses.replace(coding, end=end)), notes
+    # The order matters: line ends first, as the header ends with one; then a line "sep=;", which is no header; then the
+    # separator, by the header; last the quotes, by all cells.
     end = tables.line_end(sample)
     coding = dataclasses.replace(coding, end="\r" if end == "\r" else "\n")
     separator, before = tables.separator_of(reading.separator), 0
@@ -123,6 +125,7 @@ def format_of(
         separator, note = tables.recognise(sample, end, SEPARATORS[kind], column, name)
         notes += [] if note is None else [note]
     in_quotes = reading.quotes != "no"
+    # Only tab-separated files come with quotes that are characters often enough to be looked through.
     if separator == "\t" and reading.quotes == "auto":
         in_quotes, note = quotes.quoted(islice(lines.lines(path, coding, name), before, None), name)
         notes += [] if note is None else [note]
@@ -130,7 +133,7 @@ def format_of(
 
 
 def column_names(path: Path, form: Format, name: str, wanted: tuple[str, ...], *, named: bool) -> list[str]:
-    """The columns that a file has, as far as its header, its schema, or the records up to the wanted columns say.
+    """Columns of a file, by its header, its schema, or the records up to the first that has the wanted ones.
 
     Args:
         path: where the file is.
@@ -144,20 +147,22 @@ def column_names(path: Path, form: Format, name: str, wanted: tuple[str, ...], *
             return list(file.schema_arrow.names)
     if form.kind in SEPARATORS:
         return _header(_table(path, form, name), name)
-    first_error, found = None, dict[str, None]()
+    # A dict keeps the order in which columns come, and each once.
+    first_error, columns = None, dict[str, None]()
     for number, (_, _, record) in enumerate(_json_lines(path, form, name), 1):
         if isinstance(record, InputError):
             first_error = first_error or record
-        elif len(found) < SEARCHED:
-            found |= dict.fromkeys(record)
-        if isinstance(record, dict) and all(column in found or column in record for column in wanted):
-            found |= dict.fromkeys(record)
+        # Keys that differ from record to record must not fill the memory; wanted ones are taken in below in any case.
+        elif len(columns) < SEARCHED:
+            columns |= dict.fromkeys(record)
+        if isinstance(record, dict) and all(column in columns or column in record for column in wanted):
+            columns |= dict.fromkeys(record)
             break
         if number >= SEARCHED and not named:
             break
-    if not found:
+    if not columns:
         raise first_error or InputError(None, "hold a record with a column", "none", place=name)
-    return list(found)
+    return list(columns)
 
 
 def records(path: Path, form: Format, name: str, columns: tuple[str, ...]) -> Iterator[Record]:
@@ -180,6 +185,7 @@ def count(path: Path, form: Format, name: str) -> int:
         with _parquet(path, name) as file:
             return file.metadata.num_rows
     if form.kind in SEPARATORS:
+        # The header is no record.
         return max(0, sum(1 for _ in _table(path, form, name)) - 1)
     assert form.coding is not None
     return sum(1 for raw, _ in lines.raw_lines(path, form.coding, name) if raw is None or raw.strip())
@@ -213,6 +219,7 @@ def _json_object(line: str, place: str) -> dict[str, Any] | InputError:
         if isinstance(record, dict):
             return record
         got = "null" if record is None else type(record).__name__
+    # Three kinds of failure, all of this line alone.
     except json.JSONDecodeError as error:
         got = f"malformed JSON ({error.msg} at column {error.colno})"
     except RecursionError:
@@ -245,6 +252,7 @@ def _table_rows(path: Path, form: Format, name: str, columns: tuple[str, ...]) -
         place = f"row {number} (line {line}) of {name}"
         if isinstance(row, InputError):
             yield number, place, row
+        # Cells are told apart by their place: one more or less, and each may be another column's.
         elif len(row) != len(header):
             expected = f"have {len(header)} cells, as the header has"
             yield number, place, InputError(None, expected, str(len(row)), place=place)
@@ -266,10 +274,10 @@ def _parquet(path: Path, name: str) -> Iterator[Any]:
     # An open file: pyarrow takes some paths for addresses.
     with path.open("rb") as file:
         try:
-            found = pq.ParquetFile(file)
+            parquet = pq.ParquetFile(file)
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(error, name) from None
-        yield found
+        yield parquet
 
 
 def _parquet_rows(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[Record]:
@@ -283,12 +291,13 @@ def _parquet_rows(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[R
                     number += 1
                     yield number, f"row {number} of {name}", record
         except (pa.ArrowException, OSError) as error:
-            raise _unreadable(error, f"what follows row {number} of {name}") from None
+            raise _unreadable(error, f"the part after row {number} of {name}") from None
+        # Arrow checks no text; Python does when it makes one of the bytes.
         except UnicodeDecodeError:
             place = f"a text after row {number} of {name}"
             raise InputError(None, "be UTF-8", "bytes that are not", place=place) from None
 
 
 def _unreadable(error: Exception, place: str) -> InputError:
-    got = f"what cannot be read as such ({(str(error).splitlines() or [type(error).__name__])[0]})"
+    got = f"an unreadable file ({(str(error).splitlines() or [type(error).__name__])[0]})"
     return InputError(None, "be Parquet", got, "get it again", place=place)

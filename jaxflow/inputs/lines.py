@@ -1,6 +1,6 @@
 """Files of text as lines: unpacked, decoded, and cut at their line ends, with bounded memory.
 
-A line that cannot be used does not end the stream: beside it stands the error that says what is wrong with it.
+A line that cannot be used does not end the stream: an error stands beside it.
 """
 
 import codecs
@@ -15,15 +15,15 @@ from typing import Any, BinaryIO, cast
 
 from jaxflow._checks import InputError, missing_extra, shown, shown_text
 
-# Line number from 1, the line with its end, and what is wrong with it.
+# Line number from 1, the line with its end, and the error that makes it useless, if any.
 Line = tuple[int, str, InputError | None]
 
 # How packed files begin. No text does, in any encoding that is read here.
 PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 PACKED_SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
 
-# How files begin that are no text, whatever their names say, what they are, and what to do about them. ("PAR1" alone
-# may begin a text; in a Parquet file a description in Thrift follows, whose first byte is this.)
+# First bytes of files that are no text, whatever their names say; the kind of file, and the way out. ("PAR1" alone may
+# begin a text; in a Parquet file a description in Thrift follows, whose first byte is this.)
 UNPACK = "unpack it first (.gz and .zst are read as they are)"
 FOREIGN = {
     **dict.fromkeys(PACKED, ("a packed file inside a packed one", UNPACK)),
@@ -59,7 +59,7 @@ class Coding:
     Attributes:
         packed: "gzip", "zstd", or None for bytes as they are.
         encoding: the canonical name of the encoding.
-        end: what lines end in: a line feed (which may have a carriage return before it), or a carriage return.
+        end: line end: a line feed (which may have a carriage return before it), or a carriage return.
     """
 
     packed: str | None
@@ -81,10 +81,12 @@ def unpacked(path: Path, packed: str | None, name: str) -> Iterator[bytes]:
         InputError: it is packed, and damaged.
     """
     with path.open("rb") as file, closing(_unpacking(file, packed)) as stream:
+        # One piece at a time: a few kilobytes may unpack to gigabytes.
         while True:
             try:
                 chunk = stream.read(CHUNK)
             except (EOFError, zlib.error, OSError) as error:
+                # An unpacked file that cannot be read is the disk's trouble, not the file's.
                 if packed is None:
                     raise
                 got = f"one that cannot be unpacked ({shown_text(str(error)) or type(error).__name__})"
@@ -95,7 +97,7 @@ def unpacked(path: Path, packed: str | None, name: str) -> Iterator[bytes]:
 
 
 def coding_of(path: Path, packed: str | None, encoding: str | None, name: str) -> tuple[Coding, str | None]:
-    """How a file is to be decoded, and what to say about it; its line ends are taken for line feeds.
+    """The coding of a file, its line ends taken for line feeds, and a note on the assumption made.
 
     Args:
         path: where the file is.
@@ -104,8 +106,8 @@ def coding_of(path: Path, packed: str | None, encoding: str | None, name: str) -
         name: what to call the file.
 
     Raises:
-        InputError: the encoding is not known, is not the one that the file's mark says, or the file has NUL bytes as
-            UTF-16 and UTF-32 have them; or it is no text, by its first bytes.
+        InputError: the encoding is unknown or contradicts the file's mark, the file has NUL bytes as UTF-16 and UTF-32
+            have them, or it is no text, by its first bytes.
     """
     start = b""
     for chunk in unpacked(path, packed, name):
@@ -115,34 +117,30 @@ def coding_of(path: Path, packed: str | None, encoding: str | None, name: str) -
     if not start:
         raise InputError(None, "hold a text", "an empty file", place=name)
     refuse_foreign(start, name)
+    # A mark is proof; the user's word may only agree with it. Without either, NUL bytes speak against UTF-8.
     marked = next((known for mark, known in MARKS.items() if start.startswith(mark)), None)
     if encoding is not None:
         chosen = _known(encoding)
         if marked is not None and not _agree(chosen, marked):
-            raise InputError(
-                "encoding", "be the file's own", shown(encoding), f"its mark says {marked}; leave it out", place=name
-            )
+            way_out = f"its mark says {marked}; leave it out"
+            raise InputError("encoding", "be the file's own", shown(encoding), way_out, place=name)
         return Coding(packed, marked or chosen), None
     if marked is not None:
         note = None if marked == "utf-8" else f"reading {name} as {marked.upper()}, as its byte-order mark says"
         return Coding(packed, marked), note
     likely = _likely(start[:SAMPLE])
     if likely is not None:
-        raise InputError(
-            "encoding",
-            "be the file's own",
-            f"NUL bytes as in {likely.upper()}, where UTF-8 has none",
-            f'pass `encoding="{likely}"`, or save the file as UTF-8',
-            place=name,
-        )
+        got = f"NUL bytes as in {likely.upper()}, where UTF-8 has none"
+        way_out = f'pass `encoding="{likely}"`, or save the file as UTF-8'
+        raise InputError("encoding", "be the file's own", got, way_out, place=name)
     return Coding(packed, "utf-8"), None
 
 
 def refuse_foreign(start: bytes, name: str) -> None:
-    """Refuse what begins as no text does, though some of its bytes may pass for lines.
+    """Refuse a file whose first bytes are those of a format that is no text.
 
     Raises:
-        InputError: it does.
+        InputError: they are.
     """
     for magic, (what, way_out) in FOREIGN.items():
         # bzip2's own magic is short; a number and the first block's follow.
@@ -152,16 +150,18 @@ def refuse_foreign(start: bytes, name: str) -> None:
 
 def sample(path: Path, coding: Coding, name: str) -> str:
     """The first characters of a file, up to a line end at least where there is one."""
-    found = ""
+    text = ""
     for chunk in _as_utf8(unpacked(path, coding.packed, name), coding.encoding, name):
-        found += chunk.decode("utf-8", errors="replace")
-        if len(found) >= SAMPLE and (re.search("[\r\n]", found) or len(found) > LINE_MOST):
+        # A character that is cut in two at a chunk's end does no harm in a sample.
+        text += chunk.decode("utf-8", errors="replace")
+        if len(text) >= SAMPLE and (re.search("[\r\n]", text) or len(text) > LINE_MOST):
             break
-    return found.removeprefix("\ufeff")
+    return text.removeprefix("\ufeff")
 
 
 def lines(path: Path, coding: Coding, name: str) -> Iterator[Line]:
     """The lines of a file; its byte order mark is dropped."""
+    # `start` is where the line begins, in bytes of the file, for errors.
     start = 0
     for number, (raw, size) in enumerate(raw_lines(path, coding, name), 1):
         if raw is None:
@@ -173,9 +173,11 @@ def lines(path: Path, coding: Coding, name: str) -> Iterator[Line]:
 
 
 def raw_lines(path: Path, coding: Coding, name: str) -> Iterator[tuple[bytes | None, int]]:
-    """The lines of a file in UTF-8, with their ends, and how many bytes each has; None in place of one too long."""
+    """Lines of a file in UTF-8, with their ends, and the bytes of each; None in the place of one too long."""
     end = coding.end.encode()
-    held, size = [], 0
+    # Pieces of the line that is not yet complete, and its bytes so far. In UTF-8 a line end's byte is never part of
+    # another character, so bytes may be split before they are decoded.
+    pieces, size = [], 0
     for chunk in _as_utf8(unpacked(path, coding.packed, name), coding.encoding, name):
         *whole, rest = chunk.split(end)
         for piece in whole:
@@ -183,16 +185,17 @@ def raw_lines(path: Path, coding: Coding, name: str) -> Iterator[tuple[bytes | N
             if size > LINE_MOST:
                 yield None, size
             else:
-                yield (b"".join([*held, piece, end]) if held else piece + end), size
-            held, size = [], 0
+                yield (b"".join([*pieces, piece, end]) if pieces else piece + end), size
+            pieces, size = [], 0
         if rest:
             size += len(rest)
-            held.append(rest)
+            pieces.append(rest)
         if size > LINE_MOST:
             # What is too long is only counted.
-            held = []
+            pieces = []
+    # The last line may lack its end.
     if size:
-        yield (None if size > LINE_MOST else b"".join(held)), size
+        yield (None if size > LINE_MOST else b"".join(pieces)), size
 
 
 def _decoded(raw: bytes, number: int, start: int, encoding: str, name: str) -> tuple[str, InputError | None]:
@@ -203,7 +206,7 @@ def _decoded(raw: bytes, number: int, start: int, encoding: str, name: str) -> t
         line, byte = raw.decode("utf-8", errors="replace"), f"byte 0x{raw[error.start]:02x}"
         at, way_out = f" (byte {start + error.start} of the file)", "save it as UTF-8, or name its `encoding`"
         if encoding != "utf-8":
-            # Its bytes were escaped as surrogates when they were decoded.
+            # The file's own bytes were escaped as surrogates when they became UTF-8; a surrogate gives its byte back.
             escaped = ord(raw.decode("utf-8", "surrogatepass")[_surrogate(raw)])
             byte = f"byte 0x{escaped - 0xDC00:02x}" if 0xDC80 <= escaped <= 0xDCFF else f"unit 0x{escaped:04x}"
             at, way_out = "", "correct the line, or name another `encoding`"
@@ -215,9 +218,10 @@ def _decoded(raw: bytes, number: int, start: int, encoding: str, name: str) -> t
 
 
 def _surrogate(raw: bytes) -> int:
-    found = re.search("[\ud800-\udfff]", raw.decode("utf-8", "surrogatepass"))
-    assert found is not None
-    return found.start()
+    """The place of the first surrogate among a line's characters."""
+    match = re.search("[\ud800-\udfff]", raw.decode("utf-8", "surrogatepass"))
+    assert match is not None
+    return match.start()
 
 
 def _as_utf8(chunks: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
@@ -225,15 +229,16 @@ def _as_utf8(chunks: Iterable[bytes], encoding: str, name: str) -> Iterator[byte
     if encoding == "utf-8":
         yield from chunks
         return
+    # UTF-16 and UTF-32 have whole units as surrogates; other encodings escape single bytes.
     wide = re.match("utf-(16|32)", encoding)
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass" if wide else "surrogateescape")
     try:
         for chunk in chunks:
             yield decoder.decode(chunk).encode("utf-8", "surrogatepass")
     except UnicodeError as error:
-        # What follows cannot be found again.
-        said = f"{error}, which is not {encoding.upper()}"
-        raise InputError("encoding", "be the file's own", said, "name another `encoding`", place=name) from None
+        # The decoder has lost its place in the bytes, so the rest is lost too.
+        got = f"{error}, which is not {encoding.upper()}"
+        raise InputError("encoding", "be the file's own", got, "name another `encoding`", place=name) from None
     try:
         yield decoder.decode(b"", final=True).encode("utf-8", "surrogatepass")
     except UnicodeError:
@@ -246,6 +251,7 @@ def _unpacking(file: BinaryIO, packed: str | None) -> Any:
         return gzip.GzipFile(fileobj=file)
     if packed != "zstd":
         return file
+    # Two packages read Zstandard; Arrow comes first, as results need it too.
     try:
         import pyarrow as pa
 
@@ -262,15 +268,15 @@ def _unpacking(file: BinaryIO, packed: str | None) -> Any:
 def _known(encoding: str) -> str:
     """The canonical name of an encoding of text."""
     try:
-        found = codecs.lookup(encoding)
+        codec = codecs.lookup(encoding)
         # Others turn bytes into bytes, or text into text.
         _ = "a".encode(encoding)
     except (LookupError, ValueError, TypeError):
-        found = None
-    if found is None or found.name in ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"):
+        codec = None
+    if codec is None or codec.name in ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"):
         known = "be an encoding that Python knows, such as utf-8, utf-16-le or cp1252"
         raise InputError("encoding", known, shown(encoding))
-    return "utf-8" if found.name == "utf-8-sig" else found.name
+    return "utf-8" if codec.name == "utf-8-sig" else codec.name
 
 
 def _agree(chosen: str, marked: str) -> bool:
@@ -281,6 +287,7 @@ def _likely(start: bytes) -> str | None:
     """The encoding that NUL bytes speak for: in UTF-16 and UTF-32 they are the upper halves of spaces and line ends."""
     if b"\0" not in start:
         return None
+    # Whole units only. UTF-32 comes first, as its bytes also pass for UTF-16 with many NUL characters.
     start = start[: len(start) // 4 * 4] or start
     units = len(start) // 4
     if units and all(start[i::4].count(0) >= 0.9 * units for i in (2, 3)) and start[0::4].count(0) < 0.9 * units:

@@ -18,7 +18,7 @@ COMMAS = 3
 
 
 def quoted(lines: Iterable[Line], name: str) -> tuple[bool, str | None]:
-    """Whether quotes stand around cells, and what to say about it.
+    """Whether quotes stand around cells, and a note on the assumption made.
 
     They do if every quote is where a writer would have set it: around a whole cell, with the quotes in it doubled, and
     only where the cell needs it, or around the header too.
@@ -30,30 +30,27 @@ def quoted(lines: Iterable[Line], name: str) -> tuple[bool, str | None]:
     Raises:
         InputError: both readings are as likely.
     """
-    look = _Look()
-    as_written = all(map(look.add, lines)) and not look.held
+    # One quote where no writer sets one, or one left open at the end, and the file was not written with quotes.
+    evidence = _Evidence()
+    as_written = all(map(evidence.add, lines)) and not evidence.open_lines
     if not as_written:
         # A header in quotes says that a program set them.
-        answer = None if look.header_quoted else False
-    elif look.first is None:
+        answer = None if evidence.header_quoted else False
+    elif evidence.first is None:
         return False, None
     else:
-        answer = look.answer()
+        answer = evidence.answer()
     if answer is None:
-        raise InputError(
-            "quotes",
-            "be 'yes' or 'no'",
-            f"quotes (the first in line {look.first}) that may stand around cells or be characters of the texts",
-            'pass `quotes="yes"` if a program set them around cells, `quotes="no"` if they are characters',
-            place=name,
-        )
+        got = f"quotes (the first in line {evidence.first}) that may stand around cells or be characters of the texts"
+        way_out = 'pass `quotes="yes"` if a program set them around cells, `quotes="no"` if they are characters'
+        raise InputError("quotes", "be 'yes' or 'no'", got, way_out, place=name)
     if answer:
         return True, f"taking quotes in {name} as set around cells by the program that wrote it (see `quotes`)"
     return False, f"taking quotes in {name} as characters of its texts (see `quotes`)"
 
 
 class _Column:
-    """What a column holds where quotes are characters: in plain lines, and in doubtful ones."""
+    """Values of a column where quotes are characters: those of plain lines, and those of doubtful ones."""
 
     def __init__(self):
         self.plain, self.doubtful = set[str](), set[str]()
@@ -75,18 +72,18 @@ class _Column:
         return bool(self.plain) and (few or (self.numbers and all(map(_is_number, self.doubtful))))
 
 
-class _Look:
-    """What a file's lines say for one reading or the other.
+class _Evidence:
+    """Evidence in a file's lines for one reading or the other.
 
     Attributes:
         first: the first line with a quote.
-        held: lines of a row whose quote is still open.
+        open_lines: lines of a row whose quote is still open.
         header_quoted: whether the header has a cell in quotes.
     """
 
     def __init__(self):
         self.first: int | None = None
-        self.held: list[str] = []
+        self.open_lines: list[str] = []
         self._size = self._lines = 0
         self._columns: list[_Column] = []
         self.header_quoted = False
@@ -101,28 +98,30 @@ class _Look:
     def add(self, line: Line) -> bool:
         """Take in a line; false if its quotes are none that a writer sets."""
         number, text, wrong = line
-        if wrong is not None or not (text.strip("\r\n") or self.held):
+        if wrong is not None or not (text.strip("\r\n") or self.open_lines):
             return True
         if '"' in text and self.first is None:
             self.first = number
         if not self._columns:
             return self._header(text)
-        if not self.held and '"' not in text:
+        if not self.open_lines and '"' not in text:
             self._plain(text)
             return True
-        self.held.append(text)
+        self.open_lines.append(text)
         self._size += len(text)
         # Within quotes, a quote that is not doubled closes them.
-        if len(self.held) > 1 and not any(len(run) % 2 for run in re.findall('"+', text)):
+        if len(self.open_lines) > 1 and not any(len(run) % 2 for run in re.findall('"+', text)):
             return self._size <= QUOTED_MOST
-        row = list(cells("".join(self.held), "\t"))
+        row = list(cells("".join(self.open_lines), "\t"))
         if row[-1].state == "open":
             return self._size <= QUOTED_MOST
-        lines, self.held, self._size = self.held, [], 0
+        lines, self.open_lines, self._size = self.open_lines, [], 0
         return all(cell.state == "well" for cell in row) and self._row(row, lines)
 
     def answer(self) -> bool | None:
         """Whether quotes stand around cells, all of them being where a writer may have set them; None is not known."""
+        # From the surest sign to the weakest: a header in quotes; quotes that no cell needs, which speak against a
+        # writer; rows over several lines; and cells that only a writer would have put in quotes.
         if self.header_quoted:
             return True
         if self._needless and not any(column.bare for column in self._columns if column.needless):
@@ -132,18 +131,21 @@ class _Look:
             return False
         if self._doubtful:
             alike = any(column.alike() for column in self._columns)
+            # If the lines within quotes look like rows of the file, they may be rows with stray quotes.
             if self._needed and len(self._columns) > 1:
                 return None if alike else True
             return False if alike else None
         return True if self._needed or self._bare or self._commas >= COMMAS else None
 
     def _header(self, text: str) -> bool:
+        """Take in the header; false if its quotes are none that a writer sets."""
         row = list(cells(text, "\t"))
         self._columns = [_Column() for _ in row]
         self.header_quoted = any(cell.quoted for cell in row)
         return all(cell.state == "well" for cell in row)
 
     def _plain(self, text: str) -> None:
+        """Take in a line without quotes."""
         self._bare_commas += "," in text
         self._lines += 1
         values = text.rstrip("\r\n").split("\t") if self._lines <= COMPARED else ()
@@ -152,6 +154,8 @@ class _Look:
                 column.add(value)
 
     def _row(self, row: Sequence[Cell], lines: Sequence[str]) -> bool:
+        """Take in a row with quotes and the lines that it takes; false if it lacks cells of the header."""
+        # The lines read with quotes as characters: those with the header's number of cells are whole rows.
         whole = [line.rstrip("\r\n").split("\t") for line in lines]
         whole = [values for values in whole if len(values) == len(self._columns)]
         several = len(lines) > 1
@@ -167,6 +171,7 @@ class _Look:
             if not cell.quoted:
                 self._bare_commas += "," in cell.value
                 column.bare = column.bare or bool(cell.value)
+            # What made a writer set these quotes, if one did.
             elif not cell.value.strip('"'):
                 self._bare += 1
             elif '"' in cell.value or re.search("[\t\r\n]", cell.value):

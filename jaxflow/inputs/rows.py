@@ -1,4 +1,4 @@
-"""Rows of input: a text each, or what is wrong with it; and which columns texts are taken from."""
+"""Rows of input, each a text or an error; and the choice of the columns of texts."""
 
 import json
 import re
@@ -37,17 +37,17 @@ class Text:
 
     @property
     def content(self) -> str:
-        """All that a resumed sweep must find again."""
+        """The part that a resumed sweep must find again."""
         return json.dumps([self.id, self.text, self.pair])
 
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that has no text to go on with.
+    """A row without a usable text.
 
     Attributes:
         id: its row or line number, from 1.
-        error: what is wrong with it, and where it stands.
+        error: its fault and place.
     """
 
     id: int
@@ -55,7 +55,7 @@ class BadRow:
 
     @property
     def reason(self) -> str:
-        """What is wrong with it, in Python's words."""
+        """Its fault, in Python's words."""
         return str(self.error)
 
     @property
@@ -70,9 +70,10 @@ Row = Text | BadRow
 def choose_columns(
     names: Sequence[str], file: str, column: str | None, pair_column: str | None
 ) -> tuple[str | None, str | None]:
-    """The column of texts, checked or chosen, and what to say about the choice."""
+    """The column of texts, checked or chosen, and a note on the choice."""
     if pair_column is not None:
         check_column("pair_column", pair_column, names, file)
+    # The second texts' column is never taken for the first's.
     candidates = [name for name in names if name != pair_column]
     if column is not None or "text" in candidates:
         column = "text" if column is None else column
@@ -84,7 +85,7 @@ def choose_columns(
 
 
 def check_column(argument: str, column: str, names: Sequence[str], file: str) -> None:
-    """Refuse a column that a file has not, or has twice; `argument` is what named it.
+    """Refuse a column that a file lacks or has twice; `argument` is the one that named it.
 
     Raises:
         InputError: there is none, or more than one.
@@ -102,9 +103,10 @@ def listed(names: Sequence[str], most: int = 20) -> str:
 
 
 def row_of(number: int, place: str, record: Any, column: str | None, pair_column: str | None) -> Row:
-    """A row out of a record: a line, or cells by column, or what is wrong with it."""
+    """The row of a record: a line, cells by column, or an error."""
     if isinstance(record, InputError):
         return BadRow(number, record)
+    # Without columns the record is the text itself.
     if column is None:
         return as_row(number, place, record, place, None, "")
     for name in (column, pair_column):
@@ -120,18 +122,20 @@ def row_of(number: int, place: str, record: Any, column: str | None, pair_column
 
 
 def as_row(number: int, place: str, text: str, text_place: str, pair: str | None, pair_place: str) -> Row:
-    """A row out of a text and its pair; the places are where each came from, in words."""
-    wrong = _unusable(text, text_place) or (None if pair is None else _unusable(pair, pair_place))
-    return Text(number, text, pair, place) if wrong is None else BadRow(number, wrong)
+    """The row of a text and its pair; the places say in words where each came from."""
+    error = _unusable(text, text_place) or (None if pair is None else _unusable(pair, pair_place))
+    return Text(number, text, pair, place) if error is None else BadRow(number, error)
 
 
 def _unusable(text: str, place: str) -> InputError | None:
+    """The error for a text that no model can read, None for any other."""
     way_out = "remove it, or give it a text"
     if not text.strip():
         return InputError(None, "hold a text", "an empty one", way_out, place=place)
     if _is_unseen(text):
         got = f"none (U+{ord(text.strip()[0]):04X})"
         return InputError(None, "hold characters that can be seen", got, way_out, place=place)
+    # Half a surrogate pair is a character to Python, but no tokenizer or file takes it.
     try:
         _ = text.encode()
     except UnicodeEncodeError:
@@ -141,7 +145,7 @@ def _unusable(text: str, place: str) -> InputError | None:
 
 
 def _is_unseen(text: str) -> bool:
-    """Whether a text is of nothing but blanks and characters that cannot be seen."""
+    """Whether a text consists of blanks and invisible characters alone."""
     return all(
         unicodedata.category(each) in ("Cc", "Cf", "Zs", "Zl", "Zp") or _UNSEEN.match(each) is not None for each in text
     )

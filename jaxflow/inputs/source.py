@@ -34,7 +34,7 @@ class Source(Protocol):
 
     @property
     def note(self) -> str | None:
-        """What the user should be told about what was assumed."""
+        """Assumptions to tell the user."""
         ...
 
     @property
@@ -48,7 +48,7 @@ class Source(Protocol):
         ...
 
     def rows(self) -> Iterator[Row]:
-        """The texts in order, and in the place of a text that cannot be used what is wrong with it.
+        """Texts in order, or an error in the place of a text that cannot be used.
 
         Raises:
             InputError: the rest cannot be read.
@@ -56,7 +56,7 @@ class Source(Protocol):
         ...
 
     def count(self) -> int | None:
-        """How many rows there are, more or less, where that can be known beforehand."""
+        """The number of rows, more or less, where it can be known beforehand."""
         ...
 
 
@@ -142,6 +142,7 @@ class IterableSource:
         for number, item in enumerate(self.items, 1):
             place = f"row {number} of {self.name}"
             if isinstance(item, str) and self.pair_column is None:
+                # A plain text has no columns, and cannot have a pair.
                 yield row_of(number, place, item, None, None)
             elif isinstance(item, dict):
                 yield row_of(number, place, item, self.column or "text", self.pair_column)
@@ -158,7 +159,7 @@ class IterableSource:
 
 
 def as_source(source: Any, column: str | None = None, pair_column: str | None = None) -> Source:
-    """What Python passes as a source: texts, records by column, or a data set.
+    """Take in a Python source: texts, records by column, or a data set.
 
     Args:
         source: an iterable of texts or of dicts, a generator included, or a `datasets.Dataset` or `IterableDataset`.
@@ -173,6 +174,7 @@ def as_source(source: Any, column: str | None = None, pair_column: str | None = 
         raise InputError("source", expected, type(source).__name__, "put a single text in a list")
     if isinstance(source, dict):
         raise InputError("source", "be one data set", f"a dict of {listed(list(source))}", "pass one of them")
+    # Known by what they can do, so that neither `datasets` nor pandas is imported for it.
     if hasattr(source, "select_columns"):
         return _data_set(source, column, pair_column)
     if hasattr(source, "columns"):
@@ -184,6 +186,7 @@ def as_source(source: Any, column: str | None = None, pair_column: str | None = 
 
 def _data_set(source: Any, column: str | None, pair_column: str | None) -> IterableSource:
     """A Hugging Face data set, of which only the columns wanted are read, as plain values."""
+    # A stream may not know its columns; then each record is looked at.
     names = source.column_names
     if names is not None:
         column, _ = choose_columns(list(names), "the data set", column, pair_column)

@@ -13,15 +13,15 @@ from jaxflow._checks import InputError, shown
 from jaxflow.inputs.lines import Line
 
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
-# A header's only column that holds one of these is asked about.
+# If a header's only column holds one of these, the user is asked for the separator.
 DOUBTFUL = (*SEPARATORS.values(), ":", "^", "~", "\x01", "\x1f")
 # Most characters that a field in quotes may have on further lines. What is longer has lost its closing quote.
 QUOTED_MOST = 2**22
 # Most rows that a separator is told from, beyond the header.
 SAMPLED = 100
 
-# Number of the line that a row begins in, its cells or what is wrong with it, and whether the last cell may have lost
-# a carriage return to the line's end.
+# Number of the line in which a row begins, its cells or an error, and whether the last cell may have lost a carriage
+# return to the line's end.
 TableRow = tuple[int, list[str] | InputError, bool]
 
 
@@ -32,7 +32,7 @@ class Dialect:
     Attributes:
         separator: between cells; one character.
         quoted: whether cells may stand in quotes, with quotes in them doubled; if not, quotes are characters.
-        end: what the header's line ends in: a line feed, a carriage return, or both.
+        end: end of the header's line: a line feed, a carriage return, or both.
         before: lines before the header: 1 for the "sep=;" that spreadsheets write, or 0.
     """
 
@@ -55,22 +55,22 @@ def separator_of(name: str | None) -> str | None:
 def line_end(sample: str) -> str:
     """What the first line ends in. Line ends in quotes belong to a column's name."""
     outside = re.sub('"[^"]*"', "", sample)
-    found = re.search("\r\n|\r|\n", outside) or re.search("\r\n|\r|\n", sample)
-    return "\n" if found is None else found[0]
+    match = re.search("\r\n|\r|\n", outside) or re.search("\r\n|\r|\n", sample)
+    return "\n" if match is None else match[0]
 
 
 def said_separator(sample: str, end: str) -> str | None:
     """The separator that a first line "sep=;" says, as spreadsheets write and read it."""
-    found = re.fullmatch('"?sep=([^"\r\n])"?', sample.partition(end)[0])
-    return None if found is None else found[1]
+    match = re.fullmatch('"?sep=([^"\r\n])"?', sample.partition(end)[0])
+    return None if match is None else match[1]
 
 
 def recognise(sample: str, end: str, default: str, column: str | None, name: str) -> tuple[str, str | None]:
-    """The separator of a file, by its header and first rows, and what to say about it.
+    """The separator of a file, by its header and first rows, and a note on the assumption made.
 
     Args:
         sample: the beginning of the file.
-        end: what its lines end in.
+        end: its line end.
         default: the separator that the file's name speaks for.
         column: the column that the user named.
         name: what to call the file.
@@ -78,29 +78,28 @@ def recognise(sample: str, end: str, default: str, column: str | None, name: str
     Raises:
         InputError: the header is one column by the default separator and holds another one, which the rows don't have.
     """
-    listed = [f"{line}\n" for line in sample.split(end)]
+    sample_lines = [f"{line}\n" for line in sample.split(end)]
     # The last line may be cut short.
-    listed = listed[:-1] if len(listed) > 1 else listed
-    found = {separator: _agreeing(listed, separator) for separator in SEPARATORS.values()}
+    sample_lines = sample_lines[:-1] if len(sample_lines) > 1 else sample_lines
+    headers = {separator: _agreeing(sample_lines, separator) for separator in SEPARATORS.values()}
 
+    # The best separator: most rows have the header's number of cells, the header has the wanted column, more rows
+    # agree, and last the file's name.
     def score(separator: str) -> tuple[bool, bool, float, bool]:
-        header, agreeing = found[separator]
+        header, agreeing = headers[separator]
         return agreeing >= 0.5, (column or "text") in header, agreeing, separator == default
 
-    only = found[default][0]
-    several = [separator for separator, (header, _) in found.items() if len(header) > 1]
+    only = headers[default][0]
+    several = [separator for separator, (header, _) in headers.items() if len(header) > 1]
     best = max(several, key=score, default=default)
     if best != default and only != [column] and score(best)[0]:
         return best, f"taking {_word(best)} for the separator of {name}, as in its header (`separator` names another)"
+    # One column alone, whose name holds a likely separator: either reading may be meant.
     held = next((each for each in DOUBTFUL if each != default and each in only[0]), None) if len(only) == 1 else None
     if held is not None and only != [column]:
-        raise InputError(
-            "separator",
-            "be the file's own",
-            f"the only column {shown(only[0])}, which holds {_word(held)}",
-            f'pass `separator="{_word(held, bare=True)}"`, or name the whole column by `column`',
-            place=name,
-        )
+        got = f"the only column {shown(only[0])}, which holds {_word(held)}"
+        way_out = f'pass `separator="{_word(held, bare=True)}"`, or name the whole column by `column`'
+        raise InputError("separator", "be the file's own", got, way_out, place=name)
     return default, None
 
 
@@ -118,14 +117,15 @@ def _agreeing(lines: Sequence[str], separator: str) -> tuple[list[str], float]:
         return quoted
     # Tab-separated files often have quotes that are characters; the better of both readings counts.
     plain = _share(line.rstrip("\r\n").split("\t") for line in lines)
-    return max(plain, quoted, key=lambda found: found[1])
+    return max(plain, quoted, key=lambda reading: reading[1])
 
 
 def _share(rows: Iterable[list[str]]) -> tuple[list[str], float]:
-    found = list(islice((row for row in rows if row and row != [""]), SAMPLED + 1))
-    if not found:
+    # Blank lines are no rows. A header without rows agrees with itself.
+    sampled = list(islice((row for row in rows if row and row != [""]), SAMPLED + 1))
+    if not sampled:
         return [], 0.0
-    header, *rest = found
+    header, *rest = sampled
     agreeing = sum(len(row) == len(header) for row in rest) / len(rest) if rest else 1.0
     return [unquoted(cell) for cell in header], agreeing
 
@@ -135,6 +135,7 @@ def _csv_rows(lines: Sequence[str], separator: str) -> Iterator[list[str]]:
 
     Without them a header would be known for no separator, and one that holds another separator be taken for a name.
     """
+    # The lines that the reader took for the row at hand.
     read = deque[str]()
     reader = csv.reader((read.append(line) or line for line in lines), delimiter=separator)
     while True:
@@ -149,8 +150,8 @@ def _csv_rows(lines: Sequence[str], separator: str) -> Iterator[list[str]]:
 
 def unquoted(cell: str) -> str:
     """A cell without the quotes that stand around it, if any."""
-    found = re.fullmatch('"((?:[^"]|"")*)"', cell)
-    return cell if found is None else found[1].replace('""', '"')
+    match = re.fullmatch('"((?:[^"]|"")*)"', cell)
+    return cell if match is None else match[1].replace('""', '"')
 
 
 class _Lines:
@@ -180,6 +181,8 @@ def table(lines: Iterator[Line], dialect: Dialect, name: str) -> Iterator[TableR
     for line in islice(source, dialect.before, None):
         number, text, wrong = line
         body = text.rstrip("\r\n") if text.endswith(("\n", "\r")) else text
+        # Four kinds of line: blank; without quotes, which `str.split` cuts faster than `csv`; useless; and with quotes,
+        # whose row may go on in the lines that follow.
         if wrong is None and not body:
             continue
         if wrong is None and (not dialect.quoted or '"' not in text):
@@ -192,6 +195,7 @@ def table(lines: Iterator[Line], dialect: Dialect, name: str) -> Iterator[TableR
             row, last = wrong or [], False
         else:
             row, taken = _in_quotes(line, source, dialect, name, columns)
+            # After a malformed row a quote inside a cell is doubtful in every row to come.
             if isinstance(row, InputError):
                 doubtful = doubtful or wrong is None
             elif doubtful and _stray_quote("".join(text for _, text, _ in taken), dialect.separator):
@@ -206,7 +210,7 @@ def table(lines: Iterator[Line], dialect: Dialect, name: str) -> Iterator[TableR
 
 
 def _ended(text: str, end: str) -> tuple[str, bool]:
-    """A line without its end, and whether that is another than the file's, so that it may be a part of the text."""
+    """A line without its end, and whether that end differs from the file's, so that it may belong to the text."""
     body = text.removesuffix(end)
     if len(body) < len(text) and not (end == "\n" and body.endswith("\r")):
         return body, False
@@ -219,6 +223,7 @@ def _in_quotes(
     """A row with quotes, and the lines that it takes."""
     taken = [line]
 
+    # `csv` draws further lines while a quote is open; they are kept, to be put back if the quote was a stray.
     def feed() -> Iterator[str]:
         yield line[1]
         size = 0
@@ -232,18 +237,19 @@ def _in_quotes(
 
     try:
         row: list[str] | None = next(csv.reader(feed(), delimiter=dialect.separator, strict=True))
-        said = ""
+        got = ""
     except csv.Error as error:
-        row, said = None, str(error)
+        row, got = None, str(error)
     if row is not None and (len(taken) == 1 or len(row) == columns or not _like_rows(taken[1:], dialect, columns)):
         return row, taken
+    # The row ends with the line of the quote that was opened last; lines behind it are read anew.
     opened = _opened([text for _, text, _ in taken], dialect.separator) if row is None else 0
-    if "end of data" in said or len(taken) > 1:
-        said = f"one that is not closed{'' if row is None else ' before other rows begin'}"
+    if "end of data" in got or len(taken) > 1:
+        got = f"one that is not closed{'' if row is None else ' before other rows begin'}"
     source.put_back(taken[opened + 1 :])
     way_out = 'correct it, or have quotes read as characters by `quotes="no"`'
     place = f"line {taken[opened][0]} of {name}"
-    return InputError(None, "have quotes around whole cells", said, way_out, place=place), taken[: opened + 1]
+    return InputError(None, "have quotes around whole cells", got, way_out, place=place), taken[: opened + 1]
 
 
 def _like_rows(lines: Sequence[Line], dialect: Dialect, columns: int) -> bool:
@@ -257,7 +263,7 @@ class Cell:
     """A cell of a row.
 
     Attributes:
-        value: what it says.
+        value: its content.
         quoted: whether it stands in quotes.
         state: "well"; "open" if its quote is not closed; "broken" if something follows the closing quote, or a cell
             without quotes has one in it.
@@ -273,6 +279,7 @@ def cells(text: str, separator: str) -> Iterator[Cell]:
     place, end = 0, len(text.rstrip("\r\n"))
     while True:
         if text.startswith('"', place):
+            # The closing quote is the first that is not doubled.
             close = place + 1
             while (close := text.find('"', close)) >= 0 and text.startswith('"', close + 1):
                 close += 2

@@ -1,7 +1,7 @@
-"""Mixings: what the capacities of a model's layers are made of. One file a mixing; write your own as a value.
+"""Mixings: ways to make capacities of a model's layers. One file a mixing; write your own as a value.
 
-A mixing is a frozen, hashable value that says what it needs of a model and makes a layer's capacities of it (`Mixing`).
-It goes wherever one is asked for by name: attribution, sweeps, comparisons, pages.
+A mixing is a frozen, hashable value that names its needs of a model and computes a layer's capacities (`Mixing`). It
+goes wherever a mixing's name goes: attribution, sweeps, comparisons, pages.
 
     @dataclass(frozen=True)
     class ValueNorms:

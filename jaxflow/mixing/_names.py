@@ -10,7 +10,7 @@ from jaxflow.mixing.attention import Attention
 from jaxflow.mixing.attention_gradient import AttentionGradient
 from jaxflow.models import Model
 
-# By the names that users have for them; a new one is added here.
+# Classes by the names that users write; a new mixing is added here.
 MIXINGS: dict[str, type] = {"attention": Attention, "attention-gradient": AttentionGradient}
 
 
@@ -18,15 +18,16 @@ def as_mixing(value: Any, model: Model | None = None) -> Mixing:
     """Take in a mixing, checked: a name of `MIXINGS`, or a value.
 
     Args:
-        value: what came.
-        model: that it will be used with; None where that is not known yet.
+        value: a name or a mixing.
+        model: the model to use it with; None where it is not known yet.
 
     Raises:
-        InputError: it is no mixing, cannot be compiled for, or needs what the model does not give.
+        InputError: it is no mixing, is not hashable, or has needs that the model does not meet.
     """
     if isinstance(value, str):
         _checks.one_of("mixing", value, tuple(MIXINGS))
         value = MIXINGS[value]()
+    # A class has the attributes of its instances, so it would pass for a mixing below.
     if isinstance(value, type):
         way_out = f"pass `mixing={value.__name__}()`"
         raise InputError("mixing", "be a name or a mixing's value", f"the class {value.__name__}", way_out)
@@ -45,19 +46,21 @@ def as_mixing(value: Any, model: Model | None = None) -> Mixing:
 
 
 def _check_model(mixing: Mixing, model: Model) -> None:
-    """Refuse a mixing that needs what a model does not give."""
+    """Refuse a mixing with needs that a model does not meet."""
     missing = sorted(frozenset(mixing.needs) - model.gives)
     if missing:
         expected = f"need only what the model gives, {', '.join(sorted(model.gives))}"
         got = f"{mixing.name!r}, which needs {', '.join(missing)}"
         raise InputError("mixing", expected, got, "pass `mixing='attention'`, or a model that gives it")
+    # Only some mixings have more to ask, such as weights of heads for the number of heads.
     check = getattr(mixing, "check", None)
     if check is not None:
         check(model)
 
 
 def mixing_json(mixing: Mixing) -> dict[str, Any]:
-    """A mixing as JSON has it: its name and its fields."""
+    """A mixing as JSON: its name and its fields."""
+    # `name` and `needs` may be fields too; they follow from the class.
     fields = dataclasses.fields(mixing) if dataclasses.is_dataclass(mixing) else ()
     names = (each.name for each in fields if each.name not in ("name", "needs"))
     return {"name": mixing.name} | {name: getattr(mixing, name) for name in names}

@@ -12,19 +12,19 @@ Capacities: TypeAlias = tuple[Float[Array, "*row token token"], Float[Array, "*r
 
 @runtime_checkable
 class Mixing(Protocol):
-    """What the capacities of a layer are: a frozen, hashable value, as programs are compiled for it.
+    """A way to make a layer's capacities: a frozen, hashable value, as programs are compiled for it.
 
     A mixing that fits some models only may also have `check(model)`, which raises an `InputError` for others.
     """
 
     @property
     def name(self) -> str:
-        """What the command line, manifests and pages call it."""
+        """Its name on the command line, in manifests and on pages."""
         ...
 
     @property
     def needs(self) -> frozenset[str]:
-        """What the model must give, of `"attention"`, `"values"` and `"gradients"` (see `Model.gives`).
+        """Needs of the model, of `"attention"`, `"values"` and `"gradients"` (see `Model.gives`).
 
         `"values"` fills `LayerOutput.inputs`, `values` and `output`; `"gradients"` fills `gradient`, the derivative of
         the number that is explained in the attention of all heads. It costs a backward pass and three times the memory
@@ -36,7 +36,7 @@ class Mixing(Protocol):
         """A layer's weights and own streams, in pure JAX.
 
         Args:
-            layer: what one layer gave; padding's rows hold anything.
+            layer: the output of one layer; padding's rows hold anything.
             mask: true on real tokens.
 
         Returns:

@@ -48,7 +48,7 @@ class Attention:
     def check(self, model: Model) -> None:
         """Refuse weights of heads that the model doesn't have."""
         if not isinstance(self.heads, str):
-            # The shape alone is left to be checked.
+            # Values were checked when it was made; the number of layers and heads is known only now.
             _ = _attention.as_head_weights(np.asarray(self.heads), (model.layers, model.heads, 1, 1))
 
     def capacities(self, layer: LayerOutput, mask: Bool[Array, "*row token"]) -> Capacities:
@@ -82,10 +82,12 @@ def _as_heads(heads: Any) -> str | HeadTuples:
     weights = read_array("heads", heads)
     if _checks.is_traced(weights):
         raise InputError("heads", "be known before anything is compiled", "a traced array", "pass it outside of jit")
+    # Weights of a single example: a mixing is one value for all of them.
     weights = np.asarray(weights)
     if weights.ndim not in (1, 2) or not weights.size:
         raise InputError("heads", "have shape (head,) or (layer, head) where they are weights", str(weights.shape))
     _ = _evened_weights(weights)
+    # Nested tuples are hashable, as programs are found by a mixing's value; arrays are not.
     values = weights.astype(np.float64).tolist()
     return tuple(values) if weights.ndim == 1 else tuple(map(tuple, values))
 

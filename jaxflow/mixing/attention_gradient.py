@@ -1,4 +1,4 @@
-"""Attention times what an explained number owes to it: capacities that depend on the class."""
+"""Attention times the gradient of an explained number: capacities that depend on the class."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -57,5 +57,5 @@ def gradient_weights(
     # Padding first: what a model computes there may be anything, NaN included, and its gradient says nothing.
     pairs = (mask[..., :, None] & mask[..., None, :])[..., None, :, :]
     owed = jnp.where(pairs, gradient * attention, jnp.zeros((), attention.dtype))
-    # Only what speaks for the number counts; a head that speaks against it gives nothing.
+    # Only positive products count: a head that lowers the number gives nothing.
     return jnp.mean(jnp.maximum(owed, 0), axis=-3)

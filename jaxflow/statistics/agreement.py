@@ -57,6 +57,7 @@ class Spearman:
         one, two = (rank_rows(rows, mask, ties, float(self.tol)) for rows in (first, second))
         count = mask.sum(axis=-1)
         if self.protocol == "paper":
+            # Fewer than two tokens have no order: NaN.
             spread = np.where(mask, (one - two) ** 2, 0).sum(axis=-1)
             return 1 - 6 * spread / np.where(count > 1, count * (count**2 - 1.0), np.nan)
         # Average ranks sum to n (n + 1) / 2 whatever the ties.
@@ -81,6 +82,7 @@ class Kendall:
 
     def __call__(self, first: Rows, second: Rows, mask: RowMask) -> Float[np.ndarray, "*batch"]:
         """Tau-b of each row; token^2 a row, a bounded number of rows at a time."""
+        # Order is all that counts here: dense ranks are small integers, and ties up to `tol` are equal in them.
         batch, width = first.shape[:-1], first.shape[-1]
         one, two = (
             rank_rows(rows, mask, "dense", float(self.tol)).astype(np.int16).reshape(-1, width)
@@ -97,12 +99,12 @@ class Kendall:
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """Agreement of each example, and what there is to know before it is averaged.
+    """Agreement of each example, and the facts to look at before it is averaged.
 
     Attributes:
         value: the coefficient, `*batch`; NaN where it is not defined.
-        count: tokens that took part.
-        constant: where all values of one side are equal, so that there is no ranking to agree with. The paper's
+        count: number of tokens that take part.
+        constant: true where all values of one side are equal, so that there is no ranking to agree with. The paper's
             protocol gives a number even there.
         tied_tokens: share of the tokens that tie with another one, on the first and on the second side.
         tied_pairs: share of the pairs that tie, likewise.
@@ -141,14 +143,14 @@ def rank_agreement(
     """Agreement of two rankings of each example's tokens.
 
     Args:
-        relevance: `*batch token`: what a method says, of all layers say (`padded` makes it of an attribution's rows).
-        scores: `*batch token`, broadcast with it: what it is held against, as blank-out scores `[:, None]`.
-        mask: `*batch token`, broadcast with both: which tokens take part. Leave out padding, always, and special tokens
-            by choice (`TokenInputs.positions("words")`). None is all.
+        relevance: `*batch token`: a method's values, of all layers say (`padded` makes it of an attribution's rows).
+        scores: `*batch token`, broadcast with it: the values to compare with, such as blank-out scores `[:, None]`.
+        mask: `*batch token`, broadcast with both: true on tokens that take part. Leave out padding always, and special
+            tokens by choice (`TokenInputs.positions("words")`). None is all.
         measure: `Spearman()`, `Spearman(protocol="paper")`, `Kendall()`, or one of your own.
 
     Returns:
-        One coefficient a row, how many tokens it rests on, and how many of them tie.
+        One coefficient a row, the number of its tokens, and the shares that tie.
 
     Raises:
         InputError: shapes that don't broadcast, or a number that is not finite where the mask is true.
@@ -179,6 +181,7 @@ def rank_agreement(
 def _tau(
     one: Int[np.ndarray, "row token"], two: Int[np.ndarray, "row token"], mask: Bool[np.ndarray, "row token"]
 ) -> Float[np.ndarray, " row"]:
+    # `row token token`: 1, 0 or -1 for each ordered pair, 0 where either token does not take part.
     both = mask[:, :, None] & mask[:, None, :]
     first, second = (np.sign(rows[:, :, None] - rows[:, None, :]) * both for rows in (one, two))
     # Every pair is counted in both directions, above and below alike.

@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike
 
 
 class Blocks:
-    """Sums of rows over runs of consecutive texts, never more than `most` of them.
+    """Sums of rows over runs of consecutive texts, at most `most` of them.
 
-    Each text is a block of its own until there are `most`; then neighbours are joined two by two, and blocks to come
-    hold twice as many texts, and so on. Means stay those over all texts; what is drawn or turned round in a bootstrap
-    or a permutation test is a block. Memory: `most` rows, however long the stream.
+    Each text is a block of its own until there are `most`; then neighbours are joined two by two, and later blocks hold
+    twice as many texts, and so on. Means are over all texts; a bootstrap draws blocks, and a permutation test swaps
+    them. Memory: `most` rows, however long the stream.
     """
 
     def __init__(self, most: int = 1024):
@@ -29,6 +29,7 @@ class Blocks:
         values = np.asarray(row, np.float64)
         known = ~np.isnan(values)
         values = np.where(known, values, 0.0)
+        # A block is open until it has `_size` texts.
         if self.texts % self._size:
             self._sums[-1] = self._sums[-1] + values
             self._counts[-1] = self._counts[-1] + known
@@ -40,6 +41,7 @@ class Blocks:
         self.texts += 1
 
     def _join(self) -> None:
+        # `most` is even, so that all blocks stay of one size.
         for blocks in (self._sums, self._counts):
             blocks[:] = [first + second for first, second in zip(blocks[::2], blocks[1::2], strict=True)]
         self._size *= 2
@@ -54,12 +56,12 @@ class Blocks:
 
     @property
     def counts(self) -> Int[np.ndarray, "block ..."]:
-        """Values that each block's sums rest on."""
+        """Number of values in each block's sums."""
         return np.stack(self._counts)
 
     @property
     def total(self) -> Int[np.ndarray, "*column"]:
-        """Values in all."""
+        """Number of values in all blocks."""
         return np.asarray(np.sum(self._counts, axis=0))
 
     @property
@@ -70,7 +72,7 @@ class Blocks:
 
     @classmethod
     def beside(cls, several: "Sequence[Blocks]") -> "Blocks":
-        """Several of as many blocks each as one, on a new leading column axis; nothing can be added to it."""
+        """Several with the same number of blocks as one, on a new leading column axis; nothing can be added to it."""
         return cls._made(
             max(blocks.texts for blocks in several),
             [np.stack(rows) for rows in zip(*(blocks._sums for blocks in several), strict=True)],
@@ -107,6 +109,7 @@ class NamedBlocks:
 
     def only(self, names: Sequence[str]) -> "NamedBlocks":
         """The table of some of the arrays."""
+        # Each column's number, in the shape of its array, says which columns an array has.
         places = self.split(np.arange(sum(map(prod, self.shapes.values()))))
         columns = np.concatenate([places[name].reshape(-1) for name in names])
         return NamedBlocks(self.blocks.part(columns), {name: self.shapes[name] for name in names})

@@ -16,7 +16,7 @@ def jensen_shannon(first: Rows, second: Rows) -> Float[Array, "*row"]:
     `scipy.spatial.distance.jensenshannon(p, q, base=2)`, whole batches at once, under jit, vmap and grad.
 
     Args:
-        first: rows that sum to 1; what is 0 in both (padding) adds nothing.
+        first: rows that sum to 1; keys that are 0 in both (padding) add nothing.
         second: likewise, of the same shape.
 
     Returns:
@@ -46,12 +46,14 @@ def total_variation(first: Rows, second: Rows) -> Float[Array, "*row"]:
 @jax.jit
 def entropy(weights: Rows) -> Float[Array, "*row"]:
     """Entropy of each row in bits: 0 where all weight is on one key, `log2(n)` where it is even over n keys."""
+    # 0 log 0 is 0, and its derivative no NaN.
     logs = jnp.log2(jnp.where(weights > 0, weights, jnp.ones_like(weights)))
     return -jnp.sum(weights * logs, axis=-1)
 
 
 def mean_over_rows(values: Float[Array, "*some row"], rows: Bool[Array, "*#some row"]) -> Float[Array, "*some"]:
     """Mean over chosen rows; NaN where none is chosen."""
+    # By a selection, as rows that are not chosen may hold NaN.
     count = jnp.sum(rows, axis=-1).astype(values.dtype)
     total = jnp.sum(jnp.where(rows, values, jnp.zeros_like(values)), axis=-1)
     return total / jnp.where(count > 0, count, jnp.full_like(count, jnp.nan))

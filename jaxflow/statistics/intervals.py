@@ -22,8 +22,8 @@ class Interval:
         mean: over examples, of each column.
         low: the interval's lower end.
         high: its upper end.
-        count: examples that the mean rests on.
-        undefined: examples left out because their value is NaN.
+        count: number of examples with a value.
+        undefined: number of examples left out because their value is NaN.
     """
 
     mean: Float[np.ndarray, "*column"]
@@ -48,9 +48,9 @@ def mean_interval(
         values: `example *column`, NaN where an example has none (it is left out of its column, and counted).
         level: of confidence.
         method: `"bca"`, corrected for bias and skew (Efron 1987), or `"percentile"`.
-        resamples: how many.
-        clusters: what each example belongs to (a seed, a model, a document): whole clusters are drawn instead of
-            examples, which is right where those of one cluster are alike. The mean stays the one over examples.
+        resamples: number of draws.
+        clusters: the group of each example (a seed, a model, a document): whole clusters are drawn instead of examples,
+            which is right where those of one cluster are alike. The mean is still over examples.
         seed: of the draws; one seed gives one result.
 
     Returns:
@@ -71,6 +71,7 @@ def mean_interval(
         raise InputError("values", "be finite numbers or NaN of shape (example, *column)", got)
     groups = _as_clusters(clusters, len(array))
     flat = array.reshape(len(array), -1).astype(np.float64)
+    # A stream of draws for each column: a column's interval does not depend on the columns beside it.
     seeds = np.random.default_rng(seed).spawn(flat.shape[1])
     rows = [
         _interval(column, groups, float(level), method, int(resamples), draws)
@@ -93,6 +94,7 @@ def _interval(
     real = ~np.isnan(column)
     if not real.any():
         return np.nan, np.nan, np.nan
+    # A cluster is drawn whole, so its sum and size are all that counts.
     _, member = np.unique(groups[real], return_inverse=True)
     sums, sizes = np.bincount(member, column[real]), np.bincount(member).astype(np.float64)
     mean = column[real].mean()
@@ -102,10 +104,11 @@ def _interval(
     if np.ptp(sums / sizes) <= 1e-12 * max(1.0, abs(mean)):
         return mean, mean, mean
 
+    # Clusters differ in size: the mean over examples is a ratio of sums, not a mean of means.
     def ratio(total: np.ndarray, size: np.ndarray, axis: int) -> np.ndarray:
         return np.asarray(total.sum(axis=axis) / size.sum(axis=axis))
 
-    found = scipy.stats.bootstrap(
+    interval = scipy.stats.bootstrap(
         (sums, sizes),
         ratio,
         n_resamples=resamples,
@@ -116,7 +119,7 @@ def _interval(
         method="BCa" if method == "bca" else "percentile",
         rng=draws,
     ).confidence_interval
-    return mean, float(found.low), float(found.high)
+    return mean, float(interval.low), float(interval.high)
 
 
 def _as_clusters(clusters: ArrayLike | None, examples: int) -> np.ndarray:

@@ -16,7 +16,7 @@ def ranks(
 
     Args:
         values: `*batch token`.
-        mask: which of them take part, to be broadcast to `values`; None is all.
+        mask: true on values that take part, to be broadcast to `values`; None is all.
         ties: `"average"`, equal values share the mean of their places, or `"dense"`, equal values have one rank and the
             next value the next.
         tol: in order, a value no more than `tol` above the one before it counts as equal to it. Solved flows
@@ -42,8 +42,10 @@ def rank_rows(
     if ties == "dense":
         ranked = np.cumsum(first, axis=-1).astype(np.float64)
     else:
+        # Places from `start` to `stop - 1`, counted from 1, have the mean (start + 1 + stop) / 2.
         start, stop = _bounds(first)
         ranked = (start + stop + 1) / 2
+    # Back from the sorted order to the tokens' own.
     placed = np.empty_like(ranked)
     np.put_along_axis(placed, order, ranked, axis=-1)
     return np.where(mask, placed, 0.0)
@@ -94,7 +96,7 @@ def as_tolerance(tol: object) -> float:
 def _runs(
     values: Float[np.ndarray, "*batch token"], mask: Bool[np.ndarray, "*batch token"], tol: float
 ) -> tuple[Int[np.ndarray, "*batch token"], Bool[np.ndarray, "*batch token"]]:
-    """The sorted order, masked tokens last, and where in it a run of equal values begins; these are runs of one."""
+    """The sorted order, masked tokens last, and where in it a run of equal values begins; masked tokens stand alone."""
     order = np.argsort(np.where(mask, values, np.inf), axis=-1, kind="stable")
     ordered, real = np.take_along_axis(values, order, axis=-1), np.take_along_axis(mask, order, axis=-1)
     first = np.ones(order.shape, bool)
@@ -108,6 +110,7 @@ def _bounds(first: Bool[np.ndarray, "*batch token"]) -> tuple[np.ndarray, np.nda
     """For each place of the sorted order, where its run begins and where the next one does."""
     width = first.shape[-1]
     places = np.arange(width)
+    # The last beginning up to each place, and from the right the first one behind it.
     start = np.maximum.accumulate(np.where(first, places, 0), axis=-1)
     nexts = np.concatenate([np.where(first[..., 1:], places[1:], width), np.full((*first.shape[:-1], 1), width)], -1)
     stop = np.minimum.accumulate(nexts[..., ::-1], axis=-1)[..., ::-1]

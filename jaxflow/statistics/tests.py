@@ -1,4 +1,4 @@
-"""Whether a change is more than chance: bootstrap intervals, sign-flip tests, and corrections for many of them."""
+"""Tests for changes beyond chance: bootstrap intervals, sign-flip tests, and corrections for many tests."""
 
 from functools import lru_cache
 
@@ -21,14 +21,15 @@ COLUMNS = 1 << 10
 def block_interval(blocks: Blocks, *, level: float = 0.95, resamples: int = 1999, seed: int = 0) -> Interval:
     """The mean of each column, with a bootstrap interval (percentile): blocks are drawn, the same ones for all columns.
 
-    Faster than `evaluation.mean_interval` where there are many columns, and all that a stream's sums allow. A column
-    without two blocks has NaN for its ends.
+    Faster than `evaluation.mean_interval` for many columns, and possible with a stream's sums alone. A column without
+    two blocks has NaN for its ends.
     """
     sums, counts = blocks.sums, blocks.counts
     number, shape = len(sums), sums.shape[1:]
     flat, weights = sums.reshape(number, -1), counts.reshape(number, -1).astype(np.float64)
     drawn, levels = _drawn_blocks(number, resamples, seed), [(1 - level) / 2, (1 + level) / 2]
     ends = np.full((2, flat.shape[1]), np.nan)
+    # Columns in blocks: resampled means take `resamples` numbers a column.
     for start in range(0, flat.shape[1], COLUMNS):
         here = slice(start, start + COLUMNS)
         ends[:, here] = _interval_ends(drawn, flat[:, here], weights[:, here], levels)
@@ -55,12 +56,12 @@ def sign_flip(blocks: Blocks, *, resamples: int = 9999, seed: int = 0) -> Float[
     """Two-sided p-value of the paired permutation test: are differences as likely in one direction as in the other?
 
     Where two models differ by chance alone, swapping them in any text changes the sign of its difference and nothing
-    else. All ways of swapping are gone through where there are no more than `resamples`, else so many are drawn, and
-    the data themselves count as one (so p is at least 1 / (resamples + 1)). The same swaps for all columns.
+    else. All ways of swapping are tried if there are at most `resamples`; else `resamples` of them are drawn, and the
+    data themselves count as one (so p is at least 1 / (resamples + 1)). The same swaps for all columns.
 
     Args:
         blocks: differences.
-        resamples: how many.
+        resamples: number of draws.
         seed: of the draws.
 
     Returns:
@@ -81,6 +82,7 @@ def sign_flip(blocks: Blocks, *, resamples: int = 9999, seed: int = 0) -> Float[
     for start in range(0, total, step):
         size = min(step, total - start)
         if exact:
+            # The bits of a number are one way of swapping; the last block, whose bit is 0 in this half, never swaps.
             signs = (np.arange(start, start + size)[:, None] >> np.arange(number)) & 1
         else:
             signs = draws.integers(0, 2, size=(size, number))
@@ -90,7 +92,7 @@ def sign_flip(blocks: Blocks, *, resamples: int = 9999, seed: int = 0) -> Float[
 
 
 def adjusted(p: ArrayLike, correction: str = "benjamini-hochberg") -> Float[np.ndarray, "*column"]:
-    """P-values corrected for how many of them there are; NaN is no test, and stays.
+    """P-values corrected for their number; NaN is no test, and stays.
 
     Args:
         p: any shape; all of them are one family of tests.
@@ -108,14 +110,16 @@ def adjusted(p: ArrayLike, correction: str = "benjamini-hochberg") -> Float[np.n
         raise InputError("p", "hold probabilities, from 0 to 1", f"{array[index]} at {index}")
     if correction == "none" or not known.any():
         return array
-    found = array[known]
+    family = array[known]
     if correction == "holm":
-        order = np.argsort(found, kind="stable")
-        steps = np.maximum.accumulate(found[order] * np.arange(len(found), 0, -1))
-        corrected = np.empty_like(found)
+        # The smallest of n is multiplied by n, the next by n - 1, and so on, and none is corrected to less than one
+        # before it.
+        order = np.argsort(family, kind="stable")
+        steps = np.maximum.accumulate(family[order] * np.arange(len(family), 0, -1))
+        corrected = np.empty_like(family)
         corrected[order] = np.minimum(steps, 1.0)
     else:
-        corrected = scipy.stats.false_discovery_control(found, method="bh")
+        corrected = scipy.stats.false_discovery_control(family, method="bh")
     adjusted_values = np.full(array.shape, np.nan)
     adjusted_values[known] = corrected
     return adjusted_values
@@ -166,6 +170,7 @@ def _are_alone(counts: Float[np.ndarray, "block column"]) -> Bool[np.ndarray, " 
 
 
 def _is_even(flat: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Columns whose blocks all have one mean, but for rounding."""
     means = np.where(weights > 0, flat / np.where(weights > 0, weights, 1), np.nan)
     # A column without a value has neither a least nor a largest mean.
     some = (weights > 0).any(axis=0)

@@ -9,7 +9,7 @@ from jaxflow._checks import missing_extra
 from jaxflow.attribution import Attribution, Example
 from jaxflow.attribution.registry import COLUMNS, PROOF
 
-# Most values of lists whose ends are counted in 32 bits, as Arrow's usual ones are.
+# Most values in lists whose ends are 32-bit numbers, as in Arrow's usual lists.
 MOST_IN_LISTS = 2**31 - 1
 
 Row = dict[str, Any]
@@ -25,7 +25,7 @@ def pyarrow() -> Any:
 
 
 def relevance_columns(columns: Iterable[str]) -> list[str]:
-    """Of the columns of results those that hold a method's relevance, under its name."""
+    """The columns of results that hold a method's relevance, each under the method's name."""
     return [name for name in columns if name not in (*COLUMNS, *PROOF)]
 
 
@@ -44,8 +44,8 @@ def rows_of(ids: Sequence[int], attribution: Attribution) -> Iterator[Row]:
             "prediction": example.prediction,
             "probabilities": dict(example.scores) if example.scores else None,
         }
-        for method, values in example.relevance.items():
-            row[method] = values
+        # Relevance `layer query token`, and for flows which of these values are proven.
+        row |= example.relevance
         if example.certified is not None:
             row["certified"] = np.asarray(example.certified, np.bool_)
             row["certified_share"] = float(np.mean(row["certified"]))
@@ -69,6 +69,7 @@ def to_rows(table: Any) -> Iterator[Row]:
     """The rows of a table as `to_table` makes it, one at a time."""
     for index in range(table.num_rows):
         row: Row = {name: _cell(name, table.column(name)[index]) for name in table.column_names}
+        # Nested lists come back flat: other columns know the shape, so it need not be read from the lists.
         shape = (len(row["layers"]), len(row["queries"]), len(row["tokens"]))
         for name in _nested_columns(row):
             row[name] = row[name].reshape(shape)
@@ -76,7 +77,7 @@ def to_rows(table: Any) -> Iterator[Row]:
 
 
 def as_example(row: Row) -> Example:
-    """A row as `attribute` gives an example; by which stage flows were settled is not kept a row."""
+    """A row as `attribute` gives an example; rows do not keep which stage settled a flow."""
     return Example(
         text=row["text"],
         pair=row["pair"],
@@ -93,7 +94,7 @@ def as_example(row: Row) -> Example:
 
 
 def _nested_columns(columns: Iterable[str]) -> list[str]:
-    """Of the columns those whose cells are arrays `layer query token`."""
+    """The columns whose cells are arrays `layer query token`."""
     return [*relevance_columns(columns), *(name for name in columns if name == "certified")]
 
 
@@ -102,12 +103,13 @@ def _column(pa: Any, name: str, cells: list[Any], *, maps: bool) -> Any:
         return nested(pa, cells)
     if name == "probabilities":
         return _probabilities(pa, cells, maps=maps)
+    # Types by name: a shard whose cells are all None must have the columns of the others.
     kinds = {"id": pa.int64(), "tokens": pa.list_(pa.string()), "certified_share": pa.float64()}
     return pa.array(cells, kinds.get(name, pa.string()))
 
 
 def _probabilities(pa: Any, cells: list[dict[str, float] | None], *, maps: bool) -> Any:
-    """Probabilities of labels; not as a map unless it must be, for Hugging Face's `datasets` reads none."""
+    """Probabilities of labels; as a map only in folders of the first edition, since `datasets` reads no maps."""
     pairs = [None if cell is None else list(cell.items()) for cell in cells]
     if maps:
         return pa.array(pairs, pa.map_(pa.string(), pa.float64()))
@@ -117,9 +119,11 @@ def _probabilities(pa: Any, cells: list[dict[str, float] | None], *, maps: bool)
 
 
 def nested(pa: Any, arrays: list[np.ndarray]) -> Any:
-    """Arrays of one rank and any shape as nested lists, without making a Python object a number."""
+    """Arrays of one rank and any shape as nested lists, without a Python object for each number."""
+    # From the innermost axis outward: a list is a run of the column below, so its ends alone are stored.
     column = pa.array(np.concatenate([array.ravel() for array in arrays]))
     for axis in reversed(range(arrays[0].ndim)):
+        # Each array has one list for each index of the axes before this one.
         lengths = np.concatenate([np.full(int(np.prod(a.shape[:axis])), a.shape[axis], np.int64) for a in arrays])
         ends = np.concatenate([[0], np.cumsum(lengths)])
         lists, kind = (pa.ListArray, np.int32) if ends[-1] <= MOST_IN_LISTS else (pa.LargeListArray, np.int64)
@@ -129,11 +133,13 @@ def nested(pa: Any, arrays: list[np.ndarray]) -> Any:
 
 def _cell(name: str, scalar: Any) -> Any:
     if name == "probabilities":
+        # A list of structs, or in folders of the first edition a map, which Arrow gives as a list of tuples.
         pairs = scalar.as_py()
-        return (
-            None if pairs is None else dict(tuple(pair.values()) if isinstance(pair, dict) else pair for pair in pairs)
-        )
+        if pairs is None:
+            return None
+        return dict(tuple(pair.values()) if isinstance(pair, dict) else pair for pair in pairs)
     if _nested_columns((name,)):
+        # Two levels of lists off; the values below are one array, which is not copied where Arrow can lend it.
         return scalar.values.flatten().flatten().to_numpy(zero_copy_only=False)
     if name == "offsets":
         return scalar.values.flatten().to_numpy().reshape(-1, 2)

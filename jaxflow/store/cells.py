@@ -12,7 +12,7 @@ def table_of(rows: Sequence[Row], metadata: dict[str, str]) -> Any:
     """A `pyarrow.Table` of rows that have the same columns.
 
     NumPy arrays become nested lists (of one rank a column), dictionaries maps of strings to numbers, lists lists of
-    strings; None stands for what a row does not have.
+    strings; None stands for a missing value.
     """
     pa = pyarrow()
     return pa.table({name: _column(pa, [row[name] for row in rows]) for name in rows[0]}, metadata=metadata)
@@ -26,6 +26,7 @@ def rows_of_table(table: Any) -> Iterator[Row]:
 
 
 def _column(pa: Any, cells: list[Any]) -> Any:
+    # The first value decides for the column; a column of nothing but None counts as one of strings.
     known = next((cell for cell in cells if cell is not None), None)
     if isinstance(known, np.ndarray):
         return nested(pa, cells)
@@ -43,6 +44,7 @@ def _cell(pa: Any, scalar: Any) -> Any:
         return dict(scalar.as_py()) if scalar.is_valid else None
     if not _is_list(pa, scalar.type) or pa.types.is_string(scalar.type.value_type):
         return scalar.as_py()
+    # Each level of lists is an axis. All lists of a level have one length, as they come from an array.
     values = scalar.values
     shape = [len(values)]
     while _is_list(pa, values.type):

@@ -1,4 +1,4 @@
-"""Claims: a run that fills a folder holds a file in it, for each of its processes one, so that no other run joins in.
+"""Claims: a run that fills a folder holds one file in it for each of its processes, so that no other run joins in.
 
 A claim ends with its process, however that ends.
 """
@@ -14,7 +14,7 @@ CLAIM = ".jaxflow-claim-{}.tmp"
 
 
 class Claim:
-    """The claim of one process, which it may take once the folder is there."""
+    """The claim of one process on a folder, taken once the folder is there."""
 
     def __init__(self, folder: Path, process_index: int, process_count: int):
         self.folder, self.process_index, self.process_count = folder, process_index, process_count
@@ -29,11 +29,13 @@ class Claim:
         with self._guard:
             if self._taken:
                 return
+            # Claims of runs with more processes first: locking this process's own file would not meet them.
             check_claims(self.folder, self.process_index, self.process_count)
             try:
                 self._held.enter_context(locks.held(self.folder / CLAIM.format(self.process_index)))
             except locks.HeldError as error:
                 raise _filled_by(self.folder, str(error)) from None
+            # The lock itself is the claim: of two runs that came this far, one gets it.
             self._taken = True
 
     def end(self) -> None:
@@ -50,6 +52,7 @@ def check_claims(folder: Path, process_index: int, process_count: int) -> None:
         InputError: it is filled by another run.
     """
     for path in sorted(folder.glob(CLAIM.format("*"))):
+        # A file may outlive its process; only one that is locked says that its run is alive.
         digits = path.name.removeprefix(CLAIM.partition("{")[0]).partition(".")[0]
         if digits.isdecimal() and (int(digits) == process_index or int(digits) >= process_count):
             holder = locks.holder(path)

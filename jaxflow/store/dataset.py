@@ -1,4 +1,4 @@
-"""A sweep's files as a data set of Arrow's, which holds each against its checksum when it opens it."""
+"""A sweep's files as a data set of Arrow, which compares each file with its checksum when it opens it."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ def dataset_of(files: Sequence[Path], check: Callable[[Path], None]) -> ds.Datas
 
     Args:
         files: Parquet files of the same columns.
-        check: called with each before it is opened; what it raises, reading the data set raises.
+        check: called with each file before it is opened; its errors end the reading of the data set.
     """
     # With a file system of its own no path is taken for an address.
     system = fs.PyFileSystem(_CheckedFiles(check))
@@ -28,6 +28,7 @@ class _CheckedFiles(fs.FileSystemHandler):
     def __init__(self, check: Callable[[Path], None]):
         self.check, self.local = check, fs.LocalFileSystem()
 
+    # Arrow compares the file systems of data sets that it joins.
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _CheckedFiles) and other.check == self.check
 
@@ -46,6 +47,7 @@ class _CheckedFiles(fs.FileSystemHandler):
     def get_file_info_selector(self, selector: fs.FileSelector) -> list[fs.FileInfo]:
         return self.local.get_file_info(selector)
 
+    # Every read begins here, whatever engine reads: files are checked before a byte is used.
     def open_input_file(self, path: str) -> pa.NativeFile:
         self.check(Path(path))
         return pa.OSFile(path)
@@ -53,11 +55,9 @@ class _CheckedFiles(fs.FileSystemHandler):
     def open_input_stream(self, path: str) -> pa.NativeFile:
         return self.open_input_file(path)
 
+    # The handler's abstract methods that write, all refused.
     def create_dir(self, *_: Any) -> None:
-        self._refuse()
+        raise NotImplementedError("a sweep's files are only read")
 
     delete_dir = delete_dir_contents = delete_root_dir_contents = delete_file = create_dir
     move = copy_file = open_output_stream = open_append_stream = create_dir
-
-    def _refuse(self) -> None:
-        raise NotImplementedError("a sweep's files are only read")

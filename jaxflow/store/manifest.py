@@ -1,4 +1,4 @@
-"""What made a sweep's results: enough to go on with them, and to refuse what would not."""
+"""Manifests: what made a sweep's results, enough to resume the sweep and to refuse a different one."""
 
 import platform
 import secrets
@@ -21,7 +21,7 @@ PACKAGES = ("jaxflow", "jax", "numpy", "transformers", "pyarrow")
 def new_manifest(model: Model, source: Source, question: Question, lengths: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest of a new sweep; the input's rows are hashed shard by shard, in the shards' records.
 
-    `sweep` names this sweep, and no other one of the same model, question and input: each record repeats it.
+    `sweep` is a random name, which each record repeats: records of another run of the same question do not fit.
     `lengths` decide the numbers beside the question: `max_length` and `truncate`.
     """
     versions = {package: metadata.version(package) for package in PACKAGES}
@@ -39,10 +39,10 @@ def new_manifest(model: Model, source: Source, question: Question, lengths: Mapp
 
 
 def check_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Refuse to go on with the results of another sweep.
+    """Refuse to resume another sweep.
 
     Raises:
-        InputError: says what differs.
+        InputError: the manifests differ; it names the fields.
     """
     differing = [
         f"{name} (there {_short(old)}, now {_short(new)})" for name, old, new in _compared(found, wanted) if old != new
@@ -52,7 +52,7 @@ def check_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> N
 
 
 def another_run(folder: Path, difference: str) -> InputError:
-    """The error for results of another sweep; `difference` says in what it differs."""
+    """The error for results of another sweep; `difference` names what differs."""
     got = f"{shown(str(folder))}, which differs in {difference}"
     expected = "hold results of the same run, to go on with them by `resume=True`"
     return InputError("folder", expected, got, "name another `folder`")
@@ -66,6 +66,7 @@ def _compared(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[tuple[s
         yield "the model", found.get("model"), wanted["model"]
     for name, value in new.items() if not named else ():
         yield f"the model's {name}", old.get(name), value
+    # The question and lengths, then what is known of the input before it is read: rows are hashed shard by shard.
     old, new = _flat(found), _flat(wanted)
     for name in new:
         yield name, old.get(name), new[name]
@@ -79,13 +80,14 @@ def _compared(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[tuple[s
 
 
 def _flat(manifest: dict[str, Any]) -> dict[str, Any]:
-    """What decides the numbers, by name; the fields of the mixing, such as `residual`, beside its name."""
+    """All options that decide the numbers, by name; fields of the mixing, such as `residual`, beside its name."""
     fields = {**manifest["question"], **manifest["lengths"]}
     mixing = fields.pop("mixing")
     return fields | {"mixing": mixing["name"]} | {name: mixing[name] for name in mixing if name != "name"}
 
 
 def _short(value: Any) -> str:
+    """A manifest's value as an error shows it: of hashes and lists only the beginning."""
     if isinstance(value, str) and len(value) == 1:
         # Such as a separator.
         return repr(value)

@@ -1,4 +1,4 @@
-"""Single files for the user: pages and tables, written whole or not at all, over no more than an ordinary file."""
+"""Single files for the user: pages and tables, written whole or not at all, replacing nothing but ordinary files."""
 
 import os
 import secrets
@@ -10,7 +10,7 @@ from pathlib import Path
 from jaxflow._checks import InputError, shown
 from jaxflow.store.shards import sync
 
-# What stands at a path that is no ordinary file.
+# Words for things at a path that are no ordinary file.
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
@@ -34,7 +34,7 @@ def write_text(path: Path, text: str) -> None:
 def written(path: Path) -> Iterator[Path]:
     """A temporary file that takes the place of `path` in one step, once it is safely on disk.
 
-    After a kill or a full disk at any moment `path` is what it was before, or complete. A symbolic link stays, and its
+    After a kill or a full disk at any moment `path` is as before or complete. A symbolic link stays, and its
     target is written. A file that was there hands its mode on, and its owner where that is allowed.
 
     Raises:
@@ -53,12 +53,14 @@ def written(path: Path) -> Iterator[Path]:
             os.fchmod(handle, stat.S_IMODE(before.st_mode))
         os.close(handle)
         yield temporary
+        # The content must be on disk before the name points to it, and then the name itself.
         sync(temporary)
         _ = temporary.replace(target)
         sync(target.parent)
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from error
     finally:
+        # Gone already where it took the target's place.
         with suppress(OSError):
             temporary.unlink()
 
@@ -67,7 +69,7 @@ def check_file(path: Path) -> tuple[Path, os.stat_result | None]:
     """Refuse a file that could not be written; touches nothing.
 
     Returns:
-        The path that is written, all links followed, and what is there already.
+        The path to write, all links followed, and the state of the file there, if any.
 
     Raises:
         InputError: something is there that is no ordinary file or must not be written, or its folder is not there or
@@ -88,6 +90,7 @@ def check_file(path: Path) -> tuple[Path, os.stat_result | None]:
         raise InputError("path", "be a new file or an ordinary one", f"{shown(str(path))}, {kind}", "name another")
     if before is not None and not os.access(target, os.W_OK):
         raise _unwritable(path, "the file there may not be written to")
+    # The temporary file is made beside the target, so the folder must be writable too.
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise _unwritable(path, f"no permission in {shown(str(target.parent))}")
     return target, before

@@ -1,4 +1,4 @@
-"""What a finished shard is, as the file beside it says; and JSON files that may be damaged."""
+"""Records of finished shards, and JSON files that may be damaged."""
 
 import hashlib
 import json
@@ -10,27 +10,27 @@ from jaxflow._paths import open_regular
 
 # The field that holds a checksum of all others.
 CHECK = "check"
-# Most rows of a shard that are believed: a shard has about a thousand.
+# Rows of a shard beyond which a record is taken for damaged: a shard has about a thousand.
 MOST = 2**40
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a finished shard is.
+    """A finished shard.
 
     Attributes:
-        index: which shard, from 0.
+        index: number of the shard, from 0.
         rows: rows of the input that it covers, skipped ones included.
         input_sha256: a hash of these rows.
         last: whether the input ends with them.
-        examples: rows of its Parquet file; there is no file where it has none.
+        examples: rows of its Parquet file; without any there is no file.
         sha256: of the file.
         tokens: of its texts, special ones included.
-        flows: how many flows it holds.
-        certified: how many of them are proven.
-        stages: how many each stage settled.
-        skipped: rows that were left out: `id`, its row or line number, and `reason`.
-        sweep: which sweep made it, as the manifest names itself; None in folders of earlier versions.
+        flows: number of flows.
+        certified: number of proven flows.
+        stages: number of flows that each stage settled.
+        skipped: rows left out: `id`, the row or line number, and `reason`.
+        sweep: name of its sweep, as in the manifest; None in folders of earlier versions.
     """
 
     index: int
@@ -63,7 +63,7 @@ def record_file(index: int) -> str:
 
 
 def parsed(path: Path) -> Any:
-    """What a JSON file holds.
+    """The content of a JSON file.
 
     Raises:
         ValueError: it cannot be read, or is no JSON; the message is one line and does not name the file.
@@ -84,30 +84,32 @@ def checked(fields: dict[str, Any]) -> dict[str, Any]:
 
 def check_of(fields: dict[str, Any]) -> str:
     """A checksum of fields, as JSON has them."""
+    # Through JSON and back, so that tuples and numeric keys give what they will when they are read again.
     plain = json.loads(json.dumps(fields))
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def unchecked(fields: Any) -> dict[str, Any]:
-    """The fields that `checked` was given.
+    """The fields that were passed to `checked`.
 
     Raises:
-        ValueError: they are others now, or no fields at all.
+        ValueError: they were changed since, or there are no fields at all.
     """
     try:
         if isinstance(fields, dict) and fields.pop(CHECK, None) == check_of(fields):
             return fields
     except RecursionError:
         pass
-    raise ValueError("its content was changed: its checksum is another")
+    raise ValueError("its content was changed: its checksum differs")
 
 
 def read_record(path: Path) -> Record:
     """A shard's record.
 
     Raises:
-        ValueError: it cannot be read, or is not what was written; the message is one line and does not name the file.
+        ValueError: it cannot be read, or is not as it was written; the message is one line and does not name the file.
     """
+    # A right checksum is not enough: a record may come from another version, or under another shard's name.
     fields = unchecked(parsed(path))
     if not _is_record(fields):
         raise ValueError("its fields are not those of a record")

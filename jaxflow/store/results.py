@@ -1,4 +1,4 @@
-"""Results that can be read: `open_sweep`."""
+"""Reading of results: `open_sweep`."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -22,12 +22,12 @@ MADE_AGAIN = "the same run with `resume=True` makes it again"
 
 @dataclass(frozen=True)
 class Store(Sequence):  # not of `Example`: checks of types at run time would read one, which may be damaged
-    """A folder of results: a sequence of examples, read as they are asked for, and the same as tables.
+    """A folder of results: a sequence of examples, each read on demand, and the same as tables.
 
     Attributes:
         folder: where it is.
-        manifest: what made it: model, settings, versions, input.
-        records: what is known of each finished shard, in order.
+        manifest: its origin: model, question, versions, input.
+        records: of the finished shards, in order.
     """
 
     folder: Path
@@ -42,12 +42,13 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
         return sum(record.examples for record in self.records)
 
     def __getitem__(self, index: Any) -> Any:
-        """The example at a place, as `attribute` gives it; reads its row group, and once the whole file to check it."""
+        """The example at a place, as from `attribute`. Reads its row group, and once the whole file to check it."""
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
         place = index + len(self) if index < 0 else index
         if not 0 <= place < len(self):
             raise IndexError(f"there are {len(self)} examples, got index {index}")
+        # The place where each shard ends says which one holds the example, and where in it.
         ends = list(accumulate(record.examples for record in self.records))
         which = bisect_right(ends, place)
         return arrow.as_example(self._row(self.records[which], place - ends[which] + self.records[which].examples))
@@ -57,12 +58,12 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
 
     @property
     def complete(self) -> bool:
-        """Whether all of the input is done: no shard is missing before the one with which it ends."""
+        """Whether all of the input is done: no shard is missing up to the last."""
         return bool(self.records) and self.records[-1].last and self.records[-1].index == len(self.records) - 1
 
     @property
     def skipped(self) -> list[dict[str, Any]]:
-        """Rows of the input that were left out: `id`, the row or line number, and `reason`."""
+        """Rows of the input left out: `id`, the row or line number, and `reason`."""
         return [row for record in self.records for row in record.skipped]
 
     @property
@@ -82,10 +83,11 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
         return (self._read(record, lambda file: file.read(chosen)) for record in self.records if record.examples)
 
     def dataset(self) -> Any:
-        """The files as a `pyarrow.dataset.Dataset`, for filters and engines that read only what they need.
+        """The files as a `pyarrow.dataset.Dataset`, for filters and engines that read parts of it.
 
-        A file is held against its checksum when it is opened the first time.
+        A file is compared with its checksum when it is first opened.
         """
+        # First, for the error that names the extra; then what cannot be imported without it.
         _ = arrow.pyarrow()
         from jaxflow.store.dataset import dataset_of
 
@@ -121,6 +123,7 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
             yield from arrow.to_rows(table)
 
     def _row(self, record: Record, place: int) -> Row:
+        # Of a shard's thousand rows, only those of one group are decoded.
         group = self._read(record, lambda file: file.read_row_group(place // store.ROW_GROUP))
         (row,) = arrow.to_rows(group.slice(place % store.ROW_GROUP, 1))
         return row
@@ -129,6 +132,7 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
         path = self.folder / record.file
         try:
             with self._parts.opened(path) as file:
+                # A whole file may still be another shard's, where nothing is known of its checksum.
                 if file.metadata.num_rows != record.examples:
                     raise DamageError(f"it has {file.metadata.num_rows} rows, and its record {record.examples}")
                 return read_parts(file, read)
@@ -143,24 +147,25 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
 
 
 def open_sweep(folder: str | Path) -> Store:
-    """The results that a sweep wrote into a folder, finished or not.
+    """Open a sweep's results, finished or not.
 
     A row is an example: `id` (row or line number, from 1), `text`, `pair`, `tokens`, `offsets` (characters (start, end)
     of each token, (-1, -1) for special ones), `source` (0 for the text's tokens, 1 for the pair's, -1 for special
-    ones), `queries`, `layers`, `prediction`, `probabilities`, and for each method that was asked for its relevance as
+    ones), `queries`, `layers`, `prediction`, `probabilities`, and under each method's name its relevance as
     nested lists layer, query, token (`raw` and `rollout` in float32, `flow` in float64). With flow, `certified` says
-    which values are proven, and `certified_share` how large a share of them.
+    which values are proven, and `certified_share` is their share.
 
     `probabilities` are a dictionary here, and in tables a list of `label` and `probability`.
 
-    Only the records of the shards are read here; examples and tables when they are asked for. Each shard's file is
-    then held against its checksum once, which reads all of it.
+    Only the shards' records are read here; examples and tables are read on demand. A shard's file is then compared with
+    its checksum once, which reads all of it.
 
     Raises:
-        InputError: there are none, they are of another version of jaxflow, or the manifest or a record was damaged.
+        InputError: there are no results, they are of another version's format, or the manifest or a record is damaged.
     """
     path = local_path("folder", folder)
     manifest = store.read_manifest(path)
+    # A damaged record would silently leave out a shard's examples.
     for damage in store.damaged_records(path).values():
         raise InputError("folder", "hold whole records of its shards", damage, MADE_AGAIN)
     records = tuple(store.read_records(path).values())

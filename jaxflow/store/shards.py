@@ -1,19 +1,18 @@
-"""Results on disk: Parquet shards in one folder, and what is about them in a folder inside it.
+"""Results on disk: Parquet shards in one folder, and their descriptions in a folder inside it.
 
     part-00000.parquet            rows of shard 0, one a text
-    __about__/manifest.json       what made them: written once, before the first shard
-    __about__/part-00000.json     what shard 0 is: its checksum, and what of the input it covers; with it the shard is
-                                  done
+    __about__/manifest.json       origin of the results: written once, before the first shard
+    __about__/part-00000.json     record of shard 0: its checksum, and the rows of the input it covers; with it the
+                                  shard is done
 
 Whatever reads Parquet takes the folder for one table: pyarrow and pandas skip names that begin with an underscore or a
 dot, `datasets` those with a dot or two underscores, and `*.parquet` finds the shards alone.
 
-Folders of the first edition (format 2) had the files of `__about__` beside the shards (and a column of maps, which
-`datasets` cannot read), and its last ones (format 3) were as today's, but that both have settings in the place of a
-question. They are read, and gone on with, as they are.
+Folders of the first edition have settings in the place of a question; those of format 2 also have the files of
+`__about__` beside the shards, and a column of maps, which `datasets` cannot read. They are read and resumed as such.
 
 Every file is written whole or not at all, and none by two processes, so a sweep may be killed at any moment and
-several processes may fill one folder. What is killed between a shard and its record has not made the shard.
+several processes may fill one folder. A shard without its record counts as not made.
 """
 
 import dataclasses
@@ -37,19 +36,19 @@ FORMAT, SETTINGS_FORMAT, FIRST_FORMAT = 4, 3, 2
 ABOUT = "__about__"
 MANIFEST, FIRST_MANIFEST = f"{ABOUT}/manifest.json", "manifest.json"
 LEFTOVERS = ".jaxflow-*.tmp"
-# Rows that are read together where one is wanted.
+# Rows that are decoded together where one is wanted.
 ROW_GROUP = 128
-# Most letters of a file's name that its temporary file's has: together they must not be longer than names may be.
+# Letters of a file's name that its temporary file's name repeats: names are limited to 255 bytes.
 NAMED = 50
 
 
 def about_folder(folder: Path) -> Path:
-    """Where the manifest, the records, and the pages and tables about the results are."""
+    """The folder of the manifest, the records, and the pages and tables about the results."""
     return folder if is_first_edition(folder) else folder / ABOUT
 
 
 def is_first_edition(folder: Path) -> bool:
-    """Whether a folder is of the first edition, which kept everything beside the shards."""
+    """Whether a folder is of the first edition's format 2, which has everything beside the shards."""
     return not os.path.lexists(folder / MANIFEST) and os.path.lexists(folder / FIRST_MANIFEST)
 
 
@@ -59,14 +58,15 @@ def has_manifest(folder: Path) -> bool:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What made the results in a folder.
+    """The manifest of the results in a folder.
 
     Raises:
-        InputError: there are none, or they are of another version's format, or what made them was damaged.
+        InputError: there are no results, they are of another version's format, or the manifest is damaged.
     """
     first = is_first_edition(folder)
     file, versions = (FIRST_MANIFEST, (FIRST_FORMAT,)) if first else (MANIFEST, (FORMAT, SETTINGS_FORMAT))
     manifest = read_description(folder, file, "results of jaxflow", versions, has_check=not first)
+    # A field that is missing passes, as folders of earlier versions lack some; one of a wrong type is damage.
     asked = ("question", "lengths") if manifest["format"] == FORMAT else ("settings",)
     kinds = {"model": str, "fingerprint": dict, "input": dict, "versions": dict, **dict.fromkeys(asked, dict)}
     wrong = [name for name, kind in kinds.items() if not isinstance(manifest.get(name, kind()), kind)]
@@ -96,7 +96,8 @@ def _is_asked(question: Any, lengths: Any) -> bool:
 
 
 def _with_question(manifest: dict[str, Any]) -> dict[str, Any]:
-    """A manifest of the first edition, its settings as a question and lengths: what they asked for in today's words."""
+    """A manifest of the first edition with its settings as a question and lengths."""
+    # Options that did not exist have today's defaults, which compute what the first edition did.
     known = Question().as_json()
     settings = {"max_length": None, "truncate": False, **manifest.pop("settings", {})}
     lengths = {name: settings.pop(name) for name in ("max_length", "truncate")}
@@ -107,17 +108,17 @@ def _with_question(manifest: dict[str, Any]) -> dict[str, Any]:
 def read_description(
     folder: Path, file: str, holding: str, versions: tuple[int, ...], *, has_check: bool = True
 ) -> dict[str, Any]:
-    """The JSON file that says what a folder holds.
+    """The JSON file that describes a folder.
 
     Args:
         folder: the folder.
         file: the file's name in it.
-        holding: what the folder should hold, in words.
-        versions: formats that can be read, the newest first.
-        has_check: whether it has a checksum of itself; where it need not have one, one that it has is looked at.
+        holding: expected content of the folder, in words.
+        versions: readable formats, the newest first.
+        has_check: whether it must have a checksum of itself; one that it need not have is compared as well.
 
     Raises:
-        InputError: it is not there or cannot be read, or its `format` is not this version of jaxflow's.
+        InputError: it is missing or cannot be read, or its `format` is none of `versions`.
     """
     path = folder / file
     if not os.path.lexists(path):
@@ -129,16 +130,16 @@ def read_description(
         description = parsed(path)
         if not isinstance(description, dict) or "format" not in description:
             raise ValueError("it does not say its format")
-        found = description["format"]
-        if type(found) is int and found in versions and (has_check or "check" in description):
+        version = description["format"]
+        # Another version may count its checksum otherwise, so the format is looked at before it.
+        if type(version) is int and version in versions and (has_check or "check" in description):
             description = unchecked(description)
     except ValueError as error:
         raise _unreadable(path, str(error)) from None
-    if type(found) is not int or found not in versions:
-        got = f"{shown(str(folder))} of format {shown(found)}"
-        raise InputError(
-            "folder", f"be of format {versions[0]}", got, "read it by the version of jaxflow that wrote it"
-        )
+    if type(version) is not int or version not in versions:
+        got = f"{shown(str(folder))} of format {shown(version)}"
+        way_out = "read it by the version of jaxflow that wrote it"
+        raise InputError("folder", f"be of format {versions[0]}", got, way_out)
     return description
 
 
@@ -149,7 +150,7 @@ def _unreadable(path: Path, why: str) -> InputError:
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write what makes the results."""
+    """Write the manifest, with a checksum of itself."""
     path = folder / MANIFEST
     make_about(path)
     with replaced(path) as temporary:
@@ -157,18 +158,19 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def read_records(folder: Path) -> dict[int, Record]:
-    """Finished shards by their index. What is not a whole record stands for a shard that is not finished."""
+    """Records of finished shards by index; a shard with a damaged record counts as not finished."""
     return {index: each for index, each in _records(folder) if isinstance(each, Record)}
 
 
 def damaged_records(folder: Path) -> dict[int, str]:
-    """What is wrong with the records that are there and are not whole, by their shards' index."""
+    """Damaged records, each in words, by their shards' index."""
     return {index: each for index, each in _records(folder) if isinstance(each, str)}
 
 
 def _records(folder: Path) -> Iterator[tuple[int, Record | str]]:
-    """Each record by the index in its file's name, in order, or what is wrong with it."""
+    """Each record, or in words its damage, by the index in its file's name, in order."""
     about, sweep = about_folder(folder), _sweep_of(folder)
+    # By index, not by name: part-100000 comes before part-99999 in the order of names. Only names as they are written.
     digits = (path.stem.removeprefix("part-") for path in about.glob("part-*.json"))
     places = ((int(each), each) for each in digits if each.isascii() and each.isdecimal())
     for index in sorted(index for index, each in places if record_file(index) == f"part-{each}.json"):
@@ -192,7 +194,7 @@ def _sweep_of(folder: Path) -> dict[str, Any] | None:
 
 
 def write_shard(folder: Path, record: Record, rows: Sequence[Row], metadata: dict[str, str]) -> Record:
-    """Write a shard's rows, and then its record, which is returned with the checksum of what was written."""
+    """Write a shard's rows, and then its record, which is returned with the rows' checksum."""
     path = folder / record.file
     if rows:
         _ = arrow.pyarrow()
@@ -204,6 +206,7 @@ def write_shard(folder: Path, record: Record, rows: Sequence[Row], metadata: dic
             pq.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True)
             file.flush()
             record = dataclasses.replace(record, sha256=checksum(temporary))
+    # The record last: from here on the shard is done.
     path = about_folder(folder) / record_file(record.index)
     make_about(path)
     with replaced(path) as temporary:
@@ -212,7 +215,7 @@ def write_shard(folder: Path, record: Record, rows: Sequence[Row], metadata: dic
 
 
 def make_about(path: Path) -> None:
-    """Make the folder of a file that is about results, where it is not there yet."""
+    """Make the folder `__about__` of a file, unless it is there."""
     if path.parent.name == ABOUT:
         try:
             path.parent.mkdir(exist_ok=True)
@@ -227,7 +230,7 @@ def checksum(path: Path) -> str:
 
 
 def is_whole(folder: Path, record: Record) -> bool:
-    """Whether a shard is there as it was written, by its checksum."""
+    """Whether a shard's file is as it was written, by its checksum."""
     if not record.examples:
         return True
     try:
@@ -240,8 +243,8 @@ def is_whole(folder: Path, record: Record) -> bool:
 def replaced(path: Path) -> Iterator[Path]:
     """A temporary file in the folder of `path` that takes its place in one step, once it is safely on disk.
 
-    After a kill or a full disk at any moment `path` is what it was before, or complete. While this process lives, no
-    other one removes the temporary file.
+    After a kill or a full disk at any moment `path` is as before or complete. While this process lives, no other one
+    removes the temporary file.
 
     Raises:
         InputError: the folder cannot be written.
@@ -250,6 +253,7 @@ def replaced(path: Path) -> Iterator[Path]:
     try:
         with locks.new_file(temporary):
             yield temporary
+            # First the content, then the name, so that the name never stands for less than the whole.
             sync(temporary)
             _ = temporary.replace(path)
             sync(path.parent)
@@ -265,7 +269,7 @@ def _unwritable(path: Path, error: OSError) -> InputError:
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether nothing is in a folder but what a killed writer may have left."""
+    """Whether a folder holds nothing but files that a killed writer left."""
     left = {*folder.iterdir()} - {*folder.glob(LEFTOVERS)}
     if left != {folder / ABOUT} or not (folder / ABOUT).is_dir():
         return not left
@@ -273,13 +277,14 @@ def is_empty(folder: Path) -> bool:
 
 
 def remove_leftovers(folder: Path, process_index: int = 0, process_count: int = 1) -> None:
-    """Remove the temporary files of writers that were killed, but none of a process that lives.
+    """Remove the temporary files of killed writers, but none of a living process.
 
     Args:
         folder: of results.
-        process_index: which of the processes that fill it this is.
-        process_count: how many there are; each looks at those of its own shards, one alone at all.
+        process_index: number of this process among those that fill the folder.
+        process_count: number of these processes; each looks at files of its own shards, a single one at all.
     """
+    # Without locks only a file's age says whether its writer lives, so each process leaves the others' files alone.
     for path in (*folder.glob(LEFTOVERS), *(folder / ABOUT).glob(LEFTOVERS)):
         digits = path.name.removeprefix(".jaxflow-part-").partition(".")[0]
         if process_count == 1 or (digits.isdecimal() and int(digits) % process_count == process_index):
@@ -287,7 +292,7 @@ def remove_leftovers(folder: Path, process_index: int = 0, process_count: int = 
 
 
 def remove_records(folder: Path, indices: Iterable[int]) -> None:
-    """Have shards count as not done.
+    """Remove records, so that their shards count as not done.
 
     Raises:
         InputError: a record cannot be removed.
@@ -302,7 +307,7 @@ def remove_records(folder: Path, indices: Iterable[int]) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have a file, or a folder's list of names, safely on disk."""
+    """Wait until a file, or a folder's list of names, is safely on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

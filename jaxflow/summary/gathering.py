@@ -1,7 +1,7 @@
-"""Numbers of a data set, gathered example by example in memory that does not grow with it."""
+"""Statistics of a data set, gathered example by example in memory that does not grow with their number."""
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -15,7 +15,7 @@ from jaxflow.statistics.ranks import tied_tokens
 from jaxflow.store.arrow import Row, relevance_columns
 from jaxflow.store.record import Record
 
-# Relevance values that are worked on at once.
+# Relevance values in one chunk, padding included.
 CHUNK = 1 << 19
 # Solved flows are right to 1e-9, so equal ones may differ in the last digits; those that a device's bounds settled are
 # right to 1e-6.
@@ -30,11 +30,11 @@ class Chunk:
 
     Attributes:
         values: by method.
-        real: which tokens there are.
-        words: those of them that are not special.
+        real: true on tokens, false on padding.
+        words: true on tokens that are not special.
         example: the line's example.
-        layer: the line's layer, by its place among those that are kept.
-        weight: of a line, so that every example counts alike however many queries it has.
+        layer: place of the line's layer among the layers of the results.
+        weight: of a line: 1 / queries of its example, so that every example counts alike.
     """
 
     values: dict[str, Lines]
@@ -46,28 +46,29 @@ class Chunk:
 
 
 class Means:
-    """Weighted means, layer by layer, of as many quantities as come."""
+    """Weighted means, layer by layer, of any number of quantities."""
 
     def __init__(self, layers: int):
         self._layers = layers
-        self._sums: dict[Any, np.ndarray] = {}
+        self._sums: dict[Hashable, np.ndarray] = {}
 
-    def add(self, key: Any, layer: np.ndarray, weight: np.ndarray, values: np.ndarray) -> None:
-        """Take in values; those that are NaN are not defined and left out."""
+    def add(self, key: Hashable, layer: np.ndarray, weight: np.ndarray, values: np.ndarray) -> None:
+        """Take in values, one a line; NaN is not defined and left out."""
         known = np.isfinite(values)
         weights = np.where(known, weight, 0.0)
+        # Two rows: weighted sums and weights of each layer.
         sums = self._sums.setdefault(key, np.zeros((2, self._layers)))
         sums[0] += np.bincount(layer, weights * np.where(known, values, 0.0), self._layers)
         sums[1] += np.bincount(layer, weights, self._layers)
 
-    def of(self, key: Any) -> tuple[Float[np.ndarray, " layer"], Float[np.ndarray, " layer"]]:
-        """The mean of each layer, NaN where nothing was defined, and of how many examples it is."""
+    def of(self, key: Hashable) -> tuple[Float[np.ndarray, " layer"], Float[np.ndarray, " layer"]]:
+        """The mean of each layer, NaN where nothing was defined, and the number of its examples."""
         sums = self._sums.get(key, np.zeros((2, self._layers)))
         return np.divide(sums[0], sums[1], out=np.full(self._layers, np.nan), where=sums[1] > 0), sums[1]
 
 
 class Keyed:
-    """Means for each of a growing number of keys, layer by layer."""
+    """Means by key, layer by layer; new keys may come at any time."""
 
     def __init__(self, layers: int):
         self._keys: dict[Any, int] = {}
@@ -75,7 +76,8 @@ class Keyed:
         self._counts = np.zeros(0, np.int64)
 
     def add(self, keys: Sequence[Any], values: Float[np.ndarray, "layer key"]) -> None:
-        """Take in a value a layer for each key; a key may be there more than once."""
+        """Take in a value a layer for each key; a key may come more than once."""
+        # A key's column, by the order in which keys first came.
         places = np.array([self._keys.setdefault(key, len(self._keys)) for key in keys], np.int64)
         more = len(self._keys) - len(self._counts)
         if more > 0:
@@ -95,7 +97,7 @@ class Keyed:
 
 
 class Lowest:
-    """The examples with the lowest values, so many of them."""
+    """The `count` examples with the lowest values."""
 
     def __init__(self, count: int):
         self._count = count
@@ -103,6 +105,8 @@ class Lowest:
 
     def add(self, value: float, number: int, text: str) -> None:
         """Take in an example."""
+        # `heapq` keeps the least at the top: negated, that is the highest value, the next to be pushed out. Of equal
+        # values the later example goes first.
         item = (-value, -number, text)
         if len(self._kept) < self._count:
             heapq.heappush(self._kept, item)
@@ -115,38 +119,44 @@ class Lowest:
 
 
 def chunks(rows: Iterable[Row]) -> Iterator[tuple[list[Row], Chunk]]:
-    """Rows, some at a time."""
-    found: list[Row] = []
+    """Rows in chunks of at most `CHUNK` values, or of one row."""
+    chunk_rows: list[Row] = []
     lines = longest = 0
     for row in rows:
         count, tokens = len(row["layers"]) * len(row["queries"]), len(row["tokens"])
-        if found and (lines + count) * max(longest, tokens) > CHUNK:
-            yield found, _chunk(found)
-            found, lines, longest = [], 0, 0
-        found.append(row)
+        # One long text would pad all lines of its chunk, so the chunk's size is counted with padding.
+        if chunk_rows and (lines + count) * max(longest, tokens) > CHUNK:
+            yield chunk_rows, _chunk(chunk_rows)
+            chunk_rows, lines, longest = [], 0, 0
+        chunk_rows.append(row)
         lines, longest = lines + count, max(longest, tokens)
-    if found:
-        yield found, _chunk(found)
+    if chunk_rows:
+        yield chunk_rows, _chunk(chunk_rows)
 
 
 def distribution(chunk: Chunk, method: str) -> tuple[np.ndarray, np.ndarray]:
     """Entropy of each line as shares of its sum, in nats, and its exponential; NaN where all is 0."""
-    values = np.where(chunk.real, chunk.values[method], 0.0)
-    total = values.sum(axis=1, keepdims=True)
-    shares = np.divide(values, total, out=np.zeros_like(values), where=total > 0)
-    entropy = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1)
-    entropy = np.where(total[:, 0] > 0, entropy, np.nan)
+    entropy = _entropy(np.where(chunk.real, chunk.values[method], 0.0))
     return entropy, np.exp(entropy)
 
 
+def _entropy(values: Lines) -> np.ndarray:
+    """Entropy of each row as shares of its sum, in nats; NaN where all is 0."""
+    total = values.sum(axis=1, keepdims=True)
+    shares = np.divide(values, total, out=np.zeros_like(values), where=total > 0)
+    # 0 log 0 is 0.
+    entropy = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1)
+    return np.where(total[:, 0] > 0, entropy, np.nan)
+
+
 def tolerance(records: Sequence[Record]) -> float:
-    """How near each other flows of equal worth are, in shards: 1e-9 if all were solved, 1e-6 if bounds settled any."""
+    """Difference up to which flows of shards tie: 1e-9 if all were solved, 1e-6 if bounds settled any."""
     solved = sum(record.stages.get(stage, 0) for record in records for stage in exact.STAGES)
     return SOLVED if solved == sum(record.flows for record in records) else BOUNDED
 
 
 def ties(chunk: Chunk, method: str, tol: float) -> np.ndarray:
-    """Share of each line's words that tie with another one; values that differ by no more than `tol` do."""
+    """Share of each line's words that tie with another one, up to a difference of `tol`."""
     return tied_tokens(chunk.values[method], chunk.words, tol)[0]
 
 
@@ -155,8 +165,8 @@ def agreement(chunk: Chunk, one: str, two: str, tol: float) -> np.ndarray:
 
     Values tie as in `ties`.
     """
-    found = rank_agreement(chunk.values[one], chunk.values[two], chunk.words, Spearman(tol=tol))
-    return np.where(found.constant, np.nan, found.value)
+    ranked = rank_agreement(chunk.values[one], chunk.values[two], chunk.words, Spearman(tol=tol))
+    return np.where(ranked.constant, np.nan, ranked.value)
 
 
 def effective_rank(values: Float[np.ndarray, "layer query token"]) -> Float[np.ndarray, " layer"]:
@@ -164,11 +174,7 @@ def effective_rank(values: Float[np.ndarray, "layer query token"]) -> Float[np.n
 
     How many directions the queries' rows take up: 1 where all are alike. Cost: layer * query^2 * token.
     """
-    singular = np.linalg.svd(values.astype(np.float64), compute_uv=False)
-    total = singular.sum(axis=1, keepdims=True)
-    shares = np.divide(singular, total, out=np.zeros_like(singular), where=total > 0)
-    entropy = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1)
-    return np.where(total[:, 0] > 0, np.exp(entropy), np.nan)
+    return np.exp(_entropy(np.linalg.svd(values.astype(np.float64), compute_uv=False)))
 
 
 def pairs_of(methods: Sequence[str]) -> list[tuple[str, str]]:
@@ -177,7 +183,9 @@ def pairs_of(methods: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _chunk(rows: list[Row]) -> Chunk:
+    """Rows of different lengths as one chunk, padded with 0 on the right."""
     methods = relevance_columns(rows[0])
+    # Lines of each example, one for each layer and query: layers outermost, as in the arrays.
     counts = [len(row["layers"]) * len(row["queries"]) for row in rows]
     width = max(len(row["tokens"]) for row in rows)
     example = np.repeat(np.arange(len(rows)), counts)
@@ -185,6 +193,7 @@ def _chunk(rows: list[Row]) -> Chunk:
     words = np.zeros((len(rows), width), bool)
     for index, row in enumerate(rows):
         words[index, : lengths[index]] = row["source"] >= 0
+    # Each example's lines stand together, from `starts[index]` on.
     values = {method: np.zeros((len(example), width)) for method in methods}
     starts = np.concatenate([[0], np.cumsum(counts)])
     for index, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""A data set's summary: what its tokens and positions are worth, how spread out relevance is, where methods differ."""
+"""A data set's summary: mean relevance of tokens and positions, spread of relevance, and agreement of methods."""
 
 import json
 import math
@@ -23,17 +23,17 @@ from jaxflow.summary.gathering import Keyed, Lowest, Means
 from jaxflow.summary.tags import Tags
 
 SUMMARY_JSON, SUMMARY_TABLE = "summary.json", "summary.parquet"
-# Examples that are named of those where two methods disagree most.
+# Examples that are named for the disagreement of two methods.
 NAMED = 20
 MEASURES = ("entropy", "effective_tokens", "effective_rank", "tied_tokens", "certified")
 
 
 @dataclass(frozen=True)
 class DataSummary:
-    """What the results of a data set say as a whole; every example counts alike. NaN is what is not defined.
+    """The results of a data set as a whole; every example counts alike, and NaN is not defined.
 
     Attributes:
-        examples: how many there are.
+        examples: their number.
         methods: of relevance.
         layers: counted from 1.
         measures: by method, and then by name, the mean of each layer: `entropy` of relevance as shares of its sum, in
@@ -44,15 +44,15 @@ class DataSummary:
             tokens left out), of each layer.
         defined: by two methods, the number of examples for which it is defined, of each layer.
         tokens: by method, mean relevance of each token of the vocabulary that occurs: layer by token.
-        token_counts: each token that occurs, and how often.
+        token_counts: occurrences of each token.
         positions: by method, mean relevance of each position: layer by position.
-        position_counts: how many examples reach each position.
+        position_counts: number of examples that reach each position.
         disagreements: by two methods, the examples whose rankings agree least at the last layer: rank correlation,
             `id` and text, the lowest first.
         tags: by method, mean relevance of each part of speech that occurs: layer by part of speech; of the tokens of
             the texts whose syntax is known.
-        tag_counts: each part of speech that occurs, and of how many tokens.
-        tagged_examples: how many examples these tokens are of.
+        tag_counts: tokens of each part of speech.
+        tagged_examples: number of the texts whose syntax is known.
     """
 
     examples: int
@@ -71,7 +71,7 @@ class DataSummary:
     tagged_examples: int = 0
 
     def as_json(self, tokens: int = 50) -> dict[str, Any]:
-        """All but the tables, and of the tokens those that occur most."""
+        """All but the tables of positions; of tokens the `tokens` most frequent ones."""
         return {
             "examples": self.examples,
             "methods": list(self.methods),
@@ -91,7 +91,8 @@ class DataSummary:
         }
 
     def _most(self, name: str, counts: dict[str, int], means: dict[str, np.ndarray], most: int) -> list[dict[str, Any]]:
-        """Of keys those that occur most: each with its count, and each method's means by layer."""
+        """The most frequent keys, each with its count and each method's means by layer."""
+        # Means have a column a key, in the order of the counts.
         places = {key: place for place, key in enumerate(counts)}
         return [
             {name: key, "count": counts[key]}
@@ -126,7 +127,7 @@ class DataSummary:
 def summarize(
     results: Store, sentences: Iterable[Sentence] = (), progress: Callable[[int], None] = lambda _: None
 ) -> DataSummary:
-    """Go through all examples once, a shard in memory at a time.
+    """Summarise all examples in one pass, with one shard in memory at a time.
 
     Flows that differ by 1e-9 or less tie; by 1e-6 or less where an accelerator's bounds settled some of them.
 
@@ -134,7 +135,7 @@ def summarize(
         results: of the data set.
         sentences: the texts with their syntax, from `jaxflow.compare.read_conllu`, for means by part of speech; of all
             texts or some.
-        progress: called with the number of examples that were just taken in.
+        progress: called with the number of examples of each chunk, when it is done.
 
     Raises:
         InputError: there is no example, a shard cannot be read, or none of the sentences is a text of the results.
@@ -146,10 +147,11 @@ def summarize(
     layers = tuple(map(int, first["layers"]))
     tags = Tags(sentences)
     flows = [method_name(each) for each in results.manifest["question"]["methods"] if is_flow(each)]
-    # Of what the methods were: flows are as exact as they were solved.
+    # Flows tie up to the exactness with which they were solved; other methods up to rounding.
     exactness = {
         method: statistics.tolerance(results.records) if method in flows else statistics.SOLVED for method in methods
     }
+    # One pass: every statistic takes in each chunk before the next is read.
     gathered = _Gathered(exactness, tuple(flows), len(layers), tags)
     for rows, chunk in statistics.chunks(results.rows()):
         gathered.add(rows, chunk)
@@ -170,22 +172,16 @@ def write_summary(summary: DataSummary, folder: Path) -> list[Path]:
     pa = arrow.pyarrow()
     import pyarrow.parquet as pq
 
-    schema = pa.schema(
-        [
-            ("statistic", pa.string()),
-            ("method", pa.string()),
-            ("layer", pa.int32()),
-            ("key", pa.string()),
-            ("mean", pa.float64()),
-            ("count", pa.float64()),
-        ]
-    )
-    table = pa.Table.from_pylist(list(summary.as_rows()), schema)
+    # Types are fixed: a summary whose keys are all None would have a column without one.
+    string, number = pa.string(), pa.float64()
+    kinds = {"statistic": string, "method": string, "layer": pa.int32(), "key": string, "mean": number, "count": number}
+    table = pa.Table.from_pylist(list(summary.as_rows()), pa.schema(list(kinds.items())))
     about = about_folder(local_path("folder", folder))
     make_about(about / SUMMARY_TABLE)
     # An open file: Arrow takes some paths for addresses.
     with written(about / SUMMARY_TABLE) as temporary, temporary.open("wb") as file:
         pq.write_table(table, file, compression="zstd")
+        # What Python still holds must reach the file before it takes its place.
         file.flush()
     with written(about / SUMMARY_JSON) as temporary:
         text = json.dumps(summary.as_json(), indent=1, ensure_ascii=False, allow_nan=False)
@@ -194,15 +190,15 @@ def write_summary(summary: DataSummary, folder: Path) -> list[Path]:
 
 
 class _Gathered:
-    """What is gathered on the way through the examples."""
+    """Statistics gathered on the way through the examples."""
 
     def __init__(self, exactness: dict[str, float], flows: tuple[str, ...], layers: int, tags: Tags):
-        """Nothing yet.
+        """Begin without an example.
 
         Args:
-            exactness: of each method, up to which difference its values tie.
+            exactness: by method, the difference up to which its values tie.
             flows: the methods whose values are certified flows.
-            layers: how many there are.
+            layers: their number.
             tags: of the texts whose syntax is known.
         """
         methods = tuple(exactness)
@@ -215,7 +211,7 @@ class _Gathered:
         self.lowest = {pair: Lowest(NAMED) for pair in self.pairs}
 
     def add(self, rows: list[Row], chunk: statistics.Chunk) -> None:
-        """Take in some examples."""
+        """Take in a chunk of examples."""
         self.examples += len(rows)
         for method in self.methods:
             entropy, tokens = statistics.distribution(chunk, method)
@@ -232,8 +228,10 @@ class _Gathered:
             self._worth(rows, method, tagged)
 
     def _agreement(self, rows: list[Row], chunk: statistics.Chunk, pair: tuple[str, str]) -> None:
+        # Two methods are no more exact together than the worse of them.
         values = statistics.agreement(chunk, *pair, max(self.exactness[method] for method in pair))
         self.means.add(pair, chunk.layer, chunk.weight, values)
+        # Examples that disagree most: by the last layer, a mean over the queries where it is defined.
         last = (chunk.layer == chunk.layer.max()) & np.isfinite(values)
         sums, counts = (
             np.bincount(chunk.example[last], weights, len(rows)) for weights in (values[last], np.ones(last.sum()))
@@ -242,23 +240,26 @@ class _Gathered:
             self.lowest[pair].add(float(sums[index] / counts[index]), rows[index]["id"], rows[index]["text"])
 
     def _worth(self, rows: list[Row], method: str, tagged: list[tuple[np.ndarray, list[str]]]) -> None:
-        # Of each token, what it is worth to the queries on average.
+        # Mean relevance of each token over the queries: `layer token` a row, and all rows side by side.
         of_rows = [row[method].mean(axis=1, dtype=np.float64) for row in rows]
         worth = np.concatenate(of_rows, axis=1)
         self.tokens[method].add([token for row in rows for token in row["tokens"]], worth)
         self.positions[method].add([place for row in rows for place in range(len(row["tokens"]))], worth)
-        found = [values[:, positions] for values, (positions, _) in zip(of_rows, tagged, strict=True)]
-        self.tagged[method].add([tag for _, tags in tagged for tag in tags], np.concatenate(found, axis=1))
+        # The same for the tokens whose part of speech is known.
+        tagged_worth = [values[:, positions] for values, (positions, _) in zip(of_rows, tagged, strict=True)]
+        self.tagged[method].add([tag for _, tags in tagged for tag in tags], np.concatenate(tagged_worth, axis=1))
         for row in rows:
             layers, one = np.arange(len(row["layers"])), np.ones(len(row["layers"]))
+            # The rank of one query's row is 1 whatever it holds.
             if len(row["queries"]) > 1:
                 self.means.add((method, "effective_rank"), layers, one, statistics.effective_rank(row[method]))
             if method in self.flows:
                 self.means.add((method, "certified"), layers, one, row["certified"].mean(axis=(1, 2)))
 
     def summary(self, layers: tuple[int, ...]) -> DataSummary:
-        """What all of it comes to."""
-        kept = {
+        """The summary of all examples taken in."""
+        # Measures that no example has, such as `certified` of raw attention, are left out.
+        measures = {
             method: {
                 name: values.tolist()
                 for name in MEASURES
@@ -267,6 +268,7 @@ class _Gathered:
             }
             for method in self.methods
         }
+        # Keys come in the same order for every method, so the first one's stand for all.
         names, _, counts = self.tokens[self.methods[0]].means()
         _, _, reached = self.positions[self.methods[0]].means()
         tags, _, tag_counts = self.tagged[self.methods[0]].means()
@@ -274,7 +276,7 @@ class _Gathered:
             examples=self.examples,
             methods=self.methods,
             layers=layers,
-            measures=kept,
+            measures=measures,
             agreement={pair: self.means.of(pair)[0].tolist() for pair in self.pairs},
             defined={pair: self.means.of(pair)[1].tolist() for pair in self.pairs},
             tokens={method: self.tokens[method].means()[1] for method in self.methods},
@@ -294,7 +296,7 @@ def _line(statistic: str, method: str, layer: int, key: str | None, mean: float,
 
 
 def _plain(value: Any) -> Any:
-    """The same with None for what is not defined, as JSON has no NaN."""
+    """The same with None in the place of NaN, which JSON lacks."""
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Parts of speech of tokens, by the words of sentences that somebody parsed."""
+"""Parts of speech of tokens, by the words of parsed sentences."""
 
 from collections.abc import Iterable
 
@@ -10,17 +10,17 @@ from jaxflow.store.arrow import Row
 
 
 class Tags:
-    """Which part of speech each token of a text is, for the texts that sentences were given of.
+    """Parts of speech of a text's tokens, for the texts of given sentences.
 
     Attributes:
-        found: rows whose text was among them.
+        found: number of rows whose text was among them.
     """
 
     def __init__(self, sentences: Iterable[Sentence]):
         """The tags of all the sentences, in memory.
 
         Args:
-            sentences: from `read_conllu`; a text is looked up by what it says, letter by letter.
+            sentences: from `read_conllu`; a text is looked up letter by letter.
         """
         self.found = 0
         self._words = {
@@ -30,13 +30,13 @@ class Tags:
 
     @property
     def sentences(self) -> int:
-        """How many different texts there are."""
+        """The number of different texts."""
         return len(self._words)
 
     def of(self, row: Row) -> tuple[Int[np.ndarray, " found"], list[str]]:
         """Positions of a row's tokens that stand in a word, and the words' tags; none where its text is not known.
 
-        Where what is written stands for several words (a "du" for "de le"), the first one's tag is taken.
+        Of several words written as one (a "du" for "de le"), the first one's tag is taken.
         """
         known = self._words.get(row["text"]) if row["pair"] is None else None
         if known is None or not len(known[0]):
@@ -45,6 +45,7 @@ class Tags:
         spans, tags = known
         # The first word that ends behind the token's start; some tokens begin with the blank in front of their word.
         words = np.searchsorted(spans[:, 1], row["offsets"][:, 0], "right")
+        # Behind the last word there is none, which begins nowhere.
         begins = np.append(spans[:, 0], np.iinfo(np.int64).max)[words]
         inside = (row["source"] == 0) & (begins < row["offsets"][:, 1])
         return np.flatnonzero(inside), [tags[word] for word in words[inside]]

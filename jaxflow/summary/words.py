@@ -13,13 +13,14 @@ LABEL, CELL = 28, 8
 
 
 def summary_table(summary: DataSummary, top: int, width: int = 100) -> Iterator[str]:
-    """Lines: a table of layers, the tokens that are worth most, and the examples where methods disagree most.
+    """Lines: a table of layers, the tokens of most relevance, and the examples where methods disagree most.
 
     Args:
         summary: of the data set.
-        top: how many tokens and examples to show.
-        width: of the terminal; of more layers than fit some are shown, the first and the last among them.
+        top: number of tokens and examples to show.
+        width: of the terminal; if not all layers fit, some are shown, the first and the last among them.
     """
+    # Places of the layers that fit beside the label.
     shown = _spread(len(summary.layers), max(2, (width - LABEL) // CELL))
     yield f"{summary.examples} examples"
     yield ""
@@ -46,6 +47,7 @@ def summary_table(summary: DataSummary, top: int, width: int = 100) -> Iterator[
 def _tags(summary: DataSummary) -> Iterator[str]:
     """Parts of speech, those of most tokens first."""
     yield ""
+    # Only some of the texts may be parsed.
     known = "" if summary.tagged_examples == summary.examples else f", of {summary.tagged_examples} parsed examples"
     yield f"a token's relevance by part of speech at layer {summary.layers[-1]}, on average{known}"
     yield _row("part of speech", ["tokens", *summary.methods])
@@ -57,18 +59,19 @@ def _tags(summary: DataSummary) -> Iterator[str]:
 
 def _tokens(summary: DataSummary, top: int) -> Iterator[str]:
     names, counts = list(summary.token_counts), np.array(list(summary.token_counts.values()))
+    # In a small data set no token may occur `OFTEN` times; then the most frequent ones are ranked.
     often = counts >= min(OFTEN, counts.max())
     for method in summary.methods:
         worth = np.where(often, summary.tokens[method][-1], -np.inf)
         best = np.argsort(-worth, kind="stable")[: min(top, int(often.sum()))]
-        said = ", ".join(f"{names[place]} {worth[place]:.4f}" for place in best)
+        line = ", ".join(f"{names[place]} {worth[place]:.4f}" for place in best)
         yield ""
         yield f"tokens worth most by {method} at layer {summary.layers[-1]}, on average"
-        yield f"  {said}"
+        yield f"  {line}"
 
 
 def _spread(count: int, most: int) -> list[int]:
-    """Places of so many of the layers at most, evenly."""
+    """At most `most` places from 0 to `count - 1`, evenly spread, both ends among them."""
     return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))})
 
 

@@ -1,4 +1,4 @@
-"""Lower bounds by flows in proportion to the weights, from the source down and into the sinks, that meet in between."""
+"""Lower bounds by flows in proportion to capacities: from the source down, and into the sinks, joined in between."""
 
 from functools import partial
 
@@ -17,17 +17,19 @@ _product = partial(jnp.matmul, precision=HIGHEST)
 def proportional_flows(capacity: Capacity, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
     """Value of a feasible flow for every pair, rounded down; exact at layers 1 and 2.
 
-    In proportion to the weights from the source down to some layer, and as `_into_sinks` below it, each node of the
-    layer passing on the smaller of the two amounts; the best layer is taken.
+    Rows of `capacity` sum to 1 at most. In proportion to the capacities from the source down to some layer, and as
+    `_into_sinks` below it, each node of the layer passing on the smaller of the two amounts; the best layer is taken.
     """
-    # Why it is a flow: from the source down, node i passes on `a[i] C[i, j]`, where what arrived, a[i], is at most 1
-    # and so is i's row sum: no arc carries more than it holds, nor a node gives more than it got. From layer m on it is
-    # `_into_sinks`' flow, and node k passes min(arrived, what it can send on): parts of both flows, scaled node by
-    # node.
+    # Why it is a flow: capacities of any size come scaled by a power of two that brings every row's sum below 1 (see
+    # `flow/scaling.py`). From the source down, node i passes on `a[i] C[i, j]`, where a[i] is what arrived. Row sums of
+    # at most 1 give `sum_j C[i, j] a[i] <= a[i]`, no node gives more than it got, and so a[i] <= 1 all the way down:
+    # no arc carries more than it holds. From layer m on it is `_into_sinks`' flow, and node k passes min(arrived, what
+    # it can send on): parts of both flows, scaled node by node.
     onward = _into_sinks(capacity, max(layers) - 1)
     best = met_halfway(capacity, onward, queries, layers, (_product, min_sum_down), jnp.maximum, 0.0)
-    # Each layer passed adds at most 2 * token + 4 roundings to what an arc is taken to carry; a flow that much
-    # smaller fits. At layer 2 the weights themselves are met.
+    # Each layer passed adds at most 2 * token + 4 roundings to what an arc is taken to carry (token of them for a row's
+    # sum, which was below 1 as the device added it up); a flow that much smaller fits. At layer 2 the capacities
+    # themselves are met.
     roundings = jnp.asarray(
         [layer * (2 * capacity.shape[-1] + 4) if layer > 2 else 0 for layer in layers], capacity.dtype
     )
