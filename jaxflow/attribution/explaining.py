@@ -22,7 +22,7 @@ def check_model(question: Question, model: Model) -> None:
     _ = as_mixing(question.mixing, model)
     if "gradients" in question.mixing.needs:
         target = _target(question)
-        # Three things may be wrong with a target: no such quantity, no such class, a class that no text gets.
+        # In turn: the head tells no classes apart, several classes share the name, or none has it.
         _ = scale_of(model, target)
         _ = model.head.index_of("target", target.classes)
         # The predicted class is one of the model's; another must be.

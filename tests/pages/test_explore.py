@@ -162,7 +162,7 @@ def test_heads_carry_what_was_found_of_them(pair):
     assert data["measures"] == ["importance"]
     assert data["roles"] == roles
     np.testing.assert_array_equal(floats_of(data["models"][0]["measures"]["importance"]), np.arange(6))
-    with pytest.raises(InputError, match=r"must have shape \(3, 2\)"):
+    with pytest.raises(InputError, match=r"must have tables of shape \(3, 2\)"):
         _ = pair.with_heads({"importance": [np.ones((2, 3))] * 2})
     with pytest.raises(InputError, match="one table for each of the 2 models, got 1"):
         _ = pair.with_heads({"importance": tables[:1]})
@@ -183,7 +183,7 @@ def test_what_no_page_can_hold_is_left_out(models, monkeypatch):
     ("labels", "message"),
     [
         (["good"], "as many as the 5 texts, got 1"),
-        (["fine", *TRUTH[1:]], "classes of the model, bad, good"),
+        (["fine", *TRUTH[1:]], r"classes of the model \(bad, good"),
         ([7, *TRUTH[1:]], "got 7"),
     ],
 )
