@@ -112,7 +112,7 @@ def parse(smiles: str) -> Molecules:
         else:
             last, written = None, ""
     if branches or rings:
-        raise _unread(smiles, len(smiles), "stand behind closed branches and rings")
+        raise _unread(smiles, len(smiles), "close a branch or a ring that was left open")
     return Molecules(tuple(atoms), bonds)
 
 

@@ -22,7 +22,8 @@ def text_of(path: Path) -> str:
         content = path.read_bytes()
         return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(None, "be text in UTF-8", shown_text(str(error)), "fetch it again", place=str(path)) from error
+        expected = "be a file of text in UTF-8 that can be read"
+        raise InputError(None, expected, shown_text(str(error)), "fetch it again", place=str(path)) from error
 
 
 def rows_of(path: Path, separator: str = "\t") -> Iterator[tuple[int, list[str]]]:

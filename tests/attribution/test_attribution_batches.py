@@ -160,7 +160,7 @@ class Short:
 
         def refusing(pipeline, batch, *rest):
             items = batch if isinstance(batch, list) else batch.items
-            taken = len(items) * pipeline._length(items)
+            taken = len(items) * pipeline._sizes.length(items)
             if taken > self.tokens:
                 self.refused.append(taken)
                 raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")

@@ -75,9 +75,9 @@ def test_smiles_are_read_and_written_without_their_map():
 def test_malformed_smiles_are_named():
     for wrong, line in (
         ("C1CC", "left open"),
-        ("C)C", "not opened"),
+        ("C)C", "must close a branch that was opened, got"),
         ("C!C", "character 1"),
-        ("[zz9]", "no atom"),
+        ("[zz9]", "must hold an atom of a SMILES"),
         ("1CC1", "must close a ring behind an atom"),
     ):
         with pytest.raises(InputError, match=line):
@@ -278,7 +278,7 @@ def checked(folder, name):
 
 def test_bad_input_is_one_line(tmp_path, capsys):
     for command, line in (
-        (["all", "--out", str(tmp_path)], "--data is missing"),
+        (["all", "--out", str(tmp_path)], "--data must name the folder of the data sets, got none"),
         (["all", "--quick", "--out", str(tmp_path), "--model-a", "x"], "name the pair"),
         (["reactions", "--out", str(tmp_path), "--data", str(tmp_path), "--models", str(tmp_path)], "rxnfp-pretrained"),
     ):

@@ -141,7 +141,7 @@ def test_paraphrases_by_columns(tmp_path):
     found, broken = read_columns(path, columns)
     assert (found.texts, found.pairs, found.classes) == (('said "no', "x"), ('no" he said', "y"), (1, 0))
     assert broken == 1
-    with pytest.raises(InputError, match=r"no column 'question1'.*#1 String"):
+    with pytest.raises(InputError, match=r"`columns` must name three columns, got 'question1'; there are: .*#1 String"):
         _ = read_columns(path, COLUMNS)
     _ = path.write_text(heading + "\nyes\t7\t8\ta\tb\n")
     with pytest.raises(InputError, match=r"'Quality' in line 2 of .* must be 0 or 1, got 'yes'"):
@@ -150,21 +150,21 @@ def test_paraphrases_by_columns(tmp_path):
 
 def test_broken_files_are_named(tmp_path):
     (tmp_path / "a.tsv.gz").write_bytes(b"no gzip")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="must be a file of text in UTF-8 that can be read"):
         _ = text_of(tmp_path / "a.tsv.gz")
     (tmp_path / "b.tsv").write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="must be a file of text in UTF-8 that can be read"):
         _ = text_of(tmp_path / "b.tsv")
     _ = (tmp_path / "c.tsv").write_text("sentence\tlabel\nfine\t1\nbad\t2\n")
-    with pytest.raises(InputError, match="line 3: wanted a text"):
+    with pytest.raises(InputError, match=r"line 3 of .* must hold a text, a tab, and 0 or 1"):
         _ = read_labelled(tmp_path / "c.tsv")
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("[", "not of SQuAD"),
-        ('{"data": 3}', "not of SQuAD"),
+        ("[", "must have the form of SQuAD 2.0, got another"),
+        ('{"data": 3}', "must have the form of SQuAD 2.0, got another"),
         ('{"data": [{"title": "a", "paragraphs": []}]}', "two articles"),
         (
             json.dumps(

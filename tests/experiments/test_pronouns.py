@@ -66,7 +66,7 @@ def test_every_sentence_has_its_pronoun(winogender, tmp_path):
     assert {s.text[slice(*s.pronoun)].lower() for s in found} == {w for forms in FORMS.values() for w in forms}
     assert {sentence.occupation for sentence in found} == set(PEOPLE)
     (tmp_path / FILE).write_text("sentid\tsentence\na.b.0.male.txt\the said he was ill.\n")
-    with pytest.raises(InputError, match="2 pronouns"):
+    with pytest.raises(InputError, match="must have one pronoun of its gender, got 2"):
         _ = read_winogender(tmp_path)
 
 
@@ -181,9 +181,15 @@ def test_evenness_and_its_test():
 def test_bad_input_is_one_line(winogender, tmp_path, capsys):
     model = str(model_folder())
     for command, line in (
-        (["--out", str(tmp_path)], "nothing to do"),
+        (
+            ["--out", str(tmp_path)],
+            "--model must name a classifier of gender where --masked-lm names no model, got none",
+        ),
         (["--out", str(tmp_path), "--model", model], "--data"),
-        (["--out", str(tmp_path), "--model", model, "--data", str(winogender)], "needs male, female, unknown"),
+        (
+            ["--out", str(tmp_path), "--model", model, "--data", str(winogender)],
+            "must have the labels male, female, unknown",
+        ),
         (["--out", str(tmp_path), "--masked-lm", str(tmp_path)], "config.json"),
     ):
         assert pronouns(command) == 2

@@ -60,8 +60,8 @@ def test_compare_writes_the_page_of_its_first_texts(other, layers, file, tmp_pat
 def test_layers_of_models_of_other_depth_are_asked_for_as_the_command_line_has_them(file, tmp_path, capsys):
     models = ["--model-a", str(model_folder()), "--model-b", str(other_folder(2, 2))]
     assert cli.main(["compare", *models, "--input", str(file), "--column", "text", "--out", str(tmp_path / "out")]) == 2
-    assert "--layers must say which are compared" in (said := capsys.readouterr().err)
-    assert said.rstrip().endswith("such as 1:1,3:2")
+    assert "--layers must be pairs of layers, as the models have 3 and 2" in (said := capsys.readouterr().err)
+    assert said.rstrip().endswith("pass --layers 1:1,3:2, for example")
 
 
 @pytest.mark.slow
@@ -91,7 +91,7 @@ def test_what_cannot_be_written_is_said_before_any_work(tmp_path, capsys):
 def test_labels_need_a_file(capsys):
     arguments = ["explore", "--model", "any", "--text", "the key", "--label-column", "label", "--out", "page.html"]
     assert cli.main(arguments) == 2
-    assert "--label-column goes with --input" in capsys.readouterr().err
+    assert "--label-column must go with --input and a file" in capsys.readouterr().err
 
 
 def test_errors_name_the_place_of_a_text_and_the_flag_of_a_column(file, tmp_path, capsys):
@@ -103,11 +103,15 @@ def test_errors_name_the_place_of_a_text_and_the_flag_of_a_column(file, tmp_path
 
     long = tmp_path / "long.txt"
     long.write_text("the key\n\n" + "the key " * 200 + "\n")
-    assert said("--input", str(long)).startswith("jaxflow: line 3 of long.txt has ")
-    assert said("--text", "the key", "--text", "the key " * 200).startswith("jaxflow: --text 2 has ")
+    assert said("--input", str(long)).startswith("jaxflow: line 3 of long.txt must have at most 24 tokens, got ")
+    assert said("--text", "the key", "--text", "the key " * 200).startswith(
+        "jaxflow: --text 2 must have at most 24 tokens, got "
+    )
     pair = ["--pair", "a", "--pair", "\udcff"]
     assert "the pair of --text 2" in said("--text", "the key", "--text", "the key", *pair)
     label = ["--input", str(file), "--label-column"]
-    assert said(*label, "labels").endswith("has no column 'labels' (--label-column); it has: 'text', 'label'")
+    assert said(*label, "labels").endswith(
+        "--label-column must name a column, got 'labels'; there are: 'text', 'label'"
+    )
     long.write_text("the key\n")
     assert said("--input", str(long), "--label-column", "x").endswith("has no column 'x'; leave out --label-column")
