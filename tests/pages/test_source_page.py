@@ -114,4 +114,6 @@ def test_errors_name_the_place_of_a_text_and_the_flag_of_a_column(file, tmp_path
         "--label-column must name a column, got 'labels'; there are: 'text', 'label'"
     )
     long.write_text("the key\n")
-    assert said("--input", str(long), "--label-column", "x").endswith("has no column 'x'; leave out --label-column")
+    assert said("--input", str(long), "--label-column", "x").endswith(
+        "--label-column must go with a file that has columns, got 'x'; leave it out"
+    )
