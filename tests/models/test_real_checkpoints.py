@@ -166,4 +166,5 @@ def test_the_script_converts_a_pickle_and_says_what_is_wrong(tiny, tmp_path):
     assert "which exists; name another" in again.stderr
     absent = run(tmp_path / "absent.bin", tmp_path / "other")
     assert absent.returncode == 2
-    assert "do not exist" in absent.stderr
+    assert "weights must be a file" in absent.stderr
+    assert "absent.bin', which does not exist" in absent.stderr
