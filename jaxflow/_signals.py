@@ -86,7 +86,7 @@ def interrupts() -> Iterator[Interrupts]:
     except KeyboardInterrupt as error:
         # Code in between may have raised a KeyboardInterrupt of its own in the place of a SIGTERM.
         if asked.kind is Terminated and not isinstance(error, Terminated):
-            raise Terminated(*error.args) from None
+            raise Terminated(*error.args) from error
         raise
     finally:
         for number, handler in before.items():

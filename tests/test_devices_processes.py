@@ -385,7 +385,7 @@ def test_a_killed_process_ends_the_other_with_a_message(tmp_path, attribute_in_t
     _, error = running[1 - dying].communicate(timeout=200)
     if dying:
         assert running[0].returncode == 2, error
-        assert said(error).startswith("jaxflow: process 1 of 2 has given no sign of life for 30 s")
+        assert said(error).startswith("jaxflow: process 1 of 2 must give signs of life, got none for 30 s")
     else:
         # JAX's coordinator is gone, and so it ends the other at once.
         assert running[1].returncode not in (0, None)

@@ -29,9 +29,11 @@ def said(error: BaseException, flags: Mapping[str, str]) -> int:
     if isinstance(error, InputError):
         return _failed(error.in_words(namer(flags)), 2)
     if isinstance(error, KeyboardInterrupt):
-        # Terminated is a KeyboardInterrupt of ours; exit codes are 128 and the signal's number.
-        resumed = isinstance(error, Stopped)
-        message = error.in_words("the same command with --resume") if resumed else str(error) or "stopped"
+        # Terminated is a KeyboardInterrupt of ours; exit codes are 128 and the signal's number. It may stand for a
+        # Stopped, which says what is kept.
+        stopped = error if isinstance(error, Stopped) else error.__cause__
+        is_stopped = isinstance(stopped, Stopped)
+        message = stopped.in_words("the same command with --resume") if is_stopped else str(error) or "stopped"
         return _failed(message, 143 if isinstance(error, Terminated) else 130)
     traceback.print_exception(error)
     return 1
