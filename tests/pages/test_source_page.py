@@ -76,7 +76,7 @@ def test_labels_may_be_numbers_and_may_be_missing(tmp_path, capsys):
     assert labels == ["good", None, "good", LABELS[0], None]
     file.write_text(json.dumps({"text": "the key"}))
     assert cli.main(["explore", *given, "--out", str(page)]) == 2
-    assert "has no column 'label'" in capsys.readouterr().err
+    assert "--label-column must name a column, got 'label'; there are: 'text'" in capsys.readouterr().err
 
 
 def test_what_cannot_be_written_is_said_before_any_work(tmp_path, capsys):
