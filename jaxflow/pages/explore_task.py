@@ -190,7 +190,8 @@ class ExploreTask:
         if explored.words is not None:
             known = explored.words.arrays([item.index for item in items], rows, length)
             arrays["roles"] = tuple(map(jnp.asarray, known))
-        if self.question.queries is not None:
+        # Raw attention and rollout are of every position; only the other methods have queries.
+        if self.asked and self.question.queries is not None:
             queries = queries_of(self._asked_items(which, items), rows, length, everything=False)
             arrays |= dict.fromkeys(method_readers(self.asked, explored.layers), queries)
         # Readers stand in a fixed order, and their arrays with them.

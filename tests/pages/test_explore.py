@@ -123,6 +123,14 @@ def test_flow_at_some_positions_only(models):
 
 
 @pytest.mark.slow
+def test_raw_attention_and_rollout_alone_need_no_positions(models):
+    exploration = explore(models[0], TEXTS[:2], methods=("raw", "rollout"))
+    expected = jf.attribute(models[0], TEXTS[:2], methods=("raw", "rollout"), queries=None)
+    for shown, example in zip(exploration.sides[0].examples, expected, strict=True):
+        np.testing.assert_allclose(shown.relevance["rollout"], example.relevance["rollout"], atol=1e-6)
+        assert shown.relevance.keys() == {"raw", "rollout"}
+
+
 def test_where_tokens_differ_words_are_shown(models, tmp_path):
     """A second tokenizer that lacks a word cuts it into letters; sums over a word's tokens by a loop."""
     for file in moved_folder().iterdir():
