@@ -10,9 +10,10 @@ import numpy as np
 from jaxflow._checks import not_forked
 from jaxflow.attribution.items import as_texts
 from jaxflow.attribution.question import Question, as_question
+from jaxflow.compare.one_text import PairItem, Similarity
 from jaxflow.compare.plan import CompareOptions, Plan, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ComparedText, Comparison
-from jaxflow.compare.task import CompareTask, PairItem, Similarity
+from jaxflow.compare.task import CompareTask
 from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
 from jaxflow.models import Model

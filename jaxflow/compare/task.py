@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,17 +14,16 @@ from jaxflow.attribution.methods import GraphMethod, Scores, begin_scores, store
 from jaxflow.attribution.streams import method_readers, relevance_read, riding_only
 from jaxflow.attribution.task import predictions_of
 from jaxflow.compare import device
-from jaxflow.compare.paths import strong_arcs
+from jaxflow.compare.one_text import PairItem, Similarity, members_of, text_of
 from jaxflow.compare.plan import Plan, TextPair, has_classes
-from jaxflow.compare.result import ComparedText, SideOfText
+from jaxflow.compare.result import ComparedText
 from jaxflow.compare.unit_heads import UnitHeads
-from jaxflow.compare.units import membership, words_of
+from jaxflow.compare.units import membership
 from jaxflow.evaluation import Target
 from jaxflow.evaluation.target import explained_of
 from jaxflow.flow.worker import Worker
 from jaxflow.heads.class_attention import ClassGradient
 from jaxflow.heads.importance import log_gates
-from jaxflow.heads.similarity import Products
 from jaxflow.models import Prediction
 from jaxflow.running import (
     Arrays,
@@ -38,51 +36,6 @@ from jaxflow.running import (
     token_batch,
 )
 from jaxflow.running.readers import Finite, KeptGraph, Logits
-
-
-@dataclass(frozen=True, eq=False)
-class Similarity:
-    """One text's share in sums over many texts.
-
-    Attributes:
-        products: what the correlation of heads is made of.
-        cka: of all pairs of heads.
-        gates: for each model the derivative of the predicted class's log-probability in each head's gate, which
-            `head_importance` averages; None where it was not asked for.
-    """
-
-    products: Products
-    cka: Float[np.ndarray, "layer head other"]
-    gates: tuple[
-        Float[np.ndarray, "first_layer first_head"] | None, Float[np.ndarray, "second_layer second_head"] | None
-    ]
-
-
-@dataclass(frozen=True, eq=False)
-class PairItem:
-    """One text as both models read it, on its way.
-
-    Attributes:
-        index: its number.
-        read: the text.
-        keeps_heads: whether the attention of every head is kept.
-        weighs_heads: whether the importance of heads is looked for.
-    """
-
-    index: int
-    read: TextPair
-    keeps_heads: bool
-    weighs_heads: bool
-
-    @property
-    def place(self) -> str:
-        """For messages."""
-        return self.read.place
-
-    @property
-    def length(self) -> int:
-        """Its tokens in either model, or its units, whichever are most."""
-        return max(len(self.read.units), *map(len, self.read.encodings))
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +99,7 @@ class CompareTask:
             weighed = [None if each is None else log_gates(*jax.device_get((each.value, each.gates))) for each in gates]
             logits = [None if side.logits is None else np.asarray(side.logits) for side in sides]
             predicted = [_predicted(plan, which, pairs, logits[which]) for which in (0, 1)]
-            return [_text(plan, item, row, host, solved, predicted, weighed) for row, item in enumerate(items)]
+            return [text_of(plan, item, row, host, solved, predicted, weighed) for row, item in enumerate(items)]
 
         return finish
 
@@ -256,7 +209,7 @@ def _begin_scores(
 
 def _token_queries(which: int, items: Sequence[TextPair], size: int) -> Int[Array, "text query"]:
     """The tokens of the units to explain, one after the other."""
-    chosen = [_members_of(item, which)[0] for item in items]
+    chosen = [members_of(item, which)[0] for item in items]
     longest = max(1, *map(len, chosen))
     # Ragged positions are padded to a few widths, so that few programs are compiled; padding asks for position 0.
     width = longest if len(set(map(len, chosen))) == 1 else bucket(longest)
@@ -266,107 +219,7 @@ def _token_queries(which: int, items: Sequence[TextPair], size: int) -> Int[Arra
     return jnp.asarray(queries)
 
 
-def _members_of(item: TextPair, which: int) -> tuple[list[int], list[int]]:
-    """Tokens of the units to explain, and for each the place of its unit among the queries."""
-    groups = (item.units.first, item.units.second)[which]
-    # Sorted by the place of the unit; a unit that this model has no token of adds nothing.
-    members = [
-        (token, place) for place, unit in enumerate(item.queries) for token, own in enumerate(groups) if own == unit
-    ]
-    return [token for token, _ in members], [place for _, place in members]
-
-
 def _kept(plan: Plan, which: int, side: device.Side, keeps_heads: bool) -> tuple[Array, Array | None]:
     """The attention that goes to the host: that of the compared layers."""
     layers = np.asarray([pair[which] - 1 for pair in plan.pairs])
     return at_layers(side.fused, layers), at_layers(side.heads, layers) if keeps_heads else None
-
-
-def _pooled(item: TextPair, which: int, values: np.ndarray) -> Float[np.ndarray, "layer query unit"]:
-    """Relevance of units: sums over a unit's tokens, means over the tokens of a query's unit."""
-    groups = (item.units.first, item.units.second)[which]
-    tokens, places = _members_of(item, which)
-    # layer query token: positions and tokens that are padding are cut away
-    values = values[:, : len(tokens), : len(groups)]
-    if groups == tuple(range(len(item.units))) and len(tokens) == len(item.queries):
-        return values
-    # layer query unit
-    summed = values @ membership(groups, len(groups), len(item.units)).astype(values.dtype)
-    # query token: which positions are of which unit; a unit without a token has an empty row, and relevance 0
-    rows = np.zeros((len(item.queries), len(tokens)), values.dtype)
-    rows[places, np.arange(len(tokens))] = 1
-    return np.einsum("qt,ltu->lqu", rows / np.maximum(rows.sum(axis=1, keepdims=True), 1), summed)
-
-
-def _text(
-    plan: Plan,
-    whole: PairItem,
-    row: int,
-    host: Any,
-    solved: list[dict[str, Scores]],
-    predicted: list[list[Prediction | None]],
-    weighed: list[np.ndarray | None],
-) -> tuple[ComparedText, Similarity]:
-    """One text of a finished batch, padding cut away."""
-    measured, traced, shared, kept = host
-    item, keeps = whole.read, whole.keeps_heads
-    units, queries = len(item.units), len(item.queries)
-    # Of `row state query unit` this text.
-    own = (row, slice(None), slice(queries), slice(units))
-    sides = []
-    for which in (0, 1):
-        prediction = predicted[which][row]
-        fused, heads = kept[which]
-        sides.append(
-            SideOfText(
-                tokens=item.encodings[which].tokens,
-                relevance={
-                    name: _pooled(item, which, np.asarray(scores.relevance)[row])
-                    for name, scores in solved[which].items()
-                },
-                certified=_certified(item, which, row, solved[which]),
-                # Copies, as views would keep the whole padded batch.
-                attention=fused[row, :, :units, :units].copy(),
-                heads=heads[row, :, :, :units, :units].copy() if keeps else None,
-                widths=traced[which].widths[own],
-                influence=traced[which].influence[own],
-                patterns=measured.patterns[which][row],
-                prediction=None if prediction is None else prediction.label,
-                scores={} if prediction is None else prediction.scores,
-            )
-        )
-    # Arcs are judged by paths to the first query: the widths after each compared layer, `layer unit`.
-    reach = [side.widths[[pair[which] for pair in plan.pairs], 0] for which, side in enumerate(sides)]
-    words, word = words_of(item.text, item.pair, item.units)
-    text = ComparedText(
-        text=item.text,
-        pair=item.pair,
-        units=item.units,
-        words=words,
-        word=word,
-        queries=np.asarray(item.queries, np.int64),
-        layers=plan.pairs,
-        a=sides[0],
-        b=sides[1],
-        arcs=strong_arcs(sides[0].attention, sides[1].attention, float(plan.settings.threshold), (reach[0], reach[1])),
-        shared_widths=None if shared is None else shared[own],
-        jensen_shannon=measured.jensen_shannon[row],
-        total_variation=measured.total_variation[row],
-        layer_jensen_shannon=measured.layer_jensen_shannon[row],
-        layer_total_variation=measured.layer_total_variation[row],
-    )
-    # In double precision: they are summed over all texts.
-    products = jax.tree.map(lambda each: np.asarray(each[row], np.float64), measured.products)
-    gates = [None if each is None or not whole.weighs_heads else each[row] for each in weighed]
-    return text, Similarity(products, measured.cka[row], (gates[0], gates[1]))
-
-
-def _certified(item: TextPair, which: int, row: int, solved: dict[str, Scores]) -> float | None:
-    # Shares are of the model's own tokens, before they are pooled.
-    tokens, length = len(_members_of(item, which)[0]), len(item.encodings[which])
-    proven = [
-        np.asarray(scores.certified)[row, :, :tokens, :length]
-        for scores in solved.values()
-        if scores.certified is not None
-    ]
-    return float(np.mean(proven)) if proven and tokens else None

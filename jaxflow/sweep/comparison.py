@@ -16,10 +16,10 @@ import numpy as np
 
 from jaxflow._checks import InputError, not_forked, shown
 from jaxflow.attribution.question import Question
+from jaxflow.compare.one_text import Similarity
 from jaxflow.compare.plan import CompareOptions, Plan, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ChangeSummary, ComparedText
 from jaxflow.compare.run import compare_stream
-from jaxflow.compare.task import Similarity
 from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
 from jaxflow.inputs.rows import Text
