@@ -77,7 +77,7 @@ class Question:
         gradients = "gradients" in mixing.needs or any(isinstance(each, ModelMethod) for each in self.method_values)
         if self.target is not None and not gradients:
             got = f"{shown(self.target)} with the mixing {mixing.name!r}, which needs no gradients"
-            raise InputError("target", "be left out", got, "pass `mixing=attention-gradient`")
+            raise InputError("target", "be left out", got, "pass `mixing='attention-gradient'`")
 
     # Every batch asks for them, and each check against a protocol is slow.
     @cached_property

@@ -182,7 +182,7 @@ def settled_units(asked: str, alike: Iterable[bool]) -> str:
         return "tokens"
     if asked == "tokens":
         got = f"'tokens', and the models cut text {different} into different ones"
-        raise InputError("units", "be 'words' or 'auto'", got, "pass `units=words`")
+        raise InputError("units", "be 'words' or 'auto'", got, "pass `units='words'`")
     return "words"
 
 

@@ -21,14 +21,7 @@ from jaxflow.store.claims import Claim, check_claims
 from jaxflow.store.manifest import check_same, new_manifest
 from jaxflow.store.record import Record
 from jaxflow.sweep.background import Ahead, Behind
-from jaxflow.sweep.checks import (
-    check_folder,
-    check_process,
-    check_question,
-    check_unchanged,
-    finished,
-    make_folder,
-)
+from jaxflow.sweep.checks import check_folder, check_process, check_question, check_unchanged, finished, make_folder
 from jaxflow.sweep.shards import BadRowError, Lengths, Shard, cuts, encode
 from jaxflow.sweep.tally import Stopped, Summary, Tally
 from jaxflow.sweep.together import PeerError
