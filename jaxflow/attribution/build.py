@@ -57,7 +57,7 @@ def build_graph(
     def check(items: list[Any], outputs: Arrays) -> None:
         check_finite(items, outputs[0])
 
-    options = EngineOptions(pair_numbers=max(model.layers, pair_numbers(question.mixing, model)))
+    options = EngineOptions(pair_numbers=max(model.layers, pair_numbers((question.mixing,), model)))
     graphs = [graph for _, graph in run_calls(model, encodings, make, check=check, options=options)]
     longest = max(map(len, encodings))
     # Batches were padded each to its own length; here all texts get the same one.

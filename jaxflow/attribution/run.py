@@ -139,8 +139,8 @@ def _attributions(groups: Generator[list[Example], None, None]) -> Generator[Att
 
 
 def _options(task: AttributionTask, **options: Any) -> EngineOptions:
-    # A mixing with gradients holds attention of all heads, which bounds the rows of a batch.
-    return EngineOptions(pair_numbers=pair_numbers(task.question.mixing, task.model), **options)
+    # Mixings with gradients hold attention of all heads, which bounds the rows of a batch.
+    return EngineOptions(pair_numbers=pair_numbers(task.question.mixings, task.model), **options)
 
 
 def _task(model: Any, question: Question) -> AttributionTask:

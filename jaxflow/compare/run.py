@@ -132,8 +132,8 @@ def compare_stream(
             ]
 
     # The attention of every head of both models is held at once, which bounds the rows of a batch.
-    mixing = plan.question.mixing
-    held = sum(model.layers * model.heads + pair_numbers(mixing, model) for model in plan.encoders)
+    mixings = plan.question.mixings
+    held = sum(model.layers * model.heads + pair_numbers(mixings, model) for model in plan.encoders)
     options = EngineOptions(batch_size=plan.settings.batch_size, pair_numbers=held, pads_freely=True)
     told = None if progress is None else (lambda found: progress(len(found)))
     with closing(Engine(plan.encoders, CompareTask(plan), options).run(windows(), told)) as groups:

@@ -111,8 +111,8 @@ def _explored(
     """The texts in every model."""
     models = [each.model for each in task.models]
     # Both models' heads are held at once.
-    mixing = task.question.mixing
-    held = sum(model.layers * model.heads + pair_numbers(mixing, model) for model in models)
+    mixings = task.question.mixings
+    held = sum(model.layers * model.heads + pair_numbers(mixings, model) for model in models)
 
     def told(found: Sequence[ExploredText]) -> None:
         # Progress counts texts of one model, and a batch is done in both at once.
