@@ -1,26 +1,31 @@
-"""What a question's mixings need of a model; where they need gradients, the number that is explained."""
+"""A question's programs: what they need of a model, and where something is explained, its number."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxflow._checks import InputError
-from jaxflow.attribution.methods import mixing_of
+from jaxflow._typing import Queries
+from jaxflow.attribution.methods import ProgramMethod, mixing_of
 from jaxflow.attribution.question import Question
 from jaxflow.attribution.registry import of_methods
-from jaxflow.evaluation.target import Target, explained_of, resolve, scale_of
+from jaxflow.attribution.streams import Readers, result_key
+from jaxflow.evaluation.target import Explained, GivenClasses, Target, explained_of, resolve, scale_of
 from jaxflow.mixing import as_mixing
-from jaxflow.models import Model
-from jaxflow.running import Arrays, Forward, Mixed, Reader
+from jaxflow.models import Model, TokenBatch
+from jaxflow.running import Arrays, Call, Forward, Inputs, Programs, pair_numbers
 
 
 def check_model(question: Question, model: Model) -> None:
     """Refuse a model that does not give what a question asks of it.
 
     Raises:
-        InputError: a layer is not there, or a mixing needs what the model does not give, or explains a class that it
-            does not have.
+        InputError: a layer is not there; a mixing or a method needs what the model does not give; or a class is
+            explained that it does not have.
     """
     # Mixings alone were checked with the question; here what they need is held against what the model gives.
     _ = as_mixing(question.mixing, model)
@@ -29,7 +34,9 @@ def check_model(question: Question, model: Model) -> None:
             _ = as_mixing(mixing_of(method, question.mixing), model)
         except InputError as error:
             raise of_methods(error, method.name) from None
-    if question.needs_gradients:
+    for method in own_programs(question):
+        _check_needs(method, model)
+    if question.explains:
         target = _target(question)
         # In turn: the head tells no classes apart, several classes share the name, or none has it.
         _ = scale_of(model, target)
@@ -41,25 +48,75 @@ def check_model(question: Question, model: Model) -> None:
             raise InputError("target", error.expected, error.got, error.way_out) from None
 
 
-def forward_of(
-    question: Question, model: Model, readers: tuple[Reader | Mixed, ...], rows: int
-) -> tuple[Forward, Arrays]:
-    """The program of some readers, and the arrays that follow theirs: those of the explained number.
+def own_programs(question: Question) -> tuple[ProgramMethod, ...]:
+    """The question's methods that have programs of their own."""
+    return tuple(method for method in question.method_values if isinstance(method, ProgramMethod))
+
+
+def call_of(
+    question: Question,
+    model: Model,
+    readers: Readers,
+    arrays: Mapping[Any, Arrays],
+    batch: TokenBatch,
+    queries: Queries | None = None,
+    layers: tuple[int, ...] = (),
+) -> Call:
+    """The call for a batch: one forward pass with readers, and the programs of methods that have their own.
 
     Args:
         question: what is asked about every text.
         model: that reads the texts.
-        readers: readers of its forward pass; those that are not `Mixed` have the question's mixing.
-        rows: number of rows in the batch.
+        readers: of the forward pass, by the use of their outputs, in the order that `results_of` is given.
+        arrays: of the readers, by the same names; those that are not named have none.
+        batch: its tokens.
+        queries: for methods with programs of their own: positions to explain, None for all.
+        layers: for these, of the relevance.
     """
-    program = Forward(readers, question.mixing)
-    if not program.needs_gradients:
-        return program, ()
     # One class for all rows, which is an input of the program, so that another class compiles nothing; or None for
     # the class that each row predicts.
-    explained, given = explained_of(model, _target(question), rows)
-    arrays = tuple(None if each is None else jnp.asarray(each) for each in given)
-    return replace(program, target=explained), (arrays,)
+    target, given = _explained(question, model, batch.mask.shape[0])
+    # Where no mixing needs gradients, the shared pass explains nothing.
+    forward = Forward(tuple(readers.values()), question.mixing)
+    examples: tuple[Arrays, ...] = tuple(map(arrays.get, readers))
+    if forward.needs_gradients:
+        forward, examples = replace(forward, target=target), (*examples, given)
+    methods = own_programs(question)
+    if not methods:
+        return Call(forward, Inputs(batch, examples, None))
+    own = [method.program(model, layers, target if method.explains else None) for method in methods]
+    parts = [(queries, given if method.explains else None) for method in methods]
+    return Call(Programs((forward, *own)), Inputs(batch, (examples, *parts), None))
+
+
+def results_of(question: Question, readers: Iterable[Any], outputs: Arrays) -> dict[Any, Arrays]:
+    """A batch's outputs by the names of the readers, and by `result_key` of methods with programs of their own."""
+    methods = own_programs(question)
+    forward, *own = outputs if methods else (outputs,)
+    results = dict(zip(readers, forward, strict=True))
+    return results | {result_key(method): each for method, each in zip(methods, own, strict=True)}
+
+
+def pair_numbers_of(question: Question, model: Model) -> int:
+    """Numbers that a question's programs keep for each pair of tokens of a text, for `EngineOptions.pair_numbers`."""
+    # The programs run one after the other, so that the largest counts.
+    return max(pair_numbers(part.needs, model) for part in (*question.mixings, *own_programs(question)))
+
+
+def _check_needs(method: ProgramMethod, model: Model) -> None:
+    missing = sorted(frozenset(method.needs) - model.gives)
+    if missing:
+        expected = f"need only what the model gives, {', '.join(sorted(model.gives))}"
+        got = f"{method.name!r}, which needs {', '.join(missing)}"
+        raise InputError("methods", expected, got, "leave it out, or pass a model that gives it")
+
+
+def _explained(question: Question, model: Model, rows: int) -> tuple[Explained | None, GivenClasses | None]:
+    """The explained number, and its classes that are known beforehand; None where nothing is explained."""
+    if not question.explains:
+        return None, None
+    target, given = explained_of(model, _target(question), rows, gradients=False)
+    return target, jax.tree.map(jnp.asarray, given)
 
 
 def _target(question: Question) -> Target:

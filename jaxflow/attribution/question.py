@@ -13,7 +13,7 @@ from jaxtyping import Int
 
 from jaxflow._checks import InputError, shown
 from jaxflow._names import imported, is_path, value_json, value_of_json
-from jaxflow.attribution.methods import AT, Method, ModelMethod, mixing_of
+from jaxflow.attribution.methods import AT, Method, ModelMethod, ProgramMethod, mixing_of
 from jaxflow.attribution.registry import as_methods, method_json, method_of_json, several
 from jaxflow.flow.solve import as_layers, as_solver
 from jaxflow.mixing import MIXINGS, Mixing, as_mixing, mixing_json
@@ -77,8 +77,8 @@ class Question:
         _ = as_solver("flow", self.flow)
         settle("mixing", as_mixing(imported("mixing", self.mixing) if is_path(self.mixing) else self.mixing))
         # The reader of a ModelMethod may take gradients of its own.
-        gradients = self.needs_gradients or any(isinstance(each, ModelMethod) for each in self.method_values)
-        if self.target is not None and not gradients:
+        reads = any(isinstance(each, ModelMethod) for each in self.method_values)
+        if self.target is not None and not reads and not self.explains:
             got = f"{shown(self.target)} with the mixing {self.mixing.name!r}, which needs no gradients"
             way_out = "pass `mixing='attention-gradient'`, or a method that carries it, 'flow@attention-gradient'"
             raise InputError("target", "be left out", got, way_out)
@@ -94,10 +94,11 @@ class Question:
         """Its mixing, and those that methods carry; each once."""
         return tuple(dict.fromkeys((self.mixing, *(mixing_of(each, self.mixing) for each in self.method_values))))
 
-    @property
-    def needs_gradients(self) -> bool:
-        """Whether a mixing needs them, of the number that `target` says."""
-        return any("gradients" in mixing.needs for mixing in self.mixings)
+    @cached_property
+    def explains(self) -> bool:
+        """Whether a number of the model's is explained: a mixing needs gradients, or a method a target."""
+        asking = (each.explains for each in self.method_values if isinstance(each, ProgramMethod))
+        return any("gradients" in mixing.needs for mixing in self.mixings) or any(asking)
 
     def layers_of(self, depth: int) -> tuple[int, ...]:
         """The layers to explain in a model of `depth` layers, counted from 1.

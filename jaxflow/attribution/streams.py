@@ -1,4 +1,4 @@
-"""The readers of methods: those that run during the forward pass, and those that keep the graphs for the others."""
+"""The readers of methods, of their relevance or their graphs, and what they and programs of a method's own gave."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxflow._typing import AtLayers, Queries, Square
-from jaxflow.attribution.methods import GraphMethod, Method, ModelMethod, Streaming, mixing_of
+from jaxflow.attribution.methods import GraphMethod, Method, ModelMethod, ProgramMethod, Streaming, mixing_of
 from jaxflow.mixing import Mixing
 from jaxflow.running import (
     Item,
@@ -31,8 +31,8 @@ Readers: TypeAlias = dict[Any, Reader | Mixed]
 
 
 def rides_along(method: Method) -> bool:
-    """Whether a method runs during the forward pass, without a graph."""
-    return isinstance(method, Streaming | ModelMethod)
+    """Whether a method runs on the model's batch, without a graph."""
+    return isinstance(method, Streaming | ModelMethod | ProgramMethod)
 
 
 def takes_graph(method: Method) -> TypeGuard[GraphMethod]:
@@ -60,7 +60,7 @@ def method_readers(methods: Iterable[Method], layers: tuple[int, ...], mixing: M
         if isinstance(method, Streaming):
             streaming[each] = (*streaming.get(each, ()), method)
         elif isinstance(method, ModelMethod):
-            own["method", method.name] = _mixed(method.reader(layers), each, mixing)
+            own[result_key(method)] = _mixed(method.reader(layers), each, mixing)
     # One reader for all streaming methods of a mixing carries their states side by side.
     return {("streams", each): _mixed(Streams(group, layers), each, mixing) for each, group in streaming.items()} | own
 
@@ -92,8 +92,13 @@ def relevance_read(
     for method in methods:
         if isinstance(method, Streaming):
             yield method, results["streams", mixing_of(method, mixing)][method.name]
-        elif isinstance(method, ModelMethod):
-            yield method, results["method", method.name]
+        elif isinstance(method, ModelMethod | ProgramMethod):
+            yield method, results[result_key(method)]
+
+
+def result_key(method: Method) -> tuple[str, str]:
+    """The key in the results of a batch of a method that has a reader or a program of its own."""
+    return "method", method.name
 
 
 def _mixed(reader: Reader, mixing: Mixing, default: Mixing) -> Reader | Mixed:

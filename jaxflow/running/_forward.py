@@ -1,7 +1,7 @@
 """The program that runs any number of readers along one forward pass."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -157,10 +157,10 @@ def _finish(ride: _Ride, carry: Any, outputs: PassOutputs, pull: Pull | None) ->
     return ride.reader.finish(ride.known, carry, outputs)
 
 
-def pair_numbers(mixings: Iterable[Mixing], model: Model) -> int:
-    """Numbers that a pass's mixings keep for each pair of tokens of a text, for `EngineOptions.pair_numbers`."""
-    # The attention of all heads, the shift that it is differentiated in, and the gradient: once for all mixings.
-    return 3 * model.layers * model.heads if any(map(_needs_gradients, mixings)) else 0
+def pair_numbers(needs: frozenset[str], model: Model) -> int:
+    """Numbers that a mixing of these needs keeps for each pair of tokens of a text (`EngineOptions.pair_numbers`)."""
+    # The attention of all heads, the shift that it is differentiated in, and the gradient.
+    return 3 * model.layers * model.heads if "gradients" in needs else 0
 
 
 def _needs_gradients(mixing: Mixing) -> bool:

@@ -170,7 +170,8 @@ def run_readers(
             check_finite(items, finite)
 
     options = options or EngineOptions()
-    options = replace(options, pair_numbers=max(options.pair_numbers, pair_numbers(mixings, model)))
+    held = max(pair_numbers(each.needs, model) for each in mixings)
+    options = replace(options, pair_numbers=max(options.pair_numbers, held))
     results = run_calls(model, encodings, make, lengths=lengths, check=check, options=options, progress=progress)
     # Without what `Finite` gave.
     return [row[len(mixings) :] for row in results]
