@@ -15,7 +15,7 @@ from jaxflow.mixing.attention import as_share
 
 # The own stream is on the weights' diagonal already; and: as wide as can be.
 MEASURED, WIDE = "measured", "wide"
-ROWS = SHARES, SIZES = "shares", "sizes"
+ROWS = SHARES, SIZES, AUTO = "shares", "sizes", "auto"
 
 
 def as_own(own: Any, words: tuple[str, ...] = (MEASURED, WIDE)) -> float | str:
@@ -34,17 +34,16 @@ class OwnStream:
 
     Attributes:
         own: "measured" (on the weights' diagonal already), a share, or "wide"; see `with_own_stream`.
-        rows: "shares" or "sizes", whether rows are scaled to sum to 1 or keep their size; None is sizes for wide own
+        rows: "shares" or "sizes", whether rows are scaled to sum to 1 or keep their size; "auto" is sizes for wide own
             streams, else shares.
     """
 
     own: float | str | Any = field(default=MEASURED, kw_only=True)
-    rows: str | None = field(default=None, kw_only=True)
+    rows: str = field(default=AUTO, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "own", as_own(self.own))
-        if self.rows is not None:
-            one_of("rows", self.rows, ROWS)
+        one_of("rows", self.rows, ROWS)
         if self.rows == SIZES and not isinstance(self.own, str):
             got = f"{SIZES!r} with an `own` of {self.own}"
             raise InputError("rows", f"be {SHARES!r} where own streams are a share of each position", got)
@@ -58,7 +57,7 @@ class OwnStream:
         """Capacities by these options; `weights` may hold anything on padding."""
         pairs = mask[..., :, None] & mask[..., None, :]
         weights = jnp.where(pairs, weights, jnp.zeros((), weights.dtype))
-        shares = self.rows == SHARES or (self.rows is None and not self.wide)
+        shares = self.rows == SHARES or (self.rows == AUTO and not self.wide)
         return with_own_stream(weights, self.own, mask, scaled=shares)
 
 

@@ -25,12 +25,12 @@ class Alti(OwnStream):
     a forward pass at 128 tokens; the vectors of pairs are held for a few tokens at a time.
 
     Attributes:
-        own: the own streams beside the contributions. "measured" adds none, as the diagonal holds the residual
-            connection: rollout is the paper's, flow is bound by the rows and by the first layer's columns. A share:
-            rows sum to 1 less the share, which is added to the diagonal. "wide": own streams bind no flow, which then
-            shows all that the contributions let through.
-        rows: shares (each row scaled to sum to 1, as published) or sizes (contributions keep their size). By default
-            sizes for wide own streams, else shares.
+        own: own streams: measured, wide, or a share of each position from 0 to 1. Measured adds none, as the diagonal
+            holds the residual connection: rollout is the paper's, flow is bound by the rows and by the first layer's
+            columns. A share: rows sum to 1 less the share, which is added to the diagonal. Wide: own streams bind no
+            flow, which then shows all that the contributions let through.
+        rows: shares (each row scaled to sum to 1, as published), sizes (as they are), or auto, which is sizes for wide
+            own streams.
     """
 
     @property

@@ -34,14 +34,15 @@ class Norms(OwnStream):
 
     Attributes:
         variant: N, N-Res, N-ResLN or N-Enc.
-        own: the own streams beside the norms. "measured" adds none: the diagonal holds a position's own vector, with
-            the residual connection in it but for "N". Rollout then is the papers' (no further identity); flow is
-            bound by the rows and by the first layer's columns. A share: rows sum to 1 less the share, which is added
-            to the diagonal, as for attention. "wide": own streams bind no flow, which then shows all that the norms
-            let through; rollout over it weights paths by how many own streams they take.
-        rows: shares (each row scaled to sum to 1, as published: rollout gives shares, flow is at most 1) or sizes
-            (norms keep their size, so layers and positions of long vectors carry more). By default sizes for wide own
-            streams, else shares.
+        own: own streams: measured, wide, or a share of each position from 0 to 1. Measured adds none: the diagonal
+            holds a position's own vector, with the residual connection in it but for "N". Rollout then is the papers'
+            (no further identity); flow is bound by the rows and by the first layer's columns. A share: rows sum to 1
+            less the share, which is added to the diagonal, as for attention. Wide: own streams bind no flow, which
+            then shows all that the norms let through; rollout over it weights paths by how few arcs between positions
+            they take.
+        rows: shares (each row scaled to sum to 1), sizes (as they are), or auto, which is sizes for wide own streams.
+            With shares, as published, rollout gives shares and flow is at most 1. With sizes layers and positions of
+            long vectors carry more in both, and values have the norms' unit.
     """
 
     variant: str = "N-Enc"

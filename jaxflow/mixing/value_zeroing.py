@@ -21,12 +21,13 @@ class ValueZeroing(OwnStream):
     as many forward passes as there are tokens; one rerun is held at a time.
 
     Attributes:
-        own: the own streams beside the distances. "measured" adds none: the diagonal holds the effect of a position's
-            own value, and rollout is the paper's; the residual connection is in no entry, so flow leaves a position as
-            soon as others' values matter. A share: rows sum to 1 less the share, which is added to the diagonal.
-            "wide": own streams bind no flow, which then shows all that the distances let through.
-        rows: shares (each row scaled to sum to 1, as published) or sizes (distances as they are, from 0 to 2, so
-            positions that change more carry more). By default sizes for wide own streams, else shares.
+        own: own streams: measured, wide, or a share of each position from 0 to 1. Measured adds none: the diagonal
+            holds the effect of a position's own value, and rollout is the paper's; the residual connection is in no
+            entry, so flow leaves a position as soon as others' values matter. A share: rows sum to 1 less the share,
+            which is added to the diagonal. Wide: own streams bind no flow, which then shows all that the distances let
+            through.
+        rows: shares (each row scaled to sum to 1, as published), sizes (as they are), or auto, which is sizes for wide
+            own streams. Sizes lie between 0 and 2: positions that change more carry more.
     """
 
     @property
