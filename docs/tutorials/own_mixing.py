@@ -15,8 +15,8 @@
 # A *mixing* says what the capacities of the graph are. You write one as a small value, pass it where a mixing's name
 # goes, and every method, sweep and page works with it.
 #
-# Here: how long the vectors are that each head moves. Attention alone does not say that: a head may look at a token whose
-# value is nearly zero.
+# Here: how long the vectors are that each head moves. Attention alone does not say that: a head may look at a token
+# whose value is nearly zero.
 
 # %%
 from dataclasses import dataclass
