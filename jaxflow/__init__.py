@@ -11,6 +11,7 @@ from jaxflow import mixing
 from jaxflow._checks import InputError
 from jaxflow.attribution import Attribution, Example, Question, attribute, build_graph
 from jaxflow.flow.device.cut import cut_capacity
+from jaxflow.flow.joint import JointSolution, joint_flow
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.solve import attention_flow
 from jaxflow.graph.capacities import capacity_graph
@@ -34,6 +35,7 @@ __all__ = [
     "Example",
     "FlowSolution",
     "InputError",
+    "JointSolution",
     "Question",
     "attention_flow",
     "attention_graph",
@@ -45,6 +47,7 @@ __all__ = [
     "cut_capacity",
     "explore",
     "head_rollout",
+    "joint_flow",
     "load_model",
     "mixing",
     "open_sweep",
