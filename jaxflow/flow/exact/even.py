@@ -1,5 +1,6 @@
 """The most even split of a maximum flow over the input tokens: the one whose shares have the least sum of squares."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -65,9 +66,10 @@ def even_split(capacity: Float64[np.ndarray, "layer token token"], query: int, f
     return Even(share, _gap(query, share, value, capped, into))
 
 
-def _gap(query: int, share: np.ndarray, value: float, capped: SinkFlow, into: object) -> float:
+def _gap(
+    query: int, share: np.ndarray, value: float, capped: SinkFlow, into: Callable[[np.ndarray], np.ndarray]
+) -> float:
     """The duality gap of the sum of squares, by flows of its own, and what no flow carries of the shares."""
-    assert callable(into)
     # Over all bases b, `sum of share * b` is least by the greedy one, which fills tokens of small shares first.
     levels = np.unique(share[share > 0])
     if not len(levels):

@@ -26,7 +26,8 @@ class SinkFlow:
         self.layers = len(capacity)
         # As in `max_flow`: large arcs first, positions without any left out.
         order = order_of(capacity)
-        self._order = order[(capacity.any((0, 1)) | capacity.any((0, 2)))[order]]
+        some = np.logical_or(capacity.any((0, 1)), capacity.any((0, 2)))
+        self._order = order[some[order]]
         self._place = np.full(capacity.shape[-1], -1)
         self._place[self._order] = np.arange(len(self._order))
         self._capacity, self._scale = scaled(capacity[:, self._order][:, :, self._order])
