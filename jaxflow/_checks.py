@@ -25,7 +25,7 @@ class InputError(ValueError):
 
     `str(error)` has Python's words: "`mask` must have shape (2, 16), got (16,); pass the tokenizer's attention_mask".
     The command line has its own (`in_words` with another `name`). In `expected` and `way_out`, arguments stand in
-    backticks (`` `truncate=True` ``), so that each front can write them in its way; data belong into `got` and
+    backticks, like `truncate=True`, so that each front can write them in its way; data belong into `got` and
     `place`, which no front ever rewrites.
 
     Attributes:
@@ -162,8 +162,8 @@ def index_words(index: Sequence[int], axes: Sequence[str]) -> str:
 
 
 def how_to_install(extra: str) -> str:
-    """The command for an extra. Only a clone has it: on the package index, jaxflow is another project's name."""
-    return f"pip install '.[{extra}]' in your clone of jaxflow"
+    """The command for an extra, which pip takes from the installed package, a clone's included."""
+    return f"pip install 'jaxflow-attention[{extra}]'"
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> InputError:

@@ -1,6 +1,6 @@
 """One layer of an encoder: self-attention, then the feed-forward part, each added to its input under a norm."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Key
 
+from jaxflow.models.batch import LayerNorms, NormOutput
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, root, split
 from jaxflow.models.packing import Packing
@@ -15,6 +16,8 @@ from jaxflow.models.packing import Packing
 Heads = Float[Array, "*batch token head head_width"]
 Probabilities = Float[Array, "*batch head token token"]
 Values = Float[Array, "*batch head token head_width"]
+Rows = Float[Array, "*rows width"]
+Keys = Sequence[Key[Array, ""] | None]
 
 
 class Layer(nnx.Module):
@@ -41,7 +44,7 @@ class Layer(nnx.Module):
         attention: Probabilities | None = None,
         shift: Probabilities | None = None,
         key: Key[Array, ""] | None = None,
-    ) -> tuple[Float[Array, "*rows width"], Probabilities, Values]:
+    ) -> tuple[Rows, Probabilities, Values, Rows, LayerNorms]:
         """Run the layer.
 
         Args:
@@ -54,11 +57,10 @@ class Layer(nnx.Module):
             key: turns dropout on.
 
         Returns:
-            Output (packed where the input was), attention as it was used (before dropout) and values; float32.
+            Output (packed where the input was), attention as it was used (before dropout), values, the states after
+            the attention block, and what the norms did (both packed likewise); float32.
         """
-        config = self.config
-        keys = split(key, 3)
-        before, after = _norms(config.pre_norm)
+        before, _ = _norms(self.config.pre_norm)
         # *batch token head head_width each.
         query, keys_, values = self._heads(before(self.attention_norm, hidden), packing)
         if attention is None:
@@ -66,6 +68,23 @@ class Layer(nnx.Module):
             attention = self._attention(query, keys_, mask, distances)
         if shift is not None:
             attention = attention + shift
+        above, attended, norms = self.behind_attention(hidden, attention, values, packing, split(key, 3))
+        return above, attention, jnp.swapaxes(values, -3, -2), attended, norms
+
+    def behind_attention(
+        self,
+        hidden: Rows,
+        attention: Probabilities,
+        values: Heads,
+        packing: Packing | None = None,
+        keys: Keys = (None, None, None),
+    ) -> tuple[Rows, Rows, LayerNorms]:
+        """The layer's output from its input, its attention and its values, with the rest of what `__call__` gives.
+
+        `keys` turn dropout on: of attention, and of each block's output.
+        """
+        config = self.config
+        before, after = _norms(config.pre_norm)
         used = dropout(attention, config.attention_dropout, keys[0])
         # Heads in front, as the product gives them: turning them around within it doubles its time on a processor.
         mixed = jnp.einsum("...hqk,...khd->...hqd", used, values, precision=jax.lax.Precision.HIGHEST)
@@ -73,10 +92,16 @@ class Layer(nnx.Module):
         if packing is not None:
             # The rest of the layer treats tokens one by one, so it runs on the packed rows.
             mixed = packing.pack(mixed, 2)
-        hidden = after(self.attention_norm, hidden + dropout(self.output(mixed), config.hidden_dropout, keys[1]))
-        inner = self.down(ACTIVATIONS[config.activation](self.up(before(self.output_norm, hidden))))
-        hidden = after(self.output_norm, hidden + dropout(inner, config.hidden_dropout, keys[2]))
-        return hidden, attention, jnp.swapaxes(values, -3, -2)
+        attended_sum = hidden + dropout(self.output(mixed), config.hidden_dropout, keys[1])
+        attended = after(self.attention_norm, attended_sum)
+        inner = self.down(ACTIVATIONS[config.activation](self.up(before(self.output_norm, attended))))
+        above_sum = attended + dropout(inner, config.hidden_dropout, keys[2])
+        # Norms before the blocks read the blocks' inputs, those behind the sums read the sums.
+        read = (hidden, attended) if config.pre_norm else (attended_sum, above_sum)
+        first, second = (
+            _norm_output(*each) for each in zip((self.attention_norm, self.output_norm), read, strict=True)
+        )
+        return after(self.output_norm, above_sum), attended, LayerNorms(first, second, config.pre_norm)
 
     def _heads(self, hidden: Float[Array, "*rows width"], packing: Packing | None) -> tuple[Heads, Heads, Heads]:
         both = self.qkv(hidden)
@@ -98,6 +123,11 @@ class Layer(nnx.Module):
             allowed = allowed & mask[..., None, :, None]
         # The least finite number, not -inf: a row that may look nowhere becomes even instead of NaN.
         return jax.nn.softmax(jnp.where(allowed, scores, jnp.finfo(scores.dtype).min), axis=-1)
+
+
+def _norm_output(norm: Norm, state: Rows) -> NormOutput:
+    scale, bias = norm.scale[...].astype(jnp.float32), norm.bias[...].astype(jnp.float32)
+    return NormOutput(scale, bias, norm.deviation(state))
 
 
 def _norms(pre_norm: bool) -> tuple[Callable[[Norm, Array], Array], Callable[[Norm, Array], Array]]:

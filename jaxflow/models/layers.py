@@ -79,11 +79,20 @@ class Norm(nnx.Module):
 
     def __call__(self, x: Float[Array, "*axes width"]) -> Float[Array, "*axes width"]:
         """Float32, of the same shape."""
-        # Two passes, as the reference: the mean of squares less the squared mean would cancel.
-        centred = x - x.mean(axis=-1, keepdims=True)
-        variance = jnp.square(centred).mean(axis=-1, keepdims=True)
+        centred, variance = _centred(x)
         normal = centred * jax.lax.rsqrt(variance + self.epsilon)
         return normal * self.scale[...].astype(jnp.float32) + self.bias[...].astype(jnp.float32)
+
+    def deviation(self, x: Float[Array, "*axes width"]) -> Float[Array, "*axes"]:
+        """What the norm divides by, `sqrt(variance + epsilon)`."""
+        return jnp.sqrt(_centred(x)[1] + self.epsilon)[..., 0]
+
+
+def _centred(x: Float[Array, "*axes width"]) -> tuple[Float[Array, "*axes width"], Float[Array, "*axes 1"]]:
+    """The entries less their mean, and their variance."""
+    # Two passes, as the reference: the mean of squares less the squared mean would cancel.
+    centred = x - x.mean(axis=-1, keepdims=True)
+    return centred, jnp.square(centred).mean(axis=-1, keepdims=True)
 
 
 class Table(nnx.Module):
