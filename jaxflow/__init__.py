@@ -12,8 +12,11 @@ from jaxflow._checks import InputError
 from jaxflow.attribution import Attribution, Example, Question, attribute, build_graph
 from jaxflow.flow.device.cut import cut_capacity
 from jaxflow.flow.joint import JointSolution, joint_flow
+from jaxflow.flow.paths import FlowPath, flow_paths
+from jaxflow.flow.shapley import ShapleySolution, flow_shapley
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.solve import attention_flow
+from jaxflow.flow.widest import widest_path
 from jaxflow.graph.capacities import capacity_graph
 from jaxflow.graph.graph import AttentionGraph, attention_graph
 from jaxflow.graph.rollout import attention_rollout, head_rollout, raw_attention
@@ -33,10 +36,12 @@ __all__ = [
     "Attribution",
     "Comparison",
     "Example",
+    "FlowPath",
     "FlowSolution",
     "InputError",
     "JointSolution",
     "Question",
+    "ShapleySolution",
     "attention_flow",
     "attention_graph",
     "attention_rollout",
@@ -46,6 +51,8 @@ __all__ = [
     "compare_models",
     "cut_capacity",
     "explore",
+    "flow_paths",
+    "flow_shapley",
     "head_rollout",
     "joint_flow",
     "load_model",
@@ -54,6 +61,7 @@ __all__ = [
     "plot_relevance",
     "raw_attention",
     "run_sweep",
+    "widest_path",
     "write_page",
 ]
 

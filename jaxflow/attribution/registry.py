@@ -6,6 +6,7 @@ from typing import Any
 
 from jaxflow._checks import InputError, one_of, shown
 from jaxflow._names import value_json, value_of_json
+from jaxflow.attribution.flow_methods import JointFlow, WidestPath
 from jaxflow.attribution.methods import (
     Flow,
     GraphMethod,
@@ -18,7 +19,7 @@ from jaxflow.attribution.methods import (
     storage_of,
 )
 
-METHODS: dict[str, Method] = {method.name: method for method in (Raw(), Rollout(), Flow())}
+METHODS: dict[str, Method] = {method.name: method for method in (Raw(), Rollout(), Flow(), JointFlow(), WidestPath())}
 
 # Columns that every table of results may have; and keys beside which summaries put the methods' names.
 COLUMNS = ("id", "text", "pair", "tokens", "offsets", "source", "queries", "layers", "prediction", "probabilities")

@@ -16,7 +16,7 @@ from jaxflow._checks import InputError, not_forked
 from jaxflow._pytree import pytree
 from jaxflow._typing import Queries
 from jaxflow.flow.device.relaxed import Relaxed
-from jaxflow.flow.exact.centre import analytic_centre
+from jaxflow.flow.exact.centre import Centre, analytic_centre
 from jaxflow.flow.exact.even import even_split
 from jaxflow.flow.exact.sinks import SinkFlow, without_each
 from jaxflow.flow.exact.solver import check_problem
@@ -157,7 +157,7 @@ def solve_joint(
     def solve(task: tuple[int, int]) -> None:
         example, place = task
         real = np.flatnonzero(flat[1][example])
-        graph = _LayerGraph(flat[0][example, : layers[place]][:, real[:, None], real])
+        graph = LayerGraph(flat[0][example, : layers[place]][:, real[:, None], real])
         for number, query in enumerate(flat[2][example]):
             at, source = (example, place, number), np.flatnonzero(real == query)
             # A query that is padding has no flow.
@@ -191,7 +191,7 @@ class _Joint(NamedTuple):
     cut: np.ndarray
 
 
-class _LayerGraph:
+class LayerGraph:
     """The layers below one source layer of one example."""
 
     def __init__(self, capacity: np.ndarray) -> None:
@@ -216,17 +216,18 @@ class _LayerGraph:
         if split == "least-squares":
             share, gap = even_split(self.capacity, query, self.flow, value)
         else:
-            share, gap = self._analytic(query, tol)
+            centre = self.centre(query, tol)
+            share, gap = centre.flow[0].sum(0), centre.gap
         # Rounding of sums may put a share some units of the last place beyond its interval.
         return _Joint(value, (np.clip(share, low, high), low, high), gap, side)
 
-    def _analytic(self, query: int, tol: float) -> tuple[np.ndarray, float]:
+    def centre(self, query: int, tol: float) -> Centre:
+        """The analytic centre of the query's maximum flows."""
         above, sent = self.flow.arcs(query, self.all)
         # Any way to hand on what layer 1's nodes have does for a start: in proportion to their arcs.
         parts = np.divide(sent, self.all, out=np.zeros_like(sent), where=self.all > 0)
         flow = np.concatenate([(self.capacity[0] * parts[:, None])[None], above])
-        centre = analytic_centre(self.capacity, flow, query, tol)
-        return centre.flow[0].sum(0), centre.gap
+        return analytic_centre(self.capacity, flow, query, tol)
 
 
 def _in_threads(solve: Callable[[Any], None], tasks: list[Any]) -> Iterator[None]:

@@ -41,6 +41,8 @@ def analytic_centre(capacity: Arcs, flow: Arcs, query: int, tol: float) -> Centr
     from jaxflow.flow.exact._climb import climb
 
     value = flow[-1, query].sum()
+    if value == 0:
+        return Centre(np.zeros_like(flow), 0.0)
     # Everything in parts of the value: no sum of squares then overflows or vanishes.
     capacity, flow = capacity / value, flow / value
     free, ground = _moving_arcs(capacity, flow, query)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Integer
+from jaxtyping import Bool, Float64
 
 from jaxflow._checks import first_index
 from jaxflow.flow.exact.solver import ROUNDING, order_of, scaled
@@ -110,9 +110,6 @@ def without_each(capacity: Float64[np.ndarray, "token token"]) -> Float64[np.nda
     return np.ascontiguousarray(rest.T)
 
 
-def columns_of(
-    capacity: Float64[np.ndarray, "token token"],
-    sets: Bool[np.ndarray, "flow token"] | Integer[np.ndarray, "flow token"],
-) -> Columns:
+def columns_of(capacity: Float64[np.ndarray, "token member"], sets: Bool[np.ndarray, "flow member"]) -> Columns:
     """Columns of sets of tokens: what each node of layer 1 sends to the members."""
     return sets.astype(np.float64) @ capacity.T
