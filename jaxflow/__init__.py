@@ -18,6 +18,7 @@ from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.solve import attention_flow
 from jaxflow.flow.widest import widest_path
 from jaxflow.graph.capacities import capacity_graph
+from jaxflow.graph.generated import stack_generated
 from jaxflow.graph.graph import AttentionGraph, attention_graph
 from jaxflow.graph.rollout import attention_rollout, head_rollout, raw_attention
 from jaxflow.models import load_model
@@ -27,8 +28,10 @@ from jaxflow.sweep.entry import run_sweep
 
 # For type checkers and editors, which never call `__getattr__`.
 if TYPE_CHECKING:
+    from jaxflow.attribution.in_hand import attribute_attention
     from jaxflow.compare import Comparison, compare_models
     from jaxflow.pages.explore import explore
+    from jaxflow.pages.explore_in_hand import explore_attention
     from jaxflow.pages.write import write_page
 
 __all__ = [
@@ -46,11 +49,13 @@ __all__ = [
     "attention_graph",
     "attention_rollout",
     "attribute",
+    "attribute_attention",
     "build_graph",
     "capacity_graph",
     "compare_models",
     "cut_capacity",
     "explore",
+    "explore_attention",
     "flow_paths",
     "flow_shapley",
     "head_rollout",
@@ -61,6 +66,7 @@ __all__ = [
     "plot_relevance",
     "raw_attention",
     "run_sweep",
+    "stack_generated",
     "widest_path",
     "write_page",
 ]
@@ -69,7 +75,9 @@ __all__ = [
 _LATER = {
     "Comparison": "jaxflow.compare",
     "compare_models": "jaxflow.compare",
+    "attribute_attention": "jaxflow.attribution.in_hand",
     "explore": "jaxflow.pages.explore",
+    "explore_attention": "jaxflow.pages.explore_in_hand",
     "write_page": "jaxflow.pages.write",
 }
 

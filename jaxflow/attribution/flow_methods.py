@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxflow import _checks
 from jaxflow._typing import Queries, Square, TokenMask
-from jaxflow.attribution.methods import Scores
+from jaxflow.attribution.methods import Scores, settle_mixing
 from jaxflow.flow.joint import SPLITS, on_host, solve_joint
 from jaxflow.flow.widest import max_min, widest_path
 from jaxflow.flow.worker import Worker
@@ -20,16 +21,24 @@ class JointFlow:
     """Each token's share of the maximum flow to all tokens together, as `joint_flow` splits it.
 
     Certified where the split's duality gap is at most `tol`.
+
+    Attributes:
+        split: as of `joint_flow`.
+        tol: as of `joint_flow`.
+        name: as of `Raw`.
+        mixing: as of `Raw`.
     """
 
     split: str = "analytic"
     tol: float | int | np.floating = 1e-9
     name: str = "joint-flow"
+    mixing: Any = None
 
     storage = "float64"
 
     def __post_init__(self):
         _checks.one_of("split", self.split, SPLITS)
+        settle_mixing(self)
 
     def __call__(self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> Scores:
         """Shares of `joint_flow`."""
@@ -52,9 +61,18 @@ class JointFlow:
 
 @dataclass(frozen=True)
 class WidestPath:
-    """Width of the widest path from each token: a lower bound of its flow, during the forward pass."""
+    """Width of the widest path from each token: a lower bound of its flow, during the forward pass.
+
+    Attributes:
+        name: as of `Raw`.
+        mixing: as of `Raw`.
+    """
 
     name: str = "widest-path"
+    mixing: Any = None
+
+    def __post_init__(self) -> None:
+        settle_mixing(self)
 
     def start(self, mask: TokenMask) -> Square:
         """Below the first layer a token's path to itself has no arc: whatever goes through."""
