@@ -7,12 +7,14 @@ import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from tests.flow.families import FAMILIES
+from tests.flow import families
 from tests.flow.joint_oracles import FlowProgram, joint_value
 
+FAMILIES = families.FAMILIES | families.UNNORMALISED
 SPLITS = ("analytic", "least-squares")
 # Families that an interior-point method on cones solves to 1e-6 as well.
-EASY = [name for name in FAMILIES if name not in ("strong_sink", "mixed_scales", "only_residual", "permutation")]
+HARD = ("strong_sink", "mixed_scales", "only_residual", "permutation", "rows_of_any_size", "dominant_arc")
+EASY = [name for name in FAMILIES if name not in HARD]
 
 
 def graph_of(capacity, mask=None):
@@ -58,7 +60,7 @@ def test_a_padded_batch_has_the_flow_of_a_super_sink(split):
 def test_intervals_are_those_of_all_maximum_flows():
     checked = 0
     # Linear programs are solved to 1e-10 of the largest capacity, not of each.
-    names = [name for name in FAMILIES if name != "mixed_scales"]
+    names = [name for name in FAMILIES if name not in ("mixed_scales", "rows_of_any_size", "dominant_arc")]
     for seed in range(2 * len(names)):
         graph, capacity, query = problem(seed, names)
         found = jf.joint_flow(graph, query, len(capacity))
@@ -76,7 +78,7 @@ def test_intervals_are_those_of_all_maximum_flows():
 
 
 def check_splits(seeds):
-    different = 0
+    compared = different = 0
     for seed in seeds:
         graph, capacity, query = problem(seed, EASY)
         analytic, even = (jf.joint_flow(graph, query, len(capacity), split) for split in SPLITS)
@@ -92,16 +94,18 @@ def check_splits(seeds):
         ):
             np.testing.assert_allclose(found.share[0, 0], expected, rtol=0, atol=near * value)
         different += np.abs(analytic.share - even.share).max() > 1e-2 * value
+        compared += 1
     assert different
+    return compared
 
 
 def test_splits_are_those_of_a_convex_solver():
-    check_splits(range(4))
+    assert check_splits(range(4)) > 2
 
 
 @pytest.mark.slow
 def test_splits_are_those_of_a_convex_solver_on_many_graphs():
-    check_splits(range(4, 60))
+    assert check_splits(range(4, 70)) >= 50
 
 
 def test_a_gap_bounds_how_far_shares_are_from_the_centre():
