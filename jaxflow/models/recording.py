@@ -23,14 +23,14 @@ class Recording:
 
     Attributes:
         attention: probabilities, 0 on padding's rows and columns.
-        hidden: the hidden states after each layer; zeros where they are not known.
+        hidden: the hidden states after each layer; None where they are not known, and readers see NaN.
         scores: the head's numbers.
         directions: of each explained number a direction in the head's numbers along which it moves by 1.
         gradients: the derivative of each explained number in the attention of all heads; None where there is none.
     """
 
     attention: Float[Array, "row layer head token token"]
-    hidden: Float[Array, "row layer token width"]
+    hidden: Float[Array, "row layer token width"] | None
     scores: Float[Array, "row ..."]
     directions: Float[Array, "row number ..."] | None = None
     gradients: Float[Array, "row number layer head token token"] | None = None
@@ -51,14 +51,11 @@ class Recording:
         """Hand over the recorded layers; a shift of attention moves the explained numbers by their derivatives."""
 
         def step(carry: CarryT, index: Int[Array, ""]) -> tuple[CarryT, None]:
-            attention, hidden = (
-                jax.lax.dynamic_index_in_dim(part, index, axis=1, keepdims=False)
-                for part in (self.attention, self.hidden)
-            )
-            return visit(carry, LayerOutput(index=index, hidden=hidden, attention=attention)), None
+            hidden = jnp.full_like(self._last, jnp.nan) if self.hidden is None else _layer(self.hidden, index)
+            return visit(carry, LayerOutput(index, hidden, _layer(self.attention, index))), None
 
         carry, _ = jax.lax.scan(step, carry, jnp.arange(self.depth, dtype=jnp.int32))
-        last = self.hidden[:, -1]
+        last = self._last
         if self.gradients is not None and options.attention_shift is not None:
             # Letters: r row, n number, l layer, h head, q query, k key.
             moved = jnp.einsum(
@@ -73,20 +70,29 @@ class Recording:
         if self.directions is None:
             return self.scores
         # What `run` added to the recorded states. It is 0 where attention was not shifted, to the last bit.
-        moved = (hidden - self.hidden[:, -1])[:, 0, : self.directions.shape[1]]
+        moved = (hidden - self._last)[:, 0, : self.directions.shape[1]]
         return self.scores + jnp.einsum("rn...,rn->r...", self.directions, moved)
+
+    @property
+    def _last(self) -> Float[Array, "row token width"]:
+        """The last layer's hidden states, at least as wide as there are explained numbers."""
+        rows, _, _, tokens, _ = self.attention.shape
+        last = jnp.zeros((rows, tokens, 1), jnp.float32) if self.hidden is None else self.hidden[:, -1]
+        numbers = 0 if self.directions is None else self.directions.shape[1]
+        return jnp.pad(last, [(0, 0), (0, 0), (0, max(0, numbers - last.shape[-1]))])
 
 
 @runtime_checkable
 class RecordsBatches(Protocol):
     """A model that JAX does not run: it hands over each batch as a recording, and `module` is one of no rows."""
 
-    def record(self, batch: TokenBatch, numbers: Sequence[Number]) -> Recording:
+    def record(self, batch: TokenBatch, numbers: Sequence[Number], *, scored: bool) -> Recording:
         """What the model does with a batch.
 
         Args:
             batch: padded inputs, with values in hand.
             numbers: to be differentiated in attention, out of the head's numbers; empty where no gradient is needed.
+            scored: whether the head's numbers are read.
         """
         ...
 
@@ -107,19 +113,11 @@ def recording(
         cotangents: of each explained number its derivative in the head's numbers.
         gradients: of each explained number its derivative in attention.
     """
-    rows, layers, _, tokens, _ = attention.shape
-    # Room for the moves of all numbers, see `Recording.run`.
-    missing = max(1, len(cotangents)) - (0 if hidden is None else hidden.shape[-1])
-    if hidden is None:
-        hidden = np.zeros((rows, layers, tokens, missing), np.float32)
-    elif missing > 0:
-        hidden = np.pad(hidden, [(0, 0), (0, 0), (0, 0), (0, missing)])
+    given = _array(attention), None if hidden is None else _array(hidden), _array(scores)
     if not cotangents:
-        return Recording(_array(attention), _array(hidden), _array(scores))
+        return Recording(*given)
     return Recording(
-        _array(attention),
-        _array(hidden),
-        _array(scores),
+        *given,
         _array(_directions(np.stack(cotangents, axis=1))),
         _array(np.stack(gradients, axis=1)),
     )
@@ -145,6 +143,11 @@ def _directions(cotangents: Float[np.ndarray, "row number ..."]) -> Float[np.nda
     flat = np.nan_to_num(cotangents.reshape(*cotangents.shape[:2], -1).astype(np.float64))
     # Numbers that differ by rounding alone are the same.
     return np.swapaxes(np.linalg.pinv(flat, rcond=1e-5), -1, -2).reshape(cotangents.shape)
+
+
+def _layer(part: Array, index: Int[Array, ""]) -> Array:
+    """One layer of `row layer ...`."""
+    return jax.lax.dynamic_index_in_dim(part, index, axis=1, keepdims=False)
 
 
 def _array(value: Any) -> Array:

@@ -21,13 +21,15 @@ def with_recording(model: Model, call: Call) -> Call:
     if not isinstance(model, RecordsBatches):
         return call
     numbers: list[Number] = []
+    scored = False
     for program, inputs in _parts(call.program, call.inputs):
         if not isinstance(program, Forward):
             got = f"{model.name}, whose batches are recorded"
             way_out = "load it with `jaxflow.load_model`, if it is of a family that runs in JAX"
             raise InputError("model", f"run in JAX for {type(program).__name__}", got, way_out)
         numbers += _numbers(program, inputs, model)
-    recording = model.record(call.inputs.batch, numbers)
+        scored = scored or any(reader.needs_logits for reader in program.readers)
+    recording = model.record(call.inputs.batch, numbers, scored=scored or bool(numbers))
     return replace(call, inputs=replace(call.inputs, recording=recording))
 
 
