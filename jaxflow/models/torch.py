@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxflow._checks import InputError, missing_extra, shown
+from jaxflow._checks import InputError, missing_extra
 from jaxflow.models import tokens
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.config import UNLIMITED, HeadConfig
 from jaxflow.models.fingerprint import text_fingerprint, tokenizer_fingerprint
+from jaxflow.models.huggingface import quiet_transformers
 from jaxflow.models.model import ModelDefaults
 from jaxflow.models.prediction import Prediction, next_tokens, predictions, speaks
 from jaxflow.models.recording import Number, Recording, cotangent, no_rows, recording
@@ -252,11 +253,12 @@ def _switch_to_eager(model: Any, name: str) -> None:
     before = getattr(model.config, "_attn_implementation", EAGER)
     if before == EAGER:
         return
-    try:
+    # Transformers logs that a class cannot switch, and leaves it as it is; its attention would be wrong without a word.
+    with quiet_transformers():
         model.set_attn_implementation(EAGER)
-    except Exception as error:  # Whatever the model raises.
-        got = f"one that has none ({shown(str(error))})"
-        raise InputError("model", "have an eager attention", got, "use another model", place=name) from error
+    if model.config._attn_implementation != EAGER:
+        way_out = 'load it with `attn_implementation="eager"`'
+        raise InputError("model", "have eager attention", f"{before}, which it cannot switch", way_out, place=name)
     message = f"{name}: eager attention is switched on instead of {before}, whose kernels give no attention"
     warnings.warn(message, stacklevel=3)
 

@@ -52,6 +52,9 @@ def probe(caller: TorchCaller, ids: tuple[int, ...], place: str) -> Probe:
         seen, together = _run(caller, rows), True
     except Exception:  # Some heads find the end of a text by its padding, and have none.
         seen, together = _run_alone(caller, rows[:1], place), False
+    # Once more with a token less: windows of attention are as long as some texts, not as all.
+    shorter = _run_alone(caller, rows[:1, :-1], place) if len(ids) > 1 else seen
+    _ = _checked(shorter, max(1, len(ids) - 1), caller.model, place)
     attention = _checked(seen, len(ids), caller.model, place)
     causal = not np.triu(attention, 1).any()
     differentiable = seen.logits is not None and all(each.requires_grad for each in seen.attentions)
