@@ -17,6 +17,7 @@ from jaxflow.running._program import Arrays, Inputs
 from jaxflow.running._reader import (
     GradientReader,
     LayerView,
+    Mixed,
     PassOutputs,
     Reader,
     ReaderInputs,
@@ -37,91 +38,123 @@ class Forward:
     """One forward pass with the readers in its loop over layers, and a backward pass for each gradient.
 
     Its inputs: `examples` is a tuple with an entry a reader, and one more for the target where there is one. It gives
-    a tuple with an entry a reader. Cost beyond the model's: that of the readers; a mixing that needs gradients
-    takes a backward pass, and memory of three times the attention of all layers and heads.
+    a tuple with an entry a reader. Cost beyond the model's: that of the readers, and of each mixing once; mixings
+    that need gradients take one backward pass together, and memory of three times the attention of all layers and
+    heads. Readers of other mixings step within the forward pass all the same, and keep nothing for it.
 
     Attributes:
-        readers: that ride along.
-        mixing: gives the layers' capacities.
-        target: the number that is explained; None where the mixing needs no gradient.
+        readers: that ride along, with mixings of their own where they are `Mixed`.
+        mixing: gives the layers' capacities to the other readers.
+        target: the number that is explained; None where no mixing needs gradients.
     """
 
-    readers: tuple[Reader, ...]
+    readers: tuple[Reader | Mixed, ...]
     mixing: Mixing = PLAIN
     target: Target | None = None
 
     @property
+    def mixings(self) -> tuple[Mixing, ...]:
+        """Each reader's."""
+        return tuple(each.mixing if isinstance(each, Mixed) else self.mixing for each in self.readers)
+
+    @property
+    def needs_gradients(self) -> bool:
+        """Whether a mixing needs them: then there must be a target."""
+        return any(map(_needs_gradients, self.mixings))
+
+    @property
     def undefined_as_nan(self) -> bool:
         """Whether a reader gives NaN for undefined numbers."""
-        return any(getattr(reader, "undefined_as_nan", False) for reader in self.readers)
+        return any(getattr(reader, "undefined_as_nan", False) for reader in self._plain)
+
+    @property
+    def _plain(self) -> tuple[Reader, ...]:
+        """The readers without their mixings."""
+        return tuple(each.reader if isinstance(each, Mixed) else each for each in self.readers)
 
     @broadcasting
     def __call__(self, module: Module, inputs: Inputs) -> tuple[Arrays, ...]:
         """What each reader gives."""
         mask = inputs.batch.mask
         # The target's arrays, if any, stand behind the readers'.
-        known = [
-            ReaderInputs(mask=mask, depth=module.depth, heads=module.heads, examples=examples)
-            for examples in inputs.examples[: len(self.readers)]
+        rides = [
+            _Ride(reader, mixing, ReaderInputs(mask=mask, depth=module.depth, heads=module.heads, examples=examples))
+            for reader, mixing, examples in zip(
+                self._plain, self.mixings, inputs.examples[: len(self.readers)], strict=True
+            )
         ]
-        if _needs_gradients(self.mixing):
-            return self._along_finished_layers(module, inputs, known)
-        starts = self._starts(known)
-        visit = partial(self._step, known, mask)
-        if any(isinstance(reader, GradientReader) for reader in self.readers):
-            logits, pull, (hidden, carries) = _with_pull(module, inputs, visit, starts)
-            return self._finish(known, carries, PassOutputs(hidden, logits), pull)
-        # Readers step within the model's loop over layers, so that no layer outlives its step unless a reader keeps it.
-        options = ForwardOptions(packing=inputs.packing)
-        hidden, carries = module.run(inputs.batch, visit, starts, options)
-        needed = any(reader.needs_logits for reader in self.readers)
-        logits = module.logits(hidden, inputs.batch) if needed else None
-        return self._finish(known, carries, PassOutputs(hidden, logits), None)
+        # Gradients are known only after the last layer: readers that need them step along the kept layers then. All
+        # others step within the model's loop, so that no layer outlives its step unless a reader keeps it.
+        early = [ride for ride in rides if not _needs_gradients(ride.mixing)]
+        late = [ride for ride in rides if _needs_gradients(ride.mixing)]
+        starts = _starts(early), _rooms(module, inputs) if late else None
 
-    def _along_finished_layers(self, module: Module, inputs: Inputs, known: list[ReaderInputs]) -> tuple[Arrays, ...]:
-        """As `__call__`, for a mixing that needs gradients, which are known only after the last layer.
+        def visit(carry: tuple[Carries, LayerOutput | None], layer: LayerOutput) -> tuple[Carries, LayerOutput | None]:
+            carries, rooms = carry
+            return _step(early, carries, layer), None if rooms is None else _keep(rooms, layer)
 
-        All layers are kept, and the readers step along them, each with its gradient.
-        """
-        assert self.target is not None, "a mixing that needs gradients explains a target"
-        logits, pull, (hidden, layers) = _with_pull(module, inputs, _keep, _rooms(module, inputs))
-        _, gradient = _gradient(partial(self.target.value, given=inputs.examples[-1]), logits, pull)
+        if late or any(isinstance(ride.reader, GradientReader) for ride in rides):
+            logits, pull, (hidden, (carries, layers)) = _with_pull(module, inputs, visit, starts)
+        else:
+            options = ForwardOptions(packing=inputs.packing)
+            hidden, (carries, layers) = module.run(inputs.batch, visit, starts, options)
+            needed = any(ride.reader.needs_logits for ride in rides)
+            logits, pull = module.logits(hidden, inputs.batch) if needed else None, None
+        ends = dict(zip(early, carries, strict=True))
+        if late:
+            assert self.target is not None, "a mixing that needs gradients explains a target"
+            assert logits is not None
+            assert pull is not None
+            assert layers is not None
+            _, gradient = _gradient(partial(self.target.value, given=inputs.examples[-1]), logits, pull)
+            ends |= zip(late, _along(late, layers, gradient), strict=True)
+        outputs = PassOutputs(hidden, logits)
+        return tuple(_finish(ride, ends[ride], outputs, pull) for ride in rides)
 
-        def step(carries: Carries, slices: tuple[LayerOutput, Array]) -> tuple[Carries, None]:
-            layer = dataclasses.replace(slices[0], gradient=slices[1])
-            return self._step(known, inputs.batch.mask, carries, layer), None
 
-        # The gradient's layers in front, as the layers were kept: layer row head query key.
-        carries, _ = jax.lax.scan(step, self._starts(known), (layers, jnp.moveaxis(gradient, 1, 0)))
-        return self._finish(known, carries, PassOutputs(hidden, logits), pull)
+@dataclass(frozen=True, eq=False)
+class _Ride:
+    """A reader in one pass."""
 
-    def _starts(self, known: list[ReaderInputs]) -> Carries:
-        return tuple(reader.start(each) for reader, each in zip(self.readers, known, strict=True))
+    reader: Reader
+    mixing: Mixing
+    known: ReaderInputs
 
-    def _step(self, known: list[ReaderInputs], mask: Any, carries: Carries, output: LayerOutput) -> Carries:
-        """One layer: every reader's step."""
-        # Readers watch; without this their steps would be differentiated with the model.
-        layer = LayerView(jax.lax.stop_gradient(output), mask, self.mixing)
-        return tuple(
-            reader.step(each, carried, layer)
-            for reader, each, carried in zip(self.readers, known, carries, strict=True)
-        )
 
-    def _finish(
-        self, known: list[ReaderInputs], carries: Carries, outputs: PassOutputs, pull: Pull | None
-    ) -> tuple[Arrays, ...]:
-        """What each reader gives; those that need a gradient get their own, a backward pass each."""
-        results = []
-        for reader, each, carry in zip(self.readers, known, carries, strict=True):
-            # Each gradient reader explains a number of its own, so each pulls back on its own.
-            seen = outputs
-            if isinstance(reader, GradientReader):
-                assert outputs.logits is not None
-                assert pull is not None
-                number, gradient = _gradient(partial(reader.explained, each), outputs.logits, pull)
-                seen = PassOutputs(outputs.hidden, outputs.logits, number, gradient)
-            results.append(reader.finish(each, carry, seen))
-        return tuple(results)
+def _starts(rides: list[_Ride]) -> Carries:
+    return tuple(ride.reader.start(ride.known) for ride in rides)
+
+
+def _step(rides: list[_Ride], carries: Carries, output: LayerOutput) -> Carries:
+    """One layer: every reader's step."""
+    # Readers watch; without this their steps would be differentiated with the model.
+    output = jax.lax.stop_gradient(output)
+    # Readers of one mixing share their view of the layer, so that capacities are computed once.
+    views = {ride.mixing: LayerView(output, ride.known.mask, ride.mixing) for ride in rides}
+    return tuple(
+        ride.reader.step(ride.known, carried, views[ride.mixing]) for ride, carried in zip(rides, carries, strict=True)
+    )
+
+
+def _along(rides: list[_Ride], layers: LayerOutput, gradient: AllHeads) -> Carries:
+    """The readers' carries after all kept layers, each with its gradient."""
+
+    def step(carries: Carries, slices: tuple[LayerOutput, Array]) -> tuple[Carries, None]:
+        return _step(rides, carries, dataclasses.replace(slices[0], gradient=slices[1])), None
+
+    # The gradient's layers in front, as the layers were kept: layer row head query key.
+    carries, _ = jax.lax.scan(step, _starts(rides), (layers, jnp.moveaxis(gradient, 1, 0)))
+    return carries
+
+
+def _finish(ride: _Ride, carry: Any, outputs: PassOutputs, pull: Pull | None) -> Arrays:
+    """What a reader gives; one that needs a gradient of its own number gets it by a backward pass."""
+    if isinstance(ride.reader, GradientReader):
+        assert outputs.logits is not None
+        assert pull is not None
+        number, gradient = _gradient(partial(ride.reader.explained, ride.known), outputs.logits, pull)
+        outputs = PassOutputs(outputs.hidden, outputs.logits, number, gradient)
+    return ride.reader.finish(ride.known, carry, outputs)
 
 
 def pair_numbers(needs: frozenset[str], model: Model) -> int:

@@ -158,6 +158,19 @@ class GradientReader(Reader, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Mixed:
+    """A reader with a mixing of its own, in a pass whose other readers have another.
+
+    Attributes:
+        reader: that rides along.
+        mixing: gives the capacities of the layers that it sees.
+    """
+
+    reader: Reader
+    mixing: Mixing
+
+
 @runtime_checkable
 class Target(Protocol):
     """The number that a mixing or method explains, from the head's numbers: a frozen, hashable value."""
