@@ -85,8 +85,8 @@ def refuse_other_inputs(model: Any, place: str) -> None:
     if reads != "input_ids":
         raise InputError("model", expected, f"one that reads {reads}", IN_HAND, place=place)
     if "decoder_input_ids" in inspect.signature(model.forward).parameters:
-        way_out = f"pass `model.get_encoder()` for the encoder's side, or {IN_HAND}"
-        raise InputError("model", expected, "both", way_out, place=place)
+        way_out = f"pass its `model.get_encoder()`, or {IN_HAND}"
+        raise InputError("model", expected, "an encoder and a decoder", way_out, place=place)
 
 
 def _run(caller: TorchCaller, rows: np.ndarray) -> TorchPass:
@@ -105,7 +105,7 @@ def _checked(seen: TorchPass, tokens: int, model: Any, place: str) -> np.ndarray
     """The attention, `layer row head query key`, if it is one that makes a graph of layers."""
 
     def refuse(expected: str, got: str) -> InputError:
-        return InputError("model", expected, got, "use another model", place=place)
+        return InputError("model", expected, got, place=place)
 
     given = [each for each in seen.attentions if each is not None]
     if not given:
