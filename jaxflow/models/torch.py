@@ -21,6 +21,7 @@ from jaxflow.models.tokens import Encoding
 
 try:
     from jaxflow.models.torch_head import head_of, weights_fingerprint
+    from jaxflow.models.torch_parts import LayerParts
     from jaxflow.models.torch_pass import TorchCaller, TorchPass, array_of, gradients_of
     from jaxflow.models.torch_probe import probe, refuse_other_inputs, token_sizes
 except ModuleNotFoundError as error:
@@ -101,7 +102,8 @@ class TorchModel(ModelDefaults):
 
     @cached_property
     def _nothing(self) -> Recording:
-        return no_rows(self._probe.layers, self._probe.heads)
+        parts = self._probe.parts
+        return no_rows(self._probe.layers, self._probe.heads, None if parts is None else parts.weights())
 
     @property
     def module(self) -> Recording:
@@ -110,8 +112,19 @@ class TorchModel(ModelDefaults):
 
     @property
     def gives(self) -> frozenset[str]:
-        """Attention, and gradients where its head's numbers can be differentiated in what it gives as attention."""
-        return frozenset({"attention", "gradients"} if self._probe.gradients else {"attention"})
+        """Attention, and what else it was seen to give.
+
+        Gradients where its head's numbers can be differentiated in attention; values and norms where the parts of its
+        layers are known by name, and put together give what the layers give.
+        """
+        parts = self._probe.parts
+        found = {
+            "attention": True,
+            "gradients": self._probe.gradients,
+            "values": parts is not None,
+            "norms": parts is not None and parts.has_norms,
+        }
+        return frozenset(name for name, given in found.items() if given)
 
     @property
     def causal(self) -> bool:
@@ -169,23 +182,28 @@ class TorchModel(ModelDefaults):
             return next_tokens(self.labels, np.asarray(logits))
         return predictions(self.head, np.asarray(logits), encodings, self.tokenizer)
 
-    def record(self, batch: TokenBatch, numbers: Sequence[Number], *, scored: bool) -> Recording:
+    def record(self, batch: TokenBatch, numbers: Sequence[Number], needs: frozenset[str]) -> Recording:
         """Run a batch, texts of one length together."""
         ids, mask, segments = (np.asarray(part) for part in (batch.input_ids, batch.mask, batch.segments))
         # A text ends at its last real token; tokens before may be hidden by the mask.
         ends = mask.shape[1] - np.argmax(mask[:, ::-1], axis=1)
+        parts = self._probe.parts if needs & {"values", "norms"} else None
         rooms = _Rooms(self._probe.layers, self._probe.heads, mask, self.head.name in EACH_TOKEN)
         passes: list[tuple[np.ndarray, TorchPass]] = []
         for rows in _alike(ends, self._probe.together):
             end = int(ends[rows[0]])
-            seen = self._caller(ids[rows, :end], mask[rows, :end], segments[rows, :end], differentiable=bool(numbers))
-            rooms.put(rows, seen, scored=scored)
+            seen = self._caller(
+                ids[rows, :end], mask[rows, :end], segments[rows, :end], differentiable=bool(numbers), parts=parts
+            )
+            rooms.put(rows, seen, scored="logits" in needs)
+            if parts is not None:
+                rooms.put_inside(rows, seen, parts)
             # Kept for the backward passes alone.
             passes += [(rows, seen)] if numbers else []
         scores = np.zeros((len(mask), 1), np.float32) if rooms.scores is None else rooms.scores
         cotangents = [cotangent(number, scores) for number in numbers]
         gradients = [rooms.gradients(passes, each) for each in cotangents]
-        return recording(rooms.attention, rooms.hidden, scores, cotangents, gradients)
+        return recording(rooms.attention, rooms.hidden, scores, cotangents, gradients, **rooms.inside)
 
     def _probed_ids(self) -> tuple[int, ...]:
         ids = [int(number) for number in self.tokenizer(PROBED)["input_ids"] if number < self.vocabulary]
@@ -208,6 +226,7 @@ class _Rooms:
         self.attention = np.zeros((rows, layers, heads, length, length), np.float32)
         self.hidden: np.ndarray | None = None
         self.scores: np.ndarray | None = None
+        self.inside: dict[str, np.ndarray] = {}
 
     def put(self, rows: np.ndarray, seen: TorchPass, *, scored: bool) -> None:
         """One pass into its rows."""
@@ -226,6 +245,26 @@ class _Rooms:
                 room = (self.mask.shape[1], *logits.shape[2:]) if self.each_token else logits.shape[1:]
                 self.scores = np.zeros((len(self.mask), *room), np.float32)
             self.scores[(rows, slice(logits.shape[1])) if self.each_token else rows] = logits
+
+    def put_inside(self, rows: np.ndarray, seen: TorchPass, parts: LayerParts) -> None:
+        """What was seen of the layers' parts into its rows."""
+        assert seen.inside is not None
+        self._put_tokens("embedded", rows, (), array_of(seen.embedded), 1)
+        for layer in range(len(parts.layers)):
+            self._put_tokens("values", rows, (layer,), array_of(parts.values(seen.inside, layer)), 2)
+            self._put_tokens("attended", rows, (layer,), array_of(parts.attended(seen.inside, layer)), 1)
+            if parts.has_norms:
+                self._put_tokens("deviations", rows, (layer,), array_of(parts.deviations(seen.inside, layer)), 2)
+
+    def _put_tokens(self, name: str, rows: np.ndarray, layer: tuple[int, ...], values: np.ndarray, axis: int) -> None:
+        """Values of tokens, which stand on an axis, into a room `row (layer) ...`; 1 on padding, as deviations are."""
+        count, length = self.mask.shape
+        room = (*values.shape[1:axis], length, *values.shape[axis + 1 :])
+        layers = (self.attention.shape[1],) if layer else ()
+        whole = self.inside.setdefault(name, np.full((count, *layers, *room), 1, np.float32))
+        place = (slice(None),) * (axis - 1) + (slice(values.shape[axis]),)
+        for row, value in zip(rows, values, strict=True):
+            whole[(row, *layer, *place)] = value
 
     def gradients(self, passes: Sequence[tuple[np.ndarray, TorchPass]], slopes: np.ndarray) -> np.ndarray:
         """The derivative in attention of a number whose derivative in the head's numbers is known."""

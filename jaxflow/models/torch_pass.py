@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Int
 
 from jaxflow.models.config import HeadConfig
+from jaxflow.models.torch_parts import Inside
 
 Ids = Int[np.ndarray, "row token"]
 
@@ -24,11 +25,15 @@ class TorchPass:
         attentions: `row head query key`, one a layer.
         hidden: `row token width` after each layer; None where the model doesn't give one a layer.
         logits: `row label`, `row token label`, or None for a model without a head.
+        embedded: `row token width` before the first layer; None where it is not given.
+        inside: what was seen of the layers' parts; None unless it was asked for.
     """
 
     attentions: tuple[Any, ...]
     hidden: tuple[Any, ...] | None
     logits: Any
+    embedded: Any = None
+    inside: Inside | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +51,9 @@ class TorchCaller:
     segments: bool
 
     def __call__(
-        self, ids: Ids, mask: Bool[np.ndarray, "row token"], segments: Ids, *, differentiable: bool
+        self, ids: Ids, mask: Bool[np.ndarray, "row token"], segments: Ids, *, differentiable: bool, parts: Any = None
     ) -> TorchPass:
-        """Run texts of one length; the mask may leave out tokens between others."""
+        """Run texts of one length; the mask may leave out tokens between others; `parts` are watched."""
         taken = inspect.signature(self.model.forward).parameters
         # A model that is spread over devices takes its inputs where its embeddings are.
         device = self.model.get_input_embeddings().weight.device
@@ -69,6 +74,7 @@ class TorchCaller:
             _evaluating(self.model),
             torch.set_grad_enabled(differentiable),
             _from_embeddings(self.model, differentiable),
+            nullcontext() if parts is None else parts.watched() as inside,
         ):
             try:
                 outputs = self.model(**wanted)
@@ -77,8 +83,10 @@ class TorchCaller:
         attentions = tuple(outputs.get("attentions") or ())
         states = outputs.get("hidden_states")
         # The embeddings come first.
-        hidden = tuple(states[1:]) if states is not None and len(states) == len(attentions) + 1 else None
-        return TorchPass(attentions, hidden, self._logits(outputs))
+        hidden = embedded = None
+        if states is not None and len(states) == len(attentions) + 1:
+            embedded, hidden = states[0], tuple(states[1:])
+        return TorchPass(attentions, hidden, self._logits(outputs), embedded, inside)
 
     def _logits(self, outputs: Any) -> Any:
         match self.head.name:

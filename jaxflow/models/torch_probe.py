@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from jaxflow._checks import InputError, shown_text
+from jaxflow.models.torch_parts import LayerParts, layer_parts
 from jaxflow.models.torch_pass import TorchCaller, TorchPass, array_of
 
 # A row of probabilities sums to 1 but for its format's rounding; some models keep a share for nothing at all.
@@ -26,6 +27,7 @@ class Probe:
         gradients: whether the head's numbers can be differentiated in attention.
         reads_at: the one position that the head reads, 0 or -1; None for none, or several.
         together: whether several texts may run at once.
+        parts: of its layers, where they are known by name and give together what the layers give; else None.
     """
 
     layers: int
@@ -34,6 +36,7 @@ class Probe:
     gradients: bool
     reads_at: int | None
     together: bool
+    parts: LayerParts | None
 
 
 def probe(caller: TorchCaller, ids: tuple[int, ...], place: str) -> Probe:
@@ -69,6 +72,7 @@ def probe(caller: TorchCaller, ids: tuple[int, ...], place: str) -> Probe:
         gradients=gradients,
         reads_at=_reads_at(seen, len(ids)),
         together=together,
+        parts=_parts(caller, rows[:1], attention.shape[0], attention.shape[2]),
     )
 
 
@@ -99,6 +103,22 @@ def _run_alone(caller: TorchCaller, rows: np.ndarray, place: str) -> TorchPass:
     except Exception as error:  # Whatever the model itself raises.
         reason = shown_text(f"{type(error).__name__}: {error}")
         raise InputError("model", "run over a few tokens", reason, IN_HAND, place=place) from error
+
+
+def _parts(caller: TorchCaller, rows: np.ndarray, layers: int, heads: int) -> LayerParts | None:
+    """The parts of the layers, if put together they give what the layers gave."""
+    mask = np.ones(rows.shape, bool)
+    for parts in layer_parts(caller.model, layers, heads):
+        try:
+            seen = caller(rows, mask, np.zeros_like(rows), differentiable=False, parts=parts)
+            if seen.hidden is not None and seen.inside is not None:
+                with torch.no_grad():
+                    if parts.fit(seen.inside, seen.attentions, (seen.embedded, *seen.hidden[:-1])):
+                        return parts
+        except (KeyError, RuntimeError):
+            # Parts of these names that are not called, or of other shapes, are others.
+            continue
+    return None
 
 
 def _checked(seen: TorchPass, tokens: int, model: Any, place: str) -> np.ndarray:

@@ -21,15 +21,16 @@ def with_recording(model: Model, call: Call) -> Call:
     if not isinstance(model, RecordsBatches):
         return call
     numbers: list[Number] = []
-    scored = False
+    needs: set[str] = set()
     for program, inputs in _parts(call.program, call.inputs):
         if not isinstance(program, Forward):
             got = f"{model.name}, whose batches are recorded"
             way_out = "load it with `jaxflow.load_model`, if it is of a family that runs in JAX"
             raise InputError("model", f"run in JAX for {type(program).__name__}", got, way_out)
         numbers += _numbers(program, inputs, model)
-        scored = scored or any(reader.needs_logits for reader in _readers(program))
-    recording = model.record(call.inputs.batch, numbers, scored=scored or bool(numbers))
+        needs = needs.union(*(mixing.needs for mixing in program.mixings))
+        needs |= {"logits"} if numbers or any(reader.needs_logits for reader in _readers(program)) else set()
+    recording = model.record(call.inputs.batch, numbers, frozenset(needs))
     return replace(call, inputs=replace(call.inputs, recording=recording))
 
 

@@ -54,8 +54,11 @@ def described(architecture):
             raise
         return None, f"| {architecture.title} | no | | {'; '.join(filter(None, (error.got, error.way_out)))} |"
     kind = "decoder" if ours.causal else "encoder"
-    gradients = "yes" if "gradients" in ours.gives else "no head" if ours.head.name == "bare" else "no"
-    return ours, f"| {architecture.title} | yes | {gradients} | {kind} |"
+    parts = [part for part in ("gradients", "values", "norms") if part in ours.gives]
+    return (
+        ours,
+        f"| {architecture.title} | yes | {', '.join(parts)} | {kind}{', no head' * (ours.head.name == 'bare')} |",
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,9 +107,10 @@ def pair():
         {"queries": None},
         {"queries": "classifier", "layers": [3, 1], "mixing": jf.mixing.Attention(heads="max", residual=0.2)},
         {"mixing": "attention-gradient"},
+        {"mixing": "norms"},
         {"mixing": "attention-gradient", "target": "bad", "methods": ("rollout", "raw")},
     ],
-    ids=["all", "changed", "gradient", "class"],
+    ids=["all", "changed", "gradient", "norms", "class"],
 )
 def test_a_model_of_transformers_is_the_native_one(pair, asked):
     theirs, native = (jf.attribute(model, TEXTS, **asked) for model in pair)
