@@ -63,11 +63,13 @@ class Attribution(Sequence[Example]):
         examples: in the order of the texts.
         model: name of the model that read them.
         question: what was asked about each of them; None where it is not known.
+        reads_at: position that the model's head reads, -1 for the last one; None where it reads no one position.
     """
 
     examples: tuple[Example, ...]
     model: str = ""
     question: Question | None = None
+    reads_at: int | None = None
 
     def __getitem__(self, index: Any) -> Any:
         # A slice keeps the columns; a number gives one example.

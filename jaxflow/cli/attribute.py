@@ -14,12 +14,11 @@ from jaxflow._checks import InputError
 from jaxflow._parser import Parser, count, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
-from jaxflow.attribution.explaining import check_model
 from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
-from jaxflow.cli.options import add_question, question_of
+from jaxflow.cli.options import METHODS, add_question, by_default, question_of
 from jaxflow.cli.output import leave, mixing_line, note, note_assumed, said
 from jaxflow.devices import Processes, UnmetError, default_mesh, initialize
-from jaxflow.models import Model, load_model
+from jaxflow.models import load_model
 from jaxflow.pages.carried import carried_by
 from jaxflow.pages.page import write_report
 from jaxflow.pages.terminal import shortened, top_tokens, unknown_words
@@ -34,9 +33,7 @@ from jaxflow.sweep.together import Peers, wait_for_all
 from jaxflow.sweep.words import skipped_lines, summary_lines
 
 NAMES = {"folder": "--out", "count": "--processes", "index": "--process"}
-# The paper's methods, and flow through capacities of the class: it says what a prediction rests on.
-PLAIN = Question().methods
-DEFAULT = Question((*PLAIN, "flow@attention-gradient"))
+DEFAULT = Question(METHODS)
 # Seconds to wait for other processes at the start, and after which JAX takes one that gives it no sign for dead.
 START, SILENCE = 60, 600
 # Seconds that process 0 of several, when it gives up, leaves the others to do so.
@@ -135,7 +132,9 @@ def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> Swep
     with source_of(arguments) as source:
         model = load_model(arguments.model)
         if not hasattr(arguments, "methods"):
-            question = _by_default(question, model, arguments)
+            begun = arguments.resume and has_manifest(arguments.out)
+            methods = read_manifest(arguments.out)["question"]["methods"] if begun else None
+            question = by_default(question, [model], methods)
         sweep = runner.prepare(
             model,
             source,
@@ -166,26 +165,6 @@ def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> Swep
             if here.count > 1:
                 wait_for_all(arguments.out, look_up)
     return Swept(summary, compiled, getattr(model.tokenizer, "unk_token", None))
-
-
-def _by_default(question: Question, model: Model, arguments: argparse.Namespace) -> Question:
-    """The question where no methods were named: the class's is left out where the model has none.
-
-    A run that was begun without it goes on without it.
-    """
-    plain = replace(question, methods=PLAIN) if question.target is None else question
-    if "gradients" in question.mixing.needs:
-        # Flow is of the class already.
-        return replace(question, methods=PLAIN)
-    if arguments.resume and has_manifest(arguments.out):
-        begun = tuple(read_manifest(arguments.out)["question"]["methods"])
-        return question if begun == question.methods else plain
-    try:
-        check_model(question, model)
-    except InputError:
-        # What is wrong with the rest of the question is said later.
-        return plain
-    return question
 
 
 def _add_devices(parser: argparse.ArgumentParser) -> None:

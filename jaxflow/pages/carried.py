@@ -42,17 +42,21 @@ class Carried:
         method: whose relevance it is.
         target: the class that was asked for; None where it is the predicted one.
         words: of the largest shares.
+        tied: number of words that have the largest one; 1 where one word leads.
     """
 
     method: str
     target: str | None
     words: tuple[Word, ...]
+    tied: int
 
     @property
     def in_words(self) -> str:
         """As a line says it: "carried by: terrible (0.41), not (0.20)"."""
-        listed = (f"{word.text} ({word.share:.2f}{', saturated' * word.saturated})" for word in self.words)
         subject = "carried by" if self.target is None else f"{self.target} carried by"
+        if self.tied > 1:
+            return f"{subject} no one word: {self.tied} words tie in {self.method}"
+        listed = (f"{word.text} ({word.share:.2f}{', saturated' * word.saturated})" for word in self.words)
         return f"{subject}: {', '.join(listed)}"
 
 
@@ -98,7 +102,9 @@ def carried_by(row: Row, manifest: Mapping[str, Any]) -> Carried | None:
     # The order of the text where words tie.
     words = sorted(words, key=lambda word: -word[1])
     shares = [Word(text, float(value / total), not said) for text, value, said in words]
-    return Carried(method, target, tuple(shares[:1] + [word for word in shares[1:NAMED] if word.share >= LEAST]))
+    tied_words = sum(shares[0].share - word.share <= TIED * shares[0].share for word in shares)
+    named = tuple(shares[:1] + [word for word in shares[1:NAMED] if word.share >= LEAST])
+    return Carried(method, target, named, tied_words)
 
 
 def tied(values: Float[np.ndarray, " token"]) -> np.ndarray:

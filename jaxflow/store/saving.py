@@ -59,6 +59,7 @@ def manifest_of(attribution: Attribution) -> dict[str, Any]:
         "model": attribution.model,
         "revision": None,
         "fingerprint": {},
+        "reads_at": attribution.reads_at,
         "question": question.as_json(),
         "lengths": {"max_length": None, "truncate": False},
         "input": {"name": "texts", "column": None, "pair_column": None, "examples": len(attribution)},
