@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError
-from jaxflow._parser import count, layers, names, natural, positions, real
+from jaxflow._parser import count, layers, names, natural, positions, real, share
 from jaxflow.attribution.explaining import check_model
 from jaxflow.attribution.question import Question, field_docs
 from jaxflow.mixing import MIXINGS, Mixing
@@ -26,6 +26,7 @@ READ: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("residual", "tol", "threshold", "decay"), real),
     **dict.fromkeys(("batch_size", "least"), count),
     "seed": natural,
+    "own": share,
 }
 SEVERAL = {"methods": "A,B", "queries": "N,N", "layers": "N,N"}
 # What stands for None.
