@@ -126,6 +126,8 @@ def _help(value: Any, name: str) -> str:
 def _words(name: str, value: Any) -> str:
     if value is None:
         return NONE.get(name, "none")
+    if value == METHODS:
+        return f"{','.join(PLAIN)}, and {METHODS[-1]} where the model has classes"
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(getattr(value, "name", value))
