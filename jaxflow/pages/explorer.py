@@ -136,7 +136,7 @@ def _scales(example: Pooled) -> dict[str, float]:
     """By method, the power of two that its numbers are divided by, so that half precision holds them."""
     largest = {name: float(values.max(initial=0)) for name, values in example.relevance.items()}
     # Gradients are small, and half precision keeps few digits below 2^-14.
-    ordinary = {name: value == 0 or not np.isfinite(value) or 2**-6 <= value <= 1 for name, value in largest.items()}
+    ordinary = {name: value == 0 or not np.isfinite(value) or 2**-6 <= value < 2**15 for name, value in largest.items()}
     return {name: 1.0 if ordinary[name] else 2.0 ** np.ceil(np.log2(value)) for name, value in largest.items()}
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from jaxflow.attribution import Flow, Question, Rollout
 from jaxflow.pages.carried import carried_by, class_method, tied
-from jaxflow.pages.page import page_data
+from jaxflow.pages.page import page_data, render
 from tests.pages.rows import make_row, manifest
 
 CLASS = "flow@attention-gradient"
@@ -94,3 +94,63 @@ def test_the_page_leads_with_the_method_of_the_class():
     assert [word["text"] for word in example["carried"]["words"]] == ["not", "terribly", "bad"]
     assert [word["saturated"] for word in example["carried"]["words"]] == [False, False, True]
     assert page_data(asked(), [a_row([0, 3, 1, 1, 2, 0])])["examples"][0]["saturated"] == {CLASS: None}
+
+
+def test_the_report_says_what_carries_the_prediction_and_what_is_told_apart(context, tmp_path):
+    path = tmp_path / "report.html"
+    other = a_row([0, 2, 1, 1, 2, 0], (0, 1, 2, 3, 4, 5))
+    rows = [a_row([0, 3, 1, 1, 2e-7, 0], (4,)), other, a_row([0, 3, 1, 1, 2, 0])]
+    path.write_text(render(page_data(asked(), rows)), "utf-8")
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(path.as_uri())
+    # What leads is the method of the class; the note is of the row that is shown.
+    assert page.evaluate("() => document.querySelector('#words figcaption').textContent") == CLASS
+    assert page.evaluate("() => document.getElementById('carried').innerText.replace(/\\s+/g, ' ')") == (
+        f"Carried by not 0.60 terribly 0.40 by {CLASS}, last layer"
+    )
+    notes = "() => [...document.querySelectorAll('#words .apart')].map((note) => note.textContent)"
+    assert page.evaluate(notes) == ["tells 5 of 6 tokens apart here; the rest are saturated"]
+    marked = "() => [...document.querySelectorAll('#words .token.saturated')].map((token) => token.textContent)"
+    assert page.evaluate(marked) == ["bad"]
+    page.evaluate("() => document.querySelectorAll('#sentences button')[1].click()")
+    assert page.evaluate("() => document.getElementById('carried').textContent").startswith(
+        "Carried by no one word: 3 words"
+    )
+    assert page.evaluate(notes) == ["tells 0 of 6 tokens apart here; the rest are saturated"]
+    # At another layer the flow tells all.
+    page.evaluate(
+        "() => { const layer = document.getElementById('layer'); layer.value = 0; "
+        "layer.dispatchEvent(new Event('input')); }"
+    )
+    assert page.evaluate(notes) == []
+    page.evaluate("() => document.querySelectorAll('#sentences button')[2].click()")
+    page.evaluate(
+        "() => { const layer = document.getElementById('layer'); layer.value = 2; "
+        "layer.dispatchEvent(new Event('input')); }"
+    )
+    assert (page.evaluate(notes), errors, page.evaluate(marked)) == ([], [], [])
+    page.close()
+
+
+def test_the_report_fits_a_narrow_window(context, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(render(page_data(asked(), [a_row([0, 3, 1, 1, 2, 0], (1, 2, 3))])), "utf-8")
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(path.as_uri())
+    for width in (400, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        # Nothing is wider than the window, and no text of a row stands on another.
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+        boxes = page.evaluate(
+            "() => [...document.querySelectorAll('#words figure')].flatMap((figure) => "
+            "[...figure.children].map((part) => part.getBoundingClientRect().toJSON()))"
+        )
+        for number, one in enumerate(boxes):
+            for two in boxes[number + 1 :]:
+                apart = [one["right"] <= two["left"], two["right"] <= one["left"]]
+                apart += [one["bottom"] <= two["top"] + 4, two["bottom"] <= one["top"] + 4]
+                assert any(apart)
+    assert not errors
+    page.close()
