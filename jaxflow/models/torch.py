@@ -95,11 +95,6 @@ class TorchModel(ModelDefaults):
         self._caller = TorchCaller(self.model, head, self.segments > 1)
         self._probe = probe(self._caller, self._probed_ids(), self.name)
 
-    def __getstate__(self) -> dict[str, object]:
-        # Compiled programs belong to this process.
-        state: dict[str, object] = dict(vars(self))
-        return state | {"kept": {}}
-
     @cached_property
     def _nothing(self) -> Recording:
         parts = self._probe.parts

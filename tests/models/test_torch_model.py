@@ -110,9 +110,10 @@ def pair():
         {"queries": "classifier", "layers": [3, 1], "mixing": jf.mixing.Attention(heads="max", residual=0.2)},
         {"mixing": "attention-gradient"},
         {"mixing": "norms"},
+        {"mixing": "alti", "pairs": TEXTS[::-1]},
         {"mixing": "attention-gradient", "target": "bad", "methods": ("rollout", "raw")},
     ],
-    ids=["all", "changed", "gradient", "norms", "class"],
+    ids=["all", "changed", "gradient", "norms", "pairs", "class"],
 )
 def test_a_model_of_transformers_is_the_native_one(pair, asked):
     theirs, native = (jf.attribute(model, TEXTS, **asked) for model in pair)
