@@ -13,6 +13,7 @@ from jaxflow.models.forward import ForwardOptions
 from jaxflow.models.load import load_model
 from jaxflow.models.model import GIVES, EmbedsTokens, Model, ModelDefaults, Module, Visit, as_model
 from jaxflow.models.prediction import Prediction
+from jaxflow.models.recording import Recording, RecordsBatches
 from jaxflow.models.save import save_encoder
 from jaxflow.models.supported import supported_models, supported_table
 from jaxflow.models.text_encoder import TextEncoder
@@ -34,6 +35,8 @@ __all__ = [
     "Module",
     "NormOutput",
     "Prediction",
+    "Recording",
+    "RecordsBatches",
     "TextEncoder",
     "TokenBatch",
     "Visit",
