@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jaxflow import mixing, references
 from jaxflow._checks import InputError
 from jaxflow.attribution import Attribution, Example, Question, attribute, build_graph
+from jaxflow.evaluation.token_target import Token
 from jaxflow.flow.device.cut import cut_capacity
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.solve import attention_flow
@@ -38,6 +39,7 @@ __all__ = [
     "FlowSolution",
     "InputError",
     "Question",
+    "Token",
     "attention_flow",
     "attention_graph",
     "attention_rollout",
