@@ -17,8 +17,8 @@ from jaxflow.references import ColumnSums, GradientInput, IntegratedGradients, O
 from jaxflow.summary.summary import summarize
 from tests.tiny_text_model import LABELS, LAYERS, model_folder
 
-# Of different lengths, so that a batch has padding.
-TEXTS = ["the key to the cabinets", "is", "unbelievable tables on the table", "keys"]
+# Of different lengths, so that a batch has padding; of like lengths, so that one program does for them.
+TEXTS = ["the key to the cabinets", "is on the table", "tables is", "to the keys on the table"]
 NAMES = ("gradient-input", "integrated-gradients", "occlusion", "column-sums", "random", "position")
 GOOD = LABELS.index("good")
 
@@ -120,7 +120,7 @@ def test_column_sums_are_sums_of_the_classs_weights(model, result):
 
 
 def test_chance_and_place_depend_on_the_text_alone(model, result):
-    alone = [jf.attribute(model, text, methods=("random", "position"), batch_size=1)[0] for text in TEXTS]
+    alone = jf.attribute(model, TEXTS, methods=("random", "position"), batch_size=1)
     rows = []
     for example, one in zip(result, alone, strict=True):
         # In other batches, of other padded lengths, beside other methods: the same to the last bit.
