@@ -40,6 +40,9 @@ class PositionProgram:
     most: str
     layers: tuple[int, ...]
 
+    # So that it goes beside models that JAX does not run, too.
+    runs_model = False
+
     def __call__(self, module: Module, inputs: Inputs) -> AtLayers:
         """Places among the real tokens, from 1, through their number."""
         mask, (queries, _) = inputs.batch.mask, inputs.examples

@@ -45,6 +45,9 @@ class RandomProgram:
     seed: int
     layers: tuple[int, ...]
 
+    # So that it goes beside models that JAX does not run, too.
+    runs_model = False
+
     def __call__(self, module: Module, inputs: Inputs) -> AtLayers:
         """Numbers of each text's own generator."""
         batch, (queries, _) = inputs.batch, inputs.examples

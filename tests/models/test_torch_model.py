@@ -109,11 +109,12 @@ def pair():
         {"queries": None},
         {"queries": "classifier", "layers": [3, 1], "mixing": jf.mixing.Attention(heads="max", residual=0.2)},
         {"mixing": "attention-gradient"},
+        {"methods": ("random", "position", "column-sums", "widest-path")},
         {"mixing": "norms"},
         {"mixing": "alti", "pairs": TEXTS[::-1]},
         {"mixing": "attention-gradient", "target": "bad", "methods": ("rollout", "raw")},
     ],
-    ids=["all", "changed", "gradient", "norms", "pairs", "class"],
+    ids=["all", "changed", "gradient", "references", "norms", "pairs", "class"],
 )
 def test_a_model_of_transformers_is_the_native_one(pair, asked):
     theirs, native = (jf.attribute(model, TEXTS, **asked) for model in pair)
@@ -177,7 +178,12 @@ def test_a_decoder_explains_its_next_token(gpt):
     # Of the likeliest token, and of one that is named.
     for target in (None, "table"):
         result = jf.attribute(
-            gpt, TEXTS, queries="last", mixing="attention-gradient", target=target, methods=("raw", "rollout")
+            gpt,
+            TEXTS,
+            queries="last",
+            mixing=jf.mixing.AttentionGradient(own=0.5),
+            target=target,
+            methods=("raw", "rollout"),
         )
         for text, example in zip(TEXTS, result, strict=True):
             outputs = alone(gpt.model, text)
@@ -279,6 +285,8 @@ def test_what_is_no_model_gets_one_line(pair):
     refused(lambda: jf.TorchModel(theirs.model, None), "`processor` must be a fast tokenizer, or hold one, got None")
     refused(lambda: jf.attribute(theirs, TEXTS, mixing="attention-gradient", target="unknown"), "its classes are 'bad'")
     refused(lambda: jf.attribute(theirs, ["the " * 40]), r"`texts\[0\]` must have at most 24 tokens")
+    refused(lambda: jf.attribute(theirs, TEXTS, methods="gradient-input"), "which needs embeddings")
+    refused(lambda: jf.attribute(theirs, TEXTS, methods="occlusion"), "`model` must run in JAX for")
     # Programs that run a model several times cannot read a recording.
     refused(lambda: head_importance(theirs, TEXTS, method="ablation"), "`model` must run in JAX for")
 
