@@ -11,8 +11,12 @@ from jaxflow import mixing
 from jaxflow._checks import InputError
 from jaxflow.attribution import Attribution, Example, Question, attribute, build_graph
 from jaxflow.flow.device.cut import cut_capacity
+from jaxflow.flow.joint import JointSolution, joint_flow
+from jaxflow.flow.paths import FlowPath, flow_paths
+from jaxflow.flow.shapley import ShapleySolution, flow_shapley
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.solve import attention_flow
+from jaxflow.flow.widest import widest_path
 from jaxflow.graph.capacities import capacity_graph
 from jaxflow.graph.generated import stack_generated
 from jaxflow.graph.graph import AttentionGraph, attention_graph
@@ -35,9 +39,12 @@ __all__ = [
     "Attribution",
     "Comparison",
     "Example",
+    "FlowPath",
     "FlowSolution",
     "InputError",
+    "JointSolution",
     "Question",
+    "ShapleySolution",
     "attention_flow",
     "attention_graph",
     "attention_rollout",
@@ -49,7 +56,10 @@ __all__ = [
     "cut_capacity",
     "explore",
     "explore_attention",
+    "flow_paths",
+    "flow_shapley",
     "head_rollout",
+    "joint_flow",
     "load_model",
     "mixing",
     "open_sweep",
@@ -57,6 +67,7 @@ __all__ = [
     "raw_attention",
     "run_sweep",
     "stack_generated",
+    "widest_path",
     "write_page",
 ]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxflow._checks import InputError, one_of, shown
 from jaxflow._names import value_json, value_of_json
+from jaxflow.attribution.flow_methods import JointFlow, WidestPath
 from jaxflow.attribution.methods import (
     AT,
     Flow,
@@ -21,11 +22,13 @@ from jaxflow.attribution.methods import (
     storage_of,
 )
 
-METHODS: dict[str, Method] = {method.name: method for method in (Raw(), Rollout(), Flow())}
+METHODS: dict[str, Method] = {method.name: method for method in (Raw(), Rollout(), Flow(), JointFlow(), WidestPath())}
 
 # Columns that every table of results may have; and keys beside which summaries put the methods' names.
 COLUMNS = ("id", "text", "pair", "tokens", "offsets", "source", "queries", "layers", "prediction", "probabilities")
 PROOF = ("certified", "certified_share")
+# Behind a method's name, the column of where its values are saturated.
+SATURATED = ":saturated"
 RESERVED = frozenset({*COLUMNS, *PROOF, "token", "tag", "count", "counts"})
 STORAGE = ("float32", "float64")
 WAYS = "`__call__`, `start` and `step`, `reader`, or `program`"
@@ -78,9 +81,10 @@ def method_name(description: Any) -> str:
 def is_flow(description: Any) -> bool:
     """Whether `method_json` described a method whose values are certified flows."""
     # A name alone stands for a built-in method; values are told by their class, whatever they are called.
+    flows = (Flow(), JointFlow())
     if isinstance(description, Mapping):
-        return description.get("class") == value_json("methods", Flow())["class"]
-    return description.partition(AT)[0] == Flow.name
+        return description.get("class") in [value_json("methods", flow)["class"] for flow in flows]
+    return description.partition(AT)[0] in [flow.name for flow in flows]
 
 
 def _as_method(method: Any, flow: Any, tol: Any) -> Method:
@@ -142,5 +146,5 @@ def _check_name(method: Method) -> None:
     name = method.name
     if not isinstance(name, str) or not name or not name.isprintable():
         raise InputError("methods", "have a `name` of printable characters, one at least", shown(name))
-    if name in RESERVED:
+    if name in RESERVED or name.endswith(SATURATED):
         raise InputError("methods", "have a `name` that is no other column of results", shown(name), "rename it")

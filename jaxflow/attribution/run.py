@@ -70,7 +70,7 @@ def attribute(
     texts, pairs = as_texts(texts, pairs)
     items = items_of(model, texts, pairs, question.queries, max_length=max_length, truncate=truncate)
     told = None if progress is None else (lambda examples: progress(len(examples)))
-    return Attribution(tuple(engine.run_all(items, told)), model.name, question)
+    return Attribution(tuple(engine.run_all(items, told)), model.name, question, model.reads_at)
 
 
 def attribute_shards(
