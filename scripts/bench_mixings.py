@@ -39,6 +39,8 @@ from jaxflow.running._placement import place
 from jaxflow.running.readers import Logits
 
 ROOT = Path(__file__).resolve().parents[1]
+# Seconds.
+LONG = 5
 FORWARD, TORCH = "forward pass", "torch: norms by pairs' vectors"
 
 
@@ -93,7 +95,9 @@ def measure(workload: Workload, mixings: list[str], rounds: int) -> dict[str, An
         _ = run()
     for _ in range(rounds):
         for name, run in contestants.items():
-            times[name].append(timed(run))
+            # What takes that long once is known well enough.
+            if not times[name] or times[name][0] < LONG:
+                times[name].append(timed(run))
     best = {name: min(found) for name, found in times.items()}
     return {
         **asdict(workload),
@@ -109,7 +113,7 @@ def make_model(shape: dict[str, Any]) -> TextEncoder:
     """A classifier with random weights."""
     import transformers
 
-    config = transformers.BertConfig(**shape, num_labels=2)
+    config = transformers.BertConfig(**{**shape, "num_labels": 2})
     return new_encoder(config, head="sequence_classification")
 
 
