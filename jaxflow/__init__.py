@@ -7,9 +7,10 @@ flow, a maximum flow with certified bounds.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from jaxflow import mixing
+from jaxflow import mixing, references
 from jaxflow._checks import InputError
 from jaxflow.attribution import Attribution, Example, Question, attribute, build_graph
+from jaxflow.evaluation.token_target import Token
 from jaxflow.flow.device.cut import cut_capacity
 from jaxflow.flow.joint import JointSolution, joint_flow
 from jaxflow.flow.paths import FlowPath, flow_paths
@@ -46,6 +47,7 @@ __all__ = [
     "JointSolution",
     "Question",
     "ShapleySolution",
+    "Token",
     "TorchModel",
     "attention_flow",
     "attention_graph",
@@ -67,6 +69,7 @@ __all__ = [
     "open_sweep",
     "plot_relevance",
     "raw_attention",
+    "references",
     "run_sweep",
     "stack_generated",
     "widest_path",

@@ -21,8 +21,11 @@ from jaxflow.attribution.methods import (
     own_mixing,
     storage_of,
 )
+from jaxflow.references import REFERENCES
 
-METHODS: dict[str, Method] = {method.name: method for method in (Raw(), Rollout(), Flow(), JointFlow(), WidestPath())}
+METHODS: dict[str, Method] = {
+    method.name: method for method in (Raw(), Rollout(), Flow(), JointFlow(), WidestPath(), *REFERENCES)
+}
 
 # Columns that every table of results may have; and keys beside which summaries put the methods' names.
 COLUMNS = ("id", "text", "pair", "tokens", "offsets", "source", "queries", "layers", "prediction", "probabilities")

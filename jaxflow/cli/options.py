@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError
-from jaxflow._parser import count, layers, names, natural, positions, real, share
+from jaxflow._parser import count, layers, names, natural, positions, real, share, target
 from jaxflow.attribution.explaining import check_model
 from jaxflow.attribution.question import Question, field_docs
+from jaxflow.evaluation.token_target import TOKEN_HEADS
 from jaxflow.mixing import MIXINGS, Mixing
 from jaxflow.models import Model
 
@@ -25,8 +26,9 @@ READ: dict[str, Callable[[str], Any]] = {
     "layers": layers,
     **dict.fromkeys(("residual", "tol", "threshold", "decay"), real),
     **dict.fromkeys(("batch_size", "least"), count),
-    "seed": natural,
     "own": share,
+    "target": target,
+    "seed": natural,
 }
 SEVERAL = {"methods": "A,B", "queries": "N,N", "layers": "N,N"}
 # What stands for None.
@@ -77,6 +79,9 @@ def by_default(question: Question, models: Sequence[Model], begun: Sequence[Any]
     plain = replace(question, methods=PLAIN) if question.target is None else question
     if begun is not None:
         return question if list(begun) == list(question.methods) else plain
+    if any(model.head.name in TOKEN_HEADS for model in models):
+        # A token is explained at a text's mask, which most texts don't have.
+        return plain
     try:
         for model in models:
             check_model(question, model)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from jaxflow._checks import InputError
 from jaxflow.attribution import Flow, Method, Question
 from jaxflow.attribution.methods import mixing_of
+from jaxflow.evaluation.token_target import Token
 from jaxflow.pages.pieces import joined, pieces
 from jaxflow.store.arrow import Row, saturation_of
 
@@ -74,7 +75,15 @@ def class_method(question: Mapping[str, Any]) -> tuple[str, str | None] | None:
         return "gradients" in mixing_of(method, asked.mixing).needs
 
     found = sorted(filter(is_of_class, asked.method_values), key=lambda method: not isinstance(method, Flow))
-    return (found[0].name, None if asked.target is None else str(asked.target)) if found else None
+    return (found[0].name, _target_words(asked.target)) if found else None
+
+
+def _target_words(target: Any) -> str | None:
+    """What is explained, as a line says it: "good less bad"; None for what the model predicts."""
+    if target is None:
+        return None
+    named = (target.token, target.against) if isinstance(target, Token) else target
+    return " less ".join(str(each) for each in (named if isinstance(named, tuple) else (named,)) if each is not None)
 
 
 def carried_by(row: Row, manifest: Mapping[str, Any]) -> Carried | None:

@@ -85,7 +85,8 @@ def page_settings(question: Mapping[str, Any]) -> dict[str, Any]:
     The mixing in words, the residual to draw arcs with, flow's solver, and the method of the class, which leads.
     """
     flow, of_class = question["flow"], class_method(question)
-    residual = _mixing_fields(question["mixing"]).get("residual")
+    fields = _mixing_fields(question["mixing"])
+    residual = fields.get("residual", fields.get("own"))
     return {
         "mixing": mixing_words(question["mixing"]),
         # Another mixing's field of that name may be anything.

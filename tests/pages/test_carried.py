@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxflow.attribution import Flow, Question, Rollout
+from jaxflow.evaluation.token_target import Token
 from jaxflow.pages.carried import carried_by, class_method, tied
 from jaxflow.pages.page import page_data, render
 from tests.pages.rows import make_row, manifest
@@ -72,6 +73,8 @@ def test_nothing_is_said_where_nothing_is_known():
         (Question(("rollout@attention-gradient", "flow", CLASS)), (CLASS, None)),
         (Question((Rollout("mine", "attention-gradient"), "flow")), ("mine", None)),
         (Question(Flow("exact", name="f", mixing="attention-gradient"), target=1), ("f", "1")),
+        (Question(CLASS, target=("good", "bad")), (CLASS, "good less bad")),
+        (Question(CLASS, target=Token("is", at=3)), (CLASS, "is")),
     ],
 )
 def test_the_method_of_the_class(question, expected):
