@@ -162,8 +162,8 @@ def index_words(index: Sequence[int], axes: Sequence[str]) -> str:
 
 
 def how_to_install(extra: str) -> str:
-    """The command for an extra. Only a clone has it: on the package index, jaxflow is another project's name."""
-    return f"pip install '.[{extra}]' in your clone of jaxflow"
+    """The command for an extra, which pip takes from the installed package, a clone's included."""
+    return f"pip install 'jaxflow-attention[{extra}]'"
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> InputError:

@@ -48,12 +48,12 @@ def test_a_long_value_is_cut_where_an_error_shows_it():
     assert shown("two\nlines") == repr("two\nlines")
 
 
-def test_an_extra_comes_from_the_clone_and_never_from_the_index():
+def test_an_extra_goes_by_the_distributions_name():
     error = missing_extra("matplotlib", "plots", "a figure")
     assert str(error) == (
-        "`matplotlib` must be installed for a figure; install it with: pip install '.[plots]' in your clone of jaxflow"
+        "`matplotlib` must be installed for a figure; install it with: pip install 'jaxflow-attention[plots]'"
     )
-    # The index has another project of this name. (pyproject.toml names our own extras, which pip takes from the clone.)
+    # The index has another project of the import name.
     root = Path(jaxflow.__file__).parents[1]
     texts = [path for kind in ("*.py", "*.md", "*.js", "*.html") for path in root.rglob(kind)]
     ours = [

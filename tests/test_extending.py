@@ -4,9 +4,11 @@ stopped and resumed, its summary and its page. (A model from outside: `tests/mod
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -16,17 +18,19 @@ from jaxflow._checks import InputError
 from jaxflow.attribution import Scores
 from jaxflow.cli.main import main
 from jaxflow.flow.solution import FlowSolution
-from jaxflow.running import run_readers
+from jaxflow.pages.explore import explore
+from jaxflow.running import logits_of, run_readers, same_rows
 from jaxflow.sweep import shards
 from tests.extending.method import Widest
 from tests.extending.mixing import ValueNorms
+from tests.extending.program import LEFT, Left
 from tests.extending.solver import WidestPath
 from tests.models.model_from_outside import CausalModel, causal_model
-from tests.tiny_text_model import model_folder
+from tests.tiny_text_model import LABELS, LAYERS, model_folder
 
 TEXTS = ("the key is on the table", "the keys", "is it on the table")
-SOLVER, MIXING, METHOD = (
-    f"tests.extending.{name}" for name in ("solver:WidestPath", "mixing:ValueNorms", "method:Widest")
+SOLVER, MIXING, METHOD, PROGRAM = (
+    f"tests.extending.{name}" for name in ("solver:WidestPath", "mixing:ValueNorms", "method:Widest", "program:LEFT")
 )
 
 
@@ -60,6 +64,18 @@ def widths(capacity):
     return np.stack(rows)
 
 
+def left_by_hand(model, text, label=None):
+    """The logit of a class when each token in turn is [MASK], by calls of the model."""
+    (encoding,) = model.tokenize([text])
+    ids = np.asarray(encoding.input_ids)
+    copies = np.where(np.eye(len(ids), dtype=bool), 4, ids)
+    batch = model.pad([encoding] * (len(ids) + 1))
+    logits: Any = model(replace(batch, input_ids=jnp.asarray(np.concatenate([[ids], copies])))).logits
+    # The class is that of the text as it stands, which comes first.
+    logits = np.asarray(logits)
+    return logits[1:, logits[0].argmax() if label is None else label]
+
+
 def test_a_mixing_a_method_and_a_solver_from_outside_are_what_they_say(model):
     question = jf.Question(
         methods=("rollout", "flow", Widest()), mixing=ValueNorms(scale=2.0), flow=WidestPath(), queries=None
@@ -84,7 +100,7 @@ def stopped(tmp_path, monkeypatch):
     texts, out = tmp_path / "texts.txt", tmp_path / "results"
     texts.write_text("\n".join(TEXTS) + "\n")
     command = ["attribute", "--input", str(texts), "--model", str(model_folder()), "--out", str(out), "--quiet"]
-    command += ["--methods", f"raw,flow,{METHOD}", "--mixing", MIXING]
+    command += ["--methods", f"raw,flow,{METHOD},{PROGRAM}", "--mixing", MIXING]
     assert main(command) == 0
     (out / "__about__" / "part-00001.json").unlink()
     return command, out
@@ -99,22 +115,45 @@ def test_a_sweep_of_such_parts_is_resumed_summarized_and_shown(model, stopped, c
     for text, example in zip(TEXTS, results, strict=True):
         expected = widths(capacities_by_hand(model, text))[:, 0]
         np.testing.assert_allclose(example.relevance["widest"][:, 0], expected, rtol=1e-5)
+        np.testing.assert_allclose(example.relevance["left"][:, 0], [left_by_hand(model, text)] * LAYERS, rtol=1e-4)
         assert example.certified.all()
     # What made them stands in the manifest, and another mixing's value is another question.
     assert "ValueNorms" in json.dumps(results.manifest)
-    with pytest.raises(InputError, match="differs in"):
-        jf.run_sweep(
-            model, command[2], out, methods=("raw", "flow", Widest()), mixing=ValueNorms(scale=3.0), resume=True
-        )
+    methods = ("raw", "flow", Widest(), LEFT)
+    for name, other in {"fields": ValueNorms(scale=3.0), "methods": Left(4, factor=2.0)}.items():
+        question = {"methods": methods, "mixing": ValueNorms()}
+        question |= {"mixing": other} if name == "fields" else {"methods": (*methods[:3], other)}
+        with pytest.raises(InputError, match=f"differs in {name}"):
+            jf.run_sweep(model, command[2], out, resume=True, **question)
     _ = capsys.readouterr()
     assert main(["summarize", str(out)]) == 0
     said = capsys.readouterr().out
     assert "widest" in said
+    assert "left" in said
     assert "mixing: value-norms (scale 1.0)" in said
     for name in ("report.html", "summary.html"):
         page = (out / "__about__" / name).read_text()
         assert "widest" in page
+        assert '"left"' in page
         assert '"value-norms (scale 1.0)"' in page
+
+
+def test_a_method_with_a_program_of_its_own_goes_wherever_methods_go(model):
+    question = jf.Question(methods=("rollout", Left(4, factor=2.0)), target="good", queries=[1, 0], layers=[3, 1])
+    result = jf.attribute(model, list(TEXTS), question)
+    compared = jf.compare_models(model, model, list(TEXTS), question)
+    (side,) = explore(model, list(TEXTS), question, layers=None).sides
+    for text, example, pair, shown in zip(TEXTS, result, compared.texts, side.examples, strict=True):
+        left = 2 * left_by_hand(model, text, LABELS.index("good"))
+        # The same row at both queries and layers, without padding, and the same beside another model and on a page.
+        np.testing.assert_allclose(example.relevance["left"], np.tile(left, (2, 2, 1)), rtol=1e-4)
+        np.testing.assert_allclose(pair.a.relevance["left"], np.tile(left, (2, 2, 1)), rtol=1e-4)
+        np.testing.assert_allclose(shown.relevance["left"], np.tile(left, (LAYERS, 2, 1)), rtol=1e-4)
+    # It explains a class, so that a class must be there, and needs what the model gives.
+    with pytest.raises(InputError, match="`target` must be 'predicted', an index below 3 or a class of the model"):
+        jf.attribute(model, "the keys", question, target="sideways")
+    with pytest.raises(InputError, match="'left', which needs wings; leave it out, or pass a model that gives it"):
+        jf.attribute(model, "the keys", methods=Left(4, needs=frozenset({"attention", "wings"})))
 
 
 def test_a_model_that_lacks_what_a_mixing_needs_is_refused_in_one_line():
@@ -145,16 +184,22 @@ def test_the_guides_examples_run(model):
     names = {
         "jf": jf,
         "jaxflow": jf,
+        "jax": jax,
         "jnp": jnp,
         "dataclass": dataclass,
+        "replace": replace,
+        "logits_of": logits_of,
+        "same_rows": same_rows,
         "Scores": Scores,
         "FlowSolution": FlowSolution,
     }
     names |= {"model": model, "texts": list(TEXTS), "graph": graph}
     blocks = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         exec(block, names)  # noqa: S102
+    (hidden,) = jf.attribute(model, TEXTS[0], methods=names["Hidden"](), target="good")
+    assert hidden.relevance["hidden"].any()
     bounds = jf.attention_flow(graph, method=names["FirstCut"]())
     assert (bounds.upper >= jf.attention_flow(graph, method="exact").value).all()
     assert not bounds.certified.any()

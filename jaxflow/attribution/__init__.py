@@ -2,7 +2,7 @@
 
 from jaxflow.attribution.build import build_graph
 from jaxflow.attribution.items import EncodedText
-from jaxflow.attribution.methods import Flow, Method, Raw, Rollout, Scores
+from jaxflow.attribution.methods import Flow, Method, ProgramMethod, Raw, Rollout, Scores
 from jaxflow.attribution.question import Question
 from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.run import attribute, attribute_shards
@@ -13,6 +13,7 @@ __all__ = [
     "Example",
     "Flow",
     "Method",
+    "ProgramMethod",
     "Question",
     "Raw",
     "Rollout",

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow._checks import not_forked
-from jaxflow.attribution.explaining import check_model, forward_of
+from jaxflow.attribution.explaining import call_of, check_model, pair_numbers_of
 from jaxflow.attribution.items import as_texts
 from jaxflow.attribution.question import Question
 from jaxflow.graph.graph import AttentionGraph
 from jaxflow.models import Model, TokenBatch, as_model
-from jaxflow.running import Arrays, Call, EngineOptions, Inputs, check_finite, pair_numbers, run_calls
+from jaxflow.running import Arrays, Call, EngineOptions, check_finite, run_calls
 from jaxflow.running.readers import Finite, KeptGraph
 
 
@@ -51,13 +51,12 @@ def build_graph(
     encodings = model.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
 
     def make(numbers: list[int], batch: TokenBatch, length: int) -> Call:
-        program, explained = forward_of(question, model, (Finite(), KeptGraph()), batch.mask.shape[0])
-        return Call(program, Inputs(batch, (None, None, *explained), None))
+        return call_of(question, model, {"finite": Finite(), "graph": KeptGraph()}, {}, batch)
 
     def check(items: list[Any], outputs: Arrays) -> None:
         check_finite(items, outputs[0])
 
-    options = EngineOptions(pair_numbers=max(model.layers, pair_numbers(question.mixing, model)))
+    options = EngineOptions(pair_numbers=max(model.layers, pair_numbers_of(question, model)))
     graphs = [graph for _, graph in run_calls(model, encodings, make, check=check, options=options)]
     longest = max(map(len, encodings))
     # Batches were padded each to its own length; here all texts get the same one.

@@ -1,26 +1,34 @@
-"""What a question's mixing needs of a model; where it needs gradients, the number that is explained."""
+"""A question's programs: what they need of a model, and where something is explained, its number."""
 
+from collections.abc import Iterable, Mapping
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxflow._checks import InputError
+from jaxflow._typing import Queries
+from jaxflow.attribution.methods import ProgramMethod
 from jaxflow.attribution.question import Question
-from jaxflow.evaluation.target import Target, explained_of, resolve, scale_of
+from jaxflow.attribution.streams import result_key
+from jaxflow.evaluation.target import Explained, GivenClasses, Target, explained_of, resolve, scale_of
 from jaxflow.mixing import as_mixing
-from jaxflow.models import Model
-from jaxflow.running import Arrays, Forward, Reader
+from jaxflow.models import Model, TokenBatch
+from jaxflow.running import Arrays, Call, Forward, Inputs, Programs, Reader, pair_numbers
 
 
 def check_model(question: Question, model: Model) -> None:
     """Refuse a model that does not give what a question asks of it.
 
     Raises:
-        InputError: a layer is not there, or the mixing needs what the model does not give, or explains a class that it
-            does not have.
+        InputError: a layer is not there; the mixing or a method needs what the model does not give; or a class is
+            explained that it does not have.
     """
     # The mixing alone was checked with the question; here what it needs is held against what the model gives.
     _ = as_mixing(question.mixing, model)
-    if "gradients" in question.mixing.needs:
+    for method in own_programs(question):
+        _check_needs(method, model)
+    if question.explains:
         target = _target(question)
         # In turn: the head tells no classes apart, several classes share the name, or none has it.
         _ = scale_of(model, target)
@@ -32,22 +40,74 @@ def check_model(question: Question, model: Model) -> None:
             raise InputError("target", error.expected, error.got, error.way_out) from None
 
 
-def forward_of(question: Question, model: Model, readers: tuple[Reader, ...], rows: int) -> tuple[Forward, Arrays]:
-    """The program of some readers, and the arrays that follow theirs: those of the explained number.
+def own_programs(question: Question) -> tuple[ProgramMethod, ...]:
+    """The question's methods that have programs of their own."""
+    return tuple(method for method in question.method_values if isinstance(method, ProgramMethod))
+
+
+def call_of(
+    question: Question,
+    model: Model,
+    readers: Mapping[str, Reader],
+    arrays: Mapping[str, Arrays],
+    batch: TokenBatch,
+    queries: Queries | None = None,
+    layers: tuple[int, ...] = (),
+) -> Call:
+    """The call for a batch: one forward pass with readers, and the programs of methods that have their own.
 
     Args:
         question: what is asked about every text.
         model: that reads the texts.
-        readers: readers of its forward pass.
-        rows: number of rows in the batch.
+        readers: of the forward pass, by the use of their outputs, in the order that `results_of` is given.
+        arrays: of the readers, by the same names; those that are not named have none.
+        batch: its tokens.
+        queries: for methods with programs of their own: positions to explain, None for all.
+        layers: for these, of the relevance.
     """
-    if "gradients" not in question.mixing.needs:
-        return Forward(readers, question.mixing), ()
     # One class for all rows, which is an input of the program, so that another class compiles nothing; or None for
     # the class that each row predicts.
-    explained, given = explained_of(model, _target(question), rows)
-    arrays = tuple(None if each is None else jnp.asarray(each) for each in given)
-    return Forward(readers, question.mixing, explained), (arrays,)
+    target, given = _explained(question, model, batch.mask.shape[0])
+    # Where the mixing needs no gradient, the shared pass explains nothing.
+    explained = (target, (given,)) if "gradients" in question.mixing.needs else (None, ())
+    forward = Forward(tuple(readers.values()), question.mixing, explained[0])
+    examples: tuple[Arrays, ...] = (*map(arrays.get, readers), *explained[1])
+    methods = own_programs(question)
+    if not methods:
+        return Call(forward, Inputs(batch, examples, None))
+    own = [method.program(model, layers, target if method.explains else None) for method in methods]
+    parts = [(queries, given if method.explains else None) for method in methods]
+    return Call(Programs((forward, *own)), Inputs(batch, (examples, *parts), None))
+
+
+def results_of(question: Question, readers: Iterable[str], outputs: Arrays) -> dict[str, Arrays]:
+    """A batch's outputs by the names of the readers, and by `result_key` of methods with programs of their own."""
+    methods = own_programs(question)
+    forward, *own = outputs if methods else (outputs,)
+    results = dict(zip(readers, forward, strict=True))
+    return results | {result_key(method): each for method, each in zip(methods, own, strict=True)}
+
+
+def pair_numbers_of(question: Question, model: Model) -> int:
+    """Numbers that a question's programs keep for each pair of tokens of a text, for `EngineOptions.pair_numbers`."""
+    # The programs run one after the other, so that the largest counts.
+    return max(pair_numbers(part.needs, model) for part in (question.mixing, *own_programs(question)))
+
+
+def _check_needs(method: ProgramMethod, model: Model) -> None:
+    missing = sorted(frozenset(method.needs) - model.gives)
+    if missing:
+        expected = f"need only what the model gives, {', '.join(sorted(model.gives))}"
+        got = f"{method.name!r}, which needs {', '.join(missing)}"
+        raise InputError("methods", expected, got, "leave it out, or pass a model that gives it")
+
+
+def _explained(question: Question, model: Model, rows: int) -> tuple[Explained | None, GivenClasses | None]:
+    """The explained number, and its classes that are known beforehand; None where nothing is explained."""
+    if not question.explains:
+        return None, None
+    target, given = explained_of(model, _target(question), rows, gradients=False)
+    return target, jax.tree.map(jnp.asarray, given)
 
 
 def _target(question: Question) -> Target:

@@ -17,15 +17,17 @@ from jaxflow.flow.solve import as_solver, begin_flow
 from jaxflow.flow.worker import Worker
 from jaxflow.graph.graph import AttentionGraph
 from jaxflow.graph.rollout import attention_rollout, no_layers, product, raw_attention
-from jaxflow.running import Reader
+from jaxflow.models import Model
+from jaxflow.running import Program, Reader, Target
 
 
 @runtime_checkable
 class Method(Protocol):
     """A way of saying how much each token contributed; write one and pass it as `methods`.
 
-    Beside its name a method has one of three ways to read: `GraphMethod`, `Streaming`, `ModelMethod`. It may have a
-    `storage`, "float32" (the default) or "float64": the type in which results hold its relevance, on disk as well.
+    Beside its name a method has one of four ways to read: `GraphMethod`, `Streaming`, `ModelMethod`, `ProgramMethod`.
+    It may have a `storage`, "float32" (the default) or "float64": the type in which results hold its relevance, on disk
+    as well.
     """
 
     @property
@@ -89,6 +91,47 @@ class ModelMethod(Method, Protocol):
 
         Its `examples` are the queries, `row query`; None stands for every position. A `running.GradientReader` is
         given gradients.
+        """
+        ...
+
+
+@runtime_checkable
+class ProgramMethod(Method, Protocol):
+    """A method that runs the model by a program of its own: several passes, say, or gradients in the embeddings.
+
+    The program goes over the same batches as the pass that other methods share. It must be hashable.
+
+        @dataclass(frozen=True)
+        class Occlusion:
+            name: str = "occlusion"
+            needs: frozenset[str] = frozenset()
+            explains: bool = True
+
+            def program(self, model, layers, target):
+                return OcclusionProgram(blank_id(model), layers, target)
+    """
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the model must give, beside attention, as a mixing's needs (`Model.gives`)."""
+        ...
+
+    @property
+    def explains(self) -> bool:
+        """Whether it needs a target, the number of the model that is explained."""
+        ...
+
+    def program(self, model: Model, layers: tuple[int, ...], target: Target | None) -> Program:
+        """The program, whose output is `row layer query token`: relevance at the layers, counted from 1.
+
+        Args:
+            model: that reads the texts; the program itself is given the module.
+            layers: of the relevance.
+            target: the explained number, None unless the method `explains`.
+
+        Returns:
+            A program with `Inputs.examples` of two parts: the queries, `row query`, or None for every position; and the
+            target's arrays, for `target.value(logits, arrays)`.
         """
         ...
 

@@ -13,7 +13,7 @@ from jaxtyping import Int
 
 from jaxflow._checks import InputError, shown
 from jaxflow._names import imported, is_path, value_json, value_of_json
-from jaxflow.attribution.methods import Method, ModelMethod
+from jaxflow.attribution.methods import Method, ModelMethod, ProgramMethod
 from jaxflow.attribution.registry import as_methods, method_json, method_of_json, several
 from jaxflow.flow.solve import as_layers, as_solver
 from jaxflow.mixing import MIXINGS, Mixing, as_mixing, mixing_json
@@ -74,8 +74,8 @@ class Question:
         mixing = as_mixing(imported("mixing", self.mixing) if is_path(self.mixing) else self.mixing)
         settle("mixing", mixing)
         # The reader of a ModelMethod may take gradients of its own.
-        gradients = "gradients" in mixing.needs or any(isinstance(each, ModelMethod) for each in self.method_values)
-        if self.target is not None and not gradients:
+        reads = any(isinstance(each, ModelMethod) for each in self.method_values)
+        if self.target is not None and not reads and not self.explains:
             got = f"{shown(self.target)} with the mixing {mixing.name!r}, which needs no gradients"
             raise InputError("target", "be left out", got, "pass `mixing='attention-gradient'`")
 
@@ -84,6 +84,12 @@ class Question:
     def method_values(self) -> tuple[Method, ...]:
         """The methods as values; the name "flow" stands for flow by `flow` and `tol`."""
         return as_methods(self.methods, self.flow, self.tol)
+
+    @cached_property
+    def explains(self) -> bool:
+        """Whether a number of the model's is explained: the mixing needs gradients, or a method a target."""
+        asking = (each.explains for each in self.method_values if isinstance(each, ProgramMethod))
+        return "gradients" in self.mixing.needs or any(asking)
 
     def layers_of(self, depth: int) -> tuple[int, ...]:
         """The layers to explain in a model of `depth` layers, counted from 1.

@@ -6,7 +6,17 @@ from typing import Any
 
 from jaxflow._checks import InputError, one_of, shown
 from jaxflow._names import value_json, value_of_json
-from jaxflow.attribution.methods import Flow, GraphMethod, Method, ModelMethod, Raw, Rollout, Streaming, storage_of
+from jaxflow.attribution.methods import (
+    Flow,
+    GraphMethod,
+    Method,
+    ModelMethod,
+    ProgramMethod,
+    Raw,
+    Rollout,
+    Streaming,
+    storage_of,
+)
 
 METHODS: dict[str, Method] = {method.name: method for method in (Raw(), Rollout(), Flow())}
 
@@ -15,7 +25,7 @@ COLUMNS = ("id", "text", "pair", "tokens", "offsets", "source", "queries", "laye
 PROOF = ("certified", "certified_share")
 RESERVED = frozenset({*COLUMNS, *PROOF, "token", "tag", "count", "counts"})
 STORAGE = ("float32", "float64")
-WAYS = "`__call__`, `start` and `step`, or `reader`"
+WAYS = "`__call__`, `start` and `step`, `reader`, or `program`"
 
 
 def as_methods(methods: Any, flow: Any, tol: Any) -> tuple[Method, ...]:
@@ -74,10 +84,10 @@ def _as_method(method: Any, flow: Any, tol: Any) -> Method:
     if isinstance(method, type):
         name = method.__name__
         raise InputError("methods", "be names or values", f"the class {name}", f"pass {name}()")
-    if not isinstance(method, GraphMethod | Streaming | ModelMethod):
+    if not isinstance(method, GraphMethod | Streaming | ModelMethod | ProgramMethod):
         raise InputError("methods", f"have a `name`, and {WAYS}", shown(method))
     # Programs are compiled for these and found again by hash. A class with __eq__ alone has None for a hash.
-    if isinstance(method, Streaming | ModelMethod) and getattr(type(method), "__hash__", None) is None:
+    if isinstance(method, Streaming | ModelMethod | ProgramMethod) and getattr(type(method), "__hash__", None) is None:
         raise InputError("methods", "be hashable", shown(method), "make its class a frozen dataclass")
     _check_name(method)
     if storage_of(method) not in STORAGE:

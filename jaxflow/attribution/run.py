@@ -8,13 +8,13 @@ import jax
 import numpy as np
 
 from jaxflow._checks import not_forked
-from jaxflow.attribution.explaining import check_model
+from jaxflow.attribution.explaining import check_model, pair_numbers_of
 from jaxflow.attribution.items import EncodedText, Item, as_texts, check_rows, item_of, items_of, positions_of
 from jaxflow.attribution.question import Question, as_question
 from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.task import AttributionTask
 from jaxflow.models import Model, as_model
-from jaxflow.running import Compiled, Engine, EngineOptions, pair_numbers
+from jaxflow.running import Compiled, Engine, EngineOptions
 
 
 def attribute(
@@ -139,8 +139,8 @@ def _attributions(groups: Generator[list[Example], None, None]) -> Generator[Att
 
 
 def _options(task: AttributionTask, **options: Any) -> EngineOptions:
-    # A mixing with gradients holds attention of all heads, which bounds the rows of a batch.
-    return EngineOptions(pair_numbers=pair_numbers(task.question.mixing, task.model), **options)
+    # Gradients hold attention of all heads, which bounds the rows of a batch.
+    return EngineOptions(pair_numbers=pair_numbers_of(task.question, task.model), **options)
 
 
 def _task(model: Any, question: Question) -> AttributionTask:

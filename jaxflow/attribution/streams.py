@@ -1,4 +1,4 @@
-"""The readers of methods that run during the forward pass: layer by layer, or by a reader of their own."""
+"""The readers of methods that run during the forward pass, and what they and programs of a method's own gave."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxflow._typing import AtLayers, Queries, Square
-from jaxflow.attribution.methods import GraphMethod, Method, ModelMethod, Streaming
+from jaxflow.attribution.methods import GraphMethod, Method, ModelMethod, ProgramMethod, Streaming
 from jaxflow.running import LayerView, PassOutputs, Reader, ReaderInputs, at_layers, layer_places, layer_room, put_layer
 
 Rows: TypeAlias = Float[Array, "row place query token"]
 
 
 def rides_along(method: Method) -> bool:
-    """Whether a method runs during the forward pass, without a graph."""
-    return isinstance(method, Streaming | ModelMethod)
+    """Whether a method runs on the model's batch, without a graph."""
+    return isinstance(method, Streaming | ModelMethod | ProgramMethod)
 
 
 def riding_only(methods: Iterable[Method]) -> list[Method]:
@@ -30,7 +30,7 @@ def method_readers(methods: Iterable[Method], layers: tuple[int, ...]) -> dict[s
     # One reader for all streaming methods carries their states side by side.
     readers: dict[str, Reader] = {"streams": Streams(streaming, layers)} if streaming else {}
     own = (method for method in methods if isinstance(method, ModelMethod) and not isinstance(method, Streaming))
-    return readers | {_key(method): method.reader(layers) for method in own}
+    return readers | {result_key(method): method.reader(layers) for method in own}
 
 
 def relevance_read(methods: Iterable[Method], results: Mapping[str, Any]) -> Iterator[tuple[Method, AtLayers]]:
@@ -38,11 +38,12 @@ def relevance_read(methods: Iterable[Method], results: Mapping[str, Any]) -> Ite
     for method in methods:
         if isinstance(method, Streaming):
             yield method, results["streams"][method.name]
-        elif isinstance(method, ModelMethod):
-            yield method, results[_key(method)]
+        elif isinstance(method, ModelMethod | ProgramMethod):
+            yield method, results[result_key(method)]
 
 
-def _key(method: Method) -> str:
+def result_key(method: Method) -> str:
+    """The key in the results of a batch of a method that has a reader or a program of its own."""
     return f"method {method.name}"
 
 

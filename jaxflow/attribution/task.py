@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from jaxflow.attribution.explaining import forward_of
+from jaxflow.attribution.explaining import call_of, results_of
 from jaxflow.attribution.items import Item
 from jaxflow.attribution.methods import GraphMethod, Method, Scores, begin_scores, stored
 from jaxflow.attribution.question import Question
@@ -19,13 +19,13 @@ from jaxflow.attribution.streams import method_readers, relevance_read, rides_al
 from jaxflow.flow.solution import count_stages
 from jaxflow.flow.worker import Worker
 from jaxflow.models import Encoding, Model, Prediction
-from jaxflow.running import Call, Inputs, Reader, check_finite, token_batch
+from jaxflow.running import Call, Reader, check_finite, token_batch
 from jaxflow.running.readers import Finite, KeptGraph, Logits
 
 
 @dataclass(frozen=True)
 class AttributionTask:
-    """Relevance of every text's tokens by methods that run during the forward pass, or on the whole graph.
+    """Relevance of every text's tokens by methods that run on the model's batch, or on the whole graph.
 
     Attributes:
         model: the model.
@@ -48,19 +48,14 @@ class AttributionTask:
         # Where every position is asked for readers need no list of them.
         queries = None if self._everything else queries_of(items, rows, length, everything=False)
         riding = method_readers(self.methods, self.layers)
-        program, explained = forward_of(self.question, self.model, tuple(readers.values()), rows)
-        # In the order of the readers: the queries, where a reader takes them, then the explained classes.
-        inputs = Inputs(
-            batch=token_batch(self.model, [item.encoding for item in items], rows, length),
-            examples=(*(queries if name in riding else None for name in readers), *explained),
-            shared=None,
-        )
-        return (Call(program, inputs),)
+        batch = token_batch(self.model, [item.encoding for item in items], rows, length)
+        arrays = dict.fromkeys(riding, queries)
+        return (call_of(self.question, self.model, readers, arrays, batch, queries, self.layers),)
 
     def begin(self, items: list[Item], outputs: tuple[Any, ...], worker: Worker) -> Callable[[], Sequence[Example]]:
         """Begin the methods; the examples wait for them."""
         # The readers depend on the texts alone, so that these are those of `calls`.
-        results = dict(zip(self._readers(items), outputs[0], strict=True))
+        results = results_of(self.question, self._readers(items), outputs[0])
         check_finite(items, results["finite"])
         waiting = begin_methods(self.methods, results, items, self.layers, worker, everything=self._everything)
 

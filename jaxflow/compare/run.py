@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import not_forked
+from jaxflow.attribution.explaining import pair_numbers_of
 from jaxflow.attribution.items import as_texts
 from jaxflow.attribution.question import Question, as_question
 from jaxflow.compare.one_text import PairItem, Similarity
@@ -17,7 +18,7 @@ from jaxflow.compare.task import CompareTask
 from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
 from jaxflow.models import Model
-from jaxflow.running import Engine, EngineOptions, pair_numbers
+from jaxflow.running import Engine, EngineOptions
 
 # Texts that are sorted by length together.
 WINDOW = 256
@@ -132,8 +133,7 @@ def compare_stream(
             ]
 
     # The attention of every head of both models is held at once, which bounds the rows of a batch.
-    mixing = plan.question.mixing
-    held = sum(model.layers * model.heads + pair_numbers(mixing, model) for model in plan.encoders)
+    held = sum(model.layers * model.heads + pair_numbers_of(plan.question, model) for model in plan.encoders)
     options = EngineOptions(batch_size=plan.settings.batch_size, pair_numbers=held, pads_freely=True)
     told = None if progress is None else (lambda found: progress(len(found)))
     with closing(Engine(plan.encoders, CompareTask(plan), options).run(windows(), told)) as groups:

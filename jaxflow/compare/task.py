@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow.attribution.explaining import forward_of
+from jaxflow.attribution.explaining import call_of, results_of
 from jaxflow.attribution.methods import GraphMethod, Scores, begin_scores, stored
 from jaxflow.attribution.streams import method_readers, relevance_read, riding_only
 from jaxflow.attribution.task import predictions_of
@@ -28,7 +28,6 @@ from jaxflow.models import Prediction
 from jaxflow.running import (
     Arrays,
     Call,
-    Inputs,
     Reader,
     at_layers,
     bucket,
@@ -69,7 +68,7 @@ class CompareTask:
     ) -> Callable[[], Sequence[tuple[ComparedText, Similarity]]]:
         """Begin the measures and the methods of relevance; the texts wait for them."""
         plan, pairs = self.plan, [item.read for item in items]
-        results = [dict(zip(self._readers(which, items), outputs[which], strict=True)) for which in (0, 1)]
+        results = [results_of(plan.question, self._readers(which, items), outputs[which]) for which in (0, 1)]
         # A model that computes NaN is refused before anything is compared.
         for each in results:
             check_finite(items, each["finite"])
@@ -127,15 +126,10 @@ class CompareTask:
         }
         # Readers of methods take the tokens of the units to explain.
         riding = method_readers(riding_only(plan.methods), plan.layers(which))
-        if riding:
-            arrays |= dict.fromkeys(riding, _token_queries(which, pairs, rows))
-        program, explained = forward_of(plan.question, encoder, tuple(readers.values()), rows)
-        inputs = Inputs(
-            batch=token_batch(encoder, [pair.encodings[which] for pair in pairs], rows, tokens),
-            examples=(*map(arrays.get, readers), *explained),
-            shared=None,
-        )
-        return Call(program, inputs)
+        queries = _token_queries(which, pairs, rows)
+        arrays |= dict.fromkeys(riding, queries)
+        batch = token_batch(encoder, [pair.encodings[which] for pair in pairs], rows, tokens)
+        return call_of(plan.question, encoder, readers, arrays, batch, queries, plan.layers(which))
 
 
 def _side(results: dict[str, Arrays]) -> device.Side:

@@ -17,7 +17,7 @@ from jaxflow.evaluation.scores import TokenScores
 from jaxflow.evaluation.target import ON_DEVICE, as_target, resolve, scale_of, target_value
 from jaxflow.models import EmbedsTokens, ForwardOptions, Model, Module, TokenBatch
 from jaxflow.models.model import check_gives
-from jaxflow.running import Call, Inputs
+from jaxflow.running import Call, Inputs, logits_of
 
 Embedded = Float[Array, "row token embedding"]
 # Word embeddings -> the explained number of each row, and its gradient.
@@ -255,10 +255,8 @@ class EmbeddingScores:
         classes, against, replaced = inputs.examples
 
         def numbers(words: Embedded) -> Float[Array, " row"]:
-            options = ForwardOptions(embeddings=words, packing=inputs.packing)
-            # No layer is watched: only the head's numbers are differentiated.
-            last, _ = module.run(batch, lambda carry, layer: carry, None, options)
-            return target_value(ON_DEVICE[self.scale](module.logits(last, batch)), classes, against)
+            logits = logits_of(module, batch, ForwardOptions(embeddings=words, packing=inputs.packing))
+            return target_value(ON_DEVICE[self.scale](logits), classes, against)
 
         def slope(words: Embedded) -> tuple[Float[Array, " row"], Embedded]:
             # Rows don't touch each other, so the gradient of their sum holds each row's own.

@@ -85,6 +85,11 @@ class Explained:
             against = jnp.argmax(jnp.where(others, logits, -jnp.inf), axis=-1).astype(jnp.int32)
         return classes, against
 
+    def settle(self, logits: Float[Array, "row label"], given: "GivenClasses") -> tuple["Explained", "GivenClasses"]:
+        """The same number with its classes as these logits have them, whatever the text becomes; and its arrays."""
+        classes, against = self.classes(logits, given)
+        return Explained(self.scale, False, None if against is None else "given"), (classes, against)
+
     def value(self, logits: Float[Array, "row label"], given: "GivenClasses") -> Float[Array, " row"]:
         """The explained number of each row."""
         classes, against = self.classes(logits, given)
@@ -139,13 +144,22 @@ def resolve(
     return classes, against
 
 
-def explained_of(model: Model, target: Target, examples: int) -> tuple[Explained, GivenClasses]:
+def explained_of(
+    model: Model, target: Target, examples: int, *, gradients: bool = True
+) -> tuple[Explained, GivenClasses]:
     """A target for programs, and the classes of examples that are known before the model runs.
+
+    Args:
+        model: a classifier.
+        target: the number that is explained.
+        examples: number of them.
+        gradients: whether its gradient in the attention is taken, which the model must give.
 
     Raises:
         InputError: the model does not classify texts, has no such class, or the classes are not one an example.
     """
-    check_gives(model, "gradients", "the gradient of a class")
+    if gradients:
+        check_gives(model, "gradients", "the gradient of a class")
     predicts = isinstance(target.classes, str) and target.classes == "predicted"
     runner_up = isinstance(target.against, str) and target.against == "runner_up"
     scale = scale_of(model, target)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxflow._checks import InputError, not_forked, shown
-from jaxflow.attribution.explaining import check_model
+from jaxflow.attribution.explaining import check_model, pair_numbers_of
 from jaxflow.attribution.items import as_texts, check_rows, item_of, positions_of
 from jaxflow.attribution.question import Question, as_question
 from jaxflow.compare.units import same_tokens
@@ -22,7 +22,7 @@ from jaxflow.pages.exploration import Exploration, HeadTable, Side
 from jaxflow.pages.explore_task import ExploredItem, ExploredModel, ExploredText, ExploreTask
 from jaxflow.pages.page import page_settings
 from jaxflow.pages.units import Pooled, pooled_text
-from jaxflow.running import Engine, EngineOptions, pair_numbers
+from jaxflow.running import Engine, EngineOptions
 from jaxflow.statistics.distances import jensen_shannon
 
 __all__ = ["Exploration", "Side", "explore"]
@@ -111,8 +111,7 @@ def _explored(
     """The texts in every model."""
     models = [each.model for each in task.models]
     # Both models' heads are held at once.
-    mixing = task.question.mixing
-    held = sum(model.layers * model.heads + pair_numbers(mixing, model) for model in models)
+    held = sum(model.layers * model.heads + pair_numbers_of(task.question, model) for model in models)
 
     def told(found: Sequence[ExploredText]) -> None:
         # Progress counts texts of one model, and a batch is done in both at once.

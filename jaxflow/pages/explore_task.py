@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxflow._switches import broadcasting
 from jaxflow.attribution import Example, Method, Question, Raw, Rollout, Scores
-from jaxflow.attribution.explaining import forward_of
+from jaxflow.attribution.explaining import call_of, results_of
 from jaxflow.attribution.items import Item
 from jaxflow.attribution.methods import stored
 from jaxflow.attribution.streams import Streams, method_readers, rides_along
@@ -20,7 +20,7 @@ from jaxflow.flow.worker import Worker
 from jaxflow.heads.class_attention import ClassGradient, GatedScores
 from jaxflow.heads.roles import RoleWords, WatchedRoles
 from jaxflow.models import Encoding, Model
-from jaxflow.running import Arrays, Call, Inputs, Reader, check_finite, rows_on_host, token_batch
+from jaxflow.running import Arrays, Call, Reader, check_finite, rows_on_host, token_batch
 from jaxflow.running.readers import Finite, KeptGraph, KeptHeads, Logits
 from jaxflow.statistics.distances import jensen_shannon
 
@@ -155,7 +155,7 @@ class ExploreTask:
     ) -> Callable[[], Sequence[ExploredText]]:
         """Begin the methods and distances; the texts wait for them."""
         results = [
-            dict(zip(self._readers(which, items), outputs[which], strict=True)) for which in range(len(self.models))
+            results_of(self.question, self._readers(which, items), outputs[which]) for which in range(len(self.models))
         ]
         for each in results:
             check_finite(items, each["finite"])
@@ -190,18 +190,13 @@ class ExploreTask:
         if explored.words is not None:
             known = explored.words.arrays([item.index for item in items], rows, length)
             arrays["roles"] = tuple(map(jnp.asarray, known))
+        queries = None
         # Raw attention and rollout are of every position; only the other methods have queries.
         if self.asked and self.question.queries is not None:
             queries = queries_of(self._asked_items(which, items), rows, length, everything=False)
             arrays |= dict.fromkeys(method_readers(self.asked, explored.layers), queries)
-        # Readers stand in a fixed order, and their arrays with them.
-        program, explained = forward_of(self.question, explored.model, tuple(readers.values()), rows)
-        inputs = Inputs(
-            batch=token_batch(explored.model, encodings, rows, length),
-            examples=(*map(arrays.get, readers), *explained),
-            shared=None,
-        )
-        return Call(program, inputs)
+        batch = token_batch(explored.model, encodings, rows, length)
+        return call_of(self.question, explored.model, readers, arrays, batch, queries, explored.layers)
 
     def _asked_items(self, which: int, items: Sequence[ExploredItem]) -> list[Item]:
         return [item.asked[which] for item in items if item.asked is not None]

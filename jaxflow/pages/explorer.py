@@ -11,13 +11,13 @@ import base64
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxflow._checks import InputError
+from jaxflow._versions import own_version
 from jaxflow.pages.exploration import Exploration, Side
 from jaxflow.pages.page import as_base64, whole_page, write_html
 from jaxflow.pages.pieces import joined, pieces
@@ -64,7 +64,7 @@ def explorer_data(exploration: Exploration) -> dict[str, Any]:
         "measures": sorted(first.measures),
         "roles": [side.roles for side in exploration.sides] if first.roles is not None else None,
         "settings": dict(exploration.settings),
-        "versions": {"jaxflow": metadata.version("jaxflow")},
+        "versions": {"jaxflow": own_version()},
         "total": exploration.total,
         "sentences": [_sentence(exploration, index) for index in range(len(exploration))],
     }

@@ -1,10 +1,10 @@
 """One name for writing a page, whatever it shows."""
 
-from importlib import metadata
 from os import PathLike
 from pathlib import Path
 
 from jaxflow._checks import InputError
+from jaxflow._versions import own_version
 from jaxflow.attribution import Attribution, Question
 from jaxflow.pages.exploration import Exploration
 from jaxflow.pages.explorer import write_explorer
@@ -38,7 +38,7 @@ def write_page(result: Attribution | Store | Exploration | object, path: str | P
         "model": result.model,
         "question": (result.question or Question(methods=tuple(result.examples[0].relevance))).as_json(),
         "input": {"name": "texts", "examples": len(result)},
-        "versions": {"jaxflow": metadata.version("jaxflow")},
+        "versions": {"jaxflow": own_version()},
         "stored": False,
     }
     return write_html(render(page_data(about, rows_of(range(1, len(result) + 1), result))), Path(path))

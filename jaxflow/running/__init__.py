@@ -10,7 +10,7 @@ from jaxflow.running._engine import Engine, EngineOptions
 from jaxflow.running._executables import Compiled
 from jaxflow.running._forward import Forward, pair_numbers
 from jaxflow.running._item import Item
-from jaxflow.running._program import Arrays, Call, Inputs, Program, filled, token_batch
+from jaxflow.running._program import Arrays, Call, Inputs, Program, Programs, filled, logits_of, same_rows, token_batch
 from jaxflow.running._reader import (
     GradientReader,
     LayerView,
@@ -40,6 +40,7 @@ __all__ = [
     "LayerView",
     "PassOutputs",
     "Program",
+    "Programs",
     "Reader",
     "ReaderInputs",
     "Target",
@@ -50,10 +51,12 @@ __all__ = [
     "filled",
     "layer_places",
     "layer_room",
+    "logits_of",
     "pair_numbers",
     "put_layer",
     "rows_on_host",
     "run_calls",
     "run_readers",
+    "same_rows",
     "token_batch",
 ]

@@ -124,10 +124,10 @@ class Forward:
         return tuple(results)
 
 
-def pair_numbers(mixing: Mixing, model: Model) -> int:
-    """Numbers that a mixing keeps for each pair of tokens of a text, for `EngineOptions.pair_numbers`."""
+def pair_numbers(needs: frozenset[str], model: Model) -> int:
+    """Numbers that a mixing of these needs keeps for each pair of tokens of a text (`EngineOptions.pair_numbers`)."""
     # The attention of all heads, the shift that it is differentiated in, and the gradient.
-    return 3 * model.layers * model.heads if _needs_gradients(mixing) else 0
+    return 3 * model.layers * model.heads if "gradients" in needs else 0
 
 
 def _needs_gradients(mixing: Mixing) -> bool:

@@ -1,12 +1,15 @@
 """The contract of compiled programs over one batch, and their inputs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from jaxflow._pytree import pytree
-from jaxflow.models import Encoding, Model, Module, TokenBatch
+from jaxflow._typing import AtLayers, Queries
+from jaxflow.models import Encoding, ForwardOptions, Model, Module, TokenBatch
 from jaxflow.models.packing import Packing
 
 # A pytree of arrays, for which JAX has no type.
@@ -44,6 +47,27 @@ class Program(Protocol):
     def __hash__(self) -> int: ...
 
 
+@dataclass(frozen=True)
+class Programs:
+    """Several programs over the same batch, compiled as one; `examples` and the outputs are tuples, an entry a program.
+
+    One program, so that a batch is measured, halved and compiled as a whole; what its parts compute alike is computed
+    once where the compiler sees it.
+    """
+
+    programs: tuple[Program, ...]
+
+    @property
+    def undefined_as_nan(self) -> bool:
+        """Whether one of them gives NaN for undefined numbers."""
+        return any(getattr(program, "undefined_as_nan", False) for program in self.programs)
+
+    def __call__(self, module: Module, inputs: Inputs) -> tuple[Arrays, ...]:
+        """What each program gives."""
+        parts = zip(self.programs, inputs.examples, strict=True)
+        return tuple(program(module, replace(inputs, examples=examples)) for program, examples in parts)
+
+
 @dataclass(frozen=True, eq=False)
 class Call:
     """A program and the inputs that one model is called with."""
@@ -61,6 +85,24 @@ def token_batch(model: Model, encodings: list[Encoding], rows: int, length: int)
 def filled(array: np.ndarray, rows: int) -> np.ndarray:
     """An array `text ...` filled up with zeros to `row ...`."""
     return np.pad(array, [(0, rows - len(array))] + [(0, 0)] * (array.ndim - 1))
+
+
+def logits_of(module: Module, batch: TokenBatch, options: ForwardOptions | None = None) -> Float[Array, "row ..."]:
+    """The head's numbers for a batch, in a program; no layer is watched."""
+    hidden, _ = module.run(batch, lambda carry, layer: carry, None, options or ForwardOptions())
+    return module.logits(hidden, batch)
+
+
+def same_rows(scores: Float[Array, "row token"], queries: Queries | None, layers: tuple[int, ...]) -> AtLayers:
+    """Scores of tokens as relevance `row layer query token`: the same row at every query and layer.
+
+    Args:
+        scores: of each token.
+        queries: positions to explain, `row query`; None for all.
+        layers: of the relevance.
+    """
+    count = scores.shape[-1] if queries is None else queries.shape[-1]
+    return jnp.broadcast_to(scores[:, None, None, :], (len(scores), len(layers), count, scores.shape[-1]))
 
 
 def _first_token(encoding: Encoding) -> Encoding:

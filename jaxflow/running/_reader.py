@@ -160,10 +160,14 @@ class GradientReader(Reader, Protocol):
 
 @runtime_checkable
 class Target(Protocol):
-    """The number that a mixing explains, from the head's numbers: a frozen, hashable value."""
+    """The number that a mixing or method explains, from the head's numbers: a frozen, hashable value."""
 
     def value(self, logits: Float[Array, "row label"], given: Any) -> Float[Array, " row"]:
         """The number of each example; `given` are arrays that are known of the examples beforehand."""
+        ...
+
+    def settle(self, logits: Float[Array, "row label"], given: Any) -> tuple["Target", Any]:
+        """The target and its arrays for changed texts: what depends on the prediction is that of these logits."""
         ...
 
 

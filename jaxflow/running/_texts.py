@@ -166,7 +166,7 @@ def run_readers(
         check_finite(items, outputs[0])
 
     options = options or EngineOptions()
-    options = replace(options, pair_numbers=max(options.pair_numbers, pair_numbers(mixing, model)))
+    options = replace(options, pair_numbers=max(options.pair_numbers, pair_numbers(mixing.needs, model)))
     results = run_calls(model, encodings, make, lengths=lengths, check=check, options=options, progress=progress)
     # Without what `Finite` gave.
     return [row[1:] for row in results]

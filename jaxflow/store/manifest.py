@@ -1,21 +1,18 @@
 """Manifests: what made a sweep's results, enough to resume the sweep and to refuse a different one."""
 
-import platform
 import secrets
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from jaxflow._checks import InputError, shown
+from jaxflow._versions import result_versions
 from jaxflow.attribution.question import Question
 from jaxflow.inputs.source import Source
 from jaxflow.models import Model
 from jaxflow.store import shards as store
-
-PACKAGES = ("jaxflow", "jax", "numpy", "transformers", "pyarrow")
 
 
 def new_manifest(model: Model, source: Source, question: Question, lengths: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,7 +21,6 @@ def new_manifest(model: Model, source: Source, question: Question, lengths: Mapp
     `sweep` is a random name, which each record repeats: records of another run of the same question do not fit.
     `lengths` decide the numbers beside the question: `max_length` and `truncate`.
     """
-    versions = {package: metadata.version(package) for package in PACKAGES}
     return {
         "format": store.FORMAT,
         "sweep": secrets.token_hex(8),
@@ -34,7 +30,7 @@ def new_manifest(model: Model, source: Source, question: Question, lengths: Mapp
         "question": question.as_json(),
         "lengths": dict(lengths),
         "input": {"name": source.name, "column": source.column, "pair_column": source.pair_column, **source.reading},
-        "versions": {"python": platform.python_version(), **versions, "device": jax.devices()[0].device_kind},
+        "versions": {**result_versions(), "device": jax.devices()[0].device_kind},
     }
 
 

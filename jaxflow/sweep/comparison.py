@@ -1,12 +1,10 @@
 """Two models over a file of texts: compared text by text, and kept in a folder (`comparison_folder` has its layout)."""
 
 import json
-import platform
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from importlib import metadata
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +13,7 @@ import jax
 import numpy as np
 
 from jaxflow._checks import InputError, not_forked, shown
+from jaxflow._versions import result_versions
 from jaxflow.attribution.question import Question
 from jaxflow.compare.one_text import Similarity
 from jaxflow.compare.plan import CompareOptions, Plan, TextPair, make_plan, read_together, settled_units, text_pair
@@ -45,7 +44,6 @@ from jaxflow.sweep.shards import Lengths
 SHARD = 256
 # Texts whose tokens are kept from when they are checked to when they are compared.
 KEPT = 4096
-PACKAGES = ("jaxflow", "jax", "numpy", "transformers", "pyarrow")
 
 
 # A text, and its tokens in both models.
@@ -286,11 +284,7 @@ def _about(prepared: Prepared) -> dict[str, Any]:
         "input": {"name": source.name, "column": source.column, "pair_column": source.pair_column, **source.reading},
         "question": plan.question.as_json(),
         "lengths": dict(prepared.lengths),
-        "versions": {
-            "python": platform.python_version(),
-            "device": jax.devices()[0].device_kind,
-            **{package: metadata.version(package) for package in PACKAGES},
-        },
+        "versions": {**result_versions(), "device": jax.devices()[0].device_kind},
     }
 
 

@@ -109,7 +109,8 @@ def test_frames_say_what_to_install(folder, name, ask, monkeypatch):
     with pytest.raises(
         InputError,
         match=re.escape(
-            f"`{name}` must be installed for a data frame of {name}; install it with: pip install '.[frames]'"
+            f"`{name}` must be installed for a data frame of {name}; "
+            "install it with: pip install 'jaxflow-attention[frames]'"
         ),
     ):
         getattr(jf.open_sweep(folder), ask)()
