@@ -51,7 +51,9 @@ def _check_model(mixing: Mixing, model: Model) -> None:
     if missing:
         expected = f"need only what the model gives, {', '.join(sorted(model.gives))}"
         got = f"{mixing.name!r}, which needs {', '.join(missing)}"
-        raise InputError("mixing", expected, got, "pass `mixing='attention'`, or a model that gives it")
+        possible = ", ".join(repr(name) for name, kind in MIXINGS.items() if kind().needs <= model.gives)
+        way_out = f"pass one that it can ({possible}), or a model that gives {' and '.join(missing)}"
+        raise InputError("mixing", expected, got, way_out)
     # Only some mixings have more to ask, such as weights of heads for the number of heads.
     check = getattr(mixing, "check", None)
     if check is not None:

@@ -24,11 +24,12 @@ class Mixing(Protocol):
 
     @property
     def needs(self) -> frozenset[str]:
-        """Needs of the model, of `"attention"`, `"values"` and `"gradients"` (see `Model.gives`).
+        """Needs of the model, of `Model.gives`.
 
-        `"values"` fills `LayerOutput.inputs`, `values` and `output`; `"gradients"` fills `gradient`, the derivative of
-        the number that is explained in the attention of all heads. It costs a backward pass and three times the memory
-        of the attention of all layers and heads.
+        `"values"` fills `LayerOutput.inputs`, `values`, `output` and `attended`, `"norms"` its `norms`, `"rerun"` its
+        `rerun` (not together with gradients); `"gradients"` fills `gradient`, the derivative of the number that is
+        explained in the attention of all heads. It costs a backward pass and three times the memory of the attention
+        of all layers and heads.
         """
         ...
 

@@ -3,7 +3,7 @@
 Flax is used here and nowhere else in the package.
 """
 
-from jaxflow.models.batch import EncoderOutput, LayerOutput, TokenBatch
+from jaxflow.models.batch import EncoderOutput, LayerNorms, LayerOutput, NormOutput, TokenBatch
 from jaxflow.models.builtin import fetch
 from jaxflow.models.config import EncoderConfig, HeadConfig
 from jaxflow.models.create import new_encoder, with_head
@@ -27,10 +27,12 @@ __all__ = [
     "Encoding",
     "ForwardOptions",
     "HeadConfig",
+    "LayerNorms",
     "LayerOutput",
     "Model",
     "ModelDefaults",
     "Module",
+    "NormOutput",
     "Prediction",
     "TextEncoder",
     "TokenBatch",

@@ -1,8 +1,11 @@
 """Inputs and outputs of an encoder."""
 
+from collections.abc import Callable
+from typing import Any
+
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow._pytree import pytree
+from jaxflow._pytree import pytree, static_field
 from jaxflow._typing import Attention
 
 
@@ -22,6 +25,37 @@ class TokenBatch:
 
 
 @pytree
+class NormOutput:
+    """One norm of a layer: it gave `scale * (state - mean) / deviation + bias`.
+
+    Attributes:
+        scale: of each entry.
+        bias: of each entry.
+        deviation: of each position's state, `sqrt(variance + epsilon)`; 1 on padding where the batch was packed.
+    """
+
+    scale: Float[Array, " width"]
+    bias: Float[Array, " width"]
+    deviation: Float[Array, "*rows"]
+
+
+@pytree
+class LayerNorms:
+    """The two norms of a layer.
+
+    Attributes:
+        attention: the norm of the attention block.
+        output: the norm of the feed-forward block.
+        pre_norm: whether each stands before its block, and reads the block's input; else it stands behind the sum of
+            the block's input and output, and reads that.
+    """
+
+    attention: NormOutput
+    output: NormOutput
+    pre_norm: bool = static_field(default=False)
+
+
+@pytree
 class LayerOutput:
     """One layer's arrays for its watchers; those that the model does not give are None.
 
@@ -30,9 +64,16 @@ class LayerOutput:
         hidden: the hidden states after the layer; 0 on padding where the batch was packed.
         attention: the softmax's probabilities; rows sum to 1, padding's columns are 0.
         inputs: the hidden states before the layer.
-        values: the vectors that attention averages.
-        output: the output projection, which takes each head's averaged values back to the hidden states.
+        values: the vectors that attention averages, their bias included.
+        output: the output projection, which takes each head's averaged values back to the hidden states; its bias
+            stands outside.
         gradient: derivative of an explained number in the attention; None unless asked for.
+        attended: the states after the attention block: its input and output added up, behind its norm where that
+            stands behind the sum.
+        norms: what the layer's norms did.
+        rerun: `rerun(attention=None, values=None)` gives the layer's output from other attention or values, in the
+            shapes above; without both, its own output. What an encoder adds to a layer (its last norm) is not in it.
+            A callable pytree, such as a `jax.tree_util.Partial`; None outside the loop over layers.
     """
 
     index: Int[Array, ""]
@@ -42,6 +83,9 @@ class LayerOutput:
     values: Float[Array, "*batch head token head_width"] | None = None
     output: Float[Array, "head head_width width"] | None = None
     gradient: Float[Array, "*batch head query key"] | None = None
+    attended: Float[Array, "*rows width"] | None = None
+    norms: LayerNorms | None = None
+    rerun: Callable[..., Array] | Any = None
 
 
 @pytree

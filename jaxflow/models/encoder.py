@@ -1,5 +1,6 @@
 """The encoder: embeddings, layers under one scan, head. Families differ by configuration, not by code."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
@@ -9,13 +10,13 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxflow._switches import broadcasting
-from jaxflow.models.batch import EncoderOutput, LayerOutput, TokenBatch
+from jaxflow.models.batch import EncoderOutput, LayerNorms, LayerOutput, NormOutput, TokenBatch
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.convolution import Convolution
 from jaxflow.models.embeddings import Embeddings
 from jaxflow.models.forward import ForwardOptions, forward_options
 from jaxflow.models.heads import Pooler, make_head
-from jaxflow.models.layer import Layer
+from jaxflow.models.layer import Layer, Probabilities, Values
 from jaxflow.models.layers import Norm, split
 from jaxflow.models.model import Visit
 from jaxflow.models.packing import Packing
@@ -160,17 +161,29 @@ class Encoder(nnx.Module):
             # Only this layer's parameters are taken from the stack: row of the stored layer that runs here.
             row = jnp.asarray(self.config.rows)[index]
             layer = jax.tree.map(lambda stacked: stacked[row], self.layers)
-        above, attention, values = layer(below, mask, distances, packing=packing, attention=given, shift=shift, key=key)
+        above, attention, values, attended, norms = layer(
+            below, mask, distances, packing=packing, attention=given, shift=shift, key=key
+        )
+        rerun = jax.tree_util.Partial(_rerun, layer, below, packing, attention, values)
         if self.convolution is not None:
             above = _convolved(self.convolution, index, below, above, mask)
+            # The first layer's output is no longer what its norms and its attention make of its input.
+            norms = rerun = None
         # The scan runs one program for all layers, so first and last are told apart by their index.
         if self.final_norm is not None:
             above = _finished(self.final_norm, index == self.depth - 1, above)
-        hidden, inputs = (above, below) if packing is None else (packing.spread(above), packing.spread(below))
+        hidden, inputs, attended = (_spread(packing, rows) for rows in (above, below, attended))
         # The compiler drops the parts that no watcher reads.
-        projection = layer.output.kernel[...].astype(jnp.float32)
         return above, LayerOutput(
-            index=index, hidden=hidden, attention=attention, inputs=inputs, values=values, output=projection
+            index=index,
+            hidden=hidden,
+            attention=attention,
+            inputs=inputs,
+            values=values,
+            output=layer.output.kernel[...].astype(jnp.float32),
+            attended=attended,
+            norms=_spread_norms(packing, norms),
+            rerun=rerun,
         )
 
     @property
@@ -247,6 +260,40 @@ def _stacked_layers(config: EncoderConfig, rngs: nnx.Rngs) -> Layer:
     keys = jax.random.split(rngs.params(), config.stored_layers)
     # One layer's parameters for each key, stacked along a leading axis.
     return nnx.vmap(lambda key: Layer(config, nnx.Rngs(params=key)), in_axes=0, out_axes=0)(keys)
+
+
+def _rerun(
+    layer: Layer,
+    below: Float[Array, "*rows width"],
+    packing: Packing | None,
+    own_attention: Probabilities,
+    own_values: Values,
+    attention: Probabilities | None = None,
+    values: Values | None = None,
+) -> Float[Array, "*batch token width"]:
+    """`LayerOutput.rerun`: the layer's output, its attention or its values replaced."""
+    attention = own_attention if attention is None else attention
+    values = own_values if values is None else values
+    above, _, _ = layer.behind_attention(below, attention, jnp.swapaxes(values, -3, -2), packing)
+    return _spread(packing, above)
+
+
+def _spread(packing: Packing | None, rows: Array) -> Array:
+    """Rows in their places in the padded batch."""
+    return rows if packing is None else packing.spread(rows)
+
+
+def _spread_norms(packing: Packing | None, norms: LayerNorms | None) -> LayerNorms | None:
+    """Norms with their deviations in their places in the padded batch."""
+    if norms is None or packing is None:
+        return norms
+
+    def spread(norm: NormOutput) -> NormOutput:
+        deviation = packing.spread(norm.deviation)
+        # Padding divides by 1 rather than by 0, so that derivatives stay numbers.
+        return dataclasses.replace(norm, deviation=jnp.where(deviation == 0, jnp.ones_like(deviation), deviation))
+
+    return LayerNorms(spread(norms.attention), spread(norms.output), norms.pre_norm)
 
 
 def _behind_batch(stacked: Array, rest: int) -> Array:

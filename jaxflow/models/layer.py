@@ -1,6 +1,6 @@
 """One layer of an encoder: self-attention, then the feed-forward part, each added to its input under a norm."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Key
 
+from jaxflow.models.batch import LayerNorms, NormOutput
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, root, split
 from jaxflow.models.packing import Packing
@@ -17,6 +18,8 @@ from jaxflow.models.rules import Ruled
 Heads = Float[Array, "*batch token head head_width"]
 Probabilities = Float[Array, "*batch head token token"]
 Values = Float[Array, "*batch head token head_width"]
+Rows = Float[Array, "*rows width"]
+Keys = Sequence[Key[Array, ""] | None]
 
 
 class Layer(Ruled):
@@ -43,7 +46,7 @@ class Layer(Ruled):
         attention: Probabilities | None = None,
         shift: Probabilities | None = None,
         key: Key[Array, ""] | None = None,
-    ) -> tuple[Float[Array, "*rows width"], Probabilities, Values]:
+    ) -> tuple[Rows, Probabilities, Values, Rows, LayerNorms]:
         """Run the layer.
 
         Args:
@@ -56,11 +59,10 @@ class Layer(Ruled):
             key: turns dropout on.
 
         Returns:
-            Output (packed where the input was), attention as it was used (before dropout) and values; float32.
+            Output (packed where the input was), attention as it was used (before dropout), values, the states after
+            the attention block, and what the norms did (both packed likewise); float32.
         """
-        config = self.config
-        keys = split(key, 3)
-        before, after = _norms(config.pre_norm)
+        before, _ = _norms(self.config.pre_norm)
         # *batch token head head_width each.
         query, keys_, values = self._heads(before(self.attention_norm, hidden), packing)
         if attention is None:
@@ -68,6 +70,23 @@ class Layer(Ruled):
             attention = self._attention(query, keys_, mask, distances)
         if shift is not None:
             attention = attention + shift
+        above, attended, norms = self.behind_attention(hidden, attention, values, packing, split(key, 3))
+        return above, attention, jnp.swapaxes(values, -3, -2), attended, norms
+
+    def behind_attention(
+        self,
+        hidden: Rows,
+        attention: Probabilities,
+        values: Heads,
+        packing: Packing | None = None,
+        keys: Keys = (None, None, None),
+    ) -> tuple[Rows, Rows, LayerNorms]:
+        """The layer's output from its input, its attention and its values, with the rest of what `__call__` gives.
+
+        `keys` turn dropout on: of attention, and of each block's output.
+        """
+        config = self.config
+        before, after = _norms(config.pre_norm)
         used = dropout(attention, config.attention_dropout, keys[0])
         # Heads in front, as the product gives them: turning them around within it doubles its time on a processor.
         mixed = self.rules.product(partial(jnp.einsum, "...hqk,...khd->...hqd", precision="highest"), used, values)
@@ -75,12 +94,16 @@ class Layer(Ruled):
         if packing is not None:
             # The rest of the layer treats tokens one by one, so it runs on the packed rows.
             mixed = packing.pack(mixed, 2)
-        attended = dropout(self._projected(mixed), config.hidden_dropout, keys[1])
-        hidden = after(self.attention_norm, self.rules.add(hidden, attended))
-        inner = self.rules.activation(ACTIVATIONS[config.activation], self.up(before(self.output_norm, hidden)))
-        inner = dropout(self.down(inner), config.hidden_dropout, keys[2])
-        hidden = after(self.output_norm, self.rules.add(hidden, inner))
-        return hidden, attention, jnp.swapaxes(values, -3, -2)
+        attended_sum = self.rules.add(hidden, dropout(self._projected(mixed), config.hidden_dropout, keys[1]))
+        attended = after(self.attention_norm, attended_sum)
+        inner = self.rules.activation(ACTIVATIONS[config.activation], self.up(before(self.output_norm, attended)))
+        above_sum = self.rules.add(attended, dropout(self.down(inner), config.hidden_dropout, keys[2]))
+        # Norms before the blocks read the blocks' inputs, those behind the sums read the sums.
+        read = (hidden, attended) if config.pre_norm else (attended_sum, above_sum)
+        first, second = (
+            _norm_output(*each) for each in zip((self.attention_norm, self.output_norm), read, strict=True)
+        )
+        return after(self.output_norm, above_sum), attended, LayerNorms(first, second, config.pre_norm)
 
     def _heads(self, hidden: Float[Array, "*rows width"], packing: Packing | None) -> tuple[Heads, Heads, Heads]:
         # Attention needs every token in its place: padded again, zeros on padding.
@@ -114,6 +137,11 @@ class Layer(Ruled):
         # The least finite number, not -inf: a row that may look nowhere becomes even instead of NaN.
         scores = jnp.where(allowed, scores, jnp.finfo(scores.dtype).min)
         return self.rules.softmax(partial(jax.nn.softmax, axis=-1), scores)
+
+
+def _norm_output(norm: Norm, state: Rows) -> NormOutput:
+    scale, bias = norm.scale[...].astype(jnp.float32), norm.bias[...].astype(jnp.float32)
+    return NormOutput(scale, bias, norm.deviation(state))
 
 
 def _norms(pre_norm: bool) -> tuple[Callable[[Norm, Array], Array], Callable[[Norm, Array], Array]]:

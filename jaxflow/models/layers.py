@@ -100,12 +100,21 @@ class Norm(Ruled):
         return self.rules.norm(self._normal, x)
 
     def _normal(self, x: Float[Array, "*axes width"]) -> Float[Array, "*axes width"]:
-        # Two passes, as the reference: the mean of squares less the squared mean would cancel.
-        centred = x - x.mean(axis=-1, keepdims=True)
-        variance = jnp.square(centred).mean(axis=-1, keepdims=True)
+        centred, variance = _centred(x)
         normal = centred * self.rules.constant(jax.lax.rsqrt(variance + self.epsilon))
         bias = self.bias[...].astype(jnp.float32)
         return self.rules.share(normal * self.scale[...].astype(jnp.float32) + bias, bias)
+
+    def deviation(self, x: Float[Array, "*axes width"]) -> Float[Array, "*axes"]:
+        """What the norm divides by, `sqrt(variance + epsilon)`."""
+        return jnp.sqrt(_centred(x)[1] + self.epsilon)[..., 0]
+
+
+def _centred(x: Float[Array, "*axes width"]) -> tuple[Float[Array, "*axes width"], Float[Array, "*axes 1"]]:
+    """The entries less their mean, and their variance."""
+    # Two passes, as the reference: the mean of squares less the squared mean would cancel.
+    centred = x - x.mean(axis=-1, keepdims=True)
+    return centred, jnp.square(centred).mean(axis=-1, keepdims=True)
 
 
 class Table(nnx.Module):

@@ -23,7 +23,7 @@ CarryT = TypeVar("CarryT")
 # Called once a layer, first to last: (carry, layer) -> carry. A carry is a pytree of arrays of unchanging shapes.
 Visit: TypeAlias = Callable[[CarryT, LayerOutput], CarryT]
 # The parts that a model may give, see `Model.gives`.
-GIVES = ("attention", "values", "gradients", "embeddings")
+GIVES = ("attention", "values", "norms", "rerun", "gradients", "embeddings")
 # Heads that give one prediction a text, and read it at one token.
 WHOLE_TEXTS = ("sequence_classification", "next_sentence", "multiple_choice")
 
@@ -133,9 +133,9 @@ class Model(Protocol):
     def gives(self) -> frozenset[str]:
         """The parts of `GIVES` that it gives.
 
-        `"attention"`: `LayerOutput.attention`, which all need. `"values"`: `inputs`, `values` and `output`
-        as well. `"gradients"`: `attention_shift` is honoured, and derivatives in it are right. `"embeddings"`: the
-        module is an `EmbedsTokens`.
+        `"attention"`: `LayerOutput.attention`, which all need. `"values"`: `inputs`, `values`, `output` and `attended`
+        as well. `"norms"`: `norms`. `"rerun"`: `rerun`. `"gradients"`: `attention_shift` is honoured, and derivatives
+        in it are right. `"embeddings"`: the module is an `EmbedsTokens`.
         """
         ...
 

@@ -61,8 +61,8 @@ class TextEncoder(ModelDefaults):
 
     @property
     def gives(self) -> frozenset[str]:
-        """All of `GIVES`."""
-        return frozenset(GIVES)
+        """All of `GIVES`, but for norms and reruns where a convolution changes the first layer's output."""
+        return frozenset(GIVES) - (frozenset() if self.config.convolution is None else {"norms", "rerun"})
 
     @property
     def packs(self) -> bool:

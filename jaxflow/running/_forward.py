@@ -166,7 +166,7 @@ def _rooms(module: Module, inputs: Inputs) -> LayerOutput:
     shapes: list[LayerOutput] = []
 
     def look(carry: None, layer: LayerOutput) -> None:
-        shapes.append(jax.tree.map(lambda part: jax.ShapeDtypeStruct(part.shape, part.dtype), layer))
+        shapes.append(jax.tree.map(lambda part: jax.ShapeDtypeStruct(part.shape, part.dtype), _lasting(layer)))
 
     # Nothing is computed: the shapes of one layer are looked at.
     options = ForwardOptions(packing=inputs.packing)
@@ -177,5 +177,10 @@ def _rooms(module: Module, inputs: Inputs) -> LayerOutput:
 def _keep(rooms: LayerOutput, layer: LayerOutput) -> LayerOutput:
     """One more layer into its place."""
     # Kept layers are data for the readers: the model's derivative does not go through them.
-    place, layer = layer.index, jax.lax.stop_gradient(layer)
+    place, layer = layer.index, jax.lax.stop_gradient(_lasting(layer))
     return jax.tree.map(lambda room, part: jax.lax.dynamic_update_index_in_dim(room, part, place, 0), rooms, layer)
+
+
+def _lasting(layer: LayerOutput) -> LayerOutput:
+    """What can be kept of a layer: it can be run again only while it is there."""
+    return dataclasses.replace(layer, rerun=None)

@@ -52,8 +52,8 @@ class CausalModule:
             attention = jax.nn.softmax(jnp.where(allowed, scores, -1e9), axis=-1)
             if options.attention_shift is not None:
                 attention = attention + options.attention_shift[:, layer]
-            inputs, mixed = hidden, jnp.einsum("bhqk,bhkd->bhqd", attention, value)
-            hidden = hidden + jnp.einsum("bhqd,hdw->bqw", mixed, self.output[layer])
+            inputs, parts = hidden, (hidden, self.output[layer], attention, value)
+            hidden = behind_attention(*parts)
             layer_output = LayerOutput(
                 index=jnp.asarray(layer, jnp.int32),
                 hidden=hidden,
@@ -61,6 +61,8 @@ class CausalModule:
                 inputs=inputs,
                 values=value,
                 output=self.output[layer],
+                attended=hidden,
+                rerun=jax.tree_util.Partial(rerun, parts),
             )
             carry = visit(carry, layer_output)
         return hidden, carry
@@ -68,6 +70,17 @@ class CausalModule:
     def logits(self, hidden, batch):
         last = jnp.sum(batch.mask, axis=-1, dtype=jnp.int32) - 1
         return jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0] @ self.classes
+
+
+def behind_attention(hidden, output, attention, value):
+    return hidden + jnp.einsum("bhqd,hdw->bqw", jnp.einsum("bhqk,bhkd->bhqd", attention, value), output)
+
+
+def rerun(parts, attention=None, values=None):
+    """The layer once more, with other attention or values."""
+    hidden, output, own_attention, own_values = parts
+    attention = own_attention if attention is None else attention
+    return behind_attention(hidden, output, attention, own_values if values is None else values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +96,7 @@ class CausalModel(ModelDefaults):
 
     causal = True
     reads_at = -1
-    gives = frozenset({"attention", "values", "gradients"})
+    gives = frozenset({"attention", "values", "rerun", "gradients"})
 
     def tokenize(self, texts, pairs=None, *, max_length=None, truncate=False):
         limit = min(self.max_length, max_length or self.max_length)
