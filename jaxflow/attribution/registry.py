@@ -17,8 +17,12 @@ from jaxflow.attribution.methods import (
     Streaming,
     storage_of,
 )
+from jaxflow.references.attn_lrp import AttnLrp
+from jaxflow.references.decompx import DecompX, DecompXNorms
 
-METHODS: dict[str, Method] = {method.name: method for method in (Raw(), Rollout(), Flow())}
+METHODS: dict[str, Method] = {
+    method.name: method for method in (Raw(), Rollout(), Flow(), DecompX(), DecompXNorms(), AttnLrp())
+}
 
 # Columns that every table of results may have; and keys beside which summaries put the methods' names.
 COLUMNS = ("id", "text", "pair", "tokens", "offsets", "source", "queries", "layers", "prediction", "probabilities")

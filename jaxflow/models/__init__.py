@@ -11,8 +11,9 @@ from jaxflow.models.encoder import Encoder
 from jaxflow.models.fingerprint import array_fingerprint, text_fingerprint
 from jaxflow.models.forward import ForwardOptions
 from jaxflow.models.load import load_model
-from jaxflow.models.model import GIVES, EmbedsTokens, Model, ModelDefaults, Module, Visit, as_model
+from jaxflow.models.model import GIVES, EmbedsTokens, FollowsRules, Model, ModelDefaults, Module, Visit, as_model
 from jaxflow.models.prediction import Prediction
+from jaxflow.models.rules import Proportional, Rules
 from jaxflow.models.save import save_encoder
 from jaxflow.models.supported import supported_models, supported_table
 from jaxflow.models.text_encoder import TextEncoder
@@ -25,6 +26,7 @@ __all__ = [
     "EncoderConfig",
     "EncoderOutput",
     "Encoding",
+    "FollowsRules",
     "ForwardOptions",
     "HeadConfig",
     "LayerNorms",
@@ -34,6 +36,8 @@ __all__ = [
     "Module",
     "NormOutput",
     "Prediction",
+    "Proportional",
+    "Rules",
     "TextEncoder",
     "TokenBatch",
     "Visit",

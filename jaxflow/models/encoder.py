@@ -221,6 +221,13 @@ class Encoder(nnx.Module):
         """The first layer's input; `ForwardOptions.inputs` replaces it."""
         return self.embeddings(self.embed(batch.input_ids), batch)
 
+    @property
+    def held(self) -> int:
+        """Numbers of one position that a layer holds at once."""
+        # The states and their values, before and behind the block; the feed-forward part before and behind its
+        # activation.
+        return 4 * self.config.width + 2 * self.config.feed_forward
+
     def under(self, rules: Rules) -> "Encoder":
         """The same encoder, whose derivatives follow other rules."""
         return under(self, rules)

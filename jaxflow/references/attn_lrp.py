@@ -4,15 +4,62 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxflow.models import ForwardOptions, Module, TokenBatch
+from jaxflow._typing import AtLayers
+from jaxflow.models import FollowsRules, ForwardOptions, Model, Module, Proportional, TokenBatch
 from jaxflow.models.packing import Packing
-from jaxflow.models.rules import Proportional
+from jaxflow.running import Inputs, Target, logits_of, pair_numbers, same_rows
 
 
 @dataclass(frozen=True)
-class AttnLrp(Proportional):
+class AttnLrp:
+    """Relevance of each token's word embedding for the explained class's logit, by AttnLRP; signed.
+
+    It belongs to the class, not to a layer or a position: every layer and query has the same row. Positions, segments
+    and biases take relevance too, which no token is given. Cost: a forward and a backward pass.
+    """
+
+    name: str = "attn-lrp"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Rules for derivatives, and embeddings."""
+        return frozenset({"embeddings", "relevance"})
+
+    @property
+    def explains(self) -> bool:
+        """A class."""
+        return True
+
+    def pair_numbers(self, model: Model) -> int:
+        """What the backward pass keeps for each pair of tokens."""
+        return pair_numbers(frozenset({"gradients"}), model)
+
+    def program(self, model: Model, layers: tuple[int, ...], target: Target | None) -> "AttnLrpProgram":
+        """The program for these layers and this class."""
+        assert target is not None
+        return AttnLrpProgram(layers, target)
+
+
+@dataclass(frozen=True)
+class AttnLrpProgram:
+    """One forward and one backward pass."""
+
+    layers: tuple[int, ...]
+    target: Target
+
+    def __call__(self, module: Module, inputs: Inputs) -> AtLayers:
+        """The same row at every layer and query."""
+        batch, (queries, given) = inputs.batch, inputs.examples
+        assert isinstance(module, FollowsRules)
+        scores = embedding_relevance(module, batch, lambda logits: self.target.value(logits, given), inputs.packing)
+        return same_rows(jnp.where(batch.mask, scores, 0), queries, self.layers)
+
+
+@dataclass(frozen=True)
+class AttnLrpRules(Proportional):
     """The rules of AttnLRP, by which the gradient times the state is the relevance of the state.
 
     A norm divides by a given number, an activation passes `f(x) / x` (the paper's identity rule), and each factor of
@@ -26,32 +73,29 @@ class AttnLrp(Proportional):
         return half + jax.lax.stop_gradient(half)
 
 
-def relevance(
-    module: Module,
+def embedding_relevance(
+    module: FollowsRules,
     batch: TokenBatch,
     number: Callable[[Array], Float[Array, " row"]],
     packing: Packing | None = None,
 ) -> Float[Array, "row token"]:
-    """The relevance of each token's word embedding for a number of each text; signed.
+    """The relevance of each token's word embedding for a number of each text, by AttnLRP; signed.
 
     Args:
-        module: of a model that gives "relevance" and "embeddings".
+        module: of a model that gives "relevance".
         batch: padded tokens.
         number: the explained number of each row, out of the head's numbers.
         packing: of the batch.
 
     Returns:
-        Gradient times embedding by the rules of `AttnLrp`. Positions, segments and biases keep shares of their own,
-        which are not in it. Cost: a forward and a backward pass.
+        Gradient times embedding by `AttnLrpRules`.
     """
-    module = module.under(AttnLrp())
+    module = module.under(AttnLrpRules())
     words = module.embed(batch.input_ids)
 
     def explained(words: Array) -> Float[Array, " row"]:
         options = ForwardOptions(embeddings=words, packing=packing)
-        # No layer is watched: only the head's numbers are derived.
-        last, _ = module.run(batch, lambda carry, layer: carry, None, options)
-        return number(module.logits(last, batch))
+        return number(logits_of(module, batch, options))
 
     # Rows don't touch each other, so the gradient of their sum holds each row's own.
     gradient = jax.grad(lambda words: explained(words).sum())(words)

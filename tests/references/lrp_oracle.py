@@ -2,6 +2,7 @@
 
 from unittest import mock
 
+import numpy as np
 import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
@@ -68,11 +69,15 @@ def _norm(x, shape, weight=None, bias=None, eps=1e-5):
 
 
 def attn_lrp(model, inputs, classes):
-    """Relevance of the word embeddings for one class of each text; a float64 model with eager attention."""
+    """Relevance of the word embeddings for one class of each text; a float64 model with eager attention.
+
+    Also the sums of its terms' sizes, by which rounding goes, and how often each rule was used.
+    """
     words = model.requires_grad_(False).get_input_embeddings()(inputs["input_ids"]).requires_grad_()
     rest = {name: value for name, value in inputs.items() if name != "input_ids"}
     # ALBERT's activation is put together from several functions, which are one to the rule.
     with mock.patch.object(NewGELUActivation, "forward", _new_gelu), AttnLrpMode() as mode:
         logits = model(inputs_embeds=words, **rest).logits
     logits[torch.arange(len(logits)), torch.as_tensor(classes)].sum().backward()
-    return (words * words.grad).sum(-1).detach().numpy(), mode.used
+    terms = (words * words.grad).detach().numpy()
+    return terms.sum(-1), np.abs(terms).sum(-1), mode.used
