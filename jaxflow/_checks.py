@@ -25,7 +25,7 @@ class InputError(ValueError):
 
     `str(error)` has Python's words: "`mask` must have shape (2, 16), got (16,); pass the tokenizer's attention_mask".
     The command line has its own (`in_words` with another `name`). In `expected` and `way_out`, arguments stand in
-    backticks (`` `truncate=True` ``), so that each front can write them in its way; data belong into `got` and
+    backticks, like `truncate=True`, so that each front can write them in its way; data belong into `got` and
     `place`, which no front ever rewrites.
 
     Attributes:

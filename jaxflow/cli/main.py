@@ -5,12 +5,12 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Any
 
 from jaxflow._checks import InputError
 from jaxflow._parser import Parser
 from jaxflow._signals import signals
+from jaxflow._versions import own_version
 from jaxflow.cli import attribute, compare, explore, fetch, summarize
 from jaxflow.cli.output import said
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments: Any = argparse.Namespace(flags={})
     try:
         with signals():
-            arguments = _parser().parse_args(argv)
+            arguments = _parsers()[0].parse_args(argv)
             return arguments.run(arguments)
     except (InputError, KeyboardInterrupt) as error:
         return said(error, arguments.flags)
@@ -44,17 +44,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parsers() -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command by its name, for the documentation."""
+    _, commands = _parsers()
+    return dict(commands.choices)
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, Any]:
+    """The parser of the whole, and its commands."""
     parser = Parser(
         prog="jaxflow",
         description="How much each input token contributed to each position of a Transformer, at each layer.",
         epilog=attribute.EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _ = parser.add_argument("--version", action="version", version=f"jaxflow {metadata.version('jaxflow')}")
+    _ = parser.add_argument("--version", action="version", version=f"jaxflow {own_version()}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         added = command.add(commands)
         # Errors name what Python calls by another name by the command's own options.
         added.set_defaults(run=command.run, flags=added.flags() | command.NAMES)
-    return parser
+    return parser, commands

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Float64, Int, Integer
 
 from jaxflow._checks import is_traced
 from jaxflow._typing import AtLayers, Capacity
@@ -70,14 +70,6 @@ def scale_exponent(capacity: Capacity) -> Int[Array, "*batch 1 1 1"]:
     # frexp counts from above: 1 is 1/2 times 2^1.
     _, further = jnp.frexp(sums * (1 + 2.0**-10))
     return jnp.where(sums > 0, largest.astype(jnp.int32) + further - 1, 0)
-
-
-def scale_on_host(capacity: np.ndarray) -> np.ndarray:
-    """`2 ** scale_exponent`, for NumPy arrays in double precision."""
-    largest = np.frexp(capacity.max(axis=(-3, -2, -1), keepdims=True))[1]
-    sums = np.ldexp(capacity, -largest).sum(axis=-1, keepdims=True).max(axis=(-3, -2), keepdims=True)
-    further = np.frexp(sums * (1 + 2.0**-10))[1]
-    return np.where(sums > 0, np.ldexp(1.0, largest + further - 1), 1.0)
 
 
 def solution(
@@ -140,22 +132,44 @@ def meet_on_host(lower: np.ndarray, upper: np.ndarray, tol: Any) -> np.ndarray:
         return (lower <= upper) & np.isfinite(upper) & ((apart < tol) | ((apart == tol) & exact))
 
 
-def ends_on_host(capacity: np.ndarray, queries: np.ndarray, layers: tuple[int, ...]) -> np.ndarray:
-    """The smaller of the two trivial cuts of each pair: what leaves the query, and what enters the token in layer 1.
+def capacity_on_host(
+    weights: Float[np.ndarray, "*batch layer token token"], own: Float[np.ndarray, "*batch layer token"]
+) -> Float64[np.ndarray, "*batch layer token token"]:
+    """`AttentionGraph.capacity`, in double precision, on the host: the same numbers, of which no program is made."""
+    capacity = weights.astype(np.float64)
+    # Sums on the diagonal are rounded to the graph's precision, as a device rounds them.
+    np.einsum("...ii->...i", capacity)[...] = np.einsum("...ii->...i", weights) + own
+    # Devices take numbers below the least normal one for 0. Most graphs hold none: then nothing is written.
+    least = np.finfo(weights.dtype).smallest_normal
+    if any(np.count_nonzero(part > 0) != np.count_nonzero(part >= least) for part in (weights, own)):
+        capacity[capacity < least] = 0.0
+    return capacity
+
+
+def ends_and_scale_on_host(
+    capacity: Float64[np.ndarray, "*batch layer token token"],
+    queries: Integer[np.ndarray, "*batch query"],
+    layers: tuple[int, ...],
+) -> tuple[Float64[np.ndarray, "*batch source_layer query token"], Float64[np.ndarray, "*batch 1 1 1"]]:
+    """The smaller of each pair's two trivial cuts, and `2 ** scale_exponent` of each example.
+
+    The trivial cuts are what leaves the query, and what enters the token in layer 1.
 
     Args:
-        capacity: `*batch layer token token`, double precision.
-        queries: positions of the sources, `*batch query`.
+        capacity: capacities whose sums are finite.
+        queries: positions of the sources.
         layers: of the sources, counted from 1.
-
-    Returns:
-        `*batch source_layer query token`.
     """
-    with np.errstate(over="ignore"):
-        leaving = capacity[..., [layer - 1 for layer in layers], :, :].sum(axis=-1)
-        entering = capacity[..., 0, :, :].sum(axis=-2)
-    sources = np.take_along_axis(leaving, queries[..., None, :], axis=-1)
-    return np.minimum(sources[..., :, None], entering[..., None, None, :])
+    # Both are made of the sums of rows, `*batch layer token`: they are summed once.
+    leaving = np.einsum("...ij->...i", capacity)
+    entering = capacity[..., 0, :, :].sum(axis=-2)
+    sources = np.take_along_axis(leaving[..., [layer - 1 for layer in layers], :], queries[..., None, :], axis=-1)
+    ends = np.minimum(sources[..., :, None], entering[..., None, None, :])
+    fraction, exponent = np.frexp(leaving.max(axis=(-2, -1)))
+    # frexp counts from above: 1 is 1/2 times 2^1.
+    _, further = np.frexp(fraction * (1 + 2.0**-10))
+    scale = np.where(fraction > 0, np.ldexp(1.0, exponent + further - 1), 1.0)
+    return ends, scale[..., None, None, None]
 
 
 def fills_on_host(lower: np.ndarray, ends: np.ndarray, room: np.ndarray) -> np.ndarray:

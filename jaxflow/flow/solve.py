@@ -14,7 +14,13 @@ from jaxflow._switches import unbounded_as_infinite
 from jaxflow._typing import Queries
 from jaxflow.flow import auto
 from jaxflow.flow.device.solvers import SOLVERS, on_device
-from jaxflow.flow.scaling import ends_on_host, fills_on_host, meet_on_host, rounded_down, scale_on_host
+from jaxflow.flow.scaling import (
+    capacity_on_host,
+    ends_and_scale_on_host,
+    fills_on_host,
+    meet_on_host,
+    rounded_down,
+)
 from jaxflow.flow.solution import FIRST_EXACT, FlowSolution, Solver
 from jaxflow.flow.worker import Worker
 from jaxflow.graph.graph import AttentionGraph, check_graph, filled_graph, graph_bucket, with_automatic_axes
@@ -182,7 +188,7 @@ def _begin_exact(
     def flat(array: np.ndarray, axes: int) -> np.ndarray:
         return array.reshape(-1, *array.shape[array.ndim - axes :])
 
-    capacity = np.asarray(graph.capacity, np.float64)
+    capacity = capacity_on_host(np.asarray(graph.weights), np.asarray(graph.own))
     handed = worker.solve(
         flat(capacity, 3),
         flat(np.asarray(queries), 1),
@@ -196,13 +202,14 @@ def _begin_exact(
         value, lower, upper = (
             np.where(wanted, x.reshape(shape), 0.0) for x in (solved.value, solved.lower, solved.upper)
         )
-        room = float(tol) * scale_on_host(capacity)
+        ends, scale = ends_and_scale_on_host(capacity, np.asarray(queries), layers)
+        room = float(tol) * scale
         return FlowSolution(
             value=value,
             lower=lower,
             upper=upper,
             certified=meet_on_host(lower, upper, room),
-            saturated=wanted & fills_on_host(lower, ends_on_host(capacity, np.asarray(queries), layers), room),
+            saturated=wanted & fills_on_host(lower, ends, room),
             cut=None if solved.cut is None else solved.cut.reshape(*shape, *solved.cut.shape[-2:]),
             settled=np.where(wanted, solved.settled.reshape(shape) + np.uint8(FIRST_EXACT), np.uint8(0)),
         )

@@ -326,7 +326,7 @@ def test_it_says_its_version(capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(["--version"])
     assert stopped.value.code == 0
-    assert capsys.readouterr().out.strip() == f"jaxflow {metadata.version('jaxflow')}"
+    assert capsys.readouterr().out.strip() == f"jaxflow {metadata.version('jaxflow-attention')}"
 
 
 @pytest.mark.parametrize("command", [[], ["attribute"], ["summarize"], ["fetch"]])

@@ -263,7 +263,7 @@ def test_an_attribution_has_a_page_that_names_its_mixing_and_no_files(context, t
     result = Attribution((example,), "tiny", Question("raw", mixing=AttentionGradient(residual=0.25)))
     opened = context.new_page()
     opened.goto(write_page(result, tmp_path / "page.html").as_uri())
-    about = f"texts · mixing: attention-gradient (residual 0.25) · jaxflow {metadata.version('jaxflow')}"
+    about = f"texts · mixing: attention-gradient (residual 0.25) · jaxflow {metadata.version('jaxflow-attention')}"
     assert opened.locator("#about").text_content() == about
     assert opened.locator("#rest").text_content() == ""
     opened.close()

@@ -308,13 +308,14 @@ def _cores() -> int:
 
 
 def _check(capacities: np.ndarray, queries: np.ndarray, layers: tuple[int, ...]) -> None:
-    usable = np.isfinite(capacities) & (capacities >= 0)
-    if not usable.all():
-        where = first_index(~usable)
-        raise InputError("capacity", "be finite and not negative", f"{capacities[where]} at {where}")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         sums = capacities.sum((-1, -2))
-    if not np.isfinite(sums).all():
+    # A sum is finite only where all its numbers are.
+    if not (np.isfinite(sums).all() and capacities.min(initial=0) >= 0):
+        usable = np.isfinite(capacities) & (capacities >= 0)
+        if not usable.all():
+            where = first_index(~usable)
+            raise InputError("capacity", "be finite and not negative", f"{capacities[where]} at {where}")
         raise InputError("capacity", "have a finite sum in each layer", "an overflow", "scale it down")
     if not all(1 <= layer <= capacities.shape[1] for layer in layers):
         raise InputError("layers", f"lie in 1 to {capacities.shape[1]}", str(layers))
