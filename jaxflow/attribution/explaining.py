@@ -1,6 +1,8 @@
 """A question's programs: what they need of a model, and where something is explained, its number."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,24 +10,30 @@ import numpy as np
 
 from jaxflow._checks import InputError
 from jaxflow._typing import Queries
-from jaxflow.attribution.methods import ProgramMethod
+from jaxflow.attribution.methods import ProgramMethod, mixing_of
 from jaxflow.attribution.question import Question
-from jaxflow.attribution.streams import result_key
+from jaxflow.attribution.registry import of_methods
+from jaxflow.attribution.streams import Readers, result_key
 from jaxflow.evaluation.target import Explained, GivenClasses, Target, explained_of, resolve, scale_of
 from jaxflow.mixing import as_mixing
 from jaxflow.models import Model, TokenBatch
-from jaxflow.running import Arrays, Call, Forward, Inputs, Programs, Reader, pair_numbers
+from jaxflow.running import Arrays, Call, Forward, Inputs, Programs, pair_numbers
 
 
 def check_model(question: Question, model: Model) -> None:
     """Refuse a model that does not give what a question asks of it.
 
     Raises:
-        InputError: a layer is not there; the mixing or a method needs what the model does not give; or a class is
+        InputError: a layer is not there; a mixing or a method needs what the model does not give; or a class is
             explained that it does not have.
     """
-    # The mixing alone was checked with the question; here what it needs is held against what the model gives.
+    # Mixings alone were checked with the question; here what they need is held against what the model gives.
     _ = as_mixing(question.mixing, model)
+    for method in question.method_values:
+        try:
+            _ = as_mixing(mixing_of(method, question.mixing), model)
+        except InputError as error:
+            raise of_methods(error, method.name) from None
     for method in own_programs(question):
         _check_needs(method, model)
     if question.explains:
@@ -48,8 +56,8 @@ def own_programs(question: Question) -> tuple[ProgramMethod, ...]:
 def call_of(
     question: Question,
     model: Model,
-    readers: Mapping[str, Reader],
-    arrays: Mapping[str, Arrays],
+    readers: Readers,
+    arrays: Mapping[Any, Arrays],
     batch: TokenBatch,
     queries: Queries | None = None,
     layers: tuple[int, ...] = (),
@@ -68,10 +76,11 @@ def call_of(
     # One class for all rows, which is an input of the program, so that another class compiles nothing; or None for
     # the class that each row predicts.
     target, given = _explained(question, model, batch.mask.shape[0])
-    # Where the mixing needs no gradient, the shared pass explains nothing.
-    explained = (target, (given,)) if "gradients" in question.mixing.needs else (None, ())
-    forward = Forward(tuple(readers.values()), question.mixing, explained[0])
-    examples: tuple[Arrays, ...] = (*map(arrays.get, readers), *explained[1])
+    # Where no mixing needs gradients, the shared pass explains nothing.
+    forward = Forward(tuple(readers.values()), question.mixing)
+    examples: tuple[Arrays, ...] = tuple(map(arrays.get, readers))
+    if forward.needs_gradients:
+        forward, examples = replace(forward, target=target), (*examples, given)
     methods = own_programs(question)
     if not methods:
         return Call(forward, Inputs(batch, examples, None))
@@ -80,7 +89,7 @@ def call_of(
     return Call(Programs((forward, *own)), Inputs(batch, (examples, *parts), None))
 
 
-def results_of(question: Question, readers: Iterable[str], outputs: Arrays) -> dict[str, Arrays]:
+def results_of(question: Question, readers: Iterable[Any], outputs: Arrays) -> dict[Any, Arrays]:
     """A batch's outputs by the names of the readers, and by `result_key` of methods with programs of their own."""
     methods = own_programs(question)
     forward, *own = outputs if methods else (outputs,)
@@ -91,7 +100,7 @@ def results_of(question: Question, readers: Iterable[str], outputs: Arrays) -> d
 def pair_numbers_of(question: Question, model: Model) -> int:
     """Numbers that a question's programs keep for each pair of tokens of a text, for `EngineOptions.pair_numbers`."""
     # The programs run one after the other, so that the largest counts; a method may know its own.
-    parts = (question.mixing, *own_programs(question))
+    parts = (*question.mixings, *own_programs(question))
     known = [getattr(part, "pair_numbers", None) for part in parts]
     return max(
         pair_numbers(part.needs, model) if own is None else own(model) for part, own in zip(parts, known, strict=True)

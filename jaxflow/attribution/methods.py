@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxflow._names import imported, is_path
 from jaxflow._switches import broadcasting
 from jaxflow._typing import AtLayers, Queries, Square, TokenMask
 from jaxflow.flow.solution import Solver
@@ -17,8 +18,12 @@ from jaxflow.flow.solve import as_solver, begin_flow
 from jaxflow.flow.worker import Worker
 from jaxflow.graph.graph import AttentionGraph
 from jaxflow.graph.rollout import attention_rollout, no_layers, product, raw_attention
+from jaxflow.mixing import MIXINGS, Mixing, as_mixing
 from jaxflow.models import Model
 from jaxflow.running import Program, Reader, Target
+
+# Between a method's name and that of its mixing.
+AT = "@"
 
 
 @runtime_checkable
@@ -27,7 +32,8 @@ class Method(Protocol):
 
     Beside its name a method has one of four ways to read: `GraphMethod`, `Streaming`, `ModelMethod`, `ProgramMethod`.
     It may have a `storage`, "float32" (the default) or "float64": the type in which results hold its relevance, on disk
-    as well.
+    as well. It may have a `mixing`, by name or value, whose capacities it reads; None, as without one, stands for the
+    question's.
     """
 
     @property
@@ -162,9 +168,18 @@ class Scores:
 
 @dataclass(frozen=True)
 class Raw:
-    """Raw attention: a layer's own weights."""
+    """Raw attention: a layer's own weights.
+
+    Attributes:
+        name: its column; without one of your own it says the mixing, as in `raw@attention-gradient`.
+        mixing: what the capacities are made of, by name or value; None for the question's.
+    """
 
     name: str = "raw"
+    mixing: Any = None
+
+    def __post_init__(self) -> None:
+        settle_mixing(self)
 
     def start(self, mask: TokenMask) -> None:
         """Nothing goes from layer to layer."""
@@ -180,9 +195,18 @@ class Raw:
 
 @dataclass(frozen=True)
 class Rollout:
-    """Attention rollout: the share that came from each token over all paths."""
+    """Attention rollout: the share that came from each token over all paths.
+
+    Attributes:
+        name: as of `Raw`.
+        mixing: as of `Raw`.
+    """
 
     name: str = "rollout"
+    mixing: Any = None
+
+    def __post_init__(self) -> None:
+        settle_mixing(self)
 
     def start(self, mask: TokenMask) -> Square:
         """Below the first layer tokens are themselves."""
@@ -201,11 +225,19 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Flow:
-    """Attention flow: the maximum flow from each token, by a method of `attention_flow` or a solver."""
+    """Attention flow: the maximum flow from each token.
+
+    Attributes:
+        method: of `attention_flow`, or a solver.
+        tol: as of `attention_flow`.
+        name: as of `Raw`.
+        mixing: as of `Raw`.
+    """
 
     method: str | Solver = "auto"
     tol: float | int | np.floating = 1e-6
     name: str = "flow"
+    mixing: Any = None
 
     # Exact values are right to 1e-9, which float32 would lose.
     storage = "float64"
@@ -213,6 +245,7 @@ class Flow:
     def __post_init__(self):
         # An unknown solver is refused where it is named, not at the first batch.
         _ = as_solver("method", self.method)
+        settle_mixing(self)
 
     def __call__(self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> Scores:
         """Values of `attention_flow`, and which of them are certified."""
@@ -232,6 +265,34 @@ class Flow:
             return Scores(flow.value, flow.certified, flow.settled)
 
         return scores
+
+
+def settle_mixing(method: Any) -> None:
+    """Settle a frozen method's `mixing` as a value, and have its name say it, as in `flow@attention-gradient`.
+
+    Names of a user's own are left as they are.
+    """
+    mixing, base = own_mixing(method), type(method).__dataclass_fields__["name"].default
+    # The name that goes with another mixing goes with it: `replace(method, mixing=...)` gives the right one.
+    if method.name in (base, *(f"{base}{AT}{name}" for name in MIXINGS)):
+        object.__setattr__(method, "name", base if mixing is None else f"{base}{AT}{mixing.name}")
+    object.__setattr__(method, "mixing", mixing)
+
+
+def own_mixing(method: Any) -> Mixing | None:
+    """The mixing that a method carries, as a value; None where it reads the question's.
+
+    Raises:
+        InputError: it is no mixing.
+    """
+    # `mixing` is no part of the protocol, so that a method from outside need not have it.
+    value = getattr(method, "mixing", None)
+    return None if value is None else as_mixing(imported("mixing", value) if is_path(value) else value)
+
+
+def mixing_of(method: Method, default: Mixing) -> Mixing:
+    """The mixing that a method reads; `default` is the question's."""
+    return own_mixing(method) or default
 
 
 def storage_of(method: Method) -> str:

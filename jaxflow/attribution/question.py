@@ -13,7 +13,7 @@ from jaxtyping import Int
 
 from jaxflow._checks import InputError, shown
 from jaxflow._names import imported, is_path, value_json, value_of_json
-from jaxflow.attribution.methods import Method, ModelMethod, ProgramMethod
+from jaxflow.attribution.methods import AT, Method, ModelMethod, ProgramMethod, mixing_of
 from jaxflow.attribution.registry import as_methods, method_json, method_of_json, several
 from jaxflow.flow.solve import as_layers, as_solver
 from jaxflow.mixing import MIXINGS, Mixing, as_mixing, mixing_json
@@ -33,10 +33,12 @@ class Question:
     sentence of each field is the help of the command line's option.
 
     Attributes:
-        methods: methods of relevance, or your own as package.module:NAME. In Python one or several, by name, or by
-            value, such as `Flow("exact", name="exact flow")` or one of your own.
+        methods: methods of relevance, or your own as package.module:NAME; flow@attention-gradient is flow by a mixing
+            of its own. In Python one or several, by name, or by value, such as `Flow("exact", name="exact flow")`,
+            `Rollout(mixing="attention-gradient")`, or one of your own.
         mixing: what the capacities of the graph are made of, by a mixing's name, or your own as package.module:NAME.
-            In Python also a value, such as `jaxflow.mixing.Attention(heads="max", residual=0.3)`.
+            In Python also a value, such as `jaxflow.mixing.Attention(heads="max", residual=0.3)`. Methods that carry a
+            mixing of their own have that.
         target: class that is explained where gradients are needed, by name or number, or predicted. In Python None is
             `"predicted"`, the class that the model gives each text. It goes with mixings that need gradients.
         queries: positions to explain: numbers such as 0,3, or all, last, or classifier (where the model's head reads).
@@ -64,20 +66,22 @@ class Question:
 
         # Named values are imported once: programs are compiled for a method, and found again by its value.
         given = several(self.methods)
-        settle("methods", tuple(imported("methods", each) if is_path(each) else each for each in given))
+        settle(
+            "methods", tuple(imported("methods", each) if is_path(each) and AT not in each else each for each in given)
+        )
         settle("target", _as_target(self.target))
         settle("queries", _as_queries(self.queries))
         # Whether the layers are there is known with the model, see `layers_of`.
         settle("layers", None if self.layers is None else _as_numbers("layers", self.layers))
         settle("tol", _as_tol(self.tol))
         _ = as_solver("flow", self.flow)
-        mixing = as_mixing(imported("mixing", self.mixing) if is_path(self.mixing) else self.mixing)
-        settle("mixing", mixing)
+        settle("mixing", as_mixing(imported("mixing", self.mixing) if is_path(self.mixing) else self.mixing))
         # The reader of a ModelMethod may take gradients of its own.
         reads = any(isinstance(each, ModelMethod) for each in self.method_values)
         if self.target is not None and not reads and not self.explains:
-            got = f"{shown(self.target)} with the mixing {mixing.name!r}, which needs no gradients"
-            raise InputError("target", "be left out", got, "pass `mixing='attention-gradient'`")
+            got = f"{shown(self.target)} with the mixing {self.mixing.name!r}, which needs no gradients"
+            way_out = "pass `mixing='attention-gradient'`, or a method that carries it, 'flow@attention-gradient'"
+            raise InputError("target", "be left out", got, way_out)
 
     # Every batch asks for them, and each check against a protocol is slow.
     @cached_property
@@ -86,10 +90,15 @@ class Question:
         return as_methods(self.methods, self.flow, self.tol)
 
     @cached_property
+    def mixings(self) -> tuple[Mixing, ...]:
+        """Its mixing, and those that methods carry; each once."""
+        return tuple(dict.fromkeys((self.mixing, *(mixing_of(each, self.mixing) for each in self.method_values))))
+
+    @cached_property
     def explains(self) -> bool:
-        """Whether a number of the model's is explained: the mixing needs gradients, or a method a target."""
+        """Whether a number of the model's is explained: a mixing needs gradients, or a method a target."""
         asking = (each.explains for each in self.method_values if isinstance(each, ProgramMethod))
-        return "gradients" in self.mixing.needs or any(asking)
+        return any("gradients" in mixing.needs for mixing in self.mixings) or any(asking)
 
     def layers_of(self, depth: int) -> tuple[int, ...]:
         """The layers to explain in a model of `depth` layers, counted from 1.
@@ -114,7 +123,11 @@ class Question:
         # A word, as on the command line: null would not tell a reader that everything was asked for.
         queries = ALL if self.queries is None else self.queries
         return {
-            "methods": [method_json(method) for method in self.methods],
+            "methods": [
+                # A mixing of a user's own is no name that another reader could know.
+                method_json(value if is_path(given) else given)
+                for given, value in zip(self.methods, self.method_values, strict=True)
+            ],
             "mixing": _mixing_json(self.mixing),
             "target": self.target,
             "queries": _lists(queries),

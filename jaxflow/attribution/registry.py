@@ -1,12 +1,14 @@
 """Methods by name, and the checks of a user's own."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from jaxflow._checks import InputError, one_of, shown
 from jaxflow._names import value_json, value_of_json
 from jaxflow.attribution.methods import (
+    AT,
     Flow,
     GraphMethod,
     Method,
@@ -15,6 +17,7 @@ from jaxflow.attribution.methods import (
     Raw,
     Rollout,
     Streaming,
+    own_mixing,
     storage_of,
 )
 from jaxflow.references.attn_lrp import AttnLrp
@@ -57,7 +60,13 @@ def several(methods: Any) -> tuple[Any, ...]:
 
 def method_json(method: Any) -> Any:
     """A method's JSON: the name of a known one, or name, class and fields."""
-    return method if isinstance(method, str) else {"name": method.name, **value_json("methods", method)}
+    if isinstance(method, str):
+        return method
+    described = value_json("methods", method)
+    # Methods that carry no mixing are described as they were before any could.
+    if "mixing" in described["fields"] and method.mixing is None and _optional_mixing(method):
+        del described["fields"]["mixing"]
+    return {"name": method.name, **described}
 
 
 def method_of_json(description: Any) -> Any:
@@ -73,15 +82,19 @@ def method_name(description: Any) -> str:
 def is_flow(description: Any) -> bool:
     """Whether `method_json` described a method whose values are certified flows."""
     # A name alone stands for a built-in method; values are told by their class, whatever they are called.
-    named = isinstance(description, Mapping)
-    return description.get("class") == value_json("methods", Flow())["class"] if named else description == Flow.name
+    if isinstance(description, Mapping):
+        return description.get("class") == value_json("methods", Flow())["class"]
+    return description.partition(AT)[0] == Flow.name
 
 
 def _as_method(method: Any, flow: Any, tol: Any) -> Method:
     # Without a name it cannot be a method: the message lists the names that are known.
     if isinstance(method, str) or not hasattr(method, "name"):
-        one_of("methods", method, tuple(METHODS))
-        known = METHODS[method]
+        base, at, mixing = method.partition(AT) if isinstance(method, str) else (method, "", "")
+        one_of("methods", base, tuple(METHODS))
+        known = METHODS[base]
+        if at:
+            known = _with_mixing(known, mixing, method)
         # The name "flow" takes the question's solver; a `Flow` value keeps its own.
         return replace(known, method=flow, tol=tol) if isinstance(known, Flow) else known
     # A class has its methods' attributes, too, and would pass the checks below.
@@ -94,9 +107,39 @@ def _as_method(method: Any, flow: Any, tol: Any) -> Method:
     if isinstance(method, Streaming | ModelMethod | ProgramMethod) and getattr(type(method), "__hash__", None) is None:
         raise InputError("methods", "be hashable", shown(method), "make its class a frozen dataclass")
     _check_name(method)
+    with _as_error_of_methods(method.name):
+        _ = own_mixing(method)
     if storage_of(method) not in STORAGE:
         raise InputError("methods", f"have a `storage` of {' or '.join(STORAGE)}", shown(storage_of(method)))
     return method
+
+
+def _with_mixing(method: Any, mixing: str, given: str) -> Any:
+    """A method of the given name with a mixing of its own, by the mixing's name."""
+    if not _optional_mixing(method):
+        raise InputError("methods", f"carry no mixing where they read no graph, as {method.name!r}", shown(given))
+    with _as_error_of_methods(given):
+        return replace(method, mixing=mixing)
+
+
+def _optional_mixing(method: Any) -> bool:
+    """Whether a method may carry a mixing, and carries none by default."""
+    field = getattr(type(method), "__dataclass_fields__", {}).get("mixing")
+    return field is not None and field.default is None
+
+
+def of_methods(error: InputError, name: str) -> InputError:
+    """An error of a method's own mixing as one of `methods`."""
+    return InputError("methods", error.expected, error.got, error.way_out, place=f"the mixing of {shown(name)}")
+
+
+@contextmanager
+def _as_error_of_methods(name: str) -> Iterator[None]:
+    """Errors of a method's own mixing as errors of `methods`."""
+    try:
+        yield
+    except InputError as error:
+        raise of_methods(error, name) from None
 
 
 def _check_name(method: Method) -> None:

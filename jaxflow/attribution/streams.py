@@ -1,17 +1,33 @@
-"""The readers of methods that run during the forward pass, and what they and programs of a method's own gave."""
+"""The readers of methods, of their relevance or their graphs, and what they and programs of a method's own gave."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxflow._typing import AtLayers, Queries, Square
-from jaxflow.attribution.methods import GraphMethod, Method, ModelMethod, ProgramMethod, Streaming
-from jaxflow.running import LayerView, PassOutputs, Reader, ReaderInputs, at_layers, layer_places, layer_room, put_layer
+from jaxflow.attribution.methods import GraphMethod, Method, ModelMethod, ProgramMethod, Streaming, mixing_of
+from jaxflow.mixing import Mixing
+from jaxflow.running import (
+    Item,
+    LayerView,
+    Mixed,
+    PassOutputs,
+    Reader,
+    ReaderInputs,
+    at_layers,
+    check_finite,
+    layer_places,
+    layer_room,
+    put_layer,
+)
+from jaxflow.running.readers import Finite, KeptGraph
 
 Rows: TypeAlias = Float[Array, "row place query token"]
+# Readers by the use of their outputs: a word, or a word with a mixing or a method's name.
+Readers: TypeAlias = dict[Any, Reader | Mixed]
 
 
 def rides_along(method: Method) -> bool:
@@ -19,32 +35,74 @@ def rides_along(method: Method) -> bool:
     return isinstance(method, Streaming | ModelMethod | ProgramMethod)
 
 
+def takes_graph(method: Method) -> TypeGuard[GraphMethod]:
+    """Whether a method can take the graph, whether or not it runs during the forward pass as well."""
+    return isinstance(method, GraphMethod)
+
+
 def riding_only(methods: Iterable[Method]) -> list[Method]:
     """The methods that cannot take the graph, for tasks that keep it in any case."""
-    return [method for method in methods if not isinstance(method, GraphMethod)]
+    return [method for method in methods if not takes_graph(method)]
 
 
-def method_readers(methods: Iterable[Method], layers: tuple[int, ...]) -> dict[str, Reader]:
-    """Readers of the methods that need no graph, by the keys of `relevance_read`; their arrays are the queries."""
-    streaming = tuple(method for method in methods if isinstance(method, Streaming))
-    # One reader for all streaming methods carries their states side by side.
-    readers: dict[str, Reader] = {"streams": Streams(streaming, layers)} if streaming else {}
-    own = (method for method in methods if isinstance(method, ModelMethod) and not isinstance(method, Streaming))
-    return readers | {result_key(method): method.reader(layers) for method in own}
+def method_readers(methods: Iterable[Method], layers: tuple[int, ...], mixing: Mixing) -> Readers:
+    """Readers of the methods that need no graph, for `relevance_read`; their arrays are the queries.
+
+    Args:
+        methods: of relevance; the others are left out.
+        layers: of the relevance, counted from 1.
+        mixing: the question's, for methods that carry none.
+    """
+    streaming: dict[Mixing, tuple[Streaming, ...]] = {}
+    own: Readers = {}
+    for method in methods:
+        each = mixing_of(method, mixing)
+        if isinstance(method, Streaming):
+            streaming[each] = (*streaming.get(each, ()), method)
+        elif isinstance(method, ModelMethod):
+            own[result_key(method)] = _mixed(method.reader(layers), each, mixing)
+    # One reader for all streaming methods of a mixing carries their states side by side.
+    return {("streams", each): _mixed(Streams(group, layers), each, mixing) for each, group in streaming.items()} | own
 
 
-def relevance_read(methods: Iterable[Method], results: Mapping[str, Any]) -> Iterator[tuple[Method, AtLayers]]:
-    """The methods that need no graph, each with its relevance in the readers' results."""
+def graph_readers(methods: Iterable[Method], mixing: Mixing) -> Readers:
+    """Readers that keep a graph for each mixing of these methods, under ("graph", mixing)."""
+    return {("graph", each): _mixed(KeptGraph(), each, mixing) for each in (mixing_of(one, mixing) for one in methods)}
+
+
+def finite_readers(mixings: Sequence[Mixing]) -> Readers:
+    """Readers of whether capacities are finite, for `check_all_finite`; the pass's mixing stands first."""
+    return {("finite", each): _mixed(Finite(), each, mixings[0]) for each in mixings}
+
+
+def check_all_finite(items: Sequence[Item], mixings: Sequence[Mixing], results: Mapping[Any, Any]) -> None:
+    """Refuse a batch in which a text's attention, or the number that a mixing makes of it, is not finite.
+
+    Raises:
+        InputError: naming the text.
+    """
+    for mixing in mixings:
+        check_finite(items, results["finite", mixing])
+
+
+def relevance_read(
+    methods: Iterable[Method], results: Mapping[Any, Any], mixing: Mixing
+) -> Iterator[tuple[Method, AtLayers]]:
+    """The methods that need no graph, each with its relevance in the readers' results; `mixing` is the question's."""
     for method in methods:
         if isinstance(method, Streaming):
-            yield method, results["streams"][method.name]
+            yield method, results["streams", mixing_of(method, mixing)][method.name]
         elif isinstance(method, ModelMethod | ProgramMethod):
             yield method, results[result_key(method)]
 
 
-def result_key(method: Method) -> str:
+def result_key(method: Method) -> tuple[str, str]:
     """The key in the results of a batch of a method that has a reader or a program of its own."""
-    return f"method {method.name}"
+    return "method", method.name
+
+
+def _mixed(reader: Reader, mixing: Mixing, default: Mixing) -> Reader | Mixed:
+    return reader if mixing == default else Mixed(reader, mixing)
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,23 @@ from jaxtyping import Array, Int
 
 from jaxflow.attribution.explaining import call_of, results_of
 from jaxflow.attribution.items import Item
-from jaxflow.attribution.methods import GraphMethod, Method, Scores, begin_scores, stored
+from jaxflow.attribution.methods import GraphMethod, Method, Scores, begin_scores, mixing_of, stored
 from jaxflow.attribution.question import Question
 from jaxflow.attribution.result import Example
-from jaxflow.attribution.streams import method_readers, relevance_read, rides_along
+from jaxflow.attribution.streams import (
+    Readers,
+    check_all_finite,
+    finite_readers,
+    graph_readers,
+    method_readers,
+    relevance_read,
+    rides_along,
+)
 from jaxflow.flow.solution import count_stages
 from jaxflow.flow.worker import Worker
 from jaxflow.models import Encoding, Model, Prediction
-from jaxflow.running import Call, Reader, check_finite, token_batch
-from jaxflow.running.readers import Finite, KeptGraph, Logits
+from jaxflow.running import Call, token_batch
+from jaxflow.running.readers import Logits
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ class AttributionTask:
         readers = self._readers(items)
         # Where every position is asked for readers need no list of them.
         queries = None if self._everything else queries_of(items, rows, length, everything=False)
-        riding = method_readers(self.methods, self.layers)
+        riding = method_readers(self.methods, self.layers, self.question.mixing)
         batch = token_batch(self.model, [item.encoding for item in items], rows, length)
         arrays = dict.fromkeys(riding, queries)
         return (call_of(self.question, self.model, readers, arrays, batch, queries, self.layers),)
@@ -56,8 +64,8 @@ class AttributionTask:
         """Begin the methods; the examples wait for them."""
         # The readers depend on the texts alone, so that these are those of `calls`.
         results = results_of(self.question, self._readers(items), outputs[0])
-        check_finite(items, results["finite"])
-        waiting = begin_methods(self.methods, results, items, self.layers, worker, everything=self._everything)
+        check_all_finite(items, self.question.mixings, results)
+        waiting = begin_methods(self.methods, results, items, self.layers, worker, self.question)
 
         def finish() -> Sequence[Example]:
             scores = {name: wait() for name, wait in waiting.items()}
@@ -69,12 +77,12 @@ class AttributionTask:
     def _everything(self) -> bool:
         return self.question.queries is None
 
-    def _readers(self, items: list[Item]) -> dict[str, Reader]:
+    def _readers(self, items: list[Item]) -> Readers:
         """The readers, by the use of their outputs."""
-        readers: dict[str, Reader] = {"finite": Finite(), **method_readers(self.methods, self.layers)}
-        # The graph is the largest output by far; it is kept only where a method takes it.
-        if not all(map(rides_along, self.methods)):
-            readers["graph"] = KeptGraph()
+        mixing = self.question.mixing
+        readers = finite_readers(self.question.mixings) | method_readers(self.methods, self.layers, mixing)
+        # Graphs are the largest outputs by far; one is kept only where a method takes it.
+        readers |= graph_readers((each for each in self.methods if not rides_along(each)), mixing)
         if any(self.model.speaks([item.encoding for item in items])):
             readers["logits"] = Logits()
         return readers
@@ -82,36 +90,35 @@ class AttributionTask:
 
 def begin_methods(
     methods: Sequence[Method],
-    results: Mapping[str, Any],
+    results: Mapping[Any, Any],
     items: Sequence[Item],
     layers: tuple[int, ...],
     worker: Worker,
-    *,
-    everything: bool,
+    question: Question,
 ) -> dict[str, Callable[[], Scores]]:
     """Begin the methods on a batch; by their names, in order, functions that wait for their scores.
 
     Args:
         methods: of relevance.
-        results: the readers' outputs by name, "graph" among them where a method takes it.
+        results: the readers' outputs, among them those of `graph_readers` for methods that take a graph.
         items: the batch's texts.
         layers: of the relevance, counted from 1.
         worker: for the CPU's share.
-        everything: whether every position is explained.
+        question: to every text.
     """
+    everything = question.queries is None
     # Relevance of streaming methods is there already, on the device; waiting for it copies it to the host.
     waiting: dict[str, Callable[[], Scores]] = {
         method.name: partial(stored, method, Scores(relevance))
-        for method, relevance in relevance_read(methods, results)
+        for method, relevance in relevance_read(methods, results, question.mixing)
     }
-    if "graph" in results:
-        graph = results["graph"]
-        # Queries lie on the devices as the graph does, so that no program moves the graph.
-        queries = queries_of(items, *graph.mask.shape, everything=everything)
-        queries = jax.device_put(queries, graph.mask.sharding)
-        for method in methods:
-            if isinstance(method, GraphMethod) and not rides_along(method):
-                waiting[method.name] = begin_scores(method, graph, queries, layers, worker)
+    for method in methods:
+        if isinstance(method, GraphMethod) and not rides_along(method):
+            graph = results["graph", mixing_of(method, question.mixing)]
+            # Queries lie on the devices as the graph does, so that no program moves the graph.
+            queries = queries_of(items, *graph.mask.shape, everything=everything)
+            queries = jax.device_put(queries, graph.mask.sharding)
+            waiting[method.name] = begin_scores(method, graph, queries, layers, worker)
     return {method.name: waiting[method.name] for method in methods}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,17 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow.attribution.explaining import call_of, results_of
-from jaxflow.attribution.methods import GraphMethod, Scores, begin_scores, stored
-from jaxflow.attribution.streams import method_readers, relevance_read, riding_only
+from jaxflow.attribution.methods import Scores, begin_scores, mixing_of, stored
+from jaxflow.attribution.streams import (
+    Readers,
+    check_all_finite,
+    finite_readers,
+    graph_readers,
+    method_readers,
+    relevance_read,
+    riding_only,
+    takes_graph,
+)
 from jaxflow.attribution.task import predictions_of
 from jaxflow.compare import device
 from jaxflow.compare.one_text import PairItem, Similarity, members_of, text_of
@@ -24,17 +34,16 @@ from jaxflow.evaluation.target import explained_of
 from jaxflow.flow.worker import Worker
 from jaxflow.heads.class_attention import ClassGradient
 from jaxflow.heads.importance import log_gates
+from jaxflow.mixing import Mixing
 from jaxflow.models import Prediction
 from jaxflow.running import (
     Arrays,
     Call,
-    Reader,
     at_layers,
     bucket,
-    check_finite,
     token_batch,
 )
-from jaxflow.running.readers import Finite, KeptGraph, Logits
+from jaxflow.running.readers import KeptGraph, Logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +80,8 @@ class CompareTask:
         results = [results_of(plan.question, self._readers(which, items), outputs[which]) for which in (0, 1)]
         # A model that computes NaN is refused before anything is compared.
         for each in results:
-            check_finite(items, each["finite"])
-        sides = [_side(each) for each in results]
+            check_all_finite(items, plan.question.mixings, each)
+        sides = [_side(each, plan.question.mixing) for each in results]
         # row layer head unit unit
         rows, length = sides[0].heads.shape[0], sides[0].heads.shape[-1]
         units = _unit_arrays(pairs, rows, length)
@@ -102,12 +111,13 @@ class CompareTask:
 
         return finish
 
-    def _readers(self, which: int, items: Sequence[PairItem]) -> dict[str, Reader]:
+    def _readers(self, which: int, items: Sequence[PairItem]) -> Readers:
         """A model's readers, by the use of their outputs."""
-        encoder = self.plan.encoders[which]
-        readers: dict[str, Reader] = {"finite": Finite(), "heads": UnitHeads(), "graph": KeptGraph()}
+        encoder, question = self.plan.encoders[which], self.plan.question
+        readers = finite_readers(question.mixings) | {"heads": UnitHeads(), ("graph", question.mixing): KeptGraph()}
         # The graph is kept in any case, for the arcs: only methods that cannot take it need readers.
-        readers |= method_readers(riding_only(self.plan.methods), self.plan.layers(which))
+        readers |= graph_readers(filter(takes_graph, self.plan.methods), question.mixing)
+        readers |= method_readers(riding_only(self.plan.methods), self.plan.layers(which), question.mixing)
         if any(item.weighs_heads for item in items) and has_classes(encoder):
             number, _ = explained_of(encoder, Target(), len(items))
             readers["importance"] = ClassGradient(number, keeps_weights=False)
@@ -120,26 +130,25 @@ class CompareTask:
         readers, pairs = self._readers(which, items), [item.read for item in items]
         # Units may be more than tokens, and a model takes no more than its positions.
         tokens = min(length, encoder.max_length)
-        arrays: dict[str, Arrays] = {
+        arrays: dict[Any, Arrays] = {
             "heads": _members(pairs, which, rows, tokens, length),
             "importance": (None, None),
         }
         # Readers of methods take the tokens of the units to explain.
-        riding = method_readers(riding_only(plan.methods), plan.layers(which))
+        riding = method_readers(riding_only(plan.methods), plan.layers(which), plan.question.mixing)
         queries = _token_queries(which, pairs, rows)
         arrays |= dict.fromkeys(riding, queries)
         batch = token_batch(encoder, [pair.encodings[which] for pair in pairs], rows, tokens)
         return call_of(plan.question, encoder, readers, arrays, batch, queries, plan.layers(which))
 
 
-def _side(results: dict[str, Arrays]) -> device.Side:
+def _side(results: dict[Any, Arrays], mixing: Mixing) -> device.Side:
     """One model's view of a batch; heads themselves are compared as they are, whatever the mixing."""
     heads, _, members = results["heads"]
     # The graph is between tokens; both models share only the units.
-    fused, capacity = device.units_of(results["graph"], members)
-    return device.Side(
-        heads=heads, fused=fused, capacity=capacity, graph=results["graph"], logits=results.get("logits")
-    )
+    graph = results["graph", mixing]
+    fused, capacity = device.units_of(graph, members)
+    return device.Side(heads=heads, fused=fused, capacity=capacity, graph=graph, logits=results.get("logits"))
 
 
 def _unit_arrays(pairs: Sequence[TextPair], rows: int, length: int) -> _UnitArrays:
@@ -186,17 +195,19 @@ def _begin_scores(
     which: int,
     items: Sequence[TextPair],
     side: device.Side,
-    results: dict[str, Arrays],
+    results: dict[Any, Arrays],
     worker: Worker,
 ) -> dict[str, Callable[[], Scores]]:
     queries = _token_queries(which, items, side.graph.mask.shape[0])
-    read = relevance_read(riding_only(plan.methods), results)
+    mixing = plan.question.mixing
+    read = relevance_read(riding_only(plan.methods), results, mixing)
     begun: dict[str, Callable[[], Scores]] = {
         method.name: partial(stored, method, Scores(relevance)) for method, relevance in read
     }
     for method in plan.methods:
-        if isinstance(method, GraphMethod):
-            begun[method.name] = begin_scores(method, side.graph, queries, plan.layers(which), worker)
+        if takes_graph(method):
+            graph = results["graph", mixing_of(method, mixing)]
+            begun[method.name] = begin_scores(method, graph, queries, plan.layers(which), worker)
     # In the order of the question.
     return {method.name: begun[method.name] for method in plan.methods}
 

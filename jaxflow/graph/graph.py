@@ -230,30 +230,30 @@ def as_residual(residual: Any, batch: tuple[int, ...], dtype: Any) -> Float[Arra
     return jnp.broadcast_to(jnp.asarray(share, dtype=dtype), batch)
 
 
-def check_residual(residual: Any, batch: tuple[int, ...]) -> Any:
+def check_residual(residual: Any, batch: tuple[int, ...], argument: str = "residual") -> Any:
     """Take in the residual's share, checked, without using a device: traced, or a NumPy array in double precision."""
     way_out = "0.5 is the paper's"
     if isinstance(residual, list | tuple) and any(isinstance(share, bool) for share in residual):
-        raise InputError("residual", "be a number in [0, 1]", _checks.shown(residual), way_out)
+        raise InputError(argument, "be a number in [0, 1]", _checks.shown(residual), way_out)
     # A list of booleans would be read as numbers; single ones are told by their format below.
-    share: Any = jnp.asarray(residual) if _checks.is_traced(residual) else _read_residual(residual)
+    share: Any = jnp.asarray(residual) if _checks.is_traced(residual) else _read_residual(residual, argument)
     if share.dtype.kind not in "iuf" and not _arrays.is_small_float(share.dtype):
-        raise InputError("residual", "be a number in [0, 1]", _checks.shown(residual), way_out)
+        raise InputError(argument, "be a number in [0, 1]", _checks.shown(residual), way_out)
     if not _checks.is_traced(share):
         share = np.asarray(share, np.float64)
         if not ((share >= 0) & (share <= 1)).all():
-            raise InputError("residual", "lie in [0, 1]", _checks.shown_text(str(residual)), way_out)
+            raise InputError(argument, "lie in [0, 1]", _checks.shown_text(str(residual)), way_out)
     if jnp.shape(share) not in ((), batch):
         expected = f"be one number or have shape {batch}"
-        raise InputError("residual", expected, f"shape {jnp.shape(share)}")
+        raise InputError(argument, expected, f"shape {jnp.shape(share)}")
     return share
 
 
-def _read_residual(residual: Any) -> Any:
+def _read_residual(residual: Any, argument: str) -> Any:
     try:
-        return _arrays.read_array("residual", residual)
+        return _arrays.read_array(argument, residual)
     except InputError:
-        raise InputError("residual", "be a number in [0, 1]", _checks.shown(residual), "0.5 is the paper's") from None
+        raise InputError(argument, "be a number in [0, 1]", _checks.shown(residual), "0.5 is the paper's") from None
 
 
 def as_graph(value: Any, argument: str = "graph") -> AttentionGraph:

@@ -16,6 +16,7 @@ goes wherever a mixing's name goes: attribution, sweeps, comparisons, pages.
 """
 
 from jaxflow.mixing._names import MIXINGS, as_mixing, mixing_json
+from jaxflow.mixing._own import as_own, wide_own, with_own_stream
 from jaxflow.mixing._protocol import Capacities, Mixing
 from jaxflow.mixing.attention import Attention
 from jaxflow.mixing.attention_gradient import AttentionGradient
@@ -27,5 +28,8 @@ __all__ = [
     "Capacities",
     "Mixing",
     "as_mixing",
+    "as_own",
     "mixing_json",
+    "wide_own",
+    "with_own_stream",
 ]

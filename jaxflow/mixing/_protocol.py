@@ -14,7 +14,9 @@ Capacities: TypeAlias = tuple[Float[Array, "*row token token"], Float[Array, "*r
 class Mixing(Protocol):
     """A way to make a layer's capacities: a frozen, hashable value, as programs are compiled for it.
 
-    A mixing that fits some models only may also have `check(model)`, which raises an `InputError` for others.
+    A mixing that fits some models only may also have `check(model)`, which raises an `InputError` for others. One whose
+    own streams must never bind a flow has `wide`, which is true: in the place of its own streams come the same for all
+    positions and layers of a text, wide enough for that, once the weights of all layers are known.
     """
 
     @property

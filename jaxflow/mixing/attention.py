@@ -63,13 +63,13 @@ class Attention:
         return with_residual(fused, jnp.full(mask.shape[:-1], self.residual, fused.dtype), mask)
 
 
-def as_share(residual: Any) -> float:
+def as_share(share: Any, argument: str = "residual") -> float:
     """Take in the residual's share, checked: one number in [0, 1], as programs are compiled for it."""
-    if _checks.is_traced(residual):
+    if _checks.is_traced(share):
         way_out = "pass one an example to `attention_graph`"
-        raise InputError("residual", "be one number in [0, 1]", "a traced array", way_out)
+        raise InputError(argument, "be one number in [0, 1]", "a traced array", way_out)
     # On the host: default mixings are made when jaxflow is imported, and JAX must not begin to use devices by that.
-    return float(check_residual(residual, ()))
+    return float(check_residual(share, (), argument))
 
 
 def _as_heads(heads: Any) -> str | HeadTuples:

@@ -14,14 +14,22 @@ from jaxflow.attribution import Example, Method, Question, Raw, Rollout, Scores
 from jaxflow.attribution.explaining import call_of, results_of
 from jaxflow.attribution.items import Item
 from jaxflow.attribution.methods import stored
-from jaxflow.attribution.streams import Streams, method_readers, rides_along
+from jaxflow.attribution.streams import (
+    Readers,
+    Streams,
+    check_all_finite,
+    finite_readers,
+    graph_readers,
+    method_readers,
+    rides_along,
+)
 from jaxflow.attribution.task import begin_methods, examples_of, queries_of
 from jaxflow.flow.worker import Worker
 from jaxflow.heads.class_attention import ClassGradient, GatedScores
 from jaxflow.heads.roles import RoleWords, WatchedRoles
 from jaxflow.models import Encoding, Model
-from jaxflow.running import Arrays, Call, Reader, check_finite, rows_on_host, token_batch
-from jaxflow.running.readers import Finite, KeptGraph, KeptHeads, Logits
+from jaxflow.running import Arrays, Call, rows_on_host, token_batch
+from jaxflow.running.readers import KeptHeads, Logits
 from jaxflow.statistics.distances import jensen_shannon
 
 # They cost little, so that the page has them at every position.
@@ -47,18 +55,17 @@ class ExploredModel:
         """All of them, counted from 1."""
         return tuple(range(1, self.model.layers + 1))
 
-    def readers(self, encodings: Sequence[Encoding], asked: Sequence[Method]) -> dict[str, Reader]:
+    def readers(self, encodings: Sequence[Encoding], asked: Sequence[Method], question: Question) -> Readers:
         """The readers, by the use of their outputs; `asked` are the methods beside raw and rollout."""
-        readers: dict[str, Reader] = {
-            "finite": Finite(),
+        readers: Readers = {
+            **finite_readers(question.mixings),
             # Every position and layer of raw attention and rollout.
             "every": Streams(EVERYWHERE, self.layers),
             "heads": KeptHeads(),
-            **method_readers(asked, self.layers),
+            **method_readers(asked, self.layers, question.mixing),
+            # As for attribution: a graph only where a method takes it.
+            **graph_readers((each for each in asked if not rides_along(each)), question.mixing),
         }
-        # As for attribution: the graph only where a method takes it.
-        if not all(map(rides_along, asked)):
-            readers["graph"] = KeptGraph()
         if any(self.model.speaks(encodings)):
             readers["logits"] = Logits()
         if self.words is not None:
@@ -158,7 +165,7 @@ class ExploreTask:
             results_of(self.question, self._readers(which, items), outputs[which]) for which in range(len(self.models))
         ]
         for each in results:
-            check_finite(items, each["finite"])
+            check_all_finite(items, self.question.mixings, each)
         begun = [self._begin_methods(which, items, results[which], worker) for which in range(len(self.models))]
         # Queued on the device now, read when the texts are finished.
         distances = self._distances(items, results)
@@ -177,16 +184,16 @@ class ExploreTask:
 
         return finish
 
-    def _readers(self, which: int, items: Sequence[ExploredItem]) -> dict[str, Reader]:
+    def _readers(self, which: int, items: Sequence[ExploredItem]) -> Readers:
         encodings = [item.every[which].encoding for item in items]
-        return self.models[which].readers(encodings, self.asked)
+        return self.models[which].readers(encodings, self.asked, self.question)
 
     def _call(self, which: int, items: list[ExploredItem], rows: int, length: int) -> Call:
         explored = self.models[which]
         encodings = [item.every[which].encoding for item in items]
         readers = self._readers(which, items)
         # What each reader knows of the rows; those that are not named here know nothing.
-        arrays: dict[str, Arrays] = {"importance": (None, None)}
+        arrays: dict[Any, Arrays] = {"importance": (None, None)}
         if explored.words is not None:
             known = explored.words.arrays([item.index for item in items], rows, length)
             arrays["roles"] = tuple(map(jnp.asarray, known))
@@ -194,7 +201,7 @@ class ExploreTask:
         # Raw attention and rollout are of every position; only the other methods have queries.
         if self.asked and self.question.queries is not None:
             queries = queries_of(self._asked_items(which, items), rows, length, everything=False)
-            arrays |= dict.fromkeys(method_readers(self.asked, explored.layers), queries)
+            arrays |= dict.fromkeys(method_readers(self.asked, explored.layers, self.question.mixing), queries)
         batch = token_batch(explored.model, encodings, rows, length)
         return call_of(self.question, explored.model, readers, arrays, batch, queries, explored.layers)
 
@@ -202,16 +209,14 @@ class ExploreTask:
         return [item.asked[which] for item in items if item.asked is not None]
 
     def _begin_methods(
-        self, which: int, items: list[ExploredItem], results: dict[str, Arrays], worker: Worker
+        self, which: int, items: list[ExploredItem], results: dict[Any, Arrays], worker: Worker
     ) -> dict[str, Callable[[], Scores]]:
         """Begin the methods beside raw attention and rollout."""
-        layers, everything = self.models[which].layers, self.question.queries is None
-        return begin_methods(
-            self.asked, results, self._asked_items(which, items), layers, worker, everything=everything
-        )
+        layers, asked = self.models[which].layers, self._asked_items(which, items)
+        return begin_methods(self.asked, results, asked, layers, worker, self.question)
 
     def _distances(
-        self, items: list[ExploredItem], results: list[dict[str, Arrays]]
+        self, items: list[ExploredItem], results: list[dict[Any, Arrays]]
     ) -> Float[Array, "row layer head"] | None:
         """Distances of the heads of two models of one shape, where a text of the batch is cut alike by both."""
         heads = [each["heads"] for each in results]
@@ -222,13 +227,15 @@ class ExploreTask:
         lengths[: len(items)] = [item.length for item in items]
         # row token
         mask = np.arange(heads[0].shape[-1]) < lengths[:, None]
-        return _head_distances(heads[0], heads[1], jax.device_put(mask, results[0]["finite"].sharding))
+        return _head_distances(
+            heads[0], heads[1], jax.device_put(mask, results[0]["finite", self.question.mixing].sharding)
+        )
 
     def _sides(
         self,
         which: int,
         items: list[ExploredItem],
-        results: dict[str, Arrays],
+        results: dict[Any, Arrays],
         begun: dict[str, Callable[[], Scores]],
     ) -> list[ExploredSide]:
         explored, count = self.models[which], len(items)

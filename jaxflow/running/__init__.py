@@ -14,6 +14,7 @@ from jaxflow.running._program import Arrays, Call, Inputs, Program, Programs, fi
 from jaxflow.running._reader import (
     GradientReader,
     LayerView,
+    Mixed,
     PassOutputs,
     Reader,
     ReaderInputs,
@@ -38,6 +39,7 @@ __all__ = [
     "Inputs",
     "Item",
     "LayerView",
+    "Mixed",
     "PassOutputs",
     "Program",
     "Programs",

@@ -1,7 +1,7 @@
 """The program that runs any number of readers along one forward pass."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -11,12 +11,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxflow._switches import broadcasting
-from jaxflow.mixing import Attention, Mixing
+from jaxflow._typing import Square, TokenMask
+from jaxflow.mixing import Attention, Capacities, Mixing, wide_own
 from jaxflow.models import ForwardOptions, LayerOutput, Model, Module, Visit
 from jaxflow.running._program import Arrays, Inputs
 from jaxflow.running._reader import (
     GradientReader,
     LayerView,
+    Mixed,
     PassOutputs,
     Reader,
     ReaderInputs,
@@ -28,6 +30,9 @@ PLAIN = Attention()
 # Attention of all heads, or its gradient.
 AllHeads: TypeAlias = Float[Array, "row layer head token token"]
 Carries: TypeAlias = tuple[Any, ...]
+LayerWeights: TypeAlias = Float[Array, "layer row query key"]
+# Layers and the gradient in their attention, where there is one; stacked, or one of them.
+Kept: TypeAlias = tuple[LayerOutput, Array | None]
 # From the gradient in the head's numbers to that in the attention of all heads.
 Pull: TypeAlias = Callable[[Array], tuple[AllHeads]]
 
@@ -37,97 +42,175 @@ class Forward:
     """One forward pass with the readers in its loop over layers, and a backward pass for each gradient.
 
     Its inputs: `examples` is a tuple with an entry a reader, and one more for the target where there is one. It gives
-    a tuple with an entry a reader. Cost beyond the model's: that of the readers; a mixing that needs gradients
-    takes a backward pass, and memory of three times the attention of all layers and heads.
+    a tuple with an entry a reader. Cost beyond the model's: that of the readers, and of each mixing once; mixings
+    that need gradients take one backward pass together, and memory of three times the attention of all layers and
+    heads. Readers of other mixings step within the forward pass all the same, and keep nothing for it.
 
     Attributes:
-        readers: that ride along.
-        mixing: gives the layers' capacities.
-        target: the number that is explained; None where the mixing needs no gradient.
+        readers: that ride along, with mixings of their own where they are `Mixed`.
+        mixing: gives the layers' capacities to the other readers.
+        target: the number that is explained; None where no mixing needs gradients.
     """
 
-    readers: tuple[Reader, ...]
+    readers: tuple[Reader | Mixed, ...]
     mixing: Mixing = PLAIN
     target: Target | None = None
 
     @property
+    def mixings(self) -> tuple[Mixing, ...]:
+        """Each reader's."""
+        return tuple(each.mixing if isinstance(each, Mixed) else self.mixing for each in self.readers)
+
+    @property
+    def needs_gradients(self) -> bool:
+        """Whether a mixing needs them: then there must be a target."""
+        return any(map(_needs_gradients, self.mixings))
+
+    @property
     def undefined_as_nan(self) -> bool:
         """Whether a reader gives NaN for undefined numbers."""
-        return any(getattr(reader, "undefined_as_nan", False) for reader in self.readers)
+        return any(getattr(reader, "undefined_as_nan", False) for reader in self._plain)
+
+    @property
+    def _plain(self) -> tuple[Reader, ...]:
+        """The readers without their mixings."""
+        return tuple(each.reader if isinstance(each, Mixed) else each for each in self.readers)
 
     @broadcasting
     def __call__(self, module: Module, inputs: Inputs) -> tuple[Arrays, ...]:
         """What each reader gives."""
         mask = inputs.batch.mask
         # The target's arrays, if any, stand behind the readers'.
-        known = [
-            ReaderInputs(mask=mask, depth=module.depth, heads=module.heads, examples=examples)
-            for examples in inputs.examples[: len(self.readers)]
+        rides = [
+            _Ride(reader, mixing, ReaderInputs(mask=mask, depth=module.depth, heads=module.heads, examples=examples))
+            for reader, mixing, examples in zip(
+                self._plain, self.mixings, inputs.examples[: len(self.readers)], strict=True
+            )
         ]
-        if _needs_gradients(self.mixing):
-            return self._along_finished_layers(module, inputs, known)
-        starts = self._starts(known)
-        visit = partial(self._step, known, mask)
-        if any(isinstance(reader, GradientReader) for reader in self.readers):
-            logits, pull, (hidden, carries) = _with_pull(module, inputs, visit, starts)
-            return self._finish(known, carries, PassOutputs(hidden, logits), pull)
-        # Readers step within the model's loop over layers, so that no layer outlives its step unless a reader keeps it.
-        options = ForwardOptions(packing=inputs.packing)
-        hidden, carries = module.run(inputs.batch, visit, starts, options)
-        needed = any(reader.needs_logits for reader in self.readers)
-        logits = module.logits(hidden, inputs.batch) if needed else None
-        return self._finish(known, carries, PassOutputs(hidden, logits), None)
+        # Gradients, and how wide wide own streams are, are known only after the last layer: readers that need them step
+        # along the kept layers then. All others step within the model's loop, so that no layer outlives its step unless
+        # a reader keeps it.
+        late = [ride for ride in rides if _needs_gradients(ride.mixing) or _is_wide(ride.mixing)]
+        early = [ride for ride in rides if ride not in late]
+        # Weights that need no gradients come of the layers as they pass.
+        wide = [mixing for mixing in dict.fromkeys(self.mixings) if _is_wide(mixing)]
+        passing = [mixing for mixing in wide if not _needs_gradients(mixing)]
+        starts = _starts(early), _rooms(module, inputs) if late else None, _weight_rooms(passing, module, mask)
 
-    def _along_finished_layers(self, module: Module, inputs: Inputs, known: list[ReaderInputs]) -> tuple[Arrays, ...]:
-        """As `__call__`, for a mixing that needs gradients, which are known only after the last layer.
+        def visit(carry: Any, layer: LayerOutput) -> Any:
+            carries, rooms, weights = carry
+            rooms = None if rooms is None else _keep(rooms, layer)
+            return _step(early, carries, layer), rooms, _keep_weights(passing, weights, layer, mask)
 
-        All layers are kept, and the readers step along them, each with its gradient.
-        """
-        assert self.target is not None, "a mixing that needs gradients explains a target"
-        logits, pull, (hidden, layers) = _with_pull(module, inputs, _keep, _rooms(module, inputs))
-        _, gradient = _gradient(partial(self.target.value, given=inputs.examples[-1]), logits, pull)
+        if self.needs_gradients or any(isinstance(ride.reader, GradientReader) for ride in rides):
+            logits, pull, (hidden, (carries, layers, weights)) = _with_pull(module, inputs, visit, starts)
+        else:
+            options = ForwardOptions(packing=inputs.packing)
+            hidden, (carries, layers, weights) = module.run(inputs.batch, visit, starts, options)
+            needed = any(ride.reader.needs_logits for ride in rides)
+            logits, pull = module.logits(hidden, inputs.batch) if needed else None, None
+        ends = dict(zip(early, carries, strict=True))
+        gradient = None
+        if self.needs_gradients:
+            assert self.target is not None, "a mixing that needs gradients explains a target"
+            assert logits is not None
+            assert pull is not None
+            _, gradient = _gradient(partial(self.target.value, given=inputs.examples[-1]), logits, pull)
+            # Its layers in front, as the layers were kept: layer row head query key.
+            gradient = jnp.moveaxis(gradient, 1, 0)
+        if late:
+            assert layers is not None
+            kept = layers, gradient
+            known = {mixing: _weights_along(mixing, kept, mask) for mixing in wide if mixing not in passing}
+            known |= zip(passing, weights, strict=True)
+            ends |= zip(late, _along(late, kept, known), strict=True)
+        outputs = PassOutputs(hidden, logits)
+        return tuple(_finish(ride, ends[ride], outputs, pull) for ride in rides)
 
-        def step(carries: Carries, slices: tuple[LayerOutput, Array]) -> tuple[Carries, None]:
-            layer = dataclasses.replace(slices[0], gradient=slices[1])
-            return self._step(known, inputs.batch.mask, carries, layer), None
 
-        # The gradient's layers in front, as the layers were kept: layer row head query key.
-        carries, _ = jax.lax.scan(step, self._starts(known), (layers, jnp.moveaxis(gradient, 1, 0)))
-        return self._finish(known, carries, PassOutputs(hidden, logits), pull)
+@dataclass(frozen=True, eq=False)
+class _Ride:
+    """A reader in one pass."""
 
-    def _starts(self, known: list[ReaderInputs]) -> Carries:
-        return tuple(reader.start(each) for reader, each in zip(self.readers, known, strict=True))
+    reader: Reader
+    mixing: Mixing
+    known: ReaderInputs
 
-    def _step(self, known: list[ReaderInputs], mask: Any, carries: Carries, output: LayerOutput) -> Carries:
-        """One layer: every reader's step."""
-        # Readers watch; without this their steps would be differentiated with the model.
-        layer = LayerView(jax.lax.stop_gradient(output), mask, self.mixing)
-        return tuple(
-            reader.step(each, carried, layer)
-            for reader, each, carried in zip(self.readers, known, carries, strict=True)
-        )
 
-    def _finish(
-        self, known: list[ReaderInputs], carries: Carries, outputs: PassOutputs, pull: Pull | None
-    ) -> tuple[Arrays, ...]:
-        """What each reader gives; those that need a gradient get their own, a backward pass each."""
-        results = []
-        for reader, each, carry in zip(self.readers, known, carries, strict=True):
-            # Each gradient reader explains a number of its own, so each pulls back on its own.
-            seen = outputs
-            if isinstance(reader, GradientReader):
-                assert outputs.logits is not None
-                assert pull is not None
-                number, gradient = _gradient(partial(reader.explained, each), outputs.logits, pull)
-                seen = PassOutputs(outputs.hidden, outputs.logits, number, gradient)
-            results.append(reader.finish(each, carry, seen))
-        return tuple(results)
+def _starts(rides: list[_Ride]) -> Carries:
+    return tuple(ride.reader.start(ride.known) for ride in rides)
+
+
+def _step(
+    rides: list[_Ride], carries: Carries, output: LayerOutput, known: Mapping[Mixing, Capacities] | None = None
+) -> Carries:
+    """One layer: every reader's step; `known` are capacities of the layer that were computed before."""
+    # Readers watch; without this their steps would be differentiated with the model.
+    output, known = jax.lax.stop_gradient(output), known or {}
+    # Readers of one mixing share their view of the layer, so that capacities are computed once.
+    views = {ride.mixing: LayerView(output, ride.known.mask, ride.mixing, known.get(ride.mixing)) for ride in rides}
+    return tuple(
+        ride.reader.step(ride.known, carried, views[ride.mixing]) for ride, carried in zip(rides, carries, strict=True)
+    )
+
+
+def _along(rides: list[_Ride], layers: Kept, weights: Mapping[Mixing, LayerWeights]) -> Carries:
+    """The readers' carries after all kept layers; the weights are those of mixings with wide own streams."""
+    own = {mixing: wide_own(jnp.moveaxis(each, 0, -3), rides[0].known.mask) for mixing, each in weights.items()}
+
+    def step(carries: Carries, slices: tuple[Kept, tuple[Square, ...]]) -> tuple[Carries, None]:
+        layer, layer_weights = slices
+        known = {mixing: (each, own[mixing]) for mixing, each in zip(weights, layer_weights, strict=True)}
+        return _step(rides, carries, _with_gradient(layer), known), None
+
+    carries, _ = jax.lax.scan(step, _starts(rides), (layers, tuple(weights.values())))
+    return carries
+
+
+def _weight_rooms(mixings: list[Mixing], module: Module, mask: TokenMask) -> tuple[LayerWeights, ...]:
+    """Room for the weights of every layer by each mixing."""
+    rows, tokens = mask.shape
+    return tuple(jnp.zeros((module.depth, rows, tokens, tokens), jnp.float32) for _ in mixings)
+
+
+def _keep_weights(
+    mixings: list[Mixing], rooms: tuple[LayerWeights, ...], layer: LayerOutput, mask: TokenMask
+) -> tuple[LayerWeights, ...]:
+    """One more layer's weights into their places."""
+    weights = [mixing.capacities(jax.lax.stop_gradient(layer), mask)[0] for mixing in mixings]
+    update = jax.lax.dynamic_update_index_in_dim
+    return tuple(update(room, each, layer.index, 0) for room, each in zip(rooms, weights, strict=True))
+
+
+def _weights_along(mixing: Mixing, layers: Kept, mask: TokenMask) -> LayerWeights:
+    """A mixing's weights of all kept layers."""
+    # One layer at a time: what a mixing needs on the way may be larger than its weights.
+    return jax.lax.map(lambda layer: mixing.capacities(_with_gradient(layer), mask)[0], layers)
+
+
+def _with_gradient(layer: Kept) -> LayerOutput:
+    return dataclasses.replace(layer[0], gradient=layer[1])
+
+
+def _finish(ride: _Ride, carry: Any, outputs: PassOutputs, pull: Pull | None) -> Arrays:
+    """What a reader gives; one that needs a gradient of its own number gets it by a backward pass."""
+    if isinstance(ride.reader, GradientReader):
+        assert outputs.logits is not None
+        assert pull is not None
+        number, gradient = _gradient(partial(ride.reader.explained, ride.known), outputs.logits, pull)
+        outputs = PassOutputs(outputs.hidden, outputs.logits, number, gradient)
+    return ride.reader.finish(ride.known, carry, outputs)
 
 
 def pair_numbers(needs: frozenset[str], model: Model) -> int:
     """Numbers that a mixing of these needs keeps for each pair of tokens of a text (`EngineOptions.pair_numbers`)."""
     # The attention of all heads, the shift that it is differentiated in, and the gradient.
     return 3 * model.layers * model.heads if "gradients" in needs else 0
+
+
+def _is_wide(mixing: Mixing) -> bool:
+    """Whether a mixing's own streams must not bind; see `Mixing`."""
+    return getattr(mixing, "wide", False)
 
 
 def _needs_gradients(mixing: Mixing) -> bool:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow._typing import Square
 from jaxflow.graph import attention
 from jaxflow.graph.graph import with_own
-from jaxflow.mixing import Mixing
+from jaxflow.mixing import Capacities, Mixing
 from jaxflow.models import LayerOutput
 from jaxflow.running._program import Arrays
 
@@ -43,8 +43,14 @@ class LayerView:
         output: all that the model gave of the layer.
     """
 
-    def __init__(self, output: LayerOutput, mask: Bool[Array, "row token"], mixing: Mixing) -> None:
-        self.output, self.mask, self._mixing = output, mask, mixing
+    def __init__(
+        self,
+        output: LayerOutput,
+        mask: Bool[Array, "row token"],
+        mixing: Mixing,
+        capacities: Capacities | None = None,
+    ) -> None:
+        self.output, self.mask, self._mixing, self._known = output, mask, mixing, capacities
 
     @property
     def index(self) -> Int[Array, ""]:
@@ -71,7 +77,7 @@ class LayerView:
 
     @cached_property
     def _capacities(self) -> tuple[Square, Float[Array, "row token"]]:
-        return self._mixing.capacities(self.output, self.mask)
+        return self._mixing.capacities(self.output, self.mask) if self._known is None else self._known
 
     @property
     def weights(self) -> Square:
@@ -156,6 +162,19 @@ class GradientReader(Reader, Protocol):
     def explained(self, inputs: ReaderInputs, logits: Float[Array, "row label"]) -> Float[Array, " row"]:
         """The number of each example whose gradient is taken, out of the head's numbers."""
         ...
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A reader with a mixing of its own, in a pass whose other readers have another.
+
+    Attributes:
+        reader: that rides along.
+        mixing: gives the capacities of the layers that it sees.
+    """
+
+    reader: Reader
+    mixing: Mixing
 
 
 @runtime_checkable

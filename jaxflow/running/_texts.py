@@ -17,7 +17,7 @@ from jaxflow.running._engine import Engine, EngineOptions
 from jaxflow.running._forward import Forward, pair_numbers
 from jaxflow.running._item import Item
 from jaxflow.running._program import Arrays, Call, Inputs, token_batch
-from jaxflow.running._reader import Reader, Target
+from jaxflow.running._reader import Mixed, Reader, Target
 from jaxflow.running.readers import Finite
 
 # Numbers of a batch's texts, its rows and its padded length -> each reader's arrays, first axis the rows.
@@ -120,7 +120,7 @@ def run_calls(
 def run_readers(
     model: Model,
     encodings: Sequence[Encoding],
-    readers: Sequence[Reader],
+    readers: Sequence[Reader | Mixed],
     *,
     arrays: MakesArrays | None = None,
     lengths: Sequence[int] | None = None,
@@ -136,12 +136,12 @@ def run_readers(
     Args:
         model: that reads the texts.
         encodings: its tokens of each text.
-        readers: that ride along.
+        readers: that ride along, with mixings of their own where they are `Mixed`.
         arrays: makes the readers' arrays, where they have any: (numbers of the batch's texts, rows, padded length) ->
             one pytree a reader, first axis the rows; the texts are the first rows, others fill the batch up.
         lengths: the length that each text is padded for, where that may be more than its tokens.
-        mixing: gives the layers' capacities; a name or a value.
-        target: the number to explain, for a mixing that needs gradients; its arrays are the last of `arrays`.
+        mixing: gives the layers' capacities to the other readers; a name or a value.
+        target: the number to explain, for mixings that need gradients; its arrays are the last of `arrays`.
         options: of batches and devices.
         progress: called with the number of texts that were just finished.
 
@@ -151,25 +151,30 @@ def run_readers(
     Raises:
         InputError: the attention of a text is not finite, or a device has no memory for it.
     """
-    mixing = as_mixing(mixing, model)
-    if "gradients" in mixing.needs and target is None:
+    own = (each.mixing for each in readers if isinstance(each, Mixed))
+    mixings = tuple(as_mixing(each, model) for each in dict.fromkeys((as_mixing(mixing), *own)))
+    program = Forward((*(Mixed(Finite(), each) for each in mixings), *readers), mixings[0], target)
+    if program.needs_gradients and target is None:
+        named = ", ".join(repr(each.name) for each in mixings if "gradients" in each.needs)
         way_out = "pass what `jaxflow.evaluation.target.explained_of` gives, and its arrays as the last of `arrays`"
-        raise InputError("target", f"say what is explained, for the mixing {mixing.name!r}", "None", way_out)
-    program = Forward((Finite(), *readers), mixing, target)
+        raise InputError("target", f"say what is explained, for the mixing {named}", "None", way_out)
 
     def make(texts: list[int], batch: TokenBatch, length: int) -> Call:
-        # `Finite` comes first and has no arrays; the target's, if any, come last.
+        # Each mixing's `Finite` comes first and has no arrays; the target's, if any, come last.
         reader_arrays = (None,) * (len(readers) + 1) if arrays is None else arrays(texts, len(batch.mask), length)
-        return Call(program, Inputs(batch, jax.tree.map(jnp.asarray, (None, *reader_arrays)), None))
+        reader_arrays = (*(None for _ in mixings), *reader_arrays)
+        return Call(program, Inputs(batch, jax.tree.map(jnp.asarray, reader_arrays), None))
 
     def check(items: list[TextItem], outputs: Arrays) -> None:
-        check_finite(items, outputs[0])
+        for finite in outputs[: len(mixings)]:
+            check_finite(items, finite)
 
     options = options or EngineOptions()
-    options = replace(options, pair_numbers=max(options.pair_numbers, pair_numbers(mixing.needs, model)))
+    held = max(pair_numbers(each.needs, model) for each in mixings)
+    options = replace(options, pair_numbers=max(options.pair_numbers, held))
     results = run_calls(model, encodings, make, lengths=lengths, check=check, options=options, progress=progress)
     # Without what `Finite` gave.
-    return [row[1:] for row in results]
+    return [row[len(mixings) :] for row in results]
 
 
 def rows_on_host(outputs: Arrays, count: int) -> list[Arrays]:
