@@ -44,7 +44,8 @@ class Convolution(Ruled):
             preferred_element_type=jnp.float32,
         )
         bias = self.bias[...].astype(jnp.float32)
-        y = self.rules.share(y.reshape(before.shape) + bias, bias)
+        y = y.reshape(before.shape)
+        y = self.rules.share(y + bias, bias, lambda: (y * bias).sum(axis=-1))
         real = mask[..., None].astype(y.dtype)
         # Padding is cleared before the sum and after the norm, whose bias would fill it again.
         return self.norm(after + self.rules.activation(ACTIVATIONS[self.activation], y * real)) * real

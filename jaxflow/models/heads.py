@@ -68,9 +68,8 @@ class MaskedLMHead(Ruled):
     ) -> Float[Array, "..."]:
         """`*batch token vocabulary`."""
         hidden = self.norm(self.rules.activation(ACTIVATIONS[self.activation], self.dense(hidden)))
-        bias = self.bias[...].astype(jnp.float32)
         if self.decoder is not None:
-            return self.rules.share(self.decoder(hidden) + bias, bias)
+            return self._with_bias(self.decoder(hidden))
         # Tied: scores against each word embedding; operands in the table's type, sums in float32.
         scores = jnp.einsum(
             "...te,ve->...tv",
@@ -79,7 +78,11 @@ class MaskedLMHead(Ruled):
             precision=precision(words.dtype),
             preferred_element_type=jnp.float32,
         )
-        return self.rules.share(scores + bias, bias)
+        return self._with_bias(scores)
+
+    def _with_bias(self, scores: Float[Array, "*batch token vocabulary"]) -> Float[Array, "*batch token vocabulary"]:
+        bias = self.bias[...].astype(jnp.float32)
+        return self.rules.share(scores + bias, bias, lambda: (scores * bias).sum(axis=-1))
 
 
 class Pooler(Ruled):

@@ -120,7 +120,7 @@ class Layer(Ruled):
         assert self.qkv.bias is not None
         # A row of attention sums to 1, so the values' bias reaches the output whole; both biases are one constant.
         constant = self.output.affine(self.qkv.bias[...][2].astype(jnp.float32))
-        return self.rules.share(self.output.affine(mixed), constant)
+        return self.rules.share(self.output.affine(mixed), constant, lambda: self.output.products(mixed, constant))
 
     def _attention(self, query: Heads, key: Heads, mask: Bool[Array, "*batch token"], distances: Any) -> Probabilities:
         relative = self.config.relative

@@ -59,7 +59,15 @@ class Linear(Ruled):
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         """Float32, of x's shape with the contracted axes replaced."""
         y = self.affine(x)
-        return y if self.bias is None else self.rules.share(y, *self._bias(()))
+        if self.bias is None:
+            return y
+        bias = self.bias[...].astype(jnp.float32)
+        return self.rules.share(y, bias, lambda: self.products(x, bias))
+
+    def products(self, x: Float[Array, "..."], vector: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The products of a vector with the outputs, their bias left out; they cost one output."""
+        kernel = self.kernel[...].astype(jnp.float32)
+        return self._product(x, jnp.tensordot(kernel, vector, vector.ndim, precision="highest"))
 
     def affine(self, x: Float[Array, "..."], *slot: int) -> Float[Array, "..."]:
         """The same, without a share of the bias for anyone (see `Rules.share`).
@@ -67,13 +75,7 @@ class Linear(Ruled):
         With a slot only that one of the first output axis, such as the values of queries, keys and values.
         """
         y = self.rules.linear(self._product, x, self.kernel[...][(slice(None),) * self.contracted + slot])
-        return y if self.bias is None else y + self._bias(slot)[0]
-
-    def _bias(self, slot: tuple[int, ...]) -> tuple[Float[Array, "..."], int]:
-        """The bias, and the number of its axes."""
-        assert self.bias is not None
-        bias = self.bias[...][slot].astype(jnp.float32)
-        return bias, bias.ndim
+        return y if self.bias is None else y + self.bias[...][slot].astype(jnp.float32)
 
     def _product(self, x: Float[Array, "..."], kernel: Float[Array, "..."]) -> Float[Array, "..."]:
         # The last axes of x against the first of the kernel.
@@ -102,8 +104,8 @@ class Norm(Ruled):
     def _normal(self, x: Float[Array, "*axes width"]) -> Float[Array, "*axes width"]:
         centred, variance = _centred(x)
         normal = centred * self.rules.constant(jax.lax.rsqrt(variance + self.epsilon))
-        bias = self.bias[...].astype(jnp.float32)
-        return self.rules.share(normal * self.scale[...].astype(jnp.float32) + bias, bias)
+        scaled, bias = normal * self.scale[...].astype(jnp.float32), self.bias[...].astype(jnp.float32)
+        return self.rules.share(scaled + bias, bias, lambda: (scaled * bias).sum(axis=-1))
 
     def deviation(self, x: Float[Array, "*axes width"]) -> Float[Array, "*axes"]:
         """What the norm divides by, `sqrt(variance + epsilon)`."""

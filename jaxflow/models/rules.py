@@ -33,8 +33,11 @@ class Rules:
         """A linear map, before its bias: `apply(x, kernel)`."""
         return apply(x, kernel)
 
-    def share(self, x: Array, constant: Array, axes: int = 1) -> Array:
-        """Entries to which a constant was added, such as a bias; a vector's entries are the last `axes` axes."""
+    def share(self, x: Array, constant: Array, products: Callable[[], Array]) -> Array:
+        """Entries to which a constant vector was added, such as a bias.
+
+        `products` computes the constant's product with each vector of x as it was before: a linear map of the states.
+        """
         return x
 
     def activation(self, function: Callable[[Entries], Entries], x: Entries) -> Entries:

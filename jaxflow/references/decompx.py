@@ -5,7 +5,6 @@ Parts are forward derivatives by the rules of `Decomposed`, so that one forward 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -149,24 +148,24 @@ class Decomposed(Proportional):
         """The product with the first factor, attention, given."""
         return multiply(jax.lax.stop_gradient(first), second)
 
-    def share(self, x: Array, constant: Array, axes: int = 1) -> Array:
+    def share(self, x: Array, constant: Array, products: Callable[[], Array]) -> Array:
         """Entries whose constant goes to each part by its absolute product with it (the paper's equation 5)."""
-        return _shared(x, constant, axes)
+        return _shared(x, constant, products())
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _shared(x: Array, constant: Array, axes: int) -> Array:
+@jax.custom_jvp
+def _shared(x: Array, constant: Array, products: Array) -> Array:
     return x
 
 
 @_shared.defjvp
-def _share(axes: int, primals: tuple[Array, Array], tangents: tuple[Array, Any]) -> tuple[Array, Array]:
-    (x, constant), part = primals, tangents[0]
+def _share(primals: tuple[Array, Array, Array], tangents: tuple[Array, Any, Array]) -> tuple[Array, Array]:
+    (x, constant, _), (part, _, product) = primals, tangents
     # |constant . part| of every vector, over the sum of it over all parts.
-    size = jnp.abs(jnp.sum(part * constant, axis=range(-axes, 0), keepdims=True))
+    size = jnp.abs(product)
     total = jax.lax.psum(size, SOURCES)
     share = jnp.where(total > 0, size / jnp.where(total > 0, total, 1), 0)
-    return x, part + share * constant
+    return x, part + jnp.expand_dims(share, range(-constant.ndim, 0)) * constant
 
 
 def parts(
