@@ -14,6 +14,7 @@ from jaxflow.flow.device.cut import cut_capacity
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.solve import attention_flow
 from jaxflow.graph.capacities import capacity_graph
+from jaxflow.graph.generated import stack_generated
 from jaxflow.graph.graph import AttentionGraph, attention_graph
 from jaxflow.graph.rollout import attention_rollout, head_rollout, raw_attention
 from jaxflow.models import load_model
@@ -23,8 +24,10 @@ from jaxflow.sweep.entry import run_sweep
 
 # For type checkers and editors, which never call `__getattr__`.
 if TYPE_CHECKING:
+    from jaxflow.attribution.in_hand import attribute_attention
     from jaxflow.compare import Comparison, compare_models
     from jaxflow.pages.explore import explore
+    from jaxflow.pages.explore_in_hand import explore_attention
     from jaxflow.pages.write import write_page
 
 __all__ = [
@@ -39,11 +42,13 @@ __all__ = [
     "attention_graph",
     "attention_rollout",
     "attribute",
+    "attribute_attention",
     "build_graph",
     "capacity_graph",
     "compare_models",
     "cut_capacity",
     "explore",
+    "explore_attention",
     "head_rollout",
     "load_model",
     "mixing",
@@ -51,6 +56,7 @@ __all__ = [
     "plot_relevance",
     "raw_attention",
     "run_sweep",
+    "stack_generated",
     "write_page",
 ]
 
@@ -58,7 +64,9 @@ __all__ = [
 _LATER = {
     "Comparison": "jaxflow.compare",
     "compare_models": "jaxflow.compare",
+    "attribute_attention": "jaxflow.attribution.in_hand",
     "explore": "jaxflow.pages.explore",
+    "explore_attention": "jaxflow.pages.explore_in_hand",
     "write_page": "jaxflow.pages.write",
 }
 

@@ -155,7 +155,8 @@ def _refuse_steps_and_gaps(layer: Any, number: int, count: int) -> None:
         raise InputError("attentions", "hold the attention of every layer", got, _COMPUTE)
     if _are_layers(layer):
         got = f"a sequence of sequences of arrays, such as {tuple(np.shape(layer[0]))}"
-        raise InputError("attentions", "be one array, or one a layer", got, _WHOLE_TEXT)
+        way_out = f"{_WHOLE_TEXT}, or put its steps together with jaxflow.stack_generated"
+        raise InputError("attentions", "be one array, or one a layer", got, way_out)
 
 
 def _are_layers(value: Any) -> bool:

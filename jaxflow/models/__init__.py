@@ -13,6 +13,7 @@ from jaxflow.models.forward import ForwardOptions
 from jaxflow.models.load import load_model
 from jaxflow.models.model import GIVES, EmbedsTokens, FollowsRules, Model, ModelDefaults, Module, Visit, as_model
 from jaxflow.models.prediction import Prediction
+from jaxflow.models.recording import Recording, RecordsBatches
 from jaxflow.models.rules import Proportional, Rules
 from jaxflow.models.save import save_encoder
 from jaxflow.models.supported import supported_models, supported_table
@@ -37,6 +38,8 @@ __all__ = [
     "NormOutput",
     "Prediction",
     "Proportional",
+    "Recording",
+    "RecordsBatches",
     "Rules",
     "TextEncoder",
     "TokenBatch",

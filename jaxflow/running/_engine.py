@@ -16,6 +16,7 @@ from jaxflow.running._executables import Compiled, Executables
 from jaxflow.running._item import Item
 from jaxflow.running._pipeline import Pipeline
 from jaxflow.running._placement import place
+from jaxflow.running._recorded import recorded_numbers
 from jaxflow.running._sizes import Sizes, as_count, batches_of, device_tokens, room
 from jaxflow.running._task import Task
 
@@ -75,13 +76,12 @@ class Engine(Generic[ItemT, ResultT]):
             limit=None if options.pads_freely else min(model.max_length for model in models),
             devices=devices,
             packs=all(placement.packs for placement in placements),
-            pair_numbers=options.pair_numbers,
+            pair_numbers=options.pair_numbers + sum(map(recorded_numbers, models)),
         )
         # A user who names a batch size gets it, as long as the device has the memory.
         space = room(device, sum(placement.bytes for placement in placements)) if batch_size is None else None
         executables = [
-            Executables(placement, model.kept, options.compiled)
-            for model, placement in zip(models, placements, strict=True)
+            Executables(placement, model, options.compiled) for model, placement in zip(models, placements, strict=True)
         ]
         self._pipeline = Pipeline(task, executables, self.sizes, space, options.idle)
 

@@ -10,6 +10,7 @@ import jax
 from jaxtyping import Array
 
 from jaxflow._switches import broadcasting, undefined_as_nan
+from jaxflow.models import Model
 from jaxflow.running._placement import Placement
 from jaxflow.running._program import Arrays, Inputs, Program
 
@@ -46,18 +47,17 @@ class Executables:
     They are kept with the model from call to call.
     """
 
-    def __init__(
-        self, placement: Placement, kept: dict[Any, Any], report: Callable[[Compiled], None] | None = None
-    ) -> None:
+    def __init__(self, placement: Placement, model: Model, report: Callable[[Compiled], None] | None = None) -> None:
         """Programs of a model.
 
         Args:
             placement: where they run.
-            kept: the model's `kept`; programs are put there.
+            model: programs are put into its `kept`.
             report: called with each program that had to be compiled.
         """
-        self.placement = placement
-        self._kept, self._report = kept, report
+        self.placement, self.model = placement, model
+        self._kept: dict[Any, Any] = model.kept
+        self._report = report
 
     def of(self, inputs: Inputs, program: Program) -> Executable:
         """The executable for inputs of these shapes (`Placement.put` made them)."""
@@ -103,6 +103,8 @@ def _runs_step_by_step() -> bool:
 def _jitted(options: tuple[tuple[str, str], ...]) -> Any:
     @broadcasting
     def run(parameters: tuple[Array, ...], inputs: Inputs, *, shape: Any, program: Program) -> Arrays:
-        return program(jax.tree.unflatten(shape, parameters), inputs)
+        # A recording of the batch takes the place of the model's own module.
+        recording = inputs.recording
+        return program(jax.tree.unflatten(shape, parameters) if recording is None else recording, inputs)
 
     return jax.jit(run, static_argnames=("shape", "program"), compiler_options=dict(options))

@@ -16,6 +16,7 @@ from jaxflow.models.packing import pack
 from jaxflow.running._executables import Executables
 from jaxflow.running._item import Item
 from jaxflow.running._program import Arrays, Call, Inputs
+from jaxflow.running._recorded import with_recording
 from jaxflow.running._sizes import Sizes
 from jaxflow.running._task import Task
 
@@ -132,6 +133,10 @@ class Pipeline(Generic[ItemT, ResultT]):
         sizes = self._sizes if self._token_limit is None else replace(self._sizes, batch_size=len(items))
         length = sizes.length(items)
         calls = self._task.calls(items, sizes.rows(length, len(items)), length)
+        # Models that JAX does not run work here, beside the device's batch before.
+        calls = [
+            with_recording(executables.model, call) for call, executables in zip(calls, self._executables, strict=True)
+        ]
         ready = [
             replace(call, inputs=executables.placement.put(_packed(call.inputs, sizes)))
             for call, executables in zip(calls, self._executables, strict=True)

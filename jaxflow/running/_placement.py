@@ -49,9 +49,9 @@ class Placement:
 
     def put(self, inputs: Inputs) -> Inputs:
         """The inputs where the model is."""
-        batch, examples = jax.device_put((inputs.batch, inputs.examples), self.examples)
+        batch, examples, recording = jax.device_put((inputs.batch, inputs.examples, inputs.recording), self.examples)
         shared, packing = jax.device_put((inputs.shared, inputs.packing), self.whole)
-        return Inputs(batch=batch, examples=examples, shared=shared, packing=packing)
+        return Inputs(batch=batch, examples=examples, shared=shared, packing=packing, recording=recording)
 
 
 def place(model: Model, mesh: jax.sharding.Mesh | None) -> Placement:

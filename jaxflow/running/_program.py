@@ -25,12 +25,14 @@ class Inputs:
         examples: arrays whose first axis is the batch's examples; a tuple with an entry a reader for `Forward`.
         shared: arrays that belong to all examples.
         packing: where real tokens stand, if the batch is packed.
+        recording: what the model did with the batch, in the place of its module, if JAX does not run the model.
     """
 
     batch: TokenBatch
     examples: Arrays
     shared: Arrays
     packing: Packing | None = None
+    recording: Module | None = None
 
 
 @runtime_checkable

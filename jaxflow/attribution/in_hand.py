@@ -1,0 +1,64 @@
+"""`attribute_attention`: as `attribute`, for attention that was computed elsewhere."""
+
+from typing import Any
+
+from jaxflow.attribution.question import Question
+from jaxflow.attribution.result import Attribution
+from jaxflow.attribution.run import attribute
+from jaxflow.models.in_hand import attention_in_hand
+
+
+def attribute_attention(
+    attentions: Any,
+    tokens: Any,
+    question: Question | Any | None = None,
+    *,
+    mask: Any = None,
+    texts: Any = None,
+    predictions: Any = None,
+    gradients: Any = None,
+    causal: bool = False,
+    name: str = "attention in hand",
+    **changes: Any,
+) -> Attribution:
+    """Say how much each input token contributed, by attention in hand, from any framework.
+
+        outputs = model(**inputs, output_attentions=True)  # loaded with attn_implementation="eager"
+        tokens = [tokenizer.convert_ids_to_tokens(ids) for ids in inputs["input_ids"]]
+        result = jf.attribute_attention(outputs.attentions, tokens, mask=inputs["attention_mask"])
+
+    Args:
+        attentions: probabilities after the softmax: PyTorch's, TensorFlow's, JAX's or NumPy's array
+            `batch layer head query key` (or without the batch), or one `batch head query key` a layer, as models of
+            transformers return them.
+        tokens: strings, a list an example, with padding's or without; one list for a single example.
+        question: what is asked about each example, as `attribute` takes it.
+        mask: true (or 1) on real tokens, `batch token`; padding may stand on either side. None where all are real, or
+            where padding is named `[PAD]` or `<pad>`, or can be told from the number of tokens.
+        texts: the text of each example; None puts it together from the tokens.
+        predictions: of each example a label, or probabilities by label; shown beside the result.
+        gradients: derivatives of an explained number in the attention, laid out as `attentions`, for mixings that
+            need gradients.
+        causal: whether it is a decoder's; then attention that looks ahead is warned of.
+        name: of the model, on pages.
+        changes: fields of the question by name, such as `queries=None`.
+
+    Returns:
+        One example a text, in their order, as from `attribute`: it is written as a page, saved, and turned into tables
+        in the same ways.
+
+    Raises:
+        InputError: attention was not computed, is no attention, or doesn't fit its tokens or its mask; the question
+            needs more of a model than attention.
+    """
+    model = attention_in_hand(
+        attentions,
+        tokens,
+        mask=mask,
+        texts=texts,
+        predictions=predictions,
+        gradients=gradients,
+        causal=causal,
+        name=name,
+    )
+    return attribute(model, model.texts, question, **changes)

@@ -1,0 +1,53 @@
+"""Attention of a text that a model generated, step by step, as attention of the whole text."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxflow._checks import InputError, shown
+from jaxflow.graph.arrays import read_array
+
+_WAY_OUT = (
+    "run one forward pass over prompt and answer together, with use_cache=False and output_attentions=True, and pass "
+    "its attentions"
+)
+
+
+def stack_generated(attentions: Any) -> Float[np.ndarray, "batch layer head token token"]:
+    """Put together the attention that `generate` gives step by step: each step holds the rows of its new tokens.
+
+        outputs = model.generate(**inputs, output_attentions=True, return_dict_in_generate=True)
+        attentions = jf.stack_generated(outputs.attentions)
+        tokens = tokenizer.convert_ids_to_tokens(outputs.sequences[0, :-1])  # the last one was never read
+
+    Args:
+        attentions: a tuple of one entry a step, each a tuple of one `batch head query key` a layer.
+
+    Returns:
+        Attention of prompt and answer without the last token, 0 on what comes later.
+
+    Raises:
+        InputError: a step's keys are not all tokens up to it, as with several beams, a cache of fixed size or windows.
+    """
+    steps = list(attentions) if isinstance(attentions, list | tuple) else []
+    if not steps or not all(isinstance(step, list | tuple) and step for step in steps):
+        expected = "hold one tuple a step, each of one array a layer, as `generate` returns them"
+        raise InputError("attentions", expected, shown(type(attentions).__name__), _WAY_OUT)
+    # step layer, each batch head query key
+    arrays = [[read_array("attentions", layer) for layer in step] for step in steps]
+    batch, heads = arrays[0][0].shape[:2]
+    read = 0
+    for number, step in enumerate(arrays, 1):
+        shapes = {array.shape for array in step}
+        queries = step[0].shape[-2]
+        read += queries
+        if len(step) != len(arrays[0]) or shapes != {(batch, heads, queries, read)}:
+            expected = f"have shape {(batch, heads, queries, read)} in every layer at step {number}"
+            raise InputError("attentions", expected, ", ".join(map(str, sorted(shapes))), _WAY_OUT)
+    whole = np.zeros((batch, len(arrays[0]), heads, read, read), np.float32)
+    for step in arrays:
+        queries, keys = step[0].shape[-2:]
+        for layer, array in enumerate(step):
+            whole[:, layer, :, keys - queries : keys, :keys] = np.asarray(array, np.float32)
+    return whole

@@ -1,0 +1,300 @@
+"""Attention in hand as a model: texts whose attention was computed elsewhere, in any framework."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from jaxflow._checks import InputError, index_words, shown
+from jaxflow.graph.arrays import read_array, read_layers
+from jaxflow.graph.attention import as_attention
+from jaxflow.models.batch import TokenBatch
+from jaxflow.models.config import HeadConfig
+from jaxflow.models.fingerprint import array_fingerprint, text_fingerprint
+from jaxflow.models.given_tokens import PADDING, encoding_of
+from jaxflow.models.model import ModelDefaults
+from jaxflow.models.prediction import Prediction
+from jaxflow.models.recording import Number, Recording, cotangent, no_rows, recording
+from jaxflow.models.tokens import Encoding, pad
+
+# Of one example; examples differ in their number of tokens.
+Heads = Float[np.ndarray, "layer head _ _"]
+# An example's tokens; None stands for padding.
+Pieces: TypeAlias = list[str | None]
+# A weight above the diagonal of a causal mask is 0, but for rounding.
+AHEAD = 1e-6
+OWN_MASK = "pass the tokenizer's attention_mask as `mask`"
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionInHand(ModelDefaults):
+    """Texts with their attention, which `attribute`, `explore` and all else take as they take a model.
+
+    Attributes:
+        name: on pages.
+        texts: one an example.
+        encodings: of the same texts; a token's id is the number of its example.
+        attentions: of the same texts.
+        predictions: of the same texts; None where nothing is known.
+        gradients: derivative of an explained number in the attention of the same texts; None where it is not known.
+        looks_back: whether positions attend only to themselves and to those before.
+        kept: programs.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    encodings: tuple[Encoding, ...]
+    attentions: tuple[Heads, ...]
+    predictions: tuple[Prediction | None, ...]
+    gradients: tuple[Heads, ...] | None = None
+    looks_back: bool = False
+    kept: dict[object, object] = field(default_factory=dict, repr=False)
+
+    @property
+    def module(self) -> Recording:
+        """It has no parameters."""
+        return no_rows(*self.attentions[0].shape[:2])
+
+    @property
+    def head(self) -> HeadConfig:
+        """Where there are gradients, one class: the number that was explained."""
+        if self.gradients is None:
+            return HeadConfig()
+        return HeadConfig("sequence_classification", outputs=1, labels=("explained",))
+
+    @property
+    def causal(self) -> bool:
+        """Whether positions attend only to themselves and to those before."""
+        return self.looks_back
+
+    @property
+    def reads_at(self) -> None:
+        """It is not known."""
+        return
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """Attention, and gradients where they were given."""
+        return frozenset({"attention"} if self.gradients is None else {"attention", "gradients"})
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of the longest text."""
+        return max(map(len, self.encodings))
+
+    def tokenize(
+        self, texts: Sequence[str], pairs: Any = None, *, max_length: int | None = None, truncate: bool = False
+    ) -> list[Encoding]:
+        """The tokens of its own texts."""
+        if pairs is not None or max_length is not None or truncate:
+            raise InputError("texts", "be those whose attention is in hand, uncut", None, "cut the attention first")
+        if tuple(texts) != self.texts:
+            raise InputError("texts", "be those whose attention is in hand", f"{len(texts)} others")
+        return list(self.encodings)
+
+    def pad(self, encodings: Sequence[Encoding], length: int | None = None) -> TokenBatch:
+        """A batch whose ids are the numbers of examples."""
+        return pad(encodings, 0, length)
+
+    def fingerprint(self) -> dict[str, str]:
+        """Hashes of the attention and of the tokens."""
+        tokens = text_fingerprint("\n".join(" ".join(encoding.tokens) for encoding in self.encodings))
+        return {"weights": array_fingerprint((self.attentions, self.gradients)), "tokenizer": tokens}
+
+    def speaks(self, encodings: Sequence[Encoding]) -> list[bool]:
+        """Whether the prediction of each text was given."""
+        return [self.predictions[encoding.input_ids[0]] is not None for encoding in encodings]
+
+    def predict(self, logits: Any, encodings: Sequence[Encoding] | None = None) -> list[Prediction]:
+        """The predictions as they were given."""
+        assert encodings is not None
+        known = [self.predictions[encoding.input_ids[0]] for encoding in encodings]
+        return [Prediction("", {}) if each is None else each for each in known]
+
+    def record(self, batch: TokenBatch, numbers: Sequence[Number]) -> Recording:
+        """The attention of a batch's texts, padded on the right."""
+        ids, lengths = np.asarray(batch.input_ids), np.asarray(batch.mask).sum(axis=-1)
+        # Rows that fill the batch up are the first token of a text.
+        owners, tokens = ids[:, 0], ids.shape[1]
+        scores = np.zeros((len(owners), 1), np.float32)
+        attention = _padded([self.attentions[owner] for owner in owners], lengths, tokens)
+        if not numbers or self.gradients is None:
+            return recording(attention, None, scores)
+        gradient = _padded([self.gradients[owner] for owner in owners], lengths, tokens)
+        cotangents = [cotangent(number, scores) for number in numbers]
+        return recording(attention, None, scores, cotangents, [gradient] * len(numbers))
+
+
+def attention_in_hand(
+    attentions: Any,
+    tokens: Any,
+    *,
+    mask: Any = None,
+    texts: Any = None,
+    predictions: Any = None,
+    gradients: Any = None,
+    causal: bool = False,
+    name: str = "attention in hand",
+) -> AttentionInHand:
+    """Take in attention with its tokens, checked, padding cut away; arguments as of `attribute_attention`."""
+    array = read_layers(attentions)
+    # A single example is a batch of one.
+    single = array.ndim == 4
+    given = array[None] if single else array
+    if given.ndim not in (4, 5):
+        expected = "have shape (batch, layer, head, query, key), or a tuple of (batch, head, query, key) a layer"
+        raise InputError("attentions", expected, str(array.shape))
+    listed = _as_tokens(tokens, len(given), single)
+    known = _as_mask(mask, listed, given)
+    # Checked as for a graph, for the error that says what is wrong with it.
+    checked, real = as_attention(given, normalize=False, mask=known)
+    real, weights = np.asarray(real), np.asarray(checked)
+    listed = [_real_tokens(row, real[index], index) for index, row in enumerate(listed)]
+    if causal:
+        _warn_of_looking_ahead(weights, real)
+    written = _as_texts(texts, len(listed))
+    encoded = [encoding_of(row, written[index], index) for index, row in enumerate(listed)]
+    return AttentionInHand(
+        name=name,
+        texts=tuple(text for text, _ in encoded),
+        encodings=tuple(encoding for _, encoding in encoded),
+        attentions=_cut(weights, real),
+        predictions=_as_predictions(predictions, len(listed)),
+        gradients=None if gradients is None else _cut(_as_gradients(gradients, weights.shape, single), real),
+        looks_back=causal,
+    )
+
+
+def _padded(
+    parts: Sequence[Heads], lengths: np.ndarray, tokens: int
+) -> Float[np.ndarray, "row layer head token token"]:
+    room = np.zeros((len(parts), *parts[0].shape[:2], tokens, tokens), np.float32)
+    for row, (part, length) in enumerate(zip(parts, lengths, strict=True)):
+        room[row, :, :, :length, :length] = part[:, :, :length, :length]
+    return room
+
+
+def _cut(arrays: np.ndarray, mask: Bool[np.ndarray, "example token"]) -> tuple[Heads, ...]:
+    """Each example's real tokens alone, wherever its padding stood."""
+    return tuple(array[:, :, row][..., row].astype(np.float32) for array, row in zip(arrays, mask, strict=True))
+
+
+def _as_tokens(tokens: Any, examples: int, single: bool) -> list[Pieces]:
+    if isinstance(tokens, str) or not hasattr(tokens, "__len__"):
+        raise InputError("tokens", "be a list of tokens an example", shown(tokens), "pass the pieces, not the text")
+    rows = list(getattr(tokens, "tolist", lambda: tokens)())
+    # The tokens of one example, also where attention has an axis of one for the batch.
+    if rows and examples == 1 and all(isinstance(each, str) or each is None for each in rows):
+        rows = [rows]
+    elif single and len(rows) != 1:
+        raise InputError("tokens", "be a list of strings for a single example", shown(tokens))
+    if len(rows) != examples:
+        raise InputError("tokens", f"have one list for each of {examples} examples", f"{len(rows)} entries")
+    listed = []
+    for index, row in enumerate(rows):
+        pieces = getattr(row, "tolist", lambda row=row: row)()
+        if isinstance(pieces, str) or not isinstance(pieces, Sequence):
+            raise InputError(f"tokens[{index}]", "be a list of strings", shown(row))
+        wrong = next((piece for piece in pieces if not (isinstance(piece, str) or piece is None)), None)
+        if wrong is not None:
+            way_out = "turn ids into tokens with tokenizer.convert_ids_to_tokens(ids)"
+            raise InputError(f"tokens[{index}]", "hold strings", f"{shown(wrong)} of {type(wrong).__name__}", way_out)
+        listed.append(list(pieces))
+    return listed
+
+
+def _as_mask(mask: Any, tokens: list[Pieces], attention: Any) -> Any:
+    """The mask as it was given, or as the tokens tell it: names of padding, or fewer tokens than positions."""
+    length = attention.shape[-1]
+    if mask is not None:
+        array = read_array("mask", mask)
+        return array[None] if array.ndim == 1 and len(attention) == 1 else array
+    if all(len(row) == length and not _padding(row) for row in tokens):
+        return None
+    real = np.zeros((len(tokens), length), bool)
+    for index, row in enumerate(tokens):
+        if len(row) == length:
+            real[index] = [token is not None and token not in PADDING for token in row]
+        elif len(row) < length:
+            real[index, _place(np.asarray(attention[index], np.float32), len(row), index)] = True
+        else:
+            expected = f"have {length} tokens, as attention has positions"
+            raise InputError(f"tokens[{index}]", expected, str(len(row)))
+    return real
+
+
+def _padding(row: Pieces) -> bool:
+    return any(token is None or token in PADDING for token in row)
+
+
+def _place(attention: Heads, count: int, index: int) -> slice:
+    """Where an example's tokens stand, on the left or on the right: its rows give everything to its own tokens."""
+    length = attention.shape[-1]
+    sides = (slice(0, count), slice(length - count, length))
+    fitting = [side for side in sides if np.allclose(attention[:, :, side, side].sum(axis=-1), 1, atol=0.02)]
+    if len(fitting) != 1:
+        expected = f"have a token for each of {length} positions where no `mask` says which of them are real"
+        raise InputError(f"tokens[{index}]", expected, f"{count} tokens", OWN_MASK)
+    return fitting[0]
+
+
+def _real_tokens(tokens: Pieces, mask: Bool[np.ndarray, " token"], index: int) -> list[str]:
+    """An example's tokens without padding's."""
+    if len(tokens) == len(mask):
+        tokens = [token for token, real in zip(tokens, mask, strict=True) if real]
+    if len(tokens) != mask.sum():
+        expected = f"have {len(mask)} tokens, or the {mask.sum()} real ones"
+        raise InputError(f"tokens[{index}]", expected, str(len(tokens)))
+    # A place without a name that the mask calls real.
+    return ["" if token is None else token for token in tokens]
+
+
+def _as_texts(texts: Any, examples: int) -> list[str | None]:
+    if texts is None:
+        return [None] * examples
+    given: list[str | None] = [texts] if isinstance(texts, str) else list(texts)
+    if len(given) != examples or not all(isinstance(text, str) for text in given):
+        raise InputError("texts", f"be a text for each of {examples} examples", shown(texts))
+    return given
+
+
+def _as_predictions(predictions: Any, examples: int) -> tuple[Prediction | None, ...]:
+    """Labels, or probabilities by label, of each example."""
+    if predictions is None:
+        return (None,) * examples
+    given = [predictions] if isinstance(predictions, str | Mapping) else list(predictions)
+    if len(given) != examples:
+        raise InputError("predictions", f"have an entry for each of {examples} examples", f"{len(given)}")
+    return tuple(_as_prediction(each, index) for index, each in enumerate(given))
+
+
+def _as_prediction(given: Any, index: int) -> Prediction | None:
+    if given is None or isinstance(given, Prediction):
+        return given
+    if isinstance(given, str):
+        return Prediction(given, {})
+    if isinstance(given, Mapping) and given:
+        scores = {str(label): float(chance) for label, chance in given.items()}
+        return Prediction(max(scores, key=lambda label: scores[label]), scores)
+    raise InputError(f"predictions[{index}]", "be a label, or probabilities by label", shown(given))
+
+
+def _as_gradients(gradients: Any, shape: tuple[int, ...], single: bool) -> np.ndarray:
+    array = np.asarray(read_layers(gradients), np.float32)
+    array = array[None] if single and array.ndim == 4 else array
+    if array.shape != shape:
+        raise InputError("gradients", f"have attention's shape {shape}", str(array.shape))
+    return array
+
+
+def _warn_of_looking_ahead(attention: np.ndarray, mask: Bool[np.ndarray, "example token"]) -> None:
+    pairs = mask[:, :, None] & mask[:, None, :]
+    ahead = np.triu(np.ones(attention.shape[-2:], bool), 1) & pairs[:, None, None]
+    wrong = (attention > AHEAD) & ahead
+    if wrong.any():
+        place = index_words(tuple(int(i) for i in np.argwhere(wrong)[0]), ("layer", "head", "query", "key"))
+        message = f"`causal=True`, but attention looks ahead, first at {place}: was the causal mask lost?"
+        warnings.warn(message, stacklevel=4)
