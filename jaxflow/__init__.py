@@ -7,7 +7,7 @@ flow, a maximum flow with certified bounds.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from jaxflow import mixing
+from jaxflow import mixing, references
 from jaxflow._checks import InputError
 from jaxflow.attribution import Attribution, Example, Question, attribute, build_graph
 from jaxflow.flow.device.cut import cut_capacity
@@ -55,6 +55,7 @@ __all__ = [
     "open_sweep",
     "plot_relevance",
     "raw_attention",
+    "references",
     "run_sweep",
     "stack_generated",
     "write_page",

@@ -100,6 +100,11 @@ def real(text: str) -> float:
         raise _unfit("a number", text) from None
 
 
+def share(text: str) -> float | str:
+    """A number, or a word."""
+    return text if re.fullmatch(r"[A-Za-z-]+", text) and text.lower() not in ("nan", "inf") else real(text)
+
+
 def path(text: str) -> Path:
     """A path that the file system can have; `~` is the home where the shell has left it."""
     if not text:

@@ -20,12 +20,9 @@ from jaxflow.attribution.methods import (
     own_mixing,
     storage_of,
 )
-from jaxflow.references.attn_lrp import AttnLrp
-from jaxflow.references.decompx import DecompX, DecompXNorms
+from jaxflow.references import REFERENCES
 
-METHODS: dict[str, Method] = {
-    method.name: method for method in (Raw(), Rollout(), Flow(), DecompX(), DecompXNorms(), AttnLrp())
-}
+METHODS: dict[str, Method] = {method.name: method for method in (Raw(), Rollout(), Flow(), *REFERENCES)}
 
 # Columns that every table of results may have; and keys beside which summaries put the methods' names.
 COLUMNS = ("id", "text", "pair", "tokens", "offsets", "source", "queries", "layers", "prediction", "probabilities")

@@ -20,12 +20,14 @@ from jaxflow.mixing._own import as_own, wide_own, with_own_stream
 from jaxflow.mixing._protocol import Capacities, Mixing
 from jaxflow.mixing.attention import Attention
 from jaxflow.mixing.attention_gradient import AttentionGradient
+from jaxflow.mixing.gradient import Gradient
 
 __all__ = [
     "MIXINGS",
     "Attention",
     "AttentionGradient",
     "Capacities",
+    "Gradient",
     "Mixing",
     "as_mixing",
     "as_own",

@@ -8,10 +8,15 @@ from jaxflow._checks import InputError
 from jaxflow.mixing._protocol import Mixing
 from jaxflow.mixing.attention import Attention
 from jaxflow.mixing.attention_gradient import AttentionGradient
+from jaxflow.mixing.gradient import Gradient
 from jaxflow.models import Model
 
 # Classes by the names that users write; a new mixing is added here.
-MIXINGS: dict[str, type] = {"attention": Attention, "attention-gradient": AttentionGradient}
+MIXINGS: dict[str, type] = {
+    "attention": Attention,
+    "gradient": Gradient,
+    "attention-gradient": AttentionGradient,
+}
 
 
 def as_mixing(value: Any, model: Model | None = None) -> Mixing:

@@ -68,7 +68,8 @@ def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
 def page_settings(question: Mapping[str, Any]) -> dict[str, Any]:
     """What pages show of a question's JSON: the mixing in words, the residual to draw arcs with, and flow's solver."""
     flow = question["flow"]
-    residual = _mixing_fields(question["mixing"]).get("residual")
+    fields = _mixing_fields(question["mixing"])
+    residual = fields.get("residual", fields.get("own"))
     return {
         "mixing": mixing_words(question["mixing"]),
         # Another mixing's field of that name may be anything.

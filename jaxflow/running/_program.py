@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxflow._pytree import pytree
 from jaxflow._typing import AtLayers, Queries
@@ -95,16 +95,24 @@ def logits_of(module: Module, batch: TokenBatch, options: ForwardOptions | None 
     return module.logits(hidden, batch)
 
 
-def same_rows(scores: Float[Array, "row token"], queries: Queries | None, layers: tuple[int, ...]) -> AtLayers:
+def same_rows(
+    scores: Float[Array, "row token"],
+    queries: Queries | None,
+    layers: tuple[int, ...],
+    mask: Bool[Array, "row token"],
+) -> AtLayers:
     """Scores of tokens as relevance `row layer query token`: the same row at every query and layer.
 
     Args:
-        scores: of each token.
+        scores: of each token; padding may hold anything, and gets 0.
         queries: positions to explain, `row query`; None for all.
         layers: of the relevance.
+        mask: true on real tokens.
     """
-    count = scores.shape[-1] if queries is None else queries.shape[-1]
-    return jnp.broadcast_to(scores[:, None, None, :], (len(scores), len(layers), count, scores.shape[-1]))
+    rows, tokens = scores.shape
+    count = tokens if queries is None else queries.shape[-1]
+    scores = jnp.where(mask, scores, jnp.zeros((), scores.dtype))
+    return jnp.broadcast_to(scores[:, None, None, :], (rows, len(layers), count, tokens))
 
 
 def _first_token(encoding: Encoding) -> Encoding:
