@@ -20,6 +20,7 @@ from jaxflow.mixing._own import as_own, wide_own, with_own_stream
 from jaxflow.mixing._protocol import Capacities, Mixing
 from jaxflow.mixing.attention import Attention
 from jaxflow.mixing.attention_gradient import AttentionGradient
+from jaxflow.mixing.chefer_relevance import CheferRelevance
 from jaxflow.mixing.gradient import Gradient
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Attention",
     "AttentionGradient",
     "Capacities",
+    "CheferRelevance",
     "Gradient",
     "Mixing",
     "as_mixing",

@@ -8,6 +8,7 @@ from jaxflow._checks import InputError
 from jaxflow.mixing._protocol import Mixing
 from jaxflow.mixing.attention import Attention
 from jaxflow.mixing.attention_gradient import AttentionGradient
+from jaxflow.mixing.chefer_relevance import CheferRelevance
 from jaxflow.mixing.gradient import Gradient
 from jaxflow.models import Model
 
@@ -16,6 +17,7 @@ MIXINGS: dict[str, type] = {
     "attention": Attention,
     "gradient": Gradient,
     "attention-gradient": AttentionGradient,
+    "chefer-relevance": CheferRelevance,
 }
 
 
