@@ -102,7 +102,7 @@ def real(text: str) -> float:
 
 def share(text: str) -> float | str:
     """A number, or a word."""
-    return text if re.fullmatch(r"[A-Za-z-]+", text) and text.lower() not in ("nan", "inf") else real(text)
+    return text if re.fullmatch(r"[A-Za-z-]+", text) and text.lower() not in ("nan", "inf", "infinity") else real(text)
 
 
 def path(text: str) -> Path:

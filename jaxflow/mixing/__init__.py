@@ -18,19 +18,28 @@ goes wherever a mixing's name goes: attribution, sweeps, comparisons, pages.
 from jaxflow.mixing._names import MIXINGS, as_mixing, mixing_json
 from jaxflow.mixing._own import as_own, wide_own, with_own_stream
 from jaxflow.mixing._protocol import Capacities, Mixing
+from jaxflow.mixing.alti import Alti
 from jaxflow.mixing.attention import Attention
 from jaxflow.mixing.attention_gradient import AttentionGradient
-from jaxflow.mixing.chefer_relevance import CheferRelevance
+from jaxflow.mixing.attention_measured import AttentionMeasured
+from jaxflow.mixing.chefer_relevance import CheferRelevance, CheferRules
 from jaxflow.mixing.gradient import Gradient
+from jaxflow.mixing.norms import Norms
+from jaxflow.mixing.value_zeroing import ValueZeroing
 
 __all__ = [
     "MIXINGS",
+    "Alti",
     "Attention",
     "AttentionGradient",
+    "AttentionMeasured",
     "Capacities",
     "CheferRelevance",
+    "CheferRules",
     "Gradient",
     "Mixing",
+    "Norms",
+    "ValueZeroing",
     "as_mixing",
     "as_own",
     "mixing_json",

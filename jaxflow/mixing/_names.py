@@ -6,15 +6,23 @@ from typing import Any
 from jaxflow import _checks
 from jaxflow._checks import InputError
 from jaxflow.mixing._protocol import Mixing
+from jaxflow.mixing.alti import Alti
 from jaxflow.mixing.attention import Attention
 from jaxflow.mixing.attention_gradient import AttentionGradient
+from jaxflow.mixing.attention_measured import AttentionMeasured
 from jaxflow.mixing.chefer_relevance import CheferRelevance
 from jaxflow.mixing.gradient import Gradient
+from jaxflow.mixing.norms import Norms
+from jaxflow.mixing.value_zeroing import ValueZeroing
 from jaxflow.models import Model
 
 # Classes by the names that users write; a new mixing is added here.
 MIXINGS: dict[str, type] = {
     "attention": Attention,
+    "attention-measured": AttentionMeasured,
+    "norms": Norms,
+    "alti": Alti,
+    "value-zeroing": ValueZeroing,
     "gradient": Gradient,
     "attention-gradient": AttentionGradient,
     "chefer-relevance": CheferRelevance,

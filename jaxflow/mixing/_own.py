@@ -1,11 +1,12 @@
 """A position's own stream beside a mixing's weights: a share of the position, measured, or wide."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxflow._checks import InputError, shown
+from jaxflow._checks import InputError, one_of, shown
 from jaxflow._typing import Capacity, Square, TokenMask
 from jaxflow.graph import attention as _attention
 from jaxflow.graph.graph import with_residual
@@ -14,6 +15,7 @@ from jaxflow.mixing.attention import as_share
 
 # The own stream is on the weights' diagonal already; and: as wide as can be.
 MEASURED, WIDE = "measured", "wide"
+ROWS = SHARES, SIZES, AUTO = "shares", "sizes", "auto"
 
 
 def as_own(own: Any, words: tuple[str, ...] = (MEASURED, WIDE)) -> float | str:
@@ -24,6 +26,39 @@ def as_own(own: Any, words: tuple[str, ...] = (MEASURED, WIDE)) -> float | str:
         known = " or ".join(map(repr, words))
         raise InputError("own", f"be a share in [0, 1], or {known}", shown(own))
     return own
+
+
+@dataclass(frozen=True)
+class OwnStream:
+    """The options of mixings that measure all of a position, the residual connection included.
+
+    Attributes:
+        own: "measured" (on the weights' diagonal already), a share, or "wide"; see `with_own_stream`.
+        rows: "shares" or "sizes", whether rows are scaled to sum to 1 or keep their size; "auto" is sizes for wide own
+            streams, else shares.
+    """
+
+    own: float | str | Any = field(default=MEASURED, kw_only=True)
+    rows: str = field(default=AUTO, kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "own", as_own(self.own))
+        one_of("rows", self.rows, ROWS)
+        if self.rows == SIZES and not isinstance(self.own, str):
+            got = f"{SIZES!r} with an `own` of {self.own}"
+            raise InputError("rows", f"be {SHARES!r} where own streams are a share of each position", got)
+
+    @property
+    def wide(self) -> bool:
+        """Whether own streams must bind no flow."""
+        return self.own == WIDE
+
+    def settled(self, weights: Square, mask: Bool[Array, "*row token"]) -> Capacities:
+        """Capacities by these options; `weights` may hold anything on padding."""
+        pairs = mask[..., :, None] & mask[..., None, :]
+        weights = jnp.where(pairs, weights, jnp.zeros((), weights.dtype))
+        shares = self.rows == SHARES or (self.rows == AUTO and not self.wide)
+        return with_own_stream(weights, self.own, mask, scaled=shares)
 
 
 def with_own_stream(weights: Square, own: float | str, mask: Bool[Array, "*row token"], *, scaled: bool) -> Capacities:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -41,11 +42,6 @@ class CheferRelevance(GradientMixing):
         """Attention, its gradient, and rules for its relevance."""
         return frozenset({"attention", "gradients", "relevance"})
 
-    @property
-    def rules(self) -> Rules:
-        """The rules of the attention's relevance."""
-        return CheferRules()
-
     def check(self, model: Model) -> None:
         """Refuse models that have parts without a rule."""
         config = getattr(model, "config", None)
@@ -75,21 +71,22 @@ class CheferRules(Rules):
     def linear(self, apply: Callable[[Array, Array], Array], x: Array, kernel: Array) -> Array:
         """Relevance by the summands that have the same sign as x's entry and the kernel's."""
 
-        def passed(x: Array, kernel: Array, relevance: Array) -> Array:
-            signs = [(jnp.maximum(x, 0), jnp.maximum(kernel, 0)), (jnp.minimum(x, 0), jnp.minimum(kernel, 0))]
-            share = _divided(relevance, sum(apply(*pair) for pair in signs))
-            # x . d/dx of each map: the kernel's entries times the shares, back at x.
-            return sum(part * _pulled(lambda x, part=weights: apply(x, part), part, share) for part, weights in signs)
+        def forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+            return apply(x, kernel), (x, kernel)
 
-        @jax.custom_vjp
-        def linear(x: Array, kernel: Array) -> Array:
-            return apply(x, kernel)
+        def back(given: tuple[Array, Array], relevance: Array) -> tuple[Array, Array]:
+            x, kernel = given
+            # Entries and weights above 0, and those below.
+            (above, raising), (below, lowering) = ((cut(x, 0), cut(kernel, 0)) for cut in (jnp.maximum, jnp.minimum))
+            share = _divided(relevance, apply(above, raising) + apply(below, lowering))
+            # What each entry gave to an output, over all of the output, times the output's relevance.
+            passed = [
+                entries * jax.vjp(apply, entries, weights)[1](share)[0]
+                for entries, weights in ((above, raising), (below, lowering))
+            ]
+            return passed[0] + passed[1], jnp.zeros_like(kernel)
 
-        linear.defvjp(
-            lambda x, kernel: (apply(x, kernel), (x, kernel)),
-            lambda given, relevance: (passed(*given, relevance), jnp.zeros_like(given[1])),
-        )
-        return linear(x, kernel)
+        return _with_rule(apply, forward, back)(x, kernel)
 
     def activation(self, function: Callable[[Entries], Entries], x: Entries) -> Entries:
         """Relevance as it is."""
@@ -106,10 +103,6 @@ class CheferRules(Rules):
     def product(self, multiply: Callable[[Array, Array], Array], first: Array, second: Array) -> Array:
         """Relevance by each term's share in the product, half of it to either factor."""
 
-        @jax.custom_vjp
-        def product(first: Array, second: Array) -> Array:
-            return multiply(first, second)
-
         def back(given: tuple[Array, Array, Array], relevance: Array) -> tuple[Array, Array]:
             first, second, value = given
             _, pull = jax.vjp(multiply, first, second)
@@ -120,17 +113,19 @@ class CheferRules(Rules):
             value = multiply(first, second)
             return value, (first, second, value)
 
-        product.defvjp(forward, back)
-        return product(first, second)
+        return _with_rule(multiply, forward, back)(first, second)
 
     def add(self, first: Entries, second: Entries) -> Entries:
         """Relevance by each summand's share, then scaled so that no text's relevance is lost or made."""
         return _added(first, second)
 
 
-@jax.custom_vjp
-def _added(first: Entries, second: Entries) -> Entries:
-    return first + second
+def _with_rule(function: Callable[..., Array], forward: Callable[..., Any], back: Callable[..., Any]) -> Any:
+    """A function that passes back what `back` says, given what `forward` keeps beside the value."""
+    # A function of its own, as rules are set on the object.
+    ruled = jax.custom_vjp(lambda *given: function(*given))
+    _ = ruled.defvjp(forward, back)
+    return ruled
 
 
 def _added_back(given: tuple[Array, Array], relevance: Array) -> tuple[Array, Array]:
@@ -145,7 +140,7 @@ def _added_back(given: tuple[Array, Array], relevance: Array) -> tuple[Array, Ar
     return parts[0] * scales[0], parts[1] * scales[1]
 
 
-_added.defvjp(lambda first, second: (first + second, (first, second)), _added_back)
+_added = _with_rule(jnp.add, lambda first, second: (first + second, (first, second)), _added_back)
 
 
 def _of_text(x: Float[Array, "*batch token width"]) -> Float[Array, "*batch 1 1"]:
@@ -156,10 +151,6 @@ def _unchanged(function: Callable[[Entries], Entries], x: Entries) -> Entries:
     """A function whose derivative is 1."""
     value = jax.lax.stop_gradient(function(x))
     return value + (x - jax.lax.stop_gradient(x))
-
-
-def _pulled(function: Callable[[Array], Array], x: Array, cotangent: Array) -> Array:
-    return jax.vjp(function, x)[1](cotangent)[0]
 
 
 def _divided(numerator: Array, denominator: Array) -> Array:

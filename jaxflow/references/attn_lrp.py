@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxflow._typing import AtLayers
@@ -23,15 +22,8 @@ class AttnLrp:
 
     name: str = "attn-lrp"
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Rules for derivatives, and embeddings."""
-        return frozenset({"embeddings", "relevance"})
-
-    @property
-    def explains(self) -> bool:
-        """A class."""
-        return True
+    needs = frozenset({"embeddings", "relevance"})
+    explains = True
 
     def pair_numbers(self, model: Model) -> int:
         """What the backward pass keeps for each pair of tokens."""
@@ -55,7 +47,7 @@ class AttnLrpProgram:
         batch, (queries, given) = inputs.batch, inputs.examples
         assert isinstance(module, FollowsRules)
         scores = embedding_relevance(module, batch, lambda logits: self.target.value(logits, given), inputs.packing)
-        return same_rows(jnp.where(batch.mask, scores, 0), queries, self.layers)
+        return same_rows(scores, queries, self.layers, batch.mask)
 
 
 @dataclass(frozen=True)

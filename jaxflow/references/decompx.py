@@ -20,13 +20,10 @@ from jaxflow.running import Inputs, Target, at_layers, layer_places, logits_of, 
 SOURCES = "source"
 
 
-class _NeedsParts:
-    """What both methods need."""
+class _OfParts:
+    """What both methods need and hold."""
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Rules for derivatives."""
-        return frozenset({"relevance"})
+    needs = frozenset({"relevance"})
 
     def pair_numbers(self, model: Model) -> int:
         """Every position of a layer holds its numbers once for each input token."""
@@ -35,20 +32,17 @@ class _NeedsParts:
 
 
 @dataclass(frozen=True)
-class DecompX(_NeedsParts):
+class DecompX(_OfParts):
     """Each input token's part of the explained class's logit, by DecompX; signed, and all parts sum to the logit.
 
     It belongs to the class, not to a layer or a position: every layer and query has the same row. A bias that has no
-    product with any part is no one's, and missing in the sum. Cost: .85 of a forward pass for each token of the padded
-    length.
+    product with any part is no one's, and missing in the sum. Cost: about a forward pass for each token of
+    the padded length.
     """
 
     name: str = "decompx"
 
-    @property
-    def explains(self) -> bool:
-        """A class."""
-        return True
+    explains = True
 
     def program(self, model: Model, layers: tuple[int, ...], target: Target | None) -> "LogitParts":
         """The program for these layers and this class."""
@@ -57,7 +51,7 @@ class DecompX(_NeedsParts):
 
 
 @dataclass(frozen=True)
-class DecompXNorms(_NeedsParts):
+class DecompXNorms(_OfParts):
     """The size (L2 norm) of each input token's part of a position's state after a layer, by DecompX; for any head.
 
     Cost: as `DecompX`.
@@ -65,10 +59,7 @@ class DecompXNorms(_NeedsParts):
 
     name: str = "decompx-norms"
 
-    @property
-    def explains(self) -> bool:
-        """States alone."""
-        return False
+    explains = False
 
     def program(self, model: Model, layers: tuple[int, ...], target: Target | None) -> "StateParts":
         """The program for these layers."""
@@ -90,7 +81,7 @@ class LogitParts:
             return self.target.value(logits_of(module, batch, options), given)
 
         scores = parts(module, batch, number, inputs.packing)
-        return same_rows(scores.T, queries, self.layers)
+        return same_rows(scores.T, queries, self.layers, batch.mask)
 
 
 @dataclass(frozen=True)

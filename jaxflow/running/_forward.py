@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from jaxflow._switches import broadcasting
 from jaxflow._typing import Square, TokenMask
-from jaxflow.mixing import Attention, Capacities, Mixing, wide_own
+from jaxflow.mixing import Attention, Capacities, CheferRules, Mixing, wide_own
 from jaxflow.models import FollowsRules, ForwardOptions, LayerOutput, Model, Module, Visit
 from jaxflow.running._program import Arrays, Inputs
 from jaxflow.running._reader import (
@@ -129,16 +129,14 @@ class Forward:
         return tuple(_finish(ride, ends[ride], outputs, pull) for ride in rides)
 
     def _relevance(self, module: Module, inputs: Inputs) -> Float[Array, "layer row head token token"] | None:
-        """The relevance of the attention of all heads, where a mixing needs it: by a pass under its rules."""
-        rules = {getattr(mixing, "rules", None) for mixing in self.mixings if "relevance" in mixing.needs}
-        if not rules:
+        """The relevance of the attention of all heads, where a mixing needs it: a pass of its own, under rules."""
+        if not any("relevance" in mixing.needs for mixing in self.mixings):
             return None
-        assert len(rules) == 1, "mixings of one pass share their rules"
         assert isinstance(module, FollowsRules)
         assert self.target is not None
         # Nothing is packed: a rule may sum over a text.
         whole = dataclasses.replace(inputs, packing=None)
-        logits, pull, _ = _with_pull(module.under(rules.pop()), whole, lambda carry, layer: carry, None)
+        logits, pull, _ = _with_pull(module.under(CheferRules()), whole, lambda carry, layer: carry, None)
         _, relevance = _gradient(partial(self.target.value, given=inputs.examples[-1]), logits, pull)
         return jnp.moveaxis(relevance, 1, 0)
 

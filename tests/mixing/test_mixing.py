@@ -147,10 +147,7 @@ class Unhashable(Norms):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (
-            lambda: as_mixing("norm"),
-            "`mixing` must be one of 'attention', 'gradient', 'attention-gradient', got 'norm'",
-        ),
+        (lambda: as_mixing("norm"), "`mixing` must be one of 'attention', .*'attention-gradient'.*, got 'norm'"),
         (lambda: as_mixing(None), "`mixing` must be one of 'attention', .*, or a value of jaxflow.mixing, got None"),
         (lambda: as_mixing(Attention), r"got the class Attention; pass `mixing=Attention\(\)`"),
         (lambda: Attention(heads="median"), "`heads` must be one of 'mean', 'max', 'min', got 'median'"),
