@@ -21,7 +21,6 @@ READ: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("batch_size", "least"), count),
     "own": share,
     "seed": natural,
-    "own": share,
 }
 SEVERAL = {"methods": "A,B", "queries": "N,N", "layers": "N,N"}
 # What stands for None.

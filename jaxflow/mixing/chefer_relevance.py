@@ -122,8 +122,7 @@ class CheferRules(Rules):
 
 def _with_rule(function: Callable[..., Array], forward: Callable[..., Any], back: Callable[..., Any]) -> Any:
     """A function that passes back what `back` says, given what `forward` keeps beside the value."""
-    # A function of its own, as rules are set on the object.
-    ruled = jax.custom_vjp(lambda *given: function(*given))
+    ruled = jax.custom_vjp(function)
     _ = ruled.defvjp(forward, back)
     return ruled
 
