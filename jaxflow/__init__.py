@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Any
 from jaxflow import mixing, references
 from jaxflow._checks import InputError
 from jaxflow.attribution import Attribution, Example, Question, attribute, build_graph
+from jaxflow.evaluation.token_target import Token
 from jaxflow.flow.device.cut import cut_capacity
+from jaxflow.flow.joint import JointSolution, joint_flow
+from jaxflow.flow.paths import FlowPath, flow_paths
+from jaxflow.flow.shapley import ShapleySolution, flow_shapley
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.solve import attention_flow
+from jaxflow.flow.widest import widest_path
 from jaxflow.graph.capacities import capacity_graph
 from jaxflow.graph.generated import stack_generated
 from jaxflow.graph.graph import AttentionGraph, attention_graph
@@ -35,9 +40,13 @@ __all__ = [
     "Attribution",
     "Comparison",
     "Example",
+    "FlowPath",
     "FlowSolution",
     "InputError",
+    "JointSolution",
     "Question",
+    "ShapleySolution",
+    "Token",
     "attention_flow",
     "attention_graph",
     "attention_rollout",
@@ -49,7 +58,10 @@ __all__ = [
     "cut_capacity",
     "explore",
     "explore_attention",
+    "flow_paths",
+    "flow_shapley",
     "head_rollout",
+    "joint_flow",
     "load_model",
     "mixing",
     "open_sweep",
@@ -58,6 +70,7 @@ __all__ = [
     "references",
     "run_sweep",
     "stack_generated",
+    "widest_path",
     "write_page",
 ]
 

@@ -3,9 +3,12 @@
 
     scripts/bench_flow.py [--data DIR] [--quick]
     scripts/bench_flow.py --reactions FOLDER --data DIR --out scripts/results/flow_reactions.json
+    scripts/bench_flow.py --classes FOLDER [--data DIR] --out scripts/results/flow_classes.json
 
 The first takes English prose through minilm (6 layers). The second takes chemical reactions through a 12-layer BERT,
-which `scripts/convert_checkpoint.py --package rxnfp-pretrained FOLDER` makes.
+which `scripts/convert_checkpoint.py --package rxnfp-pretrained FOLDER` makes. The third takes prose through the shipped
+classifier and others (`--package nlptest FOLDER` makes one), by capacities of attention times the class's gradient,
+against the peers alone.
 
 Each round times every solver once, one after the other, on the same graph, cut down to the layers below the source;
 figures are medians over rounds. Compilation and the building of a peer's graph are outside its time, all that jaxflow
@@ -164,6 +167,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     _ = parser.add_argument("--data", type=Path, help="folder with pairs/squad2_dev.json.gz; else the demo's sentences")
     _ = parser.add_argument("--reactions", type=Path, help="a converted model of reactions; needs --data")
+    _ = parser.add_argument("--classes", type=Path, nargs="*", help="class-specific graphs, of these classifiers too")
     _ = parser.add_argument("--lengths", type=int, nargs="+", default=[20, 64, 90, 256, 512])
     _ = parser.add_argument("--longest-bounds", type=int, default=256, help="most tokens for bounds")
     _ = parser.add_argument("--longest-relaxed", type=int, default=256, help="most tokens for the relaxation")
@@ -188,6 +192,11 @@ def main() -> None:
     }
     report |= {part: [] for part in ("layers", "methods", "stages", "threads", "first_rows")}
     report["first_call_seconds"] = ours(np.full((3, 4, 4), 0.25), 3, np.arange(4))[0]
+    if options.classes is not None:
+        for name, mixing in graphs.class_graphs(options.classes, options.data, options.lengths):
+            report["layers"] += measure_layers(name, mixing, False, peers, options)
+        write(report, began, options.out)
+        return
     try:
         model = jf.load_model("minilm" if options.reactions is None else str(options.reactions))
     except jf.InputError as error:
@@ -211,10 +220,14 @@ def main() -> None:
     }
     for part in ("growth", "exact_megabytes", "bounds_megabytes"):
         print(f"{part}:", report[part])
+    write(report, began, options.out)
+
+
+def write(report: dict[str, Any], began: float, out: Path) -> None:
     report["seconds"] = time.perf_counter() - began
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    _ = options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print("written:", options.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _ = out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print("written:", out)
 
 
 if __name__ == "__main__":

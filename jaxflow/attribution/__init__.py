@@ -1,6 +1,7 @@
 """From texts to relevance: the question, the methods as values, and `attribute`, which runs them over texts."""
 
 from jaxflow.attribution.build import build_graph
+from jaxflow.attribution.flow_methods import JointFlow, WidestPath
 from jaxflow.attribution.items import EncodedText
 from jaxflow.attribution.methods import Flow, Method, ProgramMethod, Raw, Rollout, Scores
 from jaxflow.attribution.question import Question
@@ -12,12 +13,14 @@ __all__ = [
     "EncodedText",
     "Example",
     "Flow",
+    "JointFlow",
     "Method",
     "ProgramMethod",
     "Question",
     "Raw",
     "Rollout",
     "Scores",
+    "WidestPath",
     "attribute",
     "attribute_shards",
     "build_graph",

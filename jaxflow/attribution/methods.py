@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxflow._names import imported, is_path
 from jaxflow._switches import broadcasting
@@ -16,12 +16,14 @@ from jaxflow._typing import AtLayers, Queries, Square, TokenMask
 from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_solver, begin_flow
 from jaxflow.flow.worker import Worker
-from jaxflow.graph.graph import AttentionGraph
-from jaxflow.graph.rollout import attention_rollout, no_layers, product, raw_attention
+from jaxflow.graph.graph import AttentionGraph, with_own
+from jaxflow.graph.rollout import leveled, no_layers, product, raw_attention, sized
 from jaxflow.mixing import MIXINGS, Mixing, as_mixing
 from jaxflow.models import Model
 from jaxflow.running import Program, Reader, Target
 
+# Relevance, `row token token`, and the power of two that was taken out of it, by row.
+Leveled: TypeAlias = tuple[Square, Int[Array, "*batch"]]
 # Between a method's name and that of its mixing.
 AT = "@"
 
@@ -197,6 +199,9 @@ class Raw:
 class Rollout:
     """Attention rollout: the share that came from each token over all paths.
 
+    Where rows of the capacities do not sum to 1 these are products, which grow or shrink with every layer. Beyond 2^96
+    or below 2^-96 a layer's are scaled by a power of two, so that they still rank tokens.
+
     Attributes:
         name: as of `Raw`.
         mixing: as of `Raw`.
@@ -208,15 +213,17 @@ class Rollout:
     def __post_init__(self) -> None:
         settle_mixing(self)
 
-    def start(self, mask: TokenMask) -> Square:
+    def start(self, mask: TokenMask) -> Leveled:
         """Below the first layer tokens are themselves."""
-        return no_layers(mask)
+        return no_layers(mask), jnp.zeros(mask.shape[:-1], jnp.int32)
 
-    def step(self, carry: Square, attention: Square, capacity: Square) -> tuple[Square, Square]:
+    def step(self, carry: Leveled, attention: Square, capacity: Square) -> tuple[Leveled, Square]:
         """The product with one more layer's capacities."""
-        # capacity: from this layer's positions to those below; carry: from there to the input tokens.
-        rolled = product(capacity, carry)
-        return rolled, rolled
+        below, power = carry
+        # capacity: from this layer's positions to those below; below: from there to the input tokens. Powers of two
+        # are taken out and put back exactly.
+        rolled, power = leveled(product(capacity, below), power)
+        return (rolled, power), sized(rolled, power)
 
     def __call__(self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> Scores:
         """Rows of `attention_rollout`."""
@@ -328,7 +335,13 @@ def _raw_rows(graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) 
 @partial(jax.jit, static_argnames="layers")
 @broadcasting
 def _rollout_rows(graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
-    return _rows(attention_rollout(graph), queries, layers)
+    def step(carry: Leveled, capacity: Square) -> tuple[Leveled, Square]:
+        return method.step(carry, capacity, capacity)
+
+    method = Rollout()
+    # Layers in front for the scan, and behind the batch again.
+    _, rolled = jax.lax.scan(step, method.start(graph.mask), jnp.moveaxis(with_own(graph.weights, graph.own), -3, 0))
+    return _rows(jnp.moveaxis(rolled, 0, -3), queries, layers)
 
 
 def _rows(relevance: Float[Array, "*batch layer token token"], queries: Queries, layers: Sequence[int]) -> AtLayers:

@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxflow._checks import InputError, one_of, shown
 from jaxflow._names import value_json, value_of_json
+from jaxflow.attribution.flow_methods import JointFlow, WidestPath
 from jaxflow.attribution.methods import (
     AT,
     Flow,
@@ -22,7 +23,9 @@ from jaxflow.attribution.methods import (
 )
 from jaxflow.references import REFERENCES
 
-METHODS: dict[str, Method] = {method.name: method for method in (Raw(), Rollout(), Flow(), *REFERENCES)}
+METHODS: dict[str, Method] = {
+    method.name: method for method in (Raw(), Rollout(), Flow(), JointFlow(), WidestPath(), *REFERENCES)
+}
 
 # Columns that every table of results may have; and keys beside which summaries put the methods' names.
 COLUMNS = ("id", "text", "pair", "tokens", "offsets", "source", "queries", "layers", "prediction", "probabilities")
@@ -79,9 +82,10 @@ def method_name(description: Any) -> str:
 def is_flow(description: Any) -> bool:
     """Whether `method_json` described a method whose values are certified flows."""
     # A name alone stands for a built-in method; values are told by their class, whatever they are called.
+    flows = (Flow(), JointFlow())
     if isinstance(description, Mapping):
-        return description.get("class") == value_json("methods", Flow())["class"]
-    return description.partition(AT)[0] == Flow.name
+        return description.get("class") in [value_json("methods", flow)["class"] for flow in flows]
+    return description.partition(AT)[0] in [flow.name for flow in flows]
 
 
 def _as_method(method: Any, flow: Any, tol: Any) -> Method:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError
-from jaxflow._parser import count, layers, names, natural, positions, real, share
+from jaxflow._parser import count, layers, names, natural, positions, real, share, target
 from jaxflow.attribution.question import Question, field_docs
 from jaxflow.mixing import MIXINGS, Mixing
 
@@ -20,6 +20,7 @@ READ: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("residual", "tol", "threshold", "decay"), real),
     **dict.fromkeys(("batch_size", "least"), count),
     "own": share,
+    "target": target,
     "seed": natural,
 }
 SEVERAL = {"methods": "A,B", "queries": "N,N", "layers": "N,N"}

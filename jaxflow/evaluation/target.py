@@ -207,6 +207,8 @@ def _indices(
     indices = []
     for entry in entries:
         index = model.head.index_of(name, entry)
+        # A class that is called by its number, as on the command line.
+        index = int(index) if isinstance(index, str) and index.isdecimal() else index
         # `index_of` returns unknown names as they are, so this refuses them as well.
         if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < outputs:
             expected = f"be {word!r}, an index below {outputs} or a class of the model"

@@ -104,7 +104,7 @@ def begin_flow(
         raise InputError("tol", "be a number, 0 or more", _checks.shown(tol))
     graph = jax.tree.map(jnp.asarray, graph)  # the host may hold it, after jax.device_get
     chosen_layers = as_layers(layers, graph.num_layers)
-    chosen_queries = _as_queries(queries, graph)
+    chosen_queries = as_queries(queries, graph)
     # Solvers in pure JAX, in a transformation or out of it; outside, filled up to one of a few sizes first.
     if isinstance(solver, Solver):
         if cuts:
@@ -234,7 +234,8 @@ def as_layers(layers: Any | None, count: int) -> tuple[int, ...]:
     return tuple(int(layer) for layer in values.ravel())
 
 
-def _as_queries(queries: Any | None, graph: AttentionGraph) -> Queries:
+def as_queries(queries: Any | None, graph: AttentionGraph) -> Queries:
+    """Take in positions of sources, checked, `*batch query`: None for all of them, an int, or a sequence."""
     batch, tokens = graph.batch_shape, graph.num_tokens
     if queries is None:
         queries = np.arange(tokens)

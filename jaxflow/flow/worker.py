@@ -1,12 +1,15 @@
 """The thread that solves on the CPU, beside a device's next step."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from jaxflow.flow import exact
+
+T = TypeVar("T")
 
 
 class Worker:
@@ -32,8 +35,12 @@ class Worker:
         self, capacity: np.ndarray, queries: np.ndarray, layers: tuple[int, ...], **options: Any
     ) -> Future[exact.ExactFlow]:
         """Hand over a call of `exact.max_flow`; the result waits for it, and raises what it raised."""
-        # Called between the solver's chunks, `_go_on` ends a solve that nobody waits for.
-        return self._pool.submit(exact.max_flow, capacity, queries, layers, progress=self._go_on, **options)
+        return self.begin(exact.max_flow, capacity, queries, layers, **options)
+
+    def begin(self, function: Callable[..., T], *arguments: Any, **options: Any) -> Future[T]:
+        """Hand over a call of a function that calls its `progress` every now and then."""
+        # Called between a solver's chunks, `_go_on` ends a solve that nobody waits for.
+        return self._pool.submit(function, *arguments, progress=self._go_on, **options)
 
     def _go_on(self, *_: int) -> None:
         if self._stopped.is_set():

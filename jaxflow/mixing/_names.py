@@ -19,11 +19,11 @@ from jaxflow.models import Model
 # Classes by the names that users write; a new mixing is added here.
 MIXINGS: dict[str, type] = {
     "attention": Attention,
+    "gradient": Gradient,
     "attention-measured": AttentionMeasured,
     "norms": Norms,
     "alti": Alti,
     "value-zeroing": ValueZeroing,
-    "gradient": Gradient,
     "attention-gradient": AttentionGradient,
     "chefer-relevance": CheferRelevance,
 }

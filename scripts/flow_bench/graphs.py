@@ -35,6 +35,21 @@ def graph_of(model: Any, encoding: Any) -> jf.AttentionGraph:
     return jf.attention_graph(attention[0])
 
 
+def class_graphs(folders: list[Path], data: Path | None, lengths: list[int]) -> Iterator[tuple[str, np.ndarray]]:
+    """Class-specific capacities of the shipped classifier and of others, at the lengths that each can read."""
+    text = text_of(data)
+    for name in ["verb-number", *map(str, folders)]:
+        model = jf.load_model(name)
+        # The same text over and over, where it is shorter than the longest length.
+        words = (text.split() * (1 + 2 * max(lengths) // len(text.split())))[: 2 * max(lengths)]
+        most = len(model.tokenize([" ".join(words)], truncate=True)[0])
+        for length in sorted({min(length, most) for length in lengths}):
+            graph = jf.build_graph(
+                model, [" ".join(words)], mixing="attention-gradient", max_length=length, truncate=True
+            )
+            yield f"{Path(name).name}-{length}", np.asarray(graph.capacity, np.float64)[0]
+
+
 def text_of(data: Path | None) -> str:
     """Wikipedia paragraphs, or the demo's sentences where no folder of data is named."""
     if data is None:

@@ -102,7 +102,7 @@ def test_words_sum_what_goes_to_their_tokens(pair):
     [
         ({"mixing": "attention-gradient", "target": "fine"}, "`target` must be 'predicted'"),
         ({"mixing": "attention-gradient", "target": 2}, "an index below 2"),
-        ({"mixing": "attention-gradient", "target": ["good"]}, "`target` must be None, 'predicted', or a class"),
+        ({"mixing": "attention-gradient", "target": ["good"]}, "`target` must be None, 'predicted', a class"),
         ({"target": "good"}, "`target` must be left out, got 'good' with the mixing 'attention'"),
         ({"mixing": "classes"}, "`mixing` must be one of"),
     ],

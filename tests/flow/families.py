@@ -106,6 +106,51 @@ def mixed_scales(rng: Generator, layers: int, tokens: int) -> Mixing:
     return 10.0 ** rng.uniform(-30, 0, size=(layers, tokens, tokens))
 
 
+def class_graph(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """As of attention times its gradient: many zeros, rows of any size, and in the last layer one row alone."""
+    attention, gradient = (
+        softmax(2 * rng.normal(size=(layers, tokens, tokens))),
+        rng.normal(size=(layers, tokens, tokens)),
+    )
+    # How much depends on a row differs from row to row, and falls off with depth.
+    sizes = np.exp(2 * rng.normal(size=(layers, tokens, 1))) * 2.0 ** -np.arange(layers)[:, None, None]
+    weights = attention * np.maximum(gradient - rng.uniform(-0.5, 1), 0) * sizes
+    weights[-1, np.arange(tokens) != rng.integers(tokens)] = 0
+    return weights
+
+
+def wide_own(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """The same over own streams that are wider than any cut through them, so that chains bind nothing."""
+    weights = class_graph(rng, layers, tokens)
+    return weights + 4 * max(weights.sum(), 1e-3) * np.eye(tokens)
+
+
+def own_a_layer(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """The same over own streams of some times each layer's largest weight."""
+    weights = class_graph(rng, layers, tokens)
+    return weights + rng.choice([0.25, 1.0, 4.0]) * weights.max((1, 2), keepdims=True) * np.eye(tokens)
+
+
+def rows_of_any_size(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """Rows between a millionth and a thousand in sum, next to one another."""
+    return softmax(rng.normal(size=(layers, tokens, tokens))) * 10.0 ** rng.uniform(-6, 3, (layers, tokens, 1))
+
+
+def dominant_arc(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """One arc a layer is a million times as wide as all others."""
+    mixing = rng.random((layers, tokens, tokens)) * (rng.random((layers, tokens, tokens)) < 0.6)
+    i, j = rng.integers(0, tokens, (2, layers))
+    mixing[np.arange(layers), i, j] = 1e6
+    return mixing
+
+
+def causal_class(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """A causal class graph with an attention sink: the first column takes most."""
+    weights = own_a_layer(rng, layers, tokens) * np.tri(tokens)
+    weights[:, :, 0] += 3 * weights.sum(-1) * (rng.random((layers, tokens)) < 0.8)
+    return weights
+
+
 def subnormal(rng: Generator, layers: int, tokens: int) -> Mixing:
     """Capacities among the smallest doubles there are."""
     return rng.integers(0, 1000, size=(layers, tokens, tokens)) * 5e-324
@@ -140,6 +185,10 @@ FAMILIES: dict[str, Callable[[Generator, int, int], Mixing]] = {
         mixed_scales,
         sparse,
     )
+}
+# Capacities that keep their size, as mixings of gradients have.
+UNNORMALISED = {
+    make.__name__: make for make in (class_graph, wide_own, own_a_layer, rows_of_any_size, dominant_arc, causal_class)
 }
 # Their values cannot be brought to integers with the precision that the others are compared at.
 EXTREME = {make.__name__: make for make in (subnormal, huge)}

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -102,7 +103,7 @@ def test_occlusion_is_evaluations(model, result):
 
 
 def test_a_target_that_depends_on_the_prediction_is_settled_by_the_text_as_it_stands():
-    whole, changed = np.float32([[3, 1, 2], [0, 5, 1]]), np.float32([[1, 2, 7], [6, 4, 0]])
+    whole, changed = jnp.float32([[3, 1, 2], [0, 5, 1]]), jnp.float32([[1, 2, 7], [6, 4, 0]])
     target, classes = Explained("identity", True, "runner_up").settle(whole, (None, None))
     # Of the first row class 0 less class 2, of the second class 1 less class 2, whatever is likeliest now.
     np.testing.assert_array_equal(target.value(changed, classes), [1 - 7, 4 - 0])
@@ -145,7 +146,12 @@ def test_they_go_through_sweeps_and_summaries(model, tmp_path):
         for name in NAMES:
             np.testing.assert_allclose(kept.relevance[name], example.relevance[name], atol=1e-5)
     assert jf.Question.from_json(swept.manifest["question"]) == question
-    assert set(summarize(swept).methods) == {"rollout", *NAMES}
+    summary = summarize(swept)
+    assert set(summary.methods) == {"rollout", *NAMES}
+    # Signed relevance is spread by its sizes: over one token at least, and over no more than there are.
+    for name in NAMES:
+        spread = summary.measures[name]["effective_tokens"]
+        assert np.all((np.asarray(spread) >= 1) & (np.asarray(spread) <= max(len(example.tokens) for example in swept)))
     values = (GradientInput(), IntegratedGradients(8), Occlusion("[MASK]"), ColumnSums(), Random(2), Position("first"))
     asked = jf.Question(values)
     assert jf.Question.from_json(asked.as_json()) == asked

@@ -11,9 +11,21 @@ import numpy as np
 
 from jaxflow.flow.exact._bits import FLOW, bit, kernel, up_to, workspace
 from jaxflow.flow.exact._phases import first_flow, next_flow
-from jaxflow.flow.exact._search import cut_capacity, find_reach, search, write_cut
+from jaxflow.flow.exact._search import cut_capacity, find_reach, find_reach_of_column, search, write_cut
 
-__all__ = ["CLOSED_FORM", "FLOW", "closed_form", "find_reach", "solve_pair", "solve_pairs", "up_to", "workspace"]
+__all__ = [
+    "CLOSED_FORM",
+    "FLOW",
+    "closed_form",
+    "find_reach",
+    "find_reach_of_column",
+    "reset",
+    "solve_columns",
+    "solve_pair",
+    "solve_pairs",
+    "up_to",
+    "workspace",
+]
 
 # What settles a pair, as `solver.STAGES` names it; 0 is a pair that was not solved.
 CLOSED_FORM, ONE_PASS, CUT = range(1, 4)
@@ -125,6 +137,29 @@ def solve_pairs(work, sources, sinks, lower, upper, settled, cuts):
         if cuts.shape[0]:
             write_cut(work, source, sink, cuts[k])
         reset(work, count)
+
+
+@kernel
+@no_type_check
+def solve_columns(work, source, columns, most, lower, upper, cuts):
+    """Flows from one source into sinks of any kind, each given by what every node of layer 1 can send it.
+
+    `columns` has a row (token,) a flow. A row from which on the flow is `most`, which none exceeds, ends the run, and
+    the others are `most` as well: rows that grow need not be solved any further. `cuts` is as in `solve_pairs`.
+    """
+    for k in range(columns.shape[0]):
+        work.column[:] = columns[k]
+        find_reach_of_column(work)
+        # No position is the sink's own: the source's is tried first in its stead.
+        lower[k], upper[k], _, count = solve_pair(work, source, source)
+        if cuts.shape[0]:
+            write_cut(work, source, source, cuts[k])
+            cuts[k, 0] = False
+        reset(work, count)
+        if upper[k] >= most:
+            lower[k + 1 :] = lower[k]
+            upper[k + 1 :] = upper[k]
+            return
 
 
 @kernel

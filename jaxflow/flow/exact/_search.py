@@ -11,11 +11,19 @@ from jaxflow.flow.exact._bits import CAPACITY, ONE, bit, kernel, lowest_bit
 @no_type_check
 def find_reach(work, sink):
     """Fill `work.column` and `work.reach`, which all sources of a sink share. Cost: layer * token * word."""
-    reach, into, column, arc, arcs = work.reach, work.sink, work.column, work.arc, work.arcs
+    for i in range(work.sink.shape[0]):
+        work.column[i] = work.arc[0, i, sink, CAPACITY]
+    find_reach_of_column(work)
+
+
+@kernel
+@no_type_check
+def find_reach_of_column(work):
+    """Fill `work.reach` for the arcs into the sink that `work.column` holds."""
+    reach, into, column, arcs = work.reach, work.sink, work.column, work.arcs
     # Nodes without a path to the sink never enter a level, so no phase ever looks at them.
     reach[:] = 0
     for i in range(into.shape[0]):
-        column[i] = arc[0, i, sink, CAPACITY]
         if column[i] > 0:
             reach[1, i >> 6] |= bit(i)
     for layer in range(2, reach.shape[0]):

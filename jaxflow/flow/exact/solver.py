@@ -24,7 +24,7 @@ _LARGEST = 2.0**1000
 # the sink; a search of the residual graph.
 STAGES = ("closed_form", "one_pass", "cut")
 # Sums of as many doubles as a cut has arcs are right to this, relatively.
-_ROUNDING = 1e-11
+ROUNDING = 1e-11
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def max_flow(
     Memory beyond the result, a thread: about 35 bytes an arc of one example up to the highest source. An interrupt is
     seen between chunks of about 20 ms.
     """
-    _check(capacities, queries, layers)
+    check_problem(capacities, queries, layers)
     shape = (capacities.shape[0], len(layers), queries.shape[1], capacities.shape[-1])
     if wanted is not None and wanted.shape != shape:
         raise InputError("wanted", f"have shape {shape}", str(wanted.shape))
@@ -114,7 +114,7 @@ def max_flow(
         if progress is not None:
             progress(done, total)
     # A flow and a cut of equal value prove each other; if they are apart, the solver is wrong, not the user.
-    apart = upper - lower > max(tol, _ROUNDING) * upper
+    apart = upper - lower > max(tol, ROUNDING) * upper
     if apart.any():
         where = first_index(apart)
         raise AssertionError(f"flow {lower[where]} and cut {upper[where]} of pair {where} do not meet")
@@ -128,7 +128,7 @@ def arc_flow(
 
     Entry [l, i, j] is what passes (l + 1, i) -> (l, j), for the layers up to the source's. `check_flow` checks it.
     """
-    _check(capacities[None], np.array([[query], [token]]), (layer,))
+    check_problem(capacities[None], np.array([[query], [token]]), (layer,))
     nodes = capacities.shape[-1]
     flow = np.zeros((layer, nodes, nodes))
     if layer == 1:
@@ -139,8 +139,8 @@ def arc_flow(
         return flow
     from jaxflow.flow.exact import _kernels
 
-    order = _order(capacities[:layer])
-    capacity, scale = _scaled(capacities[:layer][:, order][:, :, order])
+    order = order_of(capacities[:layer])
+    capacity, scale = scaled(capacities[:layer][:, order][:, :, order])
     work = _kernels.workspace(capacity, layer)
     place = np.argsort(order)
     source, sink = int(place[query]), int(place[token])
@@ -202,12 +202,12 @@ class _Solver:
         if getattr(here, "example", None) != task.example:
             capacities = self.capacities[task.example, : self.highest]
             # A new example: renumbered by falling column sums, so that low bits are large arcs, and scaled.
-            order = _order(capacities)
+            order = order_of(capacities)
             # Padding has no part in it, and only takes memory from the caches.
             order = order[self._matters(task.example)[order]]
             here.place = np.zeros(capacities.shape[-1], np.int64)
             here.place[order] = np.arange(len(order))
-            here.capacity, here.scale = _scaled(capacities[:, order][:, :, order])
+            here.capacity, here.scale = scaled(capacities[:, order][:, :, order])
             here.whole = self.kernels.workspace(here.capacity, max(self.highest, 1))
             here.example, here.layer = task.example, None
         if here.layer != task.layer:
@@ -224,13 +224,14 @@ class _Solver:
         return found
 
 
-def _order(capacities: np.ndarray) -> np.ndarray:
+def order_of(capacities: np.ndarray) -> np.ndarray:
     """Positions by falling sum of what goes into them: the solver tries low numbers first."""
     with np.errstate(over="ignore"):
         return np.argsort(-capacities.sum((0, 1)), kind="stable")
 
 
-def _scaled(capacity: np.ndarray) -> tuple[np.ndarray, float]:
+def scaled(capacity: np.ndarray) -> tuple[np.ndarray, float]:
+    """Capacities whose sums cannot overflow, and the power of two that they were divided by."""
     # Sums of the largest doubles overflow. Dividing by a power of two is exact but for what then is below 1e-308,
     # which is nothing beside a capacity of 1e300.
     if capacity.max(initial=0) < _LARGEST:
@@ -307,7 +308,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _check(capacities: np.ndarray, queries: np.ndarray, layers: tuple[int, ...]) -> None:
+def check_problem(capacities: np.ndarray, queries: np.ndarray, layers: tuple[int, ...]) -> None:
+    """Refuse capacities that are no capacities, sums that overflow, and layers or positions that are not there."""
     with np.errstate(over="ignore", invalid="ignore"):
         sums = capacities.sum((-1, -2))
     # A sum is finite only where all its numbers are.
