@@ -223,10 +223,11 @@ class Encoder(nnx.Module):
 
     @property
     def held(self) -> int:
-        """Numbers of one position that a layer holds at once."""
+        """Numbers of one position that are held at once."""
         # The states and their values, before and behind the block; the feed-forward part before and behind its
-        # activation.
-        return 4 * self.config.width + 2 * self.config.feed_forward
+        # activation. A masked LM holds its vocabulary behind the layers.
+        layer = 4 * self.config.width + 2 * self.config.feed_forward
+        return max(layer, self.config.vocabulary) if self.config.head.name == "masked_lm" else layer
 
     def under(self, rules: Rules) -> "Encoder":
         """The same encoder, whose derivatives follow other rules."""

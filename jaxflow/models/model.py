@@ -91,7 +91,7 @@ class FollowsRules(EmbedsTokens, Protocol):
 
     @property
     def held(self) -> int:
-        """Numbers of one position that a layer holds at once, for sizes of batches."""
+        """Numbers of one position that a layer or the head holds at once, for sizes of batches."""
         ...
 
 
