@@ -61,13 +61,12 @@ def mixings_of(model: jf.models.Model) -> dict[str, Mixing]:
     return {name: mixing for name, mixing in made.items() if mixing.needs <= model.gives}
 
 
-def methods_of(mixings: Mapping[str, Mixing]) -> list[Any]:
+def methods_of(mixings: Mapping[str, Mixing], functionals: Sequence[str]) -> list[Any]:
     """Every functional over every mixing, and the references; names tell them apart."""
     made: list[Any] = []
-    for functional in FUNCTIONALS:
-        if functional in METHODS:
-            kind: Any = type(METHODS[functional])
-            made += [kind(name=f"{functional} of {name}", mixing=mixing) for name, mixing in mixings.items()]
+    for functional in functionals:
+        kind: Any = type(METHODS[functional])
+        made += [kind(name=f"{functional} of {name}", mixing=mixing) for name, mixing in mixings.items()]
     return [*made, *(method for name, method in METHODS.items() if name not in FUNCTIONALS)]
 
 
@@ -153,12 +152,12 @@ def run(options: argparse.Namespace) -> None:
     begun = time.monotonic()
     model = jf.load_model(str(options.model or options.task))
     texts = texts_of(options.task, options.data, options.texts)
-    agreement = ranked(model, texts, methods_of(mixings_of(model)))
+    agreement = ranked(model, texts, methods_of(mixings_of(model), options.functionals))
     # Every other text chooses, the rest is reported on.
     chosen_on = np.arange(len(texts)) % 2 == 0
     report = cells(agreement, chosen_on)
     found = verdict(agreement, report, chosen_on)
-    settings = {"texts": len(texts), "model": model.name, "task": options.task}
+    settings = {"texts": len(texts), "model": model.name, "functionals": options.functionals}
     record = {**provenance(**settings), "seconds": time.monotonic() - begun, "verdict": found, "methods": report}
     write_record(RESULTS / f"{options.task}.json", record)
     print(markdown(report))
@@ -174,6 +173,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--model", type=Path, help="the fine-tuned classifier's folder (verb-number: the shipped one)"
     )
     _ = parser.add_argument("--texts", type=int, default=240)
+    _ = parser.add_argument("--functionals", nargs="+", choices=FUNCTIONALS, default=FUNCTIONALS)
     options = parser.parse_args(arguments)
     return ended(lambda: run(options))
 

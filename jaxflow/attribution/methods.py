@@ -160,12 +160,14 @@ class Beginning(GraphMethod, Protocol):
 class Scores:
     """A method's relevance, `batch layer query token`, and for methods with proofs where it is proven.
 
-    `settled` is the stage that settled each value, as in `FlowSolution.settled`.
+    `settled` is the stage that settled each value, and `saturated` where a value is no more than a trivial cut, as in
+    `FlowSolution`.
     """
 
     relevance: Any
     certified: Any = None
     settled: Any = None
+    saturated: Any = None
 
 
 @dataclass(frozen=True)
@@ -269,7 +271,7 @@ class Flow:
 
         def scores() -> Scores:
             flow = finish()
-            return Scores(flow.value, flow.certified, flow.settled)
+            return Scores(flow.value, flow.certified, flow.settled, flow.saturated)
 
         return scores
 

@@ -72,7 +72,7 @@ def attribute(
     for item in items:
         check_text(question, model, item.encoding, item.place)
     told = None if progress is None else (lambda examples: progress(len(examples)))
-    return Attribution(tuple(engine.run_all(items, told)), model.name, question)
+    return Attribution(tuple(engine.run_all(items, told)), model.name, question, model.reads_at)
 
 
 def attribute_shards(

@@ -10,7 +10,7 @@ import transformers
 import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow._parser import Parser
-from jaxflow.cli.options import add_question, question_of
+from jaxflow.cli.options import METHODS, PLAIN, add_question, by_default, question_of
 from jaxflow.mixing import AttentionGradient
 from tests.models.conftest import bert_config, make_tokenizer, save
 from tests.tiny_text_model import LABELS, model_folder
@@ -69,6 +69,13 @@ def test_a_token_against_a_foil_is_autograds_difference(masked_lm):
     for encoding, place, sums in zip(encodings, places, column_sums(model, MASKED), strict=True):
         expected = torch_sums(twin, encoding, lambda logits, at=place: logits[at].max())
         np.testing.assert_allclose(sums, expected, atol=1e-5 * expected.max())
+
+
+def test_the_command_line_explains_no_token_unless_it_is_asked_to(masked_lm, classifier):
+    question = jf.Question(METHODS)
+    # Texts need no mask token then.
+    assert by_default(question, [masked_lm[0]]).methods == PLAIN
+    assert by_default(question, [classifier]).methods == METHODS
 
 
 def test_a_difference_of_classes_changes_sign_with_its_order(classifier):

@@ -17,8 +17,8 @@ from jaxflow.references import ColumnSums, GradientInput, IntegratedGradients, O
 from jaxflow.summary.summary import summarize
 from tests.tiny_text_model import LABELS, LAYERS, model_folder
 
-# Of different lengths, so that a batch has padding.
-TEXTS = ["the key to the cabinets", "is", "unbelievable tables on the table", "keys"]
+# Of different lengths, so that a batch has padding; of like lengths, so that one program does for them.
+TEXTS = ["the key to the cabinets", "is on the table", "tables is", "to the keys on the table"]
 NAMES = ("gradient-input", "integrated-gradients", "occlusion", "column-sums", "random", "position")
 GOOD = LABELS.index("good")
 
@@ -40,25 +40,24 @@ def result(model):
     return jf.attribute(model, TEXTS, methods=NAMES, target="good", queries=[1, 0], layers=[LAYERS, 1])
 
 
-def torch_gradient(twin, encoding, words, label):
-    """The logit at replaced word embeddings, and its gradient in them."""
+def torch_gradient(twin, words, label):
+    """The logits at replaced word embeddings, `row token width`, and their gradients in these."""
     words = words.clone().requires_grad_()
-    ids = torch.tensor([encoding.input_ids])
     # Positions and segments are added inside, as to the embeddings that ids look up.
-    logits = twin(inputs_embeds=words[None], token_type_ids=torch.zeros_like(ids)).logits[0]
-    (gradient,) = torch.autograd.grad(logits[label], words)
-    return logits.detach()[label], gradient
+    logits = twin(inputs_embeds=words).logits[:, label]
+    (gradient,) = torch.autograd.grad(logits.sum(), words)
+    return logits.detach(), gradient
 
 
 def words_of(twin, encoding):
-    return twin.get_input_embeddings()(torch.tensor(encoding.input_ids)).detach()
+    return twin.get_input_embeddings()(torch.tensor([encoding.input_ids])).detach()
 
 
 def test_gradient_times_input_is_autograds(model, twin, result):
     for encoding, example in zip(model.tokenize(TEXTS), result, strict=True):
         words = words_of(twin, encoding)
-        _, gradient = torch_gradient(twin, encoding, words, GOOD)
-        expected = (gradient * words).sum(-1).numpy()
+        _, gradient = torch_gradient(twin, words, GOOD)
+        expected = (gradient * words)[0].sum(-1).numpy()
         # The same row at both layers and both queries.
         np.testing.assert_allclose(
             example.relevance["gradient-input"], np.tile(expected, (2, 2, 1)), atol=1e-5 * np.abs(expected).max()
@@ -69,13 +68,13 @@ def test_integrated_gradients_are_the_integral_and_complete(model, twin, result)
     for encoding, example in zip(model.tokenize(TEXTS), result, strict=True):
         words = words_of(twin, encoding)
         # Many more steps, by another rule: the middle of each of 400 parts.
-        parts = [torch_gradient(twin, encoding, (k + 0.5) / 400 * words, GOOD)[1] for k in range(400)]
-        expected = (torch.stack(parts).mean(0) * words).sum(-1).numpy()
+        line = (torch.arange(400)[:, None, None] + 0.5) / 400 * words
+        expected = (torch_gradient(twin, line, GOOD)[1].mean(0) * words[0]).sum(-1).numpy()
         rows = example.relevance["integrated-gradients"]
         assert (rows == rows[0, 0]).all()
         np.testing.assert_allclose(rows[0, 0], expected, atol=1e-3 * np.abs(expected).max())
-        whole, _ = torch_gradient(twin, encoding, words, GOOD)
-        nothing, _ = torch_gradient(twin, encoding, 0 * words, GOOD)
+        whole, _ = torch_gradient(twin, words, GOOD)
+        nothing, _ = torch_gradient(twin, 0 * words, GOOD)
         assert abs(rows[0, 0].sum() - (whole - nothing).item()) < 1e-3 * np.abs(expected).sum()
 
 
@@ -84,9 +83,7 @@ def test_a_baseline_may_be_a_token(model, twin):
     methods = [IntegratedGradients(baseline=each, name=str(each)) for each in ("[MASK]", "blank", 4)]
     (example,) = jf.attribute(model, TEXTS[:1], methods=methods, target="good")
     words, mask = words_of(twin, encoding), twin.get_input_embeddings().weight.detach()[4]
-    whole, at_masks = (
-        torch_gradient(twin, encoding, each, GOOD)[0].item() for each in (words, mask.expand(words.shape))
-    )
+    whole, at_masks = (torch_gradient(twin, each, GOOD)[0].item() for each in (words, mask.expand(words.shape)))
     # 4 is [MASK]; "blank" is [UNK] where there is one.
     np.testing.assert_array_equal(example.relevance["[MASK]"], example.relevance["4"])
     assert np.abs(example.relevance["blank"] - example.relevance["4"]).max() > 1e-3
@@ -120,7 +117,7 @@ def test_column_sums_are_sums_of_the_classs_weights(model, result):
 
 
 def test_chance_and_place_depend_on_the_text_alone(model, result):
-    alone = [jf.attribute(model, text, methods=("random", "position"), batch_size=1)[0] for text in TEXTS]
+    alone = jf.attribute(model, TEXTS, methods=("random", "position"), batch_size=1)
     rows = []
     for example, one in zip(result, alone, strict=True):
         # In other batches, of other padded lengths, beside other methods: the same to the last bit.
