@@ -31,6 +31,7 @@ from jaxflow.sweep.entry import run_sweep
 if TYPE_CHECKING:
     from jaxflow.attribution.in_hand import attribute_attention
     from jaxflow.compare import Comparison, compare_models
+    from jaxflow.models.torch import TorchModel
     from jaxflow.pages.explore import explore
     from jaxflow.pages.explore_in_hand import explore_attention
     from jaxflow.pages.write import write_page
@@ -47,6 +48,7 @@ __all__ = [
     "Question",
     "ShapleySolution",
     "Token",
+    "TorchModel",
     "attention_flow",
     "attention_graph",
     "attention_rollout",
@@ -78,6 +80,7 @@ __all__ = [
 _LATER = {
     "Comparison": "jaxflow.compare",
     "compare_models": "jaxflow.compare",
+    "TorchModel": "jaxflow.models.torch",
     "attribute_attention": "jaxflow.attribution.in_hand",
     "explore": "jaxflow.pages.explore",
     "explore_attention": "jaxflow.pages.explore_in_hand",

@@ -14,7 +14,7 @@ from jaxflow._checks import InputError, one_of, shown, shown_text
 from jaxflow.models import Model
 from jaxflow.models.model import check_gives
 
-HEADS = ("sequence_classification", "next_sentence")
+HEADS = ("sequence_classification", "next_sentence", "next_token")
 # In float64 on the host: differences of probabilities near 1 lose digits in float32.
 ON_HOST: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "softmax": lambda logits: scipy.special.softmax(np.asarray(logits, np.float64), axis=-1),

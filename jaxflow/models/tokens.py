@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -50,13 +50,43 @@ class Encoding:
         return len(self.input_ids)
 
 
+@runtime_checkable
+class TakesTokens(Protocol):
+    """What a tokenizer's tokens must fit; an `EncoderConfig` is one."""
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the model knows."""
+        ...
+
+    @property
+    def segments(self) -> int:
+        """How many segments (token type ids) it knows; 0 for none."""
+        ...
+
+
+def as_limit(tokenizer: Any, own: int, max_length: Any, *, paired: bool) -> int:
+    """Most tokens of a text: the model's own limit, or `max_length` where that is less.
+
+    Raises:
+        InputError: no text fits into `max_length`.
+    """
+    if max_length is None:
+        return own
+    # Room for the special tokens and one of the text's own.
+    smallest = tokenizer.num_special_tokens_to_add(pair=paired) + 1
+    if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < smallest:
+        raise InputError("max_length", f"be a whole number of at least {smallest}", shown(max_length))
+    return min(own, max_length)
+
+
 def tokenize(
     tokenizer: Any,
     texts: Any,
     pairs: Any,
     limit: int,
     truncate: bool,
-    config: EncoderConfig,
+    config: TakesTokens,
 ) -> list[Encoding]:
     """Encodings of texts, none longer than `limit`; all token type ids are 0 where the model has one segment or none.
 
@@ -182,7 +212,7 @@ def _encode(
     coded: Any,
     limit: int,
     truncate: bool,
-    config: EncoderConfig,
+    config: TakesTokens,
 ) -> Encoding:
     """A text's tokens, checked; `coded` are all of them, where they were read already."""
     entry, parts = f"texts[{index}]", (text, pair)
@@ -271,7 +301,7 @@ def _call_all(
     return coded
 
 
-def _unknown(coded: Any, config: EncoderConfig) -> str | None:
+def _unknown(coded: Any, config: TakesTokens) -> str | None:
     """The first token without a row of the word embeddings, in words."""
     ids = coded.ids
     if max(ids, default=0) < config.vocabulary:

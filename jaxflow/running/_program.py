@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxflow._pytree import pytree
 from jaxflow._typing import AtLayers, Queries
-from jaxflow.models import Encoding, ForwardOptions, Model, Module, TokenBatch
+from jaxflow.models import Encoding, ForwardOptions, Model, Module, Recording, TokenBatch
 from jaxflow.models.packing import Packing
 
 # A pytree of arrays, for which JAX has no type.
@@ -32,7 +32,7 @@ class Inputs:
     examples: Arrays
     shared: Arrays
     packing: Packing | None = None
-    recording: Module | None = None
+    recording: Recording | None = None
 
 
 @runtime_checkable

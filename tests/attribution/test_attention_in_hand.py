@@ -163,6 +163,12 @@ def test_pages_of_attention_in_hand(classifier, tmp_path):
     result = jf.attribute_attention(outputs.attentions, tokens, mask=batch["attention_mask"], name="my model")
     page = jf.write_page(result, tmp_path / "report.html").read_text()
     assert "cabinets" in page
+    # Stored as any result, and read back.
+    result.save(tmp_path / "results")
+    stored = jf.open_sweep(tmp_path / "results")
+    assert stored[0].tokens == result[0].tokens
+    np.testing.assert_allclose(stored[2].relevance["flow"], result[2].relevance["flow"])
+    assert set(result.to_pandas()["example"]) == set(range(len(TEXTS)))
     exploration = jf.explore_attention(
         outputs.attentions, tokens, mask=batch["attention_mask"], texts=TEXTS, labels=["yes", "no", "yes"], roles=True
     )
