@@ -23,6 +23,9 @@ def with_recording(model: Model, call: Call) -> Call:
     numbers: list[Number] = []
     needs: set[str] = set()
     for program, inputs in _parts(call.program, call.inputs):
+        # A program may say that it reads the batch alone, as those of random or position do.
+        if not getattr(program, "runs_model", True):
+            continue
         if not isinstance(program, Forward):
             got = f"{model.name}, whose batches are recorded"
             way_out = "load it with `jaxflow.load_model`, if it is of a family that runs in JAX"

@@ -1,6 +1,8 @@
 """PyTorch models as they stand: against NumPy and OR-Tools on torch's own attention, and against native encoders."""
 
 import inspect
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -278,3 +280,23 @@ def test_what_is_no_model_gets_one_line(pair):
     refused(lambda: jf.attribute(theirs, ["the " * 40]), r"`texts\[0\]` must have at most 24 tokens")
     # Programs that run a model several times cannot read a recording.
     refused(lambda: head_importance(theirs, TEXTS, method="ablation"), "`model` must run in JAX for")
+
+
+def test_without_torch_the_extra_is_named():
+    program = """
+import sys
+
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+sys.meta_path.insert(0, Without())
+import jaxflow as jf
+try:
+    jf.TorchModel
+except jf.InputError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "`torch` must be installed for running a PyTorch model; install it with: pip install" in done.stdout
