@@ -103,8 +103,12 @@ def results_of(question: Question, readers: Iterable[Any], outputs: Arrays) -> d
 
 def pair_numbers_of(question: Question, model: Model) -> int:
     """Numbers that a question's programs keep for each pair of tokens of a text, for `EngineOptions.pair_numbers`."""
-    # The programs run one after the other, so that the largest counts.
-    return max(pair_numbers(part.needs, model) for part in (*question.mixings, *own_programs(question)))
+    # The programs run one after the other, so that the largest counts; a method may know its own.
+    parts = (*question.mixings, *own_programs(question))
+    known = [getattr(part, "pair_numbers", None) for part in parts]
+    return max(
+        pair_numbers(part.needs, model) if own is None else own(model) for part, own in zip(parts, known, strict=True)
+    )
 
 
 def _check_needs(method: ProgramMethod, model: Model) -> None:

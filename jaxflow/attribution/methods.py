@@ -107,7 +107,8 @@ class ModelMethod(Method, Protocol):
 class ProgramMethod(Method, Protocol):
     """A method that runs the model by a program of its own: several passes, say, or gradients in the embeddings.
 
-    The program goes over the same batches as the pass that other methods share. It must be hashable.
+    The program goes over the same batches as the pass that other methods share. It must be hashable. It may have
+    `pair_numbers(model)`: the numbers that it keeps for each pair of tokens of a text, by which batches are sized.
 
         @dataclass(frozen=True)
         class Occlusion:

@@ -22,6 +22,7 @@ from jaxflow.mixing.alti import Alti
 from jaxflow.mixing.attention import Attention
 from jaxflow.mixing.attention_gradient import AttentionGradient
 from jaxflow.mixing.attention_measured import AttentionMeasured
+from jaxflow.mixing.chefer_relevance import CheferRelevance, CheferRules
 from jaxflow.mixing.gradient import Gradient
 from jaxflow.mixing.norms import Norms
 from jaxflow.mixing.value_zeroing import ValueZeroing
@@ -33,6 +34,8 @@ __all__ = [
     "AttentionGradient",
     "AttentionMeasured",
     "Capacities",
+    "CheferRelevance",
+    "CheferRules",
     "Gradient",
     "Mixing",
     "Norms",

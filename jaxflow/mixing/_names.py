@@ -10,6 +10,7 @@ from jaxflow.mixing.alti import Alti
 from jaxflow.mixing.attention import Attention
 from jaxflow.mixing.attention_gradient import AttentionGradient
 from jaxflow.mixing.attention_measured import AttentionMeasured
+from jaxflow.mixing.chefer_relevance import CheferRelevance
 from jaxflow.mixing.gradient import Gradient
 from jaxflow.mixing.norms import Norms
 from jaxflow.mixing.value_zeroing import ValueZeroing
@@ -24,6 +25,7 @@ MIXINGS: dict[str, type] = {
     "alti": Alti,
     "value-zeroing": ValueZeroing,
     "attention-gradient": AttentionGradient,
+    "chefer-relevance": CheferRelevance,
 }
 
 

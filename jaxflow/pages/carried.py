@@ -131,10 +131,10 @@ def saturation_words(row: Row, layer: int = -1, query: int = 0) -> list[str]:
     lines = []
     for name, here in known.items():
         if here.any():
-            # What to look at instead: a flow that says more here, or rollout.
+            # Where it says little, what to look at instead: a flow that says more here, or rollout.
             better = min(known, key=lambda other: int(known[other].sum()))
             instead = better if known[better].sum() < here.sum() else "rollout" if "rollout" in row else None
-            see = "" if instead is None else f"; see {instead}"
+            see = f"; see {instead}" if instead is not None and 2 * here.sum() > len(here) else ""
             lines.append(f"{name} tells {int((~here).sum())} of {len(here)} tokens apart here{see}")
     return lines
 

@@ -4,13 +4,36 @@ Most of them know neither layers nor positions to explain: they say what tokens 
 the same row at each layer and query.
 """
 
+from jaxflow.references.attn_lrp import AttnLrp
 from jaxflow.references.column_sums import ColumnSums
+from jaxflow.references.decompx import DecompX, DecompXNorms
 from jaxflow.references.gradients import GradientInput, IntegratedGradients
 from jaxflow.references.occlusion import Occlusion
 from jaxflow.references.place import Position
 from jaxflow.references.random import Random
 
-__all__ = ["REFERENCES", "ColumnSums", "GradientInput", "IntegratedGradients", "Occlusion", "Position", "Random"]
+__all__ = [
+    "REFERENCES",
+    "AttnLrp",
+    "ColumnSums",
+    "DecompX",
+    "DecompXNorms",
+    "GradientInput",
+    "IntegratedGradients",
+    "Occlusion",
+    "Position",
+    "Random",
+]
 
 # Those with names of their own on the command line; a new one is added here.
-REFERENCES = (GradientInput(), IntegratedGradients(), Occlusion(), ColumnSums(), Random(), Position())
+REFERENCES = (
+    GradientInput(),
+    IntegratedGradients(),
+    Occlusion(),
+    ColumnSums(),
+    Random(),
+    Position(),
+    DecompX(),
+    DecompXNorms(),
+    AttnLrp(),
+)

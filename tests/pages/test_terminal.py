@@ -99,7 +99,7 @@ def test_a_flow_that_ties_says_so_and_what_says_more():
     assert lines[2] == "   carried by: keys\\u202e (0.9)"
     assert [line.strip() for line in lines[-3:-1]] == [
         "flow tells 1 of 4 tokens apart here; see flow@attention-gradient",
-        "flow@attention-gradient tells 3 of 4 tokens apart here; see rollout",
+        "flow@attention-gradient tells 3 of 4 tokens apart here",
     ]
     # Small values keep their digits.
     assert lines[4].endswith("0 [CLS]  3.0e-05 =")

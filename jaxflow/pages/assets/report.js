@@ -120,6 +120,7 @@
     const count = (name) => tokens.filter((_, token) => !unpacked.saturated(name, layer, query, token)).length;
     const apart = count(method);
     if (apart === tokens.length) return null;
+    if (2 * apart >= tokens.length) return { apart, of: tokens.length, instead: null };
     const flows = methods.filter((name) => name in saturated);
     const better = flows.reduce((best, name) => count(name) > count(best) ? name : best, method);
     const instead = count(better) > apart ? better : methods.includes("rollout") ? "rollout" : null;

@@ -33,8 +33,8 @@ export function unpack(example, methods) {
 }
 
 /**
- * What a method tells of a row: how many tokens it tells apart, and a method that tells more of them apart; null where
- * it tells all.
+ * What a method tells of a row: how many tokens it tells apart, and where these are less than half, a method to look at
+ * instead; null where it tells all.
  *
  * @param {Unpacked} unpacked
  * @param {string} method
@@ -49,6 +49,7 @@ export function toldApart(unpacked, method, layer, query, methods) {
     tokens.filter((_, token) => !unpacked.saturated(name, layer, query, token)).length;
   const apart = count(method);
   if (apart === tokens.length) return null;
+  if (2 * apart >= tokens.length) return { apart, of: tokens.length, instead: null };
   const flows = methods.filter((name) => name in saturated);
   const better = flows.reduce((best, name) => (count(name) > count(best) ? name : best), method);
   const instead = count(better) > apart ? better : methods.includes("rollout") ? "rollout" : null;

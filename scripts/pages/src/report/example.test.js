@@ -39,9 +39,10 @@ test("a flow that fills trivial cuts says how many tokens it tells apart, and wh
     flow: Buffer.from([1, 1, 0, 1, /* layer 2 */ 1, 1, 1, 1]).toString("base64"),
     "flow@alti": Buffer.from([1, 1, 0, 1, /* layer 2 */ 0, 0, 1, 0]).toString("base64"),
     "flow@norms": null,
+    "flow@gradient": Buffer.from([1, 1, 0, 0, /* layer 2 */ 1, 1, 0, 0]).toString("base64"),
   };
   const { raw } = example.values;
-  const values = { raw, flow: raw, "flow@alti": raw, "flow@norms": raw };
+  const values = { raw, flow: raw, "flow@alti": raw, "flow@norms": raw, "flow@gradient": raw };
   const one = unpack(/** @type {ReportExample} */ ({ ...example, values, saturated }), Object.keys(values));
   assert.equal(one.saturated("flow", 0, 0, 3), true);
   assert.equal(one.saturated("flow", 0, 0, 2), false);
@@ -51,6 +52,8 @@ test("a flow that fills trivial cuts says how many tokens it tells apart, and wh
   assert.deepEqual(told("flow", 0, "rollout", "flow", "flow@alti"), { apart: 1, of: 4, instead: "rollout" });
   assert.deepEqual(told("flow", 1, "rollout", "flow", "flow@alti"), { apart: 0, of: 4, instead: "flow@alti" });
   assert.deepEqual(told("flow", 1, "flow", "flow@norms", "flow@alti"), { apart: 0, of: 4, instead: "flow@norms" });
+  // Where it tells half of them, it is enough.
+  assert.deepEqual(told("flow@gradient", 0, "rollout", "flow@gradient"), { apart: 2, of: 4, instead: null });
   assert.equal(told("flow@norms", 1, "flow@norms"), null);
   assert.equal(told("raw", 1, "raw", "flow"), null);
 });
