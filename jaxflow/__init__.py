@@ -7,9 +7,10 @@ flow, a maximum flow with certified bounds.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from jaxflow import mixing
+from jaxflow import mixing, references
 from jaxflow._checks import InputError
 from jaxflow.attribution import Attribution, Example, Question, attribute, build_graph
+from jaxflow.evaluation.token_target import Token
 from jaxflow.flow.device.cut import cut_capacity
 from jaxflow.flow.joint import JointSolution, joint_flow
 from jaxflow.flow.paths import FlowPath, flow_paths
@@ -30,6 +31,7 @@ from jaxflow.sweep.entry import run_sweep
 if TYPE_CHECKING:
     from jaxflow.attribution.in_hand import attribute_attention
     from jaxflow.compare import Comparison, compare_models
+    from jaxflow.models.torch import TorchModel
     from jaxflow.pages.explore import explore
     from jaxflow.pages.explore_in_hand import explore_attention
     from jaxflow.pages.write import write_page
@@ -45,6 +47,8 @@ __all__ = [
     "JointSolution",
     "Question",
     "ShapleySolution",
+    "Token",
+    "TorchModel",
     "attention_flow",
     "attention_graph",
     "attention_rollout",
@@ -65,6 +69,7 @@ __all__ = [
     "open_sweep",
     "plot_relevance",
     "raw_attention",
+    "references",
     "run_sweep",
     "stack_generated",
     "widest_path",
@@ -75,6 +80,7 @@ __all__ = [
 _LATER = {
     "Comparison": "jaxflow.compare",
     "compare_models": "jaxflow.compare",
+    "TorchModel": "jaxflow.models.torch",
     "attribute_attention": "jaxflow.attribution.in_hand",
     "explore": "jaxflow.pages.explore",
     "explore_attention": "jaxflow.pages.explore_in_hand",

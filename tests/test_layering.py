@@ -28,6 +28,7 @@ HOUSE = [
     "mixing",
     "running",
     "evaluation",
+    "references",
     "attribution",
     "heads",
     "compare",

@@ -8,10 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import transformers
 
 import jaxflow as jf
 from jaxflow.models import fetch
 from jaxflow.models.supported import supported_table
+from tests.tiny_text_model import model_folder
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 
@@ -42,6 +44,16 @@ def test_the_python_examples_run_as_written(tmp_path):
         )
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "relevance.png").stat().st_size > 1000
+
+
+def test_a_pytorch_model_is_three_lines_from_its_report(tmp_path, monkeypatch):
+    (example,) = [block for block in blocks("py") if "TorchModel" in block]
+    assert len(example.splitlines()) == 3
+    monkeypatch.chdir(tmp_path)
+    auto = {name: getattr(transformers, name) for name in ("AutoModelForSequenceClassification", "AutoTokenizer")}
+    with pytest.warns(UserWarning, match="eager attention is switched on"):
+        exec(example, auto | {"jf": jf, "name": model_folder()})  # noqa: S102
+    assert "surprises" in (tmp_path / "report.html").read_text("utf-8")
 
 
 @pytest.mark.slow

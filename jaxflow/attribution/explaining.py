@@ -8,15 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, shown
 from jaxflow._typing import Queries
 from jaxflow.attribution.methods import ProgramMethod, mixing_of
 from jaxflow.attribution.question import Question
 from jaxflow.attribution.registry import of_methods
 from jaxflow.attribution.streams import Readers, result_key
-from jaxflow.evaluation.target import Explained, GivenClasses, Target, explained_of, resolve, scale_of
+from jaxflow.evaluation.target import Target, explained_of, resolve, scale_of
+from jaxflow.evaluation.token_target import TOKEN_HEADS, Token, check_place, explained_token, token_id
 from jaxflow.mixing import as_mixing
-from jaxflow.models import Model, TokenBatch
+from jaxflow.models import Encoding, Model, TokenBatch
 from jaxflow.running import Arrays, Call, Forward, Inputs, Programs, pair_numbers
 
 
@@ -37,15 +38,18 @@ def check_model(question: Question, model: Model) -> None:
     for method in own_programs(question):
         _check_needs(method, model)
     if question.explains:
-        target = _target(question)
-        # In turn: the head tells no classes apart, several classes share the name, or none has it.
-        _ = scale_of(model, target)
-        _ = model.head.index_of("target", target.classes)
-        # The predicted class is one of the model's; another must be.
-        try:
-            _ = resolve(model, target, 1, lambda: np.zeros((1, model.head.outputs)))
-        except InputError as error:
-            raise InputError("target", error.expected, error.got, error.way_out) from None
+        _check_target(question, model)
+
+
+def check_text(question: Question, model: Model, encoding: Encoding, place: str) -> None:
+    """Refuse a text that does not have the position that a question's target stands at.
+
+    Raises:
+        InputError: naming the text by its place.
+    """
+    target = _target(question, model) if question.explains else None
+    if isinstance(target, Token):
+        check_place(model, target, encoding, place)
 
 
 def own_programs(question: Question) -> tuple[ProgramMethod, ...]:
@@ -75,7 +79,7 @@ def call_of(
     """
     # One class for all rows, which is an input of the program, so that another class compiles nothing; or None for
     # the class that each row predicts.
-    target, given = _explained(question, model, batch.mask.shape[0])
+    target, given = _explained(question, model, batch)
     # Where no mixing needs gradients, the shared pass explains nothing.
     forward = Forward(tuple(readers.values()), question.mixing)
     examples: tuple[Arrays, ...] = tuple(map(arrays.get, readers))
@@ -99,8 +103,12 @@ def results_of(question: Question, readers: Iterable[Any], outputs: Arrays) -> d
 
 def pair_numbers_of(question: Question, model: Model) -> int:
     """Numbers that a question's programs keep for each pair of tokens of a text, for `EngineOptions.pair_numbers`."""
-    # The programs run one after the other, so that the largest counts.
-    return max(pair_numbers(part.needs, model) for part in (*question.mixings, *own_programs(question)))
+    # The programs run one after the other, so that the largest counts; a method may know its own.
+    parts = (*question.mixings, *own_programs(question))
+    known = [getattr(part, "pair_numbers", None) for part in parts]
+    return max(
+        pair_numbers(part.needs, model) if own is None else own(model) for part, own in zip(parts, known, strict=True)
+    )
 
 
 def _check_needs(method: ProgramMethod, model: Model) -> None:
@@ -111,15 +119,48 @@ def _check_needs(method: ProgramMethod, model: Model) -> None:
         raise InputError("methods", expected, got, "leave it out, or pass a model that gives it")
 
 
-def _explained(question: Question, model: Model, rows: int) -> tuple[Explained | None, GivenClasses | None]:
-    """The explained number, and its classes that are known beforehand; None where nothing is explained."""
+def _explained(question: Question, model: Model, batch: TokenBatch) -> tuple[Any, Any]:
+    """The explained number, and its arrays that are known beforehand; None where nothing is explained."""
     if not question.explains:
         return None, None
-    target, given = explained_of(model, _target(question), rows, gradients=False)
-    return target, jax.tree.map(jnp.asarray, given)
+    target = _target(question, model)
+    if isinstance(target, Token):
+        number, given = explained_token(model, target, batch)
+    else:
+        number, given = explained_of(model, target, batch.mask.shape[0], gradients=False)
+    return number, jax.tree.map(jnp.asarray, given)
 
 
-def _target(question: Question) -> Target:
-    """The logit of the question's class, or of the class that the model predicts."""
+def _target(question: Question, model: Model) -> Target | Token:
+    """The logit that is explained: of a class, of the predicted one, or of a token; or a difference of two."""
+    asked = question.target
+    if isinstance(asked, Token):
+        return asked
+    classes, against = asked if isinstance(asked, tuple) else ("predicted" if asked is None else asked, None)
     # Logits, not probabilities: the gradient of a probability vanishes where the model is sure.
-    return Target("predicted" if question.target is None else question.target, quantity="logit")
+    if model.head.name in TOKEN_HEADS:
+        return Token(classes, against)
+    return Target(classes, "logit", against)
+
+
+def _check_target(question: Question, model: Model) -> None:
+    """Refuse a target that the model does not have."""
+    target, argument = _target(question, model), "target"
+    if isinstance(target, Token):
+        if model.head.name not in TOKEN_HEADS:
+            way_out = "pass a class, or a pair of classes"
+            raise InputError(argument, f"be no token where the model's head is {model.head.name}", "one", way_out)
+        named = [each for each in (target.token, target.against) if each not in ("predicted", None)]
+        numbers = [token_id(model, each) for each in named]
+    else:
+        # In turn: the head tells no classes apart, several classes share the name, or none has it.
+        _ = scale_of(model, target)
+        named = [each for each in (target.classes, target.against) if each not in ("predicted", None)]
+        for each in named:
+            _ = model.head.index_of(argument, each)
+        try:
+            numbers = [resolve(model, Target(each), 1, lambda: np.zeros((1, 1)))[0][0] for each in named]
+        except InputError as error:
+            raise InputError(argument, error.expected, error.got, error.way_out) from None
+    if len(set(numbers)) < len(numbers):
+        raise InputError(argument, "be a difference of two", f"{shown(named[0])} less {shown(named[1])}")

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxflow._names import imported, is_path
 from jaxflow._switches import broadcasting
@@ -16,12 +16,14 @@ from jaxflow._typing import AtLayers, Queries, Square, TokenMask
 from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_solver, begin_flow
 from jaxflow.flow.worker import Worker
-from jaxflow.graph.graph import AttentionGraph
-from jaxflow.graph.rollout import attention_rollout, no_layers, product, raw_attention
+from jaxflow.graph.graph import AttentionGraph, with_own
+from jaxflow.graph.rollout import leveled, no_layers, product, raw_attention, sized
 from jaxflow.mixing import MIXINGS, Mixing, as_mixing
 from jaxflow.models import Model
 from jaxflow.running import Program, Reader, Target
 
+# Relevance, `row token token`, and the power of two that was taken out of it, by row.
+Leveled: TypeAlias = tuple[Square, Int[Array, "*batch"]]
 # Between a method's name and that of its mixing.
 AT = "@"
 
@@ -105,7 +107,8 @@ class ModelMethod(Method, Protocol):
 class ProgramMethod(Method, Protocol):
     """A method that runs the model by a program of its own: several passes, say, or gradients in the embeddings.
 
-    The program goes over the same batches as the pass that other methods share. It must be hashable.
+    The program goes over the same batches as the pass that other methods share. It must be hashable. It may have
+    `pair_numbers(model)`: the numbers that it keeps for each pair of tokens of a text, by which batches are sized.
 
         @dataclass(frozen=True)
         class Occlusion:
@@ -157,12 +160,14 @@ class Beginning(GraphMethod, Protocol):
 class Scores:
     """A method's relevance, `batch layer query token`, and for methods with proofs where it is proven.
 
-    `settled` is the stage that settled each value, as in `FlowSolution.settled`.
+    `settled` is the stage that settled each value, and `saturated` where a value is no more than a trivial cut, as in
+    `FlowSolution`.
     """
 
     relevance: Any
     certified: Any = None
     settled: Any = None
+    saturated: Any = None
 
 
 @dataclass(frozen=True)
@@ -196,6 +201,9 @@ class Raw:
 class Rollout:
     """Attention rollout: the share that came from each token over all paths.
 
+    Where rows of the capacities do not sum to 1 these are products, which grow or shrink with every layer. Beyond 2^96
+    or below 2^-96 a layer's are scaled by a power of two, so that they still rank tokens.
+
     Attributes:
         name: as of `Raw`.
         mixing: as of `Raw`.
@@ -207,15 +215,17 @@ class Rollout:
     def __post_init__(self) -> None:
         settle_mixing(self)
 
-    def start(self, mask: TokenMask) -> Square:
+    def start(self, mask: TokenMask) -> Leveled:
         """Below the first layer tokens are themselves."""
-        return no_layers(mask)
+        return no_layers(mask), jnp.zeros(mask.shape[:-1], jnp.int32)
 
-    def step(self, carry: Square, attention: Square, capacity: Square) -> tuple[Square, Square]:
+    def step(self, carry: Leveled, attention: Square, capacity: Square) -> tuple[Leveled, Square]:
         """The product with one more layer's capacities."""
-        # capacity: from this layer's positions to those below; carry: from there to the input tokens.
-        rolled = product(capacity, carry)
-        return rolled, rolled
+        below, power = carry
+        # capacity: from this layer's positions to those below; below: from there to the input tokens. Powers of two
+        # are taken out and put back exactly.
+        rolled, power = leveled(product(capacity, below), power)
+        return (rolled, power), sized(rolled, power)
 
     def __call__(self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> Scores:
         """Rows of `attention_rollout`."""
@@ -261,7 +271,7 @@ class Flow:
 
         def scores() -> Scores:
             flow = finish()
-            return Scores(flow.value, flow.certified, flow.settled)
+            return Scores(flow.value, flow.certified, flow.settled, flow.saturated)
 
         return scores
 
@@ -327,7 +337,13 @@ def _raw_rows(graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) 
 @partial(jax.jit, static_argnames="layers")
 @broadcasting
 def _rollout_rows(graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> AtLayers:
-    return _rows(attention_rollout(graph), queries, layers)
+    def step(carry: Leveled, capacity: Square) -> tuple[Leveled, Square]:
+        return method.step(carry, capacity, capacity)
+
+    method = Rollout()
+    # Layers in front for the scan, and behind the batch again.
+    _, rolled = jax.lax.scan(step, method.start(graph.mask), jnp.moveaxis(with_own(graph.weights, graph.own), -3, 0))
+    return _rows(jnp.moveaxis(rolled, 0, -3), queries, layers)
 
 
 def _rows(relevance: Float[Array, "*batch layer token token"], queries: Queries, layers: Sequence[int]) -> AtLayers:

@@ -4,7 +4,7 @@ import inspect
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -15,12 +15,14 @@ from jaxflow._checks import InputError, shown
 from jaxflow._names import imported, is_path, value_json, value_of_json
 from jaxflow.attribution.methods import AT, Method, ModelMethod, ProgramMethod, mixing_of
 from jaxflow.attribution.registry import as_methods, method_json, method_of_json, several
+from jaxflow.evaluation.token_target import PREDICTED, Token
 from jaxflow.flow.solve import as_layers, as_solver
 from jaxflow.mixing import MIXINGS, Mixing, as_mixing, mixing_json
 
 # Positions with a name: the text's last token, and the one that the model's head reads.
 LAST, CLASSIFIER = "last", "classifier"
 ALL = "all"
+TARGETS = "be None, 'predicted', a class by its name or number, a pair of classes, or a jaxflow.Token"
 
 Positions = Int[np.ndarray, " query"]
 
@@ -39,8 +41,11 @@ class Question:
         mixing: what the capacities of the graph are made of, by a mixing's name, or your own as package.module:NAME.
             In Python also a value, such as `jaxflow.mixing.Attention(heads="max", residual=0.3)`. Methods that carry a
             mixing of their own have that.
-        target: class that is explained where gradients are needed, by name or number, or predicted. In Python None is
-            `"predicted"`, the class that the model gives each text. It goes with mixings that need gradients.
+        target: what is explained: a class by name or number, a difference such as good--bad, or predicted. In Python
+            a difference is a pair, `("good", "bad")`, and None is `"predicted"`, the class that the model gives each
+            text. Where the head is over tokens, names are those of tokens (of a masked language model) or of their
+            classes, at the text's mask token; `jaxflow.Token("is", "are", at=3)`, is--are@3, says another position.
+            It goes with mixings that need gradients, and with references that explain a number.
         queries: positions to explain: numbers such as 0,3, or all, last, or classifier (where the model's head reads).
             In Python None for all, an int, several, `"last"`, `"classifier"`, or integers `text query` where they
             differ from text to text. 0 is [CLS] or its equivalent.
@@ -129,7 +134,7 @@ class Question:
                 for given, value in zip(self.methods, self.method_values, strict=True)
             ],
             "mixing": _mixing_json(self.mixing),
-            "target": self.target,
+            "target": asdict(self.target) if isinstance(self.target, Token) else _lists(self.target),
             "queries": _lists(queries),
             "layers": ALL if self.layers is None else _lists(self.layers),
             "flow": self.flow if isinstance(self.flow, str) else value_json("flow", self.flow),
@@ -144,11 +149,11 @@ class Question:
             InputError: it describes none, or a class of a user's own that cannot be imported.
         """
         given = dict(description)
-        flow, queries, layers = given["flow"], given["queries"], given["layers"]
+        flow, queries, layers, target = (given[name] for name in ("flow", "queries", "layers", "target"))
         return cls(
             methods=tuple(map(method_of_json, given["methods"])),
             mixing=_mixing_of_json(given["mixing"]),
-            target=given["target"],
+            target=Token(**target) if isinstance(target, Mapping) else target,
             queries=None if queries == ALL else queries,
             layers=None if layers == ALL else layers,
             flow=value_of_json("flow", flow) if isinstance(flow, Mapping) else flow,
@@ -190,12 +195,20 @@ def field_docs(kind: type) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in entries}
 
 
-def _as_target(target: Any) -> str | int | None:
-    if target is None or (isinstance(target, str) and target == "predicted"):
+def _as_target(target: Any) -> str | int | tuple[str | int, str | int] | Token | None:
+    if target is None or (isinstance(target, str) and target == PREDICTED):
         return None
-    if isinstance(target, bool) or not isinstance(target, str | int | np.integer):
-        raise InputError("target", "be None, 'predicted', or a class by its name or number", shown(target))
-    return target if isinstance(target, str) else int(target)
+    if isinstance(target, Token):
+        return target
+    parts = tuple(target) if isinstance(target, list | tuple) else (target,)
+    fit = all(isinstance(each, str | int | np.integer) and not isinstance(each, bool) for each in parts)
+    # A pair is a difference, which the predicted class is no part of.
+    if not fit or len(parts) != (2 if isinstance(target, list | tuple) else 1):
+        raise InputError("target", TARGETS, shown(target))
+    if len(parts) == 2 and PREDICTED in parts:
+        raise InputError("target", "be two classes where it is a difference", shown(target))
+    named = tuple(each if isinstance(each, str) else int(each) for each in parts)
+    return named if len(named) == 2 else named[0]
 
 
 def _as_queries(queries: Any) -> Any:

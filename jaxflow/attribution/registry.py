@@ -21,12 +21,17 @@ from jaxflow.attribution.methods import (
     own_mixing,
     storage_of,
 )
+from jaxflow.references import REFERENCES
 
-METHODS: dict[str, Method] = {method.name: method for method in (Raw(), Rollout(), Flow(), JointFlow(), WidestPath())}
+METHODS: dict[str, Method] = {
+    method.name: method for method in (Raw(), Rollout(), Flow(), JointFlow(), WidestPath(), *REFERENCES)
+}
 
 # Columns that every table of results may have; and keys beside which summaries put the methods' names.
 COLUMNS = ("id", "text", "pair", "tokens", "offsets", "source", "queries", "layers", "prediction", "probabilities")
 PROOF = ("certified", "certified_share")
+# Behind a method's name, the column of where its values are saturated.
+SATURATED = ":saturated"
 RESERVED = frozenset({*COLUMNS, *PROOF, "token", "tag", "count", "counts"})
 STORAGE = ("float32", "float64")
 WAYS = "`__call__`, `start` and `step`, `reader`, or `program`"
@@ -144,5 +149,5 @@ def _check_name(method: Method) -> None:
     name = method.name
     if not isinstance(name, str) or not name or not name.isprintable():
         raise InputError("methods", "have a `name` of printable characters, one at least", shown(name))
-    if name in RESERVED:
+    if name in RESERVED or name.endswith(SATURATED):
         raise InputError("methods", "have a `name` that is no other column of results", shown(name), "rename it")

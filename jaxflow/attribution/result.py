@@ -1,13 +1,15 @@
 """The result of `attribute`: examples, one a text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxflow._views import shown_as_html
+from jaxflow._views import registered, shown_as_html
+from jaxflow.attribution.frames import tidy_frame
 from jaxflow.attribution.question import Question
 
 
@@ -27,6 +29,9 @@ class Example:
         certified: whether a flow is proven, `layer query token`; None where no flow was asked for.
         prediction: the model's label, None where it has no classes.
         scores: probability of each class, empty where it has none.
+        saturation: by flow method, where a flow is no more than one of the trivial cuts, `layer query token`: all that
+            leaves the query, or all that enters the token in the first layer. There flow says nothing of what lies
+            between, and many tokens tie. Empty where no flow was asked for, and for results that do not say.
         stages: how many of the flows each stage settled, as `FlowSolution.stages` has it; None where it is not known.
     """
 
@@ -41,7 +46,13 @@ class Example:
     certified: Bool[np.ndarray, "layer query token"] | None
     prediction: str | None
     scores: dict[str, float]
+    saturation: dict[str, Bool[np.ndarray, "layer query token"]] = field(default_factory=dict)
     stages: dict[str, int] | None = None
+
+    @property
+    def saturated(self) -> Bool[np.ndarray, "layer query token"] | None:
+        """Where a flow is saturated, see `saturation`; of several flow methods any. None where it is not known."""
+        return np.logical_or.reduce([*self.saturation.values()]) if self.saturation else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +63,13 @@ class Attribution(Sequence[Example]):
         examples: in the order of the texts.
         model: name of the model that read them.
         question: what was asked about each of them; None where it is not known.
+        reads_at: position that the model's head reads, -1 for the last one; None where it reads no one position.
     """
 
     examples: tuple[Example, ...]
     model: str = ""
     question: Question | None = None
+    reads_at: int | None = None
 
     def __getitem__(self, index: Any) -> Any:
         # A slice keeps the columns; a number gives one example.
@@ -90,10 +103,46 @@ class Attribution(Sequence[Example]):
         return sum(int(each.sum()) for each in proven) / sum(each.size for each in proven) if proven else None
 
     @property
+    def saturated_share(self) -> dict[str, float]:
+        """By flow method, the share of all its flows that are saturated."""
+        names = self.examples[0].saturation if self.examples else {}
+        parts = {name: [example.saturation[name] for example in self.examples] for name in names}
+        return {
+            name: sum(int(each.sum()) for each in all_) / sum(each.size for each in all_)
+            for name, all_ in parts.items()
+        }
+
+    @property
     def stages(self) -> dict[str, int] | None:
         """How many flows of all examples each stage settled; None where it is not known."""
         known = [example.stages for example in self.examples if example.stages is not None]
         return {stage: sum(each[stage] for each in known) for stage in known[0]} if known else None
+
+    def to_pandas(self) -> Any:
+        """All values as a tidy `pandas.DataFrame`: a row for each example, layer, query and token.
+
+        Columns: `example` (from 0), `layer` (from 1), `query` and `position` (from 0), `query_token` and `token`,
+        `source` (0 for the text, 1 for its pair, -1 for special tokens), `prediction`; then a method's relevance under
+        its name, and for flows `certified` and the method's `...:saturated`.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        return tidy_frame(self.examples)
+
+    def save(self, folder: str | Path) -> Path:
+        """Keep the results in a folder as a sweep does: Parquet, a row an example; `open_sweep` reads it.
+
+        Args:
+            folder: new, or empty.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InputError: the folder holds something already or cannot be written, or pyarrow is not installed.
+        """
+        return registered("save", self)(self, folder)
 
     def _repr_html_(self) -> str | None:
         """The words of the first texts, shaded, for notebooks; see `jaxflow._views`."""

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxflow._checks import not_forked
-from jaxflow.attribution.explaining import check_model, pair_numbers_of
+from jaxflow.attribution.explaining import check_model, check_text, pair_numbers_of
 from jaxflow.attribution.items import EncodedText, Item, as_texts, check_rows, item_of, items_of, positions_of
 from jaxflow.attribution.question import Question, as_question
 from jaxflow.attribution.result import Attribution, Example
@@ -69,8 +69,10 @@ def attribute(
     engine = Engine((model,), task, _options(task, batch_size=batch_size, mesh=mesh, compiled=compiled))
     texts, pairs = as_texts(texts, pairs)
     items = items_of(model, texts, pairs, question.queries, max_length=max_length, truncate=truncate)
+    for item in items:
+        check_text(question, model, item.encoding, item.place)
     told = None if progress is None else (lambda examples: progress(len(examples)))
-    return Attribution(tuple(engine.run_all(items, told)), model.name, question)
+    return Attribution(tuple(engine.run_all(items, told)), model.name, question, model.reads_at)
 
 
 def attribute_shards(
@@ -126,6 +128,7 @@ def attribute_shards(
             first += len(shard)
 
     def _positions(text: EncodedText) -> np.ndarray:
+        check_text(question, model, text.encoding, text.place)
         return positions_of(question.queries, model, text.encoding, 0)
 
     return _attributions(engine.run(items(), progress))

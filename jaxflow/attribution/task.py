@@ -146,6 +146,7 @@ def examples_of(
     # Each array crosses to the host once, not once a text.
     relevance = {name: np.asarray(score.relevance) for name, score in scores.items()}
     certified = [np.asarray(score.certified) for score in scores.values() if score.certified is not None]
+    saturated = {name: np.asarray(score.saturated) for name, score in scores.items() if score.saturated is not None}
     settled = [np.asarray(score.settled) for score in scores.values() if score.settled is not None]
     predictions = predictions_of(model, [item.encoding for item in items], logits)
     examples = []
@@ -166,6 +167,7 @@ def examples_of(
                 certified=np.logical_and.reduce([values[part] for values in certified]) if certified else None,
                 prediction=None if prediction is None else prediction.label,
                 scores={} if prediction is None else prediction.scores,
+                saturation={name: values[part] for name, values in saturated.items()},
                 stages=count_stages(np.stack([values[part] for values in settled])) if settled else None,
             )
         )

@@ -15,15 +15,16 @@ from jaxflow._parser import Parser, count, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
 from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
-from jaxflow.cli.options import add_question, question_of
+from jaxflow.cli.options import METHODS, add_question, by_default, question_of
 from jaxflow.cli.output import leave, mixing_line, note, note_assumed, said
 from jaxflow.devices import Processes, UnmetError, default_mesh, initialize
 from jaxflow.models import load_model
+from jaxflow.pages.carried import carried_by
 from jaxflow.pages.page import write_report
 from jaxflow.pages.terminal import shortened, top_tokens, unknown_words
 from jaxflow.running import Compiled
 from jaxflow.store.results import Store, open_sweep
-from jaxflow.store.shards import about_folder
+from jaxflow.store.shards import about_folder, has_manifest, read_manifest
 from jaxflow.sweep import runner
 from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.progress import progress
@@ -32,7 +33,7 @@ from jaxflow.sweep.together import Peers, wait_for_all
 from jaxflow.sweep.words import skipped_lines, summary_lines
 
 NAMES = {"folder": "--out", "count": "--processes", "index": "--process"}
-DEFAULT = Question()
+DEFAULT = Question(METHODS)
 # Seconds to wait for other processes at the start, and after which JAX takes one that gives it no sign for dead.
 START, SILENCE = 60, 600
 # Seconds that process 0 of several, when it gives up, leaves the others to do so.
@@ -130,6 +131,10 @@ def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> Swep
     check_folder(arguments.out, arguments.resume or here.index > 0)
     with source_of(arguments) as source:
         model = load_model(arguments.model)
+        if not hasattr(arguments, "methods"):
+            begun = arguments.resume and has_manifest(arguments.out)
+            methods = read_manifest(arguments.out)["question"]["methods"] if begun else None
+            question = by_default(question, [model], methods)
         sweep = runner.prepare(
             model,
             source,
@@ -212,7 +217,9 @@ def _show(results: Store, top: int) -> None:
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     width = shutil.get_terminal_size((100, 24)).columns
     for row in islice(results.rows(), SHOWN):
-        print("\n".join(top_tokens(row, top, color=color, width=width)))
+        carried = carried_by(row, results.manifest)
+        said = None if carried is None else carried.in_words
+        print("\n".join(top_tokens(row, top, carried=said, color=color, width=width)))
     rest = len(results) - SHOWN
     if rest > 0:
         print(f"and {rest} more\n")

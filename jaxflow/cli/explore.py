@@ -8,7 +8,7 @@ from jaxflow._checks import InputError
 from jaxflow._parser import Parser, output
 from jaxflow.attribution import Question
 from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
-from jaxflow.cli.options import add_question, question_of
+from jaxflow.cli.options import METHODS, add_question, by_default, question_of
 from jaxflow.cli.output import mixing_line, note_assumed
 from jaxflow.inputs.files import FileSource
 from jaxflow.models import load_model
@@ -19,7 +19,7 @@ from jaxflow.store.output import check_file
 from jaxflow.sweep.counting import counting
 
 NAMES = {"labels": "--label-column", "path": "--out"}
-DEFAULT = Question(queries=None)
+DEFAULT = Question(METHODS, queries=None)
 
 
 def add(commands: Any) -> Parser:
@@ -50,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     # Before anything is loaded or computed.
     _ = check_file(arguments.out)
     models = [load_model(name) for name in (arguments.model, arguments.other) if name is not None]
+    if not hasattr(arguments, "methods"):
+        question = by_default(question, models)
     with source_of(arguments) as source:
         # Of the source that is open already: a pipe can be opened but once.
         labels = source.of_column(column) if isinstance(source, FileSource) and column is not None else None

@@ -2,15 +2,22 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError
-from jaxflow._parser import count, layers, names, natural, positions, real, share
+from jaxflow._parser import count, layers, names, natural, positions, real, share, target
+from jaxflow.attribution.explaining import check_model
 from jaxflow.attribution.question import Question, field_docs
+from jaxflow.evaluation.token_target import TOKEN_HEADS
 from jaxflow.mixing import MIXINGS, Mixing
+from jaxflow.models import Model
+
+# The paper's methods; and flow through capacities of the class, which says what a prediction rests on.
+PLAIN = Question().methods
+METHODS = (*PLAIN, "flow@attention-gradient")
 
 # How values are read that are no words, and how such values are called in the help.
 READ: dict[str, Callable[[str], Any]] = {
@@ -19,8 +26,9 @@ READ: dict[str, Callable[[str], Any]] = {
     "layers": layers,
     **dict.fromkeys(("residual", "tol", "threshold", "decay"), real),
     **dict.fromkeys(("batch_size", "least"), count),
-    "seed": natural,
     "own": share,
+    "target": target,
+    "seed": natural,
 }
 SEVERAL = {"methods": "A,B", "queries": "N,N", "layers": "N,N"}
 # What stands for None.
@@ -54,6 +62,33 @@ def question_of(arguments: argparse.Namespace, default: Question) -> Question:
     question = replace(default, **given_fields(arguments, Question))
     own = {name: getattr(arguments, name) for name in _mixing_fields() if hasattr(arguments, name)}
     return replace(question, mixing=_with_fields(question.mixing, own)) if own else question
+
+
+def by_default(question: Question, models: Sequence[Model], begun: Sequence[Any] | None = None) -> Question:
+    """The question where no methods were named: without that of the class where a model has none.
+
+    Args:
+        question: with `METHODS`.
+        models: that read the texts.
+        begun: methods of the run that is gone on with; one that was begun without that of the class stays so.
+    """
+    if "gradients" in question.mixing.needs:
+        # Flow is of the class already.
+        return replace(question, methods=PLAIN)
+    # With a target, what is missing for it is said later.
+    plain = replace(question, methods=PLAIN) if question.target is None else question
+    if begun is not None:
+        return question if list(begun) == list(question.methods) else plain
+    if any(model.head.name in TOKEN_HEADS for model in models):
+        # A token is explained at a text's mask, which most texts don't have.
+        return plain
+    try:
+        for model in models:
+            check_model(question, model)
+    except InputError:
+        # What is wrong with the rest of the question is said later.
+        return plain
+    return question
 
 
 def _with_fields(mixing: Any, own: Mapping[str, Any]) -> Any:
@@ -96,6 +131,8 @@ def _help(value: Any, name: str) -> str:
 def _words(name: str, value: Any) -> str:
     if value is None:
         return NONE.get(name, "none")
+    if value == METHODS:
+        return f"{','.join(PLAIN)}, and {METHODS[-1]} where the model has classes"
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(getattr(value, "name", value))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError, one_of, shown
-from jaxflow.attribution.explaining import check_model
+from jaxflow.attribution.explaining import check_model, check_text
 from jaxflow.attribution.items import check_positions, head_reads_at, is_row_by_row
 from jaxflow.attribution.methods import Method
 from jaxflow.attribution.question import LAST, Question
@@ -202,6 +202,8 @@ def text_pair(
         found = word_units(text, pair, *encodings)
     queries = _unit_queries(plan, found)
     check_positions(np.array(queries), len(found), place, units)
+    for encoder, encoding in zip(plan.encoders, encodings, strict=True):
+        check_text(plan.question, encoder, encoding, place)
     return TextPair(place, text, pair, encodings, found, queries)
 
 

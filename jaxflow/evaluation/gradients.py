@@ -250,24 +250,53 @@ class EmbeddingScores:
 
     def __call__(self, module: Module, inputs: Inputs) -> tuple[Slopes, Float[Array, " row"] | None]:
         """The scores of a batch; as many forward and backward passes as the method asks for."""
-        assert isinstance(module, EmbedsTokens)
-        batch, baseline = inputs.batch, inputs.shared
         classes, against, replaced = inputs.examples
 
-        def numbers(words: Embedded) -> Float[Array, " row"]:
-            logits = logits_of(module, batch, ForwardOptions(embeddings=words, packing=inputs.packing))
+        def number(logits: Float[Array, "row label"]) -> Float[Array, " row"]:
             return target_value(ON_DEVICE[self.scale](logits), classes, against)
 
-        def slope(words: Embedded) -> tuple[Float[Array, " row"], Embedded]:
-            # Rows don't touch each other, so the gradient of their sum holds each row's own.
-            value, pull = jax.vjp(numbers, words)
-            return value, pull(jnp.ones_like(value))[0]
+        return embedding_scores(module, inputs, self.method, number, replaced, inputs.shared)
 
-        words = module.embed(batch.input_ids)
-        # row token embedding: the baseline at chosen positions, the words elsewhere.
-        start = words if baseline is None else jnp.where(replaced[..., None], baseline.astype(words.dtype), words)
-        # One more forward pass, for completeness, where there is a baseline.
-        return self.method(slope, words, start), None if baseline is None else numbers(start)
+
+def embedding_scores(
+    module: Module,
+    inputs: Inputs,
+    method: GradientMethod,
+    number: Callable[[Array], Float[Array, " row"]],
+    replaced: Bool[Array, "row token"],
+    baseline: Any,
+) -> tuple[Slopes, Float[Array, " row"] | None]:
+    """A gradient method's scores of a batch, in a program, and the explained numbers at its baseline.
+
+    Args:
+        module: the model's layers and head.
+        inputs: the batch; only its tokens and their packing are read.
+        method: a gradient method.
+        number: the explained number of each row, from the head's numbers.
+        replaced: positions that the baseline takes.
+        baseline: its embedding, or the id of its token; None where the method has none, or its baseline is 0.
+    """
+    assert isinstance(module, EmbedsTokens)
+    batch = inputs.batch
+
+    def numbers(words: Embedded) -> Float[Array, " row"]:
+        return number(logits_of(module, batch, ForwardOptions(embeddings=words, packing=inputs.packing)))
+
+    def slope(words: Embedded) -> tuple[Float[Array, " row"], Embedded]:
+        # Rows don't touch each other, so the gradient of their sum holds each row's own.
+        value, pull = jax.vjp(numbers, words)
+        return value, pull(jnp.ones_like(value))[0]
+
+    words = module.embed(batch.input_ids)
+    if isinstance(baseline, int):
+        baseline = module.embed(jnp.asarray([baseline]))[0]
+    if method.baseline is None:
+        return method(slope, words, words), None
+    # row token embedding: the baseline at chosen positions, the words elsewhere.
+    nothing = jnp.zeros((), words.dtype) if baseline is None else baseline.astype(words.dtype)
+    start = jnp.where(replaced[..., None], nothing, words)
+    # One more forward pass, for completeness.
+    return method(slope, words, start), numbers(start)
 
 
 def _summed(value: Float[Array, " row"], terms: Embedded) -> Slopes:
@@ -288,5 +317,16 @@ def _baseline(model: Model, method: GradientMethod) -> Float[Array, " embedding"
         if len(given) != width:
             raise InputError("baseline", f"have the embedding's {width} numbers", str(len(given)))
         return jnp.asarray(given, jnp.float32)
-    token = blank_id(model, None if isinstance(given, str) and given == "blank" else given)
+    token = baseline_id(model, given)
     return model.module.embed(jnp.asarray([token]))[0].astype(jnp.float32)
+
+
+def baseline_id(model: Model, baseline: Any) -> int | None:
+    """The token whose embedding is a baseline; None for zeros.
+
+    Raises:
+        InputError: there is no such token.
+    """
+    if isinstance(baseline, str) and baseline == "zero":
+        return None
+    return blank_id(model, None if isinstance(baseline, str) and baseline == "blank" else baseline)

@@ -14,7 +14,7 @@ from jaxflow._checks import InputError, one_of, shown, shown_text
 from jaxflow.models import Model
 from jaxflow.models.model import check_gives
 
-HEADS = ("sequence_classification", "next_sentence")
+HEADS = ("sequence_classification", "next_sentence", "next_token")
 # In float64 on the host: differences of probabilities near 1 lose digits in float32.
 ON_HOST: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "softmax": lambda logits: scipy.special.softmax(np.asarray(logits, np.float64), axis=-1),
@@ -207,6 +207,8 @@ def _indices(
     indices = []
     for entry in entries:
         index = model.head.index_of(name, entry)
+        # A class that is called by its number, as on the command line.
+        index = int(index) if isinstance(index, str) and index.isdecimal() else index
         # `index_of` returns unknown names as they are, so this refuses them as well.
         if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < outputs:
             expected = f"be {word!r}, an index below {outputs} or a class of the model"

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow import _checks
 from jaxflow._checks import InputError, not_forked
@@ -14,6 +14,9 @@ from jaxflow._programs import Programs, is_at_hand
 from jaxflow._typing import Relevance, Square, TokenMask
 from jaxflow.graph import attention
 from jaxflow.graph.graph import AttentionGraph, check_graph, in_buckets, with_own
+
+# Powers of two between which rollout keeps its size: float32 ends at 126, and sums of a row must stay within.
+LARGEST_POWER = 96
 
 
 def raw_attention(graph: Any) -> Relevance:
@@ -106,6 +109,19 @@ def product(upper: Float[Array, "*batch token token"], lower: Float[Array, "*#ba
     """Shares through one more matrix of capacities, `R_l = C_l R_(l-1)`, at full precision."""
     # Accelerators round matrix products to fewer bits by default, which drifts rows off the simplex layer by layer.
     return jnp.einsum("...qk,...kt->...qt", upper, lower, precision=jax.lax.Precision.HIGHEST)
+
+
+def leveled(
+    relevance: Float[Array, "*batch token token"], power: Int[Array, "*batch"]
+) -> tuple[Square, Int[Array, "*batch"]]:
+    """Relevance times a power of two, so that its largest value is about 1, and the power that was taken out."""
+    _, exponent = jnp.frexp(jnp.max(relevance, axis=(-2, -1)))
+    return jnp.ldexp(relevance, -exponent[..., None, None]), power + exponent
+
+
+def sized(relevance: Float[Array, "*batch token token"], power: Int[Array, "*batch"]) -> Square:
+    """Relevance of its own size again; beyond what float32 holds, of the largest or smallest size that it does."""
+    return jnp.ldexp(relevance, jnp.clip(power, -LARGEST_POWER, LARGEST_POWER)[..., None, None])
 
 
 @Programs

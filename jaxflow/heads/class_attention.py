@@ -16,7 +16,7 @@ from jaxflow.evaluation.batches import check_finite, for_every_row, run_examples
 from jaxflow.evaluation.target import Explained, check_different, explained_of
 from jaxflow.graph.graph import AttentionGraph, attention_graph
 from jaxflow.graph.rollout import product
-from jaxflow.mixing.attention_gradient import gradient_weights
+from jaxflow.mixing._gradients import raising
 from jaxflow.models import Model, TokenBatch
 from jaxflow.running import Call, Forward, Inputs, PassOutputs, ReaderInputs
 from jaxflow.running.readers import CarriesHeads
@@ -43,7 +43,7 @@ class ClassAttention:
     classes: Int[np.ndarray, " example"]
 
     def graph(self, residual: Any = 0.5) -> AttentionGraph:
-        """The graph of these weights, rows scaled to sum to 1; an empty row stays with itself: `AttentionGradient`'s.
+        """The graph of `AttentionGradient(own=residual)`: rows scaled to sum to 1; an empty row stays with itself.
 
         Rollout and flow on it are those of the class. As the score is read off the first position, all other rows of
         the last layer are empty.
@@ -116,7 +116,7 @@ class ClassGradient(CarriesHeads):
         return GatedScores(
             value=outputs.explained,
             classes=classes,
-            weights=gradient_weights(carry, outputs.gradient, mask) if self.keeps_weights else None,
+            weights=raising(carry * outputs.gradient, mask) if self.keeps_weights else None,
             gates=jnp.sum(effects, axis=(-2, -1)),
         )
 

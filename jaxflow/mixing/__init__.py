@@ -22,6 +22,8 @@ from jaxflow.mixing.alti import Alti
 from jaxflow.mixing.attention import Attention
 from jaxflow.mixing.attention_gradient import AttentionGradient
 from jaxflow.mixing.attention_measured import AttentionMeasured
+from jaxflow.mixing.chefer_relevance import CheferRelevance, CheferRules
+from jaxflow.mixing.gradient import Gradient
 from jaxflow.mixing.norms import Norms
 from jaxflow.mixing.value_zeroing import ValueZeroing
 
@@ -32,6 +34,9 @@ __all__ = [
     "AttentionGradient",
     "AttentionMeasured",
     "Capacities",
+    "CheferRelevance",
+    "CheferRules",
+    "Gradient",
     "Mixing",
     "Norms",
     "ValueZeroing",

@@ -10,6 +10,8 @@ from jaxflow.mixing.alti import Alti
 from jaxflow.mixing.attention import Attention
 from jaxflow.mixing.attention_gradient import AttentionGradient
 from jaxflow.mixing.attention_measured import AttentionMeasured
+from jaxflow.mixing.chefer_relevance import CheferRelevance
+from jaxflow.mixing.gradient import Gradient
 from jaxflow.mixing.norms import Norms
 from jaxflow.mixing.value_zeroing import ValueZeroing
 from jaxflow.models import Model
@@ -17,11 +19,13 @@ from jaxflow.models import Model
 # Classes by the names that users write; a new mixing is added here.
 MIXINGS: dict[str, type] = {
     "attention": Attention,
+    "gradient": Gradient,
     "attention-measured": AttentionMeasured,
     "norms": Norms,
     "alti": Alti,
     "value-zeroing": ValueZeroing,
     "attention-gradient": AttentionGradient,
+    "chefer-relevance": CheferRelevance,
 }
 
 

@@ -31,7 +31,7 @@ class Mixing(Protocol):
         `"values"` fills `LayerOutput.inputs`, `values`, `output` and `attended`, `"norms"` its `norms`, `"rerun"` its
         `rerun` (not together with gradients); `"gradients"` fills `gradient`, the derivative of the number that is
         explained in the attention of all heads. It costs a backward pass and three times the memory of the attention
-        of all layers and heads.
+        of all layers and heads. `"relevance"`, with gradients, fills `relevance` by `CheferRules`, at twice the cost.
         """
         ...
 

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxflow.mixing._own import OwnStream
 from jaxflow.mixing._protocol import Capacities
-from jaxflow.mixing._vectors import HIGHEST, before_deviation, head_vectors
+from jaxflow.mixing._vectors import HIGHEST, norms_behind, parts_behind
 from jaxflow.models import LayerOutput
 
 # Numbers of the vectors of pairs that are held at once; 16 MB.
@@ -45,15 +45,10 @@ class Alti(OwnStream):
 
     def capacities(self, layer: LayerOutput, mask: Bool[Array, "*row token"]) -> Capacities:
         """The contributions, and own streams as asked for."""
-        attended, inputs, vectors = layer.attended, layer.inputs, head_vectors(layer)
+        attended, norms = layer.attended, norms_behind(layer, 1)
         assert attended is not None
-        assert inputs is not None
-        assert layer.norms is not None
-        norm = layer.norms.attention
-        deviation = jnp.ones_like(norm.deviation)
-        if not layer.norms.pre_norm:
-            vectors, inputs, deviation = before_deviation(norm, vectors), before_deviation(norm, inputs), norm.deviation
-        tokens = jnp.arange(mask.shape[-1])
+        parts, tokens = parts_behind(layer, norms), jnp.arange(mask.shape[-1])
+        deviation = norms[0].deviation if norms else jnp.ones(mask.shape)
 
         def from_key(slices: tuple[Array, Array, Array]) -> Float[Array, "*row query"]:
             """How far every position still is from its state without one token's vector."""
@@ -61,12 +56,12 @@ class Alti(OwnStream):
             attention, vector, key = slices
             moved = jnp.einsum("...hq,...hw->...qw", attention, vector, precision=HIGHEST)
             itself = (tokens == key)[:, None]
-            part = (moved + jnp.where(itself, inputs, 0)) / deviation[..., None]
+            part = (moved + jnp.where(itself, parts.inputs, 0)) / deviation[..., None]
             return jnp.sum(jnp.abs(attended - part), axis=-1)
 
         # One vector a pair is too much to hold, so keys in turn: each key's vectors are read once.
-        keys = jnp.moveaxis(layer.attention, -1, 0), jnp.moveaxis(vectors, -2, 0), tokens
-        at_once = max(1, HELD // inputs.size)
+        keys = jnp.moveaxis(layer.attention, -1, 0), jnp.moveaxis(parts.vectors(), -2, 0), tokens
+        at_once = max(1, HELD // attended.size)
         distance = jnp.moveaxis(jax.lax.map(from_key, keys, batch_size=at_once), 0, -1)
         nearness = jnp.sum(jnp.abs(attended), axis=-1)[..., None] - distance
         return self.settled(jnp.maximum(nearness, 0), mask)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -9,10 +10,11 @@ from jaxflow import _checks
 from jaxflow._typing import Square
 from jaxflow.mixing._own import OwnStream
 from jaxflow.mixing._protocol import Capacities
-from jaxflow.mixing._vectors import HIGHEST, HeadVectors, before_deviation, head_vectors, length, own_vectors, root
-from jaxflow.models import LayerOutput, NormOutput
+from jaxflow.mixing._vectors import HIGHEST, length, norms_behind, parts_behind, root
+from jaxflow.models import LayerOutput
 
-VARIANTS = ("N", "N-Res", "N-ResLN", "N-Enc")
+# How many of the layer's norms each passes.
+VARIANTS = {"N": 0, "N-Res": 0, "N-ResLN": 1, "N-Enc": 2}
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Norms(OwnStream):
       (Modarressi et al. 2022, GlobEnc).
 
     Norms that stand before their blocks are in the values already, so there the last three are the same. Needs values,
-    and norms for the last two. Cost: less than a forward pass; memory of one layer's attention and of heads times the
-    hidden states.
+    and norms for the last two. Cost: token * width^2 and token^2 * head^2 a layer, about one forward pass more; memory
+    of a few times one layer's attention.
 
     Attributes:
         variant: N, N-Res, N-ResLN or N-Enc.
@@ -49,7 +51,7 @@ class Norms(OwnStream):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _checks.one_of("variant", self.variant, VARIANTS)
+        _checks.one_of("variant", self.variant, tuple(VARIANTS))
 
     @property
     def name(self) -> str:
@@ -59,62 +61,54 @@ class Norms(OwnStream):
     @property
     def needs(self) -> frozenset[str]:
         """Values; norms as well where they are in the variant."""
-        norms = {"norms"} if self.variant in ("N-ResLN", "N-Enc") else set()
+        norms = {"norms"} if VARIANTS[self.variant] else set()
         return frozenset({"attention", "values"} | norms)
 
     def capacities(self, layer: LayerOutput, mask: Bool[Array, "*row token"]) -> Capacities:
         """The norms, and own streams as asked for."""
-        vectors, inputs = head_vectors(layer), layer.inputs
-        assert inputs is not None
-        for norm in _norms(layer, self.variant):
-            vectors, inputs = before_deviation(norm, vectors), before_deviation(norm, inputs)
-        lengths = pair_lengths(layer.attention, vectors)
+        norms = norms_behind(layer, VARIANTS[self.variant])
+        parts = parts_behind(layer, norms)
+        lengths = pair_lengths(layer, parts.projection)
         if self.variant != "N":
             # The position's own vector has its state in it.
-            own = length(own_vectors(layer, vectors) + inputs)
             diagonal = jnp.eye(mask.shape[-1], dtype=bool)
-            lengths = jnp.where(diagonal, own[..., None], lengths)
-        for norm in _norms(layer, self.variant):
+            lengths = jnp.where(diagonal, length(parts.own())[..., None], lengths)
+        for norm in norms:
             lengths = lengths / norm.deviation[..., None]
         return self.settled(lengths, mask)
 
 
-def pair_lengths(attention: Float[Array, "*row head token token"], vectors: HeadVectors) -> Square:
-    """`|sum over heads of a^h_ij v_h(j)|` for each pair, without the vectors of pairs.
+def pair_lengths(layer: LayerOutput, projection: Float[Array, "head head_width width"]) -> Square:
+    """`|sum over heads of a^h_ij v_h(j) P_h|` for each pair, without the vectors of pairs.
 
-    `|sum_h a_h v_h|^2 = sum_{g h} a_g a_h <v_g, v_h>`: one Gram matrix a token in the place of one vector a pair. In
-    single precision the rounding of the products counts against the squared sum of `a_h |v_h|`, which in trained models
-    is 5 times `|sum|` at most: 3e-7 of the length there.
+    `|sum_h a_h v_h P_h|^2 = sum_{g h} a_g a_h v_g (P_g P_h^T) v_h^T`: one Gram matrix a token, by products of values as
+    wide as a head, in the place of one vector a pair. In single precision the rounding of the products counts against
+    the squared sum of `a_h |v_h P_h|`, which in trained models is 5 times the length at most: 3e-7 of the length there.
     """
-    # Letters: g h head, q query, k key, w width.
-    gram = jnp.einsum("...gkw,...hkw->...kgh", vectors, vectors, precision=HIGHEST)
-    turned = jnp.einsum("...gqk,...kgh->...hqk", attention, gram, precision=HIGHEST)
-    return root(jnp.sum(turned * attention, axis=-3))
+    assert layer.values is not None
+    # Letters: g h head, q query, k key, d e head width, w width. Heads in front, so that a head's values lie together.
+    values = jnp.moveaxis(layer.values, -3, 0)
+    products = jnp.einsum("gdw,hew->gdhe", projection, projection, precision=HIGHEST)
+
+    def row(slices: tuple[Array, Array]) -> Float[Array, "head *row token"]:
+        """One head's products with all heads, token by token."""
+        value, product = slices
+        return jnp.sum(jnp.einsum("...kd,dhe->h...ke", value, product, precision=HIGHEST) * values, axis=-1)
+
+    # One head after the other: all of them hold a number for each head, token and entry of the states.
+    gram = jax.lax.map(row, (values, products))
+    attention = jnp.moveaxis(layer.attention, -3, 0)
+    turned = jnp.einsum("g...qk,gh...k->h...qk", attention, gram, precision=HIGHEST)
+    return root(jnp.sum(turned * attention, axis=0))
 
 
 def mixing_ratio(layer: LayerOutput, mask: Bool[Array, "*row token"]) -> Float[Array, "*row token"]:
     """Of each position the share that came from others: `m_i = |mix| / (|mix| + |own|)`, both by "N-Enc".
 
-    `mix` is the sum of the vectors of all others, `own` the position's own with its state (Kobayashi et al. 2021,
-    equation 12). Both have the same deviations, which cancel.
+    `mix` is the sum of the vectors of all others, `own` the position's own with its state (Kobayashi et al. 2021).
+    Both have the same deviations, which cancel.
     """
-    assert layer.values is not None
-    assert layer.inputs is not None
-    diagonal = jnp.eye(mask.shape[-1], dtype=bool)
-    others = jnp.where(diagonal, 0, layer.attention)
-    moved = jnp.einsum("...hqk,...hkd->...hqd", others, layer.values, precision=HIGHEST)
-    mix = jnp.einsum("...hqd,hdw->...qw", moved, layer.output, precision=HIGHEST)
-    kept = jnp.diagonal(layer.attention, axis1=-2, axis2=-1)[..., None] * layer.values
-    own = jnp.einsum("...hqd,hdw->...qw", kept, layer.output, precision=HIGHEST) + layer.inputs
-    for norm in _norms(layer, "N-Enc"):
-        mix, own = before_deviation(norm, mix), before_deviation(norm, own)
-    mix, own = length(mix), length(own)
+    parts = parts_behind(layer, norms_behind(layer, VARIANTS["N-Enc"]))
+    mix, own = length(parts.others()), length(parts.own())
     total = mix + own
     return jnp.where(mask, mix / jnp.where(total == 0, 1, total), 0)
-
-
-def _norms(layer: LayerOutput, variant: str) -> tuple[NormOutput, ...]:
-    """The norms that a variant passes: none where they stand before their blocks, as the values passed them already."""
-    if layer.norms is None or layer.norms.pre_norm or variant in ("N", "N-Res"):
-        return ()
-    return (layer.norms.attention, layer.norms.output)[: VARIANTS.index(variant) - 1]

@@ -11,9 +11,10 @@ from jaxflow.models.encoder import Encoder
 from jaxflow.models.fingerprint import array_fingerprint, text_fingerprint
 from jaxflow.models.forward import ForwardOptions
 from jaxflow.models.load import load_model
-from jaxflow.models.model import GIVES, EmbedsTokens, Model, ModelDefaults, Module, Visit, as_model
+from jaxflow.models.model import GIVES, EmbedsTokens, FollowsRules, Model, ModelDefaults, Module, Visit, as_model
 from jaxflow.models.prediction import Prediction
 from jaxflow.models.recording import Recording, RecordsBatches
+from jaxflow.models.rules import Proportional, Rules
 from jaxflow.models.save import save_encoder
 from jaxflow.models.supported import supported_models, supported_table
 from jaxflow.models.text_encoder import TextEncoder
@@ -26,6 +27,7 @@ __all__ = [
     "EncoderConfig",
     "EncoderOutput",
     "Encoding",
+    "FollowsRules",
     "ForwardOptions",
     "HeadConfig",
     "LayerNorms",
@@ -35,8 +37,10 @@ __all__ = [
     "Module",
     "NormOutput",
     "Prediction",
+    "Proportional",
     "Recording",
     "RecordsBatches",
+    "Rules",
     "TextEncoder",
     "TokenBatch",
     "Visit",

@@ -68,6 +68,7 @@ class LayerOutput:
         output: the output projection, which takes each head's averaged values back to the hidden states; its bias
             stands outside.
         gradient: derivative of an explained number in the attention; None unless asked for.
+        relevance: what reaches the attention of that number by `mixing.CheferRules`; None unless asked for.
         attended: the states after the attention block: its input and output added up, behind its norm where that
             stands behind the sum.
         norms: what the layer's norms did.
@@ -83,6 +84,7 @@ class LayerOutput:
     values: Float[Array, "*batch head token head_width"] | None = None
     output: Float[Array, "head head_width width"] | None = None
     gradient: Float[Array, "*batch head query key"] | None = None
+    relevance: Float[Array, "*batch head query key"] | None = None
     attended: Float[Array, "*rows width"] | None = None
     norms: LayerNorms | None = None
     rerun: Callable[..., Array] | Any = None

@@ -18,6 +18,7 @@ HeadName = Literal[
     "question_answering",
     "next_sentence",
     "discriminator",
+    "next_token",
 ]
 Problem = Literal["single_label", "multi_label", "regression"]
 # `max_length` of models without a longest sequence: the largest 32-bit number.

@@ -23,6 +23,7 @@ MOST_LAYERS = 4096
 FREE_LABELS = 1000
 # Sizes are 32-bit numbers on devices.
 _LARGEST = 2**31 - 1
+IN_PYTORCH = "in Python, load it with transformers and pass it through jaxflow.TorchModel"
 WAY_OUT = "use a config.json and weights that belong together"
 
 
@@ -135,7 +136,7 @@ def read_raw_config(folder: Path, families: Mapping[str, Family]) -> dict[str, A
         raise InputError("model_type", expected, "none", "add it", place=str(path))
     model_type = raw["model_type"]
     if model_type not in families:
-        raise InputError("model_type", expected, shown(model_type), "use a model that is supported", place=str(path))
+        raise InputError("model_type", expected, shown(model_type), IN_PYTORCH, place=str(path))
     check_kinds(raw, KINDS, str(path), WAY_OUT)
     return raw
 

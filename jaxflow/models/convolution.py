@@ -7,9 +7,10 @@ from jaxtyping import Array, Bool, Float
 
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.layers import ACTIVATIONS, Norm, precision
+from jaxflow.models.rules import Ruled
 
 
-class Convolution(nnx.Module):
+class Convolution(Ruled):
     """A convolution over positions of the first layer's input, added to its output and normalised."""
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
@@ -42,7 +43,9 @@ class Convolution(nnx.Module):
             precision=precision(kernel.dtype),
             preferred_element_type=jnp.float32,
         )
-        y = y.reshape(before.shape) + self.bias[...].astype(jnp.float32)
+        bias = self.bias[...].astype(jnp.float32)
+        y = y.reshape(before.shape)
+        y = self.rules.share(y + bias, bias, lambda: (y * bias).sum(axis=-1))
         real = mask[..., None].astype(y.dtype)
         # Padding is cleared before the sum and after the norm, whose bias would fill it again.
-        return self.norm(after + ACTIVATIONS[self.activation](y * real)) * real
+        return self.norm(after + self.rules.activation(ACTIVATIONS[self.activation], y * real)) * real

@@ -20,6 +20,7 @@ from jaxflow.models.layer import Layer, Probabilities, Values
 from jaxflow.models.layers import Norm, split
 from jaxflow.models.model import Visit
 from jaxflow.models.packing import Packing
+from jaxflow.models.rules import Rules, under
 
 CarryT = TypeVar("CarryT")
 # Called once a layer, first to last: (carry, layer) -> (carry, arrays to keep of this layer).
@@ -107,8 +108,10 @@ class Encoder(nnx.Module):
         """
         options = ForwardOptions() if options is None else options
         embedding_key, layers_key = split(options.key, 2)
-        words = self.embed(batch.input_ids) if options.embeddings is None else options.embeddings
-        first = self.embeddings(words, batch, embedding_key)
+        first = options.inputs
+        if first is None:
+            words = self.embed(batch.input_ids) if options.embeddings is None else options.embeddings
+            first = self.embeddings(words, batch, embedding_key)
         relative = self.config.relative
         distances = relative.prepare(self.relative, batch.input_ids.shape[-1]) if relative else None
         # The convolution reads neighbours, so it needs the tokens where they stand.
@@ -213,6 +216,22 @@ class Encoder(nnx.Module):
     def embed(self, input_ids: Int[Array, "*batch token"]) -> Float[Array, "*batch token embedding"]:
         """Word embeddings, without positions or segments; `ForwardOptions.embeddings` replaces them."""
         return self.embeddings.words(input_ids)
+
+    def inputs(self, batch: TokenBatch) -> Float[Array, "*batch token width"]:
+        """The first layer's input; `ForwardOptions.inputs` replaces it."""
+        return self.embeddings(self.embed(batch.input_ids), batch)
+
+    @property
+    def held(self) -> int:
+        """Numbers of one position that are held at once."""
+        # The states and their values, before and behind the block; the feed-forward part before and behind its
+        # activation. A masked LM holds its vocabulary behind the layers.
+        layer = 4 * self.config.width + 2 * self.config.feed_forward
+        return max(layer, self.config.vocabulary) if self.config.head.name == "masked_lm" else layer
+
+    def under(self, rules: Rules) -> "Encoder":
+        """The same encoder, whose derivatives follow other rules."""
+        return under(self, rules)
 
     def output_projections(self) -> Float[Array, "layer head head_width width"]:
         """The maps from each head's averaged values to the residual stream; float32."""

@@ -20,6 +20,7 @@ class ForwardOptions:
             derivative in the attention: later layers' attention moves along.
         embeddings: word embeddings in the place of `embed(batch.input_ids)`; positions and segments are still
             added.
+        inputs: the first layer's input in the place of what the embeddings give.
         key: turns dropout on (training).
         packing: run all but attention on the real tokens alone (`jaxflow.models.packing`); hidden states are then 0 on
             padding.
@@ -32,6 +33,7 @@ class ForwardOptions:
     attention: Attention | None = None
     attention_shift: Attention | None = None
     embeddings: Float[Array, "*batch token embedding"] | None = None
+    inputs: Float[Array, "*batch token width"] | None = None
     key: Key[Array, ""] | None = None
     packing: Packing | None = None
     checkpoint: bool = static_field(default=False)

@@ -6,9 +6,10 @@ from jaxtyping import Array, Float, Key
 
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, precision, split
+from jaxflow.models.rules import Ruled
 
 
-class FirstTokenHead(nnx.Module):
+class FirstTokenHead(Ruled):
     """First token, dense map, activation, linear map: classification of texts, choices and sentence pairs."""
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
@@ -23,13 +24,13 @@ class FirstTokenHead(nnx.Module):
         head = self.config.head
         first_key, last_key = split(key, 2)
         first = dropout(hidden[..., 0, :], head.first_dropout, first_key)
-        pooled = ACTIVATIONS[head.activation](self.dense(first))
+        pooled = self.rules.activation(ACTIVATIONS[head.activation], self.dense(first))
         # A multiple choice has one output for each choice; its axis goes, and the batch's last is the choices.
         logits = self.out(dropout(pooled, head.dropout, last_key))
         return logits[..., 0] if head.name == "multiple_choice" else logits
 
 
-class EachTokenHead(nnx.Module):
+class EachTokenHead(Ruled):
     """A linear map of every token, with a dense map before it where the head is a discriminator."""
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
@@ -45,11 +46,12 @@ class EachTokenHead(nnx.Module):
         hidden = dropout(hidden, self.config.head.dropout, key)
         if self.dense is None:
             return self.out(hidden)
+        dense = self.rules.activation(ACTIVATIONS[self.config.head.activation], self.dense(hidden))
         # A discriminator has one number a token.
-        return self.out(ACTIVATIONS[self.config.head.activation](self.dense(hidden)))[..., 0]
+        return self.out(dense)[..., 0]
 
 
-class MaskedLMHead(nnx.Module):
+class MaskedLMHead(Ruled):
     """Dense map, activation, norm, then scores against the word embeddings or, untied, a table of its own."""
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
@@ -65,10 +67,9 @@ class MaskedLMHead(nnx.Module):
         self, hidden: Float[Array, "*batch token width"], words: Array, key: Key[Array, ""] | None
     ) -> Float[Array, "..."]:
         """`*batch token vocabulary`."""
-        hidden = self.norm(ACTIVATIONS[self.activation](self.dense(hidden)))
-        bias = self.bias[...].astype(jnp.float32)
+        hidden = self.norm(self.rules.activation(ACTIVATIONS[self.activation], self.dense(hidden)))
         if self.decoder is not None:
-            return self.decoder(hidden) + bias
+            return self._with_bias(self.decoder(hidden))
         # Tied: scores against each word embedding; operands in the table's type, sums in float32.
         scores = jnp.einsum(
             "...te,ve->...tv",
@@ -77,10 +78,14 @@ class MaskedLMHead(nnx.Module):
             precision=precision(words.dtype),
             preferred_element_type=jnp.float32,
         )
-        return scores + bias
+        return self._with_bias(scores)
+
+    def _with_bias(self, scores: Float[Array, "*batch token vocabulary"]) -> Float[Array, "*batch token vocabulary"]:
+        bias = self.bias[...].astype(jnp.float32)
+        return self.rules.share(scores + bias, bias, lambda: (scores * bias).sum(axis=-1))
 
 
-class Pooler(nnx.Module):
+class Pooler(Ruled):
     """The pooler of bare checkpoints: a dense map of the first token and tanh."""
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
@@ -88,7 +93,7 @@ class Pooler(nnx.Module):
 
     def __call__(self, hidden: Float[Array, "*batch token width"]) -> Float[Array, "*batch width"]:
         """One vector a text."""
-        return jnp.tanh(self.dense(hidden[..., 0, :]))
+        return self.rules.activation(jnp.tanh, self.dense(hidden[..., 0, :]))
 
 
 def make_head(config: EncoderConfig, rngs: nnx.Rngs) -> nnx.Module | None:

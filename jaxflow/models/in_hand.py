@@ -114,7 +114,7 @@ class AttentionInHand(ModelDefaults):
         known = [self.predictions[encoding.input_ids[0]] for encoding in encodings]
         return [Prediction("", {}) if each is None else each for each in known]
 
-    def record(self, batch: TokenBatch, numbers: Sequence[Number]) -> Recording:
+    def record(self, batch: TokenBatch, numbers: Sequence[Number], needs: frozenset[str]) -> Recording:
         """The attention of a batch's texts, padded on the right."""
         ids, lengths = np.asarray(batch.input_ids), np.asarray(batch.mask).sum(axis=-1)
         # Rows that fill the batch up are the first token of a text.

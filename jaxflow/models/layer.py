@@ -1,6 +1,7 @@
 """One layer of an encoder: self-attention, then the feed-forward part, each added to its input under a norm."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from jaxflow.models.batch import LayerNorms, NormOutput
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, root, split
 from jaxflow.models.packing import Packing
+from jaxflow.models.rules import Ruled
 
 Heads = Float[Array, "*batch token head head_width"]
 Probabilities = Float[Array, "*batch head token token"]
@@ -20,7 +22,7 @@ Rows = Float[Array, "*rows width"]
 Keys = Sequence[Key[Array, ""] | None]
 
 
-class Layer(nnx.Module):
+class Layer(Ruled):
     """A Transformer layer: each block's norm stands behind the sum or, with `pre_norm`, before the block."""
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
@@ -87,15 +89,15 @@ class Layer(nnx.Module):
         before, after = _norms(config.pre_norm)
         used = dropout(attention, config.attention_dropout, keys[0])
         # Heads in front, as the product gives them: turning them around within it doubles its time on a processor.
-        mixed = jnp.einsum("...hqk,...khd->...hqd", used, values, precision=jax.lax.Precision.HIGHEST)
+        mixed = self.rules.product(partial(jnp.einsum, "...hqk,...khd->...hqd", precision="highest"), used, values)
         mixed = jnp.swapaxes(mixed, -3, -2)
         if packing is not None:
             # The rest of the layer treats tokens one by one, so it runs on the packed rows.
             mixed = packing.pack(mixed, 2)
-        attended_sum = hidden + dropout(self.output(mixed), config.hidden_dropout, keys[1])
+        attended_sum = self.rules.add(hidden, dropout(self._projected(mixed), config.hidden_dropout, keys[1]))
         attended = after(self.attention_norm, attended_sum)
-        inner = self.down(ACTIVATIONS[config.activation](self.up(before(self.output_norm, attended))))
-        above_sum = attended + dropout(inner, config.hidden_dropout, keys[2])
+        inner = self.rules.activation(ACTIVATIONS[config.activation], self.up(before(self.output_norm, attended)))
+        above_sum = self.rules.add(attended, dropout(self.down(inner), config.hidden_dropout, keys[2]))
         # Norms before the blocks read the blocks' inputs, those behind the sums read the sums.
         read = (hidden, attended) if config.pre_norm else (attended_sum, above_sum)
         first, second = (
@@ -104,17 +106,28 @@ class Layer(nnx.Module):
         return after(self.output_norm, above_sum), attended, LayerNorms(first, second, config.pre_norm)
 
     def _heads(self, hidden: Float[Array, "*rows width"], packing: Packing | None) -> tuple[Heads, Heads, Heads]:
-        both = self.qkv(hidden)
-        if packing is not None:
-            # Attention needs every token in its place: padded again, zeros on padding.
-            both = packing.spread(both)
-        return both[..., 0, :, :], both[..., 1, :, :], both[..., 2, :, :]
+        # Attention needs every token in its place: padded again, zeros on padding.
+        spread = packing.spread if packing is not None else (lambda rows: rows)
+        if not self.rules.holds_attention:
+            both = spread(self.qkv.affine(hidden))
+            return both[..., 0, :, :], both[..., 1, :, :], both[..., 2, :, :]
+        # Nothing is passed through queries and keys, so only the values' third of the map is derived.
+        held = spread(self.qkv.affine(jax.lax.stop_gradient(hidden)))
+        return held[..., 0, :, :], held[..., 1, :, :], spread(self.qkv.affine(hidden, 2))
+
+    def _projected(self, mixed: Float[Array, "*rows head head_width"]) -> Float[Array, "*rows width"]:
+        """The attention block's output."""
+        assert self.qkv.bias is not None
+        # A row of attention sums to 1, so the values' bias reaches the output whole; both biases are one constant.
+        constant = self.output.affine(self.qkv.bias[...][2].astype(jnp.float32))
+        return self.rules.share(self.output.affine(mixed), constant, lambda: self.output.products(mixed, constant))
 
     def _attention(self, query: Heads, key: Heads, mask: Bool[Array, "*batch token"], distances: Any) -> Probabilities:
         relative = self.config.relative
         # The query is scaled, not the scores: it is mostly the smaller array.
         scale = root(self.config.head_width, relative.terms if relative else 1)
-        scores = jnp.einsum("...qhd,...khd->...hqk", query * scale, key, precision=jax.lax.Precision.HIGHEST)
+        product = partial(jnp.einsum, "...qhd,...khd->...hqk", precision="highest")
+        scores = self.rules.product(lambda query, key: product(query * scale, key), query, key)
         if relative:
             scores = scores + relative.scores(self, distances, query, key)
         allowed = mask[..., None, None, :]
@@ -122,7 +135,8 @@ class Layer(nnx.Module):
             # Padding's own rows may look nowhere.
             allowed = allowed & mask[..., None, :, None]
         # The least finite number, not -inf: a row that may look nowhere becomes even instead of NaN.
-        return jax.nn.softmax(jnp.where(allowed, scores, jnp.finfo(scores.dtype).min), axis=-1)
+        scores = jnp.where(allowed, scores, jnp.finfo(scores.dtype).min)
+        return self.rules.softmax(partial(jax.nn.softmax, axis=-1), scores)
 
 
 def _norm_output(norm: Norm, state: Rows) -> NormOutput:

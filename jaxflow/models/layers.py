@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
+from jaxflow.models.rules import Ruled
+
 Activation = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
 
@@ -46,7 +48,7 @@ def precision(dtype: jnp.dtype) -> jax.lax.Precision:
     return jax.lax.Precision.HIGHEST if dtype == jnp.float32 else jax.lax.Precision.DEFAULT
 
 
-class Linear(nnx.Module):
+class Linear(Ruled):
     """Affine map over one or several axes: `inputs` axes of x are contracted, `outputs` axes take their place."""
 
     def __init__(self, inputs: tuple[int, ...], outputs: tuple[int, ...], rngs: nnx.Rngs, *, bias: bool = True):
@@ -56,20 +58,38 @@ class Linear(nnx.Module):
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         """Float32, of x's shape with the contracted axes replaced."""
-        kernel = self.kernel[...]
+        y = self.affine(x)
+        if self.bias is None:
+            return y
+        bias = self.bias[...].astype(jnp.float32)
+        return self.rules.share(y, bias, lambda: self.products(x, bias))
+
+    def products(self, x: Float[Array, "..."], vector: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The products of a vector with the outputs, their bias left out; they cost one output."""
+        kernel = self.kernel[...].astype(jnp.float32)
+        return self._product(x, jnp.tensordot(kernel, vector, vector.ndim, precision="highest"))
+
+    def affine(self, x: Float[Array, "..."], *slot: int) -> Float[Array, "..."]:
+        """The same, without a share of the bias for anyone (see `Rules.share`).
+
+        With a slot only that one of the first output axis, such as the values of queries, keys and values.
+        """
+        y = self.rules.linear(self._product, x, self.kernel[...][(slice(None),) * self.contracted + slot])
+        return y if self.bias is None else y + self.bias[...][slot].astype(jnp.float32)
+
+    def _product(self, x: Float[Array, "..."], kernel: Float[Array, "..."]) -> Float[Array, "..."]:
         # The last axes of x against the first of the kernel.
         axes = (tuple(range(x.ndim - self.contracted, x.ndim)), tuple(range(self.contracted)))
-        y = jax.lax.dot_general(
+        return jax.lax.dot_general(
             x.astype(kernel.dtype),
             kernel,
             (axes, ((), ())),
             precision=precision(kernel.dtype),
             preferred_element_type=jnp.float32,
         )
-        return y if self.bias is None else y + self.bias[...].astype(jnp.float32)
 
 
-class Norm(nnx.Module):
+class Norm(Ruled):
     """Layer normalisation over the last axis."""
 
     def __init__(self, width: int, epsilon: float):
@@ -79,9 +99,13 @@ class Norm(nnx.Module):
 
     def __call__(self, x: Float[Array, "*axes width"]) -> Float[Array, "*axes width"]:
         """Float32, of the same shape."""
+        return self.rules.norm(self._normal, x)
+
+    def _normal(self, x: Float[Array, "*axes width"]) -> Float[Array, "*axes width"]:
         centred, variance = _centred(x)
-        normal = centred * jax.lax.rsqrt(variance + self.epsilon)
-        return normal * self.scale[...].astype(jnp.float32) + self.bias[...].astype(jnp.float32)
+        normal = centred * self.rules.constant(jax.lax.rsqrt(variance + self.epsilon))
+        scaled, bias = normal * self.scale[...].astype(jnp.float32), self.bias[...].astype(jnp.float32)
+        return self.rules.share(scaled + bias, bias, lambda: (scaled * bias).sum(axis=-1))
 
     def deviation(self, x: Float[Array, "*axes width"]) -> Float[Array, "*axes"]:
         """What the norm divides by, `sqrt(variance + epsilon)`."""

@@ -11,7 +11,7 @@ from jaxflow._checks import InputError, not_forked, one_of, shown
 from jaxflow.models import builtin
 from jaxflow.models.checkpoint import load_weights
 from jaxflow.models.config import EncoderConfig, HeadConfig, HeadName, Problem
-from jaxflow.models.config_file import WAY_OUT, check_sizes, read_raw_config
+from jaxflow.models.config_file import IN_PYTORCH, WAY_OUT, check_sizes, read_raw_config
 from jaxflow.models.families import FAMILIES
 from jaxflow.models.family import Family
 from jaxflow.models.huggingface import hub_folder, read_config, read_tokenizer, token_limit
@@ -147,7 +147,7 @@ def _head_name(source: Any, family: Family, head: str | None, where: str) -> Hea
         "architectures",
         "name an architecture that is supported",
         shown(architectures[0]),
-        f"use another model or, in Python, pass `head`, one of {known}, to read the encoder with another head",
+        f"{IN_PYTORCH}, or pass `head`, one of {known}, to read the encoder with another head",
         place=where,
     )
 

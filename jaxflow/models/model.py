@@ -17,13 +17,14 @@ from jaxflow.models.batch import LayerOutput, TokenBatch
 from jaxflow.models.config import HeadConfig
 from jaxflow.models.forward import ForwardOptions
 from jaxflow.models.prediction import Prediction, predictions, speaks
+from jaxflow.models.rules import Rules
 from jaxflow.models.tokens import Encoding
 
 CarryT = TypeVar("CarryT")
 # Called once a layer, first to last: (carry, layer) -> carry. A carry is a pytree of arrays of unchanging shapes.
 Visit: TypeAlias = Callable[[CarryT, LayerOutput], CarryT]
 # The parts that a model may give, see `Model.gives`.
-GIVES = ("attention", "values", "norms", "rerun", "gradients", "embeddings")
+GIVES = ("attention", "values", "norms", "rerun", "gradients", "embeddings", "relevance")
 # Heads that give one prediction a text, and read it at one token.
 WHOLE_TEXTS = ("sequence_classification", "next_sentence", "multiple_choice")
 
@@ -73,6 +74,24 @@ class EmbedsTokens(Module, Protocol):
 
     def embed(self, input_ids: Int[Array, "*batch token"]) -> Float[Array, "*batch token embedding"]:
         """Word embeddings, without positions; `ForwardOptions.embeddings` replaces them."""
+        ...
+
+
+@runtime_checkable
+class FollowsRules(EmbedsTokens, Protocol):
+    """A module whose derivatives can follow rules of relevance, for models that give "relevance"."""
+
+    def under(self, rules: Rules) -> "FollowsRules":
+        """The same module; every part of it takes the derivatives that the rules say, its head included."""
+        ...
+
+    def inputs(self, batch: TokenBatch) -> Float[Array, "*batch token width"]:
+        """The first layer's input; `ForwardOptions.inputs` replaces it."""
+        ...
+
+    @property
+    def held(self) -> int:
+        """Numbers of one position that a layer or the head holds at once, for sizes of batches."""
         ...
 
 
@@ -135,7 +154,7 @@ class Model(Protocol):
 
         `"attention"`: `LayerOutput.attention`, which all need. `"values"`: `inputs`, `values`, `output` and `attended`
         as well. `"norms"`: `norms`. `"rerun"`: `rerun`. `"gradients"`: `attention_shift` is honoured, and derivatives
-        in it are right. `"embeddings"`: the module is an `EmbedsTokens`.
+        in it are right. `"embeddings"`: the module is an `EmbedsTokens`. `"relevance"`: it is a `FollowsRules`.
         """
         ...
 

@@ -20,7 +20,7 @@ class Prediction:
             regression its number; for heads over tokens one label a token, joined by spaces; for question answering
             the answer's tokens; for multiple choice the choice's index.
         scores: probability of every class by name (`HeadConfig.class_names`), or a regression's number; empty for
-            heads over tokens.
+            heads over tokens; of a next token those of the likeliest few.
     """
 
     label: str
@@ -35,6 +35,22 @@ def speaks(head: HeadConfig, encodings: Sequence[Encoding], tokenizer: Any) -> l
     if head.name == "masked_lm":
         return [tokenizer.mask_token_id in encoding.input_ids for encoding in encodings]
     return [head.name not in ("bare", "multiple_choice")] * len(encodings)
+
+
+def next_tokens(names: Sequence[str], logits: np.ndarray, most: int = 10) -> list[Prediction]:
+    """The likeliest next token of each text, with the probabilities of the likeliest few.
+
+    Args:
+        names: of the vocabulary.
+        logits: `text vocabulary`.
+        most: how many have their probability listed.
+    """
+    made = []
+    for row in logits:
+        chances = _softmax(row)
+        best = np.argsort(-chances, kind="stable")[:most]
+        made.append(Prediction(names[int(best[0])], {names[int(each)]: float(chances[each]) for each in best}))
+    return made
 
 
 def predictions(

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxflow._checks import InputError, not_forked, shown
+from jaxflow._checks import InputError, not_forked
 from jaxflow._switches import broadcasting
 from jaxflow.models import tokens
 from jaxflow.models.batch import EncoderOutput, TokenBatch
@@ -116,13 +116,7 @@ class TextEncoder(ModelDefaults):
                 named.
         """
         tokenizer = self._tokenizer()
-        limit = self.max_length
-        if max_length is not None:
-            # Room for the special tokens and one of the text's own.
-            smallest = tokenizer.num_special_tokens_to_add(pair=pairs is not None) + 1
-            if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < smallest:
-                raise InputError("max_length", f"be a whole number of at least {smallest}", shown(max_length))
-            limit = min(limit, max_length)
+        limit = tokens.as_limit(tokenizer, self.max_length, max_length, paired=pairs is not None)
         return tokens.tokenize(tokenizer, texts, pairs, limit, truncate, self.config)
 
     def pad(self, encodings: Sequence[Encoding], length: int | None = None, *, side: str = "right") -> TokenBatch:

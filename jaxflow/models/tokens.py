@@ -1,9 +1,10 @@
 """Text into tokens, and tokens into padded batches."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +21,9 @@ TAKEN = "be a text that the model's tokenizer can cut into tokens"
 # of a long text is read: first so many characters for each token that fits, then so many in all.
 CHARACTERS_A_TOKEN = 64
 CHARACTERS_MOST = 2**20
+# Texts that one call of the tokenizer reads together, and the characters of a longer one, which it reads alone: calls
+# cost much more than the few tokens of a short text.
+TOGETHER, CHARACTERS_TOGETHER = 256, 1024
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,43 @@ class Encoding:
         return len(self.input_ids)
 
 
+@runtime_checkable
+class TakesTokens(Protocol):
+    """What a tokenizer's tokens must fit; an `EncoderConfig` is one."""
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the model knows."""
+        ...
+
+    @property
+    def segments(self) -> int:
+        """How many segments (token type ids) it knows; 0 for none."""
+        ...
+
+
+def as_limit(tokenizer: Any, own: int, max_length: Any, *, paired: bool) -> int:
+    """Most tokens of a text: the model's own limit, or `max_length` where that is less.
+
+    Raises:
+        InputError: no text fits into `max_length`.
+    """
+    if max_length is None:
+        return own
+    # Room for the special tokens and one of the text's own.
+    smallest = tokenizer.num_special_tokens_to_add(pair=paired) + 1
+    if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < smallest:
+        raise InputError("max_length", f"be a whole number of at least {smallest}", shown(max_length))
+    return min(own, max_length)
+
+
 def tokenize(
     tokenizer: Any,
     texts: Any,
     pairs: Any,
     limit: int,
     truncate: bool,
-    config: EncoderConfig,
+    config: TakesTokens,
 ) -> list[Encoding]:
     """Encodings of texts, none longer than `limit`; all token type ids are 0 where the model has one segment or none.
 
@@ -68,8 +102,8 @@ def tokenize(
         if len(pairs) != len(texts):
             raise InputError("pairs", f"have one text for each of the {len(texts)} `texts`", str(len(pairs)))
     return [
-        _encode(tokenizer, index, text, None if pairs is None else pairs[index], limit, truncate, config)
-        for index, text in enumerate(texts)
+        _encode(tokenizer, index, texts[index], None if pairs is None else pairs[index], coded, limit, truncate, config)
+        for index, coded in enumerate(_read_together(tokenizer, texts, pairs, limit))
     ]
 
 
@@ -154,12 +188,37 @@ def _strings(name: Literal["texts", "pairs"], value: Any) -> list[str]:
     return [str(text) for text in entries]
 
 
+def _read_together(
+    tokenizer: Any, texts: Sequence[str], pairs: Sequence[str] | None, limit: int
+) -> Iterator[Any | None]:
+    """Each text's tokens, by one call of the tokenizer for many; None for texts that it must read alone."""
+    longest = min(CHARACTERS_TOGETHER, CHARACTERS_A_TOKEN * limit)
+    for start in range(0, len(texts), TOGETHER):
+        here = range(start, min(start + TOGETHER, len(texts)))
+        short = [i for i in here if max(len(text) for text in (texts[i], pairs[i] if pairs else "")) <= longest]
+        coded: dict[int, Any] = {}
+        # A call that fails is not told from here: reading the texts alone finds the one to name.
+        with suppress(Exception):
+            both = [[part[i] for i in short] for part in (texts, pairs) if part is not None]
+            coded = dict(zip(short, _call_all(tokenizer, *both), strict=True))
+        yield from map(coded.get, here)
+
+
 def _encode(
-    tokenizer: Any, index: int, text: str, pair: str | None, limit: int, truncate: bool, config: EncoderConfig
+    tokenizer: Any,
+    index: int,
+    text: str,
+    pair: str | None,
+    coded: Any,
+    limit: int,
+    truncate: bool,
+    config: TakesTokens,
 ) -> Encoding:
-    entry = f"texts[{index}]"
+    """A text's tokens, checked; `coded` are all of them, where they were read already."""
+    entry, parts = f"texts[{index}]", (text, pair)
     try:
-        coded, parts = _first_tokens(tokenizer, text, pair, limit)
+        if coded is None:
+            coded, parts = _first_tokens(tokenizer, text, pair, limit)
         if len(coded) > limit and truncate:
             # Again, so that the tokenizer itself cuts, and keeps the special tokens.
             coded = _call(tokenizer, *parts, {"truncation": True, "max_length": limit})
@@ -227,17 +286,26 @@ def _beginning(text: str, most: int) -> str:
 
 
 def _call(tokenizer: Any, text: str, pair: str | None, options: dict[str, Any]) -> Any:
-    coded = tokenizer(text, pair, padding=False, verbose=False, return_token_type_ids=True, **options)
-    # The tokenizers library's own encoding, with offsets and sources beside the ids.
-    one = coded.encodings[0]
-    if len(one.ids) != len(one.tokens):
-        raise ValueError(f"it gives {len(one.ids)} ids for {len(one.tokens)} tokens")
-    return one
+    (coded,) = _call_all(tokenizer, text, pair, **options)
+    return coded
 
 
-def _unknown(coded: Any, config: EncoderConfig) -> str | None:
+def _call_all(
+    tokenizer: Any, texts: str | list[str], pairs: str | list[str] | None = None, **options: Any
+) -> list[Any]:
+    """The tokenizers library's own encodings, with offsets and sources beside the ids; one text alone has one."""
+    coded = tokenizer(texts, pairs, padding=False, verbose=False, return_token_type_ids=True, **options).encodings
+    for one in coded:
+        if len(one.ids) != len(one.tokens):
+            raise ValueError(f"it gives {len(one.ids)} ids for {len(one.tokens)} tokens")
+    return coded
+
+
+def _unknown(coded: Any, config: TakesTokens) -> str | None:
     """The first token without a row of the word embeddings, in words."""
-    for token, number in zip(coded.tokens, coded.ids, strict=True):
-        if number >= config.vocabulary:
-            return f"{shown(token)} with the id {number}"
-    return None
+    ids = coded.ids
+    if max(ids, default=0) < config.vocabulary:
+        return None
+    # The first one is named.
+    place = next(place for place, number in enumerate(ids) if number >= config.vocabulary)
+    return f"{shown(coded.tokens[place])} with the id {ids[place]}"

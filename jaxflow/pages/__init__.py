@@ -1,6 +1,6 @@
 """What people look at: pages, figures, and how results show themselves in notebooks."""
 
-from jaxflow._views import register_view
+from jaxflow._views import register
 
-register_view("jaxflow.attribution.result.Attribution", "jaxflow.pages.notebook:attribution_html")
-register_view("jaxflow.pages.exploration.Exploration", "jaxflow.pages.explorer:framed")
+register("html", "jaxflow.attribution.result.Attribution", "jaxflow.pages.notebook:attribution_html")
+register("html", "jaxflow.pages.exploration.Exploration", "jaxflow.pages.explorer:framed")

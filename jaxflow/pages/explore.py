@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxflow._checks import InputError, not_forked, shown
-from jaxflow.attribution.explaining import check_model, pair_numbers_of
+from jaxflow.attribution.explaining import check_model, check_text, pair_numbers_of
 from jaxflow.attribution.items import as_texts, check_rows, item_of, positions_of
 from jaxflow.attribution.question import Question, as_question
 from jaxflow.compare.units import same_tokens
@@ -173,6 +173,8 @@ def _items(
     items, queries = [], task.question.queries
     for index, coded in enumerate(zip(*encodings, strict=True)):
         facts = (index, f"text {index}", texts[index], None if pairs is None else pairs[index])
+        for model, encoding in zip(models, coded, strict=True):
+            check_text(task.question, model, encoding, facts[1])
         # Each model has its own tokens, and so its own positions.
         every = tuple(item_of(*facts, encoding, np.arange(len(encoding))) for encoding in coded)
         asked = tuple(

@@ -3,8 +3,9 @@
 The drawing is on canvases, with D3's scales, links, paths and colours (Bostock, Ogievetsky & Heer 2011).
 
 How numbers are kept, for each text and model, deflated and in base64: relevance in half precision (a relative error of
-at most 2^-11, or 3e-8), method by method, `layer query token`; then attention as one byte a weight, `layer head query
-key`, the root of the weight in 255 steps. A weight a is then off by at most sqrt(a) / 255 + 1 / (4 * 255^2).
+at most 2^-11, or 3e-8 of the method's scale), method by method, `layer query token`; then attention as one byte a
+weight, `layer head query key`, the root of the weight in 255 steps. A weight a is then off by at most
+sqrt(a) / 255 + 1 / (4 * 255^2).
 """
 
 import base64
@@ -61,6 +62,7 @@ def explorer_data(exploration: Exploration) -> dict[str, Any]:
     return {
         "models": [_model(side) for side in exploration.sides],
         "methods": _methods(exploration),
+        "lead": exploration.settings.get("lead"),
         "measures": sorted(first.measures),
         "roles": [side.roles for side in exploration.sides] if first.roles is not None else None,
         "settings": dict(exploration.settings),
@@ -118,6 +120,9 @@ def _side(side: Side, index: int, number: int) -> dict[str, Any]:
         "prediction": example.prediction,
         "probabilities": {name: _rounded(score) for name, score in example.scores.items()} or None,
         "loss": side.losses[index],
+        "scales": {name: scale for name, scale in _scales(example).items() if scale != 1},
+        # By flow method, layer and query how many tokens it tells apart, where there is one that does not tell all.
+        "apart": {name: (~values).sum(-1).tolist() for name, values in example.saturated.items() if values.any()},
     }
     if number == 0:
         # The second model's are the same.
@@ -125,6 +130,14 @@ def _side(side: Side, index: int, number: int) -> dict[str, Any]:
         cut = pieces(row)
         found |= {"tokens": example.tokens, "source": example.source, "pieces": cut, "joined": joined(row, cut)}
     return found
+
+
+def _scales(example: Pooled) -> dict[str, float]:
+    """By method, the power of two that its numbers are divided by, so that half precision holds them."""
+    largest = {name: float(values.max(initial=0)) for name, values in example.relevance.items()}
+    # Gradients are small, and half precision keeps few digits below 2^-14.
+    ordinary = {name: value == 0 or not np.isfinite(value) or 2**-6 <= value < 2**15 for name, value in largest.items()}
+    return {name: 1.0 if ordinary[name] else 2.0 ** np.ceil(np.log2(value)) for name, value in largest.items()}
 
 
 def _row(example: Pooled) -> dict[str, Any]:
@@ -153,9 +166,10 @@ def _numbers(exploration: Exploration) -> Iterator[str]:
 
 def _packed(side: Side, index: int, methods: Sequence[str]) -> bytes:
     relevance: Mapping[str, np.ndarray] = side.examples[index].relevance
-    # float16 holds relevance to 2^-11; flows above its range are refused rather than shown as infinite.
-    halves = [np.ascontiguousarray(relevance[method], "<f2") for method in methods]
+    scales = _scales(side.examples[index])
+    # float16 holds relevance to 2^-11.
+    halves = [np.ascontiguousarray(relevance[method] / scales[method], "<f2") for method in methods]
     if not all(np.isfinite(half).all() for half in halves):
-        expected, got = "hold finite numbers up to 65504", "others, which a page cannot show"
+        expected, got = "hold finite numbers", "others, which a page cannot show"
         raise InputError(None, expected, got, place=f"the relevance of text {index}")
     return b"".join([*(half.tobytes() for half in halves), as_bytes(side.attention[index]).tobytes()])

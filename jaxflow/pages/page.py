@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from jaxflow._paths import local_path
-from jaxflow.attribution.registry import method_name
+from jaxflow.attribution.registry import is_flow, method_name
+from jaxflow.pages.carried import carried_by, class_method
 from jaxflow.pages.pieces import joined, pieces
-from jaxflow.store.arrow import Row, relevance_columns
+from jaxflow.store.arrow import Row, relevance_columns, saturation_of
 from jaxflow.store.output import write_text
 from jaxflow.store.results import Store
 
@@ -59,20 +61,37 @@ def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
         # Whether the same numbers are in Parquet files beside the page.
         "stored": manifest.get("stored", True),
         "settings": page_settings(question),
-        "methods": list(map(method_name, question["methods"])),
+        "methods": _methods(question),
+        "flows": [method_name(method) for method in question["methods"] if is_flow(method)],
         # As many as a page can hold, the first ones.
-        "examples": list(_within_budget(rows)),
+        "examples": [example | {"carried": _carried(row, manifest)} for row, example in _within_budget(rows)],
     }
 
 
+def _methods(question: Mapping[str, Any]) -> list[str]:
+    """The methods' names, the one of the class first: it answers what a prediction rests on."""
+    names, of_class = list(map(method_name, question["methods"])), class_method(question)
+    return names if of_class is None else sorted(names, key=lambda name: name != of_class[0])
+
+
+def _carried(row: Row, manifest: dict[str, Any]) -> dict[str, Any] | None:
+    carried = carried_by(row, manifest)
+    return None if carried is None else asdict(carried)
+
+
 def page_settings(question: Mapping[str, Any]) -> dict[str, Any]:
-    """What pages show of a question's JSON: the mixing in words, the residual to draw arcs with, and flow's solver."""
-    flow = question["flow"]
-    residual = _mixing_fields(question["mixing"]).get("residual")
+    """What pages show of a question's JSON.
+
+    The mixing in words, the residual to draw arcs with, flow's solver, and the method of the class, which leads.
+    """
+    flow, of_class = question["flow"], class_method(question)
+    fields = _mixing_fields(question["mixing"])
+    residual = fields.get("residual", fields.get("own"))
     return {
         "mixing": mixing_words(question["mixing"]),
         # Another mixing's field of that name may be anything.
         "residual": residual if isinstance(residual, int | float) else 0.5,
+        "lead": None if of_class is None else of_class[0],
         "flow": flow if isinstance(flow, str) else flow["class"].rpartition(":")[2],
     }
 
@@ -137,7 +156,7 @@ def as_json_block(data: Any) -> str:
     return re.sub("[<>&\u2028\u2029\x7f\ufeff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def _within_budget(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
+def _within_budget(rows: Iterable[Row]) -> Iterator[tuple[Row, dict[str, Any]]]:
     left = VALUES
     for count, row in enumerate(rows):
         methods = relevance_columns(row)
@@ -148,7 +167,7 @@ def _within_budget(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
         # If it is too large alone, with its first positions.
         shown = max(1, min(len(row["queries"]), left // per_query))
         left -= per_query * shown
-        yield _example(row, methods, shown)
+        yield row, _example(row, methods, shown)
 
 
 def _example(row: Row, methods: list[str], queries: int) -> dict[str, Any]:
@@ -159,6 +178,11 @@ def _example(row: Row, methods: list[str], queries: int) -> dict[str, Any]:
     example["joined"] = joined(row, example["pieces"])
     # float32 is enough: the page shows six digits.
     example["values"] = {method: as_base64(row[method][:, :queries], "<f4") for method in methods}
+    # Where no flow of a method is saturated nothing needs to be said of each.
+    saturation = {name: values[:, :queries] for name, values in saturation_of(row).items()}
+    example["saturated"] = {
+        name: as_base64(values, "u1") if values.any() else None for name, values in saturation.items()
+    }
     if "certified" in row:
         certified = row["certified"][:, :queries]
         example["certified_share"] = row["certified_share"]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from jaxflow.pages.carried import saturation_words, tied
 from jaxflow.store.arrow import Row, relevance_columns
 
 # Most characters of a word or token that are shown.
@@ -14,12 +15,13 @@ WORD_MOST = 40
 BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
-def top_tokens(row: Row, count: int, *, color: bool = False, width: int = 100) -> list[str]:
-    """The tokens that count most for the first query at the last layer, one column a method.
+def top_tokens(row: Row, count: int, *, carried: str | None = None, color: bool = False, width: int = 100) -> list[str]:
+    """The tokens that count most for the first query at the last layer, one column a method; an "=" marks ties.
 
     Args:
         row: of a store.
         count: how many tokens.
+        carried: the words that carry the prediction, as a line says it.
         color: whether to use the terminal's bold and dim type.
         width: most characters of the heading.
     """
@@ -29,8 +31,15 @@ def top_tokens(row: Row, count: int, *, color: bool = False, width: int = 100) -
     about = f"   layer {layer}, for position {query} {shortened(row['tokens'][query])}"
     if row["prediction"] is not None:
         about += f"; prediction: {shortened(row['prediction'])}{_probability(row)}"
+    answer = [] if carried is None else [f"   {visible(carried)}"]
     columns = [_column(row, method, count) for method in relevance_columns(row)]
-    return [heading, _styled(about, DIM, color), *_side_by_side(columns), ""]
+    notes = [f"    {visible(line)}" for line in saturation_words(row)]
+    return [heading, _styled(about, DIM, color), *answer, *_side_by_side(columns), *notes, ""]
+
+
+def number(value: float) -> str:
+    """A value in four digits; small ones, such as those of gradients, with a power of ten."""
+    return f"{value:.4f}" if value == 0 or abs(value) >= 0.001 else f"{value:.1e}"
 
 
 def unknown_words(rows: Iterable[Row], unknown: str) -> list[str]:
@@ -82,7 +91,13 @@ def _column(row: Row, method: str, count: int) -> list[str]:
     best = np.argsort(-values, kind="stable")[:count]
     places = [f"{index:>3} {shortened(row['tokens'][index])}" for index in best]
     widest = max(map(_width, places))
-    lines = [f"{_padded(place, widest)}  {values[i]:.4f}" for place, i in zip(places, best, strict=True)]
+    ties = tied(values)
+    # Room for the mark where any value of the column has it.
+    marks = ["" if not ties[best].any() else " =" if ties[i] else "  " for i in best]
+    lines = [
+        f"{_padded(place, widest)}  {number(float(values[i]))}{mark}"
+        for place, i, mark in zip(places, best, marks, strict=True)
+    ]
     return [f"    {method}", *lines]
 
 

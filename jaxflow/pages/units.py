@@ -6,7 +6,7 @@ from functools import reduce
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from jaxflow.attribution import Example
 from jaxflow.compare.units import Units, membership, same_tokens, word_units
@@ -26,6 +26,8 @@ class Pooled:
         relevance: by method, `layer query unit`.
         queries: by method, units that it was asked for.
         certified: share of the flows that are proven, None where no flow was asked for.
+        saturated: by flow method, where flows are saturated, `layer query unit`; of a unit, where those of all its
+            tokens are.
         prediction: the model's label.
         scores: probability of each class.
     """
@@ -38,6 +40,7 @@ class Pooled:
     relevance: dict[str, Float[np.ndarray, "layer _ unit"]]
     queries: dict[str, Int[np.ndarray, " _"]]
     certified: float | None
+    saturated: dict[str, Bool[np.ndarray, "layer _ unit"]]
     prediction: str | None
     scores: dict[str, float]
 
@@ -90,6 +93,7 @@ def _merged(every: Example, asked: Example | None) -> Pooled:
         relevance=dict(every.relevance) | (asked.relevance if asked else {}),
         queries=queries,
         certified=None if asked is None or asked.certified is None else float(np.mean(asked.certified)),
+        saturated={} if asked is None else dict(asked.saturation),
         prediction=every.prediction,
         scores=dict(every.scores),
     )
@@ -112,15 +116,25 @@ def _by_units(example: Pooled, group: np.ndarray, units: Units, asked: dict[str,
     """Relevance summed over a unit's tokens, averaged over those of its tokens that were asked for."""
     # token unit
     keys = membership(group.tolist(), len(group), len(units)).astype(np.float64)
-    relevance = {}
+    relevance, saturated = {}, {}
     for name, values in example.relevance.items():
         # unit query: ones where a position asked for is of the unit, then means
         rows = (asked[name][:, None] == group[example.queries[name]]).astype(np.float64)
         # A unit without a token in this model asks for nothing.
         rows /= np.maximum(rows.sum(axis=1, keepdims=True), 1)
         relevance[name] = np.einsum("uq,lqt,tk->luk", rows, values.astype(np.float64), keys, optimize=True)
+        if name in example.saturated:
+            told = np.einsum("uq,lqt,tk->luk", rows, ~example.saturated[name], keys, optimize=True)
+            # Units without a token, or that ask for nothing, have no flow.
+            saturated[name] = (told == 0) & (rows.sum(1)[:, None] > 0) & (keys.sum(0) > 0)
     return replace(
-        example, tokens=units.names, offsets=units.offsets, source=units.source, relevance=relevance, queries=asked
+        example,
+        tokens=units.names,
+        offsets=units.offsets,
+        source=units.source,
+        relevance=relevance,
+        saturated=saturated,
+        queries=asked,
     )
 
 

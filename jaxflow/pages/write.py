@@ -37,6 +37,7 @@ def write_page(result: Attribution | Store | Exploration | object, path: str | P
     about = {
         "model": result.model,
         "question": (result.question or Question(methods=tuple(result.examples[0].relevance))).as_json(),
+        "reads_at": result.reads_at,
         "input": {"name": "texts", "examples": len(result)},
         "versions": {"jaxflow": own_version()},
         "stored": False,

@@ -103,8 +103,8 @@ def _runs_step_by_step() -> bool:
 def _jitted(options: tuple[tuple[str, str], ...]) -> Any:
     @broadcasting
     def run(parameters: tuple[Array, ...], inputs: Inputs, *, shape: Any, program: Program) -> Arrays:
+        module = jax.tree.unflatten(shape, parameters)
         # A recording of the batch takes the place of the model's own module.
-        recording = inputs.recording
-        return program(jax.tree.unflatten(shape, parameters) if recording is None else recording, inputs)
+        return program(module if inputs.recording is None else inputs.recording.within(module), inputs)
 
     return jax.jit(run, static_argnames=("shape", "program"), compiler_options=dict(options))

@@ -12,8 +12,8 @@ from jaxtyping import Array, Float
 
 from jaxflow._switches import broadcasting
 from jaxflow._typing import Square, TokenMask
-from jaxflow.mixing import Attention, Capacities, Mixing, wide_own
-from jaxflow.models import ForwardOptions, LayerOutput, Model, Module, Visit
+from jaxflow.mixing import Attention, Capacities, CheferRules, Mixing, wide_own
+from jaxflow.models import FollowsRules, ForwardOptions, LayerOutput, Model, Module, Visit
 from jaxflow.running._program import Arrays, Inputs
 from jaxflow.running._reader import (
     GradientReader,
@@ -31,8 +31,8 @@ PLAIN = Attention()
 AllHeads: TypeAlias = Float[Array, "row layer head token token"]
 Carries: TypeAlias = tuple[Any, ...]
 LayerWeights: TypeAlias = Float[Array, "layer row query key"]
-# Layers and the gradient in their attention, where there is one; stacked, or one of them.
-Kept: TypeAlias = tuple[LayerOutput, Array | None]
+# Layers, and the gradient and the relevance of their attention, where there are any; stacked, or one of them.
+Kept: TypeAlias = tuple[LayerOutput, Array | None, Array | None]
 # From the gradient in the head's numbers to that in the attention of all heads.
 Pull: TypeAlias = Callable[[Array], tuple[AllHeads]]
 
@@ -110,7 +110,7 @@ class Forward:
             needed = any(ride.reader.needs_logits for ride in rides)
             logits, pull = module.logits(hidden, inputs.batch) if needed else None, None
         ends = dict(zip(early, carries, strict=True))
-        gradient = None
+        gradient = relevance = None
         if self.needs_gradients:
             assert self.target is not None, "a mixing that needs gradients explains a target"
             assert logits is not None
@@ -118,14 +118,27 @@ class Forward:
             _, gradient = _gradient(partial(self.target.value, given=inputs.examples[-1]), logits, pull)
             # Its layers in front, as the layers were kept: layer row head query key.
             gradient = jnp.moveaxis(gradient, 1, 0)
+            relevance = self._relevance(module, inputs)
         if late:
             assert layers is not None
-            kept = layers, gradient
+            kept = layers, gradient, relevance
             known = {mixing: _weights_along(mixing, kept, mask) for mixing in wide if mixing not in passing}
             known |= zip(passing, weights, strict=True)
             ends |= zip(late, _along(late, kept, known), strict=True)
         outputs = PassOutputs(hidden, logits)
         return tuple(_finish(ride, ends[ride], outputs, pull) for ride in rides)
+
+    def _relevance(self, module: Module, inputs: Inputs) -> Float[Array, "layer row head token token"] | None:
+        """The relevance of the attention of all heads, where a mixing needs it: a pass of its own, under rules."""
+        if not any("relevance" in mixing.needs for mixing in self.mixings):
+            return None
+        assert isinstance(module, FollowsRules)
+        assert self.target is not None
+        # Nothing is packed: a rule may sum over a text.
+        whole = dataclasses.replace(inputs, packing=None)
+        logits, pull, _ = _with_pull(module.under(CheferRules()), whole, lambda carry, layer: carry, None)
+        _, relevance = _gradient(partial(self.target.value, given=inputs.examples[-1]), logits, pull)
+        return jnp.moveaxis(relevance, 1, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +174,7 @@ def _along(rides: list[_Ride], layers: Kept, weights: Mapping[Mixing, LayerWeigh
     def step(carries: Carries, slices: tuple[Kept, tuple[Square, ...]]) -> tuple[Carries, None]:
         layer, layer_weights = slices
         known = {mixing: (each, own[mixing]) for mixing, each in zip(weights, layer_weights, strict=True)}
-        return _step(rides, carries, _with_gradient(layer), known), None
+        return _step(rides, carries, _with_gradients(layer), known), None
 
     carries, _ = jax.lax.scan(step, _starts(rides), (layers, tuple(weights.values())))
     return carries
@@ -185,11 +198,11 @@ def _keep_weights(
 def _weights_along(mixing: Mixing, layers: Kept, mask: TokenMask) -> LayerWeights:
     """A mixing's weights of all kept layers."""
     # One layer at a time: what a mixing needs on the way may be larger than its weights.
-    return jax.lax.map(lambda layer: mixing.capacities(_with_gradient(layer), mask)[0], layers)
+    return jax.lax.map(lambda layer: mixing.capacities(_with_gradients(layer), mask)[0], layers)
 
 
-def _with_gradient(layer: Kept) -> LayerOutput:
-    return dataclasses.replace(layer[0], gradient=layer[1])
+def _with_gradients(layer: Kept) -> LayerOutput:
+    return dataclasses.replace(layer[0], gradient=layer[1], relevance=layer[2])
 
 
 def _finish(ride: _Ride, carry: Any, outputs: PassOutputs, pull: Pull | None) -> Arrays:
@@ -204,8 +217,9 @@ def _finish(ride: _Ride, carry: Any, outputs: PassOutputs, pull: Pull | None) ->
 
 def pair_numbers(needs: frozenset[str], model: Model) -> int:
     """Numbers that a mixing of these needs keeps for each pair of tokens of a text (`EngineOptions.pair_numbers`)."""
-    # The attention of all heads, the shift that it is differentiated in, and the gradient.
-    return 3 * model.layers * model.heads if "gradients" in needs else 0
+    # The attention of all heads, the shift that it is differentiated in, and the gradient; as much for relevance.
+    passes = len(needs & {"gradients", "relevance"}) if "gradients" in needs else 0
+    return 3 * passes * model.layers * model.heads
 
 
 def _is_wide(mixing: Mixing) -> bool:

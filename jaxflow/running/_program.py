@@ -5,11 +5,11 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxflow._pytree import pytree
 from jaxflow._typing import AtLayers, Queries
-from jaxflow.models import Encoding, ForwardOptions, Model, Module, TokenBatch
+from jaxflow.models import Encoding, ForwardOptions, Model, Module, Recording, TokenBatch
 from jaxflow.models.packing import Packing
 
 # A pytree of arrays, for which JAX has no type.
@@ -32,7 +32,7 @@ class Inputs:
     examples: Arrays
     shared: Arrays
     packing: Packing | None = None
-    recording: Module | None = None
+    recording: Recording | None = None
 
 
 @runtime_checkable
@@ -95,16 +95,24 @@ def logits_of(module: Module, batch: TokenBatch, options: ForwardOptions | None 
     return module.logits(hidden, batch)
 
 
-def same_rows(scores: Float[Array, "row token"], queries: Queries | None, layers: tuple[int, ...]) -> AtLayers:
+def same_rows(
+    scores: Float[Array, "row token"],
+    queries: Queries | None,
+    layers: tuple[int, ...],
+    mask: Bool[Array, "row token"],
+) -> AtLayers:
     """Scores of tokens as relevance `row layer query token`: the same row at every query and layer.
 
     Args:
-        scores: of each token.
+        scores: of each token; padding may hold anything, and gets 0.
         queries: positions to explain, `row query`; None for all.
         layers: of the relevance.
+        mask: true on real tokens.
     """
-    count = scores.shape[-1] if queries is None else queries.shape[-1]
-    return jnp.broadcast_to(scores[:, None, None, :], (len(scores), len(layers), count, scores.shape[-1]))
+    rows, tokens = scores.shape
+    count = tokens if queries is None else queries.shape[-1]
+    scores = jnp.where(mask, scores, jnp.zeros((), scores.dtype))
+    return jnp.broadcast_to(scores[:, None, None, :], (rows, len(layers), count, tokens))
 
 
 def _first_token(encoding: Encoding) -> Encoding:

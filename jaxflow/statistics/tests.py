@@ -12,10 +12,13 @@ from jaxflow.statistics.blocks import Blocks, NamedBlocks
 from jaxflow.statistics.intervals import Interval
 
 CORRECTIONS = ("benjamini-hochberg", "holm", "none")
-# Numbers that are held at once.
-HELD = 1 << 22
 # Columns whose resampled means are held at once.
 COLUMNS = 1 << 10
+# Numbers that fit into a processor's own cache beside what is computed of them.
+CACHED = 1 << 17
+# NumPy computes products of up to so many multiplications in one thread. For larger ones it takes several, which wait
+# in a loop for the next product: this doubled the CPU time of a comparison's statistics.
+ONE_THREAD, PIECE_ROWS = 1 << 18, 64
 
 
 def block_interval(blocks: Blocks, *, level: float = 0.95, resamples: int = 1999, seed: int = 0) -> Interval:
@@ -78,7 +81,7 @@ def sign_flip(blocks: Blocks, *, resamples: int = 9999, seed: int = 0) -> Float[
     total = 2 ** (number - 1) if exact else resamples
     draws = np.random.default_rng(seed)
     beyond = np.zeros(flat.shape[1])
-    step = max(1, HELD // max(number, flat.shape[1]))
+    step = max(1, CACHED // max(number, flat.shape[1]))
     for start in range(0, total, step):
         size = min(step, total - start)
         if exact:
@@ -86,7 +89,8 @@ def sign_flip(blocks: Blocks, *, resamples: int = 9999, seed: int = 0) -> Float[
             signs = (np.arange(start, start + size)[:, None] >> np.arange(number)) & 1
         else:
             signs = draws.integers(0, 2, size=(size, number))
-        beyond += (np.abs((2.0 * signs - 1.0) @ flat) >= least).sum(axis=0)
+        sums_of_draws = _product(2.0 * signs - 1.0, flat)
+        beyond += (np.abs(sums_of_draws, out=sums_of_draws) >= least).sum(axis=0)
     p = beyond / total if exact else (beyond + 1) / (total + 1)
     return np.where(blocks.total.reshape(-1) > 0, p, np.nan).reshape(columns)
 
@@ -128,17 +132,17 @@ def adjusted(p: ArrayLike, correction: str = "benjamini-hochberg") -> Float[np.n
 # One comparison asks for many tables of the same number of blocks. Drawing costs more than all else there, and the
 # same draws serve them all.
 @lru_cache(maxsize=2)
-def _drawn_blocks(number: int, resamples: int, seed: int) -> Int[np.ndarray, "resample block"]:
+def _drawn_blocks(number: int, resamples: int, seed: int) -> Int[np.ndarray, "block resample"]:
     """How often each resample holds each block."""
     drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=resamples)
     # At most 2^15 - 1 blocks fit; `Blocks` holds 1,024 at most by default.
-    drawn = drawn.astype(np.int16 if number < 1 << 15 else np.int64)
+    drawn = np.ascontiguousarray(drawn.T, np.int16 if number < 1 << 15 else np.int64)
     drawn.flags.writeable = False
     return drawn
 
 
 def _interval_ends(
-    drawn: Int[np.ndarray, "resample block"],
+    drawn: Int[np.ndarray, "block resample"],
     sums: Float[np.ndarray, "block column"],
     counts: Float[np.ndarray, "block column"],
     levels: list[float],
@@ -146,22 +150,38 @@ def _interval_ends(
     """Quantiles of each column's mean over the resamples; NaN for a column without two blocks."""
     # Where no value is missing all columns have the same counts, and one stands for all.
     counts = counts[:, :1] if (counts == counts[:, :1]).all() else counts
-    means = np.empty((len(drawn), sums.shape[1]))
-    alone = np.broadcast_to(_are_alone(counts), means.shape[1:])
-    whole = ~alone
-    step = max(1, HELD // max(sums.shape))
-    for start in range(0, len(drawn), step):
-        # resample block
-        chosen = drawn[start : start + step].astype(np.float64)
-        total = chosen @ counts
-        # A draw may leave a column without a value; it then says nothing of that column.
-        whole = whole & (total > 0).all(axis=0)
-        means[start : start + step] = chosen @ sums / np.where(total > 0, total, np.nan)
-    ends = np.full((len(levels), means.shape[1]), np.nan)
-    ends[:, whole] = np.quantile(means if whole.all() else means[:, whole], levels, axis=0)
-    for column in np.flatnonzero(~alone & ~whole):
-        ends[:, column] = np.nanquantile(means[:, column], levels)
-    return ends
+    chosen = drawn.astype(np.float64)
+    # A draw may leave a column without a value; it then says nothing of that column.
+    total = _product(counts.T, chosen)
+    # column resample
+    means = _product(sums.T, chosen) / np.where(total > 0, total, np.nan)
+    return np.where(_are_alone(counts), np.nan, _quantiles(means, levels))
+
+
+def _quantiles(values: Float[np.ndarray, "column resample"], levels: list[float]) -> Float[np.ndarray, "level column"]:
+    """Quantiles of each row's numbers, linear between two of them, NaN left out; NaN where there is nothing else."""
+    # NaN comes last. Sorting takes a third of the time of `np.quantile`, which looks for the few numbers it needs.
+    values = np.sort(values, axis=-1)
+    last = np.maximum(values.shape[-1] - np.isnan(values).sum(axis=-1) - 1, 0)
+    place = np.multiply.outer(np.asarray(levels), last)
+    below = np.floor(place).astype(int)
+    low, high = (values[np.arange(len(values)), index] for index in (below, np.minimum(below + 1, last)))
+    return low + (high - low) * (place - below)
+
+
+def _product(left: Float[np.ndarray, "row part"], right: Float[np.ndarray, "part column"]) -> np.ndarray:
+    """The product of two matrices, in pieces that one thread computes where these are not too narrow."""
+    columns = ONE_THREAD // (PIECE_ROWS * left.shape[1])
+    if columns < 8:
+        return left @ right
+    product = np.empty((len(left), right.shape[1]))
+    for start in range(0, right.shape[1], columns):
+        these = slice(start, start + columns)
+        piece = np.ascontiguousarray(right[:, these])
+        for row in range(0, len(left), PIECE_ROWS):
+            rows = slice(row, row + PIECE_ROWS)
+            _ = np.matmul(left[rows], piece, out=product[rows, these])
+    return product
 
 
 def _are_alone(counts: Float[np.ndarray, "block column"]) -> Bool[np.ndarray, " column"]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxflow._checks import missing_extra
 from jaxflow.attribution import Attribution, Example
-from jaxflow.attribution.registry import COLUMNS, PROOF
+from jaxflow.attribution.registry import COLUMNS, PROOF, SATURATED
 
 # Most values in lists whose ends are 32-bit numbers, as in Arrow's usual lists.
 MOST_IN_LISTS = 2**31 - 1
@@ -26,7 +26,12 @@ def pyarrow() -> Any:
 
 def relevance_columns(columns: Iterable[str]) -> list[str]:
     """The columns of results that hold a method's relevance, each under the method's name."""
-    return [name for name in columns if name not in (*COLUMNS, *PROOF)]
+    return [name for name in columns if name not in (*COLUMNS, *PROOF) and not name.endswith(SATURATED)]
+
+
+def without_saturation(row: Row) -> Row:
+    """A row as it was before results said where flows are saturated."""
+    return {name: value for name, value in row.items() if not name.endswith(SATURATED)}
 
 
 def rows_of(ids: Sequence[int], attribution: Attribution) -> Iterator[Row]:
@@ -44,8 +49,9 @@ def rows_of(ids: Sequence[int], attribution: Attribution) -> Iterator[Row]:
             "prediction": example.prediction,
             "probabilities": dict(example.scores) if example.scores else None,
         }
-        # Relevance `layer query token`, and for flows which of these values are proven.
+        # Relevance `layer query token`, and for flows which of these values are saturated, and which proven.
         row |= example.relevance
+        row |= {f"{name}{SATURATED}": values for name, values in example.saturation.items()}
         if example.certified is not None:
             row["certified"] = np.asarray(example.certified, np.bool_)
             row["certified_share"] = float(np.mean(row["certified"]))
@@ -88,14 +94,21 @@ def as_example(row: Row) -> Example:
         layers=tuple(map(int, row["layers"])),
         relevance={method: row[method] for method in relevance_columns(row)},
         certified=row.get("certified"),
+        saturation=saturation_of(row),
         prediction=row["prediction"],
         scores=row["probabilities"] or {},
     )
 
 
+def saturation_of(row: Row) -> dict[str, np.ndarray]:
+    """By flow method, where a row's values are saturated; empty in folders that do not say."""
+    return {name.removesuffix(SATURATED): row[name] for name in row if name.endswith(SATURATED)}
+
+
 def _nested_columns(columns: Iterable[str]) -> list[str]:
     """The columns whose cells are arrays `layer query token`."""
-    return [*relevance_columns(columns), *(name for name in columns if name == "certified")]
+    proofs = (name for name in columns if name == "certified" or name.endswith(SATURATED))
+    return [*relevance_columns(columns), *proofs]
 
 
 def _column(pa: Any, name: str, cells: list[Any], *, maps: bool) -> Any:

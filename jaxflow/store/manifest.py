@@ -27,6 +27,8 @@ def new_manifest(model: Model, source: Source, question: Question, lengths: Mapp
         "model": model.name,
         "revision": getattr(model, "revision", None),
         "fingerprint": model.fingerprint(),
+        # Where the head reads, for pages: relevance to it is what the prediction rests on.
+        "reads_at": model.reads_at,
         "question": question.as_json(),
         "lengths": dict(lengths),
         "input": {"name": source.name, "column": source.column, "pair_column": source.pair_column, **source.reading},

@@ -153,7 +153,8 @@ def open_sweep(folder: str | Path) -> Store:
     of each token, (-1, -1) for special ones), `source` (0 for the text's tokens, 1 for the pair's, -1 for special
     ones), `queries`, `layers`, `prediction`, `probabilities`, and under each method's name its relevance as
     nested lists layer, query, token (`raw` and `rollout` in float32, `flow` in float64). With flow, `certified` says
-    which values are proven, and `certified_share` is their share.
+    which values are proven, and `certified_share` is their share; `flow:saturated` says which of a flow method's are
+    saturated (folders up to format 4 lack it).
 
     `probabilities` are a dictionary here, and in tables a list of `label` and `probability`.
 

@@ -8,8 +8,9 @@
 Whatever reads Parquet takes the folder for one table: pyarrow and pandas skip names that begin with an underscore or a
 dot, `datasets` those with a dot or two underscores, and `*.parquet` finds the shards alone.
 
-Folders of the first edition have settings in the place of a question; those of format 2 also have the files of
-`__about__` beside the shards, and a column of maps, which `datasets` cannot read. They are read and resumed as such.
+Folders up to format 4 do not say where flows are saturated. Those of the first edition have settings in the place of a
+question; of these format 2 also has the files of `__about__` beside the shards, and a column of maps, which `datasets`
+cannot read. They are read and resumed as such.
 
 Every file is written whole or not at all, and none by two processes, so a sweep may be killed at any moment and
 several processes may fill one folder. A shard without its record counts as not made.
@@ -32,7 +33,7 @@ from jaxflow.store import arrow, locks
 from jaxflow.store.arrow import Row
 from jaxflow.store.record import Record, checked, parsed, read_record, record_file, unchecked
 
-FORMAT, SETTINGS_FORMAT, FIRST_FORMAT = 4, 3, 2
+FORMAT, UNSATURATED_FORMAT, SETTINGS_FORMAT, FIRST_FORMAT = 5, 4, 3, 2
 ABOUT = "__about__"
 MANIFEST, FIRST_MANIFEST = f"{ABOUT}/manifest.json", "manifest.json"
 LEFTOVERS = ".jaxflow-*.tmp"
@@ -64,15 +65,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         InputError: there are no results, they are of another version's format, or the manifest is damaged.
     """
     first = is_first_edition(folder)
-    file, versions = (FIRST_MANIFEST, (FIRST_FORMAT,)) if first else (MANIFEST, (FORMAT, SETTINGS_FORMAT))
+    file, versions = (
+        (FIRST_MANIFEST, (FIRST_FORMAT,)) if first else (MANIFEST, (FORMAT, UNSATURATED_FORMAT, SETTINGS_FORMAT))
+    )
     manifest = read_description(folder, file, "results of jaxflow", versions, has_check=not first)
     # A field that is missing passes, as folders of earlier versions lack some; one of a wrong type is damage.
-    asked = ("question", "lengths") if manifest["format"] == FORMAT else ("settings",)
+    has_question = manifest["format"] > SETTINGS_FORMAT
+    asked = ("question", "lengths") if has_question else ("settings",)
     kinds = {"model": str, "fingerprint": dict, "input": dict, "versions": dict, **dict.fromkeys(asked, dict)}
     mistyped = [name for name, kind in kinds.items() if not isinstance(manifest.get(name, kind()), kind)]
     if mistyped or not isinstance(manifest.get("input", {}).get("name"), str):
         raise _unreadable(folder / file, f"{mistyped[0] if mistyped else 'input'!r} has a wrong type")
-    manifest = manifest if manifest["format"] == FORMAT else _with_question(manifest)
+    manifest = manifest if has_question else _with_question(manifest)
     if not _is_asked(manifest.get("question"), manifest.get("lengths")):
         raise _unreadable(folder / file, "its question lacks fields or has a wrong type")
     return manifest
@@ -200,6 +204,10 @@ def write_shard(folder: Path, record: Record, rows: Sequence[Row], metadata: dic
         _ = arrow.pyarrow()
         import pyarrow.parquet as pq
 
+        # All shards of a folder have the same columns.
+        manifest = _sweep_of(folder)
+        if manifest is not None and manifest["format"] < FORMAT:
+            rows = list(map(arrow.without_saturation, rows))
         table = arrow.to_table(rows, metadata, maps=is_first_edition(folder))
         # An open file: Arrow takes some paths for addresses.
         with replaced(path) as temporary, temporary.open("wb") as file:

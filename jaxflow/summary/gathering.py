@@ -141,7 +141,8 @@ def distribution(chunk: Chunk, method: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _entropy(values: Lines) -> np.ndarray:
-    """Entropy of each row as shares of its sum, in nats; NaN where all is 0."""
+    """Entropy of each row as shares of its sum, in nats; NaN where all is 0. Of signed relevance the sizes count."""
+    values = np.abs(values)
     total = values.sum(axis=1, keepdims=True)
     shares = np.divide(values, total, out=np.zeros_like(values), where=total > 0)
     # 0 log 0 is 0.

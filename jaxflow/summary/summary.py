@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
-from jaxflow.attribution.registry import is_flow, method_name
+from jaxflow.attribution.registry import SATURATED, is_flow, method_name
 from jaxflow.inputs.conllu import Sentence
 from jaxflow.store import arrow
 from jaxflow.store.arrow import Row, relevance_columns
@@ -25,7 +25,7 @@ from jaxflow.summary.tags import Tags
 SUMMARY_JSON, SUMMARY_TABLE = "summary.json", "summary.parquet"
 # Examples that are named for the disagreement of two methods.
 NAMED = 20
-MEASURES = ("entropy", "effective_tokens", "effective_rank", "tied_tokens", "certified")
+MEASURES = ("entropy", "effective_tokens", "effective_rank", "tied_tokens", "certified", "saturated")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class DataSummary:
         measures: by method, and then by name, the mean of each layer: `entropy` of relevance as shares of its sum, in
             nats; `effective_tokens`, its exponential; `effective_rank` of the matrix query by token, where more than
             one query was asked for; `tied_tokens`, the share of words whose value another one of the text has;
-            `certified`, the share of flows that are proven.
+            `certified`, the share of flows that are proven; `saturated`, the share of flows that are no more than one
+            of the trivial cuts (`Example.saturation`), where results say it.
         agreement: by two methods, the mean over examples of Spearman's rank correlation over a text's words (special
             tokens left out), of each layer.
         defined: by two methods, the number of examples for which it is defined, of each layer.
@@ -255,6 +256,8 @@ class _Gathered:
                 self.means.add((method, "effective_rank"), layers, one, statistics.effective_rank(row[method]))
             if method in self.flows:
                 self.means.add((method, "certified"), layers, one, row["certified"].mean(axis=(1, 2)))
+            if f"{method}{SATURATED}" in row:
+                self.means.add((method, "saturated"), layers, one, row[f"{method}{SATURATED}"].mean(axis=(1, 2)))
 
     def summary(self, layers: tuple[int, ...]) -> DataSummary:
         """The summary of all examples taken in."""

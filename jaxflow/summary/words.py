@@ -20,18 +20,21 @@ def summary_table(summary: DataSummary, top: int, width: int = 100) -> Iterator[
         top: number of tokens and examples to show.
         width: of the terminal; if not all layers fit, some are shown, the first and the last among them.
     """
-    # Places of the layers that fit beside the label.
-    shown = _spread(len(summary.layers), max(2, (width - LABEL) // CELL))
+    rows = [
+        (f"{name.replace('_', ' ')}, {method}", summary.measures[method][name])
+        for name in MEASURES
+        for method in summary.methods
+        if name in summary.measures[method]
+    ]
+    rows += [(f"agreement, {' and '.join(pair)}", values) for pair, values in summary.agreement.items()]
+    label = max(LABEL, *(len(name) for name, _ in rows))
+    # Places of the layers that fit beside the labels.
+    shown = _spread(len(summary.layers), max(2, (width - label) // CELL))
     yield f"{summary.examples} examples"
     yield ""
-    yield _row("layer", [str(summary.layers[place]) for place in shown])
-    for name in MEASURES:
-        for method in summary.methods:
-            if name in summary.measures[method]:
-                values = summary.measures[method][name]
-                yield _row(f"{name.replace('_', ' ')}, {method}", [_number(values[place]) for place in shown])
-    for pair, values in summary.agreement.items():
-        yield _row(f"agreement, {' and '.join(pair)}", [_number(values[place]) for place in shown])
+    yield _row("layer", [str(summary.layers[place]) for place in shown], label)
+    for name, values in rows:
+        yield _row(name, [_number(values[place]) for place in shown], label)
     if summary.tag_counts:
         yield from _tags(summary)
     if top:
@@ -50,11 +53,13 @@ def _tags(summary: DataSummary) -> Iterator[str]:
     # Only some of the texts may be parsed.
     known = "" if summary.tagged_examples == summary.examples else f", of {summary.tagged_examples} parsed examples"
     yield f"a token's relevance by part of speech at layer {summary.layers[-1]}, on average{known}"
-    yield _row("part of speech", ["tokens", *summary.methods])
+    # As wide as the longest of the names.
+    cell = max(CELL, *(len(method) + 2 for method in summary.methods))
+    yield _row("part of speech", ["tokens", *summary.methods], cell=cell)
     places = {tag: place for place, tag in enumerate(summary.tag_counts)}
     for tag, count in sorted(summary.tag_counts.items(), key=lambda item: -item[1]):
         worth = [_number(float(summary.tags[method][-1, places[tag]])) for method in summary.methods]
-        yield _row(tag, [str(count), *worth])
+        yield _row(tag, [str(count), *worth], cell=cell)
 
 
 def _tokens(summary: DataSummary, top: int) -> Iterator[str]:
@@ -75,8 +80,8 @@ def _spread(count: int, most: int) -> list[int]:
     return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))})
 
 
-def _row(label: str, cells: Sequence[str]) -> str:
-    return (f"{label:<{LABEL}}" + "".join(f"{cell:>{CELL}}" for cell in cells)).rstrip()
+def _row(label: str, cells: Sequence[str], width: int = LABEL, cell: int = CELL) -> str:
+    return (f"{label:<{width}}" + "".join(f"{text:>{cell}}" for text in cells)).rstrip()
 
 
 def _number(value: float) -> str:

@@ -163,6 +163,12 @@ def test_pages_of_attention_in_hand(classifier, tmp_path):
     result = jf.attribute_attention(outputs.attentions, tokens, mask=batch["attention_mask"], name="my model")
     page = jf.write_page(result, tmp_path / "report.html").read_text()
     assert "cabinets" in page
+    # Stored as any result, and read back.
+    result.save(tmp_path / "results")
+    stored = jf.open_sweep(tmp_path / "results")
+    assert stored[0].tokens == result[0].tokens
+    np.testing.assert_allclose(stored[2].relevance["flow"], result[2].relevance["flow"])
+    assert set(result.to_pandas()["example"]) == set(range(len(TEXTS)))
     exploration = jf.explore_attention(
         outputs.attentions, tokens, mask=batch["attention_mask"], texts=TEXTS, labels=["yes", "no", "yes"], roles=True
     )
@@ -259,3 +265,21 @@ def test_what_generate_gives_is_put_together():
     steps = tuple(tuple(np.pad(layer.detach(), [(0, 0)] * 3 + [(0, 2)]) for layer in step) for step in made.attentions)
     with pytest.raises(InputError, match=re.escape("have shape (1, 2, 4, 4) in every layer at step 1")):
         _ = jf.stack_generated(steps)
+
+
+def test_the_patches_of_an_image_are_tokens_too():
+    torch.manual_seed(0)
+    config = transformers.ViTConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, image_size=16, patch_size=8
+    )
+    model = transformers.ViTModel(config).eval()
+    model.set_attn_implementation("eager")
+    attentions = model(torch.randn(2, 3, 16, 16), output_attentions=True).attentions
+    tokens = ["[CLS]"] + [f"{row},{column}" for row in range(2) for column in range(2)]
+    result = jf.attribute_attention(attentions, [tokens] * 2, texts=["first.png", "second.png"])
+    for index, example in enumerate(result):
+        heads = torch.stack(attentions, 1)[index].detach().numpy()
+        expected = by_hand(heads, np.ones(5, bool))
+        for name in ("raw", "rollout", "flow"):
+            np.testing.assert_allclose(example.relevance[name][:, 0], expected[name][:, 0], atol=2e-6)
+        assert example.source == (-1, 0, 0, 0, 0)

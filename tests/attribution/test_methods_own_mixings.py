@@ -112,11 +112,11 @@ def test_one_pass_serves_all_mixings_and_a_view_all_readers_of_one(model, monkey
                 counted = counts[-1].counted(kind.__name__, kind.capacities)
                 patched.setattr(kind, "capacities", counted)
             patched.setattr(type(model.module), "logits", counts[-1].counted("logits", type(model.module).logits))
-            # Another residual than in other tests, as a program that is there already would not be traced.
+            # Another share than in other tests, as a program that is there already would not be traced.
             methods = [
                 Rollout(
                     f"rollout {mixing} {number}",
-                    dataclasses.replace(jf.mixing.as_mixing(mixing), residual=0.37 + 0.01 * place),
+                    Attention(residual=0.37) if mixing == "attention" else AttentionGradient(own=0.37 + 0.01 * place),
                 )
                 for place, mixing in enumerate(mixings)
                 for number in range(readers)

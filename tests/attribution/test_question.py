@@ -50,7 +50,7 @@ QUESTIONS = [
     Question(Halves(), queries=np.array([[0, 1], [2, 2]]), mixing=jf.mixing.Attention(np.ones((2, 3)), 0.25)),
     Question(["raw", "tests.attribution.test_question:QUARTER"], queries="classifier", flow="bounds"),
     Question(mixing="attention-gradient", target="good"),
-    Question(mixing=jf.mixing.AttentionGradient(residual=0.1), target=np.int64(1)),
+    Question(mixing=jf.mixing.AttentionGradient(own=0.1), target=np.int64(1)),
 ]
 
 
@@ -98,7 +98,7 @@ def test_fields_by_name_stand_over_the_question():
         ({"methods": Halves(name="")}, "`name` of printable characters"),
         ({"methods": Halves(name="a\nb")}, "`name` of printable characters"),
         ({"methods": Halves(name=7)}, "`name` of printable characters"),
-        ({"target": 1.5}, "`target` must be None, 'predicted', or a class"),
+        ({"target": 1.5}, "`target` must be None, 'predicted', a class"),
         ({"target": "good"}, "`target` must be left out.*`mixing='attention-gradient'`"),
         ({"tol": float("nan")}, "`tol` must be a number"),
         ({"tol": True}, "`tol` must be a number"),
@@ -147,10 +147,11 @@ def test_the_command_line_asks_what_its_options_say():
     assert parsed("--queries", "last", "--tol", "0.5") == Question(queries="last", tol=0.5)
     assert parsed("--methods", "raw,tests.attribution.test_question:QUARTER") == Question(["raw", QUARTER])
     assert parsed("--heads", "max", "--residual", "0.25") == Question(mixing=jf.mixing.Attention("max", 0.25))
-    gradient = jf.mixing.AttentionGradient(residual=0.25)
-    assert parsed("--mixing", "attention-gradient", "--residual", "0.25", "--target", "good") == Question(
+    gradient = jf.mixing.AttentionGradient(own=0.25)
+    assert parsed("--mixing", "attention-gradient", "--own", "0.25", "--target", "good") == Question(
         mixing=gradient, target="good"
     )
+    assert parsed("--mixing", "gradient", "--own", "identity").mixing == jf.mixing.Gradient("identity")
     with pytest.raises(InputError, match="`heads` must go with a mixing that has it, got 'attention-gradient'"):
         parsed("--mixing", "attention-gradient", "--heads", "max")
 

@@ -1,6 +1,7 @@
 import errno
 import io
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,9 +11,11 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import transformers
 
 from jaxflow.cli import main as cli
 from jaxflow.store import shards as store
+from jaxflow.store.arrow import relevance_columns
 from jaxflow.store.results import open_sweep
 from tests.tiny_text_model import LAYERS, LIMIT, model_folder
 
@@ -88,6 +91,49 @@ def test_texts_become_rows_a_page_and_a_table(run):
 
 
 @pytest.mark.slow
+def columns_of(folder):
+    return relevance_columns(open_sweep(folder).table().column_names)
+
+
+def test_where_a_model_has_classes_flow_of_the_class_is_asked_for_too(run):
+    whole = ["raw", "rollout", "flow", "flow@attention-gradient"]
+    texts = run.file("texts.txt", "The key is on the table.\nunbelievable\n")
+    assert run("--input", texts, *QUICK) == 0
+    assert columns_of(run.out) == whole
+    assert run.stdout.count("carried by") == 2
+    assert run("--input", texts, *QUICK, "--resume") == 0
+    # With a class of one's own, or the same mixing for all.
+    assert run("--input", texts, *QUICK, "--target", "good", out=run.folder / "good") == 0
+    assert columns_of(run.folder / "good") == whole
+    assert run.stdout.count("good carried by") == 2
+    assert run("--input", texts, *QUICK, "--mixing", "attention-gradient", out=run.folder / "mixing") == 0
+    assert columns_of(run.folder / "mixing") == whole[:3]
+    # Who names methods gets these.
+    assert run("--input", texts, "--methods", "raw", out=run.folder / "raw") == 0
+    assert columns_of(run.folder / "raw") == ["raw"]
+    assert "carried" not in run.stdout
+
+
+def test_a_run_that_was_begun_without_the_class_goes_on_without_it(run):
+    texts = run.file("texts.txt", "The key is on the table.\nunbelievable\n")
+    assert run("--input", texts, *QUICK, "--methods", "raw,rollout,flow") == 0
+    (run.out / store.ABOUT / "part-00000.json").unlink()
+    assert run("--input", texts, *QUICK, "--resume") == 0
+    assert columns_of(run.out) == ["raw", "rollout", "flow"]
+    # Other methods are another run, as ever.
+    assert "differs in methods" in run.refused("--input", texts, *QUICK, "--resume", "--methods", "flow")
+
+
+def test_a_model_without_classes_is_asked_for_the_papers_methods(run):
+    folder = run.folder / "bare"
+    transformers.BertModel.from_pretrained(model_folder()).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(model_folder() / name, folder / name)
+    assert run("--text", "The key is on the table.", *QUICK, model=folder) == 0
+    assert columns_of(run.out) == ["raw", "rollout", "flow"]
+    assert "head" in run.refused("--text", "The key", "--target", "good", model=folder, out=run.folder / "other")
+
+
 def test_words_outside_the_vocabulary_are_named(run):
     assert run("--text", "the key", *QUICK) == 0
     assert "vocabulary" not in run.stderr
@@ -344,7 +390,7 @@ def test_every_flag_is_explained_with_its_default(capsys):
         cli.main(["attribute", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
     for default in (
-        "(default: raw,rollout,flow)",
+        "(default: raw,rollout,flow, and flow@attention-gradient where the model has classes)",
         "(default: all)",
         "(default: 0.5)",
         "(default: mean)",

@@ -8,7 +8,7 @@ from jaxflow._checks import InputError
 from jaxflow.compare import class_attention
 from tests.compare.models import LAYERS, TEXTS, model, second_words, tuned
 
-CLASS = jf.mixing.AttentionGradient(residual=0.3)
+CLASS = jf.mixing.AttentionGradient(own=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_strong_arcs_are_those_of_the_class_and_heads_are_compared_as_they_are(p
 
 
 def test_the_predicted_class_is_each_models_own(pair):
-    found = jf.compare_models(*pair, TEXTS, methods="rollout", mixing="attention-gradient")
+    found = jf.compare_models(*pair, TEXTS, methods="rollout", mixing=jf.mixing.AttentionGradient(own=0.5))
     for encoder, name in zip(pair, "ab", strict=True):
         for text, one in zip(TEXTS, found.texts, strict=True):
             side = getattr(one, name)
@@ -85,7 +85,7 @@ def test_a_model_against_itself_changes_nothing(pair):
 def test_words_sum_what_goes_to_their_tokens(pair):
     other = model(seed=4, words=second_words())
     found = jf.compare_models(
-        pair[0], other, [TEXTS[2]], methods="rollout", mixing="attention-gradient", target="bad"
+        pair[0], other, [TEXTS[2]], methods="rollout", mixing=jf.mixing.AttentionGradient(own=0.5), target="bad"
     ).texts[0]
     for encoder, side, groups in (
         (pair[0], found.a, np.array(found.units.first)),
@@ -102,7 +102,7 @@ def test_words_sum_what_goes_to_their_tokens(pair):
     [
         ({"mixing": "attention-gradient", "target": "fine"}, "`target` must be 'predicted'"),
         ({"mixing": "attention-gradient", "target": 2}, "an index below 2"),
-        ({"mixing": "attention-gradient", "target": ["good"]}, "`target` must be None, 'predicted', or a class"),
+        ({"mixing": "attention-gradient", "target": ["good"]}, "`target` must be None, 'predicted', a class"),
         ({"target": "good"}, "`target` must be left out, got 'good' with the mixing 'attention'"),
         ({"mixing": "classes"}, "`mixing` must be one of"),
     ],

@@ -43,7 +43,7 @@ class LeftProgram:
 
         # token row
         left = jax.lax.map(replaced, jnp.arange(batch.mask.shape[-1]))
-        return same_rows(jnp.where(batch.mask, self.factor * left.T, 0), queries, self.layers)
+        return same_rows(self.factor * left.T, queries, self.layers, batch.mask)
 
 
 # With the id of [MASK] in the tests' vocabulary, as a name on the command line.

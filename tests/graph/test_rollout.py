@@ -7,6 +7,7 @@ import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
+from jaxflow.attribution import Rollout
 from tests.problems import masks, softmax_attention
 
 
@@ -107,3 +108,23 @@ def test_a_start_that_is_not_there(start):
     graph = jf.attention_graph(softmax_attention(10, (3, 2, 4, 4)))
     with pytest.raises(InputError, match=r"`start` must be a layer from 0 \(the input\) to 2"):
         jf.attention_rollout(graph, start=start)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_the_method_still_ranks_tokens_where_a_product_leaves_single_precision(scale):
+    rng = np.random.default_rng(0)
+    weights, own = np.float32(scale * rng.exponential(size=(2, 24, 6, 6))), np.full((2, 24, 6), 4 * scale, np.float32)
+    graph = jf.capacity_graph(weights, own)
+    found = np.asarray(Rollout()(graph, jnp.asarray([[0, 2]] * 2), (1, 2, 24)).relevance)
+    for row in range(2):
+        rolled, size = np.eye(6), 0.0
+        for layer, arcs in enumerate(np.float64(weights[row]) + 4 * scale * np.eye(6), 1):
+            rolled = arcs @ rolled
+            size, rolled = size + np.log2(rolled.max()), rolled / rolled.max()
+            if layer in (1, 2, 24):
+                ours = found[row, (1, 2, 24).index(layer)]
+                expected = rolled[[0, 2]]
+                np.testing.assert_allclose(ours / ours.max(), expected / expected.max(), atol=1e-6)
+                # Of its own size as long as that is no further than 2^96 from 1.
+                if abs(size) < 90:
+                    np.testing.assert_allclose(ours, expected * 2**size, rtol=1e-4)

@@ -14,7 +14,7 @@ from jaxflow.attribution.streams import Streams
 from jaxflow.evaluation import Target
 from jaxflow.evaluation.target import explained_of
 from jaxflow.heads.class_attention import ClassGradient, class_attention
-from jaxflow.mixing import MIXINGS, Attention, AttentionGradient, Mixing, as_mixing, mixing_json
+from jaxflow.mixing import MIXINGS, Attention, AttentionGradient, Gradient, Mixing, as_mixing, mixing_json
 from jaxflow.running import run_readers
 from jaxflow.running.readers import KeptGraph, Logits
 from tests.tiny_text_model import LAYERS, model_folder
@@ -157,7 +157,9 @@ class Unhashable(Norms):
         (lambda: Attention(heads=np.ones((2, 3, 4))), r"`heads` must have shape \(head,\) or \(layer, head\)"),
         (lambda: Attention(residual=1.5), r"`residual` must lie in \[0, 1\], got 1.5"),
         (lambda: Attention(residual=[0.1, 0.2]), "`residual` must be one number"),
-        (lambda: AttentionGradient(residual="half"), "`residual` must be a number"),
+        (lambda: AttentionGradient(own="half"), "`own` must be a share in .0, 1., or 'wide' or 'identity' or 'none'"),
+        (lambda: Gradient(own="measured"), "`own` must be a share .*, got 'measured'"),
+        (lambda: Gradient(own=-0.5), r"`own` must lie in \[0, 1\], got -0.5"),
     ],
 )
 def test_what_is_no_mixing_gets_one_line(make, message):

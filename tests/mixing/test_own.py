@@ -10,7 +10,7 @@ import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow.attribution import Flow, Raw, Rollout
 from jaxflow.mixing import as_own, wide_own, with_own_stream
-from jaxflow.mixing.attention_gradient import gradient_weights
+from jaxflow.mixing._gradients import raising
 from tests.tiny_text_model import LAYERS, model_folder
 
 TOKENS = 5
@@ -89,7 +89,7 @@ class WideAttention:
         pairs = mask[..., :, None] & mask[..., None, :]
         weights = jnp.where(pairs, layer.attention.mean(-3), 0)
         if self.gradients:
-            weights = gradient_weights(layer.attention, layer.gradient, mask)
+            weights = raising(layer.attention * layer.gradient, mask)
         return weights, jnp.zeros(mask.shape)
 
 

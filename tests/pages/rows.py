@@ -43,7 +43,7 @@ def make_row(text, pair=None, number=1, label=None, layers=3, every_query=False,
         "prediction": label,
         "probabilities": {label: 0.75, "</script>": 0.25} if label else None,
     }
-    row |= {method: rng.random(shape).astype(RELEVANCE[method]) for method in methods}
+    row |= {method: rng.random(shape).astype(RELEVANCE.get(method, np.float64)) for method in methods}
     if "flow" in methods:
         row["certified"] = rng.random(shape) < 0.5
         row["certified_share"] = float(row["certified"].mean())

@@ -1,6 +1,7 @@
 """An exploration holds the library's numbers, and its page holds the exploration's."""
 
 import base64
+import dataclasses
 import hashlib
 import json
 import re
@@ -12,10 +13,12 @@ from scipy.spatial.distance import jensenshannon
 
 import jaxflow as jf
 from jaxflow._checks import InputError
+from jaxflow.compare.units import Units
 from jaxflow.pages import explore as exploring
 from jaxflow.pages import explorer
 from jaxflow.pages.explore import explore
 from jaxflow.pages.page import asset
+from jaxflow.pages.units import Pooled, _by_units
 from tests.pages.test_page import Page
 from tests.pages.tiny_pair import HOSTILE_TEXTS, TEXTS, TRUTH, moved_folder
 
@@ -112,6 +115,55 @@ def test_the_page_holds_every_number_to_what_it_states(pair, page):
             shown = sentence["sides"][number]
             assert shown["prediction"] == side.examples[index].prediction
             assert shown["loss"] == side.losses[index]
+
+
+def test_small_numbers_keep_their_digits_and_flows_say_what_they_tell_apart(models):
+    question = jf.Question(("raw", "flow@attention-gradient", "flow"), queries=None, target="good")
+    found = explore(models[0], TEXTS[:1], question)
+    (side,) = found.sides
+    (example,) = side.examples
+    # As small as gradients may be: below what half precision holds.
+    small = {name: values * (1e-9 if "@" in name else 1) for name, values in example.relevance.items()}
+    side = dataclasses.replace(side, examples=(dataclasses.replace(example, relevance=small),))
+    found = dataclasses.replace(found, sides=(side,))
+    text = explorer.render_explorer(found)
+    data = Page(text).data()
+    assert data["lead"] == "flow@attention-gradient"
+    scales = data["sentences"][0]["sides"][0]["scales"]
+    assert list(scales) == ["flow@attention-gradient"]
+    relevance, _ = unpacked(text, 0, 0, data)
+    for name, values in zip(data["methods"], relevance, strict=True):
+        scale = scales.get(name, 1)
+        np.testing.assert_allclose(np.float64(values) * scale, small[name], rtol=2**-11, atol=3e-8 * scale)
+    (asked,) = jf.attribute(models[0], TEXTS[0], question)
+    apart = data["sentences"][0]["sides"][0]["apart"]
+    for name, saturated in asked.saturation.items():
+        assert apart[name] == (~saturated).sum(-1).tolist()
+
+
+def test_units_of_words_are_saturated_where_all_their_tokens_are():
+    rng = np.random.default_rng(0)
+    group, asked = np.array([0, 1, 1, 3, 1]), np.array([4, 0, 2])
+    saturated = rng.random((2, 3, 5)) < 0.6
+    values = {"flow": rng.random((2, 3, 5))}
+    names = {"text": "", "pair": None, "tokens": tuple("abcde"), "offsets": (), "source": (0,) * 5}
+    example = Pooled(
+        **names,
+        relevance=values,
+        queries={"flow": asked},
+        certified=None,
+        saturated={"flow": saturated},
+        prediction=None,
+        scores={},
+    )
+    units = Units(first=(0, 1, 3), second=(), names=tuple("wxyz"), offsets=(), source=(0,) * 4)
+    found = _by_units(example, group, units, {"flow": np.array([0, 1, 3])}).saturated["flow"]
+    for layer in range(2):
+        for place, query in enumerate([0, 1, 3]):
+            for unit in range(4):
+                pairs = [(q, t) for q in range(3) for t in range(5) if group[asked[q]] == query and group[t] == unit]
+                expected = bool(pairs) and all(saturated[layer, q, t] for q, t in pairs)
+                assert found[layer, place, unit] == expected
 
 
 def test_flow_at_some_positions_only(models):

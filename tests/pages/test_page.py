@@ -64,7 +64,8 @@ def values_of(example, method):
     [
         ("attention", "attention (heads mean, residual 0.5)"),
         (Attention(heads=(0.0, 1.0), residual=0.25), "attention (heads [0.0, 1.0], residual 0.25)"),
-        (AttentionGradient(residual=0), "attention-gradient (residual 0.0)"),
+        (AttentionGradient(own=0), "attention-gradient (own 0.0)"),
+        (AttentionGradient(), "attention-gradient (own wide)"),
         (ValueNorms(scale=2.0), "value-norms (scale 2.0)"),
     ],
 )
@@ -260,10 +261,10 @@ def test_an_attribution_has_a_page_that_names_its_mixing_and_no_files(context, t
         prediction=None,
         scores={},
     )
-    result = Attribution((example,), "tiny", Question("raw", mixing=AttentionGradient(residual=0.25)))
+    result = Attribution((example,), "tiny", Question("raw", mixing=AttentionGradient(own=0.25)))
     opened = context.new_page()
     opened.goto(write_page(result, tmp_path / "page.html").as_uri())
-    about = f"texts · mixing: attention-gradient (residual 0.25) · jaxflow {metadata.version('jaxflow-attention')}"
+    about = f"texts · mixing: attention-gradient (own 0.25) · jaxflow {metadata.version('jaxflow-attention')}"
     assert opened.locator("#about").text_content() == about
     assert opened.locator("#rest").text_content() == ""
     opened.close()

@@ -1,3 +1,5 @@
+import numpy as np
+
 from jaxflow.pages.terminal import shortened, top_tokens, unknown_words, visible
 from tests.pages.rows import HOSTILE, make_row
 
@@ -13,12 +15,15 @@ def test_the_top_tokens_stand_in_aligned_columns():
     assert about.endswith("prediction: yes (0.750)")
     assert names.split() == ["raw", "rollout", "flow"]
     assert last == ""
-    assert [line[:19].split() for line in lines] == [
+    # The last one ties with a token that is not shown, here and in flow.
+    assert [line[:22].split() for line in lines] == [
         ["1", "key", "0.5000"],
         ["2", "学学", "0.2500"],
-        ["0", "[CLS]", "0.1000"],
+        ["0", "[CLS]", "0.1000", "="],
     ]
-    assert [line.split()[-2:] for line in lines] == [["[CLS]", "1.0000"], ["学学", "0.7500"], ["key", "0.5000"]]
+    assert lines[0].endswith("[CLS]  1.0000")
+    assert lines[1].endswith("学学   0.7500")
+    assert lines[2].endswith("key    0.5000 =")
     # A wide character takes two columns, so its line is shorter by one character each.
     assert lines[1].index("0.2500") == lines[0].index("0.5000") - 2
 
@@ -76,3 +81,25 @@ def test_long_words_and_texts_do_not_flood_the_terminal():
     assert shortened("A" * 40) == "A" * 40
     row = make_row("x" * 100_000, "y" * 100_000, label="z" * 100_000)
     assert max(map(len, top_tokens(row, 10))) < 500
+
+
+def test_a_flow_that_ties_says_so_and_what_says_more():
+    row = make_row("the keys")
+    row["flow"][-1, 0] = [1, 1 - 1e-9, 1, 0.25]
+    row["flow:saturated"] = np.zeros(row["flow"].shape, bool)
+    assert not any("apart" in line for line in top_tokens(row, 2))
+    row["flow:saturated"][-1, 0] = [True, True, True, False]
+    *_, first, second, note, _ = top_tokens(row, 2)
+    assert first.endswith("0 [CLS]  1.0000 =")
+    assert second.endswith("2 keys   1.0000 =")
+    assert note.strip() == "flow tells 1 of 4 tokens apart here; see rollout"
+    row["flow@attention-gradient"] = np.full(row["flow"].shape, 3e-5)
+    row["flow@attention-gradient:saturated"] = row["flow:saturated"] & (np.arange(4) == 2)
+    lines = top_tokens(row, 2, carried="carried by: keys\u202e (0.9)")
+    assert lines[2] == "   carried by: keys\\u202e (0.9)"
+    assert [line.strip() for line in lines[-3:-1]] == [
+        "flow tells 1 of 4 tokens apart here; see flow@attention-gradient",
+        "flow@attention-gradient tells 3 of 4 tokens apart here",
+    ]
+    # Small values keep their digits.
+    assert lines[4].endswith("0 [CLS]  3.0e-05 =")

@@ -39,6 +39,7 @@ def example(rng, text, tokens, queries, methods=("raw", "rollout", "flow"), pair
         layers=(1, 4),
         relevance={m: rng.random(shape).astype(STORED[m]) for m in methods},
         certified=rng.random(shape) < 0.5 if "flow" in methods else None,
+        saturation={"flow": rng.random(shape) < 0.5} if "flow" in methods else {},
         prediction=label,
         scores={"yes": 0.25, "no": 0.75} if label else {},
     )

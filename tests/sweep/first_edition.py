@@ -10,6 +10,16 @@ import pyarrow.parquet as pq
 from jaxflow.store.record import checked
 
 
+def rewritten(shard, change):
+    """Write a shard's table anew; less the columns of saturated flows, which are of format 5; its sha256."""
+    with shard.open("rb") as file:
+        table = pq.read_table(file)
+    table = change(table.drop([name for name in table.column_names if name.endswith(":saturated")]))
+    with shard.open("wb") as file:
+        pq.write_table(table, file, compression="zstd")
+    return hashlib.sha256(shard.read_bytes()).hexdigest()
+
+
 def with_settings(manifest, form):
     """A manifest as the first edition wrote it: settings in the place of a question."""
     manifest = {
@@ -33,7 +43,18 @@ def last_first_edition(folder):
     for path in folder.glob("__about__/part-*.json"):
         fields = json.loads(path.read_text("utf-8"))
         del fields["check"], fields["sweep"]
+        shard = (folder / path.name).with_suffix(".parquet")
+        if shard.exists():
+            fields["sha256"] = rewritten(shard, lambda table: table)
         path.write_text(json.dumps(checked(fields)) + "\n", "utf-8")
+
+
+def with_maps(table):
+    """A table whose probabilities are maps."""
+    place = table.column_names.index("probabilities")
+    cells = table["probabilities"].to_pylist()
+    pairs = [cell and [(pair["label"], pair["probability"]) for pair in cell] for cell in cells]
+    return table.set_column(place, "probabilities", pa.array(pairs, pa.map_(pa.string(), pa.float64())))
 
 
 def first_edition(folder):
@@ -44,15 +65,7 @@ def first_edition(folder):
         del fields["check"], fields["sweep"]
         shard = (folder / path.name).with_suffix(".parquet")
         if shard.exists():
-            with shard.open("rb") as file:
-                table = pq.read_table(file)
-            place = table.column_names.index("probabilities")
-            cells = table["probabilities"].to_pylist()
-            pairs = [cell and [(pair["label"], pair["probability"]) for pair in cell] for cell in cells]
-            maps = pa.array(pairs, pa.map_(pa.string(), pa.float64()))
-            with shard.open("wb") as file:
-                pq.write_table(table.set_column(place, "probabilities", maps), file, compression="zstd")
-            fields["sha256"] = hashlib.sha256(shard.read_bytes()).hexdigest()
+            fields["sha256"] = rewritten(shard, with_maps)
         check = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
         (folder / path.name).write_text(json.dumps(fields | {"check": check}) + "\n", "utf-8")
     manifest = json.loads((about / "manifest.json").read_text("utf-8"))

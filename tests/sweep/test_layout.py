@@ -21,6 +21,7 @@ from jaxflow.inputs.source import InlineSource, as_source
 from jaxflow.models import load_model
 from jaxflow.store import locks
 from jaxflow.store import shards as store
+from jaxflow.store.arrow import without_saturation
 from jaxflow.sweep import runner, shards
 from jaxflow.sweep.comparison_folder import open_comparison
 from tests.sweep.first_edition import first_edition, last_first_edition
@@ -156,10 +157,24 @@ def test_a_folder_with_settings_instead_of_a_question_opens_and_goes_on_as_it_be
         jf.run_sweep(encoder, TEXTS, folder, methods="raw", queries=None, resume=True)
 
 
+def test_a_folder_that_does_not_say_where_flows_are_saturated_goes_on_so(encoder, tmp_path):
+    folder = tmp_path / "out"
+    whole = jf.run_sweep(encoder, TEXTS, folder)
+    assert all(example.saturated is not None for example in whole)
+    wanted = list(map(without_saturation, whole.rows()))
+    last_first_edition(folder)
+    assert all(example.saturated is None for example in jf.open_sweep(folder))
+    (folder / "__about__" / "part-00001.json").unlink()
+    results = jf.run_sweep(encoder, TEXTS, folder, resume=True)
+    np.testing.assert_equal(list(results.rows()), wanted)
+    assert results.table().num_rows == results.dataset().to_table().num_rows == len(TEXTS)
+
+
 def test_folders_of_the_first_edition_open_and_go_on_as_they_began(encoder, tmp_path):
     old, whole = tmp_path / "old", tmp_path / "whole"
     for folder in (old, whole):
-        wanted = list(jf.run_sweep(encoder, TEXTS, folder).rows())
+        # Folders of the first edition do not say where flows are saturated, and new shards of theirs don't either.
+        wanted = list(map(without_saturation, jf.run_sweep(encoder, TEXTS, folder).rows()))
     first_edition(old)
     names = {path.name for path in old.iterdir()}
     assert store.ABOUT not in names

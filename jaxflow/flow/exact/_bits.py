@@ -18,8 +18,8 @@ from numba import types
 from numba.extending import intrinsic
 
 kernel: Any = numba.njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
-# A step of one kernel, written into it: as a call it would hand over a dozen arrays, seven words each.
-inlined: Any = numba.njit(inline="always", nogil=True, error_model="numpy", boundscheck=False)
+# A step of one kernel, made a part of it: as a call it would hand over a dozen arrays, seven words each.
+inlined: Any = numba.njit(forceinline=True, nogil=True, error_model="numpy", boundscheck=False)
 
 ONE = np.uint64(1)
 CAPACITY, FLOW = 0, 1

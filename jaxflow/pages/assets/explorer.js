@@ -149,7 +149,11 @@
       null,
       (text) => Number(text) >= 0 && Number(text) <= 1 && text !== "" ? Number(text) : void 0
     ],
-    method: ["method", data.methods.includes("rollout") ? "rollout" : data.methods[0], among(...data.methods)],
+    method: [
+      "method",
+      data.lead ?? (data.methods.includes("rollout") ? "rollout" : data.methods[0]),
+      among(...data.methods)
+    ],
     sort: ["sort", "order", among("order", "change", "moved", "loss", "confidence", "prediction")],
     search: ["q", "", anything],
     cell: ["cell", "", anything],
@@ -1604,6 +1608,8 @@
       this.prediction = meta.prediction;
       this.probabilities = meta.probabilities;
       this.loss = meta.loss;
+      this.scales = meta.scales;
+      this.told = meta.apart;
       this.size = meta.tokens.length;
       this.words = meta.tokens.map(shown);
       this.queries = queries;
@@ -1639,7 +1645,31 @@
       const asked = this.asked(method);
       const row = this.queries[method] ? asked.indexOf(position) : position;
       if (row < 0) return null;
-      return looked(this.values[method], HALF, (layer * asked.length + row) * this.size, this.size);
+      return this.scaled(method, looked(this.values[method], HALF, (layer * asked.length + row) * this.size, this.size));
+    }
+    /**
+     * Numbers as the model has them, in place.
+     *
+     * @param {string} method
+     * @param {Row} row
+     * @returns {Row}
+     */
+    scaled(method, row) {
+      const scale = this.scales[method];
+      if (scale) for (let index = 0; index < row.length; index += 1) row[index] *= scale;
+      return row;
+    }
+    /**
+     * How many tokens a flow tells apart, or null where it tells all, or is none.
+     *
+     * @param {string} method
+     * @param {number} layer
+     * @param {number} position
+     */
+    apart(method, layer, position) {
+      const query = this.queries[method] ? this.asked(method).indexOf(position) : position;
+      const apart = this.told[method]?.[layer]?.[query];
+      return apart === void 0 || apart === this.size ? null : apart;
     }
     /**
      * A method's matrix of a layer, a row a position (NaN where it was not asked for).
@@ -1650,7 +1680,8 @@
      */
     matrix(method, layer) {
       return this.kept(`${method} ${layer}`, () => {
-        if (!this.queries[method]) return looked(this.values[method], HALF, layer * this.size ** 2, this.size ** 2);
+        if (!this.queries[method])
+          return this.scaled(method, looked(this.values[method], HALF, layer * this.size ** 2, this.size ** 2));
         const found = new Float32Array(this.size ** 2).fill(NaN);
         for (const position of this.asked(method))
           found.set(this.row(method, layer, position) ?? [], position * this.size);
@@ -3838,11 +3869,20 @@
         "figcaption",
         { className: PAIR && !diff ? "ab"[context2.numbers[number]] : "" },
         isolated(name),
-        ...diff ? [] : predictionParts(context2, number)
+        ...diff ? [] : predictionParts(context2, number),
+        ...diff ? context2.sides.flatMap((_, side) => apartParts(context2, side, true)) : apartParts(context2, number)
       );
       return make("figure", {}, caption, stripText(context2, row, number, diff));
     });
     byId("strip").replaceChildren(...figures);
+  }
+  function apartParts(context2, number, named2 = false) {
+    const side = context2.sides[number];
+    const apart = side.apart(state.method, layerIn(side) - 1, state.position);
+    if (apart === null) return [];
+    const where = named2 ? [" in ", isolated(context2.names[number])] : [];
+    const told = `${state.method} tells ${apart} of ${side.size} tokens apart here`;
+    return [make("span", { className: "apart" }, told, ...where)];
   }
   function predictionParts(context2, number) {
     const side = context2.sides[number];

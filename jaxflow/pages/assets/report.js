@@ -104,13 +104,27 @@
     const values = {};
     for (const method of methods) values[method] = floatsOf(example.values[method]);
     const certified = example.certified ? bytesOf(example.certified) : null;
+    const saturated = {};
+    for (const [method, packed] of Object.entries(example.saturated)) if (packed) saturated[method] = bytesOf(packed);
     const at = (layer, query, token) => (layer * size.query + query) * size.token + token;
     return {
       example,
       row: (method, layer, query) => values[method].subarray(at(layer, query, 0), at(layer, query + 1, 0)),
       certified: (layer, query, token) => !certified || certified[at(layer, query, token)] === 1,
+      saturated: (method, layer, query, token) => saturated[method]?.[at(layer, query, token)] === 1,
       ranks: /* @__PURE__ */ new Map()
     };
+  }
+  function toldApart(unpacked, method, layer, query, methods) {
+    const { tokens, saturated } = unpacked.example;
+    const count = (name) => tokens.filter((_, token) => !unpacked.saturated(name, layer, query, token)).length;
+    const apart = count(method);
+    if (apart === tokens.length) return null;
+    if (2 * apart >= tokens.length) return { apart, of: tokens.length, instead: null };
+    const flows = methods.filter((name) => name in saturated);
+    const better = flows.reduce((best, name) => count(name) > count(best) ? name : best, method);
+    const instead = count(better) > apart ? better : methods.includes("rollout") ? "rollout" : null;
+    return { apart, of: tokens.length, instead };
   }
   function ranks(unpacked, method, layer, query) {
     const key = `${method} ${layer} ${query}`;
@@ -156,6 +170,65 @@
   // src/report/page.js
   var data = JSON.parse(byId("data").textContent);
 
+  // src/report/words.js
+  function renderWords(current2, state2) {
+    const shown = data.methods.filter((method) => state2.methods.has(method));
+    byId("words").replaceChildren(...shown.map((method) => wordsOf(current2, state2, method)));
+    if (!shown.length) byId("words").append(make("p", { className: "notice" }, "Choose a method."));
+  }
+  function wordsOf(current2, state2, method) {
+    const { example } = current2;
+    const row = current2.row(method, state2.layer, state2.query);
+    const scale = bounds(current2, method, state2.layer, state2.query, state2);
+    const text = make("p", { dir: "auto", className: "text", data: { method } });
+    example.tokens.forEach((_, token) => {
+      const [gap, surface] = example.pieces[token];
+      if (gap)
+        text.append(
+          gap.trim() ? make("span", { className: "unread", title: "not read by the model" }, ...textNodes(gap)) : " "
+        );
+      const element = word(example, state2, token, surface, shareOf(row[token], scale), Boolean(example.joined[token]));
+      element.classList.toggle("saturated", current2.saturated(method, state2.layer, state2.query, token));
+      text.append(element);
+    });
+    text.querySelector(".token")?.setAttribute("tabindex", "0");
+    const figure = make("figure", {}, make("figcaption", {}, ...breakable(method)), text);
+    const told = toldApart(current2, method, state2.layer, state2.query, data.methods);
+    if (told) {
+      const see = told.instead ? `; see ${told.instead}` : "";
+      figure.append(
+        make(
+          "p",
+          { className: "apart" },
+          `tells ${told.apart} of ${told.of} tokens apart here; the rest are saturated${see}`
+        )
+      );
+    }
+    return figure;
+  }
+  var breakable = (method) => method.split(/(?=@)/).flatMap((part, index) => index ? [make("wbr"), part] : [part]);
+  function word(example, state2, token, surface, share, joined) {
+    const special = example.source[token] < 0;
+    const element = make("span", { className: "token", tabIndex: -1, data: { token } });
+    if (special) element.append(isolated(example.tokens[token]));
+    else if (surface) element.append(...textNodes(surface));
+    else element.append(isolated(example.tokens[token], "covered"));
+    element.classList.toggle("special", special);
+    element.classList.toggle("joined", joined);
+    element.classList.toggle("asked", example.queries[state2.query] === token);
+    if (!special || state2.special) paint(element, share);
+    return element;
+  }
+  function moveWord(event) {
+    const step2 = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const text = event.target.closest(".text");
+    if (!step2 || !text) return;
+    event.preventDefault();
+    const tokens = [...text.querySelectorAll(".token")];
+    const next = tokens[tokens.indexOf(event.target) + step2];
+    if (next) focusOn(tokens, next);
+  }
+
   // src/report/heat.js
   var columns = [];
   function renderHeat(current2, state2) {
@@ -182,7 +255,7 @@
   function headOf(example, methods) {
     const corner = make("th", { scope: "col", rowSpan: 2, className: "corner" }, "token");
     const names = methods.map(
-      (method) => make("th", { scope: "colgroup", colSpan: example.layers.length, className: "group" }, method)
+      (method) => make("th", { scope: "colgroup", colSpan: example.layers.length, className: "group" }, ...breakable(method))
     );
     const layers = methods.flatMap(
       () => example.layers.map(
@@ -303,7 +376,9 @@
       ["value", number(value)],
       ["rank", `${rank} of ${example.tokens.length}${ties ? `, tied with ${ties} other${ties > 1 ? "s" : ""}` : ""}`]
     ];
-    if (method === "flow") {
+    if (current2.saturated(method, layer, query, token))
+      lines.push(["saturated", "yes: all that leaves the position, or enters the token in the first layer"]);
+    if (data.flows.includes(method)) {
       const proven = current2.certified(layer, query, token);
       lines.push([
         "certified",
@@ -335,50 +410,6 @@
   }
   function hideTooltip() {
     byId("tooltip").hidden = true;
-  }
-
-  // src/report/words.js
-  function renderWords(current2, state2) {
-    const shown = data.methods.filter((method) => state2.methods.has(method));
-    byId("words").replaceChildren(...shown.map((method) => wordsOf(current2, state2, method)));
-    if (!shown.length) byId("words").append(make("p", { className: "notice" }, "Choose a method."));
-  }
-  function wordsOf(current2, state2, method) {
-    const { example } = current2;
-    const row = current2.row(method, state2.layer, state2.query);
-    const scale = bounds(current2, method, state2.layer, state2.query, state2);
-    const text = make("p", { dir: "auto", className: "text", data: { method } });
-    example.tokens.forEach((_, token) => {
-      const [gap, surface] = example.pieces[token];
-      if (gap)
-        text.append(
-          gap.trim() ? make("span", { className: "unread", title: "not read by the model" }, ...textNodes(gap)) : " "
-        );
-      text.append(word(example, state2, token, surface, shareOf(row[token], scale), Boolean(example.joined[token])));
-    });
-    text.querySelector(".token")?.setAttribute("tabindex", "0");
-    return make("figure", {}, make("figcaption", {}, method), text);
-  }
-  function word(example, state2, token, surface, share, joined) {
-    const special = example.source[token] < 0;
-    const element = make("span", { className: "token", tabIndex: -1, data: { token } });
-    if (special) element.append(isolated(example.tokens[token]));
-    else if (surface) element.append(...textNodes(surface));
-    else element.append(isolated(example.tokens[token], "covered"));
-    element.classList.toggle("special", special);
-    element.classList.toggle("joined", joined);
-    element.classList.toggle("asked", example.queries[state2.query] === token);
-    if (!special || state2.special) paint(element, share);
-    return element;
-  }
-  function moveWord(event) {
-    const step2 = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    const text = event.target.closest(".text");
-    if (!step2 || !text) return;
-    event.preventDefault();
-    const tokens = [...text.querySelectorAll(".token")];
-    const next = tokens[tokens.indexOf(event.target) + step2];
-    if (next) focusOn(tokens, next);
   }
 
   // src/report/main.js
@@ -424,6 +455,7 @@
       )
     );
     renderPrediction(example);
+    renderCarried(example);
     mark(items, index);
     render();
   }
@@ -447,6 +479,21 @@
     }
     byId("prediction").replaceChildren(...parts);
   }
+  function renderCarried({ carried }) {
+    const parts = [];
+    if (carried && carried.tied > 1) {
+      parts.push(`Carried by no one word: ${carried.tied} words tie`);
+    } else if (carried) {
+      if (carried.target !== null) parts.push(isolated(carried.target), " ");
+      parts.push(carried.target === null ? "Carried by" : "carried by");
+      for (const { text, share, saturated } of carried.words) {
+        const note = saturated ? `${share.toFixed(2)}, saturated` : share.toFixed(2);
+        parts.push(make("span", {}, make("strong", {}, isolated(text)), " ", make("span", { className: "score" }, note)));
+      }
+    }
+    if (carried) parts.push(make("span", { className: "score" }, `by ${carried.method}, last layer`));
+    byId("carried").replaceChildren(...parts);
+  }
   var percent = (share) => `${share === 1 ? "100" : (Math.floor(share * 1e4) / 100).toFixed(2)} %`;
   function renderLegend() {
     const steps = Array.from({ length: 11 }, (_, step2) => {
@@ -455,8 +502,15 @@
       return box;
     });
     const [least, most] = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
+    const marked = data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)) ? [make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here"] : [];
     const clipped = state.special ? [] : [make("span", { className: "muted" }, "▴ over the scale (special tokens)")];
-    byId("legend").replaceChildren(`${least} `, make("span", { className: "ramp" }, ...steps), ` ${most}`, ...clipped);
+    byId("legend").replaceChildren(
+      `${least} `,
+      make("span", { className: "ramp" }, ...steps),
+      ` ${most}`,
+      ...marked,
+      ...clipped
+    );
   }
   function setUpHeader() {
     const { settings } = data;

@@ -21,6 +21,8 @@ export class Side {
     this.prediction = meta.prediction;
     this.probabilities = meta.probabilities;
     this.loss = meta.loss;
+    this.scales = meta.scales;
+    this.told = meta.apart;
     this.size = meta.tokens.length;
     this.words = meta.tokens.map(shown);
     this.queries = queries;
@@ -60,7 +62,33 @@ export class Side {
     const asked = this.asked(method);
     const row = this.queries[method] ? asked.indexOf(position) : position;
     if (row < 0) return null;
-    return looked(this.values[method], HALF, (layer * asked.length + row) * this.size, this.size);
+    return this.scaled(method, looked(this.values[method], HALF, (layer * asked.length + row) * this.size, this.size));
+  }
+
+  /**
+   * Numbers as the model has them, in place.
+   *
+   * @param {string} method
+   * @param {Row} row
+   * @returns {Row}
+   */
+  scaled(method, row) {
+    const scale = this.scales[method];
+    if (scale) for (let index = 0; index < row.length; index += 1) row[index] *= scale;
+    return row;
+  }
+
+  /**
+   * How many tokens a flow tells apart, or null where it tells all, or is none.
+   *
+   * @param {string} method
+   * @param {number} layer
+   * @param {number} position
+   */
+  apart(method, layer, position) {
+    const query = this.queries[method] ? this.asked(method).indexOf(position) : position;
+    const apart = this.told[method]?.[layer]?.[query];
+    return apart === undefined || apart === this.size ? null : apart;
   }
 
   /**
@@ -72,7 +100,8 @@ export class Side {
    */
   matrix(method, layer) {
     return this.kept(`${method} ${layer}`, () => {
-      if (!this.queries[method]) return looked(this.values[method], HALF, layer * this.size ** 2, this.size ** 2);
+      if (!this.queries[method])
+        return this.scaled(method, looked(this.values[method], HALF, layer * this.size ** 2, this.size ** 2));
       const found = new Float32Array(this.size ** 2).fill(NaN);
       for (const position of this.asked(method))
         found.set(this.row(method, layer, position) ?? [], position * this.size);

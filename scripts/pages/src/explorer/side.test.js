@@ -11,7 +11,7 @@ import { Side } from "./side.js";
  */
 function sideOf({ packed, heads }, queries = {}) {
   const tokens = heads[0][0].map((_, token) => `t${token}`);
-  const said = { prediction: null, probabilities: null, loss: null };
+  const said = { prediction: null, probabilities: null, loss: null, scales: {}, apart: {} };
   const meta = { ...said, tokens, source: tokens.map(() => 0), pieces: [], joined: [] };
   return new Side(meta, ["rollout"], queries, bytesOf(packed), { layers: heads.length, heads: heads[0].length });
 }
@@ -82,4 +82,33 @@ test("of a method that was asked for some positions the others have no row", () 
   const matrix = side.matrix("rollout", 2);
   assert.deepEqual([...matrix.subarray(0, size)], some[2][0]);
   assert(matrix.subarray(2 * size).every(Number.isNaN));
+});
+
+test("small numbers are multiplied by their method's scale, and a flow's row says how many tokens it tells apart", () => {
+  const [, golden] = [...GRAPHS][0];
+  const side = sideOf(golden);
+  const plain = [...side.matrix("rollout", 1)];
+  const size = side.size;
+  const full = Array.from({ length: size }, () => size);
+  const scaled = sideOf(golden);
+  scaled.scales = { rollout: 2 ** -20 };
+  scaled.told = { rollout: [full, [1, ...full.slice(1)]] };
+  assert.deepEqual(
+    [...scaled.matrix("rollout", 1)],
+    plain.map((value) => value * 2 ** -20),
+  );
+  assert.deepEqual(
+    [...(scaled.row("rollout", 1, 1) ?? [])],
+    plain.slice(size, 2 * size).map((value) => value * 2 ** -20),
+  );
+  // Asked for again, the numbers are the same.
+  assert.deepEqual(
+    [...(scaled.row("rollout", 1, 1) ?? [])],
+    plain.slice(size, 2 * size).map((value) => value * 2 ** -20),
+  );
+  assert.deepEqual(
+    [scaled.apart("rollout", 1, 0), scaled.apart("rollout", 1, 1), scaled.apart("raw", 1, 0)],
+    [1, null, null],
+  );
+  assert.equal(side.apart("rollout", 1, 0), null);
 });

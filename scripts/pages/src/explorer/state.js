@@ -35,7 +35,11 @@ export const FIELDS = {
     null,
     (text) => (Number(text) >= 0 && Number(text) <= 1 && text !== "" ? Number(text) : undefined),
   ],
-  method: ["method", data.methods.includes("rollout") ? "rollout" : data.methods[0], among(...data.methods)],
+  method: [
+    "method",
+    data.lead ?? (data.methods.includes("rollout") ? "rollout" : data.methods[0]),
+    among(...data.methods),
+  ],
   sort: ["sort", "order", among("order", "change", "moved", "loss", "confidence", "prediction")],
   search: ["q", "", anything],
   cell: ["cell", "", anything],

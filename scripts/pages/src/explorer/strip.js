@@ -5,7 +5,7 @@ import { byId, isolated, make, textNodes } from "../shared/dom.js";
 import { now, set } from "./app.js";
 import { diverging, inkOn, sequential, themeNow } from "./colours.js";
 import { confidence, known } from "./confusion.js";
-import { changeOf, layersMeet, valuesOf } from "./layers.js";
+import { changeOf, layerIn, layersMeet, valuesOf } from "./layers.js";
 import { plain, wordTip } from "./marks.js";
 import { digits } from "./numbers.js";
 import { PAIR } from "./page.js";
@@ -30,10 +30,27 @@ export function drawStrip(context) {
       { className: PAIR && !diff ? "ab"[context.numbers[number]] : "" },
       isolated(name),
       ...(diff ? [] : predictionParts(context, number)),
+      ...(diff ? context.sides.flatMap((_, side) => apartParts(context, side, true)) : apartParts(context, number)),
     );
     return make("figure", {}, caption, stripText(context, row, number, diff));
   });
   byId("strip").replaceChildren(...figures);
+}
+
+/**
+ * Where a flow does not tell all tokens apart, how many it does.
+ *
+ * @param {Context} context
+ * @param {number} number
+ * @param {boolean} [named]
+ */
+function apartParts(context, number, named = false) {
+  const side = context.sides[number];
+  const apart = side.apart(state.method, layerIn(side) - 1, state.position);
+  if (apart === null) return [];
+  const where = named ? [" in ", isolated(context.names[number])] : [];
+  const told = `${state.method} tells ${apart} of ${side.size} tokens apart here`;
+  return [make("span", { className: "apart" }, told, ...where)];
 }
 
 /**

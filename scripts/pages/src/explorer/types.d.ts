@@ -19,6 +19,10 @@ interface SideMeta {
   prediction: string | null;
   probabilities: Record<string, number> | null;
   loss: number | null;
+  /** By method, what its numbers are multiplied by, where that is not 1. */
+  scales: Record<string, number>;
+  /** By flow method, layer and query, how many tokens it tells apart, where there is one that does not tell all. */
+  apart: Record<string, number[][]>;
   tokens: string[];
   source: number[];
   /** For each token what stands before it, and what it covers. */
@@ -48,6 +52,8 @@ type Sentence = Omit<SentenceMeta, "sides"> & { index: number; sides: Side[] };
 interface PageData {
   models: ModelMeta[];
   methods: string[];
+  /** The method that answers what a prediction rests on. */
+  lead: string | null;
   measures: string[];
   /** By model, layer and head. */
   roles: (string | null)[][][] | null;

@@ -18,14 +18,42 @@ export function unpack(example, methods) {
   const values = {};
   for (const method of methods) values[method] = floatsOf(example.values[method]);
   const certified = example.certified ? bytesOf(example.certified) : null;
+  /** @type {Record<string, Uint8Array>} */
+  const saturated = {};
+  for (const [method, packed] of Object.entries(example.saturated)) if (packed) saturated[method] = bytesOf(packed);
   const at = (/** @type {number} */ layer, /** @type {number} */ query, /** @type {number} */ token) =>
     (layer * size.query + query) * size.token + token;
   return {
     example,
     row: (method, layer, query) => values[method].subarray(at(layer, query, 0), at(layer, query + 1, 0)),
     certified: (layer, query, token) => !certified || certified[at(layer, query, token)] === 1,
+    saturated: (method, layer, query, token) => saturated[method]?.[at(layer, query, token)] === 1,
     ranks: new Map(),
   };
+}
+
+/**
+ * What a method tells of a row: how many tokens it tells apart, and where these are less than half, a method to look at
+ * instead; null where it tells all.
+ *
+ * @param {Unpacked} unpacked
+ * @param {string} method
+ * @param {number} layer
+ * @param {number} query
+ * @param {string[]} methods
+ * @returns {{ apart: number, of: number, instead: string | null } | null}
+ */
+export function toldApart(unpacked, method, layer, query, methods) {
+  const { tokens, saturated } = unpacked.example;
+  const count = (/** @type {string} */ name) =>
+    tokens.filter((_, token) => !unpacked.saturated(name, layer, query, token)).length;
+  const apart = count(method);
+  if (apart === tokens.length) return null;
+  if (2 * apart >= tokens.length) return { apart, of: tokens.length, instead: null };
+  const flows = methods.filter((name) => name in saturated);
+  const better = flows.reduce((best, name) => (count(name) > count(best) ? name : best), method);
+  const instead = count(better) > apart ? better : methods.includes("rollout") ? "rollout" : null;
+  return { apart, of: tokens.length, instead };
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bounds, ranks, shareOf, unpack } from "./example.js";
+import { bounds, ranks, shareOf, toldApart, unpack } from "./example.js";
 
 const VALUES = [0.9, 0.1, 0.1 + 5e-7, 0.4, /* layer 2 */ 0.2, 0.2, 0.8, 0];
 const example = {
@@ -8,6 +8,8 @@ const example = {
   ...{ queries: [0], queries_total: 1, prediction: null, probabilities: null, pieces: [], joined: [] },
   values: { raw: Buffer.from(Float32Array.from(VALUES).buffer).toString("base64") },
   certified: Buffer.from([1, 0, 1, 1, 1, 1, 1, 1]).toString("base64"),
+  saturated: {},
+  carried: null,
 };
 const unpacked = unpack(/** @type {ReportExample} */ (example), ["raw"]);
 
@@ -30,6 +32,30 @@ test("ranks count from 1, and what is nearer than a certificate ties", () => {
     { rank: 3, ties: 1 },
     { rank: 2, ties: 0 },
   ]);
+});
+
+test("a flow that fills trivial cuts says how many tokens it tells apart, and what tells more of them", () => {
+  const saturated = {
+    flow: Buffer.from([1, 1, 0, 1, /* layer 2 */ 1, 1, 1, 1]).toString("base64"),
+    "flow@alti": Buffer.from([1, 1, 0, 1, /* layer 2 */ 0, 0, 1, 0]).toString("base64"),
+    "flow@norms": null,
+    "flow@gradient": Buffer.from([1, 1, 0, 0, /* layer 2 */ 1, 1, 0, 0]).toString("base64"),
+  };
+  const { raw } = example.values;
+  const values = { raw, flow: raw, "flow@alti": raw, "flow@norms": raw, "flow@gradient": raw };
+  const one = unpack(/** @type {ReportExample} */ ({ ...example, values, saturated }), Object.keys(values));
+  assert.equal(one.saturated("flow", 0, 0, 3), true);
+  assert.equal(one.saturated("flow", 0, 0, 2), false);
+  const told = (/** @type {string} */ method, /** @type {number} */ layer, /** @type {string[]} */ ...methods) =>
+    toldApart(one, method, layer, 0, methods);
+  assert.deepEqual(told("flow", 0, "raw", "flow"), { apart: 1, of: 4, instead: null });
+  assert.deepEqual(told("flow", 0, "rollout", "flow", "flow@alti"), { apart: 1, of: 4, instead: "rollout" });
+  assert.deepEqual(told("flow", 1, "rollout", "flow", "flow@alti"), { apart: 0, of: 4, instead: "flow@alti" });
+  assert.deepEqual(told("flow", 1, "flow", "flow@norms", "flow@alti"), { apart: 0, of: 4, instead: "flow@norms" });
+  // Where it tells half of them, it is enough.
+  assert.deepEqual(told("flow@gradient", 0, "rollout", "flow@gradient"), { apart: 2, of: 4, instead: null });
+  assert.equal(told("flow@norms", 1, "flow@norms"), null);
+  assert.equal(told("raw", 1, "raw", "flow"), null);
 });
 
 test("full shade is the largest of what was chosen, special tokens apart", () => {

@@ -4,6 +4,7 @@ import { byId, focusOn, isolated, make, paint } from "../shared/dom.js";
 import { isDark } from "../shared/theme.js";
 import { bounds, shareOf } from "./example.js";
 import { data } from "./page.js";
+import { breakable } from "./words.js";
 
 /** @type {{ method: string, layer: number, row: Float32Array, scale: [number, number] }[]} */
 let columns = [];
@@ -41,7 +42,7 @@ export function renderHeat(current, state) {
 function headOf(example, methods) {
   const corner = make("th", { scope: "col", rowSpan: 2, className: "corner" }, "token");
   const names = methods.map((method) =>
-    make("th", { scope: "colgroup", colSpan: example.layers.length, className: "group" }, method),
+    make("th", { scope: "colgroup", colSpan: example.layers.length, className: "group" }, ...breakable(method)),
   );
   const layers = methods.flatMap(() =>
     example.layers.map((layer, index) =>

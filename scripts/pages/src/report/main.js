@@ -68,6 +68,7 @@ function choose(index) {
     ),
   );
   renderPrediction(example);
+  renderCarried(example);
   mark(items, index);
   render();
 }
@@ -96,6 +97,24 @@ function renderPrediction(example) {
   byId("prediction").replaceChildren(...parts);
 }
 
+// What answers most questions stands first: the words that the prediction rests on.
+/** @param {ReportExample} example */
+function renderCarried({ carried }) {
+  const parts = [];
+  if (carried && carried.tied > 1) {
+    parts.push(`Carried by no one word: ${carried.tied} words tie`);
+  } else if (carried) {
+    if (carried.target !== null) parts.push(isolated(carried.target), " ");
+    parts.push(carried.target === null ? "Carried by" : "carried by");
+    for (const { text, share, saturated } of carried.words) {
+      const note = saturated ? `${share.toFixed(2)}, saturated` : share.toFixed(2);
+      parts.push(make("span", {}, make("strong", {}, isolated(text)), " ", make("span", { className: "score" }, note)));
+    }
+  }
+  if (carried) parts.push(make("span", { className: "score" }, `by ${carried.method}, last layer`));
+  byId("carried").replaceChildren(...parts);
+}
+
 /** @param {number} share */
 const percent = (share) => `${share === 1 ? "100" : (Math.floor(share * 1e4) / 100).toFixed(2)} %`;
 
@@ -106,8 +125,17 @@ function renderLegend() {
     return box;
   });
   const [least, most] = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
+  const marked = data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean))
+    ? [make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here"]
+    : [];
   const clipped = state.special ? [] : [make("span", { className: "muted" }, "▴ over the scale (special tokens)")];
-  byId("legend").replaceChildren(`${least} `, make("span", { className: "ramp" }, ...steps), ` ${most}`, ...clipped);
+  byId("legend").replaceChildren(
+    `${least} `,
+    make("span", { className: "ramp" }, ...steps),
+    ` ${most}`,
+    ...marked,
+    ...clipped,
+  );
 }
 
 function setUpHeader() {

@@ -26,7 +26,9 @@ function describe(current, method, layer, query, token) {
     ["value", number(value)],
     ["rank", `${rank} of ${example.tokens.length}${ties ? `, tied with ${ties} other${ties > 1 ? "s" : ""}` : ""}`],
   ];
-  if (method === "flow") {
+  if (current.saturated(method, layer, query, token))
+    lines.push(["saturated", "yes: all that leaves the position, or enters the token in the first layer"]);
+  if (data.flows.includes(method)) {
     const proven = current.certified(layer, query, token);
     lines.push([
       "certified",

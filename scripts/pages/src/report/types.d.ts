@@ -17,6 +17,17 @@ interface ReportExample {
   values: Record<string, string>;
   certified?: string | null;
   certified_share?: number;
+  /** By flow method, base64 of `layer query token`; null where no flow is saturated. */
+  saturated: Record<string, string | null>;
+  /** The words that carry the prediction, or the class that was asked for. */
+  carried: Carried | null;
+}
+
+interface Carried {
+  method: string;
+  target: string | null;
+  words: { text: string; share: number; saturated: boolean }[];
+  tied: number;
 }
 
 interface ReportData {
@@ -29,6 +40,8 @@ interface ReportData {
   /** `mixing` is its name with its fields, in words. */
   settings: { mixing: string; flow?: string };
   methods: string[];
+  /** Those of them whose values are flows. */
+  flows: string[];
   examples: ReportExample[];
 }
 
@@ -37,6 +50,7 @@ interface Unpacked {
   example: ReportExample;
   row: (method: string, layer: number, query: number) => Float32Array;
   certified: (layer: number, query: number, token: number) => boolean;
+  saturated: (method: string, layer: number, query: number, token: number) => boolean;
   ranks: Map<string, { rank: number; ties: number }[]>;
 }
 

@@ -1,7 +1,7 @@
 // The sentence as it was written, once a method, each token shaded by its relevance.
 
 import { byId, focusOn, isolated, make, paint, textNodes } from "../shared/dom.js";
-import { bounds, shareOf } from "./example.js";
+import { bounds, shareOf, toldApart } from "./example.js";
 import { data } from "./page.js";
 
 /**
@@ -30,11 +30,33 @@ function wordsOf(current, state, method) {
       text.append(
         gap.trim() ? make("span", { className: "unread", title: "not read by the model" }, ...textNodes(gap)) : " ",
       );
-    text.append(word(example, state, token, surface, shareOf(row[token], scale), Boolean(example.joined[token])));
+    const element = word(example, state, token, surface, shareOf(row[token], scale), Boolean(example.joined[token]));
+    element.classList.toggle("saturated", current.saturated(method, state.layer, state.query, token));
+    text.append(element);
   });
   text.querySelector(".token")?.setAttribute("tabindex", "0");
-  return make("figure", {}, make("figcaption", {}, method), text);
+  const figure = make("figure", {}, make("figcaption", {}, ...breakable(method)), text);
+  const told = toldApart(current, method, state.layer, state.query, data.methods);
+  if (told) {
+    const see = told.instead ? `; see ${told.instead}` : "";
+    figure.append(
+      make(
+        "p",
+        { className: "apart" },
+        `tells ${told.apart} of ${told.of} tokens apart here; the rest are saturated${see}`,
+      ),
+    );
+  }
+  return figure;
 }
+
+/**
+ * A method's name, which may break before its mixing.
+ *
+ * @param {string} method
+ */
+export const breakable = (method) =>
+  method.split(/(?=@)/).flatMap((part, index) => (index ? [make("wbr"), part] : [part]));
 
 /**
  * @param {ReportExample} example

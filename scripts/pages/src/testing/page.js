@@ -2,7 +2,7 @@
 
 /** What a page says of two models with two layers of two heads, and of two sentences. */
 export function explorerData() {
-  const side = { prediction: "good", probabilities: { good: 0.75, bad: 0.25 }, loss: 0.3 };
+  const side = { prediction: "good", probabilities: { good: 0.75, bad: 0.25 }, loss: 0.3, scales: {}, apart: {} };
   const tokens = ["[CLS]", "a", "b", "[SEP]"];
   const whole = {
     ...side,
@@ -27,6 +27,7 @@ export function explorerData() {
       { ...model, name: "after" },
     ],
     methods: ["raw", "rollout", "flow"],
+    lead: null,
     measures: [],
     roles: null,
     settings: { residual: 0.5, mixing: "attention (heads mean, residual 0.5)" },

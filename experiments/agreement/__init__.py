@@ -1,0 +1,1 @@
+"""How well mixings, functionals and references agree with blank-out."""

@@ -1,0 +1,157 @@
+"""One pass of a PyTorch model of transformers over texts of one length."""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+
+from jaxflow.models.config import HeadConfig
+from jaxflow.models.torch_parts import Inside
+
+Ids = Int[np.ndarray, "row token"]
+
+
+@dataclass(frozen=True, eq=False)
+class TorchPass:
+    """What the model gave, as tensors that may still be differentiated.
+
+    Attributes:
+        attentions: `row head query key`, one a layer.
+        hidden: `row token width` after each layer; None where the model doesn't give one a layer.
+        logits: `row label`, `row token label`, or None for a model without a head.
+        embedded: `row token width` before the first layer; None where it is not given.
+        inside: what was seen of the layers' parts; None unless it was asked for.
+    """
+
+    attentions: tuple[Any, ...]
+    hidden: tuple[Any, ...] | None
+    logits: Any
+    embedded: Any = None
+    inside: Inside | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TorchCaller:
+    """Calls a model as its `forward` takes it.
+
+    Attributes:
+        model: of transformers.
+        head: on the model.
+        segments: whether it takes token type ids.
+    """
+
+    model: Any
+    head: HeadConfig
+    segments: bool
+
+    def __call__(
+        self, ids: Ids, mask: Bool[np.ndarray, "row token"], segments: Ids, *, differentiable: bool, parts: Any = None
+    ) -> TorchPass:
+        """Run texts of one length; the mask may leave out tokens between others; `parts` are watched."""
+        taken = inspect.signature(self.model.forward).parameters
+        # A model that is spread over devices takes its inputs where its embeddings are.
+        device = self.model.get_input_embeddings().weight.device
+        given = {"input_ids": ids, "attention_mask": mask} | ({"token_type_ids": segments} if self.segments else {})
+        tensors = {name: torch.tensor(np.asarray(values, np.int64), device=device) for name, values in given.items()}
+        flags: dict[str, Any] = {
+            "use_cache": False,
+            "output_attentions": True,
+            "output_hidden_states": True,
+            "return_dict": True,
+        }
+        if self.head.name == "next_token":
+            # The next token follows from the last position alone.
+            flags["logits_to_keep"] = 1
+        # What the model doesn't take is left out: what it must have is asked for, all the same.
+        wanted = {name: value for name, value in (tensors | flags).items() if name in taken or _takes_any(taken)}
+        with (
+            _evaluating(self.model),
+            torch.set_grad_enabled(differentiable),
+            _from_embeddings(self.model, differentiable),
+            nullcontext() if parts is None else parts.watched() as inside,
+        ):
+            try:
+                outputs = self.model(**wanted)
+            except torch.OutOfMemoryError as error:
+                raise out_of_memory(error) from None
+        attentions = tuple(outputs.get("attentions") or ())
+        states = outputs.get("hidden_states")
+        # The embeddings come first.
+        hidden = embedded = None
+        if states is not None and len(states) == len(attentions) + 1:
+            embedded, hidden = states[0], tuple(states[1:])
+        return TorchPass(attentions, hidden, self._logits(outputs), embedded, inside)
+
+    def _logits(self, outputs: Any) -> Any:
+        match self.head.name:
+            case "bare":
+                return None
+            case "question_answering":
+                return torch.stack([outputs["start_logits"], outputs["end_logits"]], dim=-1)
+            case "next_token":
+                return outputs["logits"][:, -1]
+            case _:
+                return outputs["logits"]
+
+
+def array_of(tensor: Any) -> np.ndarray:
+    """A tensor in single precision on the host."""
+    return tensor.detach().to("cpu", torch.float32).numpy()
+
+
+def gradients_of(output: Any, cotangent: np.ndarray, attentions: tuple[Any, ...]) -> list[np.ndarray]:
+    """The derivative of `<cotangent, output>` in each layer's attention; 0 where it does not depend on it."""
+    weights = torch.tensor(cotangent, dtype=output.dtype, device=output.device)
+    try:
+        slopes = torch.autograd.grad(output, attentions, weights, retain_graph=True, allow_unused=True)
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory(error) from None
+    return [
+        np.zeros(attention.shape, np.float32) if slope is None else array_of(slope)
+        for slope, attention in zip(slopes, attentions, strict=True)
+    ]
+
+
+def out_of_memory(error: Exception) -> Exception:
+    """Torch's error as the engine knows it, which halves the batch."""
+    torch.cuda.empty_cache()
+    return jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: {error}")
+
+
+def _takes_any(taken: Any) -> bool:
+    return any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values())
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """Without dropout; a model in training goes on training afterwards."""
+    training = [module for module in model.modules() if module.training]
+    _ = model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
+def _from_embeddings(model: Any, differentiable: bool) -> Iterator[None]:
+    """Derivatives begin at the word embeddings, also where all parameters are frozen."""
+    if not differentiable:
+        yield
+        return
+
+    def begin(module: Any, inputs: Any, output: Any) -> Any:
+        return output if output.requires_grad else output.detach().requires_grad_()
+
+    handle = model.get_input_embeddings().register_forward_hook(begin)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,189 @@
+"""What a PyTorch model gives: found by running it once over a few tokens, so that nothing is promised that isn't so."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from jaxflow._checks import InputError, shown_text
+from jaxflow.models.torch_parts import LayerParts, layer_parts
+from jaxflow.models.torch_pass import TorchCaller, TorchPass, array_of
+
+# A row of probabilities sums to 1 but for its format's rounding; some models keep a share for nothing at all.
+LARGEST_SUM = 1.02
+IN_HAND = "compute its attention yourself and pass it to `jaxflow.attribute_attention`"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a model was seen to give.
+
+    Attributes:
+        layers: how many.
+        heads: in each layer.
+        causal: whether no position attends to a later one.
+        gradients: whether the head's numbers can be differentiated in attention.
+        reads_at: the one position that the head reads, 0 or -1; None for none, or several.
+        together: whether several texts may run at once.
+        parts: of its layers, where they are known by name and give together what the layers give; else None.
+    """
+
+    layers: int
+    heads: int
+    causal: bool
+    gradients: bool
+    reads_at: int | None
+    together: bool
+    parts: LayerParts | None
+
+
+def probe(caller: TorchCaller, ids: tuple[int, ...], place: str) -> Probe:
+    """Run a model once.
+
+    Args:
+        caller: of the model.
+        ids: of a few tokens.
+        place: the model's name, for errors.
+
+    Raises:
+        InputError: it gives no attention, or none that makes a graph of layers, and why.
+    """
+    rows = np.array([ids, (*ids[:1], *ids[1:-1][::-1], *ids[-1:])])
+    try:
+        seen, together = _run(caller, rows), True
+    except Exception:  # Some heads find the end of a text by its padding, and have none.
+        seen, together = _run_alone(caller, rows[:1], place), False
+    # Once more with a token less: windows of attention are as long as some texts, not as all.
+    shorter = _run_alone(caller, rows[:1, :-1], place) if len(ids) > 1 else seen
+    _ = _checked(shorter, max(1, len(ids) - 1), caller.model, place)
+    attention = _checked(seen, len(ids), caller.model, place)
+    causal = not np.triu(attention, 1).any()
+    differentiable = seen.logits is not None and all(each.requires_grad for each in seen.attentions)
+    slopes: Any = ()
+    if differentiable:
+        slopes = torch.autograd.grad(_summed(seen.logits), seen.attentions, retain_graph=True, allow_unused=True)
+    gradients = bool(slopes) and all(slope is not None for slope in slopes)
+    return Probe(
+        layers=attention.shape[0],
+        heads=attention.shape[2],
+        causal=causal,
+        gradients=gradients,
+        reads_at=_reads_at(seen, len(ids)),
+        together=together,
+        parts=_parts(caller, rows[:1], attention.shape[0], attention.shape[2]),
+    )
+
+
+def refuse_other_inputs(model: Any, place: str) -> None:
+    """Refuse models that do not read one text a time.
+
+    Raises:
+        InputError: a model of images or sound, of two towers, or with an encoder and a decoder.
+    """
+    expected = "read texts by an encoder or a decoder alone"
+    if hasattr(model, "text_model") and hasattr(model, "vision_model"):
+        raise InputError("model", expected, "two towers", "pass its `model.text_model`", place=place)
+    reads = getattr(model, "main_input_name", "input_ids")
+    if reads != "input_ids":
+        raise InputError("model", expected, f"one that reads {reads}", IN_HAND, place=place)
+    if "decoder_input_ids" in inspect.signature(model.forward).parameters:
+        way_out = f"pass its `model.get_encoder()`, or {IN_HAND}"
+        raise InputError("model", expected, "an encoder and a decoder", way_out, place=place)
+
+
+def _run(caller: TorchCaller, rows: np.ndarray) -> TorchPass:
+    return caller(rows, np.ones(rows.shape, bool), np.zeros_like(rows), differentiable=True)
+
+
+def _run_alone(caller: TorchCaller, rows: np.ndarray, place: str) -> TorchPass:
+    try:
+        return _run(caller, rows)
+    except Exception as error:  # Whatever the model itself raises.
+        reason = shown_text(f"{type(error).__name__}: {error}")
+        raise InputError("model", "run over a few tokens", reason, IN_HAND, place=place) from error
+
+
+def _parts(caller: TorchCaller, rows: np.ndarray, layers: int, heads: int) -> LayerParts | None:
+    """The parts of the layers, if put together they give what the layers gave."""
+    mask = np.ones(rows.shape, bool)
+    for parts in layer_parts(caller.model, layers, heads):
+        try:
+            seen = caller(rows, mask, np.zeros_like(rows), differentiable=False, parts=parts)
+            if seen.hidden is not None and seen.inside is not None:
+                with torch.no_grad():
+                    if parts.fit(seen.inside, seen.attentions, (seen.embedded, *seen.hidden[:-1])):
+                        return parts
+        except (KeyError, RuntimeError):
+            # Parts of these names that are not called, or of other shapes, are others.
+            continue
+    return None
+
+
+def _checked(seen: TorchPass, tokens: int, model: Any, place: str) -> np.ndarray:
+    """The attention, `layer row head query key`, if it is one that makes a graph of layers."""
+
+    def refuse(expected: str, got: str) -> InputError:
+        return InputError("model", expected, got, place=place)
+
+    given = [each for each in seen.attentions if each is not None]
+    if not given:
+        raise refuse("give attention", "none, even with eager attention (its layers mix tokens in other ways)")
+    depth = getattr(model.config, "num_hidden_layers", len(seen.attentions))
+    if len(given) != depth or len(given) < len(seen.attentions):
+        got = f"that of {len(given)} of {max(depth, len(seen.attentions))} layers (others mix tokens in other ways)"
+        raise refuse("give the attention of every layer", got)
+    shapes = {tuple(each.shape[1:]) for each in given}
+    if len(shapes) > 1:
+        raise refuse("have attention of one shape in every layer", ", ".join(map(str, sorted(shapes))))
+    if shapes.pop()[-2:] != (tokens, tokens):
+        got = f"{tuple(given[0].shape[-2:])} for {tokens} tokens (it attends within windows)"
+        raise refuse("give the attention of every token to every other", got)
+    attention = np.stack([array_of(each) for each in given])
+    if not (attention >= 0).all() or attention.sum(-1).max() > LARGEST_SUM:
+        raise refuse("give probabilities as attention", "numbers before the softmax, or scaled ones")
+    return attention
+
+
+def _reads_at(seen: TorchPass, tokens: int) -> int | None:
+    """Where the head reads, by the derivative of its numbers in the last hidden states."""
+    if seen.logits is None or seen.hidden is None or not seen.hidden[-1].requires_grad:
+        return None
+    (slope,) = torch.autograd.grad(_summed(seen.logits), seen.hidden[-1], retain_graph=True, allow_unused=True)
+    if slope is None:
+        return None
+    # row token width
+    read = np.abs(array_of(slope)).max(axis=-1) > 0
+    for position in (0, -1):
+        if read[:, position].all() and read.sum() == len(read):
+            return position
+    return None
+
+
+def _summed(logits: Any) -> Any:
+    """One number that depends on all of the head's, each in its own way: a norm would cancel their sum."""
+    weights = torch.linspace(1, 2, logits.shape[-1], dtype=logits.dtype, device=logits.device)
+    return (logits * weights).sum()
+
+
+def token_sizes(model: Any) -> tuple[int, int, int | None]:
+    """How many tokens and segments a model knows, and most tokens of a text; None for any."""
+    config = model.config
+    table = model.get_input_embeddings()
+    vocabulary = int(getattr(table, "num_embeddings", 0) or config.vocab_size)
+    # XLNet tells segments apart by whether they are equal; its tokenizer numbers three.
+    segments = 3 if config.model_type == "xlnet" else int(getattr(config, "type_vocab_size", 0) or 0)
+    return vocabulary, segments, _positions(model, config)
+
+
+def _positions(model: Any, config: Any) -> int | None:
+    known = getattr(config, "max_position_embeddings", None)
+    if not isinstance(known, int) or known < 1:
+        return None
+    # RoBERTa and its kin number positions from one past the padding token's.
+    for name, module in model.named_modules():
+        first = getattr(module, "padding_idx", None)
+        if name.endswith("position_embeddings") and first is not None and module.num_embeddings == known:
+            return known - first - 1
+    return known

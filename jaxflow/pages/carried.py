@@ -1,0 +1,154 @@
+"""What answers a question first: the words that carry a prediction, and how many tokens a flow tells apart."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxflow._checks import InputError
+from jaxflow.attribution import Flow, Method, Question
+from jaxflow.attribution.methods import mixing_of
+from jaxflow.evaluation.token_target import Token
+from jaxflow.pages.pieces import joined, pieces
+from jaxflow.store.arrow import Row, saturation_of
+
+# Most words that are named, and the least share of one behind the first.
+NAMED, LEAST = 3, 0.05
+# Values tie up to this share of the row's largest: flows that a device's bounds settled are right to no more.
+TIED = 1e-6
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word that carries a number of the model's.
+
+    Attributes:
+        text: as it was written.
+        share: of the relevance of all words.
+        saturated: whether the flows of all its tokens are.
+    """
+
+    text: str
+    share: float
+    saturated: bool
+
+
+@dataclass(frozen=True)
+class Carried:
+    """The words that a class rests on, the largest share first.
+
+    Attributes:
+        method: whose relevance it is.
+        target: the class that was asked for; None where it is the predicted one.
+        words: of the largest shares.
+        tied: number of words that have the largest one; 1 where one word leads.
+    """
+
+    method: str
+    target: str | None
+    words: tuple[Word, ...]
+    tied: int
+
+    @property
+    def in_words(self) -> str:
+        """As a line says it: "carried by: terrible (0.41), not (0.20)"."""
+        subject = "carried by" if self.target is None else f"{self.target} carried by"
+        if self.tied > 1:
+            return f"{subject} no one word: {self.tied} words tie in {self.method}"
+        listed = (f"{word.text} ({word.share:.2f}{', saturated' * word.saturated})" for word in self.words)
+        return f"{subject}: {', '.join(listed)}"
+
+
+def class_method(question: Mapping[str, Any]) -> tuple[str, str | None] | None:
+    """The method of a question's JSON whose relevance is of a class, flow first, and the class that was asked for.
+
+    None where no method is of a class, or one cannot be imported.
+    """
+    try:
+        asked = Question.from_json(question)
+    except InputError:
+        return None
+
+    def is_of_class(method: Method) -> bool:
+        return "gradients" in mixing_of(method, asked.mixing).needs
+
+    found = sorted(filter(is_of_class, asked.method_values), key=lambda method: not isinstance(method, Flow))
+    return (found[0].name, _target_words(asked.target)) if found else None
+
+
+def _target_words(target: Any) -> str | None:
+    """What is explained, as a line says it: "good less bad"; None for what the model predicts."""
+    if target is None:
+        return None
+    named = (target.token, target.against) if isinstance(target, Token) else target
+    return " less ".join(str(each) for each in (named if isinstance(named, tuple) else (named,)) if each is not None)
+
+
+def carried_by(row: Row, manifest: Mapping[str, Any]) -> Carried | None:
+    """The words that carry a row's prediction, or the class that was asked for, at the last layer.
+
+    Pieces are merged into words. None where nothing that was asked is of a class, where the position that the model's
+    head reads was not asked for, and where no word carries anything.
+    """
+    found = class_method(manifest["question"])
+    # Folders up to format 4 don't say where the head reads; most models' heads read the first token.
+    reads_at = manifest.get("reads_at", 0)
+    if found is None or found[0] not in row or row["prediction"] is None or reads_at is None:
+        return None
+    method, target = found
+    places = np.flatnonzero(np.asarray(row["queries"]) == reads_at % len(row["tokens"]))
+    if not len(places):
+        return None
+    values = row[method][-1, places[0]]
+    saturated = saturation_of(row).get(method)
+    told = np.ones(len(values), bool) if saturated is None else ~saturated[-1, places[0]]
+    words = _words(row, values, told)
+    total = sum(value for _, value, _ in words)
+    if not total > 0:
+        return None
+    # The order of the text where words tie.
+    words = sorted(words, key=lambda word: -word[1])
+    shares = [Word(text, float(value / total), not said) for text, value, said in words]
+    tied_words = sum(shares[0].share - word.share <= TIED * shares[0].share for word in shares)
+    named = tuple(shares[:1] + [word for word in shares[1:NAMED] if word.share >= LEAST])
+    return Carried(method, target, named, tied_words)
+
+
+def tied(values: Float[np.ndarray, " token"]) -> np.ndarray:
+    """Which tokens' values another token has as well, up to what flows are exact to; zeros left out."""
+    order = np.argsort(values, kind="stable")
+    near = np.diff(values[order]) <= TIED * values.max(initial=0.0)
+    found = np.zeros(len(values), bool)
+    found[order] = np.append(near, False) | np.append(False, near)
+    return found & (values > 0)
+
+
+def saturation_words(row: Row, layer: int = -1, query: int = 0) -> list[str]:
+    """A line for each flow method that does not tell all tokens apart at a place of a row."""
+    known = {name: values[layer, query] for name, values in saturation_of(row).items()}
+    lines = []
+    for name, here in known.items():
+        if here.any():
+            # Where it says little, what to look at instead: a flow that says more here, or rollout.
+            better = min(known, key=lambda other: int(known[other].sum()))
+            instead = better if known[better].sum() < here.sum() else "rollout" if "rollout" in row else None
+            see = f"; see {instead}" if instead is not None and 2 * here.sum() > len(here) else ""
+            lines.append(f"{name} tells {int((~here).sum())} of {len(here)} tokens apart here{see}")
+    return lines
+
+
+def _words(row: Row, values: np.ndarray, told: np.ndarray) -> list[tuple[str, float, bool]]:
+    """Words with the sum of their tokens' values, and whether any of these is told apart; no special tokens."""
+    cut = pieces(row)
+    words: list[tuple[str, float, bool]] = []
+    for place, (carries_on, (_, text)) in enumerate(zip(joined(row, cut), cut, strict=True)):
+        if row["source"][place] < 0:
+            continue
+        value, said = float(values[place]), bool(told[place])
+        if carries_on and words:
+            text, value, said = words[-1][0] + text, words[-1][1] + value, words[-1][2] or said
+            _ = words.pop()
+        words.append((text, value, said))
+    return words

@@ -1,0 +1,192 @@
+"""DecompX (Modarressi et al. 2023): every hidden state as a sum of parts, one for each input token.
+
+Parts are forward derivatives by the rules of `Decomposed`, so that one forward pass serves every family of models.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxflow._typing import AtLayers
+from jaxflow.models import FollowsRules, ForwardOptions, LayerOutput, Model, Module, Proportional, TokenBatch
+from jaxflow.models.packing import Packing
+from jaxflow.running import Inputs, Target, at_layers, layer_places, logits_of, put_layer, same_rows
+
+# The mapped axis of the input tokens that parts belong to.
+SOURCES = "source"
+
+
+class _OfParts:
+    """What both methods need and hold."""
+
+    needs = frozenset({"relevance"})
+
+    def pair_numbers(self, model: Model) -> int:
+        """Every position of a layer holds its numbers once for each input token."""
+        assert isinstance(model.module, FollowsRules)
+        return model.module.held
+
+
+@dataclass(frozen=True)
+class DecompX(_OfParts):
+    """Each input token's part of the explained class's logit, by DecompX; signed, and all parts sum to the logit.
+
+    It belongs to the class, not to a layer or a position: every layer and query has the same row. A bias that has no
+    product with any part is no one's, and missing in the sum. Cost: about a forward pass for each token of
+    the padded length.
+    """
+
+    name: str = "decompx"
+
+    explains = True
+
+    def program(self, model: Model, layers: tuple[int, ...], target: Target | None) -> "LogitParts":
+        """The program for these layers and this class."""
+        assert target is not None
+        return LogitParts(layers, target)
+
+
+@dataclass(frozen=True)
+class DecompXNorms(_OfParts):
+    """The size (L2 norm) of each input token's part of a position's state after a layer, by DecompX; for any head.
+
+    Cost: as `DecompX`.
+    """
+
+    name: str = "decompx-norms"
+
+    explains = False
+
+    def program(self, model: Model, layers: tuple[int, ...], target: Target | None) -> "StateParts":
+        """The program for these layers."""
+        return StateParts(layers)
+
+
+@dataclass(frozen=True)
+class LogitParts:
+    """Parts of the explained number."""
+
+    layers: tuple[int, ...]
+    target: Target
+
+    def __call__(self, module: Module, inputs: Inputs) -> AtLayers:
+        """The same row at every layer and query."""
+        batch, (queries, given) = inputs.batch, inputs.examples
+
+        def number(module: Module, options: ForwardOptions) -> Float[Array, " row"]:
+            return self.target.value(logits_of(module, batch, options), given)
+
+        scores = parts(module, batch, number, inputs.packing)
+        return same_rows(scores.T, queries, self.layers, batch.mask)
+
+
+@dataclass(frozen=True)
+class StateParts:
+    """Sizes of the parts of states."""
+
+    layers: tuple[int, ...]
+
+    def __call__(self, module: Module, inputs: Inputs) -> AtLayers:
+        """The sizes at the layers and queries."""
+        batch, (queries, _) = inputs.batch, inputs.examples
+        places = layer_places(self.layers, module.depth)
+        rows, count = batch.mask.shape[0], (batch.mask if queries is None else queries).shape[-1]
+        room = jnp.zeros((rows, int(places.max()) + 1, count), jnp.float32)
+
+        def sizes(module: Module, options: ForwardOptions) -> Float[Array, "row place query"]:
+            def visit(carry: Array, layer: LayerOutput) -> Array:
+                chosen = layer.hidden
+                if queries is not None:
+                    chosen = jnp.take_along_axis(chosen, queries[..., None], axis=-2)
+                return put_layer(carry, _size(chosen), jnp.asarray(places)[layer.index])
+
+            return module.run(batch, visit, room, options)[1]
+
+        # source row place query -> row place query source.
+        found = jnp.moveaxis(parts(module, batch, sizes, inputs.packing), 0, -1)
+        return at_layers(found, places[[layer - 1 for layer in self.layers]])
+
+
+@jax.custom_jvp
+def _size(state: Float[Array, "*axes width"]) -> Float[Array, "*axes"]:
+    return jnp.linalg.norm(state, axis=-1)
+
+
+@_size.defjvp
+def _size_of_part(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    # No derivative of the state's size: the size of the part itself.
+    return _size(*primals), _size(*tangents)
+
+
+@dataclass(frozen=True)
+class Decomposed(Proportional):
+    """The rules of DecompX: derivatives are parts of the state that they are taken at.
+
+    Attention is given, a norm divides by its true deviation, an activation passes `f(z) / z`, and a bias is shared
+    out among the parts. It holds for forward derivatives that are mapped over the axis `SOURCES`.
+    """
+
+    @property
+    def holds_attention(self) -> bool:
+        """Attention's probabilities are given."""
+        return True
+
+    def product(self, multiply: Callable[[Array, Array], Array], first: Array, second: Array) -> Array:
+        """The product with the first factor, attention, given."""
+        return multiply(jax.lax.stop_gradient(first), second)
+
+    def share(self, x: Array, constant: Array, products: Callable[[], Array]) -> Array:
+        """Entries whose constant goes to each part by its absolute product with it (the paper's equation 5)."""
+        return _shared(x, constant, products())
+
+
+@jax.custom_jvp
+def _shared(x: Array, constant: Array, products: Array) -> Array:
+    return x
+
+
+@_shared.defjvp
+def _share(primals: tuple[Array, Array, Array], tangents: tuple[Array, Any, Array]) -> tuple[Array, Array]:
+    (x, constant, _), (part, _, product) = primals, tangents
+    # |constant . part| of every vector, over the sum of it over all parts.
+    size = jnp.abs(product)
+    total = jax.lax.psum(size, SOURCES)
+    share = jnp.where(total > 0, size / jnp.where(total > 0, total, 1), 0)
+    return x, part + jnp.expand_dims(share, range(-constant.ndim, 0)) * constant
+
+
+def parts(
+    module: Module,
+    batch: TokenBatch,
+    read: Callable[[Any, ForwardOptions], Any],
+    packing: Packing | None = None,
+) -> Any:
+    """The parts of whatever is read of one forward pass: arrays as `read` gives them, with a first axis `source`.
+
+    Args:
+        module: of a model that gives "relevance".
+        batch: padded tokens.
+        read: runs the module with the options, and gives arrays. Parts of a linear map of states sum to the map.
+        packing: of the batch.
+
+    Returns:
+        Part k is what input token k contributed; all parts sum to the array. Cost: less than a forward pass for each
+        token of the padded length, and memory for as many copies of one layer's states.
+    """
+    assert isinstance(module, FollowsRules)
+    under = module.under(Decomposed())
+    first = under.inputs(batch)
+
+    def run(inputs: Array) -> Any:
+        return read(under, ForwardOptions(inputs=inputs, packing=packing))
+
+    def part(source: Array) -> Any:
+        # At the start a position is its own token's: embedding, norm and all.
+        own = jnp.arange(first.shape[-2])[:, None] == source
+        return jax.jvp(run, (first,), (jnp.where(own, first, 0),))[1]
+
+    return jax.vmap(part, axis_name=SOURCES)(jnp.arange(first.shape[-2]))

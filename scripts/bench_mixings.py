@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""Time rollout over each mixing against the forward pass, in one run, and norms against the published formula in torch.
+
+    scripts/bench_mixings.py [--rounds 7] [--mixing NAME ...] [--out scripts/results/mixings.json]
+
+Random weights in a model's shape, full texts, float32, the programs that sweeps run. A round runs the forward pass with
+the head, then each mixing's rollout of one position at all layers, so that what else the machine does hits all; the
+figure is the fastest of all rounds over the fastest forward pass. The peer in torch is the forward pass with hooks and
+then `|g2(g1(r_ij))|` with one vector a pair, as GlobEnc's code has it, on as many cores.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from bench_encoder import BASE, MINILM, made_up, timed
+from provenance import provenance
+
+from jaxflow.attribution import Rollout
+from jaxflow.attribution.streams import Streams
+from jaxflow.evaluation import Target
+from jaxflow.evaluation.target import explained_of
+from jaxflow.mixing import MIXINGS, as_mixing
+from jaxflow.models import TextEncoder
+from jaxflow.models.create import new_encoder
+from jaxflow.running import Inputs
+from jaxflow.running._executables import Executable, Executables
+from jaxflow.running._forward import Forward
+from jaxflow.running._placement import place
+from jaxflow.running.readers import Logits
+
+ROOT = Path(__file__).resolve().parents[1]
+# Seconds.
+LONG = 5
+FORWARD, TORCH = "forward pass", "torch: norms by pairs' vectors"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Texts of one batch, all of the same length, and the model's shape."""
+
+    name: str
+    model: str
+    texts: int
+    tokens: int
+
+
+WORKLOADS = (
+    Workload("64 texts of 32 tokens, MiniLM", "MiniLM", 64, 32),
+    Workload("16 texts of 128 tokens, MiniLM", "MiniLM", 16, 128),
+    Workload("8 texts of 64 tokens, BERT base", "base", 8, 64),
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    _ = parser.add_argument("--rounds", type=int, default=7)
+    _ = parser.add_argument("--mixing", nargs="*", choices=list(MIXINGS), default=list(MIXINGS))
+    _ = parser.add_argument("--out", type=Path, default=ROOT / "scripts" / "results" / "mixings.json")
+    options = parser.parse_args()
+    rows = []
+    for workload in WORKLOADS:
+        rows.append(measure(workload, options.mixing, options.rounds))
+        print(lines(rows[-1]), flush=True)
+        # After each, so that a run that is stopped leaves what it measured.
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        _ = options.out.write_text(json.dumps({**about(options.rounds), "workloads": rows}, indent=2) + "\n")
+    return 0
+
+
+def measure(workload: Workload, mixings: list[str], rounds: int) -> dict[str, Any]:
+    """One workload's figures."""
+    model = make_model(MINILM if workload.model == "MiniLM" else BASE)
+    rng = np.random.default_rng(0)
+    encodings = [made_up(workload.tokens, model.config.vocabulary, rng) for _ in range(workload.texts)]
+    begin = time.perf_counter()
+    runs = {FORWARD: program(model, encodings, Forward((Logits(),)))}
+    compiled = {FORWARD: time.perf_counter() - begin}
+    for name in mixings:
+        begin = time.perf_counter()
+        runs[name] = program(model, encodings, rollout(model, name))
+        compiled[name] = time.perf_counter() - begin
+    contestants = {name: run for name, (run, _) in runs.items()} | {TORCH: torch_norms(model, encodings)}
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for run in contestants.values():
+        _ = run()
+    for _ in range(rounds):
+        for name, run in contestants.items():
+            # What takes that long once is known well enough.
+            if not times[name] or times[name][0] < LONG:
+                times[name].append(timed(run))
+    best = {name: min(found) for name, found in times.items()}
+    return {
+        **asdict(workload),
+        "best_ms": {name: round(1e3 * value, 2) for name, value in best.items()},
+        "median_ms": {name: round(1e3 * statistics.median(found), 2) for name, found in times.items()},
+        "forward_passes": {name: round(best[name] / best[FORWARD], 2) for name in contestants},
+        "compile_seconds": {name: round(value, 2) for name, value in compiled.items()},
+        "program_megabytes": {name: megabytes(executable) for name, (_, executable) in runs.items()},
+    }
+
+
+def make_model(shape: dict[str, Any]) -> TextEncoder:
+    """A classifier with random weights."""
+    import transformers
+
+    config = transformers.BertConfig(**{**shape, "num_labels": 2})
+    return new_encoder(config, head="sequence_classification")
+
+
+def rollout(model: TextEncoder, name: str) -> Forward:
+    """The program of rollout by a mixing, at every layer."""
+    mixing = as_mixing(name, model)
+    target = explained_of(model, Target(), 1)[0] if "gradients" in mixing.needs else None
+    return Forward((Streams((Rollout(),), tuple(range(1, model.layers + 1))),), mixing, target)
+
+
+def program(model: TextEncoder, encodings: list[Any], forward: Forward) -> tuple[Callable[[], Any], Executable]:
+    """What runs a program over the texts once more, explaining the first position; and the program."""
+    placement = place(model, None)
+    queries = jnp.zeros((len(encodings), 1), jnp.int32)
+    examples: tuple[Any, ...] = tuple(None if isinstance(each, Logits) else queries for each in forward.readers)
+    # Behind the readers' arrays those of the target: the predicted class is known on the device.
+    examples = examples if forward.target is None else (*examples, (None, None))
+    inputs = placement.put(Inputs(model.pad(encodings), examples, None))
+    executables = Executables(placement, model)
+    executable = executables.of(inputs, forward)
+    return lambda: jax.block_until_ready(executables.run(inputs, forward)), executable
+
+
+def torch_norms(model: TextEncoder, encodings: list[Any]) -> Callable[[], Any]:
+    """What runs torch's forward pass and then the published formula of N-Enc, for every layer."""
+    import tempfile
+
+    import torch
+    import transformers
+
+    from jaxflow.models import save_encoder
+
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as folder:
+        saved = save_encoder(model, Path(folder) / "model")
+        peer = transformers.BertModel.from_pretrained(saved, attn_implementation="eager").eval()
+    ids = torch.from_numpy(np.array(model.pad(encodings).input_ids)).long()
+    layers: Any = peer.encoder.layer
+
+    def run() -> Any:
+        with torch.inference_mode():
+            seen: list[tuple[Any, ...]] = []
+            handles = [
+                layer.register_forward_hook(lambda module, given, _: seen.append((module, given[0])))
+                for layer in layers
+            ]
+            read: list[Any] = []
+            handles += [
+                norm.register_forward_hook(lambda module, given, _: read.append(given[0]))
+                for layer in layers
+                for norm in (layer.attention.output.LayerNorm, layer.output.LayerNorm)
+            ]
+            attention = peer(input_ids=ids, output_attentions=True).attentions
+            for handle in handles:
+                handle.remove()
+            return [
+                lengths(layer, inputs, weights, read[2 * index : 2 * index + 2])
+                for index, ((layer, inputs), weights) in enumerate(zip(seen, attention, strict=True))
+            ]
+
+    return run
+
+
+def lengths(layer: Any, inputs: Any, attention: Any, read: list[Any]) -> Any:
+    """`|g2(g1(r_ij))|` of one layer in torch; text by text, as a batch's vectors would not fit in memory."""
+    import torch
+
+    texts, tokens, width = inputs.shape
+    heads = attention.shape[1]
+    values = layer.attention.self.value(inputs).view(texts, tokens, heads, -1)
+    projection = layer.attention.output.dense.weight.T.reshape(heads, -1, width)
+    moved = torch.einsum("tkhd,hdw->thkw", values, projection)
+    eye = torch.eye(tokens)[:, :, None]
+    rows = []
+    for text in range(texts):
+        vectors = torch.einsum("hqk,hkw->qkw", attention[text], moved[text]) + eye * inputs[text]
+        for norm, state in zip((layer.attention.output.LayerNorm, layer.output.LayerNorm), read, strict=True):
+            deviation = torch.sqrt(state[text].var(-1, unbiased=False) + norm.eps)
+            vectors = (vectors - vectors.mean(-1, keepdim=True)) * norm.weight / deviation[:, None, None]
+        rows.append(vectors.norm(dim=-1))
+    return torch.stack(rows)
+
+
+def megabytes(executable: Executable) -> float | None:
+    """What a program takes beside the model's parameters, results included."""
+    size = executable.about.bytes
+    return None if size is None else round(size / 2**20, 1)
+
+
+def lines(row: dict[str, Any]) -> str:
+    figures = [
+        f"  {name}: {row['best_ms'][name]:.1f} ms, {passes:.2f} forward passes"
+        for name, passes in row["forward_passes"].items()
+    ]
+    return "\n".join([row["name"], *figures])
+
+
+def about(rounds: int) -> dict[str, Any]:
+    """Where and with what it was measured."""
+    return {
+        **provenance("jax", "flax", "torch", "transformers"),
+        "device": jax.devices()[0].device_kind,
+        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "rounds": rounds,
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

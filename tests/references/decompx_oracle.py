@@ -1,0 +1,105 @@
+"""DecompX in torch, in float64 and one token after the other, from the paper's equations.
+
+It takes weights, attention and the first states from transformers' model, and nothing else.
+"""
+
+import torch
+from torch import nn
+
+
+def decompx(model, inputs):
+    """The parts of every layer's states, a list of `text position source width`, and of the logits."""
+    with torch.no_grad():
+        output = model(**inputs, output_attentions=True, output_hidden_states=True)
+        first = output.hidden_states[0]
+        # Equation 1 at layer 0: a position is its own token's.
+        parts = torch.eye(first.shape[1], dtype=first.dtype)[None, :, :, None] * first[:, None]
+        states = [parts]
+        for names, attention in zip(layers(model), output.attentions, strict=True):
+            parts = _layer(parts, attention, *names)
+            states.append(parts)
+        dense, activation, last = head(model)
+        pooled = _activated(_linear(parts[:, 0], dense), activation)
+        return states, _linear(pooled, last), output
+
+
+def layers(model):
+    """Each layer's value, output, norm, up, activation, down and norm."""
+    base, kind = model.base_model, model.config.model_type
+    if kind == "distilbert":
+        return [
+            (x.attention.v_lin, x.attention.out_lin, x.sa_layer_norm, *_fed(x.ffn), x.output_layer_norm)
+            for x in base.transformer.layer
+        ]
+    if kind == "albert":
+        groups, depth = base.encoder.albert_layer_groups, model.config.num_hidden_layers
+        stored = [groups[step * len(groups) // depth].albert_layers[0] for step in range(depth)]
+        return [(*_attended(x.attention), x.ffn, x.activation, x.ffn_output, x.full_layer_layer_norm) for x in stored]
+    attended = [
+        (x.attention.attn.v, x.attention.attn.o, x.attention.LayerNorm)
+        if kind == "mpnet"
+        else (x.attention.self.value, x.attention.output.dense, x.attention.output.LayerNorm)
+        for x in base.encoder.layer
+    ]
+    return [
+        (*first, x.intermediate.dense, x.intermediate.intermediate_act_fn, x.output.dense, x.output.LayerNorm)
+        for first, x in zip(attended, base.encoder.layer, strict=True)
+    ]
+
+
+def _fed(x):
+    return x.lin1, x.activation, x.lin2
+
+
+def _attended(x):
+    return x.value, x.dense, x.LayerNorm
+
+
+def head(model):
+    """The head's dense map, activation and last map."""
+    kind = model.config.model_type
+    if kind == "bert":
+        return model.bert.pooler.dense, torch.tanh, model.classifier
+    if kind == "albert":
+        return model.albert.pooler, torch.tanh, model.classifier
+    if kind == "distilbert":
+        return model.pre_classifier, torch.relu, model.classifier
+    activation = nn.functional.gelu if kind == "electra" else torch.tanh
+    return model.classifier.dense, activation, model.classifier.out_proj
+
+
+def _layer(parts, attention, value, output, norm, up, activation, down, last_norm):
+    text, position, source, width = parts.shape
+    heads = attention.shape[1]
+    # Equation 4: sum over heads h and positions j of a_ij x_(j <- k) W_V W_O, without biases.
+    mixed = (parts @ value.weight.T).reshape(text, position, source, heads, width // heads)
+    mixed = torch.einsum("thij,tjkhd->tikhd", attention, mixed).reshape(parts.shape)
+    # The biases of both maps are one, `W_O b_V + b_O`.
+    attended = _biased(mixed @ output.weight.T, output.weight @ value.bias + output.bias)
+    parts = _normed(parts + attended, norm)
+    fed = _linear(_activated(_linear(parts, up), activation), down)
+    return _normed(parts + fed, last_norm)
+
+
+def _biased(parts, bias):
+    """Equation 5: the bias goes to each part by its absolute product with it."""
+    shares = (parts @ bias).abs()
+    shares = shares / shares.sum(-1, keepdim=True)
+    return parts + shares[..., None] * bias
+
+
+def _linear(parts, linear):
+    return _biased(parts @ linear.weight.T, linear.bias)
+
+
+def _normed(parts, norm):
+    """Equation 8: each part less its mean, over the deviation of their sum."""
+    whole = parts.sum(-2, keepdim=True)
+    deviation = (whole.var(-1, unbiased=False, keepdim=True) + norm.eps).sqrt()
+    return _biased((parts - parts.mean(-1, keepdim=True)) / deviation * norm.weight, norm.bias)
+
+
+def _activated(parts, activation):
+    """Equation 10: `f(z) / z` of the sum."""
+    whole = parts.sum(-2, keepdim=True)
+    return parts * torch.where(whole == 0, torch.zeros_like(whole), activation(whole) / whole)

@@ -1,0 +1,59 @@
+"""AttnLRP against its rules in torch's backward pass over transformers' own models, for all families."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxflow as jf
+from jaxflow.references.attn_lrp import AttnLrpRules, embedding_relevance
+from jaxflow.references.decompx import Decomposed
+from tests.references.lrp_oracle import attn_lrp
+from tests.references.tiny_families import CLASSES, FAMILIES, tiny
+
+
+@jax.jit
+def relevance(module, batch, classes):
+    return embedding_relevance(module, batch, lambda logits: jnp.take_along_axis(logits, classes[:, None], -1)[:, 0])
+
+
+@pytest.mark.parametrize(
+    "model_type",
+    [pytest.param(name, marks=[] if name in ("bert", "mpnet") else pytest.mark.slow) for name in FAMILIES],
+)
+def test_relevance_equals_torch(model_type):
+    model = tiny(model_type)
+    theirs, sizes, used = attn_lrp(model.torch, model.inputs, CLASSES)
+    # Every layer's two norms and products, and its activation, went by the rules in torch as well.
+    depth = model.ours.layers
+    assert used["product"] == 2 * depth
+    assert used["norm"] >= 2 * depth + 1
+    assert used["activation"] >= depth + 1
+    ours = relevance(model.ours.module, model.batch, CLASSES)
+    for text, length in enumerate(np.asarray(model.batch.mask).sum(-1)):
+        # A score is a sum over the embedding, whose terms may cancel: rounding goes by their sizes.
+        near = 5e-6 * sizes[text].max()
+        np.testing.assert_allclose(ours[text, :length], theirs[text, :length], atol=near, rtol=0)
+        assert not np.asarray(ours)[text, length:].any()
+
+
+def test_method_gives_the_relevance():
+    model = tiny("bert")
+    texts = ["the key to the cabinets is lost", "table", "she knows"]
+    result = jf.attribute(model.ours, texts, methods="attn-lrp", queries=(0, 1), target=1)
+    wanted = relevance(model.ours.module, model.ours.pad(model.ours.tokenize(texts)), np.array([1, 1, 1]))
+    for text, example in enumerate(result):
+        found = example.relevance["attn-lrp"]
+        assert found.shape == (3, 2, len(example.tokens))
+        # The same at every layer and query.
+        np.testing.assert_allclose(found, np.broadcast_to(wanted[text, : found.shape[-1]], found.shape), atol=1e-6)
+
+
+def test_values_stay_the_models():
+    model = tiny("bert")
+    plain = model.ours.module(model.batch).logits
+    for rules in (AttnLrpRules(), Decomposed()):
+        changed = model.ours.module.under(rules)
+        np.testing.assert_allclose(changed(model.batch).logits, plain, atol=1e-5)
+    # The given module keeps its derivatives.
+    assert model.ours.module.layers.rules != changed.layers.rules
