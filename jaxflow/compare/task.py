@@ -118,7 +118,9 @@ class CompareTask:
         # The graph is kept in any case, for the arcs: only methods that cannot take it need readers.
         readers |= graph_readers(filter(takes_graph, self.plan.methods), question.mixing)
         readers |= method_readers(riding_only(self.plan.methods), self.plan.layers(which), question.mixing)
-        if any(item.weighs_heads for item in items) and has_classes(encoder):
+        # Left out where the model gives no gradients, as it is where it has no classes.
+        gradients = has_classes(encoder) and "gradients" in encoder.gives
+        if gradients and any(item.weighs_heads for item in items):
             number, _ = explained_of(encoder, Target(), len(items))
             readers["importance"] = ClassGradient(number, keeps_weights=False)
         if any(encoder.speaks([item.read.encodings[which] for item in items])):

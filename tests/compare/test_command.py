@@ -11,9 +11,12 @@ from jaxflow._checks import InputError
 from jaxflow.cli import main as cli
 from jaxflow.compare import PATTERNS, head_importance
 from jaxflow.heads.roles import role_names
+from jaxflow.inputs.source import InlineSource
 from jaxflow.models import save_encoder
+from jaxflow.sweep.comparison import prepare
 from jaxflow.sweep.comparison_folder import open_comparison
 from tests.compare.models import tuned
+from tests.models.model_from_outside import CausalModel, causal_model
 from tests.tiny_text_model import model_folder
 
 TEXTS = [
@@ -195,3 +198,16 @@ def test_an_interrupt_keeps_the_shards_that_are_finished_and_sums_them_up(run, t
         stored.summary["head"]["jensen_shannon"]["mean"], expected.head.jensen_shannon.mean, rtol=1e-5
     )
     assert stored.summary["arcs"] == pytest.approx(expected.arcs)
+
+
+def test_a_model_without_gradients_is_compared_without_the_importance_of_its_heads(tmp_path):
+    class NoGradients(CausalModel):
+        gives = frozenset({"attention"})
+
+    first, second = causal_model(), causal_model("other", seed=1)
+    second = NoGradients(second.name, second.module, second.words)
+    texts = InlineSource(("the key is on the table", "the keys are on"))
+    _ = prepare(first, second, texts, tmp_path / "out", jf.Question(methods=("raw",))).run()
+    importance = open_comparison(tmp_path / "out").summary["importance"]
+    assert np.shape(importance["a"]) == (first.layers, first.heads)
+    assert importance["b"] is None
