@@ -121,6 +121,7 @@ def made_up_example(weights: np.ndarray, rng: np.random.Generator) -> Pooled:
         relevance={"raw": raw, "rollout": rollout, "flow": np.sqrt(rollout)},
         queries=dict.fromkeys(("raw", "rollout", "flow"), every),
         certified=1.0,
+        saturated={"flow": np.zeros(rollout.shape, bool)},
         prediction=str(rng.integers(2)),
         scores={"0": 0.3, "1": 0.7},
     )

@@ -2,12 +2,15 @@
 
 import itertools
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxflow as jf
 from jaxflow.flow import exact
 from tests.flow.families import UNNORMALISED
+from tests.flow.joint_oracles import joint_value
 from tests.flow.oracles import OrTools
 
 NAMES = tuple(UNNORMALISED)
@@ -103,3 +106,46 @@ def test_brackets_and_saturation_hold(method):
         saturated += fills.sum()
     assert certified
     assert saturated
+
+
+def test_flow_of_a_real_classifier_is_that_of_ortools():
+    model = jf.load_model("verb-number")
+    graph = jf.build_graph(model, ["the keys to the old cabinet", "the man that the girls like"], "attention-gradient")
+    capacity = np.float64(graph.capacity)
+    found = jf.attention_flow(graph, 0, method="exact")
+    joint = jf.joint_flow(graph, 0)
+    bounds = jf.attention_flow(graph, 0, method="bounds")
+    for example, below in np.ndindex(len(capacity), graph.num_layers):
+        oracle, scale = OrTools(capacity[example], below + 1), scale_of(capacity[example])
+        for token in np.flatnonzero(np.asarray(graph.mask)[example]):
+            at, flow = (example, below, 0, int(token)), oracle(0, int(token))
+            assert abs(found.value[at] - flow) <= 1e-8 * scale
+            assert bounds.lower[at] <= flow + 1e-12 * scale
+            assert bounds.upper[at] >= flow - 1e-12 * scale
+        expected = joint_value(capacity[example], below + 1, 0)
+        assert abs(joint.value[example, below, 0] - expected) <= 1e-8 * scale
+    assert (joint.gap <= 1e-9).all()
+    # Class-specific capacities tell tokens apart: no query's or token's own arcs are all that binds.
+    assert not found.saturated[:, -1].all()
+
+
+def test_cuts_of_class_graphs_have_the_slope_of_the_exact_flow():
+    rng, step, query, token = np.random.default_rng(4), 1e-6, 1, 3
+    made = np.stack([UNNORMALISED["own_a_layer"](rng, LAYERS, TOKENS) for _ in range(6)])
+    direction = rng.normal(size=made.shape) * made
+
+    def flow(capacity):
+        return exact.max_flow(capacity, np.full((len(made), 1), query), (LAYERS,)).value[:, 0, 0, token]
+
+    with jax.enable_x64(True):
+        graph = jf.capacity_graph(jnp.asarray(made))
+        cut = jnp.asarray(jf.attention_flow(graph, query, LAYERS, cuts=True).cut[:, 0, 0, token])
+
+        def value(capacity, cut):
+            return jf.cut_capacity(jf.capacity_graph(capacity), cut)
+
+        values, gradient = jax.jit(jax.vmap(jax.value_and_grad(value)))(jnp.asarray(made), cut)
+    np.testing.assert_allclose(values, flow(made), rtol=1e-9)
+    slope = (flow(made + step * direction) - flow(made - step * direction)) / (2 * step)
+    np.testing.assert_allclose((np.asarray(gradient) * direction).sum((1, 2, 3)), slope, rtol=1e-5, atol=1e-9)
+    assert np.any(slope)
