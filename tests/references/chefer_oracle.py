@@ -4,6 +4,8 @@ Their own BERT (Transformer-Explainability, run with transformers 4.51) gives th
 largest entry.
 """
 
+import copy
+
 import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
@@ -111,7 +113,9 @@ class RelevanceMode(TorchFunctionMode):
 
 def chefer_weights(model, inputs, classes):
     """`mean over heads of relu(gradient * relevance)` of each layer, and the relevance; a float64 model."""
-    words = model.requires_grad_(False).get_input_embeddings()(inputs["input_ids"]).requires_grad_()
+    # A copy: others use the model, and want gradients of its parts.
+    model = copy.deepcopy(model).requires_grad_(False)
+    words = model.get_input_embeddings()(inputs["input_ids"]).requires_grad_()
     rest = {name: value for name, value in inputs.items() if name != "input_ids"}
     chosen = torch.arange(len(words)), torch.as_tensor(classes)
     output = model(inputs_embeds=words, output_attentions=True, **rest)

@@ -3,6 +3,7 @@
 LXT 2.1's own BERT gives the same relevance within 2e-10. It needs transformers 4.51, so it cannot run beside ours.
 """
 
+import copy
 from unittest import mock
 
 import numpy as np
@@ -77,7 +78,9 @@ def attn_lrp(model, inputs, classes):
 
     Also the sums of its terms' sizes, by which rounding goes, and how often each rule was used.
     """
-    words = model.requires_grad_(False).get_input_embeddings()(inputs["input_ids"]).requires_grad_()
+    # A copy: others use the model, and want gradients of its parts.
+    model = copy.deepcopy(model).requires_grad_(False)
+    words = model.get_input_embeddings()(inputs["input_ids"]).requires_grad_()
     rest = {name: value for name, value in inputs.items() if name != "input_ids"}
     with one_activation(), AttnLrpMode() as mode:
         logits = model(inputs_embeds=words, **rest).logits
