@@ -18,6 +18,7 @@ from jaxflow.attribution.registry import as_methods, method_json, method_of_json
 from jaxflow.evaluation.token_target import PREDICTED, Token
 from jaxflow.flow.solve import as_layers, as_solver
 from jaxflow.mixing import MIXINGS, Mixing, as_mixing, mixing_json
+from jaxflow.models import Model
 
 # Positions with a name: the text's last token, and the one that the model's head reads.
 LAST, CLASSIFIER = "last", "classifier"
@@ -48,7 +49,8 @@ class Question:
             It goes with mixings that need gradients, and with references that explain a number.
         queries: positions to explain: numbers such as 0,3, or all, last, or classifier (where the model's head reads).
             In Python None for all, an int, several, `"last"`, `"classifier"`, or integers `text query` where they
-            differ from text to text. 0 is [CLS] or its equivalent.
+            differ from text to text. 0 is [CLS] or its equivalent. Decoders are asked about the last token where no
+            question is passed, as their first position sees itself alone.
         layers: layers to explain, counted from 1. In Python None for all, an int, or several; where two models are
             compared also pairs (of the first, of the second).
         flow: how flow is solved: auto, exact, relaxed, bounds or smooth. In Python also a solver, such as
@@ -184,6 +186,12 @@ def as_question(question: Any, changes: Mapping[str, Any], default: Question | N
             way_out = f"pass `mixing=jaxflow.mixing.Attention({name}=...)`" if belongs else None
             raise InputError(name, f"be left out: the question's fields are {listed}", None, way_out)
     return replace(question or default or Question(), **changes)
+
+
+def default_question(*models: Model) -> Question:
+    """The question to ask these models where the user asked none."""
+    # A decoder's first position sees itself alone; its prediction is read at the last.
+    return Question(queries=LAST) if any(model.causal for model in models) else Question()
 
 
 @cache

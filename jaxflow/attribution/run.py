@@ -10,7 +10,7 @@ import numpy as np
 from jaxflow._checks import not_forked
 from jaxflow.attribution.explaining import check_model, check_text, pair_numbers_of
 from jaxflow.attribution.items import EncodedText, Item, as_texts, check_rows, item_of, items_of, positions_of
-from jaxflow.attribution.question import Question, as_question
+from jaxflow.attribution.question import Question, as_question, default_question
 from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.task import AttributionTask
 from jaxflow.models import Model, as_model
@@ -63,7 +63,8 @@ def attribute(
             number, or a text that the device has no memory for, when the batch that shows it is reached.
     """
     not_forked()
-    question = as_question(question, changes)
+    model = as_model("model", model)
+    question = as_question(question, changes, default_question(model))
     task = _task(model, question)
     # Everything but the texts is checked before any text is tokenised.
     engine = Engine((model,), task, _options(task, batch_size=batch_size, mesh=mesh, compiled=compiled))
@@ -110,7 +111,8 @@ def attribute_shards(
         InputError: as `attribute`, naming a text by its place.
     """
     not_forked()
-    question = as_question(question, changes)
+    model = as_model("model", model)
+    question = as_question(question, changes, default_question(model))
     task = _task(model, question)
     options = _options(task, batch_size=batch_size, mesh=mesh, compiled=compiled, idle=idle)
     engine = Engine((model,), task, options)
@@ -146,8 +148,7 @@ def _options(task: AttributionTask, **options: Any) -> EngineOptions:
     return EngineOptions(pair_numbers=pair_numbers_of(task.question, task.model), **options)
 
 
-def _task(model: Any, question: Question) -> AttributionTask:
-    model = as_model("model", model)
+def _task(model: Model, question: Question) -> AttributionTask:
     check_model(question, model)
     return AttributionTask(
         model=model,

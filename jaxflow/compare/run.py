@@ -10,14 +10,14 @@ import numpy as np
 from jaxflow._checks import not_forked
 from jaxflow.attribution.explaining import pair_numbers_of
 from jaxflow.attribution.items import as_texts
-from jaxflow.attribution.question import Question, as_question
+from jaxflow.attribution.question import Question, as_question, default_question
 from jaxflow.compare.one_text import PairItem, Similarity
 from jaxflow.compare.plan import CompareOptions, Plan, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ComparedText, Comparison
 from jaxflow.compare.task import CompareTask
 from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
-from jaxflow.models import Model
+from jaxflow.models import Model, as_model
 from jaxflow.running import Engine, EngineOptions
 
 # Texts that are sorted by length together.
@@ -94,7 +94,8 @@ def compare_models(
         correction=correction,
         seed=seed,
     )
-    plan = make_plan(model_a, model_b, as_question(question, changes), options)
+    models = as_model("model_a", model_a), as_model("model_b", model_b)
+    plan = make_plan(*models, as_question(question, changes, default_question(*models)), options)
     read = _read(plan, *as_texts(texts, pairs), max_length=max_length, truncate=truncate)
     totals, compared_texts = Totals(plan), []
     with closing(compare_stream(plan, read, progress)) as compared:

@@ -9,7 +9,7 @@ import jax
 
 from jaxflow._checks import not_forked
 from jaxflow._paths import local_path
-from jaxflow.attribution.question import Question, as_question
+from jaxflow.attribution.question import Question, as_question, default_question
 from jaxflow.inputs.files import check_unread, open_source
 from jaxflow.inputs.source import Source, as_source
 from jaxflow.models import Model, as_model
@@ -78,7 +78,8 @@ def run_sweep(
     """
     not_forked()
     model = as_model("model", model)
-    question, path = as_question(question, changes), local_path("folder", folder)
+    question = as_question(question, changes, default_question(model))
+    path = local_path("folder", folder)
     with _opened(source, column, pair_column, separator=separator, quotes=quotes, encoding=encoding) as texts:
         sweep = runner.prepare(
             model,

@@ -15,6 +15,7 @@ from jaxflow.attribution.question import as_question, field_docs
 from jaxflow.cli.options import add_question, question_of
 from jaxflow.compare import CompareOptions
 from jaxflow.flow.device.relaxed import Relaxed
+from tests.models.model_from_outside import causal_model
 
 
 @dataclass(frozen=True)
@@ -163,3 +164,13 @@ def test_every_field_has_an_option_with_its_words(capsys):
     for name, about in field_docs(Question).items():
         assert f"--{name} " in shown
         assert about.partition(". ")[0].rstrip(".") in shown
+
+
+def test_a_decoder_is_asked_about_its_last_token_unless_a_question_says_another():
+    model = causal_model()
+    texts = ["the key is on the table", "the keys"]
+    assert [example.queries.tolist() for example in jf.attribute(model, texts, methods="raw")] == [[5], [1]]
+    # What is passed is what is asked.
+    for asked in (jf.Question(methods="raw"), jf.Question(methods="raw", queries=0)):
+        assert [example.queries.tolist() for example in jf.attribute(model, texts, asked)] == [[0], [0]]
+    assert jf.attribute(model, texts, methods="raw", queries=1)[0].queries.tolist() == [1]
