@@ -53,12 +53,17 @@ class Carried:
 
     @property
     def in_words(self) -> str:
-        """As a line says it: "carried by: terrible (0.41), not (0.20)"."""
-        subject = "carried by" if self.target is None else f"{self.target} carried by"
+        """As a line says it: "carried by: terrible (41 % of all words), not (20 %)"."""
+        subject = "carried by" if self.target is None else f"speaks for {self.target}:"
         if self.tied > 1:
             return f"{subject} no one word: {self.tied} words tie in {self.method}"
-        listed = (f"{word.text} ({word.share:.2f}{', saturated' * word.saturated})" for word in self.words)
-        return f"{subject}: {', '.join(listed)}"
+        # Said of the first word alone: a share of what.
+        whole = (" of all words", *("" for _ in self.words))
+        listed = (
+            f"{word.text} ({100 * word.share:.0f} %{of}{', saturated' * word.saturated})"
+            for word, of in zip(self.words, whole, strict=False)
+        )
+        return f"{subject.removesuffix(':')}: {', '.join(listed)}"
 
 
 def class_method(question: Mapping[str, Any]) -> tuple[str, str | None] | None:

@@ -105,7 +105,7 @@ def test_where_a_model_has_classes_flow_of_the_class_is_asked_for_too(run):
     # With a class of one's own, or the same mixing for all.
     assert run("--input", texts, *QUICK, "--target", "good", out=run.folder / "good") == 0
     assert columns_of(run.folder / "good") == whole
-    assert run.stdout.count("good carried by") == 2
+    assert run.stdout.count("speaks for good") == 2
     assert run("--input", texts, *QUICK, "--mixing", "attention-gradient", out=run.folder / "mixing") == 0
     assert columns_of(run.folder / "mixing") == whole[:3]
     # Who names methods gets these.

@@ -35,19 +35,19 @@ def said(row, about):
 
 def test_pieces_are_merged_into_words_and_special_tokens_left_out():
     row = a_row([9, 1e-6, 4e-6, 2e-6, 1e-6, 7])
-    assert said(row, asked()) == "carried by: terribly (0.75), not (0.12), bad (0.12)"
+    assert said(row, asked()) == "carried by: terribly (75 % of all words), not (12 %), bad (12 %)"
     carried = carried_by(row, asked())
     assert (carried.method, carried.target) == (CLASS, None)
     assert sum(word.share for word in carried.words) == pytest.approx(1)
     # A word of next to nothing is not named, and the leading one always is.
-    assert said(a_row([0, 0, 1, 1, 0.01, 0]), asked()) == "carried by: terribly (1.00)"
-    assert said(row, asked(target="positive")) == "positive carried by: terribly (0.75), not (0.12), bad (0.12)"
+    assert said(a_row([0, 0, 1, 1, 0.01, 0]), asked()) == "carried by: terribly (100 % of all words)"
+    assert said(row, asked(target="positive")) == "speaks for positive: terribly (75 % of all words), not (12 %), bad (12 %)"
 
 
 def test_what_is_saturated_or_tied_is_not_told_as_an_answer():
     # One piece of the word is told apart.
     assert said(a_row([0, 2, 3, 3, 2, 0], (1, 2)), asked()) == (
-        "carried by: terribly (0.60), not (0.20, saturated), bad (0.20)"
+        "carried by: terribly (60 % of all words), not (20 %, saturated), bad (20 %)"
     )
     assert said(a_row([0, 2, 1, 1, 2, 0]), asked()) == f"carried by no one word: 3 words tie in {CLASS}"
     assert said(a_row([0, 2, 1, 1 + 1e-8, 1, 0]), asked()) == f"carried by no one word: 2 words tie in {CLASS}"
@@ -60,7 +60,7 @@ def test_nothing_is_said_where_nothing_is_known():
     assert said(a_row([0, 3, 1, 1, 2, 0]), asked(reads_at=-1)) is None
     assert said(a_row([0, 3, 1, 1, 2, 0]), asked(reads_at=None)) is None
     row = a_row([0, 3, 1, 1, 2, 0]) | {"queries": np.array([5])}
-    assert said(row, asked(reads_at=-1)) == "carried by: not (0.43), terribly (0.29), bad (0.29)"
+    assert said(row, asked(reads_at=-1)) == "carried by: not (43 % of all words), terribly (29 %), bad (29 %)"
     # Plain attention is of no class.
     assert said(make_row("not bad", label="negative"), manifest(1)) is None
 
