@@ -54,16 +54,16 @@ class Carried:
     @property
     def in_words(self) -> str:
         """As a line says it: "carried by: terrible (41 % of all words), not (20 %)"."""
-        subject = "carried by" if self.target is None else f"speaks for {self.target}:"
+        subject, colon = ("carried by", "") if self.target is None else (f"speaks for {self.target}", ":")
         if self.tied > 1:
-            return f"{subject} no one word: {self.tied} words tie in {self.method}"
+            return f"{subject}{colon} no one word: {self.tied} words tie in {self.method}"
         # Said of the first word alone: a share of what.
         whole = (" of all words", *("" for _ in self.words))
         listed = (
             f"{word.text} ({100 * word.share:.0f} %{of}{', saturated' * word.saturated})"
             for word, of in zip(self.words, whole, strict=False)
         )
-        return f"{subject.removesuffix(':')}: {', '.join(listed)}"
+        return f"{subject}: {', '.join(listed)}"
 
 
 def class_method(question: Mapping[str, Any]) -> tuple[str, str | None] | None:
