@@ -22,7 +22,7 @@ class Alti(OwnStream):
     `y_i` is the true state after the attention block, biases included; `T_ij = g1(r_ij)` the part of it that came from
     token j: its vector (see `Norms`), with the position's own state where i = j, behind the linearised norm. Where
     norms stand before their blocks there is no g1. Needs values and norms. Cost: token^2 * head * width a layer, about
-    four forward passes of MiniLM at 128 tokens; the vectors of pairs are held for a few tokens at a time.
+    five forward passes of MiniLM at 128 tokens; the vectors of pairs are held for a few tokens at a time.
 
     Attributes:
         own: own streams: measured, wide, or a share of each position from 0 to 1. Measured adds none, as the diagonal
