@@ -13,6 +13,8 @@ from jaxflow.graph.graph import AttentionGraph
 
 # Even in lightness and told apart by colour-blind readers.
 COLOURS = "cividis"
+# Of relevance with a sign: white is 0, purple speaks for the explained number, orange against it.
+OPPOSED = "PuOr"
 
 
 def plot_relevance(example: Any, query: Any = None, tokens: Any = None) -> Any:
@@ -45,15 +47,23 @@ def plot_relevance(example: Any, query: Any = None, tokens: Any = None) -> Any:
     panels = figure.subplots(1, len(maps), sharey=True, squeeze=False)[0]
     for panel, (name, values) in zip(panels, maps.items(), strict=True):
         # A text of special tokens alone, or of zeros, has no scale of its own.
-        top = values[drawing.scaling].max(initial=0.0) or 1.0
-        drawn = panel.imshow(values, origin="lower", aspect="auto", cmap=COLOURS, vmin=0, vmax=top)
+        top = float(np.abs(values[drawing.scaling]).max(initial=0.0)) or 1.0
+        signed = values.min() < 0
+        low, colours = (-top, OPPOSED) if signed else (0.0, COLOURS)
+        drawn = panel.imshow(values, origin="lower", aspect="auto", cmap=colours, vmin=low, vmax=top)
         _ = panel.set_title(name)
         panel.set_xticks(range(count), printable(drawing.tokens), rotation=90)
         panel.set_yticks(range(rows), printable(drawing.rows))
-        _ = figure.colorbar(drawn, ax=panel, extend="max" if values.max() > top else "neither")
+        _ = figure.colorbar(drawn, ax=panel, extend=_beyond(values, low, top))
     _ = panels[0].set_ylabel(drawing.row_kind)
     _ = figure.supxlabel(drawing.caption)
     return figure
+
+
+def _beyond(values: np.ndarray, low: float, top: float) -> str:
+    """The ends of the colour bar that values lie beyond, as matplotlib calls them."""
+    over, under = values.max() > top, values.min() < low
+    return "both" if over and under else "max" if over else "min" if under else "neither"
 
 
 @dataclass(frozen=True)

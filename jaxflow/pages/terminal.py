@@ -87,8 +87,8 @@ def _probability(row: Row) -> str:
 def _column(row: Row, method: str, count: int) -> list[str]:
     """Heading and lines of one method: position, token and value."""
     values: Float[np.ndarray, " token"] = row[method][-1, 0]
-    # Ties in the order of the text.
-    best = np.argsort(-values, kind="stable")[:count]
+    # By size, as what speaks against an explained number counts no less; ties in the order of the text.
+    best = np.argsort(-np.abs(values), kind="stable")[:count]
     places = [f"{index:>3} {shortened(row['tokens'][index])}" for index in best]
     widest = max(map(_width, places))
     ties = tied(values)

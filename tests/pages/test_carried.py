@@ -41,7 +41,10 @@ def test_pieces_are_merged_into_words_and_special_tokens_left_out():
     assert sum(word.share for word in carried.words) == pytest.approx(1)
     # A word of next to nothing is not named, and the leading one always is.
     assert said(a_row([0, 0, 1, 1, 0.01, 0]), asked()) == "carried by: terribly (100 % of all words)"
-    assert said(row, asked(target="positive")) == "speaks for positive: terribly (75 % of all words), not (12 %), bad (12 %)"
+    assert (
+        said(row, asked(target="positive"))
+        == "speaks for positive: terribly (75 % of all words), not (12 %), bad (12 %)"
+    )
 
 
 def test_what_is_saturated_or_tied_is_not_told_as_an_answer():

@@ -1,5 +1,7 @@
 """The figure draws the numbers it is given, whatever the tokens are."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -33,6 +35,19 @@ def test_the_figure_draws_every_method_layer_by_layer(example, query, tmp_path):
 def test_a_position_that_was_not_asked_for(example):
     with pytest.raises(InputError, match=r"among the positions that were asked for, \[3, 0\], got 1"):
         jf.plot_relevance(example, 1)
+
+
+def test_relevance_with_a_sign_has_two_hues_around_zero(example):
+    signed = np.where(np.arange(len(example.tokens)) % 2, -2.0, 1.0) * example.relevance["raw"]
+    figure = jf.plot_relevance(replace(example, relevance={"raw": example.relevance["raw"], "signed": signed}))
+    plain, panel = (panel.images[0] for panel in figure.axes if panel.get_title())
+    assert panel.norm.vmin == -panel.norm.vmax < 0 == plain.norm.vmin
+    # Zero is white, and what speaks against the explained number is told from what speaks for it.
+    zero, against, for_ = (
+        np.array(panel.cmap(panel.norm(value))[:3]) for value in (0, panel.norm.vmin, panel.norm.vmax)
+    )
+    assert zero.min() > 0.95
+    assert np.abs(against - for_).max() > 0.3
 
 
 RELEVANCE = np.random.default_rng(0).dirichlet(np.ones(5), size=(3, 5))

@@ -103,3 +103,13 @@ def test_a_flow_that_ties_says_so_and_what_says_more():
     ]
     # Small values keep their digits.
     assert lines[4].endswith("0 [CLS]  3.0e-05 =")
+
+
+def test_what_speaks_against_the_explained_number_is_among_the_top_tokens():
+    row = make_row("one two")
+    values = np.zeros_like(row["raw"])
+    values[-1, 0, :3] = 0.1, -4.0, 0.2
+    _, _, _, first, second, *_ = top_tokens({**row, "raw": values, "rollout": values, "flow": values}, 2)
+    assert first.split()[0] == "1"
+    assert "-4.0" in first
+    assert second.split()[0] == "2"

@@ -40,9 +40,10 @@
 
   // src/shared/scale.js
   var HUE = 255 * Math.PI / 180;
-  function toSrgb(lightness, chroma) {
-    const a = chroma * Math.cos(HUE);
-    const b = chroma * Math.sin(HUE);
+  var AGAINST = 60 * Math.PI / 180;
+  function toSrgb(lightness, chroma, hue) {
+    const a = chroma * Math.cos(hue);
+    const b = chroma * Math.sin(hue);
     const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
     const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
     const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
@@ -54,13 +55,16 @@
   }
   var gamma = (linear2) => linear2 <= 31308e-7 ? 12.92 * linear2 : 1.055 * linear2 ** (1 / 2.4) - 0.055;
   var STEPS = 256;
-  var shades = { true: [], false: [] };
+  var shades = {};
   function shade(share, dark) {
-    const step = Math.round(STEPS * Math.min(1, Math.max(0, share)));
-    return shades[String(dark)][step] ??= newShade(step / STEPS, dark);
+    const step = Math.round(STEPS * Math.min(1, Math.abs(share)));
+    const hue = share < 0 ? AGAINST : HUE;
+    const made = shades[`${dark} ${hue}`] ??= [];
+    return made[step] ??= newShade(step / STEPS, dark, hue);
   }
-  function newShade(t, dark) {
-    const linear2 = dark ? toSrgb(0.25 + 0.6 * t, 0.015 + 0.095 * t) : toSrgb(0.975 - 0.6 * t, 5e-3 + 0.135 * t);
+  function newShade(t, dark, hue) {
+    const [lightness, chroma] = dark ? [0.25 + 0.6 * t, 0.015 + 0.095 * t] : [0.975 - 0.6 * t, 5e-3 + 0.135 * t];
+    const linear2 = toSrgb(lightness, chroma, hue);
     const [red, green, blue] = linear2.map((part) => Math.round(255 * gamma(part)));
     const luminance = 0.2126 * linear2[0] + 0.7152 * linear2[1] + 0.0722 * linear2[2];
     return { background: `rgb(${red}, ${green}, ${blue})`, color: luminance > 0.179 ? "#000" : "#fff" };

@@ -3,9 +3,10 @@
 (() => {
   // src/shared/scale.js
   var HUE = 255 * Math.PI / 180;
-  function toSrgb(lightness, chroma) {
-    const a = chroma * Math.cos(HUE);
-    const b = chroma * Math.sin(HUE);
+  var AGAINST = 60 * Math.PI / 180;
+  function toSrgb(lightness, chroma, hue) {
+    const a = chroma * Math.cos(hue);
+    const b = chroma * Math.sin(hue);
     const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
     const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
     const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
@@ -17,13 +18,16 @@
   }
   var gamma = (linear) => linear <= 31308e-7 ? 12.92 * linear : 1.055 * linear ** (1 / 2.4) - 0.055;
   var STEPS = 256;
-  var shades = { true: [], false: [] };
+  var shades = {};
   function shade(share, dark) {
-    const step2 = Math.round(STEPS * Math.min(1, Math.max(0, share)));
-    return shades[String(dark)][step2] ??= newShade(step2 / STEPS, dark);
+    const step2 = Math.round(STEPS * Math.min(1, Math.abs(share)));
+    const hue = share < 0 ? AGAINST : HUE;
+    const made = shades[`${dark} ${hue}`] ??= [];
+    return made[step2] ??= newShade(step2 / STEPS, dark, hue);
   }
-  function newShade(t, dark) {
-    const linear = dark ? toSrgb(0.25 + 0.6 * t, 0.015 + 0.095 * t) : toSrgb(0.975 - 0.6 * t, 5e-3 + 0.135 * t);
+  function newShade(t, dark, hue) {
+    const [lightness, chroma] = dark ? [0.25 + 0.6 * t, 0.015 + 0.095 * t] : [0.975 - 0.6 * t, 5e-3 + 0.135 * t];
+    const linear = toSrgb(lightness, chroma, hue);
     const [red, green, blue] = linear.map((part) => Math.round(255 * gamma(part)));
     const luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
     return { background: `rgb(${red}, ${green}, ${blue})`, color: luminance > 0.179 ? "#000" : "#fff" };
@@ -159,13 +163,14 @@
       unpacked.row(method, index, query).forEach((value, token) => {
         if (!state2.special && source[token] < 0) return;
         smallest = Math.min(smallest, value);
-        largest = Math.max(largest, value);
+        largest = Math.max(largest, Math.abs(value));
       });
     }
-    if (state2.scale === "range" && largest - smallest > TIE) return [smallest, largest];
+    if (state2.scale === "range" && smallest >= 0 && largest - smallest > TIE) return [smallest, largest];
     return [0, largest || 1];
   }
   var shareOf = (value, [low, high]) => (value - low) / (high - low);
+  var hasSign = (unpacked, method, layer, query) => unpacked.row(method, layer, query).some((value) => value < 0);
 
   // src/report/page.js
   var data = JSON.parse(byId("data").textContent);
@@ -288,7 +293,7 @@
       if (layer === 0) cell.className = "first";
       const share = shareOf(row[token], scale);
       paint(cell, share, dark);
-      if (share > 1 + 1e-6) cell.textContent = "▴";
+      if (Math.abs(share) > 1 + 1e-6) cell.textContent = "▴";
       return cell;
     });
     return make("tr", {}, name, ...cells);
@@ -496,12 +501,14 @@
   }
   var percent = (share) => `${share === 1 ? "100" : (Math.floor(share * 1e4) / 100).toFixed(2)} %`;
   function renderLegend() {
-    const steps = Array.from({ length: 11 }, (_, step2) => {
+    const signed = [...state.methods].some((method) => hasSign(current, method, state.layer, state.query));
+    const steps = Array.from({ length: signed ? 21 : 11 }, (_, step2) => {
       const box = make("span", { className: "step" });
-      paint(box, step2 / 10);
+      paint(box, (signed ? step2 - 10 : step2) / 10);
       return box;
     });
-    const [least, most] = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
+    const named2 = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
+    const [least, most] = signed ? ["against", "for"] : named2;
     const marked = data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)) ? [make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here"] : [];
     const clipped = state.special ? [] : [make("span", { className: "muted" }, "▴ over the scale (special tokens)")];
     byId("legend").replaceChildren(

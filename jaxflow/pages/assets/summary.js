@@ -43,6 +43,7 @@
 
   // src/shared/scale.js
   var HUE = 255 * Math.PI / 180;
+  var AGAINST = 60 * Math.PI / 180;
 
   // src/shared/text.js
   var HIDDEN = (

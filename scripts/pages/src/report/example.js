@@ -109,10 +109,11 @@ export function bounds(unpacked, method, layer, query, state) {
     unpacked.row(method, index, query).forEach((value, token) => {
       if (!state.special && source[token] < 0) return;
       smallest = Math.min(smallest, value);
-      largest = Math.max(largest, value);
+      // By size: a method with a sign has full shade on either side of 0.
+      largest = Math.max(largest, Math.abs(value));
     });
   }
-  if (state.scale === "range" && largest - smallest > TIE) return [smallest, largest];
+  if (state.scale === "range" && smallest >= 0 && largest - smallest > TIE) return [smallest, largest];
   return [0, largest || 1];
 }
 
@@ -121,3 +122,14 @@ export function bounds(unpacked, method, layer, query, state) {
  * @param {[number, number]} options
  */
 export const shareOf = (value, [low, high]) => (value - low) / (high - low);
+
+/**
+ * Whether a method's values have a sign somewhere at a place.
+ *
+ * @param {Unpacked} unpacked
+ * @param {string} method
+ * @param {number} layer
+ * @param {number} query
+ */
+export const hasSign = (unpacked, method, layer, query) =>
+  unpacked.row(method, layer, query).some((value) => value < 0);

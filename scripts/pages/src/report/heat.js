@@ -90,7 +90,7 @@ function rowOf(example, state, token, dark) {
     const share = shareOf(row[token], scale);
     paint(cell, share, dark);
     // Only tokens that don't set the scale can go over it.
-    if (share > 1 + 1e-6) cell.textContent = "▴";
+    if (Math.abs(share) > 1 + 1e-6) cell.textContent = "▴";
     return cell;
   });
   return make("tr", {}, name, ...cells);

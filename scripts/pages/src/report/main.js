@@ -2,7 +2,7 @@
 
 import { byId, isolated, make, paint, textNodes, turnTheme } from "../shared/dom.js";
 import { darkQuery } from "../shared/theme.js";
-import { unpack } from "./example.js";
+import { hasSign, unpack } from "./example.js";
 import { cellAt, markLayer, moveCell, renderHeat } from "./heat.js";
 import { data } from "./page.js";
 import { mark, setUpSentences } from "./sentences.js";
@@ -119,12 +119,15 @@ function renderCarried({ carried }) {
 const percent = (share) => `${share === 1 ? "100" : (Math.floor(share * 1e4) / 100).toFixed(2)} %`;
 
 function renderLegend() {
-  const steps = Array.from({ length: 11 }, (_, step) => {
+  // With methods that have a sign here, the ramp goes from what speaks against the explained number to what speaks for it.
+  const signed = [...state.methods].some((method) => hasSign(current, method, state.layer, state.query));
+  const steps = Array.from({ length: signed ? 21 : 11 }, (_, step) => {
     const box = make("span", { className: "step" });
-    paint(box, step / 10);
+    paint(box, (signed ? step - 10 : step) / 10);
     return box;
   });
-  const [least, most] = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
+  const named = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
+  const [least, most] = signed ? ["against", "for"] : named;
   const marked = data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean))
     ? [make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here"]
     : [];

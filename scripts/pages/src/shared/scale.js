@@ -1,15 +1,16 @@
 // A scale of one hue whose lightness changes evenly, so that it reads without colour too (OKLCH: Ottosson 2020).
-
-// A scale of one hue whose lightness changes evenly, so that it reads without colour too (OKLCH: Ottosson 2020).
 const HUE = (255 * Math.PI) / 180;
+// What speaks against the explained number: an orange, which those who confuse colours tell from the blue.
+const AGAINST = (60 * Math.PI) / 180;
 
 /**
  * @param {number} lightness
  * @param {number} chroma
+ * @param {number} hue
  */
-function toSrgb(lightness, chroma) {
-  const a = chroma * Math.cos(HUE);
-  const b = chroma * Math.sin(HUE);
+function toSrgb(lightness, chroma, hue) {
+  const a = chroma * Math.cos(hue);
+  const b = chroma * Math.sin(hue);
   const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
   const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
   const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
@@ -27,23 +28,27 @@ const gamma = (linear) => (linear <= 0.0031308 ? 12.92 * linear : 1.055 * linear
 const STEPS = 256;
 
 /** @type {Record<string, { background: string, color: string }[]>} */
-const shades = { true: [], false: [] };
+const shades = {};
 
 /**
- * @param {number} share
+ * @param {number} share from 0 to 1; from 0 to -1 for what speaks against the explained number
  * @param {boolean} dark
  */
 export function shade(share, dark) {
-  const step = Math.round(STEPS * Math.min(1, Math.max(0, share)));
-  return (shades[String(dark)][step] ??= newShade(step / STEPS, dark));
+  const step = Math.round(STEPS * Math.min(1, Math.abs(share)));
+  const hue = share < 0 ? AGAINST : HUE;
+  const made = (shades[`${dark} ${hue}`] ??= []);
+  return (made[step] ??= newShade(step / STEPS, dark, hue));
 }
 
 /**
  * @param {number} t
  * @param {boolean} dark
+ * @param {number} hue
  */
-function newShade(t, dark) {
-  const linear = dark ? toSrgb(0.25 + 0.6 * t, 0.015 + 0.095 * t) : toSrgb(0.975 - 0.6 * t, 0.005 + 0.135 * t);
+function newShade(t, dark, hue) {
+  const [lightness, chroma] = dark ? [0.25 + 0.6 * t, 0.015 + 0.095 * t] : [0.975 - 0.6 * t, 0.005 + 0.135 * t];
+  const linear = toSrgb(lightness, chroma, hue);
   const [red, green, blue] = linear.map((part) => Math.round(255 * gamma(part)));
   const luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
   return { background: `rgb(${red}, ${green}, ${blue})`, color: luminance > 0.179 ? "#000" : "#fff" };

@@ -14,14 +14,17 @@ function luminance(colour) {
 
 for (const dark of [false, true]) {
   test(`the ${dark ? "dark" : "light"} scale changes evenly, and what is written on it can be read`, () => {
-    const steps = Array.from({ length: 257 }, (_, step) => shade(step / 256, dark));
-    const levels = steps.map(({ background }) => luminance(background));
-    for (let step = 8; step < levels.length; step += 8) assert(dark === levels[step] > levels[step - 8]);
-    for (const { background, color } of steps) {
-      const [low, high] = [luminance(background), luminance(color)].sort((one, other) => one - other);
-      assert((high + 0.05) / (low + 0.05) >= 4.5);
+    for (const sign of [1, -1]) {
+      const steps = Array.from({ length: 257 }, (_, step) => shade((sign * step) / 256, dark));
+      const levels = steps.map(({ background }) => luminance(background));
+      for (let step = 8; step < levels.length; step += 8) assert(dark === levels[step] > levels[step - 8]);
+      for (const { background, color } of steps) {
+        const [low, high] = [luminance(background), luminance(color)].sort((one, other) => one - other);
+        assert((high + 0.05) / (low + 0.05) >= 4.5);
+      }
     }
-    assert.deepEqual(shade(-1, dark), shade(0, dark));
+    assert.notDeepEqual(shade(-1, dark), shade(1, dark));
+    assert.deepEqual(shade(-2, dark), shade(-1, dark));
     assert.deepEqual(shade(2, dark), shade(1, dark));
   });
 }
