@@ -18,18 +18,24 @@ def stack_generated(attentions: Any) -> Float[np.ndarray, "batch layer head toke
     """Put together the attention that `generate` gives step by step: each step holds the rows of its new tokens.
 
         outputs = model.generate(**inputs, output_attentions=True, return_dict_in_generate=True)
-        attentions = jf.stack_generated(outputs.attentions)
+        attentions = jf.stack_generated(outputs)
         tokens = tokenizer.convert_ids_to_tokens(outputs.sequences[0, :-1])  # the last one was never read
 
     Args:
-        attentions: a tuple of one entry a step, each a tuple of one `batch head query key` a layer.
+        attentions: what `generate` returned, or its `attentions`: a tuple of one entry a step, each a tuple of one
+            `batch head query key` a layer. Pass the whole where there may be beams: rows of a beam search change places
+            between steps, which its attention alone does not show.
 
     Returns:
         Attention of prompt and answer without the last token, 0 on what comes later.
 
     Raises:
-        InputError: a step's keys are not all tokens up to it, as with several beams, a cache of fixed size or windows.
+        InputError: rows changed places, as in a beam search; a step's keys are not all tokens up to it, as with a cache
+            of fixed size or windows.
     """
+    if getattr(attentions, "beam_indices", None) is not None:
+        raise InputError("attentions", "be of one sequence a row", "a beam search", f"pass num_beams=1, or {_WAY_OUT}")
+    attentions = getattr(attentions, "attentions", attentions)
     steps = list(attentions) if isinstance(attentions, list | tuple) else []
     if not steps or not all(isinstance(step, list | tuple) and step for step in steps):
         expected = "hold one tuple a step, each of one array a layer, as `generate` returns them"

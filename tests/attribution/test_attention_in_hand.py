@@ -257,6 +257,7 @@ def test_what_generate_gives_is_put_together():
     with pytest.raises(InputError, match=r"run one forward pass over prompt and answer.*jaxflow\.stack_generated"):
         _ = jf.attribute_attention(made.attentions, tokens)
     stacked = jf.stack_generated(made.attentions)
+    np.testing.assert_array_equal(jf.stack_generated(made), stacked)
     whole = model(made.sequences[:, :-1], output_attentions=True).attentions
     np.testing.assert_allclose(stacked, torch.stack(whole, 1).detach().numpy(), atol=1e-6)
     result = jf.attribute_attention(stacked, tokens, causal=True, queries="last", methods="rollout")
@@ -265,6 +266,18 @@ def test_what_generate_gives_is_put_together():
     steps = tuple(tuple(np.pad(layer.detach(), [(0, 0)] * 3 + [(0, 2)]) for layer in step) for step in made.attentions)
     with pytest.raises(InputError, match=re.escape("have shape (1, 2, 4, 4) in every layer at step 1")):
         _ = jf.stack_generated(steps)
+    beams = model.generate(
+        prompt,
+        attention_mask=torch.ones_like(prompt),
+        max_new_tokens=4,
+        num_beams=3,
+        do_sample=False,
+        output_attentions=True,
+        return_dict_in_generate=True,
+        pad_token_id=0,
+    )
+    with pytest.raises(InputError, match="be of one sequence a row, got a beam search; pass num_beams=1, or run one"):
+        _ = jf.stack_generated(beams)
 
 
 def test_the_patches_of_an_image_are_tokens_too():
