@@ -204,9 +204,7 @@ class Rollout:
     Where rows of the capacities do not sum to 1 these are products, which grow or shrink with every layer. Beyond 2^96
     or below 2^-96 a layer's are scaled by a power of two, so that they still rank tokens.
 
-    Attributes:
-        name: as of `Raw`.
-        mixing: as of `Raw`.
+    `name` and `mixing` are as those of `Raw`.
     """
 
     name: str = "rollout"
