@@ -169,7 +169,10 @@
     if (state2.scale === "range" && smallest >= 0 && largest - smallest > TIE) return [smallest, largest];
     return [0, largest || 1];
   }
-  var shareOf = (value, [low, high]) => (value - low) / (high - low);
+  var shareOf = (value, [low, high]) => {
+    const share = (value - low) / (high - low);
+    return value < 0 ? share : Math.max(0, share);
+  };
   var hasSign = (unpacked, method, layer, query) => unpacked.row(method, layer, query).some((value) => value < 0);
 
   // src/report/page.js

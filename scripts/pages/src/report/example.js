@@ -121,7 +121,11 @@ export function bounds(unpacked, method, layer, query, state) {
  * @param {number} value
  * @param {[number, number]} options
  */
-export const shareOf = (value, [low, high]) => (value - low) / (high - low);
+export const shareOf = (value, [low, high]) => {
+  const share = (value - low) / (high - low);
+  // Below the smallest of the scale there is no shade: only what is negative speaks against the number.
+  return value < 0 ? share : Math.max(0, share);
+};
 
 /**
  * Whether a method's values have a sign somewhere at a place.

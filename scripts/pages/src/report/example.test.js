@@ -67,4 +67,7 @@ test("full shade is the largest of what was chosen, special tokens apart", () =>
   near(bounds(unpacked, "raw", 0, 0, stateOf({ scale: "range" })), [0.1, 0.4]);
   near(bounds(unpacked, "raw", 0, 0, stateOf({ scale: "one" })), [0, 1]);
   assert.equal(shareOf(0.25, [0, 0.5]), 0.5);
+  // A special token may lie below the smallest word, and speaks against nothing.
+  assert.equal(shareOf(0.05, [0.2, 0.5]), 0);
+  assert.equal(shareOf(-0.25, [0, 0.5]), -0.5);
 });
