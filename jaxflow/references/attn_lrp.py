@@ -17,7 +17,8 @@ class AttnLrp:
     """Relevance of each token's word embedding for the explained class's logit, by AttnLRP; signed.
 
     It belongs to the class, not to a layer or a position: every layer and query has the same row. Positions, segments
-    and biases take relevance too, which no token is given. Cost: a forward and a backward pass.
+    and biases take relevance too, which no token is given. Cost: a forward and a backward pass, about three
+    forward passes.
     """
 
     name: str = "attn-lrp"

@@ -35,9 +35,9 @@ class _OfParts:
 class DecompX(_OfParts):
     """Each input token's part of the explained class's logit, by DecompX; signed, and all parts sum to the logit.
 
-    It belongs to the class, not to a layer or a position: every layer and query has the same row. A bias that has no
-    product with any part is no one's, and missing in the sum. Cost: about a forward pass for each token of
-    the padded length.
+    It belongs to the class, not to a layer or a position: every layer and query has the same row. A bias whose
+    product with every part is 0 belongs to no token and is missing in the sum. Cost: one to two forward passes for each
+    token of the padded length.
     """
 
     name: str = "decompx"
@@ -174,8 +174,8 @@ def parts(
         packing: of the batch.
 
     Returns:
-        Part k is what input token k contributed; all parts sum to the array. Cost: less than a forward pass for each
-        token of the padded length, and memory for as many copies of one layer's states.
+        Part k is what input token k contributed; all parts sum to the array. Cost: one to two forward
+        passes for each token of the padded length, and memory for as many copies of one layer's states.
     """
     assert isinstance(module, FollowsRules)
     under = module.under(Decomposed())
