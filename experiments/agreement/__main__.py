@@ -66,15 +66,16 @@ def run(options: argparse.Namespace) -> None:
     # The commit that the run begins with.
     about = provenance(functionals=options.functionals, quick=options.quick)
     begun = time.process_time()
-    model = jf.load_model(str(options.model or options.task))
-    mixings = mixings_of(model)
     if options.quick:
-        mixings = {name: mixings[name] for name in QUICK_MIXINGS}
         texts = made_texts(options.task)
     elif options.data is None:
         raise InputError("data", "name the folder of the public data sets", "nothing", "or pass `quick=True`")
     else:
         texts = texts_of(options.task, options.data, options.texts)
+    model = jf.load_model(str(options.model or options.task))
+    mixings = mixings_of(model)
+    if options.quick:
+        mixings = {name: mixings[name] for name in QUICK_MIXINGS}
     agreement = ranked(model, texts, methods_of(mixings, options.functionals))
     # Every other text chooses, the rest is reported on.
     chosen_on = np.arange(len(texts)) % 2 == 0
