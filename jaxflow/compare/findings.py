@@ -39,6 +39,7 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
         if most:
             lines += ["", f"words by {method}", *_words("gained", summary.gained(method, most))]
             lines += _words("lost", summary.lost(method, most))
+            lines += _saturated(summary, method)
     return lines + list(_predictions(summary))
 
 
@@ -65,6 +66,15 @@ def _words(verb: str, words: Sequence[WordChange]) -> list[str]:
         return [f"  {verb}: none of those that are in enough texts"]
     named = ", ".join(f"{word.word} {word.mean:+.4f}{_star(word.adjusted_p)} ({word.texts})" for word in words)
     return [f"  {verb}: {named}"]
+
+
+def _saturated(summary: ChangeSummary, method: str) -> list[str]:
+    """How much of a flow's numbers at the last layer are no more than trivial cuts, where any are."""
+    shares = summary.saturated.get(method, (0.0, 0.0))
+    if not any(shares):
+        return []
+    first, second = (f"{100 * share:.0f} %" for share in shares)
+    return [f"  saturated at the last layer: {first} of tokens in a, {second} in b; there changes say nothing"]
 
 
 def _predictions(summary: ChangeSummary) -> Iterator[str]:

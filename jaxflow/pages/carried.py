@@ -1,11 +1,11 @@
 """What answers a question first: the words that carry a prediction, and how many tokens a flow tells apart."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from jaxflow._checks import InputError
 from jaxflow.attribution import Flow, Method, Question
@@ -132,13 +132,23 @@ def tied(values: Float[np.ndarray, " token"]) -> np.ndarray:
 
 def saturation_words(row: Row, layer: int = -1, query: int = 0) -> list[str]:
     """A line for each flow method that does not tell all tokens apart at a place of a row."""
-    known = {name: values[layer, query] for name, values in saturation_of(row).items()}
+    return apart_words(saturation_of(row), row, layer, query)
+
+
+def apart_words(
+    saturation: Mapping[str, Bool[np.ndarray, "layer query token"]],
+    methods: Collection[str],
+    layer: int = -1,
+    query: int = 0,
+) -> list[str]:
+    """The same of saturation by flow method; `methods` are those that may be looked at instead."""
+    known = {name: values[layer, query] for name, values in saturation.items()}
     lines = []
     for name, here in known.items():
         if here.any():
             # Where it says little, what to look at instead: a flow that says more here, or rollout.
             better = min(known, key=lambda other: int(known[other].sum()))
-            instead = better if known[better].sum() < here.sum() else "rollout" if "rollout" in row else None
+            instead = better if known[better].sum() < here.sum() else "rollout" if "rollout" in methods else None
             see = f"; see {instead}" if instead is not None and 2 * here.sum() > len(here) else ""
             lines.append(f"{name} tells {int((~here).sum())} of {len(here)} tokens apart here{see}")
     return lines

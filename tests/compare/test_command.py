@@ -78,6 +78,12 @@ def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
     np.testing.assert_array_equal(about["head"]["matching"], head.matching + 1)
     np.testing.assert_allclose(about["layer"]["heads"]["high"], expected.summary.layer.heads.high, rtol=1e-6)
     assert sum(pair["texts"] for pair in about["confusion"]) == len(TEXTS)
+    # Of each model's own tokens, at the last layer, for the first query.
+    own = [jf.attribute(model, TEXTS, methods="flow", queries=[0, 1]) for model in models]
+    saturated = [np.mean([each.saturation["flow"][-1, 0].mean() for each in result]) for result in own]
+    assert saturated[0] > 0
+    assert about["saturated"] == {"flow": pytest.approx(dict(zip("ab", saturated, strict=True)))}
+    assert f"saturated at the last layer: {100 * saturated[0]:.0f} % of tokens in a" in out
     assert about["head"]["roles_b"] == role_names(head.patterns_b)
     importance = head_importance(models[1], TEXTS).mean
     np.testing.assert_allclose(about["importance"]["b"], importance, rtol=1e-4, atol=1e-6)
