@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from jaxflow._checks import InputError
 from jaxflow.attribution import Flow, Method, Question
@@ -72,9 +72,13 @@ def class_method(question: Mapping[str, Any]) -> tuple[str, str | None] | None:
     None where no method is of a class, or one cannot be imported.
     """
     try:
-        asked = Question.from_json(question)
+        return class_method_of(Question.from_json(question))
     except InputError:
         return None
+
+
+def class_method_of(asked: Question) -> tuple[str, str | None] | None:
+    """The same of a question."""
 
     def is_of_class(method: Method) -> bool:
         return "gradients" in mixing_of(method, asked.mixing).needs
@@ -103,11 +107,23 @@ def carried_by(row: Row, manifest: Mapping[str, Any]) -> Carried | None:
     if found is None or found[0] not in row or row["prediction"] is None or reads_at is None:
         return None
     method, target = found
-    places = np.flatnonzero(np.asarray(row["queries"]) == reads_at % len(row["tokens"]))
+    return carried_words(row, row["queries"], reads_at, method, target, row[method], saturation_of(row).get(method))
+
+
+def carried_words(
+    row: Row,
+    queries: Int[np.ndarray, " query"],
+    reads_at: int,
+    method: str,
+    target: str | None,
+    relevance: Float[np.ndarray, "layer query token"],
+    saturated: Bool[np.ndarray, "layer query token"] | None,
+) -> Carried | None:
+    """The same of a method's relevance, and of where its flows are saturated if it has any; `row` holds the text."""
+    places = np.flatnonzero(np.asarray(queries) == reads_at % len(row["tokens"]))
     if not len(places):
         return None
-    values = row[method][-1, places[0]]
-    saturated = saturation_of(row).get(method)
+    values = relevance[-1, places[0]]
     told = np.ones(len(values), bool) if saturated is None else ~saturated[-1, places[0]]
     words = _words(row, values, told)
     total = sum(value for _, value, _ in words)

@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxflow.attribution import Attribution, Example
 from jaxflow.pages.carried import apart_words
-from jaxflow.pages.pieces import pieces
+from jaxflow.pages.pieces import pieces, row_of
 
 SHOWN = 10
 # Blue, its opacity the share of the full shade, and orange for what speaks against the explained number: readable on a
@@ -56,8 +56,7 @@ def _words(example: Example, method: str) -> str:
     # Special tokens and the position itself, which hold the most, would leave the rest without shade.
     own = [source >= 0 and token != example.queries[0] for token, source in enumerate(example.source)]
     top = float(np.max(np.abs(row[own]), initial=0.0)) or 1.0
-    fields = {"text": example.text, "pair": example.pair, "tokens": list(example.tokens)}
-    cut = pieces(fields | {"offsets": np.array(example.offsets), "source": np.array(example.source)})
+    cut = pieces(row_of(example))
     # Pieces, not tokens: the text reads as it was written.
     return "".join(
         f'{escape(gap)}<span style="{_shade(float(value) / top)}{SATURATED * bool(flat)}" '

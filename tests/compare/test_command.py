@@ -147,6 +147,17 @@ def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, said):
     assert not (tmp_path / "out").exists()
 
 
+def test_texts_may_stand_on_the_command_line(tmp_path, capsys, folders):
+    given = ["compare", "--model-a", folders[0], "--model-b", folders[1], "--methods", "raw", "--quiet"]
+    texts = ["--text", TEXTS[0], "--text", TEXTS[1]]
+    assert cli.main([*given, *texts, "--out", str(tmp_path / "out")]) == 0
+    assert [row["text"] for row in open_comparison(tmp_path / "out").rows()] == TEXTS[:2]
+    assert (tmp_path / "out" / "__about__" / "explore.html").exists()
+    both = [*given, *texts, "--input", "texts.txt", "--out", str(tmp_path / "more")]
+    assert cli.main(both) == 2
+    assert "--text must be left out where --input is given" in capsys.readouterr().err
+
+
 def test_a_filled_folder_and_an_empty_file_are_refused(run, tmp_path):
     (tmp_path / "out").mkdir()
     _ = (tmp_path / "out" / "mine.txt").write_text("x")
