@@ -13,8 +13,8 @@
 # # You have a PyTorch model, or its `outputs.attentions`
 #
 # A model of transformers goes in as it stands. Here it is our small verb-number model, written to a folder that
-# transformers loads; put your own name in its place. It reads the beginning of a sentence and says whether the next verb
-# is singular or plural.
+# transformers loads; put your own name in its place. It reads the beginning of a sentence and says whether the next
+# verb is singular or plural.
 
 # %%
 import tempfile

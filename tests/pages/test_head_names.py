@@ -101,7 +101,7 @@ def test_heads_that_are_more_like_others_are_named_as_in_the_files(models):
 
 
 def test_the_findings_say_what_their_signs_mean(models):
-    lines = findings(jf.compare_models(*models, TEXTS).summary)
+    lines = findings(jf.compare_models(models[0], models[1], TEXTS).summary)
     assert any("only in the first" in line and "only in the second" in line for line in lines)
     legend = "\n".join(lines[-2:])
     assert all(sign in legend for sign in ("*", "[low, high]", "(n)"))
