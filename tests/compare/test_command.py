@@ -83,7 +83,7 @@ def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
     saturated = [np.mean([each.saturation["flow"][-1, 0].mean() for each in result]) for result in own]
     assert saturated[0] > 0
     assert about["saturated"] == {"flow": pytest.approx(dict(zip("ab", saturated, strict=True)))}
-    assert f"saturated at the last layer: {100 * saturated[0]:.0f} % of tokens in a" in out
+    assert f"saturated at the last layer: {100 * saturated[0]:.0f} % of tokens in the first model" in out
     assert about["head"]["roles_b"] == role_names(head.patterns_b)
     importance = head_importance(models[1], TEXTS).mean
     np.testing.assert_allclose(about["importance"]["b"], importance, rtol=1e-4, atol=1e-6)

@@ -57,14 +57,23 @@ def test_every_view_is_saved_as_picture_and_numbers(page, view):
     picture = ET.fromstring(saved["svg"])  # noqa: S314
     names = {element.tag.split("}")[1] for element in picture.iter()}
     assert names <= {"svg", "title", "rect", "path", "circle", "text", "image"}
-    marks = page.run("name => jaxflow.scene(name).marks.length", view)
-    assert len(list(picture)) == marks + 2
-    # A picture as large as it says, with more than its background on it.
+    scene = page.run(
+        "name => { const { width, height, title, marks } = jaxflow.scene(name);"
+        "return { width, height, title, marks: marks.length, arcs: marks.some((mark) => mark.arc) }; }",
+        view,
+    )
+    # Beside the marks: the title twice (as such, and to be seen), the background, and what the looks of arcs mean.
+    written = [element.text for element in picture.iter() if element.tag.endswith("}text")]
+    assert written[0] == scene["title"]
+    legend = [text for text in written[1:4] if text.startswith("2 × as strong") or text == "alike in both"]
+    assert bool(legend) == scene["arcs"]
+    assert len(list(picture)) == scene["marks"] + 3 + 2 * len(legend)
+    # A picture as large as it says, with more than its background on it, none of which is cut off.
     assert saved["png"].startswith(b"\x89PNG")
     width, height = (int.from_bytes(saved["png"][start : start + 4], "big") for start in (16, 20))
-    assert [width, height] == page.run(
-        "name => ['width', 'height'].map(s => Math.floor(2 * jaxflow.scene(name)[s]))", view
-    )
+    assert [width, height] == [int(2 * float(picture.get(side))) for side in ("width", "height")]
+    assert width >= int(2 * scene["width"])
+    assert height > int(2 * scene["height"])
     assert len(saved["png"]) > 2000
     assert list(csv.DictReader(io.StringIO(saved["csv"].decode()))) == page.table(view)
 

@@ -80,6 +80,8 @@ interface State {
   trace: string;
   threshold: number | null;
   method: string;
+  /** "1" where special tokens stand in the pictures. */
+  special: string;
   map: string;
   measure: string;
   order: string;
