@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 
 from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
-from jaxflow.evaluation.token_target import Token
 
 # Longer messages are cut: argparse repeats the whole value.
 MESSAGE = 400
@@ -104,17 +103,6 @@ def real(text: str) -> float:
 def share(text: str) -> float | str:
     """A number, or a word."""
     return text if text.isalpha() and text.lower() not in ("nan", "inf", "infinity") else real(text)
-
-
-def target(text: str) -> Any:
-    """A class or token; a difference, with two dashes between; a token with its position behind @."""
-    named, at = (text, None) if (match := re.fullmatch(r"(.+)@([0-9]{1,9})", text)) is None else match.groups()
-    parts = named.split("--")
-    # A name that is no difference keeps its dashes; that of a class may always be its number.
-    parts = parts if len(parts) == 2 and all(parts) else [named]
-    if at is not None:
-        return Token(*parts, at=int(at))
-    return parts[0] if len(parts) == 1 else tuple(parts)
 
 
 def path(text: str) -> Path:

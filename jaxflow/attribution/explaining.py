@@ -14,10 +14,10 @@ from jaxflow.attribution.methods import ProgramMethod, mixing_of
 from jaxflow.attribution.question import Question
 from jaxflow.attribution.registry import of_methods
 from jaxflow.attribution.streams import Readers, result_key
-from jaxflow.evaluation.target import Target, explained_of, resolve, scale_of
+from jaxflow.evaluation.target import HEADS, Target, explained_of, resolve, scale_of
 from jaxflow.evaluation.token_target import TOKEN_HEADS, Token, check_place, explained_token, token_id
 from jaxflow.mixing import as_mixing
-from jaxflow.models import Encoding, Model, TokenBatch
+from jaxflow.models import Encoding, Model, RecordsBatches, TokenBatch
 from jaxflow.running import Arrays, Call, Forward, Inputs, Programs, pair_numbers
 
 
@@ -89,6 +89,8 @@ def call_of(
     if not methods:
         return Call(forward, Inputs(batch, examples, None))
     own = [method.program(model, layers, target if method.explains else None) for method in methods]
+    for method, program in zip(methods, own, strict=True):
+        _check_runs(method, program, model)
     parts = [(queries, given if method.explains else None) for method in methods]
     return Call(Programs((forward, *own)), Inputs(batch, (examples, *parts), None))
 
@@ -109,6 +111,14 @@ def pair_numbers_of(question: Question, model: Model) -> int:
     return max(
         pair_numbers(part.needs, model) if own is None else own(model) for part, own in zip(parts, known, strict=True)
     )
+
+
+def _check_runs(method: ProgramMethod, program: Any, model: Model) -> None:
+    """Refuse a program of several passes where a model's batches are recorded, one pass each."""
+    if isinstance(model, RecordsBatches) and getattr(program, "runs_model", True):
+        got = f"{method.name!r} with {model.name}, which JAX does not run"
+        way_out = "leave it out, or load the model with `jaxflow.load_model`, if it is of a family that runs in JAX"
+        raise InputError("methods", "need one pass over the model", got, way_out)
 
 
 def _check_needs(method: ProgramMethod, model: Model) -> None:
@@ -143,12 +153,30 @@ def _target(question: Question, model: Model) -> Target | Token:
     return Target(classes, "logit", against)
 
 
+def _explaining(question: Question) -> tuple[str, str]:
+    """What asks for an explained number, by kind and name: a method, or the mixing."""
+    for method in question.method_values:
+        own = isinstance(method, ProgramMethod) and method.explains
+        if own or "gradients" in mixing_of(method, question.mixing).needs:
+            carried = own or mixing_of(method, question.mixing) != question.mixing
+            return ("the method", method.name) if carried else ("the mixing", question.mixing.name)
+    return "the mixing", question.mixing.name
+
+
 def _check_target(question: Question, model: Model) -> None:
     """Refuse a target that the model does not have."""
     target, argument = _target(question, model), "target"
+    if model.head.name not in (*HEADS, *TOKEN_HEADS):
+        name, wants = _explaining(question)
+        expected = "have a head that classifies texts or tokens, whose number is explained"
+        got = f"the head {model.head.name!r} for {name} {shown(wants)}"
+        way_out = "leave that out ('raw', 'rollout' and 'flow' by 'attention' need no head), or load a classifier"
+        raise InputError(None, expected, got, way_out, place=model.name)
     if isinstance(target, Token):
         if model.head.name not in TOKEN_HEADS:
             way_out = "pass a class, or a pair of classes"
+            if model.head.name == "next_token":
+                way_out = "pass the token's name or id alone, `target='are'`, or a pair of them: it is the text's next"
             raise InputError(argument, f"be no token where the model's head is {model.head.name}", "one", way_out)
         named = [each for each in (target.token, target.against) if each not in ("predicted", None)]
         numbers = [token_id(model, each) for each in named]

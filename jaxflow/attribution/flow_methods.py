@@ -10,7 +10,7 @@ import numpy as np
 from jaxflow import _checks
 from jaxflow._typing import Queries, Square, TokenMask
 from jaxflow.attribution.methods import Scores, settle_mixing
-from jaxflow.flow.joint import SPLITS, on_host, solve_joint
+from jaxflow.flow.joint import SPLITS, check_gap, on_host, solve_joint
 from jaxflow.flow.widest import max_min, widest_path
 from jaxflow.flow.worker import Worker
 from jaxflow.graph.graph import AttentionGraph
@@ -30,7 +30,7 @@ class JointFlow:
     """
 
     split: str = "analytic"
-    tol: float | int | np.floating = 1e-9
+    tol: float | Any = 1e-9
     name: str = "joint-flow"
     mixing: Any = None
 
@@ -38,6 +38,7 @@ class JointFlow:
 
     def __post_init__(self):
         _checks.one_of("split", self.split, SPLITS)
+        check_gap(self.tol)
         settle_mixing(self)
 
     def __call__(self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> Scores:

@@ -15,7 +15,7 @@ from jaxflow._checks import InputError, shown
 from jaxflow._names import imported, is_path, value_json, value_of_json
 from jaxflow.attribution.methods import AT, Method, ModelMethod, ProgramMethod, mixing_of
 from jaxflow.attribution.registry import as_methods, method_json, method_of_json, several
-from jaxflow.evaluation.token_target import PREDICTED, Token
+from jaxflow.evaluation.token_target import PREDICTED, Token, written_target
 from jaxflow.flow.solve import as_layers, as_solver
 from jaxflow.mixing import MIXINGS, Mixing, as_mixing, mixing_json
 from jaxflow.models import Model
@@ -44,7 +44,7 @@ class Question:
             In Python also a value, such as `jaxflow.mixing.Attention(heads="max", residual=0.3)`. Methods that carry a
             mixing of their own have that.
         target: what is explained: a class by name or number, a difference such as good--bad, or predicted. In Python
-            a difference is a pair, `("good", "bad")`, and None is `"predicted"`, the class that the model gives each
+            a difference may be a pair, `("good", "bad")`; None is `"predicted"`, the class that the model gives each
             text. Where the head is over tokens, names are those of tokens (of a masked language model) or of their
             classes, at the text's mask token; `jaxflow.Token("is", "are", at=3)`, is--are@3, says another position.
             It goes with mixings that need gradients, and with references that explain a number.
@@ -88,7 +88,7 @@ class Question:
         reads = any(isinstance(each, ModelMethod) for each in self.method_values)
         if self.target is not None and not reads and not self.explains:
             got = f"{shown(self.target)} with the mixing {self.mixing.name!r}, which needs no gradients"
-            way_out = "pass `mixing='attention-gradient'`, or a method that carries it, 'flow@attention-gradient'"
+            way_out = "leave it out; or, of a model with a head, ask `methods='flow@attention-gradient'`"
             raise InputError("target", "be left out", got, way_out)
 
     # Every batch asks for them, and each check against a protocol is slow.
@@ -208,6 +208,8 @@ def field_docs(kind: type) -> dict[str, str]:
 def _as_target(target: Any) -> str | int | tuple[str | int, str | int] | Token | None:
     if target is None or (isinstance(target, str) and target == PREDICTED):
         return None
+    # A string is read as the command line reads it.
+    target = written_target(target) if isinstance(target, str) else target
     if isinstance(target, Token):
         return target
     parts = tuple(target) if isinstance(target, list | tuple) else (target,)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError
-from jaxflow._parser import count, layers, names, natural, positions, real, share, target
+from jaxflow._parser import count, layers, names, natural, positions, real, share
 from jaxflow.attribution.explaining import check_model
 from jaxflow.attribution.question import Question, field_docs
-from jaxflow.evaluation.token_target import TOKEN_HEADS
+from jaxflow.evaluation.token_target import TOKEN_HEADS, written_target
 from jaxflow.mixing import MIXINGS, Mixing
 from jaxflow.models import Model
 
@@ -27,7 +27,7 @@ READ: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("residual", "tol", "threshold", "decay"), real),
     **dict.fromkeys(("batch_size", "least"), count),
     "own": share,
-    "target": target,
+    "target": written_target,
     "seed": natural,
 }
 SEVERAL = {"methods": "A,B", "queries": "N,N", "layers": "N,N"}

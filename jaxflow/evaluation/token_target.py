@@ -1,5 +1,6 @@
 """What is explained of heads over tokens: a token of a masked language model, or a token's class, at one position."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -48,6 +49,19 @@ class Token:
             raise InputError("at", "be a position, 0 or more, or None for the mask token", shown(at))
         if at is not None:
             object.__setattr__(self, "at", int(at))
+
+
+def written_target(text: str) -> Any:
+    """A target as it is written: a name; a difference, with two dashes between; a token, its position behind @.
+
+    A name that is no difference keeps its dashes; that of a class may always be its number.
+    """
+    named, at = (text, None) if (match := re.fullmatch(r"(.+)@([0-9]{1,9})", text)) is None else match.groups()
+    parts = named.split("--")
+    parts = parts if len(parts) == 2 and all(parts) else [named]
+    if at is not None:
+        return Token(*parts, at=int(at))
+    return parts[0] if len(parts) == 1 else tuple(parts)
 
 
 @dataclass(frozen=True)

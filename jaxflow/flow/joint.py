@@ -64,8 +64,8 @@ def joint_flow(
     layers: Any | None = None,
     split: str = "analytic",
     *,
-    tol: float | int | np.floating = 1e-9,
-    cuts: bool = False,
+    tol: float | Any = 1e-9,
+    cuts: bool | Any = False,
 ) -> JointSolution:
     """Maximum flow from positions after a layer to all input tokens together, and each token's share of it.
 
@@ -95,8 +95,9 @@ def joint_flow(
     not_forked()
     graph = check_graph(graph)
     _checks.one_of("split", split, SPLITS)
-    if not isinstance(tol, float | int | np.floating) or isinstance(tol, bool) or not 0 <= tol < float("inf"):
-        raise InputError("tol", "be a number, 0 or more", _checks.shown(tol))
+    check_gap(tol)
+    if not isinstance(cuts, bool | np.bool_):
+        raise InputError("cuts", "be True or False", _checks.shown(cuts))
     chosen_layers, chosen_queries = as_layers(layers, graph.num_layers), as_queries(queries, graph)
     if not _checks.is_traced(graph, chosen_queries):
         return solve_joint(*on_host(graph, chosen_queries), chosen_layers, split, float(tol), cuts=cuts)
@@ -104,6 +105,17 @@ def joint_flow(
         way_out = "solve outside for the cut and differentiate cut_capacity"
         raise InputError("cuts", "be False under jit, vmap or grad", "True", way_out)
     return _joint_on_device(jax.tree.map(jnp.asarray, graph), queries, chosen_layers)
+
+
+def check_gap(tol: Any) -> None:
+    """Refuse a duality gap that is none.
+
+    Raises:
+        InputError: it is no number, or below 0.
+    """
+    number = isinstance(tol, float | int | np.floating | np.integer) and not isinstance(tol, bool)
+    if not number or not 0 <= tol < float("inf"):
+        raise InputError("tol", "be a number, 0 or more", _checks.shown(tol))
 
 
 def _joint_on_device(graph: AttentionGraph, queries: Any, layers: tuple[int, ...]) -> JointSolution:

@@ -12,7 +12,6 @@ from jaxflow import _checks
 from jaxflow._checks import InputError, is_traced, not_forked
 from jaxflow.flow.exact.solver import arc_flow
 from jaxflow.flow.joint import LayerGraph
-from jaxflow.flow.solve import as_layers, as_queries
 from jaxflow.graph.graph import AttentionGraph, check_graph
 
 # Paths end where less than this part of the flow is left: what sums of it round to.
@@ -72,9 +71,10 @@ def flow_paths(
     if graph.batch_shape:
         expected = "be one example, without batch axes"
         raise InputError("graph", expected, f"batch shape {graph.batch_shape}", "take it by `jax.tree.map`")
-    (source,) = np.asarray(as_queries(_one("query", query), graph)).tolist()
-    sink = None if token is None else np.asarray(as_queries(_one("token", token), graph)).tolist()[0]
-    (top,) = as_layers(graph.num_layers if layer is None else _one("layer", layer), graph.num_layers)
+    tokens, depth = graph.num_tokens, graph.num_layers
+    source = _one("query", query, 0, tokens - 1)
+    sink = None if token is None else _one("token", token, 0, tokens - 1)
+    top = depth if layer is None else _one("layer", layer, 1, depth)
     if most is not None and (isinstance(most, bool) or not isinstance(most, int | np.integer) or most < 1):
         raise InputError("most", "be None or a number, 1 or more", _checks.shown(most))
     capacity = np.asarray(jax.device_get(graph.capacity), np.float64)[:top]
@@ -83,9 +83,12 @@ def flow_paths(
     return tuple(path for _, path in zip(range(most), paths, strict=False)) if most is not None else tuple(paths)
 
 
-def _one(name: str, value: Any) -> int:
+def _one(name: str, value: Any, least: int, most: int) -> int:
+    """One whole number within a range."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise InputError(name, "be an int", _checks.shown(value))
+    if not least <= value <= most:
+        raise InputError(name, f"be from {least} to {most}", str(value))
     return int(value)
 
 

@@ -55,6 +55,11 @@ def as_mixing(value: Any, model: Model | None = None) -> Mixing:
     except TypeError:
         way_out = "make its class a frozen dataclass of hashable fields"
         raise InputError("mixing", "be hashable", _checks.shown(value), way_out) from None
+    if {"rerun", "gradients"} <= frozenset(value.needs):
+        # A layer can be run again while it is there, and gradients come once the last one has passed.
+        got = f"{value.name!r}, which needs both"
+        way_out = "make one that reruns layers, one of gradients, and a method of each"
+        raise InputError("mixing", "need reruns or gradients, not both", got, way_out)
     if model is not None:
         _check_model(value, model)
     return value

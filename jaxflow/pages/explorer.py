@@ -117,11 +117,12 @@ def _sentence(exploration: Exploration, index: int) -> dict[str, Any]:
 
 def _side(side: Side, index: int, number: int) -> dict[str, Any]:
     example = side.examples[index]
+    carried = side.carried[index] if side.carried else None
     found: dict[str, Any] = {
         "prediction": example.prediction,
         "probabilities": {name: _rounded(score) for name, score in example.scores.items()} or None,
         "loss": side.losses[index],
-        "carried": None if not side.carried or side.carried[index] is None else asdict(side.carried[index]),
+        "carried": None if carried is None else asdict(carried),
         "scales": {name: scale for name, scale in _scales(example).items() if scale != 1},
         # By flow method, layer and query how many tokens it tells apart, where there is one that does not tell all.
         "apart": {name: (~values).sum(-1).tolist() for name, values in example.saturated.items() if values.any()},

@@ -45,7 +45,10 @@ def check_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> N
         InputError: the manifests differ; it names the fields.
     """
     differing = [
-        f"{name} (there {_short(old)}, now {_short(new)})" for name, old, new in _compared(found, wanted) if old != new
+        f"{name} (there {there}, now {now})"
+        for name, (there, now) in (
+            (name, _shorts(old, new)) for name, old, new in _compared(found, wanted) if old != new
+        )
     ]
     if differing:
         raise another_run(folder, ", ".join(differing))
@@ -84,6 +87,21 @@ def _flat(manifest: dict[str, Any]) -> dict[str, Any]:
     fields = {**manifest["question"], **manifest["lengths"]}
     mixing = fields.pop("mixing")
     return fields | {"mixing": mixing["name"]} | {name: mixing[name] for name in mixing if name != "name"}
+
+
+def _shorts(old: Any, new: Any) -> tuple[str, str]:
+    """Two values that differ as an error shows them; where both have one name, the field that differs."""
+    shorts = _short(old), _short(new)
+    if shorts[0] != shorts[1]:
+        return shorts
+    if isinstance(old, list) and isinstance(new, list):
+        return _shorts(*next((one, two) for one, two in zip(old, new, strict=False) if one != two))
+    if isinstance(old, dict) and isinstance(new, dict):
+        name = next(name for name in {**old, **new} if old.get(name) != new.get(name))
+        one, two = _shorts(old.get(name), new.get(name))
+        return f"{name} {one}", f"{name} {two}"
+    # They differ behind what is shown.
+    return str(old), str(new)
 
 
 def _short(value: Any) -> str:

@@ -62,3 +62,6 @@ def test_names_carry_a_mixing(model):
 def test_bad_values_are_named():
     with pytest.raises(InputError, match="`split` must be one of"):
         _ = JointFlow("uneven")
+    for tol in (-1e-9, float("nan"), "1e-9", True, None):
+        with pytest.raises(InputError, match="`tol` must be a number, 0 or more, got"):
+            _ = JointFlow(tol=tol)

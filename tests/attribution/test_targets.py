@@ -12,6 +12,7 @@ from jaxflow._checks import InputError
 from jaxflow._parser import Parser
 from jaxflow.cli.options import METHODS, PLAIN, add_question, by_default, question_of
 from jaxflow.mixing import AttentionGradient
+from jaxflow.models import new_encoder
 from tests.models.conftest import bert_config, make_tokenizer, save
 from tests.tiny_text_model import LABELS, model_folder
 
@@ -139,6 +140,37 @@ def test_a_class_may_be_called_by_its_number_in_words(classifier):
     texts = ["the key"]
     (one,), (other,) = (column_sums(classifier, texts, target=each) for each in ("1", 1))
     np.testing.assert_array_equal(one, other)
+
+
+def test_a_string_is_read_as_the_command_line_reads_it(classifier):
+    for written, meant in (("good--bad", ("good", "bad")), ("1--0", ("1", "0")), ("--", "--"), ("a--", "a--")):
+        assert jf.Question(mixing=WEIGHTS, target=written).target == meant
+    assert jf.Question(mixing=WEIGHTS, target="is--are@3").target == jf.Token("is", "are", at=3)
+    texts = ["the key to the cabinets"]
+    (one,), (other,) = (column_sums(classifier, texts, target=each) for each in ("good--bad", ("good", "bad")))
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("question", "asking"),
+    [
+        ({"methods": ("raw", "decompx")}, "the method 'decompx'"),
+        ({"methods": ("raw", "flow@attention-gradient")}, "the method 'flow@attention-gradient'"),
+        ({"methods": "raw", "mixing": WEIGHTS}, "the mixing 'attention-gradient'"),
+    ],
+)
+def test_a_model_without_a_head_says_what_asks_for_one(question, asking):
+    bare = new_encoder(bert_config(), make_tokenizer())
+    with pytest.raises(InputError, match="must have a head that classifies texts or tokens") as error:
+        jf.attribute(bare, "the key", **question)
+    assert f"got the head 'bare' for {asking}; leave that out" in str(error.value)
+
+
+def test_a_target_that_nothing_explains_is_left_out_first():
+    with pytest.raises(
+        InputError, match=r"`target` must be left out, got .good. with .*; leave it out; or, of a model"
+    ):
+        jf.Question("raw", target="good")
 
 
 @pytest.mark.parametrize(

@@ -182,5 +182,8 @@ def test_bad_requests_are_named():
         _ = jf.joint_flow(graph, tol=-1)
     with pytest.raises(InputError, match="`queries` must be positions from 0 to 2"):
         _ = jf.joint_flow(graph, 3)
+    for cuts in ("x", 1, None):
+        with pytest.raises(InputError, match="`cuts` must be True or False, got"):
+            _ = jf.joint_flow(graph, cuts=cuts)
     with pytest.raises(InputError, match="`cuts` must be False"):
         _ = jax.jit(lambda g: jf.joint_flow(g, cuts=True).value)(graph)

@@ -68,6 +68,16 @@ def test_bad_requests_are_named():
     graph = graph_of("diffuse", 1)
     with pytest.raises(InputError, match="`token` must be an int"):
         _ = jf.flow_paths(graph, 1, [2])
+    # Each argument by its own name, and by the numbers that it may have.
+    tokens, depth = graph.num_tokens, graph.num_layers
+    for argument, wrong, least, most in (
+        ("query", tokens, 0, tokens - 1),
+        ("token", -1, 0, tokens - 1),
+        ("layer", 0, 1, depth),
+        ("layer", depth + 1, 1, depth),
+    ):
+        with pytest.raises(InputError, match=f"`{argument}` must be from {least} to {most}, got {wrong}$"):
+            _ = jf.flow_paths(graph, **{"query": 1, argument: wrong})
     with pytest.raises(InputError, match="`most` must be None or a number"):
         _ = jf.flow_paths(graph, 1, 2, most=0)
     with pytest.raises(InputError, match="`graph` must be one example"):

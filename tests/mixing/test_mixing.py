@@ -147,6 +147,10 @@ class Unhashable(Norms):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (
+            lambda: as_mixing(Norms(needs=frozenset({"rerun", "gradients"}))),
+            "`mixing` must need reruns or gradients, not both, got 'norms', which needs both; ",
+        ),
         (lambda: as_mixing("norm"), "`mixing` must be one of 'attention', .*'attention-gradient'.*, got 'norm'"),
         (lambda: as_mixing(None), "`mixing` must be one of 'attention', .*, or a value of jaxflow.mixing, got None"),
         (lambda: as_mixing(Attention), r"got the class Attention; pass `mixing=Attention\(\)`"),

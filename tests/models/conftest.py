@@ -86,18 +86,20 @@ class Tiny:
     ours: Any
 
 
+# Sizes of tiny models of any family.
+TINY = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 16,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "max_position_embeddings": 16,
+    "initializer_range": 0.4,
+}
+
+
 def bert_config(**changes: Any) -> Any:
-    settings = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": 16,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 2,
-        "intermediate_size": 24,
-        "max_position_embeddings": 12,
-        "initializer_range": 0.4,
-        "num_labels": 3,
-    }
-    return transformers.BertConfig(**{**settings, **changes})
+    return transformers.BertConfig(**{**TINY, "max_position_embeddings": 12, "num_labels": 3, **changes})
 
 
 def save(folder: Path, model: Any, tokenizer: Any = None) -> Path:

@@ -10,18 +10,9 @@ from jaxflow._checks import InputError
 from jaxflow.models import load_model
 from jaxflow.models.config import UNLIMITED
 from jaxflow.models.families import FAMILIES
+from tests.models.conftest import TINY
 
-SIZES = {
-    "vocab_size": 27,
-    "hidden_size": 16,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "intermediate_size": 24,
-    "max_position_embeddings": 16,
-    "initializer_range": 0.4,
-    "num_labels": 3,
-    "pad_token_id": 1,
-}
+SIZES = {**TINY, "num_labels": 3, "pad_token_id": 1}
 # What tiny models need beyond that to show what their family does differently.
 OWN = {
     "bert": {"pad_token_id": 0},

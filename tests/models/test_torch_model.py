@@ -179,6 +179,13 @@ def gpt():
     return torch_model(of("GPT-2").make())
 
 
+def test_a_decoders_next_token_has_one_place(gpt):
+    asked = {"mixing": "attention-gradient", "queries": "last", "target": jf.Token("table", at=1)}
+    refused(
+        lambda: jf.attribute(gpt, TEXTS, **asked), "`target` must be no token where .* next_token, got one; pass the"
+    )
+
+
 def test_a_decoder_explains_its_next_token(gpt):
     # Of the likeliest token, and of one that is named.
     for target in (None, "table"):
@@ -291,7 +298,10 @@ def test_what_is_no_model_gets_one_line(pair):
     refused(lambda: jf.attribute(theirs, TEXTS, mixing="attention-gradient", target="unknown"), "its classes are 'bad'")
     refused(lambda: jf.attribute(theirs, ["the " * 40]), r"`texts\[0\]` must have at most 24 tokens")
     refused(lambda: jf.attribute(theirs, TEXTS, methods="gradient-input"), "which needs embeddings")
-    refused(lambda: jf.attribute(theirs, TEXTS, methods="occlusion"), "`model` must run in JAX for")
+    refused(
+        lambda: jf.attribute(theirs, TEXTS, methods="occlusion"),
+        r"`methods` must need one pass over the model, got 'occlusion' with .*; leave it out",
+    )
     # Programs that run a model several times cannot read a recording.
     refused(lambda: head_importance(theirs, TEXTS, method="ablation"), "`model` must run in JAX for")
 

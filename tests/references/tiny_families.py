@@ -10,19 +10,9 @@ import torch
 import transformers
 
 from jaxflow.models import load_model
-from tests.models.conftest import make_batch, make_tokenizer, save, torch_inputs
+from tests.models.conftest import TINY, make_batch, make_tokenizer, save, torch_inputs
 
-SIZES = {
-    "vocab_size": 27,
-    "hidden_size": 16,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "intermediate_size": 24,
-    "max_position_embeddings": 16,
-    "initializer_range": 0.4,
-    "num_labels": 3,
-    "pad_token_id": 0,
-}
+SIZES = {**TINY, "num_labels": 3, "pad_token_id": 0}
 # What the families have of their own: other sizes, narrow embeddings, shared layers, relative attention.
 FAMILIES = {
     "bert": ("Bert", {}),

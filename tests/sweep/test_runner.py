@@ -11,7 +11,7 @@ import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.attribution import Question
+from jaxflow.attribution import Question, Rollout
 from jaxflow.inputs.files import open_source
 from jaxflow.inputs.rows import BadRow
 from jaxflow.inputs.source import InlineSource, as_source
@@ -20,6 +20,7 @@ from jaxflow.store.results import open_sweep
 from jaxflow.sweep import runner, shards
 from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.together import PeerError
+from tests.extending.mixing import ValueNorms
 from tests.sweep.folders import contents
 from tests.tiny_text_model import LABELS, LAYERS, LIMIT
 
@@ -157,6 +158,7 @@ def test_damaged_missing_and_unrecorded_shards_are_made_again(encoder, tmp_path,
     [
         ({"mixing": jf.mixing.Attention(residual=0.25)}, TEXTS, r"residual \(there 0.5, now 0.25\)"),
         ({"queries": None, "truncate": True}, TEXTS, r"queries \(there 0, now all\), truncate"),
+        ({"methods": (jf.attribution.Flow("bounds"),)}, TEXTS, r"methods \(there raw,rollout,flow, now flow\)"),
         ({"methods": ("raw",)}, TEXTS, r"methods \(there raw,rollout,flow, now raw\)"),
         ({}, TEXTS[:4], r"the input's content \(other rows are in part-00000"),
         ({}, (*TEXTS[:4], "keyz"), "the input's content"),
@@ -172,6 +174,24 @@ def test_results_of_another_run_are_refused_and_left_alone(encoder, tmp_path, ch
     with pytest.raises(InputError, match=named):
         swept(encoder, out, texts, dataclasses.replace(FAST, **asked), resume=True, **lengths)
     assert contents(out) == before
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "named"),
+    [
+        ({"mixing": ValueNorms(2.0)}, {"mixing": ValueNorms(3.0)}, r"fields \(there scale 2.0, now scale 3.0\)"),
+        (
+            {"methods": (Rollout(mixing=ValueNorms(2.0)),)},
+            {"methods": (Rollout(mixing=ValueNorms(3.0)),)},
+            r"methods \(there fields mixing fields scale 2.0, now fields mixing fields scale 3.0\)",
+        ),
+    ],
+)
+def test_values_of_one_name_differ_by_a_field_that_is_named(encoder, tmp_path, first, second, named):
+    out = tmp_path / "out"
+    swept(encoder, out, TEXTS, dataclasses.replace(FAST, **first))
+    with pytest.raises(InputError, match=named):
+        swept(encoder, out, TEXTS, dataclasses.replace(FAST, **second), resume=True)
 
 
 def test_an_input_that_is_cut_short_is_another(encoder, tmp_path, small_shards):
