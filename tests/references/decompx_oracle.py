@@ -16,11 +16,20 @@ def decompx(model, inputs):
         parts = torch.eye(first.shape[1], dtype=first.dtype)[None, :, :, None] * first[:, None]
         states = [parts]
         for names, attention in zip(layers(model), output.attentions, strict=True):
-            parts = _layer(parts, attention, *names)
+            run = _pre_norm_layer if pre_norm(model) else _layer
+            parts = run(parts, attention, *names)
             states.append(parts)
+        if pre_norm(model):
+            # The last norm stands behind all layers.
+            parts = states[-1] = _normed(parts, model.base_model.LayerNorm)
         dense, activation, last = head(model)
         pooled = _activated(_linear(parts[:, 0], dense), activation)
         return states, _linear(pooled, last), output
+
+
+def pre_norm(model):
+    """Whether norms stand before their blocks."""
+    return model.config.model_type == "roberta-prelayernorm"
 
 
 def layers(model):
@@ -35,6 +44,14 @@ def layers(model):
         groups, depth = base.encoder.albert_layer_groups, model.config.num_hidden_layers
         stored = [groups[step * len(groups) // depth].albert_layers[0] for step in range(depth)]
         return [(*_attended(x.attention), x.ffn, x.activation, x.ffn_output, x.full_layer_layer_norm) for x in stored]
+    if pre_norm(model):
+        return [
+            (
+                *(x.attention.self.value, x.attention.output.dense, x.attention.LayerNorm),
+                *(x.intermediate.dense, x.intermediate.intermediate_act_fn, x.output.dense, x.intermediate.LayerNorm),
+            )
+            for x in base.encoder.layer
+        ]
     attended = [
         (x.attention.attn.v, x.attention.attn.o, x.attention.LayerNorm)
         if kind == "mpnet"
@@ -69,16 +86,25 @@ def head(model):
 
 
 def _layer(parts, attention, value, output, norm, up, activation, down, last_norm):
+    parts = _normed(parts + _attended_parts(parts, attention, value, output), norm)
+    fed = _linear(_activated(_linear(parts, up), activation), down)
+    return _normed(parts + fed, last_norm)
+
+
+def _pre_norm_layer(parts, attention, value, output, norm, up, activation, down, last_norm):
+    parts = parts + _attended_parts(_normed(parts, norm), attention, value, output)
+    fed = _linear(_activated(_linear(_normed(parts, last_norm), up), activation), down)
+    return parts + fed
+
+
+def _attended_parts(parts, attention, value, output):
     text, position, source, width = parts.shape
     heads = attention.shape[1]
     # Equation 4: sum over heads h and positions j of a_ij x_(j <- k) W_V W_O, without biases.
     mixed = (parts @ value.weight.T).reshape(text, position, source, heads, width // heads)
     mixed = torch.einsum("thij,tjkhd->tikhd", attention, mixed).reshape(parts.shape)
     # The biases of both maps are one, `W_O b_V + b_O`.
-    attended = _biased(mixed @ output.weight.T, output.weight @ value.bias + output.bias)
-    parts = _normed(parts + attended, norm)
-    fed = _linear(_activated(_linear(parts, up), activation), down)
-    return _normed(parts + fed, last_norm)
+    return _biased(mixed @ output.weight.T, output.weight @ value.bias + output.bias)
 
 
 def _biased(parts, bias):
