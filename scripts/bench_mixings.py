@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Time rollout over each mixing against the forward pass, in one run, and norms against the published formula in torch.
+"""Time mixings, class-specific flow and references against the forward pass, in one run, with peers in torch.
 
     scripts/bench_mixings.py [--rounds 7] [--mixing NAME ...] [--out scripts/results/mixings.json]
 
 Random weights in a model's shape, full texts, float32, the programs that sweeps run. A round runs the forward pass with
-the head, then each mixing's rollout of one position at all layers, so that what else the machine does hits all; the
-figure is the fastest of all rounds over the fastest forward pass. The peer in torch is the forward pass with hooks and
-then `|g2(g1(r_ij))|` with one vector a pair, as GlobEnc's code has it, on as many cores.
+the head, then each mixing's rollout of one position at all layers, certified flow over attention x gradient from the
+head's position at all layers (its solving included), and each reference. Times are those of the processor, so that what
+else the machine does counts little; the figure is the fastest of all rounds over the fastest forward pass. Peers in
+torch, on as many cores: the forward pass with hooks and then `|g2(g1(r_ij))|` with one vector a pair, as GlobEnc's code
+has it; gradient x input; and integrated gradients of as many steps, all texts and one step at a time.
 """
 
 import argparse
@@ -22,13 +24,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from bench_encoder import BASE, MINILM, made_up, timed
+from bench_encoder import BASE, MINILM, made_up
 from provenance import provenance
 
 from jaxflow.attribution import Rollout
+from jaxflow.attribution.registry import METHODS
 from jaxflow.attribution.streams import Streams
 from jaxflow.evaluation import Target
 from jaxflow.evaluation.target import explained_of
+from jaxflow.flow.solve import attention_flow
 from jaxflow.mixing import MIXINGS, as_mixing
 from jaxflow.models import TextEncoder
 from jaxflow.models.create import new_encoder
@@ -36,12 +40,22 @@ from jaxflow.running import Inputs
 from jaxflow.running._executables import Executable, Executables
 from jaxflow.running._forward import Forward
 from jaxflow.running._placement import place
-from jaxflow.running.readers import Logits
+from jaxflow.running.readers import KeptGraph, Logits
 
 ROOT = Path(__file__).resolve().parents[1]
 # Seconds.
 LONG = 5
 FORWARD, TORCH = "forward pass", "torch: norms by pairs' vectors"
+FLOW = "flow of attention-gradient, certified"
+TORCH_FORWARD, TORCH_INPUT, TORCH_STEPS = (
+    "torch: forward pass",
+    "torch: gradient x input",
+    "torch: integrated gradients",
+)
+REFERENCES = ("gradient-input", "integrated-gradients", "attn-lrp", "decompx")
+# Of integrated gradients, as the method has by default.
+INTEGRATED: Any = METHODS["integrated-gradients"]
+STEPS: int = INTEGRATED.steps
 
 
 @dataclass(frozen=True)
@@ -89,7 +103,12 @@ def measure(workload: Workload, mixings: list[str], rounds: int) -> dict[str, An
         begin = time.perf_counter()
         runs[name] = program(model, encodings, rollout(model, name))
         compiled[name] = time.perf_counter() - begin
-    contestants = {name: run for name, (run, _) in runs.items()} | {TORCH: torch_norms(model, encodings)}
+    for name in REFERENCES:
+        begin = time.perf_counter()
+        runs[name] = program(model, encodings, reference(model, name))
+        compiled[name] = time.perf_counter() - begin
+    contestants = {name: run for name, (run, _) in runs.items()} | {FLOW: class_flow(model, encodings)}
+    contestants |= torch_runs(model, encodings)
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for run in contestants.values():
         _ = run()
@@ -109,6 +128,13 @@ def measure(workload: Workload, mixings: list[str], rounds: int) -> dict[str, An
     }
 
 
+def timed(run: Callable[[], Any]) -> float:
+    """Seconds of the processor that a run takes, all cores together."""
+    begin = time.process_time()
+    _ = run()
+    return time.process_time() - begin
+
+
 def make_model(shape: dict[str, Any]) -> TextEncoder:
     """A classifier with random weights."""
     import transformers
@@ -124,21 +150,44 @@ def rollout(model: TextEncoder, name: str) -> Forward:
     return Forward((Streams((Rollout(),), tuple(range(1, model.layers + 1))),), mixing, target)
 
 
-def program(model: TextEncoder, encodings: list[Any], forward: Forward) -> tuple[Callable[[], Any], Executable]:
+def reference(model: TextEncoder, name: str) -> Any:
+    """The program of a reference, for the predicted class."""
+    method: Any = METHODS[name]
+    return method.program(model, (model.layers,), explained_of(model, Target(), 1)[0])
+
+
+def class_flow(model: TextEncoder, encodings: list[Any]) -> Callable[[], Any]:
+    """What solves certified flow of the predicted class from the head's position at all layers, its graphs included."""
+    target = explained_of(model, Target(), 1)[0]
+    graphs, _ = program(model, encodings, Forward((KeptGraph(),), as_mixing("attention-gradient", model), target))
+
+    def run() -> Any:
+        (graph,) = graphs()
+        flow = attention_flow(graph, queries=0)
+        assert flow.certified.all()
+        return flow.value
+
+    return run
+
+
+def program(model: TextEncoder, encodings: list[Any], forward: Any) -> tuple[Callable[[], Any], Executable]:
     """What runs a program over the texts once more, explaining the first position; and the program."""
     placement = place(model, None)
     queries = jnp.zeros((len(encodings), 1), jnp.int32)
-    examples: tuple[Any, ...] = tuple(None if isinstance(each, Logits) else queries for each in forward.readers)
-    # Behind the readers' arrays those of the target: the predicted class is known on the device.
-    examples = examples if forward.target is None else (*examples, (None, None))
+    # The predicted class is known on the device.
+    examples: tuple[Any, ...] = (queries, (None, None))
+    if isinstance(forward, Forward):
+        examples = tuple(queries if isinstance(each, Streams) else None for each in forward.readers)
+        # Behind the readers' arrays those of the target.
+        examples = examples if forward.target is None else (*examples, (None, None))
     inputs = placement.put(Inputs(model.pad(encodings), examples, None))
     executables = Executables(placement, model)
     executable = executables.of(inputs, forward)
     return lambda: jax.block_until_ready(executables.run(inputs, forward)), executable
 
 
-def torch_norms(model: TextEncoder, encodings: list[Any]) -> Callable[[], Any]:
-    """What runs torch's forward pass and then the published formula of N-Enc, for every layer."""
+def torch_runs(model: TextEncoder, encodings: list[Any]) -> dict[str, Callable[[], Any]]:
+    """What runs torch's forward pass, and what peers make of it."""
     import tempfile
 
     import torch
@@ -150,11 +199,34 @@ def torch_norms(model: TextEncoder, encodings: list[Any]) -> Callable[[], Any]:
     transformers.utils.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as folder:
         saved = save_encoder(model, Path(folder) / "model")
-        peer = transformers.BertModel.from_pretrained(saved, attn_implementation="eager").eval()
+        kind = transformers.BertForSequenceClassification
+        whole: Any = kind.from_pretrained(saved, attn_implementation="eager").eval()
+    peer = whole.bert
+    for parameter in whole.parameters():
+        _ = parameter.requires_grad_(False)
     ids = torch.from_numpy(np.array(model.pad(encodings).input_ids)).long()
     layers: Any = peer.encoder.layer
 
-    def run() -> Any:
+    words = peer.embeddings.word_embeddings(ids)
+
+    def forward() -> Any:
+        with torch.inference_mode():
+            return whole(input_ids=ids).logits
+
+    def gradient(given: Any) -> Any:
+        given = given.detach().requires_grad_()
+        logits = whole(inputs_embeds=given).logits
+        return torch.autograd.grad(logits.max(-1).values.sum(), given)[0]
+
+    def times_input() -> Any:
+        return (gradient(words) * words).sum(-1)
+
+    def integrated() -> Any:
+        # The line from zeros, by the middle of each step.
+        total = sum(gradient(words * (step + 0.5) / STEPS) for step in range(STEPS))
+        return (words * total / STEPS).sum(-1)
+
+    def norms() -> Any:
         with torch.inference_mode():
             seen: list[tuple[Any, ...]] = []
             handles = [
@@ -175,7 +247,7 @@ def torch_norms(model: TextEncoder, encodings: list[Any]) -> Callable[[], Any]:
                 for index, ((layer, inputs), weights) in enumerate(zip(seen, attention, strict=True))
             ]
 
-    return run
+    return {TORCH: norms, TORCH_FORWARD: forward, TORCH_INPUT: times_input, TORCH_STEPS: integrated}
 
 
 def lengths(layer: Any, inputs: Any, attention: Any, read: list[Any]) -> Any:

@@ -24,7 +24,9 @@ class CheferRelevance(GradientMixing):
 
     The relevance of an attention weight is what reaches it of the explained number by layer-wise relevance propagation
     (`CheferRules`); the gradient is the number's own. Weights fall off towards the input, as relevance is shared out
-    among ever more of them. Cost: two forward and two backward passes.
+    among ever more of them. Cost: two forward and two backward passes, and the rules' own: about nine
+    forward passes in all. The rules divide by sums that may be near 0, so single precision is coarse: on real models
+    weights were off by up to 4 % of a layer's largest (by 6 % in torch's own single precision).
 
     `own` is as `AttentionGradient`'s. `"identity"` is the paper's `I + weights`, and rollout the paper's own.
 

@@ -17,8 +17,10 @@ class ValueZeroing(OwnStream):
     """Cosine distance of each position's state after the layer to that without one token's value (Mohebbi et al. 2023).
 
     `c_ij = 1 - cos(y_i, y_i without value j)`, with y the layer's own output, feed-forward part and norms included; the
-    attention stays as it was. Needs attention and reruns. Cost: the layer behind its attention once a token, so about
-    as many forward passes as there are tokens; one rerun is held at a time.
+    attention stays as it was. Needs attention and reruns. Cost: the layer behind its attention once for each token of
+    the batch's longest text, so about two thirds as many forward passes as it has tokens; one rerun is held at a time.
+    (The feed-forward part is not linear, so it takes each pair of positions once, which is most of that.) In single
+    precision distances are right to 2e-5 of a row's largest.
 
     Attributes:
         own: own streams: measured, wide, or a share of each position from 0 to 1. Measured adds none: the diagonal
@@ -52,7 +54,13 @@ class ValueZeroing(OwnStream):
             return jnp.sum(jnp.square(whole - _directions(less)), axis=-1) / 2
 
         # One token after the other: a rerun for all of them at once would be as many batches.
-        distance = jnp.moveaxis(jax.lax.map(without, tokens), 0, -1)
+        def filled(token: Int[Array, ""], distances: Float[Array, "token *row query"]) -> Array:
+            return distances.at[token].set(without(token))
+
+        # Behind the last token of the longest text there is padding alone.
+        last = jnp.max(jnp.where(mask, tokens + 1, 0))
+        room = jnp.zeros((mask.shape[-1], *whole.shape[:-1]), whole.dtype)
+        distance = jnp.moveaxis(jax.lax.fori_loop(0, last, filled, room), 0, -1)
         return self.settled(distance, mask)
 
 
