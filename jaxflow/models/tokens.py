@@ -37,6 +37,7 @@ class Encoding:
         offsets: characters (start, end) in the text, or in the pair for the pair's tokens; (-1, -1) for special ones.
         source: 0 for the text's tokens, 1 for the pair's, -1 for special ones.
         special: whether the tokenizer added the token.
+        written: the pair's text, where the model wrote it itself or it came with the tokens; else None.
     """
 
     input_ids: tuple[int, ...]
@@ -45,6 +46,7 @@ class Encoding:
     offsets: tuple[tuple[int, int], ...]
     source: tuple[int, ...]
     special: tuple[bool, ...]
+    written: str | None = None
 
     def __len__(self) -> int:
         return len(self.input_ids)
