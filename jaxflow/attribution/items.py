@@ -10,6 +10,7 @@ from jaxtyping import Int
 from jaxflow._checks import InputError
 from jaxflow.attribution.question import CLASSIFIER, LAST
 from jaxflow.models import Encoding, Model
+from jaxflow.models.images import ImageEncoding, images_of, pooled_of
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,13 @@ class Item:
         return len(self.encoding)
 
 
-def as_texts(texts: Any, pairs: Any) -> tuple[Any, Any]:
-    """Texts and second texts as lists, also of a single text; anything else is left to the tokenizer's check."""
+def as_texts(texts: Any, pairs: Any, model: Model | None = None) -> tuple[Any, Any]:
+    """Texts and second texts as lists, also of a single text; anything else is left to the tokenizer's check.
+
+    Images, for a model of images, are taken as they are: its own reader opens folders and names them.
+    """
+    if model is not None and images_of(model) is not None:
+        return texts, pairs
     if isinstance(texts, Mapping) or hasattr(texts, "columns"):
         # Iterating over a table gives the names of its columns.
         raise InputError("texts", "be a sequence of texts", type(texts).__name__, "pass a column of it")
@@ -66,6 +72,8 @@ def items_of(
     """Tokenise texts (as `as_texts` gives them) and check the positions to explain."""
     # All texts in one call: fast tokenizers work on them in parallel.
     encodings = model.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
+    # Of images the names; of folders they are more than was passed.
+    texts = [each.name if isinstance(each, ImageEncoding) else text for each, text in _beside(encodings, texts)]
     check_rows(queries, len(texts))
     return [
         item_of(index, f"text {index}", text, pair, encoding, positions_of(queries, model, encoding, index))
@@ -73,11 +81,16 @@ def items_of(
     ]
 
 
+def _beside(encodings: list[Encoding], texts: Any) -> list[tuple[Encoding, Any]]:
+    images = bool(encodings) and isinstance(encodings[0], ImageEncoding)
+    return list(zip(encodings, [None] * len(encodings) if images else texts, strict=True))
+
+
 def item_of(
     index: int, place: str, text: str, pair: str | None, encoding: Encoding, queries: Int[np.ndarray, " query"]
 ) -> Item:
     """One text with the positions to explain, checked."""
-    check_positions(queries, len(encoding), place)
+    check_positions(queries, encoding.listed, place)
     return Item(index, place, text, encoding.written if pair is None else pair, encoding, queries)
 
 
@@ -120,10 +133,13 @@ def positions_of(queries: Any, model: Model, encoding: Encoding, index: int) -> 
         index: the text's number, which is its row where positions differ from text to text.
     """
     if queries is None:
-        return np.arange(len(encoding))
+        return np.arange(encoding.listed)
     if isinstance(queries, str):
+        pooled = pooled_of(model)
+        if queries == CLASSIFIER and pooled is not None:
+            return np.flatnonzero(pooled.shares)
         # -1 and the like count from the end of this text, wherever it is.
-        return np.array([(-1 if queries == LAST else head_reads_at(model)) % len(encoding)])
+        return np.array([(-1 if queries == LAST else head_reads_at(model)) % encoding.listed])
     return np.array(queries[index] if is_row_by_row(queries) else queries)
 
 

@@ -42,7 +42,8 @@ def attribute(
 
     Args:
         model: from `load_model`. Everything runs where its parameters are.
-        texts: a sequence of texts, or one.
+        texts: a sequence of texts, or one. Of a model of images: paths of files or of folders, pictures of PIL, or
+            arrays `height width channel`.
         question: what is asked about each of them; `Question()` by default: raw attention, rollout and flow of the
             first position at every layer.
         pairs: a second text for each, for models that read two.
@@ -69,7 +70,7 @@ def attribute(
     task = _task(model, question)
     # Everything but the texts is checked before any text is tokenised.
     engine = Engine((model,), task, _options(task, batch_size=batch_size, mesh=mesh, compiled=compiled))
-    texts, pairs = as_texts(texts, pairs)
+    texts, pairs = as_texts(texts, pairs, model)
     items = items_of(model, texts, pairs, question.queries, max_length=max_length, truncate=truncate)
     for item in items:
         check_text(question, model, item.encoding, item.place)

@@ -8,6 +8,7 @@ from typing import Any
 from jaxflow._checks import InputError
 from jaxflow._parser import count
 from jaxflow.inputs.files import check_unread, open_source
+from jaxflow.inputs.images import as_image_source
 from jaxflow.inputs.source import InlineSource, Source
 
 # Comes with the package, so that a first run needs nothing else.
@@ -29,6 +30,12 @@ def add_texts(parser: argparse.ArgumentParser) -> None:
         help=".txt (one text a line), .jsonl, .csv, .tsv or .parquet, also .gz and .zst of them; - is standard input",
     )
     add_columns(group)
+
+
+def add_images(parser: argparse.ArgumentParser) -> None:
+    """Add where images come from."""
+    group = parser.add_argument_group("images (for a model that reads them)")
+    _ = group.add_argument("--images", nargs="+", metavar="PATH", help="image files (PNG, JPEG, ...), or a folder of them")
 
 
 def add_columns(group: Any) -> None:
@@ -60,6 +67,13 @@ def source_of(arguments: argparse.Namespace) -> AbstractContextManager[Source]:
     """The texts that a command was given."""
     texts, pairs = arguments.text, arguments.pair
     reading = {name: getattr(arguments, name) for name in ("separator", "quotes", "encoding")}
+    images = getattr(arguments, "images", None)
+    if images is not None:
+        for name in ("text", "pair", "input", "column", "pair_column"):
+            if getattr(arguments, name) is not None:
+                raise InputError(name, "be left out where `images` are given", None, "choose one of them")
+        check_unread(False, **reading)
+        return nullcontext(as_image_source(images))
     if texts is not None and arguments.input is not None:
         raise InputError("text", "be left out where `input` is given", None, "choose one of them")
     if texts is None:

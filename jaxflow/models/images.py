@@ -101,7 +101,7 @@ class Pooled:
     shares: Float[np.ndarray, " token"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ImageEncoding(Encoding):
     """One image as tokens.
 
@@ -110,7 +110,7 @@ class ImageEncoding(Encoding):
         pixels: as the image processor gives them.
         seen: the same as colours.
         grid: rows and columns of patches.
-        shown: how many tokens, the first ones, are among those of results.
+        shown: how many tokens are among those of results.
     """
 
     name: str
@@ -118,6 +118,11 @@ class ImageEncoding(Encoding):
     seen: UInt8[np.ndarray, "height width 3"]
     grid: tuple[int, int]
     shown: int
+
+    @property
+    def listed(self) -> int:
+        """How many tokens, the first ones, are among those of results."""
+        return self.shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +150,8 @@ class ImageReader:
         Raises:
             InputError: one of them is no image, or cannot be read; it is named.
         """
+        if isinstance(images, list) and not images:
+            return []
         return [self._encode(name, image) for name, image in named_images("texts", images)]
 
     def pad(self, encodings: Sequence[Encoding], length: int | None = None) -> ImageBatch:
@@ -184,6 +191,18 @@ class ImageReader:
         )
 
 
+def check_alone(pairs: Any, max_length: Any, truncate: bool) -> None:
+    """Refuse what belongs to texts.
+
+    Raises:
+        InputError: it is named.
+    """
+    given = {"pairs": pairs is not None, "max_length": max_length is not None, "truncate": truncate}
+    for argument, passed in given.items():
+        if passed:
+            raise InputError(argument, "be left out for images, which are all as long", None)
+
+
 def images_of(model: Any) -> ImageReader | None:
     """How a model reads images; None for one that reads texts."""
     return getattr(model, "images", None)
@@ -194,7 +213,7 @@ def pooled_of(model: Any) -> Pooled | None:
     return getattr(model, "pooled", None)
 
 
-def processed(processor: Any, image: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "channel height width"]:
+def processed(processor: Any, image: UInt8[np.ndarray, "_ _ 3"]) -> Float[np.ndarray, "channel height width"]:
     """What an image processor of transformers makes of one image."""
     # Single images alone: sizes may differ.
     given = processor(images=image, return_tensors="np", input_data_format="channels_last")["pixel_values"]

@@ -51,6 +51,11 @@ class Encoding:
     def __len__(self) -> int:
         return len(self.input_ids)
 
+    @property
+    def listed(self) -> int:
+        """How many tokens, the first ones, are among those of results: all, but for an image's registers."""
+        return len(self)
+
 
 @runtime_checkable
 class TakesTokens(Protocol):
@@ -98,9 +103,9 @@ def tokenize(
         InputError: a text is empty, has no token, or one that the model does not know, or is too long and `truncate`
             is false; its index is named.
     """
-    texts = _strings("texts", texts)
+    texts = as_strings("texts", texts)
     if pairs is not None:
-        pairs = _strings("pairs", pairs)
+        pairs = as_strings("pairs", pairs)
         if len(pairs) != len(texts):
             raise InputError("pairs", f"have one text for each of the {len(texts)} `texts`", str(len(pairs)))
     return [
@@ -175,7 +180,8 @@ def check_batch(batch: TokenBatch, config: EncoderConfig) -> None:
         )
 
 
-def _strings(name: Literal["texts", "pairs"], value: Any) -> list[str]:
+def as_strings(name: Literal["texts", "pairs"], value: Any) -> list[str]:
+    """Take in texts, checked: none is empty."""
     if isinstance(value, str):
         raise InputError(name, "be a sequence of texts", "one string", "put it in a list")
     try:

@@ -21,7 +21,15 @@ from jaxflow.store.claims import Claim, check_claims
 from jaxflow.store.manifest import check_same, new_manifest
 from jaxflow.store.record import Record
 from jaxflow.sweep.background import Ahead, Behind
-from jaxflow.sweep.checks import check_folder, check_process, check_question, check_unchanged, finished, make_folder
+from jaxflow.sweep.checks import (
+    check_folder,
+    check_images,
+    check_process,
+    check_question,
+    check_unchanged,
+    finished,
+    make_folder,
+)
 from jaxflow.sweep.shards import BadRowError, Lengths, Shard, cuts, encode
 from jaxflow.sweep.tally import Stopped, Summary, Tally
 from jaxflow.sweep.together import PeerError
@@ -328,6 +336,7 @@ def prepare(
     check_folder(folder, resume)
     _ = arrow.pyarrow()
     lengths = Lengths(max_length=max_length, truncate=truncate)
+    check_images(model, source)
     check_question(question, model, lengths, paired=source.paired)
     manifest = new_manifest(model, source, question, lengths)
     sweep = Sweep(model, source, folder, question, lengths, manifest, {}, on_error, process_index, process_count)
