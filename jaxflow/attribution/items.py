@@ -53,6 +53,8 @@ def as_texts(texts: Any, pairs: Any, model: Model | None = None) -> tuple[Any, A
     Images, for a model of images, are taken as they are: its own reader opens folders and names them.
     """
     if model is not None and images_of(model) is not None:
+        if isinstance(texts, list | tuple) and not len(texts):
+            raise InputError("texts", "hold at least one image", "none")
         return texts, pairs
     if isinstance(texts, Mapping) or hasattr(texts, "columns"):
         # Iterating over a table gives the names of its columns.

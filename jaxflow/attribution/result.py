@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int
 from jaxflow._views import registered, shown_as_html
 from jaxflow.attribution.frames import tidy_frame
 from jaxflow.attribution.question import Question
-from jaxflow.inputs.images import Picture
 from jaxflow.graph.encoder_decoder import layer_name
+from jaxflow.inputs.images import Picture
 
 
 @dataclass(frozen=True, eq=False)

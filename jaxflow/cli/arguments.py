@@ -35,7 +35,9 @@ def add_texts(parser: argparse.ArgumentParser) -> None:
 def add_images(parser: argparse.ArgumentParser) -> None:
     """Add where images come from."""
     group = parser.add_argument_group("images (for a model that reads them)")
-    _ = group.add_argument("--images", nargs="+", metavar="PATH", help="image files (PNG, JPEG, ...), or a folder of them")
+    _ = group.add_argument(
+        "--images", nargs="+", metavar="PATH", help="image files (PNG, JPEG, ...), or a folder of them"
+    )
 
 
 def add_columns(group: Any) -> None:

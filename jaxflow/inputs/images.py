@@ -200,7 +200,7 @@ def _listed(argument: str, images: Any) -> Iterable[Any]:
         raise InputError(argument, "be images", type(images).__name__, "pass a column of it")
     if isinstance(images, str | os.PathLike) or _is_picture(images):
         return [images]
-    if hasattr(images, "__array__") and getattr(images, "dtype", None) != object:
+    if hasattr(images, "__array__") and getattr(getattr(images, "dtype", None), "kind", "f") != "O":
         array = np.asarray(images)
         return list(array) if array.ndim == 4 else [array]
     if not isinstance(images, Iterable):

@@ -144,7 +144,7 @@ class ImageReader:
         """Numbers of one image's pixels."""
         return 3 * self.size[0] * self.size[1]
 
-    def encode(self, images: Any) -> list[ImageEncoding]:
+    def encode(self, images: Any) -> list[Encoding]:
         """The tokens of each image; a folder gives those of its images.
 
         Raises:
@@ -165,7 +165,7 @@ class ImageReader:
 
     def fingerprint(self) -> str:
         """The hash of how images are read."""
-        known = getattr(self.processor, "to_dict", lambda: {})()
+        known = getattr(self.processor, "to_dict", dict)()
         return text_fingerprint(f"{type(self.processor).__name__} {sorted(known.items())} {self.layout}")
 
     def _encode(self, name: str, image: Any) -> ImageEncoding:

@@ -93,7 +93,10 @@ class TorchModel(ModelDefaults):
         if not hasattr(model, "config") or not hasattr(model, "set_attn_implementation"):
             way_out = "pass what AutoModel.from_pretrained gives"
             raise InputError("model", "be a PyTorch model of transformers", type(model).__name__, way_out)
-        self.model, self.kept = model, {}
+        self.model: Any = model
+        # A vision model has none.
+        self.tokenizer: Any = None
+        self.kept: dict[object, object] = {}
         self.name = name or str(getattr(model.config, "_name_or_path", "") or type(model).__name__)
         self._pairs: TorchPairs | None = None
         self._images: TorchImages | None = None
@@ -136,7 +139,7 @@ class TorchModel(ModelDefaults):
     def _settle_images(self, processor: Any, registers: bool) -> None:
         """As `_settle`, for a vision model."""
         self._images = torch_images(self.model, processor, self.name, registers=registers)
-        self.head, self._probe, self.tokenizer = self._images.head, self._images.probe, None
+        self.head, self._probe = self._images.head, self._images.probe
         self.vocabulary, self.segments, self.max_length = 1, 0, len(self._images.reader.layout.names)
 
     @property

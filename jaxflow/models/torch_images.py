@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -257,7 +258,5 @@ def _in_order(made: Recording, order: np.ndarray) -> Recording:
     moved = {}
     for name, axes in _AXES.items():
         array = getattr(made, name)
-        for axis in axes if array is not None else ():
-            array = array.take(places, axis=axis)
-        moved[name] = array
+        moved[name] = None if array is None else reduce(lambda each, axis: each.take(places, axis=axis), axes, array)
     return replace(made, **moved)

@@ -109,7 +109,7 @@ def as_example(row: Row) -> Example:
 
 def picture_of_row(row: Row) -> Picture | None:
     """The picture of an image's row; None for a text's."""
-    return Picture(row["image"], tuple(map(int, row["grid"]))) if "image" in row else None
+    return Picture(row["image"], (int(row["grid"][0]), int(row["grid"][1]))) if "image" in row else None
 
 
 def saturation_of(row: Row) -> dict[str, np.ndarray]:

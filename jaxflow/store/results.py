@@ -149,7 +149,8 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
 def open_sweep(folder: str | Path) -> Store:
     """Open a sweep's results, finished or not.
 
-    A row is an example: `id` (row or line number, from 1; of an image's file its name), `text`, `pair`, `tokens`, `offsets` (characters (start, end)
+    A row is an example: `id` (row or line number, from 1; of an image's file its name),
+    `text`, `pair`, `tokens`, `offsets` (characters (start, end)
     of each token, (-1, -1) for special ones), `source` (0 for the text's tokens, 1 for the pair's, -1 for special
     ones), `queries`, `layers`, `prediction`, `probabilities`, and under each method's name its relevance as
     nested lists layer, query, token (`raw` and `rollout` in float32, `flow` in float64). With flow, `certified` says

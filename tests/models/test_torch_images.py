@@ -1,5 +1,9 @@
 """Vision models of PyTorch as they stand: against NumPy and OR-Tools on torch's own attention."""
 
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,17 +15,55 @@ from jaxflow._checks import InputError
 from tests.attribution.test_attention_in_hand import by_hand
 from tests.models.tiny_images import PATCH, SIZE, image, processor, torch_images, vision_model
 
-# How many tokens stand in front of the patches, and registers among them.
+
+@dataclass(frozen=True)
+class Kind:
+    """One row of the table in the documentation.
+
+    Attributes:
+        kind: the class of the model.
+        config: the class of its configuration.
+        ahead: how many tokens stand in front of the patches in our order.
+        registers: how many there are.
+        changes: the configuration's values.
+    """
+
+    kind: str
+    config: str
+    ahead: int = 1
+    registers: int = 0
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    def make(self):
+        return vision_model(self.kind, self.config, **self.changes)
+
+
+REGISTERS = {"num_register_tokens": 2}
+SWIN = {"patch_size": 4, "embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2], "window_size": 3}
+CONVNEXT = {"num_stages": 2, "hidden_sizes": [8, 8], "depths": [1, 1], "patch_size": 4}
 MODELS = {
-    "ViT": (("ViTForImageClassification", "ViTConfig"), 1, 0),
-    "DeiT": (("DeiTForImageClassification", "DeiTConfig"), 2, 0),
-    "DINOv2": (("Dinov2WithRegistersForImageClassification", "Dinov2WithRegistersConfig"), 1, 4),
-    "CLIP": (("CLIPVisionModel", "CLIPVisionConfig"), 1, 0),
-    "BEiT": (("BeitForImageClassification", "BeitConfig"), 1, 0),
-    "SigLIP": (("SiglipVisionModel", "SiglipVisionConfig"), 0, 0),
+    "ViT": Kind("ViTForImageClassification", "ViTConfig"),
+    "ViT-MSN": Kind("ViTMSNForImageClassification", "ViTMSNConfig"),
+    "DeiT": Kind("DeiTForImageClassification", "DeiTConfig", ahead=2),
+    "DeiT with its teacher's head": Kind("DeiTForImageClassificationWithTeacher", "DeiTConfig", ahead=2),
+    "DINOv2": Kind("Dinov2ForImageClassification", "Dinov2Config"),
+    "DINOv2 with registers": Kind(
+        "Dinov2WithRegistersForImageClassification", "Dinov2WithRegistersConfig", registers=4
+    ),
+    "DINOv3": Kind("DINOv3ViTModel", "DINOv3ViTConfig", registers=2, changes=REGISTERS),
+    "BEiT": Kind("BeitForImageClassification", "BeitConfig"),
+    "CLIP, vision tower": Kind("CLIPVisionModel", "CLIPVisionConfig"),
+    "SigLIP, vision tower": Kind("SiglipVisionModel", "SiglipVisionConfig", ahead=0),
+    "I-JEPA": Kind("IJepaForImageClassification", "IJepaConfig", ahead=0),
+    "BLIP, vision tower": Kind("BlipVisionModel", "BlipVisionConfig"),
+    "Swin": Kind("SwinForImageClassification", "SwinConfig", changes=SWIN),
+    "ViT-MAE": Kind("ViTMAEModel", "ViTMAEConfig"),
+    "ConvNeXt": Kind("ConvNextModel", "ConvNextConfig", changes=CONVNEXT),
 }
-FAST = ("ViT", "DINOv2")
+FAST = ("ViT", "DINOv2 with registers", "Swin", "ViT-MAE")
 PATCHES = (SIZE // PATCH) ** 2
+DOCS = (Path(__file__).parents[2] / "docs" / "images.md").read_text("utf-8")
+TABLE = [row for row in DOCS.split("<!-- models -->\n")[1].split("\n\n")[0].splitlines()[2:] if row]
 
 
 @pytest.fixture(autouse=True)
@@ -36,11 +78,29 @@ def torchs_own(made, pictures):
     return torch.stack(outputs.attentions, 1).detach().numpy(), outputs.get("logits")
 
 
-@pytest.mark.parametrize("name", [pytest.param(each, marks=() if each in FAST else pytest.mark.slow) for each in MODELS])
+def described(name):
+    """The model, or None where it is refused; and its row of the table in the documentation."""
+    made = MODELS[name].make()
+    try:
+        ours = torch_images(made, registers=True)
+    except InputError as error:
+        if len(str(error).splitlines()) != 1:
+            raise
+        return None, f"| {name} | no | | {error.got} |"
+    parts = ", ".join(part for part in ("gradients", "values", "norms") if part in ours.gives)
+    reads = "no head" if ours.head.name == "bare" else ours.pooled.name if ours.pooled else "[CLS]"
+    return ours, f"| {name} | yes | {parts} | {reads} |"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=() if each in FAST else pytest.mark.slow) for each in MODELS]
+)
 def test_methods_are_those_of_torchs_own_attention(name):
-    (kind, config), ahead, registers = MODELS[name]
-    made = vision_model(kind, config)
-    ours = torch_images(made, registers=True)
+    ours, row = described(name)
+    assert row in TABLE
+    if ours is None:
+        return
+    made, ahead, registers = ours.model, MODELS[name].ahead, MODELS[name].registers
     pictures = [image(0), image(1, 50, 20)]
     result = jf.attribute(ours, pictures, queries=None)
     assert result.certified_share == 1
@@ -136,29 +196,23 @@ def test_values_and_norms_are_known_where_the_parts_have_names():
         assert {"values", "norms"} <= torch_images(vision_model(kind, config)).gives
 
 
-@pytest.mark.parametrize(
-    ("kind", "config", "changes", "said"),
-    [
-        (
-            "SwinForImageClassification",
-            "SwinConfig",
-            {"patch_size": 4, "embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2], "window_size": 3},
-            "layers of different shapes (it attends within windows, or merges patches on the way)",
-        ),
-        ("ViTMAEModel", "ViTMAEConfig", {}, "3 tokens for 3 x 3 patches (it leaves some out"),
-        ("ConvNextModel", "ConvNextConfig", {"hidden_sizes": [8] * 4, "depths": [1] * 4}, "none, even with eager"),
-        ("ViTModel", "ViTConfig", {"image_size": 32}, "24 x 24 (ValueError: Input image size (24*24) doesn't match"),
-    ],
-)
-def test_models_without_attention_of_patches_to_patches_are_refused_in_one_line(kind, config, changes, said):
-    with pytest.raises(InputError) as error:
-        _ = torch_images(vision_model(kind, config, **changes))
-    assert said in str(error.value)
+def test_the_table_in_the_documentation_has_a_row_a_model():
+    assert [row.split(" |")[0][2:] for row in TABLE] == list(MODELS)
+
+
+def test_images_of_another_size_are_refused_where_positions_are_not_interpolated():
+    with pytest.raises(InputError, match=r"24 x 24 \(ValueError: Input image size \(24\*24\) doesn't match") as error:
+        _ = torch_images(vision_model("ViTModel", "ViTConfig", image_size=32))
     assert len(str(error.value).splitlines()) == 1
+    # DINOv2 interpolates its positions: the patches are those of the image that it is given.
+    made = torch_images(vision_model("Dinov2Model", "Dinov2Config"), processor(16, 32))
+    (example,) = jf.attribute(made, [image()], methods="raw")
+    assert example.tokens[-1] == "patch 2,4"
+    assert example.picture.pixels().shape == (16, 32, 3)
 
 
 def test_both_towers_are_refused_and_the_vision_tower_is_taken():
-    tower = {name: value for name, value in vision_model("CLIPVisionModel", "CLIPVisionConfig").config.to_dict().items()}
+    tower = vision_model("CLIPVisionModel", "CLIPVisionConfig").config.to_dict()
     text = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
     both = transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=tower))
     with pytest.raises(InputError, match=r"two towers; pass .* its `model.vision_model` with an image processor"):

@@ -31,7 +31,7 @@ def processor(height=SIZE, width=SIZE):
 def vision_model(kind, config, **changes):
     """A random model, the same every time; norms and layer scales are no ones."""
     torch.manual_seed(5)
-    known = VISION if "num_heads" not in changes else {"image_size": SIZE}
+    known = VISION if not {"num_heads", "hidden_sizes"} & changes.keys() else {"image_size": SIZE}
     made = getattr(transformers, kind)(getattr(transformers, config)(**(known | changes))).eval()
     for parameter in made.parameters():
         if parameter.ndim == 1:

@@ -98,7 +98,7 @@ def test_what_is_no_image_is_refused_in_one_line(model, photos, tmp_path):
     (tmp_path / "none").mkdir()
     wrong = {
         "no such file": "gone.png",
-        "of type dict": [{"a": 1}],
+        "image 0 must be an image: .* got None": [{"a": 1}],
         r"image.transpose\(1, 2, 0\)": np.zeros((3, 8, 9), np.uint8),
         "from 0 to 1, got float64 from -1 to 2": [np.linspace(-1, 2, 48).reshape(4, 4, 3)],
         "hold at least one image": [],
