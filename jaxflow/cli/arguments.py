@@ -29,20 +29,6 @@ def add_texts(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=".txt (one text a line), .jsonl, .csv, .tsv or .parquet, also .gz and .zst of them; - is standard input",
     )
-    add_columns(group)
-
-
-def add_images(parser: argparse.ArgumentParser) -> None:
-    """Add where images come from."""
-    group = parser.add_argument_group("images (for a model that reads them)")
-    _ = group.add_argument(
-        "--images", nargs="+", metavar="PATH", help="image files (PNG, JPEG, ...), or a folder of them"
-    )
-
-
-def add_columns(group: Any) -> None:
-    """Add which columns of a file hold the texts, and how it is read."""
-    add = group.add_argument
     _ = add("--column", metavar="C", help="the column of the texts (default: text, or the only one there is)")
     _ = add("--pair-column", metavar="C", help="the column of second texts, for models that read two")
     separators = "of .csv and .tsv: comma, semicolon, tab, pipe or another character (default: by the header)"
@@ -50,6 +36,13 @@ def add_columns(group: Any) -> None:
     quotes = "yes: cells of .csv and .tsv may stand in quotes; no: quotes are characters (default: auto, by the file)"
     _ = add("--quotes", default="auto", metavar="Q", help=quotes)
     _ = add("--encoding", metavar="E", help="of a file: utf-16, cp1252, ... (default: utf-8, or by the file's mark)")
+
+
+def add_images(parser: argparse.ArgumentParser) -> None:
+    """Add where images come from."""
+    group = parser.add_argument_group("images (for a model that reads them)")
+    about = "image files (PNG, JPEG, ...), or a folder of them"
+    _ = group.add_argument("--images", nargs="+", metavar="PATH", help=about)
 
 
 def add_lengths(group: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxflow._checks import InputError, missing_extra, shown
-from jaxflow._paths import local_path
+from jaxflow._paths import local_path, open_regular
 from jaxflow.inputs.rows import BadRow, Row, Text
 
 # Endings of the files that are taken from a folder.
@@ -238,7 +238,7 @@ def _is_image_file(path: Path) -> bool:
 def _hash(image: Any) -> str:
     if isinstance(image, Path):
         try:
-            return hashlib.sha256(image.read_bytes()).hexdigest()
+            return hashlib.sha256(_bytes_of(image)).hexdigest()
         except OSError as error:
             raise _unreadable(str(image), error) from None
     return hashlib.sha256(read_image(image, "the image").tobytes()).hexdigest()
@@ -254,12 +254,18 @@ def _opened(file: Path | bytes, place: str) -> Any:
 
     library = pillow()
     try:
-        image = library.open(io.BytesIO(file) if isinstance(file, bytes) else file)
+        data = file if isinstance(file, bytes) else _bytes_of(file)
+        image = library.open(io.BytesIO(data))
         # The whole of it, so that a file that was cut off shows here.
         image.load()
     except (OSError, ValueError, SyntaxError, library.DecompressionBombError) as error:
         raise _unreadable(place, error) from None
     return image
+
+
+def _bytes_of(file: Path) -> bytes:
+    with open_regular(file) as stream:
+        return stream.read()
 
 
 def _unreadable(place: str, error: Exception) -> InputError:
