@@ -28,7 +28,8 @@ METHODS: dict[str, Method] = {
 }
 
 # Columns that every table of results may have; and keys beside which summaries put the methods' names.
-COLUMNS = ("id", "text", "pair", "tokens", "offsets", "source", "queries", "layers", "prediction", "probabilities")
+COLUMNS = ("id", "text", "pair", "tokens", "offsets", "source", "queries", "layers", "answer")
+COLUMNS += ("prediction", "probabilities")
 PROOF = ("certified", "certified_share")
 # Behind a method's name, the column of where its values are saturated.
 SATURATED = ":saturated"

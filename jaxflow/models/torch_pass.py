@@ -71,7 +71,7 @@ class TorchCaller:
         # What the model doesn't take is left out: what it must have is asked for, all the same.
         wanted = {name: value for name, value in (tensors | flags).items() if name in taken or _takes_any(taken)}
         with (
-            _evaluating(self.model),
+            evaluating(self.model),
             torch.set_grad_enabled(differentiable),
             _from_embeddings(self.model, differentiable),
             nullcontext() if parts is None else parts.watched() as inside,
@@ -129,7 +129,7 @@ def _takes_any(taken: Any) -> bool:
 
 
 @contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
+def evaluating(model: Any) -> Iterator[None]:
     """Without dropout; a model in training goes on training afterwards."""
     training = [module for module in model.modules() if module.training]
     _ = model.eval()
