@@ -94,7 +94,7 @@ def item_of(
 ) -> Item:
     """One text with the positions to explain, checked."""
     check_positions(queries, len(encoding), place)
-    return Item(index, place, text, pair, encoding, queries)
+    return Item(index, place, text, encoding.written if pair is None else pair, encoding, queries)
 
 
 def is_answer(queries: Any) -> bool:

@@ -17,6 +17,7 @@ from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.task import AttributionTask
 from jaxflow.models import Model, as_model
 from jaxflow.models.generation import NEW_TOKENS, as_prompts, check_tokens, prompt_length
+from jaxflow.models.two_streams import encoder_layers_of
 from jaxflow.running import Compiled, Engine, EngineOptions
 
 
@@ -88,7 +89,8 @@ def attribute(
     for item in items:
         check_text(question, model, item.encoding, item.place)
     with closing(runner.run([items])) as groups:
-        return Attribution(tuple(next(groups)), model.name, question, model.reads_at)
+        examples = tuple(next(groups))
+    return Attribution(examples, model.name, question, model.reads_at, encoder_layers_of(model))
 
 
 def attribute_shards(

@@ -6,9 +6,12 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
-from jaxflow._checks import InputError, shown
+from jaxflow._checks import InputError, arguments_named, shown
 from jaxflow.models.config import UNLIMITED, HeadConfig
 from jaxflow.models.tokens import SHORTEN, Encoding, TakesTokens, tokenize
+
+# The fields of an encoding with one entry a token.
+TOKENS = ("input_ids", "segments", "tokens", "offsets", "source", "special")
 
 
 @runtime_checkable
@@ -60,12 +63,9 @@ def tokenize_answers(
     most = UNLIMITED if truncate else limit
     firsts = tokenize(tokenizer, prompts, None, most, truncate, config)
     bare = partial(tokenizer, add_special_tokens=False)
-    try:
+    # The answers are texts to the tokenizer, and `pairs` to the user.
+    with arguments_named(texts="pairs"):
         seconds = tokenize(bare, answers, None, most, truncate, config)
-    except InputError as error:
-        # The answers are texts to the tokenizer, and `pairs` to the user.
-        argument = None if error.argument is None else error.argument.replace("texts", "pairs")
-        raise InputError(argument, error.expected, error.got, error.way_out, place=error.place) from None
     if len(firsts) != len(seconds):
         raise InputError("pairs", f"have one text for each of the {len(firsts)} `texts`", str(len(seconds)))
     both = [with_answer(*each) for each in zip(firsts, seconds, strict=True)]
@@ -75,8 +75,7 @@ def tokenize_answers(
 def with_answer(prompt: Encoding, answer: Encoding) -> Encoding:
     """A prompt's tokens, and behind them those of an answer, as tokens of the pair."""
     marked = replace(answer, source=(1,) * len(answer), segments=(0,) * len(answer))
-    names = ("input_ids", "segments", "tokens", "offsets", "source", "special")
-    return Encoding(**{name: getattr(prompt, name) + getattr(marked, name) for name in names})
+    return Encoding(**{name: getattr(prompt, name) + getattr(marked, name) for name in TOKENS})
 
 
 def answer_of(tokenizer: Any, ids: Sequence[int]) -> tuple[str, Encoding]:
@@ -105,7 +104,7 @@ def answer_of(tokenizer: Any, ids: Sequence[int]) -> tuple[str, Encoding]:
 
 def part_of(encoding: Encoding, places: Sequence[int]) -> Encoding:
     """The tokens of an encoding at some places."""
-    return Encoding(**{name: tuple(values[place] for place in places) for name, values in vars(encoding).items()})
+    return replace(encoding, **{name: tuple(getattr(encoding, name)[place] for place in places) for name in TOKENS})
 
 
 def _fitted(encoding: Encoding, index: int, limit: int, truncate: bool) -> Encoding:

@@ -19,6 +19,7 @@ from jaxflow.heads.class_attention import ClassGradient, check_gates
 from jaxflow.heads.importance import log_gates
 from jaxflow.heads.roles import RoleTally, RoleWords
 from jaxflow.models import Encoding, Model, as_model
+from jaxflow.models.two_streams import encoder_layers_of
 from jaxflow.pages.exploration import Exploration, HeadTable, Side
 from jaxflow.pages.explore_task import ExploredItem, ExploredModel, ExploredText, ExploreTask
 from jaxflow.pages.page import page_settings
@@ -88,6 +89,9 @@ def explore(
     models = [as_model("model", model)] + ([] if other is None else [as_model("other", other)])
     for each in models:
         check_model(question, each)
+        if encoder_layers_of(each):
+            way_out = "see its sources and targets by write_page(attribute(...)), or pass its encoder alone"
+            raise InputError("model", "read one sequence for the explorer", f"{each.name}, an encoder-decoder", way_out)
     if not isinstance(texts, Iterable):
         raise InputError("texts", "be a text or a sequence of texts", type(texts).__name__)
     texts, pairs = as_texts(texts, pairs)

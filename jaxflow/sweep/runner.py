@@ -333,8 +333,7 @@ def prepare(
     check_folder(folder, resume)
     _ = arrow.pyarrow()
     check_answers(question, model, given=source.paired)
-    given = {"max_length": max_length, "truncate": truncate, "new_tokens": new_tokens}
-    lengths = settled_lengths(model, question, paired=source.paired, **given)
+    lengths = settled_lengths(model, question, source.paired, max_length, truncate, new_tokens)
     check_question(question, model, lengths, paired=source.paired)
     manifest = new_manifest(model, source, question, lengths)
     sweep = Sweep(model, source, folder, question, lengths, manifest, {}, on_error, process_index, process_count)

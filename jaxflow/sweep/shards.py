@@ -35,7 +35,7 @@ class Lengths(TypedDict):
 
 
 def settled_lengths(
-    model: Model, question: Question, *, paired: bool, max_length: int | None, truncate: bool, new_tokens: int
+    model: Model, question: Question, paired: bool, max_length: int | None, truncate: bool, new_tokens: int
 ) -> Lengths:
     """How long texts may be, with room for answers where these are generated."""
     if not is_answer(question.queries) or paired:

@@ -47,7 +47,7 @@ def test_given_answers(decoder, tmp_path):
     assert store.to_pandas(["answer"])["answer"][1].tolist() == [4]
 
 
-def test_generated_answers_are_gone_on_with(decoder, tmp_path, monkeypatch):
+def test_generated_answers_are_gone_on_with(decoder, tmp_path):
     whole = jf.run_sweep(decoder, PROMPTS, tmp_path / "whole", new_tokens=3, **ASK)
     same(whole, jf.attribute(decoder, PROMPTS, new_tokens=3, **ASK))
     assert whole.manifest["lengths"]["new_tokens"] == 3
@@ -56,7 +56,7 @@ def test_generated_answers_are_gone_on_with(decoder, tmp_path, monkeypatch):
         pass
 
     def told(tally):
-        if tally.examples >= 2:
+        if tally.examples >= 4:
             raise StoppedError
 
     with pytest.raises(StoppedError):
@@ -70,7 +70,7 @@ def test_generated_answers_are_gone_on_with(decoder, tmp_path, monkeypatch):
 
 def test_prompts_too_long_for_an_answer_are_skipped_in_place(decoder, tmp_path):
     rows = ["the " * 40, *PROMPTS[:1]]
-    with pytest.raises(InputError, match="entry 1 must have at most 31 tokens"):
+    with pytest.raises(InputError, match="row 1 of the texts must have at most 31 tokens"):
         jf.run_sweep(decoder, rows, tmp_path / "stop", new_tokens=3, **ASK)
     store = jf.run_sweep(decoder, rows, tmp_path / "out", new_tokens=3, on_error="skip", **ASK)
     assert [row["id"] for row in store.skipped] == [1]
