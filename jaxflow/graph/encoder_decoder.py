@@ -5,8 +5,6 @@ to targets, then cross-attention to sources. A stream that does not move in a la
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import jax
@@ -15,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxflow import _checks
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, arguments_named
 from jaxflow._programs import Programs
 from jaxflow.graph import arrays as _arrays
 from jaxflow.graph import attention as _attention
@@ -140,7 +138,7 @@ def as_attentions(
     if decoder.shape[:-4] != batch:
         expected, got = f"have the encoder's batch {batch}", f"shape {decoder.shape}"
         raise InputError("decoder_attentions", expected, got, "pass the outputs of one call")
-    with _as_errors_of("cross_attentions"):
+    with arguments_named(attentions="cross_attentions"):
         cross = _arrays.read_layers(cross_attentions)
     expected = (*decoder.shape[:-1], encoder.shape[-1])
     if cross.shape != expected:
@@ -149,7 +147,7 @@ def as_attentions(
             "cross_attentions", f"have shape {expected} (queries are targets, keys sources)", str(cross.shape), way_out
         )
     if not _checks.is_traced(cross, sources, targets):
-        with _as_errors_of("cross_attentions"):
+        with arguments_named(attentions="cross_attentions"):
             queries, keys = np.asarray(targets), np.asarray(sources)
             _values.check_sums(_values.check_numbers(np.asarray(cross), queries, keys), queries, keys)
     return encoder, decoder, _arrays.as_float(cross), (sources, targets)
@@ -187,17 +185,5 @@ def _as_own(
     name: str, attentions: Any, mask_name: str, mask: Any
 ) -> tuple[Float[Array, "*batch layer head token token"], Bool[Array, "*batch token"]]:
     """One side's attention to itself with its mask."""
-    with _as_errors_of(name, mask_name):
+    with arguments_named(attentions=name, mask=mask_name):
         return _attention.as_attention(attentions, normalize=False, mask=mask)
-
-
-@contextmanager
-def _as_errors_of(attentions: str, mask: str = "mask") -> Iterator[None]:
-    """Errors of `attentions` and `mask` as errors of other arguments."""
-    names = {"attentions": attentions, "mask": mask}
-    try:
-        yield
-    except InputError as error:
-        if error.argument not in names:
-            raise
-        raise InputError(names[error.argument], *error.args[1:], place=error.place) from None

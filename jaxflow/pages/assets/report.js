@@ -91,6 +91,23 @@
     byId("theme").textContent = `Theme: ${theme}`;
   }
 
+  // src/shared/carried.js
+  function carriedParts({ method, target, words, tied }) {
+    const how = make("span", { className: "score" }, `by ${method}, last layer`);
+    if (tied > 1) return [`Carried by no one word: ${tied} words tie`, how];
+    const subject = target === null ? ["Carried by"] : [isolated(target), " carried by"];
+    const named2 = words.map(
+      ({ text, share, saturated }) => make(
+        "span",
+        {},
+        make("strong", {}, isolated(text)),
+        " ",
+        make("span", { className: "score" }, saturated ? `${share.toFixed(2)}, saturated` : share.toFixed(2))
+      )
+    );
+    return [...subject, ...named2, how];
+  }
+
   // src/shared/base64.js
   function bytesOf(base64) {
     if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
@@ -107,6 +124,7 @@
     const size = { query: example.queries.length, token: example.tokens.length };
     const values = {};
     for (const method of methods) values[method] = floatsOf(example.values[method]);
+    const signed = new Set(methods.filter((method) => values[method].some((value) => value < 0)));
     const certified = example.certified ? bytesOf(example.certified) : null;
     const saturated = {};
     for (const [method, packed] of Object.entries(example.saturated)) if (packed) saturated[method] = bytesOf(packed);
@@ -115,6 +133,7 @@
       example,
       row: (method, layer, query) => values[method].subarray(at(layer, query, 0), at(layer, query + 1, 0)),
       certified: (layer, query, token) => !certified || certified[at(layer, query, token)] === 1,
+      hasSign: (method) => signed.has(method),
       saturated: (method, layer, query, token) => saturated[method]?.[at(layer, query, token)] === 1,
       ranks: /* @__PURE__ */ new Map()
     };
@@ -173,7 +192,6 @@
     const share = (value - low) / (high - low);
     return value < 0 ? share : Math.max(0, share);
   };
-  var hasSign = (unpacked, method, layer, query) => unpacked.row(method, layer, query).some((value) => value < 0);
 
   // src/report/page.js
   var data = JSON.parse(byId("data").textContent);
@@ -259,6 +277,12 @@
     table.append(body);
     table.querySelector("td")?.setAttribute("tabindex", "0");
     byId("heat").replaceChildren(...methods.length ? [table] : []);
+    markRest();
+  }
+  function markRest() {
+    const heat = byId("heat");
+    heat.classList.toggle("more", heat.scrollLeft + heat.clientWidth < heat.scrollWidth - 1);
+    byId("heat-more").hidden = heat.scrollWidth <= heat.clientWidth;
   }
   function headOf(example, methods) {
     const corner = make("th", { scope: "col", rowSpan: 2, className: "corner" }, "token");
@@ -488,39 +512,31 @@
     byId("prediction").replaceChildren(...parts);
   }
   function renderCarried({ carried }) {
-    const parts = [];
-    if (carried && carried.tied > 1) {
-      parts.push(`Carried by no one word: ${carried.tied} words tie`);
-    } else if (carried) {
-      if (carried.target !== null) parts.push(isolated(carried.target), " ");
-      parts.push(carried.target === null ? "Carried by" : "carried by");
-      for (const { text, share, saturated } of carried.words) {
-        const note = saturated ? `${share.toFixed(2)}, saturated` : share.toFixed(2);
-        parts.push(make("span", {}, make("strong", {}, isolated(text)), " ", make("span", { className: "score" }, note)));
-      }
-    }
-    if (carried) parts.push(make("span", { className: "score" }, `by ${carried.method}, last layer`));
-    byId("carried").replaceChildren(...parts);
+    byId("carried").replaceChildren(...carried ? carriedParts(carried) : []);
   }
   var percent = (share) => `${share === 1 ? "100" : (Math.floor(share * 1e4) / 100).toFixed(2)} %`;
   function renderLegend() {
-    const signed = [...state.methods].some((method) => hasSign(current, method, state.layer, state.query));
-    const steps = Array.from({ length: signed ? 21 : 11 }, (_, step2) => {
+    const shown = data.methods.filter((method) => state.methods.has(method));
+    const signed = shown.filter(current.hasSign);
+    const [least, most] = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
+    const parts = signed.length < shown.length ? [`${least} `, rampOf(0), ` ${most}`] : [];
+    if (signed.length) {
+      const which = signed.length < shown.length ? `${signed.join(", ")}: ` : "";
+      parts.push(make("span", {}, `${which}against `, rampOf(-10), " for"));
+    }
+    if (data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)))
+      parts.push(make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here");
+    if (!state.special) parts.push(make("span", { className: "muted" }, "▴ over the scale (special tokens)"));
+    byId("legend").replaceChildren(...parts);
+  }
+  function rampOf(first) {
+    const ramp = make("span", { className: "ramp" });
+    for (let step2 = first; step2 <= 10; step2 += 1) {
       const box = make("span", { className: "step" });
-      paint(box, (signed ? step2 - 10 : step2) / 10);
-      return box;
-    });
-    const named2 = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
-    const [least, most] = signed ? ["against", "for"] : named2;
-    const marked = data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)) ? [make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here"] : [];
-    const clipped = state.special ? [] : [make("span", { className: "muted" }, "▴ over the scale (special tokens)")];
-    byId("legend").replaceChildren(
-      `${least} `,
-      make("span", { className: "ramp" }, ...steps),
-      ` ${most}`,
-      ...marked,
-      ...clipped
-    );
+      paint(box, step2 / 10);
+      ramp.append(box);
+    }
+    return ramp;
   }
   function setUpHeader() {
     const { settings } = data;
@@ -629,6 +645,8 @@
   setUpControls();
   items = setUpSentences(choose);
   state.layer = (data.examples[0]?.layers.length ?? 1) - 1;
+  byId("heat").addEventListener("scroll", markRest, { passive: true });
+  new ResizeObserver(markRest).observe(byId("heat"));
   for (const kind of ["mouseover", "focusin"]) document.addEventListener(kind, pointed);
   document.addEventListener("scroll", hideTooltip, { passive: true, capture: true });
   document.addEventListener("keydown", pressed);

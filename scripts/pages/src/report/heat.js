@@ -33,6 +33,14 @@ export function renderHeat(current, state) {
   table.append(body);
   table.querySelector("td")?.setAttribute("tabindex", "0");
   byId("heat").replaceChildren(...(methods.length ? [table] : []));
+  markRest();
+}
+
+// Whether the table goes on to the right, which no scroll bar may show.
+export function markRest() {
+  const heat = byId("heat");
+  heat.classList.toggle("more", heat.scrollLeft + heat.clientWidth < heat.scrollWidth - 1);
+  byId("heat-more").hidden = heat.scrollWidth <= heat.clientWidth;
 }
 
 /**

@@ -50,6 +50,7 @@ interface Unpacked {
   example: ReportExample;
   row: (method: string, layer: number, query: number) => Float32Array;
   certified: (layer: number, query: number, token: number) => boolean;
+  hasSign: (method: string) => boolean;
   saturated: (method: string, layer: number, query: number, token: number) => boolean;
   ranks: Map<string, { rank: number; ties: number }[]>;
 }
