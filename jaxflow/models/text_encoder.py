@@ -55,18 +55,24 @@ class TextEncoder(ModelDefaults):
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state, kept={})
 
-    @cached_property
+    @property
     def head(self) -> HeadConfig:
         """The head on the encoder; of a next token the classes are the tokenizer's pieces."""
+        return self._named_head[0]
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Unique names of the head's classes; None without classes."""
+        return self._named_head[1]
+
+    # Once: a vocabulary has many names.
+    @cached_property
+    def _named_head(self) -> tuple[HeadConfig, tuple[str, ...] | None]:
         head = self.config.head
         # Not in the module's configuration, which each call of a program compares.
         named = head.name == "next_token" and self.tokenizer is not None
-        return dataclasses.replace(head, labels=pieces_of(self.tokenizer, self.vocabulary)) if named else head
-
-    @cached_property
-    def labels(self) -> tuple[str, ...] | None:
-        """Unique names of the head's classes; None without classes."""
-        return self.head.class_names()
+        head = dataclasses.replace(head, labels=pieces_of(self.tokenizer, self.vocabulary)) if named else head
+        return head, head.class_names()
 
     @property
     def gives(self) -> frozenset[str]:

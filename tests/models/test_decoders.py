@@ -184,7 +184,9 @@ def test_gradients_of_a_next_token_equal_autograds(tiny, tmp_path, model_type):
     theirs = jf.TorchModel(
         transformers.AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation="eager"), ours.tokenizer
     )
-    question = jf.Question(methods=("raw", "rollout"), mixing="attention-gradient", target=("is", "are"), queries="last")
+    question = jf.Question(
+        methods=("raw", "rollout"), mixing="attention-gradient", target=("is", "are"), queries="last"
+    )
     texts = ["the key to the table", "she knows that"]
     for mine, other in zip(jf.attribute(ours, texts, question), jf.attribute(theirs, texts, question), strict=True):
         for method in ("raw", "rollout"):
