@@ -19,6 +19,7 @@ from jaxflow.cli.options import METHODS, add_question, by_default, question_of
 from jaxflow.cli.output import leave, mixing_line, note, note_assumed, said
 from jaxflow.devices import Processes, UnmetError, default_mesh, initialize
 from jaxflow.models import load_model
+from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.pages.carried import carried_by
 from jaxflow.pages.page import write_report
 from jaxflow.pages.terminal import shortened, top_tokens, unknown_words
@@ -43,6 +44,7 @@ SHOWN = 5
 # Most examples that are searched for words that the model doesn't know, and most of these that are named.
 SEARCHED, NAMED = 1000, 12
 ON_ERROR = "at a row that cannot be used: stop (the default), or skip it and say so at the end"
+ANSWERS = "most tokens of an answer, which a decoder generates with --queries answer where there are no pairs"
 EXAMPLES = """examples:
   jaxflow fetch minilm
   jaxflow attribute --text "The keys to the cabinet" --out out
@@ -87,6 +89,7 @@ def add(commands: Any) -> Parser:
     _ = add("--model", default=MODEL, metavar="M", help=MODELS)
     _ = add("--batch-size", type=count, metavar="N", help="texts in a batch, at most (default: as many as fit)")
     add_lengths(group)
+    _ = add("--new-tokens", type=count, default=NEW_TOKENS, metavar="N", help=f"{ANSWERS} (default: {NEW_TOKENS})")
     _ = add("--on-error", default="stop", metavar="E", help=ON_ERROR)
     add = parser.add_argument_group("output").add_argument
     _ = add("--out", required=True, type=output, metavar="DIR", help="the folder for results; new, or empty")
@@ -141,6 +144,7 @@ def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> Swep
             arguments.out,
             question,
             **lengths_of(arguments),
+            new_tokens=arguments.new_tokens,
             resume=arguments.resume,
             on_error=arguments.on_error,
             process_index=here.index,

@@ -6,9 +6,11 @@ import { darkQuery } from "../shared/theme.js";
 import { unpack } from "./example.js";
 import { cellAt, markLayer, markRest, moveCell, renderHeat } from "./heat.js";
 import { data } from "./page.js";
+import { firstQuery, layerName, queryName } from "./parts.js";
 import { mark, setUpSentences } from "./sentences.js";
 import { hideTooltip, showTooltip } from "./tooltip.js";
 import { moveWord, renderWords } from "./words.js";
+import { markWritten, renderWritten } from "./written.js";
 
 const state = { index: 0, layer: 0, query: 0, scale: "row", special: false, methods: new Set(data.methods) };
 /** @type {Unpacked} */
@@ -26,10 +28,11 @@ function render(heat = true) {
   const focused = whereIs(document.activeElement);
   const { example } = current;
   byId("layer").value = String(state.layer);
-  byId("layer-name").textContent = `${example.layers[state.layer]}`;
+  byId("layer-name").textContent = layerName(data.encoder_layers, example.layers[state.layer]).whole;
   byId("query").value = String(state.query);
   byId("scale").value = state.scale;
   byId("special").checked = state.special;
+  markWritten(state.query);
   renderWords(current, state);
   if (heat) renderHeat(current, state);
   markLayer(state.layer);
@@ -61,13 +64,15 @@ function choose(index) {
   current = unpack(data.examples[index], data.methods);
   const { example } = current;
   state.layer = Math.min(state.layer, example.layers.length - 1);
-  state.query = Math.min(state.query, example.queries.length - 1);
+  state.query = firstQuery(example, state.query);
   byId("layer").max = String(example.layers.length - 1);
   byId("query").replaceChildren(
-    ...example.queries.map((position, query) =>
-      make("option", { value: String(query) }, `${position}  `, ...textNodes(example.tokens[position])),
+    ...example.queries.map((_, query) =>
+      make("option", { value: String(query) }, ...textNodes(queryName(example, query))),
     ),
   );
+  byId("query-label").textContent = example.parts ? "Relevance to" : "Relevance to position";
+  renderWritten(example);
   renderPrediction(example);
   renderCarried(example);
   mark(items, index);
@@ -194,6 +199,8 @@ function nextTheme() {
 
 /** @param {Event & { target: any }} event */
 function pointed(event) {
+  const picked = event.target.closest?.("#written .pick");
+  if (picked && Number(picked.dataset.query) !== state.query) return set({ query: Number(picked.dataset.query) });
   const element = event.target.closest?.("#words .token, #heat td");
   if (!element) return hideTooltip();
   const { method, layer, token } = element.matches("td") ? cellAt(element) : wordAt(element);
@@ -219,7 +226,11 @@ function clicked(event) {
   if (heading) set({ layer: Number(heading.dataset.layer) });
   if (cell) set({ layer: cellAt(cell).layer });
   if (token) {
-    const query = current.example.queries.indexOf(Number(token.dataset.token));
+    const position = Number(token.dataset.token);
+    const { parts, queries } = current.example;
+    // Of a text in two parts the query that explains the word; else the one at its position.
+    const explains = parts ? parts.explained.indexOf(position) : -1;
+    const query = explains >= 0 ? explains : queries.indexOf(position);
     if (query >= 0) set({ query });
   }
 }
@@ -275,16 +286,18 @@ setUpHeader();
 setUpControls();
 items = setUpSentences(choose);
 state.layer = (data.examples[0]?.layers.length ?? 1) - 1;
-byId("heat").addEventListener("scroll", markRest, { passive: true });
-new ResizeObserver(markRest).observe(byId("heat"));
 for (const kind of ["mouseover", "focusin"]) document.addEventListener(kind, pointed);
 document.addEventListener("scroll", hideTooltip, { passive: true, capture: true });
 document.addEventListener("keydown", pressed);
 byId("view").addEventListener("click", clicked);
-byId("words").addEventListener("keydown", moveWord);
+for (const id of ["words", "written"]) byId(id).addEventListener("keydown", moveWord);
 byId("heat").addEventListener("keydown", moveCell);
-if (data.examples.length) choose(0);
-else
+if (data.examples.length) {
+  byId("heat").addEventListener("scroll", markRest, { passive: true });
+  // A page without texts has no heat map to watch.
+  new ResizeObserver(markRest).observe(byId("heat"));
+  choose(0);
+} else
   byId("view").replaceChildren(
     make("p", { className: "notice" }, "No text could be used, so there is nothing to show."),
   );
