@@ -22,13 +22,16 @@ def run(code):
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import jaxflow",
-        "import jaxflow.cli.main as line\ntry:\n    line.main(['--help'])\nexcept SystemExit as end:\n    assert not end.code",
-    ],
-)
+HELP = """
+import jaxflow.cli.main
+try:
+    jaxflow.cli.main.main(["--help"])
+except SystemExit as end:
+    assert not end.code
+"""
+
+
+@pytest.mark.parametrize("code", ["import jaxflow", HELP])
 def test_nothing_heavy_is_imported_early(code):
     loaded = run(f"import sys\n{code}\nprint()\nprint(*sys.modules)").splitlines()[-1].split()
     assert "jaxflow" in loaded
