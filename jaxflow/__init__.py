@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from jaxflow.graph.graph import AttentionGraph, attention_graph
     from jaxflow.graph.rollout import attention_rollout, head_rollout, raw_attention
     from jaxflow.models import load_model
+    from jaxflow.models.generation import generate
     from jaxflow.models.torch import TorchModel
     from jaxflow.pages.explore import explore
     from jaxflow.pages.explore_in_hand import explore_attention
@@ -67,6 +68,7 @@ __all__ = [
     "explore_attention",
     "flow_paths",
     "flow_shapley",
+    "generate",
     "head_rollout",
     "joint_flow",
     "load_model",
@@ -111,6 +113,7 @@ _PLACES = {
     "head_rollout": "jaxflow.graph.rollout",
     "raw_attention": "jaxflow.graph.rollout",
     "load_model": "jaxflow.models",
+    "generate": "jaxflow.models.generation",
     "TorchModel": "jaxflow.models.torch",
     "explore": "jaxflow.pages.explore",
     "explore_attention": "jaxflow.pages.explore_in_hand",

@@ -44,6 +44,7 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
         if most:
             lines += ["", f"words by {method}", *_words("gained", summary.gained(method, most))]
             lines += _words("lost", summary.lost(method, most))
+            lines += _saturated(summary, method)
     return [*lines, *_predictions(summary), "", *LEGEND]
 
 
@@ -70,6 +71,16 @@ def _words(verb: str, words: Sequence[WordChange]) -> list[str]:
         return [f"  {verb}: none of those that are in enough texts"]
     named = ", ".join(f"{word.word} {word.mean:+.4f}{_star(word.adjusted_p)} ({word.texts})" for word in words)
     return [f"  {verb}: {named}"]
+
+
+def _saturated(summary: ChangeSummary, method: str) -> list[str]:
+    """How much of a flow's numbers at the last layer are no more than trivial cuts, where any are."""
+    shares = summary.saturated.get(method, (0.0, 0.0))
+    if not any(shares):
+        return []
+    first, second = (f"{100 * share:.0f} %" for share in shares)
+    where = f"{first} of tokens in the first model, {second} in the second"
+    return [f"  saturated at the last layer: {where}; there changes say nothing"]
 
 
 def _predictions(summary: ChangeSummary) -> Iterator[str]:

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxflow._checks import InputError, not_forked, shown
+from jaxflow.attribution.answers import refuse_answers
 from jaxflow.attribution.explaining import check_model, check_text, pair_numbers_of
 from jaxflow.attribution.items import as_texts, check_rows, item_of, positions_of
 from jaxflow.attribution.question import Question, as_question
@@ -19,9 +20,11 @@ from jaxflow.heads.importance import log_gates
 from jaxflow.heads.roles import RoleTally, RoleWords
 from jaxflow.models import Encoding, Model, as_model
 from jaxflow.models.two_streams import encoder_layers_of
+from jaxflow.pages.carried import Carried, carried_words, class_method_of
 from jaxflow.pages.exploration import Exploration, HeadTable, Side
 from jaxflow.pages.explore_task import ExploredItem, ExploredModel, ExploredText, ExploreTask
 from jaxflow.pages.page import page_settings
+from jaxflow.pages.pieces import row_of
 from jaxflow.pages.units import Pooled, pooled_text
 from jaxflow.running import Engine, EngineOptions
 from jaxflow.statistics.distances import jensen_shannon
@@ -84,6 +87,7 @@ def explore(
     # A page looks at every position unless fewer are asked for.
     question = as_question(question, changes, Question(queries=None))
     _check_layers(question)
+    refuse_answers(question, "the explorer")
     models = [as_model("model", model)] + ([] if other is None else [as_model("other", other)])
     for each in models:
         check_model(question, each)
@@ -149,7 +153,12 @@ def _exploration(
         for text, item in zip(found, items, strict=True)
     ]
     names = _names([each.model.name for each in models])
-    sides = tuple(_side(name, [each[which] for each in shown], labels) for which, name in enumerate(names))
+    sides = tuple(
+        _side(
+            name, [each[which] for each in shown], labels, _carried([each[which][0] for each in shown], model, question)
+        )
+        for which, (name, model) in enumerate(zip(names, models, strict=True))
+    )
     change, moved = _changes(sides, found)
     exploration = Exploration(sides, tuple(labels), page_settings(question.as_json()), change, moved, total)
     return exploration.with_heads(
@@ -224,10 +233,37 @@ def _names(given: Sequence[str]) -> list[str]:
     return names
 
 
-def _side(name: str, shown: list[tuple[Pooled, np.ndarray]], labels: Sequence[str | None]) -> Side:
+def _carried(examples: Sequence[Pooled], model: ExploredModel, question: Question) -> tuple[Carried | None, ...]:
+    """The words that carry each text's prediction, where a method tells."""
+    found, reads_at = class_method_of(question), model.model.reads_at
+    if found is None or reads_at is None:
+        return (None,) * len(examples)
+    method, target = found
+    return tuple(
+        None
+        if example.prediction is None
+        else carried_words(
+            row_of(example),
+            example.queries[method],
+            reads_at,
+            method,
+            target,
+            example.relevance[method],
+            example.saturated.get(method),
+        )
+        for example in examples
+    )
+
+
+def _side(
+    name: str,
+    shown: list[tuple[Pooled, np.ndarray]],
+    labels: Sequence[str | None],
+    carried: tuple[Carried | None, ...],
+) -> Side:
     examples = tuple(example for example, _ in shown)
     losses = tuple(_loss(example.scores, label) for example, label in zip(examples, labels, strict=True))
-    return Side(name, examples, tuple(attention for _, attention in shown), losses)
+    return Side(name, examples, tuple(attention for _, attention in shown), losses, carried=carried)
 
 
 def _loss(scores: Mapping[str, float], label: str | None) -> float | None:

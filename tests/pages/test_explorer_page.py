@@ -147,6 +147,29 @@ def test_flow_that_was_not_asked_for_is_said_to_be_missing(models, context, tmp_
     opened.close()
 
 
+def test_the_words_that_carry_the_class_stand_below_the_text(models, context, tmp_path):
+    method = "flow@attention-gradient"
+    found = explore(models[0], TEXTS, other=models[1], methods=("rollout", method), target="good", queries=0)
+    opened = Opened(context, write_explorer(found, tmp_path / "carried.html"))
+    lines = "[...document.querySelectorAll('#strip .carried')].map(line => line.textContent)"
+    for index in range(len(TEXTS)):
+        opened.set(sentence=index, models="both")
+        for line, side in zip(opened.run(lines), found.sides, strict=True):
+            # The word of the largest relevance at the last layer, special tokens left out, and its share of all words.
+            example = side.examples[index]
+            words = np.where(np.array(example.source) >= 0, example.relevance[method][-1, 0], 0)
+            carried = side.carried[index]
+            assert carried.words[0].share >= words.max() / words.sum() - 1e-6
+            assert line.startswith(f"good carried by{carried.words[0].text} {carried.words[0].share:.2f}")
+            assert line.endswith(f"by {method}, last layer")
+        opened.set(models="diff")
+        assert [line.split("in ")[-1] for line in opened.run(lines)] == [side.name for side in found.sides]
+    # The longest method's name is whole on its button.
+    button = opened.page.locator(f".segment[data-field=method] button[data-value='{method}']")
+    assert button.evaluate("button => button.scrollWidth <= button.clientWidth")
+    opened.close()
+
+
 def test_in_a_notebooks_frame_it_draws_and_answers(models, context, tmp_path):
     found = explore(models[0], TEXTS[:1], methods=("rollout",))
     (tmp_path / "cell.html").write_text(found._repr_html_(), "utf-8")

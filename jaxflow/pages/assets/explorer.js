@@ -1685,6 +1685,7 @@
       this.loss = meta.loss;
       this.scales = meta.scales;
       this.told = meta.apart;
+      this.carried = meta.carried;
       this.size = meta.tokens.length;
       this.words = meta.tokens.map(shown);
       this.queries = queries;
@@ -3966,6 +3967,23 @@
     return make("span", { className: "legend-item" }, line, isolated(name));
   }
 
+  // src/shared/carried.js
+  function carriedParts({ method, target, words: words2, tied }) {
+    const how = make("span", { className: "score" }, `by ${method}, last layer`);
+    if (tied > 1) return [`Carried by no one word: ${tied} words tie`, how];
+    const subject = target === null ? ["Carried by"] : [isolated(target), " carried by"];
+    const named2 = words2.map(
+      ({ text, share, saturated }) => make(
+        "span",
+        {},
+        make("strong", {}, isolated(text)),
+        " ",
+        make("span", { className: "score" }, saturated ? `${share.toFixed(2)}, saturated` : share.toFixed(2))
+      )
+    );
+    return [...subject, ...named2, how];
+  }
+
   // src/explorer/strip.js
   var d317 = __toESM(require_d3(), 1);
   var stripBefore = "";
@@ -3985,9 +4003,16 @@
         ...diff ? [] : predictionParts(context2, number),
         ...diff ? context2.sides.flatMap((_, side) => apartParts(context2, side, true)) : apartParts(context2, number)
       );
-      return make("figure", {}, caption, stripText(context2, row, number, diff));
+      const sides = diff ? context2.sides : [context2.sides[number]];
+      const carried = sides.flatMap((side, at) => carriedLine(side, diff ? context2.names[at] : null));
+      return make("figure", {}, caption, stripText(context2, row, number, diff), ...carried);
     });
     byId("strip").replaceChildren(...figures);
+  }
+  function carriedLine({ carried }, name) {
+    if (!carried) return [];
+    const where = name === null ? [] : [make("span", { className: "score" }, "in ", isolated(name))];
+    return [make("p", { className: "carried" }, ...carriedParts(carried), ...where)];
   }
   function apartParts(context2, number, named2 = false) {
     const side = context2.sides[number];
