@@ -14,12 +14,8 @@ from jaxflow._checks import InputError
 from jaxflow._parser import Parser, count, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
-<<<<<<< HEAD
-from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
-from jaxflow.cli.commands import COMMANDS, EXAMPLES
-=======
 from jaxflow.cli.arguments import MODEL, MODELS, add_images, add_lengths, add_texts, lengths_of, source_of
->>>>>>> main
+from jaxflow.cli.commands import COMMANDS, EXAMPLES
 from jaxflow.cli.options import METHODS, add_question, by_default, question_of
 from jaxflow.cli.output import leave, mixing_line, note, note_assumed, said
 from jaxflow.devices import Processes, UnmetError, default_mesh, initialize
@@ -49,22 +45,7 @@ SHOWN = 5
 # Most examples that are searched for words that the model doesn't know, and most of these that are named.
 SEARCHED, NAMED = 1000, 12
 ON_ERROR = "at a row that cannot be used: stop (the default), or skip it and say so at the end"
-<<<<<<< HEAD
-=======
 ANSWERS = "most tokens of an answer, which a decoder generates with --queries answer where there are no pairs"
-EXAMPLES = """examples:
-  jaxflow fetch minilm
-  jaxflow attribute --text "The keys to the cabinet" --out out
-  jaxflow attribute --input reviews.csv --column review --model minilm --layers 1,6 --out out
-  cat sentences.txt | jaxflow attribute --model minilm --methods raw,rollout --out out
-  jaxflow attribute --images photos/ --model vit-folder --queries classifier --out out
-  jaxflow summarize out
-
-The folder given by --out gets Parquet files with one row an example, and in its folder
-__about__ report.html (open it in a browser) and manifest.json, which says what made
-them. A run that was stopped goes on with --resume.
-"""
->>>>>>> main
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ EXAMPLES = """examples:
   jaxflow attribute --text "The keys to the cabinet" --out out
   jaxflow attribute --input reviews.csv --column review --model minilm --layers 1,6 --out out
   cat sentences.txt | jaxflow attribute --model minilm --methods raw,rollout --out out
+  jaxflow attribute --images photos/ --model vit-folder --queries classifier --out out
   jaxflow summarize out
 
 The folder given by --out gets Parquet files with one row an example, and in its folder

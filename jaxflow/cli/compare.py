@@ -9,12 +9,8 @@ from typing import Any
 from jaxflow._parser import Parser, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
-<<<<<<< HEAD
-from jaxflow.cli.arguments import add_columns, add_lengths, lengths_of, source_of
-from jaxflow.cli.commands import COMMANDS
-=======
 from jaxflow.cli.arguments import add_lengths, add_texts, lengths_of, source_of
->>>>>>> main
+from jaxflow.cli.commands import COMMANDS
 from jaxflow.cli.options import add_fields, add_question, given_fields, question_of
 from jaxflow.cli.output import mixing_line, note_assumed
 from jaxflow.compare import CompareOptions, findings
@@ -35,14 +31,8 @@ DEFAULT = Question()
 def add(commands: Any) -> Parser:
     """Add the command."""
     about = "Say what differs between two models that read the same texts: a pretrained one and its fine-tuned self."
-<<<<<<< HEAD
     parser = commands.add_parser("compare", help=COMMANDS["compare"], description=about)
-    group = parser.add_argument_group("models and texts")
-    add = group.add_argument
-=======
-    parser = commands.add_parser("compare", help="compare two models on the same texts", description=about)
     add = parser.add_argument_group("models").add_argument
->>>>>>> main
     _ = add("--model-a", required=True, metavar="A", help="the first model: minilm, a folder, or a name on the hub")
     _ = add("--model-b", required=True, metavar="B", help="the second; what it has more of counts as gained")
     add_texts(parser)

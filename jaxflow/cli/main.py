@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
     try:
         with signals():
             arguments = _parsers(sys.argv[1:] if argv is None else argv)[0].parse_args(argv)
-            if alone:
+            # Images are read by transformers' image processors, which are of torch.
+            if alone and getattr(arguments, "images", None) is None:
                 from jaxflow.models.huggingface import without_torch
 
                 without_torch()
