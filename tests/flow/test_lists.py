@@ -7,7 +7,7 @@ from jaxflow.flow import exact
 from jaxflow.flow.exact import _arcs, _rows
 from tests.flow import families, oracles
 
-ALL = families.FAMILIES | families.UNNORMALISED
+ALL = families.FAMILIES | families.LONG | families.UNNORMALISED
 
 
 @pytest.fixture
