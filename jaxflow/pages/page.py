@@ -15,6 +15,7 @@ import numpy as np
 from jaxflow._paths import local_path
 from jaxflow.attribution.registry import is_flow, method_name
 from jaxflow.pages.carried import carried_by, class_method
+from jaxflow.pages.pictures import uri_of
 from jaxflow.pages.pieces import joined, pieces
 from jaxflow.store.arrow import Row, picture_of_row, relevance_columns, saturation_of
 from jaxflow.store.output import write_text
@@ -99,8 +100,7 @@ def _picture(row: Row) -> dict[str, Any] | None:
     if picture is None:
         return None
     rows, columns = picture.grid
-    uri = f"data:image/jpeg;base64,{base64.b64encode(picture.data).decode('ascii')}"
-    return {"uri": uri, "rows": rows, "columns": columns}
+    return {"uri": uri_of(picture), "rows": rows, "columns": columns}
 
 
 def _carried(row: Row, manifest: dict[str, Any]) -> dict[str, Any] | None:
@@ -144,9 +144,7 @@ def render(data: dict[str, Any]) -> str:
     return whole_page("report", data, pictures=any(example["picture"] for example in data["examples"]))
 
 
-def whole_page(
-    name: str, data: dict[str, Any], *, draws: bool = False, pictures: bool = False, rest: str = ""
-) -> str:
+def whole_page(name: str, data: dict[str, Any], *, draws: bool = False, pictures: bool = False, rest: str = "") -> str:
     """A page that loads nothing, as HTML.
 
     Text of the data is nowhere markup: it stands in a JSON block with all of HTML's signs escaped. The policy in its

@@ -238,7 +238,7 @@
     const { example } = current2;
     const columns2 = example.picture?.columns ?? 1;
     const row = current2.row(method, state2.layer, state2.query);
-    const scale = bounds(current2, method, state2.layer, state2.query, state2);
+    const scale2 = bounds(current2, method, state2.layer, state2.query, state2);
     const cells = make("div", { className: "cells" });
     cells.style.gridTemplateColumns = `repeat(${columns2}, 1fr)`;
     const beside = make("p", { className: "beside" });
@@ -249,7 +249,7 @@
         tabIndex: -1,
         data: { token }
       });
-      const share = shareOf(row[token], scale);
+      const share = shareOf(row[token], scale2);
       if (special) element.append(isolated(name));
       else element.style.backgroundColor = cover(share);
       if (special && state2.special) paint(element, share);
@@ -291,12 +291,12 @@
     const canvas = make("canvas", { width: columns2, height: rows });
     canvas.style.aspectRatio = `${columns2} / ${rows}`;
     const pen = penOf(canvas);
-    const scale = bounds(current2, method, layer, state2.query, state2);
+    const scale2 = bounds(current2, method, layer, state2.query, state2);
     const dark = isDark();
     let patch = 0;
     current2.row(method, layer, state2.query).forEach((value, token) => {
       if (example.source[token] < 0) return;
-      pen.fillStyle = shade(shareOf(value, scale), dark).background;
+      pen.fillStyle = shade(shareOf(value, scale2), dark).background;
       pen.fillRect(patch % columns2, Math.floor(patch / columns2), 1, 1);
       patch += 1;
     });
@@ -367,11 +367,11 @@
     const name = make("th", { scope: "row" }, isolated(example.tokens[token]));
     name.classList.toggle("special", example.source[token] < 0);
     name.classList.toggle("asked", asked);
-    const cells = columns.map(({ layer, row: row2, scale }) => {
+    const cells = columns.map(({ layer, row: row2, scale: scale2 }) => {
       const cell = document.createElement("td");
       cell.tabIndex = -1;
       if (layer === 0) cell.className = "first";
-      const share = shareOf(row2[token], scale);
+      const share = shareOf(row2[token], scale2);
       paint(cell, share, dark);
       if (Math.abs(share) > 1 + 1e-6) cell.textContent = "▴";
       return cell;
@@ -517,7 +517,7 @@
   function wordsOf(current2, state2, method) {
     const { example } = current2;
     const row = current2.row(method, state2.layer, state2.query);
-    const scale = bounds(current2, method, state2.layer, state2.query, state2);
+    const scale2 = bounds(current2, method, state2.layer, state2.query, state2);
     const line = () => make("p", { dir: "auto", className: "text", data: { method } });
     const lines = example.parts ? [line(), line()] : [line()];
     example.tokens.forEach((_, token) => {
@@ -527,7 +527,7 @@
         text.append(
           gap.trim() ? make("span", { className: "unread", title: "not read by the model" }, ...textNodes(gap)) : " "
         );
-      const element = word(example, state2, token, surface, shareOf(row[token], scale), Boolean(example.joined[token]));
+      const element = word(example, state2, token, surface, shareOf(row[token], scale2), Boolean(example.joined[token]));
       element.classList.toggle("saturated", current2.saturated(method, state2.layer, state2.query, token));
       text.append(element);
     });
@@ -615,7 +615,8 @@
   }
 
   // src/report/main.js
-  var state = { index: 0, layer: 0, query: 0, scale: "row", special: false, methods: new Set(data.methods) };
+  var scale = data.examples[0]?.picture ? "range" : "row";
+  var state = { index: 0, layer: 0, query: 0, scale, special: false, methods: new Set(data.methods) };
   var current;
   var items = [];
   function render(heat = true) {

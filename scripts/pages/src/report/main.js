@@ -13,7 +13,9 @@ import { hideTooltip, showTooltip } from "./tooltip.js";
 import { moveWord, renderWords } from "./words.js";
 import { markWritten, renderWritten } from "./written.js";
 
-const state = { index: 0, layer: 0, query: 0, scale: "row", special: false, methods: new Set(data.methods) };
+// Patches are many, and differ by little of the whole: their shades begin at the smallest.
+const scale = data.examples[0]?.picture ? "range" : "row";
+const state = { index: 0, layer: 0, query: 0, scale, special: false, methods: new Set(data.methods) };
 /** @type {Unpacked} */
 let current;
 /** @type {HTMLElement[]} */
