@@ -92,7 +92,9 @@ class TextEncoder(ModelDefaults):
     @property
     def reads_at(self) -> int | None:
         """The token at which the head reads a text: a decoder's last, another's first."""
-        return -1 if self.config.causal and self.head.name != "bare" else super().reads_at
+        if self.config.causal and self.head.name != "bare":
+            return -1
+        return None if self.head.mean else super().reads_at
 
     @property
     def packs(self) -> bool:

@@ -200,3 +200,11 @@ def test_kinds_that_are_not_supported_are_refused_in_one_line(tiny, tmp_path):
         make("llama", "next_token", tmp_path / "stretched", tiny, rope_parameters=stretched)
     with pytest.raises(InputError, match="scale_attn_by_inverse_layer_idx"):
         make("gpt2", "next_token", tmp_path / "scaled", tiny, scale_attn_by_inverse_layer_idx=True)
+
+
+def test_the_parts_of_a_next_tokens_logit_sum_to_it(tiny, tmp_path):
+    _, ours = make("gpt2", "next_token", tmp_path, tiny)
+    text = "the key to the table"
+    parts = jf.attribute(ours, [text], methods="decompx")[0].relevance["decompx"][-1, 0]
+    logits = ours(ours.pad(ours.tokenize([text]))).logits[0]
+    np.testing.assert_allclose(parts.sum(), logits.max(), atol=1e-4)
