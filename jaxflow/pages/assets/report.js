@@ -58,20 +58,24 @@
     element.append(...children);
     return element;
   }
+  var penOf = (canvas, settings) => (
+    /** @type {CanvasRenderingContext2D} */
+    canvas.getContext("2d", settings)
+  );
   var byId = (id) => document.getElementById(id);
   function textNodes(text) {
     const nodes = [];
-    let plain = "";
+    let plain2 = "";
     for (const character of text.replace(/[\t\r\n]+/g, " ")) {
       if (!HIDDEN.test(character)) {
-        plain += character;
+        plain2 += character;
         continue;
       }
-      if (plain) nodes.push(document.createTextNode(plain));
-      plain = "";
+      if (plain2) nodes.push(document.createTextNode(plain2));
+      plain2 = "";
       nodes.push(make("span", { className: "hidden-character", title: "a character without a shape" }, named(character)));
     }
-    if (plain) nodes.push(document.createTextNode(plain));
+    if (plain2) nodes.push(document.createTextNode(plain2));
     return nodes;
   }
   var isolated = (text, className = "") => make("bdi", { className }, ...textNodes(text));
@@ -90,6 +94,7 @@
     document.documentElement.dataset.theme = theme;
     byId("theme").textContent = `Theme: ${theme}`;
   }
+  var breakable = (method) => method.split(/(?=@)/).flatMap((part, index) => index ? [make("wbr"), part] : [part]);
 
   // src/shared/carried.js
   function carriedParts({ method, target, words, tied }) {
@@ -196,69 +201,116 @@
   // src/report/page.js
   var data = JSON.parse(byId("data").textContent);
 
-  // src/report/words.js
-  function renderWords(current2, state2) {
-    const shown = data.methods.filter((method) => state2.methods.has(method));
-    byId("words").replaceChildren(...shown.map((method) => wordsOf(current2, state2, method)));
-    if (!shown.length) byId("words").append(make("p", { className: "notice" }, "Choose a method."));
+  // src/report/parts.js
+  var explainedBy = (example, query) => example.parts?.explained[query] ?? null;
+  var isLater = ({ parts, queries }, query, token) => parts !== null && queries[query] >= parts.start && token > queries[query];
+  var marked = (example, query) => explainedBy(example, query) ?? example.queries[query];
+  var explainsNext = ({ parts, queries, tokens }, query) => parts !== null && queries[query] === tokens.length - 1;
+  function queryName(example, query) {
+    const token = explainedBy(example, query);
+    if (token !== null) return `${token}  ${example.tokens[token]}`;
+    if (explainsNext(example, query)) return `next  ${example.prediction ?? ""}`.trimEnd();
+    return `${example.queries[query]}  ${example.tokens[example.queries[query]]}`;
   }
-  function wordsOf(current2, state2, method) {
+  var firstQuery = ({ parts, queries }, before) => parts ? queries.length - 1 : Math.min(before, queries.length - 1);
+  function layerName(encoderLayers, layer) {
+    if (!encoderLayers) return { whole: String(layer), short: String(layer) };
+    if (layer <= encoderLayers) return { whole: `encoder ${layer}`, short: `E${layer}` };
+    const above = layer - encoderLayers - 1;
+    const number2 = Math.floor(above / 2) + 1;
+    const part = above % 2 ? "cross" : "self";
+    return { whole: `decoder ${number2} ${part}`, short: `${part[0].toUpperCase()}${number2}` };
+  }
+
+  // src/report/patches.js
+  var FOR = "20, 105, 255";
+  var AGAINST2 = "255, 140, 0";
+  var COVER = 0.82;
+  var cover = (share) => `rgba(${share < 0 ? AGAINST2 : FOR}, ${COVER * Math.min(1, Math.abs(share))})`;
+  var pictureOf = ({ picture, text }) => make("img", { src: picture?.uri ?? "", alt: text, draggable: false, className: "seen" });
+  var plain = (example) => make(
+    "figure",
+    { className: "picture" },
+    make("figcaption", {}, "the image, as the model saw it"),
+    make("div", { className: "frame colours" }, pictureOf(example))
+  );
+  function patchesOf(current2, state2, method) {
     const { example } = current2;
+    const columns2 = example.picture?.columns ?? 1;
     const row = current2.row(method, state2.layer, state2.query);
-    const scale = bounds(current2, method, state2.layer, state2.query, state2);
-    const text = make("p", { dir: "auto", className: "text", data: { method } });
-    example.tokens.forEach((_, token) => {
-      const [gap, surface] = example.pieces[token];
-      if (gap)
-        text.append(
-          gap.trim() ? make("span", { className: "unread", title: "not read by the model" }, ...textNodes(gap)) : " "
-        );
-      const element = word(example, state2, token, surface, shareOf(row[token], scale), Boolean(example.joined[token]));
+    const scale2 = bounds(current2, method, state2.layer, state2.query, state2);
+    const cells = make("div", { className: "cells" });
+    cells.style.gridTemplateColumns = `repeat(${columns2}, 1fr)`;
+    const beside = make("p", { className: "beside" });
+    example.tokens.forEach((name, token) => {
+      const special = example.source[token] < 0;
+      const element = make("span", {
+        className: special ? "token special" : "token patch",
+        tabIndex: -1,
+        data: { token }
+      });
+      const share = shareOf(row[token], scale2);
+      if (special) element.append(isolated(name));
+      else element.style.backgroundColor = cover(share);
+      if (special && state2.special) paint(element, share);
+      element.classList.toggle("asked", example.queries[state2.query] === token);
       element.classList.toggle("saturated", current2.saturated(method, state2.layer, state2.query, token));
-      text.append(element);
+      (special ? beside : cells).append(element);
     });
-    text.querySelector(".token")?.setAttribute("tabindex", "0");
-    const figure = make("figure", {}, make("figcaption", {}, ...breakable(method)), text);
-    const told = toldApart(current2, method, state2.layer, state2.query, data.methods);
-    if (told) {
-      const see = told.instead ? `; see ${told.instead}` : "";
-      figure.append(
-        make(
-          "p",
-          { className: "apart" },
-          `tells ${told.apart} of ${told.of} tokens apart here; the rest are saturated${see}`
+    cells.querySelector(".token")?.setAttribute("tabindex", "0");
+    const frame = make("div", { className: "frame" }, pictureOf(example), cells);
+    return make(
+      "figure",
+      { className: "picture" },
+      make("figcaption", {}, ...breakable(method)),
+      make("div", { className: "text patches", data: { method, columns: columns2 } }, frame, beside)
+    );
+  }
+  function renderMaps(current2, state2) {
+    const methods = data.methods.filter((method) => state2.methods.has(method));
+    const rows = methods.map(
+      (method) => make(
+        "div",
+        { className: "maps" },
+        make("span", { className: "name" }, ...breakable(method)),
+        ...current2.example.layers.map(
+          (layer, index) => make(
+            "button",
+            { type: "button", data: { layer: index }, ariaLabel: `${method}, layer ${layer}` },
+            mapOf(current2, state2, method, index),
+            String(layer)
+          )
         )
-      );
-    }
-    return figure;
+      )
+    );
+    byId("heat").replaceChildren(...rows);
   }
-  var breakable = (method) => method.split(/(?=@)/).flatMap((part, index) => index ? [make("wbr"), part] : [part]);
-  function word(example, state2, token, surface, share, joined) {
-    const special = example.source[token] < 0;
-    const element = make("span", { className: "token", tabIndex: -1, data: { token } });
-    if (special) element.append(isolated(example.tokens[token]));
-    else if (surface) element.append(...textNodes(surface));
-    else element.append(isolated(example.tokens[token], "covered"));
-    element.classList.toggle("special", special);
-    element.classList.toggle("joined", joined);
-    element.classList.toggle("asked", example.queries[state2.query] === token);
-    if (!special || state2.special) paint(element, share);
-    return element;
-  }
-  function moveWord(event) {
-    const step2 = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    const text = event.target.closest(".text");
-    if (!step2 || !text) return;
-    event.preventDefault();
-    const tokens = [...text.querySelectorAll(".token")];
-    const next = tokens[tokens.indexOf(event.target) + step2];
-    if (next) focusOn(tokens, next);
+  function mapOf(current2, state2, method, layer) {
+    const { example } = current2;
+    const { rows, columns: columns2 } = example.picture ?? { rows: 1, columns: 1 };
+    const canvas = make("canvas", { width: columns2, height: rows });
+    canvas.style.aspectRatio = `${columns2} / ${rows}`;
+    const pen = penOf(canvas);
+    const scale2 = bounds(current2, method, layer, state2.query, state2);
+    const dark = isDark();
+    let patch = 0;
+    current2.row(method, layer, state2.query).forEach((value, token) => {
+      if (example.source[token] < 0) return;
+      pen.fillStyle = shade(shareOf(value, scale2), dark).background;
+      pen.fillRect(patch % columns2, Math.floor(patch / columns2), 1, 1);
+      patch += 1;
+    });
+    return canvas;
   }
 
   // src/report/heat.js
   var columns = [];
   function renderHeat(current2, state2) {
     const { example } = current2;
+    if (example.picture) {
+      columns = [];
+      return renderMaps(current2, state2);
+    }
     const methods = data.methods.filter((method) => state2.methods.has(method));
     const dense = methods.length * example.layers.length > 20;
     const table = make("table", { role: "grid", className: dense ? "dense" : "" });
@@ -290,14 +342,15 @@
       (method) => make("th", { scope: "colgroup", colSpan: example.layers.length, className: "group" }, ...breakable(method))
     );
     const layers = methods.flatMap(
-      () => example.layers.map(
-        (layer, index) => make("th", { scope: "col", className: edge(index), data: { layer: index } }, String(layer))
-      )
+      () => example.layers.map((layer, index) => {
+        const { whole: whole2, short } = layerName(data.encoder_layers, layer);
+        return make("th", { scope: "col", className: edge(index), title: whole2, data: { layer: index } }, short);
+      })
     );
     return make("thead", {}, make("tr", {}, corner, ...names), make("tr", {}, ...layers));
   }
   function markLayer(layer) {
-    for (const cell of byId("heat").querySelectorAll("thead [data-layer]")) {
+    for (const cell of byId("heat").querySelectorAll("[data-layer]")) {
       cell.classList.toggle("chosen", Number(cell.dataset.layer) === layer);
     }
   }
@@ -310,20 +363,23 @@
   }
   var edge = (layer) => layer === 0 ? "first" : "";
   function rowOf(example, state2, token, dark) {
-    const asked = example.queries[state2.query] === token;
+    const asked = marked(example, state2.query) === token;
     const name = make("th", { scope: "row" }, isolated(example.tokens[token]));
     name.classList.toggle("special", example.source[token] < 0);
     name.classList.toggle("asked", asked);
-    const cells = columns.map(({ layer, row, scale }) => {
+    const cells = columns.map(({ layer, row: row2, scale: scale2 }) => {
       const cell = document.createElement("td");
       cell.tabIndex = -1;
       if (layer === 0) cell.className = "first";
-      const share = shareOf(row[token], scale);
+      const share = shareOf(row2[token], scale2);
       paint(cell, share, dark);
       if (Math.abs(share) > 1 + 1e-6) cell.textContent = "▴";
       return cell;
     });
-    return make("tr", {}, name, ...cells);
+    const row = make("tr", {}, name, ...cells);
+    row.classList.toggle("second", example.parts?.start === token);
+    row.classList.toggle("later", isLater(example, state2.query, token));
+    return row;
   }
   function moveCell(event) {
     const steps = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
@@ -359,7 +415,7 @@
         element.hidden = !fits;
         count += Number(fits);
       });
-      byId("count").textContent = `${count} of ${items2.length} sentences`;
+      byId("count").textContent = `${count} of ${items2.length} ${data.examples[0]?.picture ? "images" : "sentences"}`;
     };
     byId("search").addEventListener("input", filter);
     select.addEventListener("change", filter);
@@ -367,12 +423,10 @@
     return items2;
   }
   function item(example, index, choose2) {
-    const button = make(
-      "button",
-      { type: "button" },
-      make("span", { className: "id" }, String(example.id)),
-      sentence(example)
-    );
+    const button = make("button", { type: "button" });
+    if (example.id !== example.text) button.append(make("span", { className: "id" }, String(example.id)));
+    if (example.picture) button.append(make("img", { src: example.picture.uri, alt: "", className: "small" }));
+    button.append(sentence(example));
     if (example.prediction !== null) button.append(make("span", { className: "label" }, isolated(example.prediction)));
     button.addEventListener("click", () => choose2(index));
     return make("li", {}, button);
@@ -399,12 +453,17 @@
 
   // src/report/tooltip.js
   var number = (value) => value === 0 ? "0" : value >= 1e-4 ? Number(value).toPrecision(6) : Number(value).toExponential(4);
+  function aim(example, query) {
+    const token = explainedBy(example, query);
+    const position = `position ${example.queries[query]}`;
+    return token === null ? `to ${position}` : `to ${position}, which predicted ${example.tokens[token]}`;
+  }
   function describe(current2, method, layer, query, token) {
     const { example } = current2;
     const value = current2.row(method, layer, query)[token];
     const { rank, ties } = ranks(current2, method, layer, query)[token];
     const lines = [
-      ["", `${method}, layer ${example.layers[layer]}, to position ${example.queries[query]}`],
+      ["", `${method}, layer ${layerName(data.encoder_layers, example.layers[layer]).whole}, ${aim(example, query)}`],
       ["value", number(value)],
       ["rank", `${rank} of ${example.tokens.length}${ties ? `, tied with ${ties} other${ties > 1 ? "s" : ""}` : ""}`]
     ];
@@ -444,8 +503,120 @@
     byId("tooltip").hidden = true;
   }
 
+  // src/report/words.js
+  function renderWords(current2, state2) {
+    const shown = data.methods.filter((method) => state2.methods.has(method));
+    const image = Boolean(current2.example.picture);
+    byId("words").classList.toggle("pictures", image);
+    byId("words").replaceChildren(
+      ...image ? [plain(current2.example)] : [],
+      ...shown.map((method) => withTold(current2, state2, method, (image ? patchesOf : wordsOf)(current2, state2, method)))
+    );
+    if (!shown.length) byId("words").append(make("p", { className: "notice" }, "Choose a method."));
+  }
+  function wordsOf(current2, state2, method) {
+    const { example } = current2;
+    const row = current2.row(method, state2.layer, state2.query);
+    const scale2 = bounds(current2, method, state2.layer, state2.query, state2);
+    const line = () => make("p", { dir: "auto", className: "text", data: { method } });
+    const lines = example.parts ? [line(), line()] : [line()];
+    example.tokens.forEach((_, token) => {
+      const text = example.parts && token >= example.parts.start ? lines[1] : lines[0];
+      const [gap, surface] = example.pieces[token];
+      if (gap)
+        text.append(
+          gap.trim() ? make("span", { className: "unread", title: "not read by the model" }, ...textNodes(gap)) : " "
+        );
+      const element = word(example, state2, token, surface, shareOf(row[token], scale2), Boolean(example.joined[token]));
+      element.classList.toggle("saturated", current2.saturated(method, state2.layer, state2.query, token));
+      text.append(element);
+    });
+    for (const text of lines) text.querySelector(".token")?.setAttribute("tabindex", "0");
+    const { parts } = example;
+    const shown = parts ? lines.map(
+      (text, side) => make("div", { className: "side" }, make("span", { className: "score" }, parts.names[side]), text)
+    ) : lines;
+    return make("figure", {}, make("figcaption", {}, ...breakable(method)), make("div", {}, ...shown));
+  }
+  function withTold(current2, state2, method, figure) {
+    const told = toldApart(current2, method, state2.layer, state2.query, data.methods);
+    if (told) {
+      const see = told.instead ? `; see ${told.instead}` : "";
+      figure.append(
+        make(
+          "p",
+          { className: "apart" },
+          `tells ${told.apart} of ${told.of} tokens apart here; the rest are saturated${see}`
+        )
+      );
+    }
+    return figure;
+  }
+  function word(example, state2, token, surface, share, joined) {
+    const special = example.source[token] < 0;
+    const element = make("span", { className: "token", tabIndex: -1, data: { token } });
+    if (special) element.append(isolated(example.tokens[token]));
+    else if (surface) element.append(...textNodes(surface));
+    else element.append(isolated(example.tokens[token], "covered"));
+    element.classList.toggle("special", special);
+    element.classList.toggle("joined", joined);
+    element.classList.toggle("asked", marked(example, state2.query) === token);
+    const later = isLater(example, state2.query, token);
+    element.classList.toggle("later", later);
+    if (!later && (!special || state2.special)) paint(element, share);
+    return element;
+  }
+  function moveWord(event) {
+    const text = event.target.closest(".text");
+    const columns2 = Number(text?.dataset.columns ?? 0);
+    const step2 = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns2, ArrowUp: -columns2 }[event.key];
+    if (!step2 || !text) return;
+    event.preventDefault();
+    const tokens = [...text.querySelectorAll(event.target.matches(".pick") ? ".pick" : ".token")];
+    const next = tokens[tokens.indexOf(event.target) + step2];
+    if (next) focusOn(tokens, next);
+  }
+
+  // src/report/written.js
+  function renderWritten(example) {
+    const { parts } = example;
+    byId("written").hidden = !parts;
+    if (!parts) return byId("written").replaceChildren();
+    const line = make("p", { dir: "auto", className: "text" });
+    example.tokens.forEach((token, index) => {
+      if (index < parts.start) return;
+      const [gap, surface] = example.pieces[index];
+      if (gap) line.append(" ");
+      const special = example.source[index] < 0;
+      const element = tokenOf(parts.explained.indexOf(index), special || !surface ? isolated(token) : surface);
+      element.classList.toggle("special", special);
+      line.append(element);
+    });
+    example.queries.forEach((_, index) => {
+      if (explainsNext(example, index))
+        line.append(" ", tokenOf(index, ["next", example.prediction].filter(Boolean).join(": ")));
+    });
+    const hint = parts.explained.some((token) => token !== null) ? "point at a word, or tap it, to see what it came from" : "only what follows is explained here; queries=None explains every word";
+    return byId("written").replaceChildren(
+      make("figure", {}, make("figcaption", {}, parts.names[1]), line, make("p", { className: "apart" }, hint))
+    );
+  }
+  function markWritten(query) {
+    for (const pick of byId("written").querySelectorAll(".pick")) {
+      const chosen = Number(pick.dataset.query) === query;
+      pick.setAttribute("aria-pressed", String(chosen));
+      pick.tabIndex = chosen ? 0 : -1;
+    }
+  }
+  function tokenOf(query, content) {
+    const inside = typeof content === "string" ? textNodes(content) : [content];
+    if (query < 0) return make("span", { className: "token" }, ...inside);
+    return make("button", { type: "button", className: "token pick", data: { query } }, ...inside);
+  }
+
   // src/report/main.js
-  var state = { index: 0, layer: 0, query: 0, scale: "row", special: false, methods: new Set(data.methods) };
+  var scale = data.examples[0]?.picture ? "range" : "row";
+  var state = { index: 0, layer: 0, query: 0, scale, special: false, methods: new Set(data.methods) };
   var current;
   var items = [];
   function render(heat = true) {
@@ -453,10 +624,11 @@
     const focused = whereIs(document.activeElement);
     const { example } = current;
     byId("layer").value = String(state.layer);
-    byId("layer-name").textContent = `${example.layers[state.layer]}`;
+    byId("layer-name").textContent = layerName(data.encoder_layers, example.layers[state.layer]).whole;
     byId("query").value = String(state.query);
     byId("scale").value = state.scale;
     byId("special").checked = state.special;
+    markWritten(state.query);
     renderWords(current, state);
     if (heat) renderHeat(current, state);
     markLayer(state.layer);
@@ -479,13 +651,15 @@
     current = unpack(data.examples[index], data.methods);
     const { example } = current;
     state.layer = Math.min(state.layer, example.layers.length - 1);
-    state.query = Math.min(state.query, example.queries.length - 1);
+    state.query = firstQuery(example, state.query);
     byId("layer").max = String(example.layers.length - 1);
     byId("query").replaceChildren(
       ...example.queries.map(
-        (position, query) => make("option", { value: String(query) }, `${position}  `, ...textNodes(example.tokens[position]))
+        (_, query) => make("option", { value: String(query) }, ...textNodes(queryName(example, query)))
       )
     );
+    byId("query-label").textContent = example.parts ? "Relevance to" : "Relevance to position";
+    renderWritten(example);
     renderPrediction(example);
     renderCarried(example);
     mark(items, index);
@@ -530,10 +704,11 @@
     byId("legend").replaceChildren(...parts);
   }
   function rampOf(first) {
-    const ramp = make("span", { className: "ramp" });
+    const ramp = make("span", { className: current.example.picture ? "ramp over" : "ramp" });
     for (let step2 = first; step2 <= 10; step2 += 1) {
       const box = make("span", { className: "step" });
-      paint(box, step2 / 10);
+      if (current.example.picture) box.style.backgroundColor = cover(step2 / 10);
+      else paint(box, step2 / 10);
       ramp.append(box);
     }
     return ramp;
@@ -585,6 +760,8 @@
     render();
   }
   function pointed(event) {
+    const picked = event.target.closest?.("#written .pick");
+    if (picked && Number(picked.dataset.query) !== state.query) return set({ query: Number(picked.dataset.query) });
     const element = event.target.closest?.("#words .token, #heat td");
     if (!element) return hideTooltip();
     const { method, layer, token } = element.matches("td") ? cellAt(element) : wordAt(element);
@@ -602,7 +779,10 @@
     if (heading) set({ layer: Number(heading.dataset.layer) });
     if (cell) set({ layer: cellAt(cell).layer });
     if (token) {
-      const query = current.example.queries.indexOf(Number(token.dataset.token));
+      const position = Number(token.dataset.token);
+      const { parts, queries } = current.example;
+      const explains = parts ? parts.explained.indexOf(position) : -1;
+      const query = explains >= 0 ? explains : queries.indexOf(position);
       if (query >= 0) set({ query });
     }
   }
@@ -645,16 +825,17 @@
   setUpControls();
   items = setUpSentences(choose);
   state.layer = (data.examples[0]?.layers.length ?? 1) - 1;
-  byId("heat").addEventListener("scroll", markRest, { passive: true });
-  new ResizeObserver(markRest).observe(byId("heat"));
   for (const kind of ["mouseover", "focusin"]) document.addEventListener(kind, pointed);
   document.addEventListener("scroll", hideTooltip, { passive: true, capture: true });
   document.addEventListener("keydown", pressed);
   byId("view").addEventListener("click", clicked);
-  byId("words").addEventListener("keydown", moveWord);
+  for (const id of ["words", "written"]) byId(id).addEventListener("keydown", moveWord);
   byId("heat").addEventListener("keydown", moveCell);
-  if (data.examples.length) choose(0);
-  else
+  if (data.examples.length) {
+    byId("heat").addEventListener("scroll", markRest, { passive: true });
+    new ResizeObserver(markRest).observe(byId("heat"));
+    choose(0);
+  } else
     byId("view").replaceChildren(
       make("p", { className: "notice" }, "No text could be used, so there is nothing to show.")
     );

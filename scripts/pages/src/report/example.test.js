@@ -10,6 +10,7 @@ const example = {
   certified: Buffer.from([1, 0, 1, 1, 1, 1, 1, 1]).toString("base64"),
   saturated: {},
   carried: null,
+  parts: null,
 };
 const unpacked = unpack(/** @type {ReportExample} */ (example), ["raw"]);
 

@@ -1,10 +1,11 @@
 // The heat map: a row for each token, and for each method a column for each layer.
 
-import { byId, focusOn, isolated, make, paint } from "../shared/dom.js";
+import { breakable, byId, focusOn, isolated, make, paint } from "../shared/dom.js";
 import { isDark } from "../shared/theme.js";
 import { bounds, shareOf } from "./example.js";
 import { data } from "./page.js";
-import { breakable } from "./words.js";
+import { isLater, layerName, marked } from "./parts.js";
+import { renderMaps } from "./patches.js";
 
 /** @type {{ method: string, layer: number, row: Float32Array, scale: [number, number] }[]} */
 let columns = [];
@@ -15,6 +16,10 @@ let columns = [];
  */
 export function renderHeat(current, state) {
   const { example } = current;
+  if (example.picture) {
+    columns = [];
+    return renderMaps(current, state);
+  }
   const methods = data.methods.filter((method) => state.methods.has(method));
   const dense = methods.length * example.layers.length > 20;
   const table = make("table", { role: "grid", className: dense ? "dense" : "" });
@@ -53,16 +58,17 @@ function headOf(example, methods) {
     make("th", { scope: "colgroup", colSpan: example.layers.length, className: "group" }, ...breakable(method)),
   );
   const layers = methods.flatMap(() =>
-    example.layers.map((layer, index) =>
-      make("th", { scope: "col", className: edge(index), data: { layer: index } }, String(layer)),
-    ),
+    example.layers.map((layer, index) => {
+      const { whole, short } = layerName(data.encoder_layers, layer);
+      return make("th", { scope: "col", className: edge(index), title: whole, data: { layer: index } }, short);
+    }),
   );
   return make("thead", {}, make("tr", {}, corner, ...names), make("tr", {}, ...layers));
 }
 
 /** @param {number} layer */
 export function markLayer(layer) {
-  for (const cell of byId("heat").querySelectorAll("thead [data-layer]")) {
+  for (const cell of byId("heat").querySelectorAll("[data-layer]")) {
     cell.classList.toggle("chosen", Number(cell.dataset.layer) === layer);
   }
 }
@@ -87,7 +93,7 @@ const edge = (layer) => (layer === 0 ? "first" : "");
  * @param {boolean} dark
  */
 function rowOf(example, state, token, dark) {
-  const asked = example.queries[state.query] === token;
+  const asked = marked(example, state.query) === token;
   const name = make("th", { scope: "row" }, isolated(example.tokens[token]));
   name.classList.toggle("special", example.source[token] < 0);
   name.classList.toggle("asked", asked);
@@ -101,7 +107,10 @@ function rowOf(example, state, token, dark) {
     if (Math.abs(share) > 1 + 1e-6) cell.textContent = "▴";
     return cell;
   });
-  return make("tr", {}, name, ...cells);
+  const row = make("tr", {}, name, ...cells);
+  row.classList.toggle("second", example.parts?.start === token);
+  row.classList.toggle("later", isLater(example, state.query, token));
+  return row;
 }
 
 /** @param {KeyboardEvent & { target: any }} event */

@@ -6,11 +6,16 @@ import { darkQuery } from "../shared/theme.js";
 import { unpack } from "./example.js";
 import { cellAt, markLayer, markRest, moveCell, renderHeat } from "./heat.js";
 import { data } from "./page.js";
+import { firstQuery, layerName, queryName } from "./parts.js";
+import { cover } from "./patches.js";
 import { mark, setUpSentences } from "./sentences.js";
 import { hideTooltip, showTooltip } from "./tooltip.js";
 import { moveWord, renderWords } from "./words.js";
+import { markWritten, renderWritten } from "./written.js";
 
-const state = { index: 0, layer: 0, query: 0, scale: "row", special: false, methods: new Set(data.methods) };
+// Patches are many, and differ by little of the whole: their shades begin at the smallest.
+const scale = data.examples[0]?.picture ? "range" : "row";
+const state = { index: 0, layer: 0, query: 0, scale, special: false, methods: new Set(data.methods) };
 /** @type {Unpacked} */
 let current;
 /** @type {HTMLElement[]} */
@@ -26,10 +31,11 @@ function render(heat = true) {
   const focused = whereIs(document.activeElement);
   const { example } = current;
   byId("layer").value = String(state.layer);
-  byId("layer-name").textContent = `${example.layers[state.layer]}`;
+  byId("layer-name").textContent = layerName(data.encoder_layers, example.layers[state.layer]).whole;
   byId("query").value = String(state.query);
   byId("scale").value = state.scale;
   byId("special").checked = state.special;
+  markWritten(state.query);
   renderWords(current, state);
   if (heat) renderHeat(current, state);
   markLayer(state.layer);
@@ -61,13 +67,15 @@ function choose(index) {
   current = unpack(data.examples[index], data.methods);
   const { example } = current;
   state.layer = Math.min(state.layer, example.layers.length - 1);
-  state.query = Math.min(state.query, example.queries.length - 1);
+  state.query = firstQuery(example, state.query);
   byId("layer").max = String(example.layers.length - 1);
   byId("query").replaceChildren(
-    ...example.queries.map((position, query) =>
-      make("option", { value: String(query) }, `${position}  `, ...textNodes(example.tokens[position])),
+    ...example.queries.map((_, query) =>
+      make("option", { value: String(query) }, ...textNodes(queryName(example, query))),
     ),
   );
+  byId("query-label").textContent = example.parts ? "Relevance to" : "Relevance to position";
+  renderWritten(example);
   renderPrediction(example);
   renderCarried(example);
   mark(items, index);
@@ -125,10 +133,11 @@ function renderLegend() {
 
 /** @param {number} first the first of the steps, of which 10 is full shade */
 function rampOf(first) {
-  const ramp = make("span", { className: "ramp" });
+  const ramp = make("span", { className: current.example.picture ? "ramp over" : "ramp" });
   for (let step = first; step <= 10; step += 1) {
     const box = make("span", { className: "step" });
-    paint(box, step / 10);
+    if (current.example.picture) box.style.backgroundColor = cover(step / 10);
+    else paint(box, step / 10);
     ramp.append(box);
   }
   return ramp;
@@ -194,6 +203,8 @@ function nextTheme() {
 
 /** @param {Event & { target: any }} event */
 function pointed(event) {
+  const picked = event.target.closest?.("#written .pick");
+  if (picked && Number(picked.dataset.query) !== state.query) return set({ query: Number(picked.dataset.query) });
   const element = event.target.closest?.("#words .token, #heat td");
   if (!element) return hideTooltip();
   const { method, layer, token } = element.matches("td") ? cellAt(element) : wordAt(element);
@@ -219,7 +230,11 @@ function clicked(event) {
   if (heading) set({ layer: Number(heading.dataset.layer) });
   if (cell) set({ layer: cellAt(cell).layer });
   if (token) {
-    const query = current.example.queries.indexOf(Number(token.dataset.token));
+    const position = Number(token.dataset.token);
+    const { parts, queries } = current.example;
+    // Of a text in two parts the query that explains the word; else the one at its position.
+    const explains = parts ? parts.explained.indexOf(position) : -1;
+    const query = explains >= 0 ? explains : queries.indexOf(position);
     if (query >= 0) set({ query });
   }
 }
@@ -275,16 +290,18 @@ setUpHeader();
 setUpControls();
 items = setUpSentences(choose);
 state.layer = (data.examples[0]?.layers.length ?? 1) - 1;
-byId("heat").addEventListener("scroll", markRest, { passive: true });
-new ResizeObserver(markRest).observe(byId("heat"));
 for (const kind of ["mouseover", "focusin"]) document.addEventListener(kind, pointed);
 document.addEventListener("scroll", hideTooltip, { passive: true, capture: true });
 document.addEventListener("keydown", pressed);
 byId("view").addEventListener("click", clicked);
-byId("words").addEventListener("keydown", moveWord);
+for (const id of ["words", "written"]) byId(id).addEventListener("keydown", moveWord);
 byId("heat").addEventListener("keydown", moveCell);
-if (data.examples.length) choose(0);
-else
+if (data.examples.length) {
+  byId("heat").addEventListener("scroll", markRest, { passive: true });
+  // A page without texts has no heat map to watch.
+  new ResizeObserver(markRest).observe(byId("heat"));
+  choose(0);
+} else
   byId("view").replaceChildren(
     make("p", { className: "notice" }, "No text could be used, so there is nothing to show."),
   );

@@ -1,7 +1,8 @@
 // What the report's modules hand to one another.
 
 interface ReportExample {
-  id: number;
+  /** A row's number, or an image's name. */
+  id: number | string;
   text: string;
   pair: string | null;
   tokens: string[];
@@ -19,6 +20,10 @@ interface ReportExample {
   certified_share?: number;
   /** By flow method, base64 of `layer query token`; null where no flow is saturated. */
   saturated: Record<string, string | null>;
+  /** Sources and targets, or a prompt and its answer: where the second begins, and the token that each query explains. */
+  parts: { start: number; names: [string, string]; explained: (number | null)[] } | null;
+  /** Of an image: what the model saw, as a data URI, and its patches; null for texts. */
+  picture?: { uri: string; rows: number; columns: number } | null;
   /** The words that carry the prediction, or the class that was asked for. */
   carried: Carried | null;
 }
@@ -42,6 +47,8 @@ interface ReportData {
   methods: string[];
   /** Those of them whose values are flows. */
   flows: string[];
+  /** How many layers are an encoder's below a decoder; 0 for models of one sequence. */
+  encoder_layers: number;
   examples: ReportExample[];
 }
 

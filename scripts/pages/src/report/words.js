@@ -1,8 +1,10 @@
 // The sentence as it was written, once a method, each token shaded by its relevance.
 
-import { byId, focusOn, isolated, make, paint, textNodes } from "../shared/dom.js";
+import { breakable, byId, focusOn, isolated, make, paint, textNodes } from "../shared/dom.js";
 import { bounds, shareOf, toldApart } from "./example.js";
 import { data } from "./page.js";
+import { isLater, marked } from "./parts.js";
+import { patchesOf, plain } from "./patches.js";
 
 /**
  * @param {Unpacked} current
@@ -10,7 +12,12 @@ import { data } from "./page.js";
  */
 export function renderWords(current, state) {
   const shown = data.methods.filter((method) => state.methods.has(method));
-  byId("words").replaceChildren(...shown.map((method) => wordsOf(current, state, method)));
+  const image = Boolean(current.example.picture);
+  byId("words").classList.toggle("pictures", image);
+  byId("words").replaceChildren(
+    ...(image ? [plain(current.example)] : []),
+    ...shown.map((method) => withTold(current, state, method, (image ? patchesOf : wordsOf)(current, state, method))),
+  );
   if (!shown.length) byId("words").append(make("p", { className: "notice" }, "Choose a method."));
 }
 
@@ -23,8 +30,11 @@ function wordsOf(current, state, method) {
   const { example } = current;
   const row = current.row(method, state.layer, state.query);
   const scale = bounds(current, method, state.layer, state.query, state);
-  const text = make("p", { dir: "auto", className: "text", data: { method } });
+  const line = () => make("p", { dir: "auto", className: "text", data: { method } });
+  // A line each for sources and targets, where there are both.
+  const lines = example.parts ? [line(), line()] : [line()];
   example.tokens.forEach((_, token) => {
+    const text = example.parts && token >= example.parts.start ? lines[1] : lines[0];
     const [gap, surface] = example.pieces[token];
     if (gap)
       text.append(
@@ -34,8 +44,25 @@ function wordsOf(current, state, method) {
     element.classList.toggle("saturated", current.saturated(method, state.layer, state.query, token));
     text.append(element);
   });
-  text.querySelector(".token")?.setAttribute("tabindex", "0");
-  const figure = make("figure", {}, make("figcaption", {}, ...breakable(method)), text);
+  for (const text of lines) text.querySelector(".token")?.setAttribute("tabindex", "0");
+  const { parts } = example;
+  const shown = parts
+    ? lines.map((text, side) =>
+        make("div", { className: "side" }, make("span", { className: "score" }, parts.names[side]), text),
+      )
+    : lines;
+  return make("figure", {}, make("figcaption", {}, ...breakable(method)), make("div", {}, ...shown));
+}
+
+/**
+ * A method's figure, with how many tokens it tells apart.
+ *
+ * @param {Unpacked} current
+ * @param {ReportState} state
+ * @param {string} method
+ * @param {HTMLElement} figure
+ */
+function withTold(current, state, method, figure) {
   const told = toldApart(current, method, state.layer, state.query, data.methods);
   if (told) {
     const see = told.instead ? `; see ${told.instead}` : "";
@@ -49,14 +76,6 @@ function wordsOf(current, state, method) {
   }
   return figure;
 }
-
-/**
- * A method's name, which may break before its mixing.
- *
- * @param {string} method
- */
-export const breakable = (method) =>
-  method.split(/(?=@)/).flatMap((part, index) => (index ? [make("wbr"), part] : [part]));
 
 /**
  * @param {ReportExample} example
@@ -75,18 +94,22 @@ function word(example, state, token, surface, share, joined) {
   else element.append(isolated(example.tokens[token], "covered"));
   element.classList.toggle("special", special);
   element.classList.toggle("joined", joined);
-  element.classList.toggle("asked", example.queries[state.query] === token);
-  if (!special || state.special) paint(element, share);
+  element.classList.toggle("asked", marked(example, state.query) === token);
+  const later = isLater(example, state.query, token);
+  element.classList.toggle("later", later);
+  if (!later && (!special || state.special)) paint(element, share);
   return element;
 }
 
 /** @param {KeyboardEvent & { target: any }} event */
 export function moveWord(event) {
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   const text = event.target.closest(".text");
+  // Among patches also up and down.
+  const columns = Number(text?.dataset.columns ?? 0);
+  const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
   if (!step || !text) return;
   event.preventDefault();
-  const tokens = [...text.querySelectorAll(".token")];
+  const tokens = [...text.querySelectorAll(event.target.matches(".pick") ? ".pick" : ".token")];
   const next = tokens[tokens.indexOf(event.target) + step];
   if (next) focusOn(tokens, next);
 }
