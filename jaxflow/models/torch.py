@@ -17,6 +17,7 @@ from jaxflow.models.huggingface import quiet_transformers
 from jaxflow.models.model import ModelDefaults
 from jaxflow.models.prediction import Prediction, next_tokens, predictions, speaks
 from jaxflow.models.recording import Number, Recording, cotangent, no_rows, recording
+from jaxflow.models.targets import PairTokens
 from jaxflow.models.tokens import Encoding
 
 try:
@@ -25,7 +26,7 @@ try:
     from jaxflow.models.torch_pass import TorchCaller, TorchPass
     from jaxflow.models.torch_probe import probe, refuse_other_inputs, token_sizes
     from jaxflow.models.torch_rooms import Rooms, alike
-    from jaxflow.models.torch_targets import PairTokens
+    from jaxflow.models.torch_targets import TorchTargets
 except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
@@ -115,8 +116,9 @@ class TorchModel(ModelDefaults):
         """As `_settle`, for an encoder-decoder."""
         self.head = head_of_pairs(self.model, self.tokenizer, self.vocabulary, self.name)
         caller = PairCaller(self.model)
-        writes = self.head.name == "next_token"
-        cut = PairTokens(self.model, self.tokenizer, self, self.max_length, max_new_tokens, writes)
+        targets = TorchTargets(self.model, self.max_length, max_new_tokens)
+        write = targets.write if self.head.name == "next_token" else None
+        cut = PairTokens(self.tokenizer, self, self.max_length, targets.first, write)
         self._probe = probe_pairs(caller, self._probed_ids(), self.name)
         self._pairs = TorchPairs(cut, caller, self._probe)
         # Sources and targets are one sequence, and either may have as many.
