@@ -25,7 +25,11 @@ KINDS = {
         T5 | START | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "num_decoder_layers": 1},
     ),
     "T5 bare": ("T5Model", "T5Config", T5 | START | {"relative_attention_max_distance": 6}),
-    "BART": ("BartForConditionalGeneration", "BartConfig", BART | {"scale_embedding": True, "decoder_ffn_dim": 20}),
+    "BART": (
+        "BartForConditionalGeneration",
+        "BartConfig",
+        BART | {"init_std": 0.1, "scale_embedding": True, "decoder_ffn_dim": 20},
+    ),
     "BART bare": ("BartModel", "BartConfig", BART | {"decoder_layers": 1}),
 }
 
@@ -39,7 +43,7 @@ def made(kind, folder):
     model = getattr(transformers, name)(getattr(transformers, config)(**changes)).eval()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
+            parameter.add_(0.1 * torch.randn_like(parameter))
         if hasattr(model, "final_logits_bias"):
             model.final_logits_bias.normal_()
     model.save_pretrained(folder)
@@ -70,8 +74,8 @@ def test_attention_and_logits_are_transformers(both, kind):
     encodings = ours.tokenize(TEXTS, TARGETS)
     # The same tokens, the decoder's first one included.
     assert encodings == theirs.tokenize(TEXTS, TARGETS)
-    # One batch of different lengths, padded; and texts alone, which transformers reads.
-    batch = ours.pad(encodings, 20)
+    # One batch of different lengths, padded beyond the last position; and texts alone, which transformers reads.
+    batch = ours.pad(encodings, 40)
     hidden, _ = ours.module.run(batch, lambda carry, layer: carry, None, ForwardOptions())
     recorded = theirs.record(batch, (), frozenset({"logits"}))
 

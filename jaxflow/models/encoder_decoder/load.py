@@ -114,14 +114,14 @@ def _assembled(
     names: list[str], stored: dict[str, Stored], path: tuple[Any, ...], shape: tuple[int, ...], folder: Path
 ) -> np.ndarray:
     """One of our parameters, in float32."""
+    # Of one layer, where layers are stacked.
+    size = int(np.prod(shape[1:] if "layers" in path else shape))
     rows = []
     for name in names:
         array = read_stored(stored[name]).astype(np.float32)
+        if array.size != size:
+            expected, got = f"hold {name!r} of {size} numbers", f"shape {array.shape}"
+            raise InputError("weights", expected, got, "fetch the model again", place=str(folder))
         # Theirs is (output, input).
         rows.append(array.T if path[-1] == "kernel" else array)
-    whole = np.stack(rows) if "layers" in path else rows[0]
-    if whole.size != int(np.prod(shape)):
-        expected = f"hold {names[0]!r} of {int(np.prod(shape[1:] if 'layers' in path else shape))} numbers"
-        got = f"shape {stored[names[0]].shape}"
-        raise InputError("weights", expected, got, "fetch the model again", place=str(folder))
-    return whole.reshape(shape)
+    return (np.stack(rows) if "layers" in path else rows[0]).reshape(shape)

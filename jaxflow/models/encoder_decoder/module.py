@@ -75,6 +75,8 @@ class PairModule(nnx.Module):
         sources = batch.mask & ~targets
         # Targets count their places behind the sources.
         places = jnp.arange(tokens)[None, :] - jnp.where(targets, jnp.sum(sources, axis=-1)[:, None], 0)
+        # Padding may reach beyond the last position, whose row is no number, and a share of 0 of that is none either.
+        places = jnp.where(batch.mask, places, 0)
         words = self.words(batch.input_ids) * config.embedding_scale
         hidden = _of(targets, self.decoder.inputs(words, places), self.encoder.inputs(words, places))
         shift = options.attention_shift
