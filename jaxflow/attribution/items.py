@@ -1,15 +1,16 @@
 """Texts with their tokens and the positions to explain."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from jaxflow._checks import InputError
-from jaxflow.attribution.question import CLASSIFIER, LAST
+from jaxflow.attribution.question import ANSWER, CLASSIFIER, LAST
 from jaxflow.models import Encoding, Model
+from jaxflow.models.images import ImageEncoding, images_of, pooled_of
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,18 @@ class EncodedText:
 
 @dataclass(frozen=True)
 class Item:
-    """One text, its tokens and the positions to explain."""
+    """One text, its tokens and the positions to explain.
+
+    Attributes:
+        index: its number.
+        place: its place in the input, in words.
+        text: as it was given.
+        pair: the second text, or None.
+        encoding: its tokens.
+        queries: positions to explain.
+        answer: positions of the answer's tokens, each of which a query predicted; None where no answer is explained.
+        wanted: id of the token that its last position predicted, for a part of an answer (`attribution.answers`).
+    """
 
     index: int
     place: str
@@ -39,6 +51,8 @@ class Item:
     pair: str | None
     encoding: Encoding
     queries: Int[np.ndarray, " query"]
+    answer: Int[np.ndarray, " query"] | None = None
+    wanted: int | None = None
 
     @property
     def length(self) -> int:
@@ -46,8 +60,15 @@ class Item:
         return len(self.encoding)
 
 
-def as_texts(texts: Any, pairs: Any) -> tuple[Any, Any]:
-    """Texts and second texts as lists, also of a single text; anything else is left to the tokenizer's check."""
+def as_texts(texts: Any, pairs: Any, model: Model | None = None) -> tuple[Any, Any]:
+    """Texts and second texts as lists, also of a single text; anything else is left to the tokenizer's check.
+
+    Images, for a model of images, are taken as they are: its own reader opens folders and names them.
+    """
+    if model is not None and images_of(model) is not None:
+        if isinstance(texts, list | tuple) and not len(texts):
+            raise InputError("texts", "hold at least one image", "none")
+        return texts, pairs
     if isinstance(texts, Mapping) or hasattr(texts, "columns"):
         # Iterating over a table gives the names of its columns.
         raise InputError("texts", "be a sequence of texts", type(texts).__name__, "pass a column of it")
@@ -60,25 +81,41 @@ def as_texts(texts: Any, pairs: Any) -> tuple[Any, Any]:
     return texts, pairs if isinstance(pairs, str) or not isinstance(pairs, Iterable) else list(pairs)
 
 
-def items_of(
-    model: Model, texts: Any, pairs: Any, queries: Any, *, max_length: int | None, truncate: bool
-) -> list[Item]:
-    """Tokenise texts (as `as_texts` gives them) and check the positions to explain."""
+def encoded_texts(model: Model, texts: Any, pairs: Any, *, max_length: int | None, truncate: bool) -> list[EncodedText]:
+    """Tokenise texts, as `as_texts` gives them."""
     # All texts in one call: fast tokenizers work on them in parallel.
     encodings = model.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
-    check_rows(queries, len(texts))
-    return [
-        item_of(index, f"text {index}", text, pair, encoding, positions_of(queries, model, encoding, index))
-        for index, (text, pair, encoding) in enumerate(zip(texts, pairs or [None] * len(texts), encodings, strict=True))
-    ]
+    # Of images the names; of folders they are more than was passed.
+    texts = [each.name if isinstance(each, ImageEncoding) else text for each, text in _beside(encodings, texts)]
+    both = zip(texts, pairs or [None] * len(texts), encodings, strict=True)
+    return [EncodedText(*each, f"text {index}") for index, each in enumerate(both)]
+
+
+def asked_item(index: int, text: EncodedText, model: Model, queries: Any) -> Item:
+    """One text with the positions that a question's `queries` are in it, checked."""
+    positions = positions_of(queries, model, text.encoding, index)
+    item = item_of(index, text.place, text.text, text.pair, text.encoding, positions)
+    # Each position of an answer's predicted the token behind it.
+    return replace(item, answer=positions + 1) if is_answer(queries) else item
+
+
+def _beside(encodings: list[Encoding], texts: Any) -> list[tuple[Encoding, Any]]:
+    images = bool(encodings) and isinstance(encodings[0], ImageEncoding)
+    return list(zip(encodings, [None] * len(encodings) if images else texts, strict=True))
 
 
 def item_of(
     index: int, place: str, text: str, pair: str | None, encoding: Encoding, queries: Int[np.ndarray, " query"]
 ) -> Item:
     """One text with the positions to explain, checked."""
-    check_positions(queries, len(encoding), place)
+    check_positions(queries, encoding.listed, place)
     return Item(index, place, text, encoding.written if pair is None else pair, encoding, queries)
+
+
+def is_answer(queries: Any) -> bool:
+    """Whether the tokens of answers are explained."""
+    # A question's positions may be an array, which has no one truth.
+    return isinstance(queries, str) and queries == ANSWER
 
 
 def check_positions(queries: Int[np.ndarray, " query"], tokens: int, place: str, units: str = "tokens") -> None:
@@ -120,10 +157,16 @@ def positions_of(queries: Any, model: Model, encoding: Encoding, index: int) -> 
         index: the text's number, which is its row where positions differ from text to text.
     """
     if queries is None:
-        return np.arange(len(encoding))
+        return np.arange(encoding.listed)
+    if is_answer(queries):
+        # The position before a token predicted it.
+        return np.flatnonzero(np.array(encoding.source) == 1) - 1
     if isinstance(queries, str):
+        pooled = pooled_of(model)
+        if queries == CLASSIFIER and pooled is not None:
+            return np.flatnonzero(pooled.shares)
         # -1 and the like count from the end of this text, wherever it is.
-        return np.array([(-1 if queries == LAST else head_reads_at(model)) % len(encoding)])
+        return np.array([(-1 if queries == LAST else head_reads_at(model)) % encoding.listed])
     return np.array(queries[index] if is_row_by_row(queries) else queries)
 
 

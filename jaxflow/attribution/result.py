@@ -12,6 +12,7 @@ from jaxflow._views import registered, shown_as_html
 from jaxflow.attribution.frames import tidy_frame
 from jaxflow.attribution.question import Question
 from jaxflow.graph.encoder_decoder import layer_name
+from jaxflow.inputs.images import Picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +20,7 @@ class Example:
     """One text and what its tokens contributed.
 
     Attributes:
-        text: as it was given.
+        text: as it was given; of an image its name.
         pair: the second text, or None.
         tokens: the tokenizer's pieces, special ones included.
         offsets: characters (start, end) of each token in its text; (-1, -1) for special tokens.
@@ -34,6 +35,8 @@ class Example:
             leaves the query, or all that enters the token in the first layer. There flow says nothing of what lies
             between, and many tokens tie. Empty where no flow was asked for, and for results that do not say.
         stages: how many of the flows each stage settled, as `FlowSolution.stages` has it; None where it is not known.
+        answer: positions of the answer's tokens, where these were asked for (`queries="answer"`): each query predicted
+            the token there. Else None. The text is then the prompt, and the pair the answer.
         first_target: position of an encoder-decoder's first target, behind its sources; None for one sequence.
     """
 
@@ -50,7 +53,19 @@ class Example:
     scores: dict[str, float]
     saturation: dict[str, Bool[np.ndarray, "layer query token"]] = field(default_factory=dict)
     stages: dict[str, int] | None = None
+    picture: Picture | None = None
+    answer: Int[np.ndarray, " query"] | None = None
     first_target: int | None = None
+
+    @property
+    def answer_tokens(self) -> tuple[str, ...] | None:
+        """The answer's tokens, one a query; None where no answer was asked for."""
+        return None if self.answer is None else tuple(self.tokens[int(place)] for place in self.answer)
+
+    @property
+    def prompt_tokens(self) -> tuple[str, ...] | None:
+        """The prompt's tokens, special ones included; None where no answer was asked for."""
+        return None if self.answer is None else self.tokens[: int(self.answer[0])]
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -144,7 +159,8 @@ class Attribution(Sequence[Example]):
 
         Columns: `example` (from 0), `layer` (from 1), `query` and `position` (from 0), `query_token` and `token`,
         `source` (0 for the text, 1 for its pair, -1 for special tokens), `prediction`; then a method's relevance under
-        its name, and for flows `certified` and the method's `...:saturated`.
+        its name, and for flows `certified` and the method's `...:saturated`. Where answers were asked for also
+        `answer` and `answer_token`, the position and token that the query predicted.
 
         Raises:
             InputError: pandas is not installed.

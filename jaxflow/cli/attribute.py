@@ -14,11 +14,13 @@ from jaxflow._checks import InputError
 from jaxflow._parser import Parser, count, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
-from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
+from jaxflow.cli.arguments import MODEL, MODELS, add_images, add_lengths, add_texts, lengths_of, source_of
+from jaxflow.cli.commands import COMMANDS, EXAMPLES
 from jaxflow.cli.options import METHODS, add_question, by_default, question_of
 from jaxflow.cli.output import leave, mixing_line, note, note_assumed, said
 from jaxflow.devices import Processes, UnmetError, default_mesh, initialize
 from jaxflow.models import load_model
+from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.pages.carried import carried_by
 from jaxflow.pages.page import write_report
 from jaxflow.pages.terminal import shortened, top_tokens, unknown_words
@@ -43,17 +45,7 @@ SHOWN = 5
 # Most examples that are searched for words that the model doesn't know, and most of these that are named.
 SEARCHED, NAMED = 1000, 12
 ON_ERROR = "at a row that cannot be used: stop (the default), or skip it and say so at the end"
-EXAMPLES = """examples:
-  jaxflow fetch minilm
-  jaxflow attribute --text "The keys to the cabinet" --out out
-  jaxflow attribute --input reviews.csv --column review --model minilm --layers 1,6 --out out
-  cat sentences.txt | jaxflow attribute --model minilm --methods raw,rollout --out out
-  jaxflow summarize out
-
-The folder given by --out gets Parquet files with one row an example, and in its folder
-__about__ report.html (open it in a browser) and manifest.json, which says what made
-them. A run that was stopped goes on with --resume.
-"""
+ANSWERS = "most tokens of an answer, which a decoder generates with --queries answer where there are no pairs"
 
 
 @dataclass(frozen=True)
@@ -75,18 +67,20 @@ def add(commands: Any) -> Parser:
     """Add the command."""
     parser = commands.add_parser(
         "attribute",
-        help="attribute texts: raw attention, rollout, flow",
+        help=COMMANDS["attribute"],
         description="Say how much each token of each text contributed, at each layer, by each method.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_texts(parser)
+    add_images(parser)
     add_question(parser, DEFAULT)
     group = parser.add_argument_group("model")
     add = group.add_argument
     _ = add("--model", default=MODEL, metavar="M", help=MODELS)
     _ = add("--batch-size", type=count, metavar="N", help="texts in a batch, at most (default: as many as fit)")
     add_lengths(group)
+    _ = add("--new-tokens", type=count, default=NEW_TOKENS, metavar="N", help=f"{ANSWERS} (default: {NEW_TOKENS})")
     _ = add("--on-error", default="stop", metavar="E", help=ON_ERROR)
     add = parser.add_argument_group("output").add_argument
     _ = add("--out", required=True, type=output, metavar="DIR", help="the folder for results; new, or empty")
@@ -141,6 +135,7 @@ def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> Swep
             arguments.out,
             question,
             **lengths_of(arguments),
+            new_tokens=arguments.new_tokens,
             resume=arguments.resume,
             on_error=arguments.on_error,
             process_index=here.index,
@@ -164,7 +159,7 @@ def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> Swep
             # JAX's own barrier at the end has a time limit; the folder says when all are done.
             if here.count > 1:
                 wait_for_all(arguments.out, look_up)
-    return Swept(summary, compiled, getattr(model.tokenizer, "unk_token", None))
+    return Swept(summary, compiled, getattr(getattr(model, "tokenizer", None), "unk_token", None))
 
 
 def _add_devices(parser: argparse.ArgumentParser) -> None:

@@ -123,9 +123,3 @@ class PairTokens:
                 targets = self._behind(first, self._encoding(rest, text), None) if rest else self._encoding(ids, "")
                 made[index] = with_targets(sources[index], targets, text)
         return [made[index] for index in range(len(sources))]
-
-
-def pieces_of(tokenizer: Any, vocabulary: int) -> tuple[str, ...]:
-    """The vocabulary, as the tokenizer names its pieces; ids beyond it have none."""
-    named = {number: piece for piece, number in tokenizer.get_vocab().items()}
-    return tuple(named.get(number, f"<{number}>") for number in range(vocabulary))

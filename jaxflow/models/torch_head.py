@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from jaxflow.models.config import HeadConfig, HeadName, Problem
-from jaxflow.models.targets import pieces_of
+from jaxflow.models.prediction import pieces_of
 
 # By the ends of class names in transformers.
 HEADS: dict[str, HeadName] = {

@@ -12,17 +12,27 @@ from typing import Any
 
 from jaxflow._checks import InputError, not_forked
 from jaxflow.attribution import Attribution, EncodedText, Example, attribute_shards
+from jaxflow.attribution.answers import check_answers
 from jaxflow.attribution.question import Question
 from jaxflow.inputs.source import InlineSource, Source
 from jaxflow.models import Model
+from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.store import arrow
 from jaxflow.store import shards as store
 from jaxflow.store.claims import Claim, check_claims
 from jaxflow.store.manifest import check_same, new_manifest
 from jaxflow.store.record import Record
 from jaxflow.sweep.background import Ahead, Behind
-from jaxflow.sweep.checks import check_folder, check_process, check_question, check_unchanged, finished, make_folder
-from jaxflow.sweep.shards import BadRowError, Lengths, Shard, cuts, encode
+from jaxflow.sweep.checks import (
+    check_folder,
+    check_images,
+    check_process,
+    check_question,
+    check_unchanged,
+    finished,
+    make_folder,
+)
+from jaxflow.sweep.shards import BadRowError, Lengths, Shard, cuts, encode, settled_lengths
 from jaxflow.sweep.tally import Stopped, Summary, Tally
 from jaxflow.sweep.together import PeerError
 
@@ -160,6 +170,7 @@ class _Run:
             self._texts(),
             self.sweep.question,
             batch_size=batch_size,
+            new_tokens=self.sweep.lengths.get("new_tokens", NEW_TOKENS),
             progress=self._count,
             idle=self._idle,
             **options,
@@ -296,6 +307,7 @@ def prepare(
     *,
     max_length: int | None = None,
     truncate: bool = False,
+    new_tokens: int = NEW_TOKENS,
     resume: bool = False,
     on_error: str = "stop",
     process_index: int = 0,
@@ -312,6 +324,7 @@ def prepare(
         question: the question to every text.
         max_length: most tokens of a text.
         truncate: cut longer texts rather than refuse them.
+        new_tokens: most tokens of an answer that is generated.
         resume: go on with what the folder holds, made by any number of processes.
         on_error: what to do at a row that cannot be used: "stop", or "skip" it.
         process_index: which of the processes that fill the folder together this is. The first one must find it as one
@@ -327,7 +340,9 @@ def prepare(
     resume = resume or process_index > 0
     check_folder(folder, resume)
     _ = arrow.pyarrow()
-    lengths = Lengths(max_length=max_length, truncate=truncate)
+    check_images(model, source)
+    check_answers(question, model, given=source.paired)
+    lengths = settled_lengths(model, question, source.paired, max_length, truncate, new_tokens)
     check_question(question, model, lengths, paired=source.paired)
     manifest = new_manifest(model, source, question, lengths)
     sweep = Sweep(model, source, folder, question, lengths, manifest, {}, on_error, process_index, process_count)

@@ -19,7 +19,7 @@ from jaxflow.models.encoder_decoder.module import PairModule
 from jaxflow.models.huggingface import read_config, read_tokenizer, token_limit
 from jaxflow.models.json_file import read_json
 from jaxflow.models.layers import ACTIVATIONS
-from jaxflow.models.targets import pieces_of
+from jaxflow.models.prediction import pieces_of
 from jaxflow.models.weights import Stored, read_stored, stored_tensors
 
 # Our parameter -> its name in a checkpoint, behind the module's name.
