@@ -74,7 +74,7 @@ class TorchModel(ModelDefaults):
         *,
         name: str | None = None,
         max_length: int | None = None,
-        max_new_tokens: int = 64,
+        new_tokens: int = 64,
         registers: bool = False,
     ) -> None:
         """A model as it stands.
@@ -85,7 +85,7 @@ class TorchModel(ModelDefaults):
                 vision model its image processor.
             name: on pages; None is the name that it was loaded by.
             max_length: most tokens of a text; None is the limit of the model and its tokenizer.
-            max_new_tokens: most tokens that an encoder-decoder writes, where it is given no targets as `pairs`.
+            new_tokens: most tokens that an encoder-decoder writes, where it is given no targets as `pairs`.
             registers: whether a vision model's register tokens are among those of results. Without them a position's
                 row sums to less than 1: what is missing began in registers, which are no part of the image.
 
@@ -115,7 +115,7 @@ class TorchModel(ModelDefaults):
         limits = (max_length, positions, getattr(self.tokenizer, "model_max_length", None))
         self.max_length = min([UNLIMITED, *(each for each in limits if each is not None)])
         if pairs:
-            self._settle_pairs(max_new_tokens)
+            self._settle_pairs(new_tokens)
             return
         self._settle(head_of(model, self.tokenizer, self.vocabulary))
         if self.head.name == "next_token" and not self.causal:
@@ -128,11 +128,11 @@ class TorchModel(ModelDefaults):
         self._caller = TorchCaller(self.model, head, self.segments > 1)
         self._probe = probe(self._caller, self._probed_ids(), self.name)
 
-    def _settle_pairs(self, max_new_tokens: int) -> None:
+    def _settle_pairs(self, new_tokens: int) -> None:
         """As `_settle`, for an encoder-decoder."""
         self.head = head_of_pairs(self.model, self.tokenizer, self.vocabulary, self.name)
         caller = PairCaller(self.model)
-        targets = TorchTargets(self.model, self.max_length, max_new_tokens)
+        targets = TorchTargets(self.model, self.max_length, new_tokens)
         write = targets.write if self.head.name == "next_token" else None
         cut = PairTokens(self.tokenizer, self, self.max_length, targets.first, write)
         self._probe = probe_pairs(caller, self._probed_ids(), self.name)

@@ -20,12 +20,12 @@ class TorchTargets:
     Attributes:
         model: of transformers.
         limit: most tokens of the targets.
-        max_new_tokens: most tokens that are written.
+        new_tokens: most tokens that are written.
     """
 
     model: Any
     limit: int
-    max_new_tokens: int
+    new_tokens: int
 
     @property
     def start(self) -> int:
@@ -56,7 +56,7 @@ class TorchTargets:
                 do_sample=False,
                 num_beams=1,
                 # The first token is one of the targets.
-                max_new_tokens=min(self.max_new_tokens, self.limit - 1),
+                max_new_tokens=min(self.new_tokens, self.limit - 1),
                 decoder_start_token_id=self.start,
             )
         ends = _as_set(getattr(self.model.generation_config, "eos_token_id", None))
