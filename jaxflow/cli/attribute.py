@@ -14,7 +14,7 @@ from jaxflow._checks import InputError
 from jaxflow._parser import Parser, count, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
-from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
+from jaxflow.cli.arguments import MODEL, MODELS, add_images, add_lengths, add_texts, lengths_of, source_of
 from jaxflow.cli.options import METHODS, add_question, by_default, question_of
 from jaxflow.cli.output import leave, mixing_line, note, note_assumed, said
 from jaxflow.devices import Processes, UnmetError, default_mesh, initialize
@@ -50,6 +50,7 @@ EXAMPLES = """examples:
   jaxflow attribute --text "The keys to the cabinet" --out out
   jaxflow attribute --input reviews.csv --column review --model minilm --layers 1,6 --out out
   cat sentences.txt | jaxflow attribute --model minilm --methods raw,rollout --out out
+  jaxflow attribute --images photos/ --model vit-folder --queries classifier --out out
   jaxflow summarize out
 
 The folder given by --out gets Parquet files with one row an example, and in its folder
@@ -83,6 +84,7 @@ def add(commands: Any) -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_texts(parser)
+    add_images(parser)
     add_question(parser, DEFAULT)
     group = parser.add_argument_group("model")
     add = group.add_argument
@@ -168,7 +170,7 @@ def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> Swep
             # JAX's own barrier at the end has a time limit; the folder says when all are done.
             if here.count > 1:
                 wait_for_all(arguments.out, look_up)
-    return Swept(summary, compiled, getattr(model.tokenizer, "unk_token", None))
+    return Swept(summary, compiled, getattr(getattr(model, "tokenizer", None), "unk_token", None))
 
 
 def _add_devices(parser: argparse.ArgumentParser) -> None:

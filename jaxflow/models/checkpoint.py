@@ -75,15 +75,16 @@ def _source(path: ParameterPath, shape: tuple[int, ...], config: EncoderConfig, 
     slots = (config.slots or [(row,) for row in config.rows]) if stacked else [()]
     rows = tuple(tuple(part.format(*slot) + suffix for part in parts) for slot in slots)
     shape = shape[1:] if stacked else shape
-    turned = name == "kernel" and whole is None
+    turned = name == "kernel" and whole is None and not (stacked and family.input_first)
     # Norms, tables and biases have the same shape in both, but that a bias is flat in the checkpoint.
-    if not turned:
+    if name != "kernel" or whole is not None:
         return Source(rows, _flat_bias(shape, len(parts)) if name == "bias" else shape, turned, stacked)
-    # Ours is (inputs..., query/key/value, outputs...), theirs (output, input); only attention's output contracts two.
+    # Ours is (inputs..., query/key/value, outputs...), theirs (output, input) or, with the input first, the other way
+    # around; only attention's output contracts two axes.
     inputs = 2 if path[-2] == "output" else 1
     # The axis of query, key and value stands between input and output axes where the three are one.
-    outputs = shape[inputs + (len(parts) > 1) :]
-    return Source(rows, (int(np.prod(outputs)), int(np.prod(shape[:inputs]))), turned, stacked)
+    flat = int(np.prod(shape[:inputs])), int(np.prod(shape[inputs + (len(parts) > 1) :]))
+    return Source(rows, flat[::-1] if turned else flat, turned, stacked)
 
 
 def _flat_bias(shape: tuple[int, ...], parts: int) -> tuple[int, ...]:

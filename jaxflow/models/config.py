@@ -149,6 +149,18 @@ class EncoderConfig:
         pre_norm: whether each block normalises its input rather than the sum of input and output; the last layer's
             output is then normalised once more.
         relative: dependence of scores on distance; None for none.
+        causal: whether a position attends only to itself and to those before it. The head then reads the last token.
+        windows: for each layer how many tokens a position sees, itself included; 0 for all. () where all see all.
+        rotary: for each layer the base of the rotary positions; () for none.
+        head_size: width of one attention head; 0 where it is the width over the heads.
+        groups: heads of keys and values, each shared by as many queries; 0 where there are as many as of queries.
+        query_key_norm: whether queries and keys are normalised, head by head.
+        biases: which affine maps of a layer have one: "qkv", "output", "feed_forward".
+        rms: whether norms divide by the root of the mean square, without a mean or a bias.
+        norm_offset: added to the norms' stored scales.
+        embedding_norm: whether embeddings are normalised.
+        embedding_scale: word embeddings are multiplied by it.
+        gated: whether the feed-forward part multiplies its activation with a second map.
         convolution: kernel width, groups and activation of the convolution beside the first layer, if there is one.
         head: on top of the layers.
     """
@@ -175,6 +187,18 @@ class EncoderConfig:
     attention_dropout: float = 0.0
     pre_norm: bool = False
     relative: RelativePosition | None = None
+    causal: bool = False
+    windows: tuple[int, ...] = ()
+    rotary: tuple[float, ...] = ()
+    head_size: int = 0
+    groups: int = 0
+    query_key_norm: bool = False
+    biases: frozenset[str] = frozenset({"qkv", "output", "feed_forward"})
+    rms: bool = False
+    norm_offset: float = 0.0
+    embedding_norm: bool = True
+    embedding_scale: float = 1.0
+    gated: bool = False
     convolution: tuple[int, int, str] | None = None
     head: HeadConfig = HeadConfig()
 
@@ -192,4 +216,9 @@ class EncoderConfig:
     @property
     def head_width(self) -> int:
         """Width of one attention head."""
-        return self.width // self.heads
+        return self.head_size or self.width // self.heads
+
+    @property
+    def key_heads(self) -> int:
+        """Heads of keys and values."""
+        return self.groups or self.heads

@@ -1,4 +1,4 @@
-"""Heads on an encoder: three forms serve every head of every family."""
+"""Heads on an encoder or a decoder: five forms serve every head of every family."""
 
 import jax.numpy as jnp
 from flax import nnx
@@ -51,6 +51,33 @@ class EachTokenHead(Ruled):
         return self.out(dense)[..., 0]
 
 
+class LastTokenHead(Ruled):
+    """A linear map of the token that it is given, the last: classification by decoders."""
+
+    def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
+        self.out = Linear((config.width,), (config.head.outputs,), rngs, bias=False)
+
+    def __call__(
+        self, hidden: Float[Array, "*batch 1 width"], words: Array, key: Key[Array, ""] | None
+    ) -> Float[Array, "..."]:
+        """`*batch label`."""
+        return self.out(hidden[..., 0, :])
+
+
+class NextTokenHead(nnx.Module):
+    """Scores of the token that it is given, the last, against the word embeddings or, untied, a table of its own."""
+
+    def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
+        self.decoder = None if config.head.tied else Linear((config.width,), (config.vocabulary,), rngs, bias=False)
+
+    def __call__(
+        self, hidden: Float[Array, "*batch 1 width"], words: Array, key: Key[Array, ""] | None
+    ) -> Float[Array, "..."]:
+        """`*batch vocabulary`."""
+        hidden = hidden[..., 0, :]
+        return _against(words, hidden) if self.decoder is None else self.decoder(hidden)
+
+
 class MaskedLMHead(Ruled):
     """Dense map, activation, norm, then scores against the word embeddings or, untied, a table of its own."""
 
@@ -70,19 +97,22 @@ class MaskedLMHead(Ruled):
         hidden = self.norm(self.rules.activation(ACTIVATIONS[self.activation], self.dense(hidden)))
         if self.decoder is not None:
             return self._with_bias(self.decoder(hidden))
-        # Tied: scores against each word embedding; operands in the table's type, sums in float32.
-        scores = jnp.einsum(
-            "...te,ve->...tv",
-            hidden.astype(words.dtype),
-            words,
-            precision=precision(words.dtype),
-            preferred_element_type=jnp.float32,
-        )
-        return self._with_bias(scores)
+        return self._with_bias(_against(words, hidden))
 
     def _with_bias(self, scores: Float[Array, "*batch token vocabulary"]) -> Float[Array, "*batch token vocabulary"]:
         bias = self.bias[...].astype(jnp.float32)
         return self.rules.share(scores + bias, bias, lambda: (scores * bias).sum(axis=-1))
+
+
+def _against(words: Array, hidden: Float[Array, "*axes width"]) -> Float[Array, "*axes vocabulary"]:
+    """Scores against each word embedding; operands in the table's type, sums in float32."""
+    return jnp.einsum(
+        "...e,ve->...v",
+        hidden.astype(words.dtype),
+        words,
+        precision=precision(words.dtype),
+        preferred_element_type=jnp.float32,
+    )
 
 
 class Pooler(Ruled):
@@ -103,6 +133,10 @@ def make_head(config: EncoderConfig, rngs: nnx.Rngs) -> nnx.Module | None:
             return None
         case "masked_lm":
             return MaskedLMHead(config, rngs)
+        case "next_token":
+            return NextTokenHead(config, rngs)
+        case "sequence_classification" if config.causal:
+            return LastTokenHead(config, rngs)
         case "token_classification" | "question_answering" | "discriminator":
             return EachTokenHead(config, rngs)
         case _:

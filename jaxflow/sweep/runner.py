@@ -23,7 +23,15 @@ from jaxflow.store.claims import Claim, check_claims
 from jaxflow.store.manifest import check_same, new_manifest
 from jaxflow.store.record import Record
 from jaxflow.sweep.background import Ahead, Behind
-from jaxflow.sweep.checks import check_folder, check_process, check_question, check_unchanged, finished, make_folder
+from jaxflow.sweep.checks import (
+    check_folder,
+    check_images,
+    check_process,
+    check_question,
+    check_unchanged,
+    finished,
+    make_folder,
+)
 from jaxflow.sweep.shards import BadRowError, Lengths, Shard, cuts, encode, settled_lengths
 from jaxflow.sweep.tally import Stopped, Summary, Tally
 from jaxflow.sweep.together import PeerError
@@ -332,6 +340,7 @@ def prepare(
     resume = resume or process_index > 0
     check_folder(folder, resume)
     _ = arrow.pyarrow()
+    check_images(model, source)
     check_answers(question, model, given=source.paired)
     lengths = settled_lengths(model, question, source.paired, max_length, truncate, new_tokens)
     check_question(question, model, lengths, paired=source.paired)
