@@ -3,9 +3,9 @@
 
     scripts/bench_decoders.py FOLDER --out scripts/results/decoders.json
 
-FOLDER holds a causal language model of transformers, such as `scripts/convert_checkpoint.py --package smollm2 FOLDER` makes.
-Times are CPU seconds of the whole process, the least of several rounds, as ratios to the model's own forward pass that was
-timed in the same rounds.
+FOLDER holds a causal language model of transformers, such as `scripts/convert_checkpoint.py --package smollm2 FOLDER`
+makes. Times are CPU seconds of the whole process, the least of several rounds, as ratios to the model's own forward pass
+that was timed in the same rounds.
 """
 
 import argparse
@@ -18,13 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
 from provenance import provenance
 
 import jaxflow as jf
-from jaxflow.models.answers import with_answer
 from jaxflow.models.generation import generate_ids
 
 PROMPT, ANSWER = 512, 64
@@ -35,6 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     _ = parser.add_argument("folder", type=Path, help="a causal language model of transformers")
     _ = parser.add_argument("--out", type=Path, help="a file of JSON")
+    _ = parser.add_argument("--flow-layers", type=int, default=30, help="flow at the first so many layers; 0 for none")
     _ = parser.add_argument("--rounds", type=int, default=3)
     _ = parser.add_argument("--threads", type=int, default=1, help="of PyTorch")
     options = parser.parse_args()
@@ -47,9 +46,9 @@ def main() -> int:
         warnings.simplefilter("ignore", UserWarning)
         model = jf.TorchModel(made, tokenizer, name=options.folder.name)
     prompt, answer = pair_of(model)
-    found = measured(model, prompt, answer, options.rounds)
+    found = measured(model, prompt, answer, options.rounds, options.flow_layers)
     found |= {"tokens": [PROMPT, ANSWER], "layers": model.layers, "threads": options.threads, "model": model.name}
-    about = {"provenance": provenance(), "torch": torch.__version__, "transformers": transformers.__version__}
+    about = {"provenance": provenance("jax", "torch", "transformers", "jaxflow-attention")}
     text = json.dumps(about | found, indent=2)
     print(text)
     if options.out:
@@ -66,11 +65,10 @@ def pair_of(model: Any) -> tuple[str, str]:
     return prompt, answer
 
 
-def measured(model: Any, prompt: str, answer: str, rounds: int) -> dict[str, Any]:
+def measured(model: Any, prompt: str, answer: str, rounds: int, flow_layers: int) -> dict[str, Any]:
     """CPU seconds of each task, ratios to the forward pass, and the flows' certificates."""
     (encoding,) = model.tokenize([prompt], [answer])
     ids = torch.tensor([encoding.input_ids])
-    every = tuple(range(1, model.layers + 1))
     seen: dict[str, Any] = {}
 
     def forward(**flags: Any) -> Callable[[], Any]:
@@ -95,13 +93,15 @@ def measured(model: Any, prompt: str, answer: str, rounds: int) -> dict[str, Any
         "rollout, all layers": explained(methods="rollout"),
         "rollout, last layer": explained(methods="rollout", layers=model.layers),
         "generate": generated,
-        "flow, all layers": explained(methods="flow", layers=every),
     }
+    if flow_layers:
+        depths = tuple(range(1, min(flow_layers, model.layers) + 1))
+        tasks[f"flow, {len(depths)} layers"] = explained(methods="flow", layers=depths)
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     peaks, certified = {}, None
     for round_ in range(rounds + 1):
         for name, task in tasks.items():
-            if name.startswith("flow") and round_ > 1:
+            if name.startswith("flow") and round_ != rounds:
                 continue
             model.model.set_attn_implementation("sdpa" if "fused" in name else "eager")
             gc.collect()
