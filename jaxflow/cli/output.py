@@ -11,9 +11,6 @@ from typing import Any, NoReturn
 from jaxflow._checks import InputError
 from jaxflow._signals import Terminated
 from jaxflow.inputs.source import Source
-from jaxflow.pages.page import mixing_words
-from jaxflow.pages.terminal import visible
-from jaxflow.sweep.tally import Stopped
 
 # Options whose arguments have another name in Python.
 FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair", "source": "--input"}
@@ -29,6 +26,9 @@ def said(error: BaseException, flags: Mapping[str, str]) -> int:
     if isinstance(error, InputError):
         return _failed(error.in_words(namer(flags)), 2)
     if isinstance(error, KeyboardInterrupt):
+        # Imported where it is used, as below: the help comes without the library behind it.
+        from jaxflow.sweep.tally import Stopped
+
         # Terminated is a KeyboardInterrupt of ours; exit codes are 128 and the signal's number. It may stand for a
         # Stopped, which says what is kept.
         stopped = error if isinstance(error, Stopped) else error.__cause__
@@ -61,11 +61,16 @@ def _value(value: str) -> str:
 
 def mixing_line(question: Mapping[str, Any]) -> str:
     """What the capacities were made of, by a question's JSON."""
+    from jaxflow.pages.page import mixing_words
+    from jaxflow.pages.terminal import visible
+
     return f"mixing: {visible(mixing_words(question['mixing']))}"
 
 
 def note(lines: Sequence[str]) -> None:
     """Lines on standard error, without what would steer a terminal."""
+    from jaxflow.pages.terminal import visible
+
     for line in lines:
         print(visible(line), file=sys.stderr)
 
@@ -86,6 +91,8 @@ def leave(code: int) -> NoReturn:
 
 
 def _failed(message: str, code: int) -> int:
+    from jaxflow.pages.terminal import visible
+
     # Whatever was passed shows in one line that can be read.
     line = re.sub(r"\S{400,}", lambda word: f"{word[0][:200]}... ({len(word[0])} characters)", message)
     print(f"jaxflow: {visible(' '.join(line.splitlines()))}", file=sys.stderr)

@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxflow._cache import keep_programs
 from jaxflow._checks import InputError, not_forked, one_of, shown
 from jaxflow.models import builtin
 from jaxflow.models.checkpoint import load_weights
@@ -53,6 +54,8 @@ def load_model(
         InputError: the model is not found or not supported, or its files do not fit together.
     """
     not_forked()
+    # Before anything is compiled.
+    keep_programs()
     one_of("dtype", dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype)), tuple(DTYPES))
     folder = _folder(name_or_path, revision, local_files_only)
     # Checked as plain values first: transformers acts on a configuration as soon as it reads it.
@@ -174,6 +177,8 @@ def _head_config(name: HeadName, source: Any, family: Family, activation: str) -
         tied=bool(getattr(source, "tie_word_embeddings", True)),
         dropout=_rate(source, head.dropout),
         first_dropout=_rate(source, head.first_dropout),
+        normed=head.normed,
+        mean=name == "sequence_classification" and getattr(source, "classifier_pooling", "cls") == "mean",
     )
 
 
