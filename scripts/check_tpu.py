@@ -131,7 +131,7 @@ def model_of(model_type: str) -> TextEncoder:
 
 def batch_of(rows: int, tokens: int) -> TokenBatch:
     ids = shape(rows, tokens, dtype=jnp.int32)
-    return TokenBatch(ids, shape(rows, tokens, dtype=jnp.bool_), ids)
+    return jax.eval_shape(TokenBatch, ids, shape(rows, tokens, dtype=jnp.bool_), ids)
 
 
 def forward(model: TextEncoder, question: jf.Question, rows: int) -> Job:
@@ -169,7 +169,7 @@ def graphs(rows: int) -> Iterator[tuple[str, Callable[[], Job]]]:
     """Readings of graphs; [CLS]'s flows at all layers."""
     layers = GRAPH_LAYERS
     arrays = shape(rows, layers, TOKENS, TOKENS), shape(rows, layers, TOKENS), shape(rows, TOKENS, dtype=jnp.bool_)
-    graph, queries = jf.AttentionGraph(*arrays), shape(rows, 1, dtype=jnp.int32)
+    graph, queries = jax.eval_shape(jf.AttentionGraph, *arrays), shape(rows, 1, dtype=jnp.int32)
     chosen = tuple(range(1, layers + 1))
     for name, solver in SOLVERS.items():
         solve = partial(_solved, layers=chosen, solver=solver)
