@@ -17,7 +17,7 @@ from jaxflow.store.arrow import Row
 from jaxflow.store.parts import DamageError, Parts, read_parts
 from jaxflow.store.record import Record
 
-MADE_AGAIN = "the same run with `resume=True` makes it again"
+MADE_AGAIN = "the same run makes it again"
 
 
 @dataclass(frozen=True)

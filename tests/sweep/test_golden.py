@@ -31,12 +31,12 @@ def test_a_folder_of_the_first_edition_opens(results):
 
 
 def test_a_folder_of_the_first_edition_is_gone_on_with(results):
-    options = {"resume": True, "batch_size": 8}
+    options = {"batch_size": 8}
     again = jf.run_sweep(jf.load_model("verb-number"), GOLDEN / "texts.txt", results.folder, **options)
     assert again.records == results.records
     assert jf.Question.from_json(again.manifest["question"]) == jf.Question()
     with pytest.raises(InputError, match=r"differs in flow \(there auto, now bounds\); name another `folder`"):
-        jf.run_sweep(jf.load_model("verb-number"), GOLDEN / "texts.txt", results.folder, flow="bounds", resume=True)
+        jf.run_sweep(jf.load_model("verb-number"), GOLDEN / "texts.txt", results.folder, flow="bounds")
 
 
 def test_the_same_texts_give_what_the_first_edition_gave(results):
