@@ -19,6 +19,7 @@ from jaxflow.flow.solution import FlowSolution
 from jaxflow.flow.solve import attention_flow
 from jaxflow.flow.widest import widest_path
 from jaxflow.graph.capacities import capacity_graph
+from jaxflow.graph.encoder_decoder import encoder_decoder_graph
 from jaxflow.graph.generated import stack_generated
 from jaxflow.graph.graph import AttentionGraph, attention_graph
 from jaxflow.graph.rollout import attention_rollout, head_rollout, raw_attention
@@ -58,6 +59,7 @@ __all__ = [
     "capacity_graph",
     "compare_models",
     "cut_capacity",
+    "encoder_decoder_graph",
     "explore",
     "explore_attention",
     "flow_paths",

@@ -6,7 +6,8 @@ values yet, so shapes are checked there and values are taken as given.
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -137,6 +138,18 @@ def not_forked() -> None:
         expected = "be started before JAX is used, since JAX hangs in a fork"
         way_out = "start processes with multiprocessing.get_context('spawn'), or fork before JAX is first used"
         raise InputError(None, expected, "a fork of a process that had used it", way_out, place="this process")
+
+
+@contextmanager
+def arguments_named(**names: str) -> Iterator[None]:
+    """Errors of some arguments, or of an entry of them, as errors of others: the name inside by the name outside."""
+    try:
+        yield
+    except InputError as error:
+        name, bracket, entry = (error.argument or "").partition("[")
+        if name not in names:
+            raise
+        raise InputError(names[name] + bracket + entry, *error.args[1:], place=error.place) from None
 
 
 def one_of(name: str, value: Any, options: Sequence[str]) -> None:

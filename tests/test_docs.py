@@ -36,3 +36,4 @@ def test_the_documentation_builds_without_a_warning(tmp_path):
     assert "certified: True" in (pages / "tutorials" / "four_tokens.html").read_text("utf-8")
     assert "--methods" in (pages / "command_line.html").read_text("utf-8")
     assert "attention_flow" in (pages / "reference.html").read_text("utf-8")
+    assert "roberta-prelayernorm" in (pages / "models.html").read_text("utf-8")

@@ -78,7 +78,7 @@ def item_of(
 ) -> Item:
     """One text with the positions to explain, checked."""
     check_positions(queries, len(encoding), place)
-    return Item(index, place, text, pair, encoding, queries)
+    return Item(index, place, text, encoding.written if pair is None else pair, encoding, queries)
 
 
 def check_positions(queries: Int[np.ndarray, " query"], tokens: int, place: str, units: str = "tokens") -> None:

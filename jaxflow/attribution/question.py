@@ -19,6 +19,7 @@ from jaxflow.evaluation.token_target import PREDICTED, Token
 from jaxflow.flow.solve import as_layers, as_solver
 from jaxflow.mixing import MIXINGS, Mixing, as_mixing, mixing_json
 from jaxflow.models import Model
+from jaxflow.models.two_streams import encoder_layers_of
 
 # Positions with a name: the text's last token, and the one that the model's head reads.
 LAST, CLASSIFIER = "last", "classifier"
@@ -190,8 +191,9 @@ def as_question(question: Any, changes: Mapping[str, Any], default: Question | N
 
 def default_question(*models: Model) -> Question:
     """The question to ask these models where the user asked none."""
-    # A decoder's first position sees itself alone; its prediction is read at the last.
-    return Question(queries=LAST) if any(model.causal for model in models) else Question()
+    # A decoder's first position sees itself alone; its prediction is read at the last, behind an encoder too.
+    decodes = any(model.causal or encoder_layers_of(model) for model in models)
+    return Question(queries=LAST) if decodes else Question()
 
 
 @cache

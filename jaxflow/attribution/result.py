@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from jaxflow._views import registered, shown_as_html
 from jaxflow.attribution.frames import tidy_frame
 from jaxflow.attribution.question import Question
+from jaxflow.graph.encoder_decoder import layer_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,7 @@ class Example:
             leaves the query, or all that enters the token in the first layer. There flow says nothing of what lies
             between, and many tokens tie. Empty where no flow was asked for, and for results that do not say.
         stages: how many of the flows each stage settled, as `FlowSolution.stages` has it; None where it is not known.
+        first_target: position of an encoder-decoder's first target, behind its sources; None for one sequence.
     """
 
     text: str
@@ -48,6 +50,17 @@ class Example:
     scores: dict[str, float]
     saturation: dict[str, Bool[np.ndarray, "layer query token"]] = field(default_factory=dict)
     stages: dict[str, int] | None = None
+    first_target: int | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The tokens that an encoder read; all of them where there are no targets."""
+        return self.tokens[: self.first_target]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The tokens that a decoder read after its encoder; none where there is one sequence."""
+        return () if self.first_target is None else self.tokens[self.first_target :]
 
     @property
     def saturated(self) -> Bool[np.ndarray, "layer query token"] | None:
@@ -64,12 +77,14 @@ class Attribution(Sequence[Example]):
         model: name of the model that read them.
         question: what was asked about each of them; None where it is not known.
         reads_at: position that the model's head reads, -1 for the last one; None where it reads no one position.
+        encoder_layers: how many of the layers are an encoder's below a decoder; 0 for a model of one sequence.
     """
 
     examples: tuple[Example, ...]
     model: str = ""
     question: Question | None = None
     reads_at: int | None = None
+    encoder_layers: int = 0
 
     def __getitem__(self, index: Any) -> Any:
         # A slice keeps the columns; a number gives one example.
@@ -94,6 +109,12 @@ class Attribution(Sequence[Example]):
         # All examples have the same methods.
         names = self.examples[0].relevance if self.examples else {}
         return {name: tuple(example.relevance[name] for example in self.examples) for name in names}
+
+    @property
+    def layer_names(self) -> dict[int, str]:
+        """Of an encoder-decoder the name of each layer that was asked for: "encoder 1", "decoder 2 cross"."""
+        layers = self.examples[0].layers if self.examples and self.encoder_layers else ()
+        return {layer: layer_name(layer, self.encoder_layers) for layer in layers}
 
     @property
     def certified_share(self) -> float | None:

@@ -14,6 +14,7 @@ from jaxflow.attribution.question import Question, as_question, default_question
 from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.task import AttributionTask
 from jaxflow.models import Model, as_model
+from jaxflow.models.two_streams import encoder_layers_of
 from jaxflow.running import Compiled, Engine, EngineOptions
 
 
@@ -73,7 +74,8 @@ def attribute(
     for item in items:
         check_text(question, model, item.encoding, item.place)
     told = None if progress is None else (lambda examples: progress(len(examples)))
-    return Attribution(tuple(engine.run_all(items, told)), model.name, question, model.reads_at)
+    examples = tuple(engine.run_all(items, told))
+    return Attribution(examples, model.name, question, model.reads_at, encoder_layers_of(model))
 
 
 def attribute_shards(

@@ -27,6 +27,7 @@ from jaxflow.attribution.streams import (
 from jaxflow.flow.solution import count_stages
 from jaxflow.flow.worker import Worker
 from jaxflow.models import Encoding, Model, Prediction
+from jaxflow.models.two_streams import first_target
 from jaxflow.running import Call, token_batch
 from jaxflow.running.readers import Logits
 
@@ -169,6 +170,7 @@ def examples_of(
                 scores={} if prediction is None else prediction.scores,
                 saturation={name: values[part] for name, values in saturated.items()},
                 stages=count_stages(np.stack([values[part] for values in settled])) if settled else None,
+                first_target=first_target(model, item.encoding),
             )
         )
     return examples

@@ -28,12 +28,6 @@ def add_texts(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=".txt (one text a line), .jsonl, .csv, .tsv or .parquet, also .gz and .zst of them; - is standard input",
     )
-    add_columns(group)
-
-
-def add_columns(group: Any) -> None:
-    """Add which columns of a file hold the texts, and how it is read."""
-    add = group.add_argument
     _ = add("--column", metavar="C", help="the column of the texts (default: text, or the only one there is)")
     _ = add("--pair-column", metavar="C", help="the column of second texts, for models that read two")
     separators = "of .csv and .tsv: comma, semicolon, tab, pipe or another character (default: by the header)"

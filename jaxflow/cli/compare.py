@@ -9,7 +9,7 @@ from typing import Any
 from jaxflow._parser import Parser, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
-from jaxflow.cli.arguments import add_columns, add_lengths, lengths_of, source_of
+from jaxflow.cli.arguments import add_lengths, add_texts, lengths_of, source_of
 from jaxflow.cli.options import add_fields, add_question, given_fields, question_of
 from jaxflow.cli.output import mixing_line, note_assumed
 from jaxflow.compare import CompareOptions, findings
@@ -31,12 +31,10 @@ def add(commands: Any) -> Parser:
     """Add the command."""
     about = "Say what differs between two models that read the same texts: a pretrained one and its fine-tuned self."
     parser = commands.add_parser("compare", help="compare two models on the same texts", description=about)
-    group = parser.add_argument_group("models and texts")
-    add = group.add_argument
+    add = parser.add_argument_group("models").add_argument
     _ = add("--model-a", required=True, metavar="A", help="the first model: minilm, a folder, or a name on the hub")
     _ = add("--model-b", required=True, metavar="B", help="the second; what it has more of counts as gained")
-    _ = add("--input", metavar="FILE", help="texts, as for attribute (without it: standard input)")
-    add_columns(group)
+    add_texts(parser)
     add_question(parser, DEFAULT)
     group = parser.add_argument_group("how the models are compared (layers of models of different depth: 1:2,6:12)")
     add_fields(group, CompareOptions(), leave_out=("keep_heads",))
@@ -46,7 +44,6 @@ def add(commands: Any) -> Parser:
     _ = add("--attention", type=natural, default=50, metavar="N", help="texts whose attention is kept (default: 50)")
     _ = add("--top", type=natural, default=5, metavar="N", help="heads and words to name (default: 5)")
     _ = add("--quiet", action="store_true", help="print nothing but errors")
-    parser.set_defaults(text=None, pair=None)
     return parser
 
 

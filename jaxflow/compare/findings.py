@@ -8,13 +8,17 @@ from jaxflow.compare.result import ChangeSummary, WordChange
 from jaxflow.heads.names import head_name
 
 SIGNIFICANT = 0.05
+LEGEND = (
+    "* stands out from chance after correction (p < 0.05); [low, high] is a 95 % interval;",
+    "(n) is the number of texts that have the word; relevance is the second model's less the first's",
+)
 
 
 def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
     """What changed most between two models: layers, heads, words, predictions.
 
     A star marks what stands out from chance after correction: a layer or head that changed more or less than the
-    others, a word that gained or lost.
+    others, a word that gained or lost. The lines end with what their signs mean.
 
     Args:
         summary: of a comparison.
@@ -32,14 +36,16 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
             for layer, head in moved[:most]
         )
         rest = f" and {len(moved) - most} more" if len(moved) > most else ""
-        lines += [f"heads that are more like another one's: {named}{rest}"]
+        lines += [f"heads that attend more like another head of the second model: {named}{rest}"]
     shared, only_a, only_b = (summary.arcs[kind] for kind in ("shared", "only_a", "only_b"))
-    lines += ["", f"strong arcs of a text: {shared:.1f} in both, {only_a:.1f} only in a, {only_b:.1f} only in b"]
+    counts = f"{shared:.1f} in both models, {only_a:.1f} only in the first, {only_b:.1f} only in the second"
+    lines += ["", f"strong arcs of a text: {counts}"]
     for method in dict.fromkeys(word.method for word in summary.words):
         if most:
             lines += ["", f"words by {method}", *_words("gained", summary.gained(method, most))]
             lines += _words("lost", summary.lost(method, most))
-    return lines + list(_predictions(summary))
+            lines += _saturated(summary, method)
+    return [*lines, *_predictions(summary), "", *LEGEND]
 
 
 def _layers(summary: ChangeSummary) -> Iterator[str]:
@@ -65,6 +71,16 @@ def _words(verb: str, words: Sequence[WordChange]) -> list[str]:
         return [f"  {verb}: none of those that are in enough texts"]
     named = ", ".join(f"{word.word} {word.mean:+.4f}{_star(word.adjusted_p)} ({word.texts})" for word in words)
     return [f"  {verb}: {named}"]
+
+
+def _saturated(summary: ChangeSummary, method: str) -> list[str]:
+    """How much of a flow's numbers at the last layer are no more than trivial cuts, where any are."""
+    shares = summary.saturated.get(method, (0.0, 0.0))
+    if not any(shares):
+        return []
+    first, second = (f"{100 * share:.0f} %" for share in shares)
+    where = f"{first} of tokens in the first model, {second} in the second"
+    return [f"  saturated at the last layer: {where}; there changes say nothing"]
 
 
 def _predictions(summary: ChangeSummary) -> Iterator[str]:

@@ -127,6 +127,7 @@ def _side_of(
         tokens=item.encodings[which].tokens,
         relevance={name: _pooled(item, which, np.asarray(scores.relevance)[row]) for name, scores in solved.items()},
         certified=_certified(item, which, row, solved),
+        saturated=_saturated(item, which, row, solved),
         # Copies, as views would keep the whole padded batch.
         attention=fused[row, :, :units, :units].copy(),
         heads=heads[row, :, :, :units, :units].copy() if whole.keeps_heads else None,
@@ -168,3 +169,14 @@ def _certified(item: TextPair, which: int, row: int, solved: dict[str, Scores]) 
         if scores.certified is not None
     ]
     return float(np.mean(proven)) if proven and tokens else None
+
+
+def _saturated(item: TextPair, which: int, row: int, solved: dict[str, Scores]) -> dict[str, float]:
+    # Tokens of the first query's unit; a model that has none of it says nothing.
+    first = [number for number, place in enumerate(members_of(item, which)[1]) if place == 0]
+    length = len(item.encodings[which])
+    return {
+        name: float(np.asarray(scores.saturated)[row, -1, first, :length].mean())
+        for name, scores in solved.items()
+        if scores.saturated is not None and first
+    }

@@ -20,6 +20,8 @@ class SideOfText:
         tokens: the model's own.
         relevance: by method, pooled to units: sums over a unit's tokens, means over a query's.
         certified: share of the flows that are proven; None where no flow was asked for.
+        saturated: by flow method, the share of the model's tokens whose flow is no more than a trivial cut, at the last
+            of the layers, for the first of the queries.
         attention: of each layer, heads fused, between units.
         heads: the attention of every head between units; None unless it was asked to be kept.
         widths: width of the widest path from the query at the top down to each unit, see `path_widths`; the input is
@@ -33,6 +35,7 @@ class SideOfText:
     tokens: tuple[str, ...]
     relevance: dict[str, Float[np.ndarray, "layer query unit"]]
     certified: float | None
+    saturated: dict[str, float]
     attention: Float[np.ndarray, "layer unit unit"]
     heads: Float[np.ndarray, "layer head unit unit"] | None
     widths: Float[np.ndarray, "state query unit"]
@@ -219,6 +222,8 @@ class ChangeSummary:
         head: change of heads.
         words: change of words, by method and falling absolute mean; words in fewer texts than `least` behind them.
         arcs: mean number of strong arcs of a text, by kind.
+        saturated: by flow method, mean share of tokens whose flow is saturated, see `SideOfText`, in the first model
+            and in the second. Where it is near 1 changes of the flow say little.
         confusion: how often the models predicted what: `(first's label, second's label)`; empty without classes.
         settings: thresholds and corrections that it was made with.
     """
@@ -229,6 +234,7 @@ class ChangeSummary:
     head: HeadChange
     words: tuple[WordChange, ...]
     arcs: dict[str, float]
+    saturated: dict[str, tuple[float, float]]
     confusion: dict[tuple[str, str], int]
     settings: dict[str, Any]
 

@@ -38,6 +38,8 @@ class Totals:
         self._cka, self._products = Blocks(2), None
         self._words: dict[str, Blocks] = {}
         self._arcs: Counter[str] = Counter()
+        # By flow method and model, the shares summed and how many texts had one.
+        self._saturated: dict[str, np.ndarray] = {}
         self._confusion: Counter[tuple[str, str]] = Counter()
 
     def add(self, text: ComparedText, products: Products, cka: Float[np.ndarray, "layer head other"]) -> None:
@@ -48,6 +50,9 @@ class Totals:
         self._add_products(products)
         self._add_words(text)
         self._arcs.update({kind: text.arcs.count(kind) for kind in KINDS})
+        for which, side in enumerate((text.a, text.b)):
+            for name, share in side.saturated.items():
+                self._saturated.setdefault(name, np.zeros((2, 2)))[which] += share, 1
         if text.a.prediction is not None and text.b.prediction is not None and self._has_classes:
             self._confusion[text.a.prediction, text.b.prediction] += 1
 
@@ -89,6 +94,7 @@ class Totals:
             head=self._head_change(intervals, chances),
             words=tuple(self._word_changes()),
             arcs={kind: self._arcs[kind] / self.texts for kind in KINDS},
+            saturated={name: _means(sums) for name, sums in self._saturated.items()},
             confusion=dict(self._confusion),
             settings={
                 "threshold": float(settings.threshold),
@@ -156,6 +162,12 @@ class Totals:
             # Words that were tested first, the largest changes ahead.
             changes += sorted(changes_of_method, key=lambda word: (np.isnan(word.p), -abs(word.mean), word.word))
         return changes
+
+
+def _means(sums: np.ndarray) -> tuple[float, float]:
+    """Of each model the mean share, given sums and counts; 0 where no text had one."""
+    first, second = (sums[:, 0] / np.maximum(sums[:, 1], 1)).tolist()
+    return first, second
 
 
 def _numbers_of(text: ComparedText) -> dict[str, np.ndarray]:

@@ -137,7 +137,8 @@ def _refuse_outputs(output: Any) -> None:
     # Models with an encoder and a decoder have attention by these names.
     sides = [f"{side}_attentions" for side in ("encoder", "decoder") if hasattr(output, f"{side}_attentions")]
     if any(getattr(output, side) for side in sides):
-        way_out = f"pass those of one side: {' or '.join(f'output.{side}' for side in sides)}"
+        one_side = " or ".join(f"output.{side}" for side in sides)
+        way_out = f"pass those of one side, {one_side}, or make one graph of both by jaxflow.encoder_decoder_graph"
         raise InputError("attentions", "be an array or one a layer", type(output).__name__, way_out)
     if sides or hasattr(output, "attentions"):
         raise InputError("attentions", "hold the attention of every layer", "an output without any", _COMPUTE)

@@ -101,7 +101,26 @@ def _other_axes(rank: int) -> tuple[int, ...]:
 
 
 def _check_values(attention: np.ndarray, mask: np.ndarray, *, normalize: bool) -> None:
-    real = mask[..., None, None, :, None] & mask[..., None, None, None, :]
+    weights = check_numbers(attention, mask, mask)
+    if normalize:
+        _check_something_is_left(weights, mask)
+        return
+    check_sums(weights, mask, mask)
+    _check_padding(weights, mask)
+
+
+def check_numbers(attention: np.ndarray, queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Attention without what is not finite on padding.
+
+    Args:
+        attention: `*batch layer head query key`.
+        queries: true on real ones.
+        keys: true on real ones.
+
+    Raises:
+        InputError: naming the first entry of real tokens that is not finite or negative.
+    """
+    real = queries[..., None, None, :, None] & keys[..., None, None, None, :]
     with np.errstate(invalid="ignore"):
         for wrong, problem in ((~np.isfinite(attention), "finite"), (attention < 0, "not negative")):
             if (wrong & real).any():
@@ -110,13 +129,19 @@ def _check_values(attention: np.ndarray, mask: np.ndarray, *, normalize: bool) -
                 way_out = "pass the probabilities after the softmax, and a `mask` where padding holds something else"
                 raise InputError("attentions", f"be {problem}", got, way_out)
     # All that is not finite stands on padding here, and is not looked at.
-    weights = np.where(np.isfinite(attention), attention, np.zeros_like(attention))
-    if normalize:
-        _check_something_is_left(weights, mask)
-        return
+    return np.where(np.isfinite(attention), attention, np.zeros_like(attention))
+
+
+def check_sums(weights: np.ndarray, queries: np.ndarray, keys: np.ndarray) -> None:
+    """Refuse rows that do not sum to 1; arguments as of `check_numbers`.
+
+    Raises:
+        InputError: naming the first row of a real token that does not.
+    """
     total = weights.sum(axis=-1, dtype=np.float64)
-    wrong = (np.abs(total - 1) > ROW_SUM_TOLERANCE) & mask[..., None, None, :]
+    wrong = (np.abs(total - 1) > ROW_SUM_TOLERANCE) & queries[..., None, None, :]
     if wrong.any():
+        real = queries[..., None, None, :, None] & keys[..., None, None, None, :]
         tolerance = np.where(_is_half(weights, real), ROW_SUM_TOLERANCE_HALF, ROW_SUM_TOLERANCE)[..., :, None, None]
         wrong &= np.abs(total - 1) > tolerance
     if wrong.any():
@@ -129,7 +154,6 @@ def _check_values(attention: np.ndarray, mask: np.ndarray, *, normalize: bool) -
             f"`normalize=True` to have rows of any sum scaled (rounding may change a sum by {ROW_SUM_TOLERANCE}, "
             f"and by {ROW_SUM_TOLERANCE_HALF} where a layer holds only numbers of bfloat16 or float16, cast or not)",
         )
-    _check_padding(weights, mask)
 
 
 def _is_half(weights: np.ndarray, real: np.ndarray) -> Bool[np.ndarray, " layer"]:

@@ -17,7 +17,7 @@ goes wherever a mixing's name goes: attribution, sweeps, comparisons, pages.
 
 from jaxflow.mixing._names import MIXINGS, as_mixing, mixing_json
 from jaxflow.mixing._own import as_own, wide_own, with_own_stream
-from jaxflow.mixing._protocol import Capacities, Mixing
+from jaxflow.mixing._protocol import Capacities, Mixing, capacities_of
 from jaxflow.mixing.alti import Alti
 from jaxflow.mixing.attention import Attention
 from jaxflow.mixing.attention_gradient import AttentionGradient
@@ -42,6 +42,7 @@ __all__ = [
     "ValueZeroing",
     "as_mixing",
     "as_own",
+    "capacities_of",
     "mixing_json",
     "wide_own",
     "with_own_stream",

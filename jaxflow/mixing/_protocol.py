@@ -4,6 +4,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from jaxtyping import Array, Bool, Float
 
+from jaxflow.graph.encoder_decoder import passed_whole
 from jaxflow.models import LayerOutput
 
 # A layer's weights `row query key` and own streams `row query`.
@@ -47,3 +48,9 @@ class Mixing(Protocol):
             finite, of any size, and 0 on padding's rows and columns.
         """
         ...
+
+
+def capacities_of(mixing: Mixing, layer: LayerOutput, mask: Bool[Array, "*row token"]) -> Capacities:
+    """A layer's weights and own streams by a mixing, where streams that the layer does not move pass it whole."""
+    weights, own = mixing.capacities(layer, mask)
+    return (weights, own) if layer.moves is None else passed_whole(weights, own, layer.moves, mask)

@@ -75,6 +75,8 @@ class LayerOutput:
         rerun: `rerun(attention=None, values=None)` gives the layer's output from other attention or values, in the
             shapes above; without both, its own output. What an encoder adds to a layer (its last norm) is not in it.
             A callable pytree, such as a `jax.tree_util.Partial`; None outside the loop over layers.
+        moves: positions whose stream the layer changes; the others pass it whole, with nothing in `attention`. None
+            for all of them.
     """
 
     index: Int[Array, ""]
@@ -88,6 +90,7 @@ class LayerOutput:
     attended: Float[Array, "*rows width"] | None = None
     norms: LayerNorms | None = None
     rerun: Callable[..., Array] | Any = None
+    moves: Bool[Array, "*batch token"] | None = None
 
 
 @pytree

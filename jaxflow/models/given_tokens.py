@@ -3,8 +3,18 @@
 import re
 from collections.abc import Sequence
 from functools import cache
+from typing import Any, TypeAlias
 
+import numpy as np
+from jaxtyping import Bool
+
+from jaxflow._checks import InputError, shown
+from jaxflow.graph.arrays import read_array
 from jaxflow.models.tokens import Encoding
+
+# An example's tokens; None stands for padding.
+Pieces: TypeAlias = list[str | None]
+OWN_MASK = "pass the tokenizer's attention_mask as `mask`"
 
 # [CLS], [SEP], [unused1]; <s>, </s>, <pad>, <|endoftext|>; not the bytes of SentencePiece, <0x0A>.
 _SPECIAL = re.compile(r"\[[A-Za-z]+\d*\]|<(?!0x)[^<>\s]+>|<｜[^<>]+｜>")
@@ -101,3 +111,74 @@ def _byte_letters() -> dict[str, int]:
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in plain]
     return {chr(byte): byte for byte in plain} | {chr(256 + n): byte for n, byte in enumerate(others)}
+
+
+def as_tokens(tokens: Any, examples: int, single: bool) -> list[Pieces]:
+    """Take in the tokens of each example, checked; those of a single example also without a list around them."""
+    if isinstance(tokens, str) or not hasattr(tokens, "__len__"):
+        raise InputError("tokens", "be a list of tokens an example", shown(tokens), "pass the pieces, not the text")
+    rows = list(getattr(tokens, "tolist", lambda: tokens)())
+    # The tokens of one example, also where attention has an axis of one for the batch.
+    if rows and examples == 1 and all(isinstance(each, str) or each is None for each in rows):
+        rows = [rows]
+    elif single and len(rows) != 1:
+        raise InputError("tokens", "be a list of strings for a single example", shown(tokens))
+    if len(rows) != examples:
+        raise InputError("tokens", f"have one list for each of {examples} examples", f"{len(rows)} entries")
+    listed = []
+    for index, row in enumerate(rows):
+        pieces = getattr(row, "tolist", lambda row=row: row)()
+        if isinstance(pieces, str) or not isinstance(pieces, Sequence):
+            raise InputError(f"tokens[{index}]", "be a list of strings", shown(row))
+        wrong = next((piece for piece in pieces if not (isinstance(piece, str) or piece is None)), None)
+        if wrong is not None:
+            way_out = "turn ids into tokens with tokenizer.convert_ids_to_tokens(ids)"
+            raise InputError(f"tokens[{index}]", "hold strings", f"{shown(wrong)} of {type(wrong).__name__}", way_out)
+        listed.append(list(pieces))
+    return listed
+
+
+def as_mask(mask: Any, tokens: list[Pieces], attention: Any) -> Any:
+    """The mask as it was given, or as the tokens tell it: names of padding, or fewer tokens than positions."""
+    length = attention.shape[-1]
+    if mask is not None:
+        array = read_array("mask", mask)
+        return array[None] if array.ndim == 1 and len(attention) == 1 else array
+    if all(len(row) == length and not _padding(row) for row in tokens):
+        return None
+    real = np.zeros((len(tokens), length), bool)
+    for index, row in enumerate(tokens):
+        if len(row) == length:
+            real[index] = [token is not None and token not in PADDING for token in row]
+        elif len(row) < length:
+            real[index, _place(np.asarray(attention[index], np.float32), len(row), index)] = True
+        else:
+            expected = f"have {length} tokens, as attention has positions"
+            raise InputError(f"tokens[{index}]", expected, str(len(row)))
+    return real
+
+
+def _padding(row: Pieces) -> bool:
+    return any(token is None or token in PADDING for token in row)
+
+
+def _place(attention: np.ndarray, count: int, index: int) -> slice:
+    """Where an example's tokens stand, on the left or on the right: its rows give everything to its own tokens."""
+    length = attention.shape[-1]
+    sides = (slice(0, count), slice(length - count, length))
+    fitting = [side for side in sides if np.allclose(attention[:, :, side, side].sum(axis=-1), 1, atol=0.02)]
+    if len(fitting) != 1:
+        expected = f"have a token for each of {length} positions where no `mask` says which of them are real"
+        raise InputError(f"tokens[{index}]", expected, f"{count} tokens", OWN_MASK)
+    return fitting[0]
+
+
+def real_tokens(tokens: Pieces, mask: Bool[np.ndarray, " token"], index: int) -> list[str]:
+    """An example's tokens without padding's."""
+    if len(tokens) == len(mask):
+        tokens = [token for token, real in zip(tokens, mask, strict=True) if real]
+    if len(tokens) != mask.sum():
+        expected = f"have {len(mask)} tokens, or the {mask.sum()} real ones"
+        raise InputError(f"tokens[{index}]", expected, str(len(tokens)))
+    # A place without a name that the mask calls real.
+    return ["" if token is None else token for token in tokens]

@@ -3,30 +3,28 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxflow._checks import InputError, index_words, shown
-from jaxflow.graph.arrays import read_array, read_layers
+from jaxflow.graph.arrays import read_layers
 from jaxflow.graph.attention import as_attention
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.config import HeadConfig
 from jaxflow.models.fingerprint import array_fingerprint, text_fingerprint
-from jaxflow.models.given_tokens import PADDING, encoding_of
+from jaxflow.models.given_tokens import as_mask, as_tokens, encoding_of, real_tokens
 from jaxflow.models.model import ModelDefaults
 from jaxflow.models.prediction import Prediction
 from jaxflow.models.recording import Number, Recording, cotangent, no_rows, recording
 from jaxflow.models.tokens import Encoding, pad
+from jaxflow.models.two_streams import moves_of
 
 # Of one example; examples differ in their number of tokens.
 Heads = Float[np.ndarray, "layer head _ _"]
-# An example's tokens; None stands for padding.
-Pieces: TypeAlias = list[str | None]
 # A weight above the diagonal of a causal mask is 0, but for rounding.
 AHEAD = 1e-6
-OWN_MASK = "pass the tokenizer's attention_mask as `mask`"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +39,7 @@ class AttentionInHand(ModelDefaults):
         predictions: of the same texts; None where nothing is known.
         gradients: derivative of an explained number in the attention of the same texts; None where it is not known.
         looks_back: whether positions attend only to themselves and to those before.
+        encoder_layers: how many layers are an encoder's below a decoder; 0 for one sequence.
         kept: programs.
     """
 
@@ -51,6 +50,7 @@ class AttentionInHand(ModelDefaults):
     predictions: tuple[Prediction | None, ...]
     gradients: tuple[Heads, ...] | None = None
     looks_back: bool = False
+    encoder_layers: int = 0
     kept: dict[object, object] = field(default_factory=dict, repr=False)
 
     @property
@@ -121,11 +121,12 @@ class AttentionInHand(ModelDefaults):
         owners, tokens = ids[:, 0], ids.shape[1]
         scores = np.zeros((len(owners), 1), np.float32)
         attention = _padded([self.attentions[owner] for owner in owners], lengths, tokens)
+        moves = moves_of(self, batch, self.layers)
         if not numbers or self.gradients is None:
-            return recording(attention, None, scores)
+            return recording(attention, None, scores, moves=moves)
         gradient = _padded([self.gradients[owner] for owner in owners], lengths, tokens)
         cotangents = [cotangent(number, scores) for number in numbers]
-        return recording(attention, None, scores, cotangents, [gradient] * len(numbers))
+        return recording(attention, None, scores, cotangents, [gradient] * len(numbers), moves=moves)
 
 
 def attention_in_hand(
@@ -147,22 +148,22 @@ def attention_in_hand(
     if given.ndim not in (4, 5):
         expected = "have shape (batch, layer, head, query, key), or a tuple of (batch, head, query, key) a layer"
         raise InputError("attentions", expected, str(array.shape))
-    listed = _as_tokens(tokens, len(given), single)
-    known = _as_mask(mask, listed, given)
+    listed = as_tokens(tokens, len(given), single)
+    known = as_mask(mask, listed, given)
     # Checked as for a graph, for the error that says what is wrong with it.
     checked, real = as_attention(given, normalize=False, mask=known)
     real, weights = np.asarray(real), np.asarray(checked)
-    listed = [_real_tokens(row, real[index], index) for index, row in enumerate(listed)]
+    listed = [real_tokens(row, real[index], index) for index, row in enumerate(listed)]
     if causal:
         _warn_of_looking_ahead(weights, real)
-    written = _as_texts(texts, len(listed))
+    written = as_texts(texts, len(listed))
     encoded = [encoding_of(row, written[index], index) for index, row in enumerate(listed)]
     return AttentionInHand(
         name=name,
         texts=tuple(text for text, _ in encoded),
         encodings=tuple(encoding for _, encoding in encoded),
         attentions=_cut(weights, real),
-        predictions=_as_predictions(predictions, len(listed)),
+        predictions=as_predictions(predictions, len(listed)),
         gradients=None if gradients is None else _cut(_as_gradients(gradients, weights.shape, single), real),
         looks_back=causal,
     )
@@ -182,77 +183,8 @@ def _cut(arrays: np.ndarray, mask: Bool[np.ndarray, "example token"]) -> tuple[H
     return tuple(array[:, :, row][..., row].astype(np.float32) for array, row in zip(arrays, mask, strict=True))
 
 
-def _as_tokens(tokens: Any, examples: int, single: bool) -> list[Pieces]:
-    if isinstance(tokens, str) or not hasattr(tokens, "__len__"):
-        raise InputError("tokens", "be a list of tokens an example", shown(tokens), "pass the pieces, not the text")
-    rows = list(getattr(tokens, "tolist", lambda: tokens)())
-    # The tokens of one example, also where attention has an axis of one for the batch.
-    if rows and examples == 1 and all(isinstance(each, str) or each is None for each in rows):
-        rows = [rows]
-    elif single and len(rows) != 1:
-        raise InputError("tokens", "be a list of strings for a single example", shown(tokens))
-    if len(rows) != examples:
-        raise InputError("tokens", f"have one list for each of {examples} examples", f"{len(rows)} entries")
-    listed = []
-    for index, row in enumerate(rows):
-        pieces = getattr(row, "tolist", lambda row=row: row)()
-        if isinstance(pieces, str) or not isinstance(pieces, Sequence):
-            raise InputError(f"tokens[{index}]", "be a list of strings", shown(row))
-        wrong = next((piece for piece in pieces if not (isinstance(piece, str) or piece is None)), None)
-        if wrong is not None:
-            way_out = "turn ids into tokens with tokenizer.convert_ids_to_tokens(ids)"
-            raise InputError(f"tokens[{index}]", "hold strings", f"{shown(wrong)} of {type(wrong).__name__}", way_out)
-        listed.append(list(pieces))
-    return listed
-
-
-def _as_mask(mask: Any, tokens: list[Pieces], attention: Any) -> Any:
-    """The mask as it was given, or as the tokens tell it: names of padding, or fewer tokens than positions."""
-    length = attention.shape[-1]
-    if mask is not None:
-        array = read_array("mask", mask)
-        return array[None] if array.ndim == 1 and len(attention) == 1 else array
-    if all(len(row) == length and not _padding(row) for row in tokens):
-        return None
-    real = np.zeros((len(tokens), length), bool)
-    for index, row in enumerate(tokens):
-        if len(row) == length:
-            real[index] = [token is not None and token not in PADDING for token in row]
-        elif len(row) < length:
-            real[index, _place(np.asarray(attention[index], np.float32), len(row), index)] = True
-        else:
-            expected = f"have {length} tokens, as attention has positions"
-            raise InputError(f"tokens[{index}]", expected, str(len(row)))
-    return real
-
-
-def _padding(row: Pieces) -> bool:
-    return any(token is None or token in PADDING for token in row)
-
-
-def _place(attention: Heads, count: int, index: int) -> slice:
-    """Where an example's tokens stand, on the left or on the right: its rows give everything to its own tokens."""
-    length = attention.shape[-1]
-    sides = (slice(0, count), slice(length - count, length))
-    fitting = [side for side in sides if np.allclose(attention[:, :, side, side].sum(axis=-1), 1, atol=0.02)]
-    if len(fitting) != 1:
-        expected = f"have a token for each of {length} positions where no `mask` says which of them are real"
-        raise InputError(f"tokens[{index}]", expected, f"{count} tokens", OWN_MASK)
-    return fitting[0]
-
-
-def _real_tokens(tokens: Pieces, mask: Bool[np.ndarray, " token"], index: int) -> list[str]:
-    """An example's tokens without padding's."""
-    if len(tokens) == len(mask):
-        tokens = [token for token, real in zip(tokens, mask, strict=True) if real]
-    if len(tokens) != mask.sum():
-        expected = f"have {len(mask)} tokens, or the {mask.sum()} real ones"
-        raise InputError(f"tokens[{index}]", expected, str(len(tokens)))
-    # A place without a name that the mask calls real.
-    return ["" if token is None else token for token in tokens]
-
-
-def _as_texts(texts: Any, examples: int) -> list[str | None]:
+def as_texts(texts: Any, examples: int) -> list[str | None]:
+    """Take in the text of each example, or None for each."""
     if texts is None:
         return [None] * examples
     given: list[str | None] = [texts] if isinstance(texts, str) else list(texts)
@@ -261,7 +193,7 @@ def _as_texts(texts: Any, examples: int) -> list[str | None]:
     return given
 
 
-def _as_predictions(predictions: Any, examples: int) -> tuple[Prediction | None, ...]:
+def as_predictions(predictions: Any, examples: int) -> tuple[Prediction | None, ...]:
     """Labels, or probabilities by label, of each example."""
     if predictions is None:
         return (None,) * examples

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._pytree import pytree, static_field
 from jaxflow.models.batch import LayerNorms, LayerOutput, NormOutput, TokenBatch
@@ -50,6 +50,7 @@ class Recording:
         weights: of the layers; a batch takes them from the model's `module`, see `within`.
         directions: of each explained number a direction in the head's numbers along which it moves by 1.
         gradients: the derivative of each explained number in the attention of all heads; None where there is none.
+        moves: positions whose stream each layer changes; None for all of them.
     """
 
     attention: Float[Array, "row layer head token token"]
@@ -62,6 +63,7 @@ class Recording:
     attended: Float[Array, "row layer token width"] | None = None
     deviations: Float[Array, "row layer norm token"] | None = None
     weights: LayerWeights | None = None
+    moves: Bool[Array, "row layer token"] | None = None
 
     def within(self, module: Any) -> "Recording":
         """The same with the parameters of the model's own module."""
@@ -84,7 +86,9 @@ class Recording:
 
         def step(carry: CarryT, index: Int[Array, ""]) -> tuple[CarryT, None]:
             hidden = jnp.full_like(self._last, jnp.nan) if self.hidden is None else _layer(self.hidden, index)
-            return visit(carry, LayerOutput(index, hidden, _layer(self.attention, index), **self._inside(index))), None
+            moves = None if self.moves is None else _layer(self.moves, index)
+            layer = LayerOutput(index, hidden, _layer(self.attention, index), moves=moves, **self._inside(index))
+            return visit(carry, layer), None
 
         carry, _ = jax.lax.scan(step, carry, jnp.arange(self.depth, dtype=jnp.int32))
         last = self._last
@@ -153,6 +157,7 @@ def recording(
     scores: Float[np.ndarray, "row ..."],
     cotangents: Sequence[Float[np.ndarray, "row ..."]] = (),
     gradients: Sequence[Float[np.ndarray, "row layer head token token"]] = (),
+    moves: Bool[np.ndarray, "row layer token"] | None = None,
     **inside: np.ndarray | None,
 ) -> Recording:
     """A recording whose derivatives are the given ones.
@@ -163,6 +168,7 @@ def recording(
         scores: the head's numbers.
         cotangents: of each explained number its derivative in the head's numbers.
         gradients: of each explained number its derivative in attention.
+        moves: positions whose stream each layer changes; None for all of them.
         inside: `embedded`, `values`, `attended` and `deviations`, as `Recording` has them.
     """
     parts = {"attention": attention, "hidden": hidden, "scores": scores, **inside}
@@ -170,7 +176,7 @@ def recording(
         parts["directions"] = _directions(np.stack(cotangents, axis=1))
         parts["gradients"] = np.stack(gradients, axis=1)
     arrays: dict[str, Any] = {name: None if part is None else _array(part) for name, part in parts.items()}
-    return Recording(**arrays)
+    return Recording(**arrays, moves=None if moves is None else jax.device_put(moves))
 
 
 def cotangent(number: Number, scores: Float[np.ndarray, "row ..."]) -> Float[np.ndarray, "row ..."]:

@@ -37,6 +37,7 @@ class Encoding:
         offsets: characters (start, end) in the text, or in the pair for the pair's tokens; (-1, -1) for special ones.
         source: 0 for the text's tokens, 1 for the pair's, -1 for special ones.
         special: whether the tokenizer added the token.
+        written: the pair's text, where the model wrote it itself or it came with the tokens; else None.
     """
 
     input_ids: tuple[int, ...]
@@ -45,6 +46,7 @@ class Encoding:
     offsets: tuple[tuple[int, int], ...]
     source: tuple[int, ...]
     special: tuple[bool, ...]
+    written: str | None = None
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -96,9 +98,9 @@ def tokenize(
         InputError: a text is empty, has no token, or one that the model does not know, or is too long and `truncate`
             is false; its index is named.
     """
-    texts = _strings("texts", texts)
+    texts = as_strings("texts", texts)
     if pairs is not None:
-        pairs = _strings("pairs", pairs)
+        pairs = as_strings("pairs", pairs)
         if len(pairs) != len(texts):
             raise InputError("pairs", f"have one text for each of the {len(texts)} `texts`", str(len(pairs)))
     return [
@@ -173,7 +175,8 @@ def check_batch(batch: TokenBatch, config: EncoderConfig) -> None:
         )
 
 
-def _strings(name: Literal["texts", "pairs"], value: Any) -> list[str]:
+def as_strings(name: Literal["texts", "pairs"], value: Any) -> list[str]:
+    """Take in texts, checked: none is empty."""
     if isinstance(value, str):
         raise InputError(name, "be a sequence of texts", "one string", "put it in a list")
     try:

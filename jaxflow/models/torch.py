@@ -21,9 +21,11 @@ from jaxflow.models.tokens import Encoding
 
 try:
     from jaxflow.models.torch_head import head_of, weights_fingerprint
-    from jaxflow.models.torch_parts import LayerParts
-    from jaxflow.models.torch_pass import TorchCaller, TorchPass, array_of, gradients_of
+    from jaxflow.models.torch_pairs import PairCaller, TorchPairs, head_of_pairs, is_encoder_decoder, probe_pairs
+    from jaxflow.models.torch_pass import TorchCaller, TorchPass
     from jaxflow.models.torch_probe import probe, refuse_other_inputs, token_sizes
+    from jaxflow.models.torch_rooms import Rooms, alike
+    from jaxflow.models.torch_targets import PairTokens
 except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
@@ -60,14 +62,23 @@ class TorchModel(ModelDefaults):
         kept: programs.
     """
 
-    def __init__(self, model: Any, processor: Any, *, name: str | None = None, max_length: int | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        name: str | None = None,
+        max_length: int | None = None,
+        max_new_tokens: int = 64,
+    ) -> None:
         """A model as it stands.
 
         Args:
-            model: of transformers: an encoder, or a decoder, with its head.
-            processor: its tokenizer, a fast one, or a processor that holds one.
+            model: of transformers: an encoder, a decoder, or both, with its head.
+            processor: its tokenizer, a fast one, or a processor that holds one; an encoder-decoder's may be slow.
             name: on pages; None is the name that it was loaded by.
             max_length: most tokens of a text; None is the limit of the model and its tokenizer.
+            max_new_tokens: most tokens that an encoder-decoder writes, where it is given no targets as `pairs`.
 
         Raises:
             InputError: it is no such model, or gives no attention that makes a graph of layers, and why.
@@ -76,7 +87,8 @@ class TorchModel(ModelDefaults):
         if not hasattr(model, "config") or not hasattr(model, "set_attn_implementation"):
             way_out = "pass what AutoModel.from_pretrained gives"
             raise InputError("model", "be a PyTorch model of transformers", type(model).__name__, way_out)
-        self.model, self.tokenizer = model, _tokenizer_of(processor)
+        pairs = is_encoder_decoder(model)
+        self.model, self.tokenizer = model, _tokenizer_of(processor, slow=pairs)
         self.name = name or str(getattr(model.config, "_name_or_path", "") or type(model).__name__)
         self.kept: dict[object, object] = {}
         refuse_other_inputs(model, self.name)
@@ -84,6 +96,10 @@ class TorchModel(ModelDefaults):
         self.vocabulary, self.segments, positions = token_sizes(model)
         limits = (max_length, positions, getattr(self.tokenizer, "model_max_length", None))
         self.max_length = min([UNLIMITED, *(each for each in limits if each is not None)])
+        self._pairs: TorchPairs | None = None
+        if pairs:
+            self._settle_pairs(max_new_tokens)
+            return
         self._settle(head_of(model, self.tokenizer, self.vocabulary))
         if self.head.name == "next_token" and not self.causal:
             # A language model that sees what follows (XLNet's, say) predicts no next token.
@@ -94,6 +110,22 @@ class TorchModel(ModelDefaults):
         self.head = head
         self._caller = TorchCaller(self.model, head, self.segments > 1)
         self._probe = probe(self._caller, self._probed_ids(), self.name)
+
+    def _settle_pairs(self, max_new_tokens: int) -> None:
+        """As `_settle`, for an encoder-decoder."""
+        self.head = head_of_pairs(self.model, self.tokenizer, self.vocabulary, self.name)
+        caller = PairCaller(self.model)
+        writes = self.head.name == "next_token"
+        cut = PairTokens(self.model, self.tokenizer, self, self.max_length, max_new_tokens, writes)
+        self._probe = probe_pairs(caller, self._probed_ids(), self.name)
+        self._pairs = TorchPairs(cut, caller, self._probe)
+        # Sources and targets are one sequence, and either may have as many.
+        self.max_length = min(2 * self.max_length, UNLIMITED)
+
+    @property
+    def encoder_layers(self) -> int:
+        """How many of its layers are an encoder's below a decoder; 0 for a model of one sequence."""
+        return 0 if self._pairs is None else self._pairs.probe.encoder_layers
 
     @cached_property
     def _nothing(self) -> Recording:
@@ -145,9 +177,13 @@ class TorchModel(ModelDefaults):
     ) -> list[Encoding]:
         """Tokens of each text, or pair of texts, as `TextEncoder.tokenize` gives them.
 
+        To an encoder-decoder texts are sources and pairs targets, which it writes itself where there are none.
+
         Raises:
             InputError: a text cannot be read; its index is named.
         """
+        if self._pairs is not None:
+            return self._pairs.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
         limit = tokens.as_limit(self.tokenizer, self.max_length, max_length, paired=pairs is not None)
         return tokens.tokenize(self.tokenizer, texts, pairs, limit, truncate, self)
 
@@ -179,13 +215,15 @@ class TorchModel(ModelDefaults):
 
     def record(self, batch: TokenBatch, numbers: Sequence[Number], needs: frozenset[str]) -> Recording:
         """Run a batch, texts of one length together."""
+        if self._pairs is not None:
+            return self._pairs.record(batch, numbers, needs)
         ids, mask, segments = (np.asarray(part) for part in (batch.input_ids, batch.mask, batch.segments))
         # A text ends at its last real token; tokens before may be hidden by the mask.
         ends = mask.shape[1] - np.argmax(mask[:, ::-1], axis=1)
         parts = self._probe.parts if needs & {"values", "norms"} else None
-        rooms = _Rooms(self._probe.layers, self._probe.heads, mask, self.head.name in EACH_TOKEN)
+        rooms = Rooms(self._probe.layers, self._probe.heads, mask, self.head.name in EACH_TOKEN)
         passes: list[tuple[np.ndarray, TorchPass]] = []
-        for rows in _alike(ends, self._probe.together):
+        for rows in alike(ends, self._probe.together):
             end = int(ends[rows[0]])
             seen = self._caller(
                 ids[rows, :end], mask[rows, :end], segments[rows, :end], differentiable=bool(numbers), parts=parts
@@ -211,78 +249,6 @@ class TorchModel(ModelDefaults):
 _PASSING = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "_attn_implementation", "use_cache")
 
 
-class _Rooms:
-    """Room for a batch's arrays, which passes fill row by row."""
-
-    def __init__(self, layers: int, heads: int, mask: np.ndarray, each_token: bool) -> None:
-        # Whether the head's numbers stand for tokens.
-        self.mask, self.each_token = mask, each_token
-        rows, length = mask.shape
-        self.attention = np.zeros((rows, layers, heads, length, length), np.float32)
-        self.hidden: np.ndarray | None = None
-        self.scores: np.ndarray | None = None
-        self.inside: dict[str, np.ndarray] = {}
-
-    def put(self, rows: np.ndarray, seen: TorchPass, *, scored: bool) -> None:
-        """One pass into its rows."""
-        real = self.mask[rows]
-        self._put_pairs(self.attention, rows, [array_of(each) for each in seen.attentions], real)
-        if seen.hidden is not None:
-            count, length = self.mask.shape
-            if self.hidden is None:
-                width = seen.hidden[0].shape[-1]
-                self.hidden = np.zeros((count, len(seen.hidden), length, width), np.float32)
-            for layer, states in enumerate(seen.hidden):
-                self.hidden[rows, layer, : states.shape[1]] = array_of(states)
-        if scored and seen.logits is not None:
-            logits = array_of(seen.logits)
-            if self.scores is None:
-                room = (self.mask.shape[1], *logits.shape[2:]) if self.each_token else logits.shape[1:]
-                self.scores = np.zeros((len(self.mask), *room), np.float32)
-            self.scores[(rows, slice(logits.shape[1])) if self.each_token else rows] = logits
-
-    def put_inside(self, rows: np.ndarray, seen: TorchPass, parts: LayerParts) -> None:
-        """What was seen of the layers' parts into its rows."""
-        assert seen.inside is not None
-        self._put_tokens("embedded", rows, (), array_of(seen.embedded), 1)
-        for layer in range(len(parts.layers)):
-            self._put_tokens("values", rows, (layer,), array_of(parts.values(seen.inside, layer)), 2)
-            self._put_tokens("attended", rows, (layer,), array_of(parts.attended(seen.inside, layer)), 1)
-            if parts.has_norms:
-                self._put_tokens("deviations", rows, (layer,), array_of(parts.deviations(seen.inside, layer)), 2)
-
-    def _put_tokens(self, name: str, rows: np.ndarray, layer: tuple[int, ...], values: np.ndarray, axis: int) -> None:
-        """Values of tokens, which stand on an axis, into a room `row (layer) ...`; 1 on padding, as deviations are."""
-        count, length = self.mask.shape
-        room = (*values.shape[1:axis], length, *values.shape[axis + 1 :])
-        layers = (self.attention.shape[1],) if layer else ()
-        whole = self.inside.setdefault(name, np.full((count, *layers, *room), 1, np.float32))
-        place = (slice(None),) * (axis - 1) + (slice(values.shape[axis]),)
-        for row, value in zip(rows, values, strict=True):
-            whole[(row, *layer, *place)] = value
-
-    def gradients(self, passes: Sequence[tuple[np.ndarray, TorchPass]], slopes: np.ndarray) -> np.ndarray:
-        """The derivative in attention of a number whose derivative in the head's numbers is known."""
-        room = np.zeros_like(self.attention)
-        for rows, seen in passes:
-            given = slopes[rows]
-            given = given[:, : seen.logits.shape[1]] if self.each_token else given
-            self._put_pairs(room, rows, gradients_of(seen.logits, given, seen.attentions), self.mask[rows])
-        return room
-
-    def _put_pairs(self, room: np.ndarray, rows: np.ndarray, layers: Sequence[np.ndarray], real: np.ndarray) -> None:
-        for layer, values in enumerate(layers):
-            end = values.shape[-1]
-            pairs = real[:, None, :end, None] & real[:, None, None, :end]
-            room[rows, layer, :, :end, :end] = np.where(pairs, values, 0)
-
-
-def _alike(ends: np.ndarray, together: bool) -> list[np.ndarray]:
-    """Rows of texts that end at the same place; one at a time where the model takes one alone."""
-    groups = [np.flatnonzero(ends == end) for end in np.unique(ends)]
-    return groups if together else [rows[each : each + 1] for rows in groups for each in range(len(rows))]
-
-
 def _switch_to_eager(model: Any, name: str) -> None:
     before = getattr(model.config, "_attn_implementation", EAGER)
     if before == EAGER:
@@ -297,9 +263,10 @@ def _switch_to_eager(model: Any, name: str) -> None:
     warnings.warn(message, stacklevel=3)
 
 
-def _tokenizer_of(processor: Any) -> Any:
+def _tokenizer_of(processor: Any, *, slow: bool) -> Any:
+    """The tokenizer of a processor; a slow one, which knows no places in the text, only where that is allowed."""
     tokenizer = getattr(processor, "tokenizer", processor)
-    if not getattr(tokenizer, "is_fast", False):
+    if not getattr(tokenizer, "is_fast", False) and not (slow and hasattr(tokenizer, "convert_ids_to_tokens")):
         got, way_out = type(processor).__name__, "load it with AutoTokenizer.from_pretrained(name, use_fast=True)"
         raise InputError("processor", "be a fast tokenizer, or hold one", got, way_out)
     return tokenizer

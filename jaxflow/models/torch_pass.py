@@ -1,7 +1,7 @@
 """One pass of a PyTorch model of transformers over texts of one length."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +54,6 @@ class TorchCaller:
         self, ids: Ids, mask: Bool[np.ndarray, "row token"], segments: Ids, *, differentiable: bool, parts: Any = None
     ) -> TorchPass:
         """Run texts of one length; the mask may leave out tokens between others; `parts` are watched."""
-        taken = inspect.signature(self.model.forward).parameters
         # A model that is spread over devices takes its inputs where its embeddings are.
         device = self.model.get_input_embeddings().weight.device
         given = {"input_ids": ids, "attention_mask": mask} | ({"token_type_ids": segments} if self.segments else {})
@@ -68,12 +67,11 @@ class TorchCaller:
         if self.head.name == "next_token":
             # The next token follows from the last position alone.
             flags["logits_to_keep"] = 1
-        # What the model doesn't take is left out: what it must have is asked for, all the same.
-        wanted = {name: value for name, value in (tensors | flags).items() if name in taken or _takes_any(taken)}
+        wanted = taken_of(self.model, tensors | flags)
         with (
-            _evaluating(self.model),
+            evaluating(self.model),
             torch.set_grad_enabled(differentiable),
-            _from_embeddings(self.model, differentiable),
+            from_embeddings([self.model.get_input_embeddings()] if differentiable else []),
             nullcontext() if parts is None else parts.watched() as inside,
         ):
             try:
@@ -124,12 +122,16 @@ def out_of_memory(error: Exception) -> Exception:
     return jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: {error}")
 
 
-def _takes_any(taken: Any) -> bool:
-    return any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values())
+def taken_of(model: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that a model takes: others are left out, and what it must have is asked for, all the same."""
+    taken = inspect.signature(model.forward).parameters
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values()):
+        return given
+    return {name: value for name, value in given.items() if name in taken}
 
 
 @contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
+def evaluating(model: Any) -> Iterator[None]:
     """Without dropout; a model in training goes on training afterwards."""
     training = [module for module in model.modules() if module.training]
     _ = model.eval()
@@ -141,17 +143,16 @@ def _evaluating(model: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _from_embeddings(model: Any, differentiable: bool) -> Iterator[None]:
-    """Derivatives begin at the word embeddings, also where all parameters are frozen."""
-    if not differentiable:
-        yield
-        return
+def from_embeddings(modules: Iterable[Any]) -> Iterator[None]:
+    """Derivatives begin at these embeddings, also where all parameters are frozen."""
 
     def begin(module: Any, inputs: Any, output: Any) -> Any:
         return output if output.requires_grad else output.detach().requires_grad_()
 
-    handle = model.get_input_embeddings().register_forward_hook(begin)
+    # Sides of a model may share one.
+    handles = [module.register_forward_hook(begin) for module in dict.fromkeys(modules)]
     try:
         yield
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()

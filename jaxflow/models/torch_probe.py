@@ -1,6 +1,5 @@
 """What a PyTorch model gives: found by running it once over a few tokens, so that nothing is promised that isn't so."""
 
-import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from jaxflow.models.torch_pass import TorchCaller, TorchPass, array_of
 # A row of probabilities sums to 1 but for its format's rounding; some models keep a share for nothing at all.
 LARGEST_SUM = 1.02
 IN_HAND = "compute its attention yourself and pass it to `jaxflow.attribute_attention`"
+PAIRS_IN_HAND = "pass its output to `jaxflow.attribute_attention`, with `target_tokens`"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def probe(caller: TorchCaller, ids: tuple[int, ...], place: str) -> Probe:
     differentiable = seen.logits is not None and all(each.requires_grad for each in seen.attentions)
     slopes: Any = ()
     if differentiable:
-        slopes = torch.autograd.grad(_summed(seen.logits), seen.attentions, retain_graph=True, allow_unused=True)
+        slopes = torch.autograd.grad(summed(seen.logits), seen.attentions, retain_graph=True, allow_unused=True)
     gradients = bool(slopes) and all(slope is not None for slope in slopes)
     return Probe(
         layers=attention.shape[0],
@@ -80,17 +80,15 @@ def refuse_other_inputs(model: Any, place: str) -> None:
     """Refuse models that do not read one text a time.
 
     Raises:
-        InputError: a model of images or sound, of two towers, or with an encoder and a decoder.
+        InputError: a model of images or sound, or of two towers.
     """
-    expected = "read texts by an encoder or a decoder alone"
+    expected = "read texts"
     if hasattr(model, "text_model") and hasattr(model, "vision_model"):
         raise InputError("model", expected, "two towers", "pass its `model.text_model`", place=place)
     reads = getattr(model, "main_input_name", "input_ids")
     if reads != "input_ids":
-        raise InputError("model", expected, f"one that reads {reads}", IN_HAND, place=place)
-    if "decoder_input_ids" in inspect.signature(model.forward).parameters:
-        way_out = f"pass its `model.get_encoder()`, or {IN_HAND}"
-        raise InputError("model", expected, "an encoder and a decoder", way_out, place=place)
+        way_out = PAIRS_IN_HAND if hasattr(model, "get_decoder") and model.config.is_encoder_decoder else IN_HAND
+        raise InputError("model", expected, f"one that reads {reads}", way_out, place=place)
 
 
 def _run(caller: TorchCaller, rows: np.ndarray) -> TorchPass:
@@ -150,7 +148,7 @@ def _reads_at(seen: TorchPass, tokens: int) -> int | None:
     """Where the head reads, by the derivative of its numbers in the last hidden states."""
     if seen.logits is None or seen.hidden is None or not seen.hidden[-1].requires_grad:
         return None
-    (slope,) = torch.autograd.grad(_summed(seen.logits), seen.hidden[-1], retain_graph=True, allow_unused=True)
+    (slope,) = torch.autograd.grad(summed(seen.logits), seen.hidden[-1], retain_graph=True, allow_unused=True)
     if slope is None:
         return None
     # row token width
@@ -161,7 +159,7 @@ def _reads_at(seen: TorchPass, tokens: int) -> int | None:
     return None
 
 
-def _summed(logits: Any) -> Any:
+def summed(logits: Any) -> Any:
     """One number that depends on all of the head's, each in its own way: a norm would cancel their sum."""
     weights = torch.linspace(1, 2, logits.shape[-1], dtype=logits.dtype, device=logits.device)
     return (logits * weights).sum()

@@ -1,11 +1,11 @@
 """What answers a question first: the words that carry a prediction, and how many tokens a flow tells apart."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from jaxflow._checks import InputError
 from jaxflow.attribution import Flow, Method, Question
@@ -72,9 +72,13 @@ def class_method(question: Mapping[str, Any]) -> tuple[str, str | None] | None:
     None where no method is of a class, or one cannot be imported.
     """
     try:
-        asked = Question.from_json(question)
+        return class_method_of(Question.from_json(question))
     except InputError:
         return None
+
+
+def class_method_of(asked: Question) -> tuple[str, str | None] | None:
+    """The same of a question."""
 
     def is_of_class(method: Method) -> bool:
         return "gradients" in mixing_of(method, asked.mixing).needs
@@ -103,11 +107,23 @@ def carried_by(row: Row, manifest: Mapping[str, Any]) -> Carried | None:
     if found is None or found[0] not in row or row["prediction"] is None or reads_at is None:
         return None
     method, target = found
-    places = np.flatnonzero(np.asarray(row["queries"]) == reads_at % len(row["tokens"]))
+    return carried_words(row, row["queries"], reads_at, method, target, row[method], saturation_of(row).get(method))
+
+
+def carried_words(
+    row: Row,
+    queries: Int[np.ndarray, " query"],
+    reads_at: int,
+    method: str,
+    target: str | None,
+    relevance: Float[np.ndarray, "layer query token"],
+    saturated: Bool[np.ndarray, "layer query token"] | None,
+) -> Carried | None:
+    """The same of a method's relevance, and of where its flows are saturated if it has any; `row` holds the text."""
+    places = np.flatnonzero(np.asarray(queries) == reads_at % len(row["tokens"]))
     if not len(places):
         return None
-    values = row[method][-1, places[0]]
-    saturated = saturation_of(row).get(method)
+    values = relevance[-1, places[0]]
     told = np.ones(len(values), bool) if saturated is None else ~saturated[-1, places[0]]
     words = _words(row, values, told)
     total = sum(value for _, value, _ in words)
@@ -132,13 +148,23 @@ def tied(values: Float[np.ndarray, " token"]) -> np.ndarray:
 
 def saturation_words(row: Row, layer: int = -1, query: int = 0) -> list[str]:
     """A line for each flow method that does not tell all tokens apart at a place of a row."""
-    known = {name: values[layer, query] for name, values in saturation_of(row).items()}
+    return apart_words(saturation_of(row), row, layer, query)
+
+
+def apart_words(
+    saturation: Mapping[str, Bool[np.ndarray, "layer query token"]],
+    methods: Collection[str],
+    layer: int = -1,
+    query: int = 0,
+) -> list[str]:
+    """The same of saturation by flow method; `methods` are those that may be looked at instead."""
+    known = {name: values[layer, query] for name, values in saturation.items()}
     lines = []
     for name, here in known.items():
         if here.any():
             # Where it says little, what to look at instead: a flow that says more here, or rollout.
             better = min(known, key=lambda other: int(known[other].sum()))
-            instead = better if known[better].sum() < here.sum() else "rollout" if "rollout" in row else None
+            instead = better if known[better].sum() < here.sum() else "rollout" if "rollout" in methods else None
             see = f"; see {instead}" if instead is not None and 2 * here.sum() > len(here) else ""
             lines.append(f"{name} tells {int((~here).sum())} of {len(here)} tokens apart here{see}")
     return lines

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from jaxflow._checks import InputError, shown
 from jaxflow._views import shown_as_html
+from jaxflow.pages.carried import Carried
 from jaxflow.pages.units import HeadAttention, Pooled
 
 HeadTable = Float[np.ndarray, "layer head"]
@@ -25,6 +26,8 @@ class Side:
         losses: of each text, minus the log of the label's probability; None where either is not known.
         measures: numbers of each head by name, such as its importance.
         roles: a word for each head, in rows by layer; None where they are not known.
+        carried: of each text, the words that carry the prediction, or the class that was asked for, at the last layer;
+            None where nothing that was asked is of a class, or not of the position that the head reads.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Side:
     losses: tuple[float | None, ...]
     measures: Mapping[str, HeadTable] = field(default_factory=dict)
     roles: Sequence[Sequence[str]] | None = None
+    carried: tuple[Carried | None, ...] = ()
 
     @property
     def heads(self) -> tuple[int, int]:

@@ -18,9 +18,12 @@ from jaxflow.heads.class_attention import ClassGradient, check_gates
 from jaxflow.heads.importance import log_gates
 from jaxflow.heads.roles import RoleTally, RoleWords
 from jaxflow.models import Encoding, Model, as_model
+from jaxflow.models.two_streams import encoder_layers_of
+from jaxflow.pages.carried import Carried, carried_words, class_method_of
 from jaxflow.pages.exploration import Exploration, HeadTable, Side
 from jaxflow.pages.explore_task import ExploredItem, ExploredModel, ExploredText, ExploreTask
 from jaxflow.pages.page import page_settings
+from jaxflow.pages.pieces import row_of
 from jaxflow.pages.units import Pooled, pooled_text
 from jaxflow.running import Engine, EngineOptions
 from jaxflow.statistics.distances import jensen_shannon
@@ -86,6 +89,9 @@ def explore(
     models = [as_model("model", model)] + ([] if other is None else [as_model("other", other)])
     for each in models:
         check_model(question, each)
+        if encoder_layers_of(each):
+            way_out = "see its sources and targets by write_page(attribute(...)), or pass its encoder alone"
+            raise InputError("model", "read one sequence for the explorer", f"{each.name}, an encoder-decoder", way_out)
     if not isinstance(texts, Iterable):
         raise InputError("texts", "be a text or a sequence of texts", type(texts).__name__)
     texts, pairs = as_texts(texts, pairs)
@@ -145,7 +151,12 @@ def _exploration(
         for text, item in zip(found, items, strict=True)
     ]
     names = _names([each.model.name for each in models])
-    sides = tuple(_side(name, [each[which] for each in shown], labels) for which, name in enumerate(names))
+    sides = tuple(
+        _side(
+            name, [each[which] for each in shown], labels, _carried([each[which][0] for each in shown], model, question)
+        )
+        for which, (name, model) in enumerate(zip(names, models, strict=True))
+    )
     change, moved = _changes(sides, found)
     exploration = Exploration(sides, tuple(labels), page_settings(question.as_json()), change, moved, total)
     return exploration.with_heads(
@@ -220,10 +231,37 @@ def _names(given: Sequence[str]) -> list[str]:
     return names
 
 
-def _side(name: str, shown: list[tuple[Pooled, np.ndarray]], labels: Sequence[str | None]) -> Side:
+def _carried(examples: Sequence[Pooled], model: ExploredModel, question: Question) -> tuple[Carried | None, ...]:
+    """The words that carry each text's prediction, where a method tells."""
+    found, reads_at = class_method_of(question), model.model.reads_at
+    if found is None or reads_at is None:
+        return (None,) * len(examples)
+    method, target = found
+    return tuple(
+        None
+        if example.prediction is None
+        else carried_words(
+            row_of(example),
+            example.queries[method],
+            reads_at,
+            method,
+            target,
+            example.relevance[method],
+            example.saturated.get(method),
+        )
+        for example in examples
+    )
+
+
+def _side(
+    name: str,
+    shown: list[tuple[Pooled, np.ndarray]],
+    labels: Sequence[str | None],
+    carried: tuple[Carried | None, ...],
+) -> Side:
     examples = tuple(example for example, _ in shown)
     losses = tuple(_loss(example.scores, label) for example, label in zip(examples, labels, strict=True))
-    return Side(name, examples, tuple(attention for _, attention in shown), losses)
+    return Side(name, examples, tuple(attention for _, attention in shown), losses, carried=carried)
 
 
 def _loss(scores: Mapping[str, float], label: str | None) -> float | None:

@@ -11,6 +11,7 @@ sqrt(a) / 255 + 1 / (4 * 255^2).
 import base64
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from jaxflow._checks import InputError
 from jaxflow._versions import own_version
 from jaxflow.pages.exploration import Exploration, Side
 from jaxflow.pages.page import as_base64, whole_page, write_html
-from jaxflow.pages.pieces import joined, pieces
+from jaxflow.pages.pieces import joined, pieces, row_of
 from jaxflow.pages.units import Pooled
 
 # The largest number in a byte.
@@ -120,13 +121,14 @@ def _side(side: Side, index: int, number: int) -> dict[str, Any]:
         "prediction": example.prediction,
         "probabilities": {name: _rounded(score) for name, score in example.scores.items()} or None,
         "loss": side.losses[index],
+        "carried": None if not side.carried or side.carried[index] is None else asdict(side.carried[index]),
         "scales": {name: scale for name, scale in _scales(example).items() if scale != 1},
         # By flow method, layer and query how many tokens it tells apart, where there is one that does not tell all.
         "apart": {name: (~values).sum(-1).tolist() for name, values in example.saturated.items() if values.any()},
     }
     if number == 0:
         # The second model's are the same.
-        row = _row(example)
+        row = row_of(example)
         cut = pieces(row)
         found |= {"tokens": example.tokens, "source": example.source, "pieces": cut, "joined": joined(row, cut)}
     return found
@@ -138,16 +140,6 @@ def _scales(example: Pooled) -> dict[str, float]:
     # Gradients are small, and half precision keeps few digits below 2^-14.
     ordinary = {name: value == 0 or not np.isfinite(value) or 2**-6 <= value < 2**15 for name, value in largest.items()}
     return {name: 1.0 if ordinary[name] else 2.0 ** np.ceil(np.log2(value)) for name, value in largest.items()}
-
-
-def _row(example: Pooled) -> dict[str, Any]:
-    return {
-        "text": example.text,
-        "pair": example.pair,
-        "tokens": example.tokens,
-        "source": np.array(example.source),
-        "offsets": np.array(example.offsets),
-    }
 
 
 def _rounded(value: float | np.floating) -> float:

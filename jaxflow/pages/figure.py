@@ -1,6 +1,6 @@
 """Static figures, for papers and notebooks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxflow.attribution import Attribution, Example
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.graph.arrays import is_small_float, read_array
 from jaxflow.graph.graph import AttentionGraph
+from jaxflow.pages.carried import apart_words
 
 # Even in lightness and told apart by colour-blind readers.
 COLOURS = "cividis"
@@ -21,7 +22,8 @@ def plot_relevance(example: Any, query: Any = None, tokens: Any = None) -> Any:
     """Draw what each token contributed to one position, layer by layer, the methods side by side.
 
     Each row is one layer, the deepest on top. Colours go from 0 to the method's largest value of the text's own tokens
-    (the position itself and special tokens, which nearly always hold the most, may go beyond the scale).
+    (the position itself and special tokens, which nearly always hold the most, may go beyond the scale); relevance with
+    a sign has a second hue. Crosses mark saturated flows, which tell no tokens apart.
 
     Args:
         example: one text's attribution; or relevance alone, an array `layer query token` such as
@@ -52,6 +54,11 @@ def plot_relevance(example: Any, query: Any = None, tokens: Any = None) -> Any:
         low, colours = (-top, OPPOSED) if signed else (0.0, COLOURS)
         drawn = panel.imshow(values, origin="lower", aspect="auto", cmap=colours, vmin=low, vmax=top)
         _ = panel.set_title(name)
+        if name in drawing.saturated:
+            # White under black, so that crosses are seen on every colour.
+            places = np.nonzero(drawing.saturated[name])[::-1]
+            _ = panel.scatter(*places, marker="x", s=26, color="white", linewidths=2.4)
+            _ = panel.scatter(*places, marker="x", s=20, color="black", linewidths=0.8)
         panel.set_xticks(range(count), printable(drawing.tokens), rotation=90)
         panel.set_yticks(range(rows), printable(drawing.rows))
         _ = figure.colorbar(drawn, ax=panel, extend=_beyond(values, low, top))
@@ -68,7 +75,10 @@ def _beyond(values: np.ndarray, low: float, top: float) -> str:
 
 @dataclass(frozen=True)
 class _Drawing:
-    """What a figure shows: maps `row token` by name, and which of their entries set the scale of colours."""
+    """What a figure shows: maps `row token` by name, and which of their entries set the scale of colours.
+
+    `saturated` says by name where flows are saturated, of maps that have any such place.
+    """
 
     maps: dict[str, np.ndarray]
     rows: tuple[str, ...]
@@ -76,6 +86,7 @@ class _Drawing:
     tokens: tuple[str, ...]
     scaling: np.ndarray
     caption: str
+    saturated: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def _of_example(example: Example, query: Any, tokens: Any) -> _Drawing:
@@ -88,13 +99,22 @@ def _of_example(example: Example, query: Any, tokens: Any) -> _Drawing:
     row = 0 if query is None else asked.index(query)
     # The words of the text but the position itself set the scale.
     scaling = np.array([source >= 0 and token != asked[row] for token, source in enumerate(example.source)])
+    saturated = {name: values[:, row] for name, values in example.saturation.items() if values[:, row].any()}
+    caption = _caption(asked[row], example.tokens)
+    if saturated:
+        # Of the last layer, which most readers look at, also how many.
+        lines = apart_words(example.saturation, example.relevance, query=row)
+        about = ["crosses: saturated flows, which tell no tokens apart"]
+        about += [f"layer {example.layers[-1]}: {line}" for line in lines]
+        caption = "\n".join([caption, *about])
     return _Drawing(
         maps={name: np.asarray(values)[:, row] for name, values in example.relevance.items()},
         rows=tuple(map(str, example.layers)),
         row_kind="layer",
         tokens=example.tokens,
         scaling=np.broadcast_to(scaling, (len(example.layers), len(example.tokens))),
-        caption=_caption(asked[row], example.tokens),
+        caption=caption,
+        saturated=saturated,
     )
 
 
@@ -149,8 +169,9 @@ def _as_relevance(relevance: Any) -> np.ndarray:
     if values.dtype.kind not in "iuf" and not is_small_float(values.dtype):
         raise InputError("example", "hold real numbers", str(values.dtype))
     values = values.astype(np.float64)
-    if not (np.isfinite(values) & (values >= 0)).all():
-        raise InputError("example", "hold finite numbers, 0 or more", shown(float(values.min())))
+    finite = np.isfinite(values)
+    if not finite.all():
+        raise InputError("example", "hold finite numbers", shown(float(values[~finite][0])))
     return values
 
 

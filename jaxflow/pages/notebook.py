@@ -5,18 +5,24 @@ from html import escape
 import numpy as np
 
 from jaxflow.attribution import Attribution, Example
-from jaxflow.pages.pieces import pieces
+from jaxflow.pages.carried import apart_words
+from jaxflow.pages.pieces import pieces, row_of
 
 SHOWN = 10
-# Blue, its opacity the share of the full shade: readable on a light page and on a dark one.
-SHADE = "background: rgba(0, 114, 178, {:.2f}); border-radius: 3px"
+# Blue, its opacity the share of the full shade, and orange for what speaks against the explained number: readable on a
+# light page and on a dark one.
+SHADE = "background: rgba({}, {:.2f}); border-radius: 3px"
+FOR, AGAINST = "0, 114, 178", "213, 94, 0"
+# A token of whose flow a trivial cut is all that can be said.
+SATURATED = "; text-decoration: underline dotted"
 
 
 def attribution_html(result: Attribution) -> str:
     """The first texts, each with a line a method: relevance to the first position asked for, at the last layer.
 
-    Shades go up to the method's largest value of the text's own tokens; a token's number is in the box that opens when
-    it is pointed at. Nothing in it runs.
+    Shades go up to the method's largest value of the text's own tokens, in a second hue for what is negative; a token's
+    number is in the box that opens when it is pointed at. Tokens of saturated flows are underlined with dots, and a
+    line says how many a flow tells apart. Nothing in it runs.
     """
     # Every string of the data is escaped where it is put in.
     shown = [_example(example) for example in result[:SHOWN]]
@@ -32,21 +38,32 @@ def _example(example: Example) -> str:
         said += f", prediction: {escape(example.prediction)}"
     left = 'style="text-align: left"'
     lines = [
-        f"<tr><th {left}>{escape(method)}</th><td {left}>{_words(example, row)}</td></tr>"
-        for method, row in ((name, values[-1, 0]) for name, values in example.relevance.items())
+        f"<tr><th {left}>{escape(method)}</th><td {left}>{_words(example, method)}</td></tr>"
+        for method in example.relevance
     ]
-    return f'<p style="margin: .6em 0 0; opacity: .7">{said}</p><table>{"".join(lines)}</table>'
+    told = [
+        f'<p style="margin: 0; opacity: .7">{escape(line)}</p>'
+        for line in apart_words(example.saturation, example.relevance)
+    ]
+    heading = f'<p style="margin: .6em 0 0; opacity: .7">{said}</p>'
+    return f"{heading}<table>{''.join(lines)}</table>{''.join(told)}"
 
 
-def _words(example: Example, row: np.ndarray) -> str:
+def _words(example: Example, method: str) -> str:
+    # The last layer and the first position asked for.
+    row = example.relevance[method][-1, 0]
+    saturated = example.saturation[method][-1, 0] if method in example.saturation else np.zeros(len(row), bool)
     # Special tokens and the position itself, which hold the most, would leave the rest without shade.
     own = [source >= 0 and token != example.queries[0] for token, source in enumerate(example.source)]
-    top = float(np.max(row[own], initial=0.0)) or 1.0
-    fields = {"text": example.text, "pair": example.pair, "tokens": list(example.tokens)}
-    cut = pieces(fields | {"offsets": np.array(example.offsets), "source": np.array(example.source)})
+    top = float(np.max(np.abs(row[own]), initial=0.0)) or 1.0
+    cut = pieces(row_of(example))
     # Pieces, not tokens: the text reads as it was written.
     return "".join(
-        f'{escape(gap)}<span style="{SHADE.format(min(1.0, float(value) / top) * 0.75)}" '
-        f'title="{escape(token)}: {value:.4g}">{escape(surface)}</span>'
-        for (gap, surface), token, value in zip(cut, example.tokens, row, strict=True)
+        f'{escape(gap)}<span style="{_shade(float(value) / top)}{SATURATED * bool(flat)}" '
+        f'title="{escape(token)}: {value:.4g}{", saturated" * bool(flat)}">{escape(surface)}</span>'
+        for (gap, surface), token, value, flat in zip(cut, example.tokens, row, saturated, strict=True)
     )
+
+
+def _shade(share: float) -> str:
+    return SHADE.format(AGAINST if share < 0 else FOR, min(1.0, abs(share)) * 0.75)

@@ -63,6 +63,7 @@ def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
         "settings": page_settings(question),
         "methods": _methods(question),
         "flows": [method_name(method) for method in question["methods"] if is_flow(method)],
+        "encoder_layers": manifest.get("encoder_layers", 0),
         # As many as a page can hold, the first ones.
         "examples": [example | {"carried": _carried(row, manifest)} for row, example in _within_budget(rows)],
     }
@@ -72,6 +73,24 @@ def _methods(question: Mapping[str, Any]) -> list[str]:
     """The methods' names, the one of the class first: it answers what a prediction rests on."""
     names, of_class = list(map(method_name, question["methods"])), class_method(question)
     return names if of_class is None else sorted(names, key=lambda name: name != of_class[0])
+
+
+def _parts(row: Row, queries: int) -> dict[str, Any] | None:
+    """Where the second part of a row begins (targets, an answer), and the token that each query explains.
+
+    A position explains the token that it predicted, the one behind it, or None where that is not in the second part.
+    A text in one part gives None.
+    """
+    first, answer = row.get("first_target"), row.get("answer")
+    if first is None and answer is None:
+        return None
+    start = int(min(answer)) if first is None else first
+    # The first target was given, not predicted.
+    written = start if first is None else start + 1
+    behind = [int(query) + 1 for query in row["queries"][:queries]]
+    explained = [token if written <= token < len(row["tokens"]) else None for token in behind]
+    names = ["Prompt", "Answer"] if first is None else ["Source", "Target"]
+    return {"start": start, "names": names, "explained": explained}
 
 
 def _carried(row: Row, manifest: dict[str, Any]) -> dict[str, Any] | None:
@@ -176,6 +195,7 @@ def _example(row: Row, methods: list[str], queries: int) -> dict[str, Any]:
     example |= {"queries": row["queries"][:queries].tolist(), "queries_total": len(row["queries"])}
     example["pieces"] = pieces(row)
     example["joined"] = joined(row, example["pieces"])
+    example["parts"] = _parts(row, queries)
     # float32 is enough: the page shows six digits.
     example["values"] = {method: as_base64(row[method][:, :queries], "<f4") for method in methods}
     # Where no flow of a method is saturated nothing needs to be said of each.

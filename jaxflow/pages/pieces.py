@@ -3,10 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from jaxflow._words import word_spans
 
 # A text with its tokens: text, pair, tokens, offsets, source.
 Row = Mapping[str, Any]
+
+
+def row_of(example: Any) -> dict[str, Any]:
+    """The text of an example, or of one in the explorer, as a row."""
+    return {
+        "text": example.text,
+        "pair": example.pair,
+        "tokens": list(example.tokens),
+        "offsets": np.array(example.offsets),
+        "source": np.array(example.source),
+    }
 
 
 def pieces(row: Row) -> list[list[str]]:

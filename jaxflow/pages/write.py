@@ -38,6 +38,7 @@ def write_page(result: Attribution | Store | Exploration | object, path: str | P
         "model": result.model,
         "question": (result.question or Question(methods=tuple(result.examples[0].relevance))).as_json(),
         "reads_at": result.reads_at,
+        "encoder_layers": result.encoder_layers,
         "input": {"name": "texts", "examples": len(result)},
         "versions": {"jaxflow": own_version()},
         "stored": False,

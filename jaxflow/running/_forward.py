@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from jaxflow._switches import broadcasting
 from jaxflow._typing import Square, TokenMask
-from jaxflow.mixing import Attention, Capacities, CheferRules, Mixing, wide_own
+from jaxflow.mixing import Attention, Capacities, CheferRules, Mixing, capacities_of, wide_own
 from jaxflow.models import FollowsRules, ForwardOptions, LayerOutput, Model, Module, Visit
 from jaxflow.running._program import Arrays, Inputs
 from jaxflow.running._reader import (
@@ -190,7 +190,7 @@ def _keep_weights(
     mixings: list[Mixing], rooms: tuple[LayerWeights, ...], layer: LayerOutput, mask: TokenMask
 ) -> tuple[LayerWeights, ...]:
     """One more layer's weights into their places."""
-    weights = [mixing.capacities(jax.lax.stop_gradient(layer), mask)[0] for mixing in mixings]
+    weights = [capacities_of(mixing, jax.lax.stop_gradient(layer), mask)[0] for mixing in mixings]
     update = jax.lax.dynamic_update_index_in_dim
     return tuple(update(room, each, layer.index, 0) for room, each in zip(rooms, weights, strict=True))
 
@@ -198,7 +198,7 @@ def _keep_weights(
 def _weights_along(mixing: Mixing, layers: Kept, mask: TokenMask) -> LayerWeights:
     """A mixing's weights of all kept layers."""
     # One layer at a time: what a mixing needs on the way may be larger than its weights.
-    return jax.lax.map(lambda layer: mixing.capacities(_with_gradients(layer), mask)[0], layers)
+    return jax.lax.map(lambda layer: capacities_of(mixing, _with_gradients(layer), mask)[0], layers)
 
 
 def _with_gradients(layer: Kept) -> LayerOutput:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow._typing import Square
 from jaxflow.graph import attention
 from jaxflow.graph.graph import with_own
-from jaxflow.mixing import Capacities, Mixing
+from jaxflow.mixing import Capacities, Mixing, capacities_of
 from jaxflow.models import LayerOutput
 from jaxflow.running._program import Arrays
 
@@ -77,7 +77,7 @@ class LayerView:
 
     @cached_property
     def _capacities(self) -> tuple[Square, Float[Array, "row token"]]:
-        return self._mixing.capacities(self.output, self.mask) if self._known is None else self._known
+        return capacities_of(self._mixing, self.output, self.mask) if self._known is None else self._known
 
     @property
     def weights(self) -> Square:

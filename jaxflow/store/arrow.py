@@ -49,6 +49,8 @@ def rows_of(ids: Sequence[int], attribution: Attribution) -> Iterator[Row]:
             "prediction": example.prediction,
             "probabilities": dict(example.scores) if example.scores else None,
         }
+        if example.first_target is not None:
+            row["first_target"] = example.first_target
         # Relevance `layer query token`, and for flows which of these values are saturated, and which proven.
         row |= example.relevance
         row |= {f"{name}{SATURATED}": values for name, values in example.saturation.items()}
@@ -97,6 +99,7 @@ def as_example(row: Row) -> Example:
         saturation=saturation_of(row),
         prediction=row["prediction"],
         scores=row["probabilities"] or {},
+        first_target=row.get("first_target"),
     )
 
 
@@ -117,7 +120,12 @@ def _column(pa: Any, name: str, cells: list[Any], *, maps: bool) -> Any:
     if name == "probabilities":
         return _probabilities(pa, cells, maps=maps)
     # Types by name: a shard whose cells are all None must have the columns of the others.
-    kinds = {"id": pa.int64(), "tokens": pa.list_(pa.string()), "certified_share": pa.float64()}
+    kinds = {
+        "id": pa.int64(),
+        "first_target": pa.int32(),
+        "tokens": pa.list_(pa.string()),
+        "certified_share": pa.float64(),
+    }
     return pa.array(cells, kinds.get(name, pa.string()))
 
 

@@ -12,6 +12,7 @@ from jaxflow._versions import result_versions
 from jaxflow.attribution.question import Question
 from jaxflow.inputs.source import Source
 from jaxflow.models import Model
+from jaxflow.models.two_streams import encoder_layers_of
 from jaxflow.store import shards as store
 
 
@@ -29,6 +30,7 @@ def new_manifest(model: Model, source: Source, question: Question, lengths: Mapp
         "fingerprint": model.fingerprint(),
         # Where the head reads, for pages: relevance to it is what the prediction rests on.
         "reads_at": model.reads_at,
+        "encoder_layers": encoder_layers_of(model),
         "question": question.as_json(),
         "lengths": dict(lengths),
         "input": {"name": source.name, "column": source.column, "pair_column": source.pair_column, **source.reading},

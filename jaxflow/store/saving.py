@@ -60,6 +60,7 @@ def manifest_of(attribution: Attribution) -> dict[str, Any]:
         "revision": None,
         "fingerprint": {},
         "reads_at": attribution.reads_at,
+        "encoder_layers": attribution.encoder_layers,
         "question": question.as_json(),
         "lengths": {"max_length": None, "truncate": False},
         "input": {"name": "texts", "column": None, "pair_column": None, "examples": len(attribution)},

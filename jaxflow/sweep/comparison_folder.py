@@ -41,6 +41,8 @@ Whatever reads Parquet takes the folder for one table, that of the texts, as wit
         files             {path in the folder: sha256} of each file of Parquet
         check             a checksum of all other fields
         arcs              {shared, only_a, only_b}: mean number of strong arcs of a text
+        saturated         {flow method: {a, b}}: mean share of tokens whose flow is no more than a trivial cut, at the
+                          last layer, for the first query; earlier folders lack it
         confusion         [{a: label, b: label, texts: how many}, ...]; empty without classes
 
     texts-*.parquet, nested lists with the axes in brackets; `_a` and `_b` are the models:

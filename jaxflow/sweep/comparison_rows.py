@@ -116,6 +116,7 @@ def summary_json(summary: ChangeSummary) -> dict[str, Any]:
         },
         "words": words,
         "arcs": {kind: summary.arcs[kind] for kind in KINDS},
+        "saturated": {method: {"a": a, "b": b} for method, (a, b) in summary.saturated.items()},
         "confusion": [{"a": a, "b": b, "texts": count} for (a, b), count in summary.confusion.items()],
         "settings": dict(summary.settings),
     }

@@ -78,6 +78,12 @@ def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
     np.testing.assert_array_equal(about["head"]["matching"], head.matching + 1)
     np.testing.assert_allclose(about["layer"]["heads"]["high"], expected.summary.layer.heads.high, rtol=1e-6)
     assert sum(pair["texts"] for pair in about["confusion"]) == len(TEXTS)
+    # Of each model's own tokens, at the last layer, for the first query.
+    own = [jf.attribute(model, TEXTS, methods="flow", queries=[0, 1]) for model in models]
+    saturated = [np.mean([each.saturation["flow"][-1, 0].mean() for each in result]) for result in own]
+    assert saturated[0] > 0
+    assert about["saturated"] == {"flow": pytest.approx(dict(zip("ab", saturated, strict=True)))}
+    assert f"saturated at the last layer: {100 * saturated[0]:.0f} % of tokens in the first model" in out
     assert about["head"]["roles_b"] == role_names(head.patterns_b)
     importance = head_importance(models[1], TEXTS).mean
     np.testing.assert_allclose(about["importance"]["b"], importance, rtol=1e-4, atol=1e-6)
@@ -139,6 +145,17 @@ def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, said):
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
     assert not (tmp_path / "out").exists()
+
+
+def test_texts_may_stand_on_the_command_line(tmp_path, capsys, folders):
+    given = ["compare", "--model-a", folders[0], "--model-b", folders[1], "--methods", "raw", "--quiet"]
+    texts = ["--text", TEXTS[0], "--text", TEXTS[1]]
+    assert cli.main([*given, *texts, "--out", str(tmp_path / "out")]) == 0
+    assert [row["text"] for row in open_comparison(tmp_path / "out").rows()] == TEXTS[:2]
+    assert (tmp_path / "out" / "__about__" / "explore.html").exists()
+    both = [*given, *texts, "--input", "texts.txt", "--out", str(tmp_path / "more")]
+    assert cli.main(both) == 2
+    assert "--text must be left out where --input is given" in capsys.readouterr().err
 
 
 def test_a_filled_folder_and_an_empty_file_are_refused(run, tmp_path):

@@ -1,4 +1,4 @@
-"""From texts to one number a layer: the README's example as written, and the measures together."""
+"""From texts to one number a layer: the example of the guide to methods as written, and the measures together."""
 
 import contextlib
 import io
@@ -11,11 +11,11 @@ import scipy.stats
 import jaxflow as jf
 from jaxflow.evaluation import occlusion_scores
 
-README = Path(__file__).parent.parent.parent / "README.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "methods.md"
 
 
-def test_the_readmes_example_runs_as_written_and_equals_scipy(encoder, texts, gold):
-    examples = re.findall(r"```py\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+def test_the_guides_example_runs_as_written_and_equals_scipy(encoder, texts, gold):
+    examples = re.findall(r"```py\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
     (example,) = (found for found in examples if "occlusion_scores" in found)
     result = jf.attribute(encoder, texts)
     printed = io.StringIO()

@@ -79,6 +79,10 @@ def decoder(title: str, config: str, changes: dict[str, Any]) -> Architecture:
     return Architecture(title, config, changes, "AutoModelForCausalLM")
 
 
+def written(title: str, config: str, changes: dict[str, Any]) -> Architecture:
+    return Architecture(title, config, changes, "AutoModelForSeq2SeqLM")
+
+
 RELATIVE = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_buckets": 8}
 XLNET = {"vocab_size": SIZE, "d_model": 16, "n_layer": 2, "n_head": 2, "d_inner": 24, "initializer_range": 0.4}
 MODERN = {"local_attention": 4, "global_attn_every_n_layers": 2, "cls_token_id": 2, "sep_token_id": 3}
@@ -149,9 +153,17 @@ ARCHITECTURES = (
     decoder("gpt-oss", "GptOssConfig", LLAMA | EXPERTS),
     decoder("LFM2", "Lfm2Config", LLAMA | {"layer_types": ["conv", "full_attention"]}),
     decoder("Mamba", "MambaConfig", {"vocab_size": SIZE, "hidden_size": 16, "num_hidden_layers": 2, "state_size": 4}),
-    Architecture("T5", "T5Config", T5),
-    Architecture("BART", "BartConfig", BART),
-    Architecture("Marian", "MarianConfig", BART | {"decoder_start_token_id": 0}),
+    written("T5", "T5Config", T5),
+    written("mT5", "MT5Config", T5),
+    written("BART", "BartConfig", BART),
+    written("mBART", "MBartConfig", BART),
+    written("Marian", "MarianConfig", BART | {"decoder_start_token_id": 0}),
+    written("Pegasus", "PegasusConfig", BART),
+    written("M2M100", "M2M100Config", BART),
+    Architecture("BART without a head", "BartConfig", BART),
+    Architecture("BART, classifier", "BartConfig", BART, "BartForSequenceClassification"),
+    written("LED", "LEDConfig", BART | {"attention_window": 4}),
+    written("LongT5", "LongT5Config", T5 | {"local_radius": 2}),
     Architecture("Whisper", "WhisperConfig", WHISPER),
     Architecture("CLIP", "CLIPConfig", {"text_config": TEXT_TOWER, "vision_config": VISION}),
     Architecture("ViT", "ViTConfig", VISION),

@@ -310,6 +310,25 @@ def test_a_result_shows_itself_in_a_notebook(models):
     assert f'title="&lt;: {value:.4g}"' in html
 
 
+def test_a_notebook_says_what_flow_does_not_tell_and_what_speaks_against(models):
+    (example,) = result = jf.attribute(models[0], ["the key to the cabinets"])
+    saturated = example.saturation["flow"][-1, 0]
+    assert saturated.any()
+    html = result._repr_html_()
+    assert f"flow tells {int((~saturated).sum())} of {len(saturated)} tokens apart here" in html
+    row = html.split("flow</th>")[1]
+    marked = [", saturated" in title for title in re.findall(r'title="([^"]*)"', row)]
+    assert marked == saturated.tolist()
+    assert row.count("underline dotted") == saturated.sum()
+    assert "saturated" not in html.split("rollout</th>")[1].split("flow</th>")[0]
+    # A second hue for what is negative, as strong as its size.
+    signed = np.array(example.relevance["raw"])
+    signed[-1, 0] = np.where(np.arange(signed.shape[-1]) == 2, -1.0, 0.5)
+    html = jf.Attribution((dataclasses.replace(example, relevance={"raw": signed}, saturation={}),))._repr_html_()
+    assert html.count("rgba(213, 94, 0, 0.75)") == 1
+    assert html.count("rgba(0, 114, 178, 0.38)") == len(example.tokens) - 1
+
+
 def test_arguments_that_cannot_be_used(models):
     with pytest.raises(InputError, match="`texts` must be a text or a sequence of texts, got NoneType"):
         explore(models[0], None)

@@ -57,14 +57,23 @@ def test_every_view_is_saved_as_picture_and_numbers(page, view):
     picture = ET.fromstring(saved["svg"])  # noqa: S314
     names = {element.tag.split("}")[1] for element in picture.iter()}
     assert names <= {"svg", "title", "rect", "path", "circle", "text", "image"}
-    marks = page.run("name => jaxflow.scene(name).marks.length", view)
-    assert len(list(picture)) == marks + 2
-    # A picture as large as it says, with more than its background on it.
+    scene = page.run(
+        "name => { const { width, height, title, marks } = jaxflow.scene(name);"
+        "return { width, height, title, marks: marks.length, arcs: marks.some((mark) => mark.arc) }; }",
+        view,
+    )
+    # Beside the marks: the title twice (as such, and to be seen), the background, and what the looks of arcs mean.
+    written = [element.text for element in picture.iter() if element.tag.endswith("}text")]
+    assert written[0] == scene["title"]
+    legend = [text for text in written[1:4] if text.startswith("2 × as strong") or text == "alike in both"]
+    assert bool(legend) == scene["arcs"]
+    assert len(list(picture)) == scene["marks"] + 3 + 2 * len(legend)
+    # A picture as large as it says, with more than its background on it, none of which is cut off.
     assert saved["png"].startswith(b"\x89PNG")
     width, height = (int.from_bytes(saved["png"][start : start + 4], "big") for start in (16, 20))
-    assert [width, height] == page.run(
-        "name => ['width', 'height'].map(s => Math.floor(2 * jaxflow.scene(name)[s]))", view
-    )
+    assert [width, height] == [int(2 * float(picture.get(side))) for side in ("width", "height")]
+    assert width >= int(2 * scene["width"])
+    assert height > int(2 * scene["height"])
     assert len(saved["png"]) > 2000
     assert list(csv.DictReader(io.StringIO(saved["csv"].decode()))) == page.table(view)
 
@@ -135,6 +144,29 @@ def test_flow_that_was_not_asked_for_is_said_to_be_missing(models, context, tmp_
     opened.set(position=1)
     assert {row["value"] for row in opened.table("words") if row["method"] == "flow"} == {""}
     assert "not computed" in opened.run("jaxflow.svg('words')")
+    opened.close()
+
+
+def test_the_words_that_carry_the_class_stand_below_the_text(models, context, tmp_path):
+    method = "flow@attention-gradient"
+    found = explore(models[0], TEXTS, other=models[1], methods=("rollout", method), target="good", queries=0)
+    opened = Opened(context, write_explorer(found, tmp_path / "carried.html"))
+    lines = "[...document.querySelectorAll('#strip .carried')].map(line => line.textContent)"
+    for index in range(len(TEXTS)):
+        opened.set(sentence=index, models="both")
+        for line, side in zip(opened.run(lines), found.sides, strict=True):
+            # The word of the largest relevance at the last layer, special tokens left out, and its share of all words.
+            example = side.examples[index]
+            words = np.where(np.array(example.source) >= 0, example.relevance[method][-1, 0], 0)
+            carried = side.carried[index]
+            assert carried.words[0].share >= words.max() / words.sum() - 1e-6
+            assert line.startswith(f"good carried by{carried.words[0].text} {carried.words[0].share:.2f}")
+            assert line.endswith(f"by {method}, last layer")
+        opened.set(models="diff")
+        assert [line.split("in ")[-1] for line in opened.run(lines)] == [side.name for side in found.sides]
+    # The longest method's name is whole on its button.
+    button = opened.page.locator(f".segment[data-field=method] button[data-value='{method}']")
+    assert button.evaluate("button => button.scrollWidth <= button.clientWidth")
     opened.close()
 
 

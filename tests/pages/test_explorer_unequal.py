@@ -61,7 +61,7 @@ def test_every_view_of_every_choice_can_be_drawn_and_saved(page):
 
 @pytest.mark.parametrize("view", ["rings", "network"])
 def test_arcs_of_each_model_are_in_a_picture_of_its_own(page, unequal, view):
-    page.set(position=1, threshold=0)
+    page.set(position=1, threshold=0, special="1")
     rows = page.table(view)
     for number, side in enumerate(unequal.sides):
         own = [row for row in rows if row["model"] == page.run("n => jaxflow.data.models[n].name", number)]

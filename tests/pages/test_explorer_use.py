@@ -184,7 +184,7 @@ def test_the_address_holds_all_that_is_chosen(page, context, path):
     chosen = {"sentence": 3, "position": 2, "word": 5, "layer": 2, "from": 2, "to": 3, "head": 1, "heads": "1.2_2.1"}
     chosen |= {"models": "diff", "strength": "attention", "trace": "both", "threshold": 0.05, "method": "flow"}
     chosen |= {"map": "layers", "measure": "entropy", "order": "change", "asked": "position", "sort": "change"}
-    chosen |= {"search": "key & <b>", "theme": "dark", "view": "heat", "cell": "pair.0.0"}
+    chosen |= {"search": "key & <b>", "theme": "dark", "view": "heat", "cell": "pair.0.0", "special": "1"}
     page.set(**chosen)
     link = page.run("jaxflow.link()")
     page.wait("link => location.hash === '#' + link", link)
@@ -218,6 +218,7 @@ def test_every_key_does_what_the_help_says(page):
     assert after("b")["strength"] == "attention"
     assert after("m")["models"] == "diff"
     assert after("v")["method"] == "flow"
+    assert after("i")["special"] == "1"
     assert after("[")["layer"] == 2
     assert after("]")["layer"] == 3
     assert after(")")["from"] == 2
@@ -255,7 +256,7 @@ def test_every_key_does_what_the_help_says(page):
     page.press("Escape")
     assert page.run("document.activeElement.id") != "search"
     # All that the help lists was pressed here or in another test.
-    done = set("jk/nN.,><wxbmv][)(}{hHa+-=0yogqspclt?12345678") | {"Esc", "arrows"}
+    done = set("jk/nN.,><wxbmvi][)(}{hHa+-=0yogqspclt?12345678") | {"Esc", "arrows"}
     assert set(listed) == done
 
 

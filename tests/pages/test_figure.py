@@ -50,6 +50,39 @@ def test_relevance_with_a_sign_has_two_hues_around_zero(example):
     assert np.abs(against - for_).max() > 0.3
 
 
+def test_an_array_with_a_sign_is_drawn_in_two_hues():
+    signed = RELEVANCE - 0.2
+    drawn = jf.plot_relevance(signed, 0).axes[0].images[0]
+    np.testing.assert_array_equal(drawn.get_array(), signed[:, 0])
+    assert drawn.norm.vmin == -drawn.norm.vmax < 0
+    # Integers below 0 as well.
+    whole = jf.plot_relevance([[1, -3], [2, 0]]).axes[0].images[0]
+    assert whole.norm.vmin == -3
+
+
+def test_saturated_flows_are_marked_and_said(example):
+    """With the paper's capacities deep flows of a tiny model fill trivial cuts; class-specific ones need not."""
+    saturated = example.saturation["flow"]
+    assert saturated.any()
+    figure = jf.plot_relevance(example, 0)
+    panels = {panel.get_title(): panel for panel in figure.axes if panel.get_title()}
+    assert not panels["raw"].collections
+    # Crosses lie on the cells, `token layer`, that are saturated, and on no others.
+    marked = np.zeros_like(saturated[:, 1])
+    token, layer = np.asarray(panels["flow"].collections[-1].get_offsets()).astype(int).T
+    marked[layer, token] = True
+    np.testing.assert_array_equal(marked, saturated[:, 1])
+    told = int((~saturated[-1, 1]).sum())
+    said = figure.get_supxlabel()
+    assert "crosses: saturated" in said
+    assert f"layer {LAYERS}: flow tells {told} of {len(example.tokens)} tokens apart here" in said
+    # Where nothing is saturated, nothing is said.
+    clear = replace(example, saturation={"flow": np.zeros_like(saturated)})
+    figure = jf.plot_relevance(clear, 0)
+    assert "saturated" not in figure.get_supxlabel()
+    assert not any(panel.collections for panel in figure.axes if panel.get_title())
+
+
 RELEVANCE = np.random.default_rng(0).dirichlet(np.ones(5), size=(3, 5))
 
 
@@ -88,8 +121,8 @@ def test_a_methods_own_array_is_drawn():
         ((None,), "got None"),
         (("text",), "got 'text'"),
         ((RELEVANCE * 1j,), "real numbers"),
-        ((RELEVANCE - 1,), "finite numbers, 0 or more"),
-        ((np.full((2, 2), np.nan),), "finite numbers"),
+        ((np.full((2, 2), np.nan),), "`example` must hold finite numbers, got nan"),
+        ((np.array([[1.0, -np.inf], [0, 0]]),), "finite numbers, got -inf"),
         ((RELEVANCE, 5), "`query` must be a row of the array's query axis, from 0 to 4, got 5"),
         ((RELEVANCE, "1"), "`query` must be a row"),
         ((RELEVANCE, 0, ["a", "b"]), "`tokens` must be a list of 5 strings, one a token, got"),

@@ -96,5 +96,12 @@ def test_heads_that_are_more_like_others_are_named_as_in_the_files(models):
     matching = summary.head.matching.copy()
     matching[1] = np.roll(matching[1], 1)
     object.__setattr__(summary.head, "matching", matching)
-    said = next(line for line in findings(summary) if "more like another" in line)
+    said = next(line for line in findings(summary) if "more like another head" in line)
     assert said.endswith(": L2 H1 -> H2, L2 H2 -> H1")
+
+
+def test_the_findings_say_what_their_signs_mean(models):
+    lines = findings(jf.compare_models(models[0], models[1], TEXTS).summary)
+    assert any("only in the first" in line and "only in the second" in line for line in lines)
+    legend = "\n".join(lines[-2:])
+    assert all(sign in legend for sign in ("*", "[low, high]", "(n)"))

@@ -247,6 +247,44 @@ def test_a_page_of_no_text_says_so(context, tmp_path):
     opened.close()
 
 
+def test_signs_and_a_table_that_goes_on_are_said(context, tmp_path):
+    mixings = ("attention", "gradient", "norms", "alti", "value-zeroing", "attention-gradient")
+    methods = ("raw", "decompx", *(f"{name}@{mixing}" for name in ("raw", "rollout") for mixing in mixings))
+    row = make_row("not terribly bad", label="negative", methods=methods)
+    for name in methods:
+        row[name][:] = 0.5
+    # A negative value at another layer than the one that is shown.
+    row["decompx"][0, 0, 1] = -1
+    path = tmp_path / "signs.html"
+    path.write_text(rendered([row], methods=methods), "utf-8")
+    opened, errors = context.new_page(), []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.set_viewport_size({"width": 700, "height": 900})
+    opened.goto(path.as_uri())
+    legend = opened.locator("#legend")
+    assert "decompx: against" in legend.text_content()
+    assert legend.text_content().startswith("0")
+    # Wider than the page: a line says so, and the edge fades until the end is reached.
+    heat, more = opened.locator("#heat"), opened.locator("#heat-more")
+    assert more.is_visible()
+    assert "more" in heat.get_attribute("class")
+    heat.evaluate("heat => heat.scrollTo(heat.scrollWidth, 0)")
+    opened.wait_for_timeout(100)
+    assert "more" not in heat.get_attribute("class")
+    for name in methods[2:]:
+        opened.locator(f"[id='method-{name}']").uncheck()
+    assert not more.is_visible()
+    # Of methods with a sign alone there is the one ramp, of those without it the other.
+    opened.locator("#method-raw").uncheck()
+    assert legend.text_content().startswith("against")
+    assert "decompx" not in legend.text_content()
+    opened.locator("#method-raw").check()
+    opened.locator("#method-decompx").uncheck()
+    assert "against" not in legend.text_content()
+    assert errors == []
+    opened.close()
+
+
 def test_an_attribution_has_a_page_that_names_its_mixing_and_no_files(context, tmp_path):
     example = Example(
         text="the key",

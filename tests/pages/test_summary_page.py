@@ -1,6 +1,7 @@
 """The page of a data set's summary: its numbers are the summary's, its table sorts, its texts stay texts."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,9 @@ def test_the_page_holds_the_summarys_numbers_and_nothing_of_the_texts_is_markup(
 
 
 def test_charts_say_the_summarys_values(page, summary):
+    places = [("flow", layer) for layer in summary.layers]
+    saturated = dict(zip(places, summary.measures["flow"]["saturated"], strict=True))
+    assert marks(page, "Flows saturated") == pytest.approx(saturated, **DIGITS)
     titles = {"entropy": "Entropy", "effective_tokens": "Tokens that count", "tied_tokens": "Tied tokens"}
     for name, title in titles.items():
         found = marks(page, title)
@@ -166,6 +170,34 @@ def test_hostile_texts_are_shown_as_texts(page, summary):
     assert len(texts) == sum(map(len, summary.disagreements.values()))
     assert page.run("document.querySelectorAll('main img, main script, main iframe').length") == 0
     assert page.run("document.title").startswith("jaxflow summary: ")
+
+
+def test_methods_of_any_name_have_lines_that_differ(context, tmp_path):
+    methods = ("flow@attention-gradient", "joint-flow", "mine", "rollout", "widest-path")
+    rng = np.random.default_rng(2)
+    made = [example(rng, f"text {number}", 5, 1, methods=("raw",)) for number in range(6)]
+    made = [
+        replace(
+            each,
+            relevance={name: rng.random((2, 1, 5)).astype(np.float32) for name in methods},
+            certified=np.ones((2, 1, 5), bool),
+        )
+        for each in made
+    ]
+    question = MANIFEST["question"] | {"methods": list(methods)}
+    store.write_manifest(tmp_path, MANIFEST | {"question": question})
+    write(tmp_path, 0, made, 1, True)
+    assert cli.main(["summarize", str(tmp_path)]) == 0
+    opened = Plain(context, tmp_path / store.ABOUT / "summary.html")
+    assert {name for name, _ in marks(opened, "Entropy")} == set(methods)
+    # A line is told by its dash and its mark together, not by its colour alone.
+    looks = opened.run(
+        "[...document.querySelectorAll('#methods-legend svg')].map(svg => ["
+        "svg.querySelector('.line').getAttribute('stroke-dasharray'), svg.querySelector('.mark').getAttribute('d')"
+        "].join())"
+    )
+    assert len(set(looks)) == len(methods)
+    opened.close()
 
 
 def test_a_sweep_that_was_not_finished_says_so(folder, context, tmp_path, capsys):

@@ -158,6 +158,7 @@
       data.lead ?? (data.methods.includes("rollout") ? "rollout" : data.methods[0]),
       among(...data.methods)
     ],
+    special: ["special", "", among("", "1")],
     sort: ["sort", "order", among("order", "change", "moved", "loss", "confidence", "prediction")],
     search: ["q", "", anything],
     cell: ["cell", "", anything],
@@ -179,6 +180,12 @@
     }
   }
   addFields(FIELDS);
+  function choose(changes) {
+    Object.assign(state, changes);
+    if (!("word" in changes) || "trace" in changes) return;
+    if (state.word !== null && state.trace === "back") state.trace = "both";
+    else if (state.word === null && state.trace === "both") state.trace = "back";
+  }
   function toHash() {
     const parts = new URLSearchParams();
     for (const [name, [short2, first]] of Object.entries(FIELDS)) {
@@ -250,7 +257,7 @@
     drawnTurn = turn;
   }
   function set(changes) {
-    Object.assign(state, changes);
+    choose(changes);
     return render();
   }
   function render() {
@@ -315,14 +322,14 @@
     const { r, g, b } = d3.rgb(colour);
     return (255 << 24 | b << 16 | g << 8 | r) >>> 0;
   }
-  var linear = (domain, range12) => d3.scaleLinear().domain(domain).range(range12);
-  var bands = (domain, range12) => (
+  var linear = (domain, range13) => d3.scaleLinear().domain(domain).range(range13);
+  var bands = (domain, range13) => (
     /** @type {import("d3").ScaleBand<number>} */
-    d3.scaleBand().domain(domain).range(range12)
+    d3.scaleBand().domain(domain).range(range13)
   );
-  var points = (domain, range12) => (
+  var points = (domain, range13) => (
     /** @type {import("d3").ScalePoint<number>} */
-    d3.scalePoint().domain(domain).range(range12)
+    d3.scalePoint().domain(domain).range(range13)
   );
   function inkOn(colour) {
     const { r, g, b } = d3.rgb(colour);
@@ -360,8 +367,8 @@
     }
     return shares;
   }
-  function forward(mixings, size, word) {
-    const shares = [unit(size, word)];
+  function forward(mixings, size, words2) {
+    const shares = [words2];
     for (const mixing of mixings) {
       const above = new Float64Array(size);
       const below = shares[shares.length - 1];
@@ -370,9 +377,9 @@
     }
     return shares;
   }
-  function shareArcs(mixings, size, trace, target, word) {
-    const back = trace === "forward" ? null : backward(mixings, size, target);
-    const front = trace === "back" ? null : forward(mixings, size, word);
+  function shareArcs(mixings, size, target, words2) {
+    const back = target === null ? null : backward(mixings, size, target);
+    const front = words2 && forward(mixings, size, words2);
     const arcs = mixings.map((mixing, step) => {
       const found = new Float64Array(mixing.length);
       for (let i = 0; i < size; i += 1) {
@@ -555,6 +562,7 @@
   // src/explorer/context.js
   var ARCS = 300;
   var AUTOMATIC = 70;
+  var STRONGER = 2;
   function shownSides(sentence) {
     if (state.models === "a") return [0];
     return state.models === "b" ? [1] : sentence.sides.map((_, number) => number);
@@ -574,12 +582,25 @@
     const { size } = side;
     const word = state.word ?? 0;
     if (strength === "attention") {
-      const attention = layers.map((layer) => fused(side, layer, chosen2));
+      const attention = layers.map((layer) => withoutSpecial(side, fused(side, layer, chosen2)));
       return { from, ...attentionArcs(attention, size, trace, state.position, word, threshold) };
     }
     const mixings = layers.map((layer) => mixingOf(fused(side, layer, chosen2), size, data.settings.residual));
     if (strength === "flow") return { from, ...maximumFlow(mixings, size, word, state.position) };
-    return { from, ...shareArcs(mixings, size, trace, state.position, word) };
+    const words2 = trace === "back" ? plainWords(side) : unit(size, word);
+    return { from, ...shareArcs(mixings, size, trace === "forward" ? null : state.position, words2) };
+  }
+  var stands = (side, token) => state.special === "1" || side.source[token] >= 0 || token === state.position || token === state.word;
+  function plainWords(side) {
+    const words2 = Float64Array.from(side.source, (place) => Number(place >= 0));
+    return state.special === "1" || !words2.includes(1) ? null : words2;
+  }
+  function withoutSpecial(side, attention) {
+    const { size } = side;
+    if (side.source.every((_, token) => stands(side, token))) return attention;
+    return attention.map(
+      (weight, index) => stands(side, index % size) && stands(side, Math.floor(index / size)) ? weight : 0
+    );
   }
   function contextOf(sentence) {
     const numbers = shownSides(sentence);
@@ -652,7 +673,7 @@
     });
   }
   function arcsFrom(picture, least) {
-    const { graphs, size, diff, threshold, from } = picture;
+    const { graphs, size, diff, from } = picture;
     const alone = graphs.length === 1;
     const arcs = [];
     visitArcs(picture, (step, index, a, b, value) => {
@@ -664,7 +685,7 @@
           a,
           b,
           value,
-          kind: kindOf(a, b, threshold, diff, alone)
+          kind: kindOf(a, b, diff, alone)
         });
     });
     return arcs.sort(
@@ -673,7 +694,7 @@
   }
   var arcsOver = (picture) => arcsFrom(picture, 0);
   function combined(picture) {
-    const { graphs, size, diff, threshold } = picture;
+    const { graphs, size, diff } = picture;
     const alone = graphs.length === 1;
     const counts = { shared: 0, a: 0, b: 0, only: 0 };
     const values2 = new Float64Array(graphs[0].arcs.length * size * size);
@@ -682,18 +703,18 @@
     let any = 0;
     visitArcs(picture, (_step, index, a, b, value) => {
       values2[over++] = value;
-      counts[kindOf(a, b, threshold, diff, alone)] += 1;
+      counts[kindOf(a, b, diff, alone)] += 1;
       if (value > any) any = value;
       if (value > strongest && index % (size + 1)) strongest = value;
     });
     const least = over > ARCS ? largest(values2.subarray(0, over), ARCS) : 0;
     return { arcs: arcsFrom(picture, least).slice(0, ARCS), over, counts, strongest: strongest || any };
   }
-  function kindOf(a, b, threshold, diff, alone) {
+  function kindOf(a, b, diff, alone) {
     if (alone) return "only";
     if (diff) return b > a ? "b" : "a";
-    if (a >= threshold && b >= threshold) return "shared";
-    return a >= threshold ? "a" : "b";
+    if (a >= STRONGER * b) return "a";
+    return b >= STRONGER * a ? "b" : "shared";
   }
 
   // src/explorer/actions.js
@@ -702,8 +723,8 @@
     if (is.cell) return set({ cell: state.cell === is.cell ? "" : is.cell });
     const changes = {};
     if (is.layer) changes.layer = is.layer;
-    if (is.word !== void 0)
-      changes.word = more || state.word === is.word && is.position === void 0 ? null : is.word;
+    if (is.word !== void 0 && more) return set({ position: is.word });
+    if (is.word !== void 0) changes.word = state.word === is.word && is.position === void 0 ? null : is.word;
     if (is.position !== void 0) changes.position = is.position;
     return set(changes);
   }
@@ -803,7 +824,7 @@
     slider.addEventListener("input", () => set({ threshold: fromSlider(Number(slider.value)) }));
     const automaticButton = make(
       "button",
-      { type: "button", id: "automatic", title: "Let about 70 arcs stay (key 0)" },
+      { type: "button", id: "automatic", title: "Leave about 70 arcs between different positions (key 0)" },
       "auto"
     );
     automaticButton.addEventListener("click", () => set({ threshold: null }));
@@ -828,7 +849,7 @@
         )
       ] : [],
       field(
-        "Arcs by",
+        "Compute by",
         segment("strength", [
           ["share", "share", "the share of the position that passes along an arc; at the words it is rollout (key b)"],
           ["attention", "attention", "the attention of the heads chosen, fused"],
@@ -836,12 +857,12 @@
         ])
       ),
       field(
-        "Trace",
+        "Paths",
         segment("trace", [
-          ["back", "back", "from the position down to the words (key x)"],
-          ["forward", "forward", "from the word up through the layers"],
+          ["back", "to the position", "from all words to the position (key x)"],
+          ["forward", "from the word", "from the word to all positions"],
           ["both", "word → position", "what goes from the word to the position"],
-          ["all", "all", "every arc over the threshold (attention only)"]
+          ["all", "all", "every arc over the threshold (of attention)"]
         ])
       ),
       field("Position", chooser("position", [], "The position whose make-up is asked for (keys , and .)", Number)),
@@ -850,12 +871,12 @@
         chooser("word", [], "The word that is traced (keys < and >)", (text) => text === "" ? null : Number(text))
       ),
       field(
-        "Layers",
+        "Layers of arcs",
         chooser("from", numbersTo(LAYERS), "The first layer of the arcs (keys ( and ))", Number),
         make("span", {}, "to"),
         chooser("to", numbersTo(LAYERS), "The last layer of the arcs (keys { and })", Number)
       ),
-      field("Over", slider, make("output", { id: "over" }), automaticButton),
+      field("Threshold", slider, make("output", { id: "over" }), automaticButton),
       field("Heads", make("output", { id: "heads" }), oneHead, allHeads),
       field(
         "Method",
@@ -864,7 +885,19 @@
           data.methods.map((method) => [method, method, "for words and heat maps (key v)"])
         )
       ),
-      field("Layer", chooser("layer", numbersTo(LAYERS), "The layer of words, maps and bars (keys [ and ])", Number))
+      field(
+        "Layer of words and maps",
+        chooser("layer", numbersTo(LAYERS), "The layer of words, maps and bars (keys [ and ])", Number)
+      ),
+      field(
+        "Special tokens",
+        segment("special", [
+          ["", "hidden", "leave [CLS], [SEP] and the like out of arcs, ribbons and bars (key i)"],
+          ["1", "shown", "show them like words"]
+        ])
+      ),
+      // The meaning of the lines stays in sight with the controls.
+      byId("legend")
     );
     byId("controls").addEventListener("submit", (event) => event.preventDefault());
   }
@@ -914,7 +947,7 @@
     Array.from(byId("legend").children).forEach((item, number) => {
       item.hidden = diff && number === 2;
       if (number < 2)
-        item.lastChild.replaceChildren(...textNodes(`${diff ? "stronger in" : "only"} ${data.models[number].name}`));
+        item.lastChild.replaceChildren(...textNodes(`${diff ? "stronger" : "2 ×"} in ${data.models[number].name}`));
     });
   }
   function drawAbout({ sentence, strength, words: words2 }) {
@@ -924,6 +957,8 @@
     if (sentence.flows_certified !== null && sentence.flows_certified < 1)
       parts.push(`${(Math.floor(sentence.flows_certified * 1e4) / 100).toFixed(2)} % of flows certified`);
     if (state.strength === "flow" && strength !== "flow") parts.push("choose a word to see a flow");
+    else if (state.word === null && (state.trace === "forward" || state.trace === "both"))
+      parts.push("choose a word to see its paths");
     byId("sentence-about").textContent = `Sentence ${parts.join(" · ")} · what ${words2[state.position]} (${state.position}) is made of`;
   }
 
@@ -1134,7 +1169,41 @@
   }
 
   // src/explorer/export.js
-  function svgText(scene) {
+  var HEAD = 22;
+  var LETTER = 6.4;
+  function titled(scene) {
+    const head = [{ kind: "text", x: 8, y: HEAD / 2, text: scene.title ?? "", size: 12, bold: true }];
+    const kinds = new Set(scene.marks.map((mark) => mark.kind === "path" ? mark.arc : void 0));
+    const [a, b] = data.models.map(({ name }) => name);
+    const more = state.models === "diff" ? "stronger" : "2 × as strong, or more,";
+    const names = { a: `${more} in ${a}`, b: `${more} in ${b}`, shared: "alike in both" };
+    let left = 8;
+    for (
+      const kind of
+      /** @type {(keyof typeof names)[]} */
+      Object.keys(names)
+    ) {
+      if (!kinds.has(kind)) continue;
+      const y = 1.5 * HEAD;
+      head.push(
+        { kind: "path", trace: lineFrom(left, y, left + 28, y), stroke: colours()[kind], line: 2.5, dash: DASH[kind] },
+        { kind: "text", x: left + 34, y, text: names[kind], size: 11 }
+      );
+      left += 50 + LETTER * names[kind].length;
+    }
+    const down = left > 8 ? 2 * HEAD : HEAD;
+    const width = Math.max(scene.width, left, 16 + 1.2 * LETTER * (scene.title ?? "").length);
+    const marks = scene.marks.map((mark) => ({
+      ...mark,
+      shift: (
+        /** @type {[number, number]} */
+        [mark.shift?.[0] ?? 0, (mark.shift?.[1] ?? 0) + down]
+      )
+    }));
+    return { ...scene, width, height: scene.height + down, marks: [...head, ...marks] };
+  }
+  function svgText(picture) {
+    const scene = titled(picture);
     const own = document.implementation.createDocument(SVG, "svg");
     const svg = own.documentElement;
     for (const [name, value] of Object.entries({
@@ -1171,7 +1240,8 @@
     drawRaster(penOf(canvas), { ...raster, x: 0, y: 0, width: canvas.width, height: canvas.height });
     return canvas;
   }
-  function pngCanvas(scene) {
+  function pngCanvas(picture) {
+    const scene = titled(picture);
     const scale = 2;
     const canvas = make("canvas", { width: scene.width * scale, height: scene.height * scale });
     const pen = penOf(canvas);
@@ -1487,9 +1557,10 @@
     "word",
     "from",
     "to",
-    "heads"
+    "heads",
+    "special"
   ];
-  var SEEN = ["sentence", "models", "layer", "position", "word"];
+  var SEEN = ["sentence", "models", "layer", "position", "word", "special"];
   var stateKey = (fields) => JSON.stringify(fields.map((name) => state[
     /** @type {keyof State} */
     name
@@ -1614,6 +1685,7 @@
       this.loss = meta.loss;
       this.scales = meta.scales;
       this.told = meta.apart;
+      this.carried = meta.carried;
       this.size = meta.tokens.length;
       this.words = meta.tokens.map(shown);
       this.queries = queries;
@@ -1775,7 +1847,7 @@
   var ASKED = 16;
   function askView(context2, width) {
     if (state.word === null)
-      return emptyScene(width, "Choose a word, by a click on it anywhere, by Find, or by the keys < and >.");
+      return emptyScene(width, "Choose a word, by a click on it anywhere, by Search, or by the keys < and >.");
     const tables = askTables(context2);
     if (!tables) return emptyScene(width, "Looking at all sentences …");
     const rows = askRows(context2, tables.values).slice(0, ASKED);
@@ -2143,8 +2215,8 @@
               kind: "text",
               x: box.x + cell / 2,
               y: box.y + cell / 2,
-              text: text.text,
-              size: Math.min(11, cell / 2.6),
+              text: short(text.text, Math.max(2, Math.floor(cell / (0.6 * Math.max(7, Math.min(11, cell / 4)))))),
+              size: Math.max(7, Math.min(11, cell / 4)),
               anchor: "middle",
               fill: text.ink,
               quiet: true
@@ -2264,14 +2336,15 @@
     flow: { any: "flow from the word to the position" }
   };
   var strengthName = ({ strength, trace }) => STRENGTH[strength][trace] ?? STRENGTH[strength].any;
+  var strongerIn = (name, diff) => diff ? `stronger in ${name}` : `twice as strong in ${name}, or more`;
   function arcTip(context2, arc) {
     const { words: words2 } = context2;
     const values2 = context2.sides.length === 2 ? [arc.a, arc.b] : [arc.a];
     const kind = {
       only: "",
-      shared: "in both models",
-      a: context2.diff ? `stronger in ${data.models[0].name}` : `only in ${data.models[0].name}`,
-      b: context2.diff ? `stronger in ${data.models[1]?.name}` : `only in ${data.models[1]?.name}`
+      shared: "alike in both models",
+      a: strongerIn(data.models[0].name, context2.diff),
+      b: strongerIn(data.models[1]?.name, context2.diff)
     }[arc.kind];
     return [
       `${words2[arc.from]} (${arc.from}) → ${words2[arc.to]} (${arc.to})`,
@@ -2280,7 +2353,7 @@
       ...perModel(context2, values2),
       ...kind ? [
         /** @type {[string, string]} */
-        ["over the threshold", kind]
+        ["strength", kind]
       ] : []
     ];
   }
@@ -2350,7 +2423,10 @@
     if (context2.sides.length === 2) {
       const [a, b] = data.models.map((model) => model.name);
       if (context2.diff) parts.push(`stronger in ${b}: ${counts.b}, in ${a}: ${counts.a}`);
-      else parts.push(`in both: ${counts.shared}, only in ${a}: ${counts.a}, only in ${b}: ${counts.b}`);
+      else
+        parts.push(
+          `alike in both: ${counts.shared}, at least twice as strong in ${a}: ${counts.a}, in ${b}: ${counts.b}`
+        );
     }
     if (context2.strength === "flow" && context2.sides.length) {
       const values2 = context2.graphs.map((graph) => digits(graph.value));
@@ -2358,6 +2434,8 @@
     }
     if (state.strength === "flow" && state.word === null)
       parts.push("a flow needs a word: choose one (shares are shown until then)");
+    if (state.special !== "1" && context2.sides[0].source.some((place) => place < 0))
+      parts.push(`special tokens left out`);
     return `${strengthName(context2)}, layers ${from} to ${to} of ${size} positions: ${parts.join("; ")}.`;
   }
   function arcsTable(context2) {
@@ -2598,12 +2676,12 @@
         });
     });
     const height = Math.ceil(maps.length / across) * (extent + label + 30);
-    const range12 = maps.some((map) => map.diverging) ? `from −${digits(top)} to ${digits(top)}` : `from 0 to ${digits(top)}`;
+    const range13 = maps.some((map) => map.diverging) ? `from −${digits(top)} to ${digits(top)}` : `from 0 to ${digits(top)}`;
     return {
       width,
       height,
       marks,
-      note: `A row is a position, a column a token; shades ${range12}. ${words2.length} tokens.${context2.diff ? noDifference(found.diff) : ""}`,
+      note: `A row is a position, a column a token; shades ${range13}. ${words2.length} tokens.${context2.diff ? noDifference(found.diff) : ""}`,
       table: () => heatTable(context2, found)
     };
   }
@@ -3040,7 +3118,8 @@
         });
     }
     marks.push(...ringNodes(context2, place, middle, steps, centred));
-    words2.forEach((word, token) => marks.push(ringLabel(context2, word, token, angle(token), outer, middle, margin)));
+    for (const token of labelled(context2, (2 * Math.PI - GAP) * (outer + 9) / size))
+      marks.push(ringLabel(context2, words2[token], token, angle(token), outer, middle, margin));
     if (centred) {
       marks.push({
         kind: "circle",
@@ -3078,6 +3157,14 @@
     }
     return [dotsMark(dots), ...marks];
   }
+  function labelled(context2, apart) {
+    const every = Math.ceil(11 / Math.max(apart, 0.1));
+    const weight = (token) => token === state.word || token === state.position ? Infinity : Math.max(...context2.graphs.map(({ nodes }) => nodes[0][token]));
+    const found = [];
+    for (const token of d314.range(context2.size).sort((one, other) => weight(other) - weight(one)))
+      if (found.every((other) => Math.abs(other - token) >= every)) found.push(token);
+    return found;
+  }
   function ringLabel(context2, word, token, angle, outer, middle, margin) {
     const [x, y] = d314.pointRadial(angle, outer + 9);
     const left = angle > Math.PI;
@@ -3088,7 +3175,7 @@
       x: x + middle.x,
       y: y + middle.y,
       text: short(word, most),
-      size: context2.size > 60 ? 8 : 11,
+      size: 11,
       turn: left ? turn2 + 180 : turn2,
       anchor: left ? "end" : "start",
       ...wordLook(context2, token),
@@ -3107,7 +3194,19 @@
 
   // src/explorer/views/sankey.js
   var d315 = __toESM(require_d3(), 1);
+
+  // src/explorer/labels.js
+  function movedApart(wanted2, gap, low, high) {
+    const places = [...wanted2];
+    for (let at = 0; at < places.length; at += 1) places[at] = Math.max(places[at], at ? places[at - 1] + gap : low);
+    for (let at = places.length - 1; at >= 0; at -= 1)
+      places[at] = Math.min(places[at], at + 1 < places.length ? places[at + 1] - gap : high);
+    return places;
+  }
+
+  // src/explorer/views/sankey.js
   var RIBBONS = 180;
+  var LABEL = 11;
   var THIN = 4;
   function sankeyView(context2, width, tall) {
     const height = tall ?? (context2.size > 30 ? 520 : 400);
@@ -3193,7 +3292,7 @@
         )
       )
     );
-    marks.push(...sankeyLabels(context2, nodes, tops, scale, { x, steps }));
+    marks.push(...sankeyLabels(context2, nodes, tops, scale, { x, steps, top, bottom: top + height }));
     for (let step = 1; step < steps; step += 1) {
       marks.push({
         kind: "text",
@@ -3283,16 +3382,16 @@
       }
     ];
   }
-  function sankeyLabels(context2, nodes, tops, scale, { x, steps }) {
+  function sankeyLabels(context2, nodes, tops, scale, { x, steps, top, bottom }) {
     const marks = [];
     const place = (step, left) => {
       const chosen2 = (position) => Number(position === (left ? state.word : state.position));
-      const taken = [];
-      const order = d315.range(context2.size).sort((one, other) => chosen2(other) - chosen2(one) || nodes[step][other] - nodes[step][one]);
-      for (const position of order) {
-        const y = tops[step][position] + nodes[step][position] * scale / 2;
-        if (nodes[step][position] <= 0 || taken.some((other) => Math.abs(other - y) < 11)) continue;
-        taken.push(y);
+      const largest2 = d315.range(context2.size).filter((position) => nodes[step][position] > 0).sort((one, other) => chosen2(other) - chosen2(one) || nodes[step][other] - nodes[step][one]).slice(0, Math.max(1, Math.floor((bottom - top) / LABEL)));
+      const named2 = largest2.sort((one, other) => tops[step][one] - tops[step][other]);
+      const middles = named2.map((position) => tops[step][position] + nodes[step][position] * scale / 2);
+      const places = movedApart(middles, LABEL, top, bottom);
+      for (const [number, position] of named2.entries()) {
+        const y = places[number];
         marks.push({
           kind: "text",
           x: x(step) + (left ? -7 : 7),
@@ -3341,7 +3440,7 @@
     const left = 46;
     const bottom = 66;
     const each = tall ? Math.max(90, (tall - bottom) / data.methods.length - 30) : 92;
-    const order = wordOrder(context2);
+    const order = wordOrder(context2).filter((token) => stands(context2.sides[0], token));
     const diff = context2.diff && layersMeet(context2);
     const x = bands(order, [left, width - 8]).paddingInner(0.25);
     const marks = [];
@@ -3378,7 +3477,7 @@
       width,
       height: base + bottom,
       marks,
-      note: `To position ${state.position}, ${words2[state.position]}. Special tokens and the position itself may be over the scale (▴). ${size} tokens.${context2.diff ? noDifference(diff) : ""}`,
+      note: `To position ${state.position}, ${words2[state.position]}. Special tokens and the position itself may be over the scale (▴). ${order.length} of ${size} tokens.${context2.diff ? noDifference(diff) : ""}`,
       table: () => wordsTable(context2)
     };
   }
@@ -3433,6 +3532,7 @@
     const band = x.bandwidth() / series.length;
     series.forEach(
       (row, number) => row?.forEach((value, token) => {
+        if (x(token) === void 0) return;
         const from = height(0);
         const to = height(value);
         const side = diff ? value >= 0 ? "b" : "a" : PAIR ? "ab"[context2.numbers[number]] : "b";
@@ -3628,7 +3728,8 @@
       }
     };
   }
-  var tallNow = () => state.view ? Math.max(360, window.innerHeight - 230) : null;
+  var AROUND = 96;
+  var tallNow = () => state.view ? Math.max(320, window.innerHeight - (byId("panels").getBoundingClientRect().top + scrollY) - AROUND) : null;
   var keyOf = (panel, context2) => [
     stateKey(panel.view.uses),
     panel.width,
@@ -3661,6 +3762,7 @@
 
   // src/explorer/keys.js
   var enlargeKey = ({ name }, index) => [[String(index + 1)], `enlarge ${name}, or back`, () => enlarge(name)];
+  var SAID_FOR = 5e3;
   var KEYS = [
     [
       "Sentences",
@@ -3680,10 +3782,15 @@
         [[">"], "next word to trace", stepped("word", 1, 0, last)],
         [["<"], "previous word to trace", stepped("word", -1, 0, last)],
         [["w"], "trace no word", () => set({ word: null })],
-        [["x"], "next way of tracing", cycle("trace", ["back", "forward", "both", "all"])],
-        [["b"], "arcs by the next of share, attention, flow", cycle("strength", ["share", "attention", "flow"])],
+        [
+          ["x"],
+          "next paths: to the position, from the word, between them, all",
+          cycle("trace", ["back", "forward", "both", "all"])
+        ],
+        [["b"], "compute arcs by the next of share, attention, flow", cycle("strength", ["share", "attention", "flow"])],
         [["m"], "the next of both models, difference, one, the other", cycle("models", MODES)],
-        [["v"], "next method", cycle("method", data.methods)]
+        [["v"], "next method", cycle("method", data.methods)],
+        [["i"], "special tokens: hidden, shown", cycle("special", ["", "1"])]
       ]
     ],
     [
@@ -3752,6 +3859,9 @@
     } catch {
     }
     byId("status").textContent = said2;
+    setTimeout(() => {
+      if (byId("status").textContent === said2) byId("status").textContent = "";
+    }, SAID_FOR);
   }
   function pressed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !now()) return;
@@ -3839,9 +3949,9 @@
         const [kind, name] of
         /** @type {[keyof typeof DASH, string][]} */
         [
-          ["a", `only ${data.models[0].name}`],
-          ["b", `only ${data.models[1].name}`],
-          ["shared", "both"]
+          ["a", `2 × in ${data.models[0].name}`],
+          ["b", `2 × in ${data.models[1].name}`],
+          ["shared", "alike in both"]
         ]
       )
         byId("legend").append(legendItem(kind, name));
@@ -3855,6 +3965,23 @@
     if (DASH[kind]) path2.setAttribute("stroke-dasharray", DASH[kind]);
     line.append(path2);
     return make("span", { className: "legend-item" }, line, isolated(name));
+  }
+
+  // src/shared/carried.js
+  function carriedParts({ method, target, words: words2, tied }) {
+    const how = make("span", { className: "score" }, `by ${method}, last layer`);
+    if (tied > 1) return [`Carried by no one word: ${tied} words tie`, how];
+    const subject = target === null ? ["Carried by"] : [isolated(target), " carried by"];
+    const named2 = words2.map(
+      ({ text, share, saturated }) => make(
+        "span",
+        {},
+        make("strong", {}, isolated(text)),
+        " ",
+        make("span", { className: "score" }, saturated ? `${share.toFixed(2)}, saturated` : share.toFixed(2))
+      )
+    );
+    return [...subject, ...named2, how];
   }
 
   // src/explorer/strip.js
@@ -3876,9 +4003,16 @@
         ...diff ? [] : predictionParts(context2, number),
         ...diff ? context2.sides.flatMap((_, side) => apartParts(context2, side, true)) : apartParts(context2, number)
       );
-      return make("figure", {}, caption, stripText(context2, row, number, diff));
+      const sides = diff ? context2.sides : [context2.sides[number]];
+      const carried = sides.flatMap((side, at) => carriedLine(side, diff ? context2.names[at] : null));
+      return make("figure", {}, caption, stripText(context2, row, number, diff), ...carried);
     });
     byId("strip").replaceChildren(...figures);
+  }
+  function carriedLine({ carried }, name) {
+    if (!carried) return [];
+    const where = name === null ? [] : [make("span", { className: "score" }, "in ", isolated(name))];
+    return [make("p", { className: "carried" }, ...carriedParts(carried), ...where)];
   }
   function apartParts(context2, number, named2 = false) {
     const side = context2.sides[number];

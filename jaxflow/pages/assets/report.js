@@ -91,6 +91,23 @@
     byId("theme").textContent = `Theme: ${theme}`;
   }
 
+  // src/shared/carried.js
+  function carriedParts({ method, target, words, tied }) {
+    const how = make("span", { className: "score" }, `by ${method}, last layer`);
+    if (tied > 1) return [`Carried by no one word: ${tied} words tie`, how];
+    const subject = target === null ? ["Carried by"] : [isolated(target), " carried by"];
+    const named2 = words.map(
+      ({ text, share, saturated }) => make(
+        "span",
+        {},
+        make("strong", {}, isolated(text)),
+        " ",
+        make("span", { className: "score" }, saturated ? `${share.toFixed(2)}, saturated` : share.toFixed(2))
+      )
+    );
+    return [...subject, ...named2, how];
+  }
+
   // src/shared/base64.js
   function bytesOf(base64) {
     if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
@@ -107,6 +124,7 @@
     const size = { query: example.queries.length, token: example.tokens.length };
     const values = {};
     for (const method of methods) values[method] = floatsOf(example.values[method]);
+    const signed = new Set(methods.filter((method) => values[method].some((value) => value < 0)));
     const certified = example.certified ? bytesOf(example.certified) : null;
     const saturated = {};
     for (const [method, packed] of Object.entries(example.saturated)) if (packed) saturated[method] = bytesOf(packed);
@@ -115,6 +133,7 @@
       example,
       row: (method, layer, query) => values[method].subarray(at(layer, query, 0), at(layer, query + 1, 0)),
       certified: (layer, query, token) => !certified || certified[at(layer, query, token)] === 1,
+      hasSign: (method) => signed.has(method),
       saturated: (method, layer, query, token) => saturated[method]?.[at(layer, query, token)] === 1,
       ranks: /* @__PURE__ */ new Map()
     };
@@ -173,10 +192,30 @@
     const share = (value - low) / (high - low);
     return value < 0 ? share : Math.max(0, share);
   };
-  var hasSign = (unpacked, method, layer, query) => unpacked.row(method, layer, query).some((value) => value < 0);
 
   // src/report/page.js
   var data = JSON.parse(byId("data").textContent);
+
+  // src/report/parts.js
+  var explainedBy = (example, query) => example.parts?.explained[query] ?? null;
+  var isLater = ({ parts, queries }, query, token) => parts !== null && queries[query] >= parts.start && token > queries[query];
+  var marked = (example, query) => explainedBy(example, query) ?? example.queries[query];
+  var explainsNext = ({ parts, queries, tokens }, query) => parts !== null && queries[query] === tokens.length - 1;
+  function queryName(example, query) {
+    const token = explainedBy(example, query);
+    if (token !== null) return `${token}  ${example.tokens[token]}`;
+    if (explainsNext(example, query)) return `next  ${example.prediction ?? ""}`.trimEnd();
+    return `${example.queries[query]}  ${example.tokens[example.queries[query]]}`;
+  }
+  var firstQuery = ({ parts, queries }, before) => parts ? queries.length - 1 : Math.min(before, queries.length - 1);
+  function layerName(encoderLayers, layer) {
+    if (!encoderLayers) return { whole: String(layer), short: String(layer) };
+    if (layer <= encoderLayers) return { whole: `encoder ${layer}`, short: `E${layer}` };
+    const above = layer - encoderLayers - 1;
+    const number2 = Math.floor(above / 2) + 1;
+    const part = above % 2 ? "cross" : "self";
+    return { whole: `decoder ${number2} ${part}`, short: `${part[0].toUpperCase()}${number2}` };
+  }
 
   // src/report/words.js
   function renderWords(current2, state2) {
@@ -188,8 +227,10 @@
     const { example } = current2;
     const row = current2.row(method, state2.layer, state2.query);
     const scale = bounds(current2, method, state2.layer, state2.query, state2);
-    const text = make("p", { dir: "auto", className: "text", data: { method } });
+    const line = () => make("p", { dir: "auto", className: "text", data: { method } });
+    const lines = example.parts ? [line(), line()] : [line()];
     example.tokens.forEach((_, token) => {
+      const text = example.parts && token >= example.parts.start ? lines[1] : lines[0];
       const [gap, surface] = example.pieces[token];
       if (gap)
         text.append(
@@ -199,8 +240,12 @@
       element.classList.toggle("saturated", current2.saturated(method, state2.layer, state2.query, token));
       text.append(element);
     });
-    text.querySelector(".token")?.setAttribute("tabindex", "0");
-    const figure = make("figure", {}, make("figcaption", {}, ...breakable(method)), text);
+    for (const text of lines) text.querySelector(".token")?.setAttribute("tabindex", "0");
+    const { parts } = example;
+    const shown = parts ? lines.map(
+      (text, side) => make("div", { className: "side" }, make("span", { className: "score" }, parts.names[side]), text)
+    ) : lines;
+    const figure = make("figure", {}, make("figcaption", {}, ...breakable(method)), make("div", {}, ...shown));
     const told = toldApart(current2, method, state2.layer, state2.query, data.methods);
     if (told) {
       const see = told.instead ? `; see ${told.instead}` : "";
@@ -223,8 +268,10 @@
     else element.append(isolated(example.tokens[token], "covered"));
     element.classList.toggle("special", special);
     element.classList.toggle("joined", joined);
-    element.classList.toggle("asked", example.queries[state2.query] === token);
-    if (!special || state2.special) paint(element, share);
+    element.classList.toggle("asked", marked(example, state2.query) === token);
+    const later = isLater(example, state2.query, token);
+    element.classList.toggle("later", later);
+    if (!later && (!special || state2.special)) paint(element, share);
     return element;
   }
   function moveWord(event) {
@@ -232,7 +279,7 @@
     const text = event.target.closest(".text");
     if (!step2 || !text) return;
     event.preventDefault();
-    const tokens = [...text.querySelectorAll(".token")];
+    const tokens = [...text.querySelectorAll(event.target.matches(".pick") ? ".pick" : ".token")];
     const next = tokens[tokens.indexOf(event.target) + step2];
     if (next) focusOn(tokens, next);
   }
@@ -259,6 +306,12 @@
     table.append(body);
     table.querySelector("td")?.setAttribute("tabindex", "0");
     byId("heat").replaceChildren(...methods.length ? [table] : []);
+    markRest();
+  }
+  function markRest() {
+    const heat = byId("heat");
+    heat.classList.toggle("more", heat.scrollLeft + heat.clientWidth < heat.scrollWidth - 1);
+    byId("heat-more").hidden = heat.scrollWidth <= heat.clientWidth;
   }
   function headOf(example, methods) {
     const corner = make("th", { scope: "col", rowSpan: 2, className: "corner" }, "token");
@@ -266,9 +319,10 @@
       (method) => make("th", { scope: "colgroup", colSpan: example.layers.length, className: "group" }, ...breakable(method))
     );
     const layers = methods.flatMap(
-      () => example.layers.map(
-        (layer, index) => make("th", { scope: "col", className: edge(index), data: { layer: index } }, String(layer))
-      )
+      () => example.layers.map((layer, index) => {
+        const { whole: whole2, short } = layerName(data.encoder_layers, layer);
+        return make("th", { scope: "col", className: edge(index), title: whole2, data: { layer: index } }, short);
+      })
     );
     return make("thead", {}, make("tr", {}, corner, ...names), make("tr", {}, ...layers));
   }
@@ -286,20 +340,23 @@
   }
   var edge = (layer) => layer === 0 ? "first" : "";
   function rowOf(example, state2, token, dark) {
-    const asked = example.queries[state2.query] === token;
+    const asked = marked(example, state2.query) === token;
     const name = make("th", { scope: "row" }, isolated(example.tokens[token]));
     name.classList.toggle("special", example.source[token] < 0);
     name.classList.toggle("asked", asked);
-    const cells = columns.map(({ layer, row, scale }) => {
+    const cells = columns.map(({ layer, row: row2, scale }) => {
       const cell = document.createElement("td");
       cell.tabIndex = -1;
       if (layer === 0) cell.className = "first";
-      const share = shareOf(row[token], scale);
+      const share = shareOf(row2[token], scale);
       paint(cell, share, dark);
       if (Math.abs(share) > 1 + 1e-6) cell.textContent = "▴";
       return cell;
     });
-    return make("tr", {}, name, ...cells);
+    const row = make("tr", {}, name, ...cells);
+    row.classList.toggle("second", example.parts?.start === token);
+    row.classList.toggle("later", isLater(example, state2.query, token));
+    return row;
   }
   function moveCell(event) {
     const steps = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
@@ -375,12 +432,17 @@
 
   // src/report/tooltip.js
   var number = (value) => value === 0 ? "0" : value >= 1e-4 ? Number(value).toPrecision(6) : Number(value).toExponential(4);
+  function aim(example, query) {
+    const token = explainedBy(example, query);
+    const position = `position ${example.queries[query]}`;
+    return token === null ? `to ${position}` : `to ${position}, which predicted ${example.tokens[token]}`;
+  }
   function describe(current2, method, layer, query, token) {
     const { example } = current2;
     const value = current2.row(method, layer, query)[token];
     const { rank, ties } = ranks(current2, method, layer, query)[token];
     const lines = [
-      ["", `${method}, layer ${example.layers[layer]}, to position ${example.queries[query]}`],
+      ["", `${method}, layer ${layerName(data.encoder_layers, example.layers[layer]).whole}, ${aim(example, query)}`],
       ["value", number(value)],
       ["rank", `${rank} of ${example.tokens.length}${ties ? `, tied with ${ties} other${ties > 1 ? "s" : ""}` : ""}`]
     ];
@@ -420,6 +482,43 @@
     byId("tooltip").hidden = true;
   }
 
+  // src/report/written.js
+  function renderWritten(example) {
+    const { parts } = example;
+    byId("written").hidden = !parts;
+    if (!parts) return byId("written").replaceChildren();
+    const line = make("p", { dir: "auto", className: "text" });
+    example.tokens.forEach((token, index) => {
+      if (index < parts.start) return;
+      const [gap, surface] = example.pieces[index];
+      if (gap) line.append(" ");
+      const special = example.source[index] < 0;
+      const element = tokenOf(parts.explained.indexOf(index), special || !surface ? isolated(token) : surface);
+      element.classList.toggle("special", special);
+      line.append(element);
+    });
+    example.queries.forEach((_, index) => {
+      if (explainsNext(example, index))
+        line.append(" ", tokenOf(index, ["next", example.prediction].filter(Boolean).join(": ")));
+    });
+    const hint = parts.explained.some((token) => token !== null) ? "point at a word, or tap it, to see what it came from" : "only what follows is explained here; queries=None explains every word";
+    return byId("written").replaceChildren(
+      make("figure", {}, make("figcaption", {}, parts.names[1]), line, make("p", { className: "apart" }, hint))
+    );
+  }
+  function markWritten(query) {
+    for (const pick of byId("written").querySelectorAll(".pick")) {
+      const chosen = Number(pick.dataset.query) === query;
+      pick.setAttribute("aria-pressed", String(chosen));
+      pick.tabIndex = chosen ? 0 : -1;
+    }
+  }
+  function tokenOf(query, content) {
+    const inside = typeof content === "string" ? textNodes(content) : [content];
+    if (query < 0) return make("span", { className: "token" }, ...inside);
+    return make("button", { type: "button", className: "token pick", data: { query } }, ...inside);
+  }
+
   // src/report/main.js
   var state = { index: 0, layer: 0, query: 0, scale: "row", special: false, methods: new Set(data.methods) };
   var current;
@@ -429,10 +528,11 @@
     const focused = whereIs(document.activeElement);
     const { example } = current;
     byId("layer").value = String(state.layer);
-    byId("layer-name").textContent = `${example.layers[state.layer]}`;
+    byId("layer-name").textContent = layerName(data.encoder_layers, example.layers[state.layer]).whole;
     byId("query").value = String(state.query);
     byId("scale").value = state.scale;
     byId("special").checked = state.special;
+    markWritten(state.query);
     renderWords(current, state);
     if (heat) renderHeat(current, state);
     markLayer(state.layer);
@@ -455,13 +555,15 @@
     current = unpack(data.examples[index], data.methods);
     const { example } = current;
     state.layer = Math.min(state.layer, example.layers.length - 1);
-    state.query = Math.min(state.query, example.queries.length - 1);
+    state.query = firstQuery(example, state.query);
     byId("layer").max = String(example.layers.length - 1);
     byId("query").replaceChildren(
       ...example.queries.map(
-        (position, query) => make("option", { value: String(query) }, `${position}  `, ...textNodes(example.tokens[position]))
+        (_, query) => make("option", { value: String(query) }, ...textNodes(queryName(example, query)))
       )
     );
+    byId("query-label").textContent = example.parts ? "Relevance to" : "Relevance to position";
+    renderWritten(example);
     renderPrediction(example);
     renderCarried(example);
     mark(items, index);
@@ -488,39 +590,31 @@
     byId("prediction").replaceChildren(...parts);
   }
   function renderCarried({ carried }) {
-    const parts = [];
-    if (carried && carried.tied > 1) {
-      parts.push(`Carried by no one word: ${carried.tied} words tie`);
-    } else if (carried) {
-      if (carried.target !== null) parts.push(isolated(carried.target), " ");
-      parts.push(carried.target === null ? "Carried by" : "carried by");
-      for (const { text, share, saturated } of carried.words) {
-        const note = saturated ? `${share.toFixed(2)}, saturated` : share.toFixed(2);
-        parts.push(make("span", {}, make("strong", {}, isolated(text)), " ", make("span", { className: "score" }, note)));
-      }
-    }
-    if (carried) parts.push(make("span", { className: "score" }, `by ${carried.method}, last layer`));
-    byId("carried").replaceChildren(...parts);
+    byId("carried").replaceChildren(...carried ? carriedParts(carried) : []);
   }
   var percent = (share) => `${share === 1 ? "100" : (Math.floor(share * 1e4) / 100).toFixed(2)} %`;
   function renderLegend() {
-    const signed = [...state.methods].some((method) => hasSign(current, method, state.layer, state.query));
-    const steps = Array.from({ length: signed ? 21 : 11 }, (_, step2) => {
+    const shown = data.methods.filter((method) => state.methods.has(method));
+    const signed = shown.filter(current.hasSign);
+    const [least, most] = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
+    const parts = signed.length < shown.length ? [`${least} `, rampOf(0), ` ${most}`] : [];
+    if (signed.length) {
+      const which = signed.length < shown.length ? `${signed.join(", ")}: ` : "";
+      parts.push(make("span", {}, `${which}against `, rampOf(-10), " for"));
+    }
+    if (data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)))
+      parts.push(make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here");
+    if (!state.special) parts.push(make("span", { className: "muted" }, "▴ over the scale (special tokens)"));
+    byId("legend").replaceChildren(...parts);
+  }
+  function rampOf(first) {
+    const ramp = make("span", { className: "ramp" });
+    for (let step2 = first; step2 <= 10; step2 += 1) {
       const box = make("span", { className: "step" });
-      paint(box, (signed ? step2 - 10 : step2) / 10);
-      return box;
-    });
-    const named2 = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
-    const [least, most] = signed ? ["against", "for"] : named2;
-    const marked = data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)) ? [make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here"] : [];
-    const clipped = state.special ? [] : [make("span", { className: "muted" }, "▴ over the scale (special tokens)")];
-    byId("legend").replaceChildren(
-      `${least} `,
-      make("span", { className: "ramp" }, ...steps),
-      ` ${most}`,
-      ...marked,
-      ...clipped
-    );
+      paint(box, step2 / 10);
+      ramp.append(box);
+    }
+    return ramp;
   }
   function setUpHeader() {
     const { settings } = data;
@@ -569,6 +663,8 @@
     render();
   }
   function pointed(event) {
+    const picked = event.target.closest?.("#written .pick");
+    if (picked && Number(picked.dataset.query) !== state.query) return set({ query: Number(picked.dataset.query) });
     const element = event.target.closest?.("#words .token, #heat td");
     if (!element) return hideTooltip();
     const { method, layer, token } = element.matches("td") ? cellAt(element) : wordAt(element);
@@ -586,7 +682,10 @@
     if (heading) set({ layer: Number(heading.dataset.layer) });
     if (cell) set({ layer: cellAt(cell).layer });
     if (token) {
-      const query = current.example.queries.indexOf(Number(token.dataset.token));
+      const position = Number(token.dataset.token);
+      const { parts, queries } = current.example;
+      const explains = parts ? parts.explained.indexOf(position) : -1;
+      const query = explains >= 0 ? explains : queries.indexOf(position);
       if (query >= 0) set({ query });
     }
   }
@@ -629,11 +728,13 @@
   setUpControls();
   items = setUpSentences(choose);
   state.layer = (data.examples[0]?.layers.length ?? 1) - 1;
+  byId("heat").addEventListener("scroll", markRest, { passive: true });
+  new ResizeObserver(markRest).observe(byId("heat"));
   for (const kind of ["mouseover", "focusin"]) document.addEventListener(kind, pointed);
   document.addEventListener("scroll", hideTooltip, { passive: true, capture: true });
   document.addEventListener("keydown", pressed);
   byId("view").addEventListener("click", clicked);
-  byId("words").addEventListener("keydown", moveWord);
+  for (const id of ["words", "written"]) byId(id).addEventListener("keydown", moveWord);
   byId("heat").addEventListener("keydown", moveCell);
   if (data.examples.length) choose(0);
   else

@@ -108,13 +108,28 @@
 
   // src/summary/charts.js
   var KINDS = {
-    raw: { dash: "2 3", symbol: d3.symbolDiamond },
-    rollout: { dash: "7 3", symbol: d3.symbolCircle },
-    flow: { dash: null, symbol: d3.symbolSquare },
-    "raw-rollout": { dash: "2 3", symbol: d3.symbolDiamond },
-    "raw-flow": { dash: "7 3", symbol: d3.symbolTriangle },
-    "rollout-flow": { dash: null, symbol: d3.symbolCircle }
+    raw: { dash: "2 3", symbol: d3.symbolDiamond, look: "raw" },
+    rollout: { dash: "7 3", symbol: d3.symbolCircle, look: "rollout" },
+    flow: { dash: null, symbol: d3.symbolSquare, look: "flow" },
+    "raw-rollout": { dash: "2 3", symbol: d3.symbolDiamond, look: "raw-rollout" },
+    "raw-flow": { dash: "7 3", symbol: d3.symbolTriangle, look: "raw-flow" },
+    "rollout-flow": { dash: null, symbol: d3.symbolCircle, look: "rollout-flow" }
   };
+  var SYMBOLS = [d3.symbolStar, d3.symbolTriangle, d3.symbolCross, d3.symbolWye];
+  var DASHES = ["9 3 2 3", "4 4", null];
+  var others = /* @__PURE__ */ new Map();
+  function lookOf(kind) {
+    const known = KINDS[kind] ?? others.get(kind);
+    if (known) return known;
+    const number = others.size;
+    const made = {
+      dash: DASHES[number % DASHES.length],
+      symbol: SYMBOLS[number % SYMBOLS.length],
+      look: `other-${number % SYMBOLS.length}`
+    };
+    others.set(kind, made);
+    return made;
+  }
   var WIDTH = 340;
   var HEIGHT = 190;
   var LEFT = 46;
@@ -154,8 +169,8 @@
     );
   }
   function drawLine(svg, { kind, name, x, xName, values, across, up }) {
-    const { dash, symbol: symbol2 } = KINDS[kind];
-    const group = svg.append("g").attr("class", kind);
+    const { dash, symbol: symbol2, look } = lookOf(kind);
+    const group = svg.append("g").attr("class", look);
     const path = (
       /** @type {import("d3").Line<number | null>} */
       d3.line().defined((value) => value !== null).x((_, index) => across(x[index])).y((value) => up(value ?? 0))
@@ -177,9 +192,9 @@
   }
   function legend(kinds) {
     return Object.entries(kinds).map(([kind, name]) => {
-      const { dash, symbol: symbol2 } = KINDS[kind];
+      const { dash, symbol: symbol2, look } = lookOf(kind);
       const svg = d3.create("svg").attr("viewBox", "0 0 34 12").attr("width", 34).attr("height", 12).attr("aria-hidden", "true");
-      const group = svg.append("g").attr("class", kind);
+      const group = svg.append("g").attr("class", look);
       group.append("path").attr("class", "line").attr("stroke-dasharray", dash).attr("d", "M0,6H34");
       group.append("path").attr("class", "mark").attr("d", d3.symbol().type(symbol2).size(44)()).attr("transform", "translate(17,6)");
       const node = (
@@ -254,7 +269,7 @@
     );
   }
   function valueCell(value, most, method) {
-    const bar = make("span", { className: `bar ${method}` });
+    const bar = make("span", { className: `bar ${lookOf(method).look}` });
     bar.style.width = `${100 * Math.max(0, value) / most * 0.5}%`;
     return make("td", { className: "value" }, bar, digits(value));
   }
@@ -265,6 +280,11 @@
     effective_tokens: ["Tokens that count", "among how many tokens relevance is shared out, in effect", {}],
     effective_rank: ["Effective rank", "how many of the asked positions' rows differ, in effect", {}],
     tied_tokens: ["Tied tokens", "share of words whose value another word has, too", { high: 1 }],
+    saturated: [
+      "Flows saturated",
+      "share of flows that are no more than a trivial cut: they tell no tokens apart",
+      { high: 1 }
+    ],
     certified: ["Flows certified", "share of flows that are proven", { high: 1 }]
   };
   var METHOD_NAMES = Object.fromEntries(data.methods.map((method) => [method, method]));

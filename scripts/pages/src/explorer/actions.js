@@ -5,6 +5,7 @@ import { headNames, state } from "./state.js";
 
 /**
  * A click: on a word it is traced; on a position above, asked for; on an arc, both; on a head or layer, it is shown.
+ * With `more` a word's own position is asked for, and a head is chosen or left out.
  *
  * @param {Is} is
  * @param {boolean} more
@@ -14,8 +15,8 @@ export function pick(is, more) {
   if (is.cell) return set({ cell: state.cell === is.cell ? "" : is.cell });
   const changes = {};
   if (is.layer) changes.layer = is.layer;
-  if (is.word !== undefined)
-    changes.word = more || (state.word === is.word && is.position === undefined) ? null : is.word;
+  if (is.word !== undefined && more) return set({ position: is.word });
+  if (is.word !== undefined) changes.word = state.word === is.word && is.position === undefined ? null : is.word;
   if (is.position !== undefined) changes.position = is.position;
   return set(changes);
 }

@@ -1,6 +1,6 @@
 // Choosing, and drawing what was chosen once a frame.
 
-import { state } from "./state.js";
+import { choose } from "./state.js";
 
 /** @type {Context | null} */
 let context = null; // what the views draw from
@@ -45,7 +45,7 @@ export function show(found) {
 
 /** @param {Partial<State>} changes */
 export function set(changes) {
-  Object.assign(state, changes);
+  choose(changes);
   return render();
 }
 

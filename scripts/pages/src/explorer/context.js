@@ -1,7 +1,7 @@
 // All that the views draw from: one sentence, what is chosen, and the arcs that follow from both.
 
 import * as d3 from "../shared/d3.js";
-import { attentionArcs, fused, mixingOf, shareArcs } from "./graph.js";
+import { attentionArcs, fused, mixingOf, shareArcs, unit } from "./graph.js";
 import { layerIn } from "./layers.js";
 import { maximumFlow } from "./maxflow.js";
 import { data, SAME_DEPTH } from "./page.js";
@@ -9,7 +9,8 @@ import { largest } from "./select.js";
 import { headsChosen, state } from "./state.js";
 
 const ARCS = 300; // most arcs that are drawn; the table of numbers has them all
-const AUTOMATIC = 70; // how many arcs a threshold that nobody chose leaves
+const AUTOMATIC = 70; // how many arcs between different positions a threshold that nobody chose leaves
+const STRONGER = 2; // how many times as strong an arc of one model must be to count as that model's
 
 /**
  * The numbers of the models that are shown. In a difference both are.
@@ -54,12 +55,47 @@ function arcsOf(side, strength, trace, threshold) {
   // A trace or a strength that asks for a word is not there without one.
   const word = state.word ?? 0;
   if (strength === "attention") {
-    const attention = layers.map((layer) => fused(side, layer, chosen));
+    const attention = layers.map((layer) => withoutSpecial(side, fused(side, layer, chosen)));
     return { from, ...attentionArcs(attention, size, trace, state.position, word, threshold) };
   }
   const mixings = layers.map((layer) => mixingOf(fused(side, layer, chosen), size, data.settings.residual));
   if (strength === "flow") return { from, ...maximumFlow(mixings, size, word, state.position) };
-  return { from, ...shareArcs(mixings, size, trace, state.position, word) };
+  const words = trace === "back" ? plainWords(side) : unit(size, word);
+  return { from, ...shareArcs(mixings, size, trace === "forward" ? null : state.position, words) };
+}
+
+/**
+ * Whether a token stands in the pictures: special ones only when they are asked for, or chosen.
+ *
+ * @param {Side} side
+ * @param {number} token
+ */
+export const stands = (side, token) =>
+  state.special === "1" || side.source[token] >= 0 || token === state.position || token === state.word;
+
+/**
+ * The words whose shares are shown, where those of special tokens are not: 1 for each; null for all tokens.
+ *
+ * @param {Side} side
+ */
+function plainWords(side) {
+  const words = Float64Array.from(side.source, (place) => Number(place >= 0));
+  // A text of special tokens alone keeps them: else nothing would be left.
+  return state.special === "1" || !words.includes(1) ? null : words;
+}
+
+/**
+ * Attention between the tokens that stand in the pictures; that of the others is 0.
+ *
+ * @param {Side} side
+ * @param {Matrix} attention
+ */
+function withoutSpecial(side, attention) {
+  const { size } = side;
+  if (side.source.every((_, token) => stands(side, token))) return attention;
+  return attention.map((weight, index) =>
+    stands(side, index % size) && stands(side, Math.floor(index / size)) ? weight : 0,
+  );
 }
 
 /**
@@ -156,14 +192,14 @@ function visitArcs({ graphs, diff, threshold }, visit) {
 }
 
 /**
- * The strongest arcs first: layer from 1, position above, token below. `kind` is a or b where only that model's is over
- * the threshold (in a difference: which model's is stronger), shared where both are, only where one model is looked at.
+ * The strongest arcs first: layer from 1, position above, token below. `kind` is a or b where that model's is at least
+ * twice as strong (in a difference: stronger), shared where neither is, only where one model is looked at.
  *
  * @param {Pick<Picture, "graphs" | "size" | "diff" | "threshold" | "from">} picture
  * @param {number} least
  */
 function arcsFrom(picture, least) {
-  const { graphs, size, diff, threshold, from } = picture;
+  const { graphs, size, diff, from } = picture;
   const alone = graphs.length === 1;
   /** @type {Arc[]} */
   const arcs = [];
@@ -176,7 +212,7 @@ function arcsFrom(picture, least) {
         a,
         b,
         value,
-        kind: kindOf(a, b, threshold, diff, alone),
+        kind: kindOf(a, b, diff, alone),
       });
   });
   return arcs.sort(
@@ -197,7 +233,7 @@ export const arcsOver = (picture) => arcsFrom(picture, 0);
  * @param {Pick<Picture, "graphs" | "size" | "diff" | "threshold" | "from">} picture
  */
 function combined(picture) {
-  const { graphs, size, diff, threshold } = picture;
+  const { graphs, size, diff } = picture;
   const alone = graphs.length === 1;
   const counts = { shared: 0, a: 0, b: 0, only: 0 };
   const values = new Float64Array(graphs[0].arcs.length * size * size);
@@ -206,7 +242,7 @@ function combined(picture) {
   let any = 0;
   visitArcs(picture, (_step, index, a, b, value) => {
     values[over++] = value;
-    counts[kindOf(a, b, threshold, diff, alone)] += 1;
+    counts[kindOf(a, b, diff, alone)] += 1;
     if (value > any) any = value;
     if (value > strongest && index % (size + 1)) strongest = value;
   });
@@ -215,16 +251,17 @@ function combined(picture) {
 }
 
 /**
+ * Which model an arc speaks for. It is their ratio that says so: a threshold between two weights that are alike does not.
+ *
  * @param {number} a
  * @param {number} b
- * @param {number} threshold
  * @param {boolean} diff
  * @param {boolean} alone
  * @returns {ArcKind}
  */
-function kindOf(a, b, threshold, diff, alone) {
+export function kindOf(a, b, diff, alone) {
   if (alone) return "only";
   if (diff) return b > a ? "b" : "a";
-  if (a >= threshold && b >= threshold) return "shared";
-  return a >= threshold ? "a" : "b";
+  if (a >= STRONGER * b) return "a";
+  return b >= STRONGER * a ? "b" : "shared";
 }

@@ -22,7 +22,7 @@ export function setUpControls() {
   slider.addEventListener("input", () => set({ threshold: fromSlider(Number(slider.value)) }));
   const automaticButton = make(
     "button",
-    { type: "button", id: "automatic", title: "Let about 70 arcs stay (key 0)" },
+    { type: "button", id: "automatic", title: "Leave about 70 arcs between different positions (key 0)" },
     "auto",
   );
   automaticButton.addEventListener("click", () => set({ threshold: null }));
@@ -49,7 +49,7 @@ export function setUpControls() {
         ]
       : []),
     field(
-      "Arcs by",
+      "Compute by",
       segment("strength", [
         ["share", "share", "the share of the position that passes along an arc; at the words it is rollout (key b)"],
         ["attention", "attention", "the attention of the heads chosen, fused"],
@@ -57,12 +57,12 @@ export function setUpControls() {
       ]),
     ),
     field(
-      "Trace",
+      "Paths",
       segment("trace", [
-        ["back", "back", "from the position down to the words (key x)"],
-        ["forward", "forward", "from the word up through the layers"],
+        ["back", "to the position", "from all words to the position (key x)"],
+        ["forward", "from the word", "from the word to all positions"],
         ["both", "word → position", "what goes from the word to the position"],
-        ["all", "all", "every arc over the threshold (attention only)"],
+        ["all", "all", "every arc over the threshold (of attention)"],
       ]),
     ),
     field("Position", chooser("position", [], "The position whose make-up is asked for (keys , and .)", Number)),
@@ -71,12 +71,12 @@ export function setUpControls() {
       chooser("word", [], "The word that is traced (keys < and >)", (text) => (text === "" ? null : Number(text))),
     ),
     field(
-      "Layers",
+      "Layers of arcs",
       chooser("from", numbersTo(LAYERS), "The first layer of the arcs (keys ( and ))", Number),
       make("span", {}, "to"),
       chooser("to", numbersTo(LAYERS), "The last layer of the arcs (keys { and })", Number),
     ),
-    field("Over", slider, make("output", { id: "over" }), automaticButton),
+    field("Threshold", slider, make("output", { id: "over" }), automaticButton),
     field("Heads", make("output", { id: "heads" }), oneHead, allHeads),
     field(
       "Method",
@@ -85,7 +85,19 @@ export function setUpControls() {
         data.methods.map((method) => [method, method, "for words and heat maps (key v)"]),
       ),
     ),
-    field("Layer", chooser("layer", numbersTo(LAYERS), "The layer of words, maps and bars (keys [ and ])", Number)),
+    field(
+      "Layer of words and maps",
+      chooser("layer", numbersTo(LAYERS), "The layer of words, maps and bars (keys [ and ])", Number),
+    ),
+    field(
+      "Special tokens",
+      segment("special", [
+        ["", "hidden", "leave [CLS], [SEP] and the like out of arcs, ribbons and bars (key i)"],
+        ["1", "shown", "show them like words"],
+      ]),
+    ),
+    // The meaning of the lines stays in sight with the controls.
+    byId("legend"),
   );
   byId("controls").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
 }
@@ -135,7 +147,7 @@ function drawLegend() {
   Array.from(byId("legend").children).forEach((item, number) => {
     item.hidden = diff && number === 2;
     if (number < 2)
-      item.lastChild.replaceChildren(...textNodes(`${diff ? "stronger in" : "only"} ${data.models[number].name}`));
+      item.lastChild.replaceChildren(...textNodes(`${diff ? "stronger" : "2 ×"} in ${data.models[number].name}`));
   });
 }
 
@@ -147,6 +159,8 @@ function drawAbout({ sentence, strength, words }) {
   if (sentence.flows_certified !== null && sentence.flows_certified < 1)
     parts.push(`${(Math.floor(sentence.flows_certified * 1e4) / 100).toFixed(2)} % of flows certified`);
   if (state.strength === "flow" && strength !== "flow") parts.push("choose a word to see a flow");
+  else if (state.word === null && (state.trace === "forward" || state.trace === "both"))
+    parts.push("choose a word to see its paths");
   byId("sentence-about").textContent =
     `Sentence ${parts.join(" · ")} · what ${words[state.position]} (${state.position}) is made of`;
 }

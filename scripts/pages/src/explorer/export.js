@@ -1,17 +1,56 @@
 // Pictures and numbers as files.
 
 import { make, penOf } from "../shared/dom.js";
-import { colours } from "./colours.js";
+import { colours, DASH } from "./colours.js";
 import { csvText } from "./csv.js";
 import { drawOn, drawRaster } from "./draw.js";
-import { attributesOf, SVG, TAGS } from "./scene.js";
+import { data } from "./page.js";
+import { attributesOf, lineFrom, SVG, TAGS } from "./scene.js";
+import { state } from "./state.js";
+
+const HEAD = 22; // height of what stands above a picture in a file
+const LETTER = 6.4; // about the width of a letter there
+
+/**
+ * A picture as it goes to a file: with its title, which names the models, and with what the looks of its arcs mean.
+ *
+ * @param {Scene} scene
+ * @returns {Scene}
+ */
+function titled(scene) {
+  /** @type {Mark[]} */
+  const head = [{ kind: "text", x: 8, y: HEAD / 2, text: scene.title ?? "", size: 12, bold: true }];
+  /** @type {Set<string | undefined>} */
+  const kinds = new Set(scene.marks.map((mark) => (mark.kind === "path" ? mark.arc : undefined)));
+  const [a, b] = data.models.map(({ name }) => name);
+  const more = state.models === "diff" ? "stronger" : "2 × as strong, or more,";
+  const names = { a: `${more} in ${a}`, b: `${more} in ${b}`, shared: "alike in both" };
+  let left = 8;
+  for (const kind of /** @type {(keyof typeof names)[]} */ (Object.keys(names))) {
+    if (!kinds.has(kind)) continue;
+    const y = 1.5 * HEAD;
+    head.push(
+      { kind: "path", trace: lineFrom(left, y, left + 28, y), stroke: colours()[kind], line: 2.5, dash: DASH[kind] },
+      { kind: "text", x: left + 34, y, text: names[kind], size: 11 },
+    );
+    left += 50 + LETTER * names[kind].length;
+  }
+  const down = left > 8 ? 2 * HEAD : HEAD;
+  const width = Math.max(scene.width, left, 16 + 1.2 * LETTER * (scene.title ?? "").length);
+  const marks = scene.marks.map((mark) => ({
+    ...mark,
+    shift: /** @type {[number, number]} */ ([mark.shift?.[0] ?? 0, (mark.shift?.[1] ?? 0) + down]),
+  }));
+  return { ...scene, width, height: scene.height + down, marks: [...head, ...marks] };
+}
 
 /**
  * The whole picture as one SVG that needs nothing else; rasters are in it as pictures.
  *
- * @param {Scene} scene
+ * @param {Scene} picture
  */
-export function svgText(scene) {
+export function svgText(picture) {
+  const scene = titled(picture);
   // In a document of its own, where no picture is loaded.
   const own = document.implementation.createDocument(SVG, "svg");
   const svg = own.documentElement;
@@ -63,9 +102,10 @@ function enlarged(raster) {
 /**
  * The picture's pixels, twice as fine as the screen's, drawn mark by mark: nothing is loaded for it.
  *
- * @param {Scene} scene
+ * @param {Scene} picture
  */
-export function pngCanvas(scene) {
+export function pngCanvas(picture) {
+  const scene = titled(picture);
   const scale = 2;
   const canvas = make("canvas", { width: scene.width * scale, height: scene.height * scale });
   const pen = penOf(canvas);

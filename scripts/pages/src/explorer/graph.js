@@ -36,7 +36,7 @@ export function mixingOf(attention, size, share) {
  * @param {number} size
  * @param {number} index
  */
-const unit = (size, index) => Float64Array.from({ length: size }, (_, other) => Number(other === index));
+export const unit = (size, index) => Float64Array.from({ length: size }, (_, other) => Number(other === index));
 
 /**
  * Shares of the target, [step][position], step 0 being the input of the range: how much of it came through a node.
@@ -58,14 +58,14 @@ export function backward(mixings, size, target) {
 }
 
 /**
- * How much of each node came from one word of the input.
+ * How much of each node came from some words of the input.
  *
  * @param {Matrix[]} mixings
  * @param {number} size
- * @param {number} word
+ * @param {Float64Array} words 1 for each of them
  */
-export function forward(mixings, size, word) {
-  const shares = [unit(size, word)];
+export function forward(mixings, size, words) {
+  const shares = [words];
   for (const mixing of mixings) {
     const above = new Float64Array(size);
     const below = shares[shares.length - 1];
@@ -76,18 +76,17 @@ export function forward(mixings, size, word) {
 }
 
 /**
- * Arcs by shares: of the target, from the word, or of what goes from the word to the target.
+ * Arcs by shares: of the target, from some words, or of what goes from these words to the target.
  *
  * @param {Matrix[]} mixings
  * @param {number} size
- * @param {string} trace
- * @param {number} target
- * @param {number} word
+ * @param {number | null} target null for all positions
+ * @param {Float64Array | null} words 1 for each of them; null for all
  * @returns {{ arcs: Float64Array[], nodes: Float64Array[] }}
  */
-export function shareArcs(mixings, size, trace, target, word) {
-  const back = trace === "forward" ? null : backward(mixings, size, target);
-  const front = trace === "back" ? null : forward(mixings, size, word);
+export function shareArcs(mixings, size, target, words) {
+  const back = target === null ? null : backward(mixings, size, target);
+  const front = words && forward(mixings, size, words);
   const arcs = mixings.map((mixing, step) => {
     const found = new Float64Array(mixing.length);
     for (let i = 0; i < size; i += 1) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { distance, GRAPHS } from "../testing/golden.js";
-import { attentionArcs, backward, forward, mixingOf, shareArcs } from "./graph.js";
+import { attentionArcs, backward, forward, mixingOf, shareArcs, unit } from "./graph.js";
 
 // The library works in float32.
 const NEAR = 1e-6;
@@ -23,20 +23,25 @@ for (const [name, { residual, attention, rollout }] of GRAPHS) {
 
   test(`${name}: what comes from a word is rollout's column`, () => {
     for (const word of every) {
-      const shares = forward(mixings, size, word);
+      const shares = forward(mixings, size, unit(size, word));
       const column = rollout[0].map((row) => row[word]);
       assert(distance(shares[mixings.length], column) < NEAR);
     }
   });
 
   test(`${name}: the arcs of a layer carry the whole share`, () => {
-    for (const [trace, total] of /** @type {[string, (target: number, word: number) => number][]} */ ([
-      ["back", () => 1],
-      ["both", (target, word) => rollout[0][target][word]],
+    for (const [
+      wordsOf,
+      total,
+    ] of /** @type {[(word: number) => Float64Array | null, (target: number, word: number) => number][]} */ ([
+      [() => null, () => 1],
+      [(word) => unit(size, word), (target, word) => rollout[0][target][word]],
+      // All words but one: what special tokens that are hidden leave.
+      [(word) => unit(size, word).map((one) => 1 - one), (target, word) => 1 - rollout[0][target][word]],
     ])) {
       for (const target of every) {
         const word = (target + 1) % size;
-        const { arcs, nodes } = shareArcs(mixings, size, trace, target, word);
+        const { arcs, nodes } = shareArcs(mixings, size, target, wordsOf(word));
         for (const layer of [...arcs, ...nodes]) {
           const sum = layer.reduce((one, other) => one + other, 0);
           assert(Math.abs(sum - total(target, word)) < NEAR);

@@ -37,9 +37,9 @@ export function setUpHeader() {
   byId("link").addEventListener("click", copyLink);
   if (PAIR)
     for (const [kind, name] of /** @type {[keyof typeof DASH, string][]} */ ([
-      ["a", `only ${data.models[0].name}`],
-      ["b", `only ${data.models[1].name}`],
-      ["shared", "both"],
+      ["a", `2 × in ${data.models[0].name}`],
+      ["b", `2 × in ${data.models[1].name}`],
+      ["shared", "alike in both"],
     ]))
       byId("legend").append(legendItem(kind, name));
 }

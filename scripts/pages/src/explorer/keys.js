@@ -19,6 +19,8 @@ import { VIEWS } from "./views/index.js";
  */
 const enlargeKey = ({ name }, index) => [[String(index + 1)], `enlarge ${name}, or back`, () => enlarge(name)];
 
+const SAID_FOR = 5000; // milliseconds that a message stays
+
 /** @type {[string, Key[]][]} */
 const KEYS = [
   [
@@ -39,10 +41,15 @@ const KEYS = [
       [[">"], "next word to trace", stepped("word", 1, 0, last)],
       [["<"], "previous word to trace", stepped("word", -1, 0, last)],
       [["w"], "trace no word", () => set({ word: null })],
-      [["x"], "next way of tracing", cycle("trace", ["back", "forward", "both", "all"])],
-      [["b"], "arcs by the next of share, attention, flow", cycle("strength", ["share", "attention", "flow"])],
+      [
+        ["x"],
+        "next paths: to the position, from the word, between them, all",
+        cycle("trace", ["back", "forward", "both", "all"]),
+      ],
+      [["b"], "compute arcs by the next of share, attention, flow", cycle("strength", ["share", "attention", "flow"])],
       [["m"], "the next of both models, difference, one, the other", cycle("models", MODES)],
       [["v"], "next method", cycle("method", data.methods)],
+      [["i"], "special tokens: hidden, shown", cycle("special", ["", "1"])],
     ],
   ],
   [
@@ -120,6 +127,9 @@ export async function copyLink() {
     // Not allowed here; the address bar has it.
   }
   byId("status").textContent = said;
+  setTimeout(() => {
+    if (byId("status").textContent === said) byId("status").textContent = "";
+  }, SAID_FOR);
 }
 
 /** @param {KeyboardEvent & { target: any }} event */

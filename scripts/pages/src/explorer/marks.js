@@ -60,6 +60,12 @@ const STRENGTH = {
 export const strengthName = ({ strength, trace }) => STRENGTH[strength][trace] ?? STRENGTH[strength].any;
 
 /**
+ * @param {string} name
+ * @param {boolean} diff
+ */
+export const strongerIn = (name, diff) => (diff ? `stronger in ${name}` : `twice as strong in ${name}, or more`);
+
+/**
  * @param {Picture} context
  * @param {Arc} arc
  * @returns {Tip}
@@ -69,16 +75,16 @@ function arcTip(context, arc) {
   const values = context.sides.length === 2 ? [arc.a, arc.b] : [arc.a];
   const kind = {
     only: "",
-    shared: "in both models",
-    a: context.diff ? `stronger in ${data.models[0].name}` : `only in ${data.models[0].name}`,
-    b: context.diff ? `stronger in ${data.models[1]?.name}` : `only in ${data.models[1]?.name}`,
+    shared: "alike in both models",
+    a: strongerIn(data.models[0].name, context.diff),
+    b: strongerIn(data.models[1]?.name, context.diff),
   }[arc.kind];
   return [
     `${words[arc.from]} (${arc.from}) → ${words[arc.to]} (${arc.to})`,
     ["layer", arc.layer],
     ["what", strengthName(context)],
     ...perModel(context, values),
-    ...(kind ? [/** @type {[string, string]} */ (["over the threshold", kind])] : []),
+    ...(kind ? [/** @type {[string, string]} */ (["strength", kind])] : []),
   ];
 }
 
@@ -196,7 +202,10 @@ export function arcsNote(context) {
   if (context.sides.length === 2) {
     const [a, b] = data.models.map((model) => model.name);
     if (context.diff) parts.push(`stronger in ${b}: ${counts.b}, in ${a}: ${counts.a}`);
-    else parts.push(`in both: ${counts.shared}, only in ${a}: ${counts.a}, only in ${b}: ${counts.b}`);
+    else
+      parts.push(
+        `alike in both: ${counts.shared}, at least twice as strong in ${a}: ${counts.a}, in ${b}: ${counts.b}`,
+      );
   }
   if (context.strength === "flow" && context.sides.length) {
     const values = context.graphs.map((graph) => digits(graph.value));
@@ -204,6 +213,8 @@ export function arcsNote(context) {
   }
   if (state.strength === "flow" && state.word === null)
     parts.push("a flow needs a word: choose one (shares are shown until then)");
+  if (state.special !== "1" && context.sides[0].source.some((place) => place < 0))
+    parts.push(`special tokens left out`);
   return `${strengthName(context)}, layers ${from} to ${to} of ${size} positions: ${parts.join("; ")}.`;
 }
 

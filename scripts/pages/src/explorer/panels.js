@@ -162,7 +162,13 @@ export function drawPanels(context, wanted) {
   };
 }
 
-const tallNow = () => (state.view ? Math.max(360, window.innerHeight - 230) : null);
+// What stands over an enlarged picture and under it: its head and its note.
+const AROUND = 96;
+// An enlarged picture fills the window below the controls.
+const tallNow = () =>
+  state.view
+    ? Math.max(320, window.innerHeight - (byId("panels").getBoundingClientRect().top + scrollY) - AROUND)
+    : null;
 /**
  * @param {Panel} panel
  * @param {Context} context

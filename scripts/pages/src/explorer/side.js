@@ -23,6 +23,7 @@ export class Side {
     this.loss = meta.loss;
     this.scales = meta.scales;
     this.told = meta.apart;
+    this.carried = meta.carried;
     this.size = meta.tokens.length;
     this.words = meta.tokens.map(shown);
     this.queries = queries;

@@ -40,6 +40,7 @@ export const FIELDS = {
     data.lead ?? (data.methods.includes("rollout") ? "rollout" : data.methods[0]),
     among(...data.methods),
   ],
+  special: ["special", "", among("", "1")],
   sort: ["sort", "order", among("order", "change", "moved", "loss", "confidence", "prediction")],
   search: ["q", "", anything],
   cell: ["cell", "", anything],
@@ -63,6 +64,19 @@ export function addFields(fields) {
 }
 
 addFields(FIELDS);
+
+/**
+ * What is chosen, and what follows from it: a word that is chosen is traced to the position, and when none is left,
+ * the position is traced back again.
+ *
+ * @param {Partial<State>} changes
+ */
+export function choose(changes) {
+  Object.assign(state, changes);
+  if (!("word" in changes) || "trace" in changes) return;
+  if (state.word !== null && state.trace === "back") state.trace = "both";
+  else if (state.word === null && state.trace === "both") state.trace = "back";
+}
 
 export function toHash() {
   const parts = new URLSearchParams();

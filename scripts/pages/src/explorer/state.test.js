@@ -4,7 +4,7 @@ import { explorerData, standIn } from "../testing/page.js";
 
 standIn(explorerData());
 const { VIEWS } = await import("./views/index.js");
-const { FIELDS, fit, fromHash, headsChosen, state, toHash } = await import("./state.js");
+const { choose, FIELDS, fit, fromHash, headsChosen, state, toHash } = await import("./state.js");
 
 const first = Object.fromEntries(Object.entries(FIELDS).map(([name, [, value]]) => [name, value]));
 
@@ -75,4 +75,15 @@ test("a choice that a sentence does not have is brought into it", () => {
   Object.assign(state, first, { position: 9, word: 8, from: 2, to: 1, heads: "9.9" });
   fit(/** @type {any} */ ({ sides: [{ size: 4 }] }));
   assert.deepEqual([state.position, state.word, state.to, state.heads], [0, null, 2, ""]);
+});
+
+test("a word that is chosen is traced to the position, and none is left traced", () => {
+  Object.assign(state, { word: null, trace: "back" });
+  choose({ word: 1 });
+  assert.equal(state.trace, "both");
+  choose({ word: null });
+  assert.equal(state.trace, "back");
+  choose({ trace: "forward" });
+  choose({ word: 1 });
+  assert.equal(state.trace, "forward");
 });

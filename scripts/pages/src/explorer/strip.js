@@ -1,5 +1,6 @@
 // The sentence as it was written, each token shaded by what it is worth to the chosen position.
 
+import { carriedParts } from "../shared/carried.js";
 import * as d3 from "../shared/d3.js";
 import { byId, isolated, make, textNodes } from "../shared/dom.js";
 import { now, set } from "./app.js";
@@ -32,9 +33,24 @@ export function drawStrip(context) {
       ...(diff ? [] : predictionParts(context, number)),
       ...(diff ? context.sides.flatMap((_, side) => apartParts(context, side, true)) : apartParts(context, number)),
     );
-    return make("figure", {}, caption, stripText(context, row, number, diff));
+    // Of two models in a difference each has its own words; else the figure is one model's.
+    const sides = diff ? context.sides : [context.sides[number]];
+    const carried = sides.flatMap((side, at) => carriedLine(side, diff ? context.names[at] : null));
+    return make("figure", {}, caption, stripText(context, row, number, diff), ...carried);
   });
   byId("strip").replaceChildren(...figures);
+}
+
+/**
+ * The words that a model's prediction rests on, whichever method and layer are looked at.
+ *
+ * @param {Side} side
+ * @param {string | null} name of the model, where it must be said
+ */
+function carriedLine({ carried }, name) {
+  if (!carried) return [];
+  const where = name === null ? [] : [make("span", { className: "score" }, "in ", isolated(name))];
+  return [make("p", { className: "carried" }, ...carriedParts(carried), ...where)];
 }
 
 /**

@@ -19,6 +19,8 @@ interface SideMeta {
   prediction: string | null;
   probabilities: Record<string, number> | null;
   loss: number | null;
+  /** The words that carry the prediction, or the class that was asked for. */
+  carried: Carried | null;
   /** By method, what its numbers are multiplied by, where that is not 1. */
   scales: Record<string, number>;
   /** By flow method, layer and query, how many tokens it tells apart, where there is one that does not tell all. */
@@ -78,6 +80,8 @@ interface State {
   trace: string;
   threshold: number | null;
   method: string;
+  /** "1" where special tokens stand in the pictures. */
+  special: string;
   map: string;
   measure: string;
   order: string;

@@ -14,8 +14,9 @@ export const ARC_FIELDS = [
   "from",
   "to",
   "heads",
+  "special",
 ];
-export const SEEN = ["sentence", "models", "layer", "position", "word"];
+export const SEEN = ["sentence", "models", "layer", "position", "word", "special"];
 
 /** @param {string[]} fields */
 export const stateKey = (fields) => JSON.stringify(fields.map((name) => state[/** @type {keyof State} */ (name)]));

@@ -17,6 +17,8 @@ export function unpack(example, methods) {
   /** @type {Record<string, Float32Array>} */
   const values = {};
   for (const method of methods) values[method] = floatsOf(example.values[method]);
+  // Of all layers and positions: one without a negative value is drawn by the same scale as the others.
+  const signed = new Set(methods.filter((method) => values[method].some((value) => value < 0)));
   const certified = example.certified ? bytesOf(example.certified) : null;
   /** @type {Record<string, Uint8Array>} */
   const saturated = {};
@@ -27,6 +29,7 @@ export function unpack(example, methods) {
     example,
     row: (method, layer, query) => values[method].subarray(at(layer, query, 0), at(layer, query + 1, 0)),
     certified: (layer, query, token) => !certified || certified[at(layer, query, token)] === 1,
+    hasSign: (method) => signed.has(method),
     saturated: (method, layer, query, token) => saturated[method]?.[at(layer, query, token)] === 1,
     ranks: new Map(),
   };
@@ -126,14 +129,3 @@ export const shareOf = (value, [low, high]) => {
   // Below the smallest of the scale there is no shade: only what is negative speaks against the number.
   return value < 0 ? share : Math.max(0, share);
 };
-
-/**
- * Whether a method's values have a sign somewhere at a place.
- *
- * @param {Unpacked} unpacked
- * @param {string} method
- * @param {number} layer
- * @param {number} query
- */
-export const hasSign = (unpacked, method, layer, query) =>
-  unpacked.row(method, layer, query).some((value) => value < 0);

@@ -10,6 +10,7 @@ const example = {
   certified: Buffer.from([1, 0, 1, 1, 1, 1, 1, 1]).toString("base64"),
   saturated: {},
   carried: null,
+  parts: null,
 };
 const unpacked = unpack(/** @type {ReportExample} */ (example), ["raw"]);
 
@@ -56,6 +57,26 @@ test("a flow that fills trivial cuts says how many tokens it tells apart, and wh
   assert.deepEqual(told("flow@gradient", 0, "rollout", "flow@gradient"), { apart: 2, of: 4, instead: null });
   assert.equal(told("flow@norms", 1, "flow@norms"), null);
   assert.equal(told("raw", 1, "raw", "flow"), null);
+});
+
+test("a method has a sign wherever one of its values is below 0, and full shade on either side of it", () => {
+  const signed = [0.2, -0.9, 0.3, 0, /* layer 2 */ 0.5, 0.1, 0.2, 0.4];
+  const values = {
+    raw: example.values.raw,
+    decompx: Buffer.from(Float32Array.from(signed).buffer).toString("base64"),
+  };
+  const one = unpack(/** @type {ReportExample} */ ({ ...example, values }), ["raw", "decompx"]);
+  assert.deepEqual([one.hasSign("raw"), one.hasSign("decompx")], [false, true]);
+  // The largest by size, at the layer without a negative value as well where the scale is the method's.
+  const high = (/** @type {number} */ layer, /** @type {Partial<ReportState>} */ choice) =>
+    bounds(one, "decompx", layer, 0, stateOf(choice)).map((value) => Number(value.toFixed(6)));
+  assert.deepEqual(high(0, {}), [0, 0.9]);
+  assert.deepEqual(high(1, {}), [0, 0.4]);
+  assert.deepEqual(high(1, { scale: "method" }), [0, 0.9]);
+  // No shade is the smallest value only where none is negative.
+  assert.deepEqual(high(0, { scale: "range" }), [0, 0.9]);
+  assert.deepEqual(high(1, { scale: "range" }), [0.1, 0.4]);
+  assert.equal(shareOf(-0.9, [0, 0.9]), -1);
 });
 
 test("full shade is the largest of what was chosen, special tokens apart", () => {

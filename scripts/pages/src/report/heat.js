@@ -4,6 +4,7 @@ import { byId, focusOn, isolated, make, paint } from "../shared/dom.js";
 import { isDark } from "../shared/theme.js";
 import { bounds, shareOf } from "./example.js";
 import { data } from "./page.js";
+import { isLater, layerName, marked } from "./parts.js";
 import { breakable } from "./words.js";
 
 /** @type {{ method: string, layer: number, row: Float32Array, scale: [number, number] }[]} */
@@ -33,6 +34,14 @@ export function renderHeat(current, state) {
   table.append(body);
   table.querySelector("td")?.setAttribute("tabindex", "0");
   byId("heat").replaceChildren(...(methods.length ? [table] : []));
+  markRest();
+}
+
+// Whether the table goes on to the right, which no scroll bar may show.
+export function markRest() {
+  const heat = byId("heat");
+  heat.classList.toggle("more", heat.scrollLeft + heat.clientWidth < heat.scrollWidth - 1);
+  byId("heat-more").hidden = heat.scrollWidth <= heat.clientWidth;
 }
 
 /**
@@ -45,9 +54,10 @@ function headOf(example, methods) {
     make("th", { scope: "colgroup", colSpan: example.layers.length, className: "group" }, ...breakable(method)),
   );
   const layers = methods.flatMap(() =>
-    example.layers.map((layer, index) =>
-      make("th", { scope: "col", className: edge(index), data: { layer: index } }, String(layer)),
-    ),
+    example.layers.map((layer, index) => {
+      const { whole, short } = layerName(data.encoder_layers, layer);
+      return make("th", { scope: "col", className: edge(index), title: whole, data: { layer: index } }, short);
+    }),
   );
   return make("thead", {}, make("tr", {}, corner, ...names), make("tr", {}, ...layers));
 }
@@ -79,7 +89,7 @@ const edge = (layer) => (layer === 0 ? "first" : "");
  * @param {boolean} dark
  */
 function rowOf(example, state, token, dark) {
-  const asked = example.queries[state.query] === token;
+  const asked = marked(example, state.query) === token;
   const name = make("th", { scope: "row" }, isolated(example.tokens[token]));
   name.classList.toggle("special", example.source[token] < 0);
   name.classList.toggle("asked", asked);
@@ -93,7 +103,10 @@ function rowOf(example, state, token, dark) {
     if (Math.abs(share) > 1 + 1e-6) cell.textContent = "▴";
     return cell;
   });
-  return make("tr", {}, name, ...cells);
+  const row = make("tr", {}, name, ...cells);
+  row.classList.toggle("second", example.parts?.start === token);
+  row.classList.toggle("later", isLater(example, state.query, token));
+  return row;
 }
 
 /** @param {KeyboardEvent & { target: any }} event */

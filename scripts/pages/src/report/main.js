@@ -1,13 +1,16 @@
 // State, controls and keys.
 
+import { carriedParts } from "../shared/carried.js";
 import { byId, isolated, make, paint, textNodes, turnTheme } from "../shared/dom.js";
 import { darkQuery } from "../shared/theme.js";
-import { hasSign, unpack } from "./example.js";
-import { cellAt, markLayer, moveCell, renderHeat } from "./heat.js";
+import { unpack } from "./example.js";
+import { cellAt, markLayer, markRest, moveCell, renderHeat } from "./heat.js";
 import { data } from "./page.js";
+import { firstQuery, layerName, queryName } from "./parts.js";
 import { mark, setUpSentences } from "./sentences.js";
 import { hideTooltip, showTooltip } from "./tooltip.js";
 import { moveWord, renderWords } from "./words.js";
+import { markWritten, renderWritten } from "./written.js";
 
 const state = { index: 0, layer: 0, query: 0, scale: "row", special: false, methods: new Set(data.methods) };
 /** @type {Unpacked} */
@@ -25,10 +28,11 @@ function render(heat = true) {
   const focused = whereIs(document.activeElement);
   const { example } = current;
   byId("layer").value = String(state.layer);
-  byId("layer-name").textContent = `${example.layers[state.layer]}`;
+  byId("layer-name").textContent = layerName(data.encoder_layers, example.layers[state.layer]).whole;
   byId("query").value = String(state.query);
   byId("scale").value = state.scale;
   byId("special").checked = state.special;
+  markWritten(state.query);
   renderWords(current, state);
   if (heat) renderHeat(current, state);
   markLayer(state.layer);
@@ -60,13 +64,15 @@ function choose(index) {
   current = unpack(data.examples[index], data.methods);
   const { example } = current;
   state.layer = Math.min(state.layer, example.layers.length - 1);
-  state.query = Math.min(state.query, example.queries.length - 1);
+  state.query = firstQuery(example, state.query);
   byId("layer").max = String(example.layers.length - 1);
   byId("query").replaceChildren(
-    ...example.queries.map((position, query) =>
-      make("option", { value: String(query) }, `${position}  `, ...textNodes(example.tokens[position])),
+    ...example.queries.map((_, query) =>
+      make("option", { value: String(query) }, ...textNodes(queryName(example, query))),
     ),
   );
+  byId("query-label").textContent = example.parts ? "Relevance to" : "Relevance to position";
+  renderWritten(example);
   renderPrediction(example);
   renderCarried(example);
   mark(items, index);
@@ -100,45 +106,37 @@ function renderPrediction(example) {
 // What answers most questions stands first: the words that the prediction rests on.
 /** @param {ReportExample} example */
 function renderCarried({ carried }) {
-  const parts = [];
-  if (carried && carried.tied > 1) {
-    parts.push(`Carried by no one word: ${carried.tied} words tie`);
-  } else if (carried) {
-    if (carried.target !== null) parts.push(isolated(carried.target), " ");
-    parts.push(carried.target === null ? "Carried by" : "carried by");
-    for (const { text, share, saturated } of carried.words) {
-      const note = saturated ? `${share.toFixed(2)}, saturated` : share.toFixed(2);
-      parts.push(make("span", {}, make("strong", {}, isolated(text)), " ", make("span", { className: "score" }, note)));
-    }
-  }
-  if (carried) parts.push(make("span", { className: "score" }, `by ${carried.method}, last layer`));
-  byId("carried").replaceChildren(...parts);
+  byId("carried").replaceChildren(...(carried ? carriedParts(carried) : []));
 }
 
 /** @param {number} share */
 const percent = (share) => `${share === 1 ? "100" : (Math.floor(share * 1e4) / 100).toFixed(2)} %`;
 
 function renderLegend() {
-  // With methods that have a sign here, the ramp goes from what speaks against the explained number to what speaks for it.
-  const signed = [...state.methods].some((method) => hasSign(current, method, state.layer, state.query));
-  const steps = Array.from({ length: signed ? 21 : 11 }, (_, step) => {
+  const shown = data.methods.filter((method) => state.methods.has(method));
+  const signed = shown.filter(current.hasSign);
+  const [least, most] = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
+  const parts = signed.length < shown.length ? [`${least} `, rampOf(0), ` ${most}`] : [];
+  // Methods with a sign go from what speaks against the explained number to what speaks for it.
+  if (signed.length) {
+    const which = signed.length < shown.length ? `${signed.join(", ")}: ` : "";
+    parts.push(make("span", {}, `${which}against `, rampOf(-10), " for"));
+  }
+  if (data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)))
+    parts.push(make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here");
+  if (!state.special) parts.push(make("span", { className: "muted" }, "▴ over the scale (special tokens)"));
+  byId("legend").replaceChildren(...parts);
+}
+
+/** @param {number} first the first of the steps, of which 10 is full shade */
+function rampOf(first) {
+  const ramp = make("span", { className: "ramp" });
+  for (let step = first; step <= 10; step += 1) {
     const box = make("span", { className: "step" });
-    paint(box, (signed ? step - 10 : step) / 10);
-    return box;
-  });
-  const named = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
-  const [least, most] = signed ? ["against", "for"] : named;
-  const marked = data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean))
-    ? [make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here"]
-    : [];
-  const clipped = state.special ? [] : [make("span", { className: "muted" }, "▴ over the scale (special tokens)")];
-  byId("legend").replaceChildren(
-    `${least} `,
-    make("span", { className: "ramp" }, ...steps),
-    ` ${most}`,
-    ...marked,
-    ...clipped,
-  );
+    paint(box, step / 10);
+    ramp.append(box);
+  }
+  return ramp;
 }
 
 function setUpHeader() {
@@ -201,6 +199,8 @@ function nextTheme() {
 
 /** @param {Event & { target: any }} event */
 function pointed(event) {
+  const picked = event.target.closest?.("#written .pick");
+  if (picked && Number(picked.dataset.query) !== state.query) return set({ query: Number(picked.dataset.query) });
   const element = event.target.closest?.("#words .token, #heat td");
   if (!element) return hideTooltip();
   const { method, layer, token } = element.matches("td") ? cellAt(element) : wordAt(element);
@@ -226,7 +226,11 @@ function clicked(event) {
   if (heading) set({ layer: Number(heading.dataset.layer) });
   if (cell) set({ layer: cellAt(cell).layer });
   if (token) {
-    const query = current.example.queries.indexOf(Number(token.dataset.token));
+    const position = Number(token.dataset.token);
+    const { parts, queries } = current.example;
+    // Of a text in two parts the query that explains the word; else the one at its position.
+    const explains = parts ? parts.explained.indexOf(position) : -1;
+    const query = explains >= 0 ? explains : queries.indexOf(position);
     if (query >= 0) set({ query });
   }
 }
@@ -282,11 +286,13 @@ setUpHeader();
 setUpControls();
 items = setUpSentences(choose);
 state.layer = (data.examples[0]?.layers.length ?? 1) - 1;
+byId("heat").addEventListener("scroll", markRest, { passive: true });
+new ResizeObserver(markRest).observe(byId("heat"));
 for (const kind of ["mouseover", "focusin"]) document.addEventListener(kind, pointed);
 document.addEventListener("scroll", hideTooltip, { passive: true, capture: true });
 document.addEventListener("keydown", pressed);
 byId("view").addEventListener("click", clicked);
-byId("words").addEventListener("keydown", moveWord);
+for (const id of ["words", "written"]) byId(id).addEventListener("keydown", moveWord);
 byId("heat").addEventListener("keydown", moveCell);
 if (data.examples.length) choose(0);
 else

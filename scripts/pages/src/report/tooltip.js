@@ -3,10 +3,21 @@
 import { byId, isolated, make } from "../shared/dom.js";
 import { ranks } from "./example.js";
 import { data } from "./page.js";
+import { explainedBy, layerName } from "./parts.js";
 
 /** @param {number} value */
 const number = (value) =>
   value === 0 ? "0" : value >= 1e-4 ? Number(value).toPrecision(6) : Number(value).toExponential(4);
+
+/**
+ * @param {ReportExample} example
+ * @param {number} query
+ */
+function aim(example, query) {
+  const token = explainedBy(example, query);
+  const position = `position ${example.queries[query]}`;
+  return token === null ? `to ${position}` : `to ${position}, which predicted ${example.tokens[token]}`;
+}
 
 /**
  * @param {Unpacked} current
@@ -22,7 +33,7 @@ function describe(current, method, layer, query, token) {
   const { rank, ties } = ranks(current, method, layer, query)[token];
   /** @type {[string, string][]} */
   const lines = [
-    ["", `${method}, layer ${example.layers[layer]}, to position ${example.queries[query]}`],
+    ["", `${method}, layer ${layerName(data.encoder_layers, example.layers[layer]).whole}, ${aim(example, query)}`],
     ["value", number(value)],
     ["rank", `${rank} of ${example.tokens.length}${ties ? `, tied with ${ties} other${ties > 1 ? "s" : ""}` : ""}`],
   ];

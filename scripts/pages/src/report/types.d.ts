@@ -19,6 +19,8 @@ interface ReportExample {
   certified_share?: number;
   /** By flow method, base64 of `layer query token`; null where no flow is saturated. */
   saturated: Record<string, string | null>;
+  /** Sources and targets, or a prompt and its answer: where the second begins, and the token that each query explains. */
+  parts: { start: number; names: [string, string]; explained: (number | null)[] } | null;
   /** The words that carry the prediction, or the class that was asked for. */
   carried: Carried | null;
 }
@@ -42,6 +44,8 @@ interface ReportData {
   methods: string[];
   /** Those of them whose values are flows. */
   flows: string[];
+  /** How many layers are an encoder's below a decoder; 0 for models of one sequence. */
+  encoder_layers: number;
   examples: ReportExample[];
 }
 
@@ -50,6 +54,7 @@ interface Unpacked {
   example: ReportExample;
   row: (method: string, layer: number, query: number) => Float32Array;
   certified: (layer: number, query: number, token: number) => boolean;
+  hasSign: (method: string) => boolean;
   saturated: (method: string, layer: number, query: number, token: number) => boolean;
   ranks: Map<string, { rank: number; ties: number }[]>;
 }

@@ -3,6 +3,7 @@
 import { byId, focusOn, isolated, make, paint, textNodes } from "../shared/dom.js";
 import { bounds, shareOf, toldApart } from "./example.js";
 import { data } from "./page.js";
+import { isLater, marked } from "./parts.js";
 
 /**
  * @param {Unpacked} current
@@ -23,8 +24,11 @@ function wordsOf(current, state, method) {
   const { example } = current;
   const row = current.row(method, state.layer, state.query);
   const scale = bounds(current, method, state.layer, state.query, state);
-  const text = make("p", { dir: "auto", className: "text", data: { method } });
+  const line = () => make("p", { dir: "auto", className: "text", data: { method } });
+  // A line each for sources and targets, where there are both.
+  const lines = example.parts ? [line(), line()] : [line()];
   example.tokens.forEach((_, token) => {
+    const text = example.parts && token >= example.parts.start ? lines[1] : lines[0];
     const [gap, surface] = example.pieces[token];
     if (gap)
       text.append(
@@ -34,8 +38,14 @@ function wordsOf(current, state, method) {
     element.classList.toggle("saturated", current.saturated(method, state.layer, state.query, token));
     text.append(element);
   });
-  text.querySelector(".token")?.setAttribute("tabindex", "0");
-  const figure = make("figure", {}, make("figcaption", {}, ...breakable(method)), text);
+  for (const text of lines) text.querySelector(".token")?.setAttribute("tabindex", "0");
+  const { parts } = example;
+  const shown = parts
+    ? lines.map((text, side) =>
+        make("div", { className: "side" }, make("span", { className: "score" }, parts.names[side]), text),
+      )
+    : lines;
+  const figure = make("figure", {}, make("figcaption", {}, ...breakable(method)), make("div", {}, ...shown));
   const told = toldApart(current, method, state.layer, state.query, data.methods);
   if (told) {
     const see = told.instead ? `; see ${told.instead}` : "";
@@ -75,8 +85,10 @@ function word(example, state, token, surface, share, joined) {
   else element.append(isolated(example.tokens[token], "covered"));
   element.classList.toggle("special", special);
   element.classList.toggle("joined", joined);
-  element.classList.toggle("asked", example.queries[state.query] === token);
-  if (!special || state.special) paint(element, share);
+  element.classList.toggle("asked", marked(example, state.query) === token);
+  const later = isLater(example, state.query, token);
+  element.classList.toggle("later", later);
+  if (!later && (!special || state.special)) paint(element, share);
   return element;
 }
 
@@ -86,7 +98,7 @@ export function moveWord(event) {
   const text = event.target.closest(".text");
   if (!step || !text) return;
   event.preventDefault();
-  const tokens = [...text.querySelectorAll(".token")];
+  const tokens = [...text.querySelectorAll(event.target.matches(".pick") ? ".pick" : ".token")];
   const next = tokens[tokens.indexOf(event.target) + step];
   if (next) focusOn(tokens, next);
 }

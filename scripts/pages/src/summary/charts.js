@@ -4,15 +4,42 @@ import * as d3 from "../shared/d3.js";
 import "../shared/format.js";
 import { make } from "../shared/dom.js";
 
-/** @type {Record<string, { dash: string | null, symbol: import("d3").SymbolType }>} */
+/** @typedef {{ dash: string | null, symbol: import("d3").SymbolType, look: string }} Kind */
+
+/** @type {Record<string, Kind>} */
 const KINDS = {
-  raw: { dash: "2 3", symbol: d3.symbolDiamond },
-  rollout: { dash: "7 3", symbol: d3.symbolCircle },
-  flow: { dash: null, symbol: d3.symbolSquare },
-  "raw-rollout": { dash: "2 3", symbol: d3.symbolDiamond },
-  "raw-flow": { dash: "7 3", symbol: d3.symbolTriangle },
-  "rollout-flow": { dash: null, symbol: d3.symbolCircle },
+  raw: { dash: "2 3", symbol: d3.symbolDiamond, look: "raw" },
+  rollout: { dash: "7 3", symbol: d3.symbolCircle, look: "rollout" },
+  flow: { dash: null, symbol: d3.symbolSquare, look: "flow" },
+  "raw-rollout": { dash: "2 3", symbol: d3.symbolDiamond, look: "raw-rollout" },
+  "raw-flow": { dash: "7 3", symbol: d3.symbolTriangle, look: "raw-flow" },
+  "rollout-flow": { dash: null, symbol: d3.symbolCircle, look: "rollout-flow" },
 };
+
+// Of other methods, and of their pairs: each the next one, which differ by mark and dash, not by colour alone.
+const SYMBOLS = [d3.symbolStar, d3.symbolTriangle, d3.symbolCross, d3.symbolWye];
+const DASHES = ["9 3 2 3", "4 4", null];
+/** @type {Map<string, Kind>} */
+const others = new Map();
+
+/**
+ * How a kind of line looks: `look` is its class.
+ *
+ * @param {string} kind
+ * @returns {Kind}
+ */
+export function lookOf(kind) {
+  const known = KINDS[kind] ?? others.get(kind);
+  if (known) return known;
+  const number = others.size;
+  const made = {
+    dash: DASHES[number % DASHES.length],
+    symbol: SYMBOLS[number % SYMBOLS.length],
+    look: `other-${number % SYMBOLS.length}`,
+  };
+  others.set(kind, made);
+  return made;
+}
 
 const WIDTH = 340;
 const HEIGHT = 190;
@@ -98,8 +125,8 @@ export function chart({ title, note, x, xName, lines, high = null, logarithms = 
  * @param {ChartLine & { x: number[], xName: string, across: (value: number) => number, up: (value: number) => number }} options
  */
 function drawLine(svg, { kind, name, x, xName, values, across, up }) {
-  const { dash, symbol } = KINDS[kind];
-  const group = svg.append("g").attr("class", kind);
+  const { dash, symbol, look } = lookOf(kind);
+  const group = svg.append("g").attr("class", look);
   const path = /** @type {import("d3").Line<number | null>} */ (d3.line())
     .defined((value) => value !== null)
     .x((_, index) => across(x[index]))
@@ -140,14 +167,14 @@ function spoken(title, x, xName, lines) {
  */
 export function legend(kinds) {
   return Object.entries(kinds).map(([kind, name]) => {
-    const { dash, symbol } = KINDS[kind];
+    const { dash, symbol, look } = lookOf(kind);
     const svg = d3
       .create("svg")
       .attr("viewBox", "0 0 34 12")
       .attr("width", 34)
       .attr("height", 12)
       .attr("aria-hidden", "true");
-    const group = svg.append("g").attr("class", kind);
+    const group = svg.append("g").attr("class", look);
     group.append("path").attr("class", "line").attr("stroke-dasharray", dash).attr("d", "M0,6H34");
     group
       .append("path")

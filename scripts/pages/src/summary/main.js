@@ -12,6 +12,11 @@ const TITLES = {
   effective_tokens: ["Tokens that count", "among how many tokens relevance is shared out, in effect", {}],
   effective_rank: ["Effective rank", "how many of the asked positions' rows differ, in effect", {}],
   tied_tokens: ["Tied tokens", "share of words whose value another word has, too", { high: 1 }],
+  saturated: [
+    "Flows saturated",
+    "share of flows that are no more than a trivial cut: they tell no tokens apart",
+    { high: 1 },
+  ],
   certified: ["Flows certified", "share of flows that are proven", { high: 1 }],
 };
 

@@ -2,7 +2,7 @@
 
 import * as d3 from "../shared/d3.js";
 import { byId, isolated, make } from "../shared/dom.js";
-import { digits } from "./charts.js";
+import { digits, lookOf } from "./charts.js";
 import { data } from "./page.js";
 
 const SHOWN = 100; // rows of the table
@@ -99,7 +99,7 @@ function valueRows(rows, name, layer) {
  * @param {string} method
  */
 function valueCell(value, most, method) {
-  const bar = make("span", { className: `bar ${method}` });
+  const bar = make("span", { className: `bar ${lookOf(method).look}` });
   bar.style.width = `${((100 * Math.max(0, value)) / most) * 0.5}%`;
   return make("td", { className: "value" }, bar, digits(value));
 }

@@ -24,7 +24,7 @@ const ASKED = 16; // heads that are listed
  */
 function askView(context, width) {
   if (state.word === null)
-    return emptyScene(width, "Choose a word, by a click on it anywhere, by Find, or by the keys < and >.");
+    return emptyScene(width, "Choose a word, by a click on it anywhere, by Search, or by the keys < and >.");
   const tables = askTables(context);
   if (!tables) return emptyScene(width, "Looking at all sentences …");
   const rows = askRows(context, tables.values).slice(0, ASKED);

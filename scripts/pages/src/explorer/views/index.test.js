@@ -5,7 +5,7 @@ import { explorerData, standIn } from "../../testing/page.js";
 const data = explorerData();
 standIn(data);
 const { VIEWS } = await import("./index.js");
-const { contextOf } = await import("../context.js");
+const { contextOf, kindOf } = await import("../context.js");
 const { Side } = await import("../side.js");
 const { FIELDS, fit, state } = await import("../state.js");
 
@@ -85,6 +85,7 @@ test("arcs of a difference are those in which the heads chosen differ", () => {
     trace: "all",
     threshold: 0.1,
     heads: "1.1_2.1",
+    special: "1",
   });
   // Of the heads chosen; all fused are the library's own, and here the same in both.
   assert.equal(arcs.length, 2 * SIZE);
@@ -94,4 +95,25 @@ test("arcs of a difference are those in which the heads chosen differ", () => {
     assert.equal(kind, "b");
   }
   assert.equal(counts.a, 0);
+});
+
+test("special tokens that are hidden leave the part that came from words, and no arcs of their own", () => {
+  const whole = chosen({ models: "a", position: 1, special: "1" });
+  const words = chosen({ models: "a", position: 1 });
+  for (const [step, nodes] of words.graphs[0].nodes.entries()) {
+    const all = whole.graphs[0].nodes[step];
+    nodes.forEach((value, position) => assert(value <= all[position] + 1e-9));
+  }
+  const input = words.graphs[0].nodes[0];
+  assert.deepEqual([input[0], input[3]], [0, 0]);
+  assert(Math.abs(input[1] - whole.graphs[0].nodes[0][1]) < 1e-9);
+  const { arcs } = chosen({ models: "a", position: 1, strength: "attention", trace: "all", threshold: 0 });
+  assert(arcs.length > 0 && arcs.every(({ from, to }) => ![0, 3].includes(from) && ![0, 3].includes(to)));
+});
+
+test("an arc is one model's where it is twice as strong there, whatever the threshold", () => {
+  assert.deepEqual(
+    [kindOf(0.0063, 0.0032, false, false), kindOf(0.0063, 0.0031, false, false), kindOf(0, 0.1, false, false)],
+    ["shared", "a", "b"],
+  );
 });

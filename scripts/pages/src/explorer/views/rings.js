@@ -81,7 +81,8 @@ function ringsOf(context, width, tall) {
       });
   }
   marks.push(...ringNodes(context, place, middle, steps, centred));
-  words.forEach((word, token) => marks.push(ringLabel(context, word, token, angle(token), outer, middle, margin)));
+  for (const token of labelled(context, ((2 * Math.PI - GAP) * (outer + 9)) / size))
+    marks.push(ringLabel(context, words[token], token, angle(token), outer, middle, margin));
   if (centred) {
     marks.push({
       kind: "circle",
@@ -131,6 +132,25 @@ function ringNodes(context, place, middle, steps, centred) {
 }
 
 /**
+ * The tokens whose names find room: those that are chosen, then those through which most passes.
+ *
+ * @param {Picture} context
+ * @param {number} apart pixels between two neighbours
+ */
+function labelled(context, apart) {
+  const every = Math.ceil(11 / Math.max(apart, 0.1));
+  const weight = (/** @type {number} */ token) =>
+    token === state.word || token === state.position
+      ? Infinity
+      : Math.max(...context.graphs.map(({ nodes }) => nodes[0][token]));
+  /** @type {number[]} */
+  const found = [];
+  for (const token of d3.range(context.size).sort((one, other) => weight(other) - weight(one)))
+    if (found.every((other) => Math.abs(other - token) >= every)) found.push(token);
+  return found;
+}
+
+/**
  * @param {Picture} context
  * @param {string} word
  * @param {number} token
@@ -150,7 +170,7 @@ function ringLabel(context, word, token, angle, outer, middle, margin) {
     x: x + middle.x,
     y: y + middle.y,
     text: short(word, most),
-    size: context.size > 60 ? 8 : 11,
+    size: 11,
     turn: left ? turn + 180 : turn,
     anchor: left ? "end" : "start",
     ...wordLook(context, token),

@@ -7,6 +7,7 @@ import * as d3 from "../../shared/d3.js";
 import { short } from "../../shared/text.js";
 import { colours, linear } from "../colours.js";
 import { nodeHeights } from "../graph.js";
+import { movedApart } from "../labels.js";
 import { noDifference, valueNames } from "../layers.js";
 import { strengthName, wordLook, wordTip } from "../marks.js";
 import { digits, perModel } from "../numbers.js";
@@ -16,6 +17,7 @@ import { state } from "../state.js";
 import { ARC_FIELDS } from "../uses.js";
 
 const RIBBONS = 180; // most that are drawn
+const LABEL = 11; // height of a label
 const THIN = 4; // nodes of less height are drawn in one go, as nobody could point at them
 
 /**
@@ -127,7 +129,7 @@ function sankeyOf(context, graphs, number, { width, height, top }) {
       ),
     ),
   );
-  marks.push(...sankeyLabels(context, nodes, tops, scale, { x, steps }));
+  marks.push(...sankeyLabels(context, nodes, tops, scale, { x, steps, top, bottom: top + height }));
   for (let step = 1; step < steps; step += 1) {
     marks.push({
       kind: "text",
@@ -264,23 +266,24 @@ function sankeyNode(context, { step, position, value, x, y, height, graphs }) {
  * @param {Float64Array[]} nodes
  * @param {number[][]} tops
  * @param {number} scale
- * @param {{ x: (step: number) => number, steps: number }} options
+ * @param {{ x: (step: number) => number, steps: number, top: number, bottom: number }} options
  * @returns {Mark[]}
  */
-function sankeyLabels(context, nodes, tops, scale, { x, steps }) {
+function sankeyLabels(context, nodes, tops, scale, { x, steps, top, bottom }) {
   /** @type {Mark[]} */
   const marks = [];
   const place = (/** @type {number} */ step, /** @type {boolean} */ left) => {
     const chosen = (/** @type {number} */ position) => Number(position === (left ? state.word : state.position));
-    /** @type {number[]} */
-    const taken = [];
-    const order = d3
+    const largest = d3
       .range(context.size)
-      .sort((one, other) => chosen(other) - chosen(one) || nodes[step][other] - nodes[step][one]);
-    for (const position of order) {
-      const y = tops[step][position] + (nodes[step][position] * scale) / 2;
-      if (nodes[step][position] <= 0 || taken.some((other) => Math.abs(other - y) < 11)) continue;
-      taken.push(y);
+      .filter((position) => nodes[step][position] > 0)
+      .sort((one, other) => chosen(other) - chosen(one) || nodes[step][other] - nodes[step][one])
+      .slice(0, Math.max(1, Math.floor((bottom - top) / LABEL)));
+    const named = largest.sort((one, other) => tops[step][one] - tops[step][other]);
+    const middles = named.map((position) => tops[step][position] + (nodes[step][position] * scale) / 2);
+    const places = movedApart(middles, LABEL, top, bottom);
+    for (const [number, position] of named.entries()) {
+      const y = places[number];
       marks.push({
         kind: "text",
         x: x(step) + (left ? -7 : 7),

@@ -5,6 +5,7 @@ import { format } from "../../shared/format.js";
 import { short } from "../../shared/text.js";
 import { cycle } from "../actions.js";
 import { bands, colours, linear } from "../colours.js";
+import { stands } from "../context.js";
 import { changeOf, layerName, layersCell, layersMeet, noDifference, valueNames, valuesOf } from "../layers.js";
 import { plain, wordLook, wordTip } from "../marks.js";
 import { perModel } from "../numbers.js";
@@ -25,7 +26,7 @@ function wordsView(context, width, tall) {
   const left = 46;
   const bottom = 66;
   const each = tall ? Math.max(90, (tall - bottom) / data.methods.length - 30) : 92;
-  const order = wordOrder(context);
+  const order = wordOrder(context).filter((token) => stands(context.sides[0], token));
   const diff = context.diff && layersMeet(context);
   const x = bands(order, [left, width - 8]).paddingInner(0.25);
   /** @type {Mark[]} */
@@ -63,7 +64,7 @@ function wordsView(context, width, tall) {
     width,
     height: base + bottom,
     marks,
-    note: `To position ${state.position}, ${words[state.position]}. Special tokens and the position itself may be over the scale (▴). ${size} tokens.${context.diff ? noDifference(diff) : ""}`,
+    note: `To position ${state.position}, ${words[state.position]}. Special tokens and the position itself may be over the scale (▴). ${order.length} of ${size} tokens.${context.diff ? noDifference(diff) : ""}`,
     table: () => wordsTable(context),
   };
 }
@@ -134,6 +135,7 @@ function barsOf(context, method, x, { y, each, left, width }) {
   const band = x.bandwidth() / series.length;
   series.forEach((row, number) =>
     row?.forEach((value, token) => {
+      if (x(token) === undefined) return;
       const from = height(0);
       const to = height(value);
       const side = diff ? (value >= 0 ? "b" : "a") : PAIR ? "ab"[context.numbers[number]] : "b";

@@ -1,0 +1,117 @@
+"""An encoder-decoder's attention in hand as a model: sources with their targets."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from jaxflow._checks import InputError, arguments_named
+from jaxflow.graph.arrays import read_layers
+from jaxflow.graph.encoder_decoder import as_attentions, joined
+from jaxflow.models.given_tokens import Pieces, as_mask, as_tokens, encoding_of, real_tokens
+from jaxflow.models.in_hand import AttentionInHand, Heads, as_predictions, as_texts
+from jaxflow.models.two_streams import with_targets
+
+# The names of the three attentions in outputs of transformers.
+SIDES = ("encoder_attentions", "decoder_attentions", "cross_attentions")
+Sources = Bool[np.ndarray, "example source"]
+Targets = Bool[np.ndarray, "example target"]
+
+
+def is_encoder_decoder(outputs: Any) -> bool:
+    """Whether a value is the output of an encoder-decoder, or a mapping that holds its attentions."""
+    return SIDES[0] in outputs if isinstance(outputs, Mapping) else hasattr(outputs, SIDES[0])
+
+
+def encoder_decoder_in_hand(
+    outputs: Any,
+    tokens: Any,
+    target_tokens: Any,
+    *,
+    mask: Any = None,
+    target_mask: Any = None,
+    texts: Any = None,
+    predictions: Any = None,
+    gradients: Any = None,
+    name: str,
+) -> AttentionInHand:
+    """Take in an encoder-decoder's attention with its tokens, checked; arguments as of `attribute_attention`."""
+    given = _sides("attentions", outputs)
+    if target_tokens is None:
+        expected = "hold the tokens that the decoder read, a list an example"
+        way_out = "pass tokenizer.convert_ids_to_tokens of each row of decoder_input_ids, the start token included"
+        raise InputError("target_tokens", expected, "None", way_out)
+    parts = {}
+    for side, attentions in given.items():
+        with arguments_named(attentions=side):
+            parts[side] = read_layers(attentions)
+    # A single example is a batch of one.
+    single = parts[SIDES[0]].ndim == 4
+    encoder, decoder, cross = (part[None] if single else part for part in parts.values())
+    listed = as_tokens(tokens, len(encoder), single)
+    real = as_mask(mask, listed, encoder)
+    with arguments_named(tokens="target_tokens", mask="target_mask"):
+        written = as_tokens(target_tokens, len(encoder), single)
+        # Decoders start with a token that is often padding's, and it is read like any other.
+        targets_real = as_mask(target_mask, [["", *row[1:]] for row in written], decoder)
+    with arguments_named(source_mask="mask"):
+        *checked, masks = as_attentions(encoder, decoder, cross, real, targets_real)
+    sources, targets = (np.asarray(each) for each in masks)
+    encodings = _encodings(listed, written, as_texts(texts, len(listed)), sources, targets)
+    slopes = None
+    if gradients is not None:
+        slopes = _cut(
+            [_as_slopes(gradients, side, part, single) for side, part in zip(SIDES, checked, strict=True)], masks
+        )
+    return AttentionInHand(
+        name=name,
+        texts=tuple(text for text, _ in encodings),
+        encodings=tuple(encoding for _, encoding in encodings),
+        attentions=_cut([np.asarray(part) for part in checked], masks),
+        predictions=as_predictions(predictions, len(listed)),
+        gradients=slopes,
+        encoder_layers=encoder.shape[1],
+    )
+
+
+def _sides(argument: str, outputs: Any) -> dict[str, Any]:
+    """The three attentions of an output, by name."""
+    if not is_encoder_decoder(outputs):
+        expected = f"hold {', '.join(SIDES)}"
+        raise InputError(argument, expected, type(outputs).__name__, "pass a mapping that has them by these names")
+    if isinstance(outputs, Mapping):
+        return {side: outputs.get(side) for side in SIDES}
+    return {side: getattr(outputs, side, None) for side in SIDES}
+
+
+def _encodings(
+    listed: Sequence[Pieces], written: Sequence[Pieces], texts: Sequence[str | None], sources: Sources, targets: Targets
+) -> list[tuple[str, Any]]:
+    """Each example's text, and the encoding of its sources and targets."""
+    made = []
+    for index, (row, target_row, text) in enumerate(zip(listed, written, texts, strict=True)):
+        own, encoding = encoding_of(real_tokens(row, sources[index], index), text, index)
+        with arguments_named(tokens="target_tokens"):
+            target_text, target = encoding_of(real_tokens(target_row, targets[index], index), None, index)
+        made.append((own, with_targets(encoding, target, target_text)))
+    return made
+
+
+def _cut(parts: Sequence[np.ndarray], masks: Any) -> tuple[Heads, ...]:
+    """Each example's three parts over its real sources and targets alone, as one array."""
+    made = []
+    for *example, source, target in zip(*parts, *(np.asarray(each) for each in masks), strict=True):
+        rows, columns = (source, target, target), (source, target, source)
+        made.append(joined(*(p[:, :, row][..., column] for p, row, column in zip(example, rows, columns, strict=True))))
+    return tuple(each.astype(np.float32) for each in made)
+
+
+def _as_slopes(gradients: Any, side: str, attention: Any, single: bool) -> np.ndarray:
+    """One part of the gradients, of the shape of its attention."""
+    with arguments_named(attentions="gradients"):
+        slopes = np.asarray(read_layers(_sides("gradients", gradients)[side]), np.float32)
+    slopes = slopes[None] if single else slopes
+    if slopes.shape != attention.shape:
+        raise InputError("gradients", f"have {side} of shape {attention.shape}", str(slopes.shape))
+    return slopes
