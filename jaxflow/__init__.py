@@ -24,6 +24,7 @@ from jaxflow.graph.generated import stack_generated
 from jaxflow.graph.graph import AttentionGraph, attention_graph
 from jaxflow.graph.rollout import attention_rollout, head_rollout, raw_attention
 from jaxflow.models import load_model
+from jaxflow.models.generation import generate
 from jaxflow.pages.figure import plot_relevance
 from jaxflow.store.results import open_sweep
 from jaxflow.sweep.entry import run_sweep
@@ -64,6 +65,7 @@ __all__ = [
     "explore_attention",
     "flow_paths",
     "flow_shapley",
+    "generate",
     "head_rollout",
     "joint_flow",
     "load_model",

@@ -15,7 +15,15 @@ from jaxflow.attribution.question import Question
 from jaxflow.attribution.registry import of_methods
 from jaxflow.attribution.streams import Readers, result_key
 from jaxflow.evaluation.target import Target, explained_of, resolve, scale_of
-from jaxflow.evaluation.token_target import TOKEN_HEADS, Token, check_place, explained_token, token_id
+from jaxflow.evaluation.token_target import (
+    NEXT,
+    TOKEN_HEADS,
+    Token,
+    check_place,
+    explained_token,
+    next_token_target,
+    token_id,
+)
 from jaxflow.mixing import as_mixing
 from jaxflow.models import Encoding, Model, TokenBatch
 from jaxflow.running import Arrays, Call, Forward, Inputs, Programs, pair_numbers
@@ -65,6 +73,7 @@ def call_of(
     batch: TokenBatch,
     queries: Queries | None = None,
     layers: tuple[int, ...] = (),
+    wanted: tuple[int, ...] | None = None,
 ) -> Call:
     """The call for a batch: one forward pass with readers, and the programs of methods that have their own.
 
@@ -76,10 +85,11 @@ def call_of(
         batch: its tokens.
         queries: for methods with programs of their own: positions to explain, None for all.
         layers: for these, of the relevance.
+        wanted: of each row the token that was predicted, which is explained; None where they are not of answers.
     """
     # One class for all rows, which is an input of the program, so that another class compiles nothing; or None for
     # the class that each row predicts.
-    target, given = _explained(question, model, batch)
+    target, given = _explained(question, model, batch, wanted)
     # Where no mixing needs gradients, the shared pass explains nothing.
     forward = Forward(tuple(readers.values()), question.mixing)
     examples: tuple[Arrays, ...] = tuple(map(arrays.get, readers))
@@ -119,11 +129,16 @@ def _check_needs(method: ProgramMethod, model: Model) -> None:
         raise InputError("methods", expected, got, "leave it out, or pass a model that gives it")
 
 
-def _explained(question: Question, model: Model, batch: TokenBatch) -> tuple[Any, Any]:
+def _explained(
+    question: Question, model: Model, batch: TokenBatch, wanted: tuple[int, ...] | None = None
+) -> tuple[Any, Any]:
     """The explained number, and its arrays that are known beforehand; None where nothing is explained."""
     if not question.explains:
         return None, None
     target = _target(question, model)
+    if wanted is not None and question.target in (None, Token()):
+        # A token of an answer is explained by its own logit.
+        target = Target(wanted, "logit")
     if isinstance(target, Token):
         number, given = explained_token(model, target, batch)
     else:
@@ -134,6 +149,8 @@ def _explained(question: Question, model: Model, batch: TokenBatch) -> tuple[Any
 def _target(question: Question, model: Model) -> Target | Token:
     """The logit that is explained: of a class, of the predicted one, or of a token; or a difference of two."""
     asked = question.target
+    if model.head.name == NEXT:
+        return next_token_target(model, asked)
     if isinstance(asked, Token):
         return asked
     classes, against = asked if isinstance(asked, tuple) else ("predicted" if asked is None else asked, None)

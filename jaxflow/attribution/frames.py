@@ -35,11 +35,14 @@ def _columns(number: int, example: Any) -> dict[str, np.ndarray]:
 
     methods = example.relevance | ({} if example.certified is None else {"certified": example.certified})
     methods |= {f"{name}:saturated": values for name, values in example.saturation.items()}
+    answer = example.answer
+    predicted = {} if answer is None else {"answer": along(answer, 1), "answer_token": along(tokens[answer], 1)}
     return {
         "example": np.full(np.prod(shape), number),
         "layer": along(np.array(example.layers), 0),
         "query": along(queries, 1),
         "query_token": along(tokens[queries], 1),
+        **predicted,
         "position": along(np.arange(len(tokens)), 2),
         "token": along(tokens, 2),
         "source": along(np.array(example.source), 2),

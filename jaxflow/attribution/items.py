@@ -1,14 +1,14 @@
 """Texts with their tokens and the positions to explain."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from jaxflow._checks import InputError
-from jaxflow.attribution.question import CLASSIFIER, LAST
+from jaxflow.attribution.question import ANSWER, CLASSIFIER, LAST
 from jaxflow.models import Encoding, Model
 
 
@@ -31,7 +31,18 @@ class EncodedText:
 
 @dataclass(frozen=True)
 class Item:
-    """One text, its tokens and the positions to explain."""
+    """One text, its tokens and the positions to explain.
+
+    Attributes:
+        index: its number.
+        place: its place in the input, in words.
+        text: as it was given.
+        pair: the second text, or None.
+        encoding: its tokens.
+        queries: positions to explain.
+        answer: positions of the answer's tokens, each of which a query predicted; None where no answer is explained.
+        wanted: id of the token that its last position predicted, for a part of an answer (`attribution.answers`).
+    """
 
     index: int
     place: str
@@ -39,6 +50,8 @@ class Item:
     pair: str | None
     encoding: Encoding
     queries: Int[np.ndarray, " query"]
+    answer: Int[np.ndarray, " query"] | None = None
+    wanted: int | None = None
 
     @property
     def length(self) -> int:
@@ -60,17 +73,20 @@ def as_texts(texts: Any, pairs: Any) -> tuple[Any, Any]:
     return texts, pairs if isinstance(pairs, str) or not isinstance(pairs, Iterable) else list(pairs)
 
 
-def items_of(
-    model: Model, texts: Any, pairs: Any, queries: Any, *, max_length: int | None, truncate: bool
-) -> list[Item]:
-    """Tokenise texts (as `as_texts` gives them) and check the positions to explain."""
+def encoded_texts(model: Model, texts: Any, pairs: Any, *, max_length: int | None, truncate: bool) -> list[EncodedText]:
+    """Tokenise texts, as `as_texts` gives them."""
     # All texts in one call: fast tokenizers work on them in parallel.
     encodings = model.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
-    check_rows(queries, len(texts))
-    return [
-        item_of(index, f"text {index}", text, pair, encoding, positions_of(queries, model, encoding, index))
-        for index, (text, pair, encoding) in enumerate(zip(texts, pairs or [None] * len(texts), encodings, strict=True))
-    ]
+    both = zip(texts, pairs or [None] * len(texts), encodings, strict=True)
+    return [EncodedText(*each, f"text {index}") for index, each in enumerate(both)]
+
+
+def asked_item(index: int, text: EncodedText, model: Model, queries: Any) -> Item:
+    """One text with the positions that a question's `queries` are in it, checked."""
+    positions = positions_of(queries, model, text.encoding, index)
+    item = item_of(index, text.place, text.text, text.pair, text.encoding, positions)
+    # Each position of an answer's predicted the token behind it.
+    return replace(item, answer=positions + 1) if is_answer(queries) else item
 
 
 def item_of(
@@ -79,6 +95,12 @@ def item_of(
     """One text with the positions to explain, checked."""
     check_positions(queries, len(encoding), place)
     return Item(index, place, text, encoding.written if pair is None else pair, encoding, queries)
+
+
+def is_answer(queries: Any) -> bool:
+    """Whether the tokens of answers are explained."""
+    # A question's positions may be an array, which has no one truth.
+    return isinstance(queries, str) and queries == ANSWER
 
 
 def check_positions(queries: Int[np.ndarray, " query"], tokens: int, place: str, units: str = "tokens") -> None:
@@ -121,6 +143,9 @@ def positions_of(queries: Any, model: Model, encoding: Encoding, index: int) -> 
     """
     if queries is None:
         return np.arange(len(encoding))
+    if is_answer(queries):
+        # The position before a token predicted it.
+        return np.flatnonzero(np.array(encoding.source) == 1) - 1
     if isinstance(queries, str):
         # -1 and the like count from the end of this text, wherever it is.
         return np.array([(-1 if queries == LAST else head_reads_at(model)) % len(encoding)])

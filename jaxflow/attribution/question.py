@@ -21,8 +21,8 @@ from jaxflow.mixing import MIXINGS, Mixing, as_mixing, mixing_json
 from jaxflow.models import Model
 from jaxflow.models.two_streams import encoder_layers_of
 
-# Positions with a name: the text's last token, and the one that the model's head reads.
-LAST, CLASSIFIER = "last", "classifier"
+# Positions with a name: the text's last token, the one that the model's head reads, and those that predicted an answer.
+LAST, CLASSIFIER, ANSWER = "last", "classifier", "answer"
 ALL = "all"
 TARGETS = "be None, 'predicted', a class by its name or number, a pair of classes, or a jaxflow.Token"
 
@@ -48,10 +48,13 @@ class Question:
             text. Where the head is over tokens, names are those of tokens (of a masked language model) or of their
             classes, at the text's mask token; `jaxflow.Token("is", "are", at=3)`, is--are@3, says another position.
             It goes with mixings that need gradients, and with references that explain a number.
-        queries: positions to explain: numbers such as 0,3, or all, last, or classifier (where the model's head reads).
-            In Python None for all, an int, several, `"last"`, `"classifier"`, or integers `text query` where they
+        queries: positions to explain: numbers such as 0,3, or all, last, classifier (where the model's head reads), or
+            answer (of a decoder). In Python None for all, an int, several, a word, or integers `text query` where they
             differ from text to text. 0 is [CLS] or its equivalent. Decoders are asked about the last token where no
-            question is passed, as their first position sees itself alone.
+            question is passed, as their first position sees itself alone. `"answer"` explains every token of an answer
+            to a prompt, by the position that predicted it, the one before; where something is explained (`target`),
+            it is that token's own logit there, or the difference of a `jaxflow.Token("is", "are")`, and every token
+            of the answer costs a pass of its own, forward and back, over the text up to it.
         layers: layers to explain, counted from 1. In Python None for all, an int, or several; where two models are
             compared also pairs (of the first, of the second).
         flow: how flow is solved: auto, exact, relaxed, bounds or smooth. In Python also a solver, such as
@@ -118,8 +121,12 @@ class Question:
 
     def values(self, tokens: int, depth: int) -> int:
         """Number of relevance values of a text, given its tokens and the model's layers."""
-        # A named position is one a text.
-        queries = tokens if self.queries is None else 1 if isinstance(self.queries, str) else len(self.queries)
+        if self.queries is None or self.queries == ANSWER:
+            # An answer may be most of a text.
+            queries = tokens
+        else:
+            # Any other named position is one a text.
+            queries = 1 if isinstance(self.queries, str) else len(self.queries)
         return tokens * queries * (depth if self.layers is None else len(self.layers)) * len(self.methods)
 
     def as_json(self) -> dict[str, Any]:
@@ -222,10 +229,10 @@ def _as_target(target: Any) -> str | int | tuple[str | int, str | int] | Token |
 
 
 def _as_queries(queries: Any) -> Any:
-    if queries is None or (isinstance(queries, str) and queries in (LAST, CLASSIFIER)):
+    if queries is None or (isinstance(queries, str) and queries in (LAST, CLASSIFIER, ANSWER)):
         return queries
     if isinstance(queries, str):
-        raise InputError("queries", f"be None, integers, {LAST!r} or {CLASSIFIER!r}", shown(queries))
+        raise InputError("queries", f"be None, integers, {LAST!r}, {CLASSIFIER!r} or {ANSWER!r}", shown(queries))
     positions = _as_numbers("queries", queries)
     # The least over all rows, where positions differ from text to text.
     least = int(np.min(positions))

@@ -27,10 +27,10 @@ METHODS: dict[str, Method] = {
     method.name: method for method in (Raw(), Rollout(), Flow(), JointFlow(), WidestPath(), *REFERENCES)
 }
 
-# Columns that every table of results may have, `first_target` only where there are targets; and keys beside which
-# summaries put the methods' names.
+# Columns that every table of results may have, `first_target` only where there are targets, and `answer` where answers
+# were asked for; and keys beside which summaries put the methods' names.
 TEXT_COLUMNS = ("id", "text", "pair", "tokens", "offsets", "source", "first_target")
-COLUMNS = (*TEXT_COLUMNS, "queries", "layers", "prediction", "probabilities")
+COLUMNS = (*TEXT_COLUMNS, "queries", "layers", "answer", "prediction", "probabilities")
 PROOF = ("certified", "certified_share")
 # Behind a method's name, the column of where its values are saturated.
 SATURATED = ":saturated"

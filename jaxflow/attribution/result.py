@@ -34,6 +34,8 @@ class Example:
             leaves the query, or all that enters the token in the first layer. There flow says nothing of what lies
             between, and many tokens tie. Empty where no flow was asked for, and for results that do not say.
         stages: how many of the flows each stage settled, as `FlowSolution.stages` has it; None where it is not known.
+        answer: positions of the answer's tokens, where these were asked for (`queries="answer"`): each query predicted
+            the token there. Else None. The text is then the prompt, and the pair the answer.
         first_target: position of an encoder-decoder's first target, behind its sources; None for one sequence.
     """
 
@@ -50,7 +52,18 @@ class Example:
     scores: dict[str, float]
     saturation: dict[str, Bool[np.ndarray, "layer query token"]] = field(default_factory=dict)
     stages: dict[str, int] | None = None
+    answer: Int[np.ndarray, " query"] | None = None
     first_target: int | None = None
+
+    @property
+    def answer_tokens(self) -> tuple[str, ...] | None:
+        """The answer's tokens, one a query; None where no answer was asked for."""
+        return None if self.answer is None else tuple(self.tokens[int(place)] for place in self.answer)
+
+    @property
+    def prompt_tokens(self) -> tuple[str, ...] | None:
+        """The prompt's tokens, special ones included; None where no answer was asked for."""
+        return None if self.answer is None else self.tokens[: int(self.answer[0])]
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -144,7 +157,8 @@ class Attribution(Sequence[Example]):
 
         Columns: `example` (from 0), `layer` (from 1), `query` and `position` (from 0), `query_token` and `token`,
         `source` (0 for the text, 1 for its pair, -1 for special tokens), `prediction`; then a method's relevance under
-        its name, and for flows `certified` and the method's `...:saturated`.
+        its name, and for flows `certified` and the method's `...:saturated`. Where answers were asked for also
+        `answer` and `answer_token`, the position and token that the query predicted.
 
         Raises:
             InputError: pandas is not installed.

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxflow._checks import not_forked
+from jaxflow.attribution.answers import Part, Parts, PartsTask, answered, check_answers, runs_in_parts
 from jaxflow.attribution.explaining import check_model, check_text, pair_numbers_of
-from jaxflow.attribution.items import EncodedText, Item, as_texts, check_rows, item_of, items_of, positions_of
+from jaxflow.attribution.items import EncodedText, Item, as_texts, asked_item, check_rows, encoded_texts, is_answer
 from jaxflow.attribution.question import Question, as_question, default_question
 from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.task import AttributionTask
 from jaxflow.models import Model, as_model
+from jaxflow.models.generation import NEW_TOKENS, as_prompts, check_tokens, prompt_length
 from jaxflow.models.two_streams import encoder_layers_of
 from jaxflow.running import Compiled, Engine, EngineOptions
 
@@ -27,6 +30,7 @@ def attribute(
     batch_size: int | np.integer | None = None,
     max_length: int | None = None,
     truncate: bool = False,
+    new_tokens: int = NEW_TOKENS,
     mesh: jax.sharding.Mesh | None = None,
     progress: Callable[[int], None] | None = None,
     compiled: Callable[[Compiled], None] | None = None,
@@ -45,10 +49,12 @@ def attribute(
         texts: a sequence of texts, or one.
         question: what is asked about each of them; `Question()` by default: raw attention, rollout and flow of the
             first position at every layer.
-        pairs: a second text for each, for models that read two.
+        pairs: a second text for each, for models that read two; of a decoder the answers to its prompts, the `texts`.
         batch_size: texts in a batch, at most; None for as many as keep the device busy and fit into its memory.
         max_length: most tokens a text may have, special ones included; the model's limit where that is less.
         truncate: cut longer texts rather than refuse them.
+        new_tokens: most tokens of an answer that is generated: where answers are explained (`queries="answer"`), and
+            no `pairs` are given. Prompts that are too long for one are refused, or cut to leave room for all of it.
         mesh: devices of this process that each batch is spread over, by `jaxflow.devices.local_mesh()` for all of
             them; None runs where the model is, whatever other devices there are.
         progress: called with the number of texts that were just finished.
@@ -66,15 +72,24 @@ def attribute(
     not_forked()
     model = as_model("model", model)
     question = as_question(question, changes, default_question(model))
-    task = _task(model, question)
+    check_answers(question, model, given=pairs is not None)
+    generates = is_answer(question.queries) and pairs is None
+    if generates:
+        check_tokens(new_tokens)
+        max_length = prompt_length(model, max_length, new_tokens, truncate=truncate)
+    told = None if progress is None else (lambda examples: progress(len(examples)))
     # Everything but the texts is checked before any text is tokenised.
-    engine = Engine((model,), task, _options(task, batch_size=batch_size, mesh=mesh, compiled=compiled))
-    texts, pairs = as_texts(texts, pairs)
-    items = items_of(model, texts, pairs, question.queries, max_length=max_length, truncate=truncate)
+    runner = _Runner(model, question, told, batch_size=batch_size, mesh=mesh, compiled=compiled)
+    texts, pairs = as_texts(as_prompts(model, texts), pairs)
+    coded = encoded_texts(model, texts, pairs, max_length=max_length, truncate=truncate)
+    check_rows(question.queries, len(coded))
+    if generates:
+        coded = answered(model, coded, new_tokens)
+    items = [asked_item(index, each, model, question.queries) for index, each in enumerate(coded)]
     for item in items:
         check_text(question, model, item.encoding, item.place)
-    told = None if progress is None else (lambda examples: progress(len(examples)))
-    examples = tuple(engine.run_all(items, told))
+    with closing(runner.run([items])) as groups:
+        examples = tuple(next(groups))
     return Attribution(examples, model.name, question, model.reads_at, encoder_layers_of(model))
 
 
@@ -84,6 +99,7 @@ def attribute_shards(
     question: Question | Any | None = None,
     *,
     batch_size: int | np.integer | None = None,
+    new_tokens: int = NEW_TOKENS,
     mesh: jax.sharding.Mesh | None = None,
     progress: Callable[[Sequence[Example]], None] | None = None,
     compiled: Callable[[Compiled], None] | None = None,
@@ -101,6 +117,7 @@ def attribute_shards(
         shards: of texts.
         question: what is asked about each text; its positions are the same for all of them.
         batch_size: texts in a batch, at most.
+        new_tokens: most tokens of an answer that is generated, as for `attribute`; of texts without a pair.
         mesh: devices that each batch is spread over.
         progress: called with the examples that were just finished.
         compiled: called with what is known of each program that had to be compiled.
@@ -115,9 +132,7 @@ def attribute_shards(
     not_forked()
     model = as_model("model", model)
     question = as_question(question, changes, default_question(model))
-    task = _task(model, question)
-    options = _options(task, batch_size=batch_size, mesh=mesh, compiled=compiled, idle=idle)
-    engine = Engine((model,), task, options)
+    runner = _Runner(model, question, progress, batch_size=batch_size, mesh=mesh, compiled=compiled, idle=idle)
     # A stream has no known number of texts: of positions by text only a single row, for all of them, fits.
     check_rows(question.queries, 1)
 
@@ -125,17 +140,52 @@ def attribute_shards(
         # Texts are numbered through all shards.
         first = 0
         for shard in shards:
-            yield [
-                item_of(index, each.place, each.text, each.pair, each.encoding, _positions(each))
-                for index, each in enumerate(shard, first)
-            ]
+            if is_answer(question.queries) and any(each.pair is None for each in shard):
+                # Where the device's batches are begun: a model is run by one thread at a time.
+                shard = answered(model, shard, new_tokens)
+            for each in shard:
+                check_text(question, model, each.encoding, each.place)
+            yield [_for_all(index, each) for index, each in enumerate(shard, first)]
             first += len(shard)
 
-    def _positions(text: EncodedText) -> np.ndarray:
-        check_text(question, model, text.encoding, text.place)
-        return positions_of(question.queries, model, text.encoding, 0)
+    def _for_all(index: int, text: EncodedText) -> Item:
+        # The same positions for all texts are one row.
+        return replace(asked_item(0, text, model, question.queries), index=index)
 
-    return _attributions(engine.run(items(), progress))
+    return _attributions(runner.run(items()))
+
+
+class _Runner:
+    """Texts through the engine, whole or in parts; an engine runs once."""
+
+    def __init__(
+        self,
+        model: Model,
+        question: Question,
+        progress: Callable[[Sequence[Example]], None] | None,
+        **options: Any,
+    ) -> None:
+        task = _task(model, question)
+        # Gradients hold attention of all heads, which bounds the rows of a batch.
+        self._options = EngineOptions(pair_numbers=pair_numbers_of(question, model), **options)
+        self._progress = progress
+        self._whole: Engine[Item, Example] | None = None
+        self._parts: Engine[Item, Part] | None = None
+        if runs_in_parts(question):
+            self._parts = Engine((model,), PartsTask(task), self._options)
+        else:
+            self._whole = Engine((model,), task, self._options)
+
+    def run(self, groups: Iterable[list[Item]]) -> Generator[list[Example], None, None]:
+        """The examples of each group of texts."""
+        if self._whole is not None:
+            yield from self._whole.run(groups, self._progress)
+            return
+        assert self._parts is not None
+        parts = Parts(self._progress)
+        with closing(self._parts.run(map(parts.of, groups), parts.told)) as finished:
+            for group in finished:
+                yield parts.wholes(group)
 
 
 def _attributions(groups: Generator[list[Example], None, None]) -> Generator[Attribution, None, None]:
@@ -143,11 +193,6 @@ def _attributions(groups: Generator[list[Example], None, None]) -> Generator[Att
     with closing(groups):
         for examples in groups:
             yield Attribution(tuple(examples))
-
-
-def _options(task: AttributionTask, **options: Any) -> EngineOptions:
-    # Gradients hold attention of all heads, which bounds the rows of a batch.
-    return EngineOptions(pair_numbers=pair_numbers_of(task.question, task.model), **options)
 
 
 def _task(model: Model, question: Question) -> AttributionTask:

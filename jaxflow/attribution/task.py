@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from jaxflow.attribution.explaining import call_of, results_of
-from jaxflow.attribution.items import Item
+from jaxflow.attribution.items import Item, is_answer
 from jaxflow.attribution.methods import GraphMethod, Method, Scores, begin_scores, mixing_of, stored
 from jaxflow.attribution.question import Question
 from jaxflow.attribution.result import Example
@@ -28,7 +28,7 @@ from jaxflow.flow.solution import count_stages
 from jaxflow.flow.worker import Worker
 from jaxflow.models import Encoding, Model, Prediction
 from jaxflow.models.two_streams import first_target
-from jaxflow.running import Call, token_batch
+from jaxflow.running import Call, bucket, token_batch
 from jaxflow.running.readers import Logits
 
 
@@ -59,7 +59,10 @@ class AttributionTask:
         riding = method_readers(self.methods, self.layers, self.question.mixing)
         batch = token_batch(self.model, [item.encoding for item in items], rows, length)
         arrays = dict.fromkeys(riding, queries)
-        return (call_of(self.question, self.model, readers, arrays, batch, queries, self.layers),)
+        # Parts of answers are explained each by its own token; rows that fill the batch up by any.
+        wanted = [item.wanted for item in items if item.wanted is not None]
+        wanted = tuple(wanted + [0] * (rows - len(wanted))) if wanted else None
+        return (call_of(self.question, self.model, readers, arrays, batch, queries, self.layers, wanted),)
 
     def begin(self, items: list[Item], outputs: tuple[Any, ...], worker: Worker) -> Callable[[], Sequence[Example]]:
         """Begin the methods; the examples wait for them."""
@@ -84,7 +87,9 @@ class AttributionTask:
         readers = finite_readers(self.question.mixings) | method_readers(self.methods, self.layers, mixing)
         # Graphs are the largest outputs by far; one is kept only where a method takes it.
         readers |= graph_readers((each for each in self.methods if not rides_along(each)), mixing)
-        if any(self.model.speaks([item.encoding for item in items])):
+        # What follows an answer says nothing of it.
+        asked = not is_answer(self.question.queries)
+        if asked and any(self.model.speaks([item.encoding for item in items])):
             readers["logits"] = Logits()
         return readers
 
@@ -170,6 +175,7 @@ def examples_of(
                 scores={} if prediction is None else prediction.scores,
                 saturation={name: values[part] for name, values in saturated.items()},
                 stages=count_stages(np.stack([values[part] for values in settled])) if settled else None,
+                answer=item.answer,
                 first_target=first_target(model, item.encoding),
             )
         )
@@ -187,7 +193,11 @@ def queries_of(items: Sequence[Item], rows: int, length: int, *, everything: boo
     """
     if everything:
         return jnp.broadcast_to(jnp.arange(length, dtype=jnp.int32), (rows, length))
-    queries = np.zeros((rows, len(items[0].queries)), np.int32)
-    # Every text has as many positions to explain, whichever way they were asked for.
-    queries[: len(items)] = [item.queries for item in items]
+    # Texts have as many positions to explain, but for answers. These are filled up by the first position, so that few
+    # programs are compiled; a decoder's first position sees itself alone, which costs a flow nothing.
+    most = max(len(item.queries) for item in items)
+    most = bucket(most) if any(item.answer is not None and item.wanted is None for item in items) else most
+    queries = np.zeros((rows, most), np.int32)
+    for row, item in enumerate(items):
+        queries[row, : len(item.queries)] = item.queries
     return jnp.asarray(queries)

@@ -16,6 +16,7 @@ from jaxflow.cli.options import METHODS, add_question, by_default, question_of
 from jaxflow.cli.output import mixing_line, note, note_assumed
 from jaxflow.devices import default_mesh
 from jaxflow.models import load_model
+from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.pages.carried import carried_by
 from jaxflow.pages.page import write_report
 from jaxflow.pages.terminal import shortened, top_tokens, unknown_words
@@ -35,6 +36,7 @@ SHOWN = 5
 # Most examples that are searched for words that the model doesn't know, and most of these that are named.
 SEARCHED, NAMED = 1000, 12
 ON_ERROR = "at a row that cannot be used: stop (the default), or skip it and say so at the end"
+ANSWERS = "most tokens of an answer, which a decoder generates with --queries answer where there are no pairs"
 EXAMPLES = """examples:
   jaxflow fetch minilm
   jaxflow attribute --text "The keys to the cabinet" --out out
@@ -80,6 +82,7 @@ def add(commands: Any) -> Parser:
     _ = add("--model", default=MODEL, metavar="M", help=MODELS)
     _ = add("--batch-size", type=count, metavar="N", help="texts in a batch, at most (default: as many as fit)")
     add_lengths(group)
+    _ = add("--new-tokens", type=count, default=NEW_TOKENS, metavar="N", help=f"{ANSWERS} (default: {NEW_TOKENS})")
     _ = add("--on-error", default="stop", metavar="E", help=ON_ERROR)
     add = parser.add_argument_group("output").add_argument
     _ = add("--out", required=True, type=output, metavar="DIR", help="the folder for results; new, or of the same run")
@@ -122,6 +125,7 @@ def _swept(arguments: argparse.Namespace) -> Swept:
             arguments.out,
             question,
             **lengths_of(arguments),
+            new_tokens=arguments.new_tokens,
             resume=arguments.resume,
             on_error=arguments.on_error,
         )

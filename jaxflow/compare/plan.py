@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError, one_of, shown
+from jaxflow.attribution.answers import refuse_answers
 from jaxflow.attribution.explaining import check_model, check_text
 from jaxflow.attribution.items import check_positions, head_reads_at, is_row_by_row
 from jaxflow.attribution.methods import Method
@@ -128,6 +129,7 @@ def make_plan(first: Any, second: Any, question: Question, options: CompareOptio
         raise InputError("model_b", expected, str(heads[1]), "heads are compared one by one")
     if is_row_by_row(question.queries):
         raise InputError("queries", "be the same for all texts", f"{len(question.queries)} rows")
+    refuse_answers(question, "a comparison")
     for model in (first, second):
         check_model(question, model)
     return Plan(

@@ -206,7 +206,8 @@ def _indices(
     labels, outputs = model.labels or (), model.head.outputs
     indices = []
     for entry in entries:
-        index = model.head.index_of(name, entry)
+        # Names of a vocabulary take a while to make, and numbers need none.
+        index = model.head.index_of(name, entry) if isinstance(entry, str) else entry
         # A class that is called by its number, as on the command line.
         index = int(index) if isinstance(index, str) and index.isdecimal() else index
         # `index_of` returns unknown names as they are, so this refuses them as well.

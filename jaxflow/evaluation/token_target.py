@@ -9,11 +9,13 @@ from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import InputError, shown
 from jaxflow.evaluation.inputs import HasTokenizer
-from jaxflow.evaluation.target import Explained, GivenClasses
+from jaxflow.evaluation.target import Explained, GivenClasses, Target
 from jaxflow.models import Encoding, Model, TokenBatch
 
 # Heads whose numbers are `row token label`, with names for the labels.
 TOKEN_HEADS = ("masked_lm", "token_classification")
+# The head whose number of a text is over the tokens that may follow it.
+NEXT = "next_token"
 PREDICTED = "predicted"
 # Classes of each row, and the position of each.
 GivenTokens: TypeAlias = tuple[GivenClasses, Int[Any, " row"]]
@@ -29,7 +31,8 @@ class Token:
         token: as the tokenizer writes it, or its id; `"predicted"` is the likeliest. Of a head that classifies tokens,
             a class by name or number.
         against: the foil, whose score is taken off; None for none.
-        at: the position, 0 for the first token; None is the text's one mask token.
+        at: the position, 0 for the first token; None is the text's one mask token, and of a decoder, which takes no
+            other, its last token: what follows it is explained.
     """
 
     token: Any = PREDICTED
@@ -94,6 +97,29 @@ def explained_token(model: Model, target: Token, batch: TokenBatch) -> tuple[Exp
     return ExplainedToken(number), ((token, against), at)
 
 
+def next_token_target(model: Model, asked: Any) -> Target:
+    """What a decoder's head says of the next token: a token's logit, or by how much it beats a foil.
+
+    Args:
+        model: whose head is over the tokens that follow.
+        asked: a question's target.
+
+    Raises:
+        InputError: the model has no such token, or the target stands elsewhere.
+    """
+    if isinstance(asked, Token):
+        if asked.at is not None:
+            got, way_out = f"at {asked.at}", "leave `at` out, and end the text where the token is predicted"
+            raise InputError("target", "be what follows a decoder's text", got, way_out)
+        named = (asked.token, asked.against)
+    else:
+        named = asked if isinstance(asked, tuple) else (PREDICTED if asked is None else asked, None)
+    token, against = (each if each in (None, PREDICTED) else token_id(model, each) for each in named)
+    if against is not None and against == token:
+        raise InputError("target", "be a difference of two", f"{shown(named[0])} less {shown(named[1])}")
+    return Target(token, "logit", against)
+
+
 def check_place(model: Model, target: Token, encoding: Encoding, place: str) -> None:
     """Refuse a text that does not have the position of a token target.
 
@@ -122,6 +148,9 @@ def token_id(model: Model, token: Any) -> int:
     else:
         index, outputs = model.head.index_of("target", token), model.head.outputs
         index = int(index) if isinstance(index, str) and index.isdecimal() else index
+        if isinstance(index, str) and model.head.name == NEXT and isinstance(model, HasTokenizer):
+            # A word that is written otherwise in the vocabulary.
+            index = _vocabulary_id(model.tokenizer, token)
     if isinstance(index, str) or not 0 <= index < outputs:
         raise InputError("target", f"be 'predicted', a number below {outputs}, or a name of these", shown(token))
     return int(index)

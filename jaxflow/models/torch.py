@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from jaxflow._checks import InputError, missing_extra
 from jaxflow.models import tokens
+from jaxflow.models.answers import continues, tokenize_answers
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.config import UNLIMITED, HeadConfig
 from jaxflow.models.fingerprint import text_fingerprint, tokenizer_fingerprint
@@ -20,6 +21,7 @@ from jaxflow.models.recording import Number, Recording, cotangent, no_rows, reco
 from jaxflow.models.tokens import Encoding
 
 try:
+    from jaxflow.models.torch_generate import generated
     from jaxflow.models.torch_head import head_of, weights_fingerprint
     from jaxflow.models.torch_pairs import PairCaller, TorchPairs, head_of_pairs, is_encoder_decoder, probe_pairs
     from jaxflow.models.torch_pass import TorchCaller, TorchPass
@@ -175,7 +177,7 @@ class TorchModel(ModelDefaults):
     def tokenize(
         self, texts: Any, pairs: Any = None, *, max_length: int | None = None, truncate: bool = False
     ) -> list[Encoding]:
-        """Tokens of each text, or pair of texts, as `TextEncoder.tokenize` gives them.
+        """Tokens of each text, or pair of texts, as `TextEncoder.tokenize` gives them; a decoder's pairs are answers.
 
         To an encoder-decoder texts are sources and pairs targets, which it writes itself where there are none.
 
@@ -185,6 +187,8 @@ class TorchModel(ModelDefaults):
         if self._pairs is not None:
             return self._pairs.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
         limit = tokens.as_limit(self.tokenizer, self.max_length, max_length, paired=pairs is not None)
+        if pairs is not None and continues(self.head, causal=self.causal):
+            return tokenize_answers(self.tokenizer, texts, pairs, limit, truncate, self)
         return tokens.tokenize(self.tokenizer, texts, pairs, limit, truncate, self)
 
     def pad(self, encodings: Sequence[Encoding], length: int | None = None) -> TokenBatch:
@@ -212,6 +216,10 @@ class TorchModel(ModelDefaults):
             assert self.labels is not None
             return next_tokens(self.labels, np.asarray(logits))
         return predictions(self.head, np.asarray(logits), encodings, self.tokenizer)
+
+    def generate(self, encodings: Sequence[Encoding], tokens: int) -> list[tuple[int, ...]]:
+        """The likeliest next tokens of each prompt, by the model's own `generate`, prompts of one length together."""
+        return generated(self.model, self.tokenizer, encodings, tokens, self.max_length, together=self._probe.together)
 
     def record(self, batch: TokenBatch, numbers: Sequence[Number], needs: frozenset[str]) -> Recording:
         """Run a batch, texts of one length together."""

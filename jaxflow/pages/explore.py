@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxflow._checks import InputError, not_forked, shown
+from jaxflow.attribution.answers import refuse_answers
 from jaxflow.attribution.explaining import check_model, check_text, pair_numbers_of
 from jaxflow.attribution.items import as_texts, check_rows, item_of, positions_of
 from jaxflow.attribution.question import Question, as_question
@@ -86,6 +87,7 @@ def explore(
     # A page looks at every position unless fewer are asked for.
     question = as_question(question, changes, Question(queries=None))
     _check_layers(question)
+    refuse_answers(question, "the explorer")
     models = [as_model("model", model)] + ([] if other is None else [as_model("other", other)])
     for each in models:
         check_model(question, each)

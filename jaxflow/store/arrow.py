@@ -46,6 +46,8 @@ def rows_of(ids: Sequence[int], attribution: Attribution) -> Iterator[Row]:
             "source": np.asarray(example.source, np.int32),
             "queries": np.asarray(example.queries, np.int32),
             "layers": np.asarray(example.layers, np.int32),
+            # Positions of the answer's tokens, in results of answers alone.
+            **({} if example.answer is None else {"answer": np.asarray(example.answer, np.int32)}),
             "prediction": example.prediction,
             "probabilities": dict(example.scores) if example.scores else None,
         }
@@ -99,6 +101,7 @@ def as_example(row: Row) -> Example:
         saturation=saturation_of(row),
         prediction=row["prediction"],
         scores=row["probabilities"] or {},
+        answer=row.get("answer"),
         first_target=row.get("first_target"),
     )
 
@@ -164,6 +167,6 @@ def _cell(name: str, scalar: Any) -> Any:
         return scalar.values.flatten().flatten().to_numpy(zero_copy_only=False)
     if name == "offsets":
         return scalar.values.flatten().to_numpy().reshape(-1, 2)
-    if name in ("source", "queries", "layers"):
+    if name in ("source", "queries", "layers", "answer"):
         return scalar.values.to_numpy()
     return scalar.as_py()

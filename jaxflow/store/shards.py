@@ -89,7 +89,8 @@ def _is_asked(question: Any, lengths: Any) -> bool:
     methods, mixing, flow = question["methods"], question["mixing"], question["flow"]
     return (
         isinstance(lengths, dict)
-        and lengths.keys() == {"max_length", "truncate"}
+        # And where answers were generated, most tokens of one.
+        and lengths.keys() - {"new_tokens"} == {"max_length", "truncate"}
         and isinstance(methods, list)
         and all(isinstance(method, str | dict) for method in methods)
         and isinstance(mixing, dict)

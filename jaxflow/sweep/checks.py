@@ -13,7 +13,7 @@ from jaxflow.models import Model
 from jaxflow.store import shards as store
 from jaxflow.store.manifest import another_run, check_same
 from jaxflow.store.record import Record
-from jaxflow.sweep.shards import Cut, Lengths, cuts
+from jaxflow.sweep.shards import Cut, Lengths, cut_by, cuts
 
 NAME_ANOTHER = "name another `folder`"
 
@@ -71,7 +71,7 @@ def check_question(question: Question, model: Model, lengths: Lengths, *, paired
         expected = "be the same for all texts"
         raise InputError("queries", expected, f"{len(question.queries)} rows", "pass ints, or None for all positions")
     # No text at all: what is checked is that there is a tokenizer and that the length makes sense.
-    _ = model.tokenize([], [] if paired else None, **lengths)
+    _ = model.tokenize([], [] if paired else None, **cut_by(lengths))
 
 
 def finished(

@@ -14,9 +14,11 @@ from typing import Any
 
 from jaxflow._checks import InputError, not_forked, one_of
 from jaxflow.attribution import Attribution, EncodedText, Example, attribute_shards
+from jaxflow.attribution.answers import check_answers
 from jaxflow.attribution.question import Question
 from jaxflow.inputs.source import InlineSource, Source
 from jaxflow.models import Model
+from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.store import arrow
 from jaxflow.store import shards as store
 from jaxflow.store.leases import Leases
@@ -25,7 +27,7 @@ from jaxflow.store.record import Record
 from jaxflow.sweep.background import Ahead, Behind
 from jaxflow.sweep.checks import check_folder, check_question, finished
 from jaxflow.sweep.claims import Claims
-from jaxflow.sweep.shards import ON_ERROR, BadRowError, Lengths, Shard, cuts, encode
+from jaxflow.sweep.shards import ON_ERROR, BadRowError, Lengths, Shard, cuts, encode, settled_lengths
 from jaxflow.sweep.tally import Stopped, Summary, Tally
 
 __all__ = ["Stopped", "Sweep", "prepare"]
@@ -155,6 +157,7 @@ class _Run:
             self._texts(ahead),
             self.sweep.question,
             batch_size=batch_size,
+            new_tokens=self.sweep.lengths.get("new_tokens", NEW_TOKENS),
             progress=self._count,
             idle=self._idle,
             **options,
@@ -262,6 +265,7 @@ def prepare(
     *,
     max_length: int | None = None,
     truncate: bool = False,
+    new_tokens: int = NEW_TOKENS,
     resume: bool = True,
     on_error: str = "stop",
 ) -> Sweep:
@@ -277,6 +281,7 @@ def prepare(
         question: the question to every text.
         max_length: most tokens of a text.
         truncate: cut longer texts rather than refuse them.
+        new_tokens: most tokens of an answer that is generated.
         resume: go on with what the folder holds of the same run, or join the processes that fill it.
         on_error: what to do at a row that cannot be used: "stop", or "skip" it.
 
@@ -287,7 +292,8 @@ def prepare(
     one_of("on_error", on_error, ON_ERROR)
     check_folder(folder, resume)
     _ = arrow.pyarrow()
-    lengths = Lengths(max_length=max_length, truncate=truncate)
+    check_answers(question, model, given=source.paired)
+    lengths = settled_lengths(model, question, source.paired, max_length, truncate, new_tokens)
     check_question(question, model, lengths, paired=source.paired)
     manifest = new_manifest(model, source, question, lengths)
     sweep = Sweep(model, source, folder, question, lengths, manifest, {}, on_error)

@@ -3,16 +3,17 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
 from jaxflow._checks import InputError, one_of
 from jaxflow.attribution import EncodedText
-from jaxflow.attribution.items import check_positions
+from jaxflow.attribution.items import check_positions, is_answer
 from jaxflow.attribution.question import Question
 from jaxflow.inputs.rows import BadRow, Row, Text
 from jaxflow.models import Encoding, Model
+from jaxflow.models.generation import check_tokens, prompt_length
 
 # A shard ends at whichever comes first, so that its texts make full batches and its results fit memory. Values are
 # relevance values at most, or bytes of text where those are more.
@@ -23,10 +24,30 @@ ON_ERROR = ("stop", "skip")
 
 
 class Lengths(TypedDict):
-    """How long texts may be, as `Model.tokenize` has it: most tokens, and whether longer texts are cut."""
+    """How long texts may be, as `Model.tokenize` has it: most tokens, and whether longer texts are cut.
+
+    And where answers are generated most tokens of one; `max_length` is then the prompts'.
+    """
 
     max_length: int | None
     truncate: bool
+    new_tokens: NotRequired[int]
+
+
+def settled_lengths(
+    model: Model, question: Question, paired: bool, max_length: int | None, truncate: bool, new_tokens: int
+) -> Lengths:
+    """How long texts may be, with room for answers where these are generated."""
+    if not is_answer(question.queries) or paired:
+        return Lengths(max_length=max_length, truncate=truncate)
+    check_tokens(new_tokens)
+    most = prompt_length(model, max_length, new_tokens, truncate=truncate)
+    return Lengths(max_length=most, truncate=truncate, new_tokens=new_tokens)
+
+
+def cut_by(lengths: Lengths) -> dict[str, Any]:
+    """The lengths as `Model.tokenize` takes them."""
+    return {"max_length": lengths["max_length"], "truncate": lengths["truncate"]}
 
 
 class BadRowError(InputError):
@@ -136,7 +157,7 @@ def _together(model: Model, cut: Cut, lengths: Lengths) -> Iterator[Encoding]:
     pairs = [str(row.pair) for row in chosen] if chosen and chosen[0].pair is not None else None
     try:
         texts = [row.text for row in chosen]
-        return iter(model.tokenize(texts, pairs, **lengths))
+        return iter(model.tokenize(texts, pairs, **cut_by(lengths)))
     except InputError:
         return iter(())
 
@@ -145,7 +166,7 @@ def _alone(model: Model, row: Text, lengths: Lengths) -> Encoding | BadRow:
     """One text, so that an error can say where it stands."""
     pairs = None if row.pair is None else [row.pair]
     try:
-        (encoding,) = model.tokenize([row.text], pairs, **lengths)
+        (encoding,) = model.tokenize([row.text], pairs, **cut_by(lengths))
     except InputError as error:
         return BadRow(row.id, error.at(row.place))
     return encoding

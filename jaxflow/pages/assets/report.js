@@ -728,16 +728,17 @@
   setUpControls();
   items = setUpSentences(choose);
   state.layer = (data.examples[0]?.layers.length ?? 1) - 1;
-  byId("heat").addEventListener("scroll", markRest, { passive: true });
-  new ResizeObserver(markRest).observe(byId("heat"));
   for (const kind of ["mouseover", "focusin"]) document.addEventListener(kind, pointed);
   document.addEventListener("scroll", hideTooltip, { passive: true, capture: true });
   document.addEventListener("keydown", pressed);
   byId("view").addEventListener("click", clicked);
   for (const id of ["words", "written"]) byId(id).addEventListener("keydown", moveWord);
   byId("heat").addEventListener("keydown", moveCell);
-  if (data.examples.length) choose(0);
-  else
+  if (data.examples.length) {
+    byId("heat").addEventListener("scroll", markRest, { passive: true });
+    new ResizeObserver(markRest).observe(byId("heat"));
+    choose(0);
+  } else
     byId("view").replaceChildren(
       make("p", { className: "notice" }, "No text could be used, so there is nothing to show.")
     );
