@@ -37,10 +37,12 @@ if TYPE_CHECKING:
     from jaxflow.pages.explore import explore
     from jaxflow.pages.explore_in_hand import explore_attention
     from jaxflow.pages.write import write_page
+    from jaxflow.sweep.attributor import Attributor
 
 __all__ = [
     "AttentionGraph",
     "Attribution",
+    "Attributor",
     "Comparison",
     "Example",
     "FlowPath",
@@ -82,6 +84,7 @@ __all__ = [
 
 # Imported at first use, as their own imports take a while. `__dir__` lists them, so that completion finds them.
 _LATER = {
+    "Attributor": "jaxflow.sweep.attributor",
     "Comparison": "jaxflow.compare",
     "compare_models": "jaxflow.compare",
     "TorchModel": "jaxflow.models.torch",

@@ -12,6 +12,7 @@ from jaxflow._parser import Parser, count, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
 from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
+from jaxflow.cli.engine import add_engine, by_engine
 from jaxflow.cli.options import METHODS, add_question, by_default, question_of
 from jaxflow.cli.output import mixing_line, note, note_assumed
 from jaxflow.devices import default_mesh
@@ -90,12 +91,13 @@ def add(commands: Any) -> Parser:
     _ = add("--resume", action=argparse.BooleanOptionalAction, default=True, help=about)
     _ = add("--top", type=natural, default=5, metavar="N", help="tokens to show in the terminal (default: 5)")
     _ = add("--quiet", action="store_true", help="print nothing but errors")
+    add_engine(parser)
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Attribute the texts, write the page, and show the first examples."""
-    swept = _swept(arguments)
+    swept = by_engine(_swept, arguments)
     results = open_sweep(arguments.out)
     page = write_report(results, about_folder(arguments.out) / "report.html")
     if not arguments.quiet:
