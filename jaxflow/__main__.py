@@ -1,6 +1,6 @@
 """`python -m jaxflow` is the command line."""
 
-from jaxflow.cli.main import main
+from jaxflow.cli.main import process
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(process())

@@ -6,16 +6,12 @@ values yet, so shapes are checked there and values are taken as given.
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import jax
-import jax.core
 import numpy as np
-
-# Only here does JAX say whether it was used.
-from jax._src import xla_bridge
 
 # Longer values are cut where an error shows them: a word of 200,000 letters would hide what is wrong.
 _SHOWN = 200
@@ -111,6 +107,9 @@ def shown_text(text: str) -> str:
 
 def is_traced(*values: Any) -> bool:
     """Whether any of the values stands for an array inside a JAX transformation, so that it cannot be read."""
+    # JAX takes a while to import: the command line's help and its errors do without.
+    import jax.core
+
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
 
 
@@ -120,7 +119,9 @@ def _mark_forked() -> None:
 
 def jax_at_work() -> bool:
     """Whether JAX has begun to use devices in this process, which it does with threads of its own."""
-    return bool(xla_bridge.backends_are_initialized())
+    # Only here does JAX say whether it was used. Where it was not even imported, it was not.
+    xla_bridge = sys.modules.get("jax._src.xla_bridge")
+    return xla_bridge is not None and bool(xla_bridge.backends_are_initialized())
 
 
 # Whether this process is a fork of one in which JAX was at work. Threads are not forked: work for them waits for ever.

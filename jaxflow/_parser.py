@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 
 from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
-from jaxflow.evaluation.token_target import Token
 
 # Longer messages are cut: argparse repeats the whole value.
 MESSAGE = 400
@@ -113,6 +112,8 @@ def target(text: str) -> Any:
     # A name that is no difference keeps its dashes; that of a class may always be its number.
     parts = parts if len(parts) == 2 and all(parts) else [named]
     if at is not None:
+        from jaxflow.evaluation.token_target import Token
+
         return Token(*parts, at=int(at))
     return parts[0] if len(parts) == 1 else tuple(parts)
 

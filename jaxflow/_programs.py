@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxflow._cache import keep_programs
 from jaxflow._checks import is_traced
 from jaxflow._switches import broadcasting
 
@@ -50,6 +51,7 @@ class Programs:
         static = {name: value for name, value in bound.items() if name in self._static}
         if is_traced(arrays):
             return self._inside(**bound)
+        keep_programs()
         # All that JAX would compile anew for.
         leaves, structure = jax.tree.flatten(arrays)
         key = (structure, tuple(static.items()), tuple((jnp.shape(x), jnp.result_type(x)) for x in leaves))

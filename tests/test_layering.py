@@ -13,6 +13,7 @@ HOUSE = [
     "_pytree",
     "_versions",
     "_checks",
+    "_cache",
     "_words",
     "_views",
     "_switches",

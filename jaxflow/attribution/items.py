@@ -10,6 +10,7 @@ from jaxtyping import Int
 from jaxflow._checks import InputError
 from jaxflow.attribution.question import ANSWER, CLASSIFIER, LAST
 from jaxflow.models import Encoding, Model
+from jaxflow.models.images import ImageEncoding, images_of, pooled_of
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,15 @@ class Item:
         return len(self.encoding)
 
 
-def as_texts(texts: Any, pairs: Any) -> tuple[Any, Any]:
-    """Texts and second texts as lists, also of a single text; anything else is left to the tokenizer's check."""
+def as_texts(texts: Any, pairs: Any, model: Model | None = None) -> tuple[Any, Any]:
+    """Texts and second texts as lists, also of a single text; anything else is left to the tokenizer's check.
+
+    Images, for a model of images, are taken as they are: its own reader opens folders and names them.
+    """
+    if model is not None and images_of(model) is not None:
+        if isinstance(texts, list | tuple) and not len(texts):
+            raise InputError("texts", "hold at least one image", "none")
+        return texts, pairs
     if isinstance(texts, Mapping) or hasattr(texts, "columns"):
         # Iterating over a table gives the names of its columns.
         raise InputError("texts", "be a sequence of texts", type(texts).__name__, "pass a column of it")
@@ -77,6 +85,8 @@ def encoded_texts(model: Model, texts: Any, pairs: Any, *, max_length: int | Non
     """Tokenise texts, as `as_texts` gives them."""
     # All texts in one call: fast tokenizers work on them in parallel.
     encodings = model.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
+    # Of images the names; of folders they are more than was passed.
+    texts = [each.name if isinstance(each, ImageEncoding) else text for each, text in _beside(encodings, texts)]
     both = zip(texts, pairs or [None] * len(texts), encodings, strict=True)
     return [EncodedText(*each, f"text {index}") for index, each in enumerate(both)]
 
@@ -89,11 +99,16 @@ def asked_item(index: int, text: EncodedText, model: Model, queries: Any) -> Ite
     return replace(item, answer=positions + 1) if is_answer(queries) else item
 
 
+def _beside(encodings: list[Encoding], texts: Any) -> list[tuple[Encoding, Any]]:
+    images = bool(encodings) and isinstance(encodings[0], ImageEncoding)
+    return list(zip(encodings, [None] * len(encodings) if images else texts, strict=True))
+
+
 def item_of(
     index: int, place: str, text: str, pair: str | None, encoding: Encoding, queries: Int[np.ndarray, " query"]
 ) -> Item:
     """One text with the positions to explain, checked."""
-    check_positions(queries, len(encoding), place)
+    check_positions(queries, encoding.listed, place)
     return Item(index, place, text, encoding.written if pair is None else pair, encoding, queries)
 
 
@@ -142,13 +157,16 @@ def positions_of(queries: Any, model: Model, encoding: Encoding, index: int) -> 
         index: the text's number, which is its row where positions differ from text to text.
     """
     if queries is None:
-        return np.arange(len(encoding))
+        return np.arange(encoding.listed)
     if is_answer(queries):
         # The position before a token predicted it.
         return np.flatnonzero(np.array(encoding.source) == 1) - 1
     if isinstance(queries, str):
+        pooled = pooled_of(model)
+        if queries == CLASSIFIER and pooled is not None:
+            return np.flatnonzero(pooled.shares)
         # -1 and the like count from the end of this text, wherever it is.
-        return np.array([(-1 if queries == LAST else head_reads_at(model)) % len(encoding)])
+        return np.array([(-1 if queries == LAST else head_reads_at(model)) % encoding.listed])
     return np.array(queries[index] if is_row_by_row(queries) else queries)
 
 

@@ -19,6 +19,7 @@ from jaxflow.evaluation.token_target import PREDICTED, Token
 from jaxflow.flow.solve import as_layers, as_solver
 from jaxflow.mixing import MIXINGS, Mixing, as_mixing, mixing_json
 from jaxflow.models import Model
+from jaxflow.models.images import pooled_of
 from jaxflow.models.two_streams import encoder_layers_of
 
 # Positions with a name: the text's last token, the one that the model's head reads, and those that predicted an answer.
@@ -200,7 +201,9 @@ def default_question(*models: Model) -> Question:
     """The question to ask these models where the user asked none."""
     # A decoder's first position sees itself alone; its prediction is read at the last, behind an encoder too.
     decodes = any(model.causal or encoder_layers_of(model) for model in models)
-    return Question(queries=LAST) if decodes else Question()
+    # Where a head reads the mean of an image's patches, that is asked about.
+    averages = any(pooled_of(model) is not None for model in models)
+    return Question(queries=LAST) if decodes else Question(queries=CLASSIFIER) if averages else Question()
 
 
 @cache

@@ -30,7 +30,9 @@ METHODS: dict[str, Method] = {
 # Columns that every table of results may have, `first_target` only where there are targets, and `answer` where answers
 # were asked for; and keys beside which summaries put the methods' names.
 TEXT_COLUMNS = ("id", "text", "pair", "tokens", "offsets", "source", "first_target")
-COLUMNS = (*TEXT_COLUMNS, "queries", "layers", "answer", "prediction", "probabilities")
+# Of images alone.
+PICTURE = ("image", "grid")
+COLUMNS = (*TEXT_COLUMNS, *PICTURE, "queries", "layers", "answer", "prediction", "probabilities")
 PROOF = ("certified", "certified_share")
 # Behind a method's name, the column of where its values are saturated.
 SATURATED = ":saturated"

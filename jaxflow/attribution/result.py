@@ -12,6 +12,7 @@ from jaxflow._views import registered, shown_as_html
 from jaxflow.attribution.frames import tidy_frame
 from jaxflow.attribution.question import Question
 from jaxflow.graph.encoder_decoder import layer_name
+from jaxflow.inputs.images import Picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +20,7 @@ class Example:
     """One text and what its tokens contributed.
 
     Attributes:
-        text: as it was given.
+        text: as it was given; of an image its name.
         pair: the second text, or None.
         tokens: the tokenizer's pieces, special ones included.
         offsets: characters (start, end) of each token in its text; (-1, -1) for special tokens.
@@ -52,6 +53,7 @@ class Example:
     scores: dict[str, float]
     saturation: dict[str, Bool[np.ndarray, "layer query token"]] = field(default_factory=dict)
     stages: dict[str, int] | None = None
+    picture: Picture | None = None
     answer: Int[np.ndarray, " query"] | None = None
     first_target: int | None = None
 

@@ -17,6 +17,7 @@ from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.task import AttributionTask
 from jaxflow.models import Model, as_model
 from jaxflow.models.generation import NEW_TOKENS, as_prompts, check_tokens, prompt_length
+from jaxflow.models.images import images_of
 from jaxflow.models.two_streams import encoder_layers_of
 from jaxflow.running import Compiled, Engine, EngineOptions
 
@@ -46,7 +47,8 @@ def attribute(
 
     Args:
         model: from `load_model`. Everything runs where its parameters are.
-        texts: a sequence of texts, or one.
+        texts: a sequence of texts, or one. Of a model of images: paths of files or of folders, pictures of PIL, or
+            arrays `height width channel`.
         question: what is asked about each of them; `Question()` by default: raw attention, rollout and flow of the
             first position at every layer.
         pairs: a second text for each, for models that read two; of a decoder the answers to its prompts, the `texts`.
@@ -80,7 +82,7 @@ def attribute(
     told = None if progress is None else (lambda examples: progress(len(examples)))
     # Everything but the texts is checked before any text is tokenised.
     runner = _Runner(model, question, told, batch_size=batch_size, mesh=mesh, compiled=compiled)
-    texts, pairs = as_texts(as_prompts(model, texts), pairs)
+    texts, pairs = as_texts(texts if images_of(model) is not None else as_prompts(model, texts), pairs, model)
     coded = encoded_texts(model, texts, pairs, max_length=max_length, truncate=truncate)
     check_rows(question.queries, len(coded))
     if generates:

@@ -13,7 +13,8 @@ from jaxtyping import Array, Int
 from jaxflow.attribution.explaining import call_of, results_of
 from jaxflow.attribution.items import Item, is_answer
 from jaxflow.attribution.methods import GraphMethod, Method, Scores, begin_scores, mixing_of, stored
-from jaxflow.attribution.question import Question
+from jaxflow.attribution.pictures import in_the_mean, picture_of
+from jaxflow.attribution.question import CLASSIFIER, Question
 from jaxflow.attribution.result import Example
 from jaxflow.attribution.streams import (
     Readers,
@@ -27,6 +28,7 @@ from jaxflow.attribution.streams import (
 from jaxflow.flow.solution import count_stages
 from jaxflow.flow.worker import Worker
 from jaxflow.models import Encoding, Model, Prediction
+from jaxflow.models.images import pooled_of
 from jaxflow.models.two_streams import first_target
 from jaxflow.running import Call, bucket, token_batch
 from jaxflow.running.readers import Logits
@@ -73,7 +75,9 @@ class AttributionTask:
 
         def finish() -> Sequence[Example]:
             scores = {name: wait() for name, wait in waiting.items()}
-            return examples_of(self.model, items, self.layers, scores, results.get("logits"))
+            examples = examples_of(self.model, items, self.layers, scores, results.get("logits"))
+            pooled = pooled_of(self.model) if self.question.queries == CLASSIFIER else None
+            return examples if pooled is None else [in_the_mean(each, pooled) for each in examples]
 
         return finish
 
@@ -158,14 +162,15 @@ def examples_of(
     examples = []
     for row, (item, prediction) in enumerate(zip(items, predictions, strict=True)):
         # All layers, this text's queries and its tokens.
-        part = (row, slice(None), slice(len(item.queries)), slice(len(item.encoding)))
+        listed = item.encoding.listed
+        part = (row, slice(None), slice(len(item.queries)), slice(listed))
         examples.append(
             Example(
                 text=item.text,
                 pair=item.pair,
-                tokens=item.encoding.tokens,
-                offsets=item.encoding.offsets,
-                source=item.encoding.source,
+                tokens=item.encoding.tokens[:listed],
+                offsets=item.encoding.offsets[:listed],
+                source=item.encoding.source[:listed],
                 queries=item.queries,
                 layers=layers,
                 relevance={name: values[part] for name, values in relevance.items()},
@@ -175,6 +180,7 @@ def examples_of(
                 scores={} if prediction is None else prediction.scores,
                 saturation={name: values[part] for name, values in saturated.items()},
                 stages=count_stages(np.stack([values[part] for values in settled])) if settled else None,
+                picture=picture_of(item.encoding),
                 answer=item.answer,
                 first_target=first_target(model, item.encoding),
             )

@@ -8,6 +8,7 @@ from typing import Any
 from jaxflow._checks import InputError
 from jaxflow._parser import count
 from jaxflow.inputs.files import check_unread, open_source
+from jaxflow.inputs.images import as_image_source
 from jaxflow.inputs.source import InlineSource, Source
 
 # Comes with the package, so that a first run needs nothing else.
@@ -37,6 +38,13 @@ def add_texts(parser: argparse.ArgumentParser) -> None:
     _ = add("--encoding", metavar="E", help="of a file: utf-16, cp1252, ... (default: utf-8, or by the file's mark)")
 
 
+def add_images(parser: argparse.ArgumentParser) -> None:
+    """Add where images come from."""
+    group = parser.add_argument_group("images (for a model that reads them)")
+    about = "image files (PNG, JPEG, ...), or a folder of them"
+    _ = group.add_argument("--images", nargs="+", metavar="PATH", help=about)
+
+
 def add_lengths(group: Any) -> None:
     """Add how long texts may be."""
     _ = group.add_argument(
@@ -54,6 +62,13 @@ def source_of(arguments: argparse.Namespace) -> AbstractContextManager[Source]:
     """The texts that a command was given."""
     texts, pairs = arguments.text, arguments.pair
     reading = {name: getattr(arguments, name) for name in ("separator", "quotes", "encoding")}
+    images = getattr(arguments, "images", None)
+    if images is not None:
+        for name in ("text", "pair", "input", "column", "pair_column"):
+            if getattr(arguments, name) is not None:
+                raise InputError(name, "be left out where `images` are given", None, "choose one of them")
+        check_unread(False, **reading)
+        return nullcontext(as_image_source(images))
     if texts is not None and arguments.input is not None:
         raise InputError("text", "be left out where `input` is given", None, "choose one of them")
     if texts is None:

@@ -11,7 +11,8 @@ from typing import Any
 from jaxflow._parser import Parser, count, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
-from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
+from jaxflow.cli.arguments import MODEL, MODELS, add_images, add_lengths, add_texts, lengths_of, source_of
+from jaxflow.cli.commands import COMMANDS, EXAMPLES
 from jaxflow.cli.engine import add_engine, by_engine
 from jaxflow.cli.options import METHODS, add_question, by_default, question_of
 from jaxflow.cli.output import mixing_line, note, note_assumed
@@ -38,18 +39,6 @@ SHOWN = 5
 SEARCHED, NAMED = 1000, 12
 ON_ERROR = "at a row that cannot be used: stop (the default), or skip it and say so at the end"
 ANSWERS = "most tokens of an answer, which a decoder generates with --queries answer where there are no pairs"
-EXAMPLES = """examples:
-  jaxflow fetch minilm
-  jaxflow attribute --text "The keys to the cabinet" --out out
-  jaxflow attribute --input reviews.csv --column review --model minilm --layers 1,6 --out out
-  cat sentences.txt | jaxflow attribute --model minilm --methods raw,rollout --out out
-  jaxflow summarize out
-
-The folder given by --out gets Parquet files with one row an example, and in its folder
-__about__ report.html (open it in a browser) and manifest.json, which says what made
-them. A run that was stopped goes on by the same command. Started any number of times
-at once, here or on other hosts that see the folder, the command shares the work.
-"""
 
 
 @dataclass(frozen=True)
@@ -71,12 +60,13 @@ def add(commands: Any) -> Parser:
     """Add the command."""
     parser = commands.add_parser(
         "attribute",
-        help="attribute texts: raw attention, rollout, flow",
+        help=COMMANDS["attribute"],
         description="Say how much each token of each text contributed, at each layer, by each method.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_texts(parser)
+    add_images(parser)
     add_question(parser, DEFAULT)
     group = parser.add_argument_group("model")
     add = group.add_argument
@@ -148,7 +138,7 @@ def _swept(arguments: argparse.Namespace) -> Swept:
                 compiled=compiled.append,
                 mesh=default_mesh(),
             )
-    return Swept(summary, compiled, getattr(model.tokenizer, "unk_token", None))
+    return Swept(summary, compiled, getattr(getattr(model, "tokenizer", None), "unk_token", None))
 
 
 def _end_soon(name: str) -> None:

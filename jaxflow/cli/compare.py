@@ -10,6 +10,7 @@ from jaxflow._parser import Parser, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
 from jaxflow.cli.arguments import add_lengths, add_texts, lengths_of, source_of
+from jaxflow.cli.commands import COMMANDS
 from jaxflow.cli.options import add_fields, add_question, given_fields, question_of
 from jaxflow.cli.output import mixing_line, note_assumed
 from jaxflow.compare import CompareOptions, findings
@@ -30,7 +31,7 @@ DEFAULT = Question()
 def add(commands: Any) -> Parser:
     """Add the command."""
     about = "Say what differs between two models that read the same texts: a pretrained one and its fine-tuned self."
-    parser = commands.add_parser("compare", help="compare two models on the same texts", description=about)
+    parser = commands.add_parser("compare", help=COMMANDS["compare"], description=about)
     add = parser.add_argument_group("models").add_argument
     _ = add("--model-a", required=True, metavar="A", help="the first model: minilm, a folder, or a name on the hub")
     _ = add("--model-b", required=True, metavar="B", help="the second; what it has more of counts as gained")

@@ -8,6 +8,7 @@ from jaxflow._checks import InputError
 from jaxflow._parser import Parser, output
 from jaxflow.attribution import Question
 from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
+from jaxflow.cli.commands import COMMANDS
 from jaxflow.cli.options import METHODS, add_question, by_default, question_of
 from jaxflow.cli.output import mixing_line, note_assumed
 from jaxflow.inputs.files import FileSource
@@ -25,7 +26,7 @@ DEFAULT = Question(METHODS, queries=None)
 def add(commands: Any) -> Parser:
     """Add the command."""
     about = "Write one page, which opens offline, to explore what one model, or two, attend to: heads, rollout, flow."
-    parser = commands.add_parser("explore", help="a page to explore one model, or two", description=about)
+    parser = commands.add_parser("explore", help=COMMANDS["explore"], description=about)
     add = parser.add_argument_group("models").add_argument
     _ = add("--model", default=MODEL, metavar="M", help=MODELS)
     _ = add("--other", metavar="M", help="a second model, to set beside the first")

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from jaxflow._parser import Parser
+from jaxflow.cli.commands import COMMANDS
 from jaxflow.models import builtin
 
 NAMES = {"name": "NAME"}
@@ -11,7 +12,7 @@ NAMES = {"name": "NAME"}
 
 def add(commands: Any) -> Parser:
     """Add the command."""
-    parser = commands.add_parser("fetch", help="get a built-in model, once", description="Get a built-in model, once.")
+    parser = commands.add_parser("fetch", help=COMMANDS["fetch"], description="Get a built-in model, once.")
     _ = parser.add_argument("name", metavar="NAME", help="the model's name: minilm")
     _ = parser.add_argument("--force", action="store_true", help="fetch it again, whatever is there")
     return parser

@@ -1,6 +1,7 @@
 """The command line: `main` reads it and runs a command, of which each has a file here. Nothing else prints."""
 
 import argparse
+import importlib
 import io
 import os
 import sys
@@ -11,17 +12,21 @@ from jaxflow._checks import InputError
 from jaxflow._parser import Parser
 from jaxflow._signals import signals
 from jaxflow._versions import own_version
-from jaxflow.cli import attribute, compare, explore, fetch, summarize
+from jaxflow.cli.commands import COMMANDS, EXAMPLES
 from jaxflow.cli.output import said
 
-COMMANDS = (attribute, compare, explore, summarize, fetch)
+
+def process() -> int:
+    """Run the command of this process, which is the command line's alone; the exit code."""
+    return main(alone=True)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
     """Run a command.
 
     Args:
         argv: the arguments; those of the process by default.
+        alone: whether the process does nothing else; transformers then does without torch, which it imports for long.
 
     Returns:
         The exit code: 0, or 2 for input that cannot be used (one line on standard error says why), 130 when the user
@@ -34,7 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments: Any = argparse.Namespace(flags={})
     try:
         with signals():
-            arguments = _parsers()[0].parse_args(argv)
+            arguments = _parsers(sys.argv[1:] if argv is None else argv)[0].parse_args(argv)
+            # Images are read by transformers' image processors, which are of torch.
+            if alone and getattr(arguments, "images", None) is None:
+                from jaxflow.models.huggingface import without_torch
+
+                without_torch()
             return arguments.run(arguments)
     except (InputError, KeyboardInterrupt) as error:
         return said(error, arguments.flags)
@@ -46,21 +56,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command_parsers() -> dict[str, argparse.ArgumentParser]:
     """The parser of each command by its name, for the documentation."""
-    _, commands = _parsers()
+    _, commands = _parsers(list(COMMANDS))
     return dict(commands.choices)
 
 
-def _parsers() -> tuple[argparse.ArgumentParser, Any]:
-    """The parser of the whole, and its commands."""
+def _parsers(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, Any]:
+    """The parser of the whole, and its commands; one that the arguments do not name has its line of help alone.
+
+    The module of a command brings the library with it, which takes a second to import.
+    """
     parser = Parser(
         prog="jaxflow",
         description="How much each input token contributed to each position of a Transformer, at each layer.",
-        epilog=attribute.EXAMPLES,
+        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _ = parser.add_argument("--version", action="version", version=f"jaxflow {own_version()}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in COMMANDS:
+    for name, about in COMMANDS.items():
+        if name not in argv:
+            _ = commands.add_parser(name, help=about)
+            continue
+        command = importlib.import_module(f"jaxflow.cli.{name}")
         added = command.add(commands)
         # Errors name what Python calls by another name by the command's own options.
         added.set_defaults(run=command.run, flags=added.flags() | command.NAMES)

@@ -9,9 +9,6 @@ from typing import Any
 
 from jaxflow._checks import InputError
 from jaxflow.inputs.source import Source
-from jaxflow.pages.page import mixing_words
-from jaxflow.pages.terminal import visible
-from jaxflow.sweep.tally import Stopped
 
 # Options whose arguments have another name in Python.
 FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair", "source": "--input"}
@@ -27,6 +24,9 @@ def said(error: BaseException, flags: Mapping[str, str]) -> int:
     if isinstance(error, InputError):
         return _failed(error.in_words(namer(flags)), 2)
     if isinstance(error, KeyboardInterrupt):
+        # Imported where it is used, as below: the help comes without the library behind it.
+        from jaxflow.sweep.tally import Stopped
+
         # Exit codes are 128 and the signal's number, which interrupts of ours have; one of these may stand for a
         # Stopped, which says what is kept.
         stopped = error if isinstance(error, Stopped) else error.__cause__
@@ -59,11 +59,16 @@ def _value(value: str) -> str:
 
 def mixing_line(question: Mapping[str, Any]) -> str:
     """What the capacities were made of, by a question's JSON."""
+    from jaxflow.pages.page import mixing_words
+    from jaxflow.pages.terminal import visible
+
     return f"mixing: {visible(mixing_words(question['mixing']))}"
 
 
 def note(lines: Sequence[str]) -> None:
     """Lines on standard error, without what would steer a terminal."""
+    from jaxflow.pages.terminal import visible
+
     for line in lines:
         print(visible(line), file=sys.stderr)
 
@@ -75,6 +80,8 @@ def note_assumed(source: Source, *, quiet: bool = False) -> None:
 
 
 def _failed(message: str, code: int) -> int:
+    from jaxflow.pages.terminal import visible
+
     # Whatever was passed shows in one line that can be read.
     line = re.sub(r"\S{400,}", lambda word: f"{word[0][:200]}... ({len(word[0])} characters)", message)
     print(f"jaxflow: {visible(' '.join(line.splitlines()))}", file=sys.stderr)

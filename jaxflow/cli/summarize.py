@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from jaxflow._parser import Parser, natural, path
+from jaxflow.cli.commands import COMMANDS
 from jaxflow.cli.output import mixing_line, note
 from jaxflow.inputs.conllu import read_conllu
 from jaxflow.pages.summary_page import write_summary_page
@@ -23,7 +24,7 @@ NAMES = {"folder": "the folder"}
 def add(commands: Any) -> Parser:
     """Add the command."""
     about = "What the results of a data set come to: by layer, token, position, part of speech; where methods disagree."
-    parser = commands.add_parser("summarize", help="what the results in a folder say as a whole", description=about)
+    parser = commands.add_parser("summarize", help=COMMANDS["summarize"], description=about)
     _ = parser.add_argument("folder", type=path, metavar="DIR", help="that `jaxflow attribute` wrote")
     _ = parser.add_argument("--top", type=natural, default=5, metavar="N", help="tokens and examples (default: 5)")
     _ = parser.add_argument(

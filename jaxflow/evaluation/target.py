@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.special
 from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import InputError, one_of, shown, shown_text
@@ -15,10 +14,25 @@ from jaxflow.models import Model
 from jaxflow.models.model import check_gives
 
 HEADS = ("sequence_classification", "next_sentence", "next_token")
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    # SciPy's functions take a while to import.
+    from scipy.special import softmax
+
+    return softmax(np.asarray(logits, np.float64), axis=-1)
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    from scipy.special import expit
+
+    return expit(np.asarray(logits, np.float64))
+
+
 # In float64 on the host: differences of probabilities near 1 lose digits in float32.
 ON_HOST: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "softmax": lambda logits: scipy.special.softmax(np.asarray(logits, np.float64), axis=-1),
-    "sigmoid": lambda logits: scipy.special.expit(np.asarray(logits, np.float64)),
+    "softmax": _softmax,
+    "sigmoid": _sigmoid,
     "identity": lambda logits: np.asarray(logits, np.float64),
 }
 ON_DEVICE: dict[str, Callable[[Array], Array]] = {

@@ -133,10 +133,15 @@ def meet_on_host(lower: np.ndarray, upper: np.ndarray, tol: Any) -> np.ndarray:
 
 
 def capacity_on_host(
-    weights: Float[np.ndarray, "*batch layer token token"], own: Float[np.ndarray, "*batch layer token"]
-) -> Float64[np.ndarray, "*batch layer token token"]:
-    """`AttentionGraph.capacity`, in double precision, on the host: the same numbers, of which no program is made."""
-    capacity = weights.astype(np.float64)
+    weights: Float[np.ndarray, "*batch layer token token"],
+    own: Float[np.ndarray, "*batch layer token"],
+    dtype: Any = np.float64,
+) -> Float[np.ndarray, "*batch layer token token"]:
+    """`AttentionGraph.capacity` on the host: the same numbers, of which no program is made.
+
+    In double precision, or in the graph's own, which holds them as well.
+    """
+    capacity = weights.astype(dtype)
     # Sums on the diagonal are rounded to the graph's precision, as a device rounds them.
     np.einsum("...ii->...i", capacity)[...] = np.einsum("...ii->...i", weights) + own
     # Devices take numbers below the least normal one for 0. Most graphs hold none: then nothing is written.
@@ -147,7 +152,7 @@ def capacity_on_host(
 
 
 def ends_and_scale_on_host(
-    capacity: Float64[np.ndarray, "*batch layer token token"],
+    capacity: Float[np.ndarray, "*batch layer token token"],
     queries: Integer[np.ndarray, "*batch query"],
     layers: tuple[int, ...],
 ) -> tuple[Float64[np.ndarray, "*batch source_layer query token"], Float64[np.ndarray, "*batch 1 1 1"]]:
@@ -161,8 +166,8 @@ def ends_and_scale_on_host(
         layers: of the sources, counted from 1.
     """
     # Both are made of the sums of rows, `*batch layer token`: they are summed once.
-    leaving = np.einsum("...ij->...i", capacity)
-    entering = capacity[..., 0, :, :].sum(axis=-2)
+    leaving = np.einsum("...ij->...i", capacity, dtype=np.float64)
+    entering = capacity[..., 0, :, :].sum(axis=-2, dtype=np.float64)
     sources = np.take_along_axis(leaving[..., [layer - 1 for layer in layers], :], queries[..., None, :], axis=-1)
     ends = np.minimum(sources[..., :, None], entering[..., None, None, :])
     fraction, exponent = np.frexp(leaving.max(axis=(-2, -1)))

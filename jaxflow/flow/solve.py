@@ -27,6 +27,8 @@ from jaxflow.graph.graph import AttentionGraph, check_graph, filled_graph, graph
 
 # Solvers in pure JAX run wherever the graph is; the other methods work on the host.
 METHODS = ("auto", *SOLVERS, "exact")
+# Solving leaves out arcs that can carry a tenth of `tol` of the flow, and never more than a tenth of this.
+MOST_LEFT_OUT = 1e-6
 
 
 def attention_flow(
@@ -65,9 +67,9 @@ def attention_flow(
     Returns:
         Bounds, best value and whether they are proven, `*batch layer query token`. From solvers in JAX arrays in the
         graph's precision, rounded outward; from `"exact"` and `"auto"` NumPy arrays in float64, and by `stages` how
-        many pairs each stage settled: values are right to 1e-9 of the scale where they were solved, to `tol` of it
-        where an accelerator's bounds met. `saturated` says where flow is no more than one of the trivial cuts. Flow
-        from or to padding is 0.
+        many pairs each stage settled: values are right to a tenth of `tol` of themselves (and to 1e-7) where they were
+        solved, to `tol` of the scale where an accelerator's bounds met. `saturated` says where flow is no more than one
+        of the trivial cuts. Flow from or to padding is 0.
 
     Raises:
         InputError: for a position or layer that is not there, an unknown method, a method that works on the host inside
@@ -188,13 +190,16 @@ def _begin_exact(
     def flat(array: np.ndarray, axes: int) -> np.ndarray:
         return array.reshape(-1, *array.shape[array.ndim - axes :])
 
-    capacity = capacity_on_host(np.asarray(graph.weights), np.asarray(graph.own))
+    # In the graph's own precision, which holds them: of long texts every copy counts.
+    weights = np.asarray(graph.weights)
+    capacity = capacity_on_host(weights, np.asarray(graph.own), weights.dtype)
     handed = worker.solve(
         flat(capacity, 3),
         flat(np.asarray(queries), 1),
         layers,
         wanted=flat(wanted, 3),
         cuts=cuts,
+        tol=min(float(tol), MOST_LEFT_OUT) / 10,
     )
 
     def finish() -> FlowSolution:

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
-from scipy.optimize import linear_sum_assignment
 
 from jaxflow._checks import InputError
 from jaxflow._pytree import pytree
@@ -83,6 +82,9 @@ def match_heads(similarity: Any) -> Int[np.ndarray, "layer head"]:
     Raises:
         InputError: `similarity` has another shape.
     """
+    # SciPy's solvers take a while to import.
+    from scipy.optimize import linear_sum_assignment
+
     array = np.asarray(similarity, np.float64)
     if array.ndim != 3:
         raise InputError("similarity", "have shape (layer, head, other)", str(array.shape))

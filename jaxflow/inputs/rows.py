@@ -24,16 +24,21 @@ class Text:
     """One text, or pair of texts.
 
     Attributes:
-        id: its row or line number, from 1.
+        id: its row or line number, from 1; of an image's file its name.
         text: the text.
         pair: the second text, for models that read two.
         place: where it came from, in words, for messages.
     """
 
-    id: int
+    id: int | str
     text: str
     pair: str | None
     place: str
+
+    @property
+    def given(self) -> Any:
+        """What the model reads: the text."""
+        return self.text
 
     @property
     def content(self) -> str:
@@ -46,11 +51,11 @@ class BadRow:
     """A row without a usable text.
 
     Attributes:
-        id: its row or line number, from 1.
+        id: its row or line number, from 1; of an image's file its name.
         error: its fault and place.
     """
 
-    id: int
+    id: int | str
     error: InputError
 
     @property

@@ -77,7 +77,7 @@ def parts_behind(layer: LayerOutput, norms: Sequence[NormOutput]) -> Parts:
 
 
 def _before_deviation(norm: NormOutput, vectors: Float[Array, "..."]) -> Float[Array, "..."]:
-    return norm.scale * (vectors - jnp.mean(vectors, axis=-1, keepdims=True))
+    return norm.scale * (vectors - jnp.mean(vectors, axis=-1, keepdims=True) if norm.centred else vectors)
 
 
 def length(vectors: Float[Array, "... width"]) -> Float[Array, "..."]:

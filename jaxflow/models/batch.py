@@ -32,11 +32,13 @@ class NormOutput:
         scale: of each entry.
         bias: of each entry.
         deviation: of each position's state, `sqrt(variance + epsilon)`; 1 on padding where the batch was packed.
+        centred: whether the mean is taken off; a norm by the mean square takes none, and has no bias.
     """
 
     scale: Float[Array, " width"]
     bias: Float[Array, " width"]
     deviation: Float[Array, "*rows"]
+    centred: bool = static_field(default=True)
 
 
 @pytree

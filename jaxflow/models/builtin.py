@@ -5,7 +5,6 @@ uses, checked against their hashes and kept in the user's cache; after that they
 """
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jaxflow._cache import cache_folder
 from jaxflow._checks import InputError, one_of, shown_text
 
 
@@ -71,15 +71,6 @@ SHIPPED: dict[str, Path] = {"verb-number": Path(__file__).parent / "verb_number"
 def names() -> tuple[str, ...]:
     """The short names."""
     return (*SHIPPED, *BUILTINS)
-
-
-def cache_folder() -> Path:
-    """Where fetched models are kept: $JAXFLOW_CACHE, else $XDG_CACHE_HOME/jaxflow, else ~/.cache/jaxflow."""
-    if os.environ.get("JAXFLOW_CACHE"):
-        return Path(os.environ["JAXFLOW_CACHE"]).expanduser()
-    if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"]).expanduser() / "jaxflow"
-    return Path.home() / ".cache" / "jaxflow"
 
 
 def folder(name: str) -> Path:

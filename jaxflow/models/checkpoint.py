@@ -58,7 +58,7 @@ def export_weights(module: Encoder, family: Family) -> dict[str, np.ndarray]:
         source = _source(path, array.shape, module.config, family)
         for row, names in zip(array if source.stacked else [array], source.rows, strict=True):
             # Safetensors writes memory as it lies, so a transposed view would come back scrambled.
-            parts = map(np.ascontiguousarray, _parts(row, source))
+            parts = map(np.ascontiguousarray, _parts(row, source) if names else [])
             tensors.update(zip(names, parts, strict=True))
     return tensors
 
@@ -73,17 +73,19 @@ def _source(path: ParameterPath, shape: tuple[int, ...], config: EncoderConfig, 
     stacked = path[0] == "layers"
     # Keys of each stored layer; where several layers share one, it is read once.
     slots = (config.slots or [(row,) for row in config.rows]) if stacked else [()]
-    rows = tuple(tuple(part.format(*slot) + suffix for part in parts) for slot in slots)
+    names = (tuple(part.format(*slot) for part in parts) for slot in slots)
+    rows = tuple(tuple(each + suffix for each in row if each not in family.absent) for row in names)
     shape = shape[1:] if stacked else shape
-    turned = name == "kernel" and whole is None
+    turned = name == "kernel" and whole is None and not (stacked and family.input_first)
     # Norms, tables and biases have the same shape in both, but that a bias is flat in the checkpoint.
-    if not turned:
+    if name != "kernel" or whole is not None:
         return Source(rows, _flat_bias(shape, len(parts)) if name == "bias" else shape, turned, stacked)
-    # Ours is (inputs..., query/key/value, outputs...), theirs (output, input); only attention's output contracts two.
+    # Ours is (inputs..., query/key/value, outputs...), theirs (output, input) or, with the input first, the other way
+    # around; only attention's output contracts two axes.
     inputs = 2 if path[-2] == "output" else 1
     # The axis of query, key and value stands between input and output axes where the three are one.
-    outputs = shape[inputs + (len(parts) > 1) :]
-    return Source(rows, (int(np.prod(outputs)), int(np.prod(shape[:inputs]))), turned, stacked)
+    flat = int(np.prod(shape[:inputs])), int(np.prod(shape[inputs + (len(parts) > 1) :]))
+    return Source(rows, flat[::-1] if turned else flat, turned, stacked)
 
 
 def _flat_bias(shape: tuple[int, ...], parts: int) -> tuple[int, ...]:
@@ -94,6 +96,9 @@ def _assemble(source: Source, shape: tuple[int, ...], weights: Weights) -> np.nd
     """One of our parameters, in float32."""
     rows = []
     for names in source.rows:
+        if not names:
+            rows.append(np.ones(shape[1:], np.float32))
+            continue
         parts = [weights.read(name).astype(np.float32) for name in names]
         if source.turned:
             parts = [part.T for part in parts]
@@ -105,7 +110,7 @@ def _assemble(source: Source, shape: tuple[int, ...], weights: Weights) -> np.nd
 
 def _parts(row: np.ndarray, source: Source) -> list[np.ndarray]:
     """The inverse of `_assemble`, for one row."""
-    number = len(source.rows[0])
+    number = len(source.rows[-1])
     if number == 1:
         return [row.reshape(source.shape[::-1]).T if source.turned else row.reshape(source.shape)]
     outputs = source.shape[0]

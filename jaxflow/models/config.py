@@ -74,6 +74,8 @@ class HeadConfig:
         dropout: before the last map, in training.
         first_dropout: before the dense map, in training.
         pooled: whether a bare encoder's checkpoint carries the pooler that it was trained with.
+        normed: whether a norm stands behind its dense map.
+        mean: whether it reads the mean of all tokens rather than the first one.
     """
 
     name: HeadName = "bare"
@@ -85,6 +87,8 @@ class HeadConfig:
     dropout: float = 0.0
     first_dropout: float = 0.0
     pooled: bool = False
+    normed: bool = False
+    mean: bool = False
 
     def class_names(self) -> tuple[str, ...] | None:
         """The labels, made unique: a name that several classes share gets the class's number behind it.
@@ -149,6 +153,21 @@ class EncoderConfig:
         pre_norm: whether each block normalises its input rather than the sum of input and output; the last layer's
             output is then normalised once more.
         relative: dependence of scores on distance; None for none.
+        causal: whether a position attends only to itself and to those before it. The head then reads the last token.
+        windows: for each layer how many tokens a position sees, itself included; 0 for all. () where all see all.
+        rotary: for each layer the base of the rotary positions; () for none.
+        head_size: width of one attention head; 0 where it is the width over the heads.
+        groups: heads of keys and values, each shared by as many queries; 0 where there are as many as of queries.
+        query_key_norm: whether queries and keys are normalised, head by head.
+        biases: which affine maps of a layer have one: "qkv", "output", "feed_forward".
+        rms: whether norms divide by the root of the mean square, without a mean or a bias.
+        norm_bias: whether other norms have a bias.
+        first_norm: whether the first layer's attention has a norm of its own; else it reads the embeddings as they are.
+        head_bias: whether the head's dense map has a bias.
+        norm_offset: added to the norms' stored scales.
+        embedding_norm: whether embeddings are normalised.
+        embedding_scale: word embeddings are multiplied by it.
+        gated: whether the feed-forward part multiplies its activation with a second map.
         convolution: kernel width, groups and activation of the convolution beside the first layer, if there is one.
         head: on top of the layers.
     """
@@ -175,6 +194,21 @@ class EncoderConfig:
     attention_dropout: float = 0.0
     pre_norm: bool = False
     relative: RelativePosition | None = None
+    causal: bool = False
+    windows: tuple[int, ...] = ()
+    rotary: tuple[float, ...] = ()
+    head_size: int = 0
+    groups: int = 0
+    query_key_norm: bool = False
+    biases: frozenset[str] = frozenset({"qkv", "output", "feed_forward"})
+    rms: bool = False
+    norm_bias: bool = True
+    first_norm: bool = True
+    head_bias: bool = True
+    norm_offset: float = 0.0
+    embedding_norm: bool = True
+    embedding_scale: float = 1.0
+    gated: bool = False
     convolution: tuple[int, int, str] | None = None
     head: HeadConfig = HeadConfig()
 
@@ -192,4 +226,9 @@ class EncoderConfig:
     @property
     def head_width(self) -> int:
         """Width of one attention head."""
-        return self.width // self.heads
+        return self.head_size or self.width // self.heads
+
+    @property
+    def key_heads(self) -> int:
+        """Heads of keys and values."""
+        return self.groups or self.heads

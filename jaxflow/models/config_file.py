@@ -83,6 +83,7 @@ def _are_labels(value: Any) -> bool:
 
 TEXT = Kind("be a text", _is_text)
 TEXTS = Kind("be a list of texts", _are_texts)
+TABLE = Kind("be a table", lambda value: isinstance(value, dict))
 FLAG = Kind("be true or false", lambda value: isinstance(value, bool))
 
 
@@ -110,8 +111,23 @@ KINDS: Mapping[str, Kind] = {
     **_named(_or_null(number(0.0, 1.0)), "pooler_dropout", "summary_last_dropout", "summary_first_dropout"),
     **_named(FLAG, "is_decoder", "add_cross_attention", "tie_word_embeddings", "relative_attention"),
     **_named(FLAG, "position_biased_input", "share_att_key", "summary_use_proj"),
+    **_named(whole(1), "n_embd", "n_head", "n_positions"),
+    **_named(whole(1, MOST_LAYERS), "n_layer"),
+    **_named(_or_null(whole(1)), "n_inner", "num_key_value_heads", "head_dim", "sliding_window"),
+    **_named(_or_null(whole(0)), "max_window_layers"),
+    **_named(number(0.0), "layer_norm_epsilon", "rms_norm_eps", "norm_eps"),
+    **_named(number(0.0, 1.0), "embedding_dropout", "mlp_dropout"),
+    **_named(whole(1), "local_attention", "global_attn_every_n_layers"),
+    **_named(FLAG, "norm_bias", "decoder_bias", "classifier_bias"),
+    **_named(TEXT, "classifier_activation", "classifier_pooling"),
+    **_named(number(0.0, 1.0), "resid_pdrop", "embd_pdrop", "attn_pdrop"),
+    **_named(FLAG, "scale_attn_weights", "scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn"),
+    **_named(FLAG, "attention_bias", "mlp_bias", "use_sliding_window"),
+    **_named(_or_null(TEXTS), "layer_types"),
+    **_named(_or_null(TABLE), "rope_parameters", "rope_scaling"),
+    **_named(_or_null(TEXT), "activation_function", "hidden_activation", "summary_activation"),
     **_named(TEXT, "model_type", "hidden_act", "activation", "position_embedding_type", "conv_act"),
-    **_named(TEXT, "pooler_hidden_act", "norm_rel_ebd", "summary_type", "summary_activation"),
+    **_named(TEXT, "pooler_hidden_act", "norm_rel_ebd", "summary_type"),
     **_named(_or_null(TEXT), "problem_type"),
     **_named(_or_null(TEXTS), "architectures"),
     "pos_att_type": Kind("be a text, a list of texts, or null", lambda v: _is_text(v) or _are_texts(v), optional=True),
@@ -160,7 +176,7 @@ def check_sizes(raw: Mapping[str, Any], family: Family, weights: Weights, place:
     """
     # A layer has several tensors, so this bound holds for any family with layers of its own.
     tensors = sum(1 for _ in weights)
-    for name in ("num_hidden_layers", "n_layers"):
+    for name in ("num_hidden_layers", "n_layers", "n_layer"):
         if raw.get(name, 0) > tensors and not family.shares_layers:
             expected = f"agree with the weights, which are {tensors} tensors in all"
             raise InputError(name, expected, str(raw[name]), WAY_OUT, place=place)

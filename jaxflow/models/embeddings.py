@@ -2,11 +2,11 @@
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.layers import Linear, Norm, Table, dropout
+from jaxflow.models.layers import Linear, Table, dropout, norm_of
 
 
 class Embeddings(nnx.Module):
@@ -20,7 +20,8 @@ class Embeddings(nnx.Module):
         projects = config.projection != "none"
         bias = config.projection_bias
         self.projection = Linear((width,), (config.width,), rngs, bias=bias) if projects else None
-        self.norm = Norm(config.width if config.projection == "before" else width, config.epsilon)
+        normed = config.width if config.projection == "before" else width
+        self.norm = norm_of(config, normed) if config.embedding_norm else None
         self.config = config
 
     def __call__(
@@ -31,19 +32,20 @@ class Embeddings(nnx.Module):
     ) -> Float[Array, "*batch token width"]:
         """The first layer's input, from word embeddings and the batch they belong to."""
         config = self.config
-        x = words
+        x = words * config.embedding_scale if config.embedding_scale != 1 else words
         # In the reference's order of sums: in float32 it shows in the last digit.
         if self.segments is not None:
             x = x + self.segments(batch.segments)
         if self.positions is not None:
             # Row of the table for each token, `*batch token`.
-            positions = position_ids(batch.input_ids, config)
+            positions = counted(batch.mask) if config.causal else position_ids(batch.input_ids, config)
             # A batch may be padded beyond the table's end; padding may take any row.
             last = config.positions - 1
             x = x + self.positions(jnp.where(batch.mask, positions, jnp.minimum(positions, last)))
         if self.projection is not None and config.projection == "before":
             x = self.projection(x)
-        x = self.norm(x)
+        if self.norm is not None:
+            x = self.norm(x)
         # DeBERTa clears padding here, as its reference does.
         if config.masks_padding:
             x = x * batch.mask[..., None].astype(x.dtype)
@@ -51,6 +53,11 @@ class Embeddings(nnx.Module):
         if self.projection is not None and config.projection == "after":
             x = self.projection(x)
         return x
+
+
+def counted(mask: Bool[Array, "*batch token"]) -> Int[Array, "*batch token"]:
+    """Numbers of the real tokens, from 0: padding on the left does not count."""
+    return jnp.maximum(jnp.cumsum(mask, axis=-1, dtype=jnp.int32) - 1, 0)
 
 
 def position_ids(input_ids: Int[Array, "*batch token"], config: EncoderConfig) -> Int[Array, "#*batch token"]:

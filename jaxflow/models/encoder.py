@@ -17,9 +17,10 @@ from jaxflow.models.embeddings import Embeddings
 from jaxflow.models.forward import ForwardOptions, forward_options
 from jaxflow.models.heads import Pooler, make_head
 from jaxflow.models.layer import Layer, Probabilities, Values
-from jaxflow.models.layers import Norm, split
+from jaxflow.models.layers import Norm, norm_of, split
 from jaxflow.models.model import Visit
 from jaxflow.models.packing import Packing
+from jaxflow.models.positions import Places, places, settings_of
 from jaxflow.models.rules import Rules, under
 
 CarryT = TypeVar("CarryT")
@@ -41,7 +42,7 @@ class Encoder(nnx.Module):
         self.relative = config.relative.shared(config, rngs) if config.relative else None
         self.layers = _stacked_layers(config, rngs)
         self.convolution = Convolution(config, rngs) if config.convolution else None
-        self.final_norm = Norm(config.width, config.epsilon) if config.pre_norm else None
+        self.final_norm = norm_of(config, config.width) if config.pre_norm else None
         self.head = make_head(config, rngs)
         self.pooler = Pooler(config, rngs) if config.head.pooled else None
 
@@ -113,13 +114,15 @@ class Encoder(nnx.Module):
             words = self.embed(batch.input_ids) if options.embeddings is None else options.embeddings
             first = self.embeddings(words, batch, embedding_key)
         relative = self.config.relative
-        distances = relative.prepare(self.relative, batch.input_ids.shape[-1]) if relative else None
+        length = batch.input_ids.shape[-1]
+        distances = relative.prepare(self.relative, length) if relative else None
+        shared_places = places(self.config, length)
         # The convolution reads neighbours, so it needs the tokens where they stand.
         packing = None if self.convolution is not None else options.packing
 
         def step(state: tuple[Array, Any], slices: tuple[Any, ...]) -> tuple[tuple[Array, Any], Any]:
             below, carry = state
-            above, output = self._one_layer(below, batch.mask, distances, packing, slices)
+            above, output = self._one_layer(below, batch.mask, distances, shared_places, packing, slices)
             carry, kept = visit(carry, output)
             return (above, carry), kept
 
@@ -137,10 +140,11 @@ class Encoder(nnx.Module):
             (last, carry), kept = jax.lax.scan(step, start, (None if shared else self.layers, *slices))
         return first, last if packing is None else packing.spread(last), carry, kept
 
-    def _slices(self, options: ForwardOptions, key: Key[Array, ""] | None) -> tuple[Array | None, ...]:
-        """Inputs of each layer beside its parameters: number, replaced attention, shift, key."""
+    def _slices(self, options: ForwardOptions, key: Key[Array, ""] | None) -> tuple[Any, ...]:
+        """Inputs of each layer beside its parameters: number, settings, replaced attention, shift, key."""
         return (
             jnp.arange(self.depth, dtype=jnp.int32),
+            settings_of(self.config),
             # Each layer's slice in front: layer *batch head query key.
             None if options.attention is None else jnp.moveaxis(options.attention, -4, 0),
             None if options.attention_shift is None else jnp.moveaxis(options.attention_shift, -4, 0),
@@ -152,17 +156,26 @@ class Encoder(nnx.Module):
         below: Float[Array, "*rows width"],
         mask: Bool[Array, "*batch token"],
         distances: Any,
+        shared_places: Places | None,
         packing: Packing | None,
         slices: tuple[Any, ...],
     ) -> tuple[Float[Array, "*rows width"], LayerOutput]:
         """The hidden states after one layer, packed like those before it, and the layer's output for watchers."""
-        layer, index, given, shift, key = slices
+        layer, index, settings, given, shift, key = slices
         if layer is None:
             # Only this layer's parameters are taken from the stack: row of the stored layer that runs here.
             row = jnp.asarray(self.config.rows)[index]
             layer = jax.tree.map(lambda stacked: stacked[row], self.layers)
         above, attention, values, attended, norms = layer(
-            below, mask, distances, packing=packing, attention=given, shift=shift, key=key
+            below,
+            mask,
+            distances,
+            None if shared_places is None else shared_places.reach(settings),
+            None if self.config.first_norm else index == 0,
+            packing=packing,
+            attention=given,
+            shift=shift,
+            key=key,
         )
         rerun = jax.tree_util.Partial(_rerun, layer, below, packing, attention, values)
         if self.convolution is not None:
@@ -211,6 +224,9 @@ class Encoder(nnx.Module):
     ) -> Float[Array, "..."]:
         """The head's numbers, see `EncoderOutput.logits`; `key` turns dropout on."""
         assert self.head is not None
+        if self.config.causal or self.config.head.mean:
+            assert batch is not None
+            hidden = last_tokens(hidden, batch.mask) if self.config.causal else mean_token(hidden, batch.mask)
         return self.head(hidden, self.embeddings.words.table[...], key)
 
     def embed(self, input_ids: Int[Array, "*batch token"]) -> Float[Array, "*batch token embedding"]:
@@ -226,7 +242,7 @@ class Encoder(nnx.Module):
         """Numbers of one position that are held at once."""
         # The states and their values, before and behind the block; the feed-forward part before and behind its
         # activation. A masked LM holds its vocabulary behind the layers.
-        layer = 4 * self.config.width + 2 * self.config.feed_forward
+        layer = 4 * self.config.width + (3 if self.config.gated else 2) * self.config.feed_forward
         return max(layer, self.config.vocabulary) if self.config.head.name == "masked_lm" else layer
 
     def under(self, rules: Rules) -> "Encoder":
@@ -237,6 +253,22 @@ class Encoder(nnx.Module):
         """The maps from each head's averaged values to the residual stream; float32."""
         stacked = self.layers.output.kernel[...].astype(jnp.float32)
         return stacked[jnp.asarray(self.config.rows)]
+
+
+def last_tokens(
+    hidden: Float[Array, "*batch token width"], mask: Bool[Array, "*batch token"]
+) -> Float[Array, "*batch 1 width"]:
+    """The states of each text's last real token, padding on either side."""
+    place = mask.shape[-1] - 1 - jnp.argmax(mask[..., ::-1], axis=-1)
+    return jnp.take_along_axis(hidden, place[..., None, None], axis=-2)
+
+
+def mean_token(
+    hidden: Float[Array, "*batch token width"], mask: Bool[Array, "*batch token"]
+) -> Float[Array, "*batch 1 width"]:
+    """The mean of each text's real tokens."""
+    real = mask[..., None].astype(hidden.dtype)
+    return (hidden * real).sum(axis=-2, keepdims=True) / real.sum(axis=-2, keepdims=True)
 
 
 def _in_turn(step: Callable[..., Any], state: Any, layers: list[Layer], slices: Any) -> tuple[Any, Any]:

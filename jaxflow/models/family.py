@@ -9,8 +9,8 @@ from jaxflow.models.config import EncoderConfig, HeadName
 # The way out for a configuration that uses an unsupported part of its family.
 ANOTHER = "use another model"
 
-# A checkpoint's name for one of our modules or parameters; three names where query, key and value are one.
-Key = str | tuple[str, str, str]
+# A checkpoint's name for one of our modules or parameters; several names where ours is one, as of query, key and value.
+Key = str | tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Head:
         dropout: names of its rates in the configuration; the first that is set counts.
         first_dropout: the same, for the rate before the dense map; () for none there.
         also: other architectures read as this head.
+        normed: whether a norm stands behind the dense map.
     """
 
     architecture: str
@@ -32,6 +33,7 @@ class Head:
     dropout: tuple[str, ...] = ("classifier_dropout", "hidden_dropout_prob")
     first_dropout: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    normed: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Family:
         leftovers: patterns of keys, prefix cut off, that a checkpoint may have and this encoder does not use.
         note: a remark for the table of supported models.
         shares_layers: whether several layers may share the parameters of one.
+        input_first: whether the layers' affine maps are stored with the input's axis first.
+        absent: names of a stored layer's norms that checkpoints lack, as it has none; ours are ones, and unused.
     """
 
     title: str
@@ -61,14 +65,17 @@ class Family:
     leftovers: tuple[str, ...] = ()
     note: str = ""
     shares_layers: bool = False
+    input_first: bool = False
+    absent: tuple[str, ...] = ()
 
     def canonical(self, key: str) -> str:
         """A key without the family's prefix, which checkpoints of bare encoders leave out."""
         return key.removeprefix(f"{self.prefix}.")
 
     def tied_names(self) -> tuple[str, str]:
-        """The names of the word embeddings and of the matrix that a masked LM ties to them."""
-        words, decoder = self.keys["embeddings.words"], self.heads["masked_lm"].keys["head.decoder"]
+        """The names of the word embeddings and of the matrix that a language model ties to them."""
+        head = self.heads.get("masked_lm") or self.heads["next_token"]
+        words, decoder = self.keys["embeddings.words"], head.keys["head.decoder"]
         return self.canonical(f"{words}.weight"), self.canonical(f"{decoder}.weight")
 
     def beginnings(self) -> tuple[str, ...]:

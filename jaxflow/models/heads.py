@@ -1,11 +1,11 @@
-"""Heads on an encoder: three forms serve every head of every family."""
+"""Heads on an encoder or a decoder: five forms serve every head of every family."""
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, precision, split
+from jaxflow.models.layers import ACTIVATIONS, Linear, dropout, norm_of, precision, split
 from jaxflow.models.rules import Ruled
 
 
@@ -13,7 +13,8 @@ class FirstTokenHead(Ruled):
     """First token, dense map, activation, linear map: classification of texts, choices and sentence pairs."""
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
-        self.dense = Linear((config.width,), (config.width,), rngs)
+        self.dense = Linear((config.width,), (config.width,), rngs, bias=config.head_bias)
+        self.norm = norm_of(config, config.width) if config.head.normed else None
         self.out = Linear((config.width,), (config.head.outputs,), rngs)
         self.config = config
 
@@ -25,17 +26,19 @@ class FirstTokenHead(Ruled):
         first_key, last_key = split(key, 2)
         first = dropout(hidden[..., 0, :], head.first_dropout, first_key)
         pooled = self.rules.activation(ACTIVATIONS[head.activation], self.dense(first))
+        pooled = pooled if self.norm is None else self.norm(pooled)
         # A multiple choice has one output for each choice; its axis goes, and the batch's last is the choices.
         logits = self.out(dropout(pooled, head.dropout, last_key))
         return logits[..., 0] if head.name == "multiple_choice" else logits
 
 
 class EachTokenHead(Ruled):
-    """A linear map of every token, with a dense map before it where the head is a discriminator."""
+    """A linear map of every token, with a dense map before it where the head is a discriminator or has a norm."""
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
-        discriminates = config.head.name == "discriminator"
-        self.dense = Linear((config.width,), (config.width,), rngs) if discriminates else None
+        dense = config.head.name == "discriminator" or config.head.normed
+        self.dense = Linear((config.width,), (config.width,), rngs, bias=config.head_bias) if dense else None
+        self.norm = norm_of(config, config.width) if config.head.normed else None
         self.out = Linear((config.width,), (config.head.outputs,), rngs)
         self.config = config
 
@@ -47,8 +50,37 @@ class EachTokenHead(Ruled):
         if self.dense is None:
             return self.out(hidden)
         dense = self.rules.activation(ACTIVATIONS[self.config.head.activation], self.dense(hidden))
+        if self.norm is not None:
+            return self.out(self.norm(dense))
         # A discriminator has one number a token.
         return self.out(dense)[..., 0]
+
+
+class LastTokenHead(Ruled):
+    """A linear map of the token that it is given, the last: classification by decoders."""
+
+    def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
+        self.out = Linear((config.width,), (config.head.outputs,), rngs, bias=False)
+
+    def __call__(
+        self, hidden: Float[Array, "*batch 1 width"], words: Array, key: Key[Array, ""] | None
+    ) -> Float[Array, "..."]:
+        """`*batch label`."""
+        return self.out(hidden[..., 0, :])
+
+
+class NextTokenHead(nnx.Module):
+    """Scores of the token that it is given, the last, against the word embeddings or, untied, a table of its own."""
+
+    def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
+        self.decoder = None if config.head.tied else Linear((config.width,), (config.vocabulary,), rngs, bias=False)
+
+    def __call__(
+        self, hidden: Float[Array, "*batch 1 width"], words: Array, key: Key[Array, ""] | None
+    ) -> Float[Array, "..."]:
+        """`*batch vocabulary`."""
+        hidden = hidden[..., 0, :]
+        return _against(words, hidden) if self.decoder is None else self.decoder(hidden)
 
 
 class MaskedLMHead(Ruled):
@@ -56,8 +88,8 @@ class MaskedLMHead(Ruled):
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
         width = config.embedding_width
-        self.dense = Linear((config.width,), (width,), rngs)
-        self.norm = Norm(width, config.epsilon)
+        self.dense = Linear((config.width,), (width,), rngs, bias=config.head_bias)
+        self.norm = norm_of(config, width)
         # Tied, the word embeddings are the last map, and only its bias is the head's own.
         self.decoder = None if config.head.tied else Linear((width,), (config.vocabulary,), rngs, bias=False)
         self.bias = nnx.Param(jnp.zeros(config.vocabulary))
@@ -70,19 +102,22 @@ class MaskedLMHead(Ruled):
         hidden = self.norm(self.rules.activation(ACTIVATIONS[self.activation], self.dense(hidden)))
         if self.decoder is not None:
             return self._with_bias(self.decoder(hidden))
-        # Tied: scores against each word embedding; operands in the table's type, sums in float32.
-        scores = jnp.einsum(
-            "...te,ve->...tv",
-            hidden.astype(words.dtype),
-            words,
-            precision=precision(words.dtype),
-            preferred_element_type=jnp.float32,
-        )
-        return self._with_bias(scores)
+        return self._with_bias(_against(words, hidden))
 
     def _with_bias(self, scores: Float[Array, "*batch token vocabulary"]) -> Float[Array, "*batch token vocabulary"]:
         bias = self.bias[...].astype(jnp.float32)
         return self.rules.share(scores + bias, bias, lambda: (scores * bias).sum(axis=-1))
+
+
+def _against(words: Array, hidden: Float[Array, "*axes width"]) -> Float[Array, "*axes vocabulary"]:
+    """Scores against each word embedding; operands in the table's type, sums in float32."""
+    return jnp.einsum(
+        "...e,ve->...v",
+        hidden.astype(words.dtype),
+        words,
+        precision=precision(words.dtype),
+        preferred_element_type=jnp.float32,
+    )
 
 
 class Pooler(Ruled):
@@ -103,6 +138,10 @@ def make_head(config: EncoderConfig, rngs: nnx.Rngs) -> nnx.Module | None:
             return None
         case "masked_lm":
             return MaskedLMHead(config, rngs)
+        case "next_token":
+            return NextTokenHead(config, rngs)
+        case "sequence_classification" if config.causal:
+            return LastTokenHead(config, rngs)
         case "token_classification" | "question_answering" | "discriminator":
             return EachTokenHead(config, rngs)
         case _:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,9 +26,41 @@ FEW_TOKENS = 100
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "spiece.model", "sentencepiece.bpe.model")
 
 
+# Whether this process reads configurations and tokenizers alone, and no model of PyTorch.
+_process = {"without_torch": False}
+
+
+def without_torch() -> None:
+    """Have transformers imported without torch, which takes a second: for a process of the command line.
+
+    transformers' own models are then missing in this process, unless torch was imported before.
+    """
+    _process["without_torch"] = True
+
+
+@contextmanager
+def _torch_hidden() -> Iterator[None]:
+    if not _process["without_torch"] or "torch" in sys.modules:
+        yield
+        return
+    # Python's sign for a module that must not be imported.
+    modules: dict[str, Any] = sys.modules
+    modules["torch"] = None
+    try:
+        yield
+    finally:
+        del sys.modules["torch"]
+
+
 @contextmanager
 def quiet_transformers() -> Iterator[Any]:
     """The transformers package, its advice, logs and warnings silenced within the block."""
+    with _torch_hidden(), _quiet_transformers() as transformers:
+        yield transformers
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[Any]:
     _ = os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     try:
         import transformers

@@ -11,8 +11,9 @@ from jaxtyping import Array, Bool, Float, Key
 
 from jaxflow.models.batch import LayerNorms, NormOutput
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, root, split
+from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, norm_of, root, split
 from jaxflow.models.packing import Packing
+from jaxflow.models.positions import Reach, turned
 from jaxflow.models.rules import Ruled
 
 Heads = Float[Array, "*batch token head head_width"]
@@ -27,13 +28,22 @@ class Layer(Ruled):
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
         width, heads = (config.width,), (config.heads, config.head_width)
-        self.qkv = Linear(width, (3, *heads), rngs)
+        few, inner = (config.key_heads, config.head_width), (config.feed_forward,)
+        has = {part: part in config.biases for part in ("qkv", "output", "feed_forward")}
+        shared = config.key_heads < config.heads
+        # One map for queries, keys and values, or two where several queries share a key.
+        self.qkv = None if shared else Linear(width, (3, *heads), rngs, bias=has["qkv"])
+        self.query = Linear(width, heads, rngs, bias=has["qkv"]) if shared else None
+        self.key_value = Linear(width, (2, *few), rngs, bias=has["qkv"]) if shared else None
+        self.query_norm = norm_of(config, config.head_width) if config.query_key_norm else None
+        self.key_norm = norm_of(config, config.head_width) if config.query_key_norm else None
         self.relative = config.relative.of_layer(config, rngs) if config.relative else None
-        self.output = Linear(heads, width, rngs)
-        self.attention_norm = Norm(config.width, config.epsilon)
-        self.up = Linear(width, (config.feed_forward,), rngs)
-        self.down = Linear((config.feed_forward,), width, rngs)
-        self.output_norm = Norm(config.width, config.epsilon)
+        self.output = Linear(heads, width, rngs, bias=has["output"])
+        self.attention_norm = norm_of(config, config.width)
+        # A gated part has two maps up: what is activated, and what it is multiplied with.
+        self.up = Linear(width, (2, *inner) if config.gated else inner, rngs, bias=has["feed_forward"])
+        self.down = Linear(inner, width, rngs, bias=has["feed_forward"])
+        self.output_norm = norm_of(config, config.width)
         self.config = config
 
     def __call__(
@@ -41,6 +51,8 @@ class Layer(Ruled):
         hidden: Float[Array, "*rows width"],
         mask: Bool[Array, "*batch token"],
         distances: Any = None,
+        reach: Reach | None = None,
+        bare: Bool[Array, ""] | None = None,
         *,
         packing: Packing | None = None,
         attention: Probabilities | None = None,
@@ -53,6 +65,8 @@ class Layer(Ruled):
             hidden: the layer's input, `*batch token width`, or its rows where it is packed.
             mask: true on real tokens.
             distances: from `RelativePosition.prepare`.
+            reach: where positions may look, and their angles; None where all see all.
+            bare: whether this layer's attention reads its input without a norm; None where no layer's does.
             packing: of the rows, if they are packed.
             attention: probabilities in the place of the softmax's.
             shift: added to the probabilities.
@@ -64,10 +78,14 @@ class Layer(Ruled):
         """
         before, _ = _norms(self.config.pre_norm)
         # *batch token head head_width each.
-        query, keys_, values = self._heads(before(self.attention_norm, hidden), packing)
+        normed = before(self.attention_norm, hidden)
+        if bare is not None:
+            # One program serves all layers, so the first is told apart by its number.
+            normed = jnp.where(bare, hidden, normed)
+        query, keys_, values = self._heads(normed, packing)
         if attention is None:
             # *batch head query key.
-            attention = self._attention(query, keys_, mask, distances)
+            attention = self._attention(query, keys_, mask, distances, reach)
         if shift is not None:
             attention = attention + shift
         above, attended, norms = self.behind_attention(hidden, attention, values, packing, split(key, 3))
@@ -96,7 +114,7 @@ class Layer(Ruled):
             mixed = packing.pack(mixed, 2)
         attended_sum = self.rules.add(hidden, dropout(self._projected(mixed), config.hidden_dropout, keys[1]))
         attended = after(self.attention_norm, attended_sum)
-        inner = self.rules.activation(ACTIVATIONS[config.activation], self.up(before(self.output_norm, attended)))
+        inner = self._inner(before(self.output_norm, attended))
         above_sum = self.rules.add(attended, dropout(self.down(inner), config.hidden_dropout, keys[2]))
         # Norms before the blocks read the blocks' inputs, those behind the sums read the sums.
         read = (hidden, attended) if config.pre_norm else (attended_sum, above_sum)
@@ -105,9 +123,18 @@ class Layer(Ruled):
         )
         return after(self.output_norm, above_sum), attended, LayerNorms(first, second, config.pre_norm)
 
+    def _inner(self, hidden: Rows) -> Float[Array, "*rows inner"]:
+        """The inside of the feed-forward part."""
+        function, up = ACTIVATIONS[self.config.activation], self.up(hidden)
+        if not self.config.gated:
+            return self.rules.activation(function, up)
+        return self.rules.product(jnp.multiply, self.rules.activation(function, up[..., 0, :]), up[..., 1, :])
+
     def _heads(self, hidden: Float[Array, "*rows width"], packing: Packing | None) -> tuple[Heads, Heads, Heads]:
         # Attention needs every token in its place: padded again, zeros on padding.
         spread = packing.spread if packing is not None else (lambda rows: rows)
+        if self.qkv is None:
+            return self._shared_heads(hidden, spread)
         if not self.rules.holds_attention:
             both = spread(self.qkv.affine(hidden))
             return both[..., 0, :, :], both[..., 1, :, :], both[..., 2, :, :]
@@ -115,15 +142,35 @@ class Layer(Ruled):
         held = spread(self.qkv.affine(jax.lax.stop_gradient(hidden)))
         return held[..., 0, :, :], held[..., 1, :, :], spread(self.qkv.affine(hidden, 2))
 
+    def _shared_heads(self, hidden: Rows, spread: Callable[[Array], Array]) -> tuple[Heads, Heads, Heads]:
+        """Queries, and keys and values, each repeated for the queries that share it."""
+        assert self.query is not None
+        assert self.key_value is not None
+        held = jax.lax.stop_gradient(hidden) if self.rules.holds_attention else hidden
+        times = self.config.heads // self.config.key_heads
+        query = spread(self.query.affine(held))
+        key, value = spread(self.key_value.affine(held, 0)), spread(self.key_value.affine(hidden, 1))
+        return query, jnp.repeat(key, times, axis=-2), jnp.repeat(value, times, axis=-2)
+
     def _projected(self, mixed: Float[Array, "*rows head head_width"]) -> Float[Array, "*rows width"]:
         """The attention block's output."""
-        assert self.qkv.bias is not None
+        values = self.qkv if self.qkv is not None else self.key_value
+        assert values is not None
+        if values.bias is None:
+            return self.output(mixed)
         # A row of attention sums to 1, so the values' bias reaches the output whole; both biases are one constant.
-        constant = self.output.affine(self.qkv.bias[...][2].astype(jnp.float32))
+        bias = values.bias[...][-1].astype(jnp.float32)
+        constant = self.output.affine(jnp.repeat(bias, self.config.heads // bias.shape[0], axis=0))
         return self.rules.share(self.output.affine(mixed), constant, lambda: self.output.products(mixed, constant))
 
-    def _attention(self, query: Heads, key: Heads, mask: Bool[Array, "*batch token"], distances: Any) -> Probabilities:
+    def _attention(
+        self, query: Heads, key: Heads, mask: Bool[Array, "*batch token"], distances: Any, reach: Reach | None
+    ) -> Probabilities:
         relative = self.config.relative
+        if self.query_norm is not None and self.key_norm is not None:
+            query, key = self.query_norm(query), self.key_norm(key)
+        if reach is not None and reach.turn is not None:
+            query, key = turned(query, reach.turn), turned(key, reach.turn)
         # The query is scaled, not the scores: it is mostly the smaller array.
         scale = root(self.config.head_width, relative.terms if relative else 1)
         product = partial(jnp.einsum, "...qhd,...khd->...hqk", precision="highest")
@@ -131,6 +178,8 @@ class Layer(Ruled):
         if relative:
             scores = scores + relative.scores(self, distances, query, key)
         allowed = mask[..., None, None, :]
+        if reach is not None:
+            allowed = allowed & reach.allowed(self.config.causal)
         if self.config.masks_padding:
             # Padding's own rows may look nowhere.
             allowed = allowed & mask[..., None, :, None]
@@ -140,8 +189,9 @@ class Layer(Ruled):
 
 
 def _norm_output(norm: Norm, state: Rows) -> NormOutput:
-    scale, bias = norm.scale[...].astype(jnp.float32), norm.bias[...].astype(jnp.float32)
-    return NormOutput(scale, bias, norm.deviation(state))
+    scale = norm.scales()
+    bias = jnp.zeros_like(scale) if norm.bias is None else norm.bias[...].astype(jnp.float32)
+    return NormOutput(scale, bias, norm.deviation(state), not norm.rms)
 
 
 def _norms(pre_norm: bool) -> tuple[Callable[[Norm, Array], Array], Callable[[Norm, Array], Array]]:

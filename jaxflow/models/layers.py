@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
+from jaxflow.models.config import EncoderConfig
 from jaxflow.models.rules import Ruled
 
 Activation = Callable[[Float[Array, "..."]], Float[Array, "..."]]
@@ -90,33 +91,54 @@ class Linear(Ruled):
 
 
 class Norm(Ruled):
-    """Layer normalisation over the last axis."""
+    """Layer normalisation over the last axis, or with `rms` division by the root of the mean square.
 
-    def __init__(self, width: int, epsilon: float):
+    Attributes:
+        scale: of each entry, less the offset.
+        bias: of each entry; None for none, as with `rms`.
+        rms: whether it takes no mean off.
+        epsilon: added to the variance.
+        offset: added to the scale.
+    """
+
+    def __init__(self, width: int, epsilon: float, *, rms: bool = False, bias: bool = True, offset: float = 0.0):
         self.scale = nnx.Param(jnp.ones(width))
-        self.bias = nnx.Param(jnp.zeros(width))
+        self.bias = nnx.Param(jnp.zeros(width)) if bias and not rms else None
+        self.rms = rms
         self.epsilon = epsilon
+        self.offset = offset
 
     def __call__(self, x: Float[Array, "*axes width"]) -> Float[Array, "*axes width"]:
         """Float32, of the same shape."""
         return self.rules.norm(self._normal, x)
 
     def _normal(self, x: Float[Array, "*axes width"]) -> Float[Array, "*axes width"]:
-        centred, variance = _centred(x)
+        centred, variance = self._centred(x)
         normal = centred * self.rules.constant(jax.lax.rsqrt(variance + self.epsilon))
-        scaled, bias = normal * self.scale[...].astype(jnp.float32), self.bias[...].astype(jnp.float32)
+        scaled = normal * self.scales()
+        if self.bias is None:
+            return scaled
+        bias = self.bias[...].astype(jnp.float32)
         return self.rules.share(scaled + bias, bias, lambda: (scaled * bias).sum(axis=-1))
+
+    def scales(self) -> Float[Array, " width"]:
+        """What each entry is multiplied by."""
+        return self.scale[...].astype(jnp.float32) + self.offset
 
     def deviation(self, x: Float[Array, "*axes width"]) -> Float[Array, "*axes"]:
         """What the norm divides by, `sqrt(variance + epsilon)`."""
-        return jnp.sqrt(_centred(x)[1] + self.epsilon)[..., 0]
+        return jnp.sqrt(self._centred(x)[1] + self.epsilon)[..., 0]
+
+    def _centred(self, x: Float[Array, "*axes width"]) -> tuple[Float[Array, "*axes width"], Float[Array, "*axes 1"]]:
+        """The entries less their mean, and their variance; with `rms` as they are, and their mean square."""
+        # Two passes, as the reference: the mean of squares less the squared mean would cancel.
+        centred = x if self.rms else x - x.mean(axis=-1, keepdims=True)
+        return centred, jnp.square(centred).mean(axis=-1, keepdims=True)
 
 
-def _centred(x: Float[Array, "*axes width"]) -> tuple[Float[Array, "*axes width"], Float[Array, "*axes 1"]]:
-    """The entries less their mean, and their variance."""
-    # Two passes, as the reference: the mean of squares less the squared mean would cancel.
-    centred = x - x.mean(axis=-1, keepdims=True)
-    return centred, jnp.square(centred).mean(axis=-1, keepdims=True)
+def norm_of(config: EncoderConfig, width: int) -> Norm:
+    """A norm of the configuration's kind."""
+    return Norm(width, config.epsilon, rms=config.rms, bias=config.norm_bias, offset=config.norm_offset)
 
 
 class Table(nnx.Module):

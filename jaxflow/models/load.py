@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxflow._cache import keep_programs
 from jaxflow._checks import InputError, not_forked, one_of, shown
 from jaxflow.models import builtin
 from jaxflow.models.checkpoint import load_weights
@@ -33,7 +34,7 @@ def load_model(
     tokenizer: bool = True,
     device: Any = None,
 ) -> TextEncoder:
-    """A pretrained encoder of the BERT family, with its head and its tokenizer.
+    """A pretrained encoder or decoder that runs in JAX, with its head and its tokenizer.
 
     Args:
         name_or_path: a built-in name ("verb-number", "minilm"), a folder in Hugging Face's layout, or a model's name
@@ -53,6 +54,8 @@ def load_model(
         InputError: the model is not found or not supported, or its files do not fit together.
     """
     not_forked()
+    # Before anything is compiled.
+    keep_programs()
     one_of("dtype", dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype)), tuple(DTYPES))
     folder = _folder(name_or_path, revision, local_files_only)
     # Checked as plain values first: transformers acts on a configuration as soon as it reads it.
@@ -63,7 +66,7 @@ def load_model(
     check_sizes(raw, family, weights, str(folder / "config.json"))
     source = read_config(folder, family.model_type)
     config = configure(source, family, head, str(folder / "config.json"))
-    if config.head.name == "masked_lm":
+    if config.head.name in ("masked_lm", "next_token"):
         # The file may disagree with its flag.
         config = _with_tying(config, family, weights)
     if config.head.name == "bare":
@@ -117,9 +120,15 @@ def configure(source: Any, family: Family, head: str | None, where: str) -> Enco
     if config.activation not in ACTIVATIONS:
         expected = f"be one of {', '.join(map(repr, ACTIVATIONS))}"
         raise InputError("hidden_act", expected, shown(config.activation), place=where)
-    if config.heads < 1 or config.width % config.heads:
+    if config.heads < 1 or (not config.head_size and config.width % config.heads):
         expected = f"be a multiple of its {config.heads} attention heads"
         raise InputError("hidden_size", expected, str(config.width), WAY_OUT, place=where)
+    if config.heads % config.key_heads:
+        expected = f"divide the {config.heads} attention heads"
+        raise InputError("num_key_value_heads", expected, str(config.key_heads), WAY_OUT, place=where)
+    if config.rotary and config.head_width % 2:
+        expected = "be even, as rotary positions turn pairs of entries"
+        raise InputError("head_dim", expected, str(config.head_width), WAY_OUT, place=where)
     if not 0 <= config.pad_id < config.vocabulary:
         expected = f"be one of the model's {config.vocabulary} tokens"
         raise InputError("pad_token_id", expected, str(config.pad_id), WAY_OUT, place=where)
@@ -157,6 +166,7 @@ def _head_config(name: HeadName, source: Any, family: Family, activation: str) -
     labelled = name in ("sequence_classification", "token_classification")
     # Start and end; next or not; one number a choice; one a token.
     count = {"question_answering": 2, "next_sentence": 2, "multiple_choice": 1, "discriminator": 1}
+    count["next_token"] = source.vocab_size
     outputs = source.num_labels if labelled else count.get(name, 0)
     return HeadConfig(
         name=name,
@@ -167,6 +177,8 @@ def _head_config(name: HeadName, source: Any, family: Family, activation: str) -
         tied=bool(getattr(source, "tie_word_embeddings", True)),
         dropout=_rate(source, head.dropout),
         first_dropout=_rate(source, head.first_dropout),
+        normed=head.normed,
+        mean=name == "sequence_classification" and getattr(source, "classifier_pooling", "cls") == "mean",
     )
 
 

@@ -37,6 +37,12 @@ def speaks(head: HeadConfig, encodings: Sequence[Encoding], tokenizer: Any) -> l
     return [head.name not in ("bare", "multiple_choice")] * len(encodings)
 
 
+def pieces_of(tokenizer: Any, vocabulary: int) -> tuple[str, ...]:
+    """The vocabulary, as the tokenizer names its pieces; ids beyond it have none."""
+    named = {number: piece for piece, number in tokenizer.get_vocab().items()}
+    return tuple(named.get(number, f"<{number}>") for number in range(vocabulary))
+
+
 def next_tokens(names: Sequence[str], logits: np.ndarray, most: int = 10) -> list[Prediction]:
     """The likeliest next token of each text, with the probabilities of the likeliest few.
 

@@ -13,6 +13,7 @@ HEAD_TITLES = {
     "question_answering": "question answering",
     "next_sentence": "next sentence",
     "discriminator": "discriminator",
+    "next_token": "next token",
 }
 
 

@@ -1,8 +1,9 @@
 """A loaded model: encoder, tokenizer and labels in one."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from jaxflow.models.model import GIVES, ModelDefaults
 from jaxflow.models.on_cpu import compiler_options, layers_apart, runs_here
 from jaxflow.models.packing import packing_of
 from jaxflow.models.parameters import Parameters
-from jaxflow.models.prediction import Prediction, predictions, speaks
+from jaxflow.models.prediction import Prediction, next_tokens, pieces_of, predictions, speaks
 from jaxflow.models.tokens import Encoding
 
 
@@ -49,20 +50,51 @@ class TextEncoder(ModelDefaults):
 
     def __getstate__(self) -> dict[str, object]:
         # Compiled programs and copies on devices belong to this process: a copy makes its own when it is used.
-        return {name: value for name, value in vars(self).items() if name != "kept"}
+        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.name != "kept"}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state, kept={})
 
     @property
     def head(self) -> HeadConfig:
-        """The head on the encoder."""
-        return self.config.head
+        """The head on the encoder; of a next token the classes are the tokenizer's pieces."""
+        return self._named_head[0]
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Unique names of the head's classes; None without classes."""
+        return self._named_head[1]
+
+    # Once: a vocabulary has many names.
+    @cached_property
+    def _named_head(self) -> tuple[HeadConfig, tuple[str, ...] | None]:
+        head = self.config.head
+        # Not in the module's configuration, which each call of a program compares.
+        named = head.name == "next_token" and self.tokenizer is not None
+        head = dataclasses.replace(head, labels=pieces_of(self.tokenizer, self.vocabulary)) if named else head
+        return head, head.class_names()
 
     @property
     def gives(self) -> frozenset[str]:
-        """All of `GIVES`, but for norms and reruns where a convolution changes the first layer's output."""
-        return frozenset(GIVES) - (frozenset() if self.config.convolution is None else {"norms", "rerun"})
+        """All of `GIVES`, but for parts that some families cannot give.
+
+        A convolution that changes the first layer's output leaves no norms and reruns; a gated feed-forward part, a
+        product of two functions of its input, has no rules of relevance.
+        """
+        lost = {"norms", "rerun"} if self.config.convolution is not None else set()
+        return frozenset(GIVES) - lost - ({"relevance"} if self.config.gated else set())
+
+    @property
+    def causal(self) -> bool:
+        """Whether it is a decoder."""
+        return self.config.causal
+
+    @property
+    def reads_at(self) -> int | None:
+        """The token at which the head reads a text: a decoder's last, another's first."""
+        if self.config.causal and self.head.name != "bare":
+            return -1
+        return None if self.head.mean else super().reads_at
 
     @property
     def packs(self) -> bool:
@@ -179,6 +211,8 @@ class TextEncoder(ModelDefaults):
         """
         if self.config.head.name == "bare":
             raise InputError(None, "have a head", None, "load a model that was fine-tuned", place=self.name)
+        if self.config.head.name == "next_token":
+            return next_tokens(self.labels or (), np.asarray(logits))
         return predictions(self.config.head, np.asarray(logits), encodings, self.tokenizer)
 
 

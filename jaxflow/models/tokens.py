@@ -51,6 +51,11 @@ class Encoding:
     def __len__(self) -> int:
         return len(self.input_ids)
 
+    @property
+    def listed(self) -> int:
+        """How many tokens, the first ones, are among those of results: all, but for an image's registers."""
+        return len(self)
+
 
 @runtime_checkable
 class TakesTokens(Protocol):

@@ -1,4 +1,4 @@
-"""`TorchModel`: any PyTorch model of transformers that reads texts, as it stands."""
+"""`TorchModel`: any PyTorch model of transformers that reads texts or images, as it stands."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from jaxflow.models.batch import TokenBatch
 from jaxflow.models.config import UNLIMITED, HeadConfig
 from jaxflow.models.fingerprint import text_fingerprint, tokenizer_fingerprint
 from jaxflow.models.huggingface import quiet_transformers
+from jaxflow.models.images import ImageBatch, ImageReader, Pooled, check_alone
 from jaxflow.models.model import ModelDefaults
 from jaxflow.models.prediction import Prediction, next_tokens, predictions, speaks
 from jaxflow.models.recording import Number, Recording, cotangent, no_rows, recording
@@ -23,6 +24,7 @@ from jaxflow.models.tokens import Encoding
 try:
     from jaxflow.models.torch_generate import generated
     from jaxflow.models.torch_head import head_of, weights_fingerprint
+    from jaxflow.models.torch_images import TorchImages, is_vision, torch_images
     from jaxflow.models.torch_pairs import PairCaller, TorchPairs, head_of_pairs, is_encoder_decoder, probe_pairs
     from jaxflow.models.torch_pass import TorchCaller, TorchPass
     from jaxflow.models.torch_probe import probe, refuse_other_inputs, token_sizes
@@ -42,7 +44,7 @@ PROBED_TOKENS = 6
 
 
 class TorchModel(ModelDefaults):
-    """A PyTorch model of transformers with its tokenizer, which goes wherever a model of `load_model` goes.
+    """A PyTorch model of transformers with its tokenizer or image processor, which goes wherever a model goes.
 
         model = jf.TorchModel(AutoModel.from_pretrained(name), AutoTokenizer.from_pretrained(name))
         jf.write_page(jf.attribute(model, texts), "report.html")
@@ -72,15 +74,19 @@ class TorchModel(ModelDefaults):
         name: str | None = None,
         max_length: int | None = None,
         max_new_tokens: int = 64,
+        registers: bool = False,
     ) -> None:
         """A model as it stands.
 
         Args:
-            model: of transformers: an encoder, a decoder, or both, with its head.
-            processor: its tokenizer, a fast one, or a processor that holds one; an encoder-decoder's may be slow.
+            model: of transformers: an encoder, a decoder, or both, with its head; or a vision model of patches.
+            processor: its tokenizer, a fast one, or a processor that holds one; an encoder-decoder's may be slow. Of a
+                vision model its image processor.
             name: on pages; None is the name that it was loaded by.
             max_length: most tokens of a text; None is the limit of the model and its tokenizer.
             max_new_tokens: most tokens that an encoder-decoder writes, where it is given no targets as `pairs`.
+            registers: whether a vision model's register tokens are among those of results. Without them a position's
+                row sums to less than 1: what is missing began in registers, which are no part of the image.
 
         Raises:
             InputError: it is no such model, or gives no attention that makes a graph of layers, and why.
@@ -89,16 +95,24 @@ class TorchModel(ModelDefaults):
         if not hasattr(model, "config") or not hasattr(model, "set_attn_implementation"):
             way_out = "pass what AutoModel.from_pretrained gives"
             raise InputError("model", "be a PyTorch model of transformers", type(model).__name__, way_out)
-        pairs = is_encoder_decoder(model)
-        self.model, self.tokenizer = model, _tokenizer_of(processor, slow=pairs)
-        self.name = name or str(getattr(model.config, "_name_or_path", "") or type(model).__name__)
+        self.model: Any = model
+        # A vision model has none.
+        self.tokenizer: Any = None
         self.kept: dict[object, object] = {}
+        self.name = name or str(getattr(model.config, "_name_or_path", "") or type(model).__name__)
+        self._pairs: TorchPairs | None = None
+        self._images: TorchImages | None = None
+        if is_vision(model):
+            _switch_to_eager(model, self.name)
+            self._settle_images(processor, registers)
+            return
         refuse_other_inputs(model, self.name)
+        pairs = is_encoder_decoder(model)
+        self.tokenizer = _tokenizer_of(processor, slow=pairs)
         _switch_to_eager(model, self.name)
         self.vocabulary, self.segments, positions = token_sizes(model)
         limits = (max_length, positions, getattr(self.tokenizer, "model_max_length", None))
         self.max_length = min([UNLIMITED, *(each for each in limits if each is not None)])
-        self._pairs: TorchPairs | None = None
         if pairs:
             self._settle_pairs(max_new_tokens)
             return
@@ -123,6 +137,22 @@ class TorchModel(ModelDefaults):
         self._pairs = TorchPairs(cut, caller, self._probe)
         # Sources and targets are one sequence, and either may have as many.
         self.max_length = min(2 * self.max_length, UNLIMITED)
+
+    def _settle_images(self, processor: Any, registers: bool) -> None:
+        """As `_settle`, for a vision model."""
+        self._images = torch_images(self.model, processor, self.name, registers=registers)
+        self.head, self._probe = self._images.head, self._images.probe
+        self.vocabulary, self.segments, self.max_length = 1, 0, len(self._images.reader.layout.names)
+
+    @property
+    def images(self) -> ImageReader | None:
+        """How it reads images; None for a model of texts."""
+        return None if self._images is None else self._images.reader
+
+    @property
+    def pooled(self) -> Pooled | None:
+        """The mean that a vision model's head reads; None where it reads one position."""
+        return None if self._images is None else self._images.pooled
 
     @property
     def encoder_layers(self) -> int:
@@ -179,11 +209,15 @@ class TorchModel(ModelDefaults):
     ) -> list[Encoding]:
         """Tokens of each text, or pair of texts, as `TextEncoder.tokenize` gives them; a decoder's pairs are answers.
 
+        A vision model takes images instead: paths of files or folders, pictures of PIL, arrays `height width channel`.
         To an encoder-decoder texts are sources and pairs targets, which it writes itself where there are none.
 
         Raises:
             InputError: a text cannot be read; its index is named.
         """
+        if self._images is not None:
+            check_alone(pairs, max_length, truncate)
+            return self._images.reader.encode(texts)
         if self._pairs is not None:
             return self._pairs.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
         limit = tokens.as_limit(self.tokenizer, self.max_length, max_length, paired=pairs is not None)
@@ -193,7 +227,7 @@ class TorchModel(ModelDefaults):
 
     def pad(self, encodings: Sequence[Encoding], length: int | None = None) -> TokenBatch:
         """Encodings as one batch, padded on the right; the model never sees the padding."""
-        return tokens.pad(encodings, 0, length)
+        return tokens.pad(encodings, 0, length) if self._images is None else self._images.reader.pad(encodings, length)
 
     def fingerprint(self) -> dict[str, str]:
         """Hashes of its configuration, its weights and its tokenizer."""
@@ -201,7 +235,9 @@ class TorchModel(ModelDefaults):
         return {
             "config": text_fingerprint(f"{type(self.model).__name__} {sorted(known.items())} {self.max_length}"),
             "weights": weights_fingerprint(self.model),
-            "tokenizer": tokenizer_fingerprint(self.tokenizer),
+            "tokenizer": tokenizer_fingerprint(self.tokenizer)
+            if self._images is None
+            else self._images.reader.fingerprint(),
         }
 
     def speaks(self, encodings: Sequence[Encoding]) -> list[bool]:
@@ -223,6 +259,9 @@ class TorchModel(ModelDefaults):
 
     def record(self, batch: TokenBatch, numbers: Sequence[Number], needs: frozenset[str]) -> Recording:
         """Run a batch, texts of one length together."""
+        if self._images is not None:
+            assert isinstance(batch, ImageBatch)
+            return self._images.record(batch, numbers, needs)
         if self._pairs is not None:
             return self._pairs.record(batch, numbers, needs)
         ids, mask, segments = (np.asarray(part) for part in (batch.input_ids, batch.mask, batch.segments))

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from jaxflow.models.config import HeadConfig, HeadName, Problem
+from jaxflow.models.prediction import pieces_of
 
 # By the ends of class names in transformers.
 HEADS: dict[str, HeadName] = {
@@ -55,12 +56,6 @@ def problem_of(config: Any) -> Problem:
     if config.problem_type is None:
         return "regression" if config.num_labels == 1 else "single_label"
     return named.get(config.problem_type, "single_label")
-
-
-def pieces_of(tokenizer: Any, vocabulary: int) -> tuple[str, ...]:
-    """The vocabulary, as the tokenizer names its pieces; ids beyond it have none."""
-    named = {number: piece for piece, number in tokenizer.get_vocab().items()}
-    return tuple(named.get(number, f"<{number}>") for number in range(vocabulary))
 
 
 def weights_fingerprint(model: Any) -> str:

@@ -41,6 +41,9 @@ KNOWN = (
     Names("self_attn.v_proj", "self_attn.o_proj", "input_layernorm", "post_attention_layernorm", pre_norm=True),
     Names("self_attn.v_proj", "self_attn.out_proj", "self_attn_layer_norm", "final_layer_norm", pre_norm=True),
     Names("attention.self.value", "attention.output.dense", "attention.LayerNorm", "LayerNorm", pre_norm=True),
+    # ViT and DeiT; and the towers of CLIP and SigLIP.
+    Names("attention.v_proj", "attention.o_proj", "layernorm_before", "layernorm_after", pre_norm=True),
+    Names("self_attn.v_proj", "self_attn.out_proj", "layer_norm1", "layer_norm2", pre_norm=True),
 )
 # How far the parts put together may be from what the layer gave, as a share of its largest number.
 FITS, FITS_IN_HALF = 1e-4, 5e-2

@@ -57,8 +57,8 @@ def probe(caller: TorchCaller, ids: tuple[int, ...], place: str) -> Probe:
         seen, together = _run_alone(caller, rows[:1], place), False
     # Once more with a token less: windows of attention are as long as some texts, not as all.
     shorter = _run_alone(caller, rows[:1, :-1], place) if len(ids) > 1 else seen
-    _ = _checked(shorter, max(1, len(ids) - 1), caller.model, place)
-    attention = _checked(seen, len(ids), caller.model, place)
+    _ = checked_attention(shorter, max(1, len(ids) - 1), caller.model, place)
+    attention = checked_attention(seen, len(ids), caller.model, place)
     causal = not np.triu(attention, 1).any()
     differentiable = seen.logits is not None and all(each.requires_grad for each in seen.attentions)
     slopes: Any = ()
@@ -84,7 +84,8 @@ def refuse_other_inputs(model: Any, place: str) -> None:
     """
     expected = "read texts"
     if hasattr(model, "text_model") and hasattr(model, "vision_model"):
-        raise InputError("model", expected, "two towers", "pass its `model.text_model`", place=place)
+        way_out = "pass its `model.text_model` with a tokenizer, or its `model.vision_model` with an image processor"
+        raise InputError("model", expected, "two towers", way_out, place=place)
     reads = getattr(model, "main_input_name", "input_ids")
     if reads != "input_ids":
         way_out = PAIRS_IN_HAND if hasattr(model, "get_decoder") and model.config.is_encoder_decoder else IN_HAND
@@ -119,7 +120,7 @@ def _parts(caller: TorchCaller, rows: np.ndarray, layers: int, heads: int) -> La
     return None
 
 
-def _checked(seen: TorchPass, tokens: int, model: Any, place: str) -> np.ndarray:
+def checked_attention(seen: TorchPass, tokens: int, model: Any, place: str) -> np.ndarray:
     """The attention, `layer row head query key`, if it is one that makes a graph of layers."""
 
     def refuse(expected: str, got: str) -> InputError:

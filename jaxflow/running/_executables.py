@@ -9,6 +9,7 @@ from typing import Any
 import jax
 from jaxtyping import Array
 
+from jaxflow._cache import keep_programs
 from jaxflow._switches import broadcasting, undefined_as_nan
 from jaxflow.models import Model
 from jaxflow.running._placement import Placement
@@ -77,6 +78,7 @@ class Executables:
 
 
 def _compiled(place: Placement, inputs: Inputs, program: Program) -> Executable:
+    keep_programs()
     begin = time.perf_counter()
     jitted = _jitted(tuple(place.options.items()))
     examples, tokens = inputs.batch.mask.shape

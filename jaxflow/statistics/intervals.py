@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
@@ -107,6 +106,9 @@ def _interval(
     # Clusters differ in size: the mean over examples is a ratio of sums, not a mean of means.
     def ratio(total: np.ndarray, size: np.ndarray, axis: int) -> np.ndarray:
         return np.asarray(total.sum(axis=axis) / size.sum(axis=axis))
+
+    # SciPy's statistics take half a second to import.
+    import scipy.stats
 
     interval = scipy.stats.bootstrap(
         (sums, sizes),

@@ -3,7 +3,6 @@
 from functools import lru_cache
 
 import numpy as np
-import scipy.stats
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
@@ -123,6 +122,9 @@ def adjusted(p: ArrayLike, correction: str = "benjamini-hochberg") -> Float[np.n
         corrected = np.empty_like(family)
         corrected[order] = np.minimum(steps, 1.0)
     else:
+        # SciPy's statistics take half a second to import.
+        import scipy.stats
+
         corrected = scipy.stats.false_discovery_control(family, method="bh")
     adjusted_values = np.full(array.shape, np.nan)
     adjusted_values[known] = corrected

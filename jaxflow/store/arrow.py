@@ -10,6 +10,7 @@ from jaxflow.attribution import Attribution, Example, Question
 from jaxflow.attribution.flow_methods import JointFlow
 from jaxflow.attribution.methods import Flow, storage_of
 from jaxflow.attribution.registry import COLUMNS, PROOF, SATURATED
+from jaxflow.inputs.images import Picture
 
 # Most values in lists whose ends are 32-bit numbers, as in Arrow's usual lists.
 MOST_IN_LISTS = 2**31 - 1
@@ -36,7 +37,7 @@ def without_saturation(row: Row) -> Row:
     return {name: value for name, value in row.items() if not name.endswith(SATURATED)}
 
 
-def rows_of(ids: Sequence[int], attribution: Attribution) -> Iterator[Row]:
+def rows_of(ids: Sequence[int | str], attribution: Attribution) -> Iterator[Row]:
     """One row an example: plain values, and NumPy arrays where a cell has axes."""
     for number, example in zip(ids, attribution, strict=True):
         row: Row = {
@@ -55,6 +56,8 @@ def rows_of(ids: Sequence[int], attribution: Attribution) -> Iterator[Row]:
         }
         if example.first_target is not None:
             row["first_target"] = example.first_target
+        if example.picture is not None:
+            row |= {"image": example.picture.data, "grid": np.asarray(example.picture.grid, np.int32)}
         # Relevance `layer query token`, and for flows which of these values are saturated, and which proven.
         row |= example.relevance
         row |= {f"{name}{SATURATED}": values for name, values in example.saturation.items()}
@@ -148,7 +151,13 @@ def as_example(row: Row) -> Example:
         scores=row["probabilities"] or {},
         answer=row.get("answer"),
         first_target=row.get("first_target"),
+        picture=picture_of_row(row),
     )
+
+
+def picture_of_row(row: Row) -> Picture | None:
+    """The picture of an image's row; None for a text's."""
+    return Picture(row["image"], (int(row["grid"][0]), int(row["grid"][1]))) if "image" in row else None
 
 
 def saturation_of(row: Row) -> dict[str, np.ndarray]:
@@ -168,8 +177,12 @@ def _column(pa: Any, name: str, cells: list[Any], *, maps: bool) -> Any:
     if name == "probabilities":
         return _probabilities(pa, cells, maps=maps)
     # Types by name: a shard whose cells are all None must have the columns of the others.
+    if name == "id" and any(isinstance(cell, str) for cell in cells):
+        # Of files the names; images beside them that are no files have numbers.
+        return pa.array(list(map(str, cells)))
     kinds = {
         "id": pa.int64(),
+        "image": pa.binary(),
         "first_target": pa.int32(),
         "tokens": pa.list_(pa.string()),
         "certified_share": pa.float64(),
@@ -212,7 +225,7 @@ def _cell(name: str, scalar: Any) -> Any:
         return scalar.values.flatten().flatten().to_numpy(zero_copy_only=False)
     if name == "offsets":
         return scalar.values.flatten().to_numpy().reshape(-1, 2)
-    if name in ("source", "queries", "layers", "answer"):
-        # Only those of answers may be missing.
+    if name in ("source", "queries", "layers", "answer", "grid"):
+        # Only those of some models may be missing.
         return scalar.values.to_numpy() if scalar.is_valid else None
     return scalar.as_py()

@@ -151,12 +151,16 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
 def open_sweep(folder: str | Path) -> Store:
     """Open a sweep's results, finished or not; or a folder of Parquet files that a data engine wrote of `Attributor`'s.
 
-    A row is an example: `id` (row or line number, from 1), `text`, `pair`, `tokens`, `offsets` (characters (start, end)
+    A row is an example: `id` (row or line number, from 1; of an image's file its name),
+    `text`, `pair`, `tokens`, `offsets` (characters (start, end)
     of each token, (-1, -1) for special ones), `source` (0 for the text's tokens, 1 for the pair's, -1 for special
     ones), `queries`, `layers`, `prediction`, `probabilities`, and under each method's name its relevance as
     nested lists layer, query, token (`raw` and `rollout` in float32, `flow` in float64). With flow, `certified` says
     which values are proven, and `certified_share` is their share; `flow:saturated` says which of a flow method's are
     saturated (folders up to format 4 lack it).
+
+    Of an image, `image` is a JPEG of what the model saw and `grid` the rows and columns of its patches, which are the
+    tokens whose source is 0.
 
     `probabilities` are a dictionary here, and in tables a list of `label` and `probability`.
 

@@ -8,8 +8,10 @@ from jaxflow._checks import InputError, shown
 from jaxflow.attribution.explaining import check_model
 from jaxflow.attribution.items import is_row_by_row
 from jaxflow.attribution.question import Question
+from jaxflow.inputs.images import ImageSource
 from jaxflow.inputs.source import Source
 from jaxflow.models import Model
+from jaxflow.models.images import images_of
 from jaxflow.store import shards as store
 from jaxflow.store.manifest import another_run, check_same
 from jaxflow.store.record import Record
@@ -72,6 +74,14 @@ def check_question(question: Question, model: Model, lengths: Lengths, *, paired
         raise InputError("queries", expected, f"{len(question.queries)} rows", "pass ints, or None for all positions")
     # No text at all: what is checked is that there is a tokenizer and that the length makes sense.
     _ = model.tokenize([], [] if paired else None, **cut_by(lengths))
+
+
+def check_images(model: Model, source: Source) -> None:
+    """Refuse images for a model of texts, and texts for a model of images."""
+    images = isinstance(source, ImageSource)
+    if images != (images_of(model) is not None):
+        read, given = ("texts", "images") if images else ("images", "texts")
+        raise InputError("source", f"hold {read} for {model.name}", given, f"pass {read}, or a model of {given}")
 
 
 def finished(

@@ -114,7 +114,7 @@ class _Run:
         self.shards: list[str] = []
         self.attention: list[arrow.Row] = []
         # Row or line numbers of the texts that are on their way.
-        self.ids: deque[int] = deque()
+        self.ids: deque[int | str] = deque()
         self.number = 0
         # For each model the mean over texts of what each head matters to the predicted class.
         self.importance = (Blocks(2), Blocks(2))

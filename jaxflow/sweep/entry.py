@@ -11,9 +11,11 @@ from jaxflow._checks import not_forked
 from jaxflow._paths import local_path
 from jaxflow.attribution.question import Question, as_question, default_question
 from jaxflow.inputs.files import check_unread, open_source
+from jaxflow.inputs.images import as_image_source
 from jaxflow.inputs.source import Source, as_source
 from jaxflow.models import Model, as_model
 from jaxflow.models.generation import NEW_TOKENS
+from jaxflow.models.images import images_of
 from jaxflow.store.results import Store, open_sweep
 from jaxflow.sweep import runner
 from jaxflow.sweep.tally import Tally
@@ -50,7 +52,9 @@ def run_sweep(
     Args:
         model: from `load_model`.
         source: a .txt (one text a line), .jsonl, .csv, .tsv or .parquet file, also packed (.gz, .zst); or an iterable
-            of texts or of dicts, a generator included; or a Hugging Face `datasets.Dataset` or `IterableDataset`.
+            of texts or of dicts, a generator included; or a Hugging Face `datasets.Dataset` or `IterableDataset`. Of a
+            model of images: a folder of them, whose names are the results' ids, or an iterable of paths, pictures or
+            arrays; or of dicts or a data set with a column `image`.
         folder: for results; new, or of the same sweep, which it then goes on with.
         question: what is asked about every text; `Question()` by default. Its positions are the same for all texts.
         column: the column of the texts; None takes `text`, or else the only one that a file or data set has.
@@ -81,7 +85,13 @@ def run_sweep(
     model = as_model("model", model)
     question = as_question(question, changes, default_question(model))
     path = local_path("folder", folder)
-    with _opened(source, column, pair_column, separator=separator, quotes=quotes, encoding=encoding) as texts:
+    reading = {"separator": separator, "quotes": quotes, "encoding": encoding}
+    if images_of(model) is not None:
+        check_unread(False, **reading)
+        opened: AbstractContextManager[Source] = nullcontext(as_image_source(source, column))
+    else:
+        opened = _opened(source, column, pair_column, **reading)
+    with opened as texts:
         sweep = runner.prepare(
             model,
             texts,

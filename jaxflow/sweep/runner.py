@@ -25,7 +25,7 @@ from jaxflow.store.leases import Leases
 from jaxflow.store.manifest import new_manifest
 from jaxflow.store.record import Record
 from jaxflow.sweep.background import Ahead, Behind
-from jaxflow.sweep.checks import check_folder, check_question, finished
+from jaxflow.sweep.checks import check_folder, check_images, check_question, finished
 from jaxflow.sweep.claims import Claims
 from jaxflow.sweep.shards import ON_ERROR, BadRowError, Lengths, Shard, cuts, encode, settled_lengths
 from jaxflow.sweep.tally import Stopped, Summary, Tally
@@ -292,6 +292,7 @@ def prepare(
     one_of("on_error", on_error, ON_ERROR)
     check_folder(folder, resume)
     _ = arrow.pyarrow()
+    check_images(model, source)
     check_answers(question, model, given=source.paired)
     lengths = settled_lengths(model, question, source.paired, max_length, truncate, new_tokens)
     check_question(question, model, lengths, paired=source.paired)

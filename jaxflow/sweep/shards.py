@@ -14,6 +14,7 @@ from jaxflow.attribution.question import Question
 from jaxflow.inputs.rows import BadRow, Row, Text
 from jaxflow.models import Encoding, Model
 from jaxflow.models.generation import check_tokens, prompt_length
+from jaxflow.models.images import images_of
 
 # A shard ends at whichever comes first, so that its texts make full batches and its results fit memory. Values are
 # relevance values at most, or bytes of text where those are more.
@@ -89,7 +90,7 @@ class Shard:
     """
 
     cut: Cut
-    ids: tuple[int, ...]
+    ids: tuple[int | str, ...]
     texts: tuple[EncodedText, ...]
     skipped: tuple[BadRow, ...]
 
@@ -102,10 +103,13 @@ def cuts(rows: Iterable[Row], model: Model, question: Question, max_length: int 
     """
     limit = min(model.max_length, max_length or model.max_length)
     found: list[Row] = []
+    # Pixels are in memory with a shard's texts, and are more than an image's values.
+    reader = images_of(model)
+    pixels = 0 if reader is None else reader.numbers
     index = values = 0
     for row in rows:
         # Bad rows cost nothing, but count as rows.
-        cost = _most_values(row, limit, model.layers, question)
+        cost = _most_values(row, limit, model.layers, question) + pixels
         if found and (len(found) == SHARD_ROWS or values + cost > SHARD_VALUES):
             yield Cut(index, tuple(found), last=False)
             found, index, values = [], index + 1, 0
@@ -144,6 +148,9 @@ def encode(model: Model, cut: Cut, question: Question, lengths: Lengths, on_erro
 def _most_values(row: Row, limit: int, layers: int, question: Question) -> int:
     if isinstance(row, BadRow):
         return 0
+    if not isinstance(row.given, str):
+        # An image has as many tokens as any other.
+        return question.values(limit, layers)
     parts = [row.text] if row.pair is None else [row.text, row.pair]
     # Bytes of UTF-8, without encoding what needs none.
     size = sum(len(part) if part.isascii() else len(part.encode()) for part in parts)
@@ -156,7 +163,7 @@ def _together(model: Model, cut: Cut, lengths: Lengths) -> Iterator[Encoding]:
     chosen = [row for row in cut.rows if isinstance(row, Text)]
     pairs = [str(row.pair) for row in chosen] if chosen and chosen[0].pair is not None else None
     try:
-        texts = [row.text for row in chosen]
+        texts = [row.given for row in chosen]
         return iter(model.tokenize(texts, pairs, **cut_by(lengths)))
     except InputError:
         return iter(())
@@ -166,7 +173,7 @@ def _alone(model: Model, row: Text, lengths: Lengths) -> Encoding | BadRow:
     """One text, so that an error can say where it stands."""
     pairs = None if row.pair is None else [row.pair]
     try:
-        (encoding,) = model.tokenize([row.text], pairs, **cut_by(lengths))
+        (encoding,) = model.tokenize([row.given], pairs, **cut_by(lengths))
     except InputError as error:
         return BadRow(row.id, error.at(row.place))
     return encoding
@@ -177,7 +184,7 @@ def _without_query(row: Text, encoding: Encoding, question: Question) -> BadRow 
     # The other ways to ask for positions fit every text.
     if isinstance(question.queries, tuple):
         try:
-            check_positions(np.array(question.queries), len(encoding), row.place)
+            check_positions(np.array(question.queries), encoding.listed, row.place)
         except InputError as error:
             return BadRow(row.id, error)
     return None

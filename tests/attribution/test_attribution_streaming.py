@@ -17,7 +17,7 @@ from jaxflow.attribution.streams import Streams
 from jaxflow.models import TokenBatch
 from jaxflow.models.create import new_encoder
 from jaxflow.models.encoder import Encoder
-from jaxflow.models.families import FAMILIES
+from jaxflow.models.families import ENCODERS
 from jaxflow.models.load import configure
 from jaxflow.models.on_cpu import apart
 from jaxflow.models.packing import packing_of
@@ -164,7 +164,7 @@ def bytes_of(call, *arguments):
 def test_memory_of_a_large_encoder_is_that_of_its_forward_pass():
     sizes = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
     source = transformers.BertConfig(**sizes, max_position_embeddings=2048, vocab_size=1000)
-    config = configure(source, FAMILIES["bert"], "bare", "the test")
+    config = configure(source, ENCODERS["bert"], "bare", "the test")
     module = jax.eval_shape(lambda: Encoder(config, nnx.Rngs(0)))
     shape = (1, 2048)
     ids, mask = jax.ShapeDtypeStruct(shape, jnp.int32), jax.ShapeDtypeStruct(shape, bool)

@@ -101,6 +101,37 @@ def local(rng: Generator, layers: int, tokens: int) -> Mixing:
     return with_residual(softmax(rng.normal(size=(layers, tokens, tokens)) - apart), 0.5)
 
 
+def sliding_window(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """Each position sees so many neighbours, and no others."""
+    apart = np.abs(np.arange(tokens)[:, None] - np.arange(tokens))
+    scores = np.where(apart <= max(1, tokens // 8), rng.normal(size=(layers, tokens, tokens)), -np.inf)
+    return with_residual(softmax(scores), 0.5)
+
+
+def local_sink(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """Attention falls off with distance, but for the first position, which takes most."""
+    apart = np.abs(np.arange(tokens)[:, None] - np.arange(tokens))
+    scores = rng.normal(size=(layers, tokens, tokens)) - apart
+    scores[:, :, 0] = 3 + rng.normal(size=(layers, tokens))
+    return with_residual(softmax(scores), 0.5)
+
+
+def causal_sink(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """The same, to the left alone."""
+    return local_sink(rng, layers, tokens) * np.tri(tokens)
+
+
+def long_gaps(rng: Generator, layers: int, tokens: int) -> Mixing:
+    """Falls off so fast that distant flows are tiny, and some positions see nothing or are not seen."""
+    apart = np.abs(np.arange(tokens)[:, None] - np.arange(tokens))
+    seen = rng.random((layers, 1, tokens)) < 0.9
+    return (
+        np.exp(-2.0 * apart + rng.normal(size=(layers, tokens, tokens)))
+        * seen
+        * (rng.random((layers, tokens, 1)) < 0.9)
+    )
+
+
 def mixed_scales(rng: Generator, layers: int, tokens: int) -> Mixing:
     """Capacities between 1e-30 and 1, so that small flows share arcs with large ones."""
     return 10.0 ** rng.uniform(-30, 0, size=(layers, tokens, tokens))
@@ -190,5 +221,7 @@ FAMILIES: dict[str, Callable[[Generator, int, int], Mixing]] = {
 UNNORMALISED = {
     make.__name__: make for make in (class_graph, wide_own, own_a_layer, rows_of_any_size, dominant_arc, causal_class)
 }
+# Few arcs carry what flows, as in long texts; kept apart, so that what is drawn from `FAMILIES` stays the same.
+LONG = {make.__name__: make for make in (sliding_window, local_sink, causal_sink, long_gaps)}
 # Their values cannot be brought to integers with the precision that the others are compared at.
 EXTREME = {make.__name__: make for make in (subnormal, huge)}

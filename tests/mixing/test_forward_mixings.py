@@ -15,7 +15,7 @@ from jaxflow.cli.main import main
 from jaxflow.mixing import Alti, AttentionMeasured, Norms, ValueZeroing
 from jaxflow.mixing.norms import VARIANTS
 from jaxflow.models import ForwardOptions
-from jaxflow.models.families import FAMILIES
+from jaxflow.models.families import ENCODERS
 from jaxflow.models.packing import pack
 from jaxflow.sweep import shards
 from tests.mixing.torch_mixings import measures, shares
@@ -26,7 +26,7 @@ from tests.tiny_text_model import LAYERS, model_folder
 from tests.torch_layers import torch_layers
 
 FAST = ("bert", "roberta-prelayernorm")
-CASES = [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in FAMILIES]
+CASES = [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in ENCODERS]
 PLAIN = [Norms(variant=variant) for variant in VARIANTS] + [Alti(), ValueZeroing()]
 
 

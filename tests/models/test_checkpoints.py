@@ -11,7 +11,7 @@ import transformers
 from safetensors.torch import load_file, save_file, save_model
 
 from jaxflow.models import load_model
-from jaxflow.models.families import FAMILIES
+from jaxflow.models.families import ENCODERS
 
 SIZES = {
     "vocab_size": 27,
@@ -36,7 +36,7 @@ def made(model_type, head, **changes):
     """A random model, every tensor of which differs from every other."""
     torch.manual_seed(3)
     config = transformers.AutoConfig.for_model(model_type, **{**SIZES, **OWN.get(model_type, {}), **changes})
-    model = getattr(transformers, FAMILIES[model_type].heads[head].architecture)(config)
+    model = getattr(transformers, ENCODERS[model_type].heads[head].architecture)(config)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -162,7 +162,7 @@ def check(model, encoder, batches, as_torch, head):
 
 
 # Every family in the way that loses the embeddings' name, and every way once.
-SOME = [(family, "save_model", "masked_lm") for family in FAMILIES] + [
+SOME = [(family, "save_model", "masked_lm") for family in ENCODERS] + [
     ("mpnet", "save_model without metadata", "masked_lm"),
     ("camembert", "shards", "masked_lm"),
     ("roberta", "two names", "masked_lm"),
@@ -174,7 +174,7 @@ SOME = [(family, "save_model", "masked_lm") for family in FAMILIES] + [
     ("xlm-roberta", "bfloat16", "sequence_classification"),
     ("roberta-prelayernorm", "float64", "bare"),
 ]
-ALL = [(family, way, head) for family in FAMILIES for way in WAYS for head in HEADS]
+ALL = [(family, way, head) for family in ENCODERS for way in WAYS for head in HEADS]
 
 
 def loads(model_type, way, head, folder, batches, as_torch):

@@ -9,7 +9,7 @@ import transformers
 from jaxflow._checks import InputError
 from jaxflow.models import load_model
 from jaxflow.models.config import UNLIMITED
-from jaxflow.models.families import FAMILIES
+from jaxflow.models.families import ENCODERS
 
 SIZES = {
     "vocab_size": 27,
@@ -58,7 +58,7 @@ VARIANTS = {
         {"relative_attention": False, "pos_att_type": None, "position_biased_input": True, "norm_rel_ebd": "none"},
     ),
 }
-CASES = [(model_type, head) for model_type, family in FAMILIES.items() for head in family.heads]
+CASES = [(model_type, head) for model_type, family in ENCODERS.items() for head in family.heads]
 
 
 def make(model_type, head, folder, tiny, **changes):
@@ -70,7 +70,7 @@ def make(model_type, head, folder, tiny, **changes):
     if model_type == "distilbert":
         settings["dim"], settings["n_layers"], settings["n_heads"] = 16, 3, 2
     config = transformers.AutoConfig.for_model(model_type, **settings)
-    model = getattr(transformers, FAMILIES[model_type].heads[head].architecture)(config)
+    model = getattr(transformers, ENCODERS[model_type].heads[head].architecture)(config)
     model.config._attn_implementation = "eager"
     tiny.save(folder, model, tiny.tokenizer(pad=config.pad_token_id))
     return model, load_model(folder)
@@ -127,7 +127,7 @@ def test_variants_equal_torch(tiny, batches, as_torch, agree, tmp_path, variant)
         check(model, ours, batch, "masked_lm", agree, as_torch)
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", ENCODERS)
 def test_multiple_choice_equals_torch(tiny, batches, as_torch, tmp_path, model_type):
     model, ours = make(model_type, "multiple_choice", tmp_path, tiny)
     batch = batches("right", ours.config.pad_id, ours.config.segments)
@@ -144,7 +144,7 @@ def test_multiple_choice_equals_torch(tiny, batches, as_torch, tmp_path, model_t
     )
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", ENCODERS)
 def test_longest_sequence(tiny, batches, as_torch, agree, tmp_path, model_type):
     model, ours = make(model_type, "bare", tmp_path, tiny)
     length = ours.max_length

@@ -8,7 +8,7 @@ import transformers
 
 from jaxflow.models import heads
 from jaxflow.models.create import new_encoder
-from jaxflow.models.families import FAMILIES
+from jaxflow.models.families import ENCODERS
 
 # A rate of its own for every name, so that a wrong one shows.
 RATES = {
@@ -34,10 +34,10 @@ DISTILBERT = {"dim": 8, "n_layers": 1, "n_heads": 2, "hidden_dim": 8, "dropout":
 NONE_HAS = ("bare", "masked_lm", "next_sentence", "discriminator")
 CASES = [
     (model_type, head, RATES)
-    for model_type, family in FAMILIES.items()
+    for model_type, family in ENCODERS.items()
     for head in family.heads
     if head not in NONE_HAS
-] + [(model_type, "sequence_classification", {"hidden_dropout_prob": 0.3}) for model_type in FAMILIES]
+] + [(model_type, "sequence_classification", {"hidden_dropout_prob": 0.3}) for model_type in ENCODERS]
 
 
 def their_drops(model, inputs):
@@ -63,7 +63,7 @@ def test_heads_drop_as_torch_does(monkeypatch, model_type, head, rates):
         settings["num_labels"] = 2
     config = transformers.AutoConfig.for_model(model_type, **settings)
     shape = (1, 2, 4) if head == "multiple_choice" else (2, 4)
-    model = getattr(transformers, FAMILIES[model_type].heads[head].architecture)(config)
+    model = getattr(transformers, ENCODERS[model_type].heads[head].architecture)(config)
     theirs = their_drops(model, {"input_ids": torch.full(shape, 5)})
 
     found = []

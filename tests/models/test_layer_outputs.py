@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from jaxflow.models import ForwardOptions
-from jaxflow.models.families import FAMILIES
+from jaxflow.models.families import ENCODERS
 from jaxflow.models.packing import pack
 from tests.models.test_families import make
 from tests.torch_layers import deviation, torch_layers
 
 FAST = ("bert", "roberta-prelayernorm")
-CASES = [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in FAMILIES]
+CASES = [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in ENCODERS]
 
 
 @jax.jit

@@ -24,7 +24,7 @@ from tests.tiny_text_model import model_folder
 TEXTS = ("the key to the cabinets is on", "keys", "is the table on the key?", "the key to")
 FAST = ("BERT", "ModernBERT", "XLNet", "GPT-2", "Llama")
 DOCS = (Path(__file__).parents[2] / "docs" / "models.md").read_text("utf-8")
-TABLE = [row for row in DOCS.split("<!-- PyTorch -->\n")[1].splitlines()[2:] if row]
+TABLE = [row for row in DOCS.split("<!-- PyTorch -->\n")[1].splitlines()[2:] if row.startswith("| ")]
 
 
 @pytest.fixture(autouse=True)

@@ -100,7 +100,6 @@ EXPERTS = {"num_local_experts": 2, "num_experts_per_tok": 1}
 TEXT_TOWER = {name: value for name, value in BERT.items() if name != "pad_token_id"}
 WHISPER = BART | {"max_source_positions": 8, "max_target_positions": 8, "num_mel_bins": 4, "bos_token_id": 2}
 WHISPER |= {"eos_token_id": 3, "decoder_start_token_id": 2}
-SWIN = {"image_size": 32, "patch_size": 4, "embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2], "window_size": 4}
 
 ARCHITECTURES = (
     classifier("BERT", "BertConfig", BERT),
@@ -166,10 +165,6 @@ ARCHITECTURES = (
     written("LongT5", "LongT5Config", T5 | {"local_radius": 2}),
     Architecture("Whisper", "WhisperConfig", WHISPER),
     Architecture("CLIP", "CLIPConfig", {"text_config": TEXT_TOWER, "vision_config": VISION}),
-    Architecture("ViT", "ViTConfig", VISION),
-    Architecture("DeiT", "DeiTConfig", VISION),
-    Architecture("DINOv2", "Dinov2Config", VISION),
-    Architecture("Swin", "SwinConfig", SWIN),
 )
 
 

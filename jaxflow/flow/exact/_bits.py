@@ -17,7 +17,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-kernel: Any = numba.njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
+from jaxflow._cache import numba_kernel
+
+kernel: Any = numba_kernel(nogil=True, error_model="numpy", boundscheck=False)
 # A step of one kernel, made a part of it: as a call it would hand over a dozen arrays, seven words each.
 inlined: Any = numba.njit(forceinline=True, nogil=True, error_model="numpy", boundscheck=False)
 

@@ -17,6 +17,7 @@ __all__ = [
     "CLOSED_FORM",
     "FLOW",
     "closed_form",
+    "count_touched",
     "find_reach",
     "find_reach_of_column",
     "reset",
@@ -120,6 +121,16 @@ def solve_pair(work, source, sink):
             return value, cut_capacity(work, source), CUT, count
         more, count = next_flow(work, source, sink, distance, count)
         value += more
+
+
+@kernel
+@no_type_check
+def count_touched(work, source, sink):
+    """How many arcs a pair's flow touches."""
+    find_reach(work, sink)
+    _, _, _, count = solve_pair(work, source, sink)
+    reset(work, count)
+    return count
 
 
 @kernel

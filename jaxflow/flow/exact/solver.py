@@ -1,30 +1,25 @@
-"""Which pairs are solved, in which order and by how many threads."""
+"""The entry to the exact solver: checks, results, and what a thread keeps of the example it is at."""
 
-import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Integer, UInt8
+from jaxtyping import Bool, Float, Float64, Integer, UInt8
 
 from jaxflow._checks import InputError, first_index
+from jaxflow.flow.exact._rows import RowSolver
+from jaxflow.flow.exact._schedule import Runner, Task, chunk, cores, shares, useful_threads
 
-# A chunk is what one call of a kernel solves, without looking up: about 20 ms, so that an interrupt is prompt.
-_CHUNK_WORK = 200_000
-# What a thread should have to do, about 2 ms: starting one costs a tenth of that.
-_THREAD_WORK = 20_000
-# Where there are so many examples a thread, each is one thread's alone: to set one up costs about a millisecond.
-_MANY = 4
 _LARGEST = 2.0**1000
 # What settles a pair: a closed form at layers 1 and 2; one blocking flow that fills all arcs out of the source or into
 # the sink; a search of the residual graph.
 STAGES = ("closed_form", "one_pass", "cut")
 # Sums of as many doubles as a cut has arcs are right to this, relatively.
 ROUNDING = 1e-11
+# Flows below this part of the largest capacity need not be known to so many digits.
+NOTHING = 1e-18
 
 
 @dataclass(frozen=True)
@@ -32,9 +27,9 @@ class ExactFlow:
     """Maximum flows, each between a flow that was built and a cut that bounds it.
 
     Attributes:
-        value: the maximum flow, `example layer query token`; the cut's capacity. NaN where it was not wanted.
-        lower: value of the flow that was built; rounding of its sum is below 1e-12 of it.
-        upper: capacity of a cut, summed afresh from the capacities.
+        value: the maximum flow, `example layer query token`. NaN where it was not wanted.
+        lower: value of a flow; rounding of its sum is below 1e-12 of it.
+        upper: capacity of a cut, with what arcs that were left out could carry.
         settled: what settled each pair, as a number that counts `STAGES` from 1; 0 where it was not wanted.
         cut: true on the source's side of a minimum cut, `example layer query token node_layer token`, where asked for.
     """
@@ -51,18 +46,8 @@ class ExactFlow:
         return {stage: int((self.settled == number).sum()) for number, stage in enumerate(STAGES, 1)}
 
 
-class _Task(NamedTuple):
-    """A run of pairs of one example and one source layer, sorted by sink."""
-
-    example: int
-    place: int
-    layer: int
-    queries: np.ndarray
-    sinks: np.ndarray
-
-
 def max_flow(
-    capacities: Float64[np.ndarray, "example layer token token"],
+    capacities: Float[np.ndarray, "example layer token token"],
     queries: Integer[np.ndarray, "example query"],
     layers: tuple[int, ...],
     *,
@@ -76,7 +61,8 @@ def max_flow(
 
     Dinic's algorithm on the layer graph (Dinic 1970), started top down along the residual connections, with sets of
     nodes held as bits; layers 1 and 2 have closed forms. A pair of MiniLM's attention takes one to two
-    microseconds a token at layer 6 on one core, in proportion to the arcs that carry its flow.
+    microseconds a token at layer 6 on one core, in proportion to the arcs that carry its flow. Where few arcs are
+    large the sinks of a source are solved together on lists of arcs, and a pair's time does not grow with the text.
 
     Args:
         capacities: capacities of the arcs (layer + 1, i) -> (layer, j), any non-negative finite numbers.
@@ -84,7 +70,8 @@ def max_flow(
         layers: layers of the sources, counted from 1.
         wanted: the pairs to solve, `example layer query token`; None for all. Others come back as NaN.
         cuts: return the cuts as well: (layer of the graph + 1) * token bytes a pair.
-        tol: largest gap between flow and cut, relative to the cut, that is not a defect.
+        tol: largest gap between flow and bound, relative to the bound. Pairs that are solved on lists of arcs (few
+            large ones among many, as in local attention) leave arcs out that could carry no more than this.
         threads: number of threads; None for the cores this process may use.
         progress: called on the calling thread with the number of pairs done and the number of all pairs.
 
@@ -105,20 +92,24 @@ def max_flow(
     cut = np.zeros((*shape, capacities.shape[1] + 1, capacities.shape[-1]), bool) if cuts else None
     total = int(np.prod(shape)) if wanted is None else int(wanted.sum())
     settled = np.zeros(shape, np.uint8)
-    solver = _Solver(capacities, queries, max(layers, default=1), wanted, (lower, upper, settled), cut)
+    solver = _Solver(capacities, queries, max(layers, default=1), wanted, (lower, upper, settled), cut, tol)
+    threads = min(threads or cores(), useful_threads(total, solver.highest, shape[-1]))
     done = 0
-    useful = 1 + total * solver.highest * shape[-1] // _THREAD_WORK
-    threads = min(threads or _cores(), useful)
-    for count in _run(solver, _shares(shape, layers, wanted, threads), threads):
+    for count in Runner(solver)(shares(shape, layers, wanted, threads, solver.by_rows), threads):
         done += count
         if progress is not None:
             progress(done, total)
     # A flow and a cut of equal value prove each other; if they are apart, the solver is wrong, not the user.
     apart = upper - lower > max(tol, ROUNDING) * upper
     if apart.any():
+        # But for arcs that no list has room for, which are nothing beside the largest.
+        apart &= upper - lower > NOTHING * capacities.max()
+    if apart.any():
         where = first_index(apart)
         raise AssertionError(f"flow {lower[where]} and cut {upper[where]} of pair {where} do not meet")
-    return ExactFlow(value=upper.copy(), lower=lower, upper=upper, settled=settled, cut=cut)
+    # Where some arcs were left out, the flow is nearer to the truth than the bound.
+    value = np.where(upper - lower > ROUNDING * upper, lower, upper)
+    return ExactFlow(value=value, lower=lower, upper=upper, settled=settled, cut=cut)
 
 
 def arc_flow(
@@ -162,41 +153,69 @@ class _Solver:
         wanted: np.ndarray | None,
         results: tuple[np.ndarray, np.ndarray, np.ndarray],
         cut: np.ndarray | None,
+        tol: float,
     ) -> None:
         from jaxflow.flow.exact import _kernels
 
-        self.kernels = _kernels
+        self.kernels, self.rows = _kernels, RowSolver(capacities, tol, self._cost)
         self.capacities, self.queries, self.highest, self.wanted, self.cut = capacities, queries, highest, wanted, cut
         self.lower, self.upper, self.settled = results
         self.local = threading.local()
-        self.stopped = False
 
-    def __call__(self, task: _Task) -> int:
-        if self.stopped:
-            return 0
-        # Positions are renumbered: `place` leads from the user's numbers to the solver's.
-        here = self._prepare(task)
+    def __call__(self, task: Task) -> Iterator[int]:
+        """Solve a task; the number of pairs of each part as it is done."""
+        if self.by_rows(task.example, task.layer):
+            # One source, all of its sinks.
+            query = int(task.queries[0])
+            parts = self.rows.solve(task, int(self.queries[task.example, query]))
+            if parts is not None:
+                for sinks, lower, upper in parts:
+                    at = (task.example, task.place, query, sinks)
+                    self.lower[at], self.upper[at], self.settled[at] = lower, upper, self.kernels.CUT
+                    yield len(sinks)
+                return
+        size = chunk(task.layer, self.capacities.shape[-1])
+        for begin in range(0, len(task.sinks), size):
+            run = slice(begin, begin + size)
+            yield self._solve(task._replace(queries=task.queries[run], sinks=task.sinks[run]))
+
+    def by_rows(self, example: int, layer: int) -> bool:
+        """Whether all sinks of a source are one task, as lists of arcs may serve. Those give no cuts."""
+        return self.cut is None and self.rows.serves(example, layer)
+
+    def _cost(self, example: int, layer: int, source: int, sink: int) -> float:
+        """About how many nanoseconds a pair takes by sets of bits, counted in arcs and words."""
+        one = np.zeros(1, np.int64)
+        here = self._prepare(Task(example, 0, layer, one, one))
+        touched = self.kernels.count_touched(here.work, here.place[source], here.place[sink])
+        return 40.0 * touched + 2.0 * here.work.reach.size * here.work.sink.shape[0]
+
+    def _solve(self, task: Task) -> int:
         size, above = len(task.sinks), task.layer
-        sources, sinks = here.place[self.queries[task.example, task.queries]], here.place[task.sinks]
+        sources, sinks = self.queries[task.example, task.queries], task.sinks
         lower, upper = np.empty(size), np.empty(size)
         cuts = np.empty((size if self.cut is not None else 0, above + 1, self.capacities.shape[-1]), np.bool_)
         settled = np.full(size, self.kernels.CLOSED_FORM, np.uint8)
+        place, scale = None, 1.0
         # Layers 1 and 2 need no solver.
         if above < 3:
-            self.kernels.closed_form(here.capacity, above, sources, sinks, upper, cuts)
+            self.kernels.closed_form(self.capacities[task.example], above, sources, sinks, upper, cuts)
             lower[:] = upper
         else:
-            self.kernels.solve_pairs(here.work, sources, sinks, lower, upper, settled, cuts)
+            here = self._prepare(task)
+            # Positions are renumbered: `place` leads from the user's numbers to the solver's.
+            place, scale = here.place, here.scale
+            self.kernels.solve_pairs(here.work, place[sources], place[sinks], lower, upper, settled, cuts)
         at = (task.example, task.place, task.queries, task.sinks)
         # Each task writes its own pairs, so threads need no lock. A flow above its cut is so by rounding alone.
-        self.lower[at] = np.minimum(lower, upper) * here.scale
-        self.upper[at] = upper * here.scale
+        self.lower[at] = np.minimum(lower, upper) * scale
+        self.upper[at] = upper * scale
         self.settled[at] = settled
         if self.cut is not None:
-            self.cut[(*at, slice(0, above + 1))] = cuts[..., here.place]
+            self.cut[(*at, slice(0, above + 1))] = cuts if place is None else cuts[..., place]
         return size
 
-    def _prepare(self, task: _Task) -> Any:
+    def _prepare(self, task: Task) -> Any:
         """This thread's view of the task's example, kept for the tasks that follow."""
         here = self.local
         if getattr(here, "example", None) != task.example:
@@ -234,84 +253,15 @@ def scaled(capacity: np.ndarray) -> tuple[np.ndarray, float]:
     """Capacities whose sums cannot overflow, and the power of two that they were divided by."""
     # Sums of the largest doubles overflow. Dividing by a power of two is exact but for what then is below 1e-308,
     # which is nothing beside a capacity of 1e300.
-    if capacity.max(initial=0) < _LARGEST:
+    if float(capacity.max(initial=0)) < _LARGEST:
         return capacity, 1.0
     return capacity * 2.0**-100, 2.0**100
-
-
-def _tasks(shape: tuple[int, ...], layers: tuple[int, ...], wanted: np.ndarray | None, example: int) -> Iterator[_Task]:
-    """An example's pairs, in runs."""
-    _, _, queries, tokens = shape
-    # The deepest layers first: they take longest, and the last task should be short.
-    for place, layer in sorted(enumerate(layers), key=lambda item: -item[1]):
-        if wanted is None:
-            sinks, sources = np.divmod(np.arange(queries * tokens), queries)
-        else:
-            sinks, sources = np.nonzero(wanted[example, place].T)
-        # Sorted by sink, as the sources of a sink share its reach.
-        size = max(1, _CHUNK_WORK // (layer * tokens))
-        for begin in range(0, len(sinks), size):
-            run = slice(begin, begin + size)
-            yield _Task(example, place, layer, sources[run], sinks[run])
-
-
-def _shares(
-    shape: tuple[int, ...], layers: tuple[int, ...], wanted: np.ndarray | None, threads: int
-) -> Iterator[Iterable[_Task]]:
-    """What a thread takes at once: an example of many, or one task."""
-    examples = range(shape[0]) if wanted is None else np.flatnonzero(wanted.any((1, 2, 3))).tolist()
-    own = (_tasks(shape, layers, wanted, example) for example in examples)
-    # Many examples: each is one thread's, which sets it up once. Few: their tasks go to whoever is free.
-    if len(examples) >= _MANY * threads:
-        yield from own
-    else:
-        yield from ([task] for tasks in own for task in tasks)
-
-
-def _run(solver: _Solver, shares: Iterator[Iterable[_Task]], threads: int) -> Iterator[int]:
-    """Number of pairs of each task as it is done."""
-    if threads == 1:
-        yield from (solver(task) for share in shares for task in share)
-        return
-    lock = threading.Lock()
-    done: SimpleQueue[int | None] = SimpleQueue()
-
-    def work() -> None:
-        try:
-            while not solver.stopped:
-                with lock:
-                    share = next(shares, None)
-                if share is None:
-                    return
-                for task in share:
-                    done.put(solver(task))
-        finally:
-            done.put(None)
-
-    with ThreadPoolExecutor(threads, thread_name_prefix="jaxflow") as pool:
-        try:
-            workers, running = [pool.submit(work) for _ in range(threads)], threads
-            while running:
-                count = done.get()
-                if count is None:
-                    running -= 1
-                else:
-                    yield count
-            for worker in workers:
-                worker.result()
-        finally:
-            # On an interrupt the threads end with the chunk they are at.
-            solver.stopped = True
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_problem(capacities: np.ndarray, queries: np.ndarray, layers: tuple[int, ...]) -> None:
     """Refuse capacities that are no capacities, sums that overflow, and layers or positions that are not there."""
     with np.errstate(over="ignore", invalid="ignore"):
-        sums = capacities.sum((-1, -2))
+        sums = capacities.sum((-1, -2), dtype=np.float64)
     # A sum is finite only where all its numbers are.
     if not (np.isfinite(sums).all() and capacities.min(initial=0) >= 0):
         usable = np.isfinite(capacities) & (capacities >= 0)

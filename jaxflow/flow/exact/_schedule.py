@@ -1,0 +1,136 @@
+"""Which pairs are solved together, and by which thread."""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import NamedTuple
+
+import numpy as np
+
+# A chunk is what one call of a kernel solves, without looking up: about 20 ms, so that an interrupt is prompt.
+CHUNK_WORK = 200_000
+# What a thread should have to do, about 2 ms: starting one costs a tenth of that.
+_THREAD_WORK = 20_000
+# Where there are so many examples a thread, each is one thread's alone: to set one up costs about a millisecond.
+_MANY = 4
+
+
+class Task(NamedTuple):
+    """Pairs of one example and one source layer, sorted by sink."""
+
+    example: int
+    place: int
+    layer: int
+    queries: np.ndarray
+    sinks: np.ndarray
+
+
+Shape = tuple[int, ...]
+
+
+def chunk(layer: int, tokens: int) -> int:
+    """How many pairs a kernel is given at once."""
+    return max(1, CHUNK_WORK // (layer * tokens))
+
+
+def useful_threads(pairs: int, layers: int, tokens: int) -> int:
+    """How many threads so many pairs are worth."""
+    return 1 + pairs * layers * tokens // _THREAD_WORK
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def shares(
+    shape: Shape,
+    layers: tuple[int, ...],
+    wanted: np.ndarray | None,
+    threads: int,
+    by_rows: Callable[[int, int], bool],
+) -> Iterator[Iterable[Task]]:
+    """What a thread takes at once: an example of many, or one task.
+
+    `by_rows` says of an example and a layer whether a source's sinks are solved together.
+    """
+    examples = range(shape[0]) if wanted is None else np.flatnonzero(wanted.any((1, 2, 3))).tolist()
+    own = (_tasks(shape, layers, wanted, example, by_rows) for example in examples)
+    # Many examples: each is one thread's, which sets it up once. Few: their tasks go to whoever is free.
+    if len(examples) >= _MANY * threads:
+        yield from own
+    else:
+        yield from ([task] for tasks in own for task in tasks)
+
+
+def _tasks(
+    shape: Shape,
+    layers: tuple[int, ...],
+    wanted: np.ndarray | None,
+    example: int,
+    by_rows: Callable[[int, int], bool],
+) -> Iterator[Task]:
+    """An example's pairs, in runs."""
+    _, _, queries, tokens = shape
+    # The deepest layers first: they take longest, and the last task should be short.
+    for place, layer in sorted(enumerate(layers), key=lambda item: -item[1]):
+        here = np.ones((queries, tokens), bool) if wanted is None else wanted[example, place]
+        if by_rows(example, layer):
+            for query in np.flatnonzero(here.any(1)):
+                sinks = np.flatnonzero(here[query])
+                yield Task(example, place, layer, np.full(len(sinks), query), sinks)
+            continue
+        # Sorted by sink, as the sources of a sink share its reach.
+        sinks, sources = np.nonzero(here.T)
+        size = chunk(layer, tokens)
+        for begin in range(0, len(sinks), size):
+            run = slice(begin, begin + size)
+            yield Task(example, place, layer, sources[run], sinks[run])
+
+
+class Runner:
+    """Runs tasks on threads, until it is told to stop."""
+
+    def __init__(self, solve: Callable[[Task], Iterator[int]]):
+        self._solve = solve
+        self.stopped = False
+
+    def __call__(self, shares: Iterator[Iterable[Task]], threads: int) -> Iterator[int]:
+        """Give the number of pairs of each part of a task as it is done."""
+        if threads == 1:
+            yield from (count for share in shares for task in share for count in self._solve(task))
+            return
+        lock = threading.Lock()
+        done: SimpleQueue[int | None] = SimpleQueue()
+
+        def work() -> None:
+            try:
+                while not self.stopped:
+                    with lock:
+                        share = next(shares, None)
+                    if share is None:
+                        return
+                    for task in share:
+                        for count in self._solve(task):
+                            done.put(count)
+                            if self.stopped:
+                                return
+            finally:
+                done.put(None)
+
+        with ThreadPoolExecutor(threads, thread_name_prefix="jaxflow") as pool:
+            try:
+                workers, running = [pool.submit(work) for _ in range(threads)], threads
+                while running:
+                    count = done.get()
+                    if count is None:
+                        running -= 1
+                    else:
+                        yield count
+                for worker in workers:
+                    worker.result()
+            finally:
+                # On an interrupt the threads end with the chunk they are at.
+                self.stopped = True

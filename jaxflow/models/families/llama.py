@@ -1,0 +1,125 @@
+"""Decoders of Llama's shape: rotary positions, norms by the mean square, gated feed-forward parts.
+
+They differ in biases, windows, norms of queries and keys, and in how embeddings and norms are scaled.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from jaxflow._checks import InputError, shown
+from jaxflow.models.config import EncoderConfig
+from jaxflow.models.config_file import IN_PYTORCH
+from jaxflow.models.family import Family, Head, Key
+
+_LAYER = "model.layers.{}"
+_ATTENTION = f"{_LAYER}.self_attn"
+_SLIDING = "sliding_attention"
+
+
+def _read(config: Any) -> EncoderConfig:
+    """What all have in common."""
+    depth = config.num_hidden_layers
+    bias = getattr(config, "attention_bias", False)
+    biases = {"qkv", "output"} if bias else set()
+    return EncoderConfig(
+        family=config.model_type,
+        vocabulary=config.vocab_size,
+        width=config.hidden_size,
+        heads=config.num_attention_heads,
+        feed_forward=config.intermediate_size,
+        rows=tuple(range(depth)),
+        activation=config.hidden_act,
+        epsilon=config.rms_norm_eps,
+        positions=0,
+        max_length=config.max_position_embeddings,
+        embedding_width=config.hidden_size,
+        pad_id=config.pad_token_id or 0,
+        attention_dropout=config.attention_dropout or 0.0,
+        pre_norm=True,
+        causal=True,
+        windows=_windows(config, depth),
+        rotary=(_base(config),) * depth,
+        head_size=getattr(config, "head_dim", None) or 0,
+        groups=config.num_key_value_heads,
+        biases=frozenset(biases | ({"feed_forward"} if getattr(config, "mlp_bias", False) else set())),
+        rms=True,
+        embedding_norm=False,
+        gated=True,
+    )
+
+
+def _base(config: Any) -> float:
+    """The base of the rotary positions."""
+    rope = config.rope_parameters or {}
+    kind = rope.get("rope_type", "default")
+    # Other kinds stretch the angles for longer texts.
+    if kind != "default" or rope.get("partial_rotary_factor", 1) != 1:
+        got = f"{shown(rope)}"
+        raise InputError("rope_parameters", "have the rope_type 'default'", got, IN_PYTORCH, place="config.json")
+    return float(rope.get("rope_theta", 10000.0))
+
+
+def _windows(config: Any, depth: int) -> tuple[int, ...]:
+    """How many tokens each layer's positions see; () where all see all."""
+    window = getattr(config, "sliding_window", None)
+    if window is None:
+        return ()
+    # Without types of layers all have the window.
+    kinds = getattr(config, "layer_types", None) or [_SLIDING] * depth
+    windows = tuple(window if kind == _SLIDING else 0 for kind in kinds)
+    return windows if any(windows) else ()
+
+
+def _qwen2(config: Any) -> EncoderConfig:
+    return dataclasses.replace(_read(config), biases=frozenset({"qkv"}))
+
+
+def _qwen3(config: Any) -> EncoderConfig:
+    return dataclasses.replace(_read(config), query_key_norm=True)
+
+
+def _gemma(config: Any) -> EncoderConfig:
+    if getattr(config, "use_bidirectional_attention", None):
+        raise InputError("use_bidirectional_attention", "be false", "true", IN_PYTORCH, place="config.json")
+    return dataclasses.replace(_read(config), norm_offset=1.0, embedding_scale=float(config.hidden_size) ** 0.5)
+
+
+_KEYS: dict[str, Key] = {
+    "embeddings.words": "model.embed_tokens",
+    "layers.qkv": (f"{_ATTENTION}.q_proj", f"{_ATTENTION}.k_proj", f"{_ATTENTION}.v_proj"),
+    "layers.query": f"{_ATTENTION}.q_proj",
+    "layers.key_value": (f"{_ATTENTION}.k_proj", f"{_ATTENTION}.v_proj"),
+    "layers.query_norm": f"{_ATTENTION}.q_norm",
+    "layers.key_norm": f"{_ATTENTION}.k_norm",
+    "layers.output": f"{_ATTENTION}.o_proj",
+    "layers.attention_norm": f"{_LAYER}.input_layernorm",
+    "layers.up": (f"{_LAYER}.mlp.gate_proj", f"{_LAYER}.mlp.up_proj"),
+    "layers.down": f"{_LAYER}.mlp.down_proj",
+    "layers.output_norm": f"{_LAYER}.post_attention_layernorm",
+    "final_norm": "model.norm",
+}
+
+
+def _family(title: str, model_type: str, prefix: str, read: Callable[[Any], EncoderConfig]) -> Family:
+    return Family(
+        title=title,
+        model_type=model_type,
+        prefix="model",
+        read=read,
+        keys=_KEYS,
+        heads={
+            "bare": Head(f"{prefix}Model"),
+            "next_token": Head(f"{prefix}ForCausalLM", {"head.decoder": "lm_head"}, dropout=()),
+            "sequence_classification": Head(f"{prefix}ForSequenceClassification", {"head.out": "score"}, dropout=()),
+        },
+        # Angles, which older versions of transformers saved.
+        leftovers=(r"layers\.\d+\.self_attn\.rotary_emb\.inv_freq",),
+    )
+
+
+LLAMA = _family("Llama", "llama", "Llama", _read)
+MISTRAL = _family("Mistral", "mistral", "Mistral", _read)
+QWEN2 = _family("Qwen2", "qwen2", "Qwen2", _qwen2)
+QWEN3 = _family("Qwen3", "qwen3", "Qwen3", _qwen3)
+GEMMA = _family("Gemma", "gemma", "Gemma", _gemma)

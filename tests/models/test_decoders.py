@@ -1,0 +1,210 @@
+"""Decoders that run in JAX against Hugging Face's torch models, eager and in float32."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import jaxflow as jf
+from jaxflow._checks import InputError
+from jaxflow.models import TokenBatch, load_model
+from jaxflow.models.families import DECODERS
+from tests.models.test_families import SIZES
+
+LENGTH, LENGTHS = 16, (3, 9, 16, 1)
+# What tiny models need to show what their family does differently.
+OWN = {
+    "gpt2": {"n_inner": 24},
+    "llama": {"num_key_value_heads": 2},
+    "qwen2": {"num_key_value_heads": 1, "use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1},
+    "qwen3": {"num_key_value_heads": 2, "head_dim": 8},
+    "mistral": {"num_key_value_heads": 2, "sliding_window": 3, "head_dim": 8},
+    "gemma": {"num_key_value_heads": 4, "head_dim": 8},
+}
+VARIANTS = {
+    "llama-biased": ("llama", {"attention_bias": True, "mlp_bias": True}),
+    "llama-shared-and-biased": ("llama", {"attention_bias": True, "num_key_value_heads": 2}),
+    "llama-tied": (
+        "llama",
+        {"tie_word_embeddings": True, "rope_parameters": {"rope_type": "default", "rope_theta": 50.0}},
+    ),
+    "qwen3-windows": (
+        "qwen3",
+        {
+            "use_sliding_window": True,
+            "sliding_window": 4,
+            "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+        },
+    ),
+}
+FAST = ("gpt2", "llama")
+HEADS = ("next_token", "bare", "sequence_classification")
+
+
+def slow_unless(fast, cases):
+    return [pytest.param(*case, marks=[] if case[0] in fast else pytest.mark.slow) for case in cases]
+
+
+def make(model_type, head, folder, tiny, **changes):
+    """A random model of that family and head, as transformers has it and as we load it."""
+    torch.manual_seed(1)
+    settings = {**SIZES, **OWN.get(model_type, {}), "num_attention_heads": 4, **changes}
+    config = transformers.AutoConfig.for_model(model_type, bos_token_id=None, eos_token_id=None, **settings)
+    model = getattr(transformers, DECODERS[model_type].heads[head].architecture)(config)
+    model.set_attn_implementation("eager")
+    tiny.save(folder, model, tiny.tokenizer(pad=config.pad_token_id))
+    return model, load_model(folder)
+
+
+def padded(side):
+    """Texts of different lengths, as ids and mask."""
+    rng = np.random.default_rng(0)
+    ids, mask = np.ones((len(LENGTHS), LENGTH), np.int32), np.zeros((len(LENGTHS), LENGTH), bool)
+    for row, length in enumerate(LENGTHS):
+        here = slice(length) if side == "right" else slice(LENGTH - length, None)
+        ids[row, here], mask[row, here] = rng.integers(2, 27, length), True
+    return ids, mask
+
+
+def as_batch(ids, mask):
+    return TokenBatch(jnp.asarray(ids), jnp.asarray(mask), jnp.zeros_like(jnp.asarray(ids)))
+
+
+def torch_run(model, ids, mask):
+    with torch.no_grad():
+        return model(
+            input_ids=torch.tensor(ids).long(),
+            attention_mask=torch.tensor(mask).long(),
+            # As generation counts them: padding on the left moves no text along.
+            position_ids=torch.tensor(np.maximum(mask.cumsum(1) - 1, 0)),
+            output_attentions=True,
+            output_hidden_states=True,
+        )
+
+
+@jax.jit
+def run(module, batch):
+    return module(batch)
+
+
+def check(model, ours, head):
+    for side in ("right", "left"):
+        ids, mask = padded(side)
+        theirs, output = torch_run(model, ids, mask), run(ours.module, as_batch(ids, mask))
+        real = mask[:, None, None, :, None]
+        attention = torch.stack(theirs.attentions, 1).numpy()
+        np.testing.assert_allclose(np.where(real, output.attention, 0), np.where(real, attention, 0), atol=1e-5, rtol=0)
+        states = torch.stack(theirs.hidden_states, 1).numpy()
+        kept = mask[:, None, :, None]
+        np.testing.assert_allclose(
+            np.where(kept, output.hidden_states, 0), np.where(kept, states, 0), atol=1e-4, rtol=1e-5
+        )
+        if head == "bare":
+            assert output.logits is None
+            continue
+        logits = theirs.logits.numpy()
+        if head == "next_token":
+            last = LENGTH - 1 - np.argmax(mask[:, ::-1], axis=1)
+            logits = logits[np.arange(len(ids)), last]
+        np.testing.assert_allclose(output.logits, logits, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "head"), slow_unless(FAST, [(name, head) for name in DECODERS for head in HEADS])
+)
+def test_equals_torch(tiny, tmp_path, model_type, head):
+    check(*make(model_type, head, tmp_path, tiny), head)
+
+
+@pytest.mark.parametrize("variant", slow_unless(("llama-shared-and-biased",), [(name,) for name in VARIANTS]))
+def test_variants_equal_torch(tiny, tmp_path, variant):
+    model_type, changes = VARIANTS[variant]
+    check(*make(model_type, "next_token", tmp_path, tiny, **changes), "next_token")
+
+
+@pytest.mark.parametrize("model_type", slow_unless(("gpt2",), [(name,) for name in DECODERS]))
+def test_a_batch_gives_what_each_text_gives_alone(tiny, tmp_path, model_type):
+    """Packed where that pays, padded on either side."""
+    _, ours = make(model_type, "next_token", tmp_path, tiny)
+    ids, mask = padded("right")
+    alone = [
+        ours(as_batch(ids[row : row + 1, :length], mask[row : row + 1, :length])) for row, length in enumerate(LENGTHS)
+    ]
+    for side in ("right", "left"):
+        ids, mask = padded(side)
+        output = ours(as_batch(ids, mask))
+        for row, (length, single) in enumerate(zip(LENGTHS, alone, strict=True)):
+            here = slice(length) if side == "right" else slice(LENGTH - length, None)
+            np.testing.assert_allclose(output.attention[row][..., here, here], single.attention[0], atol=1e-5)
+            np.testing.assert_allclose(output.logits[row], single.logits[0], atol=1e-4)
+
+
+def test_bfloat16_parameters_stay_near_float32(tiny, tmp_path):
+    _, ours = make("llama", "next_token", tmp_path, tiny)
+    low = load_model(tmp_path, dtype="bfloat16")
+    batch = as_batch(*padded("right"))
+    exact, rounded = ours(batch), low(batch)
+    assert rounded.attention.dtype == jnp.float32
+    assert np.abs(rounded.attention - exact.attention).max() < 0.2
+    assert not np.array_equal(rounded.attention, exact.attention)
+
+
+@pytest.mark.parametrize("model_type", slow_unless(FAST, [(name,) for name in DECODERS]))
+def test_a_saved_decoder_is_loaded_by_transformers(tiny, tmp_path, model_type):
+    model, ours = make(model_type, "next_token", tmp_path / "theirs", tiny)
+    folder = jf.models.save_encoder(ours, tmp_path / "ours")
+    again = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    theirs = model.state_dict()
+    assert again.state_dict().keys() == theirs.keys()
+    for name, tensor in again.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), theirs[name].numpy(), err_msg=name)
+
+
+def test_what_a_decoder_says_of_itself_and_what_it_is_asked(tiny, tmp_path):
+    model, ours = make("gpt2", "next_token", tmp_path, tiny)
+    assert (ours.causal, ours.reads_at, ours.head.outputs) == (True, -1, 27)
+    text = "the key to the table"
+    (encoding,) = ours.tokenize([text])
+    result = jf.attribute(ours, [text])
+    theirs = torch_run(model, np.array([encoding.input_ids]), np.ones((1, len(encoding)), bool))
+    best = int(theirs.logits[0, -1].argmax())
+    assert result[0].prediction == ours.labels[best] == ours.tokenizer.convert_ids_to_tokens(best)
+    # Where no question is passed, the last token is asked about.
+    assert result[0].queries.tolist() == [len(encoding) - 1]
+    rows = result[0].relevance["raw"][:, 0]
+    fused = torch.stack(theirs.attentions, 1)[0].mean(1)[:, -1].numpy()
+    np.testing.assert_allclose(rows, fused, atol=1e-5)
+
+
+@pytest.mark.parametrize("model_type", slow_unless(FAST, [(name,) for name in DECODERS]))
+def test_gradients_of_a_next_token_equal_autograds(tiny, tmp_path, model_type):
+    _, ours = make(model_type, "next_token", tmp_path, tiny)
+    theirs = jf.TorchModel(
+        transformers.AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation="eager"), ours.tokenizer
+    )
+    question = jf.Question(
+        methods=("raw", "rollout"), mixing="attention-gradient", target=("is", "are"), queries="last"
+    )
+    texts = ["the key to the table", "she knows that"]
+    for mine, other in zip(jf.attribute(ours, texts, question), jf.attribute(theirs, texts, question), strict=True):
+        for method in ("raw", "rollout"):
+            scale = np.abs(other.relevance[method]).max()
+            np.testing.assert_allclose(mine.relevance[method], other.relevance[method], atol=1e-4 * scale)
+
+
+def test_kinds_that_are_not_supported_are_refused_in_one_line(tiny, tmp_path):
+    stretched = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}
+    with pytest.raises(InputError, match=r"rope_parameters.*TorchModel"):
+        make("llama", "next_token", tmp_path / "stretched", tiny, rope_parameters=stretched)
+    with pytest.raises(InputError, match="scale_attn_by_inverse_layer_idx"):
+        make("gpt2", "next_token", tmp_path / "scaled", tiny, scale_attn_by_inverse_layer_idx=True)
+
+
+def test_the_parts_of_a_next_tokens_logit_sum_to_it(tiny, tmp_path):
+    _, ours = make("gpt2", "next_token", tmp_path, tiny)
+    text = "the key to the table"
+    parts = jf.attribute(ours, [text], methods="decompx")[0].relevance["decompx"][-1, 0]
+    logits = ours(ours.pad(ours.tokenize([text]))).logits[0]
+    np.testing.assert_allclose(parts.sum(), logits.max(), atol=1e-4)

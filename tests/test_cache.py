@@ -1,0 +1,156 @@
+"""What is kept on disk between starts: where, when not, whole, and not without end."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba.core import config
+
+from jaxflow import _cache
+
+# Rollout of one graph in a process of its own; the last line counts the programs that were read from disk and that
+# were compiled.
+JOB = """
+import warnings, jax, numpy as np
+counts = {"hits": 0, "misses": 0}
+def count(event, **_):
+    if event.startswith("/jax/compilation_cache/cache_"):
+        counts[event.removeprefix("/jax/compilation_cache/cache_")] += 1
+jax.monitoring.register_event_listener(count)
+_ = jax.jit(lambda x: x + 1)(1.0)  # of the user's, before the library is used
+import jaxflow as jf
+attention = np.full((2, 3, 4, 5, 5), 0.2, np.float32)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    rollout = jf.attention_rollout(jf.attention_graph(attention))
+    jf.attention_graph(attention[:1])
+assert np.allclose(rollout.sum(-1), 1, atol=1e-5)
+print(*[str(one.message) for one in caught if "cannot be kept" in str(one.message)], sep="\\n")
+print(counts["hits"], counts["misses"])
+"""
+
+
+def start(**variables):
+    """Lines that the job printed, in a process with these variables."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("JAX", "XLA", "XDG", "NUMBA"))}
+    # However short the compiler took.
+    kept |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(JOB)],
+        env=kept | {name: str(value) for name, value in variables.items()},
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    *said, numbers = done.stdout.strip().splitlines()
+    return said, *map(int, numbers.split())
+
+
+def files_of(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.slow
+def test_a_second_start_compiles_nothing(tmp_path):
+    said, hits, misses = start(XDG_CACHE_HOME=tmp_path)
+    assert (said, hits) == ([], 0)
+    assert misses >= 2
+    kept = files_of(tmp_path / "jaxflow" / "programs")
+    assert len(kept) == misses
+    assert start(XDG_CACHE_HOME=tmp_path) == ([], misses, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", ["off", ""])
+def test_the_variable_switches_it_off(tmp_path, value):
+    assert start(XDG_CACHE_HOME=tmp_path, JAXFLOW_CACHE=value) == ([], 0, 0)
+    assert files_of(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_a_folder_of_the_users_own_stays(tmp_path):
+    said, hits, misses = start(JAXFLOW_CACHE=tmp_path / "ours", JAX_COMPILATION_CACHE_DIR=tmp_path / "own")
+    assert (said, hits) == ([], 0)
+    assert misses > 0
+    assert files_of(tmp_path / "own")
+    assert not (tmp_path / "ours").exists()
+
+
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_written_gives_one_warning(tmp_path):
+    # A file stands where the folder should be; nobody can write below it, whatever their rights.
+    (tmp_path / "file").touch()
+    (said,), hits, misses = start(JAXFLOW_CACHE=tmp_path / "file" / "folder")
+    assert (hits, misses) == (0, 0)
+    assert str(tmp_path / "file" / "folder") in said
+    assert "JAXFLOW_CACHE" in said
+
+
+def test_a_file_is_whole_or_not_there(tmp_path):
+    path, values = tmp_path / "one", [bytes([number]) * (1 << 20) for number in range(4)]
+    threads = [threading.Thread(target=_cache.write_whole, args=(path, value)) for value in values]
+    for thread in threads:
+        thread.start()
+    seen = set()
+    while any(thread.is_alive() for thread in threads):
+        if path.exists():
+            seen.add(path.read_bytes())
+    assert seen | {path.read_bytes()} <= set(values)
+    assert list(tmp_path.iterdir()) == [path]
+    # Where nothing can be written nothing is raised, and nothing is left behind.
+    _cache.write_whole(path / "below a file", b"")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_programs_that_were_not_used_for_longest_go(tmp_path):
+    for age, name in enumerate(["newest", "newer", "older", "oldest"]):
+        (tmp_path / name).write_bytes(b"x" * 10)
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    _cache._drop_oldest(tmp_path, 25)
+    assert {path.name for path in tmp_path.iterdir()} == {"newest", "newer"}
+    _cache._drop_oldest(tmp_path, 25)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.fixture
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXFLOW_CACHE", str(tmp_path))
+    monkeypatch.setattr(config, "CACHE_DIR", "")
+    _cache.writable.cache_clear()
+    yield tmp_path
+    _cache.writable.cache_clear()
+
+
+def twice(x):
+    return 2 * x
+
+
+def test_kernels_are_kept_beside_the_programs(own_folder):
+    kernel = _cache.numba_kernel(nogil=True)(twice)
+    assert kernel(np.float64(1.5)) == 3
+    assert [path for path in files_of(own_folder / "kernels") if path.suffix == ".nbi"]
+    # Kernels of the user's own keep their place.
+    assert config.CACHE_DIR == ""
+
+
+def test_kernels_are_not_kept_if_switched_off(own_folder, monkeypatch):
+    monkeypatch.setenv("JAXFLOW_CACHE", "off")
+    assert _cache.numba_kernel()(twice)(4) == 8
+    assert files_of(own_folder) == []
+
+
+def test_fetched_models_have_a_folder_where_programs_have_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for value in ("off", "OFF", ""):
+        monkeypatch.setenv("JAXFLOW_CACHE", value)
+        assert _cache.is_off()
+        assert _cache.cache_folder() == tmp_path / "jaxflow"
+    monkeypatch.delenv("JAXFLOW_CACHE")
+    assert not _cache.is_off()
