@@ -100,7 +100,7 @@ class Attributor:
         with closing(attribute_shards(model, [shard.texts], question, **options)) as attributed:
             # Places in the batch stand for ids, which may be of any type.
             rows = list(arrow.rows_of(shard.ids, next(attributed))) if shard.texts else []
-        return _with(batch, shard.ids, arrow.to_result_table(rows, question), about)
+        return _with(batch, [int(place) - 1 for place in shard.ids], arrow.to_result_table(rows, question), about)
 
     def each(self, batches: Iterable[Any]) -> Iterator[Any]:
         """The batches with their columns, one after the other, as Spark's `mapInPandas` and `mapInArrow` call it."""
@@ -151,7 +151,7 @@ class Attributor:
             place = f"row {number + 1} of the batch"
             place = place if ids is None else f"the row of {self.id_column} {shown(ids[number])}"
             record = {self.column: text} | ({} if pairs is None else {self.pair_column: pairs[number]})
-            yield row_of(number, place, record, self.column, self.pair_column)
+            yield row_of(number + 1, place, record, self.column, self.pair_column)
 
 
 def _columns(batch: Any) -> list[str]:
