@@ -169,14 +169,14 @@ def read_image(image: Any, place: str) -> Pixels:
     raise InputError(None, TAKEN, f"{shown(image)} of type {type(image).__name__}", place=place)
 
 
-def as_picture(pixels: Pixels, grid: tuple[int, int], longest: int = 448) -> Picture:
+def as_picture(pixels: Pixels, grid: tuple[int, int], longest: int = 336) -> Picture:
     """The picture of an image that a model saw; made smaller where a side is longer than `longest`."""
     import io
 
     image = pillow().fromarray(pixels)
     image.thumbnail((longest, longest))
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=90, subsampling=0)
+    image.save(file, "JPEG", quality=85, subsampling=0)
     return Picture(file.getvalue(), grid)
 
 

@@ -58,7 +58,7 @@ def export_weights(module: Encoder, family: Family) -> dict[str, np.ndarray]:
         source = _source(path, array.shape, module.config, family)
         for row, names in zip(array if source.stacked else [array], source.rows, strict=True):
             # Safetensors writes memory as it lies, so a transposed view would come back scrambled.
-            parts = map(np.ascontiguousarray, _parts(row, source))
+            parts = map(np.ascontiguousarray, _parts(row, source) if names else [])
             tensors.update(zip(names, parts, strict=True))
     return tensors
 
@@ -73,7 +73,8 @@ def _source(path: ParameterPath, shape: tuple[int, ...], config: EncoderConfig, 
     stacked = path[0] == "layers"
     # Keys of each stored layer; where several layers share one, it is read once.
     slots = (config.slots or [(row,) for row in config.rows]) if stacked else [()]
-    rows = tuple(tuple(part.format(*slot) + suffix for part in parts) for slot in slots)
+    names = (tuple(part.format(*slot) for part in parts) for slot in slots)
+    rows = tuple(tuple(each + suffix for each in row if each not in family.absent) for row in names)
     shape = shape[1:] if stacked else shape
     turned = name == "kernel" and whole is None and not (stacked and family.input_first)
     # Norms, tables and biases have the same shape in both, but that a bias is flat in the checkpoint.
@@ -95,6 +96,9 @@ def _assemble(source: Source, shape: tuple[int, ...], weights: Weights) -> np.nd
     """One of our parameters, in float32."""
     rows = []
     for names in source.rows:
+        if not names:
+            rows.append(np.ones(shape[1:], np.float32))
+            continue
         parts = [weights.read(name).astype(np.float32) for name in names]
         if source.turned:
             parts = [part.T for part in parts]
@@ -106,7 +110,7 @@ def _assemble(source: Source, shape: tuple[int, ...], weights: Weights) -> np.nd
 
 def _parts(row: np.ndarray, source: Source) -> list[np.ndarray]:
     """The inverse of `_assemble`, for one row."""
-    number = len(source.rows[0])
+    number = len(source.rows[-1])
     if number == 1:
         return [row.reshape(source.shape[::-1]).T if source.turned else row.reshape(source.shape)]
     outputs = source.shape[0]

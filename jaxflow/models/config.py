@@ -74,6 +74,8 @@ class HeadConfig:
         dropout: before the last map, in training.
         first_dropout: before the dense map, in training.
         pooled: whether a bare encoder's checkpoint carries the pooler that it was trained with.
+        normed: whether a norm stands behind its dense map.
+        mean: whether it reads the mean of all tokens rather than the first one.
     """
 
     name: HeadName = "bare"
@@ -85,6 +87,8 @@ class HeadConfig:
     dropout: float = 0.0
     first_dropout: float = 0.0
     pooled: bool = False
+    normed: bool = False
+    mean: bool = False
 
     def class_names(self) -> tuple[str, ...] | None:
         """The labels, made unique: a name that several classes share gets the class's number behind it.
@@ -157,6 +161,9 @@ class EncoderConfig:
         query_key_norm: whether queries and keys are normalised, head by head.
         biases: which affine maps of a layer have one: "qkv", "output", "feed_forward".
         rms: whether norms divide by the root of the mean square, without a mean or a bias.
+        norm_bias: whether other norms have a bias.
+        first_norm: whether the first layer's attention has a norm of its own; else it reads the embeddings as they are.
+        head_bias: whether the head's dense map has a bias.
         norm_offset: added to the norms' stored scales.
         embedding_norm: whether embeddings are normalised.
         embedding_scale: word embeddings are multiplied by it.
@@ -195,6 +202,9 @@ class EncoderConfig:
     query_key_norm: bool = False
     biases: frozenset[str] = frozenset({"qkv", "output", "feed_forward"})
     rms: bool = False
+    norm_bias: bool = True
+    first_norm: bool = True
+    head_bias: bool = True
     norm_offset: float = 0.0
     embedding_norm: bool = True
     embedding_scale: float = 1.0

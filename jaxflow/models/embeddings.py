@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.layers import Linear, Norm, Table, dropout
+from jaxflow.models.layers import Linear, Table, dropout, norm_of
 
 
 class Embeddings(nnx.Module):
@@ -21,7 +21,7 @@ class Embeddings(nnx.Module):
         bias = config.projection_bias
         self.projection = Linear((width,), (config.width,), rngs, bias=bias) if projects else None
         normed = config.width if config.projection == "before" else width
-        self.norm = Norm(normed, config.epsilon) if config.embedding_norm else None
+        self.norm = norm_of(config, normed) if config.embedding_norm else None
         self.config = config
 
     def __call__(

@@ -17,7 +17,7 @@ from jaxflow.models.embeddings import Embeddings
 from jaxflow.models.forward import ForwardOptions, forward_options
 from jaxflow.models.heads import Pooler, make_head
 from jaxflow.models.layer import Layer, Probabilities, Values
-from jaxflow.models.layers import Norm, split
+from jaxflow.models.layers import Norm, norm_of, split
 from jaxflow.models.model import Visit
 from jaxflow.models.packing import Packing
 from jaxflow.models.positions import Places, places, settings_of
@@ -42,9 +42,7 @@ class Encoder(nnx.Module):
         self.relative = config.relative.shared(config, rngs) if config.relative else None
         self.layers = _stacked_layers(config, rngs)
         self.convolution = Convolution(config, rngs) if config.convolution else None
-        self.final_norm = (
-            Norm(config.width, config.epsilon, rms=config.rms, offset=config.norm_offset) if config.pre_norm else None
-        )
+        self.final_norm = norm_of(config, config.width) if config.pre_norm else None
         self.head = make_head(config, rngs)
         self.pooler = Pooler(config, rngs) if config.head.pooled else None
 
@@ -173,6 +171,7 @@ class Encoder(nnx.Module):
             mask,
             distances,
             None if shared_places is None else shared_places.reach(settings),
+            None if self.config.first_norm else index == 0,
             packing=packing,
             attention=given,
             shift=shift,
@@ -225,9 +224,9 @@ class Encoder(nnx.Module):
     ) -> Float[Array, "..."]:
         """The head's numbers, see `EncoderOutput.logits`; `key` turns dropout on."""
         assert self.head is not None
-        if self.config.causal:
+        if self.config.causal or self.config.head.mean:
             assert batch is not None
-            hidden = last_tokens(hidden, batch.mask)
+            hidden = last_tokens(hidden, batch.mask) if self.config.causal else mean_token(hidden, batch.mask)
         return self.head(hidden, self.embeddings.words.table[...], key)
 
     def embed(self, input_ids: Int[Array, "*batch token"]) -> Float[Array, "*batch token embedding"]:
@@ -262,6 +261,14 @@ def last_tokens(
     """The states of each text's last real token, padding on either side."""
     place = mask.shape[-1] - 1 - jnp.argmax(mask[..., ::-1], axis=-1)
     return jnp.take_along_axis(hidden, place[..., None, None], axis=-2)
+
+
+def mean_token(
+    hidden: Float[Array, "*batch token width"], mask: Bool[Array, "*batch token"]
+) -> Float[Array, "*batch 1 width"]:
+    """The mean of each text's real tokens."""
+    real = mask[..., None].astype(hidden.dtype)
+    return (hidden * real).sum(axis=-2, keepdims=True) / real.sum(axis=-2, keepdims=True)
 
 
 def _in_turn(step: Callable[..., Any], state: Any, layers: list[Layer], slices: Any) -> tuple[Any, Any]:

@@ -24,6 +24,7 @@ class Head:
         dropout: names of its rates in the configuration; the first that is set counts.
         first_dropout: the same, for the rate before the dense map; () for none there.
         also: other architectures read as this head.
+        normed: whether a norm stands behind the dense map.
     """
 
     architecture: str
@@ -32,6 +33,7 @@ class Head:
     dropout: tuple[str, ...] = ("classifier_dropout", "hidden_dropout_prob")
     first_dropout: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    normed: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Family:
         note: a remark for the table of supported models.
         shares_layers: whether several layers may share the parameters of one.
         input_first: whether the layers' affine maps are stored with the input's axis first.
+        absent: names of a stored layer's norms that checkpoints lack, as it has none; ours are ones, and unused.
     """
 
     title: str
@@ -63,6 +66,7 @@ class Family:
     note: str = ""
     shares_layers: bool = False
     input_first: bool = False
+    absent: tuple[str, ...] = ()
 
     def canonical(self, key: str) -> str:
         """A key without the family's prefix, which checkpoints of bare encoders leave out."""

@@ -194,7 +194,7 @@ def _loop(
         following = jnp.argmax(module.logits(hidden, now), axis=-1).astype(jnp.int32)
         done = done | (following == end)
         ids = jnp.where((places == sizes[:, None]) & ~done[:, None], following[:, None], ids)
-        sizes = sizes + ~done
+        sizes = sizes + (~done).astype(sizes.dtype)
         return ids, sizes, done | (sizes - before >= tokens) | (sizes >= length)
 
     ids, sizes, _ = jax.lax.while_loop(goes_on, step, (batch.input_ids, before, before >= length))

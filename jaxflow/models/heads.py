@@ -5,7 +5,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, precision, split
+from jaxflow.models.layers import ACTIVATIONS, Linear, dropout, norm_of, precision, split
 from jaxflow.models.rules import Ruled
 
 
@@ -13,7 +13,8 @@ class FirstTokenHead(Ruled):
     """First token, dense map, activation, linear map: classification of texts, choices and sentence pairs."""
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
-        self.dense = Linear((config.width,), (config.width,), rngs)
+        self.dense = Linear((config.width,), (config.width,), rngs, bias=config.head_bias)
+        self.norm = norm_of(config, config.width) if config.head.normed else None
         self.out = Linear((config.width,), (config.head.outputs,), rngs)
         self.config = config
 
@@ -25,17 +26,19 @@ class FirstTokenHead(Ruled):
         first_key, last_key = split(key, 2)
         first = dropout(hidden[..., 0, :], head.first_dropout, first_key)
         pooled = self.rules.activation(ACTIVATIONS[head.activation], self.dense(first))
+        pooled = pooled if self.norm is None else self.norm(pooled)
         # A multiple choice has one output for each choice; its axis goes, and the batch's last is the choices.
         logits = self.out(dropout(pooled, head.dropout, last_key))
         return logits[..., 0] if head.name == "multiple_choice" else logits
 
 
 class EachTokenHead(Ruled):
-    """A linear map of every token, with a dense map before it where the head is a discriminator."""
+    """A linear map of every token, with a dense map before it where the head is a discriminator or has a norm."""
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
-        discriminates = config.head.name == "discriminator"
-        self.dense = Linear((config.width,), (config.width,), rngs) if discriminates else None
+        dense = config.head.name == "discriminator" or config.head.normed
+        self.dense = Linear((config.width,), (config.width,), rngs, bias=config.head_bias) if dense else None
+        self.norm = norm_of(config, config.width) if config.head.normed else None
         self.out = Linear((config.width,), (config.head.outputs,), rngs)
         self.config = config
 
@@ -47,6 +50,8 @@ class EachTokenHead(Ruled):
         if self.dense is None:
             return self.out(hidden)
         dense = self.rules.activation(ACTIVATIONS[self.config.head.activation], self.dense(hidden))
+        if self.norm is not None:
+            return self.out(self.norm(dense))
         # A discriminator has one number a token.
         return self.out(dense)[..., 0]
 
@@ -83,8 +88,8 @@ class MaskedLMHead(Ruled):
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
         width = config.embedding_width
-        self.dense = Linear((config.width,), (width,), rngs)
-        self.norm = Norm(width, config.epsilon)
+        self.dense = Linear((config.width,), (width,), rngs, bias=config.head_bias)
+        self.norm = norm_of(config, width)
         # Tied, the word embeddings are the last map, and only its bias is the head's own.
         self.decoder = None if config.head.tied else Linear((width,), (config.vocabulary,), rngs, bias=False)
         self.bias = nnx.Param(jnp.zeros(config.vocabulary))

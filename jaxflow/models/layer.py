@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from jaxflow.models.batch import LayerNorms, NormOutput
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, root, split
+from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, norm_of, root, split
 from jaxflow.models.packing import Packing
 from jaxflow.models.positions import Reach, turned
 from jaxflow.models.rules import Ruled
@@ -35,15 +35,15 @@ class Layer(Ruled):
         self.qkv = None if shared else Linear(width, (3, *heads), rngs, bias=has["qkv"])
         self.query = Linear(width, heads, rngs, bias=has["qkv"]) if shared else None
         self.key_value = Linear(width, (2, *few), rngs, bias=has["qkv"]) if shared else None
-        self.query_norm = _norm(config, config.head_width) if config.query_key_norm else None
-        self.key_norm = _norm(config, config.head_width) if config.query_key_norm else None
+        self.query_norm = norm_of(config, config.head_width) if config.query_key_norm else None
+        self.key_norm = norm_of(config, config.head_width) if config.query_key_norm else None
         self.relative = config.relative.of_layer(config, rngs) if config.relative else None
         self.output = Linear(heads, width, rngs, bias=has["output"])
-        self.attention_norm = _norm(config, config.width)
+        self.attention_norm = norm_of(config, config.width)
         # A gated part has two maps up: what is activated, and what it is multiplied with.
         self.up = Linear(width, (2, *inner) if config.gated else inner, rngs, bias=has["feed_forward"])
         self.down = Linear(inner, width, rngs, bias=has["feed_forward"])
-        self.output_norm = _norm(config, config.width)
+        self.output_norm = norm_of(config, config.width)
         self.config = config
 
     def __call__(
@@ -52,6 +52,7 @@ class Layer(Ruled):
         mask: Bool[Array, "*batch token"],
         distances: Any = None,
         reach: Reach | None = None,
+        bare: Bool[Array, ""] | None = None,
         *,
         packing: Packing | None = None,
         attention: Probabilities | None = None,
@@ -65,6 +66,7 @@ class Layer(Ruled):
             mask: true on real tokens.
             distances: from `RelativePosition.prepare`.
             reach: where positions may look, and their angles; None where all see all.
+            bare: whether this layer's attention reads its input without a norm; None where no layer's does.
             packing: of the rows, if they are packed.
             attention: probabilities in the place of the softmax's.
             shift: added to the probabilities.
@@ -76,7 +78,11 @@ class Layer(Ruled):
         """
         before, _ = _norms(self.config.pre_norm)
         # *batch token head head_width each.
-        query, keys_, values = self._heads(before(self.attention_norm, hidden), packing)
+        normed = before(self.attention_norm, hidden)
+        if bare is not None:
+            # One program serves all layers, so the first is told apart by its number.
+            normed = jnp.where(bare, hidden, normed)
+        query, keys_, values = self._heads(normed, packing)
         if attention is None:
             # *batch head query key.
             attention = self._attention(query, keys_, mask, distances, reach)
@@ -182,14 +188,10 @@ class Layer(Ruled):
         return self.rules.softmax(partial(jax.nn.softmax, axis=-1), scores)
 
 
-def _norm(config: EncoderConfig, width: int) -> Norm:
-    return Norm(width, config.epsilon, rms=config.rms, offset=config.norm_offset)
-
-
 def _norm_output(norm: Norm, state: Rows) -> NormOutput:
     scale = norm.scales()
     bias = jnp.zeros_like(scale) if norm.bias is None else norm.bias[...].astype(jnp.float32)
-    return NormOutput(scale, bias, norm.deviation(state), norm.bias is not None)
+    return NormOutput(scale, bias, norm.deviation(state), not norm.rms)
 
 
 def _norms(pre_norm: bool) -> tuple[Callable[[Norm, Array], Array], Callable[[Norm, Array], Array]]:

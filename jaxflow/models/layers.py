@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
+from jaxflow.models.config import EncoderConfig
 from jaxflow.models.rules import Ruled
 
 Activation = Callable[[Float[Array, "..."]], Float[Array, "..."]]
@@ -94,14 +95,16 @@ class Norm(Ruled):
 
     Attributes:
         scale: of each entry, less the offset.
-        bias: of each entry; None with `rms`.
+        bias: of each entry; None for none, as with `rms`.
+        rms: whether it takes no mean off.
         epsilon: added to the variance.
         offset: added to the scale.
     """
 
-    def __init__(self, width: int, epsilon: float, *, rms: bool = False, offset: float = 0.0):
+    def __init__(self, width: int, epsilon: float, *, rms: bool = False, bias: bool = True, offset: float = 0.0):
         self.scale = nnx.Param(jnp.ones(width))
-        self.bias = None if rms else nnx.Param(jnp.zeros(width))
+        self.bias = nnx.Param(jnp.zeros(width)) if bias and not rms else None
+        self.rms = rms
         self.epsilon = epsilon
         self.offset = offset
 
@@ -129,8 +132,13 @@ class Norm(Ruled):
     def _centred(self, x: Float[Array, "*axes width"]) -> tuple[Float[Array, "*axes width"], Float[Array, "*axes 1"]]:
         """The entries less their mean, and their variance; with `rms` as they are, and their mean square."""
         # Two passes, as the reference: the mean of squares less the squared mean would cancel.
-        centred = x if self.bias is None else x - x.mean(axis=-1, keepdims=True)
+        centred = x if self.rms else x - x.mean(axis=-1, keepdims=True)
         return centred, jnp.square(centred).mean(axis=-1, keepdims=True)
+
+
+def norm_of(config: EncoderConfig, width: int) -> Norm:
+    """A norm of the configuration's kind."""
+    return Norm(width, config.epsilon, rms=config.rms, bias=config.norm_bias, offset=config.norm_offset)
 
 
 class Table(nnx.Module):

@@ -177,6 +177,8 @@ def _head_config(name: HeadName, source: Any, family: Family, activation: str) -
         tied=bool(getattr(source, "tie_word_embeddings", True)),
         dropout=_rate(source, head.dropout),
         first_dropout=_rate(source, head.first_dropout),
+        normed=head.normed,
+        mean=name == "sequence_classification" and getattr(source, "classifier_pooling", "cls") == "mean",
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from jaxflow._checks import InputError, not_forked
 from jaxflow._switches import broadcasting
 from jaxflow.models import tokens
+from jaxflow.models.answers import continues, tokenize_answers
 from jaxflow.models.batch import EncoderOutput, TokenBatch
 from jaxflow.models.config import EncoderConfig, HeadConfig
 from jaxflow.models.encoder import Encoder
@@ -92,7 +93,9 @@ class TextEncoder(ModelDefaults):
     @property
     def reads_at(self) -> int | None:
         """The token at which the head reads a text: a decoder's last, another's first."""
-        return -1 if self.config.causal and self.head.name != "bare" else super().reads_at
+        if self.config.causal and self.head.name != "bare":
+            return -1
+        return None if self.head.mean else super().reads_at
 
     @property
     def packs(self) -> bool:
@@ -134,7 +137,7 @@ class TextEncoder(ModelDefaults):
 
         Args:
             texts: a sequence of texts.
-            pairs: a second text for each of them, for models that read two.
+            pairs: a second text for each of them, for models that read two; a decoder's are answers to the texts.
             max_length: most tokens, special ones included; the model's own limit where that is less.
             truncate: cut longer texts rather than refuse them.
 
@@ -147,6 +150,8 @@ class TextEncoder(ModelDefaults):
         """
         tokenizer = self._tokenizer()
         limit = tokens.as_limit(tokenizer, self.max_length, max_length, paired=pairs is not None)
+        if pairs is not None and continues(self.config.head, causal=self.causal):
+            return tokenize_answers(tokenizer, texts, pairs, limit, truncate, self.config)
         return tokens.tokenize(tokenizer, texts, pairs, limit, truncate, self.config)
 
     def pad(self, encodings: Sequence[Encoding], length: int | None = None, *, side: str = "right") -> TokenBatch:

@@ -11,6 +11,7 @@ from jaxflow._checks import InputError
 from jaxflow.attribution import Flow, Method, Question
 from jaxflow.attribution.methods import mixing_of
 from jaxflow.evaluation.token_target import Token
+from jaxflow.models.images import DISTILLATION, MEAN
 from jaxflow.pages.pieces import joined, pieces
 from jaxflow.store.arrow import Row, saturation_of
 
@@ -104,6 +105,9 @@ def carried_by(row: Row, manifest: Mapping[str, Any]) -> Carried | None:
     found = class_method(manifest["question"])
     # Folders up to format 4 don't say where the head reads; most models' heads read the first token.
     reads_at = manifest.get("reads_at", 0)
+    if reads_at is None and str(row["tokens"][-1]).endswith((MEAN, DISTILLATION)):
+        # The row of a mean that the head of a vision model reads stands last.
+        reads_at = -1
     if found is None or found[0] not in row or row["prediction"] is None or reads_at is None:
         return None
     method, target = found

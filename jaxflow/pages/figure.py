@@ -11,6 +11,7 @@ from jaxflow.flow.solution import FlowSolution
 from jaxflow.graph.arrays import is_small_float, read_array
 from jaxflow.graph.graph import AttentionGraph
 from jaxflow.pages.carried import apart_words
+from jaxflow.pages.image_figure import draw_patches
 
 # Even in lightness and told apart by colour-blind readers.
 COLOURS = "cividis"
@@ -18,12 +19,15 @@ COLOURS = "cividis"
 OPPOSED = "PuOr"
 
 
-def plot_relevance(example: Any, query: Any = None, tokens: Any = None) -> Any:
+def plot_relevance(example: Any, query: Any = None, tokens: Any = None, *, layer: int | None = None) -> Any:
     """Draw what each token contributed to one position, layer by layer, the methods side by side.
 
     Each row is one layer, the deepest on top. Colours go from 0 to the method's largest value of the text's own tokens
     (the position itself and special tokens, which nearly always hold the most, may go beyond the scale); relevance with
     a sign has a second hue. Crosses mark saturated flows, which tell no tokens apart.
+
+    An image's patches are shaded over the picture that the model saw, in grey: a panel a method, of one layer; there
+    colours go up to the largest value of any patch.
 
     Args:
         example: one text's attribution; or relevance alone, an array `layer query token` such as
@@ -31,6 +35,7 @@ def plot_relevance(example: Any, query: Any = None, tokens: Any = None) -> Any:
         query: the position, among those that were asked for; None for the first of them. Of an array the row of its
             query axis; of an array `query token` None draws all rows.
         tokens: names of an array's tokens; None numbers them. An example has its own.
+        layer: of an image, counted from 1; None for the deepest that was asked for.
 
     Returns:
         A `matplotlib.figure.Figure`, to show or to save; drawing it opens no window.
@@ -43,6 +48,10 @@ def plot_relevance(example: Any, query: Any = None, tokens: Any = None) -> Any:
         from matplotlib.figure import Figure
     except ImportError:
         raise missing_extra("matplotlib", "plots", "a figure") from None
+    if isinstance(example, Example) and example.picture is not None:
+        return draw_patches(example, _row_of(example, query, tokens), layer)
+    if layer is not None:
+        raise InputError("layer", "be left out but for an image: each row is a layer", shown(layer))
     drawing = _of_example(example, query, tokens) if isinstance(example, Example) else _of_array(example, query, tokens)
     maps, count, rows = drawing.maps, len(drawing.tokens), len(drawing.rows)
     figure = Figure(figsize=(len(maps) * max(3.2, 0.3 * count), 1.5 + 0.3 * rows), layout="constrained")
@@ -89,14 +98,19 @@ class _Drawing:
     saturated: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def _of_example(example: Example, query: Any, tokens: Any) -> _Drawing:
+def _row_of(example: Example, query: Any, tokens: Any) -> int:
+    """The number of a position among those that were asked for."""
     if tokens is not None:
         raise InputError("tokens", "be left out where `example` is an attribution", None, "it has its own tokens")
     asked = example.queries.tolist()
     if query is not None and query not in asked:
         expected = f"be among the positions that were asked for, {shown(asked)}"
         raise InputError("query", expected, shown(query))
-    row = 0 if query is None else asked.index(query)
+    return 0 if query is None else asked.index(query)
+
+
+def _of_example(example: Example, query: Any, tokens: Any) -> _Drawing:
+    asked, row = example.queries.tolist(), _row_of(example, query, tokens)
     # The words of the text but the position itself set the scale.
     scaling = np.array([source >= 0 and token != asked[row] for token, source in enumerate(example.source)])
     saturated = {name: values[:, row] for name, values in example.saturation.items() if values[:, row].any()}

@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxflow.attribution import Attribution, Example
 from jaxflow.pages.carried import apart_words
+from jaxflow.pages.pictures import cover, patch_values, shares, uri_of
 from jaxflow.pages.pieces import pieces, row_of
 
 SHOWN = 10
@@ -38,7 +39,7 @@ def _example(example: Example) -> str:
         said += f", prediction: {escape(example.prediction)}"
     left = 'style="text-align: left"'
     lines = [
-        f"<tr><th {left}>{escape(method)}</th><td {left}>{_words(example, method)}</td></tr>"
+        f"<tr><th {left}>{escape(method)}</th><td {left}>{_shaded(example, method)}</td></tr>"
         for method in example.relevance
     ]
     told = [
@@ -47,6 +48,29 @@ def _example(example: Example) -> str:
     ]
     heading = f'<p style="margin: .6em 0 0; opacity: .7">{said}</p>'
     return f"{heading}<table>{''.join(lines)}</table>{''.join(told)}"
+
+
+def _shaded(example: Example, method: str) -> str:
+    return _words(example, method) if example.picture is None else _patches(example, method)
+
+
+def _patches(example: Example, method: str) -> str:
+    """The picture in grey, its patches shaded over it, each with its number where it is pointed at."""
+    assert example.picture is not None
+    row = example.relevance[method][-1, 0]
+    _, found = shares(example, row)
+    rows, columns = found.shape
+    names = [token for token, source in zip(example.tokens, example.source, strict=True) if source == 0]
+    cells = "".join(
+        f'<span style="background: {cover(share)}" title="{escape(name)}: {value:.4g}"></span>'
+        for name, share, value in zip(names, found.ravel(), patch_values(example, row).ravel(), strict=True)
+    )
+    grid = f"position: absolute; inset: 0; display: grid; grid-template: repeat({rows}, 1fr) / repeat({columns}, 1fr)"
+    return (
+        '<div style="position: relative; width: 16em; line-height: 0">'
+        f'<img alt="{escape(example.text)}" style="width: 100%; filter: grayscale(1)" src="{uri_of(example.picture)}">'
+        f'<div style="{grid}">{cells}</div></div>'
+    )
 
 
 def _words(example: Example, method: str) -> str:

@@ -15,8 +15,9 @@ import numpy as np
 from jaxflow._paths import local_path
 from jaxflow.attribution.registry import is_flow, method_name
 from jaxflow.pages.carried import carried_by, class_method
+from jaxflow.pages.pictures import uri_of
 from jaxflow.pages.pieces import joined, pieces
-from jaxflow.store.arrow import Row, relevance_columns, saturation_of
+from jaxflow.store.arrow import Row, picture_of_row, relevance_columns, saturation_of
 from jaxflow.store.output import write_text
 from jaxflow.store.results import Store
 
@@ -93,6 +94,15 @@ def _parts(row: Row, queries: int) -> dict[str, Any] | None:
     return {"start": start, "names": names, "explained": explained}
 
 
+def _picture(row: Row) -> dict[str, Any] | None:
+    """What the model saw of an image, and its patches; None for a text."""
+    picture = picture_of_row(row)
+    if picture is None:
+        return None
+    rows, columns = picture.grid
+    return {"uri": uri_of(picture), "rows": rows, "columns": columns}
+
+
 def _carried(row: Row, manifest: dict[str, Any]) -> dict[str, Any] | None:
     carried = carried_by(row, manifest)
     return None if carried is None else asdict(carried)
@@ -131,10 +141,10 @@ def _mixing_fields(mixing: Mapping[str, Any]) -> dict[str, Any]:
 
 def render(data: dict[str, Any]) -> str:
     """The page as HTML."""
-    return whole_page("report", data)
+    return whole_page("report", data, pictures=any(example["picture"] for example in data["examples"]))
 
 
-def whole_page(name: str, data: dict[str, Any], *, draws: bool = False, rest: str = "") -> str:
+def whole_page(name: str, data: dict[str, Any], *, draws: bool = False, pictures: bool = False, rest: str = "") -> str:
     """A page that loads nothing, as HTML.
 
     Text of the data is nowhere markup: it stands in a JSON block with all of HTML's signs escaped. The policy in its
@@ -145,6 +155,7 @@ def whole_page(name: str, data: dict[str, Any], *, draws: bool = False, rest: st
             scripts/pages has their sources.
         data: what the script finds under `data`.
         draws: whether it draws with D3, whose script then stands in front of it, its licence behind.
+        pictures: whether it shows pictures that stand in its data; pictures from elsewhere are never loaded.
         rest: what follows the scripts.
     """
     look = asset("shared.css") + asset(f"{name}.css")
@@ -155,7 +166,7 @@ def whole_page(name: str, data: dict[str, Any], *, draws: bool = False, rest: st
         # No network, no frames, no forms: of scripts and styles those with these hashes run.
         "policy": (
             f"default-src 'none'; style-src {source_hash(look)}; script-src {' '.join(map(source_hash, scripts))}; "
-            "base-uri 'none'; form-action 'none'"
+            f"base-uri 'none'; form-action 'none'{'; img-src data:' * pictures}"
         ),
         "title": f"jaxflow {name}",
         "style": look,
@@ -196,6 +207,7 @@ def _example(row: Row, methods: list[str], queries: int) -> dict[str, Any]:
     example["pieces"] = pieces(row)
     example["joined"] = joined(row, example["pieces"])
     example["parts"] = _parts(row, queries)
+    example["picture"] = _picture(row)
     # float32 is enough: the page shows six digits.
     example["values"] = {method: as_base64(row[method][:, :queries], "<f4") for method in methods}
     # Where no flow of a method is saturated nothing needs to be said of each.

@@ -13,7 +13,10 @@ Row = Mapping[str, Any]
 
 def row_of(example: Any) -> dict[str, Any]:
     """The text of an example, or of one in the explorer, as a row."""
+    # An explored text has no picture.
+    picture = getattr(example, "picture", None)
     return {
+        **({} if picture is None else {"image": picture.data}),
         "text": example.text,
         "pair": example.pair,
         "tokens": list(example.tokens),
@@ -28,6 +31,9 @@ def pieces(row: Row) -> list[list[str]]:
     Joined, they give the text back (and the pair after it), with special tokens by their names. A token whose
     characters an earlier one covers already (bytes of one character) covers nothing.
     """
+    if "image" in row:
+        # Patches are no parts of a text.
+        return [["", token] for token in row["tokens"]]
     texts = (row["text"], row["pair"] or "")
     ends = _last_tokens(row)
     # How far each of the two texts is written out.
@@ -53,6 +59,8 @@ def joined(row: Row, cut: Sequence[Sequence[str]]) -> list[int]:
         row: of a store.
         cut: its `pieces`.
     """
+    if "image" in row:
+        return [0] * len(row["tokens"])
     inside = [_inside_words(text) for text in (row["text"], row["pair"] or "")]
     found, cursors, before = [], [0, 0], -1
     for source, (gap, surface) in zip(row["source"].tolist(), cut, strict=True):

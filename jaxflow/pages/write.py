@@ -39,7 +39,7 @@ def write_page(result: Attribution | Store | Exploration | object, path: str | P
         "question": (result.question or Question(methods=tuple(result.examples[0].relevance))).as_json(),
         "reads_at": result.reads_at,
         "encoder_layers": result.encoder_layers,
-        "input": {"name": "texts", "examples": len(result)},
+        "input": {"name": "texts" if result.examples[0].picture is None else "images", "examples": len(result)},
         "versions": {"jaxflow": own_version()},
         "stored": False,
     }

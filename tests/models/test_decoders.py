@@ -200,3 +200,28 @@ def test_kinds_that_are_not_supported_are_refused_in_one_line(tiny, tmp_path):
         make("llama", "next_token", tmp_path / "stretched", tiny, rope_parameters=stretched)
     with pytest.raises(InputError, match="scale_attn_by_inverse_layer_idx"):
         make("gpt2", "next_token", tmp_path / "scaled", tiny, scale_attn_by_inverse_layer_idx=True)
+
+
+def test_the_parts_of_a_next_tokens_logit_sum_to_it(tiny, tmp_path):
+    _, ours = make("gpt2", "next_token", tmp_path, tiny)
+    text = "the key to the table"
+    parts = jf.attribute(ours, [text], methods="decompx")[0].relevance["decompx"][-1, 0]
+    logits = ours(ours.pad(ours.tokenize([text]))).logits[0]
+    np.testing.assert_allclose(parts.sum(), logits.max(), atol=1e-4)
+
+
+# Transformers reads Qwen2's tokenizer as one of pairs of bytes, which the tiny one is not.
+@pytest.mark.parametrize("model_type", slow_unless(("llama",), [(name,) for name in DECODERS if name != "qwen2"]))
+def test_answers_are_what_a_torch_model_says_of_them(tiny, tmp_path, model_type):
+    _, ours = make(model_type, "next_token", tmp_path, tiny)
+    eager = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation="eager")
+    theirs = jf.TorchModel(eager, ours.tokenizer)
+    prompts, answers = ["the key to the table", "she knows"], ["is lost .", "he laugh"]
+    question = jf.Question(methods=("rollout", "rollout@attention-gradient"), queries="answer")
+    results = [jf.attribute(model, prompts, question, pairs=answers) for model in (ours, theirs)]
+    for mine, other in zip(*results, strict=True):
+        assert (mine.tokens, mine.queries.tolist()) == (other.tokens, other.queries.tolist())
+        for method in question.methods:
+            scale = np.abs(other.relevance[method]).max()
+            np.testing.assert_allclose(mine.relevance[method], other.relevance[method], atol=1e-4 * scale)
+    assert jf.generate(ours, prompts, new_tokens=4) == jf.generate(theirs, prompts, new_tokens=4)

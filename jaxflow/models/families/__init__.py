@@ -7,6 +7,7 @@ from jaxflow.models.families.distilbert import DISTILBERT
 from jaxflow.models.families.electra import ELECTRA
 from jaxflow.models.families.gpt2 import GPT2
 from jaxflow.models.families.llama import GEMMA, LLAMA, MISTRAL, QWEN2, QWEN3
+from jaxflow.models.families.modernbert import MODERNBERT
 from jaxflow.models.families.mpnet import MPNET
 from jaxflow.models.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from jaxflow.models.families.roberta_prelayernorm import ROBERTA_PRELAYERNORM
@@ -22,4 +23,4 @@ ENCODERS = _by_type(
     *(DISTILBERT, ELECTRA, ALBERT, MPNET, DEBERTA),
 )
 DECODERS = _by_type(GPT2, LLAMA, QWEN2, QWEN3, MISTRAL, GEMMA)
-FAMILIES = ENCODERS | DECODERS
+FAMILIES = ENCODERS | _by_type(MODERNBERT) | DECODERS

@@ -58,20 +58,24 @@
     element.append(...children);
     return element;
   }
+  var penOf = (canvas, settings) => (
+    /** @type {CanvasRenderingContext2D} */
+    canvas.getContext("2d", settings)
+  );
   var byId = (id) => document.getElementById(id);
   function textNodes(text) {
     const nodes = [];
-    let plain = "";
+    let plain2 = "";
     for (const character of text.replace(/[\t\r\n]+/g, " ")) {
       if (!HIDDEN.test(character)) {
-        plain += character;
+        plain2 += character;
         continue;
       }
-      if (plain) nodes.push(document.createTextNode(plain));
-      plain = "";
+      if (plain2) nodes.push(document.createTextNode(plain2));
+      plain2 = "";
       nodes.push(make("span", { className: "hidden-character", title: "a character without a shape" }, named(character)));
     }
-    if (plain) nodes.push(document.createTextNode(plain));
+    if (plain2) nodes.push(document.createTextNode(plain2));
     return nodes;
   }
   var isolated = (text, className = "") => make("bdi", { className }, ...textNodes(text));
@@ -90,6 +94,7 @@
     document.documentElement.dataset.theme = theme;
     byId("theme").textContent = `Theme: ${theme}`;
   }
+  var breakable = (method) => method.split(/(?=@)/).flatMap((part, index) => index ? [make("wbr"), part] : [part]);
 
   // src/shared/carried.js
   function carriedParts({ method, target, words, tied }) {
@@ -217,77 +222,95 @@
     return { whole: `decoder ${number2} ${part}`, short: `${part[0].toUpperCase()}${number2}` };
   }
 
-  // src/report/words.js
-  function renderWords(current2, state2) {
-    const shown = data.methods.filter((method) => state2.methods.has(method));
-    byId("words").replaceChildren(...shown.map((method) => wordsOf(current2, state2, method)));
-    if (!shown.length) byId("words").append(make("p", { className: "notice" }, "Choose a method."));
-  }
-  function wordsOf(current2, state2, method) {
+  // src/report/patches.js
+  var FOR = "20, 105, 255";
+  var AGAINST2 = "255, 140, 0";
+  var COVER = 0.82;
+  var cover = (share) => `rgba(${share < 0 ? AGAINST2 : FOR}, ${COVER * Math.min(1, Math.abs(share))})`;
+  var pictureOf = ({ picture, text }) => make("img", { src: picture?.uri ?? "", alt: text, draggable: false, className: "seen" });
+  var plain = (example) => make(
+    "figure",
+    { className: "picture" },
+    make("figcaption", {}, "the image, as the model saw it"),
+    make("div", { className: "frame colours" }, pictureOf(example))
+  );
+  function patchesOf(current2, state2, method) {
     const { example } = current2;
+    const columns2 = example.picture?.columns ?? 1;
     const row = current2.row(method, state2.layer, state2.query);
-    const scale = bounds(current2, method, state2.layer, state2.query, state2);
-    const line = () => make("p", { dir: "auto", className: "text", data: { method } });
-    const lines = example.parts ? [line(), line()] : [line()];
-    example.tokens.forEach((_, token) => {
-      const text = example.parts && token >= example.parts.start ? lines[1] : lines[0];
-      const [gap, surface] = example.pieces[token];
-      if (gap)
-        text.append(
-          gap.trim() ? make("span", { className: "unread", title: "not read by the model" }, ...textNodes(gap)) : " "
-        );
-      const element = word(example, state2, token, surface, shareOf(row[token], scale), Boolean(example.joined[token]));
+    const scale2 = bounds(current2, method, state2.layer, state2.query, state2);
+    const cells = make("div", { className: "cells" });
+    cells.style.gridTemplateColumns = `repeat(${columns2}, 1fr)`;
+    const beside = make("p", { className: "beside" });
+    example.tokens.forEach((name, token) => {
+      const special = example.source[token] < 0;
+      const element = make("span", {
+        className: special ? "token special" : "token patch",
+        tabIndex: -1,
+        data: { token }
+      });
+      const share = shareOf(row[token], scale2);
+      if (special) element.append(isolated(name));
+      else element.style.backgroundColor = cover(share);
+      if (special && state2.special) paint(element, share);
+      element.classList.toggle("asked", example.queries[state2.query] === token);
       element.classList.toggle("saturated", current2.saturated(method, state2.layer, state2.query, token));
-      text.append(element);
+      (special ? beside : cells).append(element);
     });
-    for (const text of lines) text.querySelector(".token")?.setAttribute("tabindex", "0");
-    const { parts } = example;
-    const shown = parts ? lines.map(
-      (text, side) => make("div", { className: "side" }, make("span", { className: "score" }, parts.names[side]), text)
-    ) : lines;
-    const figure = make("figure", {}, make("figcaption", {}, ...breakable(method)), make("div", {}, ...shown));
-    const told = toldApart(current2, method, state2.layer, state2.query, data.methods);
-    if (told) {
-      const see = told.instead ? `; see ${told.instead}` : "";
-      figure.append(
-        make(
-          "p",
-          { className: "apart" },
-          `tells ${told.apart} of ${told.of} tokens apart here; the rest are saturated${see}`
+    cells.querySelector(".token")?.setAttribute("tabindex", "0");
+    const frame = make("div", { className: "frame" }, pictureOf(example), cells);
+    return make(
+      "figure",
+      { className: "picture" },
+      make("figcaption", {}, ...breakable(method)),
+      make("div", { className: "text patches", data: { method, columns: columns2 } }, frame, beside)
+    );
+  }
+  function renderMaps(current2, state2) {
+    const methods = data.methods.filter((method) => state2.methods.has(method));
+    const rows = methods.map(
+      (method) => make(
+        "div",
+        { className: "maps" },
+        make("span", { className: "name" }, ...breakable(method)),
+        ...current2.example.layers.map(
+          (layer, index) => make(
+            "button",
+            { type: "button", data: { layer: index }, ariaLabel: `${method}, layer ${layer}` },
+            mapOf(current2, state2, method, index),
+            String(layer)
+          )
         )
-      );
-    }
-    return figure;
+      )
+    );
+    byId("heat").replaceChildren(...rows);
   }
-  var breakable = (method) => method.split(/(?=@)/).flatMap((part, index) => index ? [make("wbr"), part] : [part]);
-  function word(example, state2, token, surface, share, joined) {
-    const special = example.source[token] < 0;
-    const element = make("span", { className: "token", tabIndex: -1, data: { token } });
-    if (special) element.append(isolated(example.tokens[token]));
-    else if (surface) element.append(...textNodes(surface));
-    else element.append(isolated(example.tokens[token], "covered"));
-    element.classList.toggle("special", special);
-    element.classList.toggle("joined", joined);
-    element.classList.toggle("asked", marked(example, state2.query) === token);
-    const later = isLater(example, state2.query, token);
-    element.classList.toggle("later", later);
-    if (!later && (!special || state2.special)) paint(element, share);
-    return element;
-  }
-  function moveWord(event) {
-    const step2 = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    const text = event.target.closest(".text");
-    if (!step2 || !text) return;
-    event.preventDefault();
-    const tokens = [...text.querySelectorAll(event.target.matches(".pick") ? ".pick" : ".token")];
-    const next = tokens[tokens.indexOf(event.target) + step2];
-    if (next) focusOn(tokens, next);
+  function mapOf(current2, state2, method, layer) {
+    const { example } = current2;
+    const { rows, columns: columns2 } = example.picture ?? { rows: 1, columns: 1 };
+    const canvas = make("canvas", { width: columns2, height: rows });
+    canvas.style.aspectRatio = `${columns2} / ${rows}`;
+    const pen = penOf(canvas);
+    const scale2 = bounds(current2, method, layer, state2.query, state2);
+    const dark = isDark();
+    let patch = 0;
+    current2.row(method, layer, state2.query).forEach((value, token) => {
+      if (example.source[token] < 0) return;
+      pen.fillStyle = shade(shareOf(value, scale2), dark).background;
+      pen.fillRect(patch % columns2, Math.floor(patch / columns2), 1, 1);
+      patch += 1;
+    });
+    return canvas;
   }
 
   // src/report/heat.js
   var columns = [];
   function renderHeat(current2, state2) {
     const { example } = current2;
+    if (example.picture) {
+      columns = [];
+      return renderMaps(current2, state2);
+    }
     const methods = data.methods.filter((method) => state2.methods.has(method));
     const dense = methods.length * example.layers.length > 20;
     const table = make("table", { role: "grid", className: dense ? "dense" : "" });
@@ -327,7 +350,7 @@
     return make("thead", {}, make("tr", {}, corner, ...names), make("tr", {}, ...layers));
   }
   function markLayer(layer) {
-    for (const cell of byId("heat").querySelectorAll("thead [data-layer]")) {
+    for (const cell of byId("heat").querySelectorAll("[data-layer]")) {
       cell.classList.toggle("chosen", Number(cell.dataset.layer) === layer);
     }
   }
@@ -344,11 +367,11 @@
     const name = make("th", { scope: "row" }, isolated(example.tokens[token]));
     name.classList.toggle("special", example.source[token] < 0);
     name.classList.toggle("asked", asked);
-    const cells = columns.map(({ layer, row: row2, scale }) => {
+    const cells = columns.map(({ layer, row: row2, scale: scale2 }) => {
       const cell = document.createElement("td");
       cell.tabIndex = -1;
       if (layer === 0) cell.className = "first";
-      const share = shareOf(row2[token], scale);
+      const share = shareOf(row2[token], scale2);
       paint(cell, share, dark);
       if (Math.abs(share) > 1 + 1e-6) cell.textContent = "▴";
       return cell;
@@ -392,7 +415,7 @@
         element.hidden = !fits;
         count += Number(fits);
       });
-      byId("count").textContent = `${count} of ${items2.length} sentences`;
+      byId("count").textContent = `${count} of ${items2.length} ${data.examples[0]?.picture ? "images" : "sentences"}`;
     };
     byId("search").addEventListener("input", filter);
     select.addEventListener("change", filter);
@@ -400,12 +423,10 @@
     return items2;
   }
   function item(example, index, choose2) {
-    const button = make(
-      "button",
-      { type: "button" },
-      make("span", { className: "id" }, String(example.id)),
-      sentence(example)
-    );
+    const button = make("button", { type: "button" });
+    if (example.id !== example.text) button.append(make("span", { className: "id" }, String(example.id)));
+    if (example.picture) button.append(make("img", { src: example.picture.uri, alt: "", className: "small" }));
+    button.append(sentence(example));
     if (example.prediction !== null) button.append(make("span", { className: "label" }, isolated(example.prediction)));
     button.addEventListener("click", () => choose2(index));
     return make("li", {}, button);
@@ -482,6 +503,80 @@
     byId("tooltip").hidden = true;
   }
 
+  // src/report/words.js
+  function renderWords(current2, state2) {
+    const shown = data.methods.filter((method) => state2.methods.has(method));
+    const image = Boolean(current2.example.picture);
+    byId("words").classList.toggle("pictures", image);
+    byId("words").replaceChildren(
+      ...image ? [plain(current2.example)] : [],
+      ...shown.map((method) => withTold(current2, state2, method, (image ? patchesOf : wordsOf)(current2, state2, method)))
+    );
+    if (!shown.length) byId("words").append(make("p", { className: "notice" }, "Choose a method."));
+  }
+  function wordsOf(current2, state2, method) {
+    const { example } = current2;
+    const row = current2.row(method, state2.layer, state2.query);
+    const scale2 = bounds(current2, method, state2.layer, state2.query, state2);
+    const line = () => make("p", { dir: "auto", className: "text", data: { method } });
+    const lines = example.parts ? [line(), line()] : [line()];
+    example.tokens.forEach((_, token) => {
+      const text = example.parts && token >= example.parts.start ? lines[1] : lines[0];
+      const [gap, surface] = example.pieces[token];
+      if (gap)
+        text.append(
+          gap.trim() ? make("span", { className: "unread", title: "not read by the model" }, ...textNodes(gap)) : " "
+        );
+      const element = word(example, state2, token, surface, shareOf(row[token], scale2), Boolean(example.joined[token]));
+      element.classList.toggle("saturated", current2.saturated(method, state2.layer, state2.query, token));
+      text.append(element);
+    });
+    for (const text of lines) text.querySelector(".token")?.setAttribute("tabindex", "0");
+    const { parts } = example;
+    const shown = parts ? lines.map(
+      (text, side) => make("div", { className: "side" }, make("span", { className: "score" }, parts.names[side]), text)
+    ) : lines;
+    return make("figure", {}, make("figcaption", {}, ...breakable(method)), make("div", {}, ...shown));
+  }
+  function withTold(current2, state2, method, figure) {
+    const told = toldApart(current2, method, state2.layer, state2.query, data.methods);
+    if (told) {
+      const see = told.instead ? `; see ${told.instead}` : "";
+      figure.append(
+        make(
+          "p",
+          { className: "apart" },
+          `tells ${told.apart} of ${told.of} tokens apart here; the rest are saturated${see}`
+        )
+      );
+    }
+    return figure;
+  }
+  function word(example, state2, token, surface, share, joined) {
+    const special = example.source[token] < 0;
+    const element = make("span", { className: "token", tabIndex: -1, data: { token } });
+    if (special) element.append(isolated(example.tokens[token]));
+    else if (surface) element.append(...textNodes(surface));
+    else element.append(isolated(example.tokens[token], "covered"));
+    element.classList.toggle("special", special);
+    element.classList.toggle("joined", joined);
+    element.classList.toggle("asked", marked(example, state2.query) === token);
+    const later = isLater(example, state2.query, token);
+    element.classList.toggle("later", later);
+    if (!later && (!special || state2.special)) paint(element, share);
+    return element;
+  }
+  function moveWord(event) {
+    const text = event.target.closest(".text");
+    const columns2 = Number(text?.dataset.columns ?? 0);
+    const step2 = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns2, ArrowUp: -columns2 }[event.key];
+    if (!step2 || !text) return;
+    event.preventDefault();
+    const tokens = [...text.querySelectorAll(event.target.matches(".pick") ? ".pick" : ".token")];
+    const next = tokens[tokens.indexOf(event.target) + step2];
+    if (next) focusOn(tokens, next);
+  }
+
   // src/report/written.js
   function renderWritten(example) {
     const { parts } = example;
@@ -520,7 +615,8 @@
   }
 
   // src/report/main.js
-  var state = { index: 0, layer: 0, query: 0, scale: "row", special: false, methods: new Set(data.methods) };
+  var scale = data.examples[0]?.picture ? "range" : "row";
+  var state = { index: 0, layer: 0, query: 0, scale, special: false, methods: new Set(data.methods) };
   var current;
   var items = [];
   function render(heat = true) {
@@ -608,10 +704,11 @@
     byId("legend").replaceChildren(...parts);
   }
   function rampOf(first) {
-    const ramp = make("span", { className: "ramp" });
+    const ramp = make("span", { className: current.example.picture ? "ramp over" : "ramp" });
     for (let step2 = first; step2 <= 10; step2 += 1) {
       const box = make("span", { className: "step" });
-      paint(box, step2 / 10);
+      if (current.example.picture) box.style.backgroundColor = cover(step2 / 10);
+      else paint(box, step2 / 10);
       ramp.append(box);
     }
     return ramp;

@@ -1,11 +1,11 @@
 // The heat map: a row for each token, and for each method a column for each layer.
 
-import { byId, focusOn, isolated, make, paint } from "../shared/dom.js";
+import { breakable, byId, focusOn, isolated, make, paint } from "../shared/dom.js";
 import { isDark } from "../shared/theme.js";
 import { bounds, shareOf } from "./example.js";
 import { data } from "./page.js";
 import { isLater, layerName, marked } from "./parts.js";
-import { breakable } from "./words.js";
+import { renderMaps } from "./patches.js";
 
 /** @type {{ method: string, layer: number, row: Float32Array, scale: [number, number] }[]} */
 let columns = [];
@@ -16,6 +16,10 @@ let columns = [];
  */
 export function renderHeat(current, state) {
   const { example } = current;
+  if (example.picture) {
+    columns = [];
+    return renderMaps(current, state);
+  }
   const methods = data.methods.filter((method) => state.methods.has(method));
   const dense = methods.length * example.layers.length > 20;
   const table = make("table", { role: "grid", className: dense ? "dense" : "" });
@@ -64,7 +68,7 @@ function headOf(example, methods) {
 
 /** @param {number} layer */
 export function markLayer(layer) {
-  for (const cell of byId("heat").querySelectorAll("thead [data-layer]")) {
+  for (const cell of byId("heat").querySelectorAll("[data-layer]")) {
     cell.classList.toggle("chosen", Number(cell.dataset.layer) === layer);
   }
 }

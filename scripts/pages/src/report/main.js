@@ -7,12 +7,15 @@ import { unpack } from "./example.js";
 import { cellAt, markLayer, markRest, moveCell, renderHeat } from "./heat.js";
 import { data } from "./page.js";
 import { firstQuery, layerName, queryName } from "./parts.js";
+import { cover } from "./patches.js";
 import { mark, setUpSentences } from "./sentences.js";
 import { hideTooltip, showTooltip } from "./tooltip.js";
 import { moveWord, renderWords } from "./words.js";
 import { markWritten, renderWritten } from "./written.js";
 
-const state = { index: 0, layer: 0, query: 0, scale: "row", special: false, methods: new Set(data.methods) };
+// Patches are many, and differ by little of the whole: their shades begin at the smallest.
+const scale = data.examples[0]?.picture ? "range" : "row";
+const state = { index: 0, layer: 0, query: 0, scale, special: false, methods: new Set(data.methods) };
 /** @type {Unpacked} */
 let current;
 /** @type {HTMLElement[]} */
@@ -130,10 +133,11 @@ function renderLegend() {
 
 /** @param {number} first the first of the steps, of which 10 is full shade */
 function rampOf(first) {
-  const ramp = make("span", { className: "ramp" });
+  const ramp = make("span", { className: current.example.picture ? "ramp over" : "ramp" });
   for (let step = first; step <= 10; step += 1) {
     const box = make("span", { className: "step" });
-    paint(box, step / 10);
+    if (current.example.picture) box.style.backgroundColor = cover(step / 10);
+    else paint(box, step / 10);
     ramp.append(box);
   }
   return ramp;

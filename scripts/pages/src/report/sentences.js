@@ -30,7 +30,7 @@ export function setUpSentences(choose) {
       element.hidden = !fits;
       count += Number(fits);
     });
-    byId("count").textContent = `${count} of ${items.length} sentences`;
+    byId("count").textContent = `${count} of ${items.length} ${data.examples[0]?.picture ? "images" : "sentences"}`;
   };
   byId("search").addEventListener("input", filter);
   select.addEventListener("change", filter);
@@ -44,12 +44,11 @@ export function setUpSentences(choose) {
  * @param {(index: number) => void} choose
  */
 function item(example, index, choose) {
-  const button = make(
-    "button",
-    { type: "button" },
-    make("span", { className: "id" }, String(example.id)),
-    sentence(example),
-  );
+  const button = make("button", { type: "button" });
+  if (example.id !== example.text) button.append(make("span", { className: "id" }, String(example.id)));
+  // Its name stands beside it.
+  if (example.picture) button.append(make("img", { src: example.picture.uri, alt: "", className: "small" }));
+  button.append(sentence(example));
   if (example.prediction !== null) button.append(make("span", { className: "label" }, isolated(example.prediction)));
   button.addEventListener("click", () => choose(index));
   return make("li", {}, button);

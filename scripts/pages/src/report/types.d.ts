@@ -1,7 +1,8 @@
 // What the report's modules hand to one another.
 
 interface ReportExample {
-  id: number;
+  /** A row's number, or an image's name. */
+  id: number | string;
   text: string;
   pair: string | null;
   tokens: string[];
@@ -21,6 +22,8 @@ interface ReportExample {
   saturated: Record<string, string | null>;
   /** Sources and targets, or a prompt and its answer: where the second begins, and the token that each query explains. */
   parts: { start: number; names: [string, string]; explained: (number | null)[] } | null;
+  /** Of an image: what the model saw, as a data URI, and its patches; null for texts. */
+  picture?: { uri: string; rows: number; columns: number } | null;
   /** The words that carry the prediction, or the class that was asked for. */
   carried: Carried | null;
 }

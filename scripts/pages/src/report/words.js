@@ -1,9 +1,10 @@
 // The sentence as it was written, once a method, each token shaded by its relevance.
 
-import { byId, focusOn, isolated, make, paint, textNodes } from "../shared/dom.js";
+import { breakable, byId, focusOn, isolated, make, paint, textNodes } from "../shared/dom.js";
 import { bounds, shareOf, toldApart } from "./example.js";
 import { data } from "./page.js";
 import { isLater, marked } from "./parts.js";
+import { patchesOf, plain } from "./patches.js";
 
 /**
  * @param {Unpacked} current
@@ -11,7 +12,12 @@ import { isLater, marked } from "./parts.js";
  */
 export function renderWords(current, state) {
   const shown = data.methods.filter((method) => state.methods.has(method));
-  byId("words").replaceChildren(...shown.map((method) => wordsOf(current, state, method)));
+  const image = Boolean(current.example.picture);
+  byId("words").classList.toggle("pictures", image);
+  byId("words").replaceChildren(
+    ...(image ? [plain(current.example)] : []),
+    ...shown.map((method) => withTold(current, state, method, (image ? patchesOf : wordsOf)(current, state, method))),
+  );
   if (!shown.length) byId("words").append(make("p", { className: "notice" }, "Choose a method."));
 }
 
@@ -45,7 +51,18 @@ function wordsOf(current, state, method) {
         make("div", { className: "side" }, make("span", { className: "score" }, parts.names[side]), text),
       )
     : lines;
-  const figure = make("figure", {}, make("figcaption", {}, ...breakable(method)), make("div", {}, ...shown));
+  return make("figure", {}, make("figcaption", {}, ...breakable(method)), make("div", {}, ...shown));
+}
+
+/**
+ * A method's figure, with how many tokens it tells apart.
+ *
+ * @param {Unpacked} current
+ * @param {ReportState} state
+ * @param {string} method
+ * @param {HTMLElement} figure
+ */
+function withTold(current, state, method, figure) {
   const told = toldApart(current, method, state.layer, state.query, data.methods);
   if (told) {
     const see = told.instead ? `; see ${told.instead}` : "";
@@ -59,14 +76,6 @@ function wordsOf(current, state, method) {
   }
   return figure;
 }
-
-/**
- * A method's name, which may break before its mixing.
- *
- * @param {string} method
- */
-export const breakable = (method) =>
-  method.split(/(?=@)/).flatMap((part, index) => (index ? [make("wbr"), part] : [part]));
 
 /**
  * @param {ReportExample} example
@@ -94,8 +103,10 @@ function word(example, state, token, surface, share, joined) {
 
 /** @param {KeyboardEvent & { target: any }} event */
 export function moveWord(event) {
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   const text = event.target.closest(".text");
+  // Among patches also up and down.
+  const columns = Number(text?.dataset.columns ?? 0);
+  const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
   if (!step || !text) return;
   event.preventDefault();
   const tokens = [...text.querySelectorAll(event.target.matches(".pick") ? ".pick" : ".token")];

@@ -96,3 +96,11 @@ export function turnTheme() {
   document.documentElement.dataset.theme = theme;
   byId("theme").textContent = `Theme: ${theme}`;
 }
+
+/**
+ * A method's name, which may break before its mixing.
+ *
+ * @param {string} method
+ */
+export const breakable = (method) =>
+  method.split(/(?=@)/).flatMap((part, index) => (index ? [make("wbr"), part] : [part]));
