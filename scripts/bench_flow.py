@@ -197,9 +197,10 @@ def main() -> None:
     }
     report |= {part: [] for part in ("layers", "methods", "stages", "threads", "first_rows")}
     report["first_call_seconds"] = ours(np.full((3, 4, 4), 0.25), 3, np.arange(4))[0]
-    if options.long is not None:
+    lengths: list[int] = options.long or []
+    if lengths:
         report["long"] = []
-        for row in long_rows.bench_long(options.long):
+        for row in long_rows.bench_long(lengths):
             report["long"].append(row)
             print(
                 f"{row['family']:>14} {row['tokens']:>5} tokens  {row['seconds']:.2f} s", row.get("ratio"), flush=True
