@@ -9,6 +9,8 @@ from PIL import Image
 
 import jaxflow as jf
 from jaxflow._checks import InputError
+from jaxflow.evaluation import occlusion_scores
+from jaxflow.summary.summary import summarize
 from jaxflow.sweep import shards
 from jaxflow.sweep.tally import Stopped
 from tests.models.tiny_images import folder_of_images, image, torch_images, vision_model
@@ -60,7 +62,7 @@ def test_a_stopped_sweep_goes_on(model, photos, tmp_path, monkeypatch):
     with pytest.raises(Stopped):
         _ = jf.run_sweep(model, photos, tmp_path / "out", progress=interrupted_after(2), **ASKED)
     assert 0 < len(jf.open_sweep(tmp_path / "out")) < 4
-    gone_on = jf.run_sweep(model, photos, tmp_path / "out", resume=True, **ASKED)
+    gone_on = jf.run_sweep(model, photos, tmp_path / "out", **ASKED)
     assert [row["id"] for row in gone_on.rows()] == [row["id"] for row in whole.rows()]
     same(gone_on, whole)
 
@@ -69,7 +71,7 @@ def test_another_image_under_the_same_name_is_another_input(model, photos, tmp_p
     _ = jf.run_sweep(model, photos, tmp_path / "out", **ASKED)
     Image.fromarray(image(3)).save(photos / "01.png")
     with pytest.raises(InputError, match="content"):
-        _ = jf.run_sweep(model, photos, tmp_path / "out", resume=True, **ASKED)
+        _ = jf.run_sweep(model, photos, tmp_path / "out", **ASKED)
 
 
 @pytest.mark.parametrize("harm", ["cut", "text", "empty"])
@@ -80,7 +82,7 @@ def test_an_image_that_cannot_be_read_is_named_and_the_rest_kept(model, photos, 
     with pytest.raises(InputError, match=r"^02.png must be an image that can be read.*examples are kept") as error:
         _ = jf.run_sweep(model, photos, tmp_path / "out", **ASKED)
     assert len(str(error.value).splitlines()) == 1
-    store = jf.run_sweep(model, photos, tmp_path / "out", resume=True, on_error="skip", **ASKED)
+    store = jf.run_sweep(model, photos, tmp_path / "out", on_error="skip", **ASKED)
     assert [example.text for example in store] == ["00.png", "01.png", "more/last.jpg"]
     (skipped,) = store.skipped
     assert skipped["id"] == "02.png"
@@ -113,3 +115,23 @@ def test_what_is_no_image_is_refused_in_one_line(model, photos, tmp_path):
         _ = jf.attribute(model, photos, pairs=["a"])
     with pytest.raises(InputError, match="`queries` must be positions of tokens, from 0 to 9"):
         _ = jf.attribute(model, photos, queries=10)
+
+
+def test_what_reads_texts_alone_refuses_images_in_one_line(model, photos):
+    for call in (
+        lambda: jf.explore(model, photos),
+        lambda: jf.compare_models(model, model, photos),
+        lambda: occlusion_scores(model, photos),
+    ):
+        with pytest.raises(InputError, match=r"must read texts, for .* which reads images") as error:
+            call()
+        assert len(str(error.value).splitlines()) == 1
+
+
+def test_results_of_images_are_summed_up(model, photos, tmp_path):
+    _ = jf.run_sweep(model, photos, tmp_path / "out", **ASKED)
+    store = jf.open_sweep(tmp_path / "out")
+    found = summarize(store).disagreements["raw", "rollout"]
+    values = [value for value, _, _ in found]
+    assert values == sorted(values)
+    assert sorted(id_ for _, id_, _ in found) == sorted(row["id"] for row in store.rows())
