@@ -4,11 +4,13 @@
     scripts/bench_flow.py [--data DIR] [--quick]
     scripts/bench_flow.py --reactions FOLDER --data DIR --out scripts/results/flow_reactions.json
     scripts/bench_flow.py --classes FOLDER [--data DIR] --out scripts/results/flow_classes.json
+    scripts/bench_flow.py --long 256 1024 4096 --out scripts/results/flow_long.json
 
 The first takes English prose through minilm (6 layers). The second takes chemical reactions through a 12-layer BERT,
 which `scripts/convert_checkpoint.py --package rxnfp-pretrained FOLDER` makes. The third takes prose through the shipped
 classifier and others (`--package nlptest FOLDER` makes one), by capacities of attention times the class's gradient,
-against the peers alone.
+against the peers alone. The fourth takes one position's rows at all of 12 layers of local attention, with a strong
+first token, causal, and in sliding windows: seconds of one core.
 
 Each round times every solver once, one after the other, on the same graph, cut down to the layers below the source;
 figures of solvers are the best of the rounds, which other programs on the machine disturb least. Compilation and the
@@ -26,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flow_bench import graphs, stages
+from flow_bench import graphs, long_rows, stages
 from flow_bench import peers as peers_of
 from flow_bench.peers import timed
 from provenance import provenance
@@ -171,6 +173,7 @@ def arguments() -> argparse.Namespace:
     _ = parser.add_argument("--reactions", type=Path, help="a converted model of reactions; needs --data")
     _ = parser.add_argument("--classes", type=Path, nargs="*", help="class-specific graphs, of these classifiers too")
     _ = parser.add_argument("--lengths", type=int, nargs="+", default=[20, 64, 90, 256, 512])
+    _ = parser.add_argument("--long", type=int, nargs="+", help="only rows of long made-up texts, of these lengths")
     _ = parser.add_argument("--longest-bounds", type=int, default=256, help="most tokens for bounds")
     _ = parser.add_argument("--longest-relaxed", type=int, default=256, help="most tokens for the relaxation")
     _ = parser.add_argument("--rounds", type=int, default=5)
@@ -194,6 +197,16 @@ def main() -> None:
     }
     report |= {part: [] for part in ("layers", "methods", "stages", "threads", "first_rows")}
     report["first_call_seconds"] = ours(np.full((3, 4, 4), 0.25), 3, np.arange(4))[0]
+    lengths: list[int] = options.long or []
+    if lengths:
+        report["long"] = []
+        for row in long_rows.bench_long(lengths):
+            report["long"].append(row)
+            print(
+                f"{row['family']:>14} {row['tokens']:>5} tokens  {row['seconds']:.2f} s", row.get("ratio"), flush=True
+            )
+        write(report, began, options.out)
+        return
     if options.classes is not None:
         for name, mixing in graphs.class_graphs(options.classes, options.data, options.lengths):
             report["layers"] += measure_layers(name, mixing, False, peers, options)
@@ -214,6 +227,12 @@ def main() -> None:
     if options.reactions is None:
         for name, mixing in graphs.made_up(options.quick):
             report["layers"] += measure_layers(name, mixing, False, peers, options)
+        report["long"] = []
+        for row in long_rows.bench_long(options.long):
+            report["long"].append(row)
+            print(
+                f"{row['family']:>14} {row['tokens']:>5} tokens  {row['seconds']:.2f} s", row.get("ratio"), flush=True
+            )
     report["growth"] = growth(report["layers"])
     report["exact_megabytes"] = {tokens: stages.exact_megabytes(tokens) for tokens in (256, 512)}
     sizes = [(6, 64)] if options.quick else [(6, 64), (6, 256), (12, 256)]

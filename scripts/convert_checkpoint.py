@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Turn old pickled or ONNX weights into a Hugging Face folder with safetensors, which `jaxflow` loads.
+"""Turn old pickled, ONNX or GGUF weights into a Hugging Face folder with safetensors, which `jaxflow` loads.
 
     scripts/convert_checkpoint.py WEIGHTS OUT --config config.json --tokenizer FOLDER --architecture BertForMaskedLM
     scripts/convert_checkpoint.py --package rxnmapper OUT
+    scripts/convert_checkpoint.py model.gguf OUT
 
-Pickles are read by torch with `weights_only=True`, so nothing in them is run. Needs torch, or onnx for ONNX files
-(`pip install '.[convert]'`); the library itself never needs this script.
+A GGUF file holds its configuration and tokenizer; its weights, quantised or not, become single precision. Those of the
+Llama shape with SmolLM's tokenizer are read (`--package smollm2`).
+Pickles are read by torch with `weights_only=True`, so nothing in them is run. Needs torch, or onnx for ONNX files,
+or gguf (`pip install '.[convert]'`); the library itself never needs this script.
 """
 
 import argparse
@@ -13,14 +16,15 @@ import json
 import sys
 from pathlib import Path
 
-from conversion.folder import smiles_tokenizer, write
+from conversion.folder import check_in_torch, smiles_tokenizer, write
+from conversion.gguf import read_gguf
 from conversion.packages import PACKAGES, convert_package
 from conversion.weights import KEEP, read_state, renamed
 
 from jaxflow._checks import InputError, shown
 from jaxflow.models import load_model
 
-WEIGHTS = "a .bin, .pt, .ckpt, .onnx or .safetensors file; of shards any, or their index"
+WEIGHTS = "a .bin, .pt, .ckpt, .onnx, .gguf or .safetensors file; of shards any, or their index"
 # What errors name as options.
 OPTIONS = ("strip", "drop", "config", "labels", "architecture", "tokenizer")
 
@@ -54,6 +58,11 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error.in_words(lambda name: f'--{name}' if name in OPTIONS else name)}", file=sys.stderr)
         return 2
+    config = json.loads((options.out / "config.json").read_text("utf-8"))
+    if config.get("architectures") == ["LlamaForCausalLM"]:
+        # Checked by transformers already.
+        print(f"{options.out}: llama, head next_token, {config['num_hidden_layers']} layers")
+        return 0
     model = load_model(options.out)
     print(f"{options.out}: {model.config.family}, head {model.head.name}, {model.layers} layers")
     return 0
@@ -64,6 +73,8 @@ def convert_file(options: argparse.Namespace) -> Path:
     if not options.weights.is_file():
         got = f"{shown(str(options.weights))}, which does not exist"
         raise InputError("weights", "be a file", got, "check the path")
+    if options.weights.suffix == ".gguf":
+        return write(options.out, *read_gguf(options.weights), check_in_torch)
     beside = options.weights.parent
     path = options.config or beside / "config.json"
     if not path.is_file():

@@ -1,6 +1,7 @@
 """From texts to relevance: the question, the methods as values, and `attribute`, which runs them over texts."""
 
 from jaxflow.attribution.build import build_graph
+from jaxflow.attribution.corrected import Corrected
 from jaxflow.attribution.flow_methods import JointFlow, WidestPath
 from jaxflow.attribution.items import EncodedText
 from jaxflow.attribution.methods import Flow, Method, ProgramMethod, Raw, Rollout, Scores
@@ -10,6 +11,7 @@ from jaxflow.attribution.run import attribute, attribute_shards
 
 __all__ = [
     "Attribution",
+    "Corrected",
     "EncodedText",
     "Example",
     "Flow",

@@ -15,6 +15,7 @@ from jaxflow.flow.worker import Worker
 from jaxflow.models import Model
 from jaxflow.models.answers import continues, part_of
 from jaxflow.models.generation import check_generates, generate_answers
+from jaxflow.models.two_streams import encoder_layers_of
 from jaxflow.running import Call
 
 
@@ -24,7 +25,8 @@ def check_answers(question: Question, model: Model, *, given: bool) -> None:
     Raises:
         InputError: the model is no decoder, or is to generate answers and cannot.
     """
-    if not is_answer(question.queries):
+    # An encoder-decoder's targets are answers, which it writes itself where none are given.
+    if not is_answer(question.queries) or encoder_layers_of(model):
         return
     if not continues(model.head, causal=model.causal):
         got = f"{ANSWER!r}, and {model.name} is no decoder that continues texts"

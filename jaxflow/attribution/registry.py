@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxflow._checks import InputError, one_of, shown
 from jaxflow._names import value_json, value_of_json
+from jaxflow.attribution.corrected import CORRECTED, Corrected
 from jaxflow.attribution.flow_methods import JointFlow, WidestPath
 from jaxflow.attribution.methods import (
     AT,
@@ -91,11 +92,13 @@ def is_flow(description: Any) -> bool:
     flows = (Flow(), JointFlow())
     if isinstance(description, Mapping):
         return description.get("class") in [value_json("methods", flow)["class"] for flow in flows]
-    return description.partition(AT)[0] in [flow.name for flow in flows]
+    return description.removesuffix(CORRECTED).partition(AT)[0] in [flow.name for flow in flows]
 
 
 def _as_method(method: Any, flow: Any, tol: Any) -> Method:
     # Without a name it cannot be a method: the message lists the names that are known.
+    if isinstance(method, str) and method.endswith(CORRECTED):
+        return Corrected(_as_method(method.removesuffix(CORRECTED), flow, tol))
     if isinstance(method, str) or not hasattr(method, "name"):
         base, at, mixing = method.partition(AT) if isinstance(method, str) else (method, "", "")
         one_of("methods", base, tuple(METHODS))

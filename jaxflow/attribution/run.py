@@ -75,7 +75,7 @@ def attribute(
     model = as_model("model", model)
     question = as_question(question, changes, default_question(model))
     check_answers(question, model, given=pairs is not None)
-    generates = is_answer(question.queries) and pairs is None
+    generates = is_answer(question.queries) and pairs is None and not encoder_layers_of(model)
     if generates:
         check_tokens(new_tokens)
         max_length = prompt_length(model, max_length, new_tokens, truncate=truncate)
@@ -142,7 +142,9 @@ def attribute_shards(
         # Texts are numbered through all shards.
         first = 0
         for shard in shards:
-            if is_answer(question.queries) and any(each.pair is None for each in shard):
+            if is_answer(question.queries) and any(
+                each.pair is None and each.encoding.written is None for each in shard
+            ):
                 # Where the device's batches are begun: a model is run by one thread at a time.
                 shard = answered(model, shard, new_tokens)
             for each in shard:
@@ -155,6 +157,11 @@ def attribute_shards(
         return replace(asked_item(0, text, model, question.queries), index=index)
 
     return _attributions(runner.run(items()))
+
+
+def _has_answer(text: EncodedText) -> bool:
+    """Whether a text came with its answer, or the model wrote it as it cut the text."""
+    return text.pair is not None or text.encoding.written is not None
 
 
 class _Runner:

@@ -18,6 +18,7 @@ from jaxflow.compare.task import CompareTask
 from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
 from jaxflow.models import Model, as_model
+from jaxflow.models.images import check_reads_texts
 from jaxflow.running import Engine, EngineOptions
 
 # Texts that are sorted by length together.
@@ -95,6 +96,8 @@ def compare_models(
         seed=seed,
     )
     models = as_model("model_a", model_a), as_model("model_b", model_b)
+    for argument, each in zip(("model_a", "model_b"), models, strict=True):
+        check_reads_texts(each, argument, "a comparison", "attribute the images by either model, and compare relevance")
     plan = make_plan(*models, as_question(question, changes, default_question(*models)), options)
     read = _read(plan, *as_texts(texts, pairs), max_length=max_length, truncate=truncate)
     totals, compared_texts = Totals(plan), []

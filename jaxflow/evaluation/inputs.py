@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from jaxflow._checks import InputError, first_index, not_forked, one_of, shown
 from jaxflow.models import Encoding, Model, TokenBatch, as_model
 from jaxflow.models.config import UNLIMITED
+from jaxflow.models.images import check_reads_texts
 
 POSITIONS = ("tokens", "words", "all_but_last")
 
@@ -135,6 +136,7 @@ def token_inputs(
     """
     not_forked()
     model = as_model("model", model)
+    check_reads_texts(model, "model", "this measure", "images go through `jaxflow.attribute` and sweeps alone")
     if isinstance(texts, TokenInputs):
         return texts
     if isinstance(texts, TokenBatch):

@@ -27,8 +27,8 @@ from jaxflow.graph.graph import AttentionGraph, check_graph, filled_graph, graph
 
 # Solvers in pure JAX run wherever the graph is; the other methods work on the host.
 METHODS = ("auto", *SOLVERS, "exact")
-# Solving leaves out arcs that can carry a tenth of `tol` of the flow, and never more than a tenth of this.
-MOST_LEFT_OUT = 1e-6
+# Solving leaves out arcs that can carry a thousandth of `tol` of a flow, and never more than this part of it.
+MOST_LEFT_OUT = 1e-9
 
 
 def attention_flow(
@@ -199,7 +199,7 @@ def _begin_exact(
         layers,
         wanted=flat(wanted, 3),
         cuts=cuts,
-        tol=min(float(tol), MOST_LEFT_OUT) / 10,
+        tol=min(1e-3 * float(tol), MOST_LEFT_OUT),
     )
 
     def finish() -> FlowSolution:

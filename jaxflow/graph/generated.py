@@ -1,12 +1,13 @@
 """Attention of a text that a model generated, step by step, as attention of the whole text."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
 
 from jaxflow._checks import InputError, shown
-from jaxflow.graph.arrays import read_array
+from jaxflow.graph.arrays import read_array, read_layers
 
 _WAY_OUT = (
     "run one forward pass over prompt and answer together, with use_cache=False and output_attentions=True, and pass "
@@ -14,7 +15,10 @@ _WAY_OUT = (
 )
 
 
-def stack_generated(attentions: Any) -> Float[np.ndarray, "batch layer head token token"]:
+Whole: TypeAlias = Float[np.ndarray, "batch layer head token token"]
+
+
+def stack_generated(attentions: Any) -> Whole | dict[str, Any]:
     """Put together the attention that `generate` gives step by step: each step holds the rows of its new tokens.
 
         outputs = model.generate(**inputs, output_attentions=True, return_dict_in_generate=True)
@@ -27,7 +31,9 @@ def stack_generated(attentions: Any) -> Float[np.ndarray, "batch layer head toke
             between steps, which its attention alone does not show.
 
     Returns:
-        Attention of prompt and answer without the last token, 0 on what comes later.
+        Attention of prompt and answer without the last token, 0 on what comes later. Of an encoder-decoder a mapping
+        of its three attentions, for `attribute_attention(..., target_tokens=...)`, where `outputs.sequences[0, :-1]`
+        are the targets.
 
     Raises:
         InputError: rows changed places, as in a beam search; a step's keys are not all tokens up to it, as with a cache
@@ -35,7 +41,17 @@ def stack_generated(attentions: Any) -> Float[np.ndarray, "batch layer head toke
     """
     if getattr(attentions, "beam_indices", None) is not None:
         raise InputError("attentions", "be of one sequence a row", "a beam search", f"pass num_beams=1, or {_WAY_OUT}")
-    attentions = getattr(attentions, "attentions", attentions)
+    if isinstance(attentions, Mapping) and "cross_attentions" in attentions:
+        return {
+            "encoder_attentions": read_layers(attentions["encoder_attentions"]),
+            "decoder_attentions": _stacked(attentions["decoder_attentions"], causal=True),
+            "cross_attentions": _stacked(attentions["cross_attentions"], causal=False),
+        }
+    return _stacked(getattr(attentions, "attentions", attentions), causal=True)
+
+
+def _stacked(attentions: Any, *, causal: bool) -> Float[np.ndarray, "batch layer head query key"]:
+    """Steps put together; those of cross-attention, which is not causal, have all keys at once."""
     steps = list(attentions) if isinstance(attentions, list | tuple) else []
     if not steps or not all(isinstance(step, list | tuple) and step for step in steps):
         expected = "hold one tuple a step, each of one array a layer, as `generate` returns them"
@@ -48,12 +64,15 @@ def stack_generated(attentions: Any) -> Float[np.ndarray, "batch layer head toke
         shapes = {array.shape for array in step}
         queries = step[0].shape[-2]
         read += queries
-        if len(step) != len(arrays[0]) or shapes != {(batch, heads, queries, read)}:
-            expected = f"have shape {(batch, heads, queries, read)} in every layer at step {number}"
+        keys = read if causal else arrays[0][0].shape[-1]
+        if len(step) != len(arrays[0]) or shapes != {(batch, heads, queries, keys)}:
+            expected = f"have shape {(batch, heads, queries, keys)} in every layer at step {number}"
             raise InputError("attentions", expected, ", ".join(map(str, sorted(shapes))), _WAY_OUT)
-    whole = np.zeros((batch, len(arrays[0]), heads, read, read), np.float32)
+    whole = np.zeros((batch, len(arrays[0]), heads, read, read if causal else arrays[0][0].shape[-1]), np.float32)
+    end = 0
     for step in arrays:
         queries, keys = step[0].shape[-2:]
+        end += queries
         for layer, array in enumerate(step):
-            whole[:, layer, :, keys - queries : keys, :keys] = np.asarray(array, np.float32)
+            whole[:, layer, :, end - queries : end, :keys] = np.asarray(array, np.float32)
     return whole

@@ -79,5 +79,10 @@ def mixing_json(mixing: Mixing) -> dict[str, Any]:
     """A mixing as JSON: its name and its fields."""
     # `name` and `needs` may be fields too; they follow from the class.
     fields = dataclasses.fields(mixing) if dataclasses.is_dataclass(mixing) else ()
-    names = (each.name for each in fields if each.name not in ("name", "needs"))
+    names = (each.name for each in fields if each.name not in ("name", "needs") and not _is_unnamed(mixing, each))
     return {"name": mixing.name} | {name: getattr(mixing, name) for name in names}
+
+
+def _is_unnamed(mixing: Mixing, field: "dataclasses.Field[Any]") -> bool:
+    """Whether a field came later, and has the value that all had before."""
+    return "unnamed" in field.metadata and getattr(mixing, field.name) == field.default

@@ -1,6 +1,6 @@
 """Attention itself as capacities: heads fused into one matrix a layer, rows that sum to 1, a share of the residual."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import jax.numpy as jnp
@@ -15,6 +15,10 @@ from jaxflow.graph.graph import check_residual, with_residual
 from jaxflow.mixing._protocol import Capacities
 from jaxflow.models import LayerOutput, Model
 
+# Of attention to a text's first token.
+KEPT, LEFT_OUT = "kept", "left-out"
+# A field that a mixing's JSON names only where it is not the default.
+UNNAMED = {"unnamed": True}
 HeadTuples: TypeAlias = tuple[float, ...] | tuple[tuple[float, ...], ...]
 
 
@@ -26,14 +30,20 @@ class Attention:
         heads: how a layer's heads become one matrix: mean, max or min. In Python also weights of heads, `head` or
             `layer head`, not negative; only their proportions within a layer count. Arrays become nested tuples.
         residual: share of each position that is its own, from 0 to 1.
+        sinks: whether other positions' attention to a text's first token is kept, or left-out. Decoders send it what
+            they have no use for (an attention sink). Left out, the rest of each row is scaled to sum to 1, and a
+            position that attends to nothing else stays with itself; the first token's own row is as it was.
     """
 
     heads: str | HeadTuples | Any = "mean"
     residual: float | Any = 0.5
+    # Folders from before there was a choice do not name it.
+    sinks: str = field(default=KEPT, metadata=UNNAMED)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "heads", _as_heads(self.heads))
         object.__setattr__(self, "residual", as_share(self.residual))
+        _checks.one_of("sinks", self.sinks, (KEPT, LEFT_OUT))
 
     @property
     def name(self) -> str:
@@ -58,9 +68,20 @@ class Attention:
             weights = _evened_weights(np.asarray(heads))
             # This layer's weights, or the same for all layers.
             heads = weights[layer.index if len(weights) > 1 else 0][None, :]
+        attention = layer.attention if self.sinks == KEPT else _without_first(layer.attention, mask)
         # The functions of the graph take an axis of layers: here it holds this layer alone.
-        fused = _attention.fuse_heads(layer.attention[..., None, :, :, :], mask, heads)[..., 0, :, :]
+        fused = _attention.fuse_heads(attention[..., None, :, :, :], mask, heads)[..., 0, :, :]
         return with_residual(fused, jnp.full(mask.shape[:-1], self.residual, fused.dtype), mask)
+
+
+def _without_first(
+    attention: Float[Array, "*row head token token"], mask: Bool[Array, "*row token"]
+) -> Float[Array, "*row head token token"]:
+    """Attention without what other positions pay to a text's first real token."""
+    # row token; padding may stand on either side.
+    first = jnp.arange(mask.shape[-1]) == jnp.argmax(mask, axis=-1)[..., None]
+    paid = ~first[..., :, None] & first[..., None, :]
+    return jnp.where(paid[..., None, :, :], jnp.zeros((), attention.dtype), attention)
 
 
 def as_share(share: Any, argument: str = "residual") -> float:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError, missing_extra, shown, shown_text
-from jaxflow.models.config import EncoderConfig
 from jaxflow.models.config_file import WAY_OUT
 from jaxflow.models.tokens import OWN_TOKENIZER
 
@@ -135,7 +134,7 @@ def read_config(folder: Path, model_type: str) -> Any:
         ) from error
 
 
-def read_tokenizer(folder: Path, config: EncoderConfig) -> Any:
+def read_tokenizer(folder: Path, config: Any) -> Any:
     """The folder's fast tokenizer.
 
     It may have a few more tokens than the model: a text that uses one is refused when it is tokenised.

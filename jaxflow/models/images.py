@@ -203,6 +203,16 @@ def check_alone(pairs: Any, max_length: Any, truncate: bool) -> None:
             raise InputError(argument, "be left out for images, which are all as long", None)
 
 
+def check_reads_texts(model: Any, argument: str, purpose: str, way_out: str) -> None:
+    """Refuse a model of images where texts alone go.
+
+    Raises:
+        InputError: it reads images.
+    """
+    if images_of(model) is not None:
+        raise InputError(argument, f"read texts, for {purpose}", f"{model.name}, which reads images", way_out)
+
+
 def images_of(model: Any) -> ImageReader | None:
     """How a model reads images; None for one that reads texts."""
     return getattr(model, "images", None)

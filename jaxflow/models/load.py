@@ -13,6 +13,7 @@ from jaxflow.models import builtin
 from jaxflow.models.checkpoint import load_weights
 from jaxflow.models.config import EncoderConfig, HeadConfig, HeadName, Problem
 from jaxflow.models.config_file import IN_PYTORCH, WAY_OUT, check_sizes, read_raw_config
+from jaxflow.models.encoder_decoder.load import is_pair_folder, load_pair_model
 from jaxflow.models.families import FAMILIES
 from jaxflow.models.family import Family
 from jaxflow.models.huggingface import hub_folder, read_config, read_tokenizer, token_limit
@@ -33,8 +34,8 @@ def load_model(
     local_files_only: bool = False,
     tokenizer: bool = True,
     device: Any = None,
-) -> TextEncoder:
-    """A pretrained encoder or decoder that runs in JAX, with its head and its tokenizer.
+) -> Any:
+    """A pretrained model that runs in JAX, with its head and its tokenizer: an encoder, a decoder, or T5 or BART.
 
     Args:
         name_or_path: a built-in name ("verb-number", "minilm"), a folder in Hugging Face's layout, or a model's name
@@ -48,7 +49,7 @@ def load_model(
         device: a `jax.Device` or `jax.sharding.Sharding` to put the weights on; None is JAX's default.
 
     Returns:
-        The model, with every key of the checkpoint accounted for.
+        The model, a `TextEncoder` or a `PairModel`, with every key of the checkpoint accounted for.
 
     Raises:
         InputError: the model is not found or not supported, or its files do not fit together.
@@ -58,6 +59,11 @@ def load_model(
     keep_programs()
     one_of("dtype", dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype)), tuple(DTYPES))
     folder = _folder(name_or_path, revision, local_files_only)
+    if is_pair_folder(folder):
+        for argument, given in (("head", head), ("tokenizer", None if tokenizer else False)):
+            if given is not None:
+                raise InputError(argument, "be left out for an encoder-decoder", shown(given))
+        return load_pair_model(str(name_or_path), folder, jnp.dtype(dtype), device)
     # Checked as plain values first: transformers acts on a configuration as soon as it reads it.
     raw = read_raw_config(folder, FAMILIES)
     family = FAMILIES[raw["model_type"]]

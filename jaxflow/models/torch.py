@@ -19,6 +19,7 @@ from jaxflow.models.images import ImageBatch, ImageReader, Pooled, check_alone
 from jaxflow.models.model import ModelDefaults
 from jaxflow.models.prediction import Prediction, next_tokens, predictions, speaks
 from jaxflow.models.recording import Number, Recording, cotangent, no_rows, recording
+from jaxflow.models.targets import PairTokens
 from jaxflow.models.tokens import Encoding
 
 try:
@@ -29,7 +30,7 @@ try:
     from jaxflow.models.torch_pass import TorchCaller, TorchPass
     from jaxflow.models.torch_probe import probe, refuse_other_inputs, token_sizes
     from jaxflow.models.torch_rooms import Rooms, alike
-    from jaxflow.models.torch_targets import PairTokens
+    from jaxflow.models.torch_targets import TorchTargets
 except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
@@ -73,7 +74,7 @@ class TorchModel(ModelDefaults):
         *,
         name: str | None = None,
         max_length: int | None = None,
-        max_new_tokens: int = 64,
+        new_tokens: int = 64,
         registers: bool = False,
     ) -> None:
         """A model as it stands.
@@ -84,7 +85,7 @@ class TorchModel(ModelDefaults):
                 vision model its image processor.
             name: on pages; None is the name that it was loaded by.
             max_length: most tokens of a text; None is the limit of the model and its tokenizer.
-            max_new_tokens: most tokens that an encoder-decoder writes, where it is given no targets as `pairs`.
+            new_tokens: most tokens that an encoder-decoder writes, where it is given no targets as `pairs`.
             registers: whether a vision model's register tokens are among those of results. Without them a position's
                 row sums to less than 1: what is missing began in registers, which are no part of the image.
 
@@ -114,7 +115,7 @@ class TorchModel(ModelDefaults):
         limits = (max_length, positions, getattr(self.tokenizer, "model_max_length", None))
         self.max_length = min([UNLIMITED, *(each for each in limits if each is not None)])
         if pairs:
-            self._settle_pairs(max_new_tokens)
+            self._settle_pairs(new_tokens)
             return
         self._settle(head_of(model, self.tokenizer, self.vocabulary))
         if self.head.name == "next_token" and not self.causal:
@@ -127,12 +128,13 @@ class TorchModel(ModelDefaults):
         self._caller = TorchCaller(self.model, head, self.segments > 1)
         self._probe = probe(self._caller, self._probed_ids(), self.name)
 
-    def _settle_pairs(self, max_new_tokens: int) -> None:
+    def _settle_pairs(self, new_tokens: int) -> None:
         """As `_settle`, for an encoder-decoder."""
         self.head = head_of_pairs(self.model, self.tokenizer, self.vocabulary, self.name)
         caller = PairCaller(self.model)
-        writes = self.head.name == "next_token"
-        cut = PairTokens(self.model, self.tokenizer, self, self.max_length, max_new_tokens, writes)
+        targets = TorchTargets(self.model, self.max_length, new_tokens)
+        write = targets.write if self.head.name == "next_token" else None
+        cut = PairTokens(self.tokenizer, self, self.max_length, targets.first, write)
         self._probe = probe_pairs(caller, self._probed_ids(), self.name)
         self._pairs = TorchPairs(cut, caller, self._probe)
         # Sources and targets are one sequence, and either may have as many.

@@ -1,150 +1,52 @@
-"""Sources and targets of an encoder-decoder as tokens: given ones, and those that it writes itself."""
+"""The targets of an encoder-decoder in PyTorch: their first token, and those that the model writes itself."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from jaxflow._checks import InputError, arguments_named, shown
-from jaxflow.models import tokens
-from jaxflow.models.given_tokens import encoding_of
-from jaxflow.models.tokens import Encoding, TakesTokens
+from jaxflow.models.targets import Ids
 from jaxflow.models.torch_pass import evaluating
-from jaxflow.models.two_streams import with_targets
 
 # Beginnings of targets, where a configuration names none for the decoder.
 STARTS = ("decoder_start_token_id", "bos_token_id", "pad_token_id")
 
 
 @dataclass(frozen=True, eq=False)
-class PairTokens:
-    """Cuts texts into sources, and their pairs into targets as the decoder reads them.
+class TorchTargets:
+    """What the decoder of a model begins with, and goes on with.
 
     Attributes:
         model: of transformers.
-        tokenizer: of the model; a slow one is read without its own offsets.
-        takes: what tokens must fit.
-        limit: most tokens of the sources, and of the targets.
-        max_new_tokens: most tokens that are written where there are no pairs.
-        writes: whether the model has a head that can.
+        limit: most tokens of the targets.
+        new_tokens: most tokens that are written.
     """
 
     model: Any
-    tokenizer: Any
-    takes: TakesTokens
     limit: int
-    max_new_tokens: int
-    writes: bool
-
-    def __call__(self, texts: Any, pairs: Any, *, max_length: int | None, truncate: bool) -> list[Encoding]:
-        """Sources and targets of each text, as one encoding.
-
-        Raises:
-            InputError: a text cannot be read; or there are no pairs, and the model writes none.
-        """
-        limit = tokens.as_limit(self.tokenizer, self.limit, max_length, paired=False)
-        sources = self._side(texts, limit, truncate, target=False)
-        if pairs is None:
-            return self._written(sources)
-        with arguments_named(texts="pairs"):
-            # The decoder's first token is one of the targets.
-            labels = self._side(pairs, max(1, limit - 1), truncate, target=True)
-        if len(labels) != len(sources):
-            expected = f"have one text for each of the {len(sources)} `texts`"
-            raise InputError("pairs", expected, str(len(labels)))
-        return [with_targets(own, self._shifted(other)) for own, other in zip(sources, labels, strict=True)]
-
-    def _side(self, texts: Any, limit: int, truncate: bool, *, target: bool) -> list[Encoding]:
-        """The tokens of sources, or of targets as labels are."""
-
-        def call(texts: Any, pairs: Any = None, **options: Any) -> Any:
-            # Some tokenizers cut targets another way, or put another language's token there.
-            return self.tokenizer(text_target=texts, **options) if target else self.tokenizer(texts, **options)
-
-        if getattr(self.tokenizer, "is_fast", False):
-            return tokens.tokenize(call, texts, None, limit, truncate, self.takes)
-        return [
-            self._slow(call, text, index, limit, truncate)
-            for index, text in enumerate(tokens.as_strings("texts", texts))
-        ]
-
-    def _slow(self, call: Any, text: str, index: int, limit: int, truncate: bool) -> Encoding:
-        """A text's tokens by a tokenizer in Python, which knows no offsets: they are found in the text."""
-        ids = [int(number) for number in call(text)["input_ids"]]
-        if len(ids) > limit and truncate:
-            ids = [int(number) for number in call(text, truncation=True, max_length=limit)["input_ids"]]
-        if len(ids) > limit:
-            raise InputError(f"texts[{index}]", f"have at most {limit} tokens", str(len(ids)), tokens.SHORTEN)
-        if not ids or max(ids) >= self.takes.vocabulary:
-            expected = f"hold tokens, and none but the model's {self.takes.vocabulary}"
-            raise InputError(f"texts[{index}]", expected, shown(text[:40]), tokens.OWN_TOKENIZER)
-        return self._encoding(ids, text)
-
-    def _encoding(self, ids: Sequence[int], text: str) -> Encoding:
-        """The encoding of a text's ids."""
-        pieces = [str(piece) for piece in self.tokenizer.convert_ids_to_tokens(list(ids))]
-        special = tuple(number in self.tokenizer.all_special_ids for number in ids)
-        _, found = encoding_of(pieces, text, 0)
-        return replace(
-            found,
-            input_ids=tuple(ids),
-            special=special,
-            source=tuple(-1 if each else 0 for each in special),
-            offsets=tuple((-1, -1) if each else span for each, span in zip(special, found.offsets, strict=True)),
-        )
+    new_tokens: int
 
     @property
-    def _start(self) -> int:
+    def start(self) -> int:
         """The token that the decoder begins with."""
         known = (getattr(self.model, "generation_config", None), self.model.config)
         named = (getattr(config, name, None) for name in STARTS for config in known if config is not None)
         return int(next((number for number in named if number is not None), 0))
 
-    def _shifted(self, labels: Encoding) -> Encoding:
-        """Labels as the decoder reads them: behind its first token, without the last, which is only predicted."""
-        first = self._start
+    def first(self, labels: Ids) -> int:
+        """The decoder's first token, given the ids of the labels."""
         shift = getattr(self.model, "prepare_decoder_input_ids_from_labels", None)
         if shift is not None and getattr(self.model.config, "decoder_start_token_id", None) is None:
-            # Some begin with the last label, a language's name (mBART).
+            # Some begin with the last label, a language's name (mBART); others cannot shift without a first token.
             try:
-                first = int(shift(torch.tensor([labels.input_ids]))[0, 0])
+                return int(shift(torch.tensor([labels]))[0, 0])
             except (AttributeError, ValueError, AssertionError):
-                first = self._start
-        # The end of the targets is special; without one the last token is read too.
-        end = -1 if labels.special[-1] and len(labels) > 1 else None
-        return self._behind(first, labels, end)
+                return self.start
+        return self.start
 
-    def _behind(self, first: int, labels: Encoding, end: int | None) -> Encoding:
-        """Labels up to an end behind a first token."""
-        return Encoding(
-            input_ids=(first, *labels.input_ids[:end]),
-            segments=(0, *labels.segments[:end]),
-            tokens=(str(self.tokenizer.convert_ids_to_tokens([first])[0]), *labels.tokens[:end]),
-            offsets=((-1, -1), *labels.offsets[:end]),
-            source=(-1, *labels.source[:end]),
-            special=(True, *labels.special[:end]),
-        )
-
-    def _written(self, sources: list[Encoding]) -> list[Encoding]:
-        """Sources with the targets that the model writes to them, always the likeliest next token."""
-        if not self.writes and sources:
-            expected = "hold the targets of each text where the model has no head that writes any"
-            raise InputError("pairs", expected, "none", "pass the targets as `pairs`")
-        made: dict[int, Encoding] = {}
-        # Sources of one length together, so that nothing is padded.
-        for count in sorted({len(each) for each in sources}):
-            here = [index for index, each in enumerate(sources) if len(each) == count]
-            for index, ids in zip(here, self._generated([sources[index].input_ids for index in here]), strict=True):
-                text = self.tokenizer.decode(list(ids[1:]), skip_special_tokens=True).strip()
-                first, *rest = ids
-                targets = self._behind(first, self._encoding(rest, text), None) if rest else self._encoding(ids, "")
-                made[index] = with_targets(sources[index], targets, text)
-        return [made[index] for index in range(len(sources))]
-
-    def _generated(self, rows: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-        """The decoder's first token and those that it wrote, without the end."""
+    def write(self, rows: list[Ids]) -> list[Ids]:
+        """The decoder's first token and the likeliest ones after it, without the end; sources are of one length."""
         device = self.model.get_input_embeddings().weight.device
         ids = torch.tensor(np.array(rows, np.int64), device=device)
         with evaluating(self.model), torch.no_grad():
@@ -154,8 +56,8 @@ class PairTokens:
                 do_sample=False,
                 num_beams=1,
                 # The first token is one of the targets.
-                max_new_tokens=min(self.max_new_tokens, self.limit - 1),
-                decoder_start_token_id=self._start,
+                max_new_tokens=min(self.new_tokens, self.limit - 1),
+                decoder_start_token_id=self.start,
             )
         ends = _as_set(getattr(self.model.generation_config, "eos_token_id", None))
         made = []

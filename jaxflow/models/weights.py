@@ -92,13 +92,23 @@ class Weights:
 
     def read(self, name: str) -> np.ndarray:
         """One tensor, in the type in which it is stored."""
-        stored = self._stored(name)
-        with _opened(stored.file) as file:
-            return np.asarray(file.get_tensor(stored.key))
+        return read_stored(self._stored(name))
 
     def _stored(self, name: str) -> Stored:
         name = self._family.canonical(name)
         return self._names[name] if name in self._names else self._others[name]
+
+
+def read_stored(stored: Stored) -> np.ndarray:
+    """A tensor, in the type in which it is stored."""
+    with _opened(stored.file) as file:
+        return np.asarray(file.get_tensor(stored.key))
+
+
+def stored_tensors(folder: Path) -> dict[str, Stored]:
+    """A folder's tensors by the names in its files; those that a writer left out under both names."""
+    stored, left_out = _tensors(folder)
+    return stored | {key: stored[kept] for key, kept in left_out.items()}
 
 
 def _modern(key: str) -> str:

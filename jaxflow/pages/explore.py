@@ -19,6 +19,7 @@ from jaxflow.heads.class_attention import ClassGradient, check_gates
 from jaxflow.heads.importance import log_gates
 from jaxflow.heads.roles import RoleTally, RoleWords
 from jaxflow.models import Encoding, Model, as_model
+from jaxflow.models.images import check_reads_texts
 from jaxflow.models.two_streams import encoder_layers_of
 from jaxflow.pages.carried import Carried, carried_words, class_method_of
 from jaxflow.pages.exploration import Exploration, HeadTable, Side
@@ -89,6 +90,8 @@ def explore(
     _check_layers(question)
     refuse_answers(question, "the explorer")
     models = [as_model("model", model)] + ([] if other is None else [as_model("other", other)])
+    for each in models:
+        check_reads_texts(each, "model", "the explorer", "images are shown by the page of `jaxflow.attribute`")
     for each in models:
         check_model(question, each)
         if encoder_layers_of(each):

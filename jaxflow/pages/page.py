@@ -83,9 +83,9 @@ def _parts(row: Row, queries: int) -> dict[str, Any] | None:
     A text in one part gives None.
     """
     first, answer = row.get("first_target"), row.get("answer")
-    if first is None and answer is None:
+    if first is None and (answer is None or not len(answer)):
         return None
-    start = int(min(answer)) if first is None else first
+    start = int(np.min(row["answer"])) if first is None else first
     # The first target was given, not predicted.
     written = start if first is None else start + 1
     behind = [int(query) + 1 for query in row["queries"][:queries]]

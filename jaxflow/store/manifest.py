@@ -68,8 +68,9 @@ def _compared(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[tuple[s
         yield f"the model's {name}", old.get(name), value
     # The question and lengths, then what is known of the input before it is read: rows are hashed shard by shard.
     old, new = _flat(found), _flat(wanted)
-    for name in new:
-        yield name, old.get(name), new[name]
+    # A field that is at its default may be named by neither.
+    for name in {**new, **old}:
+        yield name, old.get(name), new.get(name)
     old, new = found.get("input", {}), wanted["input"]
     for name in ("column", "pair_column"):
         yield name, old.get(name), new[name]

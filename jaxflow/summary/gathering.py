@@ -101,21 +101,23 @@ class Lowest:
 
     def __init__(self, count: int):
         self._count = count
-        self._kept: list[tuple[float, int, str]] = []
+        self._kept: list[tuple[float, int, int | str, str]] = []
+        self._count_in = 0
 
-    def add(self, value: float, number: int, text: str) -> None:
+    def add(self, value: float, id_: int | str, text: str) -> None:
         """Take in an example."""
         # `heapq` keeps the least at the top: negated, that is the highest value, the next to be pushed out. Of equal
-        # values the later example goes first.
-        item = (-value, -number, text)
+        # values the later example goes first; images have names for numbers.
+        self._count_in += 1
+        item = (-value, -self._count_in, id_, text)
         if len(self._kept) < self._count:
             heapq.heappush(self._kept, item)
         else:
             _ = heapq.heappushpop(self._kept, item)
 
-    def sorted(self) -> list[tuple[float, int, str]]:
-        """Value, number and text of each, the lowest first."""
-        return [(-value, -number, text) for value, number, text in sorted(self._kept, reverse=True)]
+    def sorted(self) -> list[tuple[float, int | str, str]]:
+        """Value, id and text of each, the lowest first."""
+        return [(-value, id_, text) for value, _, id_, text in sorted(self._kept, reverse=True)]
 
 
 def chunks(rows: Iterable[Row]) -> Iterator[tuple[list[Row], Chunk]]:

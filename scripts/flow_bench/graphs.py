@@ -73,6 +73,8 @@ def made_up(quick: bool) -> Iterator[tuple[str, np.ndarray]]:
     yield "diffuse", mixed(scores)
     yield "peaked", mixed(8 * scores)
     yield "local", mixed(scores - apart)
+    yield "window", mixed(np.where(apart <= 8, scores, -np.inf))
+    yield "local sink", mixed(np.where(np.arange(tokens) == 0, 6 + scores, scores - apart))
     yield "causal", mixed(np.where(np.tri(tokens, dtype=bool), 2 * scores, -np.inf))
     yield "strong sink", mixed(scores + 6 * (np.arange(tokens) == 5))
     yield "tied", rng.choice([0.0, 0.125, 0.25, 0.5], size=scores.shape)

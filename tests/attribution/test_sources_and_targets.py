@@ -166,6 +166,27 @@ def test_a_class_specific_mixing_takes_gradients_of_all_three(outputs):
         )
 
 
+def test_what_generate_gives_is_put_together():
+    _ = torch.manual_seed(3)
+    model = transformers.BartForConditionalGeneration(made("BartConfig", BART | {"forced_eos_token_id": None})).eval()
+    _ = model.set_attn_implementation("eager")
+    ids = torch.tensor([[5, 9, 7, 6]])
+    options = {"num_beams": 1, "do_sample": False, "max_new_tokens": 4, "min_new_tokens": 4, "output_attentions": True}
+    written = model.generate(ids, attention_mask=torch.ones_like(ids), return_dict_in_generate=True, **options)
+    stacked = jf.stack_generated(written)
+    read = written.sequences[:, :-1]
+    whole = model(ids, decoder_input_ids=read, output_attentions=True, use_cache=False)
+    for name, attention in stacked.items():
+        expected = torch.stack([torch.as_tensor(layer) for layer in whole[name]], 1).detach().numpy()
+        np.testing.assert_allclose(attention, expected, atol=1e-6, err_msg=name)
+    tokens = [f"t{number}" for number in ids[0].tolist()]
+    targets = [f"t{number}" for number in read[0].tolist()]
+    result = jf.attribute_attention(stacked, tokens, target_tokens=targets, methods="rollout")
+    assert result[0].targets == tuple(targets)
+    with pytest.raises(InputError, match=r"decoder_attentions.*jaxflow\.stack_generated"):
+        _ = jf.attribute_attention(written, tokens, target_tokens=targets)
+
+
 def test_whisper_goes_in_by_its_attention():
     _ = torch.manual_seed(0)
     model = transformers.WhisperForConditionalGeneration(made("WhisperConfig", WHISPER)).eval()

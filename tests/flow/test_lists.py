@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxflow.flow import exact
-from jaxflow.flow.exact import _arcs, _rows
+from jaxflow.flow.exact import _arcs, _rows, _schedule
 from tests.flow import families, oracles
 
 ALL = families.FAMILIES | families.LONG | families.UNNORMALISED
@@ -15,6 +15,7 @@ def on_lists(monkeypatch):
     """Have every source's sinks solved on lists, whatever their graph and whatever pays."""
     monkeypatch.setattr(_arcs, "_FEW", 1.0)
     monkeypatch.setattr(_rows, "_SHORTEST", 1)
+    monkeypatch.setattr(_schedule, "FEW_SINKS", 1)
     monkeypatch.setattr(_rows.RowSolver, "_pays", lambda *_: True)
 
 

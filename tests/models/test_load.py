@@ -66,7 +66,7 @@ def test_config_missing_or_malformed(folder):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"model_type": "t5"}, "`model_type` must be one of 'bert', .*, got 't5'"),
+        ({"model_type": "mamba"}, "`model_type` must be one of 'bert', .*, got 'mamba'"),
         ({"hidden_size": "wide"}, "config.json: `hidden_size` must be a whole number"),
         ({"hidden_size": 17}, "`hidden_size` must be a multiple of its 2 attention heads, got 17"),
         ({"hidden_act": "mish"}, "`hidden_act` must be one of 'gelu', .* got 'mish'"),

@@ -75,7 +75,28 @@ def test_sources_and_targets_are_one_graph_of_torchs_attention(architecture):
 
 @pytest.fixture(scope="module")
 def bart():
-    return torch_model(of("BART").make(), max_new_tokens=4)
+    return torch_model(of("BART").make(), new_tokens=4)
+
+
+def by_gradient(outputs, number, example):
+    """Capacities, layer by layer, of what raises a number, with own streams of 1; and their product from below."""
+    taken = tuple(layer for side in SIDES for layer in outputs[f"{side}_attentions"])
+    owed = [
+        (slope * each).clamp(min=0)[0].mean(0).detach().numpy().astype(np.float64)
+        for slope, each in zip(torch.autograd.grad(number, taken, retain_graph=True), taken, strict=True)
+    ]
+    encoder, decoder, cross = owed[:2], owed[2:4], owed[4:]
+    sources, tokens = example.first_target, len(example.tokens)
+    blocks = [(each, slice(sources), slice(sources)) for each in encoder]
+    for own, across in zip(decoder, cross, strict=True):
+        blocks.append((own, slice(sources, None), slice(sources, None)))
+        blocks.append((across, slice(sources, None), slice(sources)))
+    capacity = np.tile(np.eye(tokens), (len(blocks), 1, 1))
+    rolled = np.eye(tokens)
+    for layer, (block, rows, columns) in zip(capacity, blocks, strict=True):
+        layer[rows, columns] += block
+        rolled = layer @ rolled
+    return capacity, rolled
 
 
 def test_the_next_target_is_explained_through_all_three_attentions(bart):
@@ -93,24 +114,7 @@ def test_the_next_target_is_explained_through_all_three_attentions(bart):
             outputs = alone(bart.model, example, gradient=True)
             logits = outputs.logits[0, -1]
             number = logits.max() if target is None else logits[WORDS.convert_tokens_to_ids(target)]
-            taken = tuple(layer for side in SIDES for layer in outputs[f"{side}_attentions"])
-            owed = [
-                (slope * each).clamp(min=0)[0].mean(0).detach().numpy().astype(np.float64)
-                for slope, each in zip(torch.autograd.grad(number, taken), taken, strict=True)
-            ]
-            encoder, decoder, cross = owed[:2], owed[2:4], owed[4:]
-            sources, tokens = example.first_target, len(example.tokens)
-            blocks = [(each, slice(sources), slice(sources)) for each in encoder]
-            for own, across in zip(decoder, cross, strict=True):
-                blocks += [
-                    (own, slice(sources, None), slice(sources, None)),
-                    (across, slice(sources, None), slice(sources)),
-                ]
-            capacity = np.tile(np.eye(tokens), (len(blocks), 1, 1))
-            rolled = np.eye(tokens)
-            for layer, (block, rows, columns) in zip(capacity, blocks, strict=True):
-                layer[rows, columns] += block
-                rolled = layer @ rolled
+            capacity, rolled = by_gradient(outputs, number, example)
             np.testing.assert_allclose(example.relevance["rollout"][-1, 0], rolled[-1], atol=1e-5)
             flow = all_pairs(capacity, len(capacity))[-1]
             np.testing.assert_allclose(example.relevance["flow"][-1, 0], flow, atol=1e-5)
@@ -142,6 +146,27 @@ def test_targets_are_written_where_none_are_given(bart):
         assert example.pair == WORDS.decode(made[1:], skip_special_tokens=True).strip()
     given = jf.attribute(bart, TEXTS, pairs=TARGETS, methods="rollout")
     assert [each.pair for each in given] == TARGETS
+
+
+def test_every_target_is_explained_by_the_position_that_predicted_it(bart):
+    whole = jf.attribute(bart, TEXTS, pairs=TARGETS, queries=None, methods=("raw", "rollout"))
+    answered = jf.attribute(bart, TEXTS, pairs=TARGETS, queries="answer", methods=("raw", "rollout"))
+    mixing = jf.mixing.AttentionGradient(own="identity")
+    explained = jf.attribute(bart, TEXTS, pairs=TARGETS, queries="answer", mixing=mixing, methods="rollout")
+    for all_, some, own in zip(whole, answered, explained, strict=True):
+        assert [some.tokens[place] for place in some.answer] == [each for each in some.targets if each != "[CLS]"]
+        assert (some.first_target, some.targets) == (own.first_target, own.targets) == (all_.first_target, all_.targets)
+        for name, relevance in some.relevance.items():
+            np.testing.assert_allclose(relevance, all_.relevance[name][:, some.answer - 1], atol=1e-6)
+        # Class-specific, of each target its own logit at the position before.
+        outputs = alone(bart.model, all_, gradient=True)
+        for row, place in enumerate(some.answer):
+            position = place - 1 - all_.first_target
+            logit = outputs.logits[0, position, WORDS.convert_tokens_to_ids(all_.tokens[place])]
+            _, rolled = by_gradient(outputs, logit, all_)
+            np.testing.assert_allclose(own.relevance["rollout"][-1, row], rolled[place - 1], atol=1e-5)
+    written = jf.attribute(bart, TEXTS, queries="answer", methods="rollout")
+    assert all(len(each.answer) for each in written)
 
 
 def test_the_start_and_the_end_of_targets_are_those_of_training():

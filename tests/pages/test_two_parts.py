@@ -1,5 +1,6 @@
 """The report of sources and targets, in a real browser: pick a target, see which sources it came from."""
 
+import numpy as np
 import pytest
 
 import jaxflow as jf
@@ -65,7 +66,7 @@ def test_a_pointed_word_says_where_its_number_goes(shown):
     assert "raw, layer decoder 2 cross, to position 7" in shown.locator("#tooltip").inner_text()
 
 
-def test_rows_of_sources_and_targets():
+def test_rows_of_sources_and_targets_and_of_prompt_and_answer():
     plain = make_row("The keys", "Les clés", every_query=True)
     (example,) = page_data(manifest(1), [plain])["examples"]
     assert example["parts"] is None
@@ -77,3 +78,7 @@ def test_rows_of_sources_and_targets():
         # Sources explain nothing that was written, nor does the last target.
         "explained": [None] * 4 + list(range(5, tokens)) + [None],
     }
+    answered = plain | {"queries": np.array([3, 4]), "answer": np.array([4, 5])}
+    answered |= {name: plain[name][:, 3:5] for name in ("raw", "rollout", "flow", "certified")}
+    (example,) = page_data(manifest(1), [answered])["examples"]
+    assert example["parts"] == {"start": 4, "names": ["Prompt", "Answer"], "explained": [4, 5]}

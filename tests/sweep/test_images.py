@@ -9,6 +9,8 @@ from PIL import Image
 
 import jaxflow as jf
 from jaxflow._checks import InputError
+from jaxflow.evaluation import occlusion_scores
+from jaxflow.summary.summary import summarize
 from jaxflow.sweep import shards
 from jaxflow.sweep.tally import Stopped
 from tests.models.tiny_images import folder_of_images, image, torch_images, vision_model
@@ -113,3 +115,23 @@ def test_what_is_no_image_is_refused_in_one_line(model, photos, tmp_path):
         _ = jf.attribute(model, photos, pairs=["a"])
     with pytest.raises(InputError, match="`queries` must be positions of tokens, from 0 to 9"):
         _ = jf.attribute(model, photos, queries=10)
+
+
+def test_what_reads_texts_alone_refuses_images_in_one_line(model, photos):
+    for call in (
+        lambda: jf.explore(model, photos),
+        lambda: jf.compare_models(model, model, photos),
+        lambda: occlusion_scores(model, photos),
+    ):
+        with pytest.raises(InputError, match=r"must read texts, for .* which reads images") as error:
+            call()
+        assert len(str(error.value).splitlines()) == 1
+
+
+def test_results_of_images_are_summed_up(model, photos, tmp_path):
+    _ = jf.run_sweep(model, photos, tmp_path / "out", **ASKED)
+    store = jf.open_sweep(tmp_path / "out")
+    found = summarize(store).disagreements["raw", "rollout"]
+    values = [value for value, _, _ in found]
+    assert values == sorted(values)
+    assert sorted(id_ for _, id_, _ in found) == sorted(row["id"] for row in store.rows())

@@ -16,6 +16,7 @@ _MOST_ARCS = 1 << 26
 _MANY_ARCS, _SMALLEST = 1 << 25, 1e-26
 # Lists serve where at most this part of the arcs is above `_SMALL` times the largest of its row.
 _FEW, _SMALL = 0.4, 1e-5
+_LARGEST = 2.0**960
 
 
 class Arcs(NamedTuple):
@@ -39,7 +40,8 @@ class Arcs(NamedTuple):
 def list_arcs(capacity: np.ndarray) -> Arcs | None:
     """Lists of the arcs of `capacity` (layer, token, token); None where few large arcs do not carry the flow."""
     layers, tokens, _ = capacity.shape
-    if _large_part(capacity, max(1, tokens // 64), _SMALL) > _FEW:
+    # Sums over all layers would overflow where those of one are near the largest number.
+    if _large_part(capacity, max(1, tokens // 64), _SMALL) > _FEW or float(capacity.max()) > _LARGEST:
         return None
     floor, row, column = 0.0, np.zeros(layers * tokens + 1, np.int64), np.zeros(layers * tokens + 1, np.int64)
     left_out = np.zeros(layers * tokens)

@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxflow.flow.exact._schedule import Task, chunk
+from jaxflow.flow.exact._schedule import LONGEST_DENSE, Task, chunk
 
 # Shorter texts fit into a word of bits.
 _SHORTEST = 48
-# Above so many tokens sets of bits need too much memory: 35 bytes an arc.
-_LONGEST = 1500
 # Sinks that are tried both ways, as parts of all that can be reached, in the order of their bounds.
 _TRIED = (0.2, 0.5, 0.8)
 # Nanoseconds, measured: for each arc of a core, on lists.
@@ -46,7 +44,7 @@ class RowSolver:
             self._local.core, self._local.example = _zones.core_of(arcs), task.example
         row, core = _source.row_of(arcs, task.layer, source), self._local.core
         sinks = task.sinks[np.argsort(-row.bound[task.sinks], kind="stable")]
-        if tokens <= _LONGEST and not self._pays(task, source, sinks, row):
+        if tokens <= LONGEST_DENSE and not self._pays(task, source, sinks, row):
             return None
 
         def chunks() -> Iterator[_Solved]:

@@ -15,6 +15,8 @@ CHUNK_WORK = 200_000
 _THREAD_WORK = 20_000
 # Where there are so many examples a thread, each is one thread's alone: to set one up costs about a millisecond.
 _MANY = 4
+# Sources of fewer sinks than this are solved pair by pair, but above so many tokens: sets of bits need 35 bytes an arc.
+FEW_SINKS, LONGEST_DENSE = 32, 1500
 
 
 class Task(NamedTuple):
@@ -25,6 +27,7 @@ class Task(NamedTuple):
     layer: int
     queries: np.ndarray
     sinks: np.ndarray
+    row: bool = False  # one source, whose sinks are solved together
 
 
 Shape = tuple[int, ...]
@@ -76,12 +79,15 @@ def _tasks(
     _, _, queries, tokens = shape
     # The deepest layers first: they take longest, and the last task should be short.
     for place, layer in sorted(enumerate(layers), key=lambda item: -item[1]):
-        here = np.ones((queries, tokens), bool) if wanted is None else wanted[example, place]
-        if by_rows(example, layer):
-            for query in np.flatnonzero(here.any(1)):
+        here = np.ones((queries, tokens), bool) if wanted is None else wanted[example, place].copy()
+        # What a source's sinks share takes as long as some ten of them.
+        few = FEW_SINKS if tokens <= LONGEST_DENSE else 1
+        rows = np.flatnonzero(here.sum(1) >= few)
+        if len(rows) and by_rows(example, layer):
+            for query in rows:
                 sinks = np.flatnonzero(here[query])
-                yield Task(example, place, layer, np.full(len(sinks), query), sinks)
-            continue
+                yield Task(example, place, layer, np.full(len(sinks), query), sinks, row=True)
+            here[rows] = False
         # Sorted by sink, as the sources of a sink share its reach.
         sinks, sources = np.nonzero(here.T)
         size = chunk(layer, tokens)

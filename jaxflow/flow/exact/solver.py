@@ -164,7 +164,7 @@ class _Solver:
 
     def __call__(self, task: Task) -> Iterator[int]:
         """Solve a task; the number of pairs of each part as it is done."""
-        if self.by_rows(task.example, task.layer):
+        if task.row:
             # One source, all of its sinks.
             query = int(task.queries[0])
             parts = self.rows.solve(task, int(self.queries[task.example, query]))

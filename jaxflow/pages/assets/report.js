@@ -596,7 +596,7 @@
       if (explainsNext(example, index))
         line.append(" ", tokenOf(index, ["next", example.prediction].filter(Boolean).join(": ")));
     });
-    const hint = parts.explained.some((token) => token !== null) ? "point at a word, or tap it, to see what it came from" : "only what follows is explained here; queries=None explains every word";
+    const hint = parts.explained.some((token) => token !== null) ? "point at a word, or tap it, to see what it came from" : 'only what follows is explained here; queries="answer" explains every word';
     return byId("written").replaceChildren(
       make("figure", {}, make("figcaption", {}, parts.names[1]), line, make("p", { className: "apart" }, hint))
     );

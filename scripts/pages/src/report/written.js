@@ -28,7 +28,7 @@ export function renderWritten(example) {
   });
   const hint = parts.explained.some((token) => token !== null)
     ? "point at a word, or tap it, to see what it came from"
-    : "only what follows is explained here; queries=None explains every word";
+    : 'only what follows is explained here; queries="answer" explains every word';
   return byId("written").replaceChildren(
     make("figure", {}, make("figcaption", {}, parts.names[1]), line, make("p", { className: "apart" }, hint)),
   );

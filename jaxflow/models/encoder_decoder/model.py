@@ -1,0 +1,149 @@
+"""The model on the host: texts as sources, pairs as targets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow.models.batch import TokenBatch
+from jaxflow.models.config import UNLIMITED, HeadConfig
+from jaxflow.models.encoder_decoder.config import PairConfig
+from jaxflow.models.encoder_decoder.module import PairModule
+from jaxflow.models.fingerprint import array_fingerprint, text_fingerprint, tokenizer_fingerprint
+from jaxflow.models.forward import ForwardOptions
+from jaxflow.models.model import ModelDefaults
+from jaxflow.models.prediction import Prediction, next_tokens
+from jaxflow.models.targets import Ids, PairTokens
+from jaxflow.models.tokens import Encoding, pad
+from jaxflow.models.two_streams import SOURCE, TARGET
+
+# Most tokens that are written where no targets are given.
+NEW_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class PairModel(ModelDefaults):
+    """An encoder-decoder with its tokenizer.
+
+    Attributes:
+        name: that it was loaded by.
+        config: of the module.
+        module: the encoder-decoder itself, a pytree.
+        tokenizer: of transformers.
+        limit: most sources of a text, and most targets.
+        kept: programs.
+    """
+
+    name: str
+    config: PairConfig
+    module: PairModule
+    tokenizer: Any
+    limit: int
+    kept: dict[object, object] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def max_length(self) -> int:
+        """Most sources and targets together."""
+        return min(2 * self.limit, UNLIMITED)
+
+    @property
+    def encoder_layers(self) -> int:
+        """How many layers are the encoder's; each of the decoder's is two."""
+        return self.config.encoder_layers
+
+    @property
+    def head(self) -> HeadConfig:
+        """The next target, or none."""
+        return self.config.head
+
+    @cached_property
+    def _class_names(self) -> tuple[str, ...] | None:
+        return self.head.class_names()
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The vocabulary, where there is a head."""
+        return self._class_names
+
+    @property
+    def reads_at(self) -> int | None:
+        """The last target."""
+        return -1 if self._writes else None
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """Attention, and its gradients where there is a head."""
+        return frozenset({"attention", "gradients"} if self._writes else {"attention"})
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens it knows."""
+        return self.config.vocabulary
+
+    @property
+    def segments(self) -> int:
+        """It has none of its own."""
+        return 0
+
+    @property
+    def _writes(self) -> bool:
+        return self.head.name == "next_token"
+
+    def tokenize(
+        self, texts: Any, pairs: Any = None, *, max_length: int | None = None, truncate: bool = False
+    ) -> list[Encoding]:
+        """Sources and targets; without pairs it writes the targets itself, always the likeliest next token."""
+        write = self._written if self._writes else None
+        cut = PairTokens(self.tokenizer, self, self.limit, lambda labels: self.config.start, write)
+        return cut(texts, pairs, max_length=max_length, truncate=truncate)
+
+    def pad(self, encodings: Sequence[Encoding], length: int | None = None) -> TokenBatch:
+        """Encodings as one batch, padded on the right."""
+        return pad(encodings, self.config.pad_id, length)
+
+    def fingerprint(self) -> dict[str, str]:
+        """Hashes of its configuration, its weights and its tokenizer."""
+        return {
+            "config": text_fingerprint(repr(self.config)),
+            "weights": array_fingerprint(self.module),
+            "tokenizer": tokenizer_fingerprint(self.tokenizer),
+        }
+
+    def predict(self, logits: Any, encodings: Sequence[Encoding] | None = None) -> list[Prediction]:
+        """The likeliest next target of each text, and the chances of a few."""
+        assert self.labels is not None
+        return next_tokens(self.labels, np.asarray(logits))
+
+    def _written(self, rows: list[Ids]) -> list[Ids]:
+        """The decoder's first token and the likeliest ones after it, without the end; sources are of one length."""
+        most = min(NEW_TOKENS, self.limit - 1)
+        sources, room = len(rows[0]), len(rows[0]) + 1 + most
+        ids = np.full((len(rows), room), self.config.pad_id, np.int32)
+        ids[:, :sources], ids[:, sources] = rows, self.config.start
+        segments = np.where(np.arange(room) < sources, SOURCE, TARGET)
+        segments = np.broadcast_to(segments, ids.shape).astype(np.int32)
+        # One program for all steps: what is not written yet is padding.
+        end = sources
+        for end in range(sources + 1, room):
+            mask = np.broadcast_to(np.arange(room) < end, ids.shape)
+            ids[:, end] = np.asarray(_next(self.module, TokenBatch(*map(jnp.asarray, (ids, mask, segments)))))
+            if np.isin(ids[:, sources + 1 : end + 1], self.config.ends).any(axis=1).all():
+                break
+        written = [row[sources:].tolist() for row in ids[:, : end + 1]]
+        return [tuple(row[: _end(row, self.config.ends)]) for row in written]
+
+
+@jax.jit
+def _next(module: PairModule, batch: TokenBatch) -> Any:
+    """The likeliest next target of each row."""
+    hidden, _ = module.run(batch, lambda carry, layer: carry, None, ForwardOptions())
+    return jnp.argmax(module.logits(hidden, batch), axis=-1)
+
+
+def _end(row: list[int], ends: Ids) -> int:
+    """How many targets come before the end; the first one is none, whatever it is called."""
+    return next((place for place, number in enumerate(row) if place and number in ends), len(row))

@@ -1,0 +1,125 @@
+"""Sources and targets of an encoder-decoder as tokens: given ones, and those that it writes itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from jaxflow._checks import InputError, arguments_named, shown
+from jaxflow.models import tokens
+from jaxflow.models.given_tokens import encoding_of
+from jaxflow.models.tokens import Encoding, TakesTokens
+from jaxflow.models.two_streams import with_targets
+
+Ids: TypeAlias = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class PairTokens:
+    """Cuts texts into sources, and their pairs into targets as the decoder reads them.
+
+    Attributes:
+        tokenizer: of the model; a slow one is read without its own offsets.
+        takes: what tokens must fit.
+        limit: most tokens of the sources, and of the targets.
+        first: the decoder's first token, given the ids of the labels.
+        write: of sources of one length each, the targets that the model writes, the first token included and the end
+            left out; None where it has no head that can.
+    """
+
+    tokenizer: Any
+    takes: TakesTokens
+    limit: int
+    first: Callable[[Ids], int]
+    write: Callable[[list[Ids]], list[Ids]] | None
+
+    def __call__(self, texts: Any, pairs: Any, *, max_length: int | None, truncate: bool) -> list[Encoding]:
+        """Sources and targets of each text, as one encoding.
+
+        Raises:
+            InputError: a text cannot be read; or there are no pairs, and the model writes none.
+        """
+        limit = tokens.as_limit(self.tokenizer, self.limit, max_length, paired=False)
+        sources = self._side(texts, limit, truncate, target=False)
+        if pairs is None:
+            return self._written(sources)
+        with arguments_named(texts="pairs"):
+            # The decoder's first token is one of the targets.
+            labels = self._side(pairs, max(1, limit - 1), truncate, target=True)
+        if len(labels) != len(sources):
+            expected = f"have one text for each of the {len(sources)} `texts`"
+            raise InputError("pairs", expected, str(len(labels)))
+        return [with_targets(own, self._shifted(other)) for own, other in zip(sources, labels, strict=True)]
+
+    def _side(self, texts: Any, limit: int, truncate: bool, *, target: bool) -> list[Encoding]:
+        """The tokens of sources, or of targets as labels are."""
+
+        def call(texts: Any, pairs: Any = None, **options: Any) -> Any:
+            # Some tokenizers cut targets another way, or put another language's token there.
+            return self.tokenizer(text_target=texts, **options) if target else self.tokenizer(texts, **options)
+
+        if getattr(self.tokenizer, "is_fast", False):
+            return tokens.tokenize(call, texts, None, limit, truncate, self.takes)
+        return [
+            self._slow(call, text, index, limit, truncate)
+            for index, text in enumerate(tokens.as_strings("texts", texts))
+        ]
+
+    def _slow(self, call: Any, text: str, index: int, limit: int, truncate: bool) -> Encoding:
+        """A text's tokens by a tokenizer in Python, which knows no offsets: they are found in the text."""
+        ids = [int(number) for number in call(text)["input_ids"]]
+        if len(ids) > limit and truncate:
+            ids = [int(number) for number in call(text, truncation=True, max_length=limit)["input_ids"]]
+        if len(ids) > limit:
+            raise InputError(f"texts[{index}]", f"have at most {limit} tokens", str(len(ids)), tokens.SHORTEN)
+        if not ids or max(ids) >= self.takes.vocabulary:
+            expected = f"hold tokens, and none but the model's {self.takes.vocabulary}"
+            raise InputError(f"texts[{index}]", expected, shown(text[:40]), tokens.OWN_TOKENIZER)
+        return self._encoding(ids, text)
+
+    def _encoding(self, ids: Sequence[int], text: str) -> Encoding:
+        """The encoding of a text's ids."""
+        pieces = [str(piece) for piece in self.tokenizer.convert_ids_to_tokens(list(ids))]
+        special = tuple(number in self.tokenizer.all_special_ids for number in ids)
+        _, found = encoding_of(pieces, text, 0)
+        return replace(
+            found,
+            input_ids=tuple(ids),
+            special=special,
+            source=tuple(-1 if each else 0 for each in special),
+            offsets=tuple((-1, -1) if each else span for each, span in zip(special, found.offsets, strict=True)),
+        )
+
+    def _shifted(self, labels: Encoding) -> Encoding:
+        """Labels as the decoder reads them: behind its first token, without the last, which is only predicted."""
+        # The end of the targets is special; without one the last token is read too.
+        end = -1 if labels.special[-1] and len(labels) > 1 else None
+        return self._behind(self.first(labels.input_ids), labels, end)
+
+    def _behind(self, first: int, labels: Encoding, end: int | None) -> Encoding:
+        """Labels up to an end behind a first token."""
+        return Encoding(
+            input_ids=(first, *labels.input_ids[:end]),
+            segments=(0, *labels.segments[:end]),
+            tokens=(str(self.tokenizer.convert_ids_to_tokens([first])[0]), *labels.tokens[:end]),
+            offsets=((-1, -1), *labels.offsets[:end]),
+            source=(-1, *labels.source[:end]),
+            special=(True, *labels.special[:end]),
+        )
+
+    def _written(self, sources: list[Encoding]) -> list[Encoding]:
+        """Sources with the targets that the model writes to them, always the likeliest next token."""
+        if not sources:
+            return []
+        if self.write is None:
+            expected = "hold the targets of each text where the model has no head that writes any"
+            raise InputError("pairs", expected, "none", "pass the targets as `pairs`")
+        made: dict[int, Encoding] = {}
+        # Sources of one length together, so that nothing is padded.
+        for count in sorted({len(each) for each in sources}):
+            here = [index for index, each in enumerate(sources) if len(each) == count]
+            for index, ids in zip(here, self.write([sources[index].input_ids for index in here]), strict=True):
+                text = self.tokenizer.decode(list(ids[1:]), skip_special_tokens=True).strip()
+                first, *rest = ids
+                targets = self._behind(first, self._encoding(rest, text), None) if rest else self._encoding(ids, "")
+                made[index] = with_targets(sources[index], targets, text)
+        return [made[index] for index in range(len(sources))]
