@@ -39,11 +39,13 @@ if TYPE_CHECKING:
     from jaxflow.pages.figure import plot_relevance
     from jaxflow.pages.write import write_page
     from jaxflow.store.results import open_sweep
+    from jaxflow.sweep.attributor import Attributor
     from jaxflow.sweep.entry import run_sweep
 
 __all__ = [
     "AttentionGraph",
     "Attribution",
+    "Attributor",
     "Comparison",
     "Example",
     "FlowPath",
@@ -120,6 +122,7 @@ _PLACES = {
     "plot_relevance": "jaxflow.pages.figure",
     "write_page": "jaxflow.pages.write",
     "open_sweep": "jaxflow.store.results",
+    "Attributor": "jaxflow.sweep.attributor",
     "run_sweep": "jaxflow.sweep.entry",
 }
 

@@ -2,11 +2,20 @@
 
 import io
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError, shown
+
+# Of the local file system, an address's beginning.
+LOCAL = "file://"
+
+
+def is_address(text: str) -> bool:
+    """Whether text is the address of something in a store, such as `s3://bucket/texts.parquet`, rather than a path."""
+    return re.match(r"[a-z][a-z0-9+.-]*://", text) is not None
 
 
 def local_path(argument: str, value: Any) -> Path:
@@ -28,6 +37,14 @@ def local_path(argument: str, value: Any) -> Path:
         raise InputError(argument, "be a path", shown(text))
     if "\0" in text:
         raise InputError(argument, "be a path", f"{shown(text)}, which holds a NUL")
+    if is_address(text):
+        # Of the local file system an address is a path.
+        if text.startswith(LOCAL):
+            return Path(text.removeprefix(LOCAL))
+        way_out = (
+            "name a folder or file here, or one that is mounted; `jf.Attributor` lets a data engine write elsewhere"
+        )
+        raise InputError(argument, "be a path on this host", shown(text), way_out)
     if not text.startswith("~"):
         path = Path(text)
         # `Path` drops the dot of `./~x`: written out, it is never taken for a home later on.

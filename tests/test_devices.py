@@ -7,7 +7,7 @@ import transformers
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.devices import Processes, as_mesh, default_mesh, example_devices, initialize, local_mesh, processes
+from jaxflow.devices import as_mesh, default_mesh, example_devices, local_mesh
 from jaxflow.models.create import new_encoder
 from jaxflow.models.sharding import shardings, spread
 from tests.tiny_text_model import model_folder
@@ -118,21 +118,3 @@ def test_meshes_are_made_and_checked():
             local_mesh(model=model)
     with pytest.raises(InputError, match=r"`mesh` must be a jax\.sharding\.Mesh or None, got int"):
         as_mesh(4)
-
-
-def test_processes_say_who_they_are(monkeypatch):
-    assert processes() == Processes(0, 1)
-    for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID", "JOB_COMPLETION_INDEX", "JAX_COORDINATOR_ADDRESS"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(InputError, match="`count` must be a whole number"):
-        initialize(count=-1)
-    monkeypatch.setenv("JAX_NUM_PROCESSES", "two")
-    with pytest.raises(InputError, match="`JAX_NUM_PROCESSES` must be a whole number, got 'two'"):
-        initialize()
-    monkeypatch.delenv("JAX_NUM_PROCESSES")
-    for address in ("here", "here:there", ":1"):
-        with pytest.raises(InputError, match="`coordinator` must be host:port"):
-            initialize(address, 2, 1)
-    # JAX is at work in the tests already.
-    with pytest.raises(InputError, match="this process must join the other processes"):
-        initialize("localhost:1", 1, 0)

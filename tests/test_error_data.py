@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxflow import devices
 from jaxflow._checks import InputError
 from jaxflow._paths import local_path
 from jaxflow.cli.output import namer
@@ -175,7 +174,6 @@ def model() -> TextEncoder:
         lambda model: mean_interval(np.ones(3), level=DATA),
         lambda model: as_tolerance(DATA),
         lambda model: as_source({DATA: []}),
-        lambda model: devices.initialize(DATA),
         lambda model: save_encoder(model, Path(__file__) / DATA / "x"),
     ],
 )

@@ -109,7 +109,7 @@ def stopped(tmp_path, monkeypatch):
 def test_a_sweep_of_such_parts_is_resumed_summarized_and_shown(model, stopped, capsys):
     command, out = stopped
     assert not jf.open_sweep(out).complete
-    assert main([*command, "--resume"]) == 0
+    assert main(command) == 0
     results = jf.open_sweep(out)
     assert results.complete
     for text, example in zip(TEXTS, results, strict=True):
@@ -124,7 +124,7 @@ def test_a_sweep_of_such_parts_is_resumed_summarized_and_shown(model, stopped, c
         question = {"methods": methods, "mixing": ValueNorms()}
         question |= {"mixing": other} if name == "fields" else {"methods": (*methods[:3], other)}
         with pytest.raises(InputError, match=f"differs in {name}"):
-            jf.run_sweep(model, command[2], out, resume=True, **question)
+            jf.run_sweep(model, command[2], out, **question)
     _ = capsys.readouterr()
     assert main(["summarize", str(out)]) == 0
     said = capsys.readouterr().out

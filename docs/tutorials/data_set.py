@@ -31,7 +31,7 @@ results = jf.run_sweep(model, folder / "texts.csv", folder / "results", column="
 print(len(results), "examples")
 
 # %% [markdown]
-# Run the same line again with `resume=True` after an interruption; it refuses another question, model or input.
+# Run the same line again after an interruption; it refuses another question, model or input.
 # Nothing is read until you ask for it.
 
 # %%

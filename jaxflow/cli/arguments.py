@@ -88,6 +88,16 @@ def source_of(arguments: argparse.Namespace) -> AbstractContextManager[Source]:
     return nullcontext(InlineSource(tuple(texts), None if pairs is None else tuple(pairs)))
 
 
+def texts_are_shared(arguments: argparse.Namespace) -> None:
+    """Refuse texts that only this process has.
+
+    Raises:
+        InputError: they would come from standard input.
+    """
+    if arguments.text is None and arguments.input in (None, "-"):
+        raise InputError("input", "be a file that all workers see", "standard input", "write it into a file")
+
+
 def _input(path: str | None) -> str:
     if path is not None:
         return path

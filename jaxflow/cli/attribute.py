@@ -4,21 +4,19 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from jaxflow._checks import InputError
 from jaxflow._parser import Parser, count, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
 from jaxflow.cli.arguments import MODEL, MODELS, add_images, add_lengths, add_texts, lengths_of, source_of
 from jaxflow.cli.commands import COMMANDS, EXAMPLES
+from jaxflow.cli.engine import add_engine, by_engine
 from jaxflow.cli.options import METHODS, add_question, by_default, question_of
-from jaxflow.cli.output import leave, mixing_line, note, note_assumed, said
-from jaxflow.devices import Processes, UnmetError, default_mesh, initialize
+from jaxflow.cli.output import mixing_line, note, note_assumed
+from jaxflow.devices import default_mesh
 from jaxflow.models import load_model
 from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.pages.carried import carried_by
@@ -31,15 +29,10 @@ from jaxflow.sweep import runner
 from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.progress import progress
 from jaxflow.sweep.tally import Summary, Tally
-from jaxflow.sweep.together import Peers, wait_for_all
 from jaxflow.sweep.words import skipped_lines, summary_lines
 
-NAMES = {"folder": "--out", "count": "--processes", "index": "--process"}
+NAMES = {"folder": "--out"}
 DEFAULT = Question(METHODS)
-# Seconds to wait for other processes at the start, and after which JAX takes one that gives it no sign for dead.
-START, SILENCE = 60, 600
-# Seconds that process 0 of several, when it gives up, leaves the others to do so.
-LEAVE = 20.0
 # Most examples whose top tokens are shown in the terminal.
 SHOWN = 5
 # Most examples that are searched for words that the model doesn't know, and most of these that are named.
@@ -83,46 +76,35 @@ def add(commands: Any) -> Parser:
     _ = add("--new-tokens", type=count, default=NEW_TOKENS, metavar="N", help=f"{ANSWERS} (default: {NEW_TOKENS})")
     _ = add("--on-error", default="stop", metavar="E", help=ON_ERROR)
     add = parser.add_argument_group("output").add_argument
-    _ = add("--out", required=True, type=output, metavar="DIR", help="the folder for results; new, or empty")
-    _ = add("--resume", action="store_true", help="go on with a run of the same question that was stopped")
+    _ = add("--out", required=True, type=output, metavar="DIR", help="the folder for results; new, or of the same run")
+    about = "go on with the same run, or join its processes (the default); or refuse a folder that holds results"
+    _ = add("--resume", action=argparse.BooleanOptionalAction, default=True, help=about)
     _ = add("--top", type=natural, default=5, metavar="N", help="tokens to show in the terminal (default: 5)")
     _ = add("--quiet", action="store_true", help="print nothing but errors")
-    _add_devices(parser)
+    add_engine(parser)
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Attribute the texts, write the page, and show the first examples."""
-    try:
-        here = _joined(arguments)
-    except UnmetError as error:
-        leave(said(error, arguments.flags))
-    # Signs of life begin before the model is loaded, which may take a process longer than another.
-    peers = Peers(arguments.out, here.index, here.count)
-    with _leaving_at_once(arguments, here, peers), peers:
-        swept = _swept(arguments, here, peers)
-    # Process 0 alone writes the page and speaks; the others have waited for the last shard.
-    if here.index:
-        return 0
+    swept = by_engine(_swept, arguments)
     results = open_sweep(arguments.out)
-    # Shards of the other processes included.
-    summary = replace(swept.summary, records=results.records)
     page = write_report(results, about_folder(arguments.out) / "report.html")
     if not arguments.quiet:
         _show(results, arguments.top)
-        print("\n".join(summary_lines(summary, swept.compiled)))
+        print("\n".join(summary_lines(swept.summary, swept.compiled)))
         print(mixing_line(results.manifest["question"]))
         print(f"results: {arguments.out}   report: {page}")
-        note(skipped_lines(summary))
+        note(skipped_lines(swept.summary))
         _note_unknown(results, swept.unknown)
     return 0
 
 
-def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> Swept:
-    """Attribute this process's share of the texts, and wait for the others."""
+def _swept(arguments: argparse.Namespace) -> Swept:
+    """Attribute the texts, together with any other process that does."""
     question, quiet, compiled = question_of(arguments, DEFAULT), arguments.quiet, []
-    # Before the model is loaded: a mistake in a folder should not cost minutes. Process 0 may have made it already.
-    check_folder(arguments.out, arguments.resume or here.index > 0)
+    # Before the model is loaded: a mistake in a folder should not cost minutes.
+    check_folder(arguments.out, arguments.resume)
     with source_of(arguments) as source:
         model = load_model(arguments.model)
         if not hasattr(arguments, "methods"):
@@ -138,71 +120,30 @@ def _swept(arguments: argparse.Namespace, here: Processes, peers: Peers) -> Swep
             new_tokens=arguments.new_tokens,
             resume=arguments.resume,
             on_error=arguments.on_error,
-            process_index=here.index,
-            process_count=here.count,
         )
         note_assumed(source, quiet=quiet)
         with (
-            interrupts() as stop_if_asked,
-            progress(None if quiet else sweep.rows(), sweep.rows_done, sys.stderr, quiet=quiet) as show,
+            interrupts(_end_soon) as stop_if_asked,
+            progress(None if quiet else source.count(), sweep.rows_done, sys.stderr, quiet=quiet) as show,
         ):
 
-            def look_up() -> None:
-                stop_if_asked()
-                peers.check()
-
             def told(tally: Tally) -> None:
-                look_up()
+                stop_if_asked()
                 show(tally)
 
-            summary = sweep.run(arguments.batch_size, told, compiled=compiled.append, mesh=default_mesh())
-            # JAX's own barrier at the end has a time limit; the folder says when all are done.
-            if here.count > 1:
-                wait_for_all(arguments.out, look_up)
+            summary = sweep.run(
+                arguments.batch_size,
+                told,
+                lambda: stop_if_asked.ending,
+                compiled=compiled.append,
+                mesh=default_mesh(),
+            )
     return Swept(summary, compiled, getattr(getattr(model, "tokenizer", None), "unk_token", None))
 
 
-def _add_devices(parser: argparse.ArgumentParser) -> None:
-    """Add the processes that share the work."""
-    about = "processes (each uses all accelerators of its own, and writes its own shards into --out)"
-    add = parser.add_argument_group(about).add_argument
-    _ = add("--distributed", action="store_true", help="join those that SLURM, Open MPI, a TPU pod or the rest started")
-    _ = add("--coordinator", metavar="HOST:PORT", help="of process 0 (default: what the cluster says)")
-    _ = add("--processes", type=count, metavar="N", help="how many there are (default: what the cluster says)")
-    about = "how long to wait for the others at the start (default: 60)"
-    _ = add("--start-seconds", type=count, metavar="S", help=about)
-    _ = add("--process", type=natural, metavar="I", help="which one this is, from 0 (default: what the cluster says)")
-
-
-def _joined(arguments: argparse.Namespace) -> Processes:
-    """Join the other processes, if there are any; this one's number and theirs."""
-    given = {name: getattr(arguments, name) for name in ("coordinator", "processes", "process", "start_seconds")}
-    if not arguments.distributed:
-        for name, value in given.items():
-            if value is not None:
-                raise InputError(name, "go with `distributed`", str(value))
-        return Processes(0, 1)
-    # Signs of life in the folder tell of a dead process sooner. JAX ends this process without a word of why, and
-    # would do so to one that was merely stopped for a while.
-    # In the order of `given`: coordinator, processes, process; then the seconds.
-    *others, start = given.values()
-    return initialize(*others, start_seconds=start or START, silence_seconds=SILENCE)
-
-
-@contextmanager
-def _leaving_at_once(arguments: argparse.Namespace, here: Processes, peers: Peers) -> Iterator[None]:
-    """End one of several processes at once with its error; at an ordinary exit JAX would wait for the others."""
-    try:
-        yield
-    except BaseException as error:
-        if here.count == 1:
-            raise
-        code = said(error, arguments.flags)
-        # The process that the others are connected to.
-        if here.index == 0:
-            # JAX ends the others with it, without a word of why, which they shall find first.
-            peers.wait_for_the_end(LEAVE)
-        leave(code)
+def _end_soon(name: str) -> None:
+    """Say that a signal of the cluster's was understood."""
+    note([f"jaxflow: {name}: ending after the shards in work; a second signal stops at once"])
 
 
 def _show(results: Store, top: int) -> None:

@@ -18,5 +18,6 @@ EXAMPLES = """examples:
 
 The folder given by --out gets Parquet files with one row an example, and in its folder
 __about__ report.html (open it in a browser) and manifest.json, which says what made
-them. A run that was stopped goes on with --resume.
+them. A run that was stopped goes on by the same command. Started any number of times
+at once, here or on other hosts that see the folder, the command shares the work.
 """

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
 
     Returns:
         The exit code: 0, or 2 for input that cannot be used (one line on standard error says why), 130 when the user
-        stopped it, and 143 when SIGTERM did.
+        stopped it, 143 when SIGTERM did and 138 when SIGUSR1 did.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the terminal's encoding lacks is shown as an escape.

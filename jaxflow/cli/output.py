@@ -1,15 +1,13 @@
 """What commands say on standard error: errors and notes, with the command line's names of arguments."""
 
-import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
 from jaxflow._checks import InputError
-from jaxflow._signals import Terminated
 from jaxflow.inputs.source import Source
 
 # Options whose arguments have another name in Python.
@@ -29,12 +27,12 @@ def said(error: BaseException, flags: Mapping[str, str]) -> int:
         # Imported where it is used, as below: the help comes without the library behind it.
         from jaxflow.sweep.tally import Stopped
 
-        # Terminated is a KeyboardInterrupt of ours; exit codes are 128 and the signal's number. It may stand for a
+        # Exit codes are 128 and the signal's number, which interrupts of ours have; one of these may stand for a
         # Stopped, which says what is kept.
         stopped = error if isinstance(error, Stopped) else error.__cause__
         is_stopped = isinstance(stopped, Stopped)
-        message = stopped.in_words("the same command with --resume") if is_stopped else str(error) or "stopped"
-        return _failed(message, 143 if isinstance(error, Terminated) else 130)
+        message = stopped.in_words("the same command") if is_stopped else str(error) or "stopped"
+        return _failed(message, 128 + getattr(error, "number", signal.SIGINT))
     traceback.print_exception(error)
     return 1
 
@@ -49,7 +47,7 @@ def namer(flags: Mapping[str, str]) -> Callable[[str], str]:
         flag = known.get(name)
         if flag is None:
             return f"`{argument}`"
-        return flag if value in ("", "True") else f"{flag} {_value(value)}"
+        return flag if value in ("", "True") or flag.startswith("--no-") else f"{flag} {_value(value)}"
 
     return written
 
@@ -79,15 +77,6 @@ def note_assumed(source: Source, *, quiet: bool = False) -> None:
     """What was assumed about how the texts are to be read."""
     if source.note and not quiet:
         note([source.note])
-
-
-def leave(code: int) -> NoReturn:
-    """End this process without the exit handlers of Python and JAX."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):
-            _ = stream.flush()
-    # No handlers at exit: JAX's would wait for the other processes.
-    os._exit(code)
 
 
 def _failed(message: str, code: int) -> int:

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     width = shutil.get_terminal_size((100, 24)).columns
     note(left_out_lines(left_out))
     if not results.complete:
-        note(["the sweep was not finished: this is of what is there; `jaxflow attribute --resume` goes on with it"])
+        note(["the sweep was not finished: this is of what is there; the same `jaxflow attribute` goes on with it"])
     print("\n".join(visible(line) for line in summary_table(summary, arguments.top, width)))
     print(mixing_line(results.manifest["question"]))
     # Shown first: a folder that cannot be written still gives the table.

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jaxflow._checks import InputError, shown
-from jaxflow._paths import local_path
+from jaxflow._checks import InputError, missing_extra, shown, shown_text
+from jaxflow._paths import LOCAL, is_address, local_path
 from jaxflow.inputs import formats, lines
 from jaxflow.inputs.formats import Format, Reading
 from jaxflow.inputs.rows import Row, check_column, choose_columns, row_of
@@ -105,7 +105,8 @@ def open_source(
 
     Args:
         path: a .txt file (one text a line; blank lines are left out), or a .jsonl, .csv, .tsv or .parquet file, each
-            also packed (.gz, .zst).
+            also packed (.gz, .zst); or the address of one in a store that `fsspec` knows, such as s3://, which is first
+            copied to a temporary file.
         column: the column of the texts. None takes `text`, or else the only column there is.
         pair_column: the column of second texts, for models that read two.
         stdin: the stream that `-` stands for.
@@ -125,6 +126,14 @@ def open_source(
                 raise InputError("source", "be a file's path", "'-'", "pass a file: standard input is not read here")
             spooled = stack.enter_context(_spooled(iter(lambda: stdin.read(lines.CHUNK), b"")))
             yield _file_source(stack, spooled, "txt", None, "standard input", column, pair_column, reading)
+            return
+        if is_address(path) and not path.startswith(LOCAL):
+            file = Path(path)
+            kind, packed = _kind(file)
+            if kind is None:
+                raise _unknown_suffix(file)
+            fetched = stack.enter_context(_spooled(_fetched(path)))
+            yield _file_source(stack, fetched, kind, packed, file.name, column, pair_column, reading)
             return
         file = local_path("source", path)
         kind, packed = _kind(file)
@@ -157,6 +166,10 @@ def _unknown(file: Path) -> InputError:
     if lines.packing(file) is None:
         with _opened(file) as stream:
             lines.refuse_foreign(stream.read(16), file.name)
+    return _unknown_suffix(file)
+
+
+def _unknown_suffix(file: Path) -> InputError:
     expected = f"end in one of {', '.join(SUFFIXES)} (.gz or .zst may follow)"
     return InputError("source", expected, shown(file.name), "name the file by what it holds")
 
@@ -194,6 +207,33 @@ def _kind(file: Path) -> tuple[str | None, str | None]:
     packed = lines.PACKED_SUFFIXES.get(file.suffix.lower())
     inner = Path(file.stem) if packed else file
     return SUFFIXES.get(inner.suffix.lower()), packed
+
+
+def _fetched(address: str) -> Iterator[bytes]:
+    """The content of a file in a store.
+
+    Raises:
+        InputError: there is no such file, it cannot be read, or a package for its store is missing.
+    """
+    try:
+        import fsspec
+    except ImportError:
+        raise missing_extra("fsspec", "text", "reading from a store") from None
+    try:
+        with fsspec.open(address, "rb") as opened:
+            stream: Any = opened
+            yield from iter(lambda: stream.read(lines.CHUNK), b"")
+    except FileNotFoundError:
+        raise InputError(
+            "source", "be a file", f"{shown(address)}, which does not exist", "check the address"
+        ) from None
+    except ImportError as error:
+        # Such as s3fs or gcsfs, which fsspec names.
+        raise InputError("source", "be in a store that can be read", shown(address), str(error)) from None
+    # Each store has errors of its own: of access, of the network, of a protocol that is not known.
+    except Exception as error:
+        got = f"{shown(address)} ({shown_text(str(error)) or type(error).__name__})"
+        raise InputError("source", "be a file that can be read", got) from None
 
 
 @contextmanager

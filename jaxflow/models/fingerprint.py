@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from typing import Protocol, runtime_checkable
+from dataclasses import fields, is_dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -40,6 +41,63 @@ def array_fingerprint(tree: object) -> str:
 def text_fingerprint(text: str) -> str:
     """The hash of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+# Fields of configurations that fingerprints have had from the beginning, whatever their value.
+FIRST_FIELDS = frozenset(
+    [
+        "family",
+        "vocabulary",
+        "width",
+        "heads",
+        "feed_forward",
+        "rows",
+        "activation",
+        "epsilon",
+        "positions",
+        "max_length",
+        "slots",
+        "position_offset",
+        "segments",
+        "embedding_width",
+        "projection",
+        "projection_bias",
+        "pad_id",
+        "masks_padding",
+        "hidden_dropout",
+        "attention_dropout",
+        "pre_norm",
+        "relative",
+        "convolution",
+        "head",
+        "name",
+        "outputs",
+        "labels",
+        "problem",
+        "tied",
+        "dropout",
+        "first_dropout",
+        "pooled",
+    ]
+)
+
+
+def config_text(config: Any) -> str:
+    """A configuration as text, the same in every process and version.
+
+    Fields that came later are left out where they have their default, which computes what was computed before.
+    """
+    if not is_dataclass(config):
+        # The order of a set differs from process to process.
+        return repr(sorted(config)) if isinstance(config, frozenset) else repr(config)
+    # Parts of a configuration, such as its relative positions, are written out whole.
+    is_whole = type(config).__name__ not in ("EncoderConfig", "HeadConfig")
+    values = {
+        each.name: getattr(config, each.name)
+        for each in fields(config)
+        if is_whole or each.name in FIRST_FIELDS or getattr(config, each.name) != each.default
+    }
+    return f"{type(config).__qualname__}({', '.join(f'{name}={config_text(value)}' for name, value in values.items())})"
 
 
 def tokenizer_fingerprint(tokenizer: FastTokenizer) -> str:

@@ -17,7 +17,7 @@ from jaxflow.models.answers import continues, tokenize_answers
 from jaxflow.models.batch import EncoderOutput, TokenBatch
 from jaxflow.models.config import EncoderConfig, HeadConfig
 from jaxflow.models.encoder import Encoder
-from jaxflow.models.fingerprint import array_fingerprint, text_fingerprint, tokenizer_fingerprint
+from jaxflow.models.fingerprint import array_fingerprint, config_text, text_fingerprint, tokenizer_fingerprint
 from jaxflow.models.forward import ForwardOptions, forward_options
 from jaxflow.models.model import GIVES, ModelDefaults
 from jaxflow.models.on_cpu import compiler_options, layers_apart, runs_here
@@ -120,7 +120,7 @@ class TextEncoder(ModelDefaults):
             InputError: the model was loaded without its tokenizer.
         """
         return {
-            "config": text_fingerprint(f"{self.config} {self.max_length}"),
+            "config": text_fingerprint(f"{config_text(self.config)} {self.max_length}"),
             "weights": array_fingerprint(self.module),
             "tokenizer": tokenizer_fingerprint(self._tokenizer()),
         }

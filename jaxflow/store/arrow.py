@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import missing_extra
-from jaxflow.attribution import Attribution, Example
+from jaxflow.attribution import Attribution, Example, Question
+from jaxflow.attribution.flow_methods import JointFlow
+from jaxflow.attribution.methods import Flow, storage_of
 from jaxflow.attribution.registry import COLUMNS, PROOF, SATURATED
 from jaxflow.inputs.images import Picture
 
@@ -76,6 +78,49 @@ def to_table(rows: Sequence[Row], metadata: dict[str, str], *, maps: bool = Fals
     pa = pyarrow()
     columns = {name: _column(pa, name, [row[name] for row in rows], maps=maps) for name in rows[0]}
     return pa.table(columns, metadata=metadata)
+
+
+def result_schema(question: Question) -> Any:
+    """The `pyarrow.Schema` of the columns that results add to a text and its pair, whatever the model and the texts."""
+    pa = pyarrow()
+
+    def nest(kind: Any, depth: int) -> Any:
+        return kind if depth == 0 else pa.list_(nest(kind, depth - 1))
+
+    fields = {
+        "tokens": nest(pa.string(), 1),
+        "offsets": nest(pa.int32(), 2),
+        "source": nest(pa.int32(), 1),
+        "queries": nest(pa.int32(), 1),
+        "layers": nest(pa.int32(), 1),
+        "prediction": pa.string(),
+        "probabilities": nest(pa.struct([("label", pa.string()), ("probability", pa.float64())]), 1),
+        # Of encoder-decoders and of answers alone; null elsewhere.
+        "first_target": pa.int32(),
+        "answer": nest(pa.int32(), 1),
+    }
+    methods = question.method_values
+    fields |= {method.name: nest(getattr(pa, storage_of(method))(), 3) for method in methods}
+    flows = [method.name for method in methods if isinstance(method, Flow)]
+    fields |= {f"{name}{SATURATED}": nest(pa.bool_(), 3) for name in flows}
+    if any(isinstance(method, Flow | JointFlow) for method in methods):
+        fields |= {"certified": nest(pa.bool_(), 3), "certified_share": pa.float64()}
+    return pa.schema(list(fields.items()))
+
+
+def to_result_table(rows: Sequence[Row], question: Question) -> Any:
+    """A `pyarrow.Table` of what rows of `rows_of` add to a text and its pair; there may be none."""
+    pa, schema = pyarrow(), result_schema(question)
+    if not rows:
+        return schema.empty_table()
+    table = to_table(rows, {})
+    columns = [
+        table.column(field.name).cast(field.type)
+        if field.name in table.column_names
+        else pa.nulls(len(rows), field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
 
 
 def to_rows(table: Any) -> Iterator[Row]:
@@ -181,5 +226,6 @@ def _cell(name: str, scalar: Any) -> Any:
     if name == "offsets":
         return scalar.values.flatten().to_numpy().reshape(-1, 2)
     if name in ("source", "queries", "layers", "answer", "grid"):
-        return scalar.values.to_numpy()
+        # Only those of some models may be missing.
+        return scalar.values.to_numpy() if scalar.is_valid else None
     return scalar.as_py()

@@ -54,7 +54,7 @@ def check_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> N
 def another_run(folder: Path, difference: str) -> InputError:
     """The error for results of another sweep; `difference` names what differs."""
     got = f"{shown(str(folder))}, which differs in {difference}"
-    expected = "hold results of the same run, to go on with them by `resume=True`"
+    expected = "be new, or hold results of the same run"
     return InputError("folder", expected, got, "name another `folder`")
 
 

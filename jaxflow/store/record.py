@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,10 @@ class Record:
     def file(self) -> str:
         """The name of its Parquet file."""
         return shard_file(self.index)
+
+    def of_sweep(self, sweep: str | None) -> "Record":
+        """The same record of a named sweep."""
+        return replace(self, sweep=sweep)
 
 
 def shard_file(index: int) -> str:

@@ -15,9 +15,10 @@ from jaxflow.store import arrow
 from jaxflow.store import shards as store
 from jaxflow.store.arrow import Row
 from jaxflow.store.parts import DamageError, Parts, read_parts
+from jaxflow.store.plain import plain_results
 from jaxflow.store.record import Record
 
-MADE_AGAIN = "the same run with `resume=True` makes it again"
+MADE_AGAIN = "the same run makes it again"
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
         folder: where it is.
         manifest: its origin: model, question, versions, input.
         records: of the finished shards, in order.
+        named: gives a table's columns the names that results have.
     """
 
     folder: Path
     manifest: dict[str, Any]
     records: tuple[Record, ...] = ()
+    named: Callable[[Any], Any] = lambda table: table
 
     @cached_property
     def _parts(self) -> Parts:
@@ -120,12 +123,11 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
     def rows(self) -> Iterator[Row]:
         """Rows in order, one at a time; relevance as NumPy arrays (layer, query, token)."""
         for table in self.tables():
-            yield from arrow.to_rows(table)
+            yield from arrow.to_rows(self.named(table))
 
     def _row(self, record: Record, place: int) -> Row:
         # Of a shard's thousand rows, only those of one group are decoded.
-        group = self._read(record, lambda file: file.read_row_group(place // store.ROW_GROUP))
-        (row,) = arrow.to_rows(group.slice(place % store.ROW_GROUP, 1))
+        (row,) = arrow.to_rows(self.named(self._read(record, lambda file: _row_of(file, place))))
         return row
 
     def _read(self, record: Record, read: Callable[[Any], Any]) -> Any:
@@ -147,7 +149,7 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
 
 
 def open_sweep(folder: str | Path) -> Store:
-    """Open a sweep's results, finished or not.
+    """Open a sweep's results, finished or not; or a folder of Parquet files that a data engine wrote of `Attributor`'s.
 
     A row is an example: `id` (row or line number, from 1; of an image's file its name),
     `text`, `pair`, `tokens`, `offsets` (characters (start, end)
@@ -169,6 +171,11 @@ def open_sweep(folder: str | Path) -> Store:
         InputError: there are no results, they are of another version's format, or the manifest or a record is damaged.
     """
     path = local_path("folder", folder)
+    plain = None if store.has_manifest(path) else plain_results(path)
+    if plain is not None:
+        manifest, records, named = plain
+        about = manifest["input"] | {"examples": sum(record.examples for record in records)}
+        return Store(path, manifest | {"input": about}, records, named)
     manifest = store.read_manifest(path)
     # A damaged record would silently leave out a shard's examples.
     for damage in store.damaged_records(path).values():
@@ -176,6 +183,16 @@ def open_sweep(folder: str | Path) -> Store:
     records = tuple(store.read_records(path).values())
     about = manifest["input"] | {"examples": sum(record.examples for record in records)}
     return Store(path, manifest | {"input": about}, records)
+
+
+def _row_of(file: Any, place: int) -> Any:
+    """A row of an open file, as a table."""
+    groups = (file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
+    for group, rows in enumerate(groups):
+        if place < rows:
+            return file.read_row_group(group).slice(place, 1)
+        place -= rows
+    raise AssertionError("a place within the file")
 
 
 def _damaged(path: Path, why: DamageError) -> InputError:

@@ -155,10 +155,14 @@ def _unreadable(path: Path, why: str) -> InputError:
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write the manifest, with a checksum of itself."""
+    """Write the manifest, with a checksum of itself, unless there is one: the first of several processes names it.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     path = folder / MANIFEST
     make_about(path)
-    with replaced(path) as temporary:
+    with replaced(path, new=True) as temporary:
         _ = temporary.write_text(json.dumps(checked(manifest), indent=1) + "\n", "utf-8")
 
 
@@ -170,6 +174,15 @@ def read_records(folder: Path) -> dict[int, Record]:
 def damaged_records(folder: Path) -> dict[int, str]:
     """Damaged records, each in words, by their shards' index."""
     return {index: each for index, each in _records(folder) if isinstance(each, str)}
+
+
+def read_record_of(folder: Path, index: int, sweep: str | None) -> Record | None:
+    """The record of a shard; None where there is none, or a damaged one, or that of another sweep."""
+    try:
+        record = read_record(about_folder(folder) / record_file(index))
+    except ValueError:
+        return None
+    return record if record.sweep == sweep else None
 
 
 def _records(folder: Path) -> Iterator[tuple[int, Record | str]]:
@@ -229,7 +242,7 @@ def make_about(path: Path) -> None:
         try:
             path.parent.mkdir(exist_ok=True)
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
 
 
 def checksum(path: Path) -> str:
@@ -249,11 +262,15 @@ def is_whole(folder: Path, record: Record) -> bool:
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[Path]:
+def replaced(path: Path, *, new: bool = False) -> Iterator[Path]:
     """A temporary file in the folder of `path` that takes its place in one step, once it is safely on disk.
 
     After a kill or a full disk at any moment `path` is as before or complete. While this process lives, no other one
     removes the temporary file.
+
+    Args:
+        path: of the file.
+        new: leave a file that is there already: of several processes the first makes it.
 
     Raises:
         InputError: the folder cannot be written.
@@ -264,16 +281,26 @@ def replaced(path: Path) -> Iterator[Path]:
             yield temporary
             # First the content, then the name, so that the name never stands for less than the whole.
             sync(temporary)
-            _ = temporary.replace(path)
+            if not (new and _is_named(temporary, path)):
+                _ = temporary.replace(path)
             sync(path.parent)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink()
 
 
-def _unwritable(path: Path, error: OSError) -> InputError:
+def _is_named(temporary: Path, path: Path) -> bool:
+    """Give a file a second name, which it gets only if no file has it; whether any file has it now."""
+    with suppress(OSError):
+        os.link(temporary, path)
+    # Where there are no links, two processes may replace each other's file in the same moment.
+    return os.path.lexists(path)
+
+
+def unwritable(path: Path, error: OSError) -> InputError:
+    """The error for a file that cannot be written."""
     return InputError(None, "be a file that can be written", error.strerror or str(error), place=shown(str(path)))
 
 
@@ -285,19 +312,13 @@ def is_empty(folder: Path) -> bool:
     return is_empty(folder / ABOUT)
 
 
-def remove_leftovers(folder: Path, process_index: int = 0, process_count: int = 1) -> None:
-    """Remove the temporary files of killed writers, but none of a living process.
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of killed writers, but none of a living process; to be called while no other writes.
 
-    Args:
-        folder: of results.
-        process_index: number of this process among those that fill the folder.
-        process_count: number of these processes; each looks at files of its own shards, a single one at all.
+    Locks say which processes live, where the file system tells all hosts of them.
     """
-    # Without locks only a file's age says whether its writer lives, so each process leaves the others' files alone.
     for path in (*folder.glob(LEFTOVERS), *(folder / ABOUT).glob(LEFTOVERS)):
-        digits = path.name.removeprefix(".jaxflow-part-").partition(".")[0]
-        if process_count == 1 or (digits.isdecimal() and int(digits) % process_count == process_index):
-            locks.remove_abandoned(path)
+        locks.remove_abandoned(path)
 
 
 def remove_records(folder: Path, indices: Iterable[int]) -> None:

@@ -1,11 +1,10 @@
 """Before a sweep: the folder, the question and what an earlier run left are checked, and nothing is written."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jaxflow._checks import InputError, one_of, shown
+from jaxflow._checks import InputError, shown
 from jaxflow.attribution.explaining import check_model
 from jaxflow.attribution.items import is_row_by_row
 from jaxflow.attribution.question import Question
@@ -16,7 +15,7 @@ from jaxflow.models.images import images_of
 from jaxflow.store import shards as store
 from jaxflow.store.manifest import another_run, check_same
 from jaxflow.store.record import Record
-from jaxflow.sweep.shards import ON_ERROR, Cut, Lengths, cut_by, cuts
+from jaxflow.sweep.shards import Cut, Lengths, cut_by, cuts
 
 NAME_ANOTHER = "name another `folder`"
 
@@ -85,29 +84,21 @@ def check_images(model: Model, source: Source) -> None:
         raise InputError("source", f"hold {read} for {model.name}", given, f"pass {read}, or a model of {given}")
 
 
-def check_process(on_error: str, process_index: int, process_count: int) -> None:
-    """Refuse an unknown `on_error`, and a process that is none of so many."""
-    one_of("on_error", on_error, ON_ERROR)
-    if not 0 <= process_index < process_count:
-        expected = "be from 0 to `process_count` - 1"
-        raise InputError("process_index", expected, f"{process_index} and {process_count}")
-
-
 def finished(
-    folder: Path, wanted: dict[str, Any], model: Model, source: Source, question: Question, mine: Callable[[int], bool]
+    folder: Path, wanted: dict[str, Any], model: Model, source: Source, question: Question, *, alone: bool
 ) -> dict[int, Record]:
     """Records of the shards that need not be made again.
 
-    Those of this process (`mine` tells) are read and held against their checksums; then, where the input can be read
-    twice, it is held against all that is kept, so that a sweep of another input is refused before it begins.
+    Where this process is `alone`, shards are read and held against their checksums. Where the input can be read twice,
+    it is held against all that is kept, so that a sweep of another input is refused before it begins.
 
     Raises:
         InputError: the folder holds results of another sweep; says what differs.
     """
     check_same(folder, store.read_manifest(folder), wanted)
-    found = store.read_records(folder)
-    # Shards of other processes are theirs to check, in parallel.
-    done = {i: record for i, record in found.items() if not mine(i) or store.is_whole(folder, record)}
+    records = store.read_records(folder)
+    # Processes that are at work made their shards just now, and the first of them checked those that were there.
+    done = {i: record for i, record in records.items() if not alone or store.is_whole(folder, record)}
     if done and not source.once:
         # Later rows may be new: only up to the last shard that is kept must the input be the same.
         furthest = max(done)
@@ -132,7 +123,12 @@ def check_unchanged(folder: Path, record: Record, rows: Cut) -> None:
 
 
 def _changed(folder: Path, record: Record) -> InputError:
-    return another_run(folder, f"the input's content (other rows are in {record.file})")
+    return changed_input(folder, f"other rows are in {record.file}")
+
+
+def changed_input(folder: Path, where: str) -> InputError:
+    """The error for rows of another input; `where` says which they are."""
+    return another_run(folder, f"the input's content ({where})")
 
 
 def _check_filled(folder: Path, resume: bool | None) -> None:
@@ -144,4 +140,4 @@ def _check_filled(folder: Path, resume: bool | None) -> None:
         raise InputError("folder", "be new, or empty", f"{got}, and holds no results of jaxflow", NAME_ANOTHER)
     if not resume:
         got = f"{shown(str(folder))}, which holds results already"
-        raise InputError("folder", "be new, or empty", got, f"go on with them by `resume=True`, or {NAME_ANOTHER}")
+        raise InputError("folder", "be new, or empty, with `resume=False`", got, f"leave it out, or {NAME_ANOTHER}")

@@ -37,16 +37,17 @@ def run_sweep(
     truncate: bool = False,
     new_tokens: int = NEW_TOKENS,
     mesh: jax.sharding.Mesh | None = None,
-    resume: bool = False,
+    resume: bool = True,
     on_error: str = "stop",
-    process_index: int = 0,
-    process_count: int = 1,
     progress: Callable[[Tally], None] | None = None,
     **changes: Any,
 ) -> Store:
     """`attribute` for data sets: texts come as a stream, and results go into a folder, shard by shard.
 
-    Memory does not grow with the number of texts. A sweep that was killed at any moment goes on with `resume=True`.
+    Memory does not grow with the number of texts. A sweep that was killed at any moment goes on by the same call. Any
+    number of processes on any hosts that see the folder may make it, all by the same call: they share the work shard by
+    shard, may begin and end at any time, and each returns when all of it is done. What a process that died had in work
+    is made by another, after a minute where that is on another host.
 
     Args:
         model: from `load_model`.
@@ -54,7 +55,7 @@ def run_sweep(
             of texts or of dicts, a generator included; or a Hugging Face `datasets.Dataset` or `IterableDataset`. Of a
             model of images: a folder of them, whose names are the results' ids, or an iterable of paths, pictures or
             arrays; or of dicts or a data set with a column `image`.
-        folder: for results; new, or empty.
+        folder: for results; new, or of the same sweep, which it then goes on with.
         question: what is asked about every text; `Question()` by default. Its positions are the same for all texts.
         column: the column of the texts; None takes `text`, or else the only one that a file or data set has.
         pair_column: the column of second texts, for models that read two.
@@ -68,11 +69,8 @@ def run_sweep(
         truncate: cut longer texts rather than refuse them.
         new_tokens: most tokens of an answer that is generated, as `attribute` has it; of sources without pairs.
         mesh: devices that each batch is spread over, as `attribute` has it.
-        resume: go on with what the folder holds of the same sweep, whatever the number of processes was.
+        resume: go on with what the folder holds of the same sweep; False refuses a folder that holds results.
         on_error: `"stop"` at a row that cannot be used, or `"skip"` it; what was skipped is in the result.
-        process_index: which of several processes that fill the folder this is; every process is given the whole
-            source, and takes one shard in `process_count` of it.
-        process_count: how many processes there are.
         progress: called with how far the run is, when texts were finished and while it waits.
         changes: fields of the question by name, such as `methods="rollout"`.
 
@@ -104,8 +102,6 @@ def run_sweep(
             new_tokens=new_tokens,
             resume=resume,
             on_error=on_error,
-            process_index=process_index,
-            process_count=process_count,
         )
         _ = sweep.run(batch_size, progress or (lambda _: None), mesh=mesh)
     return open_sweep(path)

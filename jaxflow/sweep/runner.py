@@ -1,7 +1,9 @@
-"""The loop of a sweep: shard by shard through a model and onto disk, resumable at any moment."""
+"""The loop of a sweep: shard by shard through a model and onto disk, resumable at any moment.
+
+Any number of processes may fill a folder together; `claims` has how they agree.
+"""
 
 import json
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jaxflow._checks import InputError, not_forked
+from jaxflow._checks import InputError, not_forked, one_of
 from jaxflow.attribution import Attribution, EncodedText, Example, attribute_shards
 from jaxflow.attribution.answers import check_answers
 from jaxflow.attribution.question import Question
@@ -19,29 +21,23 @@ from jaxflow.models import Model
 from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.store import arrow
 from jaxflow.store import shards as store
-from jaxflow.store.claims import Claim, check_claims
-from jaxflow.store.manifest import check_same, new_manifest
+from jaxflow.store.leases import Leases
+from jaxflow.store.manifest import new_manifest
 from jaxflow.store.record import Record
 from jaxflow.sweep.background import Ahead, Behind
-from jaxflow.sweep.checks import (
-    check_folder,
-    check_images,
-    check_process,
-    check_question,
-    check_unchanged,
-    finished,
-    make_folder,
-)
-from jaxflow.sweep.shards import BadRowError, Lengths, Shard, cuts, encode, settled_lengths
+from jaxflow.sweep.checks import check_folder, check_images, check_question, finished
+from jaxflow.sweep.claims import Claims
+from jaxflow.sweep.shards import ON_ERROR, BadRowError, Lengths, Shard, cuts, encode, settled_lengths
 from jaxflow.sweep.tally import Stopped, Summary, Tally
-from jaxflow.sweep.together import PeerError
 
 __all__ = ["Stopped", "Sweep", "prepare"]
 
 # Shards that are read and tokenised beforehand, and that are written or wait for it. More would only cost memory.
 AHEAD, BEHIND = 2, 2
-# Seconds that a process waits for the first one to write the manifest.
-MANIFEST_WAIT = 600.0
+# Seconds between two looks at what other processes are doing, where this one waits for them.
+PERIOD = 0.5
+# The lease of a process that looks through the shards that are there.
+CHECK = "check"
 
 
 @dataclass(frozen=True)
@@ -57,8 +53,6 @@ class Sweep:
         manifest: what makes the results.
         done: records of the shards that are in the folder.
         on_error: "stop" or "skip", at a row that cannot be used.
-        process_index: which of the processes that fill the folder this is.
-        process_count: how many there are. Each makes the shards whose index leaves its own when divided by this.
     """
 
     model: Model
@@ -69,62 +63,52 @@ class Sweep:
     manifest: dict[str, Any]
     done: dict[int, Record]
     on_error: str
-    process_index: int
-    process_count: int
 
     @property
     def rows_done(self) -> int:
-        """Rows of the input in shards of this process that are in the folder."""
-        return sum(record.rows for record in self.done.values() if self.is_mine(record.index))
+        """Rows of the input in shards that are in the folder."""
+        return sum(record.rows for record in self.done.values())
 
-    def rows(self) -> int | None:
-        """Rows of the input that fall to this process, more or less, where that can be known."""
-        count = self.source.count()
-        return None if count is None else -(-count // self.process_count)
+    def run(
+        self,
+        batch_size: Any = 32,
+        progress: Callable[[Tally], None] = lambda _: None,
+        ending: Callable[[], bool] = lambda: False,
+        **options: Any,
+    ) -> Summary:
+        """Attribute what is not done yet, together with any other process that does so, until all is done.
 
-    def is_mine(self, index: int) -> bool:
-        """Whether this process makes a shard."""
-        return index % self.process_count == self.process_index
-
-    def run(self, batch_size: Any = 32, progress: Callable[[Tally], None] = lambda _: None, **options: Any) -> Summary:
-        """Attribute what is not done yet.
-
-        Texts are read and tokenised, and results written, in threads, while the device computes. The folder is made
-        when there is something to put into it. A shard counts as done once its record is there, so a run that is
-        killed at any moment loses at most the shards in work.
+        Texts are read and tokenised, and results written, in threads, while the device computes. A shard counts as done
+        once its record is there, so a run that is killed at any moment loses at most the shards in work; other
+        processes take these over.
 
         Args:
             batch_size: texts in a batch, at most.
             progress: called when texts were finished, and now and then while this waits.
+            ending: whether to end after the shards in work.
             options: for `attribute_shards`.
 
         Raises:
             InputError: a row cannot be used (with `on_error="stop"`), the input cannot be read on or has changed, or
                 the folder cannot be written; what was computed before is kept.
-            Stopped: on a keyboard interrupt.
+            Stopped: on a keyboard interrupt, and where it was to end before all was done.
         """
         start = time.perf_counter()
-        work = _Run(self, progress)
-        # A new folder is claimed when it is made.
-        if self.folder.is_dir():
-            work.claim.take()
+        work = _Run(self, progress, ending)
         try:
             work(batch_size, options)
         except KeyboardInterrupt:
             kept = self._kept()
             # The tally would count what is not written yet; the disk says what is kept.
             raise Stopped(kept and f"{kept} in {str(self.folder)!r}") from None
-        except PeerError:
-            # Its way out is said already.
-            raise
         except InputError as error:
             for way_out in self._ways_on(error):
                 error = error.also(way_out)
             raise error
-        finally:
-            work.claim.end()
         before = sum(record.examples for record in self.done.values())
-        return Summary(before, time.perf_counter() - start, work.tally, tuple(work.records.values()))
+        records = tuple(record for _, record in sorted(work.claims.records.items()))
+        elsewhere = sum(record.examples for record in records) - before - work.tally.examples
+        return Summary(before, max(0, elsewhere), time.perf_counter() - start, work.tally, records)
 
     def _kept(self) -> str:
         """What is on disk, in words; "" for nothing."""
@@ -143,31 +127,34 @@ class Sweep:
         skip = isinstance(error, BadRowError) and not isinstance(self.source, InlineSource)
         ways = ['leave such rows out with `on_error="skip"`'] if skip else []
         kept = self._kept()
-        return [*ways, f"{kept}, and `resume=True` goes on from there"] if kept else ways
+        return [*ways, f"{kept}, and the same run goes on from there"] if kept else ways
 
 
 class _Run:
     """One run of a sweep, while it lasts."""
 
-    def __init__(self, sweep: Sweep, progress: Callable[[Tally], None]):
-        self.sweep, self.progress = sweep, progress
-        self.records = dict(sweep.done)
-        self.tally = Tally()
-        self.ahead = Ahead(self._read(), AHEAD, self._tell)
-        self.behind = Behind(self._write, BEHIND, self._tell)
+    def __init__(self, sweep: Sweep, progress: Callable[[Tally], None], ending: Callable[[], bool]):
+        self.sweep, self.progress, self.ending = sweep, progress, ending
+        self.claims, self.tally = Claims(sweep.folder, sweep.manifest, sweep.done), Tally()
         # Three threads meet here: one reads, one writes, and this one keeps the device busy between them. `begun` holds
-        # shards between reading and attribution; a failed reader leaves its error in `failure`; `broken` tells the
-        # writer to wait for no manifest any more.
+        # shards between reading and attribution; a failed reader leaves its error in `failure`.
         self.begun: deque[Shard] = deque()
         self.failure: Exception | None = None
-        self.broken = threading.Event()
-        self.named: str | None = None
-        self.claim = Claim(sweep.folder, sweep.process_index, sweep.process_count)
 
     def __call__(self, batch_size: Any, options: dict[str, Any]) -> None:
+        with closing(self.claims):
+            # Once is enough, unless a process dies that had a shard in work.
+            self._round(batch_size, options)
+            while self._wait():
+                self._round(batch_size, options)
+            self.claims.finish()
+
+    def _round(self, batch_size: Any, options: dict[str, Any]) -> None:
+        """Read the input once, and make every shard that nobody else makes."""
+        ahead, behind = Ahead(self._read(), AHEAD, self._tell), Behind(self._write, BEHIND, self._tell)
         attributed = attribute_shards(
             self.sweep.model,
-            self._texts(),
+            self._texts(ahead),
             self.sweep.question,
             batch_size=batch_size,
             new_tokens=self.sweep.lengths.get("new_tokens", NEW_TOKENS),
@@ -176,55 +163,58 @@ class _Run:
             **options,
         )
         # Left in the order of the last to the first: what was computed is written whatever happens.
-        with closing(self.behind), closing(self.ahead), closing(attributed):
-            try:
-                for attribution in attributed:
-                    self.behind.put((self.begun.popleft(), attribution))
-                self.behind.finish()
-                # The device's last idle time comes after the last texts.
-                self._tell()
-            except BaseException:
-                self.broken.set()
-                raise
+        with closing(behind), closing(ahead), closing(attributed):
+            for attribution in attributed:
+                behind.put((self.begun.popleft(), attribution))
+            behind.finish()
+            # The device's last idle time comes after the last texts.
+            self._tell()
         if self.failure is not None:
             raise self.failure
 
     def _read(self) -> Iterator[Shard]:
-        """In the thread that reads: shards to do, tokenised."""
+        """In the thread that reads: shards that nobody makes, tokenised."""
         sweep, any_shard = self.sweep, False
         for rows in cuts(sweep.source.rows(), sweep.model, sweep.question, sweep.lengths["max_length"]):
             any_shard = True
-            if sweep.is_mine(rows.index):
-                # Read all the same: its hash tells whether the input has changed.
-                if rows.index in sweep.done:
-                    check_unchanged(sweep.folder, sweep.done[rows.index], rows)
-                else:
-                    yield encode(sweep.model, rows, sweep.question, sweep.lengths, sweep.on_error)
+            # Read all the same where it is done: its hash tells whether the input has changed.
+            if self.claims.is_free(rows):
+                yield encode(sweep.model, rows, sweep.question, sweep.lengths, sweep.on_error)
         if not any_shard:
             raise InputError(None, "hold a text", "none", place=sweep.source.name)
 
-    def _texts(self) -> Iterator[Sequence[EncodedText]]:
+    def _texts(self, ahead: Iterator[Shard]) -> Iterator[Sequence[EncodedText]]:
         """Shards for the device. Where reading fails they end, so that what is on its way is still finished."""
-        while True:
+        while not self.ending():
             try:
-                shard = next(self.ahead)
+                shard = next(ahead)
             except StopIteration:
                 return
-            except PeerError:
-                # No failure of reading: `progress` looked at the other processes while this waited.
-                raise
             except Exception as error:
                 self.failure = error
                 if isinstance(error, OSError):
                     why, name = str(error.strerror or error), self.sweep.source.name
                     self.failure = InputError(None, "be readable to its end", why, place=name)
                 return
-            self.begun.append(shard)
-            if self.sweep.process_count > 1 and self.sweep.process_index == 0:
-                # The other processes wait for the manifest.
-                _ = self._begin()
-            self.tally = replace(self.tally, rows=self.tally.rows + len(shard.skipped))
-            yield shard.texts
+            # Shards are taken late, as the device needs them: what a process has tokenised, another may take.
+            if self.claims.take(shard.cut.index):
+                self.begun.append(shard)
+                self.tally = replace(self.tally, rows=self.tally.rows + len(shard.skipped))
+                yield shard.texts
+
+    def _wait(self) -> bool:
+        """Wait until no shard is missing, or one can be taken; whether there is one."""
+        while missing := self.claims.missing():
+            if self.ending():
+                raise KeyboardInterrupt
+            if self.claims.can_take(missing):
+                if not self.sweep.source.once:
+                    return True
+                got, way_out = "one that can be read only once", "pass it anew: the same run goes on"
+                raise InputError("source", "be read again for what another process left undone", got, way_out)
+            self._tell()
+            time.sleep(PERIOD)
+        return False
 
     def _count(self, examples: Sequence[Example]) -> None:
         proven = [example.certified for example in examples if example.certified is not None]
@@ -239,7 +229,7 @@ class _Run:
         self._tell()
 
     def _tell(self) -> None:
-        self.progress(self.tally)
+        self.progress(replace(self.tally, rows=self.tally.rows + self.claims.rows_elsewhere))
 
     def _idle(self, seconds: float) -> None:
         self.tally = replace(self.tally, idle=self.tally.idle + seconds)
@@ -247,15 +237,13 @@ class _Run:
     def _write(self, done: tuple[Shard, Attribution]) -> None:
         """In the thread that writes: a shard onto disk."""
         shard, attribution = done
-        if not self._begin():
-            return
         rows = list(arrow.rows_of(shard.ids, attribution))
         # Counted from the rows that are written, so that records and files agree.
         certified = [row["certified"] for row in rows if "certified" in row]
         record = Record(
             index=shard.cut.index,
             rows=len(shard.cut.rows),
-            input_sha256=shard.cut.sha256(),
+            input_sha256=self.claims.hashes[shard.cut.index],
             last=shard.cut.last,
             examples=len(rows),
             sha256=None,
@@ -264,39 +252,9 @@ class _Run:
             certified=sum(int(each.sum()) for each in certified),
             stages=attribution.stages or {},
             skipped=tuple({"id": row.id, "reason": row.reason} for row in shard.skipped),
-            sweep=self.named,
         )
         about = {key: self.sweep.manifest.get(key) for key in ("model", "question", "versions")}
-        record = store.write_shard(self.sweep.folder, record, rows, {"jaxflow": json.dumps(about)})
-        self.records[record.index] = record
-
-    def _begin(self) -> bool:
-        """Make the folder with its manifest, or wait for process 0 to do so; False if this run breaks off meanwhile.
-
-        The manifest comes first: by it a folder is known for a sweep that can go on.
-        """
-        sweep, start = self.sweep, time.monotonic()
-        while not store.has_manifest(sweep.folder):
-            if sweep.process_index == 0:
-                make_folder(sweep.folder)
-                self.claim.take()
-                store.write_manifest(sweep.folder, sweep.manifest)
-            elif time.monotonic() - start > MANIFEST_WAIT:
-                way_out = "look at the messages of process 0, which should have written it"
-                got = f"{str(sweep.folder)!r} without manifest.json"
-                raise InputError("folder", "get its manifest from process 0", got, way_out)
-            elif self.broken.wait(0.05):
-                return False
-        self.claim.take()
-        found = store.read_manifest(sweep.folder)
-        # Another process, or an earlier run, may have written it for another question.
-        check_same(sweep.folder, found, sweep.manifest)
-        # Process 0 has named the sweep.
-        self.named = found.get("sweep")
-        if sweep.process_index == 0 and found != sweep.manifest:
-            got = f"{str(sweep.folder)!r}, which another run began to fill"
-            raise InputError("folder", "be filled by one run alone", got, "name another `folder`")
-        return True
+        self.claims.write(record, rows, {"jaxflow": json.dumps(about)})
 
 
 def prepare(
@@ -308,14 +266,13 @@ def prepare(
     max_length: int | None = None,
     truncate: bool = False,
     new_tokens: int = NEW_TOKENS,
-    resume: bool = False,
+    resume: bool = True,
     on_error: str = "stop",
-    process_index: int = 0,
-    process_count: int = 1,
 ) -> Sweep:
-    """Check the folder and the question, and what there is to go on with; reads no new text, and writes nothing.
+    """Check the folder and the question, and what there is to go on with; reads no new text, and writes no results.
 
-    Of what an earlier run left, half-written files go, and the records of shards that were damaged since.
+    Of what an earlier run left, half-written files go, and the records of shards that were damaged since, unless
+    another process is filling the folder.
 
     Args:
         model: from `load_model`.
@@ -325,19 +282,14 @@ def prepare(
         max_length: most tokens of a text.
         truncate: cut longer texts rather than refuse them.
         new_tokens: most tokens of an answer that is generated.
-        resume: go on with what the folder holds, made by any number of processes.
+        resume: go on with what the folder holds of the same run, or join the processes that fill it.
         on_error: what to do at a row that cannot be used: "stop", or "skip" it.
-        process_index: which of the processes that fill the folder together this is. The first one must find it as one
-            process would; the others take what they find there if it is of the same sweep.
-        process_count: how many there are.
 
     Raises:
         InputError: the question or the folder cannot be used, or the folder holds results of another sweep.
     """
     not_forked()
-    check_process(on_error, process_index, process_count)
-    # Processes start at different times: to the later ones the folder looks like one to go on with.
-    resume = resume or process_index > 0
+    one_of("on_error", on_error, ON_ERROR)
     check_folder(folder, resume)
     _ = arrow.pyarrow()
     check_images(model, source)
@@ -345,15 +297,19 @@ def prepare(
     lengths = settled_lengths(model, question, source.paired, max_length, truncate, new_tokens)
     check_question(question, model, lengths, paired=source.paired)
     manifest = new_manifest(model, source, question, lengths)
-    sweep = Sweep(model, source, folder, question, lengths, manifest, {}, on_error, process_index, process_count)
-    if resume and folder.is_dir():
-        # Leftovers may be files that another run is writing.
-        check_claims(folder, process_index, process_count)
-        store.remove_leftovers(folder, process_index, process_count)
-    if not resume or not store.has_manifest(folder):
+    sweep = Sweep(model, source, folder, question, lengths, manifest, {}, on_error)
+    if not folder.is_dir():
         return sweep
-    done = finished(folder, manifest, model, source, question, sweep.is_mine)
-    # A record whose shard is gone or damaged would count as done.
-    unusable = {*store.read_records(folder), *store.damaged_records(folder)} - done.keys()
-    store.remove_records(folder, filter(sweep.is_mine, sorted(unusable)))
+    with closing(Leases(folder)) as leases:
+        # Leftovers may be files that another process is writing; and one is enough to read all that is there.
+        alone = leases.take(CHECK) and not leases.others()
+        if alone:
+            store.remove_leftovers(folder)
+        if not store.has_manifest(folder):
+            return sweep
+        done = finished(folder, manifest, model, source, question, alone=alone)
+        if alone:
+            # A record whose shard is gone or damaged would count as done.
+            unusable = {*store.read_records(folder), *store.damaged_records(folder)} - done.keys()
+            store.remove_records(folder, sorted(unusable))
     return replace(sweep, manifest=store.read_manifest(folder), done=done)

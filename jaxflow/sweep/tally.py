@@ -12,7 +12,7 @@ class Tally:
     """How far a run is, the shards that were there before left out.
 
     Attributes:
-        rows: of the input, skipped ones included.
+        rows: of the input, skipped ones included, and those of shards that other processes made.
         examples: that were attributed.
         tokens: of these, special ones included.
         flows: that were asked for.
@@ -34,12 +34,14 @@ class Summary:
 
     Attributes:
         before: examples that were there already.
+        elsewhere: examples that other processes made meanwhile.
         seconds: the time this run took for the others, without loading the model.
         tally: what this run did.
-        records: of all shards that are in the folder, as far as this process knows.
+        records: of all shards that are in the folder.
     """
 
     before: int
+    elsewhere: int
     seconds: float
     tally: Tally
     records: tuple[Record, ...]
@@ -80,7 +82,7 @@ class Stopped(KeyboardInterrupt):
         super().__init__(kept)
         self.kept = kept
 
-    def in_words(self, way_on: str = "the same call with `resume=True`") -> str:
+    def in_words(self, way_on: str = "the same call") -> str:
         """As one line; `way_on` says what continues it."""
         return f"stopped: {self.kept}; {way_on} continues" if self.kept else "stopped: nothing was finished yet"
 

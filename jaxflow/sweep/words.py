@@ -14,8 +14,9 @@ STAGES = {"bounds": "bounds", "relaxed": "the relaxation", "closed_form": "close
 
 def summary_lines(summary: Summary, compiled: Sequence[Compiled] = ()) -> list[str]:
     """How much was done, how fast, and how much of it is proven."""
-    before = f" ({summary.before} were there before)" if summary.before else ""
-    first = f"{summary.tally.examples} examples in {duration(summary.seconds)}{before}"
+    others = {"were there before": summary.before, "by other processes": summary.elsewhere}
+    rest = ", ".join(f"{count} {who}" for who, count in others.items() if count)
+    first = f"{summary.tally.examples} examples in {duration(summary.seconds)}" + (f" ({rest})" if rest else "")
     if summary.tally.examples:
         rate = f"{summary.tally.examples / max(summary.seconds, 1e-9):.1f} examples/s"
         first += ": " + ", ".join([rate, *rates(summary.tally, summary.seconds)[:2]])

@@ -41,7 +41,7 @@ def test_sweeps_resume_and_summaries_and_pages_show_them(model, tmp_path):
     results = jf.run_sweep(model, TEXTS, tmp_path / "out", question)
     assert jf.Question.from_json(results.manifest["question"]) == question
     next((tmp_path / "out").rglob("*.parquet")).unlink()
-    again = jf.run_sweep(model, TEXTS, tmp_path / "out", question, resume=True)
+    again = jf.run_sweep(model, TEXTS, tmp_path / "out", question)
     fresh = jf.attribute(model, TEXTS, question)
     for kept, example in zip(again, fresh, strict=True):
         assert kept.certified.all()

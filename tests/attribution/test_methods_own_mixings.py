@@ -231,7 +231,7 @@ def test_a_sweep_is_resumed_and_summarized_by_the_command_line(model, tmp_path, 
     assert main(command) == 0
     assert "flow@attention-gradient" in capsys.readouterr().out
     (out / "__about__" / "part-00002.json").unlink()
-    assert main([*command, "--resume"]) == 0
+    assert main([*command]) == 0
     results = jf.open_sweep(out)
     assert results.complete
     expected = jf.attribute(model, TEXTS, jf.Question(("rollout", "flow@attention-gradient"), target="good"))
@@ -241,7 +241,7 @@ def test_a_sweep_is_resumed_and_summarized_by_the_command_line(model, tmp_path, 
         assert found.certified.all()
     assert "flow@attention-gradient" in results.table().column_names
     _ = capsys.readouterr()
-    assert main([*command[:-4], "--methods", "rollout,flow", "--resume"]) == 2
+    assert main([*command[:-4], "--methods", "rollout,flow"]) == 2
     assert "methods (there rollout,flow@attention-gradient, now rollout,flow)" in capsys.readouterr().err
     assert main(["summarize", str(out)]) == 0
     assert "flow@attention-gradient" in capsys.readouterr().out

@@ -112,12 +112,12 @@ def test_a_sweep_keeps_them_and_goes_on_with_the_same_values_alone(model, result
             assert kept.relevance[name].dtype == values.dtype
             np.testing.assert_allclose(kept.relevance[name], values, atol=1e-6)
     assert Question.from_json(results.manifest["question"]) == question
-    assert len(jf.run_sweep(model, TEXTS, tmp_path / "out", question, resume=True)) == len(TEXTS)
+    assert len(jf.run_sweep(model, TEXTS, tmp_path / "out", question)) == len(TEXTS)
     named = ["raw", f"{OWN}:ValueNorms", f"{OWN}:LastLayer"]
-    assert len(jf.run_sweep(model, TEXTS, tmp_path / "out", question, methods=named, resume=True)) == len(TEXTS)
+    assert len(jf.run_sweep(model, TEXTS, tmp_path / "out", question, methods=named)) == len(TEXTS)
     for other in (["raw", ValueNorms(2.0), LastLayer()], ["raw", ValueNorms(), LastLayer(storage="float32")]):
         with pytest.raises(InputError, match="which differs in methods"):
-            jf.run_sweep(model, TEXTS, tmp_path / "out", question, methods=other, resume=True)
+            jf.run_sweep(model, TEXTS, tmp_path / "out", question, methods=other)
     summary = summarize(results)
     assert summary.methods == ("raw", "value norms", "last.layer")
     assert summary.measures["value norms"].keys() == {"entropy", "effective_tokens", "effective_rank", "tied_tokens"}
@@ -154,7 +154,7 @@ def test_the_command_line_takes_them_by_where_they_stand(tmp_path, capsys, monke
     assert row["double"].shape == (LAYERS, 1, len(row["tokens"]))
     assert cli.main(["summarize", "out"]) == 0
     assert "entropy, double" in capsys.readouterr().out
-    assert cli.main([*arguments, "my_methods:TRIPLE", "--resume"]) == 2
+    assert cli.main([*arguments, "my_methods:TRIPLE"]) == 2
     said = capsys.readouterr().err
     assert said == (
         "jaxflow: --methods must be a known name, or name a value as package.module:NAME, got 'my_methods:TRIPLE', "

@@ -3,7 +3,6 @@ import io
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -101,7 +100,7 @@ def test_where_a_model_has_classes_flow_of_the_class_is_asked_for_too(run):
     assert run("--input", texts, *QUICK) == 0
     assert columns_of(run.out) == whole
     assert run.stdout.count("carried by") == 2
-    assert run("--input", texts, *QUICK, "--resume") == 0
+    assert run("--input", texts, *QUICK) == 0
     # With a class of one's own, or the same mixing for all.
     assert run("--input", texts, *QUICK, "--target", "good", out=run.folder / "good") == 0
     assert columns_of(run.folder / "good") == whole
@@ -118,10 +117,10 @@ def test_a_run_that_was_begun_without_the_class_goes_on_without_it(run):
     texts = run.file("texts.txt", "The key is on the table.\nunbelievable\n")
     assert run("--input", texts, *QUICK, "--methods", "raw,rollout,flow") == 0
     (run.out / store.ABOUT / "part-00000.json").unlink()
-    assert run("--input", texts, *QUICK, "--resume") == 0
+    assert run("--input", texts, *QUICK) == 0
     assert columns_of(run.out) == ["raw", "rollout", "flow"]
     # Other methods are another run, as ever.
-    assert "differs in methods" in run.refused("--input", texts, *QUICK, "--resume", "--methods", "flow")
+    assert "differs in methods" in run.refused("--input", texts, *QUICK, "--methods", "flow")
 
 
 def test_a_model_without_classes_is_asked_for_the_papers_methods(run):
@@ -228,7 +227,7 @@ def test_results_are_summed_up_in_a_table_and_in_files(run):
     assert {"summary.json", "summary.parquet"} <= {path.name for path in (run.out / store.ABOUT).iterdir()}
     assert len(open_sweep(run.out)) == 7
     # What is written does not keep the sweep from being gone on with.
-    assert run("--input", file, *QUICK, "--quiet", "--resume") == 0
+    assert run("--input", file, *QUICK, "--quiet") == 0
     assert cli.main(["summarize", str(run.folder)]) == 2
     assert "the folder must hold results of jaxflow, got" in run.capsys.readouterr().err
 
@@ -236,12 +235,12 @@ def test_results_are_summed_up_in_a_table_and_in_files(run):
 def test_a_finished_run_is_kept_and_resumed_as_it_is(run):
     assert run("--text", "the key", *QUICK) == 0
     before = run.files()
-    assert "--resume" in run.refused("--text", "the key", *QUICK)
-    assert "differs in residual (there 0.5, now 0.1)" in run.refused(
-        "--text", "the key", *QUICK, "--resume", "--residual", "0.1"
-    )
+    refused = run.refused("--text", "the key", *QUICK, "--no-resume")
+    assert "--out must be new, or empty, with --no-resume, got" in refused
+    assert refused.endswith("leave it out, or name another --out\n")
+    assert "differs in residual (there 0.5, now 0.1)" in run.refused("--text", "the key", *QUICK, "--residual", "0.1")
     assert run.files() == before
-    assert run("--text", "the key", *QUICK, "--resume") == 0
+    assert run("--text", "the key", *QUICK) == 0
     assert "0 examples in" in run.stdout
     assert "(1 were there before)" in run.stdout
     assert run.files() == before
@@ -265,7 +264,7 @@ def test_a_full_disk_gets_one_line_and_harms_nothing(run):
     assert run("--text", "the key", *QUICK, out=run.out) == 0
     before = run.files()
     run.monkeypatch.setattr(os, "fsync", full)
-    assert "No space left" in run.refused("--text", "the key", *QUICK, "--resume")
+    assert "No space left" in run.refused("--text", "the key", *QUICK)
     assert run.files() == before
 
 
@@ -421,15 +420,11 @@ def test_a_real_process_reports_and_survives_a_closed_pipe(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_to_one_of_several_processes_ends_it_with_one_line(tmp_path, number, code):
-    with socket.socket() as one:
-        one.bind(("localhost", 0))
-        address = f"localhost:{one.getsockname()[1]}"
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
+def test_a_clusters_signal_ends_a_sweep_after_the_shards_in_work(tmp_path, number, code):
     file, out = tmp_path / "in.txt", tmp_path / "out"
     file.write_text("\n".join(f"the key {index} is on the table" for index in range(20000)))
-    joining = ["--distributed", "--coordinator", address, "--processes", "1", "--process", "0"]
-    arguments = ["--input", str(file), "--model", str(model_folder()), "--out", str(out), "--quiet", *joining]
+    arguments = ["--input", str(file), "--model", str(model_folder()), "--out", str(out), "--quiet"]
     with command("attribute", *arguments, "--methods", "raw", "--batch-size", "16") as process:
         try:
             deadline = time.monotonic() + 120
@@ -437,13 +432,21 @@ def test_a_signal_to_one_of_several_processes_ends_it_with_one_line(tmp_path, nu
                 assert process.poll() is None, process.stderr.read()
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
+            begun = {path.stem for path in out.rglob("part-*.*") if path.parent.name != store.ABOUT}
             process.send_signal(number)
-            _, errors = process.communicate(timeout=60)
+            output, errors = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert process.returncode == code
-    assert [line for line in errors.splitlines() if line.startswith("jaxflow: ")] == [errors.splitlines()[-1]]
-    assert "--resume continues" in errors
+    assert (process.returncode, output) == (code, "")
+    first, last = errors.splitlines()
+    assert first == f"jaxflow: {number.name}: ending after the shards in work; a second signal stops at once"
+    assert last.endswith("the same command continues")
+    # Whatever was begun is done, and nothing is left behind.
+    done = {record.index for record in open_sweep(out).records}
+    assert {int(name[-5:]) for name in (stem.partition(".")[0] for stem in begun)} <= done
+    assert 0 < len(done) < 20
+    assert f"{len(open_sweep(out))} of 20000 examples are kept" in last
+    assert not list(out.rglob(".*"))
 
 
 def test_ctrl_c_ends_with_one_line_and_130(tmp_path):
@@ -466,7 +469,7 @@ def test_ctrl_c_ends_with_one_line_and_130(tmp_path):
     assert output == ""
     assert errors.count("\n") == 1
     assert "of 4000 examples are kept" in errors
-    assert "--resume continues" in errors
+    assert "the same command continues" in errors
     assert len(open_sweep(tmp_path / "out")) >= 1024
 
 

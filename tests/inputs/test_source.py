@@ -262,8 +262,8 @@ def test_the_manifest_says_how_a_file_is_read_and_another_reading_is_refused(tmp
     results = run_sweep(encoder, path, tmp_path / "out", **options)
     told = {"encoding": "utf-8", "separator": ";", "quotes": "yes"}
     assert told.items() <= results.manifest["input"].items()
-    assert len(run_sweep(encoder, path, tmp_path / "out", separator="semicolon", resume=True, **options)) == 1
+    assert len(run_sweep(encoder, path, tmp_path / "out", separator="semicolon", **options)) == 1
     with pytest.raises(InputError, match="which differs in quotes "):
-        _ = run_sweep(encoder, path, tmp_path / "out", quotes="no", resume=True, **options)
+        _ = run_sweep(encoder, path, tmp_path / "out", quotes="no", **options)
     with pytest.raises(InputError, match="`separator` must go with a file"):
         _ = run_sweep(encoder, ["the key"], tmp_path / "other", separator=";")

@@ -148,7 +148,7 @@ def test_a_command_with_options_of_a_mixing_is_resumed_summarized_and_shown(capa
     command += ["--mixing", "norms", "--variant", "N-Res", "--queries", "all"]
     assert main(command) == 0
     (out / "__about__" / "part-00001.json").unlink()
-    assert main([*command, "--resume"]) == 0
+    assert main(command) == 0
     results = jf.open_sweep(out)
     assert results.complete
     for text, example in zip(TEXTS, results, strict=True):
@@ -161,7 +161,7 @@ def test_a_command_with_options_of_a_mixing_is_resumed_summarized_and_shown(capa
     assert f"mixing: {words}" in capsys.readouterr().out
     assert f'"{words}"' in (out / "__about__" / "report.html").read_text("utf-8")
     # Another variant is another question.
-    assert main([*command[:-3], "N", *command[-2:], "--resume"]) == 2
+    assert main([*command[:-3], "N", *command[-2:]]) == 2
     assert "differs in variant (there N-Res, now 'N')" in capsys.readouterr().err
     for flags, words in (
         (("--own", "broad"), "--own must be a share in [0, 1], or 'measured' or 'wide', got 'broad'"),

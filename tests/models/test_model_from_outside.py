@@ -114,8 +114,8 @@ def stopped_sweep(model, tmp_path, monkeypatch):
 def test_a_stopped_sweep_goes_on_and_comes_to_a_summary_and_a_page(model, stopped_sweep, tmp_path):
     texts = TEXTS * 2
     with pytest.raises(InputError, match="differs in"):
-        jf.run_sweep(causal_model(seed=1), texts, stopped_sweep, queries="classifier", resume=True)
-    results = jf.run_sweep(model, texts, stopped_sweep, queries="classifier", resume=True)
+        jf.run_sweep(causal_model(seed=1), texts, stopped_sweep, queries="classifier")
+    results = jf.run_sweep(model, texts, stopped_sweep, queries="classifier")
     assert results.manifest["fingerprint"] == model.fingerprint()
     for index, text in enumerate(texts):
         (encoding,) = model.tokenize([text])

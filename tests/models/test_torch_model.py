@@ -157,21 +157,21 @@ def test_a_sweep_goes_on_with_the_same_weights_alone(pair, tmp_path, monkeypatch
     texts = [f"{text} {number}" for number in range(3) for text in TEXTS]
     whole = jf.run_sweep(pair[0], texts, tmp_path / "whole", methods="rollout")
     # Stopped in the middle, and resumed by a model made anew.
-    with pytest.raises(runner.Stopped, match="resume=True"):
+    with pytest.raises(runner.Stopped, match="the same call continues"):
         _ = jf.run_sweep(
             pair[0], texts, tmp_path / "part", methods="rollout", batch_size=1, progress=interrupted_after(3)
         )
     folder = model_folder()
     again = transformers.AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="eager")
     again = jf.TorchModel(again, pair[0].tokenizer)
-    part = jf.run_sweep(again, texts, tmp_path / "part", methods="rollout", batch_size=4, resume=True)
+    part = jf.run_sweep(again, texts, tmp_path / "part", methods="rollout", batch_size=4)
     assert len(part) == len(whole) == len(texts)
     for index in range(len(texts)):
         np.testing.assert_allclose(part[index].relevance["rollout"], whole[index].relevance["rollout"], atol=1e-6)
     with torch.no_grad():
         next(again.model.parameters()).add_(0.1)
     with pytest.raises(InputError, match="weights"):
-        _ = jf.run_sweep(again, texts, tmp_path / "part", methods="rollout", batch_size=4, resume=True)
+        _ = jf.run_sweep(again, texts, tmp_path / "part", methods="rollout", batch_size=4)
 
 
 @pytest.fixture(scope="module")

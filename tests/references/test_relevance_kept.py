@@ -29,7 +29,7 @@ def test_sweep_is_resumed_and_shown(model, tmp_path):
     (record,) = (path for path in (tmp_path / "out").rglob("*.json") if path.name != "manifest.json")
     shard.unlink()
     record.unlink()
-    swept = jf.run_sweep(model, TEXTS, tmp_path / "out", question, resume=True)
+    swept = jf.run_sweep(model, TEXTS, tmp_path / "out", question)
     assert shard.exists()
     result = jf.attribute(model, TEXTS, question)
     for example, kept in zip(result, swept, strict=True):

@@ -179,7 +179,7 @@ def test_damage_is_named_when_it_is_read(tmp_path):
     for broken in (intact[:-9], intact[:60] + bytes([intact[60] ^ 1]) + intact[61:]):
         path.write_bytes(broken)
         for read in (found.table, lambda: found[1], lambda: list(found)):
-            with pytest.raises(InputError, match=r"part-00000\.parquet.*resume=True"):
+            with pytest.raises(InputError, match=r"part-00000\.parquet.*the same run makes it again"):
                 read()
 
 
@@ -219,8 +219,5 @@ def test_leftovers_of_a_killed_writer_are_not_results(tmp_path):
     assert store.is_empty(tmp_path)
     (tmp_path / "notes.txt").write_text(json.dumps("mine"))
     assert not store.is_empty(tmp_path)
-    # Another process may be writing the others.
-    store.remove_leftovers(tmp_path, 1, 2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [*names[:2], "notes.txt"]
     store.remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

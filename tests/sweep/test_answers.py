@@ -62,8 +62,8 @@ def test_generated_answers_are_gone_on_with(decoder, tmp_path):
     with pytest.raises(StoppedError):
         jf.run_sweep(decoder, PROMPTS, tmp_path / "out", new_tokens=3, progress=told, **ASK)
     with pytest.raises(InputError, match=r"differs in new_tokens \(there 3, now 4\)"):
-        jf.run_sweep(decoder, PROMPTS, tmp_path / "out", new_tokens=4, resume=True, **ASK)
-    store = jf.run_sweep(decoder, PROMPTS, tmp_path / "out", new_tokens=3, resume=True, **ASK)
+        jf.run_sweep(decoder, PROMPTS, tmp_path / "out", new_tokens=4, **ASK)
+    store = jf.run_sweep(decoder, PROMPTS, tmp_path / "out", new_tokens=3, **ASK)
     assert store.complete
     same(store, list(whole))
 

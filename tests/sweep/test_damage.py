@@ -182,7 +182,7 @@ def test_resuming_a_damaged_folder_mends_it_or_says_why_not(encoder, whole, want
     shutil.copytree(intact, folder)
     WAYS[way](folder, other)
     try:
-        jf.run_sweep(encoder, TEXTS, folder, flow="bounds", resume=True)
+        jf.run_sweep(encoder, TEXTS, folder, flow="bounds")
     except InputError as error:
         refused = one_line(error)
     else:

@@ -84,7 +84,7 @@ def test_what_cannot_be_written_whole_is_not_there_and_the_rest_is_kept(encoder,
     sizes = [len(whole[f"part-0000{index}.parquet"]) for index in range(3)]
     assert sizes[2] > max(sizes[:2]) + 200
     out = tmp_path / "out"
-    said = r"part-00002\.parquet' must be a file that can be written, .*; 4 of 6 examples are kept, and `resume=True`"
+    said = r"part-00002\.parquet' must be a file that can be written, .*; 4 of 6 examples are kept, and the same run"
     with files_of_at_most(sizes[2] - 100), pytest.raises(InputError, match=said) as stopped:
         sweep_of(encoder, out).run(2)
     assert "\n" not in str(stopped.value)
@@ -92,7 +92,7 @@ def test_what_cannot_be_written_whole_is_not_there_and_the_rest_is_kept(encoder,
     assert kept.items() <= whole.items()
     assert {f"{store.ABOUT}/part-0000{index}.json" for index in range(2)} <= kept.keys()
     assert [example.text for example in open_sweep(out)] == list(TEXTS[:4])
-    assert sweep_of(encoder, out, resume=True).run(2).before == 4
+    assert sweep_of(encoder, out).run(2).before == 4
     assert contents(out) == whole
 
 
@@ -108,7 +108,7 @@ def test_a_full_disk_is_named_and_what_was_there_stays(encoder, whole, small_dis
     assert contents(out).items() <= whole.items()
     assert not list(out.rglob(".jaxflow-*"))
     (small_disk / "ballast").unlink()
-    _ = sweep_of(encoder, out, resume=True).run(2)
+    _ = sweep_of(encoder, out).run(2)
     assert contents(out) == whole
 
 

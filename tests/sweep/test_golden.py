@@ -4,7 +4,10 @@
 `jaxflow attribute --input tests/sweep/golden/texts.txt --out tests/sweep/golden/results`, less its report.html.
 """
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +34,12 @@ def test_a_folder_of_the_first_edition_opens(results):
 
 
 def test_a_folder_of_the_first_edition_is_gone_on_with(results):
-    options = {"resume": True, "batch_size": 8}
+    options = {"batch_size": 8}
     again = jf.run_sweep(jf.load_model("verb-number"), GOLDEN / "texts.txt", results.folder, **options)
     assert again.records == results.records
     assert jf.Question.from_json(again.manifest["question"]) == jf.Question()
     with pytest.raises(InputError, match=r"differs in flow \(there auto, now bounds\); name another `folder`"):
-        jf.run_sweep(jf.load_model("verb-number"), GOLDEN / "texts.txt", results.folder, flow="bounds", resume=True)
+        jf.run_sweep(jf.load_model("verb-number"), GOLDEN / "texts.txt", results.folder, flow="bounds")
 
 
 def test_the_same_texts_give_what_the_first_edition_gave(results):
@@ -47,3 +50,16 @@ def test_the_same_texts_give_what_the_first_edition_gave(results):
         assert now.prediction == before.prediction
         for method, tolerance in TOLERANCE.items():
             np.testing.assert_allclose(now.relevance[method], before.relevance[method], rtol=0, atol=tolerance)
+
+
+def test_a_models_fingerprint_is_the_same_in_every_process():
+    """The order of sets is not."""
+    code = "import jaxflow as jf; print(jf.load_model('verb-number').fingerprint()['config'])"
+    environment = {**os.environ, "PYTHONPATH": str(Path(jf.__file__).parents[1])}
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code], env=environment | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in "12"
+    }
+    assert len(said) == 1

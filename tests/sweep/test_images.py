@@ -62,7 +62,7 @@ def test_a_stopped_sweep_goes_on(model, photos, tmp_path, monkeypatch):
     with pytest.raises(Stopped):
         _ = jf.run_sweep(model, photos, tmp_path / "out", progress=interrupted_after(2), **ASKED)
     assert 0 < len(jf.open_sweep(tmp_path / "out")) < 4
-    gone_on = jf.run_sweep(model, photos, tmp_path / "out", resume=True, **ASKED)
+    gone_on = jf.run_sweep(model, photos, tmp_path / "out", **ASKED)
     assert [row["id"] for row in gone_on.rows()] == [row["id"] for row in whole.rows()]
     same(gone_on, whole)
 
@@ -71,7 +71,7 @@ def test_another_image_under_the_same_name_is_another_input(model, photos, tmp_p
     _ = jf.run_sweep(model, photos, tmp_path / "out", **ASKED)
     Image.fromarray(image(3)).save(photos / "01.png")
     with pytest.raises(InputError, match="content"):
-        _ = jf.run_sweep(model, photos, tmp_path / "out", resume=True, **ASKED)
+        _ = jf.run_sweep(model, photos, tmp_path / "out", **ASKED)
 
 
 @pytest.mark.parametrize("harm", ["cut", "text", "empty"])
@@ -82,7 +82,7 @@ def test_an_image_that_cannot_be_read_is_named_and_the_rest_kept(model, photos, 
     with pytest.raises(InputError, match=r"^02.png must be an image that can be read.*examples are kept") as error:
         _ = jf.run_sweep(model, photos, tmp_path / "out", **ASKED)
     assert len(str(error.value).splitlines()) == 1
-    store = jf.run_sweep(model, photos, tmp_path / "out", resume=True, on_error="skip", **ASKED)
+    store = jf.run_sweep(model, photos, tmp_path / "out", on_error="skip", **ASKED)
     assert [example.text for example in store] == ["00.png", "01.png", "more/last.jpg"]
     (skipped,) = store.skipped
     assert skipped["id"] == "02.png"

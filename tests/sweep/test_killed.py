@@ -47,6 +47,15 @@ def test_sweeps_that_are_killed_and_resumed_end_as_one_that_never_was(folder, ki
     assert int(rounds) >= 1
 
 
+@pytest.mark.slow
+def test_processes_that_are_killed_stand_still_or_come_late_make_what_one_makes(folder):
+    (folder / "in.txt").write_text("\n".join(f"the key {index} is on the table" for index in range(60)))
+    words = run(folder, "unsteady", model_folder(), folder / "in.txt", folder, 20, 0).split()
+    killed, runs = map(int, words[1::2])
+    assert runs == 20
+    assert killed >= 20
+
+
 def test_killed_before_any_line_of_writing_a_shard_it_is_whole_or_not_there(folder):
     (folder / "out").mkdir()
     said = run(folder, "at_every_step", folder / "out")

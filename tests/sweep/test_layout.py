@@ -1,10 +1,6 @@
 """A folder of results is one table to whatever reads Parquet, whatever its path is called, and in either edition."""
 
-import os
 import shutil
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +11,10 @@ import pytest
 import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow._paths import local_path
-from jaxflow.attribution import Question
 from jaxflow.cli import main as cli
-from jaxflow.inputs.source import InlineSource, as_source
-from jaxflow.models import load_model
-from jaxflow.store import locks
 from jaxflow.store import shards as store
 from jaxflow.store.arrow import without_saturation
-from jaxflow.sweep import runner, shards
+from jaxflow.sweep import shards
 from jaxflow.sweep.comparison_folder import open_comparison
 from tests.sweep.first_edition import first_edition, last_first_edition
 from tests.tiny_text_model import model_folder
@@ -95,7 +87,7 @@ def test_no_path_is_taken_for_an_address(encoder, tmp_path, monkeypatch, name):
         assert opened[3].text == TEXTS[3]
         assert opened.dataset().to_table()["text"].to_pylist() == list(TEXTS)
     assert cli.main(["summarize", out]) == 0
-    again = jf.run_sweep(encoder, f"./{file}", out, methods=("raw", "rollout"), resume=True)
+    again = jf.run_sweep(encoder, f"./{file}", out, methods=("raw", "rollout"))
     assert len(again) == len(TEXTS)
 
 
@@ -151,10 +143,10 @@ def test_a_folder_with_settings_instead_of_a_question_opens_and_goes_on_as_it_be
     last_first_edition(folder)
     assert jf.Question.from_json(jf.open_sweep(folder).manifest["question"]) == jf.Question(**asked)
     (folder / "__about__" / "part-00001.json").unlink()
-    results = jf.run_sweep(encoder, TEXTS, folder, resume=True, **asked)
+    results = jf.run_sweep(encoder, TEXTS, folder, **asked)
     np.testing.assert_equal(list(results.rows()), wanted)
     with pytest.raises(InputError, match=r"differs in heads \(there max, now mean\), residual \(there 0.25, now 0.5\)"):
-        jf.run_sweep(encoder, TEXTS, folder, methods="raw", queries=None, resume=True)
+        jf.run_sweep(encoder, TEXTS, folder, methods="raw", queries=None)
 
 
 def test_a_folder_that_does_not_say_where_flows_are_saturated_goes_on_so(encoder, tmp_path):
@@ -165,7 +157,7 @@ def test_a_folder_that_does_not_say_where_flows_are_saturated_goes_on_so(encoder
     last_first_edition(folder)
     assert all(example.saturated is None for example in jf.open_sweep(folder))
     (folder / "__about__" / "part-00001.json").unlink()
-    results = jf.run_sweep(encoder, TEXTS, folder, resume=True)
+    results = jf.run_sweep(encoder, TEXTS, folder)
     np.testing.assert_equal(list(results.rows()), wanted)
     assert results.table().num_rows == results.dataset().to_table().num_rows == len(TEXTS)
 
@@ -181,83 +173,10 @@ def test_folders_of_the_first_edition_open_and_go_on_as_they_began(encoder, tmp_
     np.testing.assert_equal(list(jf.open_sweep(old).rows()), wanted)
     (old / "part-00001.json").unlink()
     (old / "part-00002.parquet").write_bytes(b"half")
-    results = jf.run_sweep(encoder, TEXTS, old, resume=True)
+    results = jf.run_sweep(encoder, TEXTS, old)
     np.testing.assert_equal(list(results.rows()), wanted)
     # One table still: the same columns in shards of both.
     assert results.table().num_rows == results.dataset().to_table().num_rows == len(TEXTS)
     assert cli.main(["summarize", str(old)]) == 0
     assert {path.name for path in old.iterdir()} - names <= {"summary.html", "summary.json", "summary.parquet"}
     assert results.table()["probabilities"].to_pylist() == jf.open_sweep(old).table()["probabilities"].to_pylist()
-
-
-def test_a_second_run_leaves_a_folder_alone_that_is_being_filled(tmp_path):
-    encoder, out, told = load_model(model_folder()), tmp_path / "out", threading.Event()
-    go_on, errors = threading.Event(), []
-    # Three batches are on their way at once, so the first shard is finished when the third has been read.
-    many = (*TEXTS, *TEXTS)
-
-    def texts():
-        yield from many[:-1]
-        told.wait(60)
-        yield many[-1]
-
-    def second(tally):
-        if tally.examples < 2 or errors or not (out / store.MANIFEST).exists():
-            return
-        half = out / ".jaxflow-part-00009.parquet-ab.tmp"
-        with locks.new_file(half):
-            half.write_text("half")
-            try:
-                runner.prepare(encoder, InlineSource(TEXTS), out, Question(methods=("raw",)), resume=True)
-            except InputError as error:
-                errors.append(str(error))
-            store.remove_leftovers(out)
-            assert half.read_text() == "half"
-        half.unlink()
-        told.set()
-        go_on.set()
-
-    sweep = runner.prepare(encoder, as_source(texts()), out, Question(methods=("raw",)))
-    sweep.run(2, second)
-    assert go_on.is_set()
-    assert len(errors) == 1
-    assert f"which process {os.getpid()} on " in errors[0]
-    assert "is filling; wait until it has ended, or stop it" in errors[0]
-    assert not list(out.rglob(".*"))
-    # Afterwards anyone may.
-    assert (
-        runner.prepare(encoder, as_source(iter(many)), out, Question(methods=("raw",)), resume=True).run(2).before == 10
-    )
-
-
-HOLDING = """
-import fcntl, sys, time
-files = [open(name, "w") for name in sys.argv[1:]]
-for file in files:
-    fcntl.flock(file, fcntl.LOCK_EX)
-files[0].write("process x on y")
-files[0].flush()
-print("held", flush=True)
-time.sleep(60)
-"""
-
-
-def test_what_a_dead_process_held_is_free(tmp_path):
-    claim, half = tmp_path / ".jaxflow-claim-0.tmp", tmp_path / ".jaxflow-part-00000.parquet-x.tmp"
-    command = [sys.executable, "-c", HOLDING, str(claim), str(half)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"held\n"
-        assert locks.holder(claim) == "process x on y"
-        store.remove_leftovers(tmp_path)
-        assert claim.exists()
-        assert half.exists()
-        with pytest.raises(locks.HeldError, match="process x on y"), locks.held(claim):
-            pass
-        other.kill()
-    assert locks.holder(claim) is None
-    with locks.held(claim):
-        store.remove_leftovers(tmp_path)
-        assert not half.exists()
-        assert claim.exists()
-    assert not claim.exists()

@@ -1,8 +1,7 @@
 import dataclasses
 import gc
 import itertools
-import threading
-import time
+from contextlib import closing
 from pathlib import Path
 
 import jax
@@ -16,10 +15,10 @@ from jaxflow.inputs.files import open_source
 from jaxflow.inputs.rows import BadRow
 from jaxflow.inputs.source import InlineSource, as_source
 from jaxflow.store import shards as store
+from jaxflow.store.leases import Leases
 from jaxflow.store.results import open_sweep
 from jaxflow.sweep import runner, shards
 from jaxflow.sweep.checks import check_folder
-from jaxflow.sweep.together import PeerError
 from tests.sweep.folders import contents
 from tests.tiny_text_model import LABELS, LAYERS, LIMIT
 
@@ -81,18 +80,20 @@ def test_python_takes_files_texts_and_data_sets_alike(encoder, tmp_path, small_s
         assert [example.text for example in results] == list(TEXTS)
         assert results[0].relevance["raw"].shape == (1, 12, 12)
         assert results.manifest["question"]["queries"] == "all"
-    again = jf.run_sweep(encoder, tmp_path / "in.txt", tmp_path / "file", resume=True, **options)
+    again = jf.run_sweep(encoder, tmp_path / "in.txt", tmp_path / "file", **options)
     assert len(again) == 5
-    with pytest.raises(InputError, match="go on with them by `resume=True`, or name another `folder`"):
-        jf.run_sweep(encoder, TEXTS, tmp_path / "file", **options)
+    with pytest.raises(
+        InputError, match=r"be new, or empty, with `resume=False`.*leave it out, or name another `folder`"
+    ):
+        jf.run_sweep(encoder, TEXTS, tmp_path / "file", resume=False, **options)
     with pytest.raises(InputError, match="row 2 of the texts must hold a text, got an empty one"):
         jf.run_sweep(encoder, ["a", " "], tmp_path / "empty")
 
 
 def test_python_is_told_in_its_own_words_how_a_stopped_sweep_goes_on(encoder, tmp_path, small_shards):
-    with pytest.raises(runner.Stopped, match=r"examples are kept in .*; the same call with `resume=True` continues"):
+    with pytest.raises(runner.Stopped, match=r"examples are kept in .*; the same call continues"):
         jf.run_sweep(encoder, TEXTS, tmp_path / "out", methods="raw", progress=interrupted_after(2), batch_size=1)
-    assert len(jf.run_sweep(encoder, TEXTS, tmp_path / "out", methods="raw", resume=True)) == len(TEXTS)
+    assert len(jf.run_sweep(encoder, TEXTS, tmp_path / "out", methods="raw")) == len(TEXTS)
 
 
 def interrupted_after(examples):
@@ -107,18 +108,18 @@ def interrupted_after(examples):
 def test_a_stopped_sweep_goes_on_where_it_was(encoder, tmp_path, small_shards, monkeypatch):
     out = tmp_path / "out"
     monkeypatch.setattr(runner, "BEHIND", 0)
-    with pytest.raises(runner.Stopped, match=r"2 of 5 examples are kept.*`resume=True`"):
+    with pytest.raises(runner.Stopped, match=r"2 of 5 examples are kept.*the same call continues"):
         swept(encoder, out, progress=interrupted_after(3))
     kept = (out / "part-00000.parquet").read_bytes()
-    with pytest.raises(InputError, match="go on with them by `resume=True`"):
-        swept(encoder, out)
+    with pytest.raises(InputError, match="leave it out, or name another"):
+        swept(encoder, out, resume=False)
     told = []
-    summary = swept(encoder, out, resume=True, progress=told.append)
+    summary = swept(encoder, out, progress=told.append)
     assert (summary.examples, summary.before, told[-1].examples) == (5, 2, 3)
     assert (out / "part-00000.parquet").read_bytes() == kept
     swept(encoder, tmp_path / "whole")
     assert contents(out) == contents(tmp_path / "whole")
-    again = swept(encoder, out, resume=True)
+    again = swept(encoder, out)
     assert (again.examples, again.before) == (5, 5)
     assert contents(out) == contents(tmp_path / "whole")
 
@@ -141,10 +142,12 @@ def test_damaged_missing_and_unrecorded_shards_are_made_again(encoder, tmp_path,
     paths[2].write_bytes(flipped)
     (out / store.ABOUT / "part-00003.json").write_text("{")
     (out / store.ABOUT / ".jaxflow-part-00003.json-x.tmp").write_text("half")
-    # What is another process's is its own to look at.
-    _ = runner.prepare(encoder, InlineSource(TEXTS + TEXTS), out, FAST, resume=True, process_index=1, process_count=2)
-    assert sorted(store.read_records(out)) == [0, 2, 4]
-    sweep = runner.prepare(encoder, InlineSource(TEXTS + TEXTS), out, FAST, resume=True)
+    # Another process that is at work has looked already.
+    with closing(Leases(out)) as leases:
+        assert leases.take("part-00003")
+        _ = runner.prepare(encoder, InlineSource(TEXTS + TEXTS), out, FAST)
+        assert sorted(store.read_records(out)) == [0, 1, 2, 4]
+    sweep = runner.prepare(encoder, InlineSource(TEXTS + TEXTS), out, FAST)
     # Nobody reads what is damaged while it is made again.
     assert sorted(store.read_records(out)) == [4]
     summary = sweep.run(2)
@@ -170,29 +173,29 @@ def test_results_of_another_run_are_refused_and_left_alone(encoder, tmp_path, ch
     lengths = {"truncate": changes.get("truncate", False)}
     asked = {name: value for name, value in changes.items() if name not in lengths}
     with pytest.raises(InputError, match=named):
-        swept(encoder, out, texts, dataclasses.replace(FAST, **asked), resume=True, **lengths)
+        swept(encoder, out, texts, dataclasses.replace(FAST, **asked), **lengths)
     assert contents(out) == before
 
 
 def test_an_input_that_is_cut_short_is_another(encoder, tmp_path, small_shards):
     swept(encoder, tmp_path / "out")
     with pytest.raises(InputError, match="the input's content"):
-        swept(encoder, tmp_path / "out", TEXTS[:2], resume=True)
+        swept(encoder, tmp_path / "out", TEXTS[:2])
     (tmp_path / "out" / store.ABOUT / "part-00001.json").unlink()
     with pytest.raises(InputError, match=r"the input's content.*part-00002"):
-        swept(encoder, tmp_path / "out", TEXTS[:3], resume=True)
+        swept(encoder, tmp_path / "out", TEXTS[:3])
 
 
 def test_another_model_of_the_same_name_is_refused_and_a_moved_one_is_not(encoder, tmp_path):
     swept(encoder, tmp_path / "out")
     other = jax.tree.map(lambda x: x + np.float32(1e-7), encoder.module)
     with pytest.raises(InputError, match="differs in the model's weights"):
-        swept(dataclasses.replace(encoder, module=other), tmp_path / "out", resume=True)
+        swept(dataclasses.replace(encoder, module=other), tmp_path / "out")
     with pytest.raises(InputError, match=r"differs in the model \(there .*, now renamed\)"):
-        swept(dataclasses.replace(encoder, module=other, name="renamed"), tmp_path / "out", resume=True)
+        swept(dataclasses.replace(encoder, module=other, name="renamed"), tmp_path / "out")
     with pytest.raises(InputError, match="differs in the model's config"):
-        swept(dataclasses.replace(encoder, max_length=LIMIT - 1), tmp_path / "out", resume=True)
-    assert swept(dataclasses.replace(encoder, name="moved"), tmp_path / "out", resume=True).before == 5
+        swept(dataclasses.replace(encoder, max_length=LIMIT - 1), tmp_path / "out")
+    assert swept(dataclasses.replace(encoder, name="moved"), tmp_path / "out").before == 5
 
 
 def test_a_models_fingerprint_does_not_depend_on_what_it_was_used_for(encoder):
@@ -247,10 +250,10 @@ def test_a_bad_line_in_the_middle_stops_what_comes_after_it(encoder, tmp_path, s
         message = str(stopped.value)
         assert "line 7 of in.jsonl" in message
         assert 'leave such rows out with `on_error="skip"`; 6 of 10 examples are kept' in message
-        assert message.endswith("and `resume=True` goes on from there")
+        assert message.endswith("and the same run goes on from there")
         kept = contents(out)
         assert [row["id"] for row in open_sweep(out).rows()] == [1, 2, 3, 4, 5, 6]
-        summary = runner.prepare(encoder, source, out, FAST, resume=True, on_error="skip").run(2)
+        summary = runner.prepare(encoder, source, out, FAST, on_error="skip").run(2)
         assert (summary.examples, summary.before, summary.tally.rows) == (9, 6, 4)
         assert [row["id"] for row in summary.skipped] == [7]
         assert "line 7 of in.jsonl" in summary.skipped[0]["reason"]
@@ -265,7 +268,7 @@ def test_a_line_that_is_corrected_can_be_gone_on_with(encoder, tmp_path, small_s
     with open_source(bad_in_the_middle(tmp_path)) as source, pytest.raises(InputError, match="line 7"):
         runner.prepare(encoder, source, tmp_path / "out", FAST).run(2)
     with open_source(bad_in_the_middle(tmp_path, '{"text": "the key"}')) as source:
-        summary = runner.prepare(encoder, source, tmp_path / "out", FAST, resume=True).run(2)
+        summary = runner.prepare(encoder, source, tmp_path / "out", FAST).run(2)
     assert (summary.examples, summary.before) == (10, 6)
 
 
@@ -277,7 +280,7 @@ def test_a_shard_of_bad_rows_alone_is_done_as_well(encoder, tmp_path, small_shar
     assert [example.text for example in results] == ["the", "key", "is", "on"]
     assert results.complete
     assert [path.name for path in results.files] == ["part-00000.parquet", "part-00002.parquet"]
-    assert swept(encoder, tmp_path / "out", texts, on_error="skip", resume=True).before == 4
+    assert swept(encoder, tmp_path / "out", texts, on_error="skip").before == 4
 
 
 def test_a_source_is_drawn_as_it_is_needed_and_its_texts_are_let_go(encoder, tmp_path, monkeypatch):
@@ -311,64 +314,6 @@ def test_a_source_is_drawn_as_it_is_needed_and_its_texts_are_let_go(encoder, tmp
     assert most_ahead <= 4 * (1 + runner.AHEAD + 4)
     gc.collect()
     assert len(alive) <= 1
-
-
-def test_two_processes_make_half_of_the_shards_each_and_any_number_goes_on(encoder, tmp_path, small_shards):
-    out, texts = tmp_path / "out", TEXTS * 3
-    swept(encoder, tmp_path / "whole", texts)
-    swept(encoder, out, texts, process_index=0, process_count=2)
-    assert sorted(record.index for record in open_sweep(out).records) == [0, 2, 4, 6]
-    swept(encoder, out, texts, process_index=1, process_count=2)
-    assert contents(out) == contents(tmp_path / "whole")
-    for index in (1, 2, 3, 6):
-        (out / store.ABOUT / f"part-{index:05d}.json").unlink()
-    for index in range(3):
-        swept(encoder, out, texts, process_index=index, process_count=3, resume=True)
-    assert contents(out) == contents(tmp_path / "whole")
-    with pytest.raises(
-        InputError, match=r"^.* holds results already; go on with them by `resume=True`, or name another `folder`$"
-    ):
-        swept(encoder, out, texts, process_index=0, process_count=2)
-    with pytest.raises(InputError, match=r"differs in flow .*, residual \(there 0.5, now 0.1\)"):
-        swept(encoder, out, texts, Question(mixing=jf.mixing.Attention(residual=0.1)), process_index=1, process_count=2)
-    with pytest.raises(InputError, match=r"differs in .*residual \(there 0\.5, now 0\.1\).*name another `folder`"):
-        jf.run_sweep(encoder, texts, out, mixing=jf.mixing.Attention(residual=0.1), resume=True)
-    with pytest.raises(InputError, match="`process_index` must be from 0"):
-        swept(encoder, out, texts, process_index=2, process_count=2)
-
-
-@pytest.mark.parametrize("while_reading", [True, False])
-def test_a_process_that_waits_for_the_first_one_hears_that_it_gave_up(encoder, tmp_path, small_shards, while_reading):
-    """At once: with the manifest never to come, while it reads on or when it has nothing more to do than to write."""
-    written, gate = threading.Event(), threading.Event()
-
-    def texts():
-        # Every second shard is this process's. Three batches are on their way at once, so its first shard is finished
-        # when its third has been read.
-        yield from TEXTS * 3
-        if while_reading:
-            gate.wait(60)
-
-    def told(tally):
-        if tally.examples >= 2:
-            written.set()
-        if written.is_set() and time.monotonic() - start > 1:
-            gate.set()
-            raise PeerError(None, "be a row", "'a'", place="process 0 of 2 gave up: line 7")
-
-    start = time.monotonic()
-    sweep = runner.prepare(encoder, as_source(texts()), tmp_path / "out", FAST, process_index=1, process_count=2)
-    with pytest.raises(PeerError, match=r"^process 0 of 2 gave up: line 7 must be a row, got 'a'$"):
-        sweep.run(2, told)
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_process_waits_for_the_first_one_and_says_when_it_does_not_come(encoder, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "MANIFEST_WAIT", 0.1)
-    monkeypatch.setattr(shards, "SHARD_ROWS", 2)
-    with pytest.raises(InputError, match=r"`folder` must get its manifest from process 0"):
-        swept(encoder, tmp_path / "out", process_index=1, process_count=2)
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -484,7 +429,7 @@ def test_what_is_kept_is_said_even_where_the_input_is_gone(encoder, tmp_path, sm
 
     with open_source(str(path), None, None) as source:
         sweep = runner.prepare(encoder, source, tmp_path / "out", FAST)
-        with pytest.raises(runner.Stopped, match=r"stopped: \d examples are kept in .*`resume=True`"):
+        with pytest.raises(runner.Stopped, match=r"stopped: \d examples are kept in .*the same call"):
             sweep.run(2, progress)
 
 

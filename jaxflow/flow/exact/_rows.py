@@ -8,8 +8,8 @@ import numpy as np
 
 from jaxflow.flow.exact._schedule import LONGEST_DENSE, Task, chunk
 
-# Shorter texts fit into a word of bits.
-_SHORTEST = 48
+# Shorter texts fit into a word or two of bits, and trying both ways costs a fifth there.
+_SHORTEST = 96
 # Sinks that are tried both ways, as parts of all that can be reached, in the order of their bounds.
 _TRIED = (0.2, 0.5, 0.8)
 # Nanoseconds, measured: for each arc of a core, on lists.

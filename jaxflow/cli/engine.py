@@ -1,0 +1,92 @@
+"""Who runs a command's work: this process, or the workers of a cluster."""
+
+import argparse
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jaxflow._checks import InputError, missing_extra, one_of
+from jaxflow._parser import count
+from jaxflow.cli.arguments import texts_are_shared
+
+T = TypeVar("T")
+ENGINES = ("local", "ray")
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add who runs the work."""
+    about = "engine (any number of processes share the work without one: start the command on each host)"
+    add = parser.add_argument_group(about).add_argument
+    _ = add("--engine", default="local", metavar="E", help="local: this process (the default); ray: workers of Ray's")
+    _ = add("--address", metavar="A", help="of the Ray cluster (default: the one that is found, or a new one here)")
+    _ = add("--workers", type=count, metavar="N", help="of Ray's (default: one an accelerator, else one a host)")
+
+
+def by_engine(work: Callable[[argparse.Namespace], T], arguments: argparse.Namespace) -> T:
+    """The work's outcome, wherever it is done.
+
+    Args:
+        work: done by each worker; workers share what there is to do by the folder that it fills.
+        arguments: of the command.
+
+    Raises:
+        InputError: the engine is not known, not installed or not reached, or does not fit what was asked.
+    """
+    one_of("engine", arguments.engine, ENGINES)
+    if arguments.engine == "ray":
+        return _by_ray(work, _as_seen_by_all(arguments))
+    for name in ("address", "workers"):
+        if getattr(arguments, name) is not None:
+            raise InputError(name, "go with an engine that has it", str(getattr(arguments, name)), "add `engine='ray'`")
+    return work(arguments)
+
+
+def _as_seen_by_all(arguments: argparse.Namespace) -> argparse.Namespace:
+    """The arguments as workers need them, who have other working folders and no terminal."""
+    texts_are_shared(arguments)
+    fields = vars(arguments) | {"quiet": True, "out": Path(arguments.out).absolute()}
+    for name in ("input", "model"):
+        value = fields[name]
+        if value is not None and os.path.lexists(Path(value).expanduser()):
+            fields[name] = str(Path(value).expanduser().absolute())
+    return argparse.Namespace(**fields)
+
+
+def _by_ray(work: Callable[[argparse.Namespace], T], arguments: argparse.Namespace) -> T:
+    try:
+        import ray
+        from ray.exceptions import RayError
+    except ImportError:
+        raise missing_extra("ray", "ray", "workers of Ray's") from None
+    try:
+        _ = ray.init(
+            address=arguments.address, include_dashboard=None, log_to_driver=False, logging_level=logging.ERROR
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        got = f"{arguments.address!r} ({next(iter(str(error).splitlines()), type(error).__name__)})"
+        raise InputError("address", "be that of a Ray cluster", got, "start one by `ray start --head`") from None
+    try:
+        accelerators = int(ray.cluster_resources().get("GPU", 0))
+        workers = arguments.workers or accelerators or sum(node["Alive"] for node in ray.nodes())
+        options: dict[str, Any] = {"num_gpus": 1 if accelerators else 0, "scheduling_strategy": "SPREAD"}
+        remote = ray.remote(work).options(**options)
+        waiting, error = [remote.remote(arguments) for _ in range(workers)], None
+        outcomes = []
+        for each in waiting:
+            try:
+                outcomes.append(ray.get(each))
+            except RayError as failure:
+                # The others make what a worker left; one that ends well has seen all done.
+                cause = getattr(failure, "cause", None)
+                error = error or (cause if isinstance(cause, Exception) else failure)
+        if not outcomes:
+            assert error is not None
+            raise error
+        # The one that made most says what this run did.
+        return max(outcomes, key=lambda swept: swept.summary.tally.examples)
+    finally:
+        with suppress(Exception):
+            ray.shutdown()

@@ -1,0 +1,202 @@
+"""`Attributor`: relevance as further columns of whatever batches a data engine has."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+from jaxflow._checks import InputError, not_forked, one_of, shown
+from jaxflow.attribution import attribute_shards
+from jaxflow.attribution.answers import check_answers
+from jaxflow.attribution.question import Question, as_question, default_question
+from jaxflow.inputs.rows import check_column, row_of
+from jaxflow.inputs.source import IterableSource
+from jaxflow.models import Model, as_model, load_model
+from jaxflow.models.generation import NEW_TOKENS
+from jaxflow.store import arrow
+from jaxflow.store.manifest import new_manifest
+from jaxflow.sweep.checks import check_question
+from jaxflow.sweep.shards import ON_ERROR, Cut, Lengths, encode, settled_lengths
+
+# What engines hand to a function, for errors.
+KINDS = "be a pyarrow Table or RecordBatch, a pandas DataFrame, or a dict of columns"
+
+
+class Attributor:
+    """A function of batches: the columns of a batch, and beside them what each of its texts' tokens contributed.
+
+    For engines that bring their own workers, storage and retries: Ray Data's `map_batches(jf.Attributor,
+    fn_constructor_kwargs=...)`, `map(attributor, batched=True)` of Hugging Face's `datasets`, Spark's
+    `mapInPandas(attributor.each, schema)`, or a plain loop. The settings can be pickled; the model is loaded at the
+    first call, once a worker.
+
+    Columns are those of `open_sweep` (`tokens`, `offsets`, `source`, `queries`, `layers`, `prediction`,
+    `probabilities`, one for each method, `certified`), of the same types in every batch, an empty one as well. Parquet
+    files of such Arrow tables can be read by `open_sweep`: the schema's metadata say what made them.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        question: Question | Any | None = None,
+        *,
+        column: str = "text",
+        pair_column: str | None = None,
+        id_column: str = "id",
+        batch_size: int | None = None,
+        max_length: int | None = None,
+        truncate: bool = False,
+        on_error: str = "stop",
+        **changes: Any,
+    ) -> None:
+        """Settings.
+
+        Args:
+            model: what `load_model` takes, or a function without arguments that makes a model; or a model, which then
+                travels to the workers.
+            question: what is asked about every text; `Question()` by default.
+            column: the column of the texts.
+            pair_column: the column of second texts, for models that read two.
+            id_column: the column that names a row in errors and in `open_sweep`; it need not be there.
+            batch_size: texts in a batch of the device, at most; None for as many as fit.
+            max_length: most tokens a text may have; the model's limit where that is less.
+            truncate: cut longer texts rather than refuse them.
+            on_error: `"stop"` at a row that cannot be used, or `"skip"` it: it is then left out of the batch, and
+                `skipped` says why.
+            changes: fields of the question by name, such as `methods="rollout"`.
+
+        Raises:
+            InputError: the question or `on_error` cannot be used.
+        """
+        one_of("on_error", on_error, ON_ERROR)
+        # A mistake shows where the settings are made, not on a worker.
+        _ = as_question(question, changes)
+        self.model, self.question, self.changes = model, question, changes
+        self.column, self.pair_column, self.id_column = column, pair_column, id_column
+        self.batch_size, self.max_length, self.truncate, self.on_error = batch_size, max_length, truncate, on_error
+        self.skipped: list[str] = []
+        self._loaded: tuple[Model, Question, Lengths, str] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_loaded": None, "skipped": []}
+
+    def __call__(self, batch: Any) -> Any:
+        """The batch with the columns of relevance, as the kind that it came as.
+
+        Args:
+            batch: a `pyarrow.Table` or `RecordBatch`, a `pandas.DataFrame`, or a mapping of names to arrays or lists.
+
+        Raises:
+            InputError: the model cannot be loaded, the batch lacks the column or has one of relevance's already, or a
+                row cannot be used.
+        """
+        not_forked()
+        model, question, lengths, about = self._load()
+        columns = _columns(batch)
+        self._check_columns(columns)
+        shard = encode(model, Cut(0, tuple(self._rows(batch, columns)), last=True), question, lengths, self.on_error)
+        self.skipped += [row.reason for row in shard.skipped]
+        options = {"batch_size": self.batch_size, "new_tokens": lengths.get("new_tokens", NEW_TOKENS)}
+        with closing(attribute_shards(model, [shard.texts], question, **options)) as attributed:
+            # Places in the batch stand for ids, which may be of any type.
+            rows = list(arrow.rows_of(shard.ids, next(attributed))) if shard.texts else []
+        return _with(batch, [int(place) - 1 for place in shard.ids], arrow.to_result_table(rows, question), about)
+
+    def each(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """The batches with their columns, one after the other, as Spark's `mapInPandas` and `mapInArrow` call it."""
+        return map(self, batches)
+
+    def schema(self, of: Any) -> Any:
+        """The `pyarrow.Schema` of results, the model's own metadata included.
+
+        Args:
+            of: the `pyarrow.Schema` of the batches that it is called with.
+        """
+        return self(of.empty_table()).schema
+
+    def _load(self) -> tuple[Model, Question, Lengths, str]:
+        if self._loaded is None:
+            model: Any = self.model
+            if isinstance(model, str) or hasattr(model, "__fspath__"):
+                model = load_model(model)
+            elif callable(model) and not isinstance(model, Model):
+                model = model()
+            model = as_model("model", model)
+            question, paired = as_question(self.question, self.changes, default_question(model)), bool(self.pair_column)
+            check_answers(question, model, given=paired)
+            lengths = settled_lengths(model, question, paired, self.max_length, self.truncate, NEW_TOKENS)
+            check_question(question, model, lengths, paired=paired)
+            source = IterableSource((), "the batches", self.column, self.pair_column)
+            about = new_manifest(model, source, question, lengths) | {"id_column": self.id_column}
+            # Every worker has the same.
+            del about["sweep"]
+            self._loaded = model, question, lengths, json.dumps(about)
+        return self._loaded
+
+    def _check_columns(self, columns: Sequence[str]) -> None:
+        check_column("column", self.column, columns, "the batch")
+        if self.pair_column is not None:
+            check_column("pair_column", self.pair_column, columns, "the batch")
+        assert self._loaded is not None
+        taken = [name for name in arrow.result_schema(self._loaded[1]).names if name in columns]
+        if taken:
+            expected = "have no column that is called as one of relevance"
+            raise InputError(None, expected, shown(taken[0]), "rename it", place="the batch")
+
+    def _rows(self, batch: Any, columns: Sequence[str]) -> Iterator[Any]:
+        ids = _values(batch, self.id_column) if self.id_column in columns else None
+        texts = _values(batch, self.column)
+        pairs = None if self.pair_column is None else _values(batch, self.pair_column)
+        for number, text in enumerate(texts):
+            place = f"row {number + 1} of the batch"
+            place = place if ids is None else f"the row of {self.id_column} {shown(ids[number])}"
+            record = {self.column: text} | ({} if pairs is None else {self.pair_column: pairs[number]})
+            yield row_of(number + 1, place, record, self.column, self.pair_column)
+
+
+def _columns(batch: Any) -> list[str]:
+    """Names of the columns of a batch."""
+    if _is_arrow(batch):
+        return list(batch.schema.names)
+    if isinstance(batch, Mapping):
+        return [str(name) for name in batch]
+    if type(batch).__module__.partition(".")[0] == "pandas" and hasattr(batch, "columns"):
+        return list(map(str, batch.columns))
+    raise InputError("batch", KINDS, type(batch).__name__)
+
+
+def _values(batch: Any, column: str) -> list[Any]:
+    """A column of a batch as Python's values."""
+    values = batch[column]
+    if _is_arrow(batch):
+        return values.to_pylist()
+    # Arrays' own strings and numbers as Python's, and pandas' missing values as None.
+    return [None if value != value else value for value in (values.tolist() if hasattr(values, "tolist") else values)]
+
+
+def _with(batch: Any, places: Sequence[int], table: Any, about: str) -> Any:
+    """The rows of a batch at some places, with the columns of a table beside them, as the kind that the batch is."""
+    if isinstance(batch, Mapping):
+        chosen = {str(name): [values[place] for place in places] for name, values in batch.items()}
+        return chosen | {name: table.column(name).to_pylist() for name in table.column_names}
+    if not _is_arrow(batch):
+        chosen = batch.iloc[list(places)]
+        frame = table.to_pandas()
+        return chosen.assign(**{name: frame[name].set_axis(chosen.index) for name in frame.columns})
+    pa = arrow.pyarrow()
+    is_table = isinstance(batch, pa.Table)
+    whole = batch if is_table else pa.Table.from_batches([batch])
+    if len(places) < whole.num_rows:
+        whole = whole.take(pa.array(places, pa.int64()))
+    for field in table.schema:
+        whole = whole.append_column(field, table.column(field.name))
+    whole = whole.replace_schema_metadata({**(whole.schema.metadata or {}), "jaxflow": about})
+    if is_table:
+        return whole
+    arrays = [column.combine_chunks() for column in whole.columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=whole.schema)
+
+
+def _is_arrow(batch: Any) -> bool:
+    pa = arrow.pyarrow()
+    return isinstance(batch, pa.Table | pa.RecordBatch)

@@ -1,0 +1,354 @@
+#!/usr/bin/env python3
+"""Compile every device program for TPUs that this machine does not have, and say what the compiler made of them.
+
+    python -m venv tpu; tpu/bin/pip install '.[text]' libtpu
+    scripts/check_tpu.py [--out scripts/results/tpu.json] [--part families|mixings|references|graphs] [--chips v5e:2x2]
+
+`libtpu` compiles for a TPU that is only described. Give it an environment of its own: JAX loads it wherever it is
+installed, and it handles signals for the whole process. Of each compiled program this notes: operations and bytes;
+memory against the chip's; collectives (a sweep's program must have none, as no example needs another); gathers and
+scatters within loops; numbers in float64; and the most examples a second that the chip's peaks would allow. Nothing is
+run. Exit code 1 if a program does not compile, does not fit, or holds a collective or a float64.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Any
+
+# Before JAX is imported: devices are described, not looked for; nothing is run that two processes could not share.
+if __name__ == "__main__":
+    os.environ |= {"TPU_SKIP_MDS_QUERY": "1", "JAX_PLATFORMS": "cpu", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.experimental import topologies
+from jax.extend.core import jaxprs_in_params
+
+import jaxflow as jf
+from jaxflow.attribution.explaining import call_of
+from jaxflow.devices import EXAMPLE, MODEL, example_sharding
+from jaxflow.flow.device.solvers import SOLVERS, on_device
+from jaxflow.mixing import MIXINGS
+from jaxflow.models import TokenBatch
+from jaxflow.models.encoder import Encoder
+from jaxflow.models.families import DECODERS, FAMILIES
+from jaxflow.models.load import configure
+from jaxflow.models.text_encoder import TextEncoder
+from jaxflow.references import REFERENCES
+from jaxflow.running.readers import KeptGraph
+
+sys.path.insert(0, str(Path(__file__).parent))
+from provenance import provenance
+
+
+@dataclass(frozen=True)
+class Chip:
+    """Peaks of one chip, as its maker states them.
+
+    Attributes:
+        memory: bytes.
+        bandwidth: bytes a second between memory and cores.
+        matrix: operations a second of the matrix unit, in bfloat16.
+        vector: operations a second of the vector unit, in float32: 8 x 128 lanes of 4 units at 1.5 GHz.
+    """
+
+    memory: float
+    bandwidth: float
+    matrix: float
+    vector: float = 8 * 128 * 4 * 1.5e9
+
+
+CHIPS = {"v5e": Chip(16 * 2**30, 819e9, 197e12), "v6e": Chip(32 * 2**30, 1640e9, 918e12)}
+TOPOLOGIES = ("v5e:1x1", "v5e:2x2", "v5e:16x16", "v6e:2x2")
+# Every program is compiled for this one; for the others those that differ by more than the model.
+FIRST = "v5e:2x2"
+# Products at highest precision take this many passes of bfloat16.
+PASSES = 6
+EXAMPLES, TOKENS, GRAPH_LAYERS = 32, 128, 12
+COLLECTIVE = re.compile(
+    r"\b(all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter|collective-broadcast)(?:-start)?\("
+)
+# Layers of a model are alike, and compile for long: two stand for all.
+LAYERS = 2
+# The width of a decoder of 135 million parameters; defaults of transformers are of 7 thousand million.
+SMALL_DECODER = {
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "head_dim": 64,
+    "vocab_size": 49152,
+    "max_position_embeddings": 2048,
+    "pad_token_id": 0,
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A program to compile: a function, and its arguments' shapes.
+
+    Attributes:
+        function: of the arguments.
+        whole: the first argument, which every device holds whole; or None.
+        rows: the other arguments, whose arrays have the examples first.
+    """
+
+    function: Callable[..., Any]
+    whole: Any
+    rows: tuple[Any, ...]
+
+
+def shape(*sizes: int, dtype: Any = jnp.float32) -> Any:
+    return jax.ShapeDtypeStruct(sizes, dtype)
+
+
+def model_of(model_type: str) -> TextEncoder:
+    """A model of a family in its usual size, without numbers."""
+    import transformers
+
+    # Each family has a name of its own for the number of its layers.
+    sizes: dict[str, Any] = {"num_labels": 2} | dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers"), LAYERS)
+    if model_type in DECODERS and model_type != "gpt2":
+        sizes |= SMALL_DECODER
+    source = transformers.AutoConfig.for_model(model_type, **sizes)
+    source.pad_token_id = source.pad_token_id or 0
+    head = "next_token" if model_type in DECODERS else "sequence_classification"
+    config = configure(source, FAMILIES[model_type], head, model_type)
+    module = nnx.eval_shape(lambda: Encoder(config, nnx.Rngs(0)))
+    return TextEncoder(model_type, config, module, None, config.max_length, source)
+
+
+def batch_of(rows: int, tokens: int) -> TokenBatch:
+    ids = shape(rows, tokens, dtype=jnp.int32)
+    return jax.eval_shape(TokenBatch, ids, shape(rows, tokens, dtype=jnp.bool_), ids)
+
+
+def forward(model: TextEncoder, question: jf.Question, rows: int) -> Job:
+    """The program of a batch of texts, as `attribute` makes it: forward pass, graph, and methods of their own."""
+    call = call_of(
+        question,
+        model,
+        {"graph": KeptGraph()},
+        {},
+        batch_of(rows, TOKENS),
+        shape(rows, 1, dtype=jnp.int32),
+        tuple(range(1, model.layers + 1)),
+    )
+    return Job(call.program, model.module, (call.inputs,))
+
+
+def families(rows: int) -> Iterator[tuple[str, Callable[[], Job]]]:
+    for name in FAMILIES:
+        yield f"forward of {name}", lambda name=name: forward(model_of(name), jf.Question(("rollout",)), rows)
+
+
+def mixings(rows: int) -> Iterator[tuple[str, Callable[[], Job]]]:
+    for name in MIXINGS:
+        question = jf.Question(("rollout",), mixing=name)
+        yield f"mixing {name}", lambda question=question: forward(model_of("bert"), question, rows)
+
+
+def references(rows: int) -> Iterator[tuple[str, Callable[[], Job]]]:
+    for each in REFERENCES:
+        question = jf.Question((each.name,))
+        yield f"reference {each.name}", lambda question=question: forward(model_of("bert"), question, rows)
+
+
+def graphs(rows: int) -> Iterator[tuple[str, Callable[[], Job]]]:
+    """Readings of graphs; [CLS]'s flows at all layers."""
+    layers = GRAPH_LAYERS
+    arrays = shape(rows, layers, TOKENS, TOKENS), shape(rows, layers, TOKENS), shape(rows, TOKENS, dtype=jnp.bool_)
+    graph, queries = jax.eval_shape(jf.AttentionGraph, *arrays), shape(rows, 1, dtype=jnp.int32)
+    chosen = tuple(range(1, layers + 1))
+    for name, solver in SOLVERS.items():
+        solve = partial(_solved, layers=chosen, solver=solver)
+        yield f"flow by {name}", lambda solve=solve: Job(solve, None, (graph, queries))
+    yield "rollout of a graph", lambda: Job(jf.attention_rollout, None, (graph,))
+    yield "widest path", lambda: Job(lambda g: jf.widest_path(g, queries=0), None, (graph,))
+    yield "gradient of bounds", lambda: Job(_gradient, None, (graph,))
+
+
+def _solved(graph: Any, queries: Any, *, layers: tuple[int, ...], solver: Any) -> Any:
+    return on_device(graph, queries, layers, 1e-6, solver)
+
+
+def _gradient(graph: Any) -> Any:
+    def upper(weights: Any) -> Any:
+        with_weights = jf.AttentionGraph(weights, graph.own, graph.mask)
+        return jnp.sum(jf.attention_flow(with_weights, queries=0, layers=[GRAPH_LAYERS], method="bounds").upper)
+
+    return jax.grad(upper)(graph.weights)
+
+
+PARTS = {"families": families, "mixings": mixings, "references": references, "graphs": graphs}
+
+
+def mesh_of(name: str) -> jax.sharding.Mesh:
+    options = {"chips_per_host_bounds": [1, 1, 1]} if name.endswith(":1x1") else {}
+    devices = topologies.get_topology_desc(platform="tpu", topology_name=name, **options).devices
+    return jax.sharding.Mesh(np.asarray(devices).reshape(-1, 1), (EXAMPLE, MODEL))
+
+
+def compiled(job: Job, mesh: jax.sharding.Mesh, rows: int) -> tuple[Any, Any]:
+    """The program for the devices of a mesh, examples spread over them; and its operations before compiling."""
+    apart, everywhere = example_sharding(mesh), jax.NamedSharding(mesh, jax.P())
+
+    def placed(leaf: Any, sharding: Any) -> Any:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    spread = jax.tree.map(lambda leaf: placed(leaf, apart if leaf.shape[:1] == (rows,) else everywhere), job.rows)
+    whole = jax.tree.map(lambda leaf: placed(leaf, everywhere), job.whole)
+    arguments = spread if job.whole is None else (whole, *spread)
+    traced = jax.jit(job.function).trace(*arguments)
+    return traced.lower(lowering_platforms=("tpu",)).compile(), traced.jaxpr
+
+
+def operations(jaxpr: Any, times: int = 1) -> tuple[float, float]:
+    """Operations of matrix products, and of everything else, loops of known length counted as often as they run."""
+    matrix = other = 0.0
+    for step in jaxpr.eqns:
+        inner = times * (step.params["length"] if step.primitive.name == "scan" else 1)
+        parts = list(jaxprs_in_params(step.params))
+        if step.primitive.name == "dot_general":
+            (contracted, _), _ = step.params["dimension_numbers"]
+            sizes = prod(step.invars[0].aval.shape[axis] for axis in contracted)
+            matrix += times * 2.0 * sizes * prod(step.outvars[0].aval.shape)
+        elif parts:
+            counts = [operations(part, inner) for part in parts]
+            matrix, other = matrix + sum(m for m, _ in counts), other + sum(o for _, o in counts)
+        elif step.primitive.name not in VIEWS:
+            arrays = [*step.invars, *step.outvars] if step.primitive.name.startswith("reduce") else step.outvars
+            other += times * max((prod(getattr(x.aval, "shape", ())) for x in arrays), default=0)
+    return matrix, other
+
+
+VIEWS = (
+    "broadcast_in_dim",
+    "reshape",
+    "transpose",
+    "squeeze",
+    "slice",
+    "convert_element_type",
+    "stop_gradient",
+    "copy",
+)
+
+
+def in_loops(text: str, operation: str) -> int:
+    """How often an operation stands within a loop's body, or in what the body calls."""
+    bodies = dict(re.findall(r"^%?([\w.\-]+) [^\n]*\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL))
+    reached, ahead = set(), set(re.findall(r"\bbody=%?([\w.\-]+)", text))
+    while ahead:
+        name = ahead.pop()
+        reached.add(name)
+        called = re.findall(r"(?:calls|to_apply|body|condition|computation)=%?([\w.\-]+)", bodies.get(name, ""))
+        ahead |= set(called) - reached
+    return sum(len(re.findall(rf"\b{operation}\(", bodies.get(name, ""))) for name in reached)
+
+
+def about(program: Any, jaxpr: Any, chip: Chip, rows: int, devices: int) -> dict[str, Any]:
+    text, memory = program.as_text() or "", program.memory_analysis()
+    arguments, results, scratch = (getattr(memory, f"{name}_size_in_bytes") for name in ("argument", "output", "temp"))
+    matrix, other = (each / devices for each in operations(jaxpr.jaxpr))
+    # What must be moved at least: arguments and results once, scratch written and read.
+    moved = arguments + results + 2 * scratch
+    seconds = {
+        "matrix unit": matrix * PASSES / chip.matrix,
+        "vector unit": other / chip.vector,
+        "memory": moved / chip.bandwidth,
+    }
+    return {
+        "matrix_operations": matrix,
+        "other_operations": other,
+        "bytes_moved_at_least": moved,
+        "argument_bytes": arguments,
+        "result_bytes": results,
+        "scratch_bytes": scratch,
+        "share_of_memory": (arguments + results + scratch) / chip.memory,
+        "collectives": sorted(set(COLLECTIVE.findall(text))),
+        "gathers_in_loops": in_loops(text, "gather"),
+        "scatters_in_loops": in_loops(text, "scatter"),
+        "float64": len(re.findall(r"\bf64\[", text)),
+        "bound_by": max(seconds, key=lambda name: seconds[name]),
+        "examples_a_second_at_most": rows / max(seconds.values()),
+    }
+
+
+def check(topology: str, parts: list[str], only: str = "") -> Iterator[dict[str, Any]]:
+    """Each program's row; `error` instead of figures where it does not compile."""
+    chip, mesh = CHIPS[topology.partition(":")[0]], mesh_of(topology)
+    rows = EXAMPLES * mesh.size
+    for part in parts:
+        for name, make in PARTS[part](rows):
+            if only not in name:
+                continue
+            began = time.perf_counter()
+            row: dict[str, Any] = {"program": name, "topology": topology, "chips": mesh.size, "examples": rows}
+            try:
+                program, jaxpr = compiled(make(), mesh, rows)
+                row |= about(program, jaxpr, chip, rows, mesh.size)
+                row["held"] = not row["collectives"] and not row["float64"] and row["share_of_memory"] < 1
+            except Exception as error:  # Whatever the compiler has against a program: the others are checked as well.
+                row |= {"held": False, "error": f"{type(error).__name__}: {str(error)[:300]}"}
+            row["compile_seconds"] = round(time.perf_counter() - began, 1)
+            yield row
+
+
+def show(row: dict[str, Any]) -> None:
+    mark, what = "ok  " if row["held"] else "FAIL", f"{row['topology']:<10} {row['program']:<34}"
+    if "error" in row:
+        print(mark, what, row["error"], flush=True)
+        return
+    loops = f"{row['gathers_in_loops']} gathers {row['scatters_in_loops']} scatters in loops"
+    least = f"{row['examples_a_second_at_most']:,.0f}/s at most, by {row['bound_by']}"
+    print(f"{mark} {what} {row['share_of_memory']:7.2%} of memory  {loops}  {least}", *row["collectives"], flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    _ = parser.add_argument("--out", type=Path, help="where the figures go as JSON; rows that are there are replaced")
+    _ = parser.add_argument("--part", choices=PARTS, action="append", help="programs to compile (default: all)")
+    _ = parser.add_argument("--chips", choices=TOPOLOGIES, action="append", help="what to compile for (default: all)")
+    _ = parser.add_argument("--only", default="", help="programs whose names hold this")
+    options = parser.parse_args(argv)
+    rows: list[dict[str, Any]] = []
+    for topology in options.chips or TOPOLOGIES:
+        # Models and mixings are alike on every chip; one family and the readings of graphs stand for them.
+        every = topology == FIRST or options.part
+        for row in check(topology, options.part or (list(PARTS) if every else ["graphs"]), options.only):
+            show(row)
+            rows.append(row)
+            if options.out is not None:
+                write(options.out, rows)
+    return 0 if all(row["held"] for row in rows) else 1
+
+
+def write(file: Path, rows: list[dict[str, Any]]) -> None:
+    """Write the rows beside those of other programs that the file has."""
+    before = json.loads(file.read_text(encoding="utf-8"))["programs"] if file.exists() else []
+    made = {(row["topology"], row["program"]): row for row in (*before, *rows)}
+    found = {
+        "about": provenance("jax", "jaxlib", "libtpu", "flax"),
+        "examples_a_chip": EXAMPLES,
+        "layers_of_models": LAYERS,
+        "layers_of_graphs": GRAPH_LAYERS,
+        "tokens": TOKENS,
+        "programs": list(made.values()),
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _ = file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

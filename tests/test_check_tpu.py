@@ -1,0 +1,83 @@
+"""The script that compiles for TPUs: what it counts, and what it found. Compiling needs libtpu, counting does not."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("check_tpu", ROOT / "scripts" / "check_tpu.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def programs():
+    found = json.loads((ROOT / "scripts" / "results" / "tpu.json").read_text())
+    assert {"libtpu", "jax"} <= set(found["about"]["versions"])
+    return found["programs"]
+
+
+def test_operations_of_loops_are_counted_as_often_as_they_run(script):
+    def power(x):
+        return jax.lax.scan(lambda product, _: (product @ x + 1.0, None), x, length=5)[0]
+
+    matrix, other = script.operations(jax.make_jaxpr(power)(jnp.ones((4, 4))).jaxpr)
+    # Five products of 4 x 4 x 4 with a multiplication and an addition each; five sums of 16.
+    assert matrix == 5 * 2 * 4**3
+    assert other == 5 * 16
+
+
+def test_gathers_count_in_loops_alone(script):
+    def outside(table, index):
+        return table[index]
+
+    def inside(table, index):
+        return jax.lax.fori_loop(0, 3, lambda _, i: table[i], index)
+
+    table, index = jnp.arange(64, dtype=jnp.int32)[::-1], jnp.arange(8, dtype=jnp.int32)
+    texts = [jax.jit(each).lower(table, index).compile().as_text() for each in (outside, inside)]
+    assert script.in_loops(texts[0], "gather") == 0
+    assert script.in_loops(texts[1], "gather") >= 1
+    assert script.in_loops(texts[1], "scatter") == 0
+
+
+def test_collectives_are_found(script):
+    mesh = jax.sharding.Mesh(jax.devices()[:2], ("example",))
+    rows = jax.ShapeDtypeStruct((4, 3), jnp.float32, sharding=jax.NamedSharding(mesh, jax.P("example")))
+    alone = jax.jit(lambda x: 2 * x).lower(rows).compile().as_text()
+    across = jax.jit(lambda x: x / x.sum()).lower(rows).compile().as_text()
+    assert script.COLLECTIVE.findall(alone) == []
+    assert set(script.COLLECTIVE.findall(across)) == {"all-reduce"}
+
+
+def test_results_are_of_programs_that_the_script_makes(script, programs):
+    for row in programs:
+        assert row["topology"] in script.TOPOLOGIES
+        assert row["program"] in {name for part in script.PARTS.values() for name, _ in part(row["examples"])}
+        assert row["examples"] == script.EXAMPLES * row["chips"]
+    at = {(row["topology"], row["program"]) for row in programs}
+    assert {(topology, "rollout of a graph") for topology in script.TOPOLOGIES} <= at
+    assert {(topology, "flow by bounds") for topology in ("v5e:2x2", "v5e:16x16")} <= at
+
+
+def test_no_example_needs_another(programs):
+    for row in programs:
+        # Known: the relaxation goes on until no pair is open, which all devices ask each other.
+        assert row["collectives"] == (["all-reduce"] if row["program"] == "flow by relaxed" else []), row
+
+
+def test_every_program_fits_and_none_is_in_double_precision(programs):
+    for row in programs:
+        assert "error" not in row, row
+        assert row["share_of_memory"] < 1, row
+        assert row["float64"] == 0, row
+        assert row["examples_a_second_at_most"] > 0, row
