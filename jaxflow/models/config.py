@@ -125,6 +125,25 @@ class HeadConfig:
         raise InputError(argument, "name one class", got, "pass an index, or one of these names")
 
 
+@dataclass(frozen=True, order=True)
+class Rotary:
+    """Rotary positions: pair i of a head's entries turns by `base ** (-2i / width)` a token.
+
+    Attributes:
+        base: of these angles.
+        factor: by which angles are made smaller, for texts that are longer than those of the first training.
+        low: pairs that turn fully no more than so often in `trained` tokens have all of the factor.
+        high: pairs that turn more often than that have none of it; those between have a share.
+        trained: length of the first training's texts; 0 where all pairs have the factor.
+    """
+
+    base: float
+    factor: float = 1.0
+    low: float = 0.0
+    high: float = 0.0
+    trained: int = 0
+
+
 @dataclass(frozen=True)
 class EncoderConfig:
     """An encoder's shape, and the differences between families.
@@ -155,7 +174,7 @@ class EncoderConfig:
         relative: dependence of scores on distance; None for none.
         causal: whether a position attends only to itself and to those before it. The head then reads the last token.
         windows: for each layer how many tokens a position sees, itself included; 0 for all. () where all see all.
-        rotary: for each layer the base of the rotary positions; () for none.
+        rotary: for each layer its rotary positions; () for none.
         head_size: width of one attention head; 0 where it is the width over the heads.
         groups: heads of keys and values, each shared by as many queries; 0 where there are as many as of queries.
         query_key_norm: whether queries and keys are normalised, head by head.
@@ -196,7 +215,7 @@ class EncoderConfig:
     relative: RelativePosition | None = None
     causal: bool = False
     windows: tuple[int, ...] = ()
-    rotary: tuple[float, ...] = ()
+    rotary: tuple[Rotary, ...] = ()
     head_size: int = 0
     groups: int = 0
     query_key_norm: bool = False

@@ -40,7 +40,7 @@ def new_encoder(source: Any, tokenizer: Any = None, *, head: str = "bare", seed:
         raise InputError("source", f"be a configuration of {', '.join(FAMILIES)}", shown(model_type))
     config = configure(source, FAMILIES[model_type], head, "the source")
     rng = np.random.default_rng(seed)
-    module = _filled(config, _random(rng, float(getattr(source, "initializer_range", 0.02)), jnp.float32))
+    module = _filled(config, _random(rng, float(getattr(source, "initializer_range", 0.02)), jnp.float32, config))
     # Without a tokenizer the encoder is fed token ids, and its own limit holds.
     limit = config.max_length
     if tokenizer is not None:
@@ -82,7 +82,7 @@ def with_head(
     own = {path: value.get_value() for path, value in nnx.to_flat_state(nnx.state(encoder.module))}
     # The new head takes the type of the encoder's own parameters.
     dtype = encoder.module.embeddings.words.table[...].dtype
-    new = _random(np.random.default_rng(seed), 0.02, dtype)
+    new = _random(np.random.default_rng(seed), 0.02, dtype, config)
     # Old arrays are shared, not copied: JAX never changes an array.
     module = _filled(config, lambda path, shape: new(path, shape) if path[0] == "head" else own[path])
     return dataclasses.replace(encoder, config=config, module=module)
@@ -97,12 +97,13 @@ def _filled(config: EncoderConfig, fill: Fill) -> Encoder:
     return nnx.merge(graph, nnx.from_flat_state(leaves))
 
 
-def _random(rng: np.random.Generator, scale: float, dtype: Any) -> Fill:
+def _random(rng: np.random.Generator, scale: float, dtype: Any, config: EncoderConfig) -> Fill:
     """Normal maps and tables, unit scales, no biases. On the host: compiling the draws would take longer."""
 
     def fill(path: ParameterPath, shape: tuple[int, ...]) -> Array:
         if path[-1] == "scale":
-            return jnp.ones(shape, dtype)
+            # Stored less the norms' offset.
+            return jnp.full(shape, 1 - config.norm_offset, dtype)
         drawn = np.zeros(shape) if path[-1] == "bias" else rng.normal(0, scale, shape)
         return jnp.asarray(drawn.astype(np.float32), dtype)
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._pytree import pytree
-from jaxflow.models.config import EncoderConfig
+from jaxflow.models.config import EncoderConfig, Rotary
 
 
 @pytree
@@ -39,16 +39,16 @@ class Places:
 
     Attributes:
         ahead: as a `Reach` has it.
-        turns: of each base of rotary positions; None without them.
+        turns: of each kind of rotary positions; None without them.
     """
 
     ahead: Int[Array, "query key"]
-    turns: Float[Array, "base 2 token half"] | None
+    turns: Float[Array, "kind 2 token half"] | None
 
     def reach(self, settings: tuple[Int[Array, ""] | None, Int[Array, ""] | None]) -> Reach:
         """A layer's, from its entries of `settings_of`."""
-        window, base = settings
-        return Reach(self.ahead, window, None if self.turns is None else self.turns[base])
+        window, kind = settings
+        return Reach(self.ahead, window, None if self.turns is None else self.turns[kind])
 
 
 def places(config: EncoderConfig, length: int) -> Places | None:
@@ -61,17 +61,31 @@ def places(config: EncoderConfig, length: int) -> Places | None:
 
 
 def settings_of(config: EncoderConfig) -> tuple[Int[Array, " layer"] | None, Int[Array, " layer"] | None]:
-    """The window of each layer, and the number of its base."""
+    """The window of each layer, and the number of its kind of rotary positions."""
     windows = jnp.asarray(config.windows, jnp.int32) if config.windows else None
-    bases = sorted(set(config.rotary))
-    return windows, jnp.asarray([bases.index(each) for each in config.rotary], jnp.int32) if bases else None
+    kinds = sorted(set(config.rotary))
+    return windows, jnp.asarray([kinds.index(each) for each in config.rotary], jnp.int32) if kinds else None
 
 
-def _turns(bases: Sequence[float], length: int, width: int) -> Float[Array, "base 2 token half"]:
-    # In double precision, as the angles grow large.
-    powers = np.arange(0, width, 2) / width
-    angles = np.arange(length)[:, None] / np.asarray(bases, np.float64)[:, None, None] ** powers
-    return jnp.asarray(np.stack([np.cos(angles), np.sin(angles)], axis=1), jnp.float32)
+def _turns(kinds: Sequence[Rotary], length: int, width: int) -> Float[Array, "kind 2 token half"]:
+    steps = np.stack([angles(kind, width) for kind in kinds])
+    # The product is rounded as the reference's: at thousands of tokens an angle's last digits are in sight.
+    turns = np.arange(length, dtype=np.float32)[:, None] * steps[:, None, :]
+    return jnp.asarray(np.stack([np.cos(turns), np.sin(turns)], axis=1), jnp.float32)
+
+
+def angles(kind: Rotary, width: int) -> Float[np.ndarray, " half"]:
+    """The angle by which each pair of a head's entries turns from one token to the next; float32, as the reference."""
+    step = np.float32(1) / (kind.base ** (np.arange(0, width, 2) / width)).astype(np.float32)
+    if not kind.trained:
+        return (step / np.float32(kind.factor)).astype(np.float32)
+    # Llama 3: how often a pair turns in the first training's texts says how much of the factor it has.
+    # Each step is rounded as the reference's, which divides by multiplying with an inverse: thousands of tokens
+    # multiply the last digit.
+    one = np.float32(1)
+    times = one / (one / step * np.float32(2 * np.pi)) * np.float32(kind.trained)
+    kept = np.clip((times - np.float32(kind.low)) / np.float32(kind.high - kind.low), np.float32(0), np.float32(1))
+    return (1 - kept) * step / np.float32(kind.factor) + kept * step
 
 
 def turned(

@@ -11,6 +11,8 @@ import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow.models import TokenBatch, load_model
 from jaxflow.models.families import DECODERS
+from jaxflow.models.families.rotary import rotary_of
+from jaxflow.models.positions import places
 from tests.models.test_families import SIZES
 
 LENGTH, LENGTHS = 16, (3, 9, 16, 1)
@@ -23,7 +25,19 @@ OWN = {
     "mistral": {"num_key_value_heads": 2, "sliding_window": 3, "head_dim": 8},
     "gemma": {"num_key_value_heads": 4, "head_dim": 8},
 }
+# Of a head's four pairs one keeps its angle, one has a share of the factor, and two have all of it.
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 100.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
+LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.5}
 VARIANTS = {
+    "llama3": ("llama", {"rope_parameters": LLAMA3, "head_dim": 8}),
+    "llama-linear": ("llama", {"rope_parameters": LINEAR}),
     "llama-biased": ("llama", {"attention_bias": True, "mlp_bias": True}),
     "llama-shared-and-biased": ("llama", {"attention_bias": True, "num_key_value_heads": 2}),
     "llama-tied": (
@@ -118,7 +132,7 @@ def test_equals_torch(tiny, tmp_path, model_type, head):
     check(*make(model_type, head, tmp_path, tiny), head)
 
 
-@pytest.mark.parametrize("variant", slow_unless(("llama-shared-and-biased",), [(name,) for name in VARIANTS]))
+@pytest.mark.parametrize("variant", slow_unless(("llama-shared-and-biased", "llama3"), [(name,) for name in VARIANTS]))
 def test_variants_equal_torch(tiny, tmp_path, variant):
     model_type, changes = VARIANTS[variant]
     check(*make(model_type, "next_token", tmp_path, tiny, **changes), "next_token")
@@ -195,8 +209,8 @@ def test_gradients_of_a_next_token_equal_autograds(tiny, tmp_path, model_type):
 
 
 def test_kinds_that_are_not_supported_are_refused_in_one_line(tiny, tmp_path):
-    stretched = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}
-    with pytest.raises(InputError, match=r"rope_parameters.*TorchModel"):
+    stretched = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    with pytest.raises(InputError, match=r"rope_parameters.*'llama3'.*TorchModel"):
         make("llama", "next_token", tmp_path / "stretched", tiny, rope_parameters=stretched)
     with pytest.raises(InputError, match="scale_attn_by_inverse_layer_idx"):
         make("gpt2", "next_token", tmp_path / "scaled", tiny, scale_attn_by_inverse_layer_idx=True)
@@ -225,3 +239,41 @@ def test_answers_are_what_a_torch_model_says_of_them(tiny, tmp_path, model_type)
             scale = np.abs(other.relevance[method]).max()
             np.testing.assert_allclose(mine.relevance[method], other.relevance[method], atol=1e-4 * scale)
     assert jf.generate(ours, prompts, new_tokens=4) == jf.generate(theirs, prompts, new_tokens=4)
+
+
+@pytest.mark.parametrize(
+    ("rope", "words"),
+    [
+        (LLAMA3 | {"factor": "8"}, "factor.*must be a number"),
+        ({name: value for name, value in LLAMA3.items() if name != "low_freq_factor"}, "low_freq_factor.*none"),
+        (LLAMA3 | {"high_freq_factor": 1.0}, "high_freq_factor.*more than the low_freq_factor"),
+        (LINEAR | {"rope_theta": float("nan")}, "rope_theta.*must be a number"),
+        ({"rope_theta": 10000.0, "partial_rotary_factor": 0.5}, "rope_parameters.*whole heads.*TorchModel"),
+    ],
+)
+def test_wrong_rotary_positions_are_refused_by_name(rope, words):
+    with pytest.raises(InputError, match=words):
+        rotary_of(rope)
+
+
+@pytest.mark.parametrize("rope", [{"rope_type": "default", "rope_theta": 500000.0}, LLAMA3, LINEAR])
+def test_angles_of_long_texts_equal_torchs(rope):
+    """To the reference's own rounding: at thousands of tokens the last digit of an angle is in sight."""
+    length, width = 4096, 64
+    config = transformers.LlamaConfig(
+        hidden_size=width, num_attention_heads=1, max_position_embeddings=length, rope_parameters=rope
+    )
+    reference = transformers.models.llama.modeling_llama.LlamaRotaryEmbedding(config)
+    cosine, sine = reference(torch.zeros(1, length, width), torch.arange(length)[None])
+    ours = DECODERS["llama"].read(config)
+    turns = places(ours, length).turns[0]
+    for mine, theirs in zip(turns, (cosine, sine), strict=True):
+        np.testing.assert_allclose(mine, theirs[0, :, : width // 2], atol=1e-6, rtol=0)
+
+
+def test_norms_of_a_new_model_multiply_by_one():
+    """Gemma stores what is added to one, Llama the factor itself."""
+    for model_type in ("gemma", "llama"):
+        source = transformers.AutoConfig.for_model(model_type, **{**SIZES, **OWN[model_type], "num_attention_heads": 4})
+        module = jf.models.new_encoder(source).module
+        np.testing.assert_array_equal(module.final_norm.scales(), np.ones(SIZES["hidden_size"]))

@@ -7,9 +7,10 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from jaxflow._checks import InputError, shown
+from jaxflow._checks import InputError
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.config_file import IN_PYTORCH
+from jaxflow.models.families.rotary import rotary_of
 from jaxflow.models.family import Family, Head, Key
 
 _LAYER = "model.layers.{}"
@@ -39,7 +40,7 @@ def _read(config: Any) -> EncoderConfig:
         pre_norm=True,
         causal=True,
         windows=_windows(config, depth),
-        rotary=(_base(config),) * depth,
+        rotary=(rotary_of(config.rope_parameters),) * depth,
         head_size=getattr(config, "head_dim", None) or 0,
         groups=config.num_key_value_heads,
         biases=frozenset(biases | ({"feed_forward"} if getattr(config, "mlp_bias", False) else set())),
@@ -47,17 +48,6 @@ def _read(config: Any) -> EncoderConfig:
         embedding_norm=False,
         gated=True,
     )
-
-
-def _base(config: Any) -> float:
-    """The base of the rotary positions."""
-    rope = config.rope_parameters or {}
-    kind = rope.get("rope_type", "default")
-    # Other kinds stretch the angles for longer texts.
-    if kind != "default" or rope.get("partial_rotary_factor", 1) != 1:
-        got = f"{shown(rope)}"
-        raise InputError("rope_parameters", "have the rope_type 'default'", got, IN_PYTORCH, place="config.json")
-    return float(rope.get("rope_theta", 10000.0))
 
 
 def _windows(config: Any, depth: int) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from typing import Any
 from jaxflow._checks import InputError, shown
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.config_file import IN_PYTORCH
+from jaxflow.models.families.rotary import rotary_of
 from jaxflow.models.family import Family, Head, Key
 
 _LAYER = "model.layers.{}"
@@ -39,21 +40,13 @@ def _read(config: Any) -> EncoderConfig:
         attention_dropout=config.attention_dropout,
         pre_norm=True,
         windows=tuple(window if kind == _LOCAL else 0 for kind in kinds),
-        rotary=tuple(_base(config.rope_parameters[kind]) for kind in kinds),
+        rotary=tuple(rotary_of(config.rope_parameters[kind]) for kind in kinds),
         biases=frozenset(parts | ({"feed_forward"} if config.mlp_bias else set())),
         norm_bias=config.norm_bias,
         first_norm=False,
         head_bias=config.classifier_bias,
         gated=True,
     )
-
-
-def _base(rope: Any) -> float:
-    if rope.get("rope_type", "default") != "default":
-        raise InputError(
-            "rope_parameters", "have the rope_type 'default'", shown(rope), IN_PYTORCH, place="config.json"
-        )
-    return float(rope["rope_theta"])
 
 
 _HEAD: dict[str, Key] = {"head.dense": "head.dense", "head.norm": "head.norm"}

@@ -1,0 +1,45 @@
+"""Rotary positions, as configurations of all families that have them write them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxflow._checks import InputError, shown
+from jaxflow.models.config import Rotary
+from jaxflow.models.config_file import IN_PYTORCH, WAY_OUT, check_kinds, number, whole
+
+_PLACE = "config.json"
+# What each type of positions needs; others stretch angles by the length of the text.
+_LINEAR = {"factor": number(1.0)}
+_LLAMA3 = _LINEAR | {
+    "low_freq_factor": number(1e-6),
+    "high_freq_factor": number(1e-6),
+    "original_max_position_embeddings": whole(1),
+}
+_NEEDS = {"default": {}, "linear": _LINEAR, "llama3": _LLAMA3}
+
+
+def rotary_of(rope: Mapping[str, Any] | None) -> Rotary:
+    """The rotary positions that a configuration's `rope_parameters` describe.
+
+    Raises:
+        InputError: they are of a type that is not supported, or a number is missing or wrong.
+    """
+    rope = rope or {}
+    kind = rope.get("rope_type", "default")
+    if not isinstance(kind, str) or kind not in _NEEDS or rope.get("partial_rotary_factor", 1) != 1:
+        expected = f"have a rope_type of {', '.join(map(repr, _NEEDS))}, for whole heads"
+        raise InputError("rope_parameters", expected, shown(dict(rope)), IN_PYTORCH, place=_PLACE)
+    for name, needed in _NEEDS[kind].items():
+        if name not in rope:
+            raise InputError(f"rope_parameters.{name}", needed.words, "none", WAY_OUT, place=_PLACE)
+    check_kinds(rope, {"rope_theta": number(1e-6), **_NEEDS[kind]}, _PLACE, WAY_OUT)
+    base = float(rope.get("rope_theta", 10000.0))
+    if kind == "default":
+        return Rotary(base)
+    if kind == "linear":
+        return Rotary(base, float(rope["factor"]))
+    low, high = float(rope["low_freq_factor"]), float(rope["high_freq_factor"])
+    if low >= high:
+        expected = f"be more than the low_freq_factor, {low:g}"
+        raise InputError("rope_parameters.high_freq_factor", expected, f"{high:g}", WAY_OUT, place=_PLACE)
+    return Rotary(base, float(rope["factor"]), low, high, rope["original_max_position_embeddings"])
