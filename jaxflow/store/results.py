@@ -83,7 +83,16 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
         """The rows as one `pyarrow.Table` a shard, of which one is in memory at a time."""
         chosen = None if columns is None else list(columns)
-        return (self._read(record, lambda file: file.read(chosen)) for record in self.records if record.examples)
+
+        def read(file: Any) -> Any:
+            # Of a name that it doesn't know, pyarrow says nothing and gives no column.
+            for name in chosen or ():
+                if name not in file.schema_arrow.names:
+                    listed = ", ".join(map(repr, file.schema_arrow.names))
+                    raise InputError("columns", "name columns of the results", shown(name), f"there are: {listed}")
+            return file.read(chosen)
+
+        return (self._read(record, read) for record in self.records if record.examples)
 
     def dataset(self) -> Any:
         """The files as a `pyarrow.dataset.Dataset`, for filters and engines that read parts of it.

@@ -87,6 +87,8 @@ def test_tables_and_frames_hold_every_row(folder):
     frame = results.to_pandas(["id", "text"])
     assert frame["id"].tolist() == ids
     assert frame["text"][7] == "text 7"
+    with pytest.raises(InputError, match=r"`columns` must name columns of the results, got 'txet'; there are: 'id', "):
+        _ = results.to_pandas(["id", "txet"])
 
 
 def test_polars_frames_hold_every_row(folder):
