@@ -11,7 +11,7 @@ from jaxflow._checks import InputError, not_forked, shown
 from jaxflow.attribution.answers import refuse_answers
 from jaxflow.attribution.explaining import check_model, check_text, pair_numbers_of
 from jaxflow.attribution.items import as_texts, check_rows, item_of, positions_of
-from jaxflow.attribution.question import Question, as_question
+from jaxflow.attribution.question import LAST, Question, as_question
 from jaxflow.compare.units import same_tokens
 from jaxflow.evaluation import Target
 from jaxflow.evaluation.target import explained_of
@@ -163,7 +163,10 @@ def _exploration(
         for which, (name, model) in enumerate(zip(names, models, strict=True))
     )
     change, moved = _changes(sides, found)
-    exploration = Exploration(sides, tuple(labels), page_settings(question.as_json()), change, moved, total)
+    # Where the last position was asked for, a decoder's page begins with it.
+    causal = question.queries in (None, LAST) and all(each.model.causal for each in models)
+    settings = page_settings(question.as_json()) | {"causal": causal}
+    exploration = Exploration(sides, tuple(labels), settings, change, moved, total)
     return exploration.with_heads(
         {"importance": [_importance(found, which) for which in range(len(models))]} if importance else None,
         [_roles(found, which, model) for which, model in enumerate(models)] if roles else None,

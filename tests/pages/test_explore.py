@@ -175,6 +175,13 @@ def test_flow_at_some_positions_only(models):
 
 
 @pytest.mark.slow
+def test_a_decoders_page_begins_with_its_last_position():
+    attentions = np.tile(np.tril(np.ones((3, 3))) / [[1], [2], [3]], (1, 2, 2, 1, 1))
+    for causal, asked, last in ((True, {}, True), (False, {}, False), (True, {"queries": 0}, False)):
+        found = jf.explore_attention(attentions, [["a", "b", "c"]], causal=causal, methods="rollout", **asked)
+        assert explorer.explorer_data(found)["last"] is last
+
+
 def test_raw_attention_and_rollout_alone_need_no_positions(models):
     exploration = explore(models[0], TEXTS[:2], methods=("raw", "rollout"))
     expected = jf.attribute(models[0], TEXTS[:2], methods=("raw", "rollout"), queries=None)

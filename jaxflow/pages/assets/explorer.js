@@ -137,7 +137,8 @@
   var MODES = PAIR ? ["both", "diff", "a", "b"] : ["a"];
   var FIELDS = {
     sentence: ["s", 0, within(0, data.sentences.length - 1)],
-    position: ["p", 0, within(0, 1e5)],
+    // A decoder's last position: `fit` finds it.
+    position: ["p", data.last ? Infinity : 0, within(0, 1e5)],
     word: ["w", null, within(0, 1e5)],
     layer: ["l", LAYERS, within(1, LAYERS)],
     from: ["from", 1, within(1, LAYERS)],
@@ -203,7 +204,7 @@
   }
   function fit(sentence) {
     const size = sentence.sides[0].size;
-    if (state.position >= size) state.position = 0;
+    if (state.position >= size) state.position = data.last ? size - 1 : 0;
     if (state.word !== null && state.word >= size) state.word = null;
     if (state.from > state.to) state.to = state.from;
     if (!headsChosen()) state.heads = "";

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { explorerData, standIn } from "../testing/page.js";
 
 standIn(explorerData());
+const { data } = await import("./page.js");
 const { VIEWS } = await import("./views/index.js");
 const { choose, FIELDS, fit, fromHash, headsChosen, state, toHash } = await import("./state.js");
 
@@ -75,6 +76,11 @@ test("a choice that a sentence does not have is brought into it", () => {
   Object.assign(state, first, { position: 9, word: 8, from: 2, to: 1, heads: "9.9" });
   fit(/** @type {any} */ ({ sides: [{ size: 4 }] }));
   assert.deepEqual([state.position, state.word, state.to, state.heads], [0, null, 2, ""]);
+  data.last = true;
+  Object.assign(state, { position: Infinity });
+  fit(/** @type {any} */ ({ sides: [{ size: 4 }] }));
+  data.last = false;
+  assert.equal(state.position, 3);
 });
 
 test("a word that is chosen is traced to the position, and none is left traced", () => {

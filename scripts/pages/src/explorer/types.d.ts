@@ -56,6 +56,7 @@ interface PageData {
   methods: string[];
   /** The method that answers what a prediction rests on. */
   lead: string | null;
+  last: boolean;
   measures: string[];
   /** By model, layer and head. */
   roles: (string | null)[][][] | null;
