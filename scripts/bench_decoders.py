@@ -104,7 +104,7 @@ def measured(model: Any, prompt: str, answer: str, rounds: int, flow_layers: int
             if name.startswith("flow") and round_ != rounds:
                 continue
             model.model.set_attn_implementation("sdpa" if "fused" in name else "eager")
-            gc.collect()
+            _ = gc.collect()
             start = time.process_time()
             task()
             # The first round compiles.

@@ -14,7 +14,7 @@ from jaxflow.attribution import Question
 from jaxflow.cli.arguments import MODEL, MODELS, add_images, add_lengths, add_texts, lengths_of, source_of
 from jaxflow.cli.commands import COMMANDS, EXAMPLES
 from jaxflow.cli.engine import add_engine, by_engine
-from jaxflow.cli.options import METHODS, add_question, by_default, question_of
+from jaxflow.cli.options import METHODS, add_question, by_default, question_of, with_positions
 from jaxflow.cli.output import mixing_line, note, note_assumed
 from jaxflow.devices import default_mesh
 from jaxflow.models import load_model
@@ -107,6 +107,7 @@ def _swept(arguments: argparse.Namespace) -> Swept:
     check_folder(arguments.out, arguments.resume)
     with source_of(arguments) as source:
         model = load_model(arguments.model)
+        question = with_positions(question, arguments, [model])
         if not hasattr(arguments, "methods"):
             begun = arguments.resume and has_manifest(arguments.out)
             methods = read_manifest(arguments.out)["question"]["methods"] if begun else None

@@ -11,7 +11,7 @@ from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
 from jaxflow.cli.arguments import add_lengths, add_texts, lengths_of, source_of
 from jaxflow.cli.commands import COMMANDS
-from jaxflow.cli.options import add_fields, add_question, given_fields, question_of
+from jaxflow.cli.options import add_fields, add_question, given_fields, question_of, with_positions
 from jaxflow.cli.output import mixing_line, note_assumed
 from jaxflow.compare import CompareOptions, findings
 from jaxflow.compare.result import ChangeSummary
@@ -57,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     with source_of(arguments) as source:
         note_assumed(source, quiet=arguments.quiet)
         first, second = load_model(arguments.model_a), load_model(arguments.model_b)
+        question = with_positions(question, arguments, (first, second))
         lengths = lengths_of(arguments)
         prepared = comparison.prepare(first, second, source, arguments.out, question, options, **lengths)
         summary = _compared(prepared, arguments)

@@ -10,7 +10,7 @@ from typing import Any
 from jaxflow._checks import InputError
 from jaxflow._parser import count, layers, names, natural, positions, real, share
 from jaxflow.attribution.explaining import check_model
-from jaxflow.attribution.question import Question, field_docs
+from jaxflow.attribution.question import Question, default_question, field_docs
 from jaxflow.evaluation.token_target import TOKEN_HEADS, written_target
 from jaxflow.mixing import MIXINGS, Mixing
 from jaxflow.models import Model
@@ -62,6 +62,11 @@ def question_of(arguments: argparse.Namespace, default: Question) -> Question:
     question = replace(default, **given_fields(arguments, Question))
     own = {name: getattr(arguments, name) for name in _mixing_fields() if hasattr(arguments, name)}
     return replace(question, mixing=_with_fields(question.mixing, own)) if own else question
+
+
+def with_positions(question: Question, arguments: argparse.Namespace, models: Sequence[Model]) -> Question:
+    """The question, of the positions that these models are asked about where none were named."""
+    return question if hasattr(arguments, "queries") else replace(question, queries=default_question(*models).queries)
 
 
 def by_default(question: Question, models: Sequence[Model], begun: Sequence[Any] | None = None) -> Question:
@@ -131,6 +136,8 @@ def _help(value: Any, name: str) -> str:
 def _words(name: str, value: Any) -> str:
     if value is None:
         return NONE.get(name, "none")
+    if name == "queries" and value == (0,):
+        return "0; last of a decoder or an encoder-decoder"
     if value == METHODS:
         return f"{','.join(PLAIN)}, and {METHODS[-1]} where the model has classes"
     if isinstance(value, tuple):

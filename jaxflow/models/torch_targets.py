@@ -58,6 +58,8 @@ class TorchTargets:
                 # The first token is one of the targets.
                 max_new_tokens=min(self.new_tokens, self.limit - 1),
                 decoder_start_token_id=self.start,
+                # The cache of transformers has as many layers as T5's encoder: too few for a deeper decoder.
+                use_cache=not _is_deeper(self.model.config),
             )
         ends = _as_set(getattr(self.model.generation_config, "eos_token_id", None))
         made = []
@@ -66,6 +68,12 @@ class TorchTargets:
             stop = next((place for place, number in enumerate(row) if place and number in ends), len(row))
             made.append(tuple(row[:stop]))
         return made
+
+
+def _is_deeper(config: Any) -> bool:
+    """Whether the decoder has more layers than the encoder, by the names of T5."""
+    encoder, decoder = (getattr(config, name, None) for name in ("num_layers", "num_decoder_layers"))
+    return encoder is not None and decoder is not None and decoder > encoder
 
 
 def _as_set(ids: Any) -> set[int]:

@@ -7,6 +7,8 @@ import numpy as np
 
 from jaxflow._words import word_spans
 
+# How tokenizers write the blank before a word.
+MARKS = ("▁", "Ġ")
 # A text with its tokens: text, pair, tokens, offsets, source.
 Row = Mapping[str, Any]
 
@@ -29,7 +31,8 @@ def pieces(row: Row) -> list[list[str]]:
     """For each token what stands between it and the token before, and what of the text it covers.
 
     Joined, they give the text back (and the pair after it), with special tokens by their names. A token whose
-    characters an earlier one covers already (bytes of one character) covers nothing.
+    characters an earlier one covers already (bytes of one character) covers nothing, and neither does the mark of a
+    word's beginning, to which tokenizers give the letter that the next token stands for.
     """
     if "image" in row:
         # Patches are no parts of a text.
@@ -45,11 +48,23 @@ def pieces(row: Row) -> list[list[str]]:
             continue
         start, end = (int(offset) for offset in row["offsets"][index])
         cursor = cursors[source]
+        if token in MARKS and _covered_next(row, index, start, end):
+            end = start
         # Nothing is written twice where tokens overlap.
         start, end = max(start, cursor), max(end, cursor)
         found.append([texts[source][cursor:start], texts[source][start:end]])
         cursors[source] = end
     return found
+
+
+def _covered_next(row: Row, index: int, start: int, end: int) -> bool:
+    """Whether the next token of the same text covers all that this one does."""
+    source, offsets = row["source"].tolist(), row["offsets"].tolist()
+    return (
+        index + 1 < len(source)
+        and source[index + 1] == source[index]
+        and (offsets[index + 1][0] <= start and end <= offsets[index + 1][1])
+    )
 
 
 def joined(row: Row, cut: Sequence[Sequence[str]]) -> list[int]:

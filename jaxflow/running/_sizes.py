@@ -14,7 +14,9 @@ from jaxflow.running._item import Item
 ItemT = TypeVar("ItemT", bound=Item)
 
 # Sequences are padded to one of these lengths, so that few programs are compiled for texts of many lengths.
-BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 1792, 2048)
+# Longer ones to a multiple of this.
+FAR = 512
 # More tokens at once, padding included, keep no device busier. On a processor they fill the caches sooner, and a
 # program of more than 32 MB is given its memory page by page at every run (MiniLM's takes about 25 MB so).
 ON_PROCESSOR, ON_ACCELERATOR = 2 << 10, 1 << 14
@@ -30,7 +32,7 @@ ON_THE_WAY = 3
 
 def bucket(length: int) -> int:
     """The length that a text of so many tokens is padded to."""
-    return next((size for size in BUCKETS if size >= length), -(-length // BUCKETS[-1]) * BUCKETS[-1])
+    return next((size for size in BUCKETS if size >= length), -(-length // FAR) * FAR)
 
 
 @dataclass(frozen=True)

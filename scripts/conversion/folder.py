@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -91,7 +91,7 @@ def check_in_torch(made: Path) -> None:
     """
     from transformers import AutoModelForCausalLM
 
-    _, found = AutoModelForCausalLM.from_pretrained(made, output_loading_info=True)
+    _, found = cast("tuple[Any, dict[str, Any]]", AutoModelForCausalLM.from_pretrained(made, output_loading_info=True))
     wrong = [*found["missing_keys"], *found["unexpected_keys"], *found["mismatched_keys"]]
     if wrong:
         raise InputError("weights", "be those of its configuration", shown(wrong), place="the converted model")

@@ -12,7 +12,7 @@ import pytest
 import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow.attribution import EncodedText, attribute_shards
-from jaxflow.attribution.items import items_of
+from jaxflow.attribution.items import asked_item, encoded_texts
 from jaxflow.running import _engine as engine
 from jaxflow.running import _sizes as sizes
 from jaxflow.running._executables import Executables
@@ -61,7 +61,8 @@ def some_sizes():
 
 @pytest.mark.parametrize("sizes", list(some_sizes()), ids=str)
 def test_every_text_is_in_one_batch_with_others_of_its_length(encoder, sizes):
-    items = items_of(encoder, texts_of(60), None, (0,), max_length=None, truncate=False)
+    texts = encoded_texts(encoder, texts_of(60), None, max_length=None, truncate=False)
+    items = [asked_item(index, text, encoder, (0,)) for index, text in enumerate(texts)]
     made = list(batches_of(items, sizes))
     assert sorted(item.index for batch in made for item in batch) == list(range(60))
     lengths = [[len(item.encoding) for item in batch] for batch in made]
@@ -87,7 +88,7 @@ def sizes_of(batch_size, limit, device, devices, *, packs):
 
 def test_sizes_follow_from_the_device_and_the_length_alone():
     processor, accelerator = device_of("cpu"), device_of("gpu")
-    for length in (*BUCKETS, 1024):
+    for length in (*BUCKETS, 2560):
         for device in (processor, accelerator):
             made = sizes_of(None, 2048, device, 1, packs=False)
             most = made.most(length)
@@ -95,7 +96,8 @@ def test_sizes_follow_from_the_device_and_the_length_alone():
             assert sizes_of(None, 2048, device, 6, packs=False).most(length) == 6 * most
             assert sizes_of(20, 2048, device, 6, packs=False).most(length) == 20
     assert made.tokens > sizes_of(None, 2048, processor, 1, packs=True).tokens
-    assert [made.bucket(length) for length in (1, 8, 9, 500, 513, 1025, 2000)] == [8, 8, 16, 512, 1024, 1536, 2048]
+    lengths = (1, 8, 9, 500, 513, 1025, 2000)
+    assert [made.bucket(length) for length in lengths] == [8, 8, 16, 512, 640, 1280, 2048]
 
 
 def test_few_programs_serve_for_texts_of_all_lengths_and_numbers():

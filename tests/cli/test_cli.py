@@ -16,6 +16,7 @@ from jaxflow.cli import main as cli
 from jaxflow.store import shards as store
 from jaxflow.store.arrow import relevance_columns
 from jaxflow.store.results import open_sweep
+from jaxflow.sweep.comparison_folder import open_comparison
 from tests.tiny_text_model import LAYERS, LIMIT, model_folder
 
 ROOT = Path(cli.__file__).parents[2]
@@ -131,6 +132,25 @@ def test_a_model_without_classes_is_asked_for_the_papers_methods(run):
     assert run("--text", "The key is on the table.", *QUICK, model=folder) == 0
     assert columns_of(run.out) == ["raw", "rollout", "flow"]
     assert "head" in run.refused("--text", "The key", "--target", "good", model=folder, out=run.folder / "other")
+
+
+def test_a_decoder_is_asked_about_its_last_position(run):
+    folder, text = run.folder / "decoder", "The key is on the table"
+    config = transformers.GPT2Config(vocab_size=200, n_embd=16, n_layer=2, n_head=2, n_positions=32)
+    transformers.GPT2LMHeadModel(config).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(model_folder() / name, folder / name)
+    asked = ("--text", text, "--methods", "raw")
+    assert run(*asked, model=folder) == 0
+    (row,) = open_sweep(run.out)
+    assert row.queries.tolist() == [len(row.tokens) - 1]
+    # Who names a position gets it.
+    assert run(*asked, "--queries", "0", model=folder, out=run.folder / "first") == 0
+    assert open_sweep(run.folder / "first")[0].queries.tolist() == [0]
+    both = ["--model-a", str(folder), "--model-b", str(folder), "--text", text, "--quiet"]
+    assert cli.main(["compare", *both, "--out", str(run.folder / "compared")]) == 0
+    (compared,) = open_comparison(run.folder / "compared").rows()
+    assert compared["queries"].tolist() == [len(row.tokens) - 1]
 
 
 def test_words_outside_the_vocabulary_are_named(run):
@@ -391,6 +411,7 @@ def test_every_flag_is_explained_with_its_default(capsys):
     for default in (
         "(default: raw,rollout,flow, and flow@attention-gradient where the model has classes)",
         "(default: all)",
+        "(default: 0; last of a decoder or an encoder-decoder)",
         "(default: 0.5)",
         "(default: mean)",
         "(default: auto)",

@@ -148,6 +148,19 @@ def test_targets_are_written_where_none_are_given(bart):
     assert [each.pair for each in given] == TARGETS
 
 
+def test_a_decoder_that_is_deeper_than_its_encoder_writes_its_targets():
+    _ = torch.manual_seed(0)
+    config = {"vocab_size": len(WORDS), "d_model": 16, "d_kv": 8, "d_ff": 24, "num_heads": 2}
+    made = transformers.T5Config(**config, num_layers=1, num_decoder_layers=3, decoder_start_token_id=0)
+    model = torch_model(transformers.T5ForConditionalGeneration(made).eval(), new_tokens=3)
+    (example,) = jf.attribute(model, TEXTS[:1], methods="rollout")
+    ids, read = (torch.tensor([WORDS.convert_tokens_to_ids(list(part))]) for part in (example.sources, example.targets))
+    with torch.no_grad():
+        likeliest = model.model(input_ids=ids, decoder_input_ids=read).logits[0].argmax(-1)
+    assert read.shape[1] > 1
+    assert read[0, 1:].tolist() == likeliest[:-1].tolist()
+
+
 def test_every_target_is_explained_by_the_position_that_predicted_it(bart):
     whole = jf.attribute(bart, TEXTS, pairs=TARGETS, queries=None, methods=("raw", "rollout"))
     answered = jf.attribute(bart, TEXTS, pairs=TARGETS, queries="answer", methods=("raw", "rollout"))

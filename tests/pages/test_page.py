@@ -197,6 +197,14 @@ def test_tokens_of_one_character_cover_it_once():
     assert pieces(row) == [["", "a"], ["", ""], ["", "b"]]
 
 
+def test_the_mark_of_a_words_beginning_takes_no_letter_from_the_next_token():
+    row = make_row("ab cd ▁")
+    tokens, spans = ["▁", "a", "b", "▁", "cd", "▁", "▁"], [(0, 1), (0, 1), (1, 2), (2, 3), (3, 5), (5, 6), (6, 7)]
+    row |= {"tokens": tokens, "offsets": np.array(spans), "source": np.zeros(7, int)}
+    assert pieces(row) == [["", text] for text in ("", "a", "b", " ", "cd", " ", "▁")]
+    assert joined(row, pieces(row)) == [0, 0, 1, 0, 0, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("text", "pair", "spans", "expected"),
     [
