@@ -17,7 +17,9 @@ from jaxflow.cli.main import main
 from jaxflow.models import new_encoder, save_encoder, with_head
 from jaxflow.models.images import processed
 from jaxflow.references import Occlusion
+from tests.mixing.test_chefer_relevance import graph
 from tests.models.tiny_images import VISION, folder_of_images, image, processor, torch_images, vision_model
+from tests.references.chefer_oracle import chefer_weights
 
 # The classes of the model and its configuration, and the configuration's values.
 KINDS = {
@@ -209,3 +211,41 @@ def test_the_command_line_explains_a_folder_of_images(tmp_path, capsys):
         for method in question.methods:
             scale = np.abs(other.relevance[method]).max()
             np.testing.assert_allclose(mine.relevance[method], other.relevance[method], atol=1e-5 * scale)
+
+
+class Embedded(torch.nn.Module):
+    """A vision model from its first layer's input on, called as a model of texts is from its embeddings."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.embeddings = model, model.base_model.embeddings
+        model.base_model.embeddings = Handed(self.embeddings.patch_embeddings)
+
+    def get_input_embeddings(self):
+        return self.embeddings
+
+    def forward(self, inputs_embeds, **options):
+        return self.model(pixel_values=inputs_embeds, **options)
+
+
+class Handed(torch.nn.Module):
+    """Gives what it is given; the model asks it for the type of its parameters."""
+
+    def __init__(self, patches):
+        super().__init__()
+        self.patch_embeddings = patches
+
+    def forward(self, given, **options):
+        return given
+
+
+def test_chefers_weights_equal_torch(tmp_path):
+    model, reader = saved("vit", tmp_path)
+    ours = jf.load_model(tmp_path)
+    pictures, classes = [image(0), image(1)], np.array([1, 2])
+    pixels = reader([Image.fromarray(each) for each in pictures], return_tensors="pt")["pixel_values"]
+    theirs, _ = chefer_weights(Embedded(model.double()), {"input_ids": pixels.double()}, classes)
+    found = np.asarray(graph(ours.module, ours.pad(ours.tokenize(pictures)), classes).weights)
+    largest = theirs.max((0, 2, 3))
+    assert (largest > 0).all()
+    assert (np.abs(found - theirs).max((0, 2, 3)) < 1e-4 * largest).all()
