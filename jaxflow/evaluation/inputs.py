@@ -185,8 +185,9 @@ def blank_id(model: Model, blank: object = None) -> int:
     """The id of the blank: the one given (an id or a token), else the tokenizer's unknown token, else its mask.
 
     Raises:
-        InputError: there is no such token.
+        InputError: there is no such token, or the model reads images.
     """
+    check_reads_texts(model, "model", "blanks in the place of tokens", "choose a method that puts none in")
     tokenizer = model.tokenizer if isinstance(model, HasTokenizer) else None
     if blank is None and tokenizer is not None:
         # Either id may be None, and 0 is an id, so `or` would not do.

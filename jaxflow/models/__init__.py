@@ -10,6 +10,7 @@ from jaxflow.models.create import new_encoder, with_head
 from jaxflow.models.encoder import Encoder
 from jaxflow.models.fingerprint import array_fingerprint, text_fingerprint
 from jaxflow.models.forward import ForwardOptions
+from jaxflow.models.image_encoder import ImageEncoder
 from jaxflow.models.load import load_model
 from jaxflow.models.model import GIVES, EmbedsTokens, FollowsRules, Model, ModelDefaults, Module, Visit, as_model
 from jaxflow.models.prediction import Prediction
@@ -30,6 +31,7 @@ __all__ = [
     "FollowsRules",
     "ForwardOptions",
     "HeadConfig",
+    "ImageEncoder",
     "LayerNorms",
     "LayerOutput",
     "Model",

@@ -82,6 +82,9 @@ def _source(path: ParameterPath, shape: tuple[int, ...], config: EncoderConfig, 
         return Source(rows, _flat_bias(shape, len(parts)) if name == "bias" else shape, turned, stacked)
     # Ours is (inputs..., query/key/value, outputs...), theirs (output, input) or, with the input first, the other way
     # around; only attention's output contracts two axes.
+    if path[-2] == "patches":
+        # A convolution's kernel, whose output axis comes first.
+        return Source(rows, (shape[-1], *shape[:-1]), turned, stacked)
     inputs = 2 if path[-2] == "output" else 1
     # The axis of query, key and value stands between input and output axes where the three are one.
     flat = int(np.prod(shape[:inputs])), int(np.prod(shape[inputs + (len(parts) > 1) :]))
@@ -101,7 +104,7 @@ def _assemble(source: Source, shape: tuple[int, ...], weights: Weights) -> np.nd
             continue
         parts = [weights.read(name).astype(np.float32) for name in names]
         if source.turned:
-            parts = [part.T for part in parts]
+            parts = [np.moveaxis(part, 0, -1) for part in parts]
         # (input, output) each -> (input, query/key/value, output), then the outputs' own axes (head, head_width).
         joined = parts[0] if len(parts) == 1 else np.stack(parts, axis=-2)
         rows.append(joined.reshape(shape[1:] if source.stacked else shape))
@@ -112,7 +115,9 @@ def _parts(row: np.ndarray, source: Source) -> list[np.ndarray]:
     """The inverse of `_assemble`, for one row."""
     number = len(source.rows[-1])
     if number == 1:
-        return [row.reshape(source.shape[::-1]).T if source.turned else row.reshape(source.shape)]
+        if not source.turned:
+            return [row.reshape(source.shape)]
+        return [np.moveaxis(row.reshape(*source.shape[1:], source.shape[0]), -1, 0)]
     outputs = source.shape[0]
     # (input, query/key/value, output), from which each part is taken and turned back.
     split = row.reshape(*source.shape[1:], number, outputs)

@@ -76,6 +76,7 @@ class HeadConfig:
         pooled: whether a bare encoder's checkpoint carries the pooler that it was trained with.
         normed: whether a norm stands behind its dense map.
         mean: whether it reads the mean of all tokens rather than the first one.
+        distilled: whether its numbers are the mean of two maps, of the class token and of the distillation token.
     """
 
     name: HeadName = "bare"
@@ -89,6 +90,7 @@ class HeadConfig:
     pooled: bool = False
     normed: bool = False
     mean: bool = False
+    distilled: bool = False
 
     def class_names(self) -> tuple[str, ...] | None:
         """The labels, made unique: a name that several classes share gets the class's number behind it.
@@ -145,6 +147,30 @@ class Rotary:
 
 
 @dataclass(frozen=True)
+class Patches:
+    """How images are cut into patches.
+
+    Attributes:
+        rows: of patches.
+        columns: of patches.
+        height: of a patch, in pixels.
+        width: of a patch, in pixels.
+        tokens: how many stand in front of the patches: the class token, then that of distillation.
+    """
+
+    rows: int
+    columns: int
+    height: int
+    width: int
+    tokens: int = 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of an image."""
+        return self.rows * self.height, self.columns * self.width
+
+
+@dataclass(frozen=True)
 class EncoderConfig:
     """An encoder's shape, and the differences between families.
 
@@ -188,6 +214,7 @@ class EncoderConfig:
         embedding_scale: word embeddings are multiplied by it.
         gated: whether the feed-forward part multiplies its activation with a second map.
         convolution: kernel width, groups and activation of the convolution beside the first layer, if there is one.
+        patches: of the images that it reads in the place of texts; None for texts.
         head: on top of the layers.
     """
 
@@ -229,6 +256,7 @@ class EncoderConfig:
     embedding_scale: float = 1.0
     gated: bool = False
     convolution: tuple[int, int, str] | None = None
+    patches: Patches | None = None
     head: HeadConfig = HeadConfig()
 
     @property

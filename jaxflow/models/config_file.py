@@ -72,6 +72,12 @@ def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
 
 
+def _is_size(value: Any) -> bool:
+    """A length in pixels, or height and width."""
+    sides = value if isinstance(value, list) and len(value) == 2 else [value]
+    return all(isinstance(side, int) and not isinstance(side, bool) and 1 <= side <= _LARGEST for side in sides)
+
+
 def _are_labels(value: Any) -> bool:
     """Names by number, as id2label has them."""
     return isinstance(value, dict) and all(
@@ -126,6 +132,11 @@ KINDS: Mapping[str, Kind] = {
     **_named(_or_null(TEXTS), "layer_types"),
     **_named(_or_null(TABLE), "rope_parameters", "rope_scaling"),
     **_named(_or_null(TEXT), "activation_function", "hidden_activation", "summary_activation"),
+    **_named(Kind(f"be a whole number from 1 to {_LARGEST}, or two", _is_size), "image_size", "patch_size"),
+    **_named(whole(1), "num_channels"),
+    **_named(_or_null(whole(1)), "pooler_output_size"),
+    **_named(FLAG, "qkv_bias"),
+    **_named(TEXT, "pooler_act"),
     **_named(TEXT, "model_type", "hidden_act", "activation", "position_embedding_type", "conv_act"),
     **_named(TEXT, "pooler_hidden_act", "norm_rel_ebd", "summary_type"),
     **_named(_or_null(TEXT), "problem_type"),

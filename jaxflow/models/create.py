@@ -15,6 +15,7 @@ from jaxflow.models.config import EncoderConfig, Problem
 from jaxflow.models.encoder import Encoder
 from jaxflow.models.families import FAMILIES
 from jaxflow.models.huggingface import token_limit
+from jaxflow.models.image_encoder import ImageEncoder
 from jaxflow.models.load import configure
 from jaxflow.models.text_encoder import TextEncoder
 from jaxflow.models.tokens import check_template
@@ -28,7 +29,7 @@ def new_encoder(source: Any, tokenizer: Any = None, *, head: str = "bare", seed:
 
     Args:
         source: transformers' configuration of a supported family; its labels are the head's.
-        tokenizer: a fast tokenizer whose ids the configuration's vocabulary holds.
+        tokenizer: a fast tokenizer whose ids the configuration's vocabulary holds; of images their processor.
         head: on top of the layers.
         seed: of the weights.
 
@@ -41,6 +42,8 @@ def new_encoder(source: Any, tokenizer: Any = None, *, head: str = "bare", seed:
     config = configure(source, FAMILIES[model_type], head, "the source")
     rng = np.random.default_rng(seed)
     module = _filled(config, _random(rng, float(getattr(source, "initializer_range", 0.02)), jnp.float32, config))
+    if config.patches is not None:
+        return ImageEncoder(f"new {model_type}", config, module, None, config.max_length, source, tokenizer)
     # Without a tokenizer the encoder is fed token ids, and its own limit holds.
     limit = config.max_length
     if tokenizer is not None:
@@ -77,11 +80,11 @@ def with_head(
     if head in ("sequence_classification", "token_classification"):
         if not labels:
             raise InputError("labels", "name the classes of the new head", "none")
-        fresh = dataclasses.replace(fresh, outputs=len(labels), labels=tuple(labels), problem=problem)
+        fresh = dataclasses.replace(fresh, outputs=len(labels), labels=tuple(labels), problem=problem, distilled=False)
     config = dataclasses.replace(encoder.config, head=fresh)
     own = {path: value.get_value() for path, value in nnx.to_flat_state(nnx.state(encoder.module))}
     # The new head takes the type of the encoder's own parameters.
-    dtype = encoder.module.embeddings.words.table[...].dtype
+    dtype = encoder.module.layers.output.kernel[...].dtype
     new = _random(np.random.default_rng(seed), 0.02, dtype, config)
     # Old arrays are shared, not copied: JAX never changes an array.
     module = _filled(config, lambda path, shape: new(path, shape) if path[0] == "head" else own[path])

@@ -1,11 +1,13 @@
-"""From tokens to the first layer's input."""
+"""From tokens, or an image's patches, to the first layer's input."""
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxflow.models.batch import TokenBatch
-from jaxflow.models.config import EncoderConfig
+from jaxflow.models.config import EncoderConfig, Patches
+from jaxflow.models.images import ImageBatch
 from jaxflow.models.layers import Linear, Table, dropout, norm_of
 
 
@@ -53,6 +55,49 @@ class Embeddings(nnx.Module):
         if self.projection is not None and config.projection == "after":
             x = self.projection(x)
         return x
+
+
+class PatchEmbeddings(nnx.Module):
+    """An image's class token and its like, then the affine maps of its patches; with positions, summed.
+
+    Tokens and positions have the shapes of the checkpoints.
+    """
+
+    def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
+        assert config.patches is not None
+        cut, width = config.patches, config.width
+        # A convolution whose steps are as wide as its kernel is an affine map of each patch.
+        self.patches = Linear((3, cut.height, cut.width), (width,), rngs)
+        self.class_token = nnx.Param(jnp.zeros((1, 1, width)))
+        self.distillation_token = nnx.Param(jnp.zeros((1, 1, width))) if cut.tokens > 1 else None
+        shape = (1, cut.tokens + cut.rows * cut.columns, width)
+        self.positions = nnx.Param(0.02 * jax.random.normal(rngs.params(), shape))
+        self.config = config
+
+    def __call__(self, batch: ImageBatch, key: Key[Array, ""] | None = None) -> Float[Array, "*batch token width"]:
+        """The first layer's input; 0 on padding behind an image's tokens."""
+        config = self.config
+        assert config.patches is not None
+        patches = self.patches.affine(cut_into_patches(batch.pixels, config.patches))
+        ahead = [token[...] for token in (self.class_token, self.distillation_token) if token is not None]
+        ahead = [jnp.broadcast_to(token[0], (*patches.shape[:-2], 1, config.width)) for token in ahead]
+        x = jnp.concatenate([*ahead, patches], axis=-2) + self.positions[...][0].astype(jnp.float32)
+        # A batch of fillers alone may be shorter than an image; others may be padded beyond it.
+        length = batch.mask.shape[-1]
+        x = x[..., :length, :]
+        x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, length - x.shape[-2]), (0, 0)])
+        return dropout(x, config.hidden_dropout, key)
+
+
+def cut_into_patches(
+    pixels: Float[Array, "*batch channel height width"], cut: Patches
+) -> Float[Array, "*batch patch channel patch_height patch_width"]:
+    """The patches of images, row by row."""
+    batch = pixels.shape[:-3]
+    grid = pixels.reshape(*batch, 3, cut.rows, cut.height, cut.columns, cut.width)
+    # Rows and columns of patches in front of what a patch holds.
+    grid = jnp.moveaxis(grid, (-4, -2), (-5, -4))
+    return grid.reshape(*batch, cut.rows * cut.columns, 3, cut.height, cut.width)
 
 
 def counted(mask: Bool[Array, "*batch token"]) -> Int[Array, "*batch token"]:

@@ -13,9 +13,10 @@ from jaxflow._switches import broadcasting
 from jaxflow.models.batch import EncoderOutput, LayerNorms, LayerOutput, NormOutput, TokenBatch
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.convolution import Convolution
-from jaxflow.models.embeddings import Embeddings
+from jaxflow.models.embeddings import Embeddings, PatchEmbeddings
 from jaxflow.models.forward import ForwardOptions, forward_options
-from jaxflow.models.heads import Pooler, make_head
+from jaxflow.models.heads import Pooler, last_tokens, make_head, mean_token
+from jaxflow.models.images import ImageBatch
 from jaxflow.models.layer import Layer, Probabilities, Values
 from jaxflow.models.layers import Norm, norm_of, split
 from jaxflow.models.model import Visit
@@ -38,7 +39,7 @@ class Encoder(nnx.Module):
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
         self.config = config
-        self.embeddings = Embeddings(config, rngs)
+        self.embeddings = PatchEmbeddings(config, rngs) if config.patches else Embeddings(config, rngs)
         self.relative = config.relative.shared(config, rngs) if config.relative else None
         self.layers = _stacked_layers(config, rngs)
         self.convolution = Convolution(config, rngs) if config.convolution else None
@@ -111,8 +112,7 @@ class Encoder(nnx.Module):
         embedding_key, layers_key = split(options.key, 2)
         first = options.inputs
         if first is None:
-            words = self.embed(batch.input_ids) if options.embeddings is None else options.embeddings
-            first = self.embeddings(words, batch, embedding_key)
+            first = self._first(batch, options.embeddings, embedding_key)
         relative = self.config.relative
         length = batch.input_ids.shape[-1]
         distances = relative.prepare(self.relative, length) if relative else None
@@ -227,15 +227,27 @@ class Encoder(nnx.Module):
         if self.config.causal or self.config.head.mean:
             assert batch is not None
             hidden = last_tokens(hidden, batch.mask) if self.config.causal else mean_token(hidden, batch.mask)
-        return self.head(hidden, self.embeddings.words.table[...], key)
+        # Patches have no vocabulary, and none of their heads reads one.
+        words = self.embeddings.words.table[...] if isinstance(self.embeddings, Embeddings) else None
+        return self.head(hidden, words, key)
 
     def embed(self, input_ids: Int[Array, "*batch token"]) -> Float[Array, "*batch token embedding"]:
         """Word embeddings, without positions or segments; `ForwardOptions.embeddings` replaces them."""
+        assert isinstance(self.embeddings, Embeddings)
         return self.embeddings.words(input_ids)
 
     def inputs(self, batch: TokenBatch) -> Float[Array, "*batch token width"]:
         """The first layer's input; `ForwardOptions.inputs` replaces it."""
-        return self.embeddings(self.embed(batch.input_ids), batch)
+        return self._first(batch)
+
+    def _first(
+        self, batch: TokenBatch, words: Array | None = None, key: Key[Array, ""] | None = None
+    ) -> Float[Array, "*batch token width"]:
+        """The first layer's input, from the batch's own word embeddings or from others in their place."""
+        if isinstance(self.embeddings, PatchEmbeddings):
+            assert isinstance(batch, ImageBatch)
+            return self.embeddings(batch, key)
+        return self.embeddings(self.embed(batch.input_ids) if words is None else words, batch, key)
 
     @property
     def held(self) -> int:
@@ -253,22 +265,6 @@ class Encoder(nnx.Module):
         """The maps from each head's averaged values to the residual stream; float32."""
         stacked = self.layers.output.kernel[...].astype(jnp.float32)
         return stacked[jnp.asarray(self.config.rows)]
-
-
-def last_tokens(
-    hidden: Float[Array, "*batch token width"], mask: Bool[Array, "*batch token"]
-) -> Float[Array, "*batch 1 width"]:
-    """The states of each text's last real token, padding on either side."""
-    place = mask.shape[-1] - 1 - jnp.argmax(mask[..., ::-1], axis=-1)
-    return jnp.take_along_axis(hidden, place[..., None, None], axis=-2)
-
-
-def mean_token(
-    hidden: Float[Array, "*batch token width"], mask: Bool[Array, "*batch token"]
-) -> Float[Array, "*batch 1 width"]:
-    """The mean of each text's real tokens."""
-    real = mask[..., None].astype(hidden.dtype)
-    return (hidden * real).sum(axis=-2, keepdims=True) / real.sum(axis=-2, keepdims=True)
 
 
 def _in_turn(step: Callable[..., Any], state: Any, layers: list[Layer], slices: Any) -> tuple[Any, Any]:

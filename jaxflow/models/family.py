@@ -25,6 +25,7 @@ class Head:
         first_dropout: the same, for the rate before the dense map; () for none there.
         also: other architectures read as this head.
         normed: whether a norm stands behind the dense map.
+        distilled: the architecture whose head has a second map, of the distillation token; "" for none.
     """
 
     architecture: str
@@ -34,6 +35,7 @@ class Head:
     first_dropout: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     normed: bool = False
+    distilled: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,11 @@ class Family:
         """A key without the family's prefix, which checkpoints of bare encoders leave out."""
         return key.removeprefix(f"{self.prefix}.")
 
-    def tied_names(self) -> tuple[str, str]:
-        """The names of the word embeddings and of the matrix that a language model ties to them."""
-        head = self.heads.get("masked_lm") or self.heads["next_token"]
+    def tied_names(self) -> tuple[str, str] | None:
+        """The names of the word embeddings and of the matrix that a language model ties to them; None without one."""
+        head = self.heads.get("masked_lm") or self.heads.get("next_token")
+        if head is None:
+            return None
         words, decoder = self.keys["embeddings.words"], head.keys["head.decoder"]
         return self.canonical(f"{words}.weight"), self.canonical(f"{decoder}.weight")
 

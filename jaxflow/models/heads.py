@@ -1,8 +1,8 @@
-"""Heads on an encoder or a decoder: five forms serve every head of every family."""
+"""Heads on an encoder or a decoder: a few forms serve every head of every family."""
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.layers import ACTIVATIONS, Linear, dropout, norm_of, precision, split
@@ -56,17 +56,31 @@ class EachTokenHead(Ruled):
         return self.out(dense)[..., 0]
 
 
-class LastTokenHead(Ruled):
-    """A linear map of the token that it is given, the last: classification by decoders."""
+class OneTokenHead(Ruled):
+    """A linear map of the first of the tokens that it is given: an image's class token, or a decoder's last token."""
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
-        self.out = Linear((config.width,), (config.head.outputs,), rngs, bias=False)
+        self.out = Linear((config.width,), (config.head.outputs,), rngs, bias=not config.causal)
 
     def __call__(
-        self, hidden: Float[Array, "*batch 1 width"], words: Array, key: Key[Array, ""] | None
+        self, hidden: Float[Array, "*batch token width"], words: Array | None, key: Key[Array, ""] | None
     ) -> Float[Array, "..."]:
         """`*batch label`."""
         return self.out(hidden[..., 0, :])
+
+
+class DistilledHead(Ruled):
+    """The mean of two linear maps: of an image's class token, and of its distillation token."""
+
+    def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
+        self.first = Linear((config.width,), (config.head.outputs,), rngs)
+        self.second = Linear((config.width,), (config.head.outputs,), rngs)
+
+    def __call__(
+        self, hidden: Float[Array, "*batch token width"], words: Array | None, key: Key[Array, ""] | None
+    ) -> Float[Array, "..."]:
+        """`*batch label`."""
+        return (self.first(hidden[..., 0, :]) + self.second(hidden[..., 1, :])) / 2
 
 
 class NextTokenHead(nnx.Module):
@@ -109,6 +123,22 @@ class MaskedLMHead(Ruled):
         return self.rules.share(scores + bias, bias, lambda: (scores * bias).sum(axis=-1))
 
 
+def last_tokens(
+    hidden: Float[Array, "*batch token width"], mask: Bool[Array, "*batch token"]
+) -> Float[Array, "*batch 1 width"]:
+    """The states of each text's last real token, padding on either side."""
+    place = mask.shape[-1] - 1 - jnp.argmax(mask[..., ::-1], axis=-1)
+    return jnp.take_along_axis(hidden, place[..., None, None], axis=-2)
+
+
+def mean_token(
+    hidden: Float[Array, "*batch token width"], mask: Bool[Array, "*batch token"]
+) -> Float[Array, "*batch 1 width"]:
+    """The mean of each text's real tokens."""
+    real = mask[..., None].astype(hidden.dtype)
+    return (hidden * real).sum(axis=-2, keepdims=True) / real.sum(axis=-2, keepdims=True)
+
+
 def _against(words: Array, hidden: Float[Array, "*axes width"]) -> Float[Array, "*axes vocabulary"]:
     """Scores against each word embedding; operands in the table's type, sums in float32."""
     return jnp.einsum(
@@ -140,8 +170,10 @@ def make_head(config: EncoderConfig, rngs: nnx.Rngs) -> nnx.Module | None:
             return MaskedLMHead(config, rngs)
         case "next_token":
             return NextTokenHead(config, rngs)
-        case "sequence_classification" if config.causal:
-            return LastTokenHead(config, rngs)
+        case "sequence_classification" if config.head.distilled:
+            return DistilledHead(config, rngs)
+        case "sequence_classification" if config.causal or config.patches:
+            return OneTokenHead(config, rngs)
         case "token_classification" | "question_answering" | "discriminator":
             return EachTokenHead(config, rngs)
         case _:

@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxflow._checks import InputError, missing_extra, shown, shown_text
 from jaxflow.models.config_file import WAY_OUT
+from jaxflow.models.images import processed
 from jaxflow.models.tokens import OWN_TOKENIZER
 
 WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken")
@@ -24,6 +27,7 @@ WAYS_OUT = {
 FEW_TOKENS = 100
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "spiece.model", "sentencepiece.bpe.model")
 
+PROCESSOR_FILE = "preprocessor_config.json"
 
 # Whether this process reads configurations and tokenizers alone, and no model of PyTorch.
 _process = {"without_torch": False}
@@ -162,6 +166,30 @@ def read_tokenizer(folder: Path, config: Any) -> Any:
         expected = f"have the model's {known} tokens"
         raise InputError(None, expected, f"ids up to {highest}", OWN_TOKENIZER, place=place)
     return tokenizer
+
+
+def read_processor(folder: Path, size: tuple[int, int]) -> Any:
+    """The folder's image processor, which brings images to the model's size.
+
+    Raises:
+        InputError: there is none, it cannot be read, or it gives images of another size.
+    """
+    if not (folder / PROCESSOR_FILE).is_file():
+        way_out = "add it or, in Python, pass `tokenizer=False` to work from pixels"
+        raise InputError(None, f"hold an image processor ({PROCESSOR_FILE})", "none", way_out, place=str(folder))
+    place = str(folder / PROCESSOR_FILE)
+    try:
+        with quiet_transformers() as transformers:
+            processor = transformers.AutoImageProcessor.from_pretrained(str(folder), local_files_only=True)
+            shape = processed(processor, np.zeros((64, 64, 3), np.uint8)).shape
+    except Exception as error:
+        expected, got = "be an image processor that can be read", f"an error ({_reason(error)})"
+        raise InputError(None, expected, got, "fetch it again", place=place) from error
+    if shape != (3, *size):
+        expected = f"bring images to the checkpoint's {size[0]} x {size[1]}"
+        got = " x ".join(map(str, shape[1:]))
+        raise InputError("size", expected, got, "set it to the image_size of config.json", place=place)
+    return processor
 
 
 def token_limit(tokenizer: Any, limit: int, place: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Bool, Float, UInt8
 
 from jaxflow._checks import InputError
 from jaxflow._pytree import pytree
@@ -221,6 +221,24 @@ def images_of(model: Any) -> ImageReader | None:
 def pooled_of(model: Any) -> Pooled | None:
     """The mean that a model's head reads; None where it reads one position, or there is no head."""
     return getattr(model, "pooled", None)
+
+
+def pooled_over(read: Bool[np.ndarray, " token"], layout: PatchLayout) -> Pooled | None:
+    """What a head reads where that is more than one position: each token beside the patches counts as much as all."""
+    patches = np.zeros(len(read), bool)
+    patches[list(layout.patches)] = True
+    alone = [int(place) for place in np.flatnonzero(read & ~patches)]
+    # Without a head, and without a class token, the mean stands for the image.
+    means = bool(read[patches].all() or (not layout.first and not read.any()))
+    count = len(alone) + means
+    # One token alone is `reads_at`.
+    if not count or (count == 1 and not means):
+        return None
+    shares = np.zeros(len(read))
+    shares[alone] = 1 / count
+    if means:
+        shares[patches] = 1 / (count * patches.sum())
+    return Pooled(" + ".join([*(layout.names[place] for place in alone), *[MEAN] * means]), shares)
 
 
 def processed(processor: Any, image: UInt8[np.ndarray, "_ _ 3"]) -> Float[np.ndarray, "channel height width"]:

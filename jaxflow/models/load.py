@@ -16,7 +16,8 @@ from jaxflow.models.config_file import IN_PYTORCH, WAY_OUT, check_sizes, read_ra
 from jaxflow.models.encoder_decoder.load import is_pair_folder, load_pair_model
 from jaxflow.models.families import FAMILIES
 from jaxflow.models.family import Family
-from jaxflow.models.huggingface import hub_folder, read_config, read_tokenizer, token_limit
+from jaxflow.models.huggingface import hub_folder, read_config, read_processor, read_tokenizer, token_limit
+from jaxflow.models.image_encoder import ImageEncoder
 from jaxflow.models.layers import ACTIVATIONS
 from jaxflow.models.text_encoder import TextEncoder
 from jaxflow.models.tokens import check_template
@@ -35,7 +36,9 @@ def load_model(
     tokenizer: bool = True,
     device: Any = None,
 ) -> Any:
-    """A pretrained model that runs in JAX, with its head and its tokenizer: an encoder, a decoder, or T5 or BART.
+    """A pretrained model that runs in JAX, with its head and its tokenizer or image processor.
+
+    It is an encoder of texts or images, a decoder, or T5 or BART.
 
     Args:
         name_or_path: a built-in name ("verb-number", "minilm"), a folder in Hugging Face's layout, or a model's name
@@ -45,11 +48,11 @@ def load_model(
             float32).
         revision: branch, tag or commit of a hub model.
         local_files_only: use the hub's cache alone.
-        tokenizer: False leaves the tokenizer out, for work from token ids.
+        tokenizer: False leaves the tokenizer (or image processor) out, for work from token ids (or pixels).
         device: a `jax.Device` or `jax.sharding.Sharding` to put the weights on; None is JAX's default.
 
     Returns:
-        The model, a `TextEncoder` or a `PairModel`, with every key of the checkpoint accounted for.
+        The model, a `TextEncoder`, an `ImageEncoder` or a `PairModel`, with every key of the checkpoint accounted for.
 
     Raises:
         InputError: the model is not found or not supported, or its files do not fit together.
@@ -81,6 +84,9 @@ def load_model(
         config = dataclasses.replace(config, head=dataclasses.replace(config.head, pooled=pooler in weights))
     # The weights come last but for the tokenizer: everything cheaper was checked by now.
     module = load_weights(config, family, weights, jnp.dtype(dtype), device, named_head=head is not None)
+    if config.patches is not None:
+        processor = read_processor(folder, config.patches.size) if tokenizer else None
+        return ImageEncoder(str(name_or_path), config, module, None, config.max_length, source, processor)
     words = read_tokenizer(folder, config) if tokenizer else None
     limit = token_limit(words, config.max_length, str(folder)) if tokenizer else config.max_length
     if words is not None:
@@ -153,7 +159,8 @@ def _head_name(source: Any, family: Family, head: str | None, where: str) -> Hea
     architectures = getattr(source, "architectures", None) or []
     # The first head that one of the architectures belongs to.
     for name, known in family.heads.items():
-        if any(architecture in (known.architecture, *known.also) for architecture in architectures):
+        names = {known.architecture, known.distilled, *known.also} - {""}
+        if any(architecture in names for architecture in architectures):
             return name
     if not architectures:
         return "bare"
@@ -172,7 +179,7 @@ def _head_config(name: HeadName, source: Any, family: Family, activation: str) -
     labelled = name in ("sequence_classification", "token_classification")
     # Start and end; next or not; one number a choice; one a token.
     count = {"question_answering": 2, "next_sentence": 2, "multiple_choice": 1, "discriminator": 1}
-    count["next_token"] = source.vocab_size
+    count["next_token"] = getattr(source, "vocab_size", 0)
     outputs = source.num_labels if labelled else count.get(name, 0)
     return HeadConfig(
         name=name,
@@ -184,6 +191,7 @@ def _head_config(name: HeadName, source: Any, family: Family, activation: str) -
         dropout=_rate(source, head.dropout),
         first_dropout=_rate(source, head.first_dropout),
         normed=head.normed,
+        distilled=bool(head.distilled) and head.distilled in (getattr(source, "architectures", None) or []),
         mean=name == "sequence_classification" and getattr(source, "classifier_pooling", "cls") == "mean",
     )
 
@@ -212,7 +220,9 @@ def _problem(source: Any, outputs: int) -> Problem:
 
 def _with_tying(config: EncoderConfig, family: Family, weights: Weights) -> EncoderConfig:
     """Tied unless the checkpoint has a decoder of its own, as transformers decides."""
-    words, decoder = family.tied_names()
+    names = family.tied_names()
+    assert names is not None
+    words, decoder = names
     tied = config.head.tied
     if tied and decoder in weights and words in weights and weights.key(decoder) != weights.key(words):
         tied = np.array_equal(weights.read(decoder), weights.read(words))

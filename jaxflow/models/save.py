@@ -20,7 +20,7 @@ PROBLEMS = {
 
 
 def save_encoder(encoder: TextEncoder, folder: Any) -> Path:
-    """Write config.json, model.safetensors and the tokenizer's files, which transformers loads.
+    """Write config.json, model.safetensors and the files of tokenizer or image processor, which transformers loads.
 
     The folder appears whole or not at all.
 
@@ -63,14 +63,15 @@ def _write(encoder: TextEncoder, folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with quiet_transformers():
         _config(encoder, str(tensors[next(iter(tensors))].dtype)).save_pretrained(folder)
-        if encoder.tokenizer is not None:
-            encoder.tokenizer.save_pretrained(folder)
+        if encoder.reader is not None:
+            encoder.reader.save_pretrained(folder)
 
 
 def _config(encoder: TextEncoder, dtype: str) -> Any:
     head = encoder.config.head
     config = deepcopy(encoder.source)
-    config.architectures = [FAMILIES[encoder.config.family].heads[head.name].architecture]
+    known = FAMILIES[encoder.config.family].heads[head.name]
+    config.architectures = [known.distilled if head.distilled else known.architecture]
     config.dtype = dtype
     if head.name in ("sequence_classification", "token_classification"):
         labels = head.labels or tuple(f"LABEL_{i}" for i in range(head.outputs))

@@ -86,6 +86,11 @@ class TextEncoder(ModelDefaults):
         return frozenset(GIVES) - lost - ({"relevance"} if self.config.gated else set())
 
     @property
+    def reader(self) -> Any:
+        """What of transformers reads its inputs: the tokenizer, or None if it was left out."""
+        return self.tokenizer
+
+    @property
     def causal(self) -> bool:
         """Whether it is a decoder."""
         return self.config.causal
@@ -95,7 +100,7 @@ class TextEncoder(ModelDefaults):
         """The token at which the head reads a text: a decoder's last, another's first."""
         if self.config.causal and self.head.name != "bare":
             return -1
-        return None if self.head.mean else super().reads_at
+        return None if self.head.mean or self.head.distilled else super().reads_at
 
     @property
     def packs(self) -> bool:

@@ -15,12 +15,12 @@ from jaxflow.models.config import HeadConfig
 from jaxflow.models.images import (
     CLASS,
     DISTILLATION,
-    MEAN,
     ImageBatch,
     ImageReader,
     PatchLayout,
     Pooled,
     as_image_processor,
+    pooled_over,
     processed,
 )
 from jaxflow.models.recording import Number, Recording, cotangent, recording
@@ -152,7 +152,9 @@ def torch_images(model: Any, processor: Any, place: str, *, registers: bool) -> 
         together=True,
         parts=_parts(caller, pixels[:1], attention.shape[0], attention.shape[2]),
     )
-    return TorchImages(ImageReader(processor, layout, pixels.shape[-2:]), caller, head, probe, _pooled(read, layout))
+    return TorchImages(
+        ImageReader(processor, layout, pixels.shape[-2:]), caller, head, probe, pooled_over(read, layout)
+    )
 
 
 def _head_of(model: Any) -> HeadConfig:
@@ -202,24 +204,6 @@ def _read(seen: TorchPass) -> np.ndarray:
     if slope is None:
         return np.zeros(seen.attentions[0].shape[-1], bool)
     return (np.abs(array_of(slope)).max(axis=-1) > 0).all(axis=0)
-
-
-def _pooled(read: np.ndarray, layout: PatchLayout) -> Pooled | None:
-    """What a head reads where that is more than one position: each token beside the patches counts as much as all."""
-    patches = np.zeros(len(read), bool)
-    patches[list(layout.patches)] = True
-    alone = [int(place) for place in np.flatnonzero(read & ~patches)]
-    # Without a head, and without a class token, the mean stands for the image.
-    means = bool(read[patches].all() or (not layout.first and not read.any()))
-    count = len(alone) + means
-    # One token alone is `reads_at`.
-    if not count or (count == 1 and not means):
-        return None
-    shares = np.zeros(len(read))
-    shares[alone] = 1 / count
-    if means:
-        shares[patches] = 1 / (count * patches.sum())
-    return Pooled(" + ".join([*(layout.names[place] for place in alone), *[MEAN] * means]), shares)
 
 
 def _parts(caller: ImageCaller, pixels: np.ndarray, layers: int, heads: int) -> LayerParts | None:

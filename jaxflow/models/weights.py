@@ -66,7 +66,7 @@ class Weights:
         for alias, name in family.aliases.items():
             if alias in self._names and name not in self._names:
                 self._names[name] = self._names.pop(alias)
-        words, decoder = family.tied_names()
+        words, decoder = family.tied_names() or ("", "")
         if tied and words not in self and decoder in self:
             # Writers keep one of two names of the same matrix, whichever comes first.
             self._others[words] = self._stored(decoder)

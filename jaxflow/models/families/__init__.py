@@ -11,6 +11,7 @@ from jaxflow.models.families.modernbert import MODERNBERT
 from jaxflow.models.families.mpnet import MPNET
 from jaxflow.models.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from jaxflow.models.families.roberta_prelayernorm import ROBERTA_PRELAYERNORM
+from jaxflow.models.families.vit import DEIT, VIT
 from jaxflow.models.family import Family
 
 
@@ -23,4 +24,5 @@ ENCODERS = _by_type(
     *(DISTILBERT, ELECTRA, ALBERT, MPNET, DEBERTA),
 )
 DECODERS = _by_type(GPT2, LLAMA, QWEN2, QWEN3, MISTRAL, GEMMA)
-FAMILIES = ENCODERS | _by_type(MODERNBERT) | DECODERS
+VISION = _by_type(VIT, DEIT)
+FAMILIES = ENCODERS | _by_type(MODERNBERT) | DECODERS | VISION
