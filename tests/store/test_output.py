@@ -128,7 +128,7 @@ def test_what_must_not_be_written_to_is_not_replaced(tmp_path, monkeypatch):
 def test_every_page_is_written_so(tmp_path, monkeypatch):
     path = tmp_path / "page.html"
     os.mkfifo(path)
-    monkeypatch.setattr("jaxflow.pages.page.page_data", lambda *_: {})
+    monkeypatch.setattr("jaxflow.pages.page.page_data", lambda *_: {"examples": []})
     monkeypatch.setattr("jaxflow.pages.summary_page.render_summary", lambda *_: "")
     monkeypatch.setattr("jaxflow.pages.explorer.render_explorer", lambda _: "")
     results = Store(tmp_path, {})
