@@ -56,7 +56,11 @@ def plain_results(folder: Path) -> tuple[dict[str, Any], tuple[Record, ...], Nam
     Raises:
         InputError: a file cannot be read, or does not say what made it; or files are of different runs.
     """
-    paths = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+    try:
+        paths = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+    except OSError:
+        # A name that is too long is no folder's.
+        paths = []
     if not paths:
         return None
     manifest: dict[str, Any] | None = None
