@@ -192,7 +192,8 @@ def test_what_a_decoder_says_of_itself_and_what_it_is_asked(tiny, tmp_path):
     np.testing.assert_allclose(rows, fused, atol=1e-5)
 
 
-@pytest.mark.parametrize("model_type", slow_unless(FAST, [(name,) for name in DECODERS]))
+# Transformers reads Qwen2's tokenizer as one of pairs of bytes, which the tiny one is not.
+@pytest.mark.parametrize("model_type", slow_unless(FAST, [(name,) for name in DECODERS if name != "qwen2"]))
 def test_gradients_of_a_next_token_equal_autograds(tiny, tmp_path, model_type):
     _, ours = make(model_type, "next_token", tmp_path, tiny)
     theirs = jf.TorchModel(
