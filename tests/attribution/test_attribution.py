@@ -200,7 +200,7 @@ def test_progress_counts_every_text(encoder):
         ({"layers": [0]}, "`layers` must be from 1 to 3"),
         ({"queries": 3}, "text 1: `queries` must be positions of tokens, from 0 to 2, got 3"),
         ({"queries": -1}, "`queries` must be positions of tokens, from 0 on, got -1"),
-        ({"queries": "first"}, "`queries` must be None, integers, 'last' or 'classifier', got 'first'"),
+        ({"queries": "first"}, "`queries` must be None, integers, 'last', 'classifier' or 'answer', got 'first'"),
         ({"queries": [1, 1]}, "`queries` must be one or more different ints, got 1,1"),
         ({"layers": [2, 2]}, "`layers` must be one or more different ints, got 2,2"),
         ({"layers": [(1, 2)]}, "`layers` must be an int or a sequence of ints"),

@@ -100,7 +100,7 @@ def test_fields_by_name_stand_over_the_question():
         ({"methods": Halves(name="a\nb")}, "`name` of printable characters"),
         ({"methods": Halves(name=7)}, "`name` of printable characters"),
         ({"target": 1.5}, "`target` must be None, 'predicted', a class"),
-        ({"target": "good"}, "`target` must be left out.*`mixing='attention-gradient'`"),
+        ({"target": "good"}, "`target` must be left out.*`methods='flow@attention-gradient'`"),
         ({"tol": float("nan")}, "`tol` must be a number"),
         ({"tol": True}, "`tol` must be a number"),
         ({"flow": Relaxed}, "`flow` must be a name or a solver's value"),

@@ -99,7 +99,7 @@ def test_quiet_and_finished_sweeps_show_nothing():
 def test_the_end_says_what_was_done_and_what_was_left_out():
     skipped = tuple({"id": i, "reason": f"line {i} is empty"} for i in range(1, 8))
     record = Record(0, 19, "x", True, 12, "y", 120, 4, 3, {"bounds": 1, "closed_form": 3}, skipped)
-    summary = Summary(4, 2.0, at(8), (record,))
+    summary = Summary(4, 0, 2.0, at(8), (record,))
     lines = summary_lines(summary)
     assert lines[0] == "8 examples in 2.0 s (4 were there before): 4.0 examples/s, 40 tokens/s, device busy 100 %"
     assert lines[1] == "flows certified: 75.00 % (25.00 % by bounds, 75.00 % by closed forms)"
@@ -107,6 +107,6 @@ def test_the_end_says_what_was_done_and_what_was_left_out():
     assert told[:2] == ["rows skipped: 7", "  line 1 is empty"]
     assert told[-1].startswith("  and 2 more")
     assert len(told) == 7
-    nothing = Summary(4, 0.0, Tally(), ())
+    nothing = Summary(4, 0, 0.0, Tally(), ())
     assert summary_lines(nothing) == ["0 examples in 0.0 s (4 were there before)"]
     assert skipped_lines(nothing) == []

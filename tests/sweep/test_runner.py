@@ -387,7 +387,7 @@ def test_unknown_ways_at_errors_are_refused(encoder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"queries": "first"}, "`queries` must be None, integers, 'last' or 'classifier', got 'first'"),
+        ({"queries": "first"}, "`queries` must be None, integers, 'last', 'classifier' or 'answer', got 'first'"),
         ({"layers": 1.5}, "`layers` must be None, an int, or several ints, got 1.5"),
         ({"methods": None}, "`methods` must be one of 'raw', 'rollout', 'flow', .*got None"),
         ({"batch_size": 0}, "`batch_size`"),

@@ -31,7 +31,8 @@ def is_pair_folder(folder: Path) -> bool:
     """Whether a folder holds an encoder-decoder of a family that runs in JAX."""
     path = folder / "config.json"
     raw = read_json(path, MOST_BYTES) if path.is_file() else None
-    return isinstance(raw, dict) and raw.get("model_type") in FAMILIES
+    named = raw.get("model_type") if isinstance(raw, dict) else None
+    return isinstance(named, str) and named in FAMILIES
 
 
 def load_pair_model(name: str, folder: Path, dtype: Any, device: Any) -> PairModel:
