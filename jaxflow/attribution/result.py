@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from jaxflow._checks import shown
 from jaxflow._views import registered, shown_as_html
 from jaxflow.attribution.frames import tidy_frame
 from jaxflow.attribution.question import Question
@@ -57,6 +58,15 @@ class Example:
     answer: Int[np.ndarray, " query"] | None = None
     first_target: int | None = None
 
+    def __repr__(self) -> str:
+        """What it is of, without its arrays."""
+        methods = ", ".join(self.relevance)
+        said = "" if self.prediction is None else f", prediction {shown(self.prediction)}"
+        return (
+            f"Example({shown(self.text)}: {len(self.tokens)} tokens, {len(self.queries)} queries, "
+            f"{len(self.layers)} layers, {methods}{said})"
+        )
+
     @property
     def answer_tokens(self) -> tuple[str, ...] | None:
         """The answer's tokens, one a query; None where no answer was asked for."""
@@ -104,6 +114,11 @@ class Attribution(Sequence[Example]):
     def __getitem__(self, index: Any) -> Any:
         # A slice keeps the columns; a number gives one example.
         return replace(self, examples=self.examples[index]) if isinstance(index, slice) else self.examples[index]
+
+    def __repr__(self) -> str:
+        """What it is of, without its arrays."""
+        first = f", the first: {self.examples[0]!r}" if self.examples else ""
+        return f"Attribution({len(self.examples)} examples{first})"
 
     def __len__(self) -> int:
         return len(self.examples)

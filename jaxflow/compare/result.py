@@ -264,6 +264,11 @@ class Comparison(Sequence[ComparedText]):
     texts: tuple[ComparedText, ...]
     summary: ChangeSummary
 
+    def __repr__(self) -> str:
+        """What it is of, without its arrays; `jaxflow.compare.findings` says what changed."""
+        depth, heads = self.summary.head.jensen_shannon.mean.shape
+        return f"Comparison({len(self.texts)} texts, {depth} layers of {heads} heads)"
+
     def __getitem__(self, index: Any) -> Any:
         return self.texts[index]
 

@@ -69,6 +69,10 @@ class Exploration:
     moved: tuple[float, ...]
     total: int
 
+    def __repr__(self) -> str:
+        """What it is of, without its arrays."""
+        return f"Exploration({len(self)} texts; {' and '.join(side.name for side in self.sides)})"
+
     def __len__(self) -> int:
         return len(self.labels)
 

@@ -41,6 +41,10 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
     def _parts(self) -> Parts:
         return Parts({str(self.folder / record.file): record.sha256 for record in self.records})
 
+    def __repr__(self) -> str:
+        """Where it is, and how much is there."""
+        return f"Store({str(self.folder)!r}: {len(self)} examples in {len(self.records)} shards)"
+
     def __len__(self) -> int:
         return sum(record.examples for record in self.records)
 

@@ -1,0 +1,24 @@
+"""What a result looks like where it is printed: what it is of, and no arrays."""
+
+import numpy as np
+
+import jaxflow as jf
+
+
+def attribution(texts):
+    scores = np.random.default_rng(0).random((texts, 3, 2, 40, 40))
+    tokens = [[f"word{place}" for place in range(40)]] * texts
+    return jf.attribute_attention(scores / scores.sum(-1, keepdims=True), tokens, methods=("raw", "rollout"))
+
+
+def test_results_are_printed_in_a_line(tmp_path):
+    result = attribution(50)
+    printed = repr(result)
+    assert printed.startswith("Attribution(50 examples, the first: Example(")
+    assert "40 tokens, 1 queries, 3 layers, raw, rollout" in printed
+    assert len(printed) < 300
+    assert "array" not in printed
+    result.save(tmp_path / "kept")
+    stored = repr(jf.open_sweep(tmp_path / "kept"))
+    assert stored.endswith("50 examples in 1 shards)")
+    assert len(stored) < 300
