@@ -9,6 +9,7 @@ import numpy as np
 from experiments.verb_number.beginnings import LABELS, LONGEST
 from experiments.verb_number.tokenizer import END, PADDING, START, make_tokenizer
 from jaxflow.models import TextEncoder, new_encoder
+from jaxflow.models.embeddings import Embeddings
 
 MAX_LENGTH = LONGEST + 14
 
@@ -55,6 +56,7 @@ def make_model(known: list[str], size: Architecture, vectors: np.ndarray | None,
     tokenizer = make_tokenizer(known, MAX_LENGTH)
     model = new_encoder(config, tokenizer, head="sequence_classification", seed=seed)
     if vectors is not None:
-        table = model.module.embeddings.words.table
-        table[...] = jnp.asarray(0.1 * vectors)
+        embeddings = model.module.embeddings
+        assert isinstance(embeddings, Embeddings)
+        embeddings.words.table[...] = jnp.asarray(0.1 * vectors)
     return model

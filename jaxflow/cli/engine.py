@@ -57,8 +57,8 @@ def _as_seen_by_all(arguments: argparse.Namespace) -> argparse.Namespace:
 
 def _by_ray(work: Callable[[argparse.Namespace], T], arguments: argparse.Namespace) -> T:
     try:
-        import ray
-        from ray.exceptions import RayError
+        import ray  # pyright: ignore[reportMissingImports]
+        from ray.exceptions import RayError  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise missing_extra("ray", "ray", "workers of Ray's") from None
     try:
