@@ -82,7 +82,8 @@ def run(options: argparse.Namespace) -> None:
     resamples = QUICK_RESAMPLES if options.quick else RESAMPLES
     report = cells(agreement, chosen_on, resamples)
     verdict = verdicts(agreement, report, chosen_on, resamples)
-    about["settings"] |= {"texts": len(texts), "model": model.name}
+    # A folder by its name alone: where it lay says nothing elsewhere.
+    about["settings"] |= {"texts": len(texts), "model": Path(model.name).name}
     seconds = time.process_time() - begun
     # Quick figures say nothing: they never take the place of a real run's.
     out = options.out or (None if options.quick else RESULTS)
