@@ -172,7 +172,7 @@ class Patches:
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """An encoder's shape, and the differences between families.
+    """The shape of an encoder or a decoder, and the differences between families.
 
     Attributes:
         family: the checkpoint's `model_type`.

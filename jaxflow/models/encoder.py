@@ -30,7 +30,7 @@ VisitAndKeep: TypeAlias = Callable[[Any, LayerOutput], tuple[Any, Any]]
 
 
 class Encoder(nnx.Module):
-    """A BERT-like encoder with an optional head.
+    """An encoder of texts or images, or a decoder, with an optional head.
 
     Layers are stored stacked (leading axis `layer`) and run by one `jax.lax.scan`, so compile time does not grow with
     depth; a list of layers, which `jaxflow.models.on_cpu` makes of them, is run one by one. A module is a pytree:
