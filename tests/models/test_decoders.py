@@ -161,7 +161,7 @@ def test_bfloat16_parameters_stay_near_float32(tiny, tmp_path):
     batch = as_batch(*padded("right"))
     exact, rounded = ours(batch), low(batch)
     assert rounded.attention.dtype == jnp.float32
-    # A product's operands keep 8 bits. Measured: .03 at most and .0003 in the mean; a wrong map would be off by up to 1.
+    # Operands of products keep 8 bits. Measured: .03 at most, .0003 in the mean; a wrong map would be off by up to 1.
     difference = np.abs(rounded.attention - exact.attention)
     assert difference.max() < 0.1
     assert difference.mean() < 0.001
