@@ -19,8 +19,8 @@ RECORDED = 12
 
 def written() -> dict[str, Any]:
     """The programs in RASP, by their names."""
-    from tracr.compiler import lib
-    from tracr.rasp import rasp
+    from tracr.compiler import lib  # pyright: ignore[reportMissingImports]
+    from tracr.rasp import rasp  # pyright: ignore[reportMissingImports]
 
     tokens, places = rasp.tokens, rasp.indices
 
@@ -46,7 +46,7 @@ def written() -> dict[str, Any]:
 
 def compiled(name: str, program: Any) -> dict[str, Any]:
     """A program's weights as Tracr's model holds them, and its answers to some texts."""
-    from tracr.compiler import compiling
+    from tracr.compiler import compiling  # pyright: ignore[reportMissingImports]
 
     vocabulary = PROGRAMS[name].vocabulary
     model = compiling.compile_rasp_to_model(

@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from experiments.ground_truth.programs import BEGIN, BLANK, LENGTH, WEIGHTS
+import jaxflow as jf
+from experiments.ground_truth.programs import BEGIN, BLANK, LENGTH, PROGRAMS, WEIGHTS, texts_of
+from experiments.ground_truth.table import Asked
 from jaxflow.models import Encoder, HeadConfig, TextEncoder
 from jaxflow.models.config import EncoderConfig
 
@@ -17,7 +19,7 @@ from jaxflow.models.config import EncoderConfig
 # which the scale takes off again: rounding aside, such a norm gives what it gets.
 NOTHING = 2.0**40
 # All programs in one shape, so that models of the same depth share compiled programs; zeros fill up.
-WIDTH, INNER, HEAD, TOKENS, OUTPUTS = 64, 72, 24, 8, 6
+WIDTH, INNER, HEAD, TOKENS, OUTPUTS = 64, 72, 24, 10, 8
 
 
 @dataclass(frozen=True)
@@ -133,3 +135,30 @@ def _tokenizer(tokens: list[str]) -> Any:
         single=f"{BEGIN} $A", special_tokens=[(BEGIN, ids[BEGIN])]
     )
     return PreTrainedTokenizerFast(tokenizer_object=words, unk_token=BLANK, bos_token=BEGIN, pad_token=BLANK)
+
+
+def asked_of(name: str, count: int, seed: int) -> list[Asked]:
+    """Texts of a program, each asked at one place, those of one place together."""
+    found, program, rng = compiled(name), PROGRAMS[name], np.random.default_rng(seed)
+    places: dict[int, list[tuple[str, set[int]]]] = {}
+    for text in texts_of(name, 4 * count, seed):
+        words = tuple(text.split())
+        known = {place: program.evidence(words, place) for place in range(len(words))}
+        # Where nothing or everything is evidence there is nothing to rank.
+        known = {place: tokens for place, tokens in known.items() if tokens and len(tokens) < len(words)}
+        if known:
+            place = int(rng.choice(list(known)))
+            places.setdefault(place, []).append((text, known[place]))
+    most, asked = -(-count // len(places)), []
+    for place, entries in sorted(places.items()):
+        texts = [text for text, _ in entries[:most]]
+        evidence = np.zeros((len(texts), 1 + max(len(text.split()) for text in texts)), bool)
+        part = np.zeros_like(evidence)
+        for row, (text, tokens) in enumerate(entries[:most]):
+            # Behind the beginning, which takes no part.
+            evidence[row, [1 + token for token in tokens]] = True
+            part[row, 1 : 1 + len(text.split())] = True
+        # A number is one entry of the answer; of several values the likeliest is explained.
+        target = jf.Token("0" if found.values[0] is None else "predicted", at=place + 1)
+        asked.append(Asked(found.model, texts, evidence, part, {"queries": place + 1, "target": target}))
+    return asked

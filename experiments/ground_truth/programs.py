@@ -1,11 +1,8 @@
 """Transformers that were compiled from programs: the tokens that each answer depends on are known by construction."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,14 +19,16 @@ class Program:
 
     Attributes:
         vocabulary: the tokens that it knows.
-        evidence: for a text and a place the places that the answer there depends on: one of these tokens, changed to
-            some other, changes it. None where the program has no answer.
+        evidence: for a text and a place the places that the answer there depends on: some other token in one of these
+            places, the text still being legal, changes it. None where the program has no answer.
         draw: a text of so many tokens.
+        legal: whether a text is one that the program is for.
     """
 
     vocabulary: Text
     evidence: Callable[[Text, int], set[int] | None]
     draw: Callable[["Program", np.random.Generator, int], Text]
+    legal: Callable[[Text], bool] = lambda text: True
 
 
 def _any_text(program: Program, rng: np.random.Generator, length: int) -> Text:
@@ -45,7 +44,7 @@ def _few_x(program: Program, rng: np.random.Generator, length: int) -> Text:
 
 def _pairs(program: Program, rng: np.random.Generator, length: int) -> Text:
     """Keys, each with its value, then the key that is asked for; of one length."""
-    keys, values = rng.permutation(["a", "b", "c"]), rng.permutation(["1", "2", "3"])
+    keys, values = rng.permutation(list(KEYS))[:3], rng.permutation(["1", "2", "3", "4"])[:3]
     pairs = [token for pair in zip(keys, values, strict=True) for token in pair]
     return (*map(str, pairs), str(rng.choice(keys)))
 
@@ -72,6 +71,12 @@ def _key(text: Text, place: int) -> set[int] | None:
     return {key, key + 1, place}
 
 
+def _legal_pairs(text: Text) -> bool:
+    keys, values = text[:-1:2], text[1::2]
+    return {*keys, text[-1]} <= set(KEYS) and len(set(keys)) == len(keys) and not set(values) & set(KEYS)
+
+
+KEYS = ("a", "b", "c", "d")
 LETTERS = ("a", "b", "c", "d")
 PROGRAMS = {
     "two before": Program(LETTERS, _back(2), _any_text),
@@ -81,7 +86,7 @@ PROGRAMS = {
     "first is last": Program(LETTERS, lambda text, place: {0, len(text) - 1}, _any_text),
     "share of x up to here": Program(("a", "b", "x"), lambda text, place: set(range(place + 1)), _few_x),
     "x was seen": Program(("a", "b", "x"), _seen, _few_x),
-    "value of this key": Program(("a", "b", "c", "1", "2", "3"), _key, _pairs),
+    "value of this key": Program((*KEYS, "1", "2", "3", "4"), _key, _pairs, _legal_pairs),
 }
 
 
