@@ -1,28 +1,29 @@
 """`explore_attention`: as `explore`, for attention that was computed elsewhere."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Unpack
 
-from jaxflow.attribution import Question
+from jaxflow._typing import ArrayLike, Attentions, Pairs, Tokens
+from jaxflow.attribution.question import Asked, GivenQuestion
 from jaxflow.models.in_hand import attention_in_hand
 from jaxflow.pages.exploration import Exploration
 from jaxflow.pages.explore import explore
 
 
 def explore_attention(
-    attentions: Any,
-    tokens: Any,
-    question: Question | Any | None = None,
+    attentions: Attentions,
+    tokens: Tokens,
+    question: GivenQuestion = None,
     *,
-    mask: Any = None,
-    texts: Any = None,
+    mask: ArrayLike | None = None,
+    texts: Pairs = None,
     predictions: Any = None,
     labels: Iterable[Any] | None = None,
-    gradients: Any = None,
+    gradients: Attentions | None = None,
     causal: bool = False,
     roles: bool = False,
     name: str = "attention in hand",
-    **changes: Any,
+    **changes: Unpack[Asked],
 ) -> Exploration:
     """Keep all that the explorer's page shows, of attention in hand, from any framework.
 
