@@ -47,7 +47,7 @@ class QuantusExplanation:
         """
         inner = _inside(model)
         if self._taken is None or self._taken.model is not inner:
-            from jaxflow.models.torch import TorchModel
+            from jaxflow.models.torch.model import TorchModel
 
             self._taken = TorchModel(inner, self.processor)
         read = read_inputs(self._taken, inputs)
