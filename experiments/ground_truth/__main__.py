@@ -2,7 +2,8 @@
 
     python -m experiments.ground_truth programs                  # Transformers compiled from programs by Tracr
     python -m experiments.ground_truth planted                   # classifiers trained here on planted evidence
-    python -m experiments.ground_truth facts --model DIR         # SmolLM2: a fact of the prompt is copied
+    python -m experiments.ground_truth facts --model DIR         # SmolLM2: a fact of the prompt is copied; slow, so
+                                                                 # pass some --mixings and --references alone
     python -m experiments.ground_truth pronouns --data DIR --model DIR    # the gender classifier: the pronoun
     python -m experiments.ground_truth atoms --data DIR --model DIR       # rxnmapper: the mapped atom
     python -m experiments.ground_truth subjects --data DIR       # the verb-number model: the subject
@@ -89,26 +90,27 @@ REAL = ("facts", "pronouns", "atoms", "subjects")
 _SHARED: dict[Any, Any] = {}
 
 
-def _measured(ask: Callable[[], Sequence[Asked]], quick: bool) -> dict[str, Any]:
+def _measured(ask: Callable[[], Sequence[Asked]], options: argparse.Namespace) -> dict[str, Any]:
     """One group's measures as flat arrays, `method|measure`."""
     asked = ask()
     if not asked:
         return {}
     model = asked[0].model
     vars(model)["kept"] = _SHARED.setdefault(model.config, model.kept)
-    mixings = {name: each for name, each in mixings_of(model).items() if not quick or name in QUICK_MIXINGS}
-    found = measured(asked, methods_for(asked[0], mixings))
+    wanted = options.mixings or (QUICK_MIXINGS if options.quick else None)
+    mixings = {name: each for name, each in mixings_of(model).items() if wanted is None or name in wanted}
+    found = measured(asked, methods_for(asked[0], mixings, options.references))
     return {f"{name}|{key}": array for name, each in found.items() for key, array in asdict(each).items()}
 
 
-def methods_for(asked: Asked, mixings: Mapping[str, Mixing]) -> list[Any]:
+def methods_for(asked: Asked, mixings: Mapping[str, Mixing], references: Sequence[str] = REFERENCES) -> list[Any]:
     """Every method that the model can give; without a number to explain, none that explains one."""
     if not asked.explains:
         mixings = {name: each for name, each in mixings.items() if not each.needs & {"gradients", "relevance"}}
     known: dict[str, Any] = METHODS
     fit = [
         name
-        for name in REFERENCES
+        for name in references
         if name == SUMS or getattr(known[name], "needs", frozenset()) <= asked.model.gives
         if asked.explains or not (name == SUMS or getattr(known[name], "explains", False))
     ]
@@ -123,7 +125,7 @@ def run(options: argparse.Namespace) -> None:
     pieces, groups = Pieces(out / "pieces" / f"{options.part}{'-quick' * options.quick}", say), {}
     for name, ask in GROUPS.get(options.part, real_groups)(options):
         flat = pieces(
-            f"{name.replace(' ', '_')}-{options.texts}-{options.seed}", lambda ask=ask: _measured(ask, options.quick)
+            f"{name.replace(' ', '_')}-{options.texts}-{options.seed}", lambda ask=ask: _measured(ask, options)
         )
         if not flat:
             say(f"{name} is left out: it was not right on {RIGHT} of new texts")
@@ -161,6 +163,8 @@ def main(arguments: list[str] | None = None) -> int:
     _ = parser.add_argument("--data", type=Path, help="folder of the public data sets")
     _ = parser.add_argument("--model", type=Path, help="the model's folder")
     _ = parser.add_argument("--texts", type=int, default=24, help="texts of each model")
+    _ = parser.add_argument("--mixings", nargs="+", help="some mixings alone, by their names in the table")
+    _ = parser.add_argument("--references", nargs="+", choices=REFERENCES, default=REFERENCES)
     _ = parser.add_argument("--seed", type=int, default=0)
     _ = parser.add_argument("--quick", action="store_true", help="two mixings, one small model; under a minute")
     _ = parser.add_argument("--out", type=Path, help="where the record and finished pieces go")
