@@ -1,6 +1,7 @@
 """Tracr's models as encoders of ours: the same numbers, by an encoder whose norms do nothing."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from flax import nnx
 
 import jaxflow as jf
-from experiments.ground_truth.programs import BEGIN, BLANK, LENGTH, PROGRAMS, WEIGHTS, texts_of
+from experiments.ground_truth.programs import BEGIN, BLANK, LENGTH, PROGRAMS, WEIGHTS, Text, texts_of
 from experiments.ground_truth.table import Asked
 from jaxflow.models import Encoder, HeadConfig, TextEncoder
 from jaxflow.models.config import EncoderConfig
@@ -20,6 +21,8 @@ from jaxflow.models.config import EncoderConfig
 NOTHING = 2.0**40
 # All programs in one shape, so that models of the same depth share compiled programs; zeros fill up.
 WIDTH, INNER, HEAD, TOKENS, OUTPUTS = 64, 72, 24, 10, 8
+# Texts of one place that are asked about together.
+TOGETHER = 4
 
 
 @dataclass(frozen=True)
@@ -138,27 +141,40 @@ def _tokenizer(tokens: list[str]) -> Any:
 
 
 def asked_of(name: str, count: int, seed: int) -> list[Asked]:
-    """Texts of a program, each asked at one place, those of one place together."""
+    """Texts of a program, asked at places in turn, as many together as one compiled program takes.
+
+    The place's own token takes part where it is evidence alone: its own stream leads there by construction.
+    """
     found, program, rng = compiled(name), PROGRAMS[name], np.random.default_rng(seed)
-    places: dict[int, list[tuple[str, set[int]]]] = {}
-    for text in texts_of(name, 4 * count, seed):
+    # Entries (words, evidence) of each place, until there are enough texts in full groups.
+    entries: dict[int, list[tuple[Text, set[int]]]] = {}
+    groups: list[tuple[int, list[tuple[Text, set[int]]]]] = []
+    # Of one length, so that the models of one depth share compiled programs.
+    for text in texts_of(name, 100 * count, seed, shortest=LENGTH):
         words = tuple(text.split())
         known = {place: program.evidence(words, place) for place in range(len(words))}
         # Where nothing or everything is evidence there is nothing to rank.
-        known = {place: tokens for place, tokens in known.items() if tokens and len(tokens) < len(words)}
+        known = {place: tokens for place, tokens in known.items() if tokens and len(tokens | {place}) < len(words)}
+        known = {place: tokens for place, tokens in known.items() if [at for at, _ in groups].count(place) < count // 8}
         if known:
             place = int(rng.choice(list(known)))
-            places.setdefault(place, []).append((text, known[place]))
-    most, asked = -(-count // len(places)), []
-    for place, entries in sorted(places.items()):
-        texts = [text for text, _ in entries[:most]]
-        evidence = np.zeros((len(texts), 1 + max(len(text.split()) for text in texts)), bool)
-        part = np.zeros_like(evidence)
-        for row, (text, tokens) in enumerate(entries[:most]):
-            # Behind the beginning, which takes no part.
-            evidence[row, [1 + token for token in tokens]] = True
-            part[row, 1 : 1 + len(text.split())] = True
-        # A number is one entry of the answer; of several values the likeliest is explained.
-        target = jf.Token("0" if found.values[0] is None else "predicted", at=place + 1)
-        asked.append(Asked(found.model, texts, evidence, part, {"queries": place + 1, "target": target}))
-    return asked
+            entries.setdefault(place, []).append((words, known[place]))
+            if len(entries[place]) == TOGETHER:
+                groups.append((place, entries.pop(place)))
+        if len(groups) * TOGETHER >= count:
+            break
+    return [_asked(found, place, texts) for place, texts in groups]
+
+
+def _asked(found: Compiled, place: int, entries: Sequence[tuple[Text, set[int]]]) -> Asked:
+    width = 1 + max(len(words) for words, _ in entries)
+    evidence, part = np.zeros((2, len(entries), width), bool)
+    for row, (words, tokens) in enumerate(entries):
+        # Behind the beginning, which takes no part.
+        evidence[row, [1 + token for token in tokens]] = True
+        part[row, 1 : 1 + len(words)] = True
+    part[:, 1 + place] = evidence[:, 1 + place]
+    # A number is one entry of the answer; of several values the likeliest is explained.
+    target = jf.Token("0" if found.values[0] is None else "predicted", at=place + 1)
+    question = {"queries": place + 1, "target": target}
+    return Asked(found.model, [" ".join(words) for words, _ in entries], evidence, part, question)

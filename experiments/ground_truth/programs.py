@@ -43,10 +43,10 @@ def _few_x(program: Program, rng: np.random.Generator, length: int) -> Text:
 
 
 def _pairs(program: Program, rng: np.random.Generator, length: int) -> Text:
-    """Keys, each with its value, then the key that is asked for; of one length."""
-    keys, values = rng.permutation(list(KEYS))[:3], rng.permutation(["1", "2", "3", "4"])[:3]
+    """A value of no key, then keys, each with its value, then the key that is asked for; of one length."""
+    keys, (spare, *values) = rng.permutation(list(KEYS))[:3], rng.permutation(["1", "2", "3", "4"])
     pairs = [token for pair in zip(keys, values, strict=True) for token in pair]
-    return (*map(str, pairs), str(rng.choice(keys)))
+    return (str(spare), *map(str, pairs), str(rng.choice(keys)))
 
 
 def _back(steps: int) -> Callable[[Text, int], set[int] | None]:
@@ -72,7 +72,7 @@ def _key(text: Text, place: int) -> set[int] | None:
 
 
 def _legal_pairs(text: Text) -> bool:
-    keys, values = text[:-1:2], text[1::2]
+    keys, values = text[1:-1:2], text[:-1:2]
     return {*keys, text[-1]} <= set(KEYS) and len(set(keys)) == len(keys) and not set(values) & set(KEYS)
 
 
@@ -90,7 +90,7 @@ PROGRAMS = {
 }
 
 
-def texts_of(name: str, count: int, seed: int) -> list[str]:
-    """Texts of a program, tokens between blanks, of 6 to 8 tokens."""
+def texts_of(name: str, count: int, seed: int, shortest: int = 6) -> list[str]:
+    """Texts of a program, tokens between blanks, of so many to 8 tokens."""
     rng, program = np.random.default_rng(seed), PROGRAMS[name]
-    return [" ".join(program.draw(program, rng, int(rng.integers(6, LENGTH + 1)))) for _ in range(count)]
+    return [" ".join(program.draw(program, rng, int(rng.integers(shortest, LENGTH + 1)))) for _ in range(count)]

@@ -119,6 +119,9 @@ def _asked(
         evidence[row, : len(encoding)] = words_of_tokens(encoding, [span]) >= 0
         among = ~np.array(encoding.special) if candidates is None else words_of_tokens(encoding, candidates[row]) >= 0
         part[row, : len(encoding)] = among
+        if queries == "last":
+            # Its own stream leads to the position's own token by construction.
+            part[row, len(encoding) - 1] = False
     assert evidence.any(-1).all()
     return Asked(model, list(texts), evidence, part, {"queries": queries})
 
