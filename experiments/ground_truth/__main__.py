@@ -56,8 +56,8 @@ def program_groups(options: argparse.Namespace) -> Iterator[Group]:
 def planted_groups(options: argparse.Namespace) -> Iterator[Group]:
     """One group a task and seed."""
     steps, texts = (300, 8) if options.quick else (planted.STEPS, options.texts)
-    for task in list(planted.TASKS)[:1] if options.quick else planted.TASKS:
-        for seed in range(options.seed, options.seed + (1 if options.quick else 3)):
+    for seed in range(options.seed, options.seed + (1 if options.quick else 3)):
+        for task in list(planted.TASKS)[:1] if options.quick else planted.TASKS:
 
             def ask(task: str = task, seed: int = seed) -> Sequence[Asked]:
                 found = planted.trained(task, seed, steps)
