@@ -219,10 +219,14 @@ def compiled(job: Job, mesh: jax.sharding.Mesh, rows: int) -> tuple[Any, Any]:
 
 
 def operations(jaxpr: Any, times: int = 1) -> tuple[float, float]:
-    """Operations of matrix products, and of everything else, loops of known length counted as often as they run."""
+    """Operations of matrix products, and of everything else, loops of known length counted as often as they run.
+
+    What each device does on its own part is counted for all of them.
+    """
     matrix = other = 0.0
     for step in jaxpr.eqns:
         inner = times * (step.params["length"] if step.primitive.name == "scan" else 1)
+        inner *= step.params["mesh"].size if step.primitive.name == "shard_map" else 1
         parts = list(jaxprs_in_params(step.params))
         if step.primitive.name == "dot_general":
             (contracted, _), _ = step.params["dimension_numbers"]
