@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from jaxflow._typing import ArrayLike, Attentions, Pairs, Tokens
 from jaxflow.attribution import Question
 from jaxflow.pages.exploration import Exploration
 from jaxflow.pages.explore import explore
@@ -11,15 +12,15 @@ from jaxflow.pages.head_view import HeadView
 
 
 def explore_attention(
-    attentions: Any = None,
-    tokens: Any = None,
+    attentions: Attentions | None = None,
+    tokens: Tokens | None = None,
     question: Question | Any | None = None,
     *,
-    mask: Any = None,
-    texts: Any = None,
+    mask: ArrayLike | None = None,
+    texts: Pairs = None,
     predictions: Any = None,
     labels: Iterable[Any] | None = None,
-    gradients: Any = None,
+    gradients: Attentions | None = None,
     causal: bool = False,
     roles: bool = False,
     name: str = "attention in hand",
