@@ -22,7 +22,7 @@ import jaxflow as jf
 from experiments._record import provenance, write_record
 from experiments._say import ended, say
 from experiments.paper_closer.training import DROPOUTS, SIZE, trained
-from experiments.paper_closer.variants import BASE, BLANKS, RANKS, RESIDUALS, agreements, float_ties, interval
+from experiments.paper_closer.variants import BASE, BLANKS, COLUMNS, RANKS, RESIDUALS, agreements, float_ties, interval
 from experiments.verb_number import made
 from experiments.verb_number.beginnings import Beginning
 from experiments.verb_number.measure import accuracies
@@ -57,15 +57,15 @@ def variants(options: argparse.Namespace) -> dict[str, Any]:
     return {"texts": len(chosen), **one_by_one(found), "best": best(found)}
 
 
-def name_of(method: str, residual: str, protocol: str, ranks: str, blank: str) -> str:
+def name_of(method: str, residual: str, *others: str) -> str:
     """A combination's name in `agreements`."""
-    return " | ".join((method if method == "raw" else f"{method}, {residual}", protocol, ranks, blank))
+    return " | ".join((method if method == "raw" else f"{method}, {residual}", *others))
 
 
 def one_by_one(found: dict[str, np.ndarray]) -> dict[str, Any]:
     """The base and each single change of it: every method and layer, with intervals."""
     choices = (tuple(RESIDUALS), PROTOCOLS, tuple(RANKS), tuple(BLANKS))
-    singles = [BASE]
+    singles: list[tuple[str, ...]] = [BASE]
     for place, options in enumerate(choices):
         singles += [(*BASE[:place], option, *BASE[place + 1 :]) for option in options if option != BASE[place]]
     # The right ranks over words: what the paper's protocol stands for.
@@ -75,7 +75,7 @@ def one_by_one(found: dict[str, np.ndarray]) -> dict[str, Any]:
         changed = [option for option, base in zip(single, BASE, strict=True) if option != base]
         report[" and ".join(changed) or "base"] = {
             **{method: by_layer(found[name_of(method, *single)]) for method in ("raw", "rollout", "flow")},
-            "layer 1's column sums": by_layer(found[" | ".join(("layer 1's column sums, at most 1", *single[1:]))]),
+            "layer 1's column sums": by_layer(found[" | ".join((COLUMNS, *single[1:]))]),
         }
     return {"one by one": report}
 

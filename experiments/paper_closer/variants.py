@@ -37,7 +37,9 @@ RANKS = {
 }
 BLANKS = {"<unk>": "<unk>", "<mask>": "<mask>", "<pad>": "<pad>"}
 # What is taken as the paper's own; every change is measured against it.
-BASE = ("residual once", "as the paper", "dense ranks, their formula", "<unk>")
+BASE: tuple[str, ...] = ("residual once", "as the paper", "dense ranks, their formula", "<unk>")
+
+COLUMNS = "layer 1's column sums, at most 1"
 
 Rows = Float[np.ndarray, "text layer token"]
 
@@ -59,18 +61,14 @@ def protocols(
 
 def rows_of(model: TextEncoder, texts: Sequence[str]) -> tuple[dict[str, Rows], np.ndarray]:
     """The first position's rows by method and residual, and the plain graph's capacities of each text."""
-    rows: dict[str, Rows] = {}
-    for name, mixing in RESIDUALS.items():
-        graph = jf.build_graph(model, list(texts), mixing)
+    graphs = {name: jf.build_graph(model, list(texts), mixing) for name, mixing in RESIDUALS.items()}
+    rows: dict[str, Rows] = {"raw": np.asarray(jf.raw_attention(graphs[BASE[0]]))[:, :, 0]}
+    for name, graph in graphs.items():
         rows[f"flow, {name}"] = np.asarray(jf.attention_flow(graph, queries=0, method="exact").value)[:, :, 0]
         rows[f"rollout, {name}"] = np.asarray(jf.attention_rollout(graph))[:, :, 0]
-        if name == "residual once":
-            plain = np.asarray(graph.capacity, np.float64)
-            # What the theorem says deep flow is; and what each position takes in by layer 1, its own stream apart.
-            columns = np.minimum(1, plain[:, 0].sum(1))
-            rows["layer 1's column sums, at most 1"] = columns[:, None]
-    raw = jf.raw_attention(jf.build_graph(model, list(texts), RESIDUALS["residual once"]))
-    rows["raw"] = np.asarray(raw)[:, :, 0]
+    plain = np.asarray(graphs[BASE[0]].capacity, np.float64)
+    # What the theorem says that deep flow is.
+    rows[COLUMNS] = np.minimum(1, plain[:, 0].sum(1))[:, None]
     return rows, plain
 
 

@@ -25,7 +25,7 @@ def cut_kinds(
 ) -> dict[str, Bool[np.ndarray, "query token"]]:
     """Which of the simple cuts is minimal for each pair that has a flow, from the last of the layers."""
     others = capacity * (1 - np.eye(capacity.shape[-1]))
-    leaving = others[:, queries].sum((0, -1))[:, None]
+    leaving = others[0, queries] + others[1:, queries].sum((0, -1))[:, None]
     entering = others[-1, queries] + others[:-1].sum((0, 1))
     # A position's own stream leads from its chain to itself: chains are cuts of two different positions only.
     own = np.array(queries)[:, None] == np.arange(capacity.shape[-1])

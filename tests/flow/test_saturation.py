@@ -4,6 +4,7 @@ Capacities are whole multiples of 1/64, so that float32, float64 and networkx ag
 """
 
 from itertools import chain, combinations, product
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -34,7 +35,7 @@ def most(capacity, sources, sinks):
     graph.add_edges_from(("s", (len(capacity), int(i))) for i in sources)
     graph.add_edges_from(((0, int(i)), "t") for i in sinks)
     for layer, i, k in np.argwhere(capacity):
-        graph.add_edge((int(layer) + 1, int(i)), (int(layer), int(k)), capacity=float(capacity[layer, i, k]))
+        _ = graph.add_edge((int(layer) + 1, int(i)), (int(layer), int(k)), capacity=float(capacity[layer, i, k]))
     return float(nx.maximum_flow_value(graph, "s", "t"))
 
 
@@ -45,7 +46,7 @@ def sets(tokens):
 
 def solved(capacity):
     """Flows of the last layer and where they are saturated, by jaxflow."""
-    found = jf.attention_flow(jf.capacity_graph(capacity), layers=len(capacity), method="exact")
+    found: Any = jf.attention_flow(jf.capacity_graph(capacity), layers=len(capacity), method="exact")
     assert found.certified.all()
     return found.value[0], found.saturated[0]
 
@@ -56,7 +57,7 @@ def test_theorem_1_says_exactly_which_cut_is_minimal(make):
     for layers in (2, 2, 2, 3, 3, 4, 4, 5):
         capacity = make(rng, layers, tokens)
         value, saturated = solved(capacity)
-        # Each once for all pairs: what a query sends to a set of layer 1, and what a set below the top sends to an input.
+        # Once for all pairs: what queries send to each set of layer 1, and what each set below the top sends.
         supply = {(q, s): most(capacity[1:], [q], s) for q in range(tokens) for s in sets(tokens)}
         arrival = {(t, j): most(capacity[:-1], t, [j]) for t in sets(tokens) for j in range(tokens)}
         for q, j in product(range(tokens), repeat=2):
@@ -113,7 +114,7 @@ def test_theorem_3_depth_leaves_nothing_between_the_ends():
     for tokens, layers, own in product((2, 3, 6), (2, 3, 5, 9), (0.0, 0.5)):
         capacity = 0.5 * stochastic(rng, layers, tokens, own) + 0.5 * ((1 - own) / tokens + own * np.eye(tokens))
         # In float32, as the graph holds it.
-        capacity = np.float64(np.float32(capacity))
+        capacity = np.asarray(capacity, np.float32).astype(np.float64)
         value, _ = solved(capacity)
         least = capacity[1:].min() * ((layers - 2) * (tokens - 1) + 1)
         for j in range(tokens):
@@ -139,7 +140,7 @@ def test_the_least_cost_of_sides_that_are_neither_empty_nor_full():
 def test_uniform_attention_with_half_its_own_is_saturated_from_layer_5_on():
     for tokens in (3, 8, 20):
         graph = jf.attention_graph(np.full((5, 1, tokens, tokens), 1 / tokens))
-        found = jf.attention_flow(graph, layers=[2, 5], method="exact")
+        found: Any = jf.attention_flow(graph, layers=[2, 5], method="exact")
         # At layer 2 that is so of a position's own token alone, whose two ends have the same arcs.
         np.testing.assert_array_equal(found.saturated[0], np.eye(tokens, dtype=bool))
         assert found.saturated[1].all()
@@ -150,7 +151,7 @@ def test_no_own_share_lifts_saturation():
     columns = attention[0, 0].sum(0)
     spread = np.inf
     for share in (0.25, 0.5, 0.75):
-        found = jf.attention_flow(jf.attention_graph(attention, residual=share), layers=12, method="exact")
+        found: Any = jf.attention_flow(jf.attention_graph(attention, residual=share), layers=12, method="exact")
         assert found.saturated.all()
         # One row for all queries, ranked by raw attention's columns; all that take in 1 or more tie at 1.
         np.testing.assert_allclose(
@@ -170,7 +171,7 @@ def growing_sides(capacity, query, token):
     for enters in product(range(layers), repeat=len(others)):
         top = dict(zip(others, enters, strict=True)) | {query: layers, token: -1}
         inside = np.array([[top[i] >= layer for i in range(tokens)] for layer in range(layers + 1)])
-        cost = sum(capacity[l][np.ix_(inside[l + 1], ~inside[l])].sum() for l in range(layers))
+        cost = sum(capacity[k][np.ix_(inside[k + 1], ~inside[k])].sum() for k in range(layers))
         best = min(best, cost)
     return best
 
@@ -184,7 +185,7 @@ def test_theorem_4_a_wide_own_stream_makes_chains_the_ends():
         for q, j in product(range(tokens), repeat=2):
             if q == j:
                 continue
-            leaving = weights[:, q].sum()
+            leaving = weights[0, q, j] + weights[1:, q].sum()
             entering = weights[-1, q, j] + weights[:-1, :, j].sum()
             assert value[q, j] == pytest.approx(growing_sides(weights, q, j), abs=1e-9)
             assert value[q, j] <= min(leaving, entering) + 1e-9
