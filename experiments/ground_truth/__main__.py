@@ -55,7 +55,7 @@ def program_groups(options: argparse.Namespace) -> Iterator[Group]:
 
 def planted_groups(options: argparse.Namespace) -> Iterator[Group]:
     """One group a task and seed."""
-    steps, texts = (300, 8) if options.quick else (planted.STEPS, options.texts)
+    steps, texts = (600, 8) if options.quick else (planted.STEPS, options.texts)
     for seed in range(options.seed, options.seed + (1 if options.quick else 3)):
         for task in list(planted.TASKS)[:1] if options.quick else planted.TASKS:
 
@@ -135,6 +135,8 @@ def run(options: argparse.Namespace) -> None:
             method: Measured(**{key.split("|")[1]: flat[key] for key in flat if key.split("|")[0] == method})
             for method in methods
         }
+    if not groups:
+        raise InputError("out", "hold models that were measured", "none", "leave `finished` out")
     resamples = QUICK_RESAMPLES if options.quick else RESAMPLES
     report = cells(groups, resamples)
     verdict = verdicts(groups, report, resamples)
@@ -167,6 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     _ = parser.add_argument("--references", nargs="+", choices=REFERENCES, default=REFERENCES)
     _ = parser.add_argument("--seed", type=int, default=0)
     _ = parser.add_argument("--quick", action="store_true", help="two mixings, one small model; under a minute")
+    _ = parser.add_argument("--finished", action="store_true", help="the table of what is measured already")
     _ = parser.add_argument("--out", type=Path, help="where the record and finished pieces go")
     options = parser.parse_args(arguments)
     return ended(lambda: run(options))

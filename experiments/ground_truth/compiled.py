@@ -155,7 +155,11 @@ def asked_of(name: str, count: int, seed: int) -> list[Asked]:
         known = {place: program.evidence(words, place) for place in range(len(words))}
         # Where nothing or everything is evidence there is nothing to rank.
         known = {place: tokens for place, tokens in known.items() if tokens and len(tokens | {place}) < len(words)}
-        known = {place: tokens for place, tokens in known.items() if [at for at, _ in groups].count(place) < count // 8}
+        known = {
+            place: tokens
+            for place, tokens in known.items()
+            if [at for at, _ in groups].count(place) < max(1, count // 8)
+        }
         if known:
             place = int(rng.choice(list(known)))
             entries.setdefault(place, []).append((words, known[place]))

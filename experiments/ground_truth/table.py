@@ -13,7 +13,7 @@ from jaxflow.evaluation import ground_truth, mean_interval, padded
 
 # Values of a row that are nearer than this share of its largest tie: flows are exact to 1e-9.
 TIES = 1e-9
-RESAMPLES = 9999
+RESAMPLES = 1999
 # The measure that layers and mixings are chosen by, and what the table says beside it.
 CHOSEN_BY = "average_precision"
 MEASURES = ("average_precision", "hits", "hit_at_1", "irrelevant")
