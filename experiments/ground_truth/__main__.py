@@ -120,13 +120,15 @@ def methods_for(asked: Asked, mixings: Mapping[str, Mixing], references: Sequenc
 def run(options: argparse.Namespace) -> None:
     """Run a part and write its record."""
     # The commit that the run begins with.
-    about, begun = provenance(seed=options.seed, texts=options.texts, quick=options.quick), time.process_time()
+    about, begun = provenance(seed=options.seed, quick=options.quick), time.process_time()
     out = options.out or RESULTS.parent / "run"
     pieces, groups = Pieces(out / "pieces" / f"{options.part}{'-quick' * options.quick}", say), {}
     for name, ask in GROUPS.get(options.part, real_groups)(options):
-        flat = pieces(
-            f"{name.replace(' ', '_')}-{options.texts}-{options.seed}", lambda ask=ask: _measured(ask, options)
-        )
+        piece = f"{name.replace(' ', '_')}-{options.texts}-{options.seed}"
+        if options.finished and not (pieces.folder / f"{piece}.npz").is_file():
+            say(f"{name} is left out: it is not measured yet")
+            continue
+        flat = pieces(piece, lambda ask=ask: _measured(ask, options))
         if not flat:
             say(f"{name} is left out: it was not right on {RIGHT} of new texts")
             continue
