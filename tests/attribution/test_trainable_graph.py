@@ -24,6 +24,10 @@ def batch(model):
     return model.pad(model.tokenize(TEXTS), 12)
 
 
+# Own streams of one size: wide ones grow by powers of two.
+BY_CLASS = jf.mixing.AttentionGradient(own="identity")
+
+
 def first_logit(logits):
     return logits[:, 0]
 
@@ -44,37 +48,39 @@ def test_it_is_the_graph_of_the_texts_in_jit(model, batch, mixing):
     np.testing.assert_allclose(logits, model.module(batch).logits, atol=1e-5)
 
 
-# What a term of a loss may be made of: rows of tokens. Of flow the bounds' value, and the smooth one.
+# What a term of a loss may be made of: rows of tokens. Flow has derivatives by its bounds.
 READERS = {
     "rollout": lambda graph: jf.attention_rollout(graph)[:, -1, 0],
     "widest": lambda graph: jf.widest_path(graph, 0, graph.num_layers)[:, 0, 0],
     "bounds": lambda graph: jf.attention_flow(graph, 0, graph.num_layers, method="bounds").value[:, 0, 0],
-    "smooth": lambda graph: jf.attention_flow(graph, 0, graph.num_layers, method="smooth").value[:, 0, 0],
 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("mixing", ["attention", jf.mixing.AttentionGradient(own="identity")], ids=["paper", "class"])
+@pytest.mark.parametrize(
+    ("mixing", "reader"), [("attention", "rollout"), (BY_CLASS, "rollout"), (BY_CLASS, "widest"), (BY_CLASS, "bounds")]
+)
 def test_derivatives_in_the_parameters_are_those_of_finite_differences(model, batch, mixing, reader):
     graph, parameters = nnx.split(model.module)
     tokens = jnp.where(batch.mask, jnp.arange(batch.mask.shape[-1], dtype=jnp.float32), 0)
 
     @jax.jit
+    @jax.value_and_grad
     def number(parameters):
         """The tokens' mean place, by relevance: of no scale, as class-specific weights are small."""
         arcs, _ = jf.trainable_graph(nnx.merge(graph, parameters), batch, mixing, first_logit)
         rows = READERS[reader](arcs)
         return ((rows * tokens).sum(-1) / rows.sum(-1)).mean()
 
-    gradient = jax.jit(jax.grad(number))(parameters)
+    _, gradient = number(parameters)
     # Along the gradient itself, where the slope is its norm: in single precision slopes of others drown in rounding.
-    norm = optax.global_norm(gradient)
+    norm = optax.tree.norm(gradient)
 
     def at(step):
-        return float(number(jax.tree.map(lambda each, slope: each + step / norm * slope, parameters, gradient)))
+        return float(number(jax.tree.map(lambda each, slope: each + step / norm * slope, parameters, gradient))[0])
 
-    step = 2e-3
+    # Small enough for kinks, large enough for rounding: the number changes by about 0.004.
+    step = 2e-3 / float(norm)
     assert (at(step) - at(-step)) / (2 * step) == pytest.approx(float(norm), rel=0.03)
 
 
