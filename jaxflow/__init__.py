@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from jaxflow.graph.rollout import attention_rollout, head_rollout, raw_attention
     from jaxflow.models import load_model
     from jaxflow.models.generation import generate
-    from jaxflow.models.torch import TorchModel
+    from jaxflow.models.torch.model import TorchModel
     from jaxflow.pages.explore import explore
     from jaxflow.pages.explore_in_hand import explore_attention
     from jaxflow.pages.figure import plot_relevance
@@ -119,7 +119,7 @@ _PLACES = {
     "raw_attention": "jaxflow.graph.rollout",
     "load_model": "jaxflow.models",
     "generate": "jaxflow.models.generation",
-    "TorchModel": "jaxflow.models.torch",
+    "TorchModel": "jaxflow.models.torch.model",
     "explore": "jaxflow.pages.explore",
     "explore_attention": "jaxflow.pages.explore_in_hand",
     "plot_relevance": "jaxflow.pages.figure",

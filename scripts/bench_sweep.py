@@ -38,7 +38,7 @@ from jaxflow.attribution import EncodedText, attribute_shards
 from jaxflow.attribution.items import item_of
 from jaxflow.devices import local_mesh
 from jaxflow.models import Encoding, TextEncoder, TokenBatch, builtin
-from jaxflow.models.on_cpu import apart, compiler_options
+from jaxflow.models.encoder.on_cpu import apart, compiler_options
 from jaxflow.models.packing import Packing, pack
 from jaxflow.running._sizes import Sizes, batches_of, device_tokens
 

@@ -32,7 +32,7 @@ import numpy as np
 import jaxflow as jf
 from jaxflow.flow.device.solvers import SOLVERS, on_device
 from jaxflow.models.batch import TokenBatch
-from jaxflow.models.encoder import Encoder
+from jaxflow.models.encoder.module import Encoder
 
 sys.path.insert(0, str(Path(__file__).parent))
 from gpu_times import FULL, QUICK, Plan, Shape, batch_of, encoder_of, ratios, times

@@ -41,10 +41,10 @@ from jaxflow.devices import EXAMPLE, MODEL, example_sharding
 from jaxflow.flow.device.solvers import SOLVERS, on_device
 from jaxflow.mixing import MIXINGS
 from jaxflow.models import TokenBatch
-from jaxflow.models.encoder import Encoder
+from jaxflow.models.encoder.module import Encoder
+from jaxflow.models.encoder.texts import TextEncoder
 from jaxflow.models.families import DECODERS, FAMILIES
 from jaxflow.models.load import configure
-from jaxflow.models.text_encoder import TextEncoder
 from jaxflow.references import REFERENCES
 from jaxflow.running.readers import KeptGraph
 

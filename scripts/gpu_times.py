@@ -19,7 +19,7 @@ import jaxflow as jf
 from jaxflow.flow.device.solvers import SOLVERS, on_device
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.encoder import Encoder
+from jaxflow.models.encoder.module import Encoder
 from jaxflow.models.forward import ForwardOptions
 
 VOCABULARY = 1000

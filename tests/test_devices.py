@@ -9,7 +9,7 @@ import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow.devices import as_mesh, default_mesh, example_devices, local_mesh
 from jaxflow.models.create import new_encoder
-from jaxflow.models.sharding import shardings, spread
+from jaxflow.models.encoder.sharding import shardings, spread
 from tests.tiny_text_model import model_folder
 
 TEXTS = ["the key to the cabinets", "is", "unbelievable tables on the table", "the keys", "to the table is on", "keys"]

@@ -19,7 +19,7 @@ from jaxflow.inputs.files import open_source
 from jaxflow.inputs.rows import BadRow
 from jaxflow.inputs.source import as_source
 from jaxflow.models import load_model, save_encoder
-from jaxflow.models.text_encoder import TextEncoder
+from jaxflow.models.encoder.texts import TextEncoder
 from jaxflow.statistics.intervals import mean_interval
 from jaxflow.statistics.ranks import as_tolerance
 from jaxflow.store.output import check_file

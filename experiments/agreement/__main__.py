@@ -19,18 +19,10 @@ from pathlib import Path
 import numpy as np
 
 import jaxflow as jf
+from experiments._methods import FUNCTIONALS, QUICK_MIXINGS, methods_of, mixings_of
 from experiments._record import provenance, write_record
 from experiments._say import ended
-from experiments.agreement.table import (
-    FUNCTIONALS,
-    RESAMPLES,
-    cells,
-    markdown,
-    methods_of,
-    mixings_of,
-    ranked,
-    verdicts,
-)
+from experiments.agreement.table import RESAMPLES, cells, markdown, ranked, verdicts
 from experiments.finetune.made import GOOD, PLACES, THINGS
 from experiments.finetune.sst2 import DEV, read_labelled
 from experiments.verb_number import made
@@ -40,7 +32,7 @@ from jaxflow import InputError
 RESULTS = Path(__file__).parent / "results"
 # Texts have so many words, so that there is something to rank.
 SHORTEST, LONGEST = 8, 25
-QUICK_TEXTS, QUICK_RESAMPLES, QUICK_MIXINGS = 12, 199, ("attention", "attention-gradient")
+QUICK_TEXTS, QUICK_RESAMPLES = 12, 199
 
 
 def texts_of(task: str, data: Path, count: int) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from experiments.verb_number.beginnings import LABELS, LONGEST
 from experiments.verb_number.tokenizer import END, PADDING, START, make_tokenizer
 from jaxflow.models import TextEncoder, new_encoder
-from jaxflow.models.embeddings import Embeddings
+from jaxflow.models.encoder.embeddings import Embeddings
 
 MAX_LENGTH = LONGEST + 14
 

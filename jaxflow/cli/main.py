@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
             arguments = _parsers(sys.argv[1:] if argv is None else argv)[0].parse_args(argv)
             # Images are read by transformers' image processors, which are of torch.
             if alone and getattr(arguments, "images", None) is None:
-                from jaxflow.models.huggingface import without_torch
+                from jaxflow.models.checkpoint.huggingface import without_torch
 
                 without_torch()
             return arguments.run(arguments)

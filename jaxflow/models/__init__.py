@@ -7,10 +7,11 @@ from jaxflow.models.batch import EncoderOutput, LayerNorms, LayerOutput, NormOut
 from jaxflow.models.builtin import fetch
 from jaxflow.models.config import EncoderConfig, HeadConfig
 from jaxflow.models.create import new_encoder, with_head
-from jaxflow.models.encoder import Encoder
+from jaxflow.models.encoder.images import ImageEncoder
+from jaxflow.models.encoder.module import Encoder
+from jaxflow.models.encoder.texts import TextEncoder
 from jaxflow.models.fingerprint import array_fingerprint, text_fingerprint
 from jaxflow.models.forward import ForwardOptions
-from jaxflow.models.image_encoder import ImageEncoder
 from jaxflow.models.load import load_model
 from jaxflow.models.model import GIVES, EmbedsTokens, FollowsRules, Model, ModelDefaults, Module, Visit, as_model
 from jaxflow.models.prediction import Prediction
@@ -18,7 +19,6 @@ from jaxflow.models.recording import Recording, RecordsBatches
 from jaxflow.models.rules import Proportional, Rules
 from jaxflow.models.save import save_encoder
 from jaxflow.models.supported import supported_models, supported_table
-from jaxflow.models.text_encoder import TextEncoder
 from jaxflow.models.tokens import Encoding, pad
 
 __all__ = [

@@ -10,14 +10,14 @@ from flax import nnx
 from jaxtyping import Array
 
 from jaxflow._checks import InputError, one_of, shown
-from jaxflow.models.checkpoint import ParameterPath
+from jaxflow.models.checkpoint.huggingface import token_limit
+from jaxflow.models.checkpoint.restore import ParameterPath
 from jaxflow.models.config import EncoderConfig, Problem
-from jaxflow.models.encoder import Encoder
+from jaxflow.models.encoder.images import ImageEncoder
+from jaxflow.models.encoder.module import Encoder
+from jaxflow.models.encoder.texts import TextEncoder
 from jaxflow.models.families import FAMILIES
-from jaxflow.models.huggingface import token_limit
-from jaxflow.models.image_encoder import ImageEncoder
 from jaxflow.models.load import configure
-from jaxflow.models.text_encoder import TextEncoder
 from jaxflow.models.tokens import check_template
 
 # Path and shape of a parameter -> its numbers.

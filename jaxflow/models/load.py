@@ -10,18 +10,18 @@ import numpy as np
 from jaxflow._cache import keep_programs
 from jaxflow._checks import InputError, not_forked, one_of, shown
 from jaxflow.models import builtin
-from jaxflow.models.checkpoint import load_weights
+from jaxflow.models.checkpoint.config_file import IN_PYTORCH, WAY_OUT, check_sizes, read_raw_config
+from jaxflow.models.checkpoint.family import Family
+from jaxflow.models.checkpoint.huggingface import hub_folder, read_config, read_processor, read_tokenizer, token_limit
+from jaxflow.models.checkpoint.restore import load_weights
+from jaxflow.models.checkpoint.weights import Weights
 from jaxflow.models.config import EncoderConfig, HeadConfig, HeadName, Problem
-from jaxflow.models.config_file import IN_PYTORCH, WAY_OUT, check_sizes, read_raw_config
+from jaxflow.models.encoder.images import ImageEncoder
+from jaxflow.models.encoder.parts import ACTIVATIONS
+from jaxflow.models.encoder.texts import TextEncoder
 from jaxflow.models.encoder_decoder.load import is_pair_folder, load_pair_model
 from jaxflow.models.families import FAMILIES
-from jaxflow.models.family import Family
-from jaxflow.models.huggingface import hub_folder, read_config, read_processor, read_tokenizer, token_limit
-from jaxflow.models.image_encoder import ImageEncoder
-from jaxflow.models.layers import ACTIVATIONS
-from jaxflow.models.text_encoder import TextEncoder
 from jaxflow.models.tokens import check_template
-from jaxflow.models.weights import Weights
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 

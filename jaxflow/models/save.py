@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError, missing_extra, shown
-from jaxflow.models.checkpoint import export_weights
+from jaxflow.models.checkpoint.huggingface import quiet_transformers
+from jaxflow.models.checkpoint.restore import export_weights
+from jaxflow.models.encoder.texts import TextEncoder
 from jaxflow.models.families import FAMILIES
-from jaxflow.models.huggingface import quiet_transformers
-from jaxflow.models.text_encoder import TextEncoder
 
 PROBLEMS = {
     "single_label": "single_label_classification",

@@ -7,9 +7,9 @@ from jaxtyping import Array
 
 from jaxflow.devices import Device, as_mesh, example_devices, example_sharding
 from jaxflow.models import Model
-from jaxflow.models.on_cpu import compiler_options, layers_apart, runs_here
-from jaxflow.models.parameters import TreeShape
-from jaxflow.models.sharding import spread
+from jaxflow.models.encoder.on_cpu import compiler_options, layers_apart, runs_here
+from jaxflow.models.encoder.parameters import TreeShape
+from jaxflow.models.encoder.sharding import spread
 from jaxflow.running._program import Inputs
 
 
@@ -57,8 +57,8 @@ class Placement:
 def place(model: Model, mesh: jax.sharding.Mesh | None) -> Placement:
     """Where a model's programs run: over the mesh, or else where the model is.
 
-    On a processor an encoder's layers stand apart (`jaxflow.models.on_cpu`). The parameters' new layout is kept with
-    the model while they stay the same.
+    On a processor an encoder's layers stand apart (`jaxflow.models.encoder.on_cpu`). The parameters' new layout is kept
+    with the model while they stay the same.
     """
     module = model.module
     leaves, shape = jax.tree.flatten(module)

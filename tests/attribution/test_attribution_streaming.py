@@ -16,10 +16,10 @@ from jaxflow.attribution import Raw, Rollout
 from jaxflow.attribution.streams import Streams
 from jaxflow.models import TokenBatch
 from jaxflow.models.create import new_encoder
-from jaxflow.models.encoder import Encoder
+from jaxflow.models.encoder.module import Encoder
+from jaxflow.models.encoder.on_cpu import apart
 from jaxflow.models.families import ENCODERS
 from jaxflow.models.load import configure
-from jaxflow.models.on_cpu import apart
 from jaxflow.models.packing import packing_of
 from jaxflow.running import Forward, Inputs
 from jaxflow.running.readers import Finite, KeptGraph

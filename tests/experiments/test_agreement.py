@@ -8,8 +8,9 @@ import pytest
 from scipy.stats import spearmanr
 
 import jaxflow as jf
+from experiments._methods import REFERENCES, mixings_of
 from experiments.agreement.__main__ import made_texts, main
-from experiments.agreement.table import REFERENCES, Ranked, cells, markdown, mixings_of, verdicts
+from experiments.agreement.table import Ranked, cells, markdown, verdicts
 from jaxflow.evaluation import occlusion_scores, token_inputs
 
 TEXTS = 40

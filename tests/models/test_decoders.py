@@ -10,9 +10,9 @@ import transformers
 import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow.models import TokenBatch, load_model
+from jaxflow.models.encoder.positions import places
 from jaxflow.models.families import DECODERS
 from jaxflow.models.families.rotary import rotary_of
-from jaxflow.models.positions import places
 from tests.models.test_families import SIZES
 
 LENGTH, LENGTHS = 16, (3, 9, 16, 1)

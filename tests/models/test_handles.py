@@ -107,7 +107,7 @@ def test_dropout_comes_with_a_key_and_keeps_the_mean(tiny, batch):
 
 
 def test_dropout_zeroes_the_rate_and_scales_the_rest():
-    from jaxflow.models.layers import dropout
+    from jaxflow.models.encoder.parts import dropout
 
     x = jnp.ones(20_000)
     dropped = dropout(x, 0.25, jax.random.key(0))

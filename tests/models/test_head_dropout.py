@@ -6,8 +6,8 @@ import pytest
 import torch
 import transformers
 
-from jaxflow.models import heads
 from jaxflow.models.create import new_encoder
+from jaxflow.models.encoder import heads
 from jaxflow.models.families import ENCODERS
 
 # A rate of its own for every name, so that a wrong one shows.

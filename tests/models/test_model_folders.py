@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from jaxflow._checks import InputError
 from jaxflow.models import load_model
-from jaxflow.models.config_file import KINDS
+from jaxflow.models.checkpoint.config_file import KINDS
 
 CONFIG, TOKENIZER, INDEX = "config.json", "tokenizer_config.json", "model.safetensors.index.json"
 

@@ -7,8 +7,8 @@ import pytest
 import transformers
 from flax import nnx
 
-from jaxflow.models import on_cpu
 from jaxflow.models.create import new_encoder
+from jaxflow.models.encoder import on_cpu
 
 SIZES = {
     "vocab_size": 27,

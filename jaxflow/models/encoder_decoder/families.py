@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxflow._checks import InputError
+from jaxflow.models.checkpoint.config_file import IN_PYTORCH
 from jaxflow.models.config import UNLIMITED
-from jaxflow.models.config_file import IN_PYTORCH
 from jaxflow.models.encoder_decoder.config import PairConfig
 
 

@@ -10,17 +10,17 @@ import numpy as np
 from flax import nnx
 
 from jaxflow._checks import InputError, shown
+from jaxflow.models.checkpoint.config_file import IN_PYTORCH, MOST_BYTES
+from jaxflow.models.checkpoint.huggingface import read_config, read_tokenizer, token_limit
+from jaxflow.models.checkpoint.json_file import read_json
+from jaxflow.models.checkpoint.weights import Stored, read_stored, stored_tensors
 from jaxflow.models.config import HeadConfig
-from jaxflow.models.config_file import IN_PYTORCH, MOST_BYTES
+from jaxflow.models.encoder.parts import ACTIVATIONS
 from jaxflow.models.encoder_decoder.config import PairConfig
 from jaxflow.models.encoder_decoder.families import FAMILIES, PairFamily
 from jaxflow.models.encoder_decoder.model import PairModel
 from jaxflow.models.encoder_decoder.module import PairModule
-from jaxflow.models.huggingface import read_config, read_tokenizer, token_limit
-from jaxflow.models.json_file import read_json
-from jaxflow.models.layers import ACTIVATIONS
 from jaxflow.models.prediction import pieces_of
-from jaxflow.models.weights import Stored, read_stored, stored_tensors
 
 # Our parameter -> its name in a checkpoint, behind the module's name.
 SUFFIXES = {"kernel": "weight", "bias": "bias", "scale": "weight", "table": "weight"}

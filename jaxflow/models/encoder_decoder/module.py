@@ -8,10 +8,10 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow.models.batch import LayerOutput, TokenBatch
+from jaxflow.models.encoder.parts import Linear, Table, precision
 from jaxflow.models.encoder_decoder.config import PairConfig
 from jaxflow.models.encoder_decoder.parts import DecoderLayer, EncoderLayer, Hidden, buckets_of, make_norm
 from jaxflow.models.forward import ForwardOptions
-from jaxflow.models.layers import Linear, Table, precision
 from jaxflow.models.model import Visit
 from jaxflow.models.two_streams import TARGET
 

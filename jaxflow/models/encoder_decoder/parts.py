@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
+from jaxflow.models.encoder.parts import ACTIVATIONS, Linear, Norm, root
 from jaxflow.models.encoder_decoder.config import PairConfig
-from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, root
 
 Hidden = Float[Array, "row token width"]
 Probabilities = Float[Array, "row head token token"]

@@ -1,5 +1,6 @@
 """The families of models that run in JAX, one file each."""
 
+from jaxflow.models.checkpoint.family import Family
 from jaxflow.models.families.albert import ALBERT
 from jaxflow.models.families.bert import BERT
 from jaxflow.models.families.deberta import DEBERTA
@@ -12,7 +13,6 @@ from jaxflow.models.families.mpnet import MPNET
 from jaxflow.models.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from jaxflow.models.families.roberta_prelayernorm import ROBERTA_PRELAYERNORM
 from jaxflow.models.families.vit import DEIT, VIT
-from jaxflow.models.family import Family
 
 
 def _by_type(*families: Family) -> dict[str, Family]:

@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Any
 
+from jaxflow.models.checkpoint.family import Family, Head, Key
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.families import bert
-from jaxflow.models.family import Family, Head, Key
 
 _LAYER = "albert.encoder.albert_layer_groups.{}.albert_layers.{}"
 _ATTENTION = f"{_LAYER}.attention"

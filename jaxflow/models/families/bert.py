@@ -3,8 +3,8 @@
 from typing import Any
 
 from jaxflow._checks import InputError, shown
+from jaxflow.models.checkpoint.family import ANOTHER, Family, Head, Key
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.family import ANOTHER, Family, Head, Key
 
 
 def encoder_keys(prefix: str) -> dict[str, Key]:

@@ -14,10 +14,10 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxflow._checks import InputError, shown
+from jaxflow.models.checkpoint.family import ANOTHER, Family, Head, Key
 from jaxflow.models.config import UNLIMITED, EncoderConfig
+from jaxflow.models.encoder.parts import Linear, Norm, Table, root
 from jaxflow.models.families import bert
-from jaxflow.models.family import ANOTHER, Family, Head, Key
-from jaxflow.models.layers import Linear, Norm, Table, root
 
 _ATTENTION = "deberta.encoder.layer.{}.attention.self"
 _POOLED: dict[str, Key] = {"head.dense": "pooler.dense", "head.out": "classifier"}

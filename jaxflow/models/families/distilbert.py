@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from jaxflow.models.checkpoint.family import Family, Head
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.family import Family, Head
 
 _LAYER = "distilbert.transformer.layer.{}"
 _ATTENTION = f"{_LAYER}.attention"

@@ -4,9 +4,9 @@ import dataclasses
 from typing import Any
 
 from jaxflow._checks import InputError, shown
+from jaxflow.models.checkpoint.family import ANOTHER, Family, Head
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.families import bert, roberta
-from jaxflow.models.family import ANOTHER, Family, Head
 
 
 def _read(config: Any) -> EncoderConfig:

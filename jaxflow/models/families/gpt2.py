@@ -3,8 +3,8 @@
 from typing import Any
 
 from jaxflow._checks import InputError
+from jaxflow.models.checkpoint.family import ANOTHER, Family, Head
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.family import ANOTHER, Family, Head
 
 _LAYER = "transformer.h.{}"
 

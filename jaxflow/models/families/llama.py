@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxflow._checks import InputError
+from jaxflow.models.checkpoint.config_file import IN_PYTORCH
+from jaxflow.models.checkpoint.family import Family, Head, Key
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.config_file import IN_PYTORCH
 from jaxflow.models.families.rotary import rotary_of
-from jaxflow.models.family import Family, Head, Key
 
 _LAYER = "model.layers.{}"
 _ATTENTION = f"{_LAYER}.self_attn"

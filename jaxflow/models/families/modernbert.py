@@ -3,10 +3,10 @@
 from typing import Any
 
 from jaxflow._checks import InputError, shown
+from jaxflow.models.checkpoint.config_file import IN_PYTORCH
+from jaxflow.models.checkpoint.family import Family, Head, Key
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.config_file import IN_PYTORCH
 from jaxflow.models.families.rotary import rotary_of
-from jaxflow.models.family import Family, Head, Key
 
 _LAYER = "model.layers.{}"
 _LOCAL = "sliding_attention"

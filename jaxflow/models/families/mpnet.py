@@ -10,10 +10,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from jaxflow.models.checkpoint.family import Family, Head
 from jaxflow.models.config import EncoderConfig
+from jaxflow.models.encoder.parts import Table
 from jaxflow.models.families import bert, roberta
-from jaxflow.models.family import Family, Head
-from jaxflow.models.layers import Table
 
 BUCKETS, FARTHEST = 32, 128
 _LAYER = "mpnet.encoder.layer.{}"

@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Any
 
+from jaxflow.models.checkpoint.family import Family, Head, Key
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.families import bert
-from jaxflow.models.family import Family, Head, Key
 
 MASKED_LM: dict[str, Key] = {
     "head.dense": "lm_head.dense",

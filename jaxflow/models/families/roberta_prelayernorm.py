@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from jaxflow.models.checkpoint.family import Head, Key
 from jaxflow.models.families.roberta import ROBERTA
-from jaxflow.models.family import Head, Key
 
 _PREFIX = "roberta_prelayernorm"
 _LAYER = f"{_PREFIX}.encoder.layer.{{}}"

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxflow._checks import InputError, shown
+from jaxflow.models.checkpoint.config_file import IN_PYTORCH, WAY_OUT, check_kinds, number, whole
 from jaxflow.models.config import Rotary
-from jaxflow.models.config_file import IN_PYTORCH, WAY_OUT, check_kinds, number, whole
 
 _PLACE = "config.json"
 # What each type of positions needs; others stretch angles by the length of the text.

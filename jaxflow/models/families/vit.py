@@ -4,9 +4,9 @@ from functools import partial
 from typing import Any
 
 from jaxflow._checks import InputError, shown
+from jaxflow.models.checkpoint.config_file import IN_PYTORCH
+from jaxflow.models.checkpoint.family import ANOTHER, Family, Head, Key
 from jaxflow.models.config import EncoderConfig, Patches
-from jaxflow.models.config_file import IN_PYTORCH
-from jaxflow.models.family import ANOTHER, Family, Head, Key
 
 # With a teacher each of the two tokens has a map of its own, and the classifier none.
 _DISTILLED: dict[str, Key] = {"head.first": "cls_classifier", "head.second": "distillation_classifier"}

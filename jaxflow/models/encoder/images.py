@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError
+from jaxflow.models.encoder.texts import TextEncoder
 from jaxflow.models.fingerprint import array_fingerprint, config_text, text_fingerprint
 from jaxflow.models.images import (
     CLASS,
@@ -19,7 +20,6 @@ from jaxflow.models.images import (
     check_alone,
     pooled_over,
 )
-from jaxflow.models.text_encoder import TextEncoder
 from jaxflow.models.tokens import Encoding
 
 

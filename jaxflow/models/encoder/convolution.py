@@ -6,7 +6,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.layers import ACTIVATIONS, Norm, precision
+from jaxflow.models.encoder.parts import ACTIVATIONS, Norm, precision
 from jaxflow.models.rules import Ruled
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from jaxflow.models.targets import Ids
-from jaxflow.models.torch_pass import evaluating
+from jaxflow.models.torch.forward import evaluating
 
 # Beginnings of targets, where a configuration names none for the decoder.
 STARTS = ("decoder_start_token_id", "bos_token_id", "pad_token_id")

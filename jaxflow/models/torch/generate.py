@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from jaxflow._checks import InputError
-from jaxflow.models.huggingface import quiet_transformers
+from jaxflow.models.checkpoint.huggingface import quiet_transformers
 from jaxflow.models.tokens import Encoding
-from jaxflow.models.torch_pass import evaluating, out_of_memory
+from jaxflow.models.torch.forward import evaluating, out_of_memory
 
 # Prompts that are continued together.
 TOGETHER = 8

@@ -24,11 +24,11 @@ from jaxflow.models.images import (
     processed,
 )
 from jaxflow.models.recording import Number, Recording, cotangent, recording
-from jaxflow.models.torch_head import labels_of, problem_of
-from jaxflow.models.torch_parts import LayerParts, layer_parts
-from jaxflow.models.torch_pass import TorchPass, array_of, evaluating, out_of_memory, taken_of
-from jaxflow.models.torch_probe import Probe, checked_attention, summed
-from jaxflow.models.torch_rooms import Rooms
+from jaxflow.models.torch.forward import TorchPass, array_of, evaluating, out_of_memory, taken_of
+from jaxflow.models.torch.head import labels_of, problem_of
+from jaxflow.models.torch.parts import LayerParts, layer_parts
+from jaxflow.models.torch.probe import Probe, checked_attention, summed
+from jaxflow.models.torch.rooms import Rooms
 
 # Square pixels that stand for an image where a model is run once.
 PROBED = 64

@@ -8,11 +8,11 @@ import jax
 import numpy as np
 from flax import nnx
 
-from jaxflow.models.accounting import Source, check_used, left_over
+from jaxflow.models.checkpoint.accounting import Source, check_used, left_over
+from jaxflow.models.checkpoint.family import Family, Key
+from jaxflow.models.checkpoint.weights import Weights
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.encoder import Encoder
-from jaxflow.models.family import Family, Key
-from jaxflow.models.weights import Weights
+from jaxflow.models.encoder.module import Encoder
 
 # Our parameter -> its name in a checkpoint, behind the module's name.
 SUFFIXES = {"kernel": "weight", "bias": "bias", "scale": "weight", "table": "weight"}

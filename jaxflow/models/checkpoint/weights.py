@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError, missing_extra, shown, shown_text
-from jaxflow.models.family import Family
-from jaxflow.models.json_file import read_json
+from jaxflow.models.checkpoint.family import Family
+from jaxflow.models.checkpoint.json_file import read_json
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 # Names from before 2020.

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jaxflow._checks import InputError
+from jaxflow.models.checkpoint.config_file import WAY_OUT
+from jaxflow.models.checkpoint.family import Family, Head
+from jaxflow.models.checkpoint.weights import Weights
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.config_file import WAY_OUT
-from jaxflow.models.family import Family, Head
-from jaxflow.models.weights import Weights
 
 # Types that weights can have, and types that only buffers have: position numbers, masks, counters.
 FLOATS, BUFFERS = ("F64", "F32", "F16", "BF16"), ("I64", "BOOL")

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxflow.models.torch_parts import LayerParts
-from jaxflow.models.torch_pass import TorchPass, array_of, gradients_of
+from jaxflow.models.torch.forward import TorchPass, array_of, gradients_of
+from jaxflow.models.torch.parts import LayerParts
 
 
 class Rooms:

@@ -7,8 +7,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.config import EncoderConfig, Patches
+from jaxflow.models.encoder.parts import Linear, Table, dropout, norm_of
 from jaxflow.models.images import ImageBatch
-from jaxflow.models.layers import Linear, Table, dropout, norm_of
 
 
 class Embeddings(nnx.Module):

@@ -12,9 +12,9 @@ from jaxflow._checks import InputError, missing_extra
 from jaxflow.models import tokens
 from jaxflow.models.answers import continues, tokenize_answers
 from jaxflow.models.batch import TokenBatch
+from jaxflow.models.checkpoint.huggingface import quiet_transformers
 from jaxflow.models.config import UNLIMITED, HeadConfig
 from jaxflow.models.fingerprint import text_fingerprint, tokenizer_fingerprint
-from jaxflow.models.huggingface import quiet_transformers
 from jaxflow.models.images import ImageBatch, ImageReader, Pooled, check_alone
 from jaxflow.models.model import ModelDefaults
 from jaxflow.models.prediction import Prediction, next_tokens, predictions, speaks
@@ -23,14 +23,14 @@ from jaxflow.models.targets import PairTokens
 from jaxflow.models.tokens import Encoding
 
 try:
-    from jaxflow.models.torch_generate import generated
-    from jaxflow.models.torch_head import head_of, weights_fingerprint
-    from jaxflow.models.torch_images import TorchImages, is_vision, torch_images
-    from jaxflow.models.torch_pairs import PairCaller, TorchPairs, head_of_pairs, is_encoder_decoder, probe_pairs
-    from jaxflow.models.torch_pass import TorchCaller, TorchPass
-    from jaxflow.models.torch_probe import probe, refuse_other_inputs, token_sizes
-    from jaxflow.models.torch_rooms import Rooms, alike
-    from jaxflow.models.torch_targets import TorchTargets
+    from jaxflow.models.torch.forward import TorchCaller, TorchPass
+    from jaxflow.models.torch.generate import generated
+    from jaxflow.models.torch.head import head_of, weights_fingerprint
+    from jaxflow.models.torch.images import TorchImages, is_vision, torch_images
+    from jaxflow.models.torch.pairs import PairCaller, TorchPairs, head_of_pairs, is_encoder_decoder, probe_pairs
+    from jaxflow.models.torch.probe import probe, refuse_other_inputs, token_sizes
+    from jaxflow.models.torch.rooms import Rooms, alike
+    from jaxflow.models.torch.targets import TorchTargets
 except ModuleNotFoundError as error:
     if error.name != "torch":
         raise

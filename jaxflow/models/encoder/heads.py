@@ -5,7 +5,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Key
 
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.layers import ACTIVATIONS, Linear, dropout, norm_of, precision, split
+from jaxflow.models.encoder.parts import ACTIVATIONS, Linear, dropout, norm_of, precision, split
 from jaxflow.models.rules import Ruled
 
 

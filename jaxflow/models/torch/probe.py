@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from jaxflow._checks import InputError, shown_text
-from jaxflow.models.torch_parts import LayerParts, layer_parts
-from jaxflow.models.torch_pass import TorchCaller, TorchPass, array_of
+from jaxflow.models.torch.forward import TorchCaller, TorchPass, array_of
+from jaxflow.models.torch.parts import LayerParts, layer_parts
 
 # A row of probabilities sums to 1 but for its format's rounding; some models keep a share for nothing at all.
 LARGEST_SUM = 1.02

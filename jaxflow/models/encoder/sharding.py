@@ -6,9 +6,9 @@ import jax
 from jaxtyping import Array
 
 from jaxflow.devices import MODEL
-from jaxflow.models.encoder import Encoder
+from jaxflow.models.encoder.module import Encoder
+from jaxflow.models.encoder.parameters import LaidOut, Parameters, TreeShape, laid_out
 from jaxflow.models.model import Module
-from jaxflow.models.parameters import LaidOut, Parameters, TreeShape, laid_out
 
 # The axes, counted from the last, that are shared out: heads of the attention and the feed-forward's inner width, so
 # that devices meet twice a layer, where the two blocks' outputs are summed (Shoeybi et al. 2019, section 3).

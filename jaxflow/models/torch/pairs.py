@@ -16,8 +16,8 @@ from jaxflow.models.config import HeadConfig
 from jaxflow.models.prediction import pieces_of
 from jaxflow.models.recording import Number, Recording, cotangent, recording
 from jaxflow.models.targets import PairTokens
-from jaxflow.models.torch_pass import array_of, evaluating, from_embeddings, gradients_of, out_of_memory, taken_of
-from jaxflow.models.torch_probe import LARGEST_SUM, PAIRS_IN_HAND, Probe, summed
+from jaxflow.models.torch.forward import array_of, evaluating, from_embeddings, gradients_of, out_of_memory, taken_of
+from jaxflow.models.torch.probe import LARGEST_SUM, PAIRS_IN_HAND, Probe, summed
 from jaxflow.models.two_streams import TARGET
 
 Sources = Int[np.ndarray, "row source"]

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError, shown
-from jaxflow.models.family import Family
-from jaxflow.models.json_file import read_json
-from jaxflow.models.weights import Weights
+from jaxflow.models.checkpoint.family import Family
+from jaxflow.models.checkpoint.json_file import read_json
+from jaxflow.models.checkpoint.weights import Weights
 
 # A configuration with 100,000 labels takes about 10 MB.
 MOST_BYTES = 32 << 20

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError, missing_extra, shown, shown_text
-from jaxflow.models.config_file import WAY_OUT
+from jaxflow.models.checkpoint.config_file import WAY_OUT
 from jaxflow.models.images import processed
 from jaxflow.models.tokens import OWN_TOKENIZER
 

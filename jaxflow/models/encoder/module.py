@@ -12,16 +12,16 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxflow._switches import broadcasting
 from jaxflow.models.batch import EncoderOutput, LayerNorms, LayerOutput, NormOutput, TokenBatch
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.convolution import Convolution
-from jaxflow.models.embeddings import Embeddings, PatchEmbeddings
+from jaxflow.models.encoder.convolution import Convolution
+from jaxflow.models.encoder.embeddings import Embeddings, PatchEmbeddings
+from jaxflow.models.encoder.heads import Pooler, last_tokens, make_head, mean_token
+from jaxflow.models.encoder.layer import Layer, Probabilities, Values
+from jaxflow.models.encoder.parts import Norm, norm_of, split
+from jaxflow.models.encoder.positions import Places, places, settings_of
 from jaxflow.models.forward import ForwardOptions, forward_options
-from jaxflow.models.heads import Pooler, last_tokens, make_head, mean_token
 from jaxflow.models.images import ImageBatch
-from jaxflow.models.layer import Layer, Probabilities, Values
-from jaxflow.models.layers import Norm, norm_of, split
 from jaxflow.models.model import Visit
 from jaxflow.models.packing import Packing
-from jaxflow.models.positions import Places, places, settings_of
 from jaxflow.models.rules import Rules, under
 
 CarryT = TypeVar("CarryT")
@@ -33,8 +33,8 @@ class Encoder(nnx.Module):
     """An encoder of texts or images, or a decoder, with an optional head.
 
     Layers are stored stacked (leading axis `layer`) and run by one `jax.lax.scan`, so compile time does not grow with
-    depth; a list of layers, which `jaxflow.models.on_cpu` makes of them, is run one by one. A module is a pytree:
-    hand it to a jitted function as an argument rather than closing over it.
+    depth; a list of layers, which `jaxflow.models.encoder.on_cpu` makes of them, is run one by one. A module is a
+    pytree: hand it to a jitted function as an argument rather than closing over it.
     """
 
     def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):

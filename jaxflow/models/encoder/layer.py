@@ -11,9 +11,9 @@ from jaxtyping import Array, Bool, Float, Key
 
 from jaxflow.models.batch import LayerNorms, NormOutput
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.layers import ACTIVATIONS, Linear, Norm, dropout, norm_of, root, split
+from jaxflow.models.encoder.parts import ACTIVATIONS, Linear, Norm, dropout, norm_of, root, split
+from jaxflow.models.encoder.positions import Reach, turned
 from jaxflow.models.packing import Packing
-from jaxflow.models.positions import Reach, turned
 from jaxflow.models.rules import Ruled
 
 Heads = Float[Array, "*batch token head head_width"]

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Int
 
 from jaxflow.models.config import HeadConfig
-from jaxflow.models.torch_parts import Inside
+from jaxflow.models.torch.parts import Inside
 
 Ids = Int[np.ndarray, "row token"]
 

@@ -14,10 +14,10 @@ from flax import nnx
 from jaxtyping import Array
 
 from jaxflow._checks import is_traced
-from jaxflow.models.encoder import Encoder
-from jaxflow.models.layer import Layer
+from jaxflow.models.encoder.layer import Layer
+from jaxflow.models.encoder.module import Encoder
+from jaxflow.models.encoder.parameters import LaidOut, Parameters, TreeShape, laid_out
 from jaxflow.models.model import Module
-from jaxflow.models.parameters import LaidOut, Parameters, TreeShape, laid_out
 
 # Of YNNPACK's fusions the sums alone: products go to Eigen, which was 1.2 times as fast for whole encoders.
 OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}

@@ -16,13 +16,13 @@ from jaxflow.models import tokens
 from jaxflow.models.answers import continues, tokenize_answers
 from jaxflow.models.batch import EncoderOutput, TokenBatch
 from jaxflow.models.config import EncoderConfig, HeadConfig
-from jaxflow.models.encoder import Encoder
+from jaxflow.models.encoder.module import Encoder
+from jaxflow.models.encoder.on_cpu import compiler_options, layers_apart, runs_here
+from jaxflow.models.encoder.parameters import Parameters
 from jaxflow.models.fingerprint import array_fingerprint, config_text, text_fingerprint, tokenizer_fingerprint
 from jaxflow.models.forward import ForwardOptions, forward_options
 from jaxflow.models.model import GIVES, ModelDefaults
-from jaxflow.models.on_cpu import compiler_options, layers_apart, runs_here
 from jaxflow.models.packing import packing_of
-from jaxflow.models.parameters import Parameters
 from jaxflow.models.prediction import Prediction, next_tokens, pieces_of, predictions, speaks
 from jaxflow.models.tokens import Encoding
 
@@ -175,8 +175,8 @@ class TextEncoder(ModelDefaults):
 
         Within a jitted function of your own call `module`, passed in as an argument: this method would make the weights
         constants of your program. On a processor the layers run apart
-        (`jaxflow.models.on_cpu`), outside any transformation of JAX's, and a batch with much padding on the right is
-        packed (`jaxflow.models.packing`): only real tokens cost time, and hidden states are 0 on padding.
+        (`jaxflow.models.encoder.on_cpu`), outside any transformation of JAX's, and a batch with much padding on the
+        right is packed (`jaxflow.models.packing`): only real tokens cost time, and hidden states are 0 on padding.
         A batch with attention of your own is never packed, since that may fall on padding.
 
         Raises:
