@@ -13,7 +13,6 @@ Trainings that an earlier run into the same folder finished are read again.
 
 import argparse
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -42,13 +41,11 @@ def study(options: argparse.Namespace) -> None:
     """Run a task, and write its record and picture."""
     plan = plan_of(options)
     about = provenance(quick=options.quick, **asdict(plan))
-    begun = time.process_time()
     measured = run(plan, options.work or options.out, say)
     record = rows(measured)
-    seconds = time.process_time() - begun
     write_record(
         options.out / f"{plan.task}.json",
-        {**about, "processor seconds of the last run": seconds, "measures": MEASURES, "arms": record},
+        {**about, "measures": MEASURES, "arms": record},
     )
     draw(record, TASKS[plan.task].hard, options.out / plan.task)
     print(markdown(record))

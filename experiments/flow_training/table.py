@@ -1,5 +1,6 @@
 """What the trainings come to: means with intervals, and differences from the control and from random words."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,45 +14,46 @@ RESAMPLES = 4999
 def interval(values: Float[np.ndarray, "seed sentence"], resamples: int = RESAMPLES) -> dict[str, Any]:
     """The mean and its 95 % interval, seeds and sentences both drawn anew (all seeds saw the same sentences)."""
     values = np.asarray(values, np.float64)
-    draws = np.random.default_rng(0)
-    seeds, sentences = values.shape
-    # How often each draw takes a seed or a sentence: a mean is then a product.
-    of_seeds = draws.multinomial(seeds, np.full(seeds, 1 / seeds), resamples) / seeds
-    of_sentences = draws.multinomial(sentences, np.full(sentences, 1 / sentences), resamples) / sentences
+    of_seeds, of_sentences = _draws(*values.shape, resamples)
     means = np.einsum("rs,st,rt->r", of_seeds, values, of_sentences, optimize=True)
     return {"mean": values.mean(), "interval": np.quantile(means, (0.025, 0.975)), "by seed": values.mean(1)}
 
 
+@cache
+def _draws(seeds: int, sentences: int, resamples: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often each draw takes a seed or a sentence, as shares: a mean is then a product."""
+    draws = np.random.default_rng(0)
+    counts = (draws.multinomial(size, np.full(size, 1 / size), resamples) / size for size in (seeds, sentences))
+    of_seeds, of_sentences = counts
+    return of_seeds, of_sentences
+
+
 def rows(measured: dict[str, Measured], resamples: int = RESAMPLES) -> dict[str, Any]:
-    """Every arm's record: each measure, and paired differences from the control and from the arm's random words."""
+    """Every arm's record: its measures, and paired differences from control, attention alone, and its random words."""
     control = measured["control"]
     # Of seeds run in the same order on the same machine; compiling is left out.
     base = np.median(control.seconds)
     record: dict[str, Any] = {}
     for name, arm in measured.items():
-        other = measured.get(name.replace(", evidence", ", random")) if name.endswith(", evidence") else None
+        # What an arm is held against, example by example.
+        others = {"control": control, "attention": measured.get("attention, evidence")}
+        if name.endswith(", evidence"):
+            others["random"] = measured.get(name.replace(", evidence", ", random"))
         record[name] = {
             "strength": arm.strength,
             "tried": arm.tried,
             "step's time, of the control's": np.median(arm.seconds) / base,
         }
         for kind in ("right", "explained"):
-            record[name][kind] = {
-                measure: _cell(
-                    values, getattr(control, kind)[measure], other and getattr(other, kind)[measure], resamples
-                )
-                for measure, values in getattr(arm, kind).items()
-            }
+            record[name][kind] = {}
+            for measure, values in getattr(arm, kind).items():
+                cell = interval(values, resamples)
+                for against, other in others.items():
+                    if other is not None and other is not arm:
+                        less = values.astype(np.float64) - getattr(other, kind)[measure]
+                        cell[f"less {against}"] = interval(less, resamples)
+                record[name][kind][measure] = cell
     return record
-
-
-def _cell(values: np.ndarray, control: np.ndarray, random: np.ndarray | None, resamples: int) -> dict[str, Any]:
-    cell = interval(values, resamples)
-    if values is not control:
-        cell["less control"] = interval(values * 1.0 - control, resamples)
-    if random is not None:
-        cell["less random"] = interval(values * 1.0 - random, resamples)
-    return cell
 
 
 def markdown(record: dict[str, Any]) -> str:
