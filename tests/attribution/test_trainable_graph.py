@@ -127,8 +127,8 @@ def test_a_term_of_the_loss_trains_the_model(model, batch):
 
 def test_what_does_not_fit_is_said_in_one_line(model, batch):
     with pytest.raises(InputError, match="explain"):
-        jf.trainable_graph(model.module, batch, "attention-gradient")
+        _ = jf.trainable_graph(model.module, batch, "attention-gradient")
     with pytest.raises(InputError, match="pass `model"):
-        jf.trainable_graph(model, batch)
+        _ = jf.trainable_graph(model, batch)
     with pytest.raises(InputError, match="mixing"):
-        jf.trainable_graph(model.module, batch, "no such mixing")
+        _ = jf.trainable_graph(model.module, batch, "no such mixing")
