@@ -112,6 +112,19 @@ def test_targets_are_written_as_transformers_writes_them(both, kind):
     # Without the token that transformers forces at the end, which no pass gives.
     theirs.model.generation_config.forced_eos_token_id = None
     assert [each.tokens for each in ours.tokenize(TEXTS[:2])] == [each.tokens for each in theirs.tokenize(TEXTS[:2])]
+    # As texts, in the order in which they came, of as many tokens as asked for.
+    written = jf.generate(ours, TEXTS, new_tokens=5)
+    assert written == jf.generate(theirs, TEXTS, new_tokens=5)
+    assert len(written) == len(TEXTS)
+    assert jf.generate(ours, TEXTS[0], new_tokens=5) == written[:1]
+    assert written != jf.generate(ours, TEXTS, new_tokens=1)
+
+
+def test_a_model_without_a_head_writes_nothing(both):
+    for model in both("T5 bare")[:2]:
+        with pytest.raises(InputError, match=r"`model` must be a decoder or an encoder-dec.*head") as caught:
+            _ = jf.generate(model, TEXTS)
+        assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.slow
