@@ -57,8 +57,8 @@ class Exploration:
             whether the models are decoders that were asked about their last position.
         change: of each text, the Jensen-Shannon distance of each head's attention in the two models, mean over
             positions; empty for one model, and for two whose layers or heads differ in number.
-        moved: of each text, the total variation of rollout to the first position at the last layer of each model;
-            empty for one model.
+        moved: of each text, the total variation of rollout to the first position (of decoders to the last) at the last
+            layer of each model; empty for one model.
         total: how many texts there were before those that no page could hold were left out.
     """
 

@@ -162,7 +162,7 @@ def _exploration(
         )
         for which, (name, model) in enumerate(zip(names, models, strict=True))
     )
-    change, moved = _changes(sides, found)
+    change, moved = _changes(sides, found, -1 if all(each.model.causal for each in models) else 0)
     # Where the last position was asked for, a decoder's page begins with it.
     causal = question.queries in (None, LAST) and all(each.model.causal for each in models)
     settings = page_settings(question.as_json()) | {"causal": causal}
@@ -279,7 +279,10 @@ def _loss(scores: Mapping[str, float], label: str | None) -> float | None:
     return float(-np.log(max(scores[label], np.finfo(np.float64).tiny)))
 
 
-def _changes(sides: Sequence[Side], found: Sequence[ExploredText]) -> tuple[tuple[HeadTable, ...], tuple[float, ...]]:
+def _changes(
+    sides: Sequence[Side], found: Sequence[ExploredText], place: int
+) -> tuple[tuple[HeadTable, ...], tuple[float, ...]]:
+    """Changes of each head's attention, and of rollout to the position at a place."""
     if len(sides) == 1:
         return (), ()
     first, second = sides
@@ -289,8 +292,9 @@ def _changes(sides: Sequence[Side], found: Sequence[ExploredText]) -> tuple[tupl
         for one, two, text in zip(first.attention, second.attention, found, strict=True)
         if first.heads == second.heads
     ]
-    # The first position is the classification token of most models, or stands where it would.
-    rolled = [[example.relevance["rollout"][-1, 0] for example in side.examples] for side in sides]
+    # The first position is the classification token of most models, or stands where it would. A decoder's first
+    # position sees itself alone in any model; its last one predicts.
+    rolled = [[example.relevance["rollout"][-1, place] for example in side.examples] for side in sides]
     moved = [float(np.abs(b - a).sum(dtype=np.float64) / 2) for a, b in zip(*rolled, strict=True)]
     return tuple(change), tuple(moved)
 
