@@ -1,4 +1,4 @@
-"""Comparison of relevance with the model's behaviour: blank-out, gradients, rank agreement, faithfulness, intervals."""
+"""Relevance against the model's behaviour and known evidence: blank-out, gradients, ranks, faithfulness, intervals."""
 
 from jaxflow.evaluation.faithfulness import Faithfulness, faithfulness
 from jaxflow.evaluation.gradients import (
@@ -9,6 +9,7 @@ from jaxflow.evaluation.gradients import (
     IntegratedGradients,
     gradient_scores,
 )
+from jaxflow.evaluation.ground_truth import GroundTruth, ground_truth
 from jaxflow.evaluation.inputs import TokenInputs, padded, token_inputs
 from jaxflow.evaluation.occlusion import occlusion_scores
 from jaxflow.evaluation.scores import TokenScores
@@ -24,6 +25,7 @@ __all__ = [
     "GradientMethod",
     "GradientNorm",
     "GradientTimesInput",
+    "GroundTruth",
     "IntegratedGradients",
     "Interval",
     "Kendall",
@@ -34,6 +36,7 @@ __all__ = [
     "TokenScores",
     "faithfulness",
     "gradient_scores",
+    "ground_truth",
     "mean_interval",
     "occlusion_scores",
     "padded",
