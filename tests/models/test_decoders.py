@@ -1,5 +1,7 @@
 """Decoders that run in JAX against Hugging Face's torch models, eager and in float32."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -341,6 +343,41 @@ def test_angles_of_long_texts_equal_torchs(rope):
     turns = places(ours, length).turns[0]
     for mine, theirs in zip(turns, (cosine, sine), strict=True):
         np.testing.assert_allclose(mine, theirs[0, :, : width // 2], atol=1e-6, rtol=0)
+
+
+def test_a_padding_token_of_less_than_none_is_none(tiny, tmp_path):
+    _, ours = make("llama", "next_token", tmp_path, tiny)
+    path = tmp_path / "config.json"
+    _ = path.write_text(json.dumps(json.loads(path.read_text()) | {"pad_token_id": -1}))
+    again = load_model(tmp_path, tokenizer=False)
+    assert again.config.pad_id == 0
+    batch = as_batch(*padded("right"))
+    np.testing.assert_array_equal(again(batch).logits, ours(batch).logits)
+
+
+def test_embeddings_drop_at_a_rate_of_their_own():
+    sizes = {**SIZES, "num_attention_heads": 4, "resid_pdrop": 0.0, "attn_pdrop": 0.0}
+    module = jf.models.new_encoder(transformers.GPT2Config(**sizes, embd_pdrop=0.75)).module
+    batch = as_batch(*padded("right"))
+    first = module(batch, key=jax.random.key(0)).hidden_states[:, 0]
+    whole = module(batch).hidden_states[:, 0]
+    kept = np.asarray(first != 0)
+    assert 0.15 < kept.mean() < 0.35
+    np.testing.assert_allclose(first, np.where(kept, 4 * whole, 0), atol=1e-6)
+
+
+def test_the_change_between_two_decoders_is_that_of_their_last_positions(tiny, tmp_path):
+    _, first = make("gpt2", "next_token", tmp_path / "first", tiny)
+    _, second = make("gpt2", "next_token", tmp_path / "second", tiny, initializer_range=0.6)
+    texts = ["the key to the table", "she knows"]
+    exploration = jf.explore(first, texts, other=second, methods=("raw", "rollout"))
+    for text, moved in zip(texts, exploration.moved, strict=True):
+        one, other = (
+            jf.attribute(model, [text], methods="rollout", queries="last")[0].relevance["rollout"][-1, 0]
+            for model in (first, second)
+        )
+        np.testing.assert_allclose(moved, np.abs(one - other).sum() / 2, atol=1e-6)
+        assert moved > 0
 
 
 def test_norms_of_a_new_model_multiply_by_one():

@@ -147,6 +147,25 @@ def test_padding_behind_an_image_and_rows_that_fill_a_batch_change_nothing(tmp_p
     assert (np.asarray(padded.attention)[..., :count, count:] == 0).all()
 
 
+def test_each_image_has_random_numbers_of_its_own(tmp_path):
+    _ = saved("vit", tmp_path)
+    ours = jf.load_model(tmp_path)
+    first, second, again = jf.attribute(ours, [image(0), image(1), image(0)], methods="random")
+    (alone,) = jf.attribute(ours, [image(1)], methods="random")
+    np.testing.assert_array_equal(first.relevance["random"], again.relevance["random"])
+    np.testing.assert_array_equal(second.relevance["random"], alone.relevance["random"])
+    assert (first.relevance["random"] != second.relevance["random"]).all()
+
+
+def test_images_for_a_model_of_texts_are_refused_by_their_own_option(tmp_path, capsys):
+    folder_of_images(tmp_path / "photos")
+    arguments = ["--images", str(tmp_path / "photos"), "--model", "verb-number", "--out", str(tmp_path / "out")]
+    assert main(["attribute", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert "--images" in said
+    assert "--input" not in said
+
+
 @pytest.mark.parametrize("name", ["vit", pytest.param("deit-teacher", marks=pytest.mark.slow)])
 def test_the_parts_of_a_class_score_sum_to_it(tmp_path, name):
     _ = saved(name, tmp_path)
