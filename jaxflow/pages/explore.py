@@ -24,6 +24,7 @@ from jaxflow.models.images import check_reads_texts
 from jaxflow.models.two_streams import encoder_layers_of
 from jaxflow.pages.carried import Carried, carried_words, class_method_of
 from jaxflow.pages.exploration import Exploration, HeadTable, Side
+from jaxflow.pages.explore_pairs import in_one_sequence
 from jaxflow.pages.explore_task import ExploredItem, ExploredModel, ExploredText, ExploreTask
 from jaxflow.pages.page import page_settings
 from jaxflow.pages.pieces import row_of
@@ -93,14 +94,13 @@ def explore(
     models = [as_model("model", model)] + ([] if other is None else [as_model("other", other)])
     for each in models:
         check_reads_texts(each, "model", "the explorer", "images are shown by the page of `jaxflow.attribute`")
-    for each in models:
         check_model(question, each)
-        if encoder_layers_of(each):
-            way_out = "see its sources and targets by write_page(attribute(...)), or pass its encoder alone"
-            raise InputError("model", "read one sequence for the explorer", f"{each.name}, an encoder-decoder", way_out)
     if not isinstance(texts, Iterable):
         raise InputError("texts", "be a text or a sequence of texts", type(texts).__name__)
     firsts, seconds = as_texts(texts, pairs)
+    if firsts and any(map(encoder_layers_of, models)):
+        models = [in_one_sequence(models, question, firsts, seconds, max_length=max_length, truncate=truncate)]
+        seconds, max_length, truncate = None, None, False
     check_rows(question.queries, len(firsts))
     known, total = _as_labels(labels, len(firsts), models), len(firsts)
     # Both models' tokens decide how many texts the page can hold; what is left out is never run.

@@ -120,6 +120,22 @@ def test_targets_are_written_as_transformers_writes_them(both, kind):
     assert written != jf.generate(ours, TEXTS, new_tokens=1)
 
 
+@pytest.mark.parametrize("kind", ["T5", pytest.param("BART bare", marks=pytest.mark.slow)])
+def test_the_explorer_shows_sources_and_targets_as_one_sequence(both, tmp_path, kind):
+    theirs, ours, _ = both(kind)
+    attributed = jf.attribute(ours, TEXTS, pairs=TARGETS, methods="rollout", queries=None)
+    for model in (ours, theirs):
+        exploration = jf.explore(model, TEXTS, pairs=TARGETS, methods=("raw", "rollout"))
+        for shown, example, target in zip(exploration.sides[0].examples, attributed, TARGETS, strict=True):
+            assert shown.tokens == example.tokens
+            assert shown.prediction == example.prediction
+            np.testing.assert_allclose(shown.relevance["rollout"], example.relevance["rollout"], atol=1e-5)
+            assert target in (shown.pair or "")
+    jf.write_page(exploration, tmp_path / "explorer.html")
+    with pytest.raises(InputError, match=r"`other` must be left out beside an encoder-decoder"):
+        jf.explore(ours, TEXTS, other=theirs, pairs=TARGETS)
+
+
 def test_a_model_without_a_head_writes_nothing(both):
     for model in both("T5 bare")[:2]:
         with pytest.raises(InputError, match=r"`model` must be a decoder or an encoder-dec.*head") as caught:
