@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from jaxflow.pages.explore import explore
     from jaxflow.pages.explore_in_hand import explore_attention
     from jaxflow.pages.figure import plot_relevance
+    from jaxflow.pages.widget import ExplorerWidget
     from jaxflow.pages.write import write_page
     from jaxflow.store.results import open_sweep
     from jaxflow.sweep.attributor import Attributor
@@ -48,6 +49,7 @@ __all__ = [
     "Attributor",
     "Comparison",
     "Example",
+    "ExplorerWidget",
     "FlowPath",
     "FlowSolution",
     "InputError",
@@ -120,6 +122,7 @@ _PLACES = {
     "explore": "jaxflow.pages.explore",
     "explore_attention": "jaxflow.pages.explore_in_hand",
     "plot_relevance": "jaxflow.pages.figure",
+    "ExplorerWidget": "jaxflow.pages.widget",
     "write_page": "jaxflow.pages.write",
     "open_sweep": "jaxflow.store.results",
     "Attributor": "jaxflow.sweep.attributor",
