@@ -13,11 +13,11 @@ against the peers alone. The fourth takes one position's rows at all of 12 layer
 first token, causal, and in sliding windows: seconds of one core.
 
 Each round times every solver once, one after the other, on the same graph, cut down to the layers below the source;
-figures of solvers are of the processor's time, the best of the rounds, which other programs disturb least. Compilation and the
-building of a peer's graph are outside its time, all that jaxflow does for a pair is inside. Peers that are not
-installed are left out by name. Then, for the same graphs: how close the bounds and the relaxation come, what each stage
-of `auto` settles, growth with length and depth, memory, and the cost of the first position's rows beside a forward
-pass, in the processor's time. What is measured is written as it comes, graph by graph. `--quick` takes less than a
+figures of solvers are of the processor's time, the best of the rounds, which other programs disturb least.
+Compilation and the building of a peer's graph are outside its time, all that jaxflow does for a pair is inside. Peers
+that are not installed are left out by name. Then, for the same graphs: how close the bounds and the relaxation come,
+what each stage of `auto` settles, growth with length and depth, memory, and the cost of the first position's rows
+beside a forward pass, in the processor's time. What is measured is written as it comes, graph by graph. `--quick` takes less than a
 minute and leaves out networkx, the relaxation and graphs over 64 tokens.
 """
 
