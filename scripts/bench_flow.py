@@ -17,8 +17,8 @@ figures of solvers are of the processor's time, the best of the rounds, which ot
 Compilation and the building of a peer's graph are outside its time, all that jaxflow does for a pair is inside. Peers
 that are not installed are left out by name. Then, for the same graphs: how close the bounds and the relaxation come,
 what each stage of `auto` settles, growth with length and depth, memory, and the cost of the first position's rows
-beside a forward pass, in the processor's time. What is measured is written as it comes, graph by graph. `--quick` takes less than a
-minute and leaves out networkx, the relaxation and graphs over 64 tokens.
+beside a forward pass, in the processor's time. What is measured is written as it comes, graph by graph. `--quick` takes
+less than a minute and leaves out networkx, the relaxation and graphs over 64 tokens.
 """
 
 import argparse
