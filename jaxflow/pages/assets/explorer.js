@@ -189,7 +189,9 @@
   }
   addFields(FIELDS);
   function choose(changes) {
+    const moves = changes.sentence !== void 0 && changes.sentence !== state.sentence && !("position" in changes);
     Object.assign(state, changes);
+    if (data.last && moves) state.position = Infinity;
     if (!("word" in changes) || "trace" in changes) return;
     if (state.word !== null && state.trace === "back") state.trace = "both";
     else if (state.word === null && state.trace === "both") state.trace = "back";
