@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jaxflow import mixing, references
     from jaxflow.attribution import Attribution, Example, Question, attribute, build_graph
     from jaxflow.attribution.in_hand import attribute_attention
+    from jaxflow.attribution.trainable import trainable_graph
     from jaxflow.compare import Comparison, compare_models
     from jaxflow.evaluation.token_target import Token
     from jaxflow.flow.device.cut import cut_capacity
@@ -83,6 +84,7 @@ __all__ = [
     "references",
     "run_sweep",
     "stack_generated",
+    "trainable_graph",
     "widest_path",
     "write_page",
 ]
@@ -95,6 +97,7 @@ _PLACES = {
     "attribute": "jaxflow.attribution",
     "build_graph": "jaxflow.attribution",
     "attribute_attention": "jaxflow.attribution.in_hand",
+    "trainable_graph": "jaxflow.attribution.trainable",
     "Comparison": "jaxflow.compare",
     "compare_models": "jaxflow.compare",
     "Token": "jaxflow.evaluation.token_target",

@@ -128,7 +128,9 @@ def trained(task: str, seed: int, steps: int = STEPS, held_out: int = 1000) -> T
     batch, labels = _batch(model, pool), jnp.asarray([int(yes) for _, yes, _ in pool])
     for begin in range(0, steps, 500):
         picks = jnp.asarray(rng.integers(0, len(pool), (min(500, steps - begin), BATCH)))
-        parameters, state, loss = _steps(graph, optimizer, parameters, state, batch, labels, picks)
+        # Optax mixes whole numbers and floats.
+        with jax.numpy_dtype_promotion("standard"):
+            parameters, state, loss = _steps(graph, optimizer, parameters, state, batch, labels, picks)
         say(f"{task}, seed {seed}, step {begin + len(picks)}: loss {float(loss):.4f}")
     nnx.update(model.module, parameters)
     fresh = [draw(rng) for _ in range(held_out)]
