@@ -60,7 +60,7 @@ def protocols(
 
 
 def rows_of(model: TextEncoder, texts: Sequence[str]) -> tuple[dict[str, Rows], np.ndarray]:
-    """The first position's rows by method and residual, and the plain graph's capacities of each text."""
+    """The first position's rows by method and residual, and each text's attention, its heads averaged."""
     graphs = {name: jf.build_graph(model, list(texts), mixing) for name, mixing in RESIDUALS.items()}
     rows: dict[str, Rows] = {"raw": np.asarray(jf.raw_attention(graphs[BASE[0]]))[:, :, 0]}
     for name, graph in graphs.items():
@@ -69,7 +69,7 @@ def rows_of(model: TextEncoder, texts: Sequence[str]) -> tuple[dict[str, Rows], 
     plain = np.asarray(graphs[BASE[0]].capacity, np.float64)
     # What the theorem says that deep flow is.
     rows[COLUMNS] = np.minimum(1, plain[:, 0].sum(1))[:, None]
-    return rows, plain
+    return rows, np.asarray(graphs["no residual"].capacity, np.float64)
 
 
 def agreements(model: TextEncoder, texts: Sequence[str], gold: Sequence[int]) -> dict[str, np.ndarray]:
@@ -109,12 +109,15 @@ def float_ties(
 ) -> dict[str, Any]:
     """The authors' floats against exact flow with ties as ties, on the same texts: what rounding alone brings."""
     inputs = token_inputs(model, list(texts))
-    rows, plain = rows_of(model, texts)
+    rows, attention = rows_of(model, texts)
     exact = rows["flow, residual once"]
     theirs = []
-    for number, (capacity, length) in enumerate(zip(plain, inputs.mask.sum(-1), strict=True)):
-        small = capacity[:, :length, :length]
-        theirs.append(np.stack([paper_flow(small, layer) for layer in layers]))
+    for number, (each, length) in enumerate(zip(attention, inputs.mask.sum(-1), strict=True)):
+        # Attention is float32, and what follows is float64, as theirs: sums of float32 capacities alone are exact in
+        # float64 and bring no noise, but rows divided by their sum are not.
+        capacity = each[:, :length, :length] + np.eye(length)
+        capacity /= capacity.sum(-1, keepdims=True)
+        theirs.append(np.stack([paper_flow(capacity, layer) for layer in layers]))
         if number % 10 == 9:
             report(f"networkx: {number + 1} of {len(texts)} texts")
     noisy, _ = padded(theirs)

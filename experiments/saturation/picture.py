@@ -20,6 +20,7 @@ def draw(records: Mapping[str, Any], compared: int, path: Path) -> None:
         shares = [each["saturated"][0] for each in layers.values()]
         _ = by_layer.plot([int(layer) for layer in layers], shares, line, label=name, markersize=5)
     _ = by_layer.set(xlabel="layer", ylabel="share of pairs that are saturated", ylim=(-0.03, 1.03))
+    by_layer.xaxis.get_major_locator().set_params(integer=True)
     _ = by_layer.set_title(f"the paper's capacities, {compared} tokens")
     _ = by_layer.legend(frameon=False)
     name, record = max(records.items(), key=lambda item: len(item[1]["cells"]))
