@@ -1,6 +1,6 @@
 """Comparison of relevance with the model's behaviour: blank-out, gradients, rank agreement, faithfulness, intervals."""
 
-from jaxflow.evaluation.faithfulness import Faithfulness, faithfulness
+from jaxflow.evaluation.faithfulness import Faithfulness, FaithfulnessScores, faithfulness, faithfulness_scores
 from jaxflow.evaluation.gradients import (
     Gradient,
     GradientMethod,
@@ -11,6 +11,19 @@ from jaxflow.evaluation.gradients import (
 )
 from jaxflow.evaluation.inputs import TokenInputs, padded, token_inputs
 from jaxflow.evaluation.occlusion import occlusion_scores
+from jaxflow.evaluation.protocols import (
+    PROTOCOLS,
+    Aopc,
+    Comprehensiveness,
+    Curve,
+    FaithfulnessProtocol,
+    LogOdds,
+    SaCo,
+    SoftComprehensiveness,
+    SoftSufficiency,
+    Sufficiency,
+)
+from jaxflow.evaluation.removals import REMOVALS, Delete, Drop, Removal, Replace
 from jaxflow.evaluation.scores import TokenScores
 from jaxflow.evaluation.target import Target
 from jaxflow.statistics.agreement import Agreement, Kendall, RankMeasure, Spearman, rank_agreement
@@ -18,8 +31,17 @@ from jaxflow.statistics.intervals import Interval, mean_interval
 from jaxflow.statistics.ranks import ranks
 
 __all__ = [
+    "PROTOCOLS",
+    "REMOVALS",
     "Agreement",
+    "Aopc",
+    "Comprehensiveness",
+    "Curve",
+    "Delete",
+    "Drop",
     "Faithfulness",
+    "FaithfulnessProtocol",
+    "FaithfulnessScores",
     "Gradient",
     "GradientMethod",
     "GradientNorm",
@@ -27,12 +49,20 @@ __all__ = [
     "IntegratedGradients",
     "Interval",
     "Kendall",
+    "LogOdds",
     "RankMeasure",
+    "Removal",
+    "Replace",
+    "SaCo",
+    "SoftComprehensiveness",
+    "SoftSufficiency",
     "Spearman",
+    "Sufficiency",
     "Target",
     "TokenInputs",
     "TokenScores",
     "faithfulness",
+    "faithfulness_scores",
     "gradient_scores",
     "mean_interval",
     "occlusion_scores",
