@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments._figures import MAP, new_figure, save_figure
-from experiments.faithfulness.table import CONTESTANTS, SIGN
+from experiments.faithfulness.table import CONTESTANTS, SIGN, markdown
 from experiments.faithfulness.tasks import TASKS
 from jaxflow import InputError
 
@@ -22,16 +22,21 @@ def draw(folder: Path) -> None:
     if not records:
         raise InputError("out", "be a folder that holds records of tasks", "none", "run a task first")
     save_figure(picture(records), folder / "faithfulness")
+    for task, record in records.items():
+        print(f"\n{task}\n\n{markdown(record)}")
 
 
 def picture(records: dict[str, Any]) -> Any:
     """A panel a task: contestants down, protocols across, each with its removals; the colour is the rank."""
-    settings = list(next(iter(records.values()))["table"])
+    settings = list(dict.fromkeys(setting for record in records.values() for setting in record["table"]))
     figure = new_figure(13.5, 1.2 + 2.9 * len(records))
     panels = figure.subplots(len(records), 1, squeeze=False)[:, 0]
     image = None
     for panel, (task, record) in zip(panels, records.items(), strict=True):
-        ranks = np.stack([_ranks(record["table"][s][p], sign) for p, sign in SIGN.items() for s in settings], axis=-1)
+        # A removal that a task was not measured by stays empty.
+        table = record["table"]
+        cells = [(table.get(setting, {}).get(name), sign) for name, sign in SIGN.items() for setting in settings]
+        ranks = np.stack([_ranks(*each) for each in cells], axis=-1)
         image = panel.imshow(ranks, cmap=f"{MAP}_r", vmin=1, vmax=len(CONTESTANTS), aspect="auto")
         for row, column in zip(*np.nonzero(ranks <= 1), strict=True):
             _ = panel.text(column, row, "1", ha="center", va="center", fontsize=7, color="black")
@@ -51,8 +56,11 @@ def picture(records: dict[str, Any]) -> Any:
     return figure
 
 
-def _ranks(cell: dict[str, Any], sign: int) -> np.ndarray:
-    """Ranks of the contestants from 1; equal ones share the mean."""
+def _ranks(cell: dict[str, Any] | None, sign: int) -> np.ndarray:
+    """Ranks of the contestants from 1; equal ones share the mean. NaN where there is no cell."""
     from scipy.stats import rankdata
+
+    if cell is None:
+        return np.full(len(CONTESTANTS), np.nan)
 
     return rankdata([-sign * cell["contestants"][name]["mean"][0] for name in CONTESTANTS])

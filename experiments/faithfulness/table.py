@@ -20,6 +20,8 @@ GRAPH = "graph"
 CONTESTANTS = (*FUNCTIONALS, *REFERENCES)
 # What every contestant is tested against.
 AGAINST = ("random", "position", "column-sums")
+# Tests below this corrected p are called clear.
+CLEAR = 0.05
 # Of each cell of the table: a setting (how tokens are removed) and a protocol.
 Cell = tuple[str, str]
 Scores = Mapping[str, Float[np.ndarray, "text row"]]
@@ -168,10 +170,38 @@ def agreements(
     }
 
 
+def standing(record: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Of each contestant over all cells: mean rank, how often first, and how often clearly above or below another.
+
+    Clearly: the corrected p of the sign-flip test is below .05.
+    """
+    from scipy.stats import rankdata
+
+    cells = [
+        (sign, record["table"][setting][protocol]["contestants"])
+        for setting in record["table"]
+        for protocol, sign in SIGN.items()
+    ]
+    ranks = np.stack([rankdata([-sign * who[name]["mean"][0] for name in CONTESTANTS]) for sign, who in cells])
+    found = {
+        name: {"mean rank": ranks[:, place].mean(), "first": (ranks[:, place] == 1).mean()}
+        for place, name in enumerate(CONTESTANTS)
+    }
+    for name in (*CONTESTANTS, GRAPH):
+        for other in AGAINST:
+            tests = [who[name]["above"][other] for _, who in cells if other != name]
+            clear = [np.sign(mean) for mean, _, _, p in tests if p < CLEAR]
+            if tests:
+                entry = found.setdefault(name, {})
+                entry[f"above {other}"] = clear.count(1) / len(tests)
+                entry[f"below {other}"] = clear.count(-1) / len(tests)
+    return found
+
+
 def markdown(record: Mapping[str, Any]) -> str:
-    """The best contestant of each cell, and what stands above the column sums."""
+    """The best contestant of each cell, the best of the graph against the column sums, and where all stand."""
     settings = record["table"]
-    lines = [_row("protocol", *settings), _row(*["---"] * (len(settings) + 1))]
+    lines = [_row("best; best of the graph above the column sums", *settings), _row(*["---"] * (len(settings) + 1))]
     for protocol, sign in SIGN.items():
         cells = []
         for setting in settings:
@@ -181,6 +211,11 @@ def markdown(record: Mapping[str, Any]) -> str:
             above = graph["above"]["column-sums"]
             cells.append(f"{best} {who[best]['mean'][0]:.3f}; {graph['method']}, L{graph['layer']} {above[0]:+.3f}")
         lines.append(_row(protocol, *cells))
+    stand = standing(record)
+    columns = list(next(iter(stand.values())))
+    lines += ["", _row("over all cells", *columns), _row(*["---"] * (len(columns) + 1))]
+    for name, each in sorted(stand.items(), key=lambda pair: pair[1].get("mean rank", np.inf)):
+        lines.append(_row(name, *(f"{each[column]:.2f}" if column in each else "" for column in columns)))
     return "\n".join(lines)
 
 
