@@ -9,6 +9,8 @@ from jaxflow.mixing import MIXINGS, Mixing
 
 FUNCTIONALS = ("raw", "rollout", "flow", "joint-flow", "widest-path")
 REFERENCES = tuple(name for name in METHODS if name not in FUNCTIONALS)
+# The reference that flow has to beat.
+SUMS = "column-sums"
 # Two mixings that every model which gives gradients can give, for quick runs.
 QUICK_MIXINGS = ("attention", "attention-gradient")
 

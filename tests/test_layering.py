@@ -37,6 +37,7 @@ HOUSE = [
     "sweep",
     "summary",
     "pages",
+    "interop",
     "_parser",
     "_signals",
     "cli",

@@ -8,12 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 import jaxflow as jf
-from experiments._methods import FUNCTIONALS
+from experiments._methods import FUNCTIONALS, SUMS
 from experiments._say import say
 from jaxflow.evaluation import Spearman, mean_interval, occlusion_scores, padded, rank_agreement, token_inputs
 
-# The reference that flow has to beat.
-SUMS = "column-sums"
 # Values of a row that are nearer than this share of its largest tie: flows are exact to 1e-9.
 TIES = 1e-9
 RESAMPLES = 9999

@@ -1,15 +1,19 @@
 """From texts to a graph, to go on with in JAX."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxflow._checks import not_forked
+from jaxflow._typing import Inputs, Pairs
 from jaxflow.attribution.explaining import call_of, check_model, pair_numbers_of
 from jaxflow.attribution.items import as_texts
 from jaxflow.attribution.question import Question
+from jaxflow.evaluation.token_target import Token
 from jaxflow.graph.graph import AttentionGraph
+from jaxflow.mixing import Mixing
 from jaxflow.models import Model, TokenBatch, as_model
 from jaxflow.running import Arrays, Call, EngineOptions, check_finite, run_calls
 from jaxflow.running.readers import Finite, KeptGraph
@@ -17,11 +21,11 @@ from jaxflow.running.readers import Finite, KeptGraph
 
 def build_graph(
     model: Model,
-    texts: Any,
-    mixing: Any = "attention",
-    target: Any = None,
+    texts: Inputs,
+    mixing: str | Mixing = "attention",
+    target: str | int | Sequence[str | int] | Token | None = None,
     *,
-    pairs: Any = None,
+    pairs: Pairs = None,
     max_length: int | None = None,
     truncate: bool = False,
 ) -> AttentionGraph:
@@ -47,8 +51,8 @@ def build_graph(
     model = as_model("model", model)
     question = Question(mixing=mixing, target=target)
     check_model(question, model)
-    texts, pairs = as_texts(texts, pairs)
-    encodings = model.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
+    firsts, seconds = as_texts(texts, pairs)
+    encodings = model.tokenize(firsts, seconds, max_length=max_length, truncate=truncate)
 
     def make(numbers: list[int], batch: TokenBatch, length: int) -> Call:
         return call_of(question, model, {"finite": Finite(), "graph": KeptGraph()}, {}, batch)

@@ -1,9 +1,10 @@
 """`attribute_attention`: as `attribute`, for attention that was computed elsewhere."""
 
-from typing import Any
+from typing import Any, Unpack
 
 from jaxflow._checks import InputError
-from jaxflow.attribution.question import Question
+from jaxflow._typing import ArrayLike, Attentions, Pairs, Tokens
+from jaxflow.attribution.question import Asked, GivenQuestion
 from jaxflow.attribution.result import Attribution
 from jaxflow.attribution.run import attribute
 from jaxflow.models.in_hand import attention_in_hand
@@ -11,19 +12,19 @@ from jaxflow.models.in_hand_pairs import encoder_decoder_in_hand, is_encoder_dec
 
 
 def attribute_attention(
-    attentions: Any,
-    tokens: Any,
-    question: Question | Any | None = None,
+    attentions: Attentions,
+    tokens: Tokens,
+    question: GivenQuestion = None,
     *,
-    mask: Any = None,
-    target_tokens: Any = None,
-    target_mask: Any = None,
-    texts: Any = None,
+    mask: ArrayLike | None = None,
+    target_tokens: Tokens | None = None,
+    target_mask: ArrayLike | None = None,
+    texts: Pairs = None,
     predictions: Any = None,
-    gradients: Any = None,
+    gradients: Attentions | None = None,
     causal: bool = False,
     name: str = "attention in hand",
-    **changes: Any,
+    **changes: Unpack[Asked],
 ) -> Attribution:
     """Say how much each input token contributed, by attention in hand, from any framework.
 

@@ -3,19 +3,21 @@
 import inspect
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache, cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import numpy as np
 from jaxtyping import Int
 
 from jaxflow._checks import InputError, shown
 from jaxflow._names import imported, is_path, value_json, value_of_json
+from jaxflow._typing import Integers
 from jaxflow.attribution.methods import AT, Method, ModelMethod, ProgramMethod, mixing_of
 from jaxflow.attribution.registry import as_methods, method_json, method_of_json, several
 from jaxflow.evaluation.token_target import PREDICTED, Token, written_target
+from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_layers, as_solver
 from jaxflow.mixing import MIXINGS, Mixing, as_mixing, mixing_json
 from jaxflow.models import Model
@@ -28,6 +30,18 @@ ALL = "all"
 TARGETS = "be None, 'predicted', a class by its name or number, a pair of classes, or a jaxflow.Token"
 
 Positions = Int[np.ndarray, " query"]
+
+
+class Asked(TypedDict, total=False):
+    """What each field of a `Question` takes, for calls that take the fields by name; see there what they mean."""
+
+    methods: str | Method | Sequence[str | Method]
+    mixing: str | Mixing
+    target: str | int | Sequence[str | int] | Token | None
+    queries: str | Integers | None
+    layers: Integers | None
+    flow: str | Solver
+    tol: float
 
 
 @dataclass(frozen=True)
@@ -172,7 +186,14 @@ class Question:
         )
 
 
-def as_question(question: Any, changes: Mapping[str, Any], default: Question | None = None) -> Question:
+# As callers hand it in; anything else is refused in one line.
+if TYPE_CHECKING:
+    GivenQuestion: TypeAlias = Question | None
+else:
+    GivenQuestion = Any
+
+
+def as_question(question: GivenQuestion, changes: Mapping[str, Any], default: Question | None = None) -> Question:
     """The question from a function's arguments.
 
     Args:

@@ -3,16 +3,17 @@
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import numpy as np
 
 from jaxflow._checks import not_forked
+from jaxflow._typing import Inputs, Pairs
 from jaxflow.attribution.answers import Part, Parts, PartsTask, answered, check_answers, runs_in_parts
 from jaxflow.attribution.explaining import check_model, check_text, pair_numbers_of
 from jaxflow.attribution.items import EncodedText, Item, as_texts, asked_item, check_rows, encoded_texts, is_answer
-from jaxflow.attribution.question import Question, as_question, default_question
+from jaxflow.attribution.question import Asked, GivenQuestion, Question, as_question, default_question
 from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.task import AttributionTask
 from jaxflow.models import Model, as_model
@@ -24,10 +25,10 @@ from jaxflow.running import Compiled, Engine, EngineOptions
 
 def attribute(
     model: Model,
-    texts: Any,
-    question: Question | Any | None = None,
+    texts: Inputs,
+    question: GivenQuestion = None,
     *,
-    pairs: Any = None,
+    pairs: Pairs = None,
     batch_size: int | np.integer | None = None,
     max_length: int | None = None,
     truncate: bool = False,
@@ -35,7 +36,7 @@ def attribute(
     mesh: jax.sharding.Mesh | None = None,
     progress: Callable[[int], None] | None = None,
     compiled: Callable[[Compiled], None] | None = None,
-    **changes: Any,
+    **changes: Unpack[Asked],
 ) -> Attribution:
     """Say how much each input token of each text contributed, at each layer, by each method.
 
@@ -98,7 +99,7 @@ def attribute(
 def attribute_shards(
     model: Model,
     shards: Iterable[Sequence[EncodedText]],
-    question: Question | Any | None = None,
+    question: GivenQuestion = None,
     *,
     batch_size: int | np.integer | None = None,
     new_tokens: int = NEW_TOKENS,
@@ -106,7 +107,7 @@ def attribute_shards(
     progress: Callable[[Sequence[Example]], None] | None = None,
     compiled: Callable[[Compiled], None] | None = None,
     idle: Callable[[float], None] = lambda _: None,
-    **changes: Any,
+    **changes: Unpack[Asked],
 ) -> Generator[Attribution, None, None]:
     """As `attribute`, for a stream of shards of texts that are tokenised already; an attribution a shard, in order.
 

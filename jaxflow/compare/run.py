@@ -3,14 +3,15 @@
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import count, islice
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from jaxflow._checks import not_forked
+from jaxflow._typing import Inputs, Pairs
 from jaxflow.attribution.explaining import pair_numbers_of
 from jaxflow.attribution.items import as_texts
-from jaxflow.attribution.question import Question, as_question, default_question
+from jaxflow.attribution.question import Asked, GivenQuestion, as_question, default_question
 from jaxflow.compare.one_text import PairItem, Similarity
 from jaxflow.compare.plan import CompareOptions, Plan, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ComparedText, Comparison
@@ -28,10 +29,10 @@ WINDOW = 256
 def compare_models(
     model_a: Model,
     model_b: Model,
-    texts: Any,
-    question: Question | Any | None = None,
+    texts: Inputs,
+    question: GivenQuestion = None,
     *,
-    pairs: Any = None,
+    pairs: Pairs = None,
     threshold: float | int = 0.1,
     decay: float | int = 0.8,
     units: str = "auto",
@@ -43,7 +44,7 @@ def compare_models(
     correction: str = "benjamini-hochberg",
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
-    **changes: Any,
+    **changes: Unpack[Asked],
 ) -> Comparison:
     """Say what differs between two models that read the same texts: a pretrained one and its fine-tuned self, say.
 

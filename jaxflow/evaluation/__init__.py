@@ -1,4 +1,4 @@
-"""Comparison of relevance with the model's behaviour: blank-out, gradients, rank agreement, faithfulness, intervals."""
+"""Relevance against the model's behaviour and known evidence: blank-out, gradients, ranks, faithfulness, intervals."""
 
 from jaxflow.evaluation.faithfulness import Faithfulness, FaithfulnessScores, faithfulness, faithfulness_scores
 from jaxflow.evaluation.gradients import (
@@ -9,6 +9,7 @@ from jaxflow.evaluation.gradients import (
     IntegratedGradients,
     gradient_scores,
 )
+from jaxflow.evaluation.ground_truth import GroundTruth, ground_truth
 from jaxflow.evaluation.inputs import TokenInputs, padded, token_inputs
 from jaxflow.evaluation.occlusion import occlusion_scores
 from jaxflow.evaluation.protocols import (
@@ -46,6 +47,7 @@ __all__ = [
     "GradientMethod",
     "GradientNorm",
     "GradientTimesInput",
+    "GroundTruth",
     "IntegratedGradients",
     "Interval",
     "Kendall",
@@ -64,6 +66,7 @@ __all__ = [
     "faithfulness",
     "faithfulness_scores",
     "gradient_scores",
+    "ground_truth",
     "mean_interval",
     "occlusion_scores",
     "padded",

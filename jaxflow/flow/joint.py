@@ -14,7 +14,7 @@ from jaxtyping import Float
 from jaxflow import _checks
 from jaxflow._checks import InputError, not_forked
 from jaxflow._pytree import pytree
-from jaxflow._typing import Queries
+from jaxflow._typing import Integers, Queries
 from jaxflow.flow.device.relaxed import Relaxed
 from jaxflow.flow.exact.centre import Centre, analytic_centre
 from jaxflow.flow.exact.even import even_split
@@ -60,8 +60,8 @@ class JointSolution:
 
 def joint_flow(
     graph: AttentionGraph | Any,
-    queries: Any | None = None,
-    layers: Any | None = None,
+    queries: Integers | None = None,
+    layers: Integers | None = None,
     split: str = "analytic",
     *,
     tol: float | Any = 1e-9,

@@ -51,8 +51,8 @@ class FlowSolution:
         """How many pairs each stage settled; None where it is not known, as from solvers in pure JAX.
 
         `bounds` and `relaxed` on the device; the others by solving: `closed_form` (layers 1 and 2), `one_pass` (all
-        arcs out of the source or into the sink full after one blocking flow) and `cut` (a search of the residual
-        graph).
+        arcs out of the source, out of the nodes of its position or into the sink full) and `cut` (a search of the
+        residual graph).
         """
         if self.settled is None or is_traced(self.settled):
             return None

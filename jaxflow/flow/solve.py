@@ -1,6 +1,6 @@
 """The entry to attention flow: which pairs, by which method."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,7 +11,7 @@ from jaxflow import _checks
 from jaxflow._checks import InputError, not_forked
 from jaxflow._programs import Bucket, to_device
 from jaxflow._switches import unbounded_as_infinite
-from jaxflow._typing import Queries
+from jaxflow._typing import Integers, Queries
 from jaxflow.flow import auto
 from jaxflow.flow.device.solvers import SOLVERS, on_device
 from jaxflow.flow.scaling import (
@@ -33,8 +33,8 @@ MOST_LEFT_OUT = 1e-9
 
 def attention_flow(
     graph: AttentionGraph | Any,
-    queries: Any | None = None,
-    layers: Any | None = None,
+    queries: Integers | None = None,
+    layers: Integers | None = None,
     method: str | Solver | Any = "auto",
     tol: float | int | np.floating = 1e-6,
     *,
@@ -85,8 +85,8 @@ def attention_flow(
 @unbounded_as_infinite
 def begin_flow(
     graph: AttentionGraph | Any,
-    queries: Any | None,
-    layers: Any | None,
+    queries: Integers | None,
+    layers: Integers | None,
     method: str | Solver | Any,
     tol: float | int | np.floating,
     worker: Worker,
@@ -172,7 +172,7 @@ def as_solver(name: str, method: str | Solver | Any) -> str | Solver:
 
 
 def _begin_exact(
-    graph: AttentionGraph,
+    graph: AttentionGraph | Any,
     queries: Queries,
     layers: tuple[int, ...],
     tol: float | int | np.floating,
@@ -226,7 +226,7 @@ def _is_on_accelerator(graph: AttentionGraph) -> bool:
     return isinstance(graph.weights, jax.Array) and any(d.platform != "cpu" for d in graph.weights.devices())
 
 
-def as_layers(layers: Any | None, count: int) -> tuple[int, ...]:
+def as_layers(layers: Integers | None, count: int) -> tuple[int, ...]:
     """Take in layers, counted from 1, checked: None for all of them, an int, or a sequence."""
     if layers is None:
         return tuple(range(1, count + 1))
@@ -259,7 +259,7 @@ def as_queries(queries: Any | None, graph: AttentionGraph) -> Queries:
     return to_device(np.array(np.broadcast_to(values, shape), np.int32))
 
 
-def _integers(name: str, value: int | Sequence[int] | Any) -> np.ndarray:
+def _integers(name: str, value: Integers) -> np.ndarray:
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):

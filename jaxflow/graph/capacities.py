@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxflow import _checks
 from jaxflow._checks import InputError, not_forked
-from jaxflow._typing import Capacity, TokenMask
+from jaxflow._typing import ArrayLike, Capacity, TokenMask
 from jaxflow.graph import arrays as _arrays
 from jaxflow.graph import attention
 from jaxflow.graph.graph import AttentionGraph, check_capacities
@@ -18,7 +18,9 @@ from jaxflow.graph.graph import AttentionGraph, check_capacities
 _WAY_OUT = "clip or scale them first; padding, where `mask` is false, may hold anything"
 
 
-def capacity_graph(weights: Any, own: Any | None = None, mask: Any | None = None) -> AttentionGraph:
+def capacity_graph(
+    weights: ArrayLike | Sequence[ArrayLike], own: ArrayLike | None = None, mask: ArrayLike | None = None
+) -> AttentionGraph:
     """Build the graph of layers from capacities of any size: rows need not sum to 1.
 
     Nothing is scaled or rounded but to float32, so that weights that keep their size (norms, gradients) keep it in

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 from jaxflow import _checks
 from jaxflow._checks import InputError, arguments_named
 from jaxflow._programs import Programs
+from jaxflow._typing import ArrayLike, Attentions
 from jaxflow.graph import arrays as _arrays
 from jaxflow.graph import attention as _attention
 from jaxflow.graph import values as _values
@@ -38,13 +39,13 @@ def layer_name(layer: int, encoder_layers: int) -> str:
 
 
 def encoder_decoder_graph(
-    encoder_attentions: Any,
-    decoder_attentions: Any,
-    cross_attentions: Any,
-    source_mask: Any | None = None,
-    target_mask: Any | None = None,
-    heads: Any = "mean",
-    residual: Any = 0.5,
+    encoder_attentions: Attentions,
+    decoder_attentions: Attentions,
+    cross_attentions: Attentions,
+    source_mask: ArrayLike | None = None,
+    target_mask: ArrayLike | None = None,
+    heads: str | ArrayLike = "mean",
+    residual: ArrayLike = 0.5,
 ) -> AttentionGraph:
     """Build one graph of layers from the three attentions of an encoder-decoder.
 

@@ -11,7 +11,7 @@ from jaxflow import _checks
 from jaxflow._checks import InputError, not_forked
 from jaxflow._programs import Bucket, Programs, bucket_of, is_at_hand, to_device
 from jaxflow._pytree import pytree
-from jaxflow._typing import Attention, Capacity, Square, TokenMask
+from jaxflow._typing import ArrayLike, Attention, Attentions, Capacity, Square, TokenMask
 from jaxflow.graph import arrays as _arrays
 from jaxflow.graph import attention
 
@@ -68,12 +68,12 @@ class AttentionGraph:
 
 
 def attention_graph(
-    attentions: Any,
-    mask: Any | None = None,
-    heads: Any = "mean",
-    residual: Any = 0.5,
+    attentions: Attentions,
+    mask: ArrayLike | None = None,
+    heads: str | ArrayLike = "mean",
+    residual: ArrayLike = 0.5,
     *,
-    normalize: Any = False,
+    normalize: bool | Any = False,
 ) -> AttentionGraph:
     """Build the graph of layers from a model's attention probabilities.
 

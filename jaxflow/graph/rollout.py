@@ -19,7 +19,7 @@ from jaxflow.graph.graph import AttentionGraph, check_graph, in_buckets, with_ow
 LARGEST_POWER = 96
 
 
-def raw_attention(graph: Any) -> Relevance:
+def raw_attention(graph: AttentionGraph | Any) -> Relevance:
     """A layer's own weights as shares: each row of `weights` scaled to sum to 1, without the own streams.
 
     Entry [l, i, j] is how much position i attends to position j in layer l + 1: positions, not input tokens, which is
@@ -39,7 +39,7 @@ def raw_attention(graph: Any) -> Relevance:
     return in_buckets(_raw, check_graph(graph), "layer token token")
 
 
-def attention_rollout(graph: Any, start: int | np.integer = 0) -> Relevance:
+def attention_rollout(graph: AttentionGraph | Any, start: int | np.integer = 0) -> Relevance:
     """Share of each position after each layer that came from each node of layer `start`, summed over all paths.
 
     The product of the layers' capacities, `R_l = C_l R_(l-1)`, as a scan over layers at full precision (Abnar &

@@ -169,7 +169,14 @@ class ImageReader:
         return text_fingerprint(f"{type(self.processor).__name__} {sorted(known.items())} {self.layout}")
 
     def _encode(self, name: str, image: Any) -> ImageEncoding:
-        pixels = processed(self.processor, read_image(image, name))
+        return self.encoded(name, processed(self.processor, read_image(image, name)))
+
+    def encoded(self, name: str, pixels: Float[np.ndarray, "channel height width"]) -> ImageEncoding:
+        """The tokens of an image whose pixels are as the image processor gives them.
+
+        Raises:
+            InputError: they are of another size.
+        """
         if pixels.shape != (3, *self.size):
             expected = f"be brought to {self.size[0]} x {self.size[1]} by the image processor"
             got = " x ".join(map(str, pixels.shape[1:]))

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import numpy as np
 
 from jaxflow._checks import InputError, not_forked, shown
+from jaxflow._typing import Inputs, Pairs
 from jaxflow.attribution.answers import refuse_answers
 from jaxflow.attribution.explaining import check_model, check_text, pair_numbers_of
 from jaxflow.attribution.items import as_texts, check_rows, item_of, positions_of
-from jaxflow.attribution.question import LAST, Question, as_question
+from jaxflow.attribution.question import LAST, Asked, GivenQuestion, Question, as_question
 from jaxflow.compare.units import same_tokens
 from jaxflow.evaluation import Target
 from jaxflow.evaluation.target import explained_of
@@ -41,11 +42,11 @@ VALUES = 80_000_000
 
 def explore(
     model: Model,
-    texts: Any,
-    question: Question | Any | None = None,
+    texts: Inputs,
+    question: GivenQuestion = None,
     *,
     other: Model | None = None,
-    pairs: Any = None,
+    pairs: Pairs = None,
     labels: Iterable[Any] | None = None,
     batch_size: int = 16,
     max_length: int | None = None,
@@ -53,7 +54,7 @@ def explore(
     roles: bool = False,
     importance: bool = False,
     progress: Callable[[int], None] | None = None,
-    **changes: Any,
+    **changes: Unpack[Asked],
 ) -> Exploration:
     """Run texts through one model, or two, and keep all that the explorer's page shows.
 
@@ -99,19 +100,19 @@ def explore(
             raise InputError("model", "read one sequence for the explorer", f"{each.name}, an encoder-decoder", way_out)
     if not isinstance(texts, Iterable):
         raise InputError("texts", "be a text or a sequence of texts", type(texts).__name__)
-    texts, pairs = as_texts(texts, pairs)
-    check_rows(question.queries, len(texts))
-    known, total = _as_labels(labels, len(texts), models), len(texts)
+    firsts, seconds = as_texts(texts, pairs)
+    check_rows(question.queries, len(firsts))
+    known, total = _as_labels(labels, len(firsts), models), len(firsts)
     # Both models' tokens decide how many texts the page can hold; what is left out is never run.
-    encodings = [each.tokenize(texts, pairs, max_length=max_length, truncate=truncate) for each in models]
+    encodings = [each.tokenize(firsts, seconds, max_length=max_length, truncate=truncate) for each in models]
     kept = _fitting(encodings, [each.layers * each.heads for each in models])
-    texts, pairs, known = texts[:kept], None if pairs is None else pairs[:kept], known[:kept]
+    firsts, seconds, known = firsts[:kept], None if seconds is None else seconds[:kept], known[:kept]
     explored = [
         _explored_model(each, coded[:kept], roles=roles, importance=importance)
         for each, coded in zip(models, encodings, strict=True)
     ]
     task = ExploreTask(models=tuple(explored), question=question)
-    items = _items(models, texts, pairs, [coded[:kept] for coded in encodings], task)
+    items = _items(models, firsts, seconds, [coded[:kept] for coded in encodings], task)
     found = _explored(task, items, batch_size, progress)
     return _exploration(found, items, explored, known, question, total, importance=importance, roles=roles)
 

@@ -1,24 +1,26 @@
 """`explore_attention`: as `explore`, for attention that was computed elsewhere."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
+from jaxflow._typing import ArrayLike, Attentions, Pairs, Tokens
 from jaxflow.attribution import Question
-from jaxflow.models.in_hand import attention_in_hand
 from jaxflow.pages.exploration import Exploration
 from jaxflow.pages.explore import explore
+from jaxflow.pages.head_view import HeadView
 
 
 def explore_attention(
-    attentions: Any,
-    tokens: Any,
+    attentions: Attentions | None = None,
+    tokens: Tokens | None = None,
     question: Question | Any | None = None,
     *,
-    mask: Any = None,
-    texts: Any = None,
+    mask: ArrayLike | None = None,
+    texts: Pairs = None,
     predictions: Any = None,
     labels: Iterable[Any] | None = None,
-    gradients: Any = None,
+    gradients: Attentions | None = None,
     causal: bool = False,
     roles: bool = False,
     name: str = "attention in hand",
@@ -26,10 +28,16 @@ def explore_attention(
 ) -> Exploration:
     """Keep all that the explorer's page shows, of attention in hand, from any framework.
 
+    bertviz's `head_view(...)` becomes `explore_attention(...)` with the same arguments, by place or by name:
+    `attention`, `tokens`, `sentence_b_start`, `layer`, `heads` (counted from 0, as there), `include_layers`; and of an
+    encoder-decoder `encoder_attention`, `decoder_attention`, `cross_attention`, `encoder_tokens`, `decoder_tokens`,
+    which the page shows as one sequence, sources first (see `jaxflow.encoder_decoder_graph`).
+
     Args:
         attentions: as `attribute_attention` takes them, and so are the others that are not named here.
         tokens: strings, a list an example.
-        question: what is asked about each example; by default every position is explained, as by `explore`.
+        question: what is asked about each example; by default every position is explained, as by `explore`. A number
+            here is bertviz's `sentence_b_start`.
         mask: true on real tokens.
         texts: the text of each example.
         predictions: of each example.
@@ -38,19 +46,17 @@ def explore_attention(
         causal: whether it is a decoder's.
         roles: also say what each head does.
         name: of the model.
-        changes: fields of the question by name.
+        changes: fields of the question by name, and arguments of bertviz's `head_view`.
 
     Raises:
         InputError: as `attribute_attention` and `explore` do.
     """
-    model = attention_in_hand(
-        attentions,
-        tokens,
-        mask=mask,
-        texts=texts,
-        predictions=predictions,
-        gradients=gradients,
-        causal=causal,
-        name=name,
-    )
-    return explore(model, model.texts, question, labels=labels, roles=roles, **changes)
+    view = HeadView(**{each: changes.pop(each) for each in HeadView.names() & changes.keys()})
+    if isinstance(question, int):
+        # The third argument by place, in bertviz's order.
+        view, question = replace(view, sentence_b_start=question), None
+    options = {"mask": mask, "texts": texts, "predictions": predictions, "gradients": gradients}
+    model = view.model(attentions, tokens, **options, causal=causal, name=name)
+    first = view.first(model)
+    found = explore(model, model.texts, question, labels=labels, roles=roles, **changes)
+    return replace(found, settings={**found.settings, "first": first}) if first else found

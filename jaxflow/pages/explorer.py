@@ -68,7 +68,9 @@ def explorer_data(exploration: Exploration) -> dict[str, Any]:
         "last": bool(exploration.settings.get("causal")),
         "measures": sorted(first.measures),
         "roles": [side.roles for side in exploration.sides] if first.roles is not None else None,
-        "settings": dict(exploration.settings),
+        # What was asked to be chosen at first, such as a layer and its head.
+        "first": dict(exploration.settings.get("first", {})),
+        "settings": {name: value for name, value in exploration.settings.items() if name != "first"},
         "versions": {"jaxflow": own_version()},
         "total": exploration.total,
         "sentences": [_sentence(exploration, index) for index in range(len(exploration))],

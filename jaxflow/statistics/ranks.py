@@ -38,12 +38,12 @@ def rank_rows(
     values: Float[np.ndarray, "*batch token"], mask: Bool[np.ndarray, "*batch token"], ties: str, tol: float
 ) -> Float[np.ndarray, "*batch token"]:
     """`ranks` of checked arrays."""
-    order, first = _runs(values, mask, tol)
+    order, first = runs(values, mask, tol)
     if ties == "dense":
         ranked = np.cumsum(first, axis=-1).astype(np.float64)
     else:
         # Places from `start` to `stop - 1`, counted from 1, have the mean (start + 1 + stop) / 2.
-        start, stop = _bounds(first)
+        start, stop = bounds(first)
         ranked = (start + stop + 1) / 2
     # Back from the sorted order to the tokens' own.
     placed = np.empty_like(ranked)
@@ -55,8 +55,8 @@ def tied_tokens(
     values: Float[np.ndarray, "*batch token"], mask: Bool[np.ndarray, "*batch token"], tol: float
 ) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
     """Share of a row's tokens that tie with another one, and share of its pairs that tie; 0 for one token or none."""
-    order, first = _runs(values, mask, tol)
-    start, stop = _bounds(first)
+    order, first = runs(values, mask, tol)
+    start, stop = bounds(first)
     others = np.where(np.take_along_axis(mask, order, axis=-1), stop - start - 1, 0)
     count = mask.sum(axis=-1)
     return (others > 0).sum(axis=-1) / np.maximum(count, 1), others.sum(axis=-1) / np.maximum(count * (count - 1), 1)
@@ -93,7 +93,7 @@ def as_tolerance(tol: object) -> float:
     return float(tol)
 
 
-def _runs(
+def runs(
     values: Float[np.ndarray, "*batch token"], mask: Bool[np.ndarray, "*batch token"], tol: float
 ) -> tuple[Int[np.ndarray, "*batch token"], Bool[np.ndarray, "*batch token"]]:
     """The sorted order, masked tokens last, and where in it a run of equal values begins; masked tokens stand alone."""
@@ -106,7 +106,7 @@ def _runs(
     return order, first
 
 
-def _bounds(first: Bool[np.ndarray, "*batch token"]) -> tuple[np.ndarray, np.ndarray]:
+def bounds(first: Bool[np.ndarray, "*batch token"]) -> tuple[np.ndarray, np.ndarray]:
     """For each place of the sorted order, where its run begins and where the next one does."""
     width = first.shape[-1]
     places = np.arange(width)

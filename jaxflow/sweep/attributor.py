@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, Unpack
 
 from jaxflow._checks import InputError, not_forked, one_of, shown
 from jaxflow.attribution import attribute_shards
 from jaxflow.attribution.answers import check_answers
-from jaxflow.attribution.question import Question, as_question, default_question
+from jaxflow.attribution.question import Asked, GivenQuestion, Question, as_question, default_question
 from jaxflow.inputs.rows import check_column, row_of
 from jaxflow.inputs.source import IterableSource
 from jaxflow.models import Model, as_model, load_model
@@ -38,7 +38,7 @@ class Attributor:
     def __init__(
         self,
         model: Any,
-        question: Question | Any | None = None,
+        question: GivenQuestion = None,
         *,
         column: str = "text",
         pair_column: str | None = None,
@@ -47,7 +47,7 @@ class Attributor:
         max_length: int | None = None,
         truncate: bool = False,
         on_error: str = "stop",
-        **changes: Any,
+        **changes: Unpack[Asked],
     ) -> None:
         """Settings.
 

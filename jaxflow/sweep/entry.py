@@ -3,13 +3,13 @@
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 
 from jaxflow._checks import not_forked
 from jaxflow._paths import local_path
-from jaxflow.attribution.question import Question, as_question, default_question
+from jaxflow.attribution.question import Asked, GivenQuestion, as_question, default_question
 from jaxflow.inputs.files import check_unread, open_source
 from jaxflow.inputs.images import as_image_source
 from jaxflow.inputs.source import Source, as_source
@@ -25,7 +25,7 @@ def run_sweep(
     model: Model,
     source: Any,
     folder: str | os.PathLike[str],
-    question: Question | Any | None = None,
+    question: GivenQuestion = None,
     *,
     column: str | None = None,
     pair_column: str | None = None,
@@ -40,7 +40,7 @@ def run_sweep(
     resume: bool = True,
     on_error: str = "stop",
     progress: Callable[[Tally], None] | None = None,
-    **changes: Any,
+    **changes: Unpack[Asked],
 ) -> Store:
     """`attribute` for data sets: texts come as a stream, and results go into a folder, shard by shard.
 

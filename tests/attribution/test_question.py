@@ -11,7 +11,7 @@ import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow._parser import Parser
 from jaxflow.attribution import Flow, Question, Scores
-from jaxflow.attribution.question import as_question, field_docs
+from jaxflow.attribution.question import Asked, as_question, field_docs
 from jaxflow.cli.options import add_question, question_of
 from jaxflow.compare import CompareOptions
 from jaxflow.flow.device.relaxed import Relaxed
@@ -67,6 +67,10 @@ def test_questions_that_differ_have_json_that_differs():
     described = [json.dumps(question.as_json(), sort_keys=True) for question in QUESTIONS]
     described += [json.dumps(replace(QUESTIONS[4], methods=("raw", Halves(0.3, "quarter"))).as_json(), sort_keys=True)]
     assert len(set(described)) == len(described)
+
+
+def test_editors_know_every_field_that_calls_take_by_name():
+    assert list(Asked.__annotations__) == [each.name for each in fields(Question)]
 
 
 def test_fields_by_name_stand_over_the_question():

@@ -89,6 +89,38 @@ def test_batch_of_different_graphs_equals_single_graphs():
         np.testing.assert_array_equal(together.value[k], alone[[3, 1, 2]][:, queries[k]])
 
 
+def hub(rng, layers, tokens):
+    """Attention in which one position sees little but itself, as [CLS] does; the others see it and one another."""
+    mixing = families.diffuse(rng, layers, tokens)
+    mixing[1:, 2] *= 0.3 * rng.random((layers - 1, 1))
+    mixing[1:, 2, 2] += 1 - mixing[1:, 2].sum(-1)
+    return mixing
+
+
+@pytest.mark.parametrize("family", [hub, families.peaked, families.local])
+def test_a_flow_from_above_settles_the_layers_that_it_passes(family):
+    layers, tokens = 6, 20
+    mixing = family(np.random.default_rng(4), layers, tokens)
+    deep = (6, 5, 4, 3)
+    together = exact.max_flow(mixing[None], np.array([[2]]), deep)
+    for place, layer in enumerate(deep):
+        # One layer alone has no flow from above.
+        wanted = np.zeros(together.value.shape, bool)
+        wanted[0, place] = True
+        alone = exact.max_flow(mixing[None], np.array([[2]]), deep, wanted=wanted)
+        np.testing.assert_array_equal(together.value[0, place], alone.value[0, place])
+        np.testing.assert_array_equal(together.settled[0, place], alone.settled[0, place])
+        oracle = oracles.OrTools(mixing, layer)
+        expected = [oracle(2, sink) for sink in range(tokens)]
+        np.testing.assert_allclose(together.value[0, place, 0], expected, rtol=1e-8)
+    if family is hub:
+        # What leaves the position's nodes is the cut of all but a few pairs, which no search has to find.
+        assert (together.settled[0, 1:] == 1 + exact.STAGES.index("one_pass")).mean() > 0.9
+        leaves = np.arange(tokens) != 2
+        cut = np.minimum(mixing[1, 2][:, None], mixing[0]).sum(0) + mixing[2, 2, leaves].sum()
+        np.testing.assert_allclose(together.value[0, 3, 0], cut, rtol=1e-12)
+
+
 def test_only_wanted_pairs_are_solved():
     mixing = families.diffuse(np.random.default_rng(1), 4, 10)
     every = solve(mixing)
@@ -195,7 +227,7 @@ def test_pairs_leave_a_clean_workspace():
     mixing = families.peaked(rng, 5, 70)
     work = kernels.workspace(mixing, 5)
     sources, sinks = rng.integers(0, 70, 40), np.sort(rng.integers(0, 70, 40))
-    results = [np.empty(40), np.empty(40), np.zeros(40, np.uint8), np.empty((0, 6, 70), bool)]
+    results = [np.empty(40), np.empty(40), np.zeros(40, np.uint8), np.empty((0, 6, 70), bool), *np.empty((2, 0, 6))]
     kernels.solve_pairs(work, sources, sinks, *results)
     assert (work.arc[..., 1] == 0).all()
     np.testing.assert_array_equal(work.arc[..., 0], mixing)

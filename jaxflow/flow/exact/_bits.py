@@ -42,6 +42,7 @@ class Workspace(NamedTuple):
     level: np.ndarray  # uint64 (distance, above, word): nodes at each distance from the sink that are not exhausted
     reach: np.ndarray  # uint64 (above, word): nodes that can reach the sink at all
     seen: np.ndarray  # uint64 (above, word): nodes found by a search from the sink
+    leaves: np.ndarray  # float64 (above, token): what a node can send other positions than its own
     column: np.ndarray  # float64 (token,): capacities of the arcs into the sink
     sink: np.ndarray  # float64 (token,): room left on them
     layer_of: np.ndarray  # uint32 (distance,): the current path, source first
@@ -68,6 +69,7 @@ def workspace(capacity: np.ndarray, above: int) -> Workspace:
         level=np.empty((longest, above, words), np.uint64),
         reach=np.zeros((above, words), np.uint64),
         seen=np.zeros((above, words), np.uint64),
+        leaves=_leaves(capacity[:above]),
         column=np.zeros(nodes),
         sink=np.zeros(nodes),
         layer_of=np.zeros(longest, np.uint32),
@@ -79,12 +81,25 @@ def workspace(capacity: np.ndarray, above: int) -> Workspace:
     )
 
 
+@kernel
+@no_type_check
+def _leaves(capacity):
+    layers, nodes, _ = capacity.shape
+    leaves = np.zeros((layers, nodes))
+    for layer in range(layers):
+        for i in range(nodes):
+            for j in range(nodes):
+                if j != i:
+                    leaves[layer, i] += capacity[layer, i, j]
+    return leaves
+
+
 def up_to(work: Workspace, above: int) -> Workspace:
     """The part of a clean workspace that sources at a lower layer need; shares its memory."""
     whole, words = work.reach.shape
     longest = (above - 1) * work.sink.shape[0] + 3
     level = work.level.reshape(-1)[: longest * above * words].reshape(longest, above, words)
-    parts = {name: getattr(work, name)[:above] for name in ("arc", "arcs", "room", "sends", "reach", "seen")}
+    parts = {name: getattr(work, name)[:above] for name in ("arc", "arcs", "room", "sends", "reach", "seen", "leaves")}
     return work if above == whole else work._replace(level=level, **parts)
 
 

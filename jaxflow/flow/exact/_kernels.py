@@ -9,7 +9,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from jaxflow.flow.exact._bits import FLOW, bit, kernel, up_to, workspace
+from jaxflow.flow.exact._bits import CAPACITY, FLOW, bit, kernel, up_to, workspace
 from jaxflow.flow.exact._phases import first_flow, next_flow
 from jaxflow.flow.exact._search import cut_capacity, find_reach, find_reach_of_column, search, write_cut
 
@@ -30,6 +30,8 @@ __all__ = [
 
 # What settles a pair, as `solver.STAGES` names it; 0 is a pair that was not solved.
 CLOSED_FORM, ONE_PASS, CUT = range(1, 4)
+# A flow this near a cut, relatively, is equal to it: both are sums of up to some thousand doubles.
+ROUNDING = 1e-13
 
 
 @kernel
@@ -100,8 +102,11 @@ def reset(work, count):
 
 @kernel
 @no_type_check
-def solve_pair(work, source, sink):
+def solve_pair(work, source, sink, bound):
     """Maximum flow from (above, source) to (0, sink), after `find_reach` for the sink; above is at least 3.
+
+    `bound` is the capacity of any cut, or infinite: a flow that reaches it is not searched for more, and `work.seen`
+    is no cut then.
 
     Returns:
         The flow's value, the capacity of a cut that proves it, the stage that settled it, and the number of touched
@@ -115,12 +120,45 @@ def solve_pair(work, source, sink):
     # Phase 2, as often as needed: search the residual graph from the sink; if the source is not found, what was found
     # is the sink's side of a minimum cut; else fill all shortest paths, so that the next distance is longer (Dinic
     # 1970).
-    while True:
+    while value < bound * (1 - ROUNDING):
         distance = search(work, source)
         if distance == 0:
             return value, cut_capacity(work, source), CUT, count
         more, count = next_flow(work, source, sink, distance, count)
         value += more
+    return value, bound, ONE_PASS, count
+
+
+@kernel
+@no_type_check
+def bound_by_column(work, source, bounds):
+    """Cuts around the source's own column of nodes: what leaves it above layer 2, and what of layer 2 can go on.
+
+    `bounds[m]` is that of a source at layer m, from 3 up. Where a position mostly attends to itself it is the minimum
+    cut of most sinks, at all layers but the last.
+    """
+    arc, column = work.arc, work.column
+    total = 0.0
+    for j in range(work.sink.shape[0]):
+        total += min(arc[1, source, j, CAPACITY], column[j])
+    for m in range(3, work.reach.shape[0] + 1):
+        total += work.leaves[m - 1, source]
+        bounds[m] = total
+
+
+@kernel
+@no_type_check
+def note_column(work, source, passed):
+    """The flow through each node (m, source) below the source, which is one from there, into `passed[m]`.
+
+    One that fills the cut of the whole column fills those of its lower parts.
+    """
+    arc = work.arc
+    for m in range(3, work.reach.shape[0]):
+        total = 0.0
+        for j in range(work.sink.shape[0]):
+            total += arc[m - 1, source, j, FLOW]
+        passed[m] = total
 
 
 @kernel
@@ -128,25 +166,39 @@ def solve_pair(work, source, sink):
 def count_touched(work, source, sink):
     """How many arcs a pair's flow touches."""
     find_reach(work, sink)
-    _, _, _, count = solve_pair(work, source, sink)
+    _, _, _, count = solve_pair(work, source, sink, np.inf)
     reset(work, count)
     return count
 
 
 @kernel
 @no_type_check
-def solve_pairs(work, sources, sinks, lower, upper, settled, cuts):
-    """Solve a run of pairs, sorted by sink. `cuts` is empty or has a row (above + 1, token) a pair."""
-    last = -1
+def solve_pairs(work, sources, sinks, lower, upper, settled, cuts, passed, bounds):
+    """Solve a run of pairs, sorted by sink. `cuts` is empty or has a row (above + 1, token) a pair.
+
+    `passed` and `bounds` are empty, or have a row (above + 1,) a pair for what is known of it at the layers below, by
+    `note_column` and `bound_by_column`.
+    """
+    last, column = -1, np.empty(work.reach.shape[0] + 1)
     for k in range(sources.shape[0]):
         source, sink = sources[k], sinks[k]
         # Which nodes reach a sink at all is found once for all its sources.
         if sink != last:
             find_reach(work, sink)
             last = sink
-        lower[k], upper[k], settled[k], count = solve_pair(work, source, sink)
+        bound_by_column(work, source, column)
+        # A cut that is to be returned comes from a search.
+        least = column[work.reach.shape[0]]
+        bound = np.inf if cuts.shape[0] else least
+        lower[k], upper[k], settled[k], count = solve_pair(work, source, sink, bound)
+        # One number and stage whatever proved it: sums of the same arcs differ in their last digits.
+        if upper[k] >= least * (1 - ROUNDING):
+            upper[k], settled[k] = least, ONE_PASS
         if cuts.shape[0]:
             write_cut(work, source, sink, cuts[k])
+        if passed.shape[0]:
+            note_column(work, source, passed[k])
+            bounds[k] = column
         reset(work, count)
 
 
@@ -162,7 +214,7 @@ def solve_columns(work, source, columns, most, lower, upper, cuts):
         work.column[:] = columns[k]
         find_reach_of_column(work)
         # No position is the sink's own: the source's is tried first in its stead.
-        lower[k], upper[k], _, count = solve_pair(work, source, source)
+        lower[k], upper[k], _, count = solve_pair(work, source, source, np.inf)
         if cuts.shape[0]:
             write_cut(work, source, source, cuts[k])
             cuts[k, 0] = False
@@ -177,16 +229,27 @@ def solve_columns(work, source, columns, most, lower, upper, cuts):
 @no_type_check
 def closed_form(capacity, above, sources, sinks, value, cuts):
     """Layers 1 and 2: the arc itself, and what each node between source and sink can pass on."""
-    nodes = capacity.shape[1]
+    nodes, last = capacity.shape[1], -1
+    row = np.empty(nodes if above == 2 else 0)
     for k in range(sources.shape[0]):
         source, sink = sources[k], sinks[k]
         if above == 1:
             value[k] = capacity[0, source, sink]
         else:
-            total = 0.0
-            for i in range(nodes):
-                total += min(capacity[1, source, i], capacity[0, i, sink])
-            value[k] = total
+            # All sinks of a source at once, along the rows of the matrix; one by one where each pair has its own.
+            if source != last:
+                row[:] = 0.0
+                last = source
+                following = k + 1 < sources.shape[0] and sources[k + 1] == source
+                if following:
+                    for i in range(nodes):
+                        for j in range(nodes):
+                            row[j] += min(capacity[1, source, i], capacity[0, i, j])
+                else:
+                    for i in range(nodes):
+                        row[sink] += min(capacity[1, source, i], capacity[0, i, sink])
+                    last = -1
+            value[k] = row[sink]
         if cuts.shape[0]:
             # By the closed forms: node i between goes to the side whose arc is the smaller one, which is cut.
             cuts[k] = False

@@ -28,6 +28,7 @@ class Task(NamedTuple):
     queries: np.ndarray
     sinks: np.ndarray
     row: bool = False  # one source, whose sinks are solved together
+    lower: tuple[tuple[int, int], ...] = ()  # places and layers below at which the same pairs are wanted, deepest first
 
 
 Shape = tuple[int, ...]
@@ -54,13 +55,16 @@ def shares(
     wanted: np.ndarray | None,
     threads: int,
     by_rows: Callable[[int, int], bool],
+    *,
+    along: bool,
 ) -> Iterator[Iterable[Task]]:
     """What a thread takes at once: an example of many, or one task.
 
-    `by_rows` says of an example and a layer whether a source's sinks are solved together.
+    `by_rows` says of an example and a layer whether a source's sinks are solved together; `along`, whether pairs of
+    several layers may be one task.
     """
     examples = range(shape[0]) if wanted is None else np.flatnonzero(wanted.any((1, 2, 3))).tolist()
-    own = (_tasks(shape, layers, wanted, example, by_rows) for example in examples)
+    own = (_tasks(shape, layers, wanted, example, by_rows, along) for example in examples)
     # Many examples: each is one thread's, which sets it up once. Few: their tasks go to whoever is free.
     if len(examples) >= _MANY * threads:
         yield from own
@@ -74,12 +78,16 @@ def _tasks(
     wanted: np.ndarray | None,
     example: int,
     by_rows: Callable[[int, int], bool],
+    along: bool,
 ) -> Iterator[Task]:
     """An example's pairs, in runs."""
     _, _, queries, tokens = shape
+    every = np.ones((queries, tokens), bool)
     # The deepest layers first: they take longest, and the last task should be short.
-    for place, layer in sorted(enumerate(layers), key=lambda item: -item[1]):
-        here = np.ones((queries, tokens), bool) if wanted is None else wanted[example, place].copy()
+    waiting = sorted(enumerate(layers), key=lambda item: -item[1])
+    while waiting:
+        place, layer = waiting.pop(0)
+        here = every if wanted is None else wanted[example, place]
         # What a source's sinks share takes as long as some ten of them.
         few = FEW_SINKS if tokens <= LONGEST_DENSE else 1
         rows = np.flatnonzero(here.sum(1) >= few)
@@ -87,13 +95,34 @@ def _tasks(
             for query in rows:
                 sinks = np.flatnonzero(here[query])
                 yield Task(example, place, layer, np.full(len(sinks), query), sinks, row=True)
+            here = here.copy()
             here[rows] = False
+            lower = []
+        else:
+            # The same pairs of layers below go along, as flows of this layer may be flows of those.
+            lower = [at for at in waiting if along and _goes_along(at, layer, example, wanted, here, by_rows)]
+            waiting = [at for at in waiting if at not in lower]
         # Sorted by sink, as the sources of a sink share its reach.
         sinks, sources = np.nonzero(here.T)
         size = chunk(layer, tokens)
         for begin in range(0, len(sinks), size):
             run = slice(begin, begin + size)
-            yield Task(example, place, layer, sources[run], sinks[run])
+            yield Task(example, place, layer, sources[run], sinks[run], lower=tuple(lower))
+
+
+def _goes_along(
+    at: tuple[int, int],
+    layer: int,
+    example: int,
+    wanted: np.ndarray | None,
+    here: np.ndarray,
+    by_rows: Callable[[int, int], bool],
+) -> bool:
+    """Whether the pairs of a place and layer are those of a deeper one, and both need the solver."""
+    place, below = at
+    if not 3 <= below < layer or by_rows(example, below):
+        return False
+    return wanted is None or np.array_equal(wanted[example, place], here)
 
 
 class Runner:

@@ -67,7 +67,7 @@ class SinkFlow:
         else:
             work.column[:] = own
             self._kernels.find_reach_of_column(work)
-            _, _, _, count = self._kernels.solve_pair(work, source, source)
+            _, _, _, count = self._kernels.solve_pair(work, source, source, np.inf)
             inner = work.arc[1 : self.layers, :, :, self._kernels.FLOW]
             flow[:, order[:, None], order] = inner * self._scale
             self._kernels.reset(work, count)

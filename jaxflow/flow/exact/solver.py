@@ -13,8 +13,8 @@ from jaxflow.flow.exact._rows import RowSolver
 from jaxflow.flow.exact._schedule import Runner, Task, chunk, cores, shares, useful_threads
 
 _LARGEST = 2.0**1000
-# What settles a pair: a closed form at layers 1 and 2; one blocking flow that fills all arcs out of the source or into
-# the sink; a search of the residual graph.
+# What settles a pair: a closed form at layers 1 and 2; a flow that fills all arcs out of the source, out of the nodes
+# of its position, or into the sink; a search of the residual graph.
 STAGES = ("closed_form", "one_pass", "cut")
 # Sums of as many doubles as a cut has arcs are right to this, relatively.
 ROUNDING = 1e-11
@@ -95,7 +95,9 @@ def max_flow(
     solver = _Solver(capacities, queries, max(layers, default=1), wanted, (lower, upper, settled), cut, tol)
     threads = min(threads or cores(), useful_threads(total, solver.highest, shape[-1]))
     done = 0
-    for count in Runner(solver)(shares(shape, layers, wanted, threads, solver.by_rows), threads):
+    # Cuts come from a search of each pair's own.
+    tasks = shares(shape, layers, wanted, threads, solver.by_rows, along=not cuts)
+    for count in Runner(solver)(tasks, threads):
         done += count
         if progress is not None:
             progress(done, total)
@@ -136,7 +138,7 @@ def arc_flow(
     place = np.argsort(order)
     source, sink = int(place[query]), int(place[token])
     _kernels.find_reach(work, sink)
-    _ = _kernels.solve_pair(work, source, sink)
+    _ = _kernels.solve_pair(work, source, sink, np.inf)
     flow[1:] = work.arc[1:, place][:, :, place, _kernels.FLOW]
     flow[0, :, token] = flow[1].sum(0)
     return flow * scale
@@ -191,11 +193,38 @@ class _Solver:
         return 40.0 * touched + 2.0 * here.work.reach.size * here.work.sink.shape[0]
 
     def _solve(self, task: Task) -> int:
+        """Solve pairs at a task's layer and those below, deepest first; how many."""
+        passed, bounds = self._solve_layer(task)
+        count, lower = len(task.sinks), task.lower
+        for at, (place, layer) in enumerate(lower):
+            # What a deeper flow is a proof of: it passes the source's column, whose cut it fills.
+            met = passed[:, layer] >= bounds[:, layer] * (1 - self.kernels.ROUNDING)
+            here = (task.example, place, task.queries[met], task.sinks[met])
+            self.upper[here] = bounds[met, layer]
+            self.lower[here] = np.minimum(passed, bounds)[met, layer]
+            self.settled[here] = self.kernels.ONE_PASS
+            count += len(met)
+            left = ~met
+            if not left.any():
+                continue
+            rest = Task(task.example, place, layer, task.queries[left], task.sinks[left], lower=lower[at + 1 :])
+            found, _ = self._solve_layer(rest)
+            # Every pair keeps the best of its flows from above.
+            for below in rest.lower:
+                passed[left, below[1]] = np.maximum(passed[left, below[1]], found[:, below[1]])
+        return count
+
+    def _solve_layer(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
+        """Solve pairs at one layer; for layers below, flows that pass the source's column, and its cut.
+
+        Both `pair layer`, in the user's scale, and of no meaning where the task names no layers below.
+        """
         size, above = len(task.sinks), task.layer
         sources, sinks = self.queries[task.example, task.queries], task.sinks
         lower, upper = np.empty(size), np.empty(size)
         cuts = np.empty((size if self.cut is not None else 0, above + 1, self.capacities.shape[-1]), np.bool_)
         settled = np.full(size, self.kernels.CLOSED_FORM, np.uint8)
+        passed, bounds = np.zeros((2, size if task.lower else 0, above + 1))
         place, scale = None, 1.0
         # Layers 1 and 2 need no solver.
         if above < 3:
@@ -205,7 +234,8 @@ class _Solver:
             here = self._prepare(task)
             # Positions are renumbered: `place` leads from the user's numbers to the solver's.
             place, scale = here.place, here.scale
-            self.kernels.solve_pairs(here.work, place[sources], place[sinks], lower, upper, settled, cuts)
+            pairs = place[sources], place[sinks]
+            self.kernels.solve_pairs(here.work, *pairs, lower, upper, settled, cuts, passed, bounds)
         at = (task.example, task.place, task.queries, task.sinks)
         # Each task writes its own pairs, so threads need no lock. A flow above its cut is so by rounding alone.
         self.lower[at] = np.minimum(lower, upper) * scale
@@ -213,7 +243,7 @@ class _Solver:
         self.settled[at] = settled
         if self.cut is not None:
             self.cut[(*at, slice(0, above + 1))] = cuts if place is None else cuts[..., place]
-        return size
+        return passed * scale, bounds * scale
 
     def _prepare(self, task: Task) -> Any:
         """This thread's view of the task's example, kept for the tasks that follow."""

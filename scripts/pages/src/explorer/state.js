@@ -23,11 +23,11 @@ export const FIELDS = {
   // A decoder's last position: `fit` finds it.
   position: ["p", data.last ? Infinity : 0, within(0, 1e5)],
   word: ["w", null, within(0, 1e5)],
-  layer: ["l", LAYERS, within(1, LAYERS)],
-  from: ["from", 1, within(1, LAYERS)],
-  to: ["to", LAYERS, within(1, LAYERS)],
-  head: ["h", 0, within(0, HEADS)], // 0 is all that are chosen, fused
-  heads: ["heads", "", (text) => (/^(\d+\.\d+_?)*$/.test(text) ? text : undefined)],
+  layer: ["l", data.first.layer ?? LAYERS, within(1, LAYERS)],
+  from: ["from", data.first.from ?? 1, within(1, LAYERS)],
+  to: ["to", data.first.to ?? LAYERS, within(1, LAYERS)],
+  head: ["h", data.first.head ?? 0, within(0, HEADS)], // 0 is all that are chosen, fused
+  heads: ["heads", data.first.heads ?? "", (text) => (/^(\d+\.\d+_?)*$/.test(text) ? text : undefined)],
   models: ["m", MODES[0], among(...MODES)],
   strength: ["by", "share", among("share", "attention", "flow")],
   trace: ["trace", "back", among("back", "forward", "both", "all")],

@@ -57,6 +57,8 @@ interface PageData {
   /** The method that answers what a prediction rests on. */
   lead: string | null;
   last: boolean;
+  /** What was asked to be chosen at first. */
+  first: { layer?: number; from?: number; to?: number; head?: number; heads?: string };
   measures: string[];
   /** By model, layer and head. */
   roles: (string | null)[][][] | null;

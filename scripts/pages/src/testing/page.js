@@ -29,6 +29,7 @@ export function explorerData() {
     methods: ["raw", "rollout", "flow"],
     lead: null,
     last: false,
+    first: {},
     measures: [],
     roles: null,
     settings: { residual: 0.5, mixing: "attention (heads mean, residual 0.5)" },
