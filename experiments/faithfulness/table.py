@@ -142,7 +142,7 @@ def agreements(
     halves = [signed_means(choices, rows, scores, slice(start, None, 2))[1] for start in (0, 1)]
     settings, protocols = (list(dict.fromkeys(names)) for names in zip(*choices, strict=True))
     # Special tokens are another question than what stands in a token's place.
-    words = [name for name in settings if "special" not in name]
+    words = [name for name in settings if "special" not in name] or settings
     by_removal = {
         protocol: {
             f"{one} / {other}": correlation(means[one, protocol], means[other, protocol])
@@ -150,7 +150,7 @@ def agreements(
         }
         for protocol in protocols
     }
-    special = [(name, name.split(", ")[0]) for name in settings if "special" in name]
+    special = [(name, kind) for name in settings if (kind := name.split(", ")[0]) != name and kind in settings]
     by_protocol = {
         f"{one} / {other}": np.nanmean([correlation(means[s, one], means[s, other]) for s in words])
         for one, other in combinations(protocols, 2)
