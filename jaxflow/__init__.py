@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jaxflow import mixing, references
     from jaxflow.attribution import Attribution, Example, Question, attribute, build_graph
     from jaxflow.attribution.in_hand import attribute_attention
+    from jaxflow.attribution.trainable import trainable_graph
     from jaxflow.compare import Comparison, compare_models
     from jaxflow.evaluation.token_target import Token
     from jaxflow.flow.device.cut import cut_capacity
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from jaxflow.pages.explore import explore
     from jaxflow.pages.explore_in_hand import explore_attention
     from jaxflow.pages.figure import plot_relevance
+    from jaxflow.pages.widget import ExplorerWidget
     from jaxflow.pages.write import write_page
     from jaxflow.store.results import open_sweep
     from jaxflow.sweep.attributor import Attributor
@@ -48,6 +50,7 @@ __all__ = [
     "Attributor",
     "Comparison",
     "Example",
+    "ExplorerWidget",
     "FlowPath",
     "FlowSolution",
     "InputError",
@@ -81,6 +84,7 @@ __all__ = [
     "references",
     "run_sweep",
     "stack_generated",
+    "trainable_graph",
     "widest_path",
     "write_page",
 ]
@@ -93,6 +97,7 @@ _PLACES = {
     "attribute": "jaxflow.attribution",
     "build_graph": "jaxflow.attribution",
     "attribute_attention": "jaxflow.attribution.in_hand",
+    "trainable_graph": "jaxflow.attribution.trainable",
     "Comparison": "jaxflow.compare",
     "compare_models": "jaxflow.compare",
     "Token": "jaxflow.evaluation.token_target",
@@ -120,6 +125,7 @@ _PLACES = {
     "explore": "jaxflow.pages.explore",
     "explore_attention": "jaxflow.pages.explore_in_hand",
     "plot_relevance": "jaxflow.pages.figure",
+    "ExplorerWidget": "jaxflow.pages.widget",
     "write_page": "jaxflow.pages.write",
     "open_sweep": "jaxflow.store.results",
     "Attributor": "jaxflow.sweep.attributor",

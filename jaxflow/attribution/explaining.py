@@ -137,6 +137,10 @@ def _check_needs(method: ProgramMethod, model: Model) -> None:
         expected = f"need only what the model gives, {', '.join(sorted(model.gives))}"
         got = f"{method.name!r}, which needs {', '.join(missing)}"
         raise InputError("methods", expected, got, "leave it out, or pass a model that gives it")
+    # Only some methods have more to ask.
+    check = getattr(method, "check", None)
+    if check is not None:
+        check(model)
 
 
 def _explained(

@@ -67,6 +67,10 @@ class Example:
             f"{len(self.layers)} layers, {methods}{said})"
         )
 
+    def _repr_html_(self) -> str | None:
+        """Its words, shaded, for notebooks; see `jaxflow._views`."""
+        return shown_as_html(self)
+
     @property
     def answer_tokens(self) -> tuple[str, ...] | None:
         """The answer's tokens, one a query; None where no answer was asked for."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from jaxflow._checks import arguments_named
 from jaxflow._parser import Parser, count, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
@@ -112,16 +113,18 @@ def _swept(arguments: argparse.Namespace) -> Swept:
             begun = arguments.resume and has_manifest(arguments.out)
             methods = read_manifest(arguments.out)["question"]["methods"] if begun else None
             question = by_default(question, [model], methods)
-        sweep = runner.prepare(
-            model,
-            source,
-            arguments.out,
-            question,
-            **lengths_of(arguments),
-            new_tokens=arguments.new_tokens,
-            resume=arguments.resume,
-            on_error=arguments.on_error,
-        )
+        # Images have an option of their own, which an error about the source then names.
+        with arguments_named(source="source" if arguments.images is None else "images"):
+            sweep = runner.prepare(
+                model,
+                source,
+                arguments.out,
+                question,
+                **lengths_of(arguments),
+                new_tokens=arguments.new_tokens,
+                resume=arguments.resume,
+                on_error=arguments.on_error,
+            )
         note_assumed(source, quiet=quiet)
         with (
             interrupts(_end_soon) as stop_if_asked,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from jaxflow._views import shown_as_html
 from jaxflow.compare.paths import Arcs
 from jaxflow.compare.units import Units
 from jaxflow.evaluation import Interval
@@ -268,6 +269,10 @@ class Comparison(Sequence[ComparedText]):
         """What it is of, without its arrays; `jaxflow.compare.findings` says what changed."""
         depth, heads = self.summary.head.jensen_shannon.mean.shape
         return f"Comparison({len(self.texts)} texts, {depth} layers of {heads} heads)"
+
+    def _repr_html_(self) -> str | None:
+        """What changed most, for notebooks; see `jaxflow._views`."""
+        return shown_as_html(self)
 
     def __getitem__(self, index: Any) -> Any:
         return self.texts[index]

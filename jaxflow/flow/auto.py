@@ -21,7 +21,7 @@ from jaxflow.flow import exact
 from jaxflow.flow.device.cut import end_cuts
 from jaxflow.flow.device.feasible import rounding
 from jaxflow.flow.device.relaxed import Relaxed
-from jaxflow.flow.device.solvers import SOLVERS, on_device, real_pairs
+from jaxflow.flow.device.solvers import SOLVERS, on_device, real_pairs, spread_of
 from jaxflow.flow.scaling import fills_on_host, meet_on_host, rounded_down, scale_exponent, scaled, shifted
 from jaxflow.flow.solution import FIRST_EXACT, STAGES, FlowSolution
 from jaxflow.flow.worker import Worker
@@ -131,7 +131,8 @@ def _bounded_parts(
     for index in range(count):
         part = _part(graph, queries, jnp.asarray(index, jnp.int32), count)
         # JAX returns at once and computes on: this part is at work when the one before is handed out.
-        now = slice(index, None, count), part, on_device(*part, layers, most, SOLVERS["bounds"])
+        bounds = on_device(*part, layers, most, SOLVERS["bounds"], spread_of(part[0]))
+        now = slice(index, None, count), part, bounds
         if before is not None:
             yield before
         before = now
@@ -187,25 +188,63 @@ def _settle_on_device(
 
 
 def _relaxed(graph: AttentionGraph, depth: int, pairs: tuple[Any, ...], solver: Relaxed) -> tuple[Any, Any]:
-    """Bounds of the pairs by the relaxation, list by list; the last one is filled up with its last pair."""
-    bounds, begin = [], 0
-    while begin < len(pairs[0]):
+    """Bounds of the pairs by the relaxation, list by list.
+
+    Each device has its own examples' pairs, in lists as long as the others'; what a list lacks is its first pair again.
+    """
+    apart = spread_of(graph)
+    devices = 1 if apart is None else graph.weights.shape[0] // apart.shard_shape(graph.weights.shape)[0]
+    each = graph.weights.shape[0] // devices
+    # Where each device's pairs stand among all, in lists of equal length.
+    own = [np.flatnonzero(pairs[0] // each == device) for device in range(devices)]
+    longest = max(map(len, own))
+    lower, upper = np.empty((2, len(pairs[0])))
+    begin = 0
+    while begin < longest:
         # The lists' lengths are powers of two: seven programs serve any number of pairs.
-        size = min(LONGEST_LIST, max(SHORTEST_LIST, 1 << (len(pairs[0]) - begin - 1).bit_length()))
-        own = [axis[begin : begin + size].astype(np.int32) for axis in pairs]
-        filled = tuple(jnp.asarray(np.pad(axis, (0, size - len(axis)), mode="edge")) for axis in own)
-        bounds.append(_relaxed_list(graph, filled, depth=depth, solver=solver))
+        size = min(LONGEST_LIST, max(SHORTEST_LIST, 1 << (longest - begin - 1).bit_length()))
+        some = [places[begin : begin + size] for places in own]
+        # A device that has none left relaxes any pair of its first example.
+        listed = np.zeros((4, devices, size), np.int32)
+        listed[1] = depth
+        for device, places in enumerate(some):
+            for axis, values in zip(listed, pairs, strict=True):
+                axis[device, : len(places)] = values[places]
+                axis[device, len(places) :] = values[places[:1]] if len(places) else axis[device, -1]
+            listed[0, device] %= each
+        flat = tuple(jnp.asarray(axis.reshape(-1)) for axis in listed)
+        below, above = _relaxed_list(graph, flat, depth=depth, solver=solver, apart=apart)
+        for side, values in ((lower, below), (upper, above)):
+            rows = np.asarray(values, np.float64).reshape(devices, size)
+            for places, row in zip(some, rows, strict=True):
+                side[places] = row[: len(places)]
         begin += size
-    lower, upper = (np.concatenate(side, dtype=np.float64)[: len(pairs[0])] for side in zip(*bounds, strict=True))
     return lower, upper
 
 
-@partial(Programs, static=("depth", "solver"))
+@partial(Programs, static=("depth", "solver", "apart"))
 def _relaxed_list(
-    graph: AttentionGraph, pairs: tuple[Int[Array, " pair"], ...], *, depth: int, solver: Relaxed
+    graph: AttentionGraph,
+    pairs: tuple[Int[Array, " pair"], ...],
+    *,
+    depth: int,
+    solver: Relaxed,
+    apart: jax.NamedSharding | None,
 ) -> tuple[Float[Array, " pair"], Float[Array, " pair"]]:
-    example, layer, query, token = pairs
-    return solver.of_pairs(graph.capacity[:, :depth], (example, layer, query, token))
+    """Bounds of listed pairs; with examples `apart`, the pairs of the first device come first, and so on.
+
+    Examples are numbered from each device's own first.
+    """
+
+    def relax(capacity: Array, pairs: tuple[Array, ...]) -> tuple[Array, Array]:
+        example, layer, query, token = pairs
+        return solver.of_pairs(capacity, (example, layer, query, token))
+
+    if apart is not None:
+        relax = jax.shard_map(
+            relax, mesh=apart.mesh, in_specs=(apart.spec, apart.spec), out_specs=apart.spec, check_vma=False
+        )
+    return relax(graph.capacity[:, :depth], pairs)
 
 
 @partial(Programs, static=("layers",))

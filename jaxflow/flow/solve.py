@@ -13,7 +13,7 @@ from jaxflow._programs import Bucket, to_device
 from jaxflow._switches import unbounded_as_infinite
 from jaxflow._typing import Integers, Queries
 from jaxflow.flow import auto
-from jaxflow.flow.device.solvers import SOLVERS, on_device
+from jaxflow.flow.device.solvers import SOLVERS, on_device, spread_of
 from jaxflow.flow.scaling import (
     capacity_on_host,
     ends_and_scale_on_host,
@@ -144,7 +144,7 @@ def begin_flow(
 
 def _bounded(graph: AttentionGraph, queries: Any, layers: tuple[int, ...], tol: Any, solver: Solver) -> FlowSolution:
     try:
-        return on_device(graph, queries, layers, tol, solver)
+        return on_device(graph, queries, layers, tol, solver, spread_of(graph))
     except InputError as error:
         # Raised anew: JAX adds lines of its own to what is raised while it traces.
         raise type(error)(*error.args, place=error.place) from None

@@ -48,8 +48,15 @@ class CheferRelevance(GradientMixing):
         """Refuse models that have parts without a rule."""
         config = getattr(model, "config", None)
         relative = getattr(config, "relative", None)
-        if getattr(config, "convolution", None) is not None or (relative is not None and relative.terms > 1):
-            got = f"{self.name!r} with {model.name}, which has positions or a convolution among its products"
+        has = {
+            "a gated feed-forward part": getattr(config, "gated", False),
+            "scales of its blocks' outputs": getattr(config, "layer_scale", False),
+            "positions or a convolution among its products": getattr(config, "convolution", None) is not None
+            or (relative is not None and relative.terms > 1),
+        }
+        if any(has.values()):
+            part = next(part for part, there in has.items() if there)
+            got = f"{self.name!r} with {model.name}, which has {part}"
             way_out = "pass `mixing='attention-gradient'`"
             raise InputError("mixing", "have a rule for each part of the model", got, way_out)
 

@@ -77,6 +77,7 @@ class HeadConfig:
         normed: whether a norm stands behind its dense map.
         mean: whether it reads the mean of all tokens rather than the first one.
         distilled: whether its numbers are the mean of two maps, of the class token and of the distillation token.
+        with_mean: whether it reads the class token and, beside it, the mean of the patches.
     """
 
     name: HeadName = "bare"
@@ -91,6 +92,7 @@ class HeadConfig:
     normed: bool = False
     mean: bool = False
     distilled: bool = False
+    with_mean: bool = False
 
     def class_names(self) -> tuple[str, ...] | None:
         """The labels, made unique: a name that several classes share gets the class's number behind it.
@@ -171,6 +173,21 @@ class Patches:
 
 
 @dataclass(frozen=True)
+class StoredPositions:
+    """Positions of patches that are stored for a grid of their own, and interpolated to that of the images.
+
+    Attributes:
+        rows: of the stored grid.
+        columns: of the stored grid.
+        smooth: whether coarser grids average what they skip (torch's `antialias`).
+    """
+
+    rows: int
+    columns: int
+    smooth: bool
+
+
+@dataclass(frozen=True)
 class EncoderConfig:
     """The shape of an encoder or a decoder, and the differences between families.
 
@@ -194,6 +211,7 @@ class EncoderConfig:
         pad_id: the padding token.
         masks_padding: whether padding's embeddings are set to 0 and its rows attend to everything alike.
         hidden_dropout: of embeddings and of each block's output, in training.
+        embedding_dropout: of embeddings, where it is another one.
         attention_dropout: of attention, in training.
         pre_norm: whether each block normalises its input rather than the sum of input and output; the last layer's
             output is then normalised once more.
@@ -215,6 +233,9 @@ class EncoderConfig:
         gated: whether the feed-forward part multiplies its activation with a second map.
         convolution: kernel width, groups and activation of the convolution beside the first layer, if there is one.
         patches: of the images that it reads in the place of texts; None for texts.
+        registers: tokens behind the patches that stand for nothing, and have no position.
+        stored_positions: of the patches, where they are interpolated; None where there is one for each patch.
+        layer_scale: whether each block's output is multiplied with a vector before it is added.
         head: on top of the layers.
     """
 
@@ -252,11 +273,15 @@ class EncoderConfig:
     first_norm: bool = True
     head_bias: bool = True
     norm_offset: float = 0.0
+    embedding_dropout: float | None = None
     embedding_norm: bool = True
     embedding_scale: float = 1.0
     gated: bool = False
     convolution: tuple[int, int, str] | None = None
     patches: Patches | None = None
+    registers: int = 0
+    stored_positions: StoredPositions | None = None
+    layer_scale: bool = False
     head: HeadConfig = HeadConfig()
 
     @property
@@ -269,6 +294,11 @@ class EncoderConfig:
         """How many layers have parameters of their own."""
         # Without slots every layer stores its own parameters, one row each.
         return len(self.slots) or len(self.rows)
+
+    @property
+    def embedded_dropout(self) -> float:
+        """Of embeddings, in training."""
+        return self.hidden_dropout if self.embedding_dropout is None else self.embedding_dropout
 
     @property
     def head_width(self) -> int:

@@ -1,21 +1,24 @@
 """Greedy continuations of prompts."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Any
+from functools import cache
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError, not_forked, shown
+from jaxflow._pytree import pytree
 from jaxflow.models.answers import Generates, answer_of, continues, with_answer
 from jaxflow.models.batch import TokenBatch
+from jaxflow.models.encoder.on_cpu import compiler_options, layers_apart, runs_here
 from jaxflow.models.forward import ForwardOptions
 from jaxflow.models.model import Model, Module, as_model
 from jaxflow.models.recording import RecordsBatches
 from jaxflow.models.tokens import Encoding
+from jaxflow.models.two_streams import Writes, encoder_layers_of
 
 # Most tokens of an answer, where nothing else is said.
 NEW_TOKENS = 64
@@ -32,20 +35,26 @@ def generate(model: Model, prompts: Any, new_tokens: int = NEW_TOKENS) -> list[s
         result = jf.attribute(model, prompts, pairs=answers, queries="answer")
 
     Args:
-        model: a decoder with its language-modelling head, from `load_model` or as a `TorchModel`.
+        model: a decoder with its language-modelling head, from `load_model` or as a `TorchModel`; or an
+            encoder-decoder, whose texts are the targets that it writes to the prompts.
         prompts: a sequence of texts, or one; or conversations, each a list of messages, see `as_prompts`.
         new_tokens: most tokens of an answer; fewer where the model's length ends.
 
     Returns:
-        A text for each prompt, without the token that ended it; one that is empty ended at once. Cost: a decoder of
-        transformers keeps keys and values, so a token costs one position's pass; one that runs in JAX is run anew for
-        each token, in one compiled loop.
+        A text for each prompt, without the token that ended it; one that is empty ended at once. Cost: keys and values
+        are kept, so a token costs one position's pass; a model of your own in JAX is run anew for each token unless its
+        module is a `Continues`.
 
     Raises:
         InputError: the model continues no texts; a prompt cannot be read, or leaves no room for an answer.
     """
     not_forked()
     model = as_model("model", model)
+    if encoder_layers_of(model):
+        check_generates(model)
+        check_tokens(new_tokens)
+        assert isinstance(model, Writes)
+        return model.write([prompts] if isinstance(prompts, str) else prompts, int(new_tokens))
     prompts = as_prompts(model, prompts)
     encodings = model.tokenize(prompts)
     return [_text(model, ids) for ids in generate_ids(model, encodings, new_tokens)]
@@ -99,11 +108,12 @@ def check_generates(model: Model) -> None:
     Raises:
         InputError: it is no decoder with a language-modelling head, or has no tokenizer.
     """
-    can = continues(model.head, causal=model.causal) and model.head.name == "next_token"
-    if can and not isinstance(model, Generates) and isinstance(model, RecordsBatches):
+    reads = bool(encoder_layers_of(model)) and isinstance(model, Writes)
+    can = (reads or continues(model.head, causal=model.causal)) and model.head.name == "next_token"
+    if can and not reads and not isinstance(model, Generates) and isinstance(model, RecordsBatches):
         can = False
     if not can or getattr(model, "tokenizer", None) is None:
-        expected = "be a decoder with a language-modelling head and a tokenizer, to generate answers"
+        expected = "be a decoder or an encoder-decoder with a language-modelling head and a tokenizer, to write answers"
         raise InputError("model", expected, model.name, "pass the answers as `pairs`")
 
 
@@ -155,6 +165,21 @@ def _text(model: Model, ids: tuple[int, ...]) -> str:
     return answer_of(_tokenizer(model), ids)[0] if ids else ""
 
 
+@runtime_checkable
+class Continues(Module, Protocol):
+    """A module that keeps what it needs of the tokens so far, so that a token more costs one position's pass."""
+
+    def begin(self, batch: TokenBatch, room: int) -> tuple[Float[Array, "row vocabulary"], Any]:
+        """Scores of the token behind each text, padded on the right, and what is kept, with room for so many more."""
+        ...
+
+    def follow(
+        self, ids: Int[Array, " row"], real: Bool[Array, " row"], kept: Any
+    ) -> tuple[Float[Array, "row vocabulary"], Any]:
+        """Scores of the token behind one more of each text; `real` are the texts that have one."""
+        ...
+
+
 def _in_jax(model: Model, prompts: Sequence[Encoding], tokens: int) -> list[tuple[int, ...]]:
     """Answers of a model that runs in JAX: batches of prompts of like length, each in one compiled loop."""
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
@@ -163,39 +188,105 @@ def _in_jax(model: Model, prompts: Sequence[Encoding], tokens: int) -> list[tupl
     for start in range(0, len(order), TOGETHER):
         chosen = order[start : start + TOGETHER]
         batch = [prompts[index] for index in chosen]
-        longest = max(map(len, batch))
-        length = min(-(-(longest + tokens) // STEP) * STEP, model.max_length)
-        padded = model.pad(batch, length)
-        # No more than fits behind the longest prompt of all; each row stops at its own end as well.
-        ids, sizes = _loop(model.module, padded, jnp.int32(-1 if end is None else end), jnp.int32(tokens))
-        rows, sizes = np.asarray(ids), np.asarray(sizes)
-        for index, prompt, row, size in zip(chosen, batch, rows, sizes, strict=True):
-            answers[index] = tuple(map(int, row[len(prompt) : int(size)]))
+        length = min(-(-max(map(len, batch)) // STEP) * STEP, model.max_length)
+        # Each answer ends where the model's length does.
+        most = [min(tokens, model.max_length - len(prompt)) for prompt in batch]
+        rows = continued(model, model.pad(batch, length), most, () if end is None else (int(end),))
+        answers |= zip(chosen, rows, strict=True)
     return [answers[index] for index in range(len(prompts))]
 
 
-@partial(jax.jit)
-def _loop(
-    module: Module, batch: TokenBatch, end: Int[Array, ""], tokens: Int[Array, ""]
-) -> tuple[Int[Array, "row token"], Int[Array, " row"]]:
-    """The ids of prompts with their answers, and how many of each are real; the token that ends a text is not."""
-    length = batch.mask.shape[-1]
-    before = jnp.sum(batch.mask, axis=-1, dtype=jnp.int32)
-    places = jnp.arange(length)
+def continued(model: Model, batch: TokenBatch, most: Sequence[int], ends: Sequence[int]) -> list[tuple[int, ...]]:
+    """The likeliest ids behind each text of a batch, at most so many of each, without the one that ends it."""
+    module, options = model.module, ()
+    leaves, shape = jax.tree.flatten(module)
+    if runs_here(module, batch):
+        apart = layers_apart(module, model.kept)
+        leaves, shape, options = apart.parameters, apart.shape, tuple(compiler_options().items())
+    # So that few programs are compiled, there is room for a multiple of `STEP`.
+    room = -(-max(most) // STEP) * STEP
+    limits = jnp.asarray(most, jnp.int32)
+    # Padded with a number that no token has, so that models with more or fewer ends share a program.
+    last = jnp.asarray(([*ends, -1, -1, -1, -1])[: max(4, len(ends))], jnp.int32)
+    ids, sizes = _loop(options)(tuple(leaves), batch, limits, last, shape=shape, room=room)
+    pairs = zip(np.asarray(ids), np.asarray(sizes), strict=True)
+    return [tuple(map(int, row[: int(size)])) for row, size in pairs]
 
-    def goes_on(state: tuple[Array, Array, Bool[Array, " row"]]) -> Bool[Array, ""]:
-        return ~jnp.all(state[2])
 
-    def step(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        ids, sizes, done = state
+# One jitted function for each set of options, so that all models share its cache.
+@cache
+def _loop(options: tuple[tuple[str, str], ...]) -> Any:
+    def run(
+        parameters: tuple[Array, ...],
+        batch: TokenBatch,
+        limits: Int[Array, " row"],
+        ends: Int[Array, " end"],
+        *,
+        shape: Any,
+        room: int,
+    ) -> tuple[Int[Array, "row token"], Int[Array, " row"]]:
+        """The ids of the answers, and how many of each are real."""
+        module = jax.tree.unflatten(shape, parameters)
+        module = module if isinstance(module, Continues) else Anew(module)
+
+        def chosen(state: _Written, scores: Array, kept: Any) -> _Written:
+            following = jnp.argmax(scores, axis=-1).astype(jnp.int32)
+            done = state.done | jnp.isin(following, ends)
+            ids = jax.lax.dynamic_update_slice_in_dim(state.ids, following[:, None], state.count, 1)
+            sizes = state.sizes + (~done).astype(jnp.int32)
+            return _Written(ids, sizes, done | (sizes >= limits), state.count + 1, kept)
+
+        def step(state: _Written) -> _Written:
+            last = jax.lax.dynamic_index_in_dim(state.ids, state.count - 1, 1, keepdims=False)
+            return chosen(state, *module.follow(last, ~state.done, state.kept))
+
+        none = jnp.zeros_like(limits)
+        ids = jnp.zeros((limits.shape[0], room), jnp.int32)
+        first = chosen(_Written(ids, none, none > 0, jnp.int32(0), None), *module.begin(batch, room))
+        state = jax.lax.while_loop(lambda state: ~jnp.all(state.done), step, first)
+        return state.ids, state.sizes
+
+    return jax.jit(run, static_argnames=("shape", "room"), compiler_options=dict(options))
+
+
+@pytree
+class _Written:
+    """The answers so far: their ids, how many of each are real, which are done, steps taken, what the model keeps."""
+
+    ids: Int[Array, "row token"]
+    sizes: Int[Array, " row"]
+    done: Bool[Array, " row"]
+    count: Int[Array, ""]
+    kept: Any
+
+
+@pytree
+class Anew:
+    """`Continues` for any module, which is run anew over the whole text for each token.
+
+    Attributes:
+        module: a decoder.
+    """
+
+    module: Any
+
+    def begin(self, batch: TokenBatch, room: int) -> tuple[Float[Array, "row vocabulary"], Any]:
+        """Keeps the texts themselves, and how long each is."""
+        ids = jnp.pad(batch.input_ids, ((0, 0), (0, room)))
+        sizes = jnp.sum(batch.mask, axis=-1, dtype=jnp.int32)
+        return self._scores(ids, sizes), (ids, sizes)
+
+    def follow(
+        self, ids: Int[Array, " row"], real: Bool[Array, " row"], kept: Any
+    ) -> tuple[Float[Array, "row vocabulary"], Any]:
+        """One more token, and the whole text again."""
+        texts, sizes = kept
+        here = (jnp.arange(texts.shape[-1]) == sizes[:, None]) & real[:, None]
+        texts, sizes = jnp.where(here, ids[:, None], texts), sizes + real.astype(sizes.dtype)
+        return self._scores(texts, sizes), (texts, sizes)
+
+    def _scores(self, ids: Int[Array, "row token"], sizes: Int[Array, " row"]) -> Float[Array, "row vocabulary"]:
         # Tokens that are not there yet are padding.
-        now = TokenBatch(ids, places < sizes[:, None], jnp.zeros_like(ids))
-        hidden, _ = module.run(now, lambda carry, layer: carry, None, ForwardOptions())
-        following = jnp.argmax(module.logits(hidden, now), axis=-1).astype(jnp.int32)
-        done = done | (following == end)
-        ids = jnp.where((places == sizes[:, None]) & ~done[:, None], following[:, None], ids)
-        sizes = sizes + (~done).astype(sizes.dtype)
-        return ids, sizes, done | (sizes - before >= tokens) | (sizes >= length)
-
-    ids, sizes, _ = jax.lax.while_loop(goes_on, step, (batch.input_ids, before, before >= length))
-    return ids, sizes
+        batch = TokenBatch(ids, jnp.arange(ids.shape[-1]) < sizes[:, None], jnp.zeros_like(ids))
+        hidden, _ = self.module.run(batch, lambda carry, layer: carry, None, ForwardOptions())
+        return self.module.logits(hidden, batch)

@@ -78,6 +78,11 @@ def load_model(
     if config.head.name in ("masked_lm", "next_token"):
         # The file may disagree with its flag.
         config = _with_tying(config, family, weights)
+    processor = None
+    if config.patches is not None and tokenizer:
+        # A model whose positions are interpolated has the patches of the size that its processor gives.
+        processor, size = read_processor(folder, None if config.stored_positions else config.patches.size)
+        config = with_image_size(config, size, str(folder))
     if config.head.name == "bare":
         # A bare checkpoint may come with its pooler or without.
         pooler = f"{family.heads['bare'].keys.get('pooler.dense')}.weight"
@@ -85,7 +90,6 @@ def load_model(
     # The weights come last but for the tokenizer: everything cheaper was checked by now.
     module = load_weights(config, family, weights, jnp.dtype(dtype), device, named_head=head is not None)
     if config.patches is not None:
-        processor = read_processor(folder, config.patches.size) if tokenizer else None
         return ImageEncoder(str(name_or_path), config, module, None, config.max_length, source, processor)
     words = read_tokenizer(folder, config) if tokenizer else None
     limit = token_limit(words, config.max_length, str(folder)) if tokenizer else config.max_length
@@ -191,6 +195,7 @@ def _head_config(name: HeadName, source: Any, family: Family, activation: str) -
         dropout=_rate(source, head.dropout),
         first_dropout=_rate(source, head.first_dropout),
         normed=head.normed,
+        with_mean=head.with_mean,
         distilled=bool(head.distilled) and head.distilled in (getattr(source, "architectures", None) or []),
         mean=name == "sequence_classification" and getattr(source, "classifier_pooling", "cls") == "mean",
     )
@@ -216,6 +221,24 @@ def _problem(source: Any, outputs: int) -> Problem:
     if source.problem_type is None:
         return "regression" if outputs == 1 else "single_label"
     return named.get(source.problem_type, "single_label")
+
+
+def with_image_size(config: EncoderConfig, size: tuple[int, int], where: str) -> EncoderConfig:
+    """The configuration for images of another size, where positions are interpolated.
+
+    Raises:
+        InputError: the size is no multiple of the patches'.
+    """
+    cut = config.patches
+    assert cut is not None
+    if cut.size == size:
+        return config
+    if size[0] % cut.height or size[1] % cut.width:
+        expected, got = f"be a multiple of the patches' {cut.height} x {cut.width}", f"{size[0]} x {size[1]}"
+        raise InputError("size", expected, got, "set it in the image processor's file", place=where)
+    cut = dataclasses.replace(cut, rows=size[0] // cut.height, columns=size[1] // cut.width)
+    length = cut.tokens + cut.rows * cut.columns + config.registers
+    return dataclasses.replace(config, patches=cut, max_length=length)
 
 
 def _with_tying(config: EncoderConfig, family: Family, weights: Weights) -> EncoderConfig:

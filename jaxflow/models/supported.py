@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from jaxflow.models.encoder_decoder.families import FAMILIES as PAIRS
 from jaxflow.models.families import FAMILIES
 
 HEAD_TITLES = {
@@ -44,6 +45,9 @@ def supported_models() -> list[Supported]:
             family.note,
         )
         for family in FAMILIES.values()
+    ] + [
+        Supported(family.title, family.model_type, ("bare", "next token"), "sources and targets, `PairModel`")
+        for family in PAIRS.values()
     ]
 
 

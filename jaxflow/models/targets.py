@@ -22,15 +22,17 @@ class PairTokens:
         takes: what tokens must fit.
         limit: most tokens of the sources, and of the targets.
         first: the decoder's first token, given the ids of the labels.
-        write: of sources of one length each, the targets that the model writes, the first token included and the end
-            left out; None where it has no head that can.
+        write: of sources of one length each, at most so many targets that the model writes, the first token included
+            and the end left out; None where it has no head that can.
+        new_tokens: most targets that are written, where nothing else is said.
     """
 
     tokenizer: Any
     takes: TakesTokens
     limit: int
     first: Callable[[Ids], int]
-    write: Callable[[list[Ids]], list[Ids]] | None
+    write: Callable[[list[Ids], int], list[Ids]] | None
+    new_tokens: int
 
     def __call__(self, texts: Any, pairs: Any, *, max_length: int | None, truncate: bool) -> list[Encoding]:
         """Sources and targets of each text, as one encoding.
@@ -41,7 +43,7 @@ class PairTokens:
         limit = tokens.as_limit(self.tokenizer, self.limit, max_length, paired=False)
         sources = self._side(texts, limit, truncate, target=False)
         if pairs is None:
-            return self._written(sources)
+            return self._written(sources, self.new_tokens)
         with arguments_named(texts="pairs"):
             # The decoder's first token is one of the targets.
             labels = self._side(pairs, max(1, limit - 1), truncate, target=True)
@@ -49,6 +51,16 @@ class PairTokens:
             expected = f"have one text for each of the {len(sources)} `texts`"
             raise InputError("pairs", expected, str(len(labels)))
         return [with_targets(own, self._shifted(other)) for own, other in zip(sources, labels, strict=True)]
+
+    def texts_written(self, texts: Any, new_tokens: int) -> list[str]:
+        """The targets that the model writes to each text, as texts.
+
+        Raises:
+            InputError: a text cannot be read, or the model writes nothing.
+        """
+        limit = tokens.as_limit(self.tokenizer, self.limit, None, paired=False)
+        sources = self._side(texts, limit, truncate=False, target=False)
+        return [each.written or "" for each in self._written(sources, new_tokens)]
 
     def _side(self, texts: Any, limit: int, truncate: bool, *, target: bool) -> list[Encoding]:
         """The tokens of sources, or of targets as labels are."""
@@ -106,7 +118,7 @@ class PairTokens:
             special=(True, *labels.special[:end]),
         )
 
-    def _written(self, sources: list[Encoding]) -> list[Encoding]:
+    def _written(self, sources: list[Encoding], new_tokens: int) -> list[Encoding]:
         """Sources with the targets that the model writes to them, always the likeliest next token."""
         if not sources:
             return []
@@ -117,7 +129,8 @@ class PairTokens:
         # Sources of one length together, so that nothing is padded.
         for count in sorted({len(each) for each in sources}):
             here = [index for index, each in enumerate(sources) if len(each) == count]
-            for index, ids in zip(here, self.write([sources[index].input_ids for index in here]), strict=True):
+            rows = self.write([sources[index].input_ids for index in here], new_tokens)
+            for index, ids in zip(here, rows, strict=True):
                 text = self.tokenizer.decode(list(ids[1:]), skip_special_tokens=True).strip()
                 first, *rest = ids
                 targets = self._behind(first, self._encoding(rest, text), None) if rest else self._encoding(ids, "")

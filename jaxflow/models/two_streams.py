@@ -26,6 +26,15 @@ class EncoderDecoder(Protocol):
         ...
 
 
+@runtime_checkable
+class Writes(EncoderDecoder, Protocol):
+    """One that writes targets itself."""
+
+    def write(self, texts: Any, tokens: int) -> list[str]:
+        """At most so many targets of each text, always the likeliest next one, as a text without the end."""
+        ...
+
+
 def encoder_layers_of(model: Any) -> int:
     """How many of a model's layers are an encoder's below a decoder; 0 for a model of one sequence."""
     return model.encoder_layers if isinstance(model, EncoderDecoder) else 0

@@ -58,8 +58,8 @@ class Exploration:
             begins with, by names of its state, where something was asked for.
         change: of each text, the Jensen-Shannon distance of each head's attention in the two models, mean over
             positions; empty for one model, and for two whose layers or heads differ in number.
-        moved: of each text, the total variation of rollout to the first position at the last layer of each model;
-            empty for one model.
+        moved: of each text, the total variation of rollout to the first position (of decoders to the last) at the last
+            layer of each model; empty for one model.
         total: how many texts there were before those that no page could hold were left out.
     """
 

@@ -24,6 +24,7 @@ from jaxflow.models.images import check_reads_texts
 from jaxflow.models.two_streams import encoder_layers_of
 from jaxflow.pages.carried import Carried, carried_words, class_method_of
 from jaxflow.pages.exploration import Exploration, HeadTable, Side
+from jaxflow.pages.explore_pairs import in_one_sequence
 from jaxflow.pages.explore_task import ExploredItem, ExploredModel, ExploredText, ExploreTask
 from jaxflow.pages.page import page_settings
 from jaxflow.pages.pieces import row_of
@@ -93,14 +94,13 @@ def explore(
     models = [as_model("model", model)] + ([] if other is None else [as_model("other", other)])
     for each in models:
         check_reads_texts(each, "model", "the explorer", "images are shown by the page of `jaxflow.attribute`")
-    for each in models:
         check_model(question, each)
-        if encoder_layers_of(each):
-            way_out = "see its sources and targets by write_page(attribute(...)), or pass its encoder alone"
-            raise InputError("model", "read one sequence for the explorer", f"{each.name}, an encoder-decoder", way_out)
     if not isinstance(texts, Iterable):
         raise InputError("texts", "be a text or a sequence of texts", type(texts).__name__)
     firsts, seconds = as_texts(texts, pairs)
+    if firsts and any(map(encoder_layers_of, models)):
+        models = [in_one_sequence(models, question, firsts, seconds, max_length=max_length, truncate=truncate)]
+        seconds, max_length, truncate = None, None, False
     check_rows(question.queries, len(firsts))
     known, total = _as_labels(labels, len(firsts), models), len(firsts)
     # Both models' tokens decide how many texts the page can hold; what is left out is never run.
@@ -163,7 +163,7 @@ def _exploration(
         )
         for which, (name, model) in enumerate(zip(names, models, strict=True))
     )
-    change, moved = _changes(sides, found)
+    change, moved = _changes(sides, found, -1 if all(each.model.causal for each in models) else 0)
     # Where the last position was asked for, a decoder's page begins with it.
     causal = question.queries in (None, LAST) and all(each.model.causal for each in models)
     settings = page_settings(question.as_json()) | {"causal": causal}
@@ -280,7 +280,10 @@ def _loss(scores: Mapping[str, float], label: str | None) -> float | None:
     return float(-np.log(max(scores[label], np.finfo(np.float64).tiny)))
 
 
-def _changes(sides: Sequence[Side], found: Sequence[ExploredText]) -> tuple[tuple[HeadTable, ...], tuple[float, ...]]:
+def _changes(
+    sides: Sequence[Side], found: Sequence[ExploredText], place: int
+) -> tuple[tuple[HeadTable, ...], tuple[float, ...]]:
+    """Changes of each head's attention, and of rollout to the position at a place."""
     if len(sides) == 1:
         return (), ()
     first, second = sides
@@ -290,8 +293,9 @@ def _changes(sides: Sequence[Side], found: Sequence[ExploredText]) -> tuple[tupl
         for one, two, text in zip(first.attention, second.attention, found, strict=True)
         if first.heads == second.heads
     ]
-    # The first position is the classification token of most models, or stands where it would.
-    rolled = [[example.relevance["rollout"][-1, 0] for example in side.examples] for side in sides]
+    # The first position is the classification token of most models, or stands where it would. A decoder's first
+    # position sees itself alone in any model; its last one predicts.
+    rolled = [[example.relevance["rollout"][-1, place] for example in side.examples] for side in sides]
     moved = [float(np.abs(b - a).sum(dtype=np.float64) / 2) for a, b in zip(*rolled, strict=True)]
     return tuple(change), tuple(moved)
 

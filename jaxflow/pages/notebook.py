@@ -1,10 +1,12 @@
-"""A result in a notebook: the words of its first texts, shaded."""
+"""Results in a notebook: the words of first texts, shaded, and what changed between two models."""
 
 from html import escape
 
 import numpy as np
 
 from jaxflow.attribution import Attribution, Example
+from jaxflow.compare.findings import findings
+from jaxflow.compare.result import Comparison
 from jaxflow.pages.carried import apart_words
 from jaxflow.pages.pictures import cover, patch_values, shares, uri_of
 from jaxflow.pages.pieces import pieces, row_of
@@ -30,6 +32,35 @@ def attribution_html(result: Attribution) -> str:
     if len(result) > SHOWN:
         shown.append(f"<p>and {len(result) - SHOWN} more; <code>result[{SHOWN}]</code> is the next</p>")
     return f"<div>{''.join(shown)}</div>"
+
+
+def example_html(example: Example) -> str:
+    """One text, as `attribution_html` shows several."""
+    return f"<div>{_example(example)}</div>"
+
+
+def comparison_html(comparison: Comparison) -> str:
+    """What changed most between two models: the distance of each head, shaded, and the findings in words.
+
+    Nothing in it runs.
+    """
+    distance = comparison.summary.head.jensen_shannon.mean
+    top = float(distance.max(initial=0)) or 1.0
+    names = "".join(f"<th>{number}</th>" for number in range(1, distance.shape[1] + 1))
+    # The last layer above, as in the pages.
+    rows = "".join(
+        f"<tr><th>{layer}</th>{''.join(_cell(float(value), float(value) / top) for value in distance[layer - 1])}</tr>"
+        for layer in range(len(distance), 0, -1)
+    )
+    said = escape("\n".join(findings(comparison.summary)))
+    return (
+        f"<div><p>How far each head's attention is apart (Jensen-Shannon, 0 to 1); rows are layers, columns heads</p>"
+        f"<table>{rows}<tr><th></th>{names}</tr></table><pre>{said}</pre></div>"
+    )
+
+
+def _cell(value: float, share: float) -> str:
+    return f'<td style="{_shade(share)}" title="{value:.4g}">{value:.2f}</td>'
 
 
 def _example(example: Example) -> str:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxflow._checks import InputError
 from jaxflow._typing import AtLayers
 from jaxflow.models import FollowsRules, ForwardOptions, LayerOutput, Model, Module, Proportional, TokenBatch
 from jaxflow.models.packing import Packing
@@ -24,6 +25,17 @@ class _OfParts:
     """What both methods need and hold."""
 
     needs = frozenset({"relevance"})
+
+    def check(self, model: Model) -> None:
+        """Refuse models with gates: the published method has no rule for a product of two sums of parts.
+
+        Raises:
+            InputError: the model's feed-forward parts are gated.
+        """
+        if getattr(getattr(model, "config", None), "gated", False):
+            got = f"DecompX with {model.name}, whose feed-forward parts multiply two of them (they are gated)"
+            way_out = "pass 'attn-lrp', which has a rule for such products"
+            raise InputError("methods", "need no product of two states, which DecompX does not part", got, way_out)
 
     def pair_numbers(self, model: Model) -> int:
         """Every position of a layer holds its numbers once for each input token."""

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from jaxflow._checks import InputError, shown
 from jaxflow._typing import AtLayers
 from jaxflow.models import Model, Module
+from jaxflow.models.images import ImageBatch
 from jaxflow.running import Inputs, Program, Target, same_rows
 
 
@@ -16,7 +17,8 @@ from jaxflow.running import Inputs, Program, Target, same_rows
 class Random:
     """A number from 0 to 1 for each token, by chance, the same row at each layer and query.
 
-    It depends on the seed, the text's tokens and the token's place alone: the same in every batch, sweep and machine.
+    It depends on the seed, the text's tokens (or the image's pixels) and the token's place alone: the same in every
+    batch, sweep and machine.
 
     Attributes:
         seed: another one gives other numbers.
@@ -52,6 +54,9 @@ class RandomProgram:
         """Numbers of each text's own generator."""
         batch, (queries, _) = inputs.batch, inputs.examples
         keys = jax.vmap(self._key)(batch.input_ids, batch.mask)
+        if isinstance(batch, ImageBatch):
+            # The tokens of all images are alike.
+            keys = jax.vmap(jax.random.fold_in)(keys, _of_pixels(batch.pixels))
         # One by one, so that a token's number does not depend on the padded length.
         places = jnp.arange(batch.mask.shape[-1])
         numbers = jax.vmap(
@@ -68,6 +73,15 @@ class RandomProgram:
             return jax.random.wrap_key_data(jnp.where(real, folded, jax.random.key_data(key)), impl=IMPL), None
 
         return jax.lax.scan(fold, jax.random.key(self.seed, impl=IMPL), (ids, mask))[0]
+
+
+def _of_pixels(pixels: Float[Array, "row channel height width"]) -> UInt32[Array, " row"]:
+    """A number of each image, by the bits of its pixels and their places."""
+    bits = jax.lax.bitcast_convert_type(pixels.astype(jnp.float32), jnp.uint32).reshape(len(pixels), -1)
+    # Whole numbers, whose sums do not depend on their order; odd factors lose nothing of a pixel's bits.
+    factors = jnp.arange(bits.shape[-1], dtype=jnp.uint32) * jnp.uint32(2) + jnp.uint32(1)
+    mixed = (bits ^ (bits >> 15)) * factors
+    return jnp.sum(mixed ^ (mixed >> 16), axis=-1, dtype=jnp.uint32)
 
 
 # Named, so that a setting of JAX's does not change the numbers.

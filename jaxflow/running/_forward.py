@@ -50,11 +50,13 @@ class Forward:
         readers: that ride along, with mixings of their own where they are `Mixed`.
         mixing: gives the layers' capacities to the other readers.
         target: the number that is explained; None where no mixing needs gradients.
+        trainable: whether what the readers read has derivatives in the module's parameters; else they only watch.
     """
 
     readers: tuple[Reader | Mixed, ...]
     mixing: Mixing = PLAIN
     target: Target | None = None
+    trainable: bool = False
 
     @property
     def mixings(self) -> tuple[Mixing, ...]:
@@ -99,6 +101,8 @@ class Forward:
 
         def visit(carry: Any, layer: LayerOutput) -> Any:
             carries, rooms, weights = carry
+            # Readers watch; without this their steps would be differentiated with the model.
+            layer = layer if self.trainable else jax.lax.stop_gradient(layer)
             rooms = None if rooms is None else _keep(rooms, layer)
             return _step(early, carries, layer), rooms, _keep_weights(passing, weights, layer, mask)
 
@@ -158,8 +162,7 @@ def _step(
     rides: list[_Ride], carries: Carries, output: LayerOutput, known: Mapping[Mixing, Capacities] | None = None
 ) -> Carries:
     """One layer: every reader's step; `known` are capacities of the layer that were computed before."""
-    # Readers watch; without this their steps would be differentiated with the model.
-    output, known = jax.lax.stop_gradient(output), known or {}
+    known = known or {}
     # Readers of one mixing share their view of the layer, so that capacities are computed once.
     views = {ride.mixing: LayerView(output, ride.known.mask, ride.mixing, known.get(ride.mixing)) for ride in rides}
     return tuple(
@@ -190,7 +193,7 @@ def _keep_weights(
     mixings: list[Mixing], rooms: tuple[LayerWeights, ...], layer: LayerOutput, mask: TokenMask
 ) -> tuple[LayerWeights, ...]:
     """One more layer's weights into their places."""
-    weights = [capacities_of(mixing, jax.lax.stop_gradient(layer), mask)[0] for mixing in mixings]
+    weights = [capacities_of(mixing, layer, mask)[0] for mixing in mixings]
     update = jax.lax.dynamic_update_index_in_dim
     return tuple(update(room, each, layer.index, 0) for room, each in zip(rooms, weights, strict=True))
 
@@ -273,8 +276,7 @@ def _rooms(module: Module, inputs: Inputs) -> LayerOutput:
 
 def _keep(rooms: LayerOutput, layer: LayerOutput) -> LayerOutput:
     """One more layer into its place."""
-    # Kept layers are data for the readers: the model's derivative does not go through them.
-    place, layer = layer.index, jax.lax.stop_gradient(_lasting(layer))
+    place, layer = layer.index, _lasting(layer)
     return jax.tree.map(lambda room, part: jax.lax.dynamic_update_index_in_dim(room, part, place, 0), rooms, layer)
 
 

@@ -45,3 +45,10 @@ for (const page of PAGES) {
   const script = await bundled({ entryPoints: [`src/${page}/main.js`], plugins: [d3Apart], banner: { js: banner } });
   await writeFile(join(folder, `${page}.js`), script);
 }
+// A module that notebooks import.
+const widget = await bundled({
+  entryPoints: ["src/widget/main.js"],
+  format: "esm",
+  banner: { js: "// Made by scripts/pages/build.mjs from scripts/pages/src/widget: change those." },
+});
+await writeFile(join(folder, "widget.js"), widget);

@@ -1,5 +1,7 @@
 """Decoders that run in JAX against Hugging Face's torch models, eager and in float32."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,9 +15,13 @@ from jaxflow.models import TokenBatch, load_model
 from jaxflow.models.encoder.positions import places
 from jaxflow.models.families import DECODERS
 from jaxflow.models.families.rotary import rotary_of
+from jaxflow.models.generation import Anew, generate_ids
+from jaxflow.models.tokens import Encoding
 from tests.models.test_families import SIZES
 
 LENGTH, LENGTHS = 16, (3, 9, 16, 1)
+# Tokens that follow a batch of texts.
+STEPS = 4
 # What tiny models need to show what their family does differently.
 OWN = {
     "gpt2": {"n_inner": 24},
@@ -84,6 +90,11 @@ def padded(side):
 
 def as_batch(ids, mask):
     return TokenBatch(jnp.asarray(ids), jnp.asarray(mask), jnp.zeros_like(jnp.asarray(ids)))
+
+
+def as_encoding(ids):
+    none = (0,) * len(ids)
+    return Encoding(tuple(ids), none, ("a",) * len(ids), ((0, 1),) * len(ids), none, (False,) * len(ids))
 
 
 def torch_run(model, ids, mask):
@@ -245,6 +256,65 @@ def test_answers_are_what_a_torch_model_says_of_them(tiny, tmp_path, model_type)
     assert jf.generate(ours, prompts, new_tokens=4) == jf.generate(theirs, prompts, new_tokens=4)
 
 
+@jax.jit
+def begin(module, batch):
+    return module.begin(batch, STEPS)
+
+
+@jax.jit
+def follow(module, ids, real, kept):
+    return module.follow(ids, real, kept)
+
+
+@pytest.mark.parametrize("variant", slow_unless(("mistral", "gpt2"), [(name,) for name in (*DECODERS, *VARIANTS)]))
+def test_scores_by_kept_keys_and_values_equal_torchs(tiny, tmp_path, variant):
+    """Texts of different lengths in one batch, beyond sliding windows, each with its own tokens behind it."""
+    model_type, changes = VARIANTS.get(variant, (variant, {}))
+    model, ours = make(model_type, "next_token", tmp_path, tiny, max_position_embeddings=LENGTH + STEPS, **changes)
+    ids, mask = padded("right")
+    added = np.random.default_rng(1).integers(2, 27, (STEPS, len(ids))).astype(np.int32)
+    scores, kept = begin(ours.module, as_batch(ids, mask))
+    groups = OWN.get(model_type, {}).get("num_key_value_heads", 4)
+    # Heads that queries share are kept once.
+    assert kept.keys.shape[-2] == changes.get("num_key_value_heads", groups)
+    for step in range(STEPS + 1):
+        for row, length in enumerate(LENGTHS):
+            text = np.concatenate([ids[row, :length], added[:step, row]])
+            with torch.no_grad():
+                expected = model(input_ids=torch.tensor(text[None]).long()).logits[0, -1].numpy()
+            np.testing.assert_allclose(scores[row], expected, atol=1e-4, rtol=0)
+        if step < STEPS:
+            scores, kept = follow(ours.module, jnp.asarray(added[step]), jnp.ones(len(ids), bool), kept)
+
+
+@pytest.mark.parametrize("model_type", slow_unless(("llama",), [(name,) for name in DECODERS]))
+def test_continuations_are_transformers(tiny, tmp_path, model_type):
+    model, ours = make(model_type, "next_token", tmp_path, tiny, max_position_embeddings=LENGTH + STEPS)
+    ids, mask = padded("right")
+    encodings = [as_encoding(row[real].tolist()) for row, real in zip(ids, mask, strict=True)]
+    # Some texts reach the model's length, some the number of tokens asked for.
+    asked = 2 * STEPS
+    written = generate_ids(ours, encodings, asked)
+    for encoding, answer in zip(encodings, written, strict=True):
+        text = torch.tensor([encoding.input_ids])
+        most = min(asked, ours.max_length - len(encoding))
+        expected = model.generate(text, attention_mask=torch.ones_like(text), do_sample=False, max_new_tokens=most)
+        assert list(answer) == expected[0, len(encoding) :].tolist()
+        assert len(answer) == most
+
+
+def test_a_module_that_keeps_nothing_says_the_same(tiny, tmp_path):
+    _, ours = make("llama", "next_token", tmp_path, tiny)
+    batch, anew = as_batch(*padded("right")), Anew(ours.module)
+    (first, kept), (second, texts) = begin(ours.module, batch), begin(anew, batch)
+    # A text that is done gets no more tokens, and keeps its scores.
+    real = jnp.asarray([True, True, False, True])
+    for step in range(3):
+        np.testing.assert_allclose(first[real], second[real], atol=1e-4)
+        ids = jnp.full(len(LENGTHS), 3 + step, jnp.int32)
+        (first, kept), (second, texts) = follow(ours.module, ids, real, kept), follow(anew, ids, real, texts)
+
+
 @pytest.mark.parametrize(
     ("rope", "words"),
     [
@@ -273,6 +343,41 @@ def test_angles_of_long_texts_equal_torchs(rope):
     turns = places(ours, length).turns[0]
     for mine, theirs in zip(turns, (cosine, sine), strict=True):
         np.testing.assert_allclose(mine, theirs[0, :, : width // 2], atol=1e-6, rtol=0)
+
+
+def test_a_padding_token_of_less_than_none_is_none(tiny, tmp_path):
+    _, ours = make("llama", "next_token", tmp_path, tiny)
+    path = tmp_path / "config.json"
+    _ = path.write_text(json.dumps(json.loads(path.read_text()) | {"pad_token_id": -1}))
+    again = load_model(tmp_path, tokenizer=False)
+    assert again.config.pad_id == 0
+    batch = as_batch(*padded("right"))
+    np.testing.assert_array_equal(again(batch).logits, ours(batch).logits)
+
+
+def test_embeddings_drop_at_a_rate_of_their_own():
+    sizes = {**SIZES, "num_attention_heads": 4, "resid_pdrop": 0.0, "attn_pdrop": 0.0}
+    module = jf.models.new_encoder(transformers.GPT2Config(**sizes, embd_pdrop=0.75)).module
+    batch = as_batch(*padded("right"))
+    first = module(batch, key=jax.random.key(0)).hidden_states[:, 0]
+    whole = module(batch).hidden_states[:, 0]
+    kept = np.asarray(first != 0)
+    assert 0.15 < kept.mean() < 0.35
+    np.testing.assert_allclose(first, np.where(kept, 4 * whole, 0), atol=1e-6)
+
+
+def test_the_change_between_two_decoders_is_that_of_their_last_positions(tiny, tmp_path):
+    _, first = make("gpt2", "next_token", tmp_path / "first", tiny)
+    _, second = make("gpt2", "next_token", tmp_path / "second", tiny, initializer_range=0.6)
+    texts = ["the key to the table", "she knows"]
+    exploration = jf.explore(first, texts, other=second, methods=("raw", "rollout"))
+    for text, moved in zip(texts, exploration.moved, strict=True):
+        one, other = (
+            jf.attribute(model, [text], methods="rollout", queries="last")[0].relevance["rollout"][-1, 0]
+            for model in (first, second)
+        )
+        np.testing.assert_allclose(moved, np.abs(one - other).sum() / 2, atol=1e-6)
+        assert moved > 0
 
 
 def test_norms_of_a_new_model_multiply_by_one():

@@ -112,6 +112,35 @@ def test_targets_are_written_as_transformers_writes_them(both, kind):
     # Without the token that transformers forces at the end, which no pass gives.
     theirs.model.generation_config.forced_eos_token_id = None
     assert [each.tokens for each in ours.tokenize(TEXTS[:2])] == [each.tokens for each in theirs.tokenize(TEXTS[:2])]
+    # As texts, in the order in which they came, of as many tokens as asked for.
+    written = jf.generate(ours, TEXTS, new_tokens=5)
+    assert written == jf.generate(theirs, TEXTS, new_tokens=5)
+    assert len(written) == len(TEXTS)
+    assert jf.generate(ours, TEXTS[0], new_tokens=5) == written[:1]
+    assert written != jf.generate(ours, TEXTS, new_tokens=1)
+
+
+@pytest.mark.parametrize("kind", ["T5", pytest.param("BART bare", marks=pytest.mark.slow)])
+def test_the_explorer_shows_sources_and_targets_as_one_sequence(both, tmp_path, kind):
+    theirs, ours, _ = both(kind)
+    attributed = jf.attribute(ours, TEXTS, pairs=TARGETS, methods="rollout", queries=None)
+    for model in (ours, theirs):
+        exploration = jf.explore(model, TEXTS, pairs=TARGETS, methods=("raw", "rollout"))
+        for shown, example, target in zip(exploration.sides[0].examples, attributed, TARGETS, strict=True):
+            assert shown.tokens == example.tokens
+            assert shown.prediction == example.prediction
+            np.testing.assert_allclose(shown.relevance["rollout"], example.relevance["rollout"], atol=1e-5)
+            assert target in (shown.pair or "")
+    jf.write_page(exploration, tmp_path / "explorer.html")
+    with pytest.raises(InputError, match=r"`other` must be left out beside an encoder-decoder"):
+        jf.explore(ours, TEXTS, other=theirs, pairs=TARGETS)
+
+
+def test_a_model_without_a_head_writes_nothing(both):
+    for model in both("T5 bare")[:2]:
+        with pytest.raises(InputError, match=r"`model` must be a decoder or an encoder-dec.*head") as caught:
+            _ = jf.generate(model, TEXTS)
+        assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import transformers
 
 from jaxflow._checks import InputError
 from jaxflow.models import load_model, new_encoder, save_encoder, supported_models, supported_table, with_head
+from jaxflow.models.encoder_decoder.families import FAMILIES as PAIRS
 from jaxflow.models.families import ENCODERS, FAMILIES
 
 SMALL = {
@@ -127,7 +128,8 @@ def test_only_supported_families_are_made():
 
 def test_the_table_of_supported_models_is_the_families():
     rows = {row.model_type: row for row in supported_models()}
-    assert rows.keys() == FAMILIES.keys()
+    assert rows.keys() == FAMILIES.keys() | PAIRS.keys()
+    assert rows["t5"].heads == rows["bart"].heads == ("bare", "next token")
     assert rows["electra"].heads[-1] == "discriminator"
     assert "summed before the softmax" in rows["deberta-v2"].note
     lines = supported_table().splitlines()

@@ -33,8 +33,22 @@ KINDS = {
     "deit": ("DeiTForImageClassification", "DeiTConfig", {}),
     "deit-teacher": ("DeiTForImageClassificationWithTeacher", "DeiTConfig", {}),
     "deit-bare": ("DeiTModel", "DeiTConfig", {}),
+    "dinov2": ("Dinov2ForImageClassification", "Dinov2Config", {}),
+    "dinov2-larger": ("Dinov2ForImageClassification", "Dinov2Config", {"image_size": 40, "shown": [24, 32]}),
+    "dinov2-registers": ("Dinov2WithRegistersForImageClassification", "Dinov2WithRegistersConfig", {}),
+    "dinov2-registers-smaller": (
+        "Dinov2WithRegistersForImageClassification",
+        "Dinov2WithRegistersConfig",
+        {"image_size": 40, "shown": [24, 16], "use_swiglu_ffn": True, "num_register_tokens": 3},
+    ),
+    "dinov2-registers-upward": (
+        "Dinov2WithRegistersForImageClassification",
+        "Dinov2WithRegistersConfig",
+        {"image_size": 16, "shown": [24, 40]},
+    ),
+    "dinov2-bare": ("Dinov2WithRegistersModel", "Dinov2WithRegistersConfig", {"mlp_ratio": 2}),
 }
-FAST = ("vit", "deit")
+FAST = ("vit", "deit", "dinov2-registers-smaller")
 ALL = [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in KINDS]
 
 
@@ -46,12 +60,14 @@ def quiet():
 def made(name):
     """A random model of torch and its image processor; no token in front of the patches is 0."""
     kind, config, changes = KINDS[name]
+    changes = dict(changes)
+    # Positions of some models are interpolated to the size that the image processor gives.
+    size = changes.pop("shown", changes.get("image_size", [VISION["image_size"]] * 2))
     model = vision_model(kind, config, **changes)
     for parameter in model.parameters():
         if parameter.ndim == 3:
             parameter.data.normal_()
     model.set_attn_implementation("eager")
-    size = changes.get("image_size", [VISION["image_size"]] * 2)
     return model, processor(*size)
 
 
@@ -77,15 +93,19 @@ def test_equals_torch(tmp_path, name):
         inputs = reader([Image.fromarray(each) for each in pictures], return_tensors="pt")
         theirs = model(**inputs, output_attentions=True, output_hidden_states=True)
     output = run(ours.module, ours.pad(ours.tokenize(pictures)))
-    attention = torch.stack(theirs.attentions, 1).numpy()
+    # Ours has registers behind the patches.
+    registers = ours.config.registers
+    order = [0, *range(1 + registers, ours.max_length), *range(1, 1 + registers)]
+    attention = torch.stack(theirs.attentions, 1).numpy()[..., order, :][..., order]
     np.testing.assert_allclose(output.attention, attention, atol=1e-5, rtol=0)
     # Torch's states are those in front of the final norm.
-    states = torch.stack(theirs.hidden_states, 1).numpy()[:, :-1]
+    states = torch.stack(theirs.hidden_states, 1).numpy()[:, :-1, order]
     np.testing.assert_allclose(output.hidden_states[:, :-1], states, atol=1e-4, rtol=1e-5)
     if name.endswith("bare"):
         assert output.logits is None
-        np.testing.assert_allclose(output.hidden_states[:, -1], theirs.last_hidden_state, atol=1e-4)
-        np.testing.assert_allclose(output.pooled, theirs.pooler_output, atol=1e-4)
+        np.testing.assert_allclose(output.hidden_states[:, -1], theirs.last_hidden_state[:, order], atol=1e-4)
+        pooled = output.hidden_states[:, -1, 0] if output.pooled is None else output.pooled
+        np.testing.assert_allclose(pooled, theirs.pooler_output, atol=1e-4)
     else:
         np.testing.assert_allclose(output.logits, theirs.logits, atol=1e-4, rtol=0)
 
@@ -125,6 +145,25 @@ def test_padding_behind_an_image_and_rows_that_fill_a_batch_change_nothing(tmp_p
     np.testing.assert_allclose(padded.attention[..., :count, :count], exact.attention, atol=1e-6)
     np.testing.assert_allclose(padded.logits, exact.logits, atol=1e-5)
     assert (np.asarray(padded.attention)[..., :count, count:] == 0).all()
+
+
+def test_each_image_has_random_numbers_of_its_own(tmp_path):
+    _ = saved("vit", tmp_path)
+    ours = jf.load_model(tmp_path)
+    first, second, again = jf.attribute(ours, [image(0), image(1), image(0)], methods="random")
+    (alone,) = jf.attribute(ours, [image(1)], methods="random")
+    np.testing.assert_array_equal(first.relevance["random"], again.relevance["random"])
+    np.testing.assert_array_equal(second.relevance["random"], alone.relevance["random"])
+    assert (first.relevance["random"] != second.relevance["random"]).all()
+
+
+def test_images_for_a_model_of_texts_are_refused_by_their_own_option(tmp_path, capsys):
+    folder_of_images(tmp_path / "photos")
+    arguments = ["--images", str(tmp_path / "photos"), "--model", "verb-number", "--out", str(tmp_path / "out")]
+    assert main(["attribute", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert "--images" in said
+    assert "--input" not in said
 
 
 @pytest.mark.parametrize("name", ["vit", pytest.param("deit-teacher", marks=pytest.mark.slow)])

@@ -22,7 +22,7 @@ def test_the_package_ships_what_the_modules_say(tmp_path):
     done = tools.build(tmp_path)
     assert done.returncode == 0, done.stdout
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"d3.js", "d3-licence.txt", "report.js", "explorer.js", "summary.js"}
+    assert names == {"d3.js", "d3-licence.txt", "report.js", "explorer.js", "summary.js", "widget.js"}
     assert names >= {path.name for path in tools.ASSETS.glob("*.js")}
     for name in names:
         built, shipped = ((folder / name).read_text("utf-8") for folder in (tmp_path, tools.ASSETS))

@@ -43,18 +43,26 @@ class AttnLrpMode(TorchFunctionMode):
 
     def __init__(self):
         super().__init__()
-        self.used = {"activation": 0, "norm": 0, "product": 0}
+        self.used = {"activation": 0, "norm": 0, "product": 0, "gate": 0}
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if function in (functional.gelu, functional.relu, torch.tanh, torch.nn.functional.tanh):
+        if function in (functional.gelu, functional.relu, torch.tanh, torch.nn.functional.tanh, functional.silu):
             self.used["activation"] += 1
             x = args[0]
             return _Identity.apply(x, function(x.detach(), *args[1:], **kwargs))
         if function is functional.layer_norm:
             self.used["norm"] += 1
             return _norm(*args, **kwargs)
+        if function is torch.rsqrt:
+            # What a norm by the mean square divides by is a given number.
+            self.used["norm"] += 1
+            return function(args[0].detach())
         value = function(*args, **kwargs)
+        if function is torch.Tensor.mul and all(isinstance(x, torch.Tensor) and x.requires_grad for x in args):
+            # LXT: `divide_gradient(activated * up, 2)`.
+            self.used["gate"] += 1
+            return _Half.apply(value)
         # A product with parameters alone is a linear map, whose state takes all of the relevance.
         if function in (torch.matmul, torch.Tensor.matmul, torch.bmm) and all(x.requires_grad for x in args):
             self.used["product"] += 1

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import jaxflow as jf
+from jaxflow._checks import InputError
 from jaxflow.references.attn_lrp import AttnLrpRules, embedding_relevance
 from jaxflow.references.decompx import Decomposed
 from tests.references.lrp_oracle import attn_lrp
-from tests.references.tiny_families import CLASSES, FAMILIES, tiny
+from tests.references.tiny_families import CLASSES, FAMILIES, GATED, tiny
 
 
 @jax.jit
@@ -35,6 +36,30 @@ def test_relevance_equals_torch(model_type):
         near = 5e-6 * sizes[text].max()
         np.testing.assert_allclose(ours[text, :length], theirs[text, :length], atol=near, rtol=0)
         assert not np.asarray(ours)[text, length:].any()
+
+
+@pytest.mark.parametrize(
+    "model_type", [*(pytest.param(n, marks=pytest.mark.slow) for n in GATED if n != "llama"), "llama"]
+)
+def test_relevance_of_gated_models_equals_torch(model_type):
+    model = tiny(model_type)
+    ours = relevance(model.ours.module, model.batch, CLASSES)
+    for text, length in enumerate(np.asarray(model.batch.mask).sum(-1)):
+        # Alone, as torch's decoders read the last position where they are given embeddings.
+        inputs = {name: value[text : text + 1, :length] for name, value in model.inputs.items()}
+        theirs, sizes, used = attn_lrp(model.torch, inputs, CLASSES[text : text + 1])
+        depth = model.ours.layers
+        assert (used["gate"], used["activation"], used["product"]) == (depth, depth, 2 * depth)
+        assert used["norm"] >= 2 * depth + 1
+        np.testing.assert_allclose(ours[text, :length], theirs[0], atol=5e-6 * sizes[0].max(), rtol=0)
+        assert not np.asarray(ours)[text, length:].any()
+
+
+@pytest.mark.parametrize("name", ["decompx", "decompx-norms"])
+def test_decompx_of_gates_is_refused_with_its_reason(name):
+    with pytest.raises(InputError, match=r"DecompX with .*gated.*'attn-lrp'") as caught:
+        jf.attribute(tiny("llama").ours, ["the key"], methods=name)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_method_gives_the_relevance():

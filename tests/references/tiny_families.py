@@ -33,6 +33,12 @@ FAMILIES = {
         },
     ),
 }
+# Decoders whose feed-forward parts are gated, with what each has of its own.
+GATED = {
+    "llama": ("Llama", {"num_key_value_heads": 1}),
+    "qwen3": ("Qwen3", {"num_key_value_heads": 1, "head_dim": 8}),
+    "gemma": ("Gemma", {"num_key_value_heads": 2, "head_dim": 8}),
+}
 # Families whose texts have two segments.
 SEGMENTS = ("bert", "electra", "albert")
 # Texts of 7, 1 and 4 tokens, padded to 9: one class each.
@@ -42,9 +48,9 @@ CLASSES = np.array([0, 2, 1])
 @cache
 def tiny(model_type):
     """The model in torch, ours, and a padded batch for each."""
-    name, own = FAMILIES[model_type]
+    name, own = (FAMILIES | GATED)[model_type]
     # Each family's own weights, whatever the order of the tests.
-    torch.manual_seed(list(FAMILIES).index(model_type))
+    torch.manual_seed(list(FAMILIES | GATED).index(model_type))
     config = transformers.AutoConfig.for_model(model_type, **{**SIZES, **own})
     model = getattr(transformers, f"{name}ForSequenceClassification")(config)
     model.config._attn_implementation = "eager"

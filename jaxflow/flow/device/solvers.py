@@ -24,15 +24,21 @@ from jaxflow.graph.graph import AttentionGraph, with_own
 SOLVERS: dict[str, Solver] = {"bounds": Bounds(), "relaxed": Relaxed(), "smooth": Smooth()}
 
 
-@partial(Programs, static=("layers", "solver"))
+@partial(Programs, static=("layers", "solver", "apart"))
 @broadcasting
 def on_device(
-    graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], tol: Any, solver: Solver
+    graph: AttentionGraph,
+    queries: Queries,
+    layers: tuple[int, ...],
+    tol: Any,
+    solver: Solver,
+    apart: jax.NamedSharding | None = None,
 ) -> FlowSolution:
     """Bounds of the graph's flows by a solver, 0 and certified where either end is padding.
 
     `tol` is relative to the scale of each example's capacities. Nothing is certified of an example whose capacities
-    are not finite and not negative; its bounds are NaN.
+    are not finite and not negative; its bounds are NaN. `apart` says how the examples are spread over devices
+    (`spread_of`): each device then solves its own, and none waits for another.
     """
     weights = with_own(graph.weights, graph.own)
     sound = _is_sound(graph, weights)
@@ -41,7 +47,14 @@ def on_device(
     # Where nothing is compiled (`jax_disable_jit`), the tolerance comes as NumPy's.
     tol = shifted(jnp.asarray(tol, capacity.dtype), scale_exponent(capacity), False)
     shape = (*graph.batch_shape, len(layers), queries.shape[-1], graph.num_tokens)
-    found = _as_solution(solver(capacity, queries, layers, tol), shape, solver)
+
+    def solve(capacity: Array, queries: Array, tol: Array) -> Any:
+        return solver(capacity, queries, layers, tol)
+
+    if apart is not None:
+        # A loop that ends with its slowest pair would ask all devices for theirs, round by round.
+        solve = jax.shard_map(solve, mesh=apart.mesh, in_specs=(apart.spec,) * 3, out_specs=apart.spec, check_vma=False)
+    found = _as_solution(solve(capacity, queries, tol), shape, solver)
     real = real_pairs(graph.mask, queries)
 
     def on_real(values: Any) -> Array:
@@ -57,6 +70,19 @@ def on_device(
         certified=((found.certified & meet(lower, upper, tol)) | ~real) & sound,
         saturated=_fills_an_end(capacity, lower, queries, layers, tol) & real & sound,
     )
+
+
+def spread_of(graph: AttentionGraph) -> jax.NamedSharding | None:
+    """How the examples of a batch are spread over several devices; None where they are not, each of them whole."""
+    sharding = getattr(graph.weights, "sharding", None)
+    if not isinstance(sharding, jax.NamedSharding) or graph.weights.ndim != 4 or not sharding.spec:
+        return None
+    first, rest = sharding.spec[0], sharding.spec[1:]
+    spread = jax.NamedSharding(sharding.mesh, jax.P(first))
+    # Devices that hold parts of one example have to talk.
+    if first is None or any(rest) or spread.is_fully_replicated or isinstance(sharding.mesh, jax.sharding.AbstractMesh):
+        return None
+    return spread
 
 
 def _is_sound(graph: AttentionGraph, capacity: Capacity) -> Bool[Array, "*batch 1 1 1"]:

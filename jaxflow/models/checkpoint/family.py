@@ -13,6 +13,11 @@ ANOTHER = "use another model"
 Key = str | tuple[str, ...]
 
 
+def pad_id(config: Any) -> int:
+    """The token that padding has: any, as it is masked, where the configuration names none (-1 says so too)."""
+    return max(config.pad_token_id or 0, 0)
+
+
 @dataclass(frozen=True)
 class Head:
     """A family's head.
@@ -26,6 +31,7 @@ class Head:
         also: other architectures read as this head.
         normed: whether a norm stands behind the dense map.
         distilled: the architecture whose head has a second map, of the distillation token; "" for none.
+        with_mean: whether it reads the mean of the patches beside the class token.
     """
 
     architecture: str
@@ -36,6 +42,7 @@ class Head:
     also: tuple[str, ...] = ()
     normed: bool = False
     distilled: str = ""
+    with_mean: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class Family:
         note: a remark for the table of supported models.
         shares_layers: whether several layers may share the parameters of one.
         input_first: whether the layers' affine maps are stored with the input's axis first.
+        gated_keys: names in the place of those of `keys`, where feed-forward parts are gated.
         absent: names of a stored layer's norms that checkpoints lack, as it has none; ours are ones, and unused.
     """
 
@@ -68,7 +76,12 @@ class Family:
     note: str = ""
     shares_layers: bool = False
     input_first: bool = False
+    gated_keys: Mapping[str, Key] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
+
+    def keys_of(self, config: EncoderConfig) -> dict[str, Key]:
+        """The names of a model's parameters, its head's included."""
+        return {**self.keys, **(self.gated_keys if config.gated else {}), **self.heads[config.head.name].keys}
 
     def canonical(self, key: str) -> str:
         """A key without the family's prefix, which checkpoints of bare encoders leave out."""

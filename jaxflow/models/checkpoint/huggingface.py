@@ -168,8 +168,8 @@ def read_tokenizer(folder: Path, config: Any) -> Any:
     return tokenizer
 
 
-def read_processor(folder: Path, size: tuple[int, int]) -> Any:
-    """The folder's image processor, which brings images to the model's size.
+def read_processor(folder: Path, size: tuple[int, int] | None) -> tuple[Any, tuple[int, int]]:
+    """The folder's image processor, which brings images to the model's size, and this size; None allows any.
 
     Raises:
         InputError: there is none, it cannot be read, or it gives images of another size.
@@ -185,11 +185,11 @@ def read_processor(folder: Path, size: tuple[int, int]) -> Any:
     except Exception as error:
         expected, got = "be an image processor that can be read", f"an error ({_reason(error)})"
         raise InputError(None, expected, got, "fetch it again", place=place) from error
-    if shape != (3, *size):
+    if size is not None and shape != (3, *size):
         expected = f"bring images to the checkpoint's {size[0]} x {size[1]}"
         got = " x ".join(map(str, shape[1:]))
         raise InputError("size", expected, got, "set it to the image_size of config.json", place=place)
-    return processor
+    return processor, shape[1:]
 
 
 def token_limit(tokenizer: Any, limit: int, place: str) -> int:

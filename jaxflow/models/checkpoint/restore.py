@@ -64,7 +64,7 @@ def export_weights(module: Encoder, family: Family) -> dict[str, np.ndarray]:
 
 
 def _source(path: ParameterPath, shape: tuple[int, ...], config: EncoderConfig, family: Family) -> Source:
-    table: Mapping[str, Key] = {**family.keys, **family.heads[config.head.name].keys}
+    table: Mapping[str, Key] = family.keys_of(config)
     module, name = ".".join(map(str, path[:-1])), str(path[-1])
     # A family names a module, whose parameters get torch's suffixes, or a parameter by its whole name.
     whole = table.get(f"{module}.{name}")

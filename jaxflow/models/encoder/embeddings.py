@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
@@ -31,8 +32,12 @@ class Embeddings(nnx.Module):
         words: Float[Array, "*batch token embedding"],
         batch: TokenBatch,
         key: Key[Array, ""] | None = None,
+        counts: Int[Array, "*batch token"] | None = None,
     ) -> Float[Array, "*batch token width"]:
-        """The first layer's input, from word embeddings and the batch they belong to."""
+        """The first layer's input, from word embeddings and the batch they belong to.
+
+        `counts` are a decoder's numbers of the tokens in their texts, where the batch holds new tokens alone.
+        """
         config = self.config
         x = words * config.embedding_scale if config.embedding_scale != 1 else words
         # In the reference's order of sums: in float32 it shows in the last digit.
@@ -40,7 +45,8 @@ class Embeddings(nnx.Module):
             x = x + self.segments(batch.segments)
         if self.positions is not None:
             # Row of the table for each token, `*batch token`.
-            positions = counted(batch.mask) if config.causal else position_ids(batch.input_ids, config)
+            counts = counted(batch.mask) if counts is None else counts
+            positions = counts if config.causal else position_ids(batch.input_ids, config)
             # A batch may be padded beyond the table's end; padding may take any row.
             last = config.positions - 1
             x = x + self.positions(jnp.where(batch.mask, positions, jnp.minimum(positions, last)))
@@ -51,7 +57,7 @@ class Embeddings(nnx.Module):
         # DeBERTa clears padding here, as its reference does.
         if config.masks_padding:
             x = x * batch.mask[..., None].astype(x.dtype)
-        x = dropout(x, config.hidden_dropout, key)
+        x = dropout(x, config.embedded_dropout, key)
         if self.projection is not None and config.projection == "after":
             x = self.projection(x)
         return x
@@ -70,7 +76,9 @@ class PatchEmbeddings(nnx.Module):
         self.patches = Linear((3, cut.height, cut.width), (width,), rngs)
         self.class_token = nnx.Param(jnp.zeros((1, 1, width)))
         self.distillation_token = nnx.Param(jnp.zeros((1, 1, width))) if cut.tokens > 1 else None
-        shape = (1, cut.tokens + cut.rows * cut.columns, width)
+        self.registers = nnx.Param(jnp.zeros((1, config.registers, width))) if config.registers else None
+        stored = config.stored_positions or cut
+        shape = (1, cut.tokens + stored.rows * stored.columns, width)
         self.positions = nnx.Param(0.02 * jax.random.normal(rngs.params(), shape))
         self.config = config
 
@@ -81,12 +89,55 @@ class PatchEmbeddings(nnx.Module):
         patches = self.patches.affine(cut_into_patches(batch.pixels, config.patches))
         ahead = [token[...] for token in (self.class_token, self.distillation_token) if token is not None]
         ahead = [jnp.broadcast_to(token[0], (*patches.shape[:-2], 1, config.width)) for token in ahead]
-        x = jnp.concatenate([*ahead, patches], axis=-2) + self.positions[...][0].astype(jnp.float32)
+        x = jnp.concatenate([*ahead, patches], axis=-2) + self._positions()
+        if self.registers is not None:
+            # Behind the patches: attention has no order, so they may stand anywhere.
+            registers = self.registers[...][0].astype(jnp.float32)
+            x = jnp.concatenate([x, jnp.broadcast_to(registers, (*x.shape[:-2], *registers.shape))], axis=-2)
         # A batch of fillers alone may be shorter than an image; others may be padded beyond it.
         length = batch.mask.shape[-1]
         x = x[..., :length, :]
         x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, length - x.shape[-2]), (0, 0)])
-        return dropout(x, config.hidden_dropout, key)
+        return dropout(x, config.embedded_dropout, key)
+
+    def _positions(self) -> Float[Array, "token width"]:
+        """Of the class token and its like, and of each patch."""
+        config, positions = self.config, self.positions[...][0].astype(jnp.float32)
+        cut, stored = config.patches, config.stored_positions
+        assert cut is not None
+        if stored is None or (stored.rows, stored.columns) == (cut.rows, cut.columns):
+            return positions
+        # Along each axis a linear map of its own. Letters: r and c rows and columns, s and t the stored ones, w width.
+        grid = positions[cut.tokens :].reshape(stored.rows, stored.columns, -1)
+        down, across = (
+            jnp.asarray(cubic_map(*each, smooth=stored.smooth))
+            for each in ((stored.rows, cut.rows), (stored.columns, cut.columns))
+        )
+        grid = jnp.einsum("rs,ct,stw->rcw", down, across, grid, precision="highest")
+        return jnp.concatenate([positions[: cut.tokens], grid.reshape(-1, grid.shape[-1])])
+
+
+def cubic_map(old: int, new: int, *, smooth: bool) -> Float[np.ndarray, "new old"]:
+    """Weights of cubic interpolation from some evenly spread points to others, as torch's `interpolate` has them.
+
+    With `smooth` (its `antialias`) a coarser grid's kernels are as much wider, of Pillow's shape (a = -1/2; else -3/4),
+    and weights beyond the ends are left out; otherwise the last point stands for what is beyond it.
+    """
+    a, stretch = (-0.5, max(1.0, old / new)) if smooth else (-0.75, 1.0)
+    centres = (np.arange(new) + 0.5) * old / new - 0.5
+    reach = int(np.ceil(2 * stretch)) + 1
+    weights = np.zeros((new, old))
+    for row, centre in enumerate(centres):
+        places = np.arange(int(np.floor(centre)) - reach, int(np.floor(centre)) + reach + 1)
+        x = np.abs(places - centre) / stretch
+        near = ((a + 2) * x - (a + 3)) * x * x + 1
+        far = a * (((x - 5) * x + 8) * x - 4)
+        kernel = np.where(x <= 1, near, np.where(x < 2, far, 0.0))
+        inside = (places >= 0) & (places < old)
+        kernel = np.where(inside, kernel, 0.0) if smooth else kernel
+        np.add.at(weights[row], np.clip(places, 0, old - 1), kernel)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights.astype(np.float32)
 
 
 def cut_into_patches(

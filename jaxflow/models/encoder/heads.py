@@ -69,6 +69,23 @@ class OneTokenHead(Ruled):
         return self.out(hidden[..., 0, :])
 
 
+class ClassAndMeanHead(Ruled):
+    """A linear map of an image's class token, and beside it the mean of its patches."""
+
+    def __init__(self, config: EncoderConfig, rngs: nnx.Rngs):
+        self.out = Linear((2 * config.width,), (config.head.outputs,), rngs)
+        self.config = config
+
+    def __call__(
+        self, hidden: Float[Array, "*batch token width"], words: Array | None, key: Key[Array, ""] | None
+    ) -> Float[Array, "..."]:
+        """`*batch label`."""
+        cut = self.config.patches
+        assert cut is not None
+        patches = hidden[..., cut.tokens : cut.tokens + cut.rows * cut.columns, :].mean(axis=-2)
+        return self.out(jnp.concatenate([hidden[..., 0, :], patches], axis=-1))
+
+
 class DistilledHead(Ruled):
     """The mean of two linear maps: of an image's class token, and of its distillation token."""
 
@@ -172,6 +189,8 @@ def make_head(config: EncoderConfig, rngs: nnx.Rngs) -> nnx.Module | None:
             return NextTokenHead(config, rngs)
         case "sequence_classification" if config.head.distilled:
             return DistilledHead(config, rngs)
+        case "sequence_classification" if config.head.with_mean:
+            return ClassAndMeanHead(config, rngs)
         case "sequence_classification" if config.causal or config.patches:
             return OneTokenHead(config, rngs)
         case "token_classification" | "question_answering" | "discriminator":

@@ -50,14 +50,17 @@ class ImageEncoder(TextEncoder):
             raise InputError(None, "be loaded with its image processor", None, way_out, place=self.name)
         cut = self.config.patches
         assert cut is not None
-        layout = PatchLayout(cut.rows, cut.columns, (CLASS, DISTILLATION)[: cut.tokens])
+        first = (CLASS, DISTILLATION)[: cut.tokens]
+        layout = PatchLayout(cut.rows, cut.columns, first, registers=self.config.registers)
         return ImageReader(self.processor, layout, cut.size)
 
     @property
     def pooled(self) -> Pooled | None:
-        """What a head with a map of the distillation token reads; None for others, which read the class token."""
+        """What a head reads beside the class token; None where it reads that alone."""
         read = np.zeros(self.max_length, bool)
         read[: 2 if self.head.distilled else 1] = True
+        if self.head.with_mean:
+            read[: self.max_length - self.config.registers] = True
         return pooled_over(read, self.images.layout)
 
     @property

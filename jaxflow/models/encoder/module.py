@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxflow._switches import broadcasting
 from jaxflow.models.batch import EncoderOutput, LayerNorms, LayerOutput, NormOutput, TokenBatch
 from jaxflow.models.config import EncoderConfig
+from jaxflow.models.encoder.continuing import KeptTokens, begin, follow
 from jaxflow.models.encoder.convolution import Convolution
 from jaxflow.models.encoder.embeddings import Embeddings, PatchEmbeddings
 from jaxflow.models.encoder.heads import Pooler, last_tokens, make_head, mean_token
@@ -193,7 +194,7 @@ class Encoder(nnx.Module):
             attention=attention,
             inputs=inputs,
             values=values,
-            output=layer.output.kernel[...].astype(jnp.float32),
+            output=layer.projection(),
             attended=attended,
             norms=_spread_norms(packing, norms),
             rerun=rerun,
@@ -231,6 +232,16 @@ class Encoder(nnx.Module):
         words = self.embeddings.words.table[...] if isinstance(self.embeddings, Embeddings) else None
         return self.head(hidden, words, key)
 
+    def begin(self, batch: TokenBatch, room: int) -> tuple[Float[Array, "row vocabulary"], KeptTokens]:
+        """See `Continues`."""
+        return begin(self, batch, room)
+
+    def follow(
+        self, ids: Int[Array, " row"], real: Bool[Array, " row"], kept: KeptTokens
+    ) -> tuple[Float[Array, "row vocabulary"], KeptTokens]:
+        """See `Continues`."""
+        return follow(self, ids, real, kept)
+
     def embed(self, input_ids: Int[Array, "*batch token"]) -> Float[Array, "*batch token embedding"]:
         """Word embeddings, without positions or segments; `ForwardOptions.embeddings` replaces them."""
         assert isinstance(self.embeddings, Embeddings)
@@ -264,6 +275,8 @@ class Encoder(nnx.Module):
     def output_projections(self) -> Float[Array, "layer head head_width width"]:
         """The maps from each head's averaged values to the residual stream; float32."""
         stacked = self.layers.output.kernel[...].astype(jnp.float32)
+        if self.layers.attention_scale is not None:
+            stacked = stacked * self.layers.attention_scale[...].astype(jnp.float32)[:, None, None]
         return stacked[jnp.asarray(self.config.rows)]
 
 

@@ -79,11 +79,9 @@ class TextEncoder(ModelDefaults):
     def gives(self) -> frozenset[str]:
         """All of `GIVES`, but for parts that some families cannot give.
 
-        A convolution that changes the first layer's output leaves no norms and reruns; a gated feed-forward part, a
-        product of two functions of its input, has no rules of relevance.
+        A convolution that changes the first layer's output leaves no norms and reruns.
         """
-        lost = {"norms", "rerun"} if self.config.convolution is not None else set()
-        return frozenset(GIVES) - lost - ({"relevance"} if self.config.gated else set())
+        return frozenset(GIVES) - ({"norms", "rerun"} if self.config.convolution is not None else set())
 
     @property
     def reader(self) -> Any:
@@ -100,7 +98,7 @@ class TextEncoder(ModelDefaults):
         """The token at which the head reads a text: a decoder's last, another's first."""
         if self.config.causal and self.head.name != "bare":
             return -1
-        return None if self.head.mean or self.head.distilled else super().reads_at
+        return None if self.head.mean or self.head.distilled or self.head.with_mean else super().reads_at
 
     @property
     def packs(self) -> bool:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -14,7 +13,7 @@ from jaxflow.models.config import UNLIMITED, HeadConfig
 from jaxflow.models.encoder_decoder.config import PairConfig
 from jaxflow.models.encoder_decoder.module import PairModule
 from jaxflow.models.fingerprint import array_fingerprint, text_fingerprint, tokenizer_fingerprint
-from jaxflow.models.forward import ForwardOptions
+from jaxflow.models.generation import continued
 from jaxflow.models.model import ModelDefaults
 from jaxflow.models.prediction import Prediction, next_tokens
 from jaxflow.models.targets import Ids, PairTokens
@@ -97,9 +96,16 @@ class PairModel(ModelDefaults):
         self, texts: Any, pairs: Any = None, *, max_length: int | None = None, truncate: bool = False
     ) -> list[Encoding]:
         """Sources and targets; without pairs it writes the targets itself, always the likeliest next token."""
+        return self._cut(texts, pairs, max_length=max_length, truncate=truncate)
+
+    def write(self, texts: Any, tokens: int) -> list[str]:
+        """The targets that it writes to each text; see `jaxflow.generate`."""
+        return self._cut.texts_written(texts, tokens)
+
+    @cached_property
+    def _cut(self) -> PairTokens:
         write = self._written if self._writes else None
-        cut = PairTokens(self.tokenizer, self, self.limit, lambda labels: self.config.start, write)
-        return cut(texts, pairs, max_length=max_length, truncate=truncate)
+        return PairTokens(self.tokenizer, self, self.limit, lambda labels: self.config.start, write, NEW_TOKENS)
 
     def pad(self, encodings: Sequence[Encoding], length: int | None = None) -> TokenBatch:
         """Encodings as one batch, padded on the right."""
@@ -118,32 +124,14 @@ class PairModel(ModelDefaults):
         assert self.labels is not None
         return next_tokens(self.labels, np.asarray(logits))
 
-    def _written(self, rows: list[Ids]) -> list[Ids]:
+    def _written(self, rows: list[Ids], tokens: int) -> list[Ids]:
         """The decoder's first token and the likeliest ones after it, without the end; sources are of one length."""
-        most = min(NEW_TOKENS, self.limit - 1)
-        sources, room = len(rows[0]), len(rows[0]) + 1 + most
-        ids = np.full((len(rows), room), self.config.pad_id, np.int32)
-        ids[:, :sources], ids[:, sources] = rows, self.config.start
-        segments = np.where(np.arange(room) < sources, SOURCE, TARGET)
-        segments = np.broadcast_to(segments, ids.shape).astype(np.int32)
-        # One program for all steps: what is not written yet is padding.
-        end = sources
-        for end in range(sources + 1, room):
-            mask = np.broadcast_to(np.arange(room) < end, ids.shape)
-            ids[:, end] = np.asarray(_next(self.module, TokenBatch(*map(jnp.asarray, (ids, mask, segments)))))
-            if np.isin(ids[:, sources + 1 : end + 1], self.config.ends).any(axis=1).all():
-                break
-        written = [row[sources:].tolist() for row in ids[:, : end + 1]]
-        return [tuple(row[: _end(row, self.config.ends)]) for row in written]
-
-
-@jax.jit
-def _next(module: PairModule, batch: TokenBatch) -> Any:
-    """The likeliest next target of each row."""
-    hidden, _ = module.run(batch, lambda carry, layer: carry, None, ForwardOptions())
-    return jnp.argmax(module.logits(hidden, batch), axis=-1)
-
-
-def _end(row: list[int], ends: Ids) -> int:
-    """How many targets come before the end; the first one is none, whatever it is called."""
-    return next((place for place, number in enumerate(row) if place and number in ends), len(row))
+        most = min(tokens, self.limit - 1)
+        if most < 1:
+            return [(self.config.start,)] * len(rows)
+        ids = np.array([(*row, self.config.start) for row in rows], np.int32)
+        segments = np.full(ids.shape, SOURCE, np.int32)
+        segments[:, -1] = TARGET
+        batch = TokenBatch(*map(jnp.asarray, (ids, np.ones(ids.shape, bool), segments)))
+        written = continued(self, batch, [most] * len(rows), self.config.ends)
+        return [(self.config.start, *row) for row in written]

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow.models.batch import LayerOutput, TokenBatch
 from jaxflow.models.encoder.parts import Linear, Table, precision
 from jaxflow.models.encoder_decoder.config import PairConfig
+from jaxflow.models.encoder_decoder.continuing import KeptTargets, kept_sources
 from jaxflow.models.encoder_decoder.parts import DecoderLayer, EncoderLayer, Hidden, buckets_of, make_norm
 from jaxflow.models.forward import ForwardOptions
 from jaxflow.models.model import Visit
@@ -70,32 +71,77 @@ class PairModule(nnx.Module):
         self, batch: TokenBatch, visit: Visit[CarryT], carry: CarryT, options: ForwardOptions
     ) -> tuple[Hidden, CarryT]:
         """Run the layers, each handed to `visit` as it comes."""
-        config, tokens = self.config, batch.mask.shape[-1]
+        config = self.config
         targets = batch.mask & (batch.segments == TARGET)
         sources = batch.mask & ~targets
-        # Targets count their places behind the sources.
-        places = jnp.arange(tokens)[None, :] - jnp.where(targets, jnp.sum(sources, axis=-1)[:, None], 0)
-        # Padding may reach beyond the last position, whose row is no number, and a share of 0 of that is none either.
-        places = jnp.where(batch.mask, places, 0)
-        words = self.words(batch.input_ids) * config.embedding_scale
-        hidden = _of(targets, self.decoder.inputs(words, places), self.encoder.inputs(words, places))
+        hidden = self._inputs(batch, sources, targets)
         shift = options.attention_shift
         # Layers in front: layer row head query key.
         shift = None if shift is None else jnp.moveaxis(shift, -4, 0)
         below = None if shift is None else shift[: config.encoder_layers]
         above = None if shift is None else shift[config.encoder_layers :].reshape(-1, 2, *shift.shape[1:])
         hidden, carry = self._encode(hidden, sources, visit, carry, below)
-        if self.encoder.final_norm is not None:
-            hidden = _of(sources, self.encoder.final_norm(hidden), hidden)
         hidden, carry = self._decode(hidden, sources, targets, visit, carry, above)
         if self.decoder.final_norm is not None:
             hidden = _of(targets, self.decoder.final_norm(hidden), hidden)
         return hidden, carry
 
+    def _inputs(
+        self, batch: TokenBatch, sources: Bool[Array, "row token"], targets: Bool[Array, "row token"]
+    ) -> Hidden:
+        """Each side's first input."""
+        tokens = batch.mask.shape[-1]
+        # Targets count their places behind the sources.
+        places = jnp.arange(tokens)[None, :] - jnp.where(targets, jnp.sum(sources, axis=-1)[:, None], 0)
+        # Padding may reach beyond the last position, whose row is no number, and a share of 0 of that is none either.
+        places = jnp.where(batch.mask, places, 0)
+        words = self.words(batch.input_ids) * self.config.embedding_scale
+        return _of(targets, self.decoder.inputs(words, places), self.encoder.inputs(words, places))
+
+    def begin(self, batch: TokenBatch, room: int) -> tuple[Float[Array, "row vocabulary"], KeptTargets]:
+        """Scores of the target behind the first one, the batch's last token, and what is kept; see `Continues`."""
+        targets = batch.mask & (batch.segments == TARGET)
+        sources = batch.mask & ~targets
+        hidden, _ = self._encode(self._inputs(batch, sources, targets), sources, lambda carry, _: carry, None, None)
+        kept = kept_sources(self.decoder.layers, hidden, sources, room)
+        return self.follow(batch.input_ids[:, -1], jnp.ones(len(sources), bool), kept)
+
+    def follow(
+        self, ids: Int[Array, " row"], real: Bool[Array, " row"], kept: KeptTargets
+    ) -> tuple[Float[Array, "row vocabulary"], KeptTargets]:
+        """Scores of the target behind one more; see `Continues`."""
+        room = kept.keys.shape[2]
+        # A row that is done may go on beyond the last position.
+        place = jnp.where(real, kept.place, jnp.zeros_like(kept.place))
+        hidden = self.decoder.inputs(self.words(ids[:, None]) * self.config.embedding_scale, place[:, None])
+        added = self.decoder.added(room, self.config, both_ways=False)
+        added = None if added is None else jax.lax.dynamic_slice_in_dim(added, kept.place, 1, 1)
+        allowed = jnp.broadcast_to(jnp.arange(room) <= kept.place, (len(ids), 1, room))
+
+        def step(state: tuple[Hidden, Array, Array], slices: Any) -> tuple[tuple[Hidden, Array, Array], None]:
+            (hidden, keys, values), (layer, number, cross_key, cross_value) = state, slices
+            before, behind = _norms(self.config)
+            states = before(layer.attention_norm, hidden)
+            where = (number, 0, kept.place, 0, 0)
+            keys = jax.lax.dynamic_update_slice(keys, layer.attention.key(states)[None], where)
+            values = jax.lax.dynamic_update_slice(values, layer.attention.value(states)[None], where)
+            update, _ = layer.attention.read(states, keys[number], values[number], allowed, added)
+            hidden = behind(layer.attention_norm, hidden + update)
+            asking = before(layer.cross_norm, hidden)
+            update, _ = layer.cross.read(asking, cross_key, cross_value, kept.sources[:, None])
+            return (self._fed(layer, behind(layer.cross_norm, hidden + update)), keys, values), None
+
+        numbers = jnp.arange(self.config.decoder_layers, dtype=jnp.int32)
+        state = hidden, kept.keys, kept.values
+        (hidden, keys, values), _ = jax.lax.scan(step, state, (self.decoder.layers, numbers, *kept.cross))
+        hidden = hidden if self.decoder.final_norm is None else self.decoder.final_norm(hidden)
+        kept = KeptTargets(kept.sources, kept.cross, keys, values, kept.place + 1)
+        return self._scores(hidden[:, 0]), kept
+
     def _encode(
         self, hidden: Hidden, sources: Bool[Array, "row token"], visit: Visit[Any], carry: Any, shift: Array | None
     ) -> tuple[Hidden, Any]:
-        """The encoder's layers: sources move, and targets stay as they are."""
+        """The encoder's layers, and its last norm: sources move, and targets stay as they are."""
         added = self.encoder.added(sources.shape[-1], self.config, both_ways=True)
         allowed = sources[:, :, None] & sources[:, None, :]
 
@@ -110,8 +156,9 @@ class PairModule(nnx.Module):
             return (hidden, visit(carry, LayerOutput(index, hidden, attention, moves=sources))), None
 
         numbers = jnp.arange(self.config.encoder_layers, dtype=jnp.int32)
-        state, _ = jax.lax.scan(step, (hidden, carry), (self.encoder.layers, numbers, shift))
-        return state
+        (hidden, carry), _ = jax.lax.scan(step, (hidden, carry), (self.encoder.layers, numbers, shift))
+        norm = self.encoder.final_norm
+        return (hidden if norm is None else _of(sources, norm(hidden), hidden)), carry
 
     def _decode(
         self,
@@ -154,7 +201,10 @@ class PairModule(nnx.Module):
     def logits(self, hidden: Hidden, batch: TokenBatch) -> Float[Array, "row vocabulary"]:
         """What the last target says of the next one."""
         last = jnp.sum(batch.mask, axis=-1, dtype=jnp.int32) - 1
-        states = jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0] * self.config.output_scale
+        return self._scores(jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0])
+
+    def _scores(self, states: Float[Array, "row width"]) -> Float[Array, "row vocabulary"]:
+        states = states * self.config.output_scale
         if self.head is not None:
             scores = self.head(states)
         else:

@@ -13,6 +13,8 @@ from jaxflow.models.encoder_decoder.config import PairConfig
 
 Hidden = Float[Array, "row token width"]
 Probabilities = Float[Array, "row head token token"]
+# Keys or values of attention.
+Kept = Float[Array, "row key head head_width"]
 
 
 class RootNorm(nnx.Module):
@@ -61,7 +63,19 @@ class Attention(nnx.Module):
             added: to the scores.
             shift: added to the probabilities.
         """
-        query, key, value = self.query(hidden), self.key(read), self.value(read)
+        return self.read(hidden, self.key(read), self.value(read), allowed, added, shift)
+
+    def read(
+        self,
+        hidden: Float[Array, "row query width"],
+        key: Kept,
+        value: Kept,
+        allowed: Bool[Array, "row query key"],
+        added: Float[Array, "head query key"] | None = None,
+        shift: Probabilities | None = None,
+    ) -> tuple[Float[Array, "row query width"], Float[Array, "row head query key"]]:
+        """The same of keys and values that are known."""
+        query = self.query(hidden)
         product = partial(jnp.einsum, precision="highest")
         scores = product("rqhd,rkhd->rhqk", query * self.scale, key)
         scores = scores if added is None else scores + added

@@ -4,6 +4,7 @@ from jaxflow.models.checkpoint.family import Family
 from jaxflow.models.families.albert import ALBERT
 from jaxflow.models.families.bert import BERT
 from jaxflow.models.families.deberta import DEBERTA
+from jaxflow.models.families.dinov2 import DINOV2, DINOV2_WITH_REGISTERS
 from jaxflow.models.families.distilbert import DISTILBERT
 from jaxflow.models.families.electra import ELECTRA
 from jaxflow.models.families.gpt2 import GPT2
@@ -24,5 +25,5 @@ ENCODERS = _by_type(
     *(DISTILBERT, ELECTRA, ALBERT, MPNET, DEBERTA),
 )
 DECODERS = _by_type(GPT2, LLAMA, QWEN2, QWEN3, MISTRAL, GEMMA)
-VISION = _by_type(VIT, DEIT)
+VISION = _by_type(VIT, DEIT, DINOV2, DINOV2_WITH_REGISTERS)
 FAMILIES = ENCODERS | _by_type(MODERNBERT) | DECODERS | VISION

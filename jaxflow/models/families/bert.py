@@ -3,7 +3,7 @@
 from typing import Any
 
 from jaxflow._checks import InputError, shown
-from jaxflow.models.checkpoint.family import ANOTHER, Family, Head, Key
+from jaxflow.models.checkpoint.family import ANOTHER, Family, Head, Key, pad_id
 from jaxflow.models.config import EncoderConfig
 
 
@@ -45,7 +45,7 @@ def read(config: Any) -> EncoderConfig:
         segments=getattr(config, "type_vocab_size", 0),
         embedding_width=config.hidden_size,
         # A missing padding token is 0, as in BERT's own vocabulary.
-        pad_id=config.pad_token_id or 0,
+        pad_id=pad_id(config),
         hidden_dropout=config.hidden_dropout_prob,
         attention_dropout=config.attention_probs_dropout_prob,
     )

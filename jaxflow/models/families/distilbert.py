@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jaxflow.models.checkpoint.family import Family, Head
+from jaxflow.models.checkpoint.family import Family, Head, pad_id
 from jaxflow.models.config import EncoderConfig
 
 _LAYER = "distilbert.transformer.layer.{}"
@@ -23,7 +23,7 @@ def _read(config: Any) -> EncoderConfig:
         positions=config.max_position_embeddings,
         max_length=config.max_position_embeddings,
         embedding_width=config.dim,
-        pad_id=config.pad_token_id or 0,
+        pad_id=pad_id(config),
         hidden_dropout=config.dropout,
         attention_dropout=config.attention_dropout,
     )

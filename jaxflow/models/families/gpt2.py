@@ -3,7 +3,7 @@
 from typing import Any
 
 from jaxflow._checks import InputError
-from jaxflow.models.checkpoint.family import ANOTHER, Family, Head
+from jaxflow.models.checkpoint.family import ANOTHER, Family, Head, pad_id
 from jaxflow.models.config import EncoderConfig
 
 _LAYER = "transformer.h.{}"
@@ -26,8 +26,9 @@ def _read(config: Any) -> EncoderConfig:
         positions=config.n_positions,
         max_length=config.n_positions,
         embedding_width=config.n_embd,
-        pad_id=config.pad_token_id or 0,
+        pad_id=pad_id(config),
         hidden_dropout=config.resid_pdrop,
+        embedding_dropout=None if config.embd_pdrop == config.resid_pdrop else config.embd_pdrop,
         attention_dropout=config.attn_pdrop,
         pre_norm=True,
         causal=True,

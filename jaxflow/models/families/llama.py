@@ -9,7 +9,7 @@ from typing import Any
 
 from jaxflow._checks import InputError
 from jaxflow.models.checkpoint.config_file import IN_PYTORCH
-from jaxflow.models.checkpoint.family import Family, Head, Key
+from jaxflow.models.checkpoint.family import Family, Head, Key, pad_id
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.families.rotary import rotary_of
 
@@ -35,7 +35,7 @@ def _read(config: Any) -> EncoderConfig:
         positions=0,
         max_length=config.max_position_embeddings,
         embedding_width=config.hidden_size,
-        pad_id=config.pad_token_id or 0,
+        pad_id=pad_id(config),
         attention_dropout=config.attention_dropout or 0.0,
         pre_norm=True,
         causal=True,

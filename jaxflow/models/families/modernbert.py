@@ -4,7 +4,7 @@ from typing import Any
 
 from jaxflow._checks import InputError, shown
 from jaxflow.models.checkpoint.config_file import IN_PYTORCH
-from jaxflow.models.checkpoint.family import Family, Head, Key
+from jaxflow.models.checkpoint.family import Family, Head, Key, pad_id
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.families.rotary import rotary_of
 
@@ -35,8 +35,9 @@ def _read(config: Any) -> EncoderConfig:
         positions=0,
         max_length=config.max_position_embeddings,
         embedding_width=config.hidden_size,
-        pad_id=config.pad_token_id or 0,
+        pad_id=pad_id(config),
         hidden_dropout=config.mlp_dropout,
+        embedding_dropout=None if config.embedding_dropout == config.mlp_dropout else config.embedding_dropout,
         attention_dropout=config.attention_dropout,
         pre_norm=True,
         windows=tuple(window if kind == _LOCAL else 0 for kind in kinds),

@@ -12,7 +12,8 @@ from jaxflow.models.config import EncoderConfig, Patches
 _DISTILLED: dict[str, Key] = {"head.first": "cls_classifier", "head.second": "distillation_classifier"}
 
 
-def _read(config: Any, *, tokens: int) -> EncoderConfig:
+def read_patches(config: Any, *, tokens: int, feed_forward: int) -> EncoderConfig:
+    """The configuration of any model of ViT's shape."""
     for name, needed in (("num_channels", 3), ("pooler_act", "tanh")):
         if getattr(config, name, needed) != needed:
             got, way_out = shown(getattr(config, name)), ANOTHER if name == "num_channels" else IN_PYTORCH
@@ -28,7 +29,7 @@ def _read(config: Any, *, tokens: int) -> EncoderConfig:
         vocabulary=1,
         width=config.hidden_size,
         heads=config.num_attention_heads,
-        feed_forward=config.intermediate_size,
+        feed_forward=feed_forward,
         rows=tuple(range(config.num_hidden_layers)),
         activation=config.hidden_act,
         epsilon=config.layer_norm_eps,
@@ -40,6 +41,10 @@ def _read(config: Any, *, tokens: int) -> EncoderConfig:
         biases=frozenset({"output", "feed_forward"} | ({"qkv"} if config.qkv_bias else set())),
         patches=cut,
     )
+
+
+def _read(config: Any, *, tokens: int) -> EncoderConfig:
+    return read_patches(config, tokens=tokens, feed_forward=config.intermediate_size)
 
 
 def _sides(size: Any) -> tuple[int, int]:

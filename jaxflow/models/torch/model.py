@@ -132,9 +132,9 @@ class TorchModel(ModelDefaults):
         """As `_settle`, for an encoder-decoder."""
         self.head = head_of_pairs(self.model, self.tokenizer, self.vocabulary, self.name)
         caller = PairCaller(self.model)
-        targets = TorchTargets(self.model, self.max_length, new_tokens)
+        targets = TorchTargets(self.model, self.max_length)
         write = targets.write if self.head.name == "next_token" else None
-        cut = PairTokens(self.tokenizer, self, self.max_length, targets.first, write)
+        cut = PairTokens(self.tokenizer, self, self.max_length, targets.first, write, new_tokens)
         self._probe = probe_pairs(caller, self._probed_ids(), self.name)
         self._pairs = TorchPairs(cut, caller, self._probe)
         # Sources and targets are one sequence, and either may have as many.
@@ -258,6 +258,11 @@ class TorchModel(ModelDefaults):
     def generate(self, encodings: Sequence[Encoding], tokens: int) -> list[tuple[int, ...]]:
         """The likeliest next tokens of each prompt, by the model's own `generate`, prompts of one length together."""
         return generated(self.model, self.tokenizer, encodings, tokens, self.max_length, together=self._probe.together)
+
+    def write(self, texts: Any, tokens: int) -> list[str]:
+        """The targets of an encoder-decoder that it writes itself; see `jaxflow.generate`."""
+        assert self._pairs is not None
+        return self._pairs.tokenize.texts_written(texts, tokens)
 
     def record(self, batch: TokenBatch, numbers: Sequence[Number], needs: frozenset[str]) -> Recording:
         """Run a batch, texts of one length together."""

@@ -20,12 +20,10 @@ class TorchTargets:
     Attributes:
         model: of transformers.
         limit: most tokens of the targets.
-        new_tokens: most tokens that are written.
     """
 
     model: Any
     limit: int
-    new_tokens: int
 
     @property
     def start(self) -> int:
@@ -45,8 +43,8 @@ class TorchTargets:
                 return self.start
         return self.start
 
-    def write(self, rows: list[Ids]) -> list[Ids]:
-        """The decoder's first token and the likeliest ones after it, without the end; sources are of one length."""
+    def write(self, rows: list[Ids], new_tokens: int) -> list[Ids]:
+        """The decoder's first token and at most so many likeliest ones, without the end; sources are of one length."""
         device = self.model.get_input_embeddings().weight.device
         ids = torch.tensor(np.array(rows, np.int64), device=device)
         with evaluating(self.model), torch.no_grad():
@@ -56,7 +54,7 @@ class TorchTargets:
                 do_sample=False,
                 num_beams=1,
                 # The first token is one of the targets.
-                max_new_tokens=min(self.new_tokens, self.limit - 1),
+                max_new_tokens=min(new_tokens, self.limit - 1),
                 decoder_start_token_id=self.start,
                 # The cache of transformers has as many layers as T5's encoder: too few for a deeper decoder.
                 use_cache=not _is_deeper(self.model.config),

@@ -182,7 +182,9 @@
   }
   addFields(FIELDS);
   function choose(changes) {
+    const moves = changes.sentence !== void 0 && changes.sentence !== state.sentence && !("position" in changes);
     Object.assign(state, changes);
+    if (data.last && moves) state.position = Infinity;
     if (!("word" in changes) || "trace" in changes) return;
     if (state.word !== null && state.trace === "back") state.trace = "both";
     else if (state.word === null && state.trace === "both") state.trace = "back";
@@ -1449,6 +1451,40 @@
     ) : (at + by + all.length) % all.length;
     byId("found").textContent = `${next + 1} of ${all.length}`;
     return set(all[next]);
+  }
+
+  // src/explorer/frame.js
+  var NAMES2 = ["sentence", "position", "word", "layer", "head"];
+  var told = "";
+  function tell(context2) {
+    if (window.parent === window) return;
+    const chosen2 = { ...Object.fromEntries(NAMES2.map((name) => [name, state[name]])), threshold: context2.threshold };
+    const words2 = JSON.stringify(chosen2);
+    if (words2 === told) return;
+    told = words2;
+    window.parent.postMessage({ jaxflow: chosen2 }, "*");
+  }
+  function listen(set2) {
+    window.addEventListener("message", (event) => {
+      if (window.parent === window || event.source !== window.parent) return;
+      const changes = understood(event.data?.jaxflow);
+      if (Object.keys(changes).length) set2(changes);
+    });
+  }
+  function understood(asked) {
+    const changes = {};
+    if (asked === null || typeof asked !== "object") return {};
+    for (const [name, value] of Object.entries(asked)) {
+      const known2 = name === "threshold" || NAMES2.includes(
+        /** @type {any} */
+        name
+      );
+      if (!known2) continue;
+      const [, first, read] = FIELDS[name];
+      const found = value === null ? null : read(String(value));
+      if (found !== void 0 && (found !== null || first === null)) changes[name] = found;
+    }
+    return changes;
   }
 
   // src/explorer/tip.js
@@ -4020,8 +4056,8 @@
     const apart = side.apart(state.method, layerIn(side) - 1, state.position);
     if (apart === null) return [];
     const where = named2 ? [" in ", isolated(context2.names[number])] : [];
-    const told = `${state.method} tells ${apart} of ${side.size} tokens apart here`;
-    return [make("span", { className: "apart" }, told, ...where)];
+    const told2 = `${state.method} tells ${apart} of ${side.size} tokens apart here`;
+    return [make("span", { className: "apart" }, told2, ...where)];
   }
   function predictionParts(context2, number) {
     const side = context2.sides[number];
@@ -4116,6 +4152,7 @@
     const mine = turnNow();
     const rest = drawPanels(context2, () => turnNow() === mine);
     writeHashSoon();
+    tell(context2);
     took = performance.now() - start;
     return rest;
   }
@@ -4162,6 +4199,7 @@
   });
   document.addEventListener("scroll", hideTip, { passive: true, capture: true });
   darkQuery.addEventListener("change", render);
+  listen(set);
   void render();
   window.jaxflow = {
     data,

@@ -10,6 +10,7 @@ import { drawControls, setUpControls } from "./controls.js";
 import { csvText } from "./csv.js";
 import { pngCanvas, svgText } from "./export.js";
 import { stepFound } from "./find.js";
+import { listen, tell } from "./frame.js";
 import { drawTheme, setUpHeader } from "./header.js";
 import { setUpHelp } from "./keys.js";
 import { drawList, listed, SORTS } from "./list.js";
@@ -50,6 +51,7 @@ async function draw() {
   const mine = turnNow();
   const rest = drawPanels(context, () => turnNow() === mine);
   writeHashSoon();
+  tell(context);
   took = performance.now() - start;
   return rest;
 }
@@ -99,6 +101,7 @@ window.addEventListener("resize", () => {
 });
 document.addEventListener("scroll", hideTip, { passive: true, capture: true });
 darkQuery.addEventListener("change", render);
+listen(set);
 void render();
 // For tests, and for whoever wants the numbers in the browser's console.
 /** @type {any} */ (window).jaxflow = {

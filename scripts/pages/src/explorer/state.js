@@ -73,7 +73,10 @@ addFields(FIELDS);
  * @param {Partial<State>} changes
  */
 export function choose(changes) {
+  const moves = changes.sentence !== undefined && changes.sentence !== state.sentence && !("position" in changes);
   Object.assign(state, changes);
+  // Another sentence of a decoder opens at its own last position, which `fit` finds.
+  if (data.last && moves) state.position = Infinity;
   if (!("word" in changes) || "trace" in changes) return;
   if (state.word !== null && state.trace === "back") state.trace = "both";
   else if (state.word === null && state.trace === "both") state.trace = "back";

@@ -83,6 +83,21 @@ test("a choice that a sentence does not have is brought into it", () => {
   assert.equal(state.position, 3);
 });
 
+test("another sentence of a decoder opens at its own last position, whatever was chosen in the one before", () => {
+  data.last = true;
+  Object.assign(state, first, { sentence: 0, position: 1 });
+  choose({ sentence: 1 });
+  fit(/** @type {any} */ ({ sides: [{ size: 40 }] }));
+  assert.equal(state.position, 39);
+  choose({ sentence: 1, word: 3 });
+  assert.equal(state.position, 39);
+  choose({ sentence: 0, position: 2 });
+  assert.equal(state.position, 2);
+  data.last = false;
+  choose({ sentence: 1 });
+  assert.equal(state.position, 2);
+});
+
 test("a word that is chosen is traced to the position, and none is left traced", () => {
   Object.assign(state, { word: null, trace: "back" });
   choose({ word: 1 });

@@ -1,0 +1,55 @@
+"""What the end of a notebook's cell shows: nothing that runs or loads, every string of the data as text."""
+
+import re
+
+import pytest
+
+import jaxflow as jf
+from jaxflow.compare.findings import findings
+from jaxflow.pages import notebook
+from tests.pages.tiny_pair import HOSTILE_TEXTS, TEXTS
+
+RUNS = re.compile(r"<script|\son\w+=|javascript:|https?://", re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def comparison(models):
+    return jf.compare_models(*models, [*TEXTS[:4], *HOSTILE_TEXTS])
+
+
+def test_an_example_shows_itself_as_its_result_does(models):
+    result = jf.attribute(models[0], ["the key <b>is</b> on", "table"])
+    html = result[0]._repr_html_()
+    assert html[5:-6] in result._repr_html_()
+    assert html.count("<table>") == 1
+    assert "<b>" not in html
+    assert not RUNS.search(html)
+
+
+def test_a_comparison_shows_its_heads_and_its_findings(comparison):
+    html = comparison._repr_html_()
+    distance = comparison.summary.head.jensen_shannon.mean
+    titles = [float(each) for each in re.findall(r'title="([^"]*)"', html)]
+    # The last layer above.
+    assert titles == pytest.approx(distance[::-1].ravel().tolist(), rel=1e-3)
+    darkest = max(re.findall(r"0, 114, 178, (\d\.\d\d)\)[^>]*title=\"([^\"]*)\"", html))
+    assert float(darkest[1]) == pytest.approx(float(distance.max()), rel=1e-3)
+    assert findings(comparison.summary)[0] in html
+    assert not RUNS.search(html)
+
+
+def test_findings_are_text(comparison, monkeypatch):
+    # Words and labels are the user's.
+    monkeypatch.setattr(notebook, "findings", lambda summary: ["<img src=x onerror=y>", "</pre><b>"])
+    html = comparison._repr_html_()
+    assert "&lt;img src=x onerror=y&gt;" in html
+    assert html.count("</pre>") == 1
+    assert "<b>" not in html
+
+
+def test_ipython_finds_every_view(models, comparison, pair):
+    from IPython.core.formatters import HTMLFormatter
+
+    result = jf.attribute(models[0], ["the key"], methods="raw")
+    for shown in (result, result[0], comparison, pair):
+        assert HTMLFormatter()(shown)
