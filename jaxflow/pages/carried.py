@@ -1,6 +1,6 @@
 """What answers a question first: the words that carry a prediction, and how many tokens a flow tells apart."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from jaxflow.store.arrow import Row, saturation_of
 NAMED, LEAST = 3, 0.05
 # Values tie up to this share of the row's largest: flows that a device's bounds settled are right to no more.
 TIED = 1e-6
+# Words whose flows lie within this share of the largest look alike in every shade, and their order says little.
+ALIKE = 0.05
 
 
 @dataclass(frozen=True)
@@ -152,16 +154,35 @@ def tied(values: Float[np.ndarray, " token"]) -> np.ndarray:
 
 def saturation_words(row: Row, layer: int = -1, query: int = 0) -> list[str]:
     """A line for each flow method that does not tell all tokens apart at a place of a row."""
-    return apart_words(saturation_of(row), row, layer, query)
+    return apart_words(saturation_of(row), row, layer, query, words_of(row["source"], row["queries"][query]))
+
+
+def words_of(source: Any, position: int | np.integer) -> Bool[np.ndarray, " token"]:
+    """Which tokens are words: no special ones, and not the position that is explained."""
+    return (np.asarray(source) >= 0) & (np.arange(len(source)) != position)
+
+
+def alike(values: Float[np.ndarray, " token"]) -> float | None:
+    """The share of the largest within which all values lie, where they are nearly alike; else None."""
+    top = float(np.max(values, initial=0))
+    if len(values) < 2 or top <= 0:
+        return None
+    spread = 1 - float(values.min()) / top
+    # Equal values are said to be tied.
+    return spread if TIED < spread <= ALIKE else None
 
 
 def apart_words(
     saturation: Mapping[str, Bool[np.ndarray, "layer query token"]],
-    methods: Collection[str],
-    layer: int = -1,
-    query: int = 0,
+    methods: Mapping[str, Any],
+    layer: int,
+    query: int,
+    words: Bool[np.ndarray, " token"],
 ) -> list[str]:
-    """The same of saturation by flow method; `methods` are those that may be looked at instead."""
+    """The same of saturation by flow method; `methods` are the relevance of all, which may be looked at instead.
+
+    Where a flow tells most tokens apart by little, a line says so: its `words` lie within some percent.
+    """
     known = {name: values[layer, query] for name, values in saturation.items()}
     lines = []
     for name, here in known.items():
@@ -171,6 +192,10 @@ def apart_words(
             instead = better if known[better].sum() < here.sum() else "rollout" if "rollout" in methods else None
             see = f"; see {instead}" if instead is not None and 2 * here.sum() > len(here) else ""
             lines.append(f"{name} tells {int((~here).sum())} of {len(here)} tokens apart here{see}")
+        if name in methods and 2 * here.sum() <= len(here):
+            spread = alike(np.asarray(methods[name][layer, query])[words])
+            see = "; see rollout" if "rollout" in methods else ""
+            lines += [] if spread is None else [f"{name}: all words lie within {100 * spread:.1g} % here{see}"]
     return lines
 
 

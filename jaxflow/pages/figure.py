@@ -117,7 +117,7 @@ def _of_example(example: Example, query: Any, tokens: Any) -> _Drawing:
     caption = _caption(asked[row], example.tokens)
     if saturated:
         # Of the last layer, which most readers look at, also how many.
-        lines = apart_words(example.saturation, example.relevance, query=row)
+        lines = apart_words(example.saturation, example.relevance, -1, row, scaling)
         about = ["crosses: saturated flows, which tell no tokens apart"]
         about += [f"layer {example.layers[-1]}: {line}" for line in lines]
         caption = "\n".join([caption, *about])

@@ -7,7 +7,7 @@ import numpy as np
 from jaxflow.attribution import Attribution, Example
 from jaxflow.compare.findings import findings
 from jaxflow.compare.result import Comparison
-from jaxflow.pages.carried import apart_words
+from jaxflow.pages.carried import apart_words, words_of
 from jaxflow.pages.pictures import cover, patch_values, shares, uri_of
 from jaxflow.pages.pieces import pieces, row_of
 
@@ -75,7 +75,7 @@ def _example(example: Example) -> str:
     ]
     told = [
         f'<p style="margin: 0; opacity: .7">{escape(line)}</p>'
-        for line in apart_words(example.saturation, example.relevance)
+        for line in apart_words(example.saturation, example.relevance, -1, 0, words_of(example.source, asked))
     ]
     heading = f'<p style="margin: .6em 0 0; opacity: .7">{said}</p>'
     return f"{heading}<table>{''.join(lines)}</table>{''.join(told)}"

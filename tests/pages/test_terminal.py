@@ -113,3 +113,21 @@ def test_what_speaks_against_the_explained_number_is_among_the_top_tokens():
     assert first.split()[0] == "1"
     assert "-4.0" in first
     assert second.split()[0] == "2"
+
+
+def test_a_flow_whose_words_are_nearly_alike_says_within_what():
+    row = make_row("the keys")
+    row["flow"][-1, 0] = [1, 0.5285, 0.5282, 0.61]
+    row["flow:saturated"] = np.zeros(row["flow"].shape, bool)
+    words = np.asarray(row["source"]) >= 0
+    assert words.tolist() == [False, True, True, False]
+    *_, note, _ = top_tokens(row, 2)
+    assert note.strip() == "flow: all words lie within 0.06 % here; see rollout"
+    # A word that stands out, words that tie, and one word alone need no such line.
+    for values in ([1, 0.5, 0.4, 0.6], [1, 0.5, 0.5, 0.6]):
+        row["flow"][-1, 0] = values
+        assert not any("within" in line for line in top_tokens(row, 2))
+    # Where most are saturated, that is said instead.
+    row["flow"][-1, 0] = [1, 0.5285, 0.5282, 0.61]
+    row["flow:saturated"][-1, 0] = [True, True, True, False]
+    assert not any("within" in line for line in top_tokens(row, 2))

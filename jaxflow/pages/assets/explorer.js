@@ -69,6 +69,13 @@
     const luminance = 0.2126 * linear2[0] + 0.7152 * linear2[1] + 0.0722 * linear2[2];
     return { background: `rgb(${red}, ${green}, ${blue})`, color: luminance > 0.179 ? "#000" : "#fff" };
   }
+  var ALIKE = 0.05;
+  function alike(row, isWord) {
+    const words2 = Array.from(row).filter((_, token) => isWord(token));
+    const top = Math.max(0, ...words2);
+    const spread = words2.length < 2 || top <= 0 ? 1 : 1 - Math.min(...words2) / top;
+    return spread > 1e-6 && spread <= ALIKE ? `all words lie within ${Number((100 * spread).toPrecision(1))} % here` : "";
+  }
 
   // src/shared/text.js
   var HIDDEN = (
@@ -4053,11 +4060,15 @@
   }
   function apartParts(context2, number, named2 = false) {
     const side = context2.sides[number];
-    const apart = side.apart(state.method, layerIn(side) - 1, state.position);
-    if (apart === null) return [];
+    const layer = layerIn(side) - 1;
+    const apart = side.apart(state.method, layer, state.position);
     const where = named2 ? [" in ", isolated(context2.names[number])] : [];
-    const told2 = `${state.method} tells ${apart} of ${side.size} tokens apart here`;
-    return [make("span", { className: "apart" }, told2, ...where)];
+    const said2 = apart === null ? [] : [`${state.method} tells ${apart} of ${side.size} tokens apart here`];
+    const row = /^flow/.test(state.method) ? side.row(state.method, layer, state.position) : null;
+    const isWord = (token) => side.source[token] >= 0 && token !== state.position;
+    const near = row && (apart === null || 2 * apart >= side.size) ? alike(row, isWord) : "";
+    if (near) said2.push(`${state.method}: ${near}`);
+    return said2.map((words2) => make("span", { className: "apart" }, words2, ...where));
   }
   function predictionParts(context2, number) {
     const side = context2.sides[number];

@@ -32,6 +32,13 @@
     const luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
     return { background: `rgb(${red}, ${green}, ${blue})`, color: luminance > 0.179 ? "#000" : "#fff" };
   }
+  var ALIKE = 0.05;
+  function alike(row, isWord) {
+    const words = Array.from(row).filter((_, token) => isWord(token));
+    const top = Math.max(0, ...words);
+    const spread = words.length < 2 || top <= 0 ? 1 : 1 - Math.min(...words) / top;
+    return spread > 1e-6 && spread <= ALIKE ? `all words lie within ${Number((100 * spread).toPrecision(1))} % here` : "";
+  }
 
   // src/shared/text.js
   var HIDDEN = (
@@ -550,6 +557,11 @@
         )
       );
     }
+    const { queries, source } = current2.example;
+    const isWord = (token) => source[token] >= 0 && token !== queries[state2.query];
+    const near = alike(current2.row(method, state2.layer, state2.query), isWord);
+    if (near && data.flows.includes(method) && (!told || 2 * told.apart >= told.of))
+      figure.append(make("p", { className: "apart" }, near));
     return figure;
   }
   function word(example, state2, token, surface, share, joined) {

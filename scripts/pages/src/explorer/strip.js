@@ -3,6 +3,7 @@
 import { carriedParts } from "../shared/carried.js";
 import * as d3 from "../shared/d3.js";
 import { byId, isolated, make, textNodes } from "../shared/dom.js";
+import { alike } from "../shared/scale.js";
 import { now, set } from "./app.js";
 import { diverging, inkOn, sequential, themeNow } from "./colours.js";
 import { confidence, known } from "./confusion.js";
@@ -62,11 +63,15 @@ function carriedLine({ carried }, name) {
  */
 function apartParts(context, number, named = false) {
   const side = context.sides[number];
-  const apart = side.apart(state.method, layerIn(side) - 1, state.position);
-  if (apart === null) return [];
+  const layer = layerIn(side) - 1;
+  const apart = side.apart(state.method, layer, state.position);
   const where = named ? [" in ", isolated(context.names[number])] : [];
-  const told = `${state.method} tells ${apart} of ${side.size} tokens apart here`;
-  return [make("span", { className: "apart" }, told, ...where)];
+  const said = apart === null ? [] : [`${state.method} tells ${apart} of ${side.size} tokens apart here`];
+  const row = /^flow/.test(state.method) ? side.row(state.method, layer, state.position) : null;
+  const isWord = (/** @type {number} */ token) => side.source[token] >= 0 && token !== state.position;
+  const near = row && (apart === null || 2 * apart >= side.size) ? alike(row, isWord) : "";
+  if (near) said.push(`${state.method}: ${near}`);
+  return said.map((words) => make("span", { className: "apart" }, words, ...where));
 }
 
 /**

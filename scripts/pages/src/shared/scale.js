@@ -53,3 +53,19 @@ function newShade(t, dark, hue) {
   const luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
   return { background: `rgb(${red}, ${green}, ${blue})`, color: luminance > 0.179 ? "#000" : "#fff" };
 }
+
+// Words whose flows lie within this share of the largest look alike in every shade.
+const ALIKE = 0.05;
+
+/**
+ * What is said where words are nearly alike: within what percent they lie; "" where they are not, or tie.
+ *
+ * @param {ArrayLike<number>} row
+ * @param {(token: number) => boolean} isWord
+ */
+export function alike(row, isWord) {
+  const words = Array.from(row).filter((_, token) => isWord(token));
+  const top = Math.max(0, ...words);
+  const spread = words.length < 2 || top <= 0 ? 1 : 1 - Math.min(...words) / top;
+  return spread > 1e-6 && spread <= ALIKE ? `all words lie within ${Number((100 * spread).toPrecision(1))} % here` : "";
+}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { shade } from "./scale.js";
+import { alike, shade } from "./scale.js";
 
 /** @param {number} part */
 const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
@@ -28,3 +28,15 @@ for (const dark of [false, true]) {
     assert.deepEqual(shade(2, dark), shade(1, dark));
   });
 }
+
+test("words that are nearly alike are said to be", () => {
+  const all = () => true;
+  assert.equal(alike([1, 0.97, 0.99], all), "all words lie within 3 % here");
+  assert.equal(alike([1, 0.9995], all), "all words lie within 0.05 % here");
+  for (const row of [[1, 0.9], [1, 1], [0, 0], [1], [], [-1, -0.99]]) assert.equal(alike(row, all), "");
+  // The position itself and special tokens are no words.
+  assert.equal(
+    alike([9, 1, 0.99, 5], (token) => token === 1 || token === 2),
+    "all words lie within 1 % here",
+  );
+});
