@@ -42,6 +42,8 @@ QUICK_RESAMPLES = 199
 
 def run(options: argparse.Namespace) -> None:
     """Measure a task and write its record."""
+    # A folder that is there is recorded by its name alone.
+    options.out.mkdir(parents=True, exist_ok=True)
     # The commit that the run begins with.
     about, begun = provenance(quick=options.quick), time.process_time()
     task = task_of(options.task, options.data, options.model, options.quick)
