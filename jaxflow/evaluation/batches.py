@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxflow._checks import InputError
 from jaxflow.evaluation.inputs import TokenInputs
+from jaxflow.evaluation.removals import Change
 from jaxflow.models import Model, TokenBatch
 from jaxflow.running import Arrays, Call, EngineOptions, Forward, Inputs, run_calls
 from jaxflow.running.readers import Logits
@@ -72,7 +72,7 @@ def variant_logits(
     examples: Int[np.ndarray, " row"],
     removed: Removed | None,
     *,
-    blank: int | None,
+    change: Change | None,
     batch_tokens: int,
 ) -> Float[np.ndarray, "row label"]:
     """Logits of copies of the examples with tokens removed, any number of copies of each.
@@ -82,17 +82,18 @@ def variant_logits(
         inputs: the examples.
         examples: which example each row is a copy of.
         removed: which tokens are removed; None removes nothing.
-        blank: the id put in for a removed token; None hides the token from attention and keeps all positions.
+        change: takes removed tokens out of a batch, see `Removal`; None where nothing is removed.
         batch_tokens: bounds memory, see `run_examples`.
     """
     program = Forward((Logits(),))
 
     def make(batch: TokenBatch, copies: np.ndarray) -> Call:
         if removed is not None:
+            assert change is not None
             # Rows that only fill the batch up lose no token.
             gone = np.zeros(batch.mask.shape, bool)
             gone[: len(copies)] = at_length(removed(copies), gone.shape[1])
-            batch = _without(batch, gone, blank)
+            batch = change(batch, gone)
         return Call(program, Inputs(batch, (None,), None))
 
     # One result a copy: a tuple with the logits alone.
@@ -104,16 +105,7 @@ def variant_logits(
 
 def whole_logits(model: Model, inputs: TokenInputs, batch_tokens: int) -> Float[np.ndarray, "example label"]:
     """Logits of the examples as they stand."""
-    return variant_logits(model, inputs, np.arange(len(inputs)), None, blank=None, batch_tokens=batch_tokens)
-
-
-def _without(batch: TokenBatch, gone: Bool[np.ndarray, "row token"], blank: int | None) -> TokenBatch:
-    """The batch with tokens replaced by a blank or, without one, hidden from attention."""
-    if blank is None:
-        # The mask alone hides it: ids, and so positions, stay as they are.
-        return TokenBatch(batch.input_ids, jnp.asarray(np.asarray(batch.mask) & ~gone), batch.segments)
-    ids = np.where(gone, blank, np.asarray(batch.input_ids))
-    return TokenBatch(jnp.asarray(ids, jnp.int32), batch.mask, batch.segments)
+    return variant_logits(model, inputs, np.arange(len(inputs)), None, change=None, batch_tokens=batch_tokens)
 
 
 def check_finite(

@@ -4,17 +4,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 
-from jaxflow._checks import InputError, one_of, shown
+from jaxflow._checks import InputError, shown
 from jaxflow.evaluation.batches import BATCH_TOKENS, variant_logits
-from jaxflow.evaluation.inputs import TokenInputs, blank_id, token_inputs
-from jaxflow.evaluation.target import ON_HOST, as_target, resolve, scale_of, target_value
+from jaxflow.evaluation.inputs import TokenInputs, token_inputs
+from jaxflow.evaluation.protocols import (
+    PROTOCOLS,
+    SHARES,
+    Comprehensiveness,
+    FaithfulnessProtocol,
+    Rows,
+    Sufficiency,
+    as_shares,
+    counted,
+)
+from jaxflow.evaluation.removals import Removal, as_removal, check_read
+from jaxflow.evaluation.target import ON_HOST, Target, as_target, resolve, scale_of, target_value
 from jaxflow.models import Model
-
-REMOVALS = ("blank", "drop")
-# DeYoung et al. (2020), section 5.
-SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +58,32 @@ class Faithfulness:
         return self.sufficiency.mean(axis=-1)
 
 
+@dataclass(frozen=True, eq=False)
+class FaithfulnessScores:
+    """Scores of relevance by several protocols.
+
+    Attributes:
+        scores: of each protocol by name, `example *rest`.
+        numbers: the explained number after each of a protocol's removals, by name, `example *rest removal`.
+        value: the explained number of each example as it stands.
+        classes: the class that was explained.
+        passes: forward passes of a text that all this took.
+    """
+
+    scores: dict[str, np.ndarray]
+    numbers: dict[str, np.ndarray]
+    value: Float[np.ndarray, " example"]
+    classes: Int[np.ndarray, " example"]
+    passes: int
+
+
 def faithfulness(
     model: Model,
     texts: Any,
     relevance: Any,
     *,
     shares: Any = SHARES,
-    removal: str = "blank",
+    removal: Any = "blank",
     blank: Any = None,
     target: Any = "predicted",
     positions: Any = "words",
@@ -73,7 +99,9 @@ def faithfulness(
         relevance: `example *rest token`, padded as the texts are (see `padded`); larger is more relevant. Of
             equals the earlier token goes first. `TokenScores.values` serve too.
         shares: parts of the tokens that take part, in [0, 1]; a share of `n` tokens is `ceil(share * n)` of them.
-        removal: `"blank"` puts a blank in, `"drop"` hides the token from attention, where the others stand as before.
+        removal: `"blank"` puts a blank in, `"mask"` and `"pad"` the tokenizer's token of that name, `"delete"` takes
+            the token out, and those behind it close up, `"drop"` hides it from attention, where the others stand as
+            before; or a value such as `Replace("the")`.
         blank: as in `occlusion_scores`.
         target: as in `occlusion_scores`.
         positions: which tokens take part, see `TokenInputs.positions`; the others always stay.
@@ -85,108 +113,164 @@ def faithfulness(
     Raises:
         InputError: the model does not classify texts, or an argument does not fit.
     """
-    one_of("removal", removal, REMOVALS)
+    shares = as_shares(shares)
+    sides = Comprehensiveness(shares), Sufficiency(shares)
+    inputs = token_inputs(model, texts)
+    result = faithfulness_scores(
+        model,
+        inputs,
+        relevance,
+        protocols=sides,
+        removal=removal,
+        blank=blank,
+        target=target,
+        positions=positions,
+        batch_tokens=batch_tokens,
+    )
+    value = result.value.reshape(-1, *[1] * (np.ndim(relevance) - 1))
+    without, alone = (value - result.numbers[side.name] for side in sides)
+    counts = np.stack([counted(shares, number) for number in inputs.positions(positions).sum(axis=-1).tolist()])
+    return Faithfulness(without, alone, counts, shares, result.value, result.classes)
+
+
+def faithfulness_scores(
+    model: Model,
+    texts: Any,
+    relevance: Any,
+    *,
+    protocols: Any = PROTOCOLS,
+    removal: Any = "blank",
+    blank: Any = None,
+    target: Any = "predicted",
+    positions: Any = "words",
+    batch_tokens: int = BATCH_TOKENS,
+) -> FaithfulnessScores:
+    """Scores of relevance by any protocols at once: all of them, and all rows of relevance, share their passes.
+
+        scores = faithfulness_scores(model, texts, relevance, removal="mask").scores
+        mean_interval(scores["comprehensiveness"] - scores_at_random["comprehensiveness"])
+
+    Scores of different removals, protocols or targets say nothing about each other: compare methods within one.
+
+    Args:
+        model: a model that classifies texts.
+        texts: anything that `token_inputs` takes.
+        relevance: as in `faithfulness`; its `*rest` are methods and layers, say.
+        protocols: values such as `Comprehensiveness()` or your own, of different names; `PROTOCOLS` are all.
+        removal: as in `faithfulness`.
+        blank: as in `occlusion_scores`.
+        target: as in `occlusion_scores`.
+        positions: as in `faithfulness`: special tokens take part with `"tokens"`, and stay with `"words"`.
+        batch_tokens: rows times length of a batch, about; bounds memory.
+
+    Returns:
+        Scores by the name of each protocol. Cost: a forward pass for each different set of removed tokens of a text,
+        one compiled program a length.
+
+    Raises:
+        InputError: the model does not classify texts, or has no such token, or an argument does not fit.
+    """
     inputs, target = token_inputs(model, texts), as_target(target)
-    scale, taking_part = scale_of(model, target), inputs.positions(positions)
-    if removal == "drop":
-        _check_dropped(model, inputs, taking_part)
-    substitute = blank_id(model, blank) if removal == "blank" else None
-    rows, rest = _as_relevance(relevance, inputs, taking_part)
-    shares = _as_shares(shares)
-    # Less a little: 0.07 * 100 is just above 7 in floating point, and must be 7 tokens.
-    counts = np.ceil(np.asarray(shares) * taking_part.sum(axis=-1)[:, None] - 1e-9).astype(int)
-    # Copies that lose the same tokens are run once, whichever entries they stand for.
-    copies = _copies(rows, counts, taking_part)
-    logits = variant_logits(model, inputs, copies.owners, copies.removed, blank=substitute, batch_tokens=batch_tokens)
-    classes, against = resolve(model, target, len(inputs), lambda: logits[: len(inputs)])
+    protocols = _as_protocols(protocols, target)
+    removal = as_removal(removal, blank)
+    scale, chosen, change = scale_of(model, target), inputs.positions(positions), removal.change(model)
+    check_read(model, inputs, removal, chosen)
+    relevance_rows, rest = _as_relevance(relevance, inputs, chosen)
+    # Each text without its padding, so that nothing depends on what it is padded to.
+    texts_rows = [
+        Rows(rows[:, :length], of_text[:length], ids[:length])
+        for rows, of_text, ids, length in zip(relevance_rows, chosen, inputs.input_ids, inputs.lengths, strict=True)
+    ]
+    copies = _copies(texts_rows, protocols, inputs.mask.shape[1])
+    _check_left(copies, inputs, removal)
+    logits = variant_logits(model, inputs, copies.owners, copies.removed, change=change, batch_tokens=batch_tokens)
+    classes, against = resolve(model, target, len(inputs), lambda: logits[copies.whole])
     owners = copies.owners
-    numbers = target_value(ON_HOST[scale](logits), classes[owners], None if against is None else against[owners])
-    value = numbers[: len(inputs)]
-    # Flat entries `example row share side`; side 0 is without the top tokens, side 1 has them alone.
-    falls = (value[owners[len(inputs) :]] - numbers[len(inputs) :])[copies.where]
-    falls = falls.reshape(len(inputs), *rest, len(shares), 2)
-    return Faithfulness(falls[..., 0], falls[..., 1], counts, shares, value, classes)
+    answers = target_value(ON_HOST[scale](logits), classes[owners], None if against is None else against[owners])
+    value, scores, numbers = answers[copies.whole], {}, {}
+    for protocol, where in zip(protocols, copies.where, strict=True):
+        rows = [answers[places] for places in where]
+        found = [protocol.score(*each) for each in zip(texts_rows, value.tolist(), rows, strict=True)]
+        scores[protocol.name] = np.stack(found).reshape(len(inputs), *rest)
+        numbers[protocol.name] = np.stack(rows).reshape(len(inputs), *rest, -1)
+    return FaithfulnessScores(scores, numbers, value, classes, len(owners))
 
 
 @dataclass(frozen=True, eq=False)
 class _Copies:
-    """Copies of the examples: first each as it stands, then one for each different set of removed tokens.
+    """Copies of the texts, one for each different set of removed tokens; each text's first loses none.
 
     Attributes:
-        owners: the example that each is a copy of.
-        rows: for each removal the row of relevance, counted over all examples.
-        counts: its number of top tokens.
-        keeps_top: whether the top tokens stay and the others go.
-        places: rank of each token in each row of relevance, from 0 for the most relevant.
-        taking_part: tokens of each example that may go.
-        where: the copy behind each entry of the result, `example row share side`, flat.
+        owners: the text that each is a copy of.
+        whole: each text's copy that loses nothing.
+        packed: the removed tokens of each, eight to a byte.
+        tokens: of the padded texts.
+        where: for each protocol and text the copies behind its removals, `row removal`.
     """
 
     owners: Int[np.ndarray, " copy"]
-    rows: Int[np.ndarray, " removed"]
-    counts: Int[np.ndarray, " removed"]
-    keeps_top: Bool[np.ndarray, " removed"]
-    places: Int[np.ndarray, "row token"]
-    taking_part: Bool[np.ndarray, "example token"]
-    where: Int[np.ndarray, " entry"]
+    whole: Int[np.ndarray, " example"]
+    packed: UInt8[np.ndarray, "copy byte"]
+    tokens: int
+    where: list[list[np.ndarray]]
 
     def removed(self, copies: Int[np.ndarray, " copy"]) -> Bool[np.ndarray, "copy token"]:
         """The tokens removed in some of the copies."""
-        examples = len(self.taking_part)
-        # Copies as they stand have no removal: they look up the first, which the last line masks away.
-        removal = np.maximum(copies - examples, 0)
-        top = self.places[self.rows[removal]] < self.counts[removal][:, None]
-        gone = np.where(self.keeps_top[removal][:, None], ~top, top)
-        return gone & self.taking_part[self.owners[copies]] & (copies >= examples)[:, None]
+        return np.unpackbits(self.packed[copies], axis=-1, count=self.tokens).astype(bool)
 
 
-def _copies(
-    rows: Float[np.ndarray, "example row token"],
-    counts: Int[np.ndarray, "example share"],
-    taking_part: Bool[np.ndarray, "example token"],
-) -> _Copies:
-    """One copy of each (row, number of tokens, which side goes): small shares of short texts are often the same."""
-    examples, per_example, tokens = rows.shape
-    row = np.arange(examples * per_example).reshape(examples, per_example, 1)
-    width = tokens + 1
-    # example row share side: the three numbers as one, so that equal ones are found at once.
-    codes = (row * width + counts[:, None, :])[..., None] * 2 + np.arange(2)
-    different, where = np.unique(codes, return_inverse=True)
-    # Each code taken apart again: row, number of tokens, side.
-    of_row = different // (2 * width)
-    return _Copies(
-        owners=np.concatenate([np.arange(examples), of_row // per_example]),
-        rows=of_row,
-        counts=different // 2 % width,
-        keeps_top=different % 2 == 1,
-        places=_places(rows, taking_part).reshape(-1, tokens),
-        taking_part=taking_part,
-        where=where.reshape(-1),
-    )
+def _copies(texts_rows: list[Rows], protocols: tuple[FaithfulnessProtocol, ...], tokens: int) -> _Copies:
+    """The copies that the protocols need: removals of any rows and protocols that are the same set share one."""
+    owners, packed, start = [], [], 0
+    whole, where = [], [[] for _ in protocols]
+    for index, rows in enumerate(texts_rows):
+        sets = [protocol.removed(rows) for protocol in protocols]
+        flat = [np.zeros((1, len(rows.ids)), bool), *(each.reshape(-1, len(rows.ids)) for each in sets)]
+        bits = np.packbits(np.pad(np.concatenate(flat), ((0, 0), (0, tokens - len(rows.ids)))), axis=-1)
+        # Rows of bytes as single values are sorted and compared as such; the empty set is the least.
+        keys = np.ascontiguousarray(bits).view(np.dtype((np.void, bits.shape[1])))[:, 0]
+        _, first, places = np.unique(keys, return_index=True, return_inverse=True)
+        owners.append(np.full(len(first), index))
+        packed.append(bits[first])
+        whole.append(start)
+        ends = np.cumsum([len(each) for each in flat])
+        for of_protocol, each, one, other in zip(where, sets, ends[:-1], ends[1:], strict=True):
+            of_protocol.append(start + places[one:other].reshape(each.shape[:2]))
+        start += len(first)
+    return _Copies(np.concatenate(owners), np.array(whole), np.concatenate(packed), tokens, where)
 
 
-def _check_dropped(model: Model, inputs: TokenInputs, taking_part: Bool[np.ndarray, "example token"]) -> None:
-    """Refuse to hide the token that the head reads."""
-    # A head that reads no single token loses none of its own inputs.
-    if model.reads_at is None:
+def _check_left(copies: _Copies, inputs: TokenInputs, removal: Removal) -> None:
+    """Refuse to take away all of a text.
+
+    Raises:
+        InputError: naming the text.
+    """
+    if not removal.takes_away:
         return
-    # From -1, the last token, to its position in each example.
-    places = model.reads_at % inputs.lengths
-    if taking_part[np.arange(len(inputs)), places].any():
-        which = {0: "first", -1: "last"}.get(model.reads_at, f"{model.reads_at}.")
-        expected = f'leave out the {which} token, which the classifier reads, where `removal="drop"` hides tokens'
-        raise InputError("positions", expected, "positions that hold it", 'pass `removal="blank"`, or others')
+    # Counted in the packed bytes, so that no copy is unpacked for it.
+    gone = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1)[copies.packed].sum(-1)
+    empty = gone >= inputs.lengths[copies.owners]
+    if empty.any():
+        got = f"all tokens of example {copies.owners[empty][0]}"
+        way_out = "pass smaller shares, or `positions` that leave one out"
+        raise InputError("removal", f"leave a token of each text, where {removal.name!r} takes them away", got, way_out)
 
 
-def _places(
-    rows: Float[np.ndarray, "example row token"], mask: Bool[np.ndarray, "example token"]
-) -> Int[np.ndarray, "example row token"]:
-    """The rank of each token, from 0 for the most relevant; tokens that take no part come last."""
-    # Stable, so that of equals the earlier token goes first.
-    order = np.argsort(np.where(mask[:, None], -rows, np.inf), axis=-1, kind="stable")
-    places = np.empty_like(order)
-    np.put_along_axis(places, order, np.broadcast_to(np.arange(rows.shape[-1]), order.shape), axis=-1)
-    return places
+def _as_protocols(given: Any, target: Target) -> tuple[FaithfulnessProtocol, ...]:
+    protocols = tuple(given) if isinstance(given, list | tuple) else (given,)
+    wrong = [each for each in protocols if not isinstance(each, FaithfulnessProtocol) or isinstance(each, type)]
+    if wrong or not protocols:
+        raise InputError("protocols", "be values such as Comprehensiveness()", shown(wrong[0] if wrong else protocols))
+    names = [each.name for each in protocols]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError("protocols", "have different names", f"two of {shown(twice)}", "pass `name`, or one of them")
+    named = next((each.name for each in protocols if each.of_probability), None)
+    if named is not None and (target.quantity != "probability" or target.against is not None):
+        got = f"a {target.quantity}{'' if target.against is None else ', less another'}"
+        raise InputError("target", f"be a probability, which the protocol {named!r} takes", got)
+    return protocols
 
 
 def _as_relevance(
@@ -203,10 +287,3 @@ def _as_relevance(
     if not np.isfinite(np.where(mask[:, None], rows, 0)).all():
         raise InputError("relevance", "be finite on tokens that take part", "NaN or infinity")
     return rows, rest
-
-
-def _as_shares(shares: Any) -> tuple[float, ...]:
-    given = tuple(shares) if np.ndim(shares) == 1 else ()
-    if not given or not all(0 <= float(share) <= 1 for share in given):
-        raise InputError("shares", "be numbers in [0, 1]", shown(shares))
-    return tuple(map(float, given))

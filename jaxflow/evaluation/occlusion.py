@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from jaxflow.evaluation.batches import BATCH_TOKENS, variant_logits
-from jaxflow.evaluation.inputs import blank_id, token_inputs
+from jaxflow.evaluation.inputs import token_inputs
+from jaxflow.evaluation.removals import as_removal
 from jaxflow.evaluation.scores import TokenScores
 from jaxflow.evaluation.target import ON_HOST, as_target, resolve, scale_of, target_value
 from jaxflow.models import Model
@@ -45,7 +46,7 @@ def occlusion_scores(
         InputError: the model does not classify texts, or an argument does not fit, see `token_inputs`, `Target`.
     """
     inputs, target = token_inputs(model, texts), as_target(target)
-    scale, blank = scale_of(model, target), blank_id(model, blank)
+    scale, change = scale_of(model, target), as_removal("blank", blank).change(model)
     example, position = np.nonzero(inputs.positions(positions))
     # Copies: first each example as it stands, whose blanked position is nowhere (-1), then one for each blanked token.
     owners = np.concatenate([np.arange(len(inputs)), example])
@@ -56,7 +57,7 @@ def occlusion_scores(
         inputs,
         owners,
         lambda rows: places[rows, None] == columns,
-        blank=blank,
+        change=change,
         batch_tokens=batch_tokens,
     )
     classes, against = resolve(model, target, len(inputs), lambda: logits[: len(inputs)])

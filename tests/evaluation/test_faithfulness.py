@@ -64,6 +64,6 @@ def test_bad_input_is_refused_by_name(encoder, texts):
     with pytest.raises(InputError, match="`shares` must be"):
         faithfulness(encoder, texts, relevance, shares=())
     with pytest.raises(InputError, match="`removal` must be one of 'blank', 'drop'"):
-        faithfulness(encoder, texts, relevance, removal="delete")
+        faithfulness(encoder, texts, relevance, removal="shuffle")
     with pytest.raises(InputError, match="must leave out the first token, which the classifier reads"):
         faithfulness(encoder, texts, relevance, removal="drop", positions="tokens")

@@ -1,6 +1,6 @@
 """A decoder that keeps keys and values: each new token runs alone, and looks back at those that are kept."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,9 @@ from jaxflow.models.config import EncoderConfig
 from jaxflow.models.encoder.embeddings import counted
 from jaxflow.models.encoder.layer import FewHeads, KeptHeads
 from jaxflow.models.encoder.positions import Reach, places, settings_of
+
+# New tokens' states, and the keys and values of all layers.
+States: TypeAlias = tuple[Array, Array, Array]
 
 
 @pytree
@@ -93,7 +96,7 @@ def _extended(
     turns = None if shared.turns is None else jax.lax.dynamic_slice_in_dim(shared.turns, start, new, -2)
     windows, kinds = settings_of(config)
 
-    def step(state: tuple[Array, Array, Array], slices: tuple[Any, ...]) -> tuple[tuple[Array, ...], None]:
+    def step(state: States, slices: tuple[Any, ...]) -> tuple[States, None]:
         hidden, keys, values = state
         layer, index, window, kind = slices
         reach = Reach(ahead, window, None if turns is None else turns[kind])
@@ -108,9 +111,9 @@ def _extended(
             return kept_keys[:, :seen], kept_values[:, :seen]
 
         hidden = layer.continued(hidden, keep, allowed, reach.turn)
-        return (hidden, *rooms), None
+        return (hidden, rooms[0], rooms[1]), None
 
-    state = (hidden, kept.keys, kept.values)
+    state: States = hidden, kept.keys, kept.values
     numbers = jnp.arange(config.layers, dtype=jnp.int32)
     if isinstance(module.layers, nnx.List):
         for index, row in enumerate(config.rows):

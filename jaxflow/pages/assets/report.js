@@ -46,6 +46,14 @@
     /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/u
   );
   var named = (character) => `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`;
+  function sharedBeginning(texts, least = 20) {
+    const [first, ...rest] = texts;
+    if (!rest.length) return 0;
+    let count = Math.min(...texts.map((text) => text.length - 1));
+    for (const text of rest) while (count > 0 && !text.startsWith(first.slice(0, count))) count -= 1;
+    while (count > 0 && !/\s/u.test(first[count - 1])) count -= 1;
+    return count >= least ? count : 0;
+  }
 
   // src/shared/theme.js
   var darkQuery = window.matchMedia("(prefers-color-scheme: dark)");
@@ -403,6 +411,7 @@
 
   // src/report/sentences.js
   var whole = (example) => example.pair === null ? example.text : `${example.text} | ${example.pair}`;
+  var beginning = sharedBeginning(data.examples.map((example) => example.text));
   var searched = data.examples.map((example) => whole(example).toLowerCase());
   function setUpSentences(choose2) {
     const labels = [...new Set(data.examples.map((example) => example.prediction).filter((label) => label !== null))];
@@ -439,8 +448,9 @@
     return make("li", {}, button);
   }
   function sentence(example) {
-    const characters = [...whole(example)];
-    const text = characters.length > 300 ? `${characters.slice(0, 300).join("")}…` : characters.join("");
+    const characters = [...whole(example).slice(beginning)];
+    const end = characters.length > 300 ? "…" : "";
+    const text = `${beginning ? "… " : ""}${characters.slice(0, 300).join("")}${end}`;
     return make("span", { className: "sentence", dir: "auto" }, ...textNodes(text));
   }
   function mark(items2, index) {

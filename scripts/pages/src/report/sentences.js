@@ -1,10 +1,13 @@
 // The list of sentences, with search and the filter by prediction.
 
 import { byId, isolated, make, textNodes } from "../shared/dom.js";
+import { sharedBeginning } from "../shared/text.js";
 import { data } from "./page.js";
 
 /** @param {ReportExample} example */
 const whole = (example) => (example.pair === null ? example.text : `${example.text} | ${example.pair}`);
+// Conversations begin with the same instructions: left out of the list, where they would hide what tells texts apart.
+const beginning = sharedBeginning(data.examples.map((example) => example.text));
 const searched = data.examples.map((example) => whole(example).toLowerCase());
 
 /**
@@ -56,8 +59,9 @@ function item(example, index, choose) {
 
 /** @param {ReportExample} example */
 function sentence(example) {
-  const characters = [...whole(example)];
-  const text = characters.length > 300 ? `${characters.slice(0, 300).join("")}…` : characters.join("");
+  const characters = [...whole(example).slice(beginning)];
+  const end = characters.length > 300 ? "…" : "";
+  const text = `${beginning ? "… " : ""}${characters.slice(0, 300).join("")}${end}`;
   return make("span", { className: "sentence", dir: "auto" }, ...textNodes(text));
 }
 

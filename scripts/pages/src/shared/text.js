@@ -19,6 +19,22 @@ export const shown = (text) =>
   ).join("");
 
 /**
+ * How many characters all texts begin with, whole words; 0 where they are few, or are all of a text.
+ *
+ * @param {string[]} texts
+ * @param {number} [least]
+ */
+export function sharedBeginning(texts, least = 20) {
+  const [first, ...rest] = texts;
+  if (!rest.length) return 0;
+  let count = Math.min(...texts.map((text) => text.length - 1));
+  for (const text of rest) while (count > 0 && !text.startsWith(first.slice(0, count))) count -= 1;
+  // Back to where a word begins.
+  while (count > 0 && !/\s/u.test(first[count - 1])) count -= 1;
+  return count >= least ? count : 0;
+}
+
+/**
  * @param {string} text
  * @param {number} [most]
  */

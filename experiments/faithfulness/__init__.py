@@ -1,0 +1,1 @@
+"""How faithful mixings, functionals and references are, by every protocol and removal at once."""
