@@ -81,7 +81,7 @@ def refused(folder, match, **options):
         ({"id2label": ["a", "b", "c"]}, "`id2label` must name labels by their numbers"),
         ({"id2label": {"one": "a"}}, "`id2label` must name labels by their numbers"),
         ({"pad_token_id": 27}, "`pad_token_id` must be one of the model's 27 tokens, got 27"),
-        ({"pad_token_id": -1}, "`pad_token_id` must be a whole number from 0"),
+        ({"pad_token_id": -2}, "`pad_token_id` must be a whole number from -1"),
         ({"model_type": ["bert"]}, "`model_type` must be one of .*, got none"),
         ({"use_return_dict": 5}, "must be a configuration of bert, got one that transformers does not take"),
     ],

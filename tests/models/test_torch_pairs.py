@@ -241,6 +241,6 @@ def test_what_an_encoder_decoder_cannot_do_gets_one_line(bart):
     refused(lambda: jf.attribute(bart, ["the " * 40], pairs=["a"]), r"`texts\[0\]` must have at most 32 tokens")
     refused(lambda: jf.attribute(bart, TEXTS, mixing="norms"), "`mixing` must")
     refused(lambda: jf.attribute(bart, TEXTS, layers=7), "layers")
-    refused(lambda: jf.explore(bart, TEXTS, pairs=TARGETS), "`model` must read one sequence.*write_page")
+    refused(lambda: jf.explore(bare, TEXTS), "`pairs` must hold the targets of each text")
     whisper = of("Whisper").make()
     refused(lambda: jf.TorchModel(whisper, WORDS), "reads input_features.*jaxflow.attribute_attention.*target_tokens")
