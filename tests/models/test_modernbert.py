@@ -73,5 +73,5 @@ def test_its_methods_and_what_it_cannot_give(tiny, tmp_path):
     _, ours = make("sequence_classification", tmp_path, tiny, classifier_pooling="mean")
     result = jf.attribute(ours, ["the key to the table"], methods=("rollout", "flow", "flow@attention-gradient"))
     assert result[0].certified.all()
-    with pytest.raises(InputError, match="DecompX.*they are gated.*attn-lrp"):
+    with pytest.raises(InputError, match=r"DecompX.*they are gated.*attn-lrp"):
         jf.attribute(ours, ["the key"], methods="decompx")
