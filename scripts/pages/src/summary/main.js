@@ -72,7 +72,7 @@ function renderDisagreements() {
   const found = data.disagreements.filter(({ examples }) => examples.length);
   byId("disagreements-section").hidden = !found.length;
   byId("disagreements").replaceChildren(
-    ...found.map(({ methods, examples }) => {
+    ...found.map(({ methods, examples }, number) => {
       const head = ["rank correlation", "row", "text"].map((name) =>
         make("th", { scope: "col", className: name === "text" ? "" : "number" }, name),
       );
@@ -85,16 +85,15 @@ function renderDisagreements() {
           make("td", { className: "text" }, isolated(text)),
         ),
       );
+      const title = `${methods.join(" and ")}, at layer ${data.layers[data.layers.length - 1]}`;
+      const table = make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows));
+      table.setAttribute("aria-label", title);
+      // One open list says what they are; many would be most of the page.
       return make(
-        "div",
-        { className: "wide disagree" },
-        make(
-          "table",
-          {},
-          make("caption", {}, `${methods.join(" and ")}, at layer ${data.layers[data.layers.length - 1]}`),
-          make("thead", {}, make("tr", {}, ...head)),
-          make("tbody", {}, ...rows),
-        ),
+        "details",
+        { className: "disagree", open: number === 0 },
+        make("summary", {}, `${title} (${examples.length === 1 ? "1 text" : `${examples.length} texts`})`),
+        make("div", { className: "wide" }, table),
       );
     }),
   );
