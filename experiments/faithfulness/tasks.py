@@ -15,7 +15,7 @@ from jaxflow.evaluation import TokenInputs, token_inputs
 
 TASKS = ("verb-number", "sst2", "snli", "gender")
 # Texts that choose layers and mixings, and texts that are reported on; those of small models take less time.
-COUNTS = {"verb-number": (24, 64), "sst2": (8, 24), "snli": (8, 16), "gender": (8, 32)}
+COUNTS = {"verb-number": (24, 64), "sst2": (32, 96), "snli": (16, 48), "gender": (16, 48)}
 # One batch: one program of each kind is compiled.
 QUICK_COUNTS = (4, 4)
 # Words of a text: enough to rank, and few enough for many methods. Tokens at most: texts share compiled programs.
