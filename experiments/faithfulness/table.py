@@ -22,6 +22,8 @@ CONTESTANTS = (*FUNCTIONALS, *REFERENCES)
 AGAINST = ("random", "position", "column-sums")
 # Tests below this corrected p are called clear.
 CLEAR = 0.05
+# Methods at their last layer that are printed.
+SHOWN = 20
 # Of each cell of the table: a setting (how tokens are removed) and a protocol.
 Cell = tuple[str, str]
 Scores = Mapping[str, Float[np.ndarray, "text row"]]
@@ -198,6 +200,20 @@ def standing(record: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     return found
 
 
+def unchosen(record: Mapping[str, Any]) -> dict[str, float]:
+    """Mean rank over all cells of every method at its last layer, best first: nothing is chosen here."""
+    from scipy.stats import rankdata
+
+    every = [
+        (sign, record["table"][setting][protocol]["every method: last layer, best layer, which"])
+        for setting in record["table"]
+        for protocol, sign in SIGN.items()
+    ]
+    names = list(every[0][1])
+    ranks = np.mean([rankdata([-sign * each[name][0] for name in names]) for sign, each in every], axis=0)
+    return {names[place]: float(ranks[place]) for place in np.argsort(ranks, kind="stable")}
+
+
 def markdown(record: Mapping[str, Any]) -> str:
     """The best contestant of each cell, the best of the graph against the column sums, and where all stand."""
     settings = record["table"]
@@ -216,6 +232,9 @@ def markdown(record: Mapping[str, Any]) -> str:
     lines += ["", _row("over all cells", *columns), _row(*["---"] * (len(columns) + 1))]
     for name, each in sorted(stand.items(), key=lambda pair: pair[1].get("mean rank", np.inf)):
         lines.append(_row(name, *(f"{each[column]:.2f}" if column in each else "" for column in columns)))
+    ranks = unchosen(record)
+    lines += ["", _row(f"last layer, mean rank of {len(ranks)}", "all cells"), _row("---", "---")]
+    lines += [_row(name, f"{rank:.1f}") for name, rank in list(ranks.items())[:SHOWN]]
     return "\n".join(lines)
 
 

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from experiments._methods import SUMS
-from experiments.faithfulness.table import CONTESTANTS, SIGN, standing
+from experiments.faithfulness.table import CONTESTANTS, SIGN, standing, unchosen
 from experiments.faithfulness.tasks import TASKS
+from jaxflow.cli.options import METHODS
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "experiments"
 TOLD = (RECORDS / "README.md").read_text("utf-8")
 FUNCTIONALS = ("raw", "rollout", "flow", "joint-flow")
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.\d+|\.\d+|\d+)(?![\w])")
+FAITHFUL = [task for task in TASKS if (RECORDS / f"faithfulness/results/{task}.json").is_file()]
 # How the README calls methods of the records.
 REFERENCES = {
     "AttnLRP": "attn-lrp",
@@ -133,7 +135,7 @@ def _task(name):
     return re.sub(r"\W", "", name).lower()
 
 
-@pytest.mark.parametrize("task", [each for each in TASKS if (RECORDS / f"faithfulness/results/{each}.json").is_file()])
+@pytest.mark.parametrize("task", FAITHFUL)
 def test_who_stands_where_by_protocols(task):
     found, text = record("faithfulness", task), section("faithfulness")
     stand, settings = standing(found), list(found["table"])
@@ -233,3 +235,59 @@ def test_agreement_with_blank_out(title, reported):
     rows = {name: cells for name, *cells in table(section(title), "mixing", "raw")}
     for (told, name), (place, functional) in product(names.items(), enumerate((*FUNCTIONALS, "widest-path"))):
         agrees(rows[told][place], *(each[f"{functional} of {name}"][reported]["spearman"] for each in records))
+
+
+# "Which should I use?" of the project's README: what it says in words.
+WITH_A_CLASS = [
+    part
+    for part in ("programs", "planted", "subjects", "pronouns", "agreement", "reacting")
+    if (RECORDS / f"ground_truth/results/{part}.json").is_file()
+]
+
+
+def at_last(part, name):
+    return record("ground_truth", part)["methods"][name]["last"]
+
+
+@pytest.mark.parametrize("part", WITH_A_CLASS)
+@pytest.mark.parametrize("name", ["flow of attention-gradient", "rollout of alti"])
+def test_what_is_recommended_finds_evidence_wherever_a_class_is_known(part, name):
+    assert (
+        at_last(part, name)["average_precision interval"][0] > at_last(part, "random")["average_precision interval"][1]
+    )
+
+
+def test_a_layer_that_does_a_thing_is_read_as_it_is():
+    found = {name: at_last("atoms", f"{name} of attention")["average_precision"] for name in FUNCTIONALS}
+    assert found["raw"] > 0.9
+    assert max(found[name] for name in FUNCTIONALS[1:]) < 0.3
+
+
+@pytest.mark.parametrize("task", ["verb-number", "sst2"])
+def test_class_flow_agrees_best_of_the_graph_with_blank_out(task):
+    found = {name: each["last"]["spearman"] for name, each in record("agreement", task)["methods"].items()}
+    of_graph = {name: value for name, value in found.items() if " of " in name}
+    assert found["flow of attention-gradient"] == max(of_graph.values())
+    assert found[SUMS] > found["flow of attention-gradient"]
+
+
+@pytest.mark.parametrize("task", FAITHFUL)
+def test_the_most_faithful_are_no_methods_of_the_graph(task):
+    stand = {
+        name: each["mean rank"] for name, each in standing(record("faithfulness", task)).items() if "mean rank" in each
+    }
+    assert set(sorted(stand, key=stand.__getitem__)[:2]) <= {"attn-lrp", "decompx", "integrated-gradients"}
+
+
+def test_the_command_line_leads_with_the_graph_s_best_where_nothing_is_chosen():
+    ranks = [unchosen(record("faithfulness", task)) for task in FAITHFUL]
+    mean = {name: sum(each[name] for each in ranks) for name in ranks[0] if " of " in name}
+    method, _, mixing = METHODS[-1].partition("@")
+    assert min(mean, key=mean.__getitem__).partition(",")[0] == f"{method} of {mixing}"
+
+
+def test_training_is_best_by_the_last_layer_s_attention():
+    for task, hard in (("attractors", "attractors"), ("shortcut", "against the hint")):
+        arms = record("flow_training", task)["arms"]
+        right = {name: arm["right"][hard]["mean"] for name, arm in arms.items()}
+        assert max(right, key=right.__getitem__) == "attention, evidence"
