@@ -20,7 +20,7 @@ COUNTS = {"verb-number": (24, 64), "sst2": (24, 64), "snli": (16, 32), "gender":
 QUICK_COUNTS = (4, 4)
 # Words of a text: enough to rank, and few enough for many methods. Tokens at most: texts share compiled programs.
 SHORTEST, LONGEST = 8, dict.fromkeys(TASKS, 13) | {"gender": 16}
-TOKENS = dict.fromkeys(TASKS, 16) | {"snli": 20, "gender": 18}
+TOKENS = dict.fromkeys(TASKS, 16) | {"gender": 18}
 
 
 @dataclass(frozen=True)
