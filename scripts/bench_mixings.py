@@ -52,7 +52,7 @@ TORCH_FORWARD, TORCH_INPUT, TORCH_STEPS = (
     "torch: gradient x input",
     "torch: integrated gradients",
 )
-REFERENCES = ("gradient-input", "integrated-gradients", "attn-lrp", "decompx")
+REFERENCES = ("gradient-input", "integrated-gradients", "attn-lrp", "decompx-even", "decompx")
 # Of integrated gradients, as the method has by default.
 INTEGRATED: Any = METHODS["integrated-gradients"]
 STEPS: int = INTEGRATED.steps
