@@ -17,7 +17,6 @@ from jaxflow.statistics.tests import adjusted, block_interval, sign_flip
 RESAMPLES = 1999
 SIGN = {protocol.name: 1 if protocol.faithful == "high" else -1 for protocol in PROTOCOLS}
 GRAPH = "graph"
-CONTESTANTS = (*FUNCTIONALS, *REFERENCES)
 # What every contestant is tested against.
 AGAINST = ("random", "position", "column-sums")
 # Tests below this corrected p are called clear.
@@ -172,6 +171,12 @@ def agreements(
     }
 
 
+def contestants(record: Mapping[str, Any]) -> list[str]:
+    """Who is in a record's table; older ones lack references that came later."""
+    cells = next(iter(record["table"].values()))
+    return [name for name in next(iter(cells.values()))["contestants"] if name != GRAPH]
+
+
 def standing(record: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Of each contestant over all cells: mean rank, how often first, and how often clearly above or below another.
 
@@ -179,17 +184,18 @@ def standing(record: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """
     from scipy.stats import rankdata
 
+    names = contestants(record)
     cells = [
         (sign, record["table"][setting][protocol]["contestants"])
         for setting in record["table"]
         for protocol, sign in SIGN.items()
     ]
-    ranks = np.stack([rankdata([-sign * who[name]["mean"][0] for name in CONTESTANTS]) for sign, who in cells])
+    ranks = np.stack([rankdata([-sign * who[name]["mean"][0] for name in names]) for sign, who in cells])
     found = {
         name: {"mean rank": ranks[:, place].mean(), "first": (ranks[:, place] == 1).mean()}
-        for place, name in enumerate(CONTESTANTS)
+        for place, name in enumerate(names)
     }
-    for name in (*CONTESTANTS, GRAPH):
+    for name in (*names, GRAPH):
         for other in AGAINST:
             tests = [who[name]["above"][other] for _, who in cells if other != name]
             clear = [np.sign(mean) for mean, _, _, p in tests if p < CLEAR]

@@ -5,21 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from experiments._methods import REFERENCES as EVERY
 from experiments.faithfulness.__main__ import main
 from experiments.faithfulness.measure import SEEDS, Row
 from experiments.faithfulness.table import SIGN, agreements, cell, chosen, reported_rows, unchosen
 
 TEXTS = 30
-REFERENCES = (
-    "gradient-input",
-    "integrated-gradients",
-    "occlusion",
-    "column-sums",
-    "position",
-    "decompx",
-    "decompx-norms",
-    "attn-lrp",
-)
+REFERENCES = tuple(name for name in EVERY if name != "random")
 
 
 def rows_and_means(better):
