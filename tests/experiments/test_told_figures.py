@@ -160,6 +160,15 @@ def test_who_stands_where_by_protocols(task):
     assert len(rows) == len(contestants(found))
 
 
+def test_who_stands_where_at_the_last_layer():
+    ranks = [unchosen(record("faithfulness", task)) for task in FAITHFUL]
+    rows = table(section("faithfulness"), "last layer")
+    for name, *cells in rows:
+        for cell, each in zip(cells, ranks, strict=True):
+            agrees(cell, each[REFERENCES.get(name, name)])
+    assert len(rows) > 10
+
+
 @pytest.mark.parametrize("task", ["attractors", "shortcut"])
 def test_what_training_with_a_term_does(task):
     arms = record("flow_training", task)["arms"]
