@@ -61,9 +61,10 @@ def test_derivatives_of_a_long_product_are_those_of_all_entries(causal):
     upper, lower = (np.tril(upper), np.tril(lower)) if causal else (upper, lower)
 
     def weighted(upper, lower):
-        return jnp.vdot(product(upper, lower), jnp.float32(weights))
+        return jnp.vdot(product(upper, lower), jnp.asarray(weights, jnp.float32))
 
-    value, (by_upper, by_lower) = jax.jit(jax.value_and_grad(weighted, (0, 1)))(jnp.float32(upper), jnp.float32(lower))
+    arrays = jnp.asarray(upper, jnp.float32), jnp.asarray(lower, jnp.float32)
+    value, (by_upper, by_lower) = jax.jit(jax.value_and_grad(weighted, (0, 1)))(*arrays)
     np.testing.assert_allclose(value, np.vdot(upper @ lower, weights), rtol=1e-4)
     # Entries that are 0 have derivatives as well.
     np.testing.assert_allclose(by_upper, weights @ lower.T, atol=1e-3)
