@@ -4,6 +4,7 @@ from html import escape
 
 import numpy as np
 
+from jaxflow._words import readable
 from jaxflow.attribution import Attribution, Example
 from jaxflow.compare.findings import findings
 from jaxflow.compare.result import Comparison
@@ -65,9 +66,9 @@ def _cell(value: float, share: float) -> str:
 
 def _example(example: Example) -> str:
     asked = int(example.queries[0])
-    said = f"layer {example.layers[-1]}, position {asked} ({escape(example.tokens[asked])})"
+    said = f"layer {example.layers[-1]}, position {asked} ({escape(readable(example.tokens[asked]))})"
     if example.prediction is not None:
-        said += f", prediction: {escape(example.prediction)}"
+        said += f", prediction: {escape(readable(example.prediction))}"
     left = 'style="text-align: left"'
     lines = [
         f"<tr><th {left}>{escape(method)}</th><td {left}>{_shaded(example, method)}</td></tr>"
@@ -115,7 +116,7 @@ def _words(example: Example, method: str) -> str:
     # Pieces, not tokens: the text reads as it was written.
     return "".join(
         f'{escape(gap)}<span style="{_shade(float(value) / top)}{SATURATED * bool(flat)}" '
-        f'title="{escape(token)}: {value:.4g}{", saturated" * bool(flat)}">{escape(surface)}</span>'
+        f'title="{escape(readable(token))}: {value:.4g}{", saturated" * bool(flat)}">{escape(surface)}</span>'
         for (gap, surface), token, value, flat in zip(cut, example.tokens, row, saturated, strict=True)
     )
 
