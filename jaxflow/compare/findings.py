@@ -4,13 +4,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from jaxflow.compare.paths import KINDS, STRONGER
 from jaxflow.compare.result import ChangeSummary, WordChange
 from jaxflow.heads.names import head_name
 
 SIGNIFICANT = 0.05
 LEGEND = (
     "* stands out from chance after correction (p < 0.05); [low, high] is a 95 % interval;",
-    "(n) is the number of texts that have the word; relevance is the second model's less the first's",
+    "(n) is the number of texts that have the word; relevance is the second model's less the first's;",
+    f"an arc is stronger in a model where it has at least {STRONGER} times the other model's weight",
 )
 
 
@@ -37,8 +39,8 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
         )
         rest = f" and {len(moved) - most} more" if len(moved) > most else ""
         lines += [f"heads that attend more like another head of the second model: {named}{rest}"]
-    shared, only_a, only_b = (summary.arcs[kind] for kind in ("shared", "only_a", "only_b"))
-    counts = f"{shared:.1f} in both models, {only_a:.1f} only in the first, {only_b:.1f} only in the second"
+    alike, first, second = (summary.arcs[kind] for kind in KINDS)
+    counts = f"{alike:.1f} alike in both models, {first:.1f} stronger in the first, {second:.1f} stronger in the second"
     lines += ["", f"strong arcs of a text: {counts}"]
     for method in dict.fromkeys(word.method for word in summary.words):
         if most:
