@@ -92,7 +92,7 @@ import numpy as np
 
 from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
-from jaxflow.store.arrow import Row, pyarrow
+from jaxflow.store.arrow import Row, pyarrow, write_table
 from jaxflow.store.cells import rows_of_table, table_of
 from jaxflow.store.parts import DamageError, Parts, first_line
 from jaxflow.store.shards import ABOUT, make_about, read_description, replaced
@@ -219,8 +219,6 @@ def _damaged(path: Path, why: str) -> InputError:
 
 def write_rows(path: Path, rows: list[Row], written: list[Path]) -> None:
     """Write a table in one step, and add its path to `written`."""
-    import pyarrow.parquet as pq
-
     table = table_of(rows, {"jaxflow": json.dumps({"comparison": FORMAT})})
     # By the largest cell: rows of a group, times its values, stay within `GROUP_VALUES`.
     largest = max((cell.size for row in rows for cell in row.values() if isinstance(cell, np.ndarray)), default=1)
@@ -228,6 +226,6 @@ def write_rows(path: Path, rows: list[Row], written: list[Path]) -> None:
     make_about(path)
     # An open file: Arrow takes some paths for addresses.
     with replaced(path) as temporary, temporary.open("wb") as file:
-        pq.write_table(table, file, compression="zstd", row_group_size=rows_of_group)
+        write_table(table, file, rows_of_group)
         file.flush()
     written.append(path)
