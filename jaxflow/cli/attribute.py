@@ -19,6 +19,7 @@ from jaxflow.cli.options import METHODS, add_question, by_default, question_of, 
 from jaxflow.cli.output import mixing_line, note, note_assumed
 from jaxflow.devices import default_mesh
 from jaxflow.models import load_model
+from jaxflow.models.builtin import MEANINGS
 from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.pages.carried import carried_by
 from jaxflow.pages.page import write_report
@@ -156,10 +157,11 @@ def _show(results: Store, top: int) -> None:
         return
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     width = shutil.get_terminal_size((100, 24)).columns
+    meanings = MEANINGS.get(results.manifest["model"])
     for row in islice(results.rows(), SHOWN):
         carried = carried_by(row, results.manifest)
         said = None if carried is None else carried.in_words
-        print("\n".join(top_tokens(row, top, carried=said, color=color, width=width)))
+        print("\n".join(top_tokens(row, top, carried=said, meanings=meanings, color=color, width=width)))
     rest = len(results) - SHOWN
     if rest > 0:
         print(f"and {rest} more\n")

@@ -1,7 +1,7 @@
 """Results as lines for a terminal."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -15,13 +15,22 @@ WORD_MOST = 40
 BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
-def top_tokens(row: Row, count: int, *, carried: str | None = None, color: bool = False, width: int = 100) -> list[str]:
+def top_tokens(
+    row: Row,
+    count: int,
+    *,
+    carried: str | None = None,
+    meanings: Mapping[str, str] | None = None,
+    color: bool = False,
+    width: int = 100,
+) -> list[str]:
     """The tokens that count most for the first query at the last layer, one column a method; an "=" marks ties.
 
     Args:
         row: of a store.
         count: how many tokens.
         carried: the words that carry the prediction, as a line says it.
+        meanings: of names of classes, where they are known.
         color: whether to use the terminal's bold and dim type.
         width: most characters of the heading.
     """
@@ -30,7 +39,8 @@ def top_tokens(row: Row, count: int, *, carried: str | None = None, color: bool 
     heading = _styled(_cut(f"{row['id']}  {visible(_text(row, width))}", width), BOLD, color)
     about = f"   layer {layer}, for position {query} {shortened(row['tokens'][query])}"
     if row["prediction"] is not None:
-        about += f"; prediction: {shortened(row['prediction'])}{_probability(row)}"
+        meaning = (meanings or {}).get(row["prediction"])
+        about += f"; prediction: {shortened(row['prediction'])}{f', {meaning}' if meaning else ''}{_probability(row)}"
     answer = [] if carried is None else [f"   {visible(carried)}"]
     columns = [_column(row, method, count) for method in relevance_columns(row)]
     notes = [f"    {visible(line)}" for line in saturation_words(row)]

@@ -38,6 +38,18 @@
     }
   });
 
+  // src/shared/csv.js
+  var NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+  var FORMULA = /^\s*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
+  var csvText = (table) => table.map((row) => `${row.map(csvCell).join(",")}
+`).join("");
+  function csvCell(cell) {
+    if (cell === null || cell === void 0 || Number.isNaN(cell)) return "";
+    if (typeof cell === "number") return String(cell);
+    const safe = !NUMBER.test(cell) && FORMULA.test(cell) ? `'${cell}` : cell;
+    return /[",;|\t\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  }
+
   // src/shared/scale.js
   var HUE = 255 * Math.PI / 180;
   var AGAINST = 60 * Math.PI / 180;
@@ -972,16 +984,13 @@
     byId("sentence-about").textContent = `Sentence ${parts.join(" · ")} · what ${words2[state.position]} (${state.position}) is made of`;
   }
 
-  // src/explorer/csv.js
-  var NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
-  var FORMULA = /^\s*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
-  var csvText = (table) => table.map((row) => `${row.map(csvCell).join(",")}
-`).join("");
-  function csvCell(cell) {
-    if (cell === null || cell === void 0 || Number.isNaN(cell)) return "";
-    if (typeof cell === "number") return String(cell);
-    const safe = !NUMBER.test(cell) && FORMULA.test(cell) ? `'${cell}` : cell;
-    return /[",;|\t\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  // src/shared/save.js
+  function saved(file, blob) {
+    const link = make("a", { href: URL.createObjectURL(blob), download: file });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1e4);
   }
 
   // src/explorer/scene.js
@@ -1264,13 +1273,6 @@
     if (kind === "csv") return saved(file, new Blob([csvText(scene.table())], { type: "text/csv" }));
     const blob = await new Promise((done) => pngCanvas(scene).toBlob(done, "image/png"));
     return blob && saved(file, blob);
-  }
-  function saved(file, blob) {
-    const link = make("a", { href: URL.createObjectURL(blob), download: file });
-    document.body.append(link);
-    link.click();
-    link.remove();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1e4);
   }
 
   // src/explorer/list.js

@@ -1,5 +1,6 @@
 // Puts the page together, and draws it again when something was chosen.
 
+import { csvText } from "../shared/csv.js";
 import { byId } from "../shared/dom.js";
 import { darkQuery } from "../shared/theme.js";
 import { writeHashSoon } from "./address.js";
@@ -7,7 +8,6 @@ import { drawBy, now, render, set, settled, show, turnNow } from "./app.js";
 import { colours } from "./colours.js";
 import { contextOf } from "./context.js";
 import { drawControls, setUpControls } from "./controls.js";
-import { csvText } from "./csv.js";
 import { pngCanvas, svgText } from "./export.js";
 import { stepFound } from "./find.js";
 import { listen, tell } from "./frame.js";
