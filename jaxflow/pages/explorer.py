@@ -22,7 +22,7 @@ from jaxflow._checks import InputError
 from jaxflow._versions import own_version
 from jaxflow.pages.exploration import Exploration, Side
 from jaxflow.pages.page import as_base64, whole_page, write_html
-from jaxflow.pages.pieces import joined, pieces, row_of
+from jaxflow.pages.pieces import joined, label_name, pieces, row_of, token_names
 from jaxflow.pages.units import Pooled
 
 # The largest number in a byte.
@@ -123,8 +123,8 @@ def _side(side: Side, index: int, number: int) -> dict[str, Any]:
     example = side.examples[index]
     carried = side.carried[index] if side.carried else None
     found: dict[str, Any] = {
-        "prediction": example.prediction,
-        "probabilities": {name: _rounded(score) for name, score in example.scores.items()} or None,
+        "prediction": example.prediction and label_name(example.prediction),
+        "probabilities": {label_name(name): _rounded(score) for name, score in example.scores.items()} or None,
         "loss": side.losses[index],
         "carried": None if carried is None else asdict(carried),
         "scales": {name: scale for name, scale in _scales(example).items() if scale != 1},
@@ -135,7 +135,8 @@ def _side(side: Side, index: int, number: int) -> dict[str, Any]:
         # The second model's are the same.
         row = row_of(example)
         cut = pieces(row)
-        found |= {"tokens": example.tokens, "source": example.source, "pieces": cut, "joined": joined(row, cut)}
+        names = token_names(row, cut)
+        found |= {"tokens": names, "source": example.source, "pieces": cut, "joined": joined(row, cut)}
     return found
 
 

@@ -9,7 +9,7 @@ from jaxflow.compare.findings import findings
 from jaxflow.compare.result import Comparison
 from jaxflow.pages.carried import apart_words, words_of
 from jaxflow.pages.pictures import cover, patch_values, shares, uri_of
-from jaxflow.pages.pieces import pieces, row_of
+from jaxflow.pages.pieces import label_name, pieces, row_of, token_names
 
 SHOWN = 10
 # Blue, its opacity the share of the full shade, and orange for what speaks against the explained number: readable on a
@@ -65,9 +65,11 @@ def _cell(value: float, share: float) -> str:
 
 def _example(example: Example) -> str:
     asked = int(example.queries[0])
-    said = f"layer {example.layers[-1]}, position {asked} ({escape(example.tokens[asked])})"
+    row = row_of(example)
+    names = token_names(row, pieces(row))
+    said = f"layer {example.layers[-1]}, position {asked} ({escape(names[asked])})"
     if example.prediction is not None:
-        said += f", prediction: {escape(example.prediction)}"
+        said += f", prediction: {escape(label_name(example.prediction))}"
     left = 'style="text-align: left"'
     lines = [
         f"<tr><th {left}>{escape(method)}</th><td {left}>{_shaded(example, method)}</td></tr>"
@@ -111,12 +113,13 @@ def _words(example: Example, method: str) -> str:
     # Special tokens and the position itself, which hold the most, would leave the rest without shade.
     own = [source >= 0 and token != example.queries[0] for token, source in enumerate(example.source)]
     top = float(np.max(np.abs(row[own]), initial=0.0)) or 1.0
-    cut = pieces(row_of(example))
+    of_text = row_of(example)
+    cut = pieces(of_text)
     # Pieces, not tokens: the text reads as it was written.
     return "".join(
         f'{escape(gap)}<span style="{_shade(float(value) / top)}{SATURATED * bool(flat)}" '
         f'title="{escape(token)}: {value:.4g}{", saturated" * bool(flat)}">{escape(surface)}</span>'
-        for (gap, surface), token, value, flat in zip(cut, example.tokens, row, saturated, strict=True)
+        for (gap, surface), token, value, flat in zip(cut, token_names(of_text, cut), row, saturated, strict=True)
     )
 
 

@@ -17,7 +17,7 @@ from jaxflow.attribution.registry import is_flow, method_name
 from jaxflow.models.builtin import MEANINGS
 from jaxflow.pages.carried import carried_by, class_method
 from jaxflow.pages.pictures import uri_of
-from jaxflow.pages.pieces import joined, pieces
+from jaxflow.pages.pieces import joined, label_name, pieces, token_names
 from jaxflow.store.arrow import Row, picture_of_row, relevance_columns, saturation_of
 from jaxflow.store.output import write_text
 from jaxflow.store.results import Store
@@ -209,10 +209,16 @@ def _within_budget(rows: Iterable[Row], left: int) -> Iterator[tuple[Row, dict[s
 
 
 def _example(row: Row, methods: list[str], queries: int) -> dict[str, Any]:
-    example = {name: row[name] for name in ("id", "text", "pair", "tokens", "prediction", "probabilities")}
+    example = {name: row[name] for name in ("id", "text", "pair", "prediction", "probabilities")}
+    if row["prediction"] is not None:
+        example["prediction"] = label_name(row["prediction"])
+        example["probabilities"] = row["probabilities"] and {
+            label_name(label): share for label, share in row["probabilities"].items()
+        }
     example |= {name: row[name].tolist() for name in ("source", "layers")}
     example |= {"queries": row["queries"][:queries].tolist(), "queries_total": len(row["queries"])}
     example["pieces"] = pieces(row)
+    example["tokens"] = token_names(row, example["pieces"])
     example["joined"] = joined(row, example["pieces"])
     example["parts"] = _parts(row, queries)
     example["picture"] = _picture(row)

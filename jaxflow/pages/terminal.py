@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxflow.pages.carried import saturation_words, tied
+from jaxflow.pages.pieces import label_name, pieces, token_names
 from jaxflow.store.arrow import Row, relevance_columns
 
 # Most characters of a word or token that are shown.
@@ -34,13 +35,16 @@ def top_tokens(
         color: whether to use the terminal's bold and dim type.
         width: most characters of the heading.
     """
+    # As people read them, here as in the pages.
+    row = {**row, "tokens": token_names(row, pieces(row))}
     # The last layer and the first query: one place, for all methods.
     layer, query = int(row["layers"][-1]), int(row["queries"][0])
     heading = _styled(_cut(f"{row['id']}  {visible(_text(row, width))}", width), BOLD, color)
     about = f"   layer {layer}, for position {query} {shortened(row['tokens'][query])}"
     if row["prediction"] is not None:
-        meaning = (meanings or {}).get(row["prediction"])
-        about += f"; prediction: {shortened(row['prediction'])}{f', {meaning}' if meaning else ''}{_probability(row)}"
+        known = (meanings or {}).get(row["prediction"])
+        meaning = "" if known is None else f", {known}"
+        about += f"; prediction: {shortened(label_name(row['prediction']))}{meaning}{_probability(row)}"
     answer = [] if carried is None else [f"   {visible(carried)}"]
     columns = [_column(row, method, count) for method in relevance_columns(row)]
     notes = [f"    {visible(line)}" for line in saturation_words(row)]
