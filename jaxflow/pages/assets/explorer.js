@@ -921,6 +921,11 @@
       // The meaning of the lines stays in sight with the controls.
       byId("legend")
     );
+    byId("options").addEventListener("click", () => {
+      const open = document.body.classList.toggle("options");
+      byId("options").setAttribute("aria-expanded", String(open));
+      byId("options").textContent = open ? "Fewer options" : "All options";
+    });
     byId("controls").addEventListener("submit", (event) => event.preventDefault());
   }
   function drawControls(context2) {
@@ -1569,6 +1574,10 @@
     else hideTip();
     return mark;
   }
+  var isTouch = (event) => (
+    /** @type {PointerEvent} */
+    event.pointerType === "touch"
+  );
   function pointedAway(panel) {
     highlight(panel, null);
     hideTip();
@@ -3726,6 +3735,7 @@
     stage.addEventListener("click", (event) => {
       const is = pointedAt(panel, event)?.is;
       if (is) pick(is, event.shiftKey || event.ctrlKey || event.metaKey);
+      if (isTouch(event)) void settled().then(() => pointedAt(panel, event));
     });
   }
   var sight = new IntersectionObserver((entries) => {
@@ -3790,7 +3800,7 @@
     panel.key = key;
     highlight(panel, null);
     const scene = panel.view.draw(context2, panel.width, tallNow());
-    scene.title = `${panel.view.title}: ${context2.names.join(", ")}`;
+    scene.title = `${panel.view.title}: ${context2.names.join(", ")}; ${short(context2.sentence.text, 60)}`;
     panel.scene = scene;
     panel.note.textContent = scene.note ?? "";
     drawScene(panel.canvas, scene);
@@ -4131,6 +4141,8 @@
       const index = Number(token.dataset.token);
       if (event.shiftKey || event.ctrlKey || event.metaKey) set({ position: index });
       else set({ word: state.word === index ? null : index });
+      if (isTouch(event))
+        void settled().then(() => now() && showTip(wordTip(now(), index), event.clientX, event.clientY));
     });
     strip.addEventListener("mousemove", (event) => {
       const token = tokenOf(event);

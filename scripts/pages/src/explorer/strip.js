@@ -4,13 +4,14 @@ import { carriedParts } from "../shared/carried.js";
 import * as d3 from "../shared/d3.js";
 import { byId, isolated, make, textNodes } from "../shared/dom.js";
 import { alike } from "../shared/scale.js";
-import { now, set } from "./app.js";
+import { now, set, settled } from "./app.js";
 import { diverging, inkOn, sequential, themeNow } from "./colours.js";
 import { confidence, known } from "./confusion.js";
 import { changeOf, layerIn, layersMeet, valuesOf } from "./layers.js";
 import { plain, wordTip } from "./marks.js";
 import { digits } from "./numbers.js";
 import { PAIR } from "./page.js";
+import { isTouch } from "./pointer.js";
 import { state } from "./state.js";
 import { hideTip, showTip } from "./tip.js";
 import { SEEN, stateKey } from "./uses.js";
@@ -157,6 +158,8 @@ export function setUpStrip() {
     const index = Number(token.dataset.token);
     if (event.shiftKey || event.ctrlKey || event.metaKey) set({ position: index });
     else set({ word: state.word === index ? null : index });
+    if (isTouch(event))
+      void settled().then(() => now() && showTip(wordTip(now(), index), event.clientX, event.clientY));
   });
   strip.addEventListener("mousemove", (/** @type {MouseEvent & { target: any }} */ event) => {
     const token = tokenOf(event);
