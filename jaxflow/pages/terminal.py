@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jaxflow.pages.carried import saturation_words, tied
 from jaxflow.pages.pieces import label_name, pieces, token_names
@@ -22,6 +22,7 @@ def top_tokens(
     *,
     carried: str | None = None,
     meanings: Mapping[str, str] | None = None,
+    special: bool = True,
     color: bool = False,
     width: int = 100,
 ) -> list[str]:
@@ -32,6 +33,7 @@ def top_tokens(
         count: how many tokens.
         carried: the words that carry the prediction, as a line says it.
         meanings: of names of classes, where they are known.
+        special: whether special tokens, which often hold the most, are among them.
         color: whether to use the terminal's bold and dim type.
         width: most characters of the heading.
     """
@@ -46,7 +48,9 @@ def top_tokens(
         meaning = "" if known is None else f", {known}"
         about += f"; prediction: {shortened(label_name(row['prediction']))}{meaning}{_probability(row)}"
     answer = [] if carried is None else [f"   {visible(carried)}"]
-    columns = [_column(row, method, count) for method in relevance_columns(row)]
+    words = np.asarray(row["source"]) >= 0
+    listed = np.flatnonzero(words if words.any() and not special else np.ones(len(words), bool))
+    columns = [_column(row, method, listed, count) for method in relevance_columns(row)]
     notes = [f"    {visible(line)}" for line in saturation_words(row)]
     return [heading, _styled(about, DIM, color), *answer, *_side_by_side(columns), *notes, ""]
 
@@ -98,11 +102,11 @@ def _probability(row: Row) -> str:
     return "" if found is None else f" ({found:.3f})"
 
 
-def _column(row: Row, method: str, count: int) -> list[str]:
-    """Heading and lines of one method: position, token and value."""
+def _column(row: Row, method: str, listed: Int[np.ndarray, " place"], count: int) -> list[str]:
+    """Heading and lines of one method, of the tokens at some places: position, token and value."""
     values: Float[np.ndarray, " token"] = row[method][-1, 0]
     # By size, as what speaks against an explained number counts no less; ties in the order of the text.
-    best = np.argsort(-np.abs(values), kind="stable")[:count]
+    best = listed[np.argsort(-np.abs(values[listed]), kind="stable")[:count]]
     places = [f"{index:>3} {shortened(row['tokens'][index])}" for index in best]
     widest = max(map(_width, places))
     ties = tied(values)
