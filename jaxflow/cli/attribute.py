@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from jaxflow._checks import arguments_named
 from jaxflow._parser import Parser, count, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
-from jaxflow.cli.arguments import MODEL, MODELS, add_images, add_lengths, add_texts, lengths_of, source_of
+from jaxflow.cli.arguments import MODEL, MODELS, add_images, add_lengths, add_texts, lengths_of, source_named, source_of
 from jaxflow.cli.commands import COMMANDS, EXAMPLES
 from jaxflow.cli.engine import add_engine, by_engine
 from jaxflow.cli.options import METHODS, add_question, by_default, question_of, with_positions
@@ -115,8 +114,7 @@ def _swept(arguments: argparse.Namespace) -> Swept:
             begun = arguments.resume and has_manifest(arguments.out)
             methods = read_manifest(arguments.out)["question"]["methods"] if begun else None
             question = by_default(question, [model], methods)
-        # Images have an option of their own, which an error about the source then names.
-        with arguments_named(source="source" if arguments.images is None else "images"):
+        with source_named(arguments):
             sweep = runner.prepare(
                 model,
                 source,

@@ -128,6 +128,18 @@
     return [...subject, ...named2, how];
   }
 
+  // src/shared/picture.js
+  var FOR = "20, 105, 255";
+  var AGAINST2 = "255, 140, 0";
+  var COVER = 0.82;
+  var cover = (share) => `rgba(${share < 0 ? AGAINST2 : FOR}, ${COVER * Math.min(1, Math.abs(share))})`;
+  var pictureOf = (picture, text) => make("img", { src: picture?.uri ?? "", alt: text, draggable: false, className: "seen" });
+  function framed(picture, text, patches) {
+    const cells = make("div", { className: "cells" }, ...patches);
+    cells.style.gridTemplateColumns = `repeat(${picture?.columns ?? 1}, 1fr)`;
+    return make("div", { className: "frame" }, pictureOf(picture, text), cells);
+  }
+
   // src/report/address.js
   function toHash(state2, data2, first2) {
     const { layers, queries } = data2.examples[state2.index];
@@ -291,87 +303,6 @@
     return { whole: `decoder ${number2} ${part}`, short: `${part[0].toUpperCase()}${number2}` };
   }
 
-  // src/report/patches.js
-  var FOR = "20, 105, 255";
-  var AGAINST2 = "255, 140, 0";
-  var COVER = 0.82;
-  var cover = (share) => `rgba(${share < 0 ? AGAINST2 : FOR}, ${COVER * Math.min(1, Math.abs(share))})`;
-  var pictureOf = ({ picture, text }) => make("img", { src: picture?.uri ?? "", alt: text, draggable: false, className: "seen" });
-  var plain = (example) => make(
-    "figure",
-    { className: "picture" },
-    make("figcaption", {}, "the image, as the model saw it"),
-    make("div", { className: "frame colours" }, pictureOf(example))
-  );
-  function patchesOf(current2, state2, method) {
-    const { example } = current2;
-    const columns2 = example.picture?.columns ?? 1;
-    const row = current2.row(method, state2.layer, state2.query);
-    const scale2 = bounds(current2, method, state2.layer, state2.query, state2);
-    const cells = make("div", { className: "cells" });
-    cells.style.gridTemplateColumns = `repeat(${columns2}, 1fr)`;
-    const beside = make("p", { className: "beside" });
-    example.tokens.forEach((name, token) => {
-      const special = example.source[token] < 0;
-      const element = make("span", {
-        className: special ? "token special" : "token patch",
-        tabIndex: -1,
-        data: { token }
-      });
-      const share = shareOf(row[token], scale2);
-      if (special) element.append(isolated(name));
-      else element.style.backgroundColor = cover(share);
-      if (special && state2.special) paint(element, share);
-      element.classList.toggle("asked", example.queries[state2.query] === token);
-      element.classList.toggle("saturated", current2.saturated(method, state2.layer, state2.query, token));
-      (special ? beside : cells).append(element);
-    });
-    cells.querySelector(".token")?.setAttribute("tabindex", "0");
-    const frame = make("div", { className: "frame" }, pictureOf(example), cells);
-    return make(
-      "figure",
-      { className: "picture" },
-      make("figcaption", {}, ...breakable(method)),
-      make("div", { className: "text patches", data: { method, columns: columns2 } }, frame, beside)
-    );
-  }
-  function renderMaps(current2, state2) {
-    const methods = data.methods.filter((method) => state2.methods.has(method));
-    const rows = methods.map(
-      (method) => make(
-        "div",
-        { className: "maps" },
-        make("span", { className: "name" }, ...breakable(method)),
-        ...current2.example.layers.map(
-          (layer, index) => make(
-            "button",
-            { type: "button", data: { layer: index }, ariaLabel: `${method}, layer ${layer}` },
-            mapOf(current2, state2, method, index),
-            String(layer)
-          )
-        )
-      )
-    );
-    byId("heat").replaceChildren(...rows);
-  }
-  function mapOf(current2, state2, method, layer) {
-    const { example } = current2;
-    const { rows, columns: columns2 } = example.picture ?? { rows: 1, columns: 1 };
-    const canvas = make("canvas", { width: columns2, height: rows });
-    canvas.style.aspectRatio = `${columns2} / ${rows}`;
-    const pen = penOf(canvas);
-    const scale2 = bounds(current2, method, layer, state2.query, state2);
-    const dark = isDark();
-    let patch = 0;
-    current2.row(method, layer, state2.query).forEach((value, token) => {
-      if (example.source[token] < 0) return;
-      pen.fillStyle = shade(shareOf(value, scale2), dark).background;
-      pen.fillRect(patch % columns2, Math.floor(patch / columns2), 1, 1);
-      patch += 1;
-    });
-    return canvas;
-  }
-
   // src/report/export.js
   var CELL = 22;
   var PATCH = 16;
@@ -484,6 +415,82 @@
       });
     });
     return [GAP + (width + GAP) * shownMethods(state2).length, TOP + height];
+  }
+
+  // src/report/patches.js
+  var plain = (example) => make(
+    "figure",
+    { className: "picture" },
+    make("figcaption", {}, "the image, as the model saw it"),
+    make("div", { className: "frame colours" }, pictureOf(example.picture, example.text))
+  );
+  function patchesOf(current2, state2, method) {
+    const { example } = current2;
+    const columns2 = example.picture?.columns ?? 1;
+    const row = current2.row(method, state2.layer, state2.query);
+    const scale2 = bounds(current2, method, state2.layer, state2.query, state2);
+    const patches = [];
+    const beside = make("p", { className: "beside" });
+    example.tokens.forEach((name, token) => {
+      const special = example.source[token] < 0;
+      const element = make("span", {
+        className: special ? "token special" : "token patch",
+        tabIndex: -1,
+        data: { token }
+      });
+      const share = shareOf(row[token], scale2);
+      if (special) element.append(isolated(name));
+      else element.style.backgroundColor = cover(share);
+      if (special && state2.special) paint(element, share);
+      element.classList.toggle("asked", example.queries[state2.query] === token);
+      element.classList.toggle("saturated", current2.saturated(method, state2.layer, state2.query, token));
+      if (special) beside.append(element);
+      else patches.push(element);
+    });
+    patches[0]?.setAttribute("tabindex", "0");
+    const frame = framed(example.picture, example.text, patches);
+    return make(
+      "figure",
+      { className: "picture" },
+      make("figcaption", {}, ...breakable(method)),
+      make("div", { className: "text patches", data: { method, columns: columns2 } }, frame, beside)
+    );
+  }
+  function renderMaps(current2, state2) {
+    const methods = data.methods.filter((method) => state2.methods.has(method));
+    const rows = methods.map(
+      (method) => make(
+        "div",
+        { className: "maps" },
+        make("span", { className: "name" }, ...breakable(method)),
+        ...current2.example.layers.map(
+          (layer, index) => make(
+            "button",
+            { type: "button", data: { layer: index }, ariaLabel: `${method}, layer ${layer}` },
+            mapOf(current2, state2, method, index),
+            String(layer)
+          )
+        )
+      )
+    );
+    byId("heat").replaceChildren(...rows);
+  }
+  function mapOf(current2, state2, method, layer) {
+    const { example } = current2;
+    const { rows, columns: columns2 } = example.picture ?? { rows: 1, columns: 1 };
+    const canvas = make("canvas", { width: columns2, height: rows });
+    canvas.style.aspectRatio = `${columns2} / ${rows}`;
+    const pen = penOf(canvas);
+    const scale2 = bounds(current2, method, layer, state2.query, state2);
+    const dark = isDark();
+    let patch = 0;
+    current2.row(method, layer, state2.query).forEach((value, token) => {
+      if (example.source[token] < 0) return;
+      pen.fillStyle = shade(shareOf(value, scale2), dark).background;
+      pen.fillRect(patch % columns2, Math.floor(patch / columns2), 1, 1);
+      patch += 1;
+    });
+    return canvas;
   }
 
   // src/report/heat.js

@@ -1,13 +1,13 @@
 // What is shown as files: its numbers, and a picture that needs nothing else.
 
 import { csvText } from "../shared/csv.js";
+import { cover } from "../shared/picture.js";
 import { saved } from "../shared/save.js";
 import { shade } from "../shared/scale.js";
 import { isDark } from "../shared/theme.js";
 import { bounds, shareOf } from "./example.js";
 import { data } from "./page.js";
 import { layerName, marked, queryName } from "./parts.js";
-import { cover } from "./patches.js";
 
 // Sizes in the picture's units.
 const CELL = 22;
