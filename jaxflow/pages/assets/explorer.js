@@ -1513,9 +1513,15 @@
       )
     );
     tip.hidden = false;
+    since = performance.now();
     const box = tip.getBoundingClientRect();
     tip.style.left = `${Math.max(8, Math.min(x + 14, document.documentElement.clientWidth - box.width - 8))}px`;
     tip.style.top = `${y + 18 + box.height > window.innerHeight ? Math.max(4, y - box.height - 10) : y + 18}px`;
+  }
+  var since = 0;
+  var STAYS = 400;
+  function scrolledAway() {
+    if (performance.now() - since > STAYS) hideTip();
   }
   function hideTip() {
     byId("tooltip").hidden = true;
@@ -4266,7 +4272,7 @@
     forgetWidths();
     void render();
   });
-  document.addEventListener("scroll", hideTip, { passive: true, capture: true });
+  document.addEventListener("scroll", scrolledAway, { passive: true, capture: true });
   darkQuery.addEventListener("change", render);
   listen(set);
   void render();

@@ -19,7 +19,7 @@ import { data } from "./page.js";
 import { addPanel, drawPanels, forgetWidths, sceneOf, watchWidths } from "./panels.js";
 import { FIELDS, fit, fromHash, state, toHash } from "./state.js";
 import { drawStrip, setUpStrip } from "./strip.js";
-import { hideTip } from "./tip.js";
+import { hideTip, scrolledAway } from "./tip.js";
 import { ARC_FIELDS, stateKey } from "./uses.js";
 import { VIEWS } from "./views/index.js";
 import { chooser } from "./widgets.js";
@@ -99,7 +99,7 @@ window.addEventListener("resize", () => {
   forgetWidths();
   void render();
 });
-document.addEventListener("scroll", hideTip, { passive: true, capture: true });
+document.addEventListener("scroll", scrolledAway, { passive: true, capture: true });
 darkQuery.addEventListener("change", render);
 listen(set);
 void render();
