@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ import pytest
 
 import jaxflow as jf
 from jaxflow.cli import main as cli
-from jaxflow.compare import findings, head_roles, role_changes
+from jaxflow.compare import WordChange, findings, head_roles, role_changes
 from jaxflow.models import save_encoder
 from jaxflow.pages.explore import explore
 from jaxflow.pages.explorer import write_explorer
@@ -112,6 +113,26 @@ def test_heads_that_are_more_like_others_are_named_as_in_the_files(models):
     object.__setattr__(summary.head, "matching", matching)
     said = next(line for line in findings(summary) if "more like another head" in line)
     assert said.endswith(": L2 H1 -> H2, L2 H2 -> H1")
+
+
+def test_the_findings_name_words_that_stand_out_and_no_punctuation(models):
+    summary = jf.compare_models(models[0], models[1], TEXTS, methods="rollout").summary
+
+    def word(name, mean, p):
+        return WordChange(name, 9, "rollout", mean, mean, mean, p, p)
+
+    words = [word("the", 0.4, 0.9), word(".", 0.3, 0.001), word("good", 0.2, 0.01), word("bad", -0.1, 0.2)]
+    lines = findings(replace(summary, words=(*words, word("rare", 0.9, np.nan))))
+    at = lines.index("words by rollout")
+    assert lines[at + 1 : at + 3] == [
+        "  gained: good +0.2000 * (9)",
+        "  lost: none stands out from chance; most bad -0.1000 (9)",
+    ]
+    lines = findings(replace(summary, words=(word(".", 0.3, 0.001),)))
+    least = summary.settings["least"]
+    assert (
+        lines[lines.index("words by rollout") + 1] == f"  gained: none of the words that are in {least} texts or more"
+    )
 
 
 def test_the_findings_say_what_their_signs_mean(models):

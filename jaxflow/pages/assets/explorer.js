@@ -4108,9 +4108,10 @@
   }
   function predictionParts(context2, number) {
     const side = context2.sides[number];
-    if (!known(side.prediction)) return [];
-    const share = confidence(side);
     const label = context2.sentence.label;
+    if (!known(side.prediction))
+      return known(label) ? [make("span", { className: "prediction" }, "label: ", isolated(label))] : [];
+    const share = confidence(side);
     const parts = [
       make("span", { className: "prediction" }, isolated(side.prediction), share === null ? "" : ` ${share.toFixed(3)}`)
     ];

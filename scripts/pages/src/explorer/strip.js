@@ -83,9 +83,11 @@ function apartParts(context, number, named = false) {
  */
 function predictionParts(context, number) {
   const side = context.sides[number];
-  if (!known(side.prediction)) return [];
-  const share = confidence(side);
   const label = context.sentence.label;
+  // A model without classes cannot be right or wrong of it.
+  if (!known(side.prediction))
+    return known(label) ? [make("span", { className: "prediction" }, "label: ", isolated(label))] : [];
+  const share = confidence(side);
   const parts = [
     make("span", { className: "prediction" }, isolated(side.prediction), share === null ? "" : ` ${share.toFixed(3)}`),
   ];
