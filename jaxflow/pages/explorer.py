@@ -20,10 +20,11 @@ import numpy as np
 
 from jaxflow._checks import InputError
 from jaxflow._versions import own_version
+from jaxflow._words import readable, readable_scores
 from jaxflow.pages.exploration import Exploration, Side
 from jaxflow.pages.page import as_base64, whole_page, write_html
 from jaxflow.pages.pictures import picture_data
-from jaxflow.pages.pieces import joined, label_name, pieces, row_of, token_names
+from jaxflow.pages.pieces import joined, pieces, row_of
 from jaxflow.pages.units import Pooled
 
 # The largest number in a byte.
@@ -126,8 +127,8 @@ def _side(side: Side, index: int, number: int) -> dict[str, Any]:
     example = side.examples[index]
     carried = side.carried[index] if side.carried else None
     found: dict[str, Any] = {
-        "prediction": example.prediction and label_name(example.prediction),
-        "probabilities": {label_name(name): _rounded(score) for name, score in example.scores.items()} or None,
+        "prediction": None if example.prediction is None else readable(example.prediction),
+        "probabilities": {name: _rounded(score) for name, score in readable_scores(example.scores).items()} or None,
         "loss": side.losses[index],
         # Each model may cut and resize an image in its own way.
         "picture": None if example.picture is None else picture_data(example.picture),
@@ -140,8 +141,8 @@ def _side(side: Side, index: int, number: int) -> dict[str, Any]:
         # The second model's are the same.
         row = row_of(example)
         cut = pieces(row)
-        names = token_names(row, cut)
-        found |= {"tokens": names, "source": example.source, "pieces": cut, "joined": joined(row, cut)}
+        tokens = list(map(readable, example.tokens))
+        found |= {"tokens": tokens, "source": example.source, "pieces": cut, "joined": joined(row, cut)}
     return found
 
 

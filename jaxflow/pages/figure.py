@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError, missing_extra, shown
+from jaxflow._words import readable
 from jaxflow.attribution import Attribution, Example
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.graph.arrays import is_small_float, read_array
 from jaxflow.graph.graph import AttentionGraph
 from jaxflow.pages.carried import apart_words
 from jaxflow.pages.image_figure import draw_patches
-from jaxflow.pages.pieces import pieces, row_of, token_names
 
 # Even in lightness and told apart by colour-blind readers.
 COLOURS = "cividis"
@@ -190,9 +190,7 @@ def _of_example(example: Example, query: Any, tokens: Any) -> _Drawing:
     # The words of the text but the position itself set the scale.
     scaling = np.array([source >= 0 and token != asked[row] for token, source in enumerate(example.source)])
     saturated = {name: values[:, row] for name, values in example.saturation.items() if values[:, row].any()}
-    of_text = row_of(example)
-    names = tuple(token_names(of_text, pieces(of_text)))
-    caption = _caption(asked[row], names)
+    caption = _caption(asked[row], example.tokens)
     if saturated:
         # Of the last layer, which most readers look at, also how many.
         lines = apart_words(example.saturation, example.relevance, -1, row, scaling)
@@ -203,7 +201,7 @@ def _of_example(example: Example, query: Any, tokens: Any) -> _Drawing:
         maps={name: np.asarray(values)[:, row] for name, values in example.relevance.items()},
         rows=tuple(map(str, example.layers)),
         row_kind="layer",
-        tokens=names,
+        tokens=example.tokens,
         scaling=np.broadcast_to(scaling, (len(example.layers), len(example.tokens))),
         caption=caption,
         saturated=saturated,
@@ -273,5 +271,6 @@ def _caption(position: int, tokens: tuple[str, ...]) -> str:
 
 def printable(tokens: tuple[str, ...]) -> list[str]:
     """Tokens as labels: nothing in them is a formula, and what cannot be seen is written out."""
-    shown = ["".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in token) for token in tokens]
+    read = map(readable, tokens)
+    shown = ["".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in token) for token in read]
     return [token.replace("$", r"\$") for token in shown]

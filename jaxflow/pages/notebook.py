@@ -4,12 +4,13 @@ from html import escape
 
 import numpy as np
 
+from jaxflow._words import readable
 from jaxflow.attribution import Attribution, Example
 from jaxflow.compare.findings import findings
 from jaxflow.compare.result import Comparison
 from jaxflow.pages.carried import apart_words, words_of
 from jaxflow.pages.pictures import cover, patch_values, shares, uri_of
-from jaxflow.pages.pieces import label_name, pieces, row_of, token_names
+from jaxflow.pages.pieces import pieces, row_of
 
 SHOWN = 10
 # Blue, its opacity the share of the full shade, and orange for what speaks against the explained number: readable on a
@@ -65,11 +66,9 @@ def _cell(value: float, share: float) -> str:
 
 def _example(example: Example) -> str:
     asked = int(example.queries[0])
-    row = row_of(example)
-    names = token_names(row, pieces(row))
-    said = f"layer {example.layers[-1]}, position {asked} ({escape(names[asked])})"
+    said = f"layer {example.layers[-1]}, position {asked} ({escape(readable(example.tokens[asked]))})"
     if example.prediction is not None:
-        said += f", prediction: {escape(label_name(example.prediction))}"
+        said += f", prediction: {escape(readable(example.prediction))}"
     left = 'style="text-align: left"'
     lines = [
         f"<tr><th {left}>{escape(method)}</th><td {left}>{_shaded(example, method)}</td></tr>"
@@ -113,13 +112,12 @@ def _words(example: Example, method: str) -> str:
     # Special tokens and the position itself, which hold the most, would leave the rest without shade.
     own = [source >= 0 and token != example.queries[0] for token, source in enumerate(example.source)]
     top = float(np.max(np.abs(row[own]), initial=0.0)) or 1.0
-    of_text = row_of(example)
-    cut = pieces(of_text)
+    cut = pieces(row_of(example))
     # Pieces, not tokens: the text reads as it was written.
     return "".join(
         f'{escape(gap)}<span style="{_shade(float(value) / top)}{SATURATED * bool(flat)}" '
-        f'title="{escape(token)}: {value:.4g}{", saturated" * bool(flat)}">{escape(surface)}</span>'
-        for (gap, surface), token, value, flat in zip(cut, token_names(of_text, cut), row, saturated, strict=True)
+        f'title="{escape(readable(token))}: {value:.4g}{", saturated" * bool(flat)}">{escape(surface)}</span>'
+        for (gap, surface), token, value, flat in zip(cut, example.tokens, row, saturated, strict=True)
     )
 
 

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from jaxflow._paths import local_path
+from jaxflow._words import readable, readable_scores
 from jaxflow.attribution.registry import is_flow, method_name
 from jaxflow.models.builtin import MEANINGS
 from jaxflow.pages.carried import carried_by, class_method
 from jaxflow.pages.pictures import picture_data
-from jaxflow.pages.pieces import joined, label_name, pieces, token_names
+from jaxflow.pages.pieces import joined, pieces
 from jaxflow.store.arrow import Row, picture_of_row, relevance_columns, saturation_of
 from jaxflow.store.output import write_text
 from jaxflow.store.results import Store
@@ -206,16 +207,14 @@ def _within_budget(rows: Iterable[Row], left: int) -> Iterator[tuple[Row, dict[s
 
 
 def _example(row: Row, methods: list[str], queries: int) -> dict[str, Any]:
-    example = {name: row[name] for name in ("id", "text", "pair", "prediction", "probabilities")}
-    if row["prediction"] is not None:
-        example["prediction"] = label_name(row["prediction"])
-        example["probabilities"] = row["probabilities"] and {
-            label_name(label): share for label, share in row["probabilities"].items()
-        }
+    example = {name: row[name] for name in ("id", "text", "pair")}
+    # Names as they are read; tables keep the tokenizer's own.
+    example["tokens"] = list(map(readable, row["tokens"]))
+    example["prediction"] = None if row["prediction"] is None else readable(row["prediction"])
+    example["probabilities"] = readable_scores(row["probabilities"] or {}) or None
     example |= {name: row[name].tolist() for name in ("source", "layers")}
     example |= {"queries": row["queries"][:queries].tolist(), "queries_total": len(row["queries"])}
     example["pieces"] = pieces(row)
-    example["tokens"] = token_names(row, example["pieces"])
     example["joined"] = joined(row, example["pieces"])
     example["parts"] = _parts(row, queries)
     example["picture"] = _picture(row)

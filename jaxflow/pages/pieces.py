@@ -55,28 +55,6 @@ def pieces(row: Row) -> list[list[str]]:
     return found
 
 
-def token_names(row: Row, cut: Sequence[Sequence[str]]) -> list[str]:
-    """Tokens as people read them: by what they cover of the text, where a tokenizer writes blanks and bytes as letters.
-
-    `Ġcapital` and `▁capital` are capital, and `Ã©` is é; special tokens and pieces such as `##s` stay as they are.
-    """
-    return [
-        surface.strip() if source >= 0 and surface.strip() and _is_coded(token, surface) else token
-        for token, source, (_, surface) in zip(row["tokens"], row["source"], cut, strict=True)
-    ]
-
-
-def label_name(label: str) -> str:
-    """What a model predicts, as people read it: the next token of a decoder has the mark of its blank."""
-    return label[1:] if len(label) > 1 and label.startswith(MARKS) else label
-
-
-def _is_coded(token: str, surface: str) -> bool:
-    # Bytes that are no letters of ASCII are written as other letters, from U+00A1 to U+0143.
-    coded = any("\u00a1" <= letter <= "\u0143" and letter not in surface for letter in token)
-    return token.startswith(MARKS) or coded
-
-
 def _covered_next(row: Row, index: int, start: int, end: int) -> bool:
     """Whether the next token of the same text covers all that this one does."""
     source, offsets = row["source"].tolist(), row["offsets"].tolist()

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxflow._words import readable
 from jaxflow.pages.carried import saturation_words, tied
-from jaxflow.pages.pieces import label_name, pieces, token_names
 from jaxflow.store.arrow import Row, relevance_columns
 
 # Most characters of a word or token that are shown.
@@ -37,16 +37,14 @@ def top_tokens(
         color: whether to use the terminal's bold and dim type.
         width: most characters of the heading.
     """
-    # As people read them, here as in the pages.
-    row = {**row, "tokens": token_names(row, pieces(row))}
     # The last layer and the first query: one place, for all methods.
     layer, query = int(row["layers"][-1]), int(row["queries"][0])
     heading = _styled(_cut(f"{row['id']}  {visible(_text(row, width))}", width), BOLD, color)
-    about = f"   layer {layer}, for position {query} {shortened(row['tokens'][query])}"
+    about = f"   layer {layer}, for position {query} {shortened(readable(row['tokens'][query]))}"
     if row["prediction"] is not None:
         known = (meanings or {}).get(row["prediction"])
         meaning = "" if known is None else f", {known}"
-        about += f"; prediction: {shortened(label_name(row['prediction']))}{meaning}{_probability(row)}"
+        about += f"; prediction: {shortened(readable(row['prediction']))}{meaning}{_probability(row)}"
     answer = [] if carried is None else [f"   {visible(carried)}"]
     words = np.asarray(row["source"]) >= 0
     listed = np.flatnonzero(words if words.any() and not special else np.ones(len(words), bool))
@@ -107,7 +105,7 @@ def _column(row: Row, method: str, listed: Int[np.ndarray, " place"], count: int
     values: Float[np.ndarray, " token"] = row[method][-1, 0]
     # By size, as what speaks against an explained number counts no less; ties in the order of the text.
     best = listed[np.argsort(-np.abs(values[listed]), kind="stable")[:count]]
-    places = [f"{index:>3} {shortened(row['tokens'][index])}" for index in best]
+    places = [f"{index:>3} {shortened(readable(row['tokens'][index]))}" for index in best]
     widest = max(map(_width, places))
     ties = tied(values)
     # Room for the mark where any value of the column has it.

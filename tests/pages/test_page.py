@@ -12,7 +12,7 @@ from jaxflow._checks import InputError
 from jaxflow.attribution import Attribution, Example, Question
 from jaxflow.mixing import Attention, AttentionGradient
 from jaxflow.pages import page
-from jaxflow.pages.pieces import joined, label_name, pieces, token_names
+from jaxflow.pages.pieces import joined, pieces
 from jaxflow.pages.write import write_page
 from jaxflow.store.results import Store
 from tests.extending.mixing import ValueNorms
@@ -225,22 +225,6 @@ def test_tokens_that_carry_on_a_word_are_joined(text, pair, spans, expected):
     row |= {"tokens": ["x"] * len(spans), "source": np.array(source)}
     row["offsets"] = np.array([(-1, -1) if span is None else span for span in spans])
     assert joined(row, pieces(row)) == expected
-
-
-def test_tokens_are_named_by_what_they_cover_where_blanks_and_bytes_are_letters():
-    row = make_row("un café, là")
-    row |= {
-        "tokens": ["Ġun", "ĠcafÃ", "©", ",", "▁l", "Ãł", "<s>"],
-        "offsets": np.array([(0, 2), (3, 7), (6, 7), (7, 8), (9, 10), (10, 11), (-1, -1)]),
-        "source": np.array([0, 0, 0, 0, 0, 0, -1]),
-    }
-    # The second byte of a letter covers nothing, so it stays.
-    assert token_names(row, pieces(row)) == ["un", "café", "©", ",", "l", "à", "<s>"]
-    plain = make_row("Keys électriques")
-    plain |= {"tokens": ["[CLS]", "keys", "elec", "##triques", "[SEP]"]}
-    plain |= {"offsets": np.array([(-1, -1), (0, 4), (5, 9), (9, 16), (-1, -1)]), "source": np.array([-1, 0, 0, 0, -1])}
-    assert token_names(plain, pieces(plain)) == plain["tokens"]
-    assert [label_name(label) for label in ("ĠParis", "▁a", "Ġ", "positive")] == ["Paris", "a", "Ġ", "positive"]
 
 
 def test_the_page_is_written_whole_or_not_at_all(tmp_path):
