@@ -331,3 +331,12 @@ def test_training_is_best_by_the_last_layer_s_attention():
         arms = record("flow_training", task)["arms"]
         right = {name: arm["right"][hard]["mean"] for name, arm in arms.items()}
         assert max(right, key=right.__getitem__) == "attention, evidence"
+
+
+def test_training_with_a_term_on_real_sentences():
+    arms = record("flow_training", "attractors-real")["arms"]
+    text = section("flow_training").partition("Really out of domain")[2]
+    rows = {name: cells for name, *cells in tables(text)[0][1:]}
+    for name, arm in arms.items():
+        for cell, each in zip(rows[name], arm["right"].values(), strict=True):
+            agrees(cell, each["mean"])
