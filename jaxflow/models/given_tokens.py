@@ -120,7 +120,8 @@ def as_tokens(tokens: Any, examples: int, single: bool) -> list[Pieces]:
     for index, row in enumerate(rows):
         pieces = getattr(row, "tolist", lambda row=row: row)()
         if isinstance(pieces, str) or not isinstance(pieces, Sequence):
-            raise InputError(f"tokens[{index}]", "be a list of strings", shown(row))
+            way_out = "pass tokenizer.convert_ids_to_tokens(ids) of each text"
+            raise InputError(f"tokens[{index}]", "be a list of strings", shown(row), way_out)
         wrong = next((piece for piece in pieces if not (isinstance(piece, str) or piece is None)), None)
         if wrong is not None:
             way_out = "turn ids into tokens with tokenizer.convert_ids_to_tokens(ids)"
