@@ -101,7 +101,8 @@ def _parts(row: Row, queries: int) -> dict[str, Any] | None:
     behind = [int(query) + 1 for query in row["queries"][:queries]]
     explained = [token if written <= token < len(row["tokens"]) else None for token in behind]
     names = ["Prompt", "Answer"] if first is None else ["Source", "Target"]
-    return {"start": start, "names": names, "explained": explained}
+    # A decoder's attention goes to the first token where it has no use for it.
+    return {"start": start, "names": names, "explained": explained, "sink": 0 if first is None else None}
 
 
 def _picture(row: Row) -> dict[str, Any] | None:

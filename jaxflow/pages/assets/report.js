@@ -240,12 +240,13 @@
   function bounds(unpacked, method, layer, query, state2) {
     if (state2.scale === "one") return [0, 1];
     const layers = state2.scale === "method" ? unpacked.example.layers.map((_, index) => index) : [layer];
-    const source = unpacked.example.source;
+    const { source, parts } = unpacked.example;
+    const sink = parts?.sink ?? null;
     let smallest = Infinity;
     let largest = 0;
     for (const index of layers) {
       unpacked.row(method, index, query).forEach((value, token) => {
-        if (!state2.special && source[token] < 0) return;
+        if (!state2.special && (source[token] < 0 || token === sink)) return;
         smallest = Math.min(smallest, value);
         largest = Math.max(largest, Math.abs(value));
       });
@@ -796,7 +797,7 @@
     const special = example.source[token] < 0;
     const element = make("span", { className: "token", tabIndex: -1, data: { token } });
     if (special) element.append(isolated(example.tokens[token]));
-    else if (surface) element.append(...textNodes(surface));
+    else if (surface.trim()) element.append(...textNodes(surface));
     else element.append(isolated(example.tokens[token], "covered"));
     element.classList.toggle("special", special);
     element.classList.toggle("joined", joined);
@@ -828,7 +829,7 @@
       const [gap, surface] = example.pieces[index];
       if (gap) line.append(" ");
       const special = example.source[index] < 0;
-      const element = tokenOf(parts.explained.indexOf(index), special || !surface ? isolated(token) : surface);
+      const element = tokenOf(parts.explained.indexOf(index), special || !surface.trim() ? isolated(token) : surface);
       element.classList.toggle("special", special);
       line.append(element);
     });
@@ -956,7 +957,8 @@
     }
     if (data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)))
       parts.push(make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here");
-    if (!state.special) parts.push(make("span", { className: "muted" }, "▴ over the scale (special tokens)"));
+    const sink = current.example.parts?.sink == null ? "" : ", a decoder's first token";
+    if (!state.special) parts.push(make("span", { className: "muted" }, `▴ over the scale (special tokens${sink})`));
     byId("legend").replaceChildren(...parts);
   }
   function rampOf(first2) {

@@ -160,7 +160,8 @@ function renderLegend() {
   }
   if (data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)))
     parts.push(make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here");
-  if (!state.special) parts.push(make("span", { className: "muted" }, "▴ over the scale (special tokens)"));
+  const sink = current.example.parts?.sink == null ? "" : ", a decoder's first token";
+  if (!state.special) parts.push(make("span", { className: "muted" }, `▴ over the scale (special tokens${sink})`));
   byId("legend").replaceChildren(...parts);
 }
 

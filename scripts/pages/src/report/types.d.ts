@@ -21,7 +21,7 @@ interface ReportExample {
   /** By flow method, base64 of `layer query token`; null where no flow is saturated. */
   saturated: Record<string, string | null>;
   /** Sources and targets, or a prompt and its answer: where the second begins, and the token that each query explains. */
-  parts: { start: number; names: [string, string]; explained: (number | null)[] } | null;
+  parts: { start: number; names: [string, string]; explained: (number | null)[]; sink?: number | null } | null;
   /** Of an image: what the model saw, as a data URI, and its patches; null for texts. */
   picture?: { uri: string; rows: number; columns: number } | null;
   /** The words that carry the prediction, or the class that was asked for. */
