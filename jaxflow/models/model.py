@@ -218,19 +218,21 @@ class _ModuleAndHead(Protocol):
 class ModelDefaults:
     """The parts of a `Model` that follow from its module and its head; inherit from it and override what differs.
 
-    @dataclass(frozen=True)
-    class MyModel(ModelDefaults):
-        name: str
-        module: MyModule
-        max_length: int
-        head: HeadConfig = HeadConfig("sequence_classification", outputs=2, labels=("no", "yes"))
-        kept: dict[object, object] = field(default_factory=dict, compare=False)
+        @dataclass(frozen=True)
+        class MyModel(ModelDefaults):
+            name: str
+            module: MyModule
+            max_length: int
+            head: HeadConfig = HeadConfig("sequence_classification", outputs=2, labels=("no", "yes"))
+            kept: dict[object, object] = field(default_factory=dict, compare=False)
 
-        def tokenize(self, texts, pairs=None, *, max_length=None, truncate=False): ...
-        def pad(self, encodings, length=None):
-            return jaxflow.models.pad(encodings, 0, length)
-        def fingerprint(self):
-            return {"weights": jaxflow.models.array_fingerprint(self.module)}
+            def tokenize(self, texts, pairs=None, *, max_length=None, truncate=False): ...
+            def pad(self, encodings, length=None):
+                return jaxflow.models.pad(encodings, 0, length)
+            def fingerprint(self):
+                return {"weights": jaxflow.models.array_fingerprint(self.module)}
+
+    `Model` says what each part means.
     """
 
     @property
