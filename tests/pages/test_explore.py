@@ -300,6 +300,8 @@ def test_the_script_asks_only_for_elements_that_are_there(page):
 def test_in_a_notebook_the_page_stands_in_a_frame(pair, page):
     html = pair._repr_html_()
     assert html.startswith("<iframe sandbox=")
+    # Of a notebook that is not trusted this is left.
+    assert html.endswith("once you trust this notebook, or run the cell again.</iframe>")
     inner = re.search(r'srcdoc="([^"]*)"', html)[1]
     import html as escaping
 
@@ -318,7 +320,7 @@ def test_a_result_shows_itself_in_a_notebook(models):
 
 
 def test_a_notebook_says_what_flow_does_not_tell_and_what_speaks_against(models):
-    (example,) = result = jf.attribute(models[0], ["the key to the cabinets"])
+    (example,) = result = jf.attribute(models[0], ["the key to the cabinets"], methods=("raw", "rollout", "flow"))
     saturated = example.saturation["flow"][-1, 0]
     assert saturated.any()
     html = result._repr_html_()
