@@ -11,9 +11,10 @@ import numpy as np
 from jaxflow._checks import not_forked
 from jaxflow._typing import Inputs, Pairs
 from jaxflow.attribution.answers import Part, Parts, PartsTask, answered, check_answers, runs_in_parts
+from jaxflow.attribution.defaults import default_question, question_for
 from jaxflow.attribution.explaining import check_model, check_text, pair_numbers_of
 from jaxflow.attribution.items import EncodedText, Item, as_texts, asked_item, check_rows, encoded_texts, is_answer
-from jaxflow.attribution.question import Asked, GivenQuestion, Question, as_question, default_question
+from jaxflow.attribution.question import Asked, GivenQuestion, Question, as_question
 from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.task import AttributionTask
 from jaxflow.models import Model, as_model
@@ -74,7 +75,7 @@ def attribute(
     """
     not_forked()
     model = as_model("model", model)
-    question = as_question(question, changes, default_question(model))
+    question = question_for(question, changes, (model,), default_question(model))
     check_answers(question, model, given=pairs is not None)
     generates = is_answer(question.queries) and pairs is None and not encoder_layers_of(model)
     if generates:

@@ -7,9 +7,10 @@ from typing import Any
 from jaxflow._checks import InputError
 from jaxflow._parser import Parser, output
 from jaxflow.attribution import Question
+from jaxflow.attribution.defaults import METHODS, by_default
 from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
 from jaxflow.cli.commands import COMMANDS
-from jaxflow.cli.options import METHODS, add_question, by_default, question_of
+from jaxflow.cli.options import add_question, question_of
 from jaxflow.cli.output import mixing_line, note_assumed
 from jaxflow.inputs.files import FileSource
 from jaxflow.models import load_model

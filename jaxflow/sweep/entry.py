@@ -9,7 +9,8 @@ import jax
 
 from jaxflow._checks import not_forked
 from jaxflow._paths import local_path
-from jaxflow.attribution.question import Asked, GivenQuestion, as_question, default_question
+from jaxflow.attribution.defaults import default_question, question_for
+from jaxflow.attribution.question import Asked, GivenQuestion
 from jaxflow.inputs.files import check_unread, open_source
 from jaxflow.inputs.images import as_image_source
 from jaxflow.inputs.source import Source, as_source
@@ -18,6 +19,7 @@ from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.models.images import images_of
 from jaxflow.store.results import Store, open_sweep
 from jaxflow.sweep import runner
+from jaxflow.sweep.checks import begun_methods
 from jaxflow.sweep.tally import Tally
 
 
@@ -83,8 +85,9 @@ def run_sweep(
     """
     not_forked()
     model = as_model("model", model)
-    question = as_question(question, changes, default_question(model))
     path = local_path("folder", folder)
+    begun = begun_methods(path) if resume else None
+    question = question_for(question, changes, (model,), default_question(model), begun)
     reading = {"separator": separator, "quotes": quotes, "encoding": encoding}
     if images_of(model) is not None:
         check_unread(False, **reading)
