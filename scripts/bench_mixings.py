@@ -8,7 +8,7 @@ the head, then each mixing's rollout of one position at all layers, certified fl
 head's position at all layers (its solving included), and each reference. Times are those of the processor, so that what
 else the machine does counts little; the figure is the fastest of all rounds over the fastest forward pass. Peers in
 torch, on as many cores: the forward pass with hooks and then `|g2(g1(r_ij))|` with one vector a pair, as GlobEnc's code
-has it; gradient x input; and integrated gradients of as many steps, all texts and one step at a time.
+has it; and captum's gradient x input and integrated gradients of as many steps, all texts and one step at a time.
 """
 
 import argparse
@@ -49,10 +49,10 @@ FORWARD, TORCH = "forward pass", "torch: norms by pairs' vectors"
 FLOW = "flow of attention-gradient, certified"
 TORCH_FORWARD, TORCH_INPUT, TORCH_STEPS = (
     "torch: forward pass",
-    "torch: gradient x input",
-    "torch: integrated gradients",
+    "captum: gradient x input",
+    "captum: integrated gradients",
 )
-REFERENCES = ("gradient-input", "integrated-gradients", "attn-lrp", "decompx")
+REFERENCES = ("gradient-input", "integrated-gradients", "attn-lrp", "decompx-even", "decompx")
 # Of integrated gradients, as the method has by default.
 INTEGRATED: Any = METHODS["integrated-gradients"]
 STEPS: int = INTEGRATED.steps
@@ -146,19 +146,19 @@ def make_model(shape: dict[str, Any]) -> TextEncoder:
 def rollout(model: TextEncoder, name: str) -> Forward:
     """The program of rollout by a mixing, at every layer."""
     mixing = as_mixing(name, model)
-    target = explained_of(model, Target(), 1)[0] if "gradients" in mixing.needs else None
+    target = explained_of(model, Target(quantity="logit"), 1)[0] if "gradients" in mixing.needs else None
     return Forward((Streams((Rollout(),), tuple(range(1, model.layers + 1))),), mixing, target)
 
 
 def reference(model: TextEncoder, name: str) -> Any:
     """The program of a reference, for the predicted class."""
     method: Any = METHODS[name]
-    return method.program(model, (model.layers,), explained_of(model, Target(), 1)[0])
+    return method.program(model, (model.layers,), explained_of(model, Target(quantity="logit"), 1)[0])
 
 
 def class_flow(model: TextEncoder, encodings: list[Any]) -> Callable[[], Any]:
     """What solves certified flow of the predicted class from the head's position at all layers, its graphs included."""
-    target = explained_of(model, Target(), 1)[0]
+    target = explained_of(model, Target(quantity="logit"), 1)[0]
     graphs, _ = program(model, encodings, Forward((KeptGraph(),), as_mixing("attention-gradient", model), target))
 
     def run() -> Any:
@@ -192,6 +192,7 @@ def torch_runs(model: TextEncoder, encodings: list[Any]) -> dict[str, Callable[[
 
     import torch
     import transformers
+    from captum.attr import InputXGradient, IntegratedGradients
 
     from jaxflow.models import save_encoder
 
@@ -207,24 +208,24 @@ def torch_runs(model: TextEncoder, encodings: list[Any]) -> dict[str, Callable[[
     ids = torch.from_numpy(np.array(model.pad(encodings).input_ids)).long()
     layers: Any = peer.encoder.layer
 
-    words = peer.embeddings.word_embeddings(ids)
+    words = peer.embeddings.word_embeddings(ids).detach()
 
     def forward() -> Any:
         with torch.inference_mode():
             return whole(input_ids=ids).logits
 
-    def gradient(given: Any) -> Any:
-        given = given.detach().requires_grad_()
-        logits = whole(inputs_embeds=given).logits
-        return torch.autograd.grad(logits.max(-1).values.sum(), given)[0]
+    def logits(words: Any) -> Any:
+        return whole(inputs_embeds=words).logits
+
+    predicted = forward().argmax(-1)
 
     def times_input() -> Any:
-        return (gradient(words) * words).sum(-1)
+        return InputXGradient(logits).attribute(words.requires_grad_(), target=predicted)
 
     def integrated() -> Any:
-        # The line from zeros, by the middle of each step.
-        total = sum(gradient(words * (step + 0.5) / STEPS) for step in range(STEPS))
-        return (words * total / STEPS).sum(-1)
+        # The line from zeros; captum would take all steps at once.
+        method = IntegratedGradients(logits)
+        return method.attribute(words, target=predicted, n_steps=STEPS, internal_batch_size=len(words))
 
     def norms() -> Any:
         with torch.inference_mode():
@@ -287,7 +288,7 @@ def lines(row: dict[str, Any]) -> str:
 def about(rounds: int) -> dict[str, Any]:
     """Where and with what it was measured."""
     return {
-        **provenance("jax", "flax", "torch", "transformers"),
+        **provenance("jax", "flax", "torch", "transformers", "captum"),
         "device": jax.devices()[0].device_kind,
         "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "rounds": rounds,

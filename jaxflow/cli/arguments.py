@@ -5,7 +5,7 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, arguments_named
 from jaxflow._parser import count
 from jaxflow.inputs.files import check_unread, open_source
 from jaxflow.inputs.images import as_image_source
@@ -62,13 +62,13 @@ def source_of(arguments: argparse.Namespace) -> AbstractContextManager[Source]:
     """The texts that a command was given."""
     texts, pairs = arguments.text, arguments.pair
     reading = {name: getattr(arguments, name) for name in ("separator", "quotes", "encoding")}
-    images = getattr(arguments, "images", None)
-    if images is not None:
+    if (images := arguments.images) is not None:
         for name in ("text", "pair", "input", "column", "pair_column"):
             if getattr(arguments, name) is not None:
                 raise InputError(name, "be left out where `images` are given", None, "choose one of them")
         check_unread(False, **reading)
-        return nullcontext(as_image_source(images))
+        with source_named(arguments):
+            return nullcontext(as_image_source(images))
     if texts is not None and arguments.input is not None:
         raise InputError("text", "be left out where `input` is given", None, "choose one of them")
     if texts is None:
@@ -86,6 +86,13 @@ def source_of(arguments: argparse.Namespace) -> AbstractContextManager[Source]:
     if pairs is not None and len(pairs) != len(texts):
         raise InputError("pair", f"be given once for each `text`, {len(texts)} times", str(len(pairs)))
     return nullcontext(InlineSource(tuple(texts), None if pairs is None else tuple(pairs)))
+
+
+def source_named(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    """Errors about the source name the option that gave it."""
+    if arguments.images is not None:
+        return arguments_named(source="images")
+    return arguments_named(source="input" if arguments.text is None else "text")
 
 
 def texts_are_shared(arguments: argparse.Namespace) -> None:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from jaxflow._checks import arguments_named
 from jaxflow._parser import Parser, count, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
 from jaxflow.attribution.defaults import METHODS, by_default
-from jaxflow.cli.arguments import MODEL, MODELS, add_images, add_lengths, add_texts, lengths_of, source_of
+from jaxflow.cli.arguments import MODEL, MODELS, add_images, add_lengths, add_texts, lengths_of, source_named, source_of
 from jaxflow.cli.commands import COMMANDS, EXAMPLES
 from jaxflow.cli.engine import add_engine, by_engine
 from jaxflow.cli.options import add_question, question_of, with_positions
@@ -113,8 +112,7 @@ def _swept(arguments: argparse.Namespace) -> Swept:
         if not hasattr(arguments, "methods"):
             begun = begun_methods(arguments.out) if arguments.resume else None
             question = by_default(question, [model], begun)
-        # Images have an option of their own, which an error about the source then names.
-        with arguments_named(source="source" if arguments.images is None else "images"):
+        with source_named(arguments):
             sweep = runner.prepare(
                 model,
                 source,

@@ -9,7 +9,7 @@ from typing import Any
 from jaxflow._parser import Parser, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
-from jaxflow.cli.arguments import add_lengths, add_texts, lengths_of, source_of
+from jaxflow.cli.arguments import add_images, add_lengths, add_texts, lengths_of, source_named, source_of
 from jaxflow.cli.commands import COMMANDS
 from jaxflow.cli.options import add_fields, add_question, given_fields, question_of, with_positions
 from jaxflow.cli.output import mixing_line, note_assumed
@@ -36,6 +36,7 @@ def add(commands: Any) -> Parser:
     _ = add("--model-a", required=True, metavar="A", help="the first model: minilm, a folder, or a name on the hub")
     _ = add("--model-b", required=True, metavar="B", help="the second; what it has more of counts as gained")
     add_texts(parser)
+    add_images(parser)
     add_question(parser, DEFAULT)
     group = parser.add_argument_group("how the models are compared (layers of models of different depth: 1:2,6:12)")
     add_fields(group, CompareOptions(), leave_out=("keep_heads",))
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = CompareOptions(keep_heads=arguments.attention, **given_fields(arguments, CompareOptions))
     # Before the models are loaded; a comparison cannot be gone on with, so the folder must be empty.
     check_folder(arguments.out, None)
-    with source_of(arguments) as source:
+    with source_of(arguments) as source, source_named(arguments):
         note_assumed(source, quiet=arguments.quiet)
         first, second = load_model(arguments.model_a), load_model(arguments.model_b)
         question = with_positions(question, arguments, (first, second))

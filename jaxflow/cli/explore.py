@@ -8,13 +8,13 @@ from jaxflow._checks import InputError
 from jaxflow._parser import Parser, output
 from jaxflow.attribution import Question
 from jaxflow.attribution.defaults import METHODS, by_default
-from jaxflow.cli.arguments import MODEL, MODELS, add_lengths, add_texts, lengths_of, source_of
+from jaxflow.cli.arguments import MODEL, MODELS, add_images, add_lengths, add_texts, lengths_of, source_named, source_of
 from jaxflow.cli.commands import COMMANDS
 from jaxflow.cli.options import add_question, question_of
 from jaxflow.cli.output import mixing_line, note_assumed
 from jaxflow.inputs.files import FileSource
 from jaxflow.models import load_model
-from jaxflow.pages.explore import EXAMPLES
+from jaxflow.pages.explore_inputs import EXAMPLES
 from jaxflow.pages.explorer import write_explorer
 from jaxflow.pages.source_page import explore_source
 from jaxflow.store.output import check_file
@@ -32,6 +32,7 @@ def add(commands: Any) -> Parser:
     _ = add("--model", default=MODEL, metavar="M", help=MODELS)
     _ = add("--other", metavar="M", help="a second model, to set beside the first")
     add_texts(parser)
+    add_images(parser)
     # The page shows all layers; raw attention and rollout are there at every position.
     add_question(parser, DEFAULT, leave_out=("layers",))
     group = parser.add_argument_group("what the page holds")
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     models = [load_model(name) for name in (arguments.model, arguments.other) if name is not None]
     if not hasattr(arguments, "methods"):
         question = by_default(question, models)
-    with source_of(arguments) as source:
+    with source_of(arguments) as source, source_named(arguments):
         # Of the source that is open already: a pipe can be opened but once.
         labels = source.of_column(column) if isinstance(source, FileSource) and column is not None else None
         note_assumed(source)

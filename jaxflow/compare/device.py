@@ -19,6 +19,8 @@ from jaxflow.heads.similarity import Products, head_products, linear_cka
 from jaxflow.statistics.distances import jensen_shannon, mean_over_rows, total_variation
 
 UnitHeads = Float[Array, "text layer head unit unit"]
+# Units may be more than a model's tokens, which are what it takes: the axes have names of their own.
+UnitArcs = Float[Array, "text layer query_unit key_unit"]
 
 
 @pytree
@@ -132,7 +134,7 @@ def trace(side: Side, queries: Queries, decay: Float[Array, ""]) -> Traced:
 
 @jax.jit
 @broadcasting
-def units_of(graph: AttentionGraph, members: Float[Array, "text token unit"] | None) -> tuple[Capacity, Capacity]:
+def units_of(graph: AttentionGraph, members: Float[Array, "text token unit"] | None) -> tuple[UnitArcs, UnitArcs]:
     """A graph between units instead of tokens: its weights as shares, and its capacities."""
     shares, capacity = raw_attention(graph), graph.capacity
     return (shares, capacity) if members is None else (pooled(shares, members), pooled(capacity, members))

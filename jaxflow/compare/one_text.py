@@ -124,7 +124,7 @@ def _side_of(
     item, units, place = whole.read, len(whole.read.units), _place(whole.read, row)
     fused, heads = kept[which]
     return SideOfText(
-        tokens=item.encodings[which].tokens,
+        tokens=item.encodings[which].tokens[: item.encodings[which].listed],
         relevance={name: _pooled(item, which, np.asarray(scores.relevance)[row]) for name, scores in solved.items()},
         certified=_certified(item, which, row, solved),
         saturated=_saturated(item, which, row, solved),
@@ -162,7 +162,7 @@ def _pooled(item: TextPair, which: int, values: np.ndarray) -> Float[np.ndarray,
 
 def _certified(item: TextPair, which: int, row: int, solved: dict[str, Scores]) -> float | None:
     # Shares are of the model's own tokens, before they are pooled.
-    tokens, length = len(members_of(item, which)[0]), len(item.encodings[which])
+    tokens, length = len(members_of(item, which)[0]), item.encodings[which].listed
     proven = [
         np.asarray(scores.certified)[row, :, :tokens, :length]
         for scores in solved.values()
@@ -174,7 +174,7 @@ def _certified(item: TextPair, which: int, row: int, solved: dict[str, Scores]) 
 def _saturated(item: TextPair, which: int, row: int, solved: dict[str, Scores]) -> dict[str, float]:
     # Tokens of the first query's unit; a model that has none of it says nothing.
     first = [number for number, place in enumerate(members_of(item, which)[1]) if place == 0]
-    length = len(item.encodings[which])
+    length = item.encodings[which].listed
     return {
         name: float(np.asarray(scores.saturated)[row, -1, first, :length].mean())
         for name, scores in solved.items()

@@ -12,10 +12,11 @@ from jaxflow.attribution.answers import refuse_answers
 from jaxflow.attribution.explaining import check_model, check_text
 from jaxflow.attribution.items import check_positions, head_reads_at, is_row_by_row
 from jaxflow.attribution.methods import Method
-from jaxflow.attribution.question import LAST, Question
-from jaxflow.compare.units import Units, same_tokens, token_units, word_units
+from jaxflow.attribution.question import CLASSIFIER, LAST, Question
+from jaxflow.compare.units import Units, common_units, same_tokens, token_units
 from jaxflow.flow.solve import as_layers
 from jaxflow.models import Encoding, Model, as_model
+from jaxflow.models.images import check_read_alike, pooled_of
 from jaxflow.statistics.tests import CORRECTIONS
 
 UNITS = ("auto", "tokens", "words")
@@ -122,6 +123,7 @@ def make_plan(first: Any, second: Any, question: Question, options: CompareOptio
         InputError: see `compare_models`.
     """
     first, second = as_model("model_a", first), as_model("model_b", second)
+    check_read_alike((first, second), "model_b")
     # Heads are compared with their namesakes, so there must be as many; layers may be paired by hand.
     heads = first.heads, second.heads
     if heads[0] != heads[1]:
@@ -161,8 +163,8 @@ def layer_pairs(layers: Any, first: int, second: int) -> tuple[tuple[int, int], 
     return tuple(zip(one, two, strict=True))
 
 
-def read_together(plan: Plan, texts: Sequence[str], pairs: Sequence[str] | None, **limits: Any) -> list[list[Encoding]]:
-    """Tokens of each text in both models.
+def read_together(plan: Plan, texts: Any, pairs: Sequence[str] | None, **limits: Any) -> list[list[Encoding]]:
+    """Tokens of each text, or image, in both models.
 
     Raises:
         InputError: a text is empty or too long for one of them.
@@ -201,7 +203,7 @@ def text_pair(
         assert same_tokens(*encodings)
         found = token_units(encodings[0])
     else:
-        found = word_units(text, pair, *encodings)
+        found = common_units(text, pair, *encodings)
     queries = _unit_queries(plan, found)
     check_positions(np.array(queries), len(found), place, units)
     for encoder, encoding in zip(plan.encoders, encodings, strict=True):
@@ -215,6 +217,10 @@ def _unit_queries(plan: Plan, units: Units) -> tuple[int, ...]:
     if queries is None:
         return tuple(range(len(units)))
     if isinstance(queries, str):
+        pooled = pooled_of(plan.encoders[0])
+        if queries == CLASSIFIER and pooled is not None:
+            # All positions of the mean that the first model's head reads.
+            return tuple(sorted({units.first[place] for place in np.flatnonzero(pooled.shares)}))
         # A model's position becomes the unit of the token there.
         return (len(units) - 1,) if queries == LAST else (units.first[head_reads_at(plan.encoders[0])],)
     return queries

@@ -20,7 +20,7 @@ from jaxflow.compare.task import CompareTask
 from jaxflow.compare.totals import Totals
 from jaxflow.compare.units import same_tokens
 from jaxflow.models import Model, as_model
-from jaxflow.models.images import check_reads_texts
+from jaxflow.models.images import ImageEncoding, images_of
 from jaxflow.running import Engine, EngineOptions
 
 # Texts that are sorted by length together.
@@ -59,7 +59,8 @@ def compare_models(
     Args:
         model_a: the first model, from `load_model`.
         model_b: the second; what it has more of counts as gained.
-        texts: a sequence of texts, or one.
+        texts: a sequence of texts, or one; of two models of images what `attribute` takes. Where these have tokens
+            beside the patches that are not alike, units are by name, and registers are left out.
         question: what is asked about every text; `Question()` by default. Its positions are those of units (tokens, or
             words where tokenizers differ); strong paths lead to the first of them. Its layers may be pairs
             `(of the first, of the second)`, as models of different depth need. With the mixing `"attention-gradient"`
@@ -98,10 +99,11 @@ def compare_models(
         seed=seed,
     )
     models = as_model("model_a", model_a), as_model("model_b", model_b)
-    for argument, each in zip(("model_a", "model_b"), models, strict=True):
-        check_reads_texts(each, argument, "a comparison", "attribute the images by either model, and compare relevance")
     plan = make_plan(*models, as_question(question, changes, default_question(*models)), options)
-    read = _read(plan, *as_texts(texts, pairs), max_length=max_length, truncate=truncate)
+    if isinstance(texts, Iterator):
+        # Both models read them.
+        texts = list(texts)
+    read = _read(plan, *as_texts(texts, pairs, models[0]), max_length=max_length, truncate=truncate)
     totals, compared_texts = Totals(plan), []
     with closing(compare_stream(plan, read, progress)) as compared:
         for text, similarity in compared:
@@ -140,15 +142,24 @@ def compare_stream(
 
     # The attention of every head of both models is held at once, which bounds the rows of a batch.
     held = sum(model.layers * model.heads + pair_numbers_of(plan.question, model) for model in plan.encoders)
-    options = EngineOptions(batch_size=plan.settings.batch_size, pair_numbers=held, pads_freely=True)
+    options = EngineOptions(batch_size=plan.settings.batch_size, pair_numbers=held, pads_freely=_may_have_more(plan))
     told = None if progress is None else (lambda found: progress(len(found)))
     with closing(Engine(plan.encoders, CompareTask(plan), options).run(windows(), told)) as groups:
         for group in groups:
             yield from group
 
 
+def _may_have_more(plan: Plan) -> bool:
+    """Whether units may be more than what a model takes: not where both cut images into the same tokens."""
+    names = [None if reader is None else reader.layout.names for reader in map(images_of, plan.encoders)]
+    return names[0] is None or names[0] != names[1]
+
+
 def _read(plan: Plan, texts: Any, pairs: Any, **limits: Any) -> list[TextPair]:
     first, second = read_together(plan, texts, pairs, **limits)
+    if images_of(plan.encoders[0]) is not None:
+        # Of images the names; of folders they are more than was passed.
+        texts = [each.name for each in first if isinstance(each, ImageEncoding)]
     both = list(zip(first, second, strict=True))
     units = settled_units(plan.settings.units, (same_tokens(*each) for each in both))
     return [

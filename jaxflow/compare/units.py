@@ -1,4 +1,7 @@
-"""The units of a comparison: tokens where models cut texts alike, else words that hold whole tokens of both."""
+"""The units of a comparison: tokens where models cut texts alike, else words that hold whole tokens of both.
+
+Of images they are patches, with the tokens beside them. Registers, which results leave out, are no units.
+"""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -8,11 +11,15 @@ from math import inf
 import numpy as np
 from jaxtyping import Float
 
+from jaxflow._checks import InputError
 from jaxflow._words import Span, word_spans
 from jaxflow.models import Encoding
+from jaxflow.models.images import ImageEncoding
 
 # Roles of special units: before the first text, between texts, behind the last.
 LEADING, BETWEEN, TRAILING = 0, 1, 2
+# The offsets of what is in no text.
+NOWHERE: Span = (-1, -1)
 
 
 @dataclass(frozen=True)
@@ -21,9 +28,9 @@ class Units:
 
     Attributes:
         names: tokens as the tokenizer has them, or words as they stand in the text.
-        offsets: characters (start, end) in the text, or in the pair; (-1, -1) for special units.
-        source: 0 for the text's units, 1 for the pair's, -1 for special ones.
-        first: for each token of the first model its unit.
+        offsets: characters (start, end) in the text, or in the pair; (-1, -1) for special units, and for patches.
+        source: 0 for the text's units, and for patches, 1 for the pair's, -1 for special ones.
+        first: for each token of the first model its unit; an image's registers have none.
         second: for each token of the second.
     """
 
@@ -49,8 +56,49 @@ def same_tokens(first: Encoding, second: Encoding) -> bool:
 
 def token_units(encoding: Encoding) -> Units:
     """Every token a unit, for models with one tokenizer."""
-    every = tuple(range(len(encoding)))
-    return Units(encoding.tokens, encoding.offsets, encoding.source, every, every)
+    listed = encoding.listed
+    every = tuple(range(listed))
+    return Units(encoding.tokens[:listed], encoding.offsets[:listed], encoding.source[:listed], every, every)
+
+
+def common_units(text: str, pair: str | None, first: Encoding, second: Encoding) -> Units:
+    """Units that hold whole tokens of both models: words of a text, patches of an image.
+
+    Raises:
+        InputError: the models cut an image into different patches.
+    """
+    if isinstance(first, ImageEncoding) and isinstance(second, ImageEncoding):
+        return patch_units(first, second)
+    return word_units(text, pair, first, second)
+
+
+def patch_units(first: ImageEncoding, second: ImageEncoding) -> Units:
+    """Patches and the tokens beside them, by their names; a token beside them may be of one model alone.
+
+    Raises:
+        InputError: the models cut the image into different patches.
+    """
+    if first.grid != second.grid:
+        got = " and ".join(f"{rows} x {columns}" for rows, columns in (first.grid, second.grid))
+        way_out = "pass models of one size of patches, with image processors of one size"
+        raise InputError(None, "be cut into the same patches by both models", got, way_out, place=first.name)
+    named = [tuple(each.tokens[: each.listed]) for each in (first, second)]
+    # Of each model the tokens in front of the patches, the patches, and those behind.
+    starts = [each.source.index(0) for each in (first, second)]
+    ends = [start + first.source.count(0) for start in starts]
+    parts = [
+        (names[:start], names[start:end], names[end:]) for names, start, end in zip(named, starts, ends, strict=True)
+    ]
+    ahead, patches, behind = (tuple(dict.fromkeys(one + two)) for one, two in zip(*parts, strict=True))
+    names = ahead + patches + behind
+    place = {name: number for number, name in enumerate(names)}
+    return Units(
+        names=names,
+        offsets=((-1, -1),) * len(names),
+        source=(-1,) * len(ahead) + (0,) * len(patches) + (-1,) * len(behind),
+        first=tuple(place[name] for name in named[0]),
+        second=tuple(place[name] for name in named[1]),
+    )
 
 
 def word_units(text: str, pair: str | None, first: Encoding, second: Encoding) -> Units:
@@ -85,7 +133,11 @@ def word_units(text: str, pair: str | None, first: Encoding, second: Encoding) -
 
 
 def words_of(text: str, pair: str | None, units: Units) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """The words of a text, and for each unit the number of its word, -1 for special ones."""
+    """The words of a text, and for each unit the number of its word, -1 for special ones; patches are words."""
+    if all(span == NOWHERE for span in units.offsets):
+        inside = [number for number, source in enumerate(units.source) if source == 0]
+        numbers = {unit: number for number, unit in enumerate(inside)}
+        return tuple(units.names[unit] for unit in inside), tuple(numbers.get(unit, -1) for unit in range(len(units)))
     spans = [_joined(part, _own(units, source, part)) for source, part in enumerate((text, pair or ""))]
     names = [(text, pair or "")[source][slice(*span)] for source, found in enumerate(spans) for span in found]
     # Words of the pair are numbered on from those of the text.

@@ -138,7 +138,8 @@ def named_images(argument: str, images: Any) -> list[tuple[str, Any]]:
 
     Args:
         argument: the argument that holds them, for errors.
-        images: one image or several: paths of files or folders, pictures, arrays; an array of 4 axes is several.
+        images: one image or several: paths of files or folders, pictures, arrays; an array of 4 axes is several; or
+            rows of a source, which have names.
 
     Raises:
         InputError: there is none.
@@ -212,6 +213,9 @@ def _named(images: Iterable[Any], column: str | None) -> Iterator[tuple[str, Any
     # Files of several folders may have the same name within them.
     alone = isinstance(images, list) and len(images) == 1
     for number, given in enumerate(images):
+        if isinstance(given, ImageRow):
+            yield given.text, given.image
+            continue
         if isinstance(given, Mapping):
             # A record without the image becomes an error of its own when it is read.
             given = given.get(column or COLUMN)

@@ -1,6 +1,6 @@
 """Images into tokens: a vision model's patches with their names, and batches that carry pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -152,7 +152,15 @@ class ImageReader:
         """
         if isinstance(images, list) and not images:
             return []
-        return [self._encode(name, image) for name, image in named_images("texts", images)]
+        return self.encode_named(named_images("texts", images))
+
+    def encode_named(self, images: Iterable[tuple[str, Any]]) -> list[Encoding]:
+        """The tokens of images whose names are known.
+
+        Raises:
+            InputError: one of them is no image, or cannot be read; it is named.
+        """
+        return [self.encoded(name, processed(self.processor, read_image(image, name))) for name, image in images]
 
     def pad(self, encodings: Sequence[Encoding], length: int | None = None) -> ImageBatch:
         """A batch of images; what only fills it up has no pixels."""
@@ -167,9 +175,6 @@ class ImageReader:
         """The hash of how images are read."""
         known = getattr(self.processor, "to_dict", dict)()
         return text_fingerprint(f"{type(self.processor).__name__} {sorted(known.items())} {self.layout}")
-
-    def _encode(self, name: str, image: Any) -> ImageEncoding:
-        return self.encoded(name, processed(self.processor, read_image(image, name)))
 
     def encoded(self, name: str, pixels: Float[np.ndarray, "channel height width"]) -> ImageEncoding:
         """The tokens of an image whose pixels are as the image processor gives them.
@@ -218,6 +223,18 @@ def check_reads_texts(model: Any, argument: str, purpose: str, way_out: str) -> 
     """
     if images_of(model) is not None:
         raise InputError(argument, f"read texts, for {purpose}", f"{model.name}, which reads images", way_out)
+
+
+def check_read_alike(models: Sequence[Any], argument: str) -> None:
+    """Refuse a model of images beside one of texts; `argument` is the second one's.
+
+    Raises:
+        InputError: they don't read the same.
+    """
+    reads = ["texts" if images_of(each) is None else "images" for each in models]
+    if len(set(reads)) > 1:
+        expected = f"read {reads[0]}, as {models[0].name} does"
+        raise InputError(argument, expected, f"{models[1].name}, which reads {reads[1]}", "pass two models of one kind")
 
 
 def images_of(model: Any) -> ImageReader | None:

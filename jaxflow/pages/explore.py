@@ -10,21 +10,19 @@ import numpy as np
 from jaxflow._checks import InputError, not_forked, shown
 from jaxflow._typing import Inputs, Pairs
 from jaxflow.attribution.answers import refuse_answers
-from jaxflow.attribution.explaining import check_model, check_text, pair_numbers_of
-from jaxflow.attribution.items import as_texts, check_rows, item_of, positions_of
+from jaxflow.attribution.explaining import check_model, pair_numbers_of
+from jaxflow.attribution.items import check_rows
 from jaxflow.attribution.question import LAST, Asked, GivenQuestion, Question, as_question
-from jaxflow.compare.units import same_tokens
 from jaxflow.evaluation import Target
 from jaxflow.evaluation.target import explained_of
 from jaxflow.heads.class_attention import ClassGradient, check_gates
 from jaxflow.heads.importance import log_gates
 from jaxflow.heads.roles import RoleTally, RoleWords
 from jaxflow.models import Encoding, Model, as_model
-from jaxflow.models.images import check_reads_texts
-from jaxflow.models.two_streams import encoder_layers_of
+from jaxflow.models.images import check_read_alike, images_of
 from jaxflow.pages.carried import Carried, carried_words, class_method_of
 from jaxflow.pages.exploration import Exploration, HeadTable, Side
-from jaxflow.pages.explore_pairs import in_one_sequence
+from jaxflow.pages.explore_inputs import as_labels, explored_items, read_texts
 from jaxflow.pages.explore_task import ExploredItem, ExploredModel, ExploredText, ExploreTask
 from jaxflow.pages.page import page_settings
 from jaxflow.pages.pieces import row_of
@@ -36,9 +34,6 @@ __all__ = ["Exploration", "Side", "explore"]
 
 # Lengths are rounded up to a multiple of this, so that texts of many lengths need few programs.
 ROUNDING = 8
-# A page of more would open slowly. Values are attention weights of all heads, both models together.
-EXAMPLES = 500
-VALUES = 80_000_000
 
 
 def explore(
@@ -66,7 +61,7 @@ def explore(
 
     Args:
         model: from `load_model`; of two, the first (the pretrained one, say).
-        texts: a sequence of texts, or one.
+        texts: a sequence of texts, or one; of models of images what `attribute` takes.
         question: what is asked about every text; by default every position is explained. Raw attention and rollout
             are always there, at every position and layer, as they cost little; its positions are those of the other
             methods. Flow at every position is what takes most of the time; `queries=0` takes [CLS] alone.
@@ -93,28 +88,21 @@ def explore(
     refuse_answers(question, "the explorer")
     models = [as_model("model", model)] + ([] if other is None else [as_model("other", other)])
     for each in models:
-        check_reads_texts(each, "model", "the explorer", "images are shown by the page of `jaxflow.attribute`")
         check_model(question, each)
-    if not isinstance(texts, Iterable):
+    check_read_alike(models, "other")
+    if not isinstance(texts, Iterable) and images_of(models[0]) is None:
         raise InputError("texts", "be a text or a sequence of texts", type(texts).__name__)
-    firsts, seconds = as_texts(texts, pairs)
-    if firsts and any(map(encoder_layers_of, models)):
-        models = [in_one_sequence(models, question, firsts, seconds, max_length=max_length, truncate=truncate)]
-        seconds, max_length, truncate = None, None, False
-    check_rows(question.queries, len(firsts))
-    known, total = _as_labels(labels, len(firsts), models), len(firsts)
-    # Both models' tokens decide how many texts the page can hold; what is left out is never run.
-    encodings = [each.tokenize(firsts, seconds, max_length=max_length, truncate=truncate) for each in models]
-    kept = _fitting(encodings, [each.layers * each.heads for each in models])
-    firsts, seconds, known = firsts[:kept], None if seconds is None else seconds[:kept], known[:kept]
+    read = read_texts(models, question, texts, pairs, max_length=max_length, truncate=truncate)
+    check_rows(question.queries, read.total)
+    known = as_labels(labels, read.total, read.models)[: len(read.texts)]
     explored = [
-        _explored_model(each, coded[:kept], roles=roles, importance=importance)
-        for each, coded in zip(models, encodings, strict=True)
+        _explored_model(each, coded, roles=roles, importance=importance)
+        for each, coded in zip(read.models, read.encodings, strict=True)
     ]
     task = ExploreTask(models=tuple(explored), question=question)
-    items = _items(models, firsts, seconds, [coded[:kept] for coded in encodings], task)
+    items = explored_items(read, question, asked=bool(task.asked))
     found = _explored(task, items, batch_size, progress)
-    return _exploration(found, items, explored, known, question, total, importance=importance, roles=roles)
+    return _exploration(found, items, explored, known, question, read.total, importance=importance, roles=roles)
 
 
 def _explored(
@@ -180,29 +168,6 @@ def _explored_model(model: Model, encodings: Sequence[Encoding], *, roles: bool,
         # Of importance the gates alone are read, not the weights.
         gradient = ClassGradient(explained_of(model, Target(), len(encodings))[0], keeps_weights=False)
     return ExploredModel(model, RoleWords(encodings) if roles else None, gradient)
-
-
-def _items(
-    models: Sequence[Model],
-    texts: Sequence[str],
-    pairs: Sequence[str] | None,
-    encodings: Sequence[Sequence[Encoding]],
-    task: ExploreTask,
-) -> list[ExploredItem]:
-    """Texts as every model reads them, with the positions to explain, checked."""
-    items, queries = [], task.question.queries
-    for index, coded in enumerate(zip(*encodings, strict=True)):
-        facts = (index, f"text {index}", texts[index], None if pairs is None else pairs[index])
-        for model, encoding in zip(models, coded, strict=True):
-            check_text(task.question, model, encoding, facts[1])
-        # Each model has its own tokens, and so its own positions.
-        every = tuple(item_of(*facts, encoding, np.arange(len(encoding))) for encoding in coded)
-        asked = tuple(
-            item_of(*facts, encoding, positions_of(queries, model, encoding, index))
-            for model, encoding in zip(models, coded, strict=True)
-        )
-        items.append(ExploredItem(index, every, asked if task.asked else None, len(coded) == 1 or same_tokens(*coded)))
-    return items
 
 
 def _check_layers(question: Question) -> None:
@@ -312,39 +277,3 @@ def _distances(first: np.ndarray, second: np.ndarray) -> HeadTable:
 
 
 _jensen_shannon = jax.jit(jensen_shannon)
-
-
-def _fitting(encodings: Sequence[Sequence[Encoding]], heads: Sequence[int]) -> int:
-    """How many texts a page can hold, at least one."""
-    # A byte for each weight of each head; the first text always fits.
-    left = VALUES
-    for count, coded in enumerate(zip(*encodings, strict=True)):
-        left -= sum(number * len(encoding) ** 2 for number, encoding in zip(heads, coded, strict=True))
-        if count and (left < 0 or count == EXAMPLES):
-            return count
-    return len(encodings[0])
-
-
-def _as_labels(labels: Iterable[Any] | None, count: int, models: Sequence[Model]) -> list[str | None]:
-    if labels is None:
-        return [None] * count
-    given = list(labels)
-    if len(given) != count:
-        raise InputError("labels", f"be as many as the {count} texts", str(len(given)))
-    # The second model is the fine-tuned one: its classes count first.
-    head = next((model.head for model in reversed(models) if model.labels), None)
-    names = None if head is None else head.class_names()
-    return [_as_label(label if head is None else head.index_of("labels", label), names) for label in given]
-
-
-def _as_label(label: Any, names: tuple[str, ...] | None) -> str | None:
-    if label is None:
-        return None
-    # A model without names takes any word.
-    if names is None or str(label) in names:
-        return str(label)
-    if isinstance(label, int | np.integer) or str(label).isdecimal():
-        number = int(label)
-        if 0 <= number < len(names):
-            return names[number]
-    raise InputError("labels", f"be classes of the model ({', '.join(names)}), or their numbers", shown(label))

@@ -190,6 +190,8 @@ class ExploreTask:
 
     def _call(self, which: int, items: list[ExploredItem], rows: int, length: int) -> Call:
         explored = self.models[which]
+        # The other model may take more tokens than this one.
+        length = min(length, explored.model.max_length)
         encodings = [item.every[which].encoding for item in items]
         readers = self._readers(which, items)
         # What each reader knows of the rows; those that are not named here know nothing.
@@ -256,7 +258,7 @@ class ExploreTask:
                 example=examples[row],
                 asked=asked[row],
                 # A copy, as a view would keep the padded batch.
-                attention=apart["heads"][row][:, :, : item.length, : item.length].copy(),
+                attention=apart["heads"][row][:, :, : item.encoding.listed, : item.encoding.listed].copy(),
                 roles=apart["roles"][row],
                 importance=apart["importance"][row],
             )

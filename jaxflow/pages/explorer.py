@@ -22,6 +22,7 @@ from jaxflow._checks import InputError
 from jaxflow._versions import own_version
 from jaxflow.pages.exploration import Exploration, Side
 from jaxflow.pages.page import as_base64, whole_page, write_html
+from jaxflow.pages.pictures import picture_data
 from jaxflow.pages.pieces import joined, pieces, row_of
 from jaxflow.pages.units import Pooled
 
@@ -47,7 +48,9 @@ def write_explorer(exploration: Exploration, path: str | Path) -> Path:
 
 def render_explorer(exploration: Exploration) -> str:
     """The page as HTML; text of the data is nowhere markup, and nothing but this very script and style may run."""
-    return whole_page("explorer", explorer_data(exploration), draws=True, rest="\n".join(_numbers(exploration)))
+    pictures = exploration.sides[0].examples[0].picture is not None
+    rest = "\n".join(_numbers(exploration))
+    return whole_page("explorer", explorer_data(exploration), draws=True, pictures=pictures, rest=rest)
 
 
 def framed(exploration: Exploration, height: int = 900) -> str:
@@ -129,6 +132,8 @@ def _side(side: Side, index: int, number: int) -> dict[str, Any]:
         "prediction": example.prediction,
         "probabilities": {name: _rounded(score) for name, score in example.scores.items()} or None,
         "loss": side.losses[index],
+        # Each model may cut and resize an image in its own way.
+        "picture": None if example.picture is None else picture_data(example.picture),
         "carried": None if carried is None else asdict(carried),
         "scales": {name: scale for name, scale in _scales(example).items() if scale != 1},
         # By flow method, layer and query how many tokens it tells apart, where there is one that does not tell all.

@@ -15,7 +15,7 @@ import numpy as np
 from jaxflow._paths import local_path
 from jaxflow.attribution.registry import is_flow, method_name
 from jaxflow.pages.carried import carried_by, class_method
-from jaxflow.pages.pictures import uri_of
+from jaxflow.pages.pictures import picture_data
 from jaxflow.pages.pieces import joined, pieces
 from jaxflow.store.arrow import Row, picture_of_row, relevance_columns, saturation_of
 from jaxflow.store.output import write_text
@@ -97,10 +97,7 @@ def _parts(row: Row, queries: int) -> dict[str, Any] | None:
 def _picture(row: Row) -> dict[str, Any] | None:
     """What the model saw of an image, and its patches; None for a text."""
     picture = picture_of_row(row)
-    if picture is None:
-        return None
-    rows, columns = picture.grid
-    return {"uri": uri_of(picture), "rows": rows, "columns": columns}
+    return None if picture is None else picture_data(picture)
 
 
 def _carried(row: Row, manifest: dict[str, Any]) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """What pictures of patches have in common: their colours, their values, and their shares of full shade."""
 
 import base64
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -16,6 +17,12 @@ FOR, AGAINST, COVER = (20, 105, 255), (255, 140, 0), 0.82
 def uri_of(picture: Picture) -> str:
     """The picture as an address that holds it."""
     return f"data:image/jpeg;base64,{base64.b64encode(picture.data).decode('ascii')}"
+
+
+def picture_data(picture: Picture) -> dict[str, Any]:
+    """The picture and its patches, as the pages' scripts read them."""
+    rows, columns = picture.grid
+    return {"uri": uri_of(picture), "rows": rows, "columns": columns}
 
 
 def cover(share: float) -> str:

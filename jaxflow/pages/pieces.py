@@ -15,10 +15,8 @@ Row = Mapping[str, Any]
 
 def row_of(example: Any) -> dict[str, Any]:
     """The text of an example, or of one in the explorer, as a row."""
-    # An explored text has no picture.
-    picture = getattr(example, "picture", None)
     return {
-        **({} if picture is None else {"image": picture.data}),
+        **({} if example.picture is None else {"image": example.picture.data}),
         "text": example.text,
         "pair": example.pair,
         "tokens": list(example.tokens),

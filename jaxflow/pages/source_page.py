@@ -8,11 +8,15 @@ from typing import Any
 from jaxflow._checks import InputError
 from jaxflow.attribution import Question
 from jaxflow.inputs.files import FileSource
+from jaxflow.inputs.images import ImageRow
 from jaxflow.inputs.rows import Row, Text
 from jaxflow.inputs.source import Source
 from jaxflow.models import Model
-from jaxflow.pages.explore import EXAMPLES, Exploration, explore
+from jaxflow.pages.exploration import Exploration
+from jaxflow.pages.explore import explore
+from jaxflow.pages.explore_inputs import EXAMPLES
 from jaxflow.pages.explorer import write_explorer
+from jaxflow.sweep.checks import check_images
 
 
 def explore_source(
@@ -46,8 +50,11 @@ def explore_source(
     Raises:
         InputError: as `explore` does, and at the first row without a text.
     """
+    check_images(models[0], source)
     rows = _usable(islice(source.rows(), most))
-    texts, pairs = [row.text for row in rows], [str(row.pair) for row in rows] if source.paired else None
+    # Rows of images hold the images with their names.
+    texts = [row if isinstance(row, ImageRow) else row.text for row in rows]
+    pairs = [str(row.pair) for row in rows] if source.paired else None
     # The first of both: row and label belong together by number.
     known = None if labels is None else list(islice(labels.values(), most))
     limits: dict[str, Any] = {"max_length": max_length, "truncate": truncate}

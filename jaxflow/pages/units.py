@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxflow.attribution import Example
-from jaxflow.compare.units import Units, membership, same_tokens, word_units
+from jaxflow.compare.units import Units, common_units, membership, same_tokens
+from jaxflow.inputs.images import Picture
 from jaxflow.models import Encoding
 
 
@@ -30,6 +31,7 @@ class Pooled:
             tokens are.
         prediction: the model's label.
         scores: probability of each class.
+        picture: of an image, what the model saw.
     """
 
     text: str
@@ -43,6 +45,7 @@ class Pooled:
     saturated: dict[str, Bool[np.ndarray, "layer _ unit"]]
     prediction: str | None
     scores: dict[str, float]
+    picture: Picture | None = None
 
 
 # `layer head unit unit`. Texts differ in length and models in depth, so that axes of several have no names in common.
@@ -68,7 +71,7 @@ def pooled_text(
     merged = [_merged(*each) for each in examples]
     if len(encodings) < 2 or same_tokens(*encodings):
         return list(zip(merged, attention, strict=True))
-    units = word_units(text, pair, encodings[0], encodings[1])
+    units = common_units(text, pair, encodings[0], encodings[1])
     # For each token of a model its unit.
     groups = [np.array(units.first), np.array(units.second)]
     asked = _asked(merged, groups, len(units))
@@ -96,6 +99,7 @@ def _merged(every: Example, asked: Example | None) -> Pooled:
         saturated={} if asked is None else dict(asked.saturation),
         prediction=every.prediction,
         scores=dict(every.scores),
+        picture=every.picture,
     )
 
 

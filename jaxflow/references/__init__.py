@@ -34,6 +34,7 @@ REFERENCES = (
     Random(),
     Position(),
     DecompX(),
+    DecompX("even", name="decompx-even"),
     DecompXNorms(),
     AttnLrp(),
 )

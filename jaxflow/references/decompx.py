@@ -1,6 +1,8 @@
 """DecompX (Modarressi et al. 2023): every hidden state as a sum of parts, one for each input token.
 
-Parts are forward derivatives by the rules of `Decomposed`, so that one forward pass serves every family of models.
+Parts are derivatives by the rules of `Decomposed`, so that one forward pass serves every family of models. Where biases
+are shared out by products, every part must be known at every bias: forward derivatives, one for each token. Shared out
+evenly, they leave the parts of one number to a single backward pass.
 """
 
 from collections.abc import Callable
@@ -11,14 +13,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, one_of
 from jaxflow._typing import AtLayers
 from jaxflow.models import FollowsRules, ForwardOptions, LayerOutput, Model, Module, Proportional, TokenBatch
 from jaxflow.models.packing import Packing
-from jaxflow.running import Inputs, Target, at_layers, layer_places, logits_of, put_layer, same_rows
+from jaxflow.running import Inputs, Target, at_layers, layer_places, logits_of, pair_numbers, put_layer, same_rows
 
 # The mapped axis of the input tokens that parts belong to.
 SOURCES = "source"
+GRADIENTS = frozenset({"gradients"})
+# Who gets a bias: tokens by the product of their parts with it, or all tokens alike.
+PRODUCT, EVEN = "product", "even"
 
 
 class _OfParts:
@@ -47,19 +52,36 @@ class _OfParts:
 class DecompX(_OfParts):
     """Each input token's part of the explained class's logit, by DecompX; signed, and all parts sum to the logit.
 
-    It belongs to the class, not to a layer or a position: every layer and query has the same row. A bias whose
-    product with every part is 0 belongs to no token and is missing in the sum. Cost: one to two forward passes for each
-    token of the padded length.
+    It belongs to the class, not to a layer or a position: every layer and query has the same row.
+
+    Attributes:
+        biases: how each bias is shared out among the tokens. "product" (the paper's rule): by the absolute product of
+            a token's part with the bias; a bias whose product with every part is 0 belongs to no token and is missing
+            in the sum. Cost: one to two forward passes for each token of the padded length. "even": all tokens get the
+            same, so that biases change no ranking. Cost: a forward and a backward pass, about three forward passes at
+            any length; by name "decompx-even".
+        name: its column.
+
+    Raises:
+        InputError: `biases` is neither.
     """
 
+    biases: str = PRODUCT
     name: str = "decompx"
 
     explains = True
 
-    def program(self, model: Model, layers: tuple[int, ...], target: Target | None) -> "LogitParts":
+    def __post_init__(self) -> None:
+        one_of("biases", self.biases, (PRODUCT, EVEN))
+
+    def pair_numbers(self, model: Model) -> int:
+        """As all methods of parts, or what a backward pass keeps for each pair of tokens."""
+        return super().pair_numbers(model) if self.biases == PRODUCT else pair_numbers(GRADIENTS, model)
+
+    def program(self, model: Model, layers: tuple[int, ...], target: Target | None) -> "LogitParts | EvenLogitParts":
         """The program for these layers and this class."""
         assert target is not None
-        return LogitParts(layers, target)
+        return (LogitParts if self.biases == PRODUCT else EvenLogitParts)(layers, target)
 
 
 @dataclass(frozen=True)
@@ -94,6 +116,24 @@ class LogitParts:
 
         scores = parts(module, batch, number, inputs.packing)
         return same_rows(scores.T, queries, self.layers, batch.mask)
+
+
+@dataclass(frozen=True)
+class EvenLogitParts:
+    """Parts of the explained number, all biases shared out evenly, by one backward pass."""
+
+    layers: tuple[int, ...]
+    target: Target
+
+    def __call__(self, module: Module, inputs: Inputs) -> AtLayers:
+        """The same row at every layer and query."""
+        batch, (queries, given) = inputs.batch, inputs.examples
+
+        def number(module: Module, options: ForwardOptions) -> Float[Array, " row"]:
+            return self.target.value(logits_of(module, batch, options), given)
+
+        scores = even_parts(module, batch, number, inputs.packing)
+        return same_rows(scores, queries, self.layers, batch.mask)
 
 
 @dataclass(frozen=True)
@@ -139,8 +179,11 @@ class Decomposed(Proportional):
     """The rules of DecompX: derivatives are parts of the state that they are taken at.
 
     Attention is given, a norm divides by its true deviation, an activation passes `f(z) / z`, and a bias is shared
-    out among the parts. It holds for forward derivatives that are mapped over the axis `SOURCES`.
+    out among the parts. It holds for forward derivatives that are mapped over the axis `SOURCES`; even biases stay
+    outside of the parts, and any derivative will do.
     """
+
+    biases: str = PRODUCT
 
     @property
     def holds_attention(self) -> bool:
@@ -153,7 +196,7 @@ class Decomposed(Proportional):
 
     def share(self, x: Array, constant: Array, products: Callable[[], Array]) -> Array:
         """Entries whose constant goes to each part by its absolute product with it (the paper's equation 5)."""
-        return _shared(x, constant, products())
+        return x if self.biases == EVEN else _shared(x, constant, products())
 
 
 @jax.custom_jvp
@@ -202,3 +245,36 @@ def parts(
         return jax.jvp(run, (first,), (jnp.where(own, first, 0),))[1]
 
     return jax.vmap(part, axis_name=SOURCES)(jnp.arange(first.shape[-2]))
+
+
+def even_parts(
+    module: Module,
+    batch: TokenBatch,
+    number: Callable[[Any, ForwardOptions], Float[Array, " row"]],
+    packing: Packing | None = None,
+) -> Float[Array, "row token"]:
+    """Each token's part of one number of each text, all biases shared out evenly among the text's tokens.
+
+    Args:
+        module: of a model that gives "relevance".
+        batch: padded tokens.
+        number: runs the module with the options, and gives a number for each text: a linear map of the last states.
+        packing: of the batch.
+
+    Returns:
+        The parts, 0 on padding; a text's sum to its number. Cost: a forward and a backward pass.
+    """
+    assert isinstance(module, FollowsRules)
+    under = module.under(Decomposed(EVEN))
+    first = under.inputs(batch)
+
+    def total(inputs: Array) -> tuple[Float[Array, ""], Float[Array, " row"]]:
+        values = number(under, ForwardOptions(inputs=inputs, packing=packing))
+        # Rows don't touch each other, so the gradient of their sum holds each row's own.
+        return values.sum(), values
+
+    (_, values), slopes = jax.value_and_grad(total, has_aux=True)(first)
+    # By these rules a number is a linear map of the first states, and what the biases add to it.
+    own = jnp.where(batch.mask, (slopes * first).sum(axis=-1), 0)
+    rest = (values - own.sum(axis=-1)) / batch.mask.sum(axis=-1, dtype=own.dtype)
+    return jnp.where(batch.mask, own + rest[:, None], 0)

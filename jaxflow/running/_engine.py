@@ -73,7 +73,7 @@ class Engine(Generic[ItemT, ResultT]):
         self.sizes = Sizes(
             batch_size=batch_size,
             tokens=batch_tokens or device_tokens(device),
-            limit=None if options.pads_freely else min(model.max_length for model in models),
+            limit=None if options.pads_freely else max(model.max_length for model in models),
             devices=devices,
             packs=all(placement.packs for placement in placements),
             pair_numbers=options.pair_numbers + sum(map(recorded_numbers, models)),

@@ -24,11 +24,12 @@ from jaxflow.compare.units import same_tokens
 from jaxflow.inputs.rows import Text
 from jaxflow.inputs.source import Source
 from jaxflow.models import Encoding, Model
+from jaxflow.models.images import images_of
 from jaxflow.statistics.blocks import Blocks
 from jaxflow.store import arrow
 from jaxflow.store.record import checked
 from jaxflow.store.shards import ABOUT, checksum, replaced
-from jaxflow.sweep.checks import check_folder, not_writable
+from jaxflow.sweep.checks import check_folder, check_images, not_writable
 from jaxflow.sweep.comparison_folder import ATTENTION, FORMAT, HEADS, SUMMARY, WORDS, write_rows
 from jaxflow.sweep.comparison_rows import (
     SIDE_COLUMNS,
@@ -42,8 +43,8 @@ from jaxflow.sweep.shards import Lengths
 
 # Texts of a shard, and those that are tokenised at once.
 SHARD = 256
-# Texts whose tokens are kept from when they are checked to when they are compared.
-KEPT = 4096
+# Texts whose tokens are kept from when they are checked to when they are compared; images are larger.
+KEPT, KEPT_IMAGES = 4096, 64
 
 
 # A text, and its tokens in both models.
@@ -212,6 +213,7 @@ def prepare(
     _ = arrow.pyarrow()
     check_folder(folder, None)
     plan = make_plan(model_a, model_b, question, options)
+    check_images(plan.encoders[0], source)
     for method in plan.methods:
         if method.name in SIDE_COLUMNS:
             expected = "have a `name` that is no other column of a comparison"
@@ -235,9 +237,10 @@ def _looked_through(plan: Plan, source: Source, lengths: Lengths) -> tuple[str, 
     queries = plan.question.queries
     asks_further = isinstance(queries, tuple) and max(queries) > 0
     kept: list[TokenisedText] = []
+    most = KEPT if images_of(plan.encoders[0]) is None else KEPT_IMAGES
     for row, encodings in _tokenised(plan, source, lengths):
         # Small inputs are tokenised once; of large ones the rest is tokenised again.
-        kept.extend([(row, encodings)] if len(kept) < KEPT else [])
+        kept.extend([(row, encodings)] if len(kept) < most else [])
         alike.append(same_tokens(*encodings))
         units = "tokens" if alike[-1] and plan.settings.units != "words" else "words"
         _ = text_pair(plan, units, row.place, row.text, row.pair, encodings)
@@ -304,7 +307,7 @@ def _tokenised(plan: Plan, source: Source, lengths: Lengths, *, start: int = 0) 
             pairs = None if row.pair is None else [row.pair]
             try:
                 # One text at a time, so that an error names its row.
-                first, second = read_together(plan, [row.text], pairs, **lengths)
+                first, second = read_together(plan, [row.given], pairs, **lengths)
             except InputError as error:
                 raise error.at(row.place) from None
             yield row, (first[0], second[0])

@@ -15,7 +15,7 @@ import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow.compare.units import Units
 from jaxflow.pages import explore as exploring
-from jaxflow.pages import explorer
+from jaxflow.pages import explore_inputs, explorer
 from jaxflow.pages.explore import explore
 from jaxflow.pages.page import asset
 from jaxflow.pages.units import Pooled, _by_units
@@ -238,11 +238,11 @@ def test_heads_carry_what_was_found_of_them(pair):
 
 
 def test_what_no_page_can_hold_is_left_out(models, monkeypatch):
-    monkeypatch.setattr(exploring, "EXAMPLES", 2)
+    monkeypatch.setattr(explore_inputs, "EXAMPLES", 2)
     found = explore(models[0], TEXTS, methods=("rollout",))
     assert len(found) == 2
     assert explorer.explorer_data(found)["total"] == len(TEXTS)
-    monkeypatch.setattr(exploring, "VALUES", 10)
+    monkeypatch.setattr(explore_inputs, "VALUES", 10)
     assert len(explore(models[0], TEXTS, methods=("rollout",))) == 1
 
 

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import transformers
 
 import jaxflow as jf
+from jaxflow.models import new_encoder
 from jaxflow.pages.explore import explore
 from jaxflow.pages.explorer import explorer_data, write_explorer
 from tests.pages.browser import Opened
 from tests.pages.tiny_pair import TEXTS, other_folder
+from tests.tiny_text_model import tokenizer
 
 VIEWS = ("rings", "sankey", "network", "heat", "grid", "words", "ask", "predictions")
 HALF = {"rtol": 2**-10, "atol": 1e-6}  # relevance is kept in half precision
@@ -133,3 +136,32 @@ def test_of_equal_depth_arcs_are_in_one_picture_and_only_heads_are_apart(models,
     for view, apart in (("rings", False), ("sankey", False), ("heat", False), ("words", False), ("grid", True)):
         assert ("No difference" in note(opened, view)) is apart
     opened.close()
+
+
+def test_a_model_may_take_more_tokens_than_the_other():
+    text = "the cabinets"
+    # Four tokens of at most eight; and thirteen of at most thirty-two.
+    whole = small(tokenizer("the", "cabinets"), 8)
+    letters = small(tokenizer("the"), 32)
+    found = explore(whole, [text], other=letters, methods=("raw", "rollout"))
+    for side, model in zip(found.sides, (whole, letters), strict=True):
+        (alone,) = explore(model, [text], methods=("raw", "rollout")).sides[0].examples
+        # Units are words; [CLS] is one token of both, and has its share of itself.
+        assert side.examples[0].tokens == ("[CLS]", "the", "cabinets", "[SEP]")
+        np.testing.assert_allclose(
+            side.examples[0].relevance["rollout"][:, 0, 0], alone.relevance["rollout"][:, 0, 0], atol=1e-6
+        )
+
+
+def small(words, limit):
+    """A random encoder that takes so many tokens."""
+    config = transformers.BertConfig(
+        vocab_size=len(words),
+        hidden_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=8,
+        max_position_embeddings=limit,
+        initializer_range=0.4,
+    )
+    return new_encoder(config, words, seed=1)

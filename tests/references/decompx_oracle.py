@@ -7,8 +7,13 @@ import torch
 from torch import nn
 
 
-def decompx(model, inputs):
-    """The parts of every layer's states, a list of `text position source width`, and of the logits."""
+def decompx(model, inputs, even=False):
+    """The parts of every layer's states, a list of `text position source width`, and of the logits.
+
+    Biases go to parts by their products, or to all of a text's tokens alike where they are `even`.
+    """
+    mask = inputs["attention_mask"].double()
+    share = by_size if not even else (mask / mask.sum(-1, keepdim=True))[:, None].expand_as
     with torch.no_grad():
         output = model(**inputs, output_attentions=True, output_hidden_states=True)
         first = output.hidden_states[0]
@@ -17,14 +22,15 @@ def decompx(model, inputs):
         states = [parts]
         for names, attention in zip(layers(model), output.attentions, strict=True):
             run = _pre_norm_layer if pre_norm(model) else _layer
-            parts = run(parts, attention, *names)
+            parts = run(share, parts, attention, *names)
             states.append(parts)
         if pre_norm(model):
             # The last norm stands behind all layers.
-            parts = states[-1] = _normed(parts, model.base_model.LayerNorm)
+            parts = states[-1] = _normed(share, parts, model.base_model.LayerNorm)
         dense, activation, last = head(model)
-        pooled = _activated(_linear(parts[:, 0], dense), activation)
-        return states, _linear(pooled, last), output
+        # Of the first position alone, which stays an axis for the shares.
+        pooled = _activated(_linear(share, parts[:, :1], dense), activation)
+        return states, _linear(share, pooled, last)[:, 0], output
 
 
 def pre_norm(model):
@@ -85,44 +91,47 @@ def head(model):
     return model.classifier.dense, activation, model.classifier.out_proj
 
 
-def _layer(parts, attention, value, output, norm, up, activation, down, last_norm):
-    parts = _normed(parts + _attended_parts(parts, attention, value, output), norm)
-    fed = _linear(_activated(_linear(parts, up), activation), down)
-    return _normed(parts + fed, last_norm)
+def _layer(share, parts, attention, value, output, norm, up, activation, down, last_norm):
+    parts = _normed(share, parts + _attended_parts(share, parts, attention, value, output), norm)
+    fed = _linear(share, _activated(_linear(share, parts, up), activation), down)
+    return _normed(share, parts + fed, last_norm)
 
 
-def _pre_norm_layer(parts, attention, value, output, norm, up, activation, down, last_norm):
-    parts = parts + _attended_parts(_normed(parts, norm), attention, value, output)
-    fed = _linear(_activated(_linear(_normed(parts, last_norm), up), activation), down)
+def _pre_norm_layer(share, parts, attention, value, output, norm, up, activation, down, last_norm):
+    parts = parts + _attended_parts(share, _normed(share, parts, norm), attention, value, output)
+    fed = _linear(share, _activated(_linear(share, _normed(share, parts, last_norm), up), activation), down)
     return parts + fed
 
 
-def _attended_parts(parts, attention, value, output):
+def _attended_parts(share, parts, attention, value, output):
     text, position, source, width = parts.shape
     heads = attention.shape[1]
     # Equation 4: sum over heads h and positions j of a_ij x_(j <- k) W_V W_O, without biases.
     mixed = (parts @ value.weight.T).reshape(text, position, source, heads, width // heads)
     mixed = torch.einsum("thij,tjkhd->tikhd", attention, mixed).reshape(parts.shape)
     # The biases of both maps are one, `W_O b_V + b_O`.
-    return _biased(mixed @ output.weight.T, output.weight @ value.bias + output.bias)
+    return _biased(share, mixed @ output.weight.T, output.weight @ value.bias + output.bias)
 
 
-def _biased(parts, bias):
-    """Equation 5: the bias goes to each part by its absolute product with it."""
-    shares = (parts @ bias).abs()
-    shares = shares / shares.sum(-1, keepdim=True)
-    return parts + shares[..., None] * bias
+def _biased(share, parts, bias):
+    """Equation 5: each part and its share of the bias."""
+    return parts + share(parts @ bias)[..., None] * bias
 
 
-def _linear(parts, linear):
-    return _biased(parts @ linear.weight.T, linear.bias)
+def by_size(products):
+    """The paper's shares: by the absolute product of a part with the bias."""
+    return products.abs() / products.abs().sum(-1, keepdim=True)
 
 
-def _normed(parts, norm):
+def _linear(share, parts, linear):
+    return _biased(share, parts @ linear.weight.T, linear.bias)
+
+
+def _normed(share, parts, norm):
     """Equation 8: each part less its mean, over the deviation of their sum."""
     whole = parts.sum(-2, keepdim=True)
     deviation = (whole.var(-1, unbiased=False, keepdim=True) + norm.eps).sqrt()
-    return _biased((parts - parts.mean(-1, keepdim=True)) / deviation * norm.weight, norm.bias)
+    return _biased(share, (parts - parts.mean(-1, keepdim=True)) / deviation * norm.weight, norm.bias)
 
 
 def _activated(parts, activation):

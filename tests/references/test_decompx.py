@@ -7,7 +7,8 @@ import pytest
 
 import jaxflow as jf
 from jaxflow.models.packing import pack
-from jaxflow.references.decompx import parts
+from jaxflow.references import DecompX
+from jaxflow.references.decompx import even_parts, parts
 from tests.references.decompx_oracle import decompx
 from tests.references.tiny_families import FAMILIES, tiny
 
@@ -99,6 +100,44 @@ def test_methods_give_the_parts():
         # After layers 3 and 1, at positions 0 and 1.
         wanted = np.linalg.norm(states[:count, text][:, [3, 1], :2], axis=-1)
         np.testing.assert_allclose(sizes, np.moveaxis(wanted, 0, -1), atol=1e-5)
+
+
+@jax.jit
+def all_even_parts(module, batch, packing):
+    """Parts of the first class's logit."""
+    return even_parts(module, batch, lambda module, options: module(batch, options).logits[..., 0], packing)
+
+
+@pytest.mark.parametrize(
+    "model_type",
+    ["bert"]
+    + [pytest.param(name, marks=pytest.mark.slow) for name in ("distilbert", "roberta", "electra", "albert", "mpnet")],
+)
+def test_one_backward_pass_gives_the_parts_with_even_biases(model_type):
+    """As the equations do, one token after the other; packed texts too."""
+    model = tiny(model_type)
+    _, logits, _ = decompx(model.torch, model.inputs, even=True)
+    wanted = logits[..., 0].numpy()
+    found = np.asarray(all_even_parts(model.ours.module, model.batch, None))
+    np.testing.assert_allclose(found, wanted, atol=NEAR * np.abs(wanted).max())
+    packed = np.asarray(all_even_parts(model.ours.module, model.batch, pack(model.batch.mask, 14)))
+    np.testing.assert_allclose(packed, wanted, atol=NEAR * np.abs(wanted).max())
+
+
+def test_even_biases_in_a_question():
+    """By name beside the paper's own, and by value; both sum to the class's logit."""
+    model = tiny("bert")
+    texts = ["the key to the cabinets is lost", "table"]
+    named = jf.attribute(model.ours, texts, jf.Question(methods=("decompx-even", "decompx"), queries=(0,)))
+    valued = jf.attribute(model.ours, texts, jf.Question(methods=(DecompX("even", name="mine"),), queries=(0,)))
+    for example, same in zip(named, valued, strict=True):
+        even, published = (example.relevance[name][-1, 0] for name in ("decompx-even", "decompx"))
+        np.testing.assert_allclose(even.sum(), published.sum(), atol=1e-4)
+        np.testing.assert_array_equal(same.relevance["mine"][-1, 0], even)
+        # The biases matter to a single token's part.
+        assert np.abs(even - published).max() > 1e-3
+    with pytest.raises(jf.InputError, match=r"`biases` must be one of 'product', 'even'"):
+        DecompX("none")
 
 
 def test_a_bias_without_a_product_is_no_ones():

@@ -132,6 +132,7 @@
   // src/explorer/page.js
   var data = JSON.parse(byId("data").textContent);
   var PAIR = data.models.length === 2;
+  var ENTRY = data.sentences[0]?.sides[0].picture ? "image" : "sentence";
   var LAYERS = Math.max(...data.models.map(({ layers }) => layers));
   var HEADS = Math.max(...data.models.map(({ heads }) => heads));
   var SAME_DEPTH = data.models.every(({ layers }) => layers === LAYERS);
@@ -969,7 +970,7 @@
     if (state.strength === "flow" && strength !== "flow") parts.push("choose a word to see a flow");
     else if (state.word === null && (state.trace === "forward" || state.trace === "both"))
       parts.push("choose a word to see its paths");
-    byId("sentence-about").textContent = `Sentence ${parts.join(" · ")} · what ${words2[state.position]} (${state.position}) is made of`;
+    byId("sentence-about").textContent = `${ENTRY[0].toUpperCase()}${ENTRY.slice(1)} ${parts.join(" · ")} · what ${words2[state.position]} (${state.position}) is made of`;
   }
 
   // src/explorer/csv.js
@@ -1389,6 +1390,7 @@
       "button",
       { type: "button" },
       make("span", { className: "id" }, String(sentence.id)),
+      ...sentence.sides[0].picture ? [make("img", { className: "small-picture", src: sentence.sides[0].picture.uri, alt: "" })] : [],
       make("span", { className: "sentence", dir: "auto" }, ...textNodes(text)),
       make("span", { className: "labels" }, ...labels, value)
     );
@@ -1419,7 +1421,7 @@
       for (const index of order)
         items[index].value.textContent = sort?.[2] ? digits(Math.abs(sort[2](data.sentences[index]))) : "";
       byId("sentences").replaceChildren(...order.map((index) => items[index].element));
-      byId("count").textContent = `${order.length} of ${data.sentences.length} sentences${state.cell ? " (by prediction)" : ""}`;
+      byId("count").textContent = `${order.length} of ${data.sentences.length} ${ENTRY}s${state.cell ? " (by prediction)" : ""}`;
       byId("unfilter").hidden = !state.cell && !state.search;
     }
     if (currentBefore !== state.sentence) {
@@ -1730,6 +1732,7 @@
       this.scales = meta.scales;
       this.told = meta.apart;
       this.carried = meta.carried;
+      this.picture = meta.picture;
       this.size = meta.tokens.length;
       this.words = meta.tokens.map(shown);
       this.queries = queries;
@@ -4030,6 +4033,20 @@
 
   // src/explorer/strip.js
   var d317 = __toESM(require_d3(), 1);
+
+  // src/shared/picture.js
+  var FOR = "20, 105, 255";
+  var AGAINST2 = "255, 140, 0";
+  var COVER = 0.82;
+  var cover = (share) => `rgba(${share < 0 ? AGAINST2 : FOR}, ${COVER * Math.min(1, Math.abs(share))})`;
+  var pictureOf = (picture, text) => make("img", { src: picture?.uri ?? "", alt: text, draggable: false, className: "seen" });
+  function framed(picture, text, patches) {
+    const cells = make("div", { className: "cells" }, ...patches);
+    cells.style.gridTemplateColumns = `repeat(${picture?.columns ?? 1}, 1fr)`;
+    return make("div", { className: "frame" }, pictureOf(picture, text), cells);
+  }
+
+  // src/explorer/strip.js
   var stripBefore = "";
   function drawStrip(context2) {
     const key = `${stateKey([...SEEN, "method"])} ${themeNow()}`;
@@ -4049,7 +4066,8 @@
       );
       const sides = diff ? context2.sides : [context2.sides[number]];
       const carried = sides.flatMap((side, at) => carriedLine(side, diff ? context2.names[at] : null));
-      return make("figure", {}, caption, stripText(context2, row, number, diff), ...carried);
+      const draw3 = sides[0].picture ? stripPicture : stripText;
+      return make("figure", {}, caption, draw3(context2, row, number, diff), ...carried);
     });
     byId("strip").replaceChildren(...figures);
   }
@@ -4089,11 +4107,38 @@
       );
     return parts;
   }
+  function topOf(context2, row) {
+    const isScaling = (_, token) => plain(context2, token) && token !== state.position;
+    return d317.max(Array.from(row ?? []).filter(isScaling), Math.abs) || 1;
+  }
+  function stripPicture(context2, row, number, diff) {
+    const side = context2.sides[diff ? 0 : number];
+    const top = topOf(context2, row);
+    const elements = side.tokens.map((name, token) => {
+      const special = side.source[token] < 0;
+      const element = make("span", { className: special ? "token special" : "token patch", data: { token } });
+      if (special) element.append(isolated(name));
+      else if (row) element.style.backgroundColor = cover(row[token] / top);
+      marked(element, token);
+      return element;
+    });
+    const isPatch = (_, token) => side.source[token] >= 0;
+    const beside2 = elements.filter((_, token) => side.source[token] < 0);
+    return make(
+      "div",
+      { className: "patches", data: { side: number } },
+      framed(side.picture, context2.sentence.text, elements.filter(isPatch)),
+      make("p", { className: "beside" }, ...beside2)
+    );
+  }
+  function marked(element, token) {
+    element.classList.toggle("asked", state.position === token);
+    element.classList.toggle("traced", state.word === token);
+  }
   function stripText(context2, row, number, diff) {
     const side = context2.sides[diff ? 0 : number];
     const text = make("p", { dir: "auto", className: "text", data: { side: number } });
-    const scaling = row ? Array.from(row).filter((_, token) => plain(context2, token) && token !== state.position).map(Math.abs) : [];
-    const top = d317.max(scaling) || 1;
+    const top = topOf(context2, row);
     side.tokens.forEach((_, token) => {
       const [gap, surface] = side.pieces[token];
       if (gap)
@@ -4111,8 +4156,7 @@
     else element.append(...textNodes(surface));
     element.classList.toggle("special", special);
     element.classList.toggle("joined", Boolean(side.joined[token]));
-    element.classList.toggle("asked", state.position === token);
-    element.classList.toggle("traced", state.word === token);
+    marked(element, token);
     if (!special && share !== null && share !== void 0) {
       const background = diff ? diverging(share) : sequential(share);
       element.style.backgroundColor = background;

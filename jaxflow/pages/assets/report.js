@@ -128,6 +128,18 @@
     return [...subject, ...named2, how];
   }
 
+  // src/shared/picture.js
+  var FOR = "20, 105, 255";
+  var AGAINST2 = "255, 140, 0";
+  var COVER = 0.82;
+  var cover = (share) => `rgba(${share < 0 ? AGAINST2 : FOR}, ${COVER * Math.min(1, Math.abs(share))})`;
+  var pictureOf = (picture, text) => make("img", { src: picture?.uri ?? "", alt: text, draggable: false, className: "seen" });
+  function framed(picture, text, patches) {
+    const cells = make("div", { className: "cells" }, ...patches);
+    cells.style.gridTemplateColumns = `repeat(${picture?.columns ?? 1}, 1fr)`;
+    return make("div", { className: "frame" }, pictureOf(picture, text), cells);
+  }
+
   // src/shared/base64.js
   function bytesOf(base64) {
     if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
@@ -238,24 +250,18 @@
   }
 
   // src/report/patches.js
-  var FOR = "20, 105, 255";
-  var AGAINST2 = "255, 140, 0";
-  var COVER = 0.82;
-  var cover = (share) => `rgba(${share < 0 ? AGAINST2 : FOR}, ${COVER * Math.min(1, Math.abs(share))})`;
-  var pictureOf = ({ picture, text }) => make("img", { src: picture?.uri ?? "", alt: text, draggable: false, className: "seen" });
   var plain = (example) => make(
     "figure",
     { className: "picture" },
     make("figcaption", {}, "the image, as the model saw it"),
-    make("div", { className: "frame colours" }, pictureOf(example))
+    make("div", { className: "frame colours" }, pictureOf(example.picture, example.text))
   );
   function patchesOf(current2, state2, method) {
     const { example } = current2;
     const columns2 = example.picture?.columns ?? 1;
     const row = current2.row(method, state2.layer, state2.query);
     const scale2 = bounds(current2, method, state2.layer, state2.query, state2);
-    const cells = make("div", { className: "cells" });
-    cells.style.gridTemplateColumns = `repeat(${columns2}, 1fr)`;
+    const patches = [];
     const beside = make("p", { className: "beside" });
     example.tokens.forEach((name, token) => {
       const special = example.source[token] < 0;
@@ -270,10 +276,11 @@
       if (special && state2.special) paint(element, share);
       element.classList.toggle("asked", example.queries[state2.query] === token);
       element.classList.toggle("saturated", current2.saturated(method, state2.layer, state2.query, token));
-      (special ? beside : cells).append(element);
+      if (special) beside.append(element);
+      else patches.push(element);
     });
-    cells.querySelector(".token")?.setAttribute("tabindex", "0");
-    const frame = make("div", { className: "frame" }, pictureOf(example), cells);
+    patches[0]?.setAttribute("tabindex", "0");
+    const frame = framed(example.picture, example.text, patches);
     return make(
       "figure",
       { className: "picture" },

@@ -5,7 +5,7 @@ import { short } from "../shared/text.js";
 import { onlyShown } from "./actions.js";
 import { set } from "./app.js";
 import { digits } from "./numbers.js";
-import { data, HEADS, LAYERS, PAIR, SAME_SHAPE } from "./page.js";
+import { data, ENTRY, HEADS, LAYERS, PAIR, SAME_SHAPE } from "./page.js";
 import { headNames, state } from "./state.js";
 import { fromSlider, toSlider } from "./threshold.js";
 import { chooser, field, fill, numbersTo, said, segment } from "./widgets.js";
@@ -162,5 +162,5 @@ function drawAbout({ sentence, strength, words }) {
   else if (state.word === null && (state.trace === "forward" || state.trace === "both"))
     parts.push("choose a word to see its paths");
   byId("sentence-about").textContent =
-    `Sentence ${parts.join(" · ")} · what ${words[state.position]} (${state.position}) is made of`;
+    `${ENTRY[0].toUpperCase()}${ENTRY.slice(1)} ${parts.join(" · ")} · what ${words[state.position]} (${state.position}) is made of`;
 }

@@ -6,7 +6,7 @@ import { set } from "./app.js";
 import { confidence, inCell, known } from "./confusion.js";
 import { wordFound } from "./matches.js";
 import { digits } from "./numbers.js";
-import { data, PAIR, SAME_SHAPE } from "./page.js";
+import { data, ENTRY, PAIR, SAME_SHAPE } from "./page.js";
 import { state } from "./state.js";
 
 /** @param {SentenceMeta | Sentence} sentence */
@@ -75,6 +75,9 @@ const items = data.sentences.map((sentence, index) => {
     "button",
     { type: "button" },
     make("span", { className: "id" }, String(sentence.id)),
+    ...(sentence.sides[0].picture
+      ? [make("img", { className: "small-picture", src: sentence.sides[0].picture.uri, alt: "" })]
+      : []),
     make("span", { className: "sentence", dir: "auto" }, ...textNodes(text)),
     make("span", { className: "labels" }, ...labels, value),
   );
@@ -113,7 +116,7 @@ export function drawList() {
       items[index].value.textContent = sort?.[2] ? digits(Math.abs(sort[2](data.sentences[index]))) : "";
     byId("sentences").replaceChildren(...order.map((index) => items[index].element));
     byId("count").textContent =
-      `${order.length} of ${data.sentences.length} sentences${state.cell ? " (by prediction)" : ""}`;
+      `${order.length} of ${data.sentences.length} ${ENTRY}s${state.cell ? " (by prediction)" : ""}`;
     byId("unfilter").hidden = !state.cell && !state.search;
   }
   if (currentBefore !== state.sentence) {

@@ -24,6 +24,7 @@ export class Side {
     this.scales = meta.scales;
     this.told = meta.apart;
     this.carried = meta.carried;
+    this.picture = meta.picture;
     this.size = meta.tokens.length;
     this.words = meta.tokens.map(shown);
     this.queries = queries;

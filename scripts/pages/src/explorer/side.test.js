@@ -11,7 +11,15 @@ import { Side } from "./side.js";
  */
 function sideOf({ packed, heads }, queries = {}) {
   const tokens = heads[0][0].map((_, token) => `t${token}`);
-  const said = { prediction: null, probabilities: null, loss: null, carried: null, scales: {}, apart: {} };
+  const said = {
+    prediction: null,
+    probabilities: null,
+    loss: null,
+    carried: null,
+    picture: null,
+    scales: {},
+    apart: {},
+  };
   const meta = { ...said, tokens, source: tokens.map(() => 0), pieces: [], joined: [] };
   return new Side(meta, ["rollout"], queries, bytesOf(packed), { layers: heads.length, heads: heads[0].length });
 }

@@ -3,6 +3,7 @@
 import { carriedParts } from "../shared/carried.js";
 import * as d3 from "../shared/d3.js";
 import { byId, isolated, make, textNodes } from "../shared/dom.js";
+import { cover, framed } from "../shared/picture.js";
 import { alike } from "../shared/scale.js";
 import { now, set } from "./app.js";
 import { diverging, inkOn, sequential, themeNow } from "./colours.js";
@@ -37,7 +38,8 @@ export function drawStrip(context) {
     // Of two models in a difference each has its own words; else the figure is one model's.
     const sides = diff ? context.sides : [context.sides[number]];
     const carried = sides.flatMap((side, at) => carriedLine(side, diff ? context.names[at] : null));
-    return make("figure", {}, caption, stripText(context, row, number, diff), ...carried);
+    const draw = sides[0].picture ? stripPicture : stripText;
+    return make("figure", {}, caption, draw(context, row, number, diff), ...carried);
   });
   byId("strip").replaceChildren(...figures);
 }
@@ -99,6 +101,58 @@ function predictionParts(context, number) {
 }
 
 /**
+ * What full shade stands for: the largest number of a word, or a patch, beside the position itself.
+ *
+ * @param {Context} context
+ * @param {Row | number[] | null} row
+ */
+function topOf(context, row) {
+  const isScaling = (/** @type {unknown} */ _, /** @type {number} */ token) =>
+    plain(context, token) && token !== state.position;
+  return d3.max(Array.from(row ?? []).filter(isScaling), Math.abs) || 1;
+}
+
+/**
+ * The image, each patch shaded over it, and the other tokens below.
+ *
+ * @param {Context} context
+ * @param {Row | number[] | null} row
+ * @param {number} number
+ * @param {boolean} diff
+ */
+function stripPicture(context, row, number, diff) {
+  const side = context.sides[diff ? 0 : number];
+  const top = topOf(context, row);
+  const elements = side.tokens.map((name, token) => {
+    const special = side.source[token] < 0;
+    const element = make("span", { className: special ? "token special" : "token patch", data: { token } });
+    if (special) element.append(isolated(name));
+    else if (row) element.style.backgroundColor = cover(row[token] / top);
+    marked(element, token);
+    return element;
+  });
+  const isPatch = (/** @type {unknown} */ _, /** @type {number} */ token) => side.source[token] >= 0;
+  const beside = elements.filter((_, token) => side.source[token] < 0);
+  return make(
+    "div",
+    { className: "patches", data: { side: number } },
+    framed(side.picture, context.sentence.text, elements.filter(isPatch)),
+    make("p", { className: "beside" }, ...beside),
+  );
+}
+
+/**
+ * Shows what is chosen.
+ *
+ * @param {HTMLElement} element
+ * @param {number} token
+ */
+function marked(element, token) {
+  element.classList.toggle("asked", state.position === token);
+  element.classList.toggle("traced", state.word === token);
+}
+
+/**
  * @param {Context} context
  * @param {Row | number[] | null} row
  * @param {number} number
@@ -107,12 +161,7 @@ function predictionParts(context, number) {
 function stripText(context, row, number, diff) {
   const side = context.sides[diff ? 0 : number];
   const text = make("p", { dir: "auto", className: "text", data: { side: number } });
-  const scaling = row
-    ? Array.from(row)
-        .filter((_, token) => plain(context, token) && token !== state.position)
-        .map(Math.abs)
-    : [];
-  const top = d3.max(scaling) || 1;
+  const top = topOf(context, row);
   side.tokens.forEach((_, token) => {
     const [gap, surface] = side.pieces[token];
     if (gap)
@@ -138,8 +187,7 @@ function stripWord(side, token, surface, share, diff) {
   else element.append(...textNodes(surface));
   element.classList.toggle("special", special);
   element.classList.toggle("joined", Boolean(side.joined[token]));
-  element.classList.toggle("asked", state.position === token);
-  element.classList.toggle("traced", state.word === token);
+  marked(element, token);
   if (!special && share !== null && share !== undefined) {
     const background = diff ? diverging(share) : sequential(share);
     element.style.backgroundColor = background;

@@ -21,6 +21,8 @@ interface SideMeta {
   loss: number | null;
   /** The words that carry the prediction, or the class that was asked for. */
   carried: Carried | null;
+  /** Of an image, what the model saw, and its patches. */
+  picture: { uri: string; rows: number; columns: number } | null;
   /** By method, what its numbers are multiplied by, where that is not 1. */
   scales: Record<string, number>;
   /** By flow method, layer and query, how many tokens it tells apart, where there is one that does not tell all. */

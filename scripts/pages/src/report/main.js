@@ -2,12 +2,12 @@
 
 import { carriedParts } from "../shared/carried.js";
 import { byId, isolated, make, paint, textNodes, turnTheme } from "../shared/dom.js";
+import { cover } from "../shared/picture.js";
 import { darkQuery } from "../shared/theme.js";
 import { unpack } from "./example.js";
 import { cellAt, markLayer, markRest, moveCell, renderHeat } from "./heat.js";
 import { data } from "./page.js";
 import { firstQuery, layerName, queryName } from "./parts.js";
-import { cover } from "./patches.js";
 import { mark, setUpSentences } from "./sentences.js";
 import { hideTooltip, showTooltip } from "./tooltip.js";
 import { moveWord, renderWords } from "./words.js";

@@ -1,22 +1,11 @@
 // An image as the model saw it, once a method, each patch shaded over it; and small maps of all layers.
 
 import { breakable, byId, isolated, make, paint, penOf } from "../shared/dom.js";
+import { cover, framed, pictureOf } from "../shared/picture.js";
 import { shade } from "../shared/scale.js";
 import { isDark } from "../shared/theme.js";
 import { bounds, shareOf } from "./example.js";
 import { data } from "./page.js";
-
-// Over a picture shades are a hue, as elsewhere blue for the number and orange against it, and more of it covers more.
-const FOR = "20, 105, 255";
-const AGAINST = "255, 140, 0";
-const COVER = 0.82;
-
-/** @param {number} share */
-export const cover = (share) => `rgba(${share < 0 ? AGAINST : FOR}, ${COVER * Math.min(1, Math.abs(share))})`;
-
-/** @param {ReportExample} example */
-const pictureOf = ({ picture, text }) =>
-  make("img", { src: picture?.uri ?? "", alt: text, draggable: false, className: "seen" });
 
 /** @param {ReportExample} example */
 export const plain = (example) =>
@@ -24,7 +13,7 @@ export const plain = (example) =>
     "figure",
     { className: "picture" },
     make("figcaption", {}, "the image, as the model saw it"),
-    make("div", { className: "frame colours" }, pictureOf(example)),
+    make("div", { className: "frame colours" }, pictureOf(example.picture, example.text)),
   );
 
 /**
@@ -39,8 +28,8 @@ export function patchesOf(current, state, method) {
   const columns = example.picture?.columns ?? 1;
   const row = current.row(method, state.layer, state.query);
   const scale = bounds(current, method, state.layer, state.query, state);
-  const cells = make("div", { className: "cells" });
-  cells.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
+  /** @type {HTMLElement[]} */
+  const patches = [];
   const beside = make("p", { className: "beside" });
   example.tokens.forEach((name, token) => {
     const special = example.source[token] < 0;
@@ -55,10 +44,11 @@ export function patchesOf(current, state, method) {
     if (special && state.special) paint(element, share);
     element.classList.toggle("asked", example.queries[state.query] === token);
     element.classList.toggle("saturated", current.saturated(method, state.layer, state.query, token));
-    (special ? beside : cells).append(element);
+    if (special) beside.append(element);
+    else patches.push(element);
   });
-  cells.querySelector(".token")?.setAttribute("tabindex", "0");
-  const frame = make("div", { className: "frame" }, pictureOf(example), cells);
+  patches[0]?.setAttribute("tabindex", "0");
+  const frame = framed(example.picture, example.text, patches);
   return make(
     "figure",
     { className: "picture" },
