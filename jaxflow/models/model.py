@@ -296,6 +296,10 @@ def as_model(argument: str, value: object) -> Model:
         return value
     if isinstance(value, str | PathLike):
         raise InputError(argument, "be a model", shown(value), "load it with `jaxflow.load_model`")
+    # Told by name: torch need not be installed.
+    if any(kind.__module__.startswith("torch.nn.") for kind in type(value).__mro__):
+        got = f"{type(value).__name__} of PyTorch"
+        raise InputError(argument, "be a model", got, "pass `jaxflow.TorchModel(model, tokenizer)`")
     # The module's missing parts first: some of the model's own follow from them.
     module = getattr(value, "module", None)
     missing = [] if module is None else [f"module.{name}" for name in _missing(module, Module)]
