@@ -9,6 +9,7 @@ import os
 import platform
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,8 +19,9 @@ from typing import Any
 
 VARIABLE = "JAXFLOW_CACHE"
 LOGGER = logging.getLogger("jaxflow")
-# Seconds that JAX's compiler may take before a line says so; to read a program that was kept takes less.
-PATIENCE = 2.0
+# Seconds of the processor that JAX's compiler may take before a line says so; to read a program that was kept takes
+# less, however busy the machine.
+PATIENCE = 1.5
 # Values of the variable that keep nothing on disk; the folder of fetched models is then the usual one.
 OFF = ("", "off")
 # Programs that took the compiler less, in seconds, are not kept: reading one takes some milliseconds as well.
@@ -94,13 +96,20 @@ def _warn(what: str) -> None:
 @contextmanager
 def compiling() -> Iterator[None]:
     """A block in which JAX compiles a program; a line says so if it takes long, the first time in a process."""
-    timer = threading.Timer(PATIENCE, tell_of_compiling)
-    timer.daemon = True
-    timer.start()
+    done, begun = threading.Event(), time.process_time()
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            if time.process_time() - begun >= PATIENCE:
+                tell_of_compiling()
+                return
+
+    if not _process["told"]:
+        threading.Thread(target=watch, name="jaxflow-compiling", daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
+        done.set()
 
 
 def tell_of_compiling() -> None:

@@ -51,8 +51,10 @@ def attribute(
         model: from `load_model`. Everything runs where its parameters are.
         texts: a sequence of texts, or one. Of a model of images: paths of files or of folders, pictures of PIL, or
             arrays `height width channel`.
-        question: what is asked about each of them; `Question()` by default: raw attention, rollout and flow of the
-            first position at every layer.
+        question: what is asked about each of them. By default raw attention, rollout and flow of the first position
+            (of a decoder the last) at every layer; where no methods are named and the model has classes, also
+            `"flow@attention-gradient"`, flow of the predicted class, which costs a backward pass more. `Question()`
+            asks for the first three alone.
         pairs: a second text for each, for models that read two; of a decoder the answers to its prompts, the `texts`.
         batch_size: texts in a batch, at most; None for as many as keep the device busy and fit into its memory.
         max_length: most tokens a text may have, special ones included; the model's limit where that is less.

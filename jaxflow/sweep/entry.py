@@ -58,7 +58,8 @@ def run_sweep(
             model of images: a folder of them, whose names are the results' ids, or an iterable of paths, pictures or
             arrays; or of dicts or a data set with a column `image`.
         folder: for results; new, or of the same sweep, which it then goes on with.
-        question: what is asked about every text; `Question()` by default. Its positions are the same for all texts.
+        question: what is asked about every text; by default as `attribute` has it. Its positions are the same for all
+            texts.
         column: the column of the texts; None takes `text`, or else the only one that a file or data set has.
         pair_column: the column of second texts, for models that read two.
         separator: between the cells of a .csv or .tsv file: a character, or `"comma"`, `"semicolon"`, `"tab"` or
