@@ -32,7 +32,7 @@ def test_a_result_leads_with_the_words_that_carry_the_prediction(models):
     first, second = result._repr_html_().split("prediction: ")[:2]
     for example, html in zip(result, (first, second), strict=True):
         values = np.where(np.array(example.source) >= 0, example.relevance["flow@attention-gradient"][-1, 0], 0)
-        (prediction, word) = re.search(r"<strong>(.*?)</strong>, carried by (\S+?) \(", html).groups()
+        (prediction, word) = re.search(r"<strong>(.*?)</strong>, carried by: (\S+?) \(", html).groups()
         assert prediction == example.prediction
         # The words of these texts are tokens, but for one.
         top = np.array(example.tokens)[values.argmax()]
