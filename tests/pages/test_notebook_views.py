@@ -1,6 +1,7 @@
 """What the end of a notebook's cell shows: nothing that runs or loads, every string of the data as text."""
 
 import re
+from html import unescape
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def test_a_result_leads_with_the_words_that_carry_the_prediction(models):
         assert prediction == example.prediction
         # The words of these texts are tokens, but for one.
         top = np.array(example.tokens)[values.argmax()]
-        assert word.startswith(top)
+        assert unescape(word).startswith(top)
     asked = jf.attribute(models[0], "the key", target="good")._repr_html_()
     assert "speaks for good: " in asked
     assert "<strong>" not in asked
