@@ -7,10 +7,12 @@
 The second command needs jax, flax, jaxtyping and numpy alone. It checks that bounds, relaxation and smooth flow bracket
 the exact values that the first one found in float64 on a CPU; that rollout, gradients and a small random encoder (and
 the model in DIR, where transformers is installed) give what the same machine's CPU gives; that a batch spread over all
-devices by an explicit mesh gives what one device gives; and that the compiled programs hold no float64 and do not call
-the host. Then it times the forward pass, rollout and flows of encoders like MiniLM and BERT base by size and batch, in
-float32 and bfloat16, and PyTorch's eager forward pass and rollout on the same device where torch is installed (`auto`
-where Numba is); it stops where memory or `--seconds` end, and writes what it has. Eight minutes in all.
+devices by an explicit mesh gives what one device gives; that the compiled programs hold no float64 and do not call the
+host; and that the kernel of the min-sum product, which no library code uses on a GPU yet, gives the plain version's
+numbers, and in what time. Then it times the forward pass, rollout and flows of encoders like MiniLM and BERT base by
+size and batch, in float32 and bfloat16, and PyTorch's eager forward pass and rollout on the same device where torch is
+installed (`auto` where Numba is); it stops where memory or `--seconds` end, and writes what it has. Eight minutes in
+all.
 Exit code 1 if a check fails.
 """
 
@@ -22,6 +24,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxflow as jf
+from jaxflow.flow.device.minsum import min_sum, relative_error
+from jaxflow.flow.device.minsum_kernel import tiled_min_sum
 from jaxflow.flow.device.solvers import SOLVERS, on_device
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.encoder.module import Encoder
@@ -202,6 +207,25 @@ def check_programs(report: Report, sizes: list[tuple[int, int, int]], methods: l
             })  # fmt: skip
 
 
+def check_kernel(report: Report, sizes: list[tuple[int, int]]) -> None:
+    """The kernel of the min-sum product beside the plain version: its numbers, and how long each takes."""
+    on_gpu = jax.default_backend() == "gpu"
+    kernel = jax.jit(partial(tiled_min_sum, platform="cuda", interpret=not on_gpu))
+    for examples, tokens in sizes:
+        rng = np.random.default_rng(tokens)
+        left, right = (jnp.asarray(rng.random((examples, tokens, tokens)), jnp.float32) for _ in range(2))
+        seconds = {}
+        for name, product in (("plain", jax.jit(min_sum)), ("kernel", kernel)):
+            _ = jax.block_until_ready(product(left, right))
+            began = time.perf_counter()
+            for _ in range(5):
+                _ = jax.block_until_ready(product(left, right))
+            seconds[name] = (time.perf_counter() - began) / 5
+        off = float(jnp.max(jnp.abs(kernel(left, right) / min_sum(left, right) - 1)))
+        held = off <= 2 * relative_error(left.dtype)
+        report.check(f"min-sum kernel, {examples} x {tokens} tokens", held, off=off, **seconds)
+
+
 def random_graph(examples: int, layers: int, tokens: int) -> jf.AttentionGraph:
     scores = np.random.default_rng(0).normal(size=(examples, layers, 1, tokens, tokens)).astype(np.float32)
     return jf.attention_graph(jax.nn.softmax(jnp.asarray(3 * scores)))
@@ -257,6 +281,7 @@ def main(argv: list[str] | None = None) -> int:
         encodings = model.tokenize(["The keys to the cabinets are lost.", "She asked the doctor about her back."])
         check_encoder(report, options.model.name, model.module, model.pad(encodings))
     check_mesh(report, some)
+    check_kernel(report, [(2, 40)] if quick else [(32, 128), (8, 512)])
     sizes = [(2, 3, 16)] if quick else [(32, 6, 64), (8, 12, 128)]
     check_programs(report, sizes, methods[: 1 if quick else None])
     measure(report, QUICK if quick else replace(FULL, rounds=options.rounds), began + options.seconds)

@@ -14,13 +14,11 @@ run. Exit code 1 if a program does not compile, does not fit, or holds a collect
 import argparse
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +31,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.experimental import topologies
-from jax.extend.core import jaxprs_in_params
 
 import jaxflow as jf
 from jaxflow.attribution.explaining import call_of
 from jaxflow.devices import EXAMPLE, MODEL, example_sharding
+from jaxflow.flow.device.minsum import for_tpu, min_sum
 from jaxflow.flow.device.solvers import SOLVERS, on_device
 from jaxflow.mixing import MIXINGS
 from jaxflow.models import TokenBatch
@@ -49,36 +47,13 @@ from jaxflow.references import REFERENCES
 from jaxflow.running.readers import KeptGraph
 
 sys.path.insert(0, str(Path(__file__).parent))
+from program_figures import CHIPS, about
 from provenance import provenance
 
-
-@dataclass(frozen=True)
-class Chip:
-    """Peaks of one chip, as its maker states them.
-
-    Attributes:
-        memory: bytes.
-        bandwidth: bytes a second between memory and cores.
-        matrix: operations a second of the matrix unit, in bfloat16.
-        vector: operations a second of the vector unit, in float32: 8 x 128 lanes of 4 units at 1.5 GHz.
-    """
-
-    memory: float
-    bandwidth: float
-    matrix: float
-    vector: float = 8 * 128 * 4 * 1.5e9
-
-
-CHIPS = {"v5e": Chip(16 * 2**30, 819e9, 197e12), "v6e": Chip(32 * 2**30, 1640e9, 918e12)}
 TOPOLOGIES = ("v5e:1x1", "v5e:2x2", "v5e:16x16", "v6e:2x2")
 # Every program is compiled for this one; for the others those that differ by more than the model.
 FIRST = "v5e:2x2"
-# Products at highest precision take this many passes of bfloat16.
-PASSES = 6
 EXAMPLES, TOKENS, GRAPH_LAYERS = 32, 128, 12
-COLLECTIVE = re.compile(
-    r"\b(all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter|collective-broadcast)(?:-start)?\("
-)
 # Layers of a model are alike, and compile for long: two stand for all.
 LAYERS = 2
 # The width of a decoder of 135 million parameters; defaults of transformers are of 7 thousand million.
@@ -174,6 +149,8 @@ def graphs(rows: int) -> Iterator[tuple[str, Callable[[], Job]]]:
     for name, solver in SOLVERS.items():
         solve = partial(_solved, layers=chosen, solver=solver)
         yield f"flow by {name}", lambda solve=solve: Job(solve, None, (graph, queries))
+    square = shape(rows, TOKENS, TOKENS)
+    yield "min-sum product", lambda: Job(min_sum, None, (square, square))
     yield "rollout of a graph", lambda: Job(jf.attention_rollout, None, (graph,))
     yield "widest path", lambda: Job(lambda g: jf.widest_path(g, queries=0), None, (graph,))
     yield "gradient of bounds", lambda: Job(_gradient, None, (graph,))
@@ -214,83 +191,9 @@ def compiled(job: Job, mesh: jax.sharding.Mesh, rows: int) -> tuple[Any, Any]:
     # Solvers are told how the examples lie, as from arrays in hand.
     if isinstance(function, partial) and function.func is _solved and mesh.size > 1:
         function = partial(function, apart=apart)
-    traced = jax.jit(function).trace(*arguments)
+    with for_tpu(mesh.size):
+        traced = jax.jit(function).trace(*arguments)
     return traced.lower(lowering_platforms=("tpu",)).compile(), traced.jaxpr
-
-
-def operations(jaxpr: Any, times: int = 1) -> tuple[float, float]:
-    """Operations of matrix products, and of everything else, loops of known length counted as often as they run.
-
-    What each device does on its own part is counted for all of them.
-    """
-    matrix = other = 0.0
-    for step in jaxpr.eqns:
-        inner = times * (step.params["length"] if step.primitive.name == "scan" else 1)
-        inner *= step.params["mesh"].size if step.primitive.name == "shard_map" else 1
-        parts = list(jaxprs_in_params(step.params))
-        if step.primitive.name == "dot_general":
-            (contracted, _), _ = step.params["dimension_numbers"]
-            sizes = prod(step.invars[0].aval.shape[axis] for axis in contracted)
-            matrix += times * 2.0 * sizes * prod(step.outvars[0].aval.shape)
-        elif parts:
-            counts = [operations(part, inner) for part in parts]
-            matrix, other = matrix + sum(m for m, _ in counts), other + sum(o for _, o in counts)
-        elif step.primitive.name not in VIEWS:
-            arrays = [*step.invars, *step.outvars] if step.primitive.name.startswith("reduce") else step.outvars
-            other += times * max((prod(getattr(x.aval, "shape", ())) for x in arrays), default=0)
-    return matrix, other
-
-
-VIEWS = (
-    "broadcast_in_dim",
-    "reshape",
-    "transpose",
-    "squeeze",
-    "slice",
-    "convert_element_type",
-    "stop_gradient",
-    "copy",
-)
-
-
-def in_loops(text: str, operation: str) -> int:
-    """How often an operation stands within a loop's body, or in what the body calls."""
-    bodies = dict(re.findall(r"^%?([\w.\-]+) [^\n]*\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL))
-    reached, ahead = set(), set(re.findall(r"\bbody=%?([\w.\-]+)", text))
-    while ahead:
-        name = ahead.pop()
-        reached.add(name)
-        called = re.findall(r"(?:calls|to_apply|body|condition|computation)=%?([\w.\-]+)", bodies.get(name, ""))
-        ahead |= set(called) - reached
-    return sum(len(re.findall(rf"\b{operation}\(", bodies.get(name, ""))) for name in reached)
-
-
-def about(program: Any, jaxpr: Any, chip: Chip, rows: int, devices: int) -> dict[str, Any]:
-    text, memory = program.as_text() or "", program.memory_analysis()
-    arguments, results, scratch = (getattr(memory, f"{name}_size_in_bytes") for name in ("argument", "output", "temp"))
-    matrix, other = (each / devices for each in operations(jaxpr.jaxpr))
-    # What must be moved at least: arguments and results once, scratch written and read.
-    moved = arguments + results + 2 * scratch
-    seconds = {
-        "matrix unit": matrix * PASSES / chip.matrix,
-        "vector unit": other / chip.vector,
-        "memory": moved / chip.bandwidth,
-    }
-    return {
-        "matrix_operations": matrix,
-        "other_operations": other,
-        "bytes_moved_at_least": moved,
-        "argument_bytes": arguments,
-        "result_bytes": results,
-        "scratch_bytes": scratch,
-        "share_of_memory": (arguments + results + scratch) / chip.memory,
-        "collectives": sorted(set(COLLECTIVE.findall(text))),
-        "gathers_in_loops": in_loops(text, "gather"),
-        "scatters_in_loops": in_loops(text, "scatter"),
-        "float64": len(re.findall(r"\bf64\[", text)),
-        "bound_by": max(seconds, key=lambda name: seconds[name]),
-        "examples_a_second_at_most": rows / max(seconds.values()),
-    }
 
 
 def check(topology: str, parts: list[str], only: str = "") -> Iterator[dict[str, Any]]:

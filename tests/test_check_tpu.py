@@ -8,15 +8,27 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from jaxflow.flow.device.minsum_kernel import tiled_min_sum
+
 ROOT = Path(__file__).parents[1]
+
+
+def loaded(name):
+    """A script of the project as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("check_tpu", ROOT / "scripts" / "check_tpu.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded("check_tpu")
+
+
+@pytest.fixture(scope="module")
+def figures():
+    return loaded("program_figures")
 
 
 @pytest.fixture(scope="module")
@@ -26,25 +38,32 @@ def programs():
     return found["programs"]
 
 
-def test_operations_of_loops_are_counted_as_often_as_they_run(script):
+def test_operations_of_loops_are_counted_as_often_as_they_run(figures):
     def power(x):
         return jax.lax.scan(lambda product, _: (product @ x + 1.0, None), x, length=5)[0]
 
-    matrix, other = script.operations(jax.make_jaxpr(power)(jnp.ones((4, 4))).jaxpr)
+    matrix, other = figures.operations(jax.make_jaxpr(power)(jnp.ones((4, 4))).jaxpr)
     # Five products of 4 x 4 x 4 with a multiplication and an addition each; five sums of 16.
     assert matrix == 5 * 2 * 4**3
     assert other == 5 * 16
 
 
-def test_operations_of_every_device_are_counted(script):
+def test_operations_of_every_device_are_counted(figures):
     mesh = jax.sharding.Mesh(jax.devices()[:4], ("example",))
     apart = jax.shard_map(lambda x: x @ x.T, mesh=mesh, in_specs=jax.P("example"), out_specs=jax.P("example"))
-    matrix, _ = script.operations(jax.make_jaxpr(apart)(jnp.ones((8, 3))).jaxpr)
+    matrix, _ = figures.operations(jax.make_jaxpr(apart)(jnp.ones((8, 3))).jaxpr)
     # Each of four devices multiplies 2 x 3 by 3 x 2.
     assert matrix == 4 * 2 * 2 * 3 * 2
 
 
-def test_gathers_count_in_loops_alone(script):
+def test_kernels_count_at_every_place_of_their_grid(figures):
+    left = right = jnp.ones((3, 250, 250))
+    _, other = figures.operations(jax.make_jaxpr(lambda x, y: tiled_min_sum(x, y, "tpu"))(left, right).jaxpr)
+    # At least a minimum and a sum for each row, column and term of the filled arrays, and not three of each.
+    assert 2 * 3 * 256**3 < other < 3 * 3 * 256**3
+
+
+def test_gathers_count_in_loops_alone(figures):
     def outside(table, index):
         return table[index]
 
@@ -53,18 +72,18 @@ def test_gathers_count_in_loops_alone(script):
 
     table, index = jnp.arange(64, dtype=jnp.int32)[::-1], jnp.arange(8, dtype=jnp.int32)
     texts = [jax.jit(each).lower(table, index).compile().as_text() for each in (outside, inside)]
-    assert script.in_loops(texts[0], "gather") == 0
-    assert script.in_loops(texts[1], "gather") >= 1
-    assert script.in_loops(texts[1], "scatter") == 0
+    assert figures.in_loops(texts[0], "gather") == 0
+    assert figures.in_loops(texts[1], "gather") >= 1
+    assert figures.in_loops(texts[1], "scatter") == 0
 
 
-def test_collectives_are_found(script):
+def test_collectives_are_found(figures):
     mesh = jax.sharding.Mesh(jax.devices()[:2], ("example",))
     rows = jax.ShapeDtypeStruct((4, 3), jnp.float32, sharding=jax.NamedSharding(mesh, jax.P("example")))
     alone = jax.jit(lambda x: 2 * x).lower(rows).compile().as_text()
     across = jax.jit(lambda x: x / x.sum()).lower(rows).compile().as_text()
-    assert script.COLLECTIVE.findall(alone) == []
-    assert set(script.COLLECTIVE.findall(across)) == {"all-reduce"}
+    assert figures.COLLECTIVE.findall(alone) == []
+    assert set(figures.COLLECTIVE.findall(across)) == {"all-reduce"}
 
 
 def test_results_are_of_programs_that_the_script_makes(script, programs):

@@ -4,10 +4,11 @@ import unicodedata
 from itertools import pairwise
 
 import pytest
+import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxflow._words import word_spans
+from jaxflow._words import readable, readable_scores, word_spans
 
 SCRIPTS = {
     "Hindi": ["नमस्ते", "दुनिया", "क्षत्रिय"],
@@ -72,3 +73,39 @@ def test_words_hold_everything_but_blanks_and_no_mark_leaves_its_letter(text):
         # WB4: between a mark and the character before it there is a boundary behind line ends only.
         if start and unicodedata.category(text[start]) in ("Mn", "Mc", "Me"):
             assert text[start - 1].isspace()
+
+
+@given(st.text(st.characters(exclude_categories=("Z", "C")), min_size=1))
+def test_names_of_a_byte_level_vocabulary_are_read_as_the_words_they_stand_for(word):
+    (name, _), *others = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(
+        " " + word
+    )
+    assert not others
+    # A word may have SentencePiece's mark for a blank at its ends.
+    assert readable(name) == word or "▁" in word
+
+
+@pytest.mark.parametrize(
+    ("token", "expected"),
+    [
+        ("▁keys", "keys"),
+        ("▁", "␣"),
+        ("Ġ", "␣"),
+        ("ĊĊ", "↵↵"),
+        ("##ly", "##ly"),
+        ("[UNK]", "[UNK]"),
+        ("<0x0A>", "<0x0A>"),
+        # Half a letter in bytes, and letters of vocabularies that have no bytes.
+        ("âĢ", "âĢ"),
+        ("naïve", "naïve"),
+        ("Ġorġ", "Ġorġ"),
+        ("中", "中"),
+        ("", ""),
+    ],
+)
+def test_other_names_and_blanks(token, expected):
+    assert readable(token) == expected
+
+
+def test_probabilities_of_tokens_that_read_alike_are_added_up():
+    assert readable_scores({"Ġthe": 0.5, "the": 0.25, "Ġa": 0.125}) == {"the": 0.75, "a": 0.125}

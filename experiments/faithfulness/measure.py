@@ -5,7 +5,7 @@ that a protocol chose, which is what there is time for.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 import jaxflow as jf
 from experiments._methods import REFERENCES, methods_of
-from experiments._pieces import Pieces
+from experiments._pieces import Pieces, Report
 from experiments.faithfulness.tasks import Task
 from jaxflow.evaluation import PROTOCOLS as EVERY
 from jaxflow.evaluation import (
@@ -24,7 +24,7 @@ from jaxflow.evaluation import (
     faithfulness_scores,
     padded,
 )
-from jaxflow.mixing import MIXINGS
+from jaxflow.evaluation.batches import whole_logits
 from jaxflow.references import Random
 
 FUNCTIONALS = ("raw", "rollout", "flow", "joint-flow")
@@ -44,8 +44,12 @@ HARD = tuple(protocol for protocol in EVERY if protocol.name not in SOFT)
 PROTOCOLS = (*HARD, SoftComprehensiveness(DRAWS), SoftSufficiency(DRAWS))
 # Random orders, whose mean is the reference.
 SEEDS = 5
-# Mixings whose functionals are timed.
+# Mixings whose functionals are all timed, and how often.
 TIMED = ("attention", "attention-gradient")
+ROUNDS = 5
+# What takes so many seconds once is known well enough.
+LONG = 2.0
+FORWARD = "forward pass"
 PIECE = 8
 # Larger batches are no faster on a processor.
 BATCH_TOKENS = 2048
@@ -166,19 +170,34 @@ def scores(
     return {each.name: np.concatenate([piece[each.name] for piece in found]) for each in protocols} | totals
 
 
-def seconds(task: Task, pieces: Pieces) -> dict[str, float]:
-    """Processor seconds an example of methods alone, compilation aside: the last layer, the position that is read."""
-    methods = methods_of({name: MIXINGS[name]() for name in TIMED}, FUNCTIONALS)
-    pairs = None if task.pairs is None else list(task.pairs)
+def costs(task: Task, mixings: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Processor time of each method by itself, for the position that is read at the last layer, compilation aside.
 
-    def measure(method: Any) -> dict[str, np.ndarray]:
-        question = {"methods": (method,), "queries": "classifier", "layers": task.model.layers}
-        spent = []
+    Rollout stands for a mixing's own cost; the other functionals are timed over `TIMED`. The smallest of `ROUNDS`.
+    """
+    methods = [each for each in methods_of(mixings, FUNCTIONALS) if _timed(each.name)]
+    pairs, inputs = None if task.pairs is None else list(task.pairs), task.inputs()
+    question = {"queries": "classifier", "layers": task.model.layers}
+    runs: dict[str, Callable[[], object]] = {FORWARD: lambda: whole_logits(task.model, inputs, BATCH_TOKENS)}
+    for method in methods:
+        runs[method.name] = lambda m=method: jf.attribute(
+            task.model, list(task.texts), pairs=pairs, methods=(m,), **question
+        )
+    best: dict[str, float] = {}
+    for name, run in runs.items():
         # The first run compiles.
-        for _ in range(2):
+        _, rounds = run(), 0
+        while (rounds := rounds + 1) <= ROUNDS and (rounds == 1 or best[name] < LONG):
             begun = time.process_time()
-            _ = jf.attribute(task.model, list(task.texts), pairs=pairs, **question)
-            spent.append(time.process_time() - begun)
-        return {"seconds": np.array(spent[-1] / len(task.texts))}
+            _ = run()
+            best[name] = min(best.get(name, np.inf), time.process_time() - begun)
+        report(f"{name}: {best[name] / best[FORWARD]:.2f} forward passes")
+    return {
+        "milliseconds an example": {name: 1e3 * value / len(task.texts) for name, value in best.items()},
+        "forward passes": {name: value / best[FORWARD] for name, value in best.items()},
+    }
 
-    return {each.name: float(pieces(f"seconds-{each.name}", lambda m=each: measure(m))["seconds"]) for each in methods}
+
+def _timed(name: str) -> bool:
+    functional, _, mixing = name.partition(" of ")
+    return not mixing or functional == "rollout" or mixing in TIMED

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments._figures import MAP, new_figure, save_figure
-from experiments.faithfulness.table import CONTESTANTS, SIGN, markdown
+from experiments.faithfulness.table import SIGN, contestants, markdown
 from experiments.faithfulness.tasks import TASKS
 from jaxflow import InputError
 
@@ -34,13 +34,13 @@ def picture(records: dict[str, Any]) -> Any:
     image = None
     for panel, (task, record) in zip(panels, records.items(), strict=True):
         # A removal that a task was not measured by stays empty.
-        table = record["table"]
+        table, names = record["table"], contestants(record)
         cells = [(table.get(setting, {}).get(name), sign) for name, sign in SIGN.items() for setting in settings]
-        ranks = np.stack([_ranks(*each) for each in cells], axis=-1)
-        image = panel.imshow(ranks, cmap=f"{MAP}_r", vmin=1, vmax=len(CONTESTANTS), aspect="auto")
+        ranks = np.stack([_ranks(*each, names) for each in cells], axis=-1)
+        image = panel.imshow(ranks, cmap=f"{MAP}_r", vmin=1, vmax=len(names), aspect="auto")
         for row, column in zip(*np.nonzero(ranks <= 1), strict=True):
             _ = panel.text(column, row, "1", ha="center", va="center", fontsize=7, color="black")
-        panel.set_yticks(range(len(CONTESTANTS)), CONTESTANTS, fontsize=8)
+        panel.set_yticks(range(len(names)), names, fontsize=8)
         # A line between what is of the graph and the references, and between protocols.
         panel.axhline(3.5, color="white", linewidth=2)
         for edge in range(1, len(SIGN)):
@@ -56,11 +56,11 @@ def picture(records: dict[str, Any]) -> Any:
     return figure
 
 
-def _ranks(cell: dict[str, Any] | None, sign: int) -> np.ndarray:
+def _ranks(cell: dict[str, Any] | None, sign: int, names: list[str]) -> np.ndarray:
     """Ranks of the contestants from 1; equal ones share the mean. NaN where there is no cell."""
     from scipy.stats import rankdata
 
     if cell is None:
-        return np.full(len(CONTESTANTS), np.nan)
+        return np.full(len(names), np.nan)
 
-    return rankdata([-sign * cell["contestants"][name]["mean"][0] for name in CONTESTANTS])
+    return rankdata([-sign * cell["contestants"][name]["mean"][0] for name in names])

@@ -17,11 +17,12 @@ from jaxflow.statistics.tests import adjusted, block_interval, sign_flip
 RESAMPLES = 1999
 SIGN = {protocol.name: 1 if protocol.faithful == "high" else -1 for protocol in PROTOCOLS}
 GRAPH = "graph"
-CONTESTANTS = (*FUNCTIONALS, *REFERENCES)
 # What every contestant is tested against.
 AGAINST = ("random", "position", "column-sums")
 # Tests below this corrected p are called clear.
 CLEAR = 0.05
+# Methods at their last layer that are printed.
+SHOWN = 20
 # Of each cell of the table: a setting (how tokens are removed) and a protocol.
 Cell = tuple[str, str]
 Scores = Mapping[str, Float[np.ndarray, "text row"]]
@@ -170,6 +171,12 @@ def agreements(
     }
 
 
+def contestants(record: Mapping[str, Any]) -> list[str]:
+    """Who is in a record's table; older ones lack references that came later."""
+    cells = next(iter(record["table"].values()))
+    return [name for name in next(iter(cells.values()))["contestants"] if name != GRAPH]
+
+
 def standing(record: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Of each contestant over all cells: mean rank, how often first, and how often clearly above or below another.
 
@@ -177,17 +184,18 @@ def standing(record: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """
     from scipy.stats import rankdata
 
+    names = contestants(record)
     cells = [
         (sign, record["table"][setting][protocol]["contestants"])
         for setting in record["table"]
         for protocol, sign in SIGN.items()
     ]
-    ranks = np.stack([rankdata([-sign * who[name]["mean"][0] for name in CONTESTANTS]) for sign, who in cells])
+    ranks = np.stack([rankdata([-sign * who[name]["mean"][0] for name in names]) for sign, who in cells])
     found = {
         name: {"mean rank": ranks[:, place].mean(), "first": (ranks[:, place] == 1).mean()}
-        for place, name in enumerate(CONTESTANTS)
+        for place, name in enumerate(names)
     }
-    for name in (*CONTESTANTS, GRAPH):
+    for name in (*names, GRAPH):
         for other in AGAINST:
             tests = [who[name]["above"][other] for _, who in cells if other != name]
             clear = [np.sign(mean) for mean, _, _, p in tests if p < CLEAR]
@@ -196,6 +204,20 @@ def standing(record: Mapping[str, Any]) -> dict[str, dict[str, float]]:
                 entry[f"above {other}"] = clear.count(1) / len(tests)
                 entry[f"below {other}"] = clear.count(-1) / len(tests)
     return found
+
+
+def unchosen(record: Mapping[str, Any]) -> dict[str, float]:
+    """Mean rank over all cells of every method at its last layer, best first: nothing is chosen here."""
+    from scipy.stats import rankdata
+
+    every = [
+        (sign, record["table"][setting][protocol]["every method: last layer, best layer, which"])
+        for setting in record["table"]
+        for protocol, sign in SIGN.items()
+    ]
+    names = list(every[0][1])
+    ranks = np.mean([rankdata([-sign * each[name][0] for name in names]) for sign, each in every], axis=0)
+    return {names[place]: float(ranks[place]) for place in np.argsort(ranks, kind="stable")}
 
 
 def markdown(record: Mapping[str, Any]) -> str:
@@ -216,6 +238,9 @@ def markdown(record: Mapping[str, Any]) -> str:
     lines += ["", _row("over all cells", *columns), _row(*["---"] * (len(columns) + 1))]
     for name, each in sorted(stand.items(), key=lambda pair: pair[1].get("mean rank", np.inf)):
         lines.append(_row(name, *(f"{each[column]:.2f}" if column in each else "" for column in columns)))
+    ranks = unchosen(record)
+    lines += ["", _row(f"last layer, mean rank of {len(ranks)}", "all cells"), _row("---", "---")]
+    lines += [_row(name, f"{rank:.1f}") for name, rank in list(ranks.items())[:SHOWN]]
     return "\n".join(lines)
 
 

@@ -14,12 +14,13 @@ from jaxflow import InputError
 from jaxflow.evaluation import TokenInputs, token_inputs
 
 TASKS = ("verb-number", "sst2", "snli", "gender")
-# Texts that choose layers and mixings, and texts that are reported on; those of small models take less time.
-COUNTS = {"verb-number": (24, 64), "sst2": (8, 24), "snli": (8, 16), "gender": (8, 32)}
+# Texts that choose layers and mixings, and texts that are reported on: whole pieces, which share compiled programs.
+COUNTS = {"verb-number": (24, 64), "sst2": (24, 64), "snli": (16, 32), "gender": (16, 24)}
 # One batch: one program of each kind is compiled.
 QUICK_COUNTS = (4, 4)
 # Words of a text: enough to rank, and few enough for many methods. Tokens at most: texts share compiled programs.
-SHORTEST, LONGEST, TOKENS = 8, 13, {"snli": 24}
+SHORTEST, LONGEST = 8, dict.fromkeys(TASKS, 13) | {"gender": 16}
+TOKENS = dict.fromkeys(TASKS, 16) | {"gender": 18}
 
 
 @dataclass(frozen=True)
@@ -67,27 +68,30 @@ def task_of(name: str, data: Path | None, model: Path | None, quick: bool) -> Ta
     if data is None:
         raise InputError("data", "name the folder of the public data sets", "nothing", "or pass `quick=True`")
     drawn = _drawn(name, data)
-    firsts, seconds = (list(part) for part in zip(*drawn, strict=True))
+    firsts, seconds, kinds = (list(part) for part in zip(*drawn, strict=True))
     encodings = loaded.tokenize(firsts, seconds if name == "snli" else None)
-    short = [both for both, each in zip(drawn, encodings, strict=True) if len(each) <= TOKENS.get(name, 16)]
-    texts, pairs = zip(*short[: choosing + reported], strict=True)
+    short = [len(each) <= TOKENS[name] for each in encodings]
+    # Of texts of one kind the first one alone, so that what is reported is no other form of what chose.
+    own = {k: both for *both, k, fits in reversed(list(zip(firsts, seconds, kinds, short, strict=True))) if fits}
+    texts, pairs = zip(*list(reversed(own.values()))[: choosing + reported], strict=True)
     return Task(name, loaded, texts, pairs if pairs[0] else None, choosing)
 
 
-def _drawn(name: str, data: Path) -> list[tuple[str, str | None]]:
-    """Held-out texts in an order by a fixed seed, with their second texts."""
+def _drawn(name: str, data: Path) -> list[tuple[str, str | None, str]]:
+    """Held-out texts in an order by a fixed seed, with their second texts, and the kind of each."""
     if name in ("verb-number", "sst2"):
-        return [(text, None) for text in texts_of(name, data, 2000) if _fits(text)]
+        return [(text, None, text) for text in texts_of(name, data, 2000) if _fits(name, text)]
     if name == "gender":
-        texts = [each.text for each in read_winogender(data / "coref") if each.gender != "neutral"]
-        both = [(text, None) for text in texts if _fits(text)]
+        # An occupation's sentences differ in a pronoun or a few words.
+        found = [each for each in read_winogender(data / "coref") if each.gender != "neutral"]
+        every = [(each.text, None, each.occupation) for each in found if _fits(name, each.text)]
     else:
         examples, _ = read_pairs(data / "pairs", TEST)
         assert examples.pairs is not None
         pairs = zip(examples.texts, examples.pairs, strict=True)
-        both = [(first, second) for first, second in pairs if _fits(f"{first} {second}")]
-    return [both[row] for row in np.random.default_rng(0).permutation(len(both))[:2000]]
+        every = [(first, second, first) for first, second in pairs if _fits(name, f"{first} {second}")]
+    return [every[row] for row in np.random.default_rng(0).permutation(len(every))[:2000]]
 
 
-def _fits(text: str) -> bool:
-    return SHORTEST <= len(text.split()) <= LONGEST
+def _fits(name: str, text: str) -> bool:
+    return SHORTEST <= len(text.split()) <= LONGEST[name]

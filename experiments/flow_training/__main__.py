@@ -2,6 +2,7 @@
 
     python -m experiments.flow_training attractors
     python -m experiments.flow_training shortcut
+    python -m experiments.flow_training attractors --real DIR --terms attention flow    # on a treebank
     python -m experiments.flow_training attractors --quick --out DIR
 
 A model of three layers learns a verb's number from 400 made sentences whose evidence is known by construction: the
@@ -12,12 +13,14 @@ Trainings that an earlier run into the same folder finished are read again.
 """
 
 import argparse
+import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from experiments._record import provenance, write_record
 from experiments._say import ended, say
+from experiments.flow_training import real
 from experiments.flow_training.data import TASKS
 from experiments.flow_training.fit import Size
 from experiments.flow_training.measure import MEASURES
@@ -51,6 +54,19 @@ def study(options: argparse.Namespace) -> None:
     print(markdown(record))
 
 
+def study_real(options: argparse.Namespace) -> None:
+    """Train the arms of a record again with the strengths that they chose, and test them on real sentences."""
+    plan = plan_of(options)
+    chosen = json.loads((RESULTS / f"{plan.task}.json").read_text())["arms"]
+    arms = [replace(arm, strength=chosen[arm.name]["strength"]) for arm in plan.arms]
+    about = provenance(quick=options.quick, **asdict(plan))
+    found = real.measured(plan.task, arms, plan.seeds, plan.size, options.real, options.work or options.out, say)
+    record = rows(found)
+    counts = {name: len(each[0]) for name, each in found["control"].right.items()}
+    write_record(options.out / f"{plan.task}-real.json", {**about, "sentences": counts, "arms": record})
+    print(markdown(record))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; its exit code."""
     parser = argparse.ArgumentParser(
@@ -61,11 +77,12 @@ def main(arguments: list[str] | None = None) -> int:
     _ = parser.add_argument("task", choices=tuple(TASKS))
     _ = parser.add_argument("--terms", nargs="+", choices=tuple(TERMS), default=tuple(TERMS))
     _ = parser.add_argument("--seeds", type=int, default=5)
+    _ = parser.add_argument("--real", type=Path, help="folder of the public data sets: test on its treebank instead")
     _ = parser.add_argument("--quick", action="store_true", help="one term, a tiny model; under a minute")
     _ = parser.add_argument("--work", type=Path, help="where finished trainings are kept (default: --out)")
     _ = parser.add_argument("--out", type=Path, default=RESULTS, help="where record and picture go")
     options = parser.parse_args(arguments)
-    return ended(lambda: study(options))
+    return ended(lambda: study_real(options) if options.real else study(options))
 
 
 if __name__ == "__main__":

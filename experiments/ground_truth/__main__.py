@@ -4,6 +4,8 @@
     python -m experiments.ground_truth planted                   # classifiers trained here on planted evidence
     python -m experiments.ground_truth facts --model DIR         # SmolLM2: a fact of the prompt is copied; slow, so
                                                                  # pass some --mixings and --references alone
+    python -m experiments.ground_truth agreement --data DIR --model DIR   # SmolLM2: the subject; likewise
+    python -m experiments.ground_truth reacting --data DIR --model DIR    # rxnfp's classifier: the atoms that react
     python -m experiments.ground_truth pronouns --data DIR --model DIR    # the gender classifier: the pronoun
     python -m experiments.ground_truth atoms --data DIR --model DIR       # rxnmapper: the mapped atom
     python -m experiments.ground_truth subjects --data DIR       # the verb-number model: the subject
@@ -85,7 +87,7 @@ def real_groups(options: argparse.Namespace) -> Iterator[Group]:
 
 
 GROUPS = {"programs": program_groups, "planted": planted_groups}
-REAL = ("facts", "pronouns", "atoms", "subjects")
+REAL = ("facts", "agreement", "reacting", "pronouns", "atoms", "subjects")
 # Compiled programs by a model's shape: they take the parameters as arguments, so models of one shape share them.
 _SHARED: dict[Any, Any] = {}
 

@@ -1,4 +1,4 @@
-"""Real models whose evidence is known: a fact that is copied, a pronoun, a mapped atom, a subject."""
+"""Real models whose evidence is known: a fact that is copied, a pronoun, a mapped atom, reacting atoms, a subject."""
 
 import gzip
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import numpy as np
 import jaxflow as jf
 from experiments._words import words_of_tokens
 from experiments.attention_change.reactions import FILE as REACTIONS
+from experiments.attention_change.reactions import read_reactions, superclasses
 from experiments.attention_change.smiles import parse, without_map
 from experiments.ground_truth.table import Asked
 from experiments.pronouns.data import read_winogender
@@ -73,6 +74,35 @@ def subjects(model: Any, data: Path, count: int, seed: int) -> list[Asked]:
     return [_asked(model, *_right(texts, ends, right, count), "classifier")]
 
 
+def agreement(model: Any, data: Path, count: int, seed: int) -> list[Asked]:
+    """A decoder's *is* or *are* behind the beginnings of `subjects`: by how much the right one beats the other."""
+    asked = []
+    for number, (right, wrong) in enumerate(((" is", " are"), (" are", " is"))):
+        found = sorted({each.words for each in marvin_linzen(data, TEMPLATES) if each.number == number})
+        found = [found[index] for index in np.random.default_rng(seed).permutation(len(found))[:count]]
+        texts = [" ".join(words) for words in found]
+        # A decoder's token begins with the blank.
+        ends = [(len(words[0]), len(" ".join(words[: SUBJECT + 1]))) for words in found]
+        ids = [_token(model, each) for each in (right, wrong)]
+        # Of what follows the last token.
+        logits = np.asarray(model(model.pad(model.tokenize(texts))).logits)
+        better = logits[:, ids[0]] > logits[:, ids[1]]
+        one = _asked(model, *_right(texts, ends, better.tolist(), count // 2), "last")
+        asked.append(replace(one, question={**one.question, "target": jf.Token(*ids)}))
+    return asked
+
+
+def reacting(model: Any, data: Path, count: int, seed: int) -> list[Asked]:
+    """Reactions whose class the classifier tells: among all atoms those with a bond that is made, broken or changed."""
+    found = [each for each in read_reactions(data / "reactions", 8 * count, seed) if len(each.text) <= LONGEST]
+    names, texts = superclasses(data / "reactions"), [each.text for each in found]
+    labels = jf.attribute(model, texts, methods="raw", queries="classifier", layers=1).prediction
+    classes = [names.get(int(str(label).removeprefix("LABEL_")), "") for label in labels]
+    kept = [each for each, told in zip(found, classes, strict=True) if told == each.group][:count]
+    marked = [[span for span, yes in zip(each.spans, each.labels, strict=True) if yes] for each in kept]
+    return [_asked(model, [each.text for each in kept], marked, "classifier", [each.spans for each in kept])]
+
+
 def atoms(model: Any, data: Path, count: int, seed: int) -> list[Asked]:
     """One atom of a reaction's product, and the reactants' atoms: evidence is the one that it is mapped to."""
     with gzip.open(data / "reactions" / REACTIONS.rsplit("/", 1)[-1], "rt", encoding="utf-8") as lines:
@@ -92,22 +122,22 @@ def atoms(model: Any, data: Path, count: int, seed: int) -> list[Asked]:
     encodings = model.tokenize(texts)
     at = [_token_at(encoding, start) for encoding, start in zip(encodings, queries, strict=True)]
     # The map is read off attention; no number of the model's is explained.
-    asked = _asked(model, texts, spans, tuple((token,) for token in at), candidates)
+    asked = _asked(model, texts, [[span] for span in spans], tuple((token,) for token in at), candidates)
     return [replace(asked, explains=False)]
 
 
 def _right(
     texts: Sequence[str], spans: Sequence[Span], right: Sequence[bool], count: int
-) -> tuple[list[str], list[Span]]:
+) -> tuple[list[str], list[list[Span]]]:
     """Texts that the model answers rightly, and where their evidence stands."""
     kept = [pair for pair, fine in zip(zip(texts, spans, strict=True), right, strict=True) if fine][:count]
-    return [text for text, _ in kept], [span for _, span in kept]
+    return [text for text, _ in kept], [[span] for _, span in kept]
 
 
 def _asked(
     model: Any,
     texts: Sequence[str],
-    spans: Sequence[Span],
+    spans: Sequence[Sequence[Span]],
     queries: Any,
     candidates: Sequence[Sequence[Span]] | None = None,
 ) -> Asked:
@@ -115,8 +145,8 @@ def _asked(
     encodings = model.tokenize(list(texts))
     width = max(map(len, encodings))
     evidence, part = np.zeros((len(texts), width), bool), np.zeros((len(texts), width), bool)
-    for row, (encoding, span) in enumerate(zip(encodings, spans, strict=True)):
-        evidence[row, : len(encoding)] = words_of_tokens(encoding, [span]) >= 0
+    for row, (encoding, each) in enumerate(zip(encodings, spans, strict=True)):
+        evidence[row, : len(encoding)] = words_of_tokens(encoding, each) >= 0
         among = ~np.array(encoding.special) if candidates is None else words_of_tokens(encoding, candidates[row]) >= 0
         part[row, : len(encoding)] = among
         if queries == "last":
@@ -129,3 +159,9 @@ def _asked(
 def _token_at(encoding: Encoding, start: int) -> int:
     """The token that begins at a character."""
     return [begin for begin, _ in encoding.offsets].index(start)
+
+
+def _token(model: Any, text: str) -> int:
+    """The one token that a text is."""
+    (token,) = (int(each) for each in model.tokenize([text])[0].input_ids)
+    return token

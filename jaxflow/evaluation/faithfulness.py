@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from jaxflow._checks import InputError, shown
 from jaxflow.evaluation.batches import BATCH_TOKENS, variant_logits
-from jaxflow.evaluation.inputs import TokenInputs, token_inputs
+from jaxflow.evaluation.inputs import TokenInputs, one_array, token_inputs
 from jaxflow.evaluation.protocols import (
     PROTOCOLS,
     SHARES,
@@ -276,7 +276,7 @@ def _as_protocols(given: Any, target: Target) -> tuple[FaithfulnessProtocol, ...
 def _as_relevance(
     relevance: Any, inputs: TokenInputs, mask: np.ndarray
 ) -> tuple[Float[np.ndarray, "example row token"], tuple[int, ...]]:
-    array = np.asarray(relevance)
+    array = one_array("relevance", relevance)
     examples, tokens = inputs.mask.shape
     if array.dtype.kind not in "fiub" or array.ndim < 2 or (array.shape[0], array.shape[-1]) != (examples, tokens):
         expected = f"be numbers of shape ({examples}, ..., {tokens}), padded as the texts are"

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxflow._checks import InputError, first_index
+from jaxflow.evaluation.inputs import one_array
 from jaxflow.statistics.ranks import as_rows, as_tolerance, bounds, runs
 
 
@@ -100,7 +101,7 @@ def ground_truth(relevance: Any, evidence: Any, mask: Any = None, *, tol: float 
 
 def _checked(relevance: Any, evidence: Any, mask: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Relevance in float64, evidence and mask, of shapes that fit."""
-    array, truth = np.asarray(relevance), np.asarray(evidence)
+    array, truth = one_array("relevance", relevance), one_array("evidence", evidence)
     if truth.dtype != np.bool_ or truth.ndim != 2:
         got = f"{truth.dtype} of shape {truth.shape}"
         raise InputError("evidence", "be booleans of shape (example, token)", got)

@@ -181,6 +181,21 @@ def padded(rows: Sequence[Any]) -> tuple[Float[np.ndarray, "example *rest token"
     return values, mask
 
 
+def one_array(argument: str, rows: Any) -> np.ndarray:
+    """Rows of texts as one array.
+
+    Raises:
+        InputError: they differ in length.
+    """
+    try:
+        return np.asarray(rows)
+    except ValueError:
+        way_out = "put them together with `jaxflow.evaluation.padded`"
+        raise InputError(
+            argument, "be one array, padded as the texts are", "rows of different lengths", way_out
+        ) from None
+
+
 def blank_id(model: Model, blank: object = None) -> int:
     """The id of the blank: the one given (an id or a token), else the tokenizer's unknown token, else its mask.
 

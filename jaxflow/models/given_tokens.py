@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool
 
 from jaxflow._checks import InputError, shown
+from jaxflow._words import byte_letters
 from jaxflow.graph.arrays import read_array
 from jaxflow.models.tokens import Encoding
 
@@ -95,22 +95,13 @@ def _found(text: str, word: str, cursor: int) -> int | None:
 
 
 def _from_bytes(token: str) -> str:
-    table = _byte_letters()
+    table = byte_letters()
     # Added tokens are no bytes, and stay as they are.
     return (
         bytes(table[letter] for letter in token).decode(errors="replace")
         if all(letter in table for letter in token)
         else token
     )
-
-
-@cache
-def _byte_letters() -> dict[str, int]:
-    """The byte that each letter of a byte-level vocabulary stands for (GPT-2's)."""
-    # Bytes that are printable letters stand for themselves; the others follow from number 256 on.
-    plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    others = [byte for byte in range(256) if byte not in plain]
-    return {chr(byte): byte for byte in plain} | {chr(256 + n): byte for n, byte in enumerate(others)}
 
 
 def as_tokens(tokens: Any, examples: int, single: bool) -> list[Pieces]:
@@ -129,7 +120,8 @@ def as_tokens(tokens: Any, examples: int, single: bool) -> list[Pieces]:
     for index, row in enumerate(rows):
         pieces = getattr(row, "tolist", lambda row=row: row)()
         if isinstance(pieces, str) or not isinstance(pieces, Sequence):
-            raise InputError(f"tokens[{index}]", "be a list of strings", shown(row))
+            way_out = "pass tokenizer.convert_ids_to_tokens(ids) of each text"
+            raise InputError(f"tokens[{index}]", "be a list of strings", shown(row), way_out)
         wrong = next((piece for piece in pieces if not (isinstance(piece, str) or piece is None)), None)
         if wrong is not None:
             way_out = "turn ids into tokens with tokenizer.convert_ids_to_tokens(ids)"

@@ -20,6 +20,7 @@ import numpy as np
 
 from jaxflow._checks import InputError
 from jaxflow._versions import own_version
+from jaxflow._words import readable, readable_scores
 from jaxflow.pages.exploration import Exploration, Side
 from jaxflow.pages.page import as_base64, whole_page, write_html
 from jaxflow.pages.pictures import picture_data
@@ -129,8 +130,8 @@ def _side(side: Side, index: int, number: int) -> dict[str, Any]:
     example = side.examples[index]
     carried = side.carried[index] if side.carried else None
     found: dict[str, Any] = {
-        "prediction": example.prediction,
-        "probabilities": {name: _rounded(score) for name, score in example.scores.items()} or None,
+        "prediction": None if example.prediction is None else readable(example.prediction),
+        "probabilities": {name: _rounded(score) for name, score in readable_scores(example.scores).items()} or None,
         "loss": side.losses[index],
         # Each model may cut and resize an image in its own way.
         "picture": None if example.picture is None else picture_data(example.picture),
@@ -143,7 +144,8 @@ def _side(side: Side, index: int, number: int) -> dict[str, Any]:
         # The second model's are the same.
         row = row_of(example)
         cut = pieces(row)
-        found |= {"tokens": example.tokens, "source": example.source, "pieces": cut, "joined": joined(row, cut)}
+        tokens = list(map(readable, example.tokens))
+        found |= {"tokens": tokens, "source": example.source, "pieces": cut, "joined": joined(row, cut)}
     return found
 
 

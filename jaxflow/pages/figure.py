@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError, missing_extra, shown
+from jaxflow._words import readable
 from jaxflow.attribution import Attribution, Example
 from jaxflow.flow.solution import FlowSolution
 from jaxflow.graph.arrays import is_small_float, read_array
@@ -195,5 +196,6 @@ def _caption(position: int, tokens: tuple[str, ...]) -> str:
 
 def printable(tokens: tuple[str, ...]) -> list[str]:
     """Tokens as labels: nothing in them is a formula, and what cannot be seen is written out."""
-    shown = ["".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in token) for token in tokens]
+    read = map(readable, tokens)
+    shown = ["".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in token) for token in read]
     return [token.replace("$", r"\$") for token in shown]

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxflow._checks import InputError, shown
+from jaxflow._words import readable
 from jaxflow.attribution import Example
 from jaxflow.pages.pictures import AGAINST, COVER, FOR, patch_values, shares
 
@@ -59,7 +60,7 @@ def draw_patches(example: Example, query: int, layer: int | None) -> Any:
             rows, columns = np.nonzero(patch_values(example, saturated[place, query]))
             down, across = height / patches.shape[0], width / patches.shape[1]
             _ = panel.plot((columns + 0.5) * across - 0.5, (rows + 0.5) * down - 0.5, "x", color="white", markersize=3)
-    token = example.tokens[int(example.queries[query])]
+    token = readable(example.tokens[int(example.queries[query])])
     said = f"what each patch contributed to {token}, layer {example.layers[place]}"
     _ = figure.supxlabel(f"{said}; crosses: saturated" if any(map(np.any, example.saturation.values())) else said)
     return figure

@@ -4,6 +4,7 @@ from html import escape
 
 import numpy as np
 
+from jaxflow._words import readable
 from jaxflow.attribution import Attribution, Example
 from jaxflow.compare.findings import findings
 from jaxflow.compare.result import Comparison
@@ -51,8 +52,8 @@ def _lead(example: Example, result: Attribution) -> str:
     if carried is None:
         return ""
     # A class that was asked for need not be the predicted one.
-    what = "" if carried.target else f"<strong>{escape(str(example.prediction))}</strong>, "
-    return f'<p style="margin: .6em 0 0">{what}{escape(carried.in_words)}</p>'
+    what = "" if carried.target else f"<strong>{escape(readable(str(example.prediction)))}</strong>, "
+    return f'<p style="margin: .6em 0 0">{what}{escape(readable(carried.in_words))}</p>'
 
 
 def example_html(example: Example) -> str:
@@ -86,9 +87,9 @@ def _cell(value: float, share: float) -> str:
 
 def _example(example: Example) -> str:
     asked = int(example.queries[0])
-    said = f"layer {example.layers[-1]}, position {asked} ({escape(example.tokens[asked])})"
+    said = f"layer {example.layers[-1]}, position {asked} ({escape(readable(example.tokens[asked]))})"
     if example.prediction is not None:
-        said += f", prediction: {escape(example.prediction)}"
+        said += f", prediction: {escape(readable(example.prediction))}"
     left = f'style="text-align: left; {CELL}"'
     lines = [
         f"<tr><th {left}>{escape(method)}</th><td {left}>{_shaded(example, method)}</td></tr>"
@@ -136,7 +137,7 @@ def _words(example: Example, method: str) -> str:
     # Pieces, not tokens: the text reads as it was written.
     return "".join(
         f'{escape(gap)}<span style="{_shade(float(value) / top)}{SATURATED * bool(flat)}{SPECIAL * (source < 0)}" '
-        f'title="{escape(token)}: {value:.4g}{", saturated" * bool(flat)}">{escape(surface)}</span>'
+        f'title="{escape(readable(token))}: {value:.4g}{", saturated" * bool(flat)}">{escape(surface)}</span>'
         for (gap, surface), token, value, flat, source in zip(
             cut, example.tokens, row, saturated, example.source, strict=True
         )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._paths import local_path
+from jaxflow._words import readable, readable_scores
 from jaxflow.attribution.registry import is_flow, method_name
 from jaxflow.pages.carried import carried_by, class_method
 from jaxflow.pages.pictures import picture_data
@@ -198,7 +199,11 @@ def _within_budget(rows: Iterable[Row]) -> Iterator[tuple[Row, dict[str, Any]]]:
 
 
 def _example(row: Row, methods: list[str], queries: int) -> dict[str, Any]:
-    example = {name: row[name] for name in ("id", "text", "pair", "tokens", "prediction", "probabilities")}
+    example = {name: row[name] for name in ("id", "text", "pair")}
+    # Names as they are read; tables keep the tokenizer's own.
+    example["tokens"] = list(map(readable, row["tokens"]))
+    example["prediction"] = None if row["prediction"] is None else readable(row["prediction"])
+    example["probabilities"] = readable_scores(row["probabilities"] or {}) or None
     example |= {name: row[name].tolist() for name in ("source", "layers")}
     example |= {"queries": row["queries"][:queries].tolist(), "queries_total": len(row["queries"])}
     example["pieces"] = pieces(row)

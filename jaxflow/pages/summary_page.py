@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from jaxflow._words import readable
 from jaxflow.pages.page import mixing_words, whole_page, write_html
 from jaxflow.store.results import Store
 from jaxflow.summary.summary import DataSummary
@@ -37,9 +38,11 @@ def summary_data(summary: DataSummary, results: Store) -> dict[str, Any]:
     """What the page shows, as JSON has it: counts as they are, other numbers with six digits."""
     # layer position
     positions = {method: values.tolist() for method, values in summary.positions.items()}
+    known = summary.as_json(TOKENS)
     return _rounded(
-        summary.as_json(TOKENS)
+        known
         | {
+            "tokens": [row | {"token": readable(row["token"])} for row in known["tokens"]],
             "model": results.manifest.get("model", ""),
             "input": results.manifest["input"]["name"],
             "mixing": mixing_words(results.manifest["question"]["mixing"]),

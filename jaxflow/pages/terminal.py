@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from jaxflow._words import readable
 from jaxflow.pages.carried import saturation_words, tied
 from jaxflow.store.arrow import Row, relevance_columns
 
@@ -28,9 +29,9 @@ def top_tokens(row: Row, count: int, *, carried: str | None = None, color: bool 
     # The last layer and the first query: one place, for all methods.
     layer, query = int(row["layers"][-1]), int(row["queries"][0])
     heading = _styled(_cut(f"{row['id']}  {visible(_text(row, width))}", width), BOLD, color)
-    about = f"   layer {layer}, for position {query} {shortened(row['tokens'][query])}"
+    about = f"   layer {layer}, for position {query} {shortened(readable(row['tokens'][query]))}"
     if row["prediction"] is not None:
-        about += f"; prediction: {shortened(row['prediction'])}{_probability(row)}"
+        about += f"; prediction: {shortened(readable(row['prediction']))}{_probability(row)}"
     answer = [] if carried is None else [f"   {visible(carried)}"]
     columns = [_column(row, method, count) for method in relevance_columns(row)]
     notes = [f"    {visible(line)}" for line in saturation_words(row)]
@@ -89,7 +90,7 @@ def _column(row: Row, method: str, count: int) -> list[str]:
     values: Float[np.ndarray, " token"] = row[method][-1, 0]
     # By size, as what speaks against an explained number counts no less; ties in the order of the text.
     best = np.argsort(-np.abs(values), kind="stable")[:count]
-    places = [f"{index:>3} {shortened(row['tokens'][index])}" for index in best]
+    places = [f"{index:>3} {shortened(readable(row['tokens'][index]))}" for index in best]
     widest = max(map(_width, places))
     ties = tied(values)
     # Room for the mark where any value of the column has it.

@@ -14,7 +14,11 @@ from jaxflow.running._item import Item
 ItemT = TypeVar("ItemT", bound=Item)
 
 # Sequences are padded to one of these lengths, so that few programs are compiled for texts of many lengths.
-BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 1792, 2048)
+BUCKETS = (
+    *(8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512),
+    # In finer steps: a text of 576 tokens padded to 640 took 1.2 times as long.
+    *(576, 640, 704, 768, 832, 896, 960, 1024, 1280, 1536, 1792, 2048),
+)
 # Longer ones to a multiple of this.
 FAR = 512
 # More tokens at once, padding included, keep no device busier. On a processor they fill the caches sooner, and a

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from jaxflow._words import readable
 from jaxflow.summary.summary import MEASURES, DataSummary
 
 # Tokens that occur less often say little about a data set.
@@ -69,7 +70,7 @@ def _tokens(summary: DataSummary, top: int) -> Iterator[str]:
     for method in summary.methods:
         worth = np.where(often, summary.tokens[method][-1], -np.inf)
         best = np.argsort(-worth, kind="stable")[: min(top, int(often.sum()))]
-        line = ", ".join(f"{names[place]} {worth[place]:.4f}" for place in best)
+        line = ", ".join(f"{readable(names[place])} {worth[place]:.4f}" for place in best)
         yield ""
         yield f"tokens worth most by {method} at layer {summary.layers[-1]}, on average"
         yield f"  {line}"

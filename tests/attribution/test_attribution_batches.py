@@ -97,7 +97,7 @@ def test_sizes_follow_from_the_device_and_the_length_alone():
             assert sizes_of(20, 2048, device, 6, packs=False).most(length) == 20
     assert made.tokens > sizes_of(None, 2048, processor, 1, packs=True).tokens
     lengths = (1, 8, 9, 500, 513, 1025, 2000)
-    assert [made.bucket(length) for length in lengths] == [8, 8, 16, 512, 640, 1280, 2048]
+    assert [made.bucket(length) for length in lengths] == [8, 8, 16, 512, 576, 1280, 2048]
 
 
 def test_few_programs_serve_for_texts_of_all_lengths_and_numbers():

@@ -5,21 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from experiments._methods import REFERENCES as EVERY
 from experiments.faithfulness.__main__ import main
 from experiments.faithfulness.measure import SEEDS, Row
-from experiments.faithfulness.table import agreements, cell, chosen, reported_rows
+from experiments.faithfulness.table import SIGN, agreements, cell, chosen, reported_rows, unchosen
 
 TEXTS = 30
-REFERENCES = (
-    "gradient-input",
-    "integrated-gradients",
-    "occlusion",
-    "column-sums",
-    "position",
-    "decompx",
-    "decompx-norms",
-    "attn-lrp",
-)
+REFERENCES = tuple(name for name in EVERY if name != "random")
 
 
 def rows_and_means(better):
@@ -67,6 +59,18 @@ def test_layers_and_mixings_are_chosen_on_some_texts_and_reported_on_others():
     every = found["every method: last layer, best layer, which"]
     np.testing.assert_allclose(every["flow of a"][:1], [-0.9])
     assert "random 0" not in every
+
+
+def test_ranks_at_the_last_layer_need_no_choice():
+    key = "every method: last layer, best layer, which"
+    # What is best at its best layer comes last here.
+    scores = {"one": 0.9, "another": 0.4, "third": 0.1}
+    high = {name: [value, 1 - value, 1] for name, value in scores.items()}
+    low = {name: [-value, value, 1] for name, value in scores.items()}
+    cells = {name: {key: high if sign > 0 else low} for name, sign in SIGN.items()}
+    assert unchosen({"table": {"mask": cells, "delete": cells}}) == {"one": 1, "another": 2, "third": 3}
+    other = {name: {key: low if sign > 0 else high} for name, sign in SIGN.items()}
+    assert unchosen({"table": {"mask": cells, "delete": other}}) == {"one": 2, "another": 2, "third": 2}
 
 
 def test_rankings_that_agree_and_that_do_not():

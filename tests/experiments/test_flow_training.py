@@ -1,5 +1,6 @@
 """Training with flow: what the sentences, terms, intervals and the quick run must hold."""
 
+import gzip
 import json
 
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from experiments.flow_training.__main__ import main
 from experiments.flow_training.data import HINTS, LEXICON, TASKS, made, texts
 from experiments.flow_training.fit import Size, new_model
 from experiments.flow_training.measure import MEASURES, faithfulness
+from experiments.flow_training.real import treebank
 from experiments.flow_training.table import interval
 from experiments.flow_training.terms import LEAST, TERMS, term_loss
 from experiments.verb_number.beginnings import LABELS, VBP
@@ -99,6 +101,27 @@ def test_intervals_draw_seeds_and_sentences():
     wide = of_seeds["interval"][1] - of_seeds["interval"][0]
     assert wide == pytest.approx(3.9 * seeds.std() / np.sqrt(5), rel=0.25)
     np.testing.assert_array_equal(interval(np.full((3, 4), 0.25))["interval"], 0.25)
+
+
+def test_real_sentences_keep_their_nouns_numbers_and_lose_their_words(tmp_path):
+    rows = [
+        ("The", "DT", 3, "det"), ("old", "JJ", 3, "amod"), ("dogs", "NNS", 7, "nsubj"), ("of", "IN", 6, "case"),
+        ("the", "DT", 6, "det"), ("farm", "NN", 3, "nmod"), ("bark", "VBP", 0, "root"),
+    ]  # fmt: skip
+    lines = [f"{i}\t{word}\t_\t_\t{tag}\t_\t{head}\t{of}\t_\t_" for i, (word, tag, head, of) in enumerate(rows, 1)]
+    folder = tmp_path / "ud" / "EWT"
+    folder.mkdir(parents=True)
+    with gzip.open(folder / "all_sources.conllu.gz", "wt", encoding="utf-8") as file:
+        _ = file.write("# newdoc id = one\n" + "\n".join(lines) + "\n\n")
+    found = treebank(tmp_path)
+    assert [len(each) for each in found.values()] == [0, 1]
+    assert found["real, attractors"].labels.tolist() == [VBP]
+    (text,) = texts(found["real, attractors"])
+    the, adjective, subject, _, article, other = text.split()
+    assert (the, article) == ("the", "the")
+    assert adjective in LEXICON.adjectives
+    assert subject in LEXICON.plural
+    assert other in LEXICON.singular
 
 
 @pytest.mark.slow

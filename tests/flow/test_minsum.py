@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow.flow.device.minsum import min_sum, min_sum_down, min_sum_up
+from jaxflow.flow.device.minsum import for_tpu, min_sum, min_sum_down, min_sum_up
+from jaxflow.flow.device.minsum_kernel import tiled_min_sum
 
 
 def in_float64(left, right):
@@ -51,3 +52,46 @@ def test_derivatives_follow_the_smaller_operand_both_ways():
 def test_it_maps_over_a_batch():
     left, right = operands(3, 4, 18, 5, batch=(6,))
     np.testing.assert_array_equal(jax.vmap(min_sum)(left, right), min_sum(left, right))
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+@pytest.mark.parametrize(("queries", "middle", "tokens"), [(1, 1, 1), (5, 17, 70), (130, 300, 140)])
+def test_the_kernel_gives_the_same_numbers(platform, queries, middle, tokens):
+    left, right = operands(middle, queries, middle, tokens, batch=(2,))
+    plain = jax.jit(min_sum)(left, right)
+    tiled = tiled_min_sum(left, right, platform, interpret=True)
+    np.testing.assert_array_equal(tiled, plain)
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_the_kernel_is_lowered_for_its_device(platform):
+    """Without one: what is left to prove there is that it is fast. Batches by `vmap` as well."""
+    left, right = operands(4, 20, 40, 30, batch=(3,))
+    product = jax.jit(jax.vmap(lambda left, right: tiled_min_sum(left, right, platform)))
+    text = product.trace(left, right).lower(lowering_platforms=(platform,)).as_text()
+    assert {"tpu": "tpu_custom_call", "cuda": "triton"}[platform] in text
+
+
+def test_programs_for_a_tpu_have_the_kernel():
+    left, right = operands(5, 20, 40, 30)
+    with for_tpu(1):
+        product = jax.jit(min_sum_up).trace(left, right)
+    assert "tpu_custom_call" in product.lower(lowering_platforms=("tpu",)).as_text()
+    # The same program has the plain version for every other device.
+    np.testing.assert_array_equal(
+        product.lower(lowering_platforms=("cpu",)).compile()(left, right), min_sum_up(left, right)
+    )
+
+
+def test_programs_over_several_devices_have_the_kernel_where_each_has_its_own_part():
+    """Kernels cannot be parted by the compiler, which parts the plain version."""
+    mesh = jax.sharding.AbstractMesh((4,), ("example",))
+    left, right = operands(6, 20, 40, 30, batch=(4,))
+
+    def alone(left, right):
+        return min_sum(left, right)
+
+    apart = jax.shard_map(alone, mesh=mesh, in_specs=jax.P("example"), out_specs=jax.P("example"), check_vma=False)
+    with for_tpu(4):
+        texts = [str(jax.make_jaxpr(function)(left, right)) for function in (alone, apart)]
+    assert ["pallas_call" in text for text in texts] == [False, True]

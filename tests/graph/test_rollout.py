@@ -8,6 +8,7 @@ import pytest
 import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow.attribution import Rollout
+from jaxflow.graph.rollout import product
 from tests.problems import masks, softmax_attention
 
 
@@ -37,6 +38,45 @@ def test_rollout_equals_a_product_in_float64(start, causal):
     sums = np.broadcast_to(mask[:, None, :], rolled.shape[:-1])
     np.testing.assert_allclose(rolled.sum(-1), sums, atol=1e-5)
     assert np.all(rolled[~sums] == 0)
+
+
+@pytest.mark.parametrize("kind", ["all see all", "causal", "one of each", "causal, padded on the left"])
+def test_rollout_of_long_texts_equals_a_product_in_float64(kind):
+    mask = np.ones((2, 300), bool)
+    if "padded" in kind:
+        mask[1, :70] = False
+    attention = softmax_attention(12, (2, 4, 3, 300, 300), mask=mask, causal=kind.startswith("causal"))
+    if kind == "one of each":
+        attention[1] = softmax_attention(13, (4, 3, 300, 300), causal=True)
+    rolled = np.asarray(jf.attention_rollout(jf.attention_graph(attention, mask)))
+    for example in range(2):
+        expected = rollout_in_float64(attention[example], mask[example])
+        np.testing.assert_allclose(rolled[example], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_derivatives_of_a_long_product_are_those_of_all_entries(causal):
+    rng = np.random.default_rng(0)
+    upper, lower, weights = rng.normal(size=(3, 300, 300))
+    upper, lower = (np.tril(upper), np.tril(lower)) if causal else (upper, lower)
+
+    def weighted(upper, lower):
+        return jnp.vdot(product(upper, lower), jnp.asarray(weights, jnp.float32))
+
+    arrays = jnp.asarray(upper, jnp.float32), jnp.asarray(lower, jnp.float32)
+    value, (by_upper, by_lower) = jax.jit(jax.value_and_grad(weighted, (0, 1)))(*arrays)
+    np.testing.assert_allclose(value, np.vdot(upper @ lower, weights), rtol=1e-4)
+    # Entries that are 0 have derivatives as well.
+    np.testing.assert_allclose(by_upper, weights @ lower.T, atol=1e-3)
+    np.testing.assert_allclose(by_lower, upper.T @ weights, atol=1e-3)
+
+
+def test_what_is_no_number_is_no_triangle():
+    matrices = np.tril(np.ones((1, 300, 300), np.float32))
+    broken = matrices.copy()
+    broken[0, 0, 299] = np.nan
+    assert np.isnan(product(jnp.asarray(broken), jnp.asarray(matrices))[0, 0]).any()
+    assert np.isnan(product(jnp.asarray(matrices), jnp.asarray(broken))[0, :, 299]).all()
 
 
 def test_deep_rollout_stays_on_the_simplex():

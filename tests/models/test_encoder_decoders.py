@@ -24,7 +24,11 @@ KINDS = {
         "T5Config",
         T5 | START | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "num_decoder_layers": 1},
     ),
-    "T5 bare": ("T5Model", "T5Config", T5 | START | {"relative_attention_max_distance": 6}),
+    "T5 bare": (
+        "T5Model",
+        "T5Config",
+        T5 | START | {"relative_attention_max_distance": 6, "relative_attention_num_buckets": 8},
+    ),
     "BART": (
         "BartForConditionalGeneration",
         "BartConfig",

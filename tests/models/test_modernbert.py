@@ -75,3 +75,21 @@ def test_its_methods_and_what_it_cannot_give(tiny, tmp_path):
     assert result[0].certified.all()
     with pytest.raises(InputError, match=r"DecompX.*they are gated.*attn-lrp"):
         jf.attribute(ours, ["the key"], methods="decompx")
+
+
+def test_the_first_layers_norm_which_no_checkpoint_has_is_never_read(tiny, tmp_path):
+    """Layers are stored stacked, so that the first one has a row of the norms as well."""
+    _, ours = make("masked_lm", tmp_path, tiny)
+    batch = as_batch(*padded("right"))
+    scale = ours.module.layers.attention_norm.scale
+    rows = np.array(scale[...])
+    np.testing.assert_array_equal(rows[0], 1)
+    output = run(ours.module, batch)
+    rows[0] = 7
+    scale[...] = rows
+    other = run(ours.module, batch)
+    np.testing.assert_array_equal(other.hidden_states, output.hidden_states)
+    np.testing.assert_array_equal(other.attention, output.attention)
+    rows[1] = 7
+    scale[...] = rows
+    assert not np.array_equal(run(ours.module, batch).hidden_states, output.hidden_states)

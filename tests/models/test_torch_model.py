@@ -14,7 +14,6 @@ import transformers
 import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow.compare import head_importance
-from jaxflow.evaluation import occlusion_scores
 from jaxflow.sweep import runner, shards
 from tests.attribution.test_attention_in_hand import by_hand
 from tests.models.torch_architectures import ARCHITECTURES, WORDS, of
@@ -100,12 +99,16 @@ def test_the_table_in_the_documentation_has_a_row_an_architecture():
     assert sum(" | yes | " in row for row in TABLE) >= 40
 
 
-@pytest.fixture(scope="module")
-def pair():
+def torch_and_native():
     """A model of transformers and the native one, of the same weights."""
     folder = model_folder()
     made = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
     return torch_model(made, transformers.AutoTokenizer.from_pretrained(folder)), jf.load_model(folder)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return torch_and_native()
 
 
 @pytest.mark.parametrize(
@@ -131,25 +134,12 @@ def test_a_model_of_transformers_is_the_native_one(pair, asked):
             np.testing.assert_allclose(ours.relevance[name], expected, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.slow
-def test_two_models_on_one_page_and_compared(pair, tmp_path):
-    exploration = jf.explore(pair[0], TEXTS, other=pair[1], importance=True, roles=True, labels=["bad"] * len(TEXTS))
-    ours, native = exploration.sides
-    assert ours.roles == native.roles
-    np.testing.assert_allclose(ours.measures["importance"], native.measures["importance"], atol=1e-5)
-    np.testing.assert_allclose(ours.losses, native.losses, atol=1e-5)
-    assert max(float(each.max()) for each in exploration.change) < 1e-4
-    assert "cabinets" in jf.write_page(exploration, tmp_path / "explorer.html").read_text()
-    comparison = jf.compare_models(pair[0], pair[1], TEXTS)
-    for text in comparison.texts:
-        for name, values in text.a.relevance.items():
-            np.testing.assert_allclose(values, text.b.relevance[name], atol=1e-5)
-
-
-@pytest.mark.slow
-def test_blanks_are_put_into_a_model_of_transformers(pair):
-    ours, native = (occlusion_scores(model, TEXTS).signed for model in pair)
-    np.testing.assert_allclose(ours, native, atol=1e-5)
+def test_a_compiled_model_is_taken_as_it_was():
+    made = of("BERT").make()
+    ours, plain = torch_model(torch.compile(made, backend="eager")), torch_model(made)
+    assert (ours.labels, ours.gives) == (plain.labels, plain.gives)
+    for one, other in zip(*(jf.attribute(each, TEXTS[:1], methods="raw") for each in (ours, plain)), strict=True):
+        np.testing.assert_array_equal(one.relevance["raw"], other.relevance["raw"])
 
 
 def test_a_sweep_goes_on_with_the_same_weights_alone(pair, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import torch
 
 import jaxflow as jf
 from tests.models.torch_architectures import WORDS, of
+from tests.problems import softmax_attention
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +50,16 @@ def test_a_pointed_token_shows_what_it_came_from(result, context, tmp_path, widt
     assert page.locator("#written .pick[aria-pressed=true]").inner_text() == "on"
     assert page.evaluate("document.documentElement.scrollWidth") == width
     page.close()
+
+
+def test_tokens_of_bytes_are_shown_as_they_are_read(context, tmp_path):
+    attention = softmax_attention(1, (2, 1, 4, 4), causal=True)
+    result = jf.attribute_attention(attention, ["ĠThe", "ĠcafÃ©", "Ċ", "Ġshuts"], methods="raw")
+    page = context.browser.new_page()
+    _ = page.goto(jf.write_page(result, tmp_path / "report.html").as_uri())
+    names = page.locator("tbody th[scope=row]").all_inner_texts()
+    assert [name.strip() for name in names] == ["The", "café", "↵", "shuts"]
+    page.close()
+    figure = jf.plot_relevance(result[0])
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["The", "café", "↵", "shuts"]
+    assert "Ġ" not in result._repr_html_()

@@ -28,6 +28,14 @@ def test_the_top_tokens_stand_in_aligned_columns():
     assert lines[1].index("0.2500") == lines[0].index("0.5000") - 2
 
 
+def test_tokens_and_predictions_are_shown_as_they_are_read():
+    row = make_row("key café", label="Ġbriefly")
+    row["tokens"] = ["<s>", "Ġkey", "ĠcafÃ©", "</s>"]
+    _, about, _, *lines = top_tokens(row, 4)
+    assert about.endswith("prediction: briefly (0.750)")
+    assert {line.split()[1] for line in lines if line} == {"<s>", "key", "café", "</s>"}
+
+
 def test_only_as_many_tokens_as_there_are():
     assert len(top_tokens(make_row("one"), 10)) == 3 + 3 + 1
 

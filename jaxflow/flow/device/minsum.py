@@ -1,13 +1,19 @@
 """The min-sum product: a matrix product with `*` replaced by `min`, with a rounding error that is known."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from jaxflow._typing import Capacity
+from jaxflow.flow.device.compensated import BLOCK, add_exactly, tree_sum
 
-BLOCK = 16
+# Of how many TPU chips that this machine lacks programs are made for; 0 for those that it has.
+_TPU_CHIPS: ContextVar[int] = ContextVar("_TPU_CHIPS", default=0)
 
 Left = Float[Array, "*batch query middle"]
 Right = Float[Array, "*batch middle token"]
@@ -24,8 +30,19 @@ def min_sum(left: Left, right: Right) -> Product:
     the derivative, which is one supergradient of several.
 
     Cost: query * middle * token, in memory of query * token; the derivative likewise, as only the arguments are kept.
+    A TPU runs it as a kernel of its own (`minsum_kernel`), which gives the same numbers.
     """
     return _min_sum(left, right)
+
+
+@contextmanager
+def for_tpu(chips: int) -> Iterator[None]:
+    """Trace programs for so many TPU chips on a machine that has none, to compile them."""
+    before = _TPU_CHIPS.set(chips)
+    try:
+        yield
+    finally:
+        _TPU_CHIPS.reset(before)
 
 
 def relative_error(dtype: np.dtype) -> float:
@@ -63,21 +80,29 @@ def power_of_two(capacity: Capacity) -> Float[Array, "*batch 1 1 1"]:
 
 @jax.custom_jvp
 def _min_sum(left: Left, right: Right) -> Product:
+    if left.dtype == jnp.float32 and _by_kernel():
+        # Its import takes time that other devices need not spend.
+        from jaxflow.flow.device.minsum_kernel import tiled_min_sum
+
+        return jax.lax.platform_dependent(left, right, tpu=tiled_min_sum, default=_plain)
+    return _plain(left, right)
+
+
+def _by_kernel() -> bool:
+    """Whether the program being traced runs on a TPU, and each device on its own part: kernels cannot be parted."""
+    chips = _TPU_CHIPS.get() or (jax.device_count() if jax.default_backend() == "tpu" else 0)
+    return chips == 1 or (chips > 1 and bool(jax.sharding.get_abstract_mesh().manual_axes))
+
+
+def _plain(left: Left, right: Right) -> Product:
     # Axes: the middle one is cut into blocks, `count block *batch query` and `count block *batch token`. The scan holds
     # one (query, token) array of sums, never the (query, middle, token) of all minima.
     lefts, rights = _blocks(jnp.moveaxis(left, -1, 0)), _blocks(jnp.moveaxis(right, -2, 0))
 
     def step(carry: tuple[Array, Array], block: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
-        total, lost = carry
         of_left, of_right = block
-        # Added as a tree: four roundings a term where one after the other would take fifteen.
         terms = [jnp.minimum(of_left[k][..., :, None], of_right[k][..., None, :]) for k in range(BLOCK)]
-        term = _tree_sum(terms)
-        # Knuth's two-sum: `raised + error` is exactly `total + term`.
-        raised = total + term
-        back = raised - total
-        error = (total - (raised - back)) + (term - back)
-        return (raised, lost + error), None
+        return add_exactly(*carry, tree_sum(terms)), None
 
     zero = jnp.zeros((*left.shape[:-1], right.shape[-1]), left.dtype)
     (total, lost), _ = jax.lax.scan(step, (zero, zero), (lefts, rights))
@@ -101,9 +126,3 @@ def _blocks(terms: Float[Array, "middle ..."]) -> Float[Array, "count block ..."
     fill = -terms.shape[0] % BLOCK
     filled = jnp.pad(terms, [(0, fill)] + [(0, 0)] * (terms.ndim - 1))
     return filled.reshape(-1, BLOCK, *terms.shape[1:])
-
-
-def _tree_sum(terms: list[Array]) -> Array:
-    while len(terms) > 1:
-        terms = [a + b for a, b in zip(terms[::2], terms[1::2], strict=True)]
-    return terms[0]

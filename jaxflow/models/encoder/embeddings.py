@@ -87,8 +87,9 @@ class PatchEmbeddings(nnx.Module):
         config = self.config
         assert config.patches is not None
         patches = self.patches.affine(cut_into_patches(batch.pixels, config.patches))
-        ahead = [token[...] for token in (self.class_token, self.distillation_token) if token is not None]
-        ahead = [jnp.broadcast_to(token[0], (*patches.shape[:-2], 1, config.width)) for token in ahead]
+        tokens = [token for token in (self.class_token, self.distillation_token) if token is not None]
+        first = [token[...][0].astype(jnp.float32) for token in tokens]
+        ahead = [jnp.broadcast_to(token, (*patches.shape[:-2], 1, config.width)) for token in first]
         x = jnp.concatenate([*ahead, patches], axis=-2) + self._positions()
         if self.registers is not None:
             # Behind the patches: attention has no order, so they may stand anywhere.

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from jaxflow.models.batch import LayerNorms, NormOutput
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.encoder.parts import ACTIVATIONS, Linear, Norm, dropout, norm_of, root, split
+from jaxflow.models.encoder.parts import ACTIVATIONS, Linear, Norm, around_block, dropout, norm_of, root, split
 from jaxflow.models.encoder.positions import Reach, turned
 from jaxflow.models.packing import Packing
 from jaxflow.models.rules import Ruled
@@ -91,7 +91,7 @@ class Layer(Ruled):
             Output (packed where the input was), attention as it was used (before dropout), values, the states after
             the attention block, and what the norms did (both packed likewise); float32.
         """
-        before, _ = _norms(self.config.pre_norm)
+        before, _ = around_block(self.config.pre_norm)
         # *batch token head head_width each.
         normed = before(self.attention_norm, hidden)
         if bare is not None:
@@ -123,7 +123,7 @@ class Layer(Ruled):
             allowed: where the new tokens may look.
             turn: angles of the new tokens.
         """
-        before, _ = _norms(self.config.pre_norm)
+        before, _ = around_block(self.config.pre_norm)
         query, key, value = self._heads(before(self.attention_norm, hidden), None)
         query, key = self._placed(query, key, turn)
         keys, values = keep(key, value)
@@ -142,7 +142,7 @@ class Layer(Ruled):
         `keys` turn dropout on: of attention, and of each block's output.
         """
         config = self.config
-        before, after = _norms(config.pre_norm)
+        before, after = around_block(config.pre_norm)
         used = dropout(attention, config.attention_dropout, keys[0])
         mixed = self.rules.product(_mixed, used, values)
         mixed = jnp.swapaxes(mixed, -3, -2)
@@ -258,9 +258,3 @@ def _norm_output(norm: Norm, state: Rows) -> NormOutput:
     scale = norm.scales()
     bias = jnp.zeros_like(scale) if norm.bias is None else norm.bias[...].astype(jnp.float32)
     return NormOutput(scale, bias, norm.deviation(state), not norm.rms)
-
-
-def _norms(pre_norm: bool) -> tuple[Callable[[Norm, Array], Array], Callable[[Norm, Array], Array]]:
-    """A norm's function before its block and behind the sum: it is applied at one, skipped at the other."""
-    apply, skip = (lambda norm, x: norm(x)), (lambda norm, x: x)
-    return (apply, skip) if pre_norm else (skip, apply)

@@ -141,6 +141,12 @@ def norm_of(config: EncoderConfig, width: int) -> Norm:
     return Norm(width, config.epsilon, rms=config.rms, bias=config.norm_bias, offset=config.norm_offset)
 
 
+def around_block(pre_norm: bool) -> tuple[Callable[[Norm, Array], Array], Callable[[Norm, Array], Array]]:
+    """A norm's function before its block and behind the sum: it is applied at one, skipped at the other."""
+    apply, skip = (lambda norm, x: norm(x)), (lambda norm, x: x)
+    return (apply, skip) if pre_norm else (skip, apply)
+
+
 class Table(nnx.Module):
     """Rows looked up by index."""
 

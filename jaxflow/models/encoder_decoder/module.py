@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow.models.batch import LayerOutput, TokenBatch
-from jaxflow.models.encoder.parts import Linear, Table, precision
+from jaxflow.models.encoder.parts import Linear, Table, around_block, precision
 from jaxflow.models.encoder_decoder.config import PairConfig
 from jaxflow.models.encoder_decoder.continuing import KeptTargets, kept_sources
 from jaxflow.models.encoder_decoder.parts import DecoderLayer, EncoderLayer, Hidden, buckets_of, make_norm
@@ -120,7 +120,7 @@ class PairModule(nnx.Module):
 
         def step(state: tuple[Hidden, Array, Array], slices: Any) -> tuple[tuple[Hidden, Array, Array], None]:
             (hidden, keys, values), (layer, number, cross_key, cross_value) = state, slices
-            before, behind = _norms(self.config)
+            before, behind = around_block(self.config.pre_norm)
             states = before(layer.attention_norm, hidden)
             where = (number, 0, kept.place, 0, 0)
             keys = jax.lax.dynamic_update_slice(keys, layer.attention.key(states)[None], where)
@@ -147,7 +147,7 @@ class PairModule(nnx.Module):
 
         def step(state: tuple[Hidden, Any], slices: tuple[Any, ...]) -> tuple[tuple[Hidden, Any], None]:
             (hidden, carry), (layer, index, shift) = state, slices
-            before, behind = _norms(self.config)
+            before, behind = around_block(self.config.pre_norm)
             norm = layer.attention_norm
             states = before(norm, hidden)
             update, attention = layer.attention(states, states, allowed, added, shift)
@@ -177,7 +177,7 @@ class PairModule(nnx.Module):
 
         def step(state: tuple[Hidden, Any], slices: tuple[Any, ...]) -> tuple[tuple[Hidden, Any], None]:
             (hidden, carry), (layer, number, shift) = state, slices
-            before, behind = _norms(self.config)
+            before, behind = around_block(self.config.pre_norm)
             states = before(layer.attention_norm, hidden)
             update, attention = layer.attention(states, states, earlier, added, None if shift is None else shift[0])
             hidden = _of(targets, behind(layer.attention_norm, hidden + update), hidden)
@@ -195,7 +195,7 @@ class PairModule(nnx.Module):
 
     def _fed(self, layer: Any, hidden: Hidden) -> Hidden:
         """The states behind the feed-forward part."""
-        before, behind = _norms(self.config)
+        before, behind = around_block(self.config.pre_norm)
         return behind(layer.output_norm, hidden + layer.feed_forward(before(layer.output_norm, hidden)))
 
     def logits(self, hidden: Hidden, batch: TokenBatch) -> Float[Array, "row vocabulary"]:
@@ -222,9 +222,3 @@ class PairModule(nnx.Module):
 def _of(chosen: Bool[Array, "row token"], states: Hidden, others: Hidden) -> Hidden:
     """States of the chosen positions, and of the others what they were."""
     return jnp.where(chosen[..., None], states, others)
-
-
-def _norms(config: PairConfig) -> tuple[Any, Any]:
-    """A norm's function before its block and behind the sum: it is applied at one, skipped at the other."""
-    apply, skip = (lambda norm, x: norm(x)), (lambda norm, x: x)
-    return (apply, skip) if config.pre_norm else (skip, apply)

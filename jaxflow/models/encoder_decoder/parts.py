@@ -1,7 +1,6 @@
 """Parts of an encoder-decoder's layers: attention from some positions to others, the feed-forward part, norms."""
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,22 +16,9 @@ Probabilities = Float[Array, "row head token token"]
 Kept = Float[Array, "row key head head_width"]
 
 
-class RootNorm(nnx.Module):
-    """Each state divided by its root mean square, and scaled (T5)."""
-
-    def __init__(self, width: int, epsilon: float):
-        self.scale = nnx.Param(jnp.ones(width))
-        self.epsilon = epsilon
-
-    def __call__(self, x: Float[Array, "*axes width"]) -> Float[Array, "*axes width"]:
-        """Float32, of the same shape."""
-        square = jnp.square(x).mean(axis=-1, keepdims=True)
-        return x * jax.lax.rsqrt(square + self.epsilon) * self.scale[...].astype(jnp.float32)
-
-
-def make_norm(config: PairConfig) -> Any:
+def make_norm(config: PairConfig) -> Norm:
     """A norm of the family's kind."""
-    return (RootNorm if config.root_norm else Norm)(config.width, config.epsilon)
+    return Norm(config.width, config.epsilon, rms=config.root_norm)
 
 
 class Attention(nnx.Module):

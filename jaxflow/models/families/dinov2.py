@@ -4,9 +4,9 @@ import dataclasses
 from functools import partial
 from typing import Any
 
-from jaxflow.models.checkpoint.family import Family, Head, Key
+from jaxflow.models.checkpoint.family import Family, Head
 from jaxflow.models.config import EncoderConfig, StoredPositions
-from jaxflow.models.families.vit import read_patches
+from jaxflow.models.families.vit import patch_keys, read_patches
 
 
 def _read(config: Any, *, registers: bool) -> EncoderConfig:
@@ -32,9 +32,9 @@ def _read(config: Any, *, registers: bool) -> EncoderConfig:
 
 def _family(title: str, model_type: str, *, registers: bool) -> Family:
     layer = f"{model_type}.encoder.layer.{{}}"
-    tokens: dict[str, Key] = {"embeddings.class_token": f"{model_type}.embeddings.cls_token"}
+    keys = patch_keys(model_type)
     if registers:
-        tokens["embeddings.registers"] = f"{model_type}.embeddings.register_tokens"
+        keys["embeddings.registers"] = f"{model_type}.embeddings.register_tokens"
     prefix = f"Dinov2{'WithRegisters' if registers else ''}"
     return Family(
         title=title,
@@ -42,18 +42,13 @@ def _family(title: str, model_type: str, *, registers: bool) -> Family:
         prefix=model_type,
         read=partial(_read, registers=registers),
         keys={
-            **tokens,
-            "embeddings.patches": f"{model_type}.embeddings.patch_embeddings.projection",
-            "embeddings.positions": f"{model_type}.embeddings.position_embeddings",
-            "layers.qkv": tuple(f"{layer}.attention.attention.{part}" for part in ("query", "key", "value")),
-            "layers.output": f"{layer}.attention.output.dense",
+            **keys,
             "layers.attention_norm": f"{layer}.norm1",
             "layers.attention_scale": f"{layer}.layer_scale1.lambda1",
             "layers.up": f"{layer}.mlp.fc1",
             "layers.down": f"{layer}.mlp.fc2",
             "layers.output_norm": f"{layer}.norm2",
             "layers.output_scale": f"{layer}.layer_scale2.lambda1",
-            "final_norm": f"{model_type}.layernorm",
         },
         # Both maps of a gated part are one tensor: what is activated, then what it is multiplied with.
         gated_keys={"layers.up": f"{layer}.mlp.weights_in", "layers.down": f"{layer}.mlp.weights_out"},

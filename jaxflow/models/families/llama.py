@@ -9,44 +9,28 @@ from typing import Any
 
 from jaxflow._checks import InputError
 from jaxflow.models.checkpoint.config_file import IN_PYTORCH
-from jaxflow.models.checkpoint.family import Family, Head, Key, pad_id
+from jaxflow.models.checkpoint.family import Family, Head, Key
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.families.rotary import rotary_of
+from jaxflow.models.families.rotary import SLIDING, read_rotary, rotary_of
 
 _LAYER = "model.layers.{}"
 _ATTENTION = f"{_LAYER}.self_attn"
-_SLIDING = "sliding_attention"
 
 
 def _read(config: Any) -> EncoderConfig:
     """What all have in common."""
     depth = config.num_hidden_layers
-    bias = getattr(config, "attention_bias", False)
-    biases = {"qkv", "output"} if bias else set()
-    return EncoderConfig(
-        family=config.model_type,
-        vocabulary=config.vocab_size,
-        width=config.hidden_size,
-        heads=config.num_attention_heads,
-        feed_forward=config.intermediate_size,
-        rows=tuple(range(depth)),
-        activation=config.hidden_act,
-        epsilon=config.rms_norm_eps,
-        positions=0,
-        max_length=config.max_position_embeddings,
-        embedding_width=config.hidden_size,
-        pad_id=pad_id(config),
-        attention_dropout=config.attention_dropout or 0.0,
-        pre_norm=True,
+    biases = {"qkv", "output"} if getattr(config, "attention_bias", False) else set()
+    read = read_rotary(config, activation=config.hidden_act, epsilon=config.rms_norm_eps, biases=biases)
+    return dataclasses.replace(
+        read,
         causal=True,
         windows=_windows(config, depth),
         rotary=(rotary_of(config.rope_parameters),) * depth,
         head_size=getattr(config, "head_dim", None) or 0,
         groups=config.num_key_value_heads,
-        biases=frozenset(biases | ({"feed_forward"} if getattr(config, "mlp_bias", False) else set())),
         rms=True,
         embedding_norm=False,
-        gated=True,
     )
 
 
@@ -56,8 +40,8 @@ def _windows(config: Any, depth: int) -> tuple[int, ...]:
     if window is None:
         return ()
     # Without types of layers all have the window.
-    kinds = getattr(config, "layer_types", None) or [_SLIDING] * depth
-    windows = tuple(window if kind == _SLIDING else 0 for kind in kinds)
+    kinds = getattr(config, "layer_types", None) or [SLIDING] * depth
+    windows = tuple(window if kind == SLIDING else 0 for kind in kinds)
     return windows if any(windows) else ()
 
 

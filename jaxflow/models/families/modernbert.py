@@ -1,15 +1,15 @@
 """ModernBERT: rotary positions, windows in two layers of three, gated feed-forward parts, norms before the blocks."""
 
+import dataclasses
 from typing import Any
 
 from jaxflow._checks import InputError, shown
 from jaxflow.models.checkpoint.config_file import IN_PYTORCH
-from jaxflow.models.checkpoint.family import Family, Head, Key, pad_id
+from jaxflow.models.checkpoint.family import Family, Head, Key
 from jaxflow.models.config import EncoderConfig
-from jaxflow.models.families.rotary import rotary_of
+from jaxflow.models.families.rotary import SLIDING, read_rotary, rotary_of
 
 _LAYER = "model.layers.{}"
-_LOCAL = "sliding_attention"
 
 
 def _read(config: Any) -> EncoderConfig:
@@ -19,34 +19,20 @@ def _read(config: Any) -> EncoderConfig:
     if config.classifier_activation != config.hidden_activation:
         got = shown(config.classifier_activation)
         raise InputError("classifier_activation", "be the hidden_activation", got, IN_PYTORCH, place="config.json")
-    depth, kinds = config.num_hidden_layers, config.layer_types
+    kinds = config.layer_types
     # A position sees so many on each side, itself counted once.
     window = config.local_attention // 2 + 1
-    parts = {"qkv", "output"} if config.attention_bias else set()
-    return EncoderConfig(
-        family=config.model_type,
-        vocabulary=config.vocab_size,
-        width=config.hidden_size,
-        heads=config.num_attention_heads,
-        feed_forward=config.intermediate_size,
-        rows=tuple(range(depth)),
-        activation=config.hidden_activation,
-        epsilon=config.norm_eps,
-        positions=0,
-        max_length=config.max_position_embeddings,
-        embedding_width=config.hidden_size,
-        pad_id=pad_id(config),
+    biases = {"qkv", "output"} if config.attention_bias else set()
+    read = read_rotary(config, activation=config.hidden_activation, epsilon=config.norm_eps, biases=biases)
+    return dataclasses.replace(
+        read,
         hidden_dropout=config.mlp_dropout,
         embedding_dropout=None if config.embedding_dropout == config.mlp_dropout else config.embedding_dropout,
-        attention_dropout=config.attention_dropout,
-        pre_norm=True,
-        windows=tuple(window if kind == _LOCAL else 0 for kind in kinds),
+        windows=tuple(window if kind == SLIDING else 0 for kind in kinds),
         rotary=tuple(rotary_of(config.rope_parameters[kind]) for kind in kinds),
-        biases=frozenset(parts | ({"feed_forward"} if config.mlp_bias else set())),
         norm_bias=config.norm_bias,
         first_norm=False,
         head_bias=config.classifier_bias,
-        gated=True,
     )
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from jaxflow._checks import InputError, shown
 from jaxflow.models.checkpoint.config_file import IN_PYTORCH, WAY_OUT, check_kinds, number, whole
-from jaxflow.models.config import Rotary
+from jaxflow.models.checkpoint.family import pad_id
+from jaxflow.models.config import EncoderConfig, Rotary
 
 _PLACE = "config.json"
 # What each type of positions needs; others stretch angles by the length of the text.
@@ -16,6 +17,39 @@ _LLAMA3 = _LINEAR | {
     "original_max_position_embeddings": whole(1),
 }
 _NEEDS = {"default": {}, "linear": _LINEAR, "llama3": _LLAMA3}
+
+
+# How configurations name a layer whose positions see a window.
+SLIDING = "sliding_attention"
+
+
+def read_rotary(config: Any, *, activation: str, epsilon: float, biases: set[str]) -> EncoderConfig:
+    """What models with rotary positions have in common: gated feed-forward parts, norms before the blocks.
+
+    Args:
+        config: of transformers.
+        activation: of the feed-forward part.
+        epsilon: of the norms.
+        biases: which maps of attention have one; the configuration's `mlp_bias` says it of the feed-forward part.
+    """
+    return EncoderConfig(
+        family=config.model_type,
+        vocabulary=config.vocab_size,
+        width=config.hidden_size,
+        heads=config.num_attention_heads,
+        feed_forward=config.intermediate_size,
+        rows=tuple(range(config.num_hidden_layers)),
+        activation=activation,
+        epsilon=epsilon,
+        positions=0,
+        max_length=config.max_position_embeddings,
+        embedding_width=config.hidden_size,
+        pad_id=pad_id(config),
+        attention_dropout=config.attention_dropout or 0.0,
+        pre_norm=True,
+        biases=frozenset(biases | ({"feed_forward"} if getattr(config, "mlp_bias", False) else set())),
+        gated=True,
+    )
 
 
 def rotary_of(rope: Mapping[str, Any] | None) -> Rotary:

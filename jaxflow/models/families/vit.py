@@ -43,6 +43,19 @@ def read_patches(config: Any, *, tokens: int, feed_forward: int) -> EncoderConfi
     )
 
 
+def patch_keys(model_type: str) -> dict[str, Key]:
+    """The names that checkpoints of ViT's shape give what all of them have, under the model's type."""
+    attention = f"{model_type}.encoder.layer.{{}}.attention"
+    return {
+        "embeddings.class_token": f"{model_type}.embeddings.cls_token",
+        "embeddings.patches": f"{model_type}.embeddings.patch_embeddings.projection",
+        "embeddings.positions": f"{model_type}.embeddings.position_embeddings",
+        "layers.qkv": tuple(f"{attention}.attention.{part}" for part in ("query", "key", "value")),
+        "layers.output": f"{attention}.output.dense",
+        "final_norm": f"{model_type}.layernorm",
+    }
+
+
 def _read(config: Any, *, tokens: int) -> EncoderConfig:
     return read_patches(config, tokens=tokens, feed_forward=config.intermediate_size)
 
@@ -54,25 +67,20 @@ def _sides(size: Any) -> tuple[int, int]:
 
 def _family(title: str, model_type: str, tokens: int) -> Family:
     layer = f"{model_type}.encoder.layer.{{}}"
-    ahead: dict[str, Key] = {"embeddings.class_token": f"{model_type}.embeddings.cls_token"}
+    keys = patch_keys(model_type)
     if tokens > 1:
-        ahead["embeddings.distillation_token"] = f"{model_type}.embeddings.distillation_token"
+        keys["embeddings.distillation_token"] = f"{model_type}.embeddings.distillation_token"
     return Family(
         title=title,
         model_type=model_type,
         prefix=model_type,
         read=partial(_read, tokens=tokens),
         keys={
-            **ahead,
-            "embeddings.patches": f"{model_type}.embeddings.patch_embeddings.projection",
-            "embeddings.positions": f"{model_type}.embeddings.position_embeddings",
-            "layers.qkv": tuple(f"{layer}.attention.attention.{part}" for part in ("query", "key", "value")),
-            "layers.output": f"{layer}.attention.output.dense",
+            **keys,
             "layers.attention_norm": f"{layer}.layernorm_before",
             "layers.up": f"{layer}.intermediate.dense",
             "layers.down": f"{layer}.output.dense",
             "layers.output_norm": f"{layer}.layernorm_after",
-            "final_norm": f"{model_type}.layernorm",
         },
         heads={
             "bare": Head(f"{title}Model", {"pooler.dense": f"{model_type}.pooler.dense"}),

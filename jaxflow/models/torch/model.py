@@ -93,6 +93,8 @@ class TorchModel(ModelDefaults):
             InputError: it is no such model, or gives no attention that makes a graph of layers, and why.
             UserWarning: eager attention was switched on.
         """
+        # What torch.compile gives holds the model; compiled code gives attention no hooks.
+        model = getattr(model, "_orig_mod", model)
         if not hasattr(model, "config") or not hasattr(model, "set_attn_implementation"):
             way_out = "pass what AutoModel.from_pretrained gives"
             raise InputError("model", "be a PyTorch model of transformers", type(model).__name__, way_out)
