@@ -79,11 +79,14 @@ def real_groups(options: argparse.Namespace) -> Iterator[Group]:
 
     def ask() -> Sequence[Asked]:
         model = jf.load_model(str(options.model or "verb-number"))
-        if part == "facts":
-            return real.facts(model, texts, options.seed)
-        return getattr(real, part)(model, options.data, texts, options.seed)
+        given = (model, texts, options.seed) if part == "facts" else (model, options.data, texts, options.seed)
+        asked = getattr(real, part)(*given)
+        if options.without_first:
+            for each in asked:
+                each.part[:, 0] = False
+        return asked
 
-    yield part, ask
+    yield part + "-without-first" * options.without_first, ask
 
 
 GROUPS = {"programs": program_groups, "planted": planted_groups}
@@ -154,7 +157,8 @@ def run(options: argparse.Namespace) -> None:
     }
     # Quick figures say nothing: they never take the place of a real run's.
     if options.out is not None or not options.quick:
-        write_record((options.out or RESULTS) / f"{options.part}.json", record)
+        name = options.part + "-without-first" * options.without_first
+        write_record((options.out or RESULTS) / f"{name}.json", record)
     print(markdown(report, verdict))
 
 
@@ -173,6 +177,9 @@ def main(arguments: list[str] | None = None) -> int:
     _ = parser.add_argument("--references", nargs="+", choices=REFERENCES, default=REFERENCES)
     _ = parser.add_argument("--seed", type=int, default=0)
     _ = parser.add_argument("--quick", action="store_true", help="two mixings, one small model; under a minute")
+    _ = parser.add_argument(
+        "--without-first", action="store_true", help="the first token, a decoder's sink, is not ranked"
+    )
     _ = parser.add_argument("--finished", action="store_true", help="the table of what is measured already")
     _ = parser.add_argument("--out", type=Path, help="where the record and finished pieces go")
     options = parser.parse_args(arguments)

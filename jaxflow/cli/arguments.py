@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxflow._checks import InputError, arguments_named
 from jaxflow._parser import count
-from jaxflow.inputs.files import check_unread, open_source
+from jaxflow.inputs.files import FileSource, check_unread, open_source
 from jaxflow.inputs.images import as_image_source
 from jaxflow.inputs.source import InlineSource, Source
 
@@ -86,6 +86,23 @@ def source_of(arguments: argparse.Namespace) -> AbstractContextManager[Source]:
     if pairs is not None and len(pairs) != len(texts):
         raise InputError("pair", f"be given once for each `text`, {len(texts)} times", str(len(pairs)))
     return nullcontext(InlineSource(tuple(texts), None if pairs is None else tuple(pairs)))
+
+
+def add_label_column(group: Any, use: str) -> None:
+    """Add the option that names the column of true classes."""
+    _ = group.add_argument("--label-column", metavar="C", help=f"the column of each text's true class, {use}")
+
+
+def labels_of(arguments: argparse.Namespace, source: Source | None = None) -> FileSource | None:
+    """The column of true classes, of a source that is open already, since a pipe can be opened but once.
+
+    Raises:
+        InputError: texts come from no file, or it has no such column; without a source the first is looked at alone.
+    """
+    column = arguments.label_column
+    if column is not None and arguments.input in (None, "-"):
+        raise InputError("label_column", "go with `input` and a file")
+    return source.of_column(column) if isinstance(source, FileSource) and column is not None else None
 
 
 def source_named(arguments: argparse.Namespace) -> AbstractContextManager[None]:

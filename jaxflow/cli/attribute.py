@@ -19,6 +19,7 @@ from jaxflow.cli.options import add_question, question_of, with_positions
 from jaxflow.cli.output import mixing_line, note, note_assumed
 from jaxflow.devices import default_mesh
 from jaxflow.models import load_model
+from jaxflow.models.builtin import MEANINGS
 from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.pages.carried import carried_by
 from jaxflow.pages.page import write_report
@@ -81,6 +82,7 @@ def add(commands: Any) -> Parser:
     about = "go on with the same run, or join its processes (the default); or refuse a folder that holds results"
     _ = add("--resume", action=argparse.BooleanOptionalAction, default=True, help=about)
     _ = add("--top", type=natural, default=5, metavar="N", help="tokens to show in the terminal (default: 5)")
+    _ = add("--special", action="store_true", help="show special tokens such as [CLS] in the terminal too")
     _ = add("--quiet", action="store_true", help="print nothing but errors")
     add_engine(parser)
     return parser
@@ -92,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     results = open_sweep(arguments.out)
     page = write_report(results, about_folder(arguments.out) / "report.html")
     if not arguments.quiet:
-        _show(results, arguments.top)
+        _show(results, arguments.top, special=arguments.special)
         print("\n".join(summary_lines(swept.summary, swept.compiled)))
         print(mixing_line(results.manifest["question"]))
         print(f"results: {arguments.out}   report: {page}")
@@ -148,16 +150,19 @@ def _end_soon(name: str) -> None:
     note([f"jaxflow: {name}: ending after the shards in work; a second signal stops at once"])
 
 
-def _show(results: Store, top: int) -> None:
+def _show(results: Store, top: int, *, special: bool) -> None:
     """The top tokens of the first examples."""
     if not top:
         return
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     width = shutil.get_terminal_size((100, 24)).columns
+    meanings = MEANINGS.get(results.manifest["model"])
     for row in islice(results.rows(), SHOWN):
         carried = carried_by(row, results.manifest)
         said = None if carried is None else carried.in_words
-        print("\n".join(top_tokens(row, top, carried=said, color=color, width=width)))
+        print(
+            "\n".join(top_tokens(row, top, carried=said, meanings=meanings, special=special, color=color, width=width))
+        )
     rest = len(results) - SHOWN
     if rest > 0:
         print(f"and {rest} more\n")

@@ -3,20 +3,32 @@
 import argparse
 import sys
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from jaxflow._parser import Parser, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
-from jaxflow.cli.arguments import add_images, add_lengths, add_texts, lengths_of, source_named, source_of
+from jaxflow.cli.arguments import (
+    add_images,
+    add_label_column,
+    add_lengths,
+    add_texts,
+    labels_of,
+    lengths_of,
+    source_named,
+    source_of,
+)
 from jaxflow.cli.commands import COMMANDS
 from jaxflow.cli.options import add_fields, add_question, given_fields, question_of, with_positions
 from jaxflow.cli.output import mixing_line, note_assumed
 from jaxflow.compare import CompareOptions, findings
 from jaxflow.compare.result import ChangeSummary
+from jaxflow.inputs.files import FileSource
 from jaxflow.inputs.source import Source
 from jaxflow.models import load_model
+from jaxflow.pages.explore_inputs import as_labels
 from jaxflow.pages.source_page import write_source_page
 from jaxflow.pages.terminal import visible
 from jaxflow.sweep import comparison
@@ -24,7 +36,7 @@ from jaxflow.sweep.checks import check_folder
 from jaxflow.sweep.comparison_folder import PAGE
 from jaxflow.sweep.counting import counting
 
-NAMES = {"folder": "--out", "model": "--model-a"}
+NAMES = {"folder": "--out", "model": "--model-a", "labels": "--label-column"}
 DEFAULT = Question()
 
 
@@ -40,6 +52,7 @@ def add(commands: Any) -> Parser:
     add_question(parser, DEFAULT)
     group = parser.add_argument_group("how the models are compared (layers of models of different depth: 1:2,6:12)")
     add_fields(group, CompareOptions(), leave_out=("keep_heads",))
+    add_label_column(group, "for the page: which are right, and the losses")
     add_lengths(group)
     add = parser.add_argument_group("output").add_argument
     _ = add("--out", required=True, type=output, metavar="DIR", help="the folder for results; new, or empty")
@@ -53,16 +66,22 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare, write the folder and its page, and say what changed."""
     question = question_of(arguments, DEFAULT)
     options = CompareOptions(keep_heads=arguments.attention, **given_fields(arguments, CompareOptions))
+    _ = labels_of(arguments)
     # Before the models are loaded; a comparison cannot be gone on with, so the folder must be empty.
     check_folder(arguments.out, None)
     with source_of(arguments) as source, source_named(arguments):
         note_assumed(source, quiet=arguments.quiet)
+        labels = labels_of(arguments, source)
         first, second = load_model(arguments.model_a), load_model(arguments.model_b)
         question = with_positions(question, arguments, (first, second))
         lengths = lengths_of(arguments)
         prepared = comparison.prepare(first, second, source, arguments.out, question, options, **lengths)
+        if labels is not None:
+            # A wrong label is said now, not when all is compared.
+            known = list(islice(labels.values(), max(1, arguments.attention)))
+            _ = as_labels(known, len(known), (first, second))
         summary = _compared(prepared, arguments)
-        page = _page(prepared, source, arguments)
+        page = _page(prepared, source, labels, arguments)
     if not arguments.quiet:
         print("\n".join(map(visible, findings(summary, arguments.top))))
         print(mixing_line(question.as_json()))
@@ -86,7 +105,9 @@ def _compared(prepared: comparison.Prepared, arguments: argparse.Namespace) -> C
     return summary
 
 
-def _page(prepared: comparison.Prepared, source: Source, arguments: argparse.Namespace) -> Path:
+def _page(
+    prepared: comparison.Prepared, source: Source, labels: FileSource | None, arguments: argparse.Namespace
+) -> Path:
     """Write the explorer's page of the first texts."""
     # The page shows all layers.
     question = replace(prepared.plan.question, layers=None)
@@ -95,4 +116,4 @@ def _page(prepared: comparison.Prepared, source: Source, arguments: argparse.Nam
         question = replace(question, queries=None)
     most, path = max(1, arguments.attention), arguments.out / PAGE
     models = prepared.plan.encoders
-    return write_source_page(models, source, path, question=question, most=most, **lengths_of(arguments))
+    return write_source_page(models, source, path, labels=labels, question=question, most=most, **lengths_of(arguments))

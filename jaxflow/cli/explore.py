@@ -4,15 +4,24 @@ import argparse
 import sys
 from typing import Any
 
-from jaxflow._checks import InputError
 from jaxflow._parser import Parser, output
 from jaxflow.attribution import Question
 from jaxflow.attribution.defaults import METHODS, by_default
-from jaxflow.cli.arguments import MODEL, MODELS, add_images, add_lengths, add_texts, lengths_of, source_named, source_of
+from jaxflow.cli.arguments import (
+    MODEL,
+    MODELS,
+    add_images,
+    add_label_column,
+    add_lengths,
+    add_texts,
+    labels_of,
+    lengths_of,
+    source_named,
+    source_of,
+)
 from jaxflow.cli.commands import COMMANDS
 from jaxflow.cli.options import add_question, question_of
-from jaxflow.cli.output import mixing_line, note_assumed
-from jaxflow.inputs.files import FileSource
+from jaxflow.cli.output import mixing_line, note, note_assumed
 from jaxflow.models import load_model
 from jaxflow.pages.explore_inputs import EXAMPLES
 from jaxflow.pages.explorer import write_explorer
@@ -36,7 +45,7 @@ def add(commands: Any) -> Parser:
     # The page shows all layers; raw attention and rollout are there at every position.
     add_question(parser, DEFAULT, leave_out=("layers",))
     group = parser.add_argument_group("what the page holds")
-    _ = group.add_argument("--label-column", metavar="C", help="the column of each text's true class, for the losses")
+    add_label_column(group, "for the losses")
     add_lengths(group)
     _ = group.add_argument(
         "--out", required=True, type=output, metavar="FILE", help="the page; replaced if it is there"
@@ -46,9 +55,7 @@ def add(commands: Any) -> Parser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page."""
-    column, file = arguments.label_column, arguments.input
-    if column is not None and file in (None, "-"):
-        raise InputError("label_column", "go with `input` and a file")
+    _ = labels_of(arguments)
     question = question_of(arguments, DEFAULT)
     # Before anything is loaded or computed.
     _ = check_file(arguments.out)
@@ -56,8 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not hasattr(arguments, "methods"):
         question = by_default(question, models)
     with source_of(arguments) as source, source_named(arguments):
-        # Of the source that is open already: a pipe can be opened but once.
-        labels = source.of_column(column) if isinstance(source, FileSource) and column is not None else None
+        labels = labels_of(arguments, source)
         note_assumed(source)
         # A stream does not tell its length.
         texts = min(source.count() or EXAMPLES, EXAMPLES)
@@ -65,6 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
             exploration = explore_source(
                 models, source, labels, question=question, progress=show, **lengths_of(arguments)
             )
+    if labels is not None and not any(model.labels for model in models):
+        note(["note: no model has classes, so labels are shown beside the texts alone"])
     print(mixing_line(question.as_json()))
     print(f"page: {write_explorer(exploration, arguments.out)}   {len(exploration)} texts")
     return 0

@@ -4,13 +4,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from jaxflow.compare.paths import KINDS, STRONGER
 from jaxflow.compare.result import ChangeSummary, WordChange
 from jaxflow.heads.names import head_name
 
 SIGNIFICANT = 0.05
 LEGEND = (
     "* stands out from chance after correction (p < 0.05); [low, high] is a 95 % interval;",
-    "(n) is the number of texts that have the word; relevance is the second model's less the first's",
+    "(n) is the number of texts that have the word; relevance is the second model's less the first's;",
+    f"an arc is stronger in a model where it has at least {STRONGER} times the other model's weight",
 )
 
 
@@ -37,13 +39,19 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
         )
         rest = f" and {len(moved) - most} more" if len(moved) > most else ""
         lines += [f"heads that attend more like another head of the second model: {named}{rest}"]
-    shared, only_a, only_b = (summary.arcs[kind] for kind in ("shared", "only_a", "only_b"))
-    counts = f"{shared:.1f} in both models, {only_a:.1f} only in the first, {only_b:.1f} only in the second"
+    alike, first, second = (summary.arcs[kind] for kind in KINDS)
+    counts = f"{alike:.1f} alike in both models, {first:.1f} stronger in the first, {second:.1f} stronger in the second"
     lines += ["", f"strong arcs of a text: {counts}"]
     for method in dict.fromkeys(word.method for word in summary.words):
         if most:
-            lines += ["", f"words by {method}", *_words("gained", summary.gained(method, most))]
-            lines += _words("lost", summary.lost(method, most))
+            least = summary.settings["least"]
+            # All of them, as those that stand out may lie behind others.
+            lines += [
+                "",
+                f"words by {method}",
+                *_words("gained", summary.gained(method, len(summary.words)), most, least),
+            ]
+            lines += _words("lost", summary.lost(method, len(summary.words)), most, least)
             lines += _saturated(summary, method)
     return [*lines, *_predictions(summary), "", *LEGEND]
 
@@ -66,11 +74,16 @@ def _heads(summary: ChangeSummary, most: int) -> Iterator[str]:
         yield f"  {_head(summary, *at):>7}  {distance.mean[at]:.3f} {between}{star}"
 
 
-def _words(verb: str, words: Sequence[WordChange]) -> list[str]:
-    if not words:
-        return [f"  {verb}: none of those that are in enough texts"]
-    named = ", ".join(f"{word.word} {word.mean:+.4f}{_star(word.adjusted_p)} ({word.texts})" for word in words)
-    return [f"  {verb}: {named}"]
+def _words(verb: str, words: Sequence[WordChange], most: int, least: int) -> list[str]:
+    """Words that stand out from chance, the largest changes first; that there are none is said."""
+    tested = [word for word in words if any(letter.isalnum() for letter in word.word)]
+    found = [word for word in tested if word.adjusted_p < SIGNIFICANT][:most]
+    if found:
+        return [f"  {verb}: {', '.join(f'{word.word} {word.mean:+.4f} * ({word.texts})' for word in found)}"]
+    if not tested:
+        return [f"  {verb}: none of the words that are in {least} texts or more"]
+    top = tested[0]
+    return [f"  {verb}: none stands out from chance; most {top.word} {top.mean:+.4f} ({top.texts})"]
 
 
 def _saturated(summary: ChangeSummary, method: str) -> list[str]:

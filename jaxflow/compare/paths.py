@@ -1,4 +1,4 @@
-"""Strong arcs and the paths they make: what both models share, and what only one of them has."""
+"""Strong arcs and the paths they make: those that are alike in both models, and those that are stronger in one."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,9 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow._switches import broadcasting
 from jaxflow._typing import Capacity, Queries
 
-KINDS = ("shared", "only_a", "only_b")
+KINDS = ("alike", "stronger_a", "stronger_b")
+# How many times as large a value of one model must be to count as stronger there; the explorer has the same rule.
+STRONGER = 2
 States = Float[Array, "*batch state query token"]
 
 
@@ -27,7 +29,7 @@ class Arcs:
         key: the position attended to.
         weight_a: its weight in the first model.
         weight_b: its weight in the second.
-        kind: index in `KINDS`: strong in both, only in the first, only in the second.
+        kind: index in `KINDS`: alike in both models, stronger in the first, stronger in the second; see `stronger_in`.
         path_a: whether it lies on a path of strong arcs up to the first query position at the first model's top.
         path_b: likewise in the second model.
     """
@@ -49,6 +51,18 @@ class Arcs:
         return int((self.kind == KINDS.index(kind)).sum())
 
 
+def stronger_in(first: Float[np.ndarray, "*shape"], second: Float[np.ndarray, "*shape"]) -> Int[np.ndarray, "*shape"]:
+    """Which model's values are at least `STRONGER` times the other's: 0 neither's, 1 the first's, 2 the second's.
+
+    It is the ratio that says so: a threshold between two values that are alike does not make one of them special.
+    """
+    # Where both are 0 neither is stronger, though 0 is twice 0.
+    first_is, second_is = (
+        (one > other) & (one >= STRONGER * other) for one, other in ((first, second), (second, first))
+    )
+    return np.where(first_is, 1, np.where(second_is, 2, 0)).astype(np.int8)
+
+
 def strong_arcs(
     first: Float[np.ndarray, "layer token token"],
     second: Float[np.ndarray, "layer token token"],
@@ -63,9 +77,8 @@ def strong_arcs(
         threshold: the least share of its row that makes an arc strong.
         reach: for each model the width of the widest path from the query down to each position after each layer.
     """
-    strong = (first >= threshold, second >= threshold)
     # Few arcs are strong: from here on only they are looked at, `arc`.
-    layer, query, key = np.nonzero(strong[0] | strong[1])
+    layer, query, key = np.nonzero(np.maximum(first, second) >= threshold)
     here = layer, query, key
     # An arc is on a path of strong arcs where it is strong and the widest path down to its upper end is, too.
     on_path = [
@@ -78,8 +91,7 @@ def strong_arcs(
         key=key.astype(np.int32),
         weight_a=first[here].astype(np.float32),
         weight_b=second[here].astype(np.float32),
-        # 0 shared, 1 only in the first, 2 only in the second: places in `KINDS`
-        kind=np.where(strong[0][here] & strong[1][here], 0, np.where(strong[0][here], 1, 2)).astype(np.int8),
+        kind=stronger_in(first[here], second[here]),
         path_a=on_path[0],
         path_b=on_path[1],
     )

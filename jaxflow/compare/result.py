@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxflow._views import shown_as_html
-from jaxflow.compare.paths import Arcs
+from jaxflow.compare.paths import KINDS, Arcs, stronger_in
 from jaxflow.compare.units import Units
 from jaxflow.evaluation import Interval
 
@@ -60,7 +60,7 @@ class ComparedText:
         layers: pairs of layers that were compared, counted from 1.
         a: the first model's side.
         b: the second model's.
-        arcs: strong arcs of the fused attention, shared and exclusive.
+        arcs: strong arcs of the fused attention.
         shared_widths: as `SideOfText.widths` on arcs that both models have, each worth what the weaker gives it; None
             where the models differ in depth.
         jensen_shannon: distance of each head from its namesake.
@@ -96,22 +96,24 @@ class ComparedText:
         return float(self.jensen_shannon.mean())
 
     def path_kinds(self, threshold: float = 0.1, query: int = 0) -> tuple[str, ...]:
-        """For each unit which model has a path of strong arcs from it to one of the queries at the top.
+        """For each unit whose path of strong arcs from it to one of the queries at the top is the stronger.
 
         Args:
             threshold: share of its row from which on an arc is strong.
             query: which of `queries`, by its place.
 
         Returns:
-            "shared" for a path whose arcs are strong in both models, "both" where each has one of its own, "only_a",
-            "only_b", or "". Models of different depth share none.
+            "stronger_a" or "stronger_b" where a model's path is at least twice as wide as the other's (`stronger_in`);
+            else "shared" for a path that the weaker model has at least half as wide, "alike" where each has one of its
+            own; "" where neither has a path of strong arcs. Models of different depth share none.
         """
-        one, two = (side.widths[0, query] >= threshold for side in (self.a, self.b))
-        both = one & two
-        shared = np.zeros_like(both) if self.shared_widths is None else self.shared_widths[0, query] >= threshold
-        # The strongest statement that holds comes first.
-        kinds = [(shared, "shared"), (both, "both"), (one, "only_a"), (two, "only_b")]
-        return tuple(next((kind for found, kind in kinds if found[unit]), "") for unit in range(len(self.units)))
+        first, second = self.a.widths[0, query], self.b.widths[0, query]
+        widest = np.maximum(first, second)
+        shared = np.zeros_like(widest) if self.shared_widths is None else self.shared_widths[0, query]
+        alike = np.where(stronger_in(widest, shared) == 0, "shared", "alike")
+        stronger = stronger_in(first, second)
+        kinds = np.where(stronger == 0, alike, np.array(KINDS)[stronger])
+        return tuple(np.where(widest >= threshold, kinds, "").tolist())
 
     def word_change(self, layer: int = -1, query: int = 0) -> dict[str, Float[np.ndarray, " word"]]:
         """By method, relevance that each word gained, its pieces' summed, at one of the layers and queries.

@@ -50,7 +50,7 @@ def compare_models(
     """Say what differs between two models that read the same texts: a pretrained one and its fine-tuned self, say.
 
     For each layer and head the distance between their attention; for each token the relevance that it gained or lost
-    in the second model; strong arcs and paths that both share or only one of them has; and over all texts which
+    in the second model; strong arcs, alike in both or stronger in one; and over all texts which
     layers, heads and words changed most, with intervals and tests against chance.
 
     Models with different tokenizers are compared word by word: what goes to a word's tokens is summed, what they

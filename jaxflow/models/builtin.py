@@ -38,6 +38,11 @@ class Packaged:
     sizes: Mapping[str, int] = field(default_factory=dict)
 
 
+# What the classes of the package's own model are called in treebanks, and what they mean.
+MEANINGS: Mapping[str, Mapping[str, str]] = {
+    "verb-number": {"VBZ": "a singular verb follows", "VBP": "a plural verb follows"}
+}
+
 BUILTINS: dict[str, Packaged] = {
     # sentence-transformers/all-MiniLM-L6-v2: 6 layers, width 384, 12 heads, no head on it. MIT.
     "minilm": Packaged(

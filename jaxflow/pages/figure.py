@@ -1,6 +1,7 @@
 """Static figures, for papers and notebooks."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,26 @@ COLOURS = "cividis"
 OPPOSED = "PuOr"
 
 
-def plot_relevance(example: Any, query: Any = None, tokens: Any = None, *, layer: int | None = None) -> Any:
-    """Draw what each token contributed to one position, layer by layer, the methods side by side.
+# Inches: of a figure whose methods stand side by side, of one where they stand below one another, and of a token.
+BESIDE, WIDEST, TOKEN = 13.0, 16.0, 0.3
+# Between names of tokens; where there is less, only some are written.
+NAME = 0.14
+
+
+def plot_relevance(
+    example: Any,
+    query: Any = None,
+    tokens: Any = None,
+    *,
+    layer: int | None = None,
+    layers: Sequence[int] | None = None,
+    methods: Sequence[str] | None = None,
+    special: bool = True,
+) -> Any:
+    """Draw what each token contributed to one position, layer by layer, a panel a method.
+
+    Panels stand side by side, those of long texts below one another, so that a figure is at most 16 inches wide; where
+    tokens are narrower than their names, only some names are written.
 
     Each row is one layer, the deepest on top. Colours go from 0 to the method's largest value of the text's own tokens
     (the position itself and special tokens, which nearly always hold the most, may go beyond the scale); relevance with
@@ -37,6 +56,9 @@ def plot_relevance(example: Any, query: Any = None, tokens: Any = None, *, layer
             query axis; of an array `query token` None draws all rows.
         tokens: names of an array's tokens; None numbers them. An example has its own.
         layer: of an image, counted from 1; None for the deepest that was asked for.
+        layers: of a text those to draw, counted from 1; None for all that were asked for.
+        methods: those to draw, by name and in this order; None for all of an attribution.
+        special: whether special tokens such as [CLS] are drawn.
 
     Returns:
         A `matplotlib.figure.Figure`, to show or to save; drawing it opens no window.
@@ -52,11 +74,26 @@ def plot_relevance(example: Any, query: Any = None, tokens: Any = None, *, layer
     if isinstance(example, Example) and example.picture is not None:
         return draw_patches(example, _row_of(example, query, tokens), layer)
     if layer is not None:
-        raise InputError("layer", "be left out but for an image: each row is a layer", shown(layer))
+        raise InputError("layer", "be left out but for an image: each row is a layer", shown(layer), "pass `layers`")
+    if isinstance(example, Example):
+        example = _chosen(example, layers, methods)
+    elif (layers, methods, special) != (None, None, True):
+        name = "layers" if layers is not None else "methods" if methods is not None else "special"
+        raise InputError(name, "be left out but for an attribution", None, "choose of the array what to draw")
     drawing = _of_example(example, query, tokens) if isinstance(example, Example) else _of_array(example, query, tokens)
+    if isinstance(example, Example) and not special:
+        drawing = _without(drawing, np.array(example.source) >= 0)
     maps, count, rows = drawing.maps, len(drawing.tokens), len(drawing.rows)
-    figure = Figure(figsize=(len(maps) * max(3.2, 0.3 * count), 1.5 + 0.3 * rows), layout="constrained")
-    panels = figure.subplots(1, len(maps), sharey=True, squeeze=False)[0]
+    panel_width = max(3.2, TOKEN * count)
+    if len(maps) * panel_width <= BESIDE:
+        grid, width, height = (1, len(maps)), len(maps) * panel_width, 1.5 + 0.3 * rows
+    else:
+        # The names of tokens stand once, under the last panel.
+        grid, width = (len(maps), 1), min(WIDEST, max(6.4, panel_width + 1.5))
+        height = 1.5 + len(maps) * (0.3 * rows + 0.4)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    panels = figure.subplots(*grid, sharex=True, sharey=True, squeeze=False).ravel()
+    step = max(1, int(np.ceil(NAME * count * grid[1] / width)))
     for panel, (name, values) in zip(panels, maps.items(), strict=True):
         # A text of special tokens alone, or of zeros, has no scale of its own.
         top = float(np.abs(values[drawing.scaling]).max(initial=0.0)) or 1.0
@@ -69,10 +106,11 @@ def plot_relevance(example: Any, query: Any = None, tokens: Any = None, *, layer
             places = np.nonzero(drawing.saturated[name])[::-1]
             _ = panel.scatter(*places, marker="x", s=26, color="white", linewidths=2.4)
             _ = panel.scatter(*places, marker="x", s=20, color="black", linewidths=0.8)
-        panel.set_xticks(range(count), printable(drawing.tokens), rotation=90)
+        panel.set_xticks(range(0, count, step), printable(drawing.tokens)[::step], rotation=90)
         panel.set_yticks(range(rows), printable(drawing.rows))
         _ = figure.colorbar(drawn, ax=panel, extend=_beyond(values, low, top))
-    _ = panels[0].set_ylabel(drawing.row_kind)
+    for panel in panels[:: grid[1]]:
+        _ = panel.set_ylabel(drawing.row_kind)
     _ = figure.supxlabel(drawing.caption)
     return figure
 
@@ -97,6 +135,43 @@ class _Drawing:
     scaling: np.ndarray
     caption: str
     saturated: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def _chosen(example: Example, layers: Sequence[int] | None, methods: Sequence[str] | None) -> Example:
+    """An attribution with some of its layers and methods."""
+    asked = list(example.layers if layers is None else layers)
+    for number in asked:
+        if number not in example.layers:
+            raise InputError("layers", f"be among those that were asked for, {list(example.layers)}", shown(number))
+    names = list(example.relevance if methods is None else [methods] if isinstance(methods, str) else methods)
+    for name in names:
+        if name not in example.relevance:
+            listed = ", ".join(example.relevance)
+            raise InputError("methods", f"be among those that were asked for, {listed}", shown(name))
+    for name, chosen in (("layers", asked), ("methods", names)):
+        if not chosen:
+            raise InputError(name, "name at least one", "none")
+    places = [example.layers.index(number) for number in asked]
+    return replace(
+        example,
+        layers=tuple(asked),
+        relevance={name: example.relevance[name][places] for name in names},
+        saturation={name: values[places] for name, values in example.saturation.items() if name in names},
+        certified=None,
+    )
+
+
+def _without(drawing: _Drawing, kept: np.ndarray) -> _Drawing:
+    """A drawing of some of its tokens."""
+    if not kept.any():
+        raise InputError("special", "be True for a text of special tokens alone", "False")
+    return replace(
+        drawing,
+        maps={name: values[:, kept] for name, values in drawing.maps.items()},
+        tokens=tuple(np.array(drawing.tokens, object)[kept]),
+        scaling=drawing.scaling[:, kept],
+        saturated={name: values[:, kept] for name, values in drawing.saturated.items() if values[:, kept].any()},
+    )
 
 
 def _row_of(example: Example, query: Any, tokens: Any) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from jaxflow._paths import local_path
 from jaxflow._words import readable, readable_scores
 from jaxflow.attribution.registry import is_flow, method_name
+from jaxflow.models.builtin import MEANINGS
 from jaxflow.pages.carried import carried_by, class_method
 from jaxflow.pages.pictures import picture_data
 from jaxflow.pages.pieces import joined, pieces
@@ -25,6 +26,8 @@ from jaxflow.store.results import Store
 # A page of more would open slowly; the rest is in the Parquet files. Numbers are relevance values.
 EXAMPLES = 200
 VALUES = 3_000_000
+# Of a single text: with these the page stays below 2 MB, and opens at once.
+ALONE = 300_000
 # Most characters of a field of the mixing.
 WORDS = 40
 
@@ -66,8 +69,14 @@ def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
         "methods": _methods(question),
         "flows": [method_name(method) for method in question["methods"] if is_flow(method)],
         "encoder_layers": manifest.get("encoder_layers", 0),
+        "meanings": dict(MEANINGS.get(str(manifest["model"]), {})),
         # As many as a page can hold, the first ones.
-        "examples": [example | {"carried": _carried(row, manifest)} for row, example in _within_budget(rows)],
+        "examples": [
+            example | {"carried": _carried(row, manifest)}
+            for row, example in _within_budget(
+                rows, min(VALUES, ALONE) if manifest["input"]["examples"] == 1 else VALUES
+            )
+        ],
     }
 
 
@@ -92,7 +101,8 @@ def _parts(row: Row, queries: int) -> dict[str, Any] | None:
     behind = [int(query) + 1 for query in row["queries"][:queries]]
     explained = [token if written <= token < len(row["tokens"]) else None for token in behind]
     names = ["Prompt", "Answer"] if first is None else ["Source", "Target"]
-    return {"start": start, "names": names, "explained": explained}
+    # A decoder's attention goes to the first token where it has no use for it.
+    return {"start": start, "names": names, "explained": explained, "sink": 0 if first is None else None}
 
 
 def _picture(row: Row) -> dict[str, Any] | None:
@@ -184,8 +194,7 @@ def as_json_block(data: Any) -> str:
     return re.sub("[<>&\u2028\u2029\x7f\ufeff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def _within_budget(rows: Iterable[Row]) -> Iterator[tuple[Row, dict[str, Any]]]:
-    left = VALUES
+def _within_budget(rows: Iterable[Row], left: int) -> Iterator[tuple[Row, dict[str, Any]]]:
     for count, row in enumerate(rows):
         methods = relevance_columns(row)
         per_query = len(methods) * len(row["layers"]) * len(row["tokens"])

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxflow._checks import InputError, missing_extra
+from jaxflow.compare.paths import stronger_in
 from jaxflow.pages.exploration import Exploration
 from jaxflow.pages.figure import printable
 
@@ -21,8 +22,8 @@ def plot_exploration(
     """Draw what one text's position is made of: the layered network of shares, and below it rollout's words.
 
     An arc is as wide as the share of the position that passes along it (over a layer these sum to 1, and at the words
-    they are rollout, where tokens and not words are shown). With two models, arcs over the threshold in both are
-    solid, those of one alone dashed.
+    they are rollout, where tokens and not words are shown). With two models, arcs that are alike in both are solid,
+    those that are at least twice as strong in one dashed.
 
     Args:
         exploration: from `explore`.
@@ -86,15 +87,16 @@ def _automatic(shares: list[np.ndarray]) -> float:
 
 
 def _draw_arcs(axes: Any, shares: list[np.ndarray], least: float, names: list[str]) -> None:
-    # One model alone stands for both, so that all its arcs are shared.
-    first, second = ((share >= least) & (share > 0) for share in (shares[0], shares[-1]))
-    kinds = {"shared": first & second, "first": first & ~second, "second": second & ~first}
-    widest = max(share.max() for share in shares)
-    labels = {"shared": "in both", "first": f"only {names[0]}", "second": f"only {names[-1]}"}
-    for kind, chosen in kinds.items():
+    # One model alone stands for both, so that all its arcs are alike.
+    strongest = np.maximum(shares[0], shares[-1])
+    drawn = (strongest >= least) & (strongest > 0)
+    speaks_for = stronger_in(shares[0], shares[-1])
+    widest = strongest.max()
+    labels = {"shared": "alike in both", "first": f"stronger in {names[0]}", "second": f"stronger in {names[-1]}"}
+    for number, kind in enumerate(labels):
         colour, dash = LOOKS[kind]
-        for layer, to, source in np.argwhere(chosen):
-            width = 0.4 + 4 * np.sqrt(max(share[layer, to, source] for share in shares) / widest)
+        for layer, to, source in np.argwhere(drawn & (speaks_for == number)):
+            width = 0.4 + 4 * np.sqrt(strongest[layer, to, source] / widest)
             _ = axes.plot([source, to], [layer, layer + 1], color=colour, linestyle=dash, linewidth=width, alpha=0.75)
         if len(shares) == 2:
             _ = axes.plot([], [], color=colour, linestyle=dash, label=labels[kind])

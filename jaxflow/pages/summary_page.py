@@ -43,6 +43,7 @@ def summary_data(summary: DataSummary, results: Store) -> dict[str, Any]:
         known
         | {
             "tokens": [row | {"token": readable(row["token"])} for row in known["tokens"]],
+            "special_tokens": list(map(readable, known["special_tokens"])),
             "model": results.manifest.get("model", ""),
             "input": results.manifest["input"]["name"],
             "mixing": mixing_words(results.manifest["question"]["mixing"]),

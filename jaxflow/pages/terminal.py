@@ -1,10 +1,10 @@
 """Results as lines for a terminal."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jaxflow._words import readable
 from jaxflow.pages.carried import saturation_words, tied
@@ -16,13 +16,24 @@ WORD_MOST = 40
 BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
-def top_tokens(row: Row, count: int, *, carried: str | None = None, color: bool = False, width: int = 100) -> list[str]:
+def top_tokens(
+    row: Row,
+    count: int,
+    *,
+    carried: str | None = None,
+    meanings: Mapping[str, str] | None = None,
+    special: bool = True,
+    color: bool = False,
+    width: int = 100,
+) -> list[str]:
     """The tokens that count most for the first query at the last layer, one column a method; an "=" marks ties.
 
     Args:
         row: of a store.
         count: how many tokens.
         carried: the words that carry the prediction, as a line says it.
+        meanings: of names of classes, where they are known.
+        special: whether special tokens, which often hold the most, are among them.
         color: whether to use the terminal's bold and dim type.
         width: most characters of the heading.
     """
@@ -31,9 +42,13 @@ def top_tokens(row: Row, count: int, *, carried: str | None = None, color: bool 
     heading = _styled(_cut(f"{row['id']}  {visible(_text(row, width))}", width), BOLD, color)
     about = f"   layer {layer}, for position {query} {shortened(readable(row['tokens'][query]))}"
     if row["prediction"] is not None:
-        about += f"; prediction: {shortened(readable(row['prediction']))}{_probability(row)}"
+        known = (meanings or {}).get(row["prediction"])
+        meaning = "" if known is None else f", {known}"
+        about += f"; prediction: {shortened(readable(row['prediction']))}{meaning}{_probability(row)}"
     answer = [] if carried is None else [f"   {visible(carried)}"]
-    columns = [_column(row, method, count) for method in relevance_columns(row)]
+    words = np.asarray(row["source"]) >= 0
+    listed = np.flatnonzero(words if words.any() and not special else np.ones(len(words), bool))
+    columns = [_column(row, method, listed, count) for method in relevance_columns(row)]
     notes = [f"    {visible(line)}" for line in saturation_words(row)]
     return [heading, _styled(about, DIM, color), *answer, *_side_by_side(columns), *notes, ""]
 
@@ -85,11 +100,11 @@ def _probability(row: Row) -> str:
     return "" if found is None else f" ({found:.3f})"
 
 
-def _column(row: Row, method: str, count: int) -> list[str]:
-    """Heading and lines of one method: position, token and value."""
+def _column(row: Row, method: str, listed: Int[np.ndarray, " place"], count: int) -> list[str]:
+    """Heading and lines of one method, of the tokens at some places: position, token and value."""
     values: Float[np.ndarray, " token"] = row[method][-1, 0]
     # By size, as what speaks against an explained number counts no less; ties in the order of the text.
-    best = np.argsort(-np.abs(values), kind="stable")[:count]
+    best = listed[np.argsort(-np.abs(values[listed]), kind="stable")[:count]]
     places = [f"{index:>3} {shortened(readable(row['tokens'][index]))}" for index in best]
     widest = max(map(_width, places))
     ties = tied(values)

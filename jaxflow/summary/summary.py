@@ -54,6 +54,7 @@ class DataSummary:
             the texts whose syntax is known.
         tag_counts: tokens of each part of speech.
         tagged_examples: number of the texts whose syntax is known.
+        special: the tokens that are no part of a text, such as [CLS]; lists of words leave them out.
     """
 
     examples: int
@@ -70,6 +71,7 @@ class DataSummary:
     tags: dict[str, np.ndarray] = field(default_factory=dict)
     tag_counts: dict[str, int] = field(default_factory=dict)
     tagged_examples: int = 0
+    special: tuple[str, ...] = ()
 
     def as_json(self, tokens: int = 50) -> dict[str, Any]:
         """All but the tables of positions; of tokens the `tokens` most frequent ones."""
@@ -83,6 +85,7 @@ class DataSummary:
                 for pair, values in self.agreement.items()
             ],
             "tokens": self._most("token", self.token_counts, self.tokens, tokens),
+            "special_tokens": list(self.special),
             "tagged_examples": self.tagged_examples,
             "parts_of_speech": self._most("tag", self.tag_counts, self.tags, len(self.tag_counts)),
             "disagreements": [
@@ -205,6 +208,8 @@ class _Gathered:
         methods = tuple(exactness)
         self.methods, self.pairs, self.exactness, self.flows = methods, statistics.pairs_of(methods), exactness, flows
         self.examples = 0
+        # A dict as an ordered set.
+        self.special: dict[str, None] = {}
         self.means = Means(layers)
         self.tokens = {method: Keyed(layers) for method in methods}
         self.positions = {method: Keyed(layers) for method in methods}
@@ -214,6 +219,10 @@ class _Gathered:
     def add(self, rows: list[Row], chunk: statistics.Chunk) -> None:
         """Take in a chunk of examples."""
         self.examples += len(rows)
+        for row in rows:
+            self.special |= dict.fromkeys(
+                row["tokens"][place] for place in np.flatnonzero(np.asarray(row["source"]) < 0)
+            )
         for method in self.methods:
             entropy, tokens = statistics.distribution(chunk, method)
             for name, values in (
@@ -290,6 +299,7 @@ class _Gathered:
             tags={method: self.tagged[method].means()[1] for method in self.methods},
             tag_counts=dict(zip(tags, tag_counts.tolist(), strict=True)),
             tagged_examples=self.tags.found,
+            special=tuple(self.special),
         )
 
 

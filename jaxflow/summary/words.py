@@ -66,13 +66,16 @@ def _tags(summary: DataSummary) -> Iterator[str]:
 def _tokens(summary: DataSummary, top: int) -> Iterator[str]:
     names, counts = list(summary.token_counts), np.array(list(summary.token_counts.values()))
     # In a small data set no token may occur `OFTEN` times; then the most frequent ones are ranked.
-    often = counts >= min(OFTEN, counts.max())
+    # Special tokens, which would lead every list, are on the page and in its table.
+    words = ~np.isin(names, summary.special)
+    words = words if words.any() else np.ones(len(names), bool)
+    often = words & (counts >= min(OFTEN, counts[words].max()))
     for method in summary.methods:
         worth = np.where(often, summary.tokens[method][-1], -np.inf)
         best = np.argsort(-worth, kind="stable")[: min(top, int(often.sum()))]
         line = ", ".join(f"{readable(names[place])} {worth[place]:.4f}" for place in best)
         yield ""
-        yield f"tokens worth most by {method} at layer {summary.layers[-1]}, on average"
+        yield f"tokens worth most by {method} at layer {summary.layers[-1]}, on average, special ones left out"
         yield f"  {line}"
 
 

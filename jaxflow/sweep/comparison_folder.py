@@ -13,7 +13,7 @@ Positions count as in `compare_models`, layers and heads from 1. `layer` is a pl
 Whatever reads Parquet takes the folder for one table, that of the texts, as with a sweep's (`store.shards`).
 
     comparison.json:
-        format            2; in format 1 heads were counted from 0, and `open_comparison` counts them from 1
+        format            3; in format 1 heads were counted from 0, and `open_comparison` counts them from 1
         models            {a, b}: {name, layers, heads, labels (list or null), head (name of what stands on it)}
         input             {name, column, pair_column}
         question          what was asked about every text: methods, mixing, target, queries, layers, flow, tol, as
@@ -40,7 +40,7 @@ Whatever reads Parquet takes the folder for one table, that of the texts, as wit
                           class over the first 256 texts; null for a model without classes
         files             {path in the folder: sha256} of each file of Parquet
         check             a checksum of all other fields
-        arcs              {shared, only_a, only_b}: mean number of strong arcs of a text
+        arcs              {alike, stronger_a, stronger_b}: mean number of strong arcs of a text, see `stronger_in`
         saturated         {flow method: {a, b}}: mean share of tokens whose flow is no more than a trivial cut, at the
                           last layer, for the first query; earlier folders lack it
         confusion         [{a: label, b: label, texts: how many}, ...]; empty without classes
@@ -61,7 +61,7 @@ Whatever reads Parquet takes the folder for one table, that of the texts, as wit
                                                     from a query to a unit where they reach the threshold. Shared ones
                                                     are empty where the models differ in depth
         arc_layer, arc_query, arc_key, arc_weight_a, arc_weight_b, arc_kind, arc_path_a, arc_path_b
-                                                    [arc]: strong arcs; kind 0 is shared, 1 only in a, 2 only in b; path
+                                                    [arc]: strong arcs; kind 0 is alike, 1 stronger in a, 2 in b; path
                                                     says whether it is on a path of strong arcs to the first query
         jensen_shannon, total_variation             [layer, head]
         layer_jensen_shannon, layer_total_variation [layer]
@@ -74,8 +74,9 @@ Whatever reads Parquet takes the folder for one table, that of the texts, as wit
         fused_a, fused_b            [layer, unit, unit] float32: heads fused, no residual
         heads_a, heads_b            [layer, head, unit, unit] float16
 
-Format 1, of the first edition, has `methods`, `queries`, `heads`, `target` and `flow` among its settings instead of a
-question, and all files beside one another.
+Formats 1 and 2 tell arcs apart by the threshold: {shared, only_a, only_b}. Format 1, of the first edition, has
+`methods`, `queries`, `heads`, `target` and `flow` among its settings instead of a question, and all files beside one
+another.
 """
 
 import json
@@ -91,13 +92,13 @@ import numpy as np
 
 from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
-from jaxflow.store.arrow import Row, pyarrow
+from jaxflow.store.arrow import Row, pyarrow, write_table
 from jaxflow.store.cells import rows_of_table, table_of
 from jaxflow.store.parts import DamageError, Parts, first_line
 from jaxflow.store.shards import ABOUT, make_about, read_description, replaced
 
 # In the first format heads were counted from 0.
-FORMAT, FIRST_FORMAT = 2, 1
+FORMAT, THRESHOLD_FORMAT, FIRST_FORMAT = 3, 2, 1
 SUMMARY, FIRST_SUMMARY = f"{ABOUT}/comparison.json", "comparison.json"
 ATTENTION, HEADS, WORDS = f"{ABOUT}/attention.parquet", f"{ABOUT}/heads.parquet", f"{ABOUT}/words.parquet"
 PAGE = f"{ABOUT}/explore.html"
@@ -195,8 +196,8 @@ def open_comparison(folder: str | Path) -> StoredComparison:
     path = local_path("folder", folder)
     # A broken link counts as there, and is then refused by name.
     first = not os.path.lexists(path / SUMMARY) and os.path.lexists(path / FIRST_SUMMARY)
-    file, version = (FIRST_SUMMARY, FIRST_FORMAT) if first else (SUMMARY, FORMAT)
-    summary = read_description(path, file, "comparison", (version,), has_check=not first)
+    file, versions = (FIRST_SUMMARY, (FIRST_FORMAT,)) if first else (SUMMARY, (FORMAT, THRESHOLD_FORMAT))
+    summary = read_description(path, file, "comparison", versions, has_check=not first)
     wrong = [name for name, kind in KINDS.items() if not isinstance(summary.get(name), kind)]
     files, shards = summary.get("files", {}), summary.get("shards")
     if not isinstance(files, dict) or not all(isinstance(each, str) for each in files.values()):
@@ -218,8 +219,6 @@ def _damaged(path: Path, why: str) -> InputError:
 
 def write_rows(path: Path, rows: list[Row], written: list[Path]) -> None:
     """Write a table in one step, and add its path to `written`."""
-    import pyarrow.parquet as pq
-
     table = table_of(rows, {"jaxflow": json.dumps({"comparison": FORMAT})})
     # By the largest cell: rows of a group, times its values, stay within `GROUP_VALUES`.
     largest = max((cell.size for row in rows for cell in row.values() if isinstance(cell, np.ndarray)), default=1)
@@ -227,6 +226,6 @@ def write_rows(path: Path, rows: list[Row], written: list[Path]) -> None:
     make_about(path)
     # An open file: Arrow takes some paths for addresses.
     with replaced(path) as temporary, temporary.open("wb") as file:
-        pq.write_table(table, file, compression="zstd", row_group_size=rows_of_group)
+        write_table(table, file, rows_of_group)
         file.flush()
     written.append(path)

@@ -58,9 +58,10 @@ def test_strong_arcs_are_those_of_the_class_and_heads_are_compared_as_they_are(p
     for text, found, other in zip(TEXTS, compared.texts, plain.texts, strict=True):
         np.testing.assert_array_equal(found.jensen_shannon, other.jensen_shannon)
         fused = [by_loop(encoder, text, "good", 0.3)[0] for encoder in pair]
-        strong = [weights >= 0.1 for weights in fused]
-        assert found.arcs.count("shared") == (strong[0] & strong[1]).sum()
-        assert found.arcs.count("only_a") == (strong[0] & ~strong[1]).sum()
+        first, second = fused
+        strong = np.maximum(first, second) >= 0.1
+        assert found.arcs.count("alike") == (strong & (first < 2 * second) & (second < 2 * first)).sum()
+        assert found.arcs.count("stronger_a") == (strong & (first >= 2 * second)).sum()
         differs += not np.allclose(found.change["rollout"], other.change["rollout"], atol=1e-3)
     assert differs == len(TEXTS)
 
@@ -78,7 +79,7 @@ def test_the_predicted_class_is_each_models_own(pair):
 def test_a_model_against_itself_changes_nothing(pair):
     found = jf.compare_models(pair[0], pair[0], TEXTS[:3], mixing="attention-gradient", target=0)
     assert not any(values.any() for text in found.texts for values in text.change.values())
-    assert all(text.arcs.count("only_a") == text.arcs.count("only_b") == 0 for text in found.texts)
+    assert all(text.arcs.count("alike") == len(text.arcs) for text in found.texts)
 
 
 @pytest.mark.slow

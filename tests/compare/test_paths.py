@@ -7,7 +7,7 @@ import numpy as np
 
 import jaxflow as jf
 from jaxflow.compare import influence, path_widths, total_influence
-from jaxflow.compare.paths import strong_arcs
+from jaxflow.compare.paths import KINDS, strong_arcs, stronger_in
 from tests.statistics.test_distances import attention
 
 
@@ -76,13 +76,30 @@ def test_arcs_are_told_apart_and_only_those_that_lead_to_the_query_are_on_a_path
     ):
         seen.add((int(layer), int(query), int(key)))
         assert (first, second) == (one[layer, query, key], two[layer, query, key])
-        assert kind == {(True, True): 0, (True, False): 1, (False, True): 2}[first >= threshold, second >= threshold]
+        assert kind == (1 if first / second >= 2 else 2 if second / first >= 2 else 0)
         for weights, weight, on in ((one, first, on_a), (two, second, on_b)):
             assert on == (weight >= threshold and led_to(weights, layer, query, threshold))
     strong = {tuple(map(int, place)) for place in np.argwhere((one >= threshold) | (two >= threshold))}
     assert seen == strong
     assert len({int(kind) for kind in arcs.kind}) == 3
-    assert sum(arcs.count(kind) for kind in ("shared", "only_a", "only_b")) == len(arcs)
+    assert sum(arcs.count(kind) for kind in ("alike", "stronger_a", "stronger_b")) == len(arcs)
+
+
+def test_a_threshold_between_two_weights_that_are_alike_makes_neither_model_special():
+    one = np.array([[[0.5, 0.5, 0.0], [0.31, 0.29, 0.4], [0.9, 0.1, 0.0]]])
+    two = np.array([[[0.5, 0.5, 0.0], [0.29, 0.31, 0.4], [0.4, 0.6, 0.0]]])
+    reach = np.ones((1, 3))
+    arcs = strong_arcs(one, two, 0.3, (reach, reach))
+    kinds = {
+        (int(query), int(key)): KINDS[kind] for query, key, kind in zip(arcs.query, arcs.key, arcs.kind, strict=True)
+    }
+    assert kinds == {
+        **dict.fromkeys([(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)], "alike"),
+        (2, 0): "stronger_a",
+        (2, 1): "stronger_b",
+    }
+    # Nothing is twice nothing.
+    assert stronger_in(np.zeros(2), np.array([0.0, 1e-9])).tolist() == [0, 2]
 
 
 def led_to(weights, layer, position, threshold):

@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
+import jaxflow as jf
 from experiments.ground_truth import compiled, planted
 from experiments.ground_truth.__main__ import main
 from experiments.ground_truth.programs import LENGTH, PROGRAMS, texts_of
+from experiments.ground_truth.real import _asked
 from experiments.ground_truth.table import Measured, cells, verdicts
 
 TEXTS = 20
@@ -87,6 +89,21 @@ def test_planted_words_are_the_evidence():
         words, yes, places = planted.count(rng)
         assert [index for index, word in enumerate(words) if word in planted.ONES] == places
         assert yes == (words.count(planted.ONES[0]) > words.count(planted.ONES[1]))
+
+
+def test_all_words_of_the_evidence_are_marked_and_a_decoder_s_last_token_takes_no_part():
+    model = jf.load_model("verb-number")
+    texts, spans = ["the keys to the cabinet", "the author"], [[(4, 8), (16, 23)], [(4, 10)]]
+    asked = _asked(model, texts, spans, "classifier")
+    for encoding, evidence, part, words in zip(
+        model.tokenize(texts), asked.evidence, asked.part, ({"keys", "cabinet"}, {"author"}), strict=True
+    ):
+        assert {encoding.tokens[place] for place in np.flatnonzero(evidence)} == words
+        assert part[: len(encoding)].tolist() == (~np.array(encoding.special)).tolist()
+    last = _asked(model, texts, spans, "last")
+    for encoding, part, every in zip(model.tokenize(texts), last.part, asked.part, strict=True):
+        assert not part[len(encoding) - 1]
+        assert part.sum() == every.sum() - (not encoding.special[-1])
 
 
 def made_up(chosen, held):

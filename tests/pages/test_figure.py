@@ -9,6 +9,7 @@ import torch
 
 import jaxflow as jf
 from jaxflow._checks import InputError
+from jaxflow.pages.figure import printable
 from tests.tiny_text_model import LAYERS, model_folder
 
 
@@ -28,9 +29,67 @@ def test_the_figure_draws_every_method_layer_by_layer(example, query, tmp_path):
         values = example.relevance[panel.get_title()][:, 0 if query is None else 1]
         np.testing.assert_array_equal(panel.images[0].get_array(), values)
     assert [label.get_text() for label in panels[0].get_yticklabels()] == [str(i + 1) for i in range(LAYERS)]
-    assert len(panels[0].get_xticklabels()) == len(example.tokens)
+    # Of panels below one another the last one has the names.
+    assert [label.get_text() for label in panels[-1].get_xticklabels()] == printable(example.tokens)
     figure.savefig(tmp_path / "figure.svg")
     assert (tmp_path / "figure.svg").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("tokens", [3, 9, 41, 466])
+@pytest.mark.parametrize("methods", [1, 3])
+def test_a_figure_of_a_long_text_can_be_read(example, tokens, methods):
+    long = replace(
+        example,
+        text="x " * tokens,
+        tokens=("word",) * tokens,
+        offsets=tuple((2 * place, 2 * place + 1) for place in range(tokens)),
+        source=(0,) * tokens,
+        queries=np.array([0]),
+        relevance={f"m{number}": np.full((LAYERS, 1, tokens), 0.5) for number in range(methods)},
+        saturation={},
+        certified=None,
+    )
+    figure = jf.plot_relevance(long)
+    width, height = figure.get_size_inches()
+    assert width <= 16
+    assert 2 <= height <= 9
+    panels = [panel for panel in figure.axes if panel.images]
+    assert len(panels) == methods
+    # Names stand a line apart, and the first is written.
+    ticks = panels[-1].get_xticks()
+    columns = len({panel.get_subplotspec().colspan.start for panel in panels})
+    assert ticks[0] == 0
+    assert len(ticks) == tokens or np.diff(ticks).min() * (width / columns) / tokens >= 0.13
+
+
+def test_layers_methods_and_special_tokens_are_chosen(example):
+    figure = jf.plot_relevance(example, layers=[3, 1], methods=["flow", "raw"], special=False)
+    panels = [panel for panel in figure.axes if panel.get_title()]
+    assert [panel.get_title() for panel in panels] == ["flow", "raw"]
+    words = [place for place, source in enumerate(example.source) if source >= 0]
+    for panel in panels:
+        expected = example.relevance[panel.get_title()][[2, 0], 0][:, words]
+        np.testing.assert_array_equal(panel.images[0].get_array(), expected)
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["3", "1"]
+    assert [label.get_text() for label in panels[-1].get_xticklabels()] == printable(
+        tuple(example.tokens[place] for place in words)
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"layers": [4]}, "`layers` must be among those that were asked for"),
+        ({"methods": ["alti"]}, "`methods` must be among those that were asked for, raw, rollout, flow"),
+        ({"methods": []}, "`methods` must name at least one"),
+        ({"layer": 1}, "pass `layers`"),
+    ],
+)
+def test_layers_and_methods_that_are_not_there(example, options, said):
+    with pytest.raises(InputError, match=said):
+        jf.plot_relevance(example, **options)
+    with pytest.raises(InputError, match="`methods` must be left out but for an attribution"):
+        jf.plot_relevance(RELEVANCE, methods=["raw"])
 
 
 def test_a_position_that_was_not_asked_for(example):

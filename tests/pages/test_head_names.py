@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,10 +12,11 @@ import pytest
 
 import jaxflow as jf
 from jaxflow.cli import main as cli
-from jaxflow.compare import findings, head_roles, role_changes
+from jaxflow.compare import WordChange, findings, head_roles, role_changes
 from jaxflow.models import save_encoder
 from jaxflow.pages.explore import explore
 from jaxflow.pages.explorer import write_explorer
+from jaxflow.store.record import checked
 from jaxflow.sweep.comparison_folder import open_comparison
 from tests.compare.models import sharpened
 from tests.pages.browser import Opened
@@ -90,6 +92,19 @@ def test_a_folder_of_the_first_format_is_read_with_heads_from_1(compared, tmp_pa
     assert [row["text"] for row in stored.rows()] == TEXTS
 
 
+def test_a_folder_of_the_second_format_is_read_as_it_says(compared, tmp_path):
+    _ = shutil.copytree(compared[1], tmp_path / "out")
+    path = tmp_path / "out" / "__about__" / "comparison.json"
+    summary = json.loads(path.read_text())
+    assert summary["format"] == 3
+    summary |= {"format": 2, "arcs": {"shared": 3.0, "only_a": 1.0, "only_b": 2.0}}
+    del summary["check"]
+    _ = path.write_text(json.dumps(checked(summary)))
+    stored = open_comparison(tmp_path / "out")
+    assert stored.summary["arcs"] == summary["arcs"]
+    assert [row["text"] for row in stored.rows()] == TEXTS
+
+
 def test_heads_that_are_more_like_others_are_named_as_in_the_files(models):
     summary = jf.compare_models(models[0], models[0], TEXTS).summary
     # Each head of layer 2 answers to the next one.
@@ -100,8 +115,28 @@ def test_heads_that_are_more_like_others_are_named_as_in_the_files(models):
     assert said.endswith(": L2 H1 -> H2, L2 H2 -> H1")
 
 
+def test_the_findings_name_words_that_stand_out_and_no_punctuation(models):
+    summary = jf.compare_models(models[0], models[1], TEXTS, methods="rollout").summary
+
+    def word(name, mean, p):
+        return WordChange(name, 9, "rollout", mean, mean, mean, p, p)
+
+    words = [word("the", 0.4, 0.9), word(".", 0.3, 0.001), word("good", 0.2, 0.01), word("bad", -0.1, 0.2)]
+    lines = findings(replace(summary, words=(*words, word("rare", 0.9, np.nan))))
+    at = lines.index("words by rollout")
+    assert lines[at + 1 : at + 3] == [
+        "  gained: good +0.2000 * (9)",
+        "  lost: none stands out from chance; most bad -0.1000 (9)",
+    ]
+    lines = findings(replace(summary, words=(word(".", 0.3, 0.001),)))
+    least = summary.settings["least"]
+    assert (
+        lines[lines.index("words by rollout") + 1] == f"  gained: none of the words that are in {least} texts or more"
+    )
+
+
 def test_the_findings_say_what_their_signs_mean(models):
     lines = findings(jf.compare_models(models[0], models[1], TEXTS).summary)
-    assert any("only in the first" in line and "only in the second" in line for line in lines)
-    legend = "\n".join(lines[-2:])
-    assert all(sign in legend for sign in ("*", "[low, high]", "(n)"))
+    assert any("alike in both" in line and "stronger in the second" in line for line in lines)
+    legend = "\n".join(lines[-3:])
+    assert all(sign in legend for sign in ("*", "[low, high]", "(n)", "at least 2 times"))

@@ -272,16 +272,22 @@ def test_signs_and_a_table_that_goes_on_are_said(context, tmp_path):
     legend = opened.locator("#legend")
     assert "decompx: against" in legend.text_content()
     assert legend.text_content().startswith("0")
-    # Wider than the page: a line says so, and the edge fades until the end is reached.
+    # Methods stand below one another; one whose layers are wider than the page says so, and its edge fades until the
+    # end is reached.
     heat, more = opened.locator("#heat"), opened.locator("#heat-more")
+    assert not more.is_visible()
+    opened.set_viewport_size({"width": 120, "height": 900})
+    opened.wait_for_timeout(200)
     assert more.is_visible()
     assert "more" in heat.get_attribute("class")
     heat.evaluate("heat => heat.scrollTo(heat.scrollWidth, 0)")
     opened.wait_for_timeout(100)
     assert "more" not in heat.get_attribute("class")
+    opened.set_viewport_size({"width": 700, "height": 900})
+    opened.wait_for_timeout(200)
+    assert not more.is_visible()
     for name in methods[2:]:
         opened.locator(f"[id='method-{name}']").uncheck()
-    assert not more.is_visible()
     # Of methods with a sign alone there is the one ramp, of those without it the other.
     opened.locator("#method-raw").uncheck()
     assert legend.text_content().startswith("against")

@@ -50,11 +50,14 @@ def test_compare_writes_the_page_of_its_first_texts(other, layers, file, tmp_pat
     out = tmp_path / "out"
     models = ["--model-a", str(model_folder()), "--model-b", str(other())]
     arguments = ["--column", "text", "--methods", "raw,rollout", "--attention", "2", "--layers", layers]
+    arguments += ["--label-column", "label"]
     assert cli.main(["compare", *models, "--input", str(file), *arguments, "--out", str(out)]) == 0
     assert str(out / "__about__" / "explore.html") in capsys.readouterr().out
     data = Page((out / "__about__" / "explore.html").read_text("utf-8")).data()
     assert [sentence["text"] for sentence in data["sentences"]] == TEXTS[:2]
     assert data["methods"] == ["raw", "rollout"]
+    assert [sentence["label"] for sentence in data["sentences"]] == list(LABELS[:2])
+    assert all(side["loss"] > 0 for sentence in data["sentences"] for side in sentence["sides"])
 
 
 def test_layers_of_models_of_other_depth_are_asked_for_as_the_command_line_has_them(file, tmp_path, capsys):
@@ -88,8 +91,21 @@ def test_what_cannot_be_written_is_said_before_any_work(tmp_path, capsys):
     assert "a folder; name another" in refused("--out", str(tmp_path))
 
 
+def test_a_wrong_label_is_said_before_anything_is_compared(file, tmp_path, capsys):
+    file.write_text("text,label\nthe key,awful\n")
+    models = ["--model-a", str(model_folder()), "--model-b", str(model_folder())]
+    given = [*models, "--input", str(file), "--column", "text", "--label-column", "label"]
+    assert cli.main(["compare", *given, "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith("jaxflow: --label-column must be classes of the model (")
+    assert not any((tmp_path / "out").rglob("*"))
+
+
 def test_labels_need_a_file(capsys):
     arguments = ["explore", "--model", "any", "--text", "the key", "--label-column", "label", "--out", "page.html"]
+    assert cli.main(arguments) == 2
+    assert "--label-column must go with --input and a file" in capsys.readouterr().err
+    arguments = ["compare", "--model-a", "any", "--model-b", "any", *arguments[3:]]
     assert cli.main(arguments) == 2
     assert "--label-column must go with --input and a file" in capsys.readouterr().err
 

@@ -20,12 +20,15 @@ def test_the_figure_draws_the_arcs_over_the_threshold(pair, threshold, tmp_path)
     network, bars = figure.axes
     shares = [path_shares(side.examples[1].relevance["raw"], 0.5, 2) for side in pair.sides]
     if threshold is not None:
-        strong = [share >= threshold for share in shares]
+        over = np.maximum(*shares) >= threshold
         # Two points an arc; the legend's lines have none, the position's mark one.
         drawn = [line for line in network.lines if len(line.get_xdata()) == 2]
-        assert len(drawn) == (strong[0] | strong[1]).sum() > 0
+        assert len(drawn) == over.sum() > 0
         solid = [line for line in drawn if line.get_linestyle() == "-"]
-        assert len(solid) == (strong[0] & strong[1]).sum()
+        alike = (shares[0] < 2 * shares[1]) & (shares[1] < 2 * shares[0])
+        assert len(solid) == (over & alike).sum()
+        labels = [text.get_text() for text in network.get_legend().get_texts()]
+        assert labels == ["alike in both", *(f"stronger in {side.name}" for side in pair.sides)]
     heights = [bar.get_height() for bar in bars.patches]
     rows = [side.examples[1].relevance["rollout"][-1, 2] for side in pair.sides]
     np.testing.assert_allclose(heights, np.concatenate(rows), rtol=1e-6)

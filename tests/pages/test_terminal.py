@@ -28,6 +28,16 @@ def test_the_top_tokens_stand_in_aligned_columns():
     assert lines[1].index("0.2500") == lines[0].index("0.5000") - 2
 
 
+def test_special_tokens_are_left_out_where_a_text_has_words():
+    row = make_row("key table")
+    row["raw"][-1, 0] = [0.9, 0.1, 0.3, 0.8]
+    assert [line.split()[:2] for line in top_tokens(row, 2, special=False)[3:5]] == [["2", "table"], ["1", "key"]]
+    assert [line.split()[:2] for line in top_tokens(row, 2)[3:5]] == [["0", "[CLS]"], ["3", "[SEP]"]]
+    # As many lines as there are words; and all of a text that has none.
+    assert len(top_tokens(row, 4, special=False)) == 3 + 2 + 1
+    assert len(top_tokens(make_row(""), 4, special=False)) == 3 + 2 + 1
+
+
 def test_tokens_and_predictions_are_shown_as_they_are_read():
     row = make_row("key café", label="Ġbriefly")
     row["tokens"] = ["<s>", "Ġkey", "ĠcafÃ©", "</s>"]

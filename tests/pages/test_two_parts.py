@@ -77,8 +77,9 @@ def test_rows_of_sources_and_targets_and_of_prompt_and_answer():
         "names": ["Source", "Target"],
         # Sources explain nothing that was written, nor does the last target.
         "explained": [None] * 4 + list(range(5, tokens)) + [None],
+        "sink": None,
     }
     answered = plain | {"queries": np.array([3, 4]), "answer": np.array([4, 5])}
     answered |= {name: plain[name][:, 3:5] for name in ("raw", "rollout", "flow", "certified")}
     (example,) = page_data(manifest(1), [answered])["examples"]
-    assert example["parts"] == {"start": 4, "names": ["Prompt", "Answer"], "explained": [4, 5]}
+    assert example["parts"] == {"start": 4, "names": ["Prompt", "Answer"], "explained": [4, 5], "sink": 0}

@@ -3,6 +3,7 @@ import json
 import stat
 
 import numpy as np
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,6 +16,7 @@ from jaxflow.store.shards import Record
 from jaxflow.sweep import comparison_folder
 from jaxflow.sweep.comparison_folder import StoredComparison, write_rows
 
+NUMBERS = ("FLOAT", "DOUBLE")
 STORED = {"raw": np.float32, "rollout": np.float32, "flow": np.float64}
 
 # The least that a manifest must hold.
@@ -115,6 +117,30 @@ def test_the_file_is_plain_parquet_of_one_row_an_example(tmp_path):
     assert np.shape(values) == (2, 1, 4)
     assert results.table(["id", "text"]).to_pydict() == {"id": [1, 2], "text": ["a", "b"]}
     assert len(results) == 2
+
+
+def test_relevance_takes_little_place_and_every_reader_reads_it_to_the_last_digit(tmp_path):
+    rng = np.random.default_rng(7)
+    # Rows as attention has them: shares of every size that sum to 1.
+    weights = np.exp(3 * rng.normal(size=(40, 2, 20, 20)))
+    shares = (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
+    examples = [
+        dataclasses.replace(example(rng, "a", 20, 20), relevance={"raw": each, "flow": each.astype(np.float64) ** 0.5})
+        for each in shares
+    ]
+    _ = written(tmp_path, examples)
+    path = tmp_path / "part-00000.parquet"
+    columns = pq.ParquetFile(path).metadata.row_group(0)
+    numbers = [columns.column(i) for i in range(columns.num_columns) if columns.column(i).physical_type in NUMBERS]
+    assert {"raw", "flow"} <= {column.path_in_schema.split(".")[0] for column in numbers}
+    assert all("BYTE_STREAM_SPLIT" in column.encodings for column in numbers)
+    # As dictionaries, which is what pyarrow writes unless it is told.
+    table = pq.read_table(path)
+    pq.write_table(table, tmp_path / "usual.parquet", compression="zstd", row_group_size=store.ROW_GROUP)
+    assert path.stat().st_size < 0.75 * (tmp_path / "usual.parquet").stat().st_size
+    read = pl.read_parquet(path)["raw"].to_list()
+    np.testing.assert_array_equal(np.asarray(read, np.float32), shares)
+    np.testing.assert_array_equal(np.asarray(table["raw"].to_pylist(), np.float32), shares)
 
 
 def test_methods_that_were_not_asked_for_have_no_column(tmp_path):

@@ -38,6 +38,18 @@
     }
   });
 
+  // src/shared/csv.js
+  var NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+  var FORMULA = /^\s*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
+  var csvText = (table) => table.map((row) => `${row.map(csvCell).join(",")}
+`).join("");
+  function csvCell(cell) {
+    if (cell === null || cell === void 0 || Number.isNaN(cell)) return "";
+    if (typeof cell === "number") return String(cell);
+    const safe = !NUMBER.test(cell) && FORMULA.test(cell) ? `'${cell}` : cell;
+    return /[",;|\t\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  }
+
   // src/shared/scale.js
   var HUE = 255 * Math.PI / 180;
   var AGAINST = 60 * Math.PI / 180;
@@ -910,6 +922,11 @@
       // The meaning of the lines stays in sight with the controls.
       byId("legend")
     );
+    byId("options").addEventListener("click", () => {
+      const open = document.body.classList.toggle("options");
+      byId("options").setAttribute("aria-expanded", String(open));
+      byId("options").textContent = open ? "Fewer options" : "All options";
+    });
     byId("controls").addEventListener("submit", (event) => event.preventDefault());
   }
   function drawControls(context2) {
@@ -973,16 +990,13 @@
     byId("sentence-about").textContent = `${ENTRY[0].toUpperCase()}${ENTRY.slice(1)} ${parts.join(" · ")} · what ${words2[state.position]} (${state.position}) is made of`;
   }
 
-  // src/explorer/csv.js
-  var NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
-  var FORMULA = /^\s*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
-  var csvText = (table) => table.map((row) => `${row.map(csvCell).join(",")}
-`).join("");
-  function csvCell(cell) {
-    if (cell === null || cell === void 0 || Number.isNaN(cell)) return "";
-    if (typeof cell === "number") return String(cell);
-    const safe = !NUMBER.test(cell) && FORMULA.test(cell) ? `'${cell}` : cell;
-    return /[",;|\t\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  // src/shared/save.js
+  function saved(file, blob) {
+    const link = make("a", { href: URL.createObjectURL(blob), download: file });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1e4);
   }
 
   // src/explorer/scene.js
@@ -1266,13 +1280,6 @@
     const blob = await new Promise((done) => pngCanvas(scene).toBlob(done, "image/png"));
     return blob && saved(file, blob);
   }
-  function saved(file, blob) {
-    const link = make("a", { href: URL.createObjectURL(blob), download: file });
-    document.body.append(link);
-    link.click();
-    link.remove();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1e4);
-  }
 
   // src/explorer/list.js
   var d35 = __toESM(require_d3(), 1);
@@ -1506,9 +1513,15 @@
       )
     );
     tip.hidden = false;
+    since = performance.now();
     const box = tip.getBoundingClientRect();
     tip.style.left = `${Math.max(8, Math.min(x + 14, document.documentElement.clientWidth - box.width - 8))}px`;
     tip.style.top = `${y + 18 + box.height > window.innerHeight ? Math.max(4, y - box.height - 10) : y + 18}px`;
+  }
+  var since = 0;
+  var STAYS = 400;
+  function scrolledAway() {
+    if (performance.now() - since > STAYS) hideTip();
   }
   function hideTip() {
     byId("tooltip").hidden = true;
@@ -1569,6 +1582,10 @@
     else hideTip();
     return mark;
   }
+  var isTouch = (event) => (
+    /** @type {PointerEvent} */
+    event.pointerType === "touch"
+  );
   function pointedAway(panel) {
     highlight(panel, null);
     hideTip();
@@ -3727,6 +3744,7 @@
     stage.addEventListener("click", (event) => {
       const is = pointedAt(panel, event)?.is;
       if (is) pick(is, event.shiftKey || event.ctrlKey || event.metaKey);
+      if (isTouch(event)) void settled().then(() => pointedAt(panel, event));
     });
   }
   var sight = new IntersectionObserver((entries) => {
@@ -3791,7 +3809,7 @@
     panel.key = key;
     highlight(panel, null);
     const scene = panel.view.draw(context2, panel.width, tallNow());
-    scene.title = `${panel.view.title}: ${context2.names.join(", ")}`;
+    scene.title = `${panel.view.title}: ${context2.names.join(", ")}; ${short(context2.sentence.text, 60)}`;
     panel.scene = scene;
     panel.note.textContent = scene.note ?? "";
     drawScene(panel.canvas, scene);
@@ -4090,9 +4108,10 @@
   }
   function predictionParts(context2, number) {
     const side = context2.sides[number];
-    if (!known(side.prediction)) return [];
-    const share = confidence(side);
     const label = context2.sentence.label;
+    if (!known(side.prediction))
+      return known(label) ? [make("span", { className: "prediction" }, "label: ", isolated(label))] : [];
+    const share = confidence(side);
     const parts = [
       make("span", { className: "prediction" }, isolated(side.prediction), share === null ? "" : ` ${share.toFixed(3)}`)
     ];
@@ -4173,6 +4192,8 @@
       const index = Number(token.dataset.token);
       if (event.shiftKey || event.ctrlKey || event.metaKey) set({ position: index });
       else set({ word: state.word === index ? null : index });
+      if (isTouch(event))
+        void settled().then(() => now() && showTip(wordTip(now(), index), event.clientX, event.clientY));
     });
     strip.addEventListener("mousemove", (event) => {
       const token = tokenOf(event);
@@ -4252,7 +4273,7 @@
     forgetWidths();
     void render();
   });
-  document.addEventListener("scroll", hideTip, { passive: true, capture: true });
+  document.addEventListener("scroll", scrolledAway, { passive: true, capture: true });
   darkQuery.addEventListener("change", render);
   listen(set);
   void render();

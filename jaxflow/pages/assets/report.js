@@ -47,11 +47,11 @@
   );
   var named = (character) => `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`;
   function sharedBeginning(texts, least = 20) {
-    const [first, ...rest] = texts;
+    const [first2, ...rest] = texts;
     if (!rest.length) return 0;
     let count = Math.min(...texts.map((text) => text.length - 1));
-    for (const text of rest) while (count > 0 && !text.startsWith(first.slice(0, count))) count -= 1;
-    while (count > 0 && !/\s/u.test(first[count - 1])) count -= 1;
+    for (const text of rest) while (count > 0 && !text.startsWith(first2.slice(0, count))) count -= 1;
+    while (count > 0 && !/\s/u.test(first2[count - 1])) count -= 1;
     return count >= least ? count : 0;
   }
 
@@ -140,6 +140,39 @@
     return make("div", { className: "frame" }, pictureOf(picture, text), cells);
   }
 
+  // src/report/address.js
+  function toHash(state2, data2, first2) {
+    const { layers, queries } = data2.examples[state2.index];
+    const fields = new URLSearchParams();
+    if (state2.index) fields.set("s", String(state2.index + 1));
+    if (state2.layer !== layers.length - 1) fields.set("l", String(layers[state2.layer]));
+    if (state2.query !== firstOf(data2, state2.index)) fields.set("p", String(queries[state2.query]));
+    if (state2.scale !== first2.scale) fields.set("by", state2.scale);
+    if (state2.special) fields.set("special", "1");
+    const shown = data2.methods.flatMap((method, place2) => state2.methods.has(method) ? [place2 + 1] : []);
+    if (shown.length < data2.methods.length) fields.set("m", shown.join("."));
+    return fields.toString();
+  }
+  function fromHash(hash, data2, first2) {
+    const fields = new URLSearchParams(hash.replace(/^#/, ""));
+    const number2 = (name) => fields.has(name) ? Number(fields.get(name)) : Number.NaN;
+    const index = data2.examples[number2("s") - 1] ? number2("s") - 1 : 0;
+    const { layers, queries } = data2.examples[index];
+    const layer = layers.indexOf(number2("l"));
+    const query = queries.indexOf(number2("p"));
+    const by = fields.get("by") ?? "";
+    const places = fields.get("m")?.split(".").map(Number);
+    return {
+      index,
+      layer: layer < 0 ? layers.length - 1 : layer,
+      query: query < 0 ? firstOf(data2, index) : query,
+      scale: ["row", "range", "method", "one"].includes(by) ? by : first2.scale,
+      special: fields.get("special") === "1",
+      methods: new Set(data2.methods.filter((_, place2) => !places || places.includes(place2 + 1)))
+    };
+  }
+  var firstOf = (data2, index) => data2.examples[index].parts ? data2.examples[index].queries.length - 1 : 0;
+
   // src/shared/base64.js
   function bytesOf(base64) {
     if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
@@ -207,12 +240,13 @@
   function bounds(unpacked, method, layer, query, state2) {
     if (state2.scale === "one") return [0, 1];
     const layers = state2.scale === "method" ? unpacked.example.layers.map((_, index) => index) : [layer];
-    const source = unpacked.example.source;
+    const { source, parts } = unpacked.example;
+    const sink = parts?.sink ?? null;
     let smallest = Infinity;
     let largest = 0;
     for (const index of layers) {
       unpacked.row(method, index, query).forEach((value, token) => {
-        if (!state2.special && source[token] < 0) return;
+        if (!state2.special && (source[token] < 0 || token === sink)) return;
         smallest = Math.min(smallest, value);
         largest = Math.max(largest, Math.abs(value));
       });
@@ -224,6 +258,27 @@
     const share = (value - low) / (high - low);
     return value < 0 ? share : Math.max(0, share);
   };
+
+  // src/shared/csv.js
+  var NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+  var FORMULA = /^\s*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
+  var csvText = (table) => table.map((row) => `${row.map(csvCell).join(",")}
+`).join("");
+  function csvCell(cell) {
+    if (cell === null || cell === void 0 || Number.isNaN(cell)) return "";
+    if (typeof cell === "number") return String(cell);
+    const safe = !NUMBER.test(cell) && FORMULA.test(cell) ? `'${cell}` : cell;
+    return /[",;|\t\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  }
+
+  // src/shared/save.js
+  function saved(file, blob) {
+    const link = make("a", { href: URL.createObjectURL(blob), download: file });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1e4);
+  }
 
   // src/report/page.js
   var data = JSON.parse(byId("data").textContent);
@@ -247,6 +302,120 @@
     const number2 = Math.floor(above / 2) + 1;
     const part = above % 2 ? "cross" : "self";
     return { whole: `decoder ${number2} ${part}`, short: `${part[0].toUpperCase()}${number2}` };
+  }
+
+  // src/report/export.js
+  var CELL = 22;
+  var PATCH = 16;
+  var LETTER = 6.6;
+  var GAP = 14;
+  var TOP = 74;
+  function save(current2, state2, kind) {
+    const text = kind === "csv" ? csvText(tableOf(current2, state2)) : svgText(current2, state2);
+    const name = `jaxflow-${data.model}-${current2.example.id}`.replace(/[^\w.-]+/g, "_").slice(-80);
+    saved(`${name}.${kind}`, new Blob([text], { type: kind === "csv" ? "text/csv" : "image/svg+xml" }));
+  }
+  function tableOf(current2, state2) {
+    const { example } = current2;
+    const position = example.queries[state2.query];
+    const head = ["method", "layer", "position", "position_token", "token_position", "token", "relevance", "certified"];
+    const rows = shownMethods(state2).flatMap(
+      (method) => example.layers.flatMap(
+        (layer, index) => Array.from(current2.row(method, index, state2.query), (value, token) => [
+          ...[method, layer, position, example.tokens[position], token, example.tokens[token], value],
+          // Of values that are no flows there is nothing to prove.
+          data.flows.includes(method) ? String(current2.certified(index, state2.query, token)) : "",
+          data.flows.includes(method) ? String(current2.saturated(method, index, state2.query, token)) : ""
+        ])
+      )
+    );
+    return [[...head, "saturated"], ...rows];
+  }
+  var shownMethods = (state2) => data.methods.filter((method) => state2.methods.has(method));
+  function svgText(current2, state2) {
+    const { example } = current2;
+    const namespace = new DOMParser().parseFromString("<svg></svg>", "text/html").querySelector("svg")?.namespaceURI ?? "";
+    const own = document.implementation.createDocument(namespace, "svg");
+    const ink = isDark() ? "#e8e8e8" : "#1a1a1a";
+    const add = (tag, attributes, text) => {
+      const element = own.createElementNS(namespace, tag);
+      for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+      if (text) element.textContent = text;
+      own.documentElement.append(element);
+    };
+    const write = (x, y, text, rest = {}) => add("text", { x, y, fill: ink, "font-family": "system-ui, sans-serif", "font-size": 12, ...rest }, text);
+    const layer = layerName(data.encoder_layers, example.layers[state2.layer]).whole;
+    const asked = queryName(example, state2.query).replace(/\s+/g, " ");
+    const titles = [
+      `${data.model}: ${example.text.replace(/\s+/g, " ").slice(0, 90)}`,
+      `relevance to ${asked}${example.picture ? `, layer ${layer}` : ""} · mixing: ${data.settings.mixing}`
+    ];
+    const back = isDark() ? "#14171c" : "#ffffff";
+    add("title", {}, titles.join("; "));
+    add("rect", { width: "100%", height: "100%", fill: back });
+    titles.forEach((title, line) => {
+      write(GAP, 18 + 17 * line, title, line ? { "font-size": 11 } : { "font-weight": 600 });
+    });
+    const draw = example.picture ? drawPatches : drawMap;
+    const [width, height] = draw(current2, state2, add, write);
+    const signed = shownMethods(state2).some(current2.hasSign);
+    const steps = signed ? 20 : 10;
+    for (let step2 = 0; step2 <= steps; step2 += 1) {
+      const fill = shade(signed ? step2 / 10 - 1 : step2 / 10, isDark()).background;
+      add("rect", { x: GAP + 56 + 14 * step2, y: height + 8, width: 14, height: 12, fill });
+    }
+    const scale2 = state2.scale === "one" ? "1" : `largest${state2.scale === "method" ? " of the method" : " of the layer"}`;
+    write(GAP, height + 18, signed ? "against" : state2.scale === "range" ? "smallest" : "0");
+    write(GAP + 62 + 14 * (steps + 1), height + 18, signed ? "for" : scale2);
+    const wide = Math.max(width, GAP * 2 + LETTER * Math.max(...titles.map((title) => title.length)), 420);
+    const size = { width: wide, height: height + 32, viewBox: `0 0 ${wide} ${height + 32}` };
+    for (const [name, value] of Object.entries(size)) own.documentElement.setAttribute(name, String(value));
+    return `${new XMLSerializer().serializeToString(own.documentElement)}
+`;
+  }
+  function drawMap(current2, state2, add, write) {
+    const { example } = current2;
+    const left = GAP * 2 + LETTER * Math.min(24, Math.max(...example.tokens.map((token) => token.length)));
+    example.tokens.forEach((token, row) => {
+      const weight = marked(example, state2.query) === row ? 600 : 400;
+      write(left - 6, TOP + CELL * row + 15, token.slice(0, 24), { "text-anchor": "end", "font-weight": weight });
+    });
+    let x = left;
+    for (const method of shownMethods(state2)) {
+      const start = x;
+      write(start, TOP - 22, method, { "font-weight": 600 });
+      example.layers.forEach((number2, layer) => {
+        const name = layerName(data.encoder_layers, number2).short;
+        write(x + CELL / 2, TOP - 6, name, { "text-anchor": "middle", "font-size": 10 });
+        const scale2 = bounds(current2, method, layer, state2.query, state2);
+        current2.row(method, layer, state2.query).forEach((value, row) => {
+          const fill = shade(shareOf(value, scale2), isDark()).background;
+          add("rect", { x, y: TOP + CELL * row, width: CELL - 1, height: CELL - 1, fill });
+        });
+        x += CELL;
+      });
+      x = Math.max(x, start + (LETTER + 0.8) * method.length) + GAP;
+    }
+    return [x, TOP + CELL * example.tokens.length];
+  }
+  function drawPatches(current2, state2, add, write) {
+    const { example } = current2;
+    const { uri, rows, columns: columns2 } = example.picture ?? { uri: "", rows: 1, columns: 1 };
+    const [width, height] = [PATCH * columns2, PATCH * rows];
+    shownMethods(state2).forEach((method, place2) => {
+      const x = GAP + (width + GAP) * place2;
+      write(x, TOP - 8, method, { "font-weight": 600 });
+      add("image", { href: uri, x, y: TOP, width, height, preserveAspectRatio: "none", style: "filter: grayscale(1)" });
+      const scale2 = bounds(current2, method, state2.layer, state2.query, state2);
+      let patch = 0;
+      current2.row(method, state2.layer, state2.query).forEach((value, token) => {
+        if (example.source[token] < 0) return;
+        const at = { x: x + PATCH * (patch % columns2), y: TOP + PATCH * Math.floor(patch / columns2) };
+        add("rect", { ...at, width: PATCH, height: PATCH, fill: cover(shareOf(value, scale2)) });
+        patch += 1;
+      });
+    });
+    return [GAP + (width + GAP) * shownMethods(state2).length, TOP + height];
   }
 
   // src/report/patches.js
@@ -327,6 +496,30 @@
 
   // src/report/heat.js
   var columns = [];
+  var LEAST = 15;
+  var MOST = 44;
+  var EDGE = 10;
+  var NAME = 80;
+  var layout = null;
+  function layoutFor(width, methods, layers, names) {
+    const room = Math.max(0, width - names);
+    const beside = Math.max(1, Math.min(methods, Math.floor(room / Math.max(NAME, layers * LEAST + EDGE))));
+    const bands = Math.ceil(methods / beside);
+    const each = Math.ceil(methods / bands);
+    const cell = Math.floor((room - each * EDGE) / (each * layers));
+    return { each, cell: Math.max(LEAST, Math.min(MOST, cell)) };
+  }
+  function layoutHere(example, methods) {
+    const width = byId("heat").clientWidth;
+    const longest = Math.max(...example.tokens.map((token) => token.length), 4);
+    const names = 12 + Math.min(width < 700 ? 85 : 117, 8 * longest);
+    return layoutFor(width, methods, example.layers.length, names);
+  }
+  function fits({ example }, state2) {
+    if (!layout || example.picture || !state2.methods.size) return true;
+    const { each, cell } = layoutHere(example, state2.methods.size);
+    return each === layout.each && cell === layout.cell;
+  }
   function renderHeat(current2, state2) {
     const { example } = current2;
     if (example.picture) {
@@ -334,10 +527,6 @@
       return renderMaps(current2, state2);
     }
     const methods = data.methods.filter((method) => state2.methods.has(method));
-    const dense = methods.length * example.layers.length > 20;
-    const table = make("table", { role: "grid", className: dense ? "dense" : "" });
-    table.append(headOf(example, methods));
-    const body = make("tbody");
     columns = methods.flatMap(
       (method) => example.layers.map((_, layer) => ({
         method,
@@ -346,12 +535,23 @@
         scale: bounds(current2, method, layer, state2.query, state2)
       }))
     );
-    const dark = isDark();
-    example.tokens.forEach((_, token) => body.append(rowOf(example, state2, token, dark)));
-    table.append(body);
-    table.querySelector("td")?.setAttribute("tabindex", "0");
-    byId("heat").replaceChildren(...methods.length ? [table] : []);
+    layout = methods.length ? layoutHere(example, methods.length) : null;
+    const tables = [];
+    for (let begin = 0; layout && begin < methods.length; begin += layout.each)
+      tables.push(tableOf2(example, state2, methods.slice(begin, begin + layout.each), begin * example.layers.length));
+    tables[0]?.querySelector("td")?.setAttribute("tabindex", "0");
+    byId("heat").style.setProperty("--cell", `${layout?.cell ?? MOST}px`);
+    byId("heat").replaceChildren(...tables);
     markRest();
+  }
+  function tableOf2(example, state2, methods, begin) {
+    const table = make("table", { role: "grid", data: { begin } });
+    const body = make("tbody");
+    const own = columns.slice(begin, begin + methods.length * example.layers.length);
+    const dark = isDark();
+    example.tokens.forEach((_, token) => body.append(rowOf(example, state2, token, own, dark)));
+    table.append(headOf(example, methods), body);
+    return table;
   }
   function markRest() {
     const heat = byId("heat");
@@ -377,19 +577,31 @@
     }
   }
   function cellAt(cell) {
-    const { method, layer } = columns[cell.cellIndex - 1];
+    const begin = Number(
+      /** @type {HTMLElement} */
+      cell.closest("table").dataset.begin
+    );
+    const { method, layer } = columns[begin + cell.cellIndex - 1];
     return { method, layer, token: (
       /** @type {HTMLTableRowElement} */
       cell.parentNode.rowIndex - 2
     ) };
   }
+  function cellOf(method, layer, token) {
+    const place2 = columns.findIndex((column) => column.method === method && column.layer === layer);
+    for (const table of byId("heat").querySelectorAll("table")) {
+      const at = place2 - Number(table.dataset.begin);
+      if (place2 >= 0 && at >= 0 && at < table.rows[2].cells.length - 1) return table.rows[token + 2]?.cells[at + 1];
+    }
+    return void 0;
+  }
   var edge = (layer) => layer === 0 ? "first" : "";
-  function rowOf(example, state2, token, dark) {
+  function rowOf(example, state2, token, own, dark) {
     const asked = marked(example, state2.query) === token;
     const name = make("th", { scope: "row" }, isolated(example.tokens[token]));
     name.classList.toggle("special", example.source[token] < 0);
     name.classList.toggle("asked", asked);
-    const cells = columns.map(({ layer, row: row2, scale: scale2 }) => {
+    const cells = own.map(({ layer, row: row2, scale: scale2 }) => {
       const cell = document.createElement("td");
       cell.tabIndex = -1;
       if (layer === 0) cell.className = "first";
@@ -409,7 +621,7 @@
     if (!step2 || event.target.tagName !== "TD") return;
     event.preventDefault();
     event.stopPropagation();
-    const rows = [...byId("heat").querySelectorAll("tbody tr")];
+    const rows = [...event.target.closest("table").querySelectorAll("tbody tr")];
     const row = rows.indexOf(event.target.parentNode);
     const column = event.target.cellIndex;
     const next = rows[row + step2[0]]?.cells[column + step2[1]];
@@ -434,9 +646,9 @@
       const label = labels[Number(select.value) - 1];
       let count = 0;
       items2.forEach((element, index) => {
-        const fits = searched[index].includes(wanted) && (!label || data.examples[index].prediction === label);
-        element.hidden = !fits;
-        count += Number(fits);
+        const fits2 = searched[index].includes(wanted) && (!label || data.examples[index].prediction === label);
+        element.hidden = !fits2;
+        count += Number(fits2);
       });
       byId("count").textContent = `${count} of ${items2.length} ${data.examples[0]?.picture ? "images" : "sentences"}`;
     };
@@ -585,7 +797,7 @@
     const special = example.source[token] < 0;
     const element = make("span", { className: "token", tabIndex: -1, data: { token } });
     if (special) element.append(isolated(example.tokens[token]));
-    else if (surface) element.append(...textNodes(surface));
+    else if (surface.trim()) element.append(...textNodes(surface));
     else element.append(isolated(example.tokens[token], "covered"));
     element.classList.toggle("special", special);
     element.classList.toggle("joined", joined);
@@ -617,7 +829,7 @@
       const [gap, surface] = example.pieces[index];
       if (gap) line.append(" ");
       const special = example.source[index] < 0;
-      const element = tokenOf(parts.explained.indexOf(index), special || !surface ? isolated(token) : surface);
+      const element = tokenOf(parts.explained.indexOf(index), special || !surface.trim() ? isolated(token) : surface);
       element.classList.toggle("special", special);
       line.append(element);
     });
@@ -645,7 +857,8 @@
 
   // src/report/main.js
   var scale = data.examples[0]?.picture ? "range" : "row";
-  var state = { index: 0, layer: 0, query: 0, scale, special: false, methods: new Set(data.methods) };
+  var first = { index: 0, layer: 0, query: 0, scale, special: false, methods: new Set(data.methods) };
+  var state = { ...first };
   var current;
   var items = [];
   function render(heat = true) {
@@ -662,13 +875,22 @@
     if (heat) renderHeat(current, state);
     markLayer(state.layer);
     renderLegend();
+    for (const method of data.methods) byId(`method-${method}`).checked = state.methods.has(method);
+    writeHash();
     focused?.()?.focus({ preventScroll: true });
+  }
+  function writeHash() {
+    const hash = `#${toHash(state, data, first)}`;
+    if (location.hash === hash || hash === "#" && !location.hash) return;
+    try {
+      history.replaceState(null, "", hash);
+    } catch {
+    }
   }
   function whereIs(element) {
     if (element?.matches("#heat td")) {
-      const row = element.parentNode.rowIndex;
-      const column = element.cellIndex;
-      return () => byId("heat").querySelector("table")?.rows[row]?.cells[column];
+      const { method: method2, layer, token: token2 } = cellAt(element);
+      return () => cellOf(method2, layer, token2);
     }
     if (!element?.matches("#words .token")) return null;
     const { method } = element.closest(".text").dataset;
@@ -676,11 +898,15 @@
     return () => document.querySelector(`#words [data-method="${method}"] .token[data-token="${token}"]`);
   }
   function choose(index) {
-    state.index = index;
+    const example = data.examples[index];
+    const layer = Math.min(state.layer, example.layers.length - 1);
+    open({ ...state, index, layer, query: firstQuery(example, state.query) });
+  }
+  function open(chosen) {
+    Object.assign(state, chosen);
+    const { index } = chosen;
     current = unpack(data.examples[index], data.methods);
     const { example } = current;
-    state.layer = Math.min(state.layer, example.layers.length - 1);
-    state.query = firstQuery(example, state.query);
     byId("layer").max = String(example.layers.length - 1);
     byId("query").replaceChildren(
       ...example.queries.map(
@@ -696,7 +922,8 @@
   }
   function renderPrediction(example) {
     const parts = [];
-    if (example.prediction !== null) parts.push("Prediction: ", make("strong", {}, isolated(example.prediction)));
+    if (example.prediction !== null)
+      parts.push("Prediction: ", make("strong", {}, isolated(example.prediction)), meaningOf(example.prediction));
     const scores = Object.entries(example.probabilities || {}).sort((one, other) => other[1] - one[1]);
     scores.slice(0, 5).forEach(
       ([label, share]) => parts.push(" ", make("span", { className: "score" }, isolated(label), ` ${share.toFixed(3)}`))
@@ -714,6 +941,7 @@
     }
     byId("prediction").replaceChildren(...parts);
   }
+  var meaningOf = (label) => data.meanings[label] ? ` (${data.meanings[label]})` : "";
   function renderCarried({ carried }) {
     byId("carried").replaceChildren(...carried ? carriedParts(carried) : []);
   }
@@ -729,12 +957,13 @@
     }
     if (data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)))
       parts.push(make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here");
-    if (!state.special) parts.push(make("span", { className: "muted" }, "▴ over the scale (special tokens)"));
+    const sink = current.example.parts?.sink == null ? "" : ", a decoder's first token";
+    if (!state.special) parts.push(make("span", { className: "muted" }, `▴ over the scale (special tokens${sink})`));
     byId("legend").replaceChildren(...parts);
   }
-  function rampOf(first) {
+  function rampOf(first2) {
     const ramp = make("span", { className: current.example.picture ? "ramp over" : "ramp" });
-    for (let step2 = first; step2 <= 10; step2 += 1) {
+    for (let step2 = first2; step2 <= 10; step2 += 1) {
       const box = make("span", { className: "step" });
       if (current.example.picture) box.style.backgroundColor = cover(step2 / 10);
       else paint(box, step2 / 10);
@@ -769,6 +998,8 @@
     byId("special").addEventListener("change", () => set({ special: byId("special").checked }));
     byId("keys-button").addEventListener("click", () => toggleKeys(byId("keys").hidden));
     byId("theme").addEventListener("click", nextTheme);
+    byId("save-csv").addEventListener("click", () => save(current, state, "csv"));
+    byId("save-svg").addEventListener("click", () => save(current, state, "svg"));
     darkQuery.addEventListener("change", () => render());
   }
   function set(changes) {
@@ -777,12 +1008,11 @@
   }
   function toggleMethod(method) {
     if (!state.methods.delete(method)) state.methods.add(method);
-    byId(`method-${method}`).checked = state.methods.has(method);
     render();
   }
-  function toggleKeys(open) {
-    byId("keys").hidden = !open;
-    byId("keys-button").setAttribute("aria-expanded", String(open));
+  function toggleKeys(open2) {
+    byId("keys").hidden = !open2;
+    byId("keys-button").setAttribute("aria-expanded", String(open2));
   }
   function nextTheme() {
     turnTheme();
@@ -805,6 +1035,7 @@
     const heading = event.target.closest("#heat [data-layer]");
     const cell = event.target.closest("#heat td");
     const token = event.target.closest("#words .token");
+    const again = whereIs(cell ?? token);
     if (heading) set({ layer: Number(heading.dataset.layer) });
     if (cell) set({ layer: cellAt(cell).layer });
     if (token) {
@@ -814,6 +1045,8 @@
       const query = explains >= 0 ? explains : queries.indexOf(position);
       if (query >= 0) set({ query });
     }
+    const touched = again?.();
+    if (touched) pointed({ target: touched });
   }
   function step(name, change, length) {
     set({ [name]: Math.min(Math.max(state[name] + change, 0), length - 1) });
@@ -853,7 +1086,6 @@
   setUpHeader();
   setUpControls();
   items = setUpSentences(choose);
-  state.layer = (data.examples[0]?.layers.length ?? 1) - 1;
   for (const kind of ["mouseover", "focusin"]) document.addEventListener(kind, pointed);
   document.addEventListener("scroll", hideTooltip, { passive: true, capture: true });
   document.addEventListener("keydown", pressed);
@@ -862,8 +1094,10 @@
   byId("heat").addEventListener("keydown", moveCell);
   if (data.examples.length) {
     byId("heat").addEventListener("scroll", markRest, { passive: true });
-    new ResizeObserver(markRest).observe(byId("heat"));
-    choose(0);
+    new ResizeObserver(() => fits(current, state) ? markRest() : render()).observe(byId("heat"));
+    window.addEventListener("hashchange", () => open(fromHash(location.hash, data, first)));
+    open(fromHash(location.hash, data, first));
+    Reflect.set(window, "jaxflow", { state, csv: () => tableOf(current, state), svg: () => svgText(current, state) });
   } else
     byId("view").replaceChildren(
       make("p", { className: "notice" }, "No text could be used, so there is nothing to show.")

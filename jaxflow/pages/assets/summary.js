@@ -214,8 +214,9 @@
   var SHOWN = 100;
   function chosenTokens(wanted, least, sort, layer) {
     const key = (row) => sort.by === "token" || sort.by === "count" ? row[sort.by] : row[sort.by][layer];
+    const hidden = new Set(byId("special").checked ? [] : data.special_tokens);
     const rows = data.tokens.filter(
-      ({ token, count }) => count >= least && token.toLowerCase().includes(wanted.toLowerCase())
+      ({ token, count }) => count >= least && !hidden.has(token) && token.toLowerCase().includes(wanted.toLowerCase())
     );
     return rows.sort((one, other) => (sort.rising ? 1 : -1) * d32.ascending(key(one), key(other)));
   }
@@ -385,7 +386,7 @@
     state.layer = Number(byId("layer").value);
     renderChosen();
   };
-  byId("search").oninput = byId("least").oninput = () => renderTokens(state.layer, state.sort, resort);
+  byId("search").oninput = byId("least").oninput = byId("special").oninput = () => renderTokens(state.layer, state.sort, resort);
   byId("controls").onsubmit = byId("filter").onsubmit = (event) => event.preventDefault();
   byId("theme").onclick = turnTheme;
   renderMeasures();

@@ -99,6 +99,11 @@ export function setUpControls() {
     // The meaning of the lines stays in sight with the controls.
     byId("legend"),
   );
+  byId("options").addEventListener("click", () => {
+    const open = document.body.classList.toggle("options");
+    byId("options").setAttribute("aria-expanded", String(open));
+    byId("options").textContent = open ? "Fewer options" : "All options";
+  });
   byId("controls").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
 }
 

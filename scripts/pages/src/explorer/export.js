@@ -1,8 +1,9 @@
 // Pictures and numbers as files.
 
+import { csvText } from "../shared/csv.js";
 import { make, penOf } from "../shared/dom.js";
+import { saved } from "../shared/save.js";
 import { colours, DASH } from "./colours.js";
-import { csvText } from "./csv.js";
 import { drawOn, drawRaster } from "./draw.js";
 import { data } from "./page.js";
 import { attributesOf, lineFrom, SVG, TAGS } from "./scene.js";
@@ -125,16 +126,4 @@ export async function saveScene(scene, file, kind) {
   /** @type {Blob | null} */
   const blob = await new Promise((done) => pngCanvas(scene).toBlob(done, "image/png"));
   return blob && saved(file, blob);
-}
-
-/**
- * @param {string} file
- * @param {Blob} blob
- */
-function saved(file, blob) {
-  const link = make("a", { href: URL.createObjectURL(blob), download: file });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }

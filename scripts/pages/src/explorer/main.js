@@ -1,5 +1,6 @@
 // Puts the page together, and draws it again when something was chosen.
 
+import { csvText } from "../shared/csv.js";
 import { byId } from "../shared/dom.js";
 import { darkQuery } from "../shared/theme.js";
 import { writeHashSoon } from "./address.js";
@@ -7,7 +8,6 @@ import { drawBy, now, render, set, settled, show, turnNow } from "./app.js";
 import { colours } from "./colours.js";
 import { contextOf } from "./context.js";
 import { drawControls, setUpControls } from "./controls.js";
-import { csvText } from "./csv.js";
 import { pngCanvas, svgText } from "./export.js";
 import { stepFound } from "./find.js";
 import { listen, tell } from "./frame.js";
@@ -19,7 +19,7 @@ import { data } from "./page.js";
 import { addPanel, drawPanels, forgetWidths, sceneOf, watchWidths } from "./panels.js";
 import { FIELDS, fit, fromHash, state, toHash } from "./state.js";
 import { drawStrip, setUpStrip } from "./strip.js";
-import { hideTip } from "./tip.js";
+import { hideTip, scrolledAway } from "./tip.js";
 import { ARC_FIELDS, stateKey } from "./uses.js";
 import { VIEWS } from "./views/index.js";
 import { chooser } from "./widgets.js";
@@ -99,7 +99,7 @@ window.addEventListener("resize", () => {
   forgetWidths();
   void render();
 });
-document.addEventListener("scroll", hideTip, { passive: true, capture: true });
+document.addEventListener("scroll", scrolledAway, { passive: true, capture: true });
 darkQuery.addEventListener("change", render);
 listen(set);
 void render();

@@ -1,13 +1,14 @@
 // Panels: each shows one view of what is chosen, with its own controls, and can be enlarged and saved.
 
 import { byId, make } from "../shared/dom.js";
+import { short } from "../shared/text.js";
 import { pick } from "./actions.js";
-import { isDrawn, now, render, set } from "./app.js";
+import { isDrawn, now, render, set, settled } from "./app.js";
 import { themeNow } from "./colours.js";
 import { drawScene } from "./draw.js";
 import { saveScene } from "./export.js";
 import { scrollList } from "./list.js";
-import { highlight, pointedAt, pointedAway } from "./pointer.js";
+import { highlight, isTouch, pointedAt, pointedAway } from "./pointer.js";
 import { SVG } from "./scene.js";
 import { state } from "./state.js";
 import { stateKey } from "./uses.js";
@@ -87,6 +88,8 @@ export function addPanel(view) {
   stage.addEventListener("click", (event) => {
     const is = pointedAt(panel, event)?.is;
     if (is) pick(is, event.shiftKey || event.ctrlKey || event.metaKey);
+    // A finger does not point: what it touched says its numbers once all is drawn.
+    if (isTouch(event)) void settled().then(() => pointedAt(panel, event));
   });
 }
 
@@ -193,7 +196,7 @@ function drawPanel(panel, context) {
   panel.key = key;
   highlight(panel, null);
   const scene = panel.view.draw(context, panel.width, tallNow());
-  scene.title = `${panel.view.title}: ${context.names.join(", ")}`;
+  scene.title = `${panel.view.title}: ${context.names.join(", ")}; ${short(context.sentence.text, 60)}`;
   panel.scene = scene;
   panel.note.textContent = scene.note ?? "";
   drawScene(panel.canvas, scene);

@@ -100,6 +100,11 @@ export function pointedAt(panel, event) {
   return mark;
 }
 
+/**
+ * @param {MouseEvent} event a click, which says what made it
+ */
+export const isTouch = (event) => /** @type {PointerEvent} */ (event).pointerType === "touch";
+
 /** @param {Panel} panel */
 export function pointedAway(panel) {
   highlight(panel, null);

@@ -5,13 +5,14 @@ import * as d3 from "../shared/d3.js";
 import { byId, isolated, make, textNodes } from "../shared/dom.js";
 import { cover, framed } from "../shared/picture.js";
 import { alike } from "../shared/scale.js";
-import { now, set } from "./app.js";
+import { now, set, settled } from "./app.js";
 import { diverging, inkOn, sequential, themeNow } from "./colours.js";
 import { confidence, known } from "./confusion.js";
 import { changeOf, layerIn, layersMeet, valuesOf } from "./layers.js";
 import { plain, wordTip } from "./marks.js";
 import { digits } from "./numbers.js";
 import { PAIR } from "./page.js";
+import { isTouch } from "./pointer.js";
 import { state } from "./state.js";
 import { hideTip, showTip } from "./tip.js";
 import { SEEN, stateKey } from "./uses.js";
@@ -82,9 +83,11 @@ function apartParts(context, number, named = false) {
  */
 function predictionParts(context, number) {
   const side = context.sides[number];
-  if (!known(side.prediction)) return [];
-  const share = confidence(side);
   const label = context.sentence.label;
+  // A model without classes cannot be right or wrong of it.
+  if (!known(side.prediction))
+    return known(label) ? [make("span", { className: "prediction" }, "label: ", isolated(label))] : [];
+  const share = confidence(side);
   const parts = [
     make("span", { className: "prediction" }, isolated(side.prediction), share === null ? "" : ` ${share.toFixed(3)}`),
   ];
@@ -205,6 +208,8 @@ export function setUpStrip() {
     const index = Number(token.dataset.token);
     if (event.shiftKey || event.ctrlKey || event.metaKey) set({ position: index });
     else set({ word: state.word === index ? null : index });
+    if (isTouch(event))
+      void settled().then(() => now() && showTip(wordTip(now(), index), event.clientX, event.clientY));
   });
   strip.addEventListener("mousemove", (/** @type {MouseEvent & { target: any }} */ event) => {
     const token = tokenOf(event);

@@ -18,9 +18,19 @@ export function showTip([heading, ...rows], x, y) {
     ),
   );
   tip.hidden = false;
+  since = performance.now();
   const box = tip.getBoundingClientRect();
   tip.style.left = `${Math.max(8, Math.min(x + 14, document.documentElement.clientWidth - box.width - 8))}px`;
   tip.style.top = `${y + 18 + box.height > window.innerHeight ? Math.max(4, y - box.height - 10) : y + 18}px`;
+}
+
+// When the box was shown, and how long after that a scroll is not the reader's: a choice may change heights above.
+let since = 0;
+const STAYS = 400;
+
+// The box stands where it was shown, so it goes when the reader scrolls.
+export function scrolledAway() {
+  if (performance.now() - since > STAYS) hideTip();
 }
 
 export function hideTip() {

@@ -105,12 +105,14 @@ export function ranks(unpacked, method, layer, query) {
 export function bounds(unpacked, method, layer, query, state) {
   if (state.scale === "one") return [0, 1];
   const layers = state.scale === "method" ? unpacked.example.layers.map((_, index) => index) : [layer];
-  const source = unpacked.example.source;
+  const { source, parts } = unpacked.example;
+  // A decoder's first token gets what attention has no use for, and would leave the others without shade.
+  const sink = parts?.sink ?? null;
   let smallest = Infinity;
   let largest = 0;
   for (const index of layers) {
     unpacked.row(method, index, query).forEach((value, token) => {
-      if (!state.special && source[token] < 0) return;
+      if (!state.special && (source[token] < 0 || token === sink)) return;
       smallest = Math.min(smallest, value);
       // By size: a method with a sign has full shade on either side of 0.
       largest = Math.max(largest, Math.abs(value));

@@ -88,6 +88,18 @@ test("full shade is the largest of what was chosen, special tokens apart", () =>
   near(bounds(unpacked, "raw", 0, 0, stateOf({ scale: "range" })), [0.1, 0.4]);
   near(bounds(unpacked, "raw", 0, 0, stateOf({ scale: "one" })), [0, 1]);
   assert.equal(shareOf(0.25, [0, 0.5]), 0.5);
+  // A decoder's first token is one of the text, and sets no scale either.
+  const parts = /** @type {ReportExample["parts"]} */ ({
+    start: 2,
+    names: ["Prompt", "Answer"],
+    explained: [],
+    sink: 0,
+  });
+  const words = unpacked.example.source.map(() => 0);
+  const answered = /** @type {Unpacked} */ ({ ...unpacked, example: { ...unpacked.example, source: words, parts } });
+  const rest = Math.max(...unpacked.row("raw", 0, 0).subarray(1));
+  near(bounds(answered, "raw", 0, 0, stateOf({})), [0, rest]);
+  near(bounds(answered, "raw", 0, 0, stateOf({ special: true })), [0, Math.max(rest, unpacked.row("raw", 0, 0)[0])]);
   // A special token may lie below the smallest word, and speaks against nothing.
   assert.equal(shareOf(0.05, [0.2, 0.5]), 0);
   assert.equal(shareOf(-0.25, [0, 0.5]), -0.5);

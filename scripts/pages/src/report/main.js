@@ -4,8 +4,10 @@ import { carriedParts } from "../shared/carried.js";
 import { byId, isolated, make, paint, textNodes, turnTheme } from "../shared/dom.js";
 import { cover } from "../shared/picture.js";
 import { darkQuery } from "../shared/theme.js";
+import { fromHash, toHash } from "./address.js";
 import { unpack } from "./example.js";
-import { cellAt, markLayer, markRest, moveCell, renderHeat } from "./heat.js";
+import { save, svgText, tableOf } from "./export.js";
+import { cellAt, cellOf, fits, markLayer, markRest, moveCell, renderHeat } from "./heat.js";
 import { data } from "./page.js";
 import { firstQuery, layerName, queryName } from "./parts.js";
 import { mark, setUpSentences } from "./sentences.js";
@@ -15,7 +17,9 @@ import { markWritten, renderWritten } from "./written.js";
 
 // Patches are many, and differ by little of the whole: their shades begin at the smallest.
 const scale = data.examples[0]?.picture ? "range" : "row";
-const state = { index: 0, layer: 0, query: 0, scale, special: false, methods: new Set(data.methods) };
+/** @type {ReportState} */
+const first = { index: 0, layer: 0, query: 0, scale, special: false, methods: new Set(data.methods) };
+const state = { ...first };
 /** @type {Unpacked} */
 let current;
 /** @type {HTMLElement[]} */
@@ -40,7 +44,19 @@ function render(heat = true) {
   if (heat) renderHeat(current, state);
   markLayer(state.layer);
   renderLegend();
+  for (const method of data.methods) byId(`method-${method}`).checked = state.methods.has(method);
+  writeHash();
   focused?.()?.focus({ preventScroll: true });
+}
+
+function writeHash() {
+  const hash = `#${toHash(state, data, first)}`;
+  if (location.hash === hash || (hash === "#" && !location.hash)) return;
+  try {
+    history.replaceState(null, "", hash);
+  } catch {
+    // In a notebook's frame the page has no address of its own.
+  }
 }
 
 /**
@@ -51,9 +67,8 @@ function render(heat = true) {
  */
 function whereIs(element) {
   if (element?.matches("#heat td")) {
-    const row = element.parentNode.rowIndex;
-    const column = element.cellIndex;
-    return () => byId("heat").querySelector("table")?.rows[row]?.cells[column];
+    const { method, layer, token } = cellAt(element);
+    return () => cellOf(method, layer, token);
   }
   if (!element?.matches("#words .token")) return null;
   const { method } = element.closest(".text").dataset;
@@ -63,11 +78,21 @@ function whereIs(element) {
 
 /** @param {number} index */
 function choose(index) {
-  state.index = index;
+  const example = data.examples[index];
+  const layer = Math.min(state.layer, example.layers.length - 1);
+  open({ ...state, index, layer, query: firstQuery(example, state.query) });
+}
+
+/**
+ * Shows a sentence, with all that is chosen.
+ *
+ * @param {ReportState} chosen
+ */
+function open(chosen) {
+  Object.assign(state, chosen);
+  const { index } = chosen;
   current = unpack(data.examples[index], data.methods);
   const { example } = current;
-  state.layer = Math.min(state.layer, example.layers.length - 1);
-  state.query = firstQuery(example, state.query);
   byId("layer").max = String(example.layers.length - 1);
   byId("query").replaceChildren(
     ...example.queries.map((_, query) =>
@@ -85,7 +110,8 @@ function choose(index) {
 /** @param {ReportExample} example */
 function renderPrediction(example) {
   const parts = [];
-  if (example.prediction !== null) parts.push("Prediction: ", make("strong", {}, isolated(example.prediction)));
+  if (example.prediction !== null)
+    parts.push("Prediction: ", make("strong", {}, isolated(example.prediction)), meaningOf(example.prediction));
   const scores = Object.entries(example.probabilities || {}).sort((one, other) => other[1] - one[1]);
   scores
     .slice(0, 5)
@@ -105,6 +131,13 @@ function renderPrediction(example) {
   }
   byId("prediction").replaceChildren(...parts);
 }
+
+/**
+ * What a class's name means, where it is known.
+ *
+ * @param {string} label
+ */
+const meaningOf = (label) => (data.meanings[label] ? ` (${data.meanings[label]})` : "");
 
 // What answers most questions stands first: the words that the prediction rests on.
 /** @param {ReportExample} example */
@@ -127,7 +160,8 @@ function renderLegend() {
   }
   if (data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)))
     parts.push(make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here");
-  if (!state.special) parts.push(make("span", { className: "muted" }, "▴ over the scale (special tokens)"));
+  const sink = current.example.parts?.sink == null ? "" : ", a decoder's first token";
+  if (!state.special) parts.push(make("span", { className: "muted" }, `▴ over the scale (special tokens${sink})`));
   byId("legend").replaceChildren(...parts);
 }
 
@@ -174,6 +208,8 @@ function setUpControls() {
   byId("special").addEventListener("change", () => set({ special: byId("special").checked }));
   byId("keys-button").addEventListener("click", () => toggleKeys(byId("keys").hidden));
   byId("theme").addEventListener("click", nextTheme);
+  byId("save-csv").addEventListener("click", () => save(current, state, "csv"));
+  byId("save-svg").addEventListener("click", () => save(current, state, "svg"));
   darkQuery.addEventListener("change", () => render());
 }
 
@@ -186,7 +222,6 @@ function set(changes) {
 /** @param {string} method */
 function toggleMethod(method) {
   if (!state.methods.delete(method)) state.methods.add(method);
-  byId(`method-${method}`).checked = state.methods.has(method);
   render();
 }
 
@@ -201,7 +236,7 @@ function nextTheme() {
   render();
 }
 
-/** @param {Event & { target: any }} event */
+/** @param {{ target: any }} event */
 function pointed(event) {
   const picked = event.target.closest?.("#written .pick");
   if (picked && Number(picked.dataset.query) !== state.query) return set({ query: Number(picked.dataset.query) });
@@ -227,6 +262,8 @@ function clicked(event) {
   const heading = event.target.closest("#heat [data-layer]");
   const cell = event.target.closest("#heat td");
   const token = event.target.closest("#words .token");
+  // Where there is no mouse to point with, what was touched says its numbers.
+  const again = whereIs(cell ?? token);
   if (heading) set({ layer: Number(heading.dataset.layer) });
   if (cell) set({ layer: cellAt(cell).layer });
   if (token) {
@@ -237,6 +274,8 @@ function clicked(event) {
     const query = explains >= 0 ? explains : queries.indexOf(position);
     if (query >= 0) set({ query });
   }
+  const touched = again?.();
+  if (touched) pointed({ target: touched });
 }
 
 /**
@@ -289,7 +328,6 @@ function pressed(event) {
 setUpHeader();
 setUpControls();
 items = setUpSentences(choose);
-state.layer = (data.examples[0]?.layers.length ?? 1) - 1;
 for (const kind of ["mouseover", "focusin"]) document.addEventListener(kind, pointed);
 document.addEventListener("scroll", hideTooltip, { passive: true, capture: true });
 document.addEventListener("keydown", pressed);
@@ -299,8 +337,11 @@ byId("heat").addEventListener("keydown", moveCell);
 if (data.examples.length) {
   byId("heat").addEventListener("scroll", markRest, { passive: true });
   // A page without texts has no heat map to watch.
-  new ResizeObserver(markRest).observe(byId("heat"));
-  choose(0);
+  new ResizeObserver(() => (fits(current, state) ? markRest() : render())).observe(byId("heat"));
+  window.addEventListener("hashchange", () => open(fromHash(location.hash, data, first)));
+  open(fromHash(location.hash, data, first));
+  // For tests, and for whoever wants the numbers in the browser's console.
+  Reflect.set(window, "jaxflow", { state, csv: () => tableOf(current, state), svg: () => svgText(current, state) });
 } else
   byId("view").replaceChildren(
     make("p", { className: "notice" }, "No text could be used, so there is nothing to show."),

@@ -21,7 +21,7 @@ interface ReportExample {
   /** By flow method, base64 of `layer query token`; null where no flow is saturated. */
   saturated: Record<string, string | null>;
   /** Sources and targets, or a prompt and its answer: where the second begins, and the token that each query explains. */
-  parts: { start: number; names: [string, string]; explained: (number | null)[] } | null;
+  parts: { start: number; names: [string, string]; explained: (number | null)[]; sink?: number | null } | null;
   /** Of an image: what the model saw, as a data URI, and its patches; null for texts. */
   picture?: { uri: string; rows: number; columns: number } | null;
   /** The words that carry the prediction, or the class that was asked for. */
@@ -45,6 +45,8 @@ interface ReportData {
   /** `mixing` is its name with its fields, in words. */
   settings: { mixing: string; flow?: string };
   methods: string[];
+  /** What a class's name means, where it is known. */
+  meanings: Record<string, string>;
   /** Those of them whose values are flows. */
   flows: string[];
   /** How many layers are an encoder's below a decoder; 0 for models of one sequence. */
@@ -61,6 +63,22 @@ interface Unpacked {
   saturated: (method: string, layer: number, query: number, token: number) => boolean;
   ranks: Map<string, { rank: number; ties: number }[]>;
 }
+
+/** Methods of the heat map beside one another, and the width of its cells. */
+interface Layout {
+  each: number;
+  cell: number;
+}
+
+/** Puts an element into a picture. */
+type Add = (tag: string, attributes: Record<string, string | number>, text?: string) => void;
+/** Draws the middle of a picture, and gives its width and height. */
+type Draw = (
+  current: Unpacked,
+  state: ReportState,
+  add: Add,
+  write: (x: number, y: number, text: string, rest?: Record<string, string | number>) => void,
+) => [number, number];
 
 interface ReportState {
   index: number;

@@ -96,7 +96,8 @@ function word(example, state, token, surface, share, joined) {
   const special = example.source[token] < 0;
   const element = make("span", { className: "token", tabIndex: -1, data: { token } });
   if (special) element.append(isolated(example.tokens[token]));
-  else if (surface) element.append(...textNodes(surface));
+  // Blanks and ends of lines by their signs, as they could not be seen or pointed at.
+  else if (surface.trim()) element.append(...textNodes(surface));
   else element.append(isolated(example.tokens[token], "covered"));
   element.classList.toggle("special", special);
   element.classList.toggle("joined", joined);

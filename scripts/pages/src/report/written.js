@@ -18,7 +18,7 @@ export function renderWritten(example) {
     const [gap, surface] = example.pieces[index];
     if (gap) line.append(" ");
     const special = example.source[index] < 0;
-    const element = tokenOf(parts.explained.indexOf(index), special || !surface ? isolated(token) : surface);
+    const element = tokenOf(parts.explained.indexOf(index), special || !surface.trim() ? isolated(token) : surface);
     element.classList.toggle("special", special);
     line.append(element);
   });

@@ -129,7 +129,10 @@ byId("layer").oninput = () => {
   state.layer = Number(byId("layer").value);
   renderChosen();
 };
-byId("search").oninput = byId("least").oninput = () => renderTokens(state.layer, state.sort, resort);
+byId("search").oninput =
+  byId("least").oninput =
+  byId("special").oninput =
+    () => renderTokens(state.layer, state.sort, resort);
 byId("controls").onsubmit = byId("filter").onsubmit = (/** @type {Event} */ event) => event.preventDefault();
 byId("theme").onclick = turnTheme;
 renderMeasures();

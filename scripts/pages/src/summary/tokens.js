@@ -17,8 +17,9 @@ const SHOWN = 100; // rows of the table
 function chosenTokens(wanted, least, sort, layer) {
   /** @param {Counted} row */
   const key = (row) => (sort.by === "token" || sort.by === "count" ? row[sort.by] : row[sort.by][layer]);
+  const hidden = new Set(byId("special").checked ? [] : data.special_tokens);
   const rows = data.tokens.filter(
-    ({ token, count }) => count >= least && token.toLowerCase().includes(wanted.toLowerCase()),
+    ({ token, count }) => count >= least && !hidden.has(token) && token.toLowerCase().includes(wanted.toLowerCase()),
   );
   return rows.sort((one, other) => (sort.rising ? 1 : -1) * d3.ascending(key(one), key(other)));
 }

@@ -21,6 +21,8 @@ interface SummaryData {
   positions: { counts: number[] } & Record<string, number[][]>;
   disagreements: { methods: string[]; examples: { spearman: number; id: number; text: string }[] }[];
   tokens: Counted[];
+  /** Those of them that are no part of a text. */
+  special_tokens: string[];
   parts_of_speech: Counted[];
   vocabulary: number;
 }
