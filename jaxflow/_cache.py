@@ -4,10 +4,12 @@ They lie in the user's cache folder, or in the folder that `JAXFLOW_CACHE` names
 """
 
 import hashlib
+import logging
 import os
 import platform
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +18,10 @@ from pathlib import Path
 from typing import Any
 
 VARIABLE = "JAXFLOW_CACHE"
+LOGGER = logging.getLogger("jaxflow")
+# Seconds of the processor that JAX's compiler may take before a line says so; to read a program that was kept takes
+# less, however busy the machine.
+PATIENCE = 1.5
 # Values of the variable that keep nothing on disk; the folder of fetched models is then the usual one.
 OFF = ("", "off")
 # Programs that took the compiler less, in seconds, are not kept: reading one takes some milliseconds as well.
@@ -76,8 +82,8 @@ def writable(part: str) -> Path | None:
         return None
 
 
-# Whether a folder that cannot be written was named already.
-_process = {"warned": False}
+# Whether a folder that cannot be written was named already, and that programs are being compiled.
+_process = {"warned": False, "told": False}
 
 
 def _warn(what: str) -> None:
@@ -85,6 +91,55 @@ def _warn(what: str) -> None:
         _process["warned"] = True
         message = f"compiled programs cannot be kept in {what}: each start compiles them anew; set {VARIABLE} to a "
         warnings.warn(f"{message}folder that can be written, or to 'off'", stacklevel=2)
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """A block in which JAX compiles a program; a line says so if it takes long, the first time in a process."""
+    done, begun = threading.Event(), time.process_time()
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            if time.process_time() - begun >= PATIENCE:
+                tell_of_compiling()
+                return
+
+    if not _process["told"]:
+        threading.Thread(target=watch, name="jaxflow-compiling", daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def tell_of_compiling() -> None:
+    """Say once in a process that programs are being compiled, so that a first run does not seem to hang.
+
+    It goes to the logger `jaxflow`, which shows it on standard error where the user has set nothing up.
+    """
+    if _process["told"]:
+        return
+    _process["told"] = True
+    lost = is_off() or _process["warned"]
+    rest = "they are not kept, so each start does this" if lost else "they are kept, so later runs do without"
+    LOGGER.warning("jaxflow: compiling programs; %s", rest)
+
+
+@cache
+def _tell_of_kernels() -> None:
+    """Have a line say when Numba compiles one of the package's kernels, which it could not read from disk."""
+    # Numba has had these events since 0.53; they stand for real compilation, not for reading a kept kernel.
+    from numba.core import event
+
+    class Kernels(event.Listener):
+        def on_start(self, event: Any) -> None:
+            if event.data["dispatcher"].py_func.__module__.startswith("jaxflow."):
+                tell_of_compiling()
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    event.register("numba:compile", Kernels())
 
 
 def _write_whole_files(folder: Path) -> None:
@@ -161,6 +216,8 @@ def numba_kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """
     import numba
     from numba.core import config
+
+    _tell_of_kernels()
 
     def compiled(function: Callable[..., Any]) -> Any:
         if is_off():

@@ -146,6 +146,57 @@ def test_kernels_are_not_kept_if_switched_off(own_folder, monkeypatch):
     assert files_of(own_folder) == []
 
 
+@pytest.fixture
+def first_run(own_folder, monkeypatch, caplog):
+    """A process that has said nothing yet, and what its library says from here on."""
+    monkeypatch.setitem(_cache._process, "told", False)
+    monkeypatch.setitem(_cache._process, "warned", False)
+    return caplog
+
+
+def own_kernel(monkeypatch):
+    """A kernel as the package's are, compiled for a number."""
+
+    def thrice(x):
+        return 3 * x
+
+    monkeypatch.setattr(thrice, "__module__", "jaxflow.flow.exact.thrice", raising=False)
+    return _cache.numba_kernel()(thrice)(2)
+
+
+def test_a_kernel_that_is_compiled_is_told_of_once_and_one_that_is_kept_is_not(first_run, monkeypatch):
+    assert own_kernel(monkeypatch) == 6
+    (said,) = first_run.messages
+    assert said == "jaxflow: compiling programs; they are kept, so later runs do without"
+    # As in a second process: read from the folder, and nothing said.
+    _cache._process["told"] = False
+    assert own_kernel(monkeypatch) == 6
+    assert len(first_run.messages) == 1
+
+
+def test_kernels_of_the_users_own_are_none_of_our_business(first_run):
+    assert _cache.numba_kernel()(twice)(np.int8(3)) == 6
+    assert first_run.messages == []
+
+
+def test_where_programs_are_not_kept_the_line_says_so(first_run, monkeypatch):
+    monkeypatch.setenv("JAXFLOW_CACHE", "off")
+    _cache.tell_of_compiling()
+    _cache.tell_of_compiling()
+    assert first_run.messages == ["jaxflow: compiling programs; they are not kept, so each start does this"]
+
+
+def test_only_a_program_that_takes_the_compiler_long_is_told_of(first_run, monkeypatch):
+    with _cache.compiling():
+        pass
+    assert first_run.messages == []
+    monkeypatch.setattr(_cache, "PATIENCE", 0.0)
+    told = threading.Event()
+    monkeypatch.setattr(_cache, "tell_of_compiling", told.set)
+    with _cache.compiling():
+        assert told.wait(60)
+
+
 def test_fetched_models_have_a_folder_where_programs_have_none(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for value in ("off", "OFF", ""):

@@ -1,5 +1,7 @@
 """The documentation builds without a warning, runs its tutorials, and has every public name."""
 
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,29 @@ DOCS = Path(__file__).parents[1] / "docs"
 def test_the_reference_has_every_public_name():
     reference = (DOCS / "reference.md").read_text("utf-8")
     assert not [name for name in jf.__all__ if f"jaxflow.{name}\n" not in reference]
+
+
+def documented_names():
+    """Names that the reference describes, one by one or as all of a package's."""
+    reference = (DOCS / "reference.md").read_text("utf-8")
+    one_by_one = re.findall(r"auto(?:function|class|exception):: ([\w.]+)", reference)
+    packages = re.findall(r"automodule:: ([\w.]+)", reference)
+    whole = [f"{package}.{name}" for package in packages for name in importlib.import_module(package).__all__]
+    return {*one_by_one, *whole}
+
+
+def test_the_reference_has_every_name_that_the_guides_use():
+    known = {name.rpartition(".")[2] for name in documented_names()}
+    pages = [DOCS.parent / "README.md", *DOCS.glob("*.md"), *(DOCS / "tutorials").glob("*.py")]
+    used = {}
+    for page in pages:
+        text = page.read_text("utf-8")
+        dotted = re.findall(r"\bjaxflow(?:\.[a-z_]+)+\.(\w+)", text)
+        imported = re.findall(r"^from jaxflow[\w.]* import (.+)$", text, re.MULTILINE)
+        for name in [*dotted, *(each.strip() for line in imported for each in line.split(","))]:
+            used.setdefault(name, page.name)
+    assert len(used) > 20
+    assert {name: page for name, page in used.items() if name not in known} == {}
 
 
 @pytest.mark.slow

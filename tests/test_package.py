@@ -1,5 +1,6 @@
 """The wheel, which people install without the repository."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -17,6 +18,12 @@ result = jf.attribute(jf.load_model("verb-number"), ["The keys to the cabinet"])
 assert result.certified_share == 1
 print(jf.write_page(result, "report.html"))
 """
+
+
+def test_the_citation_is_of_this_version():
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)[1]
+    assert f"\nversion: {version}\n" in citation
 
 
 @pytest.mark.slow

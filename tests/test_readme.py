@@ -11,15 +11,18 @@ import pytest
 import transformers
 
 import jaxflow as jf
-from jaxflow.models import fetch
 from tests.tiny_text_model import model_folder
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language, text=README):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def page(name):
+    return (ROOT / "docs" / f"{name}.md").read_text("utf-8")
 
 
 def test_every_name_that_the_readme_and_the_documentation_use_is_public():
@@ -29,28 +32,44 @@ def test_every_name_that_the_readme_and_the_documentation_use_is_public():
     assert len(set(re.findall(r"\bjf\.(\w+)", README))) >= 6
 
 
-def test_every_link_to_a_file_leads_to_one():
-    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#\s]+)", path.read_text("utf-8")):
-            # Pages of notebooks are named without the ending of their script.
-            files = [path.parent / target, path.parent / f"{target}.py"]
-            assert "://" in target or any(each.exists() for each in files), f"{path.name}: {target}"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "tutorials").glob("*.py"))]
+
+
+def anchors(path):
+    """The places of a page that a link may name, as GitHub and MyST call its headings."""
+    headings = re.findall(r"^(?:# )?#{1,6} (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_every_link_leads_somewhere(path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
+        if "://" in target:
+            assert re.fullmatch(r"https://[\w-]+(\.[\w-]+)+(/[\w./#~-]*)?", target), target
+            continue
+        name, _, anchor = target.partition("#")
+        # Pages of notebooks are named without the ending of their script.
+        files = [path.parent / name, path.parent / f"{name}.py"] if name else [path]
+        (file,) = [each for each in files if each.is_file() or each.is_dir()] or [None]
+        assert file is not None, target
+        assert not anchor or anchor in anchors(file), target
 
 
 @pytest.mark.slow
 def test_jax_is_three_lines_from_its_report(tmp_path, monkeypatch):
-    fetch("minilm")
     (example,) = [block for block in blocks("py") if "load_model" in block]
     assert len(example.splitlines()) == 3
     monkeypatch.chdir(tmp_path)
     exec(example, {"jf": jf})  # noqa: S102
-    assert "backache" in (tmp_path / "report.html").read_text("utf-8")
+    report = (tmp_path / "report.html").read_text("utf-8")
+    assert "cabinet" in report
+    # It leads with the words that carry the prediction.
+    assert '"carried":{"method":"flow@attention-gradient"' in report
 
 
 @pytest.mark.slow
 def test_the_python_examples_run_as_written(tmp_path):
-    fetch("minilm")
-    examples = blocks("python")
+    examples = [*blocks("python", page("index")), *blocks("python", page("pytorch"))]
     assert len(examples) == 2
     for example in examples:
         done = subprocess.run(
@@ -67,7 +86,9 @@ def test_a_pytorch_model_is_three_lines_from_its_report(tmp_path, monkeypatch):
     auto = {name: getattr(transformers, name) for name in ("AutoModelForSequenceClassification", "AutoTokenizer")}
     with pytest.warns(UserWarning, match="eager attention is switched on"):
         exec(example, auto | {"jf": jf, "name": model_folder()})  # noqa: S102
-    assert "surprises" in (tmp_path / "report.html").read_text("utf-8")
+    report = (tmp_path / "report.html").read_text("utf-8")
+    assert "surprises" in report
+    assert '"carried":{"method":"flow@attention-gradient"' in report
 
 
 @pytest.mark.slow

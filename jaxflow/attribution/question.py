@@ -20,9 +20,6 @@ from jaxflow.evaluation.token_target import PREDICTED, Token, written_target
 from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_layers, as_solver
 from jaxflow.mixing import MIXINGS, Mixing, as_mixing, mixing_json
-from jaxflow.models import Model
-from jaxflow.models.images import pooled_of
-from jaxflow.models.two_streams import encoder_layers_of
 
 # Positions with a name: the text's last token, the one that the model's head reads, and those that predicted an answer.
 LAST, CLASSIFIER, ANSWER = "last", "classifier", "answer"
@@ -216,15 +213,6 @@ def as_question(question: GivenQuestion, changes: Mapping[str, Any], default: Qu
             way_out = f"pass `mixing=jaxflow.mixing.Attention({name}=...)`" if belongs else None
             raise InputError(name, f"be left out: the question's fields are {listed}", None, way_out)
     return replace(question or default or Question(), **changes)
-
-
-def default_question(*models: Model) -> Question:
-    """The question to ask these models where the user asked none."""
-    # A decoder's first position sees itself alone; its prediction is read at the last, behind an encoder too.
-    decodes = any(model.causal or encoder_layers_of(model) for model in models)
-    # Where a head reads the mean of an image's patches, that is asked about.
-    averages = any(pooled_of(model) is not None for model in models)
-    return Question(queries=LAST) if decodes else Question(queries=CLASSIFIER) if averages else Question()
 
 
 @cache

@@ -11,9 +11,10 @@ import numpy as np
 from jaxflow._checks import not_forked
 from jaxflow._typing import Inputs, Pairs
 from jaxflow.attribution.answers import Part, Parts, PartsTask, answered, check_answers, runs_in_parts
+from jaxflow.attribution.defaults import default_question, question_for
 from jaxflow.attribution.explaining import check_model, check_text, pair_numbers_of
 from jaxflow.attribution.items import EncodedText, Item, as_texts, asked_item, check_rows, encoded_texts, is_answer
-from jaxflow.attribution.question import Asked, GivenQuestion, Question, as_question, default_question
+from jaxflow.attribution.question import Asked, GivenQuestion, Question, as_question
 from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.task import AttributionTask
 from jaxflow.models import Model, as_model
@@ -50,8 +51,10 @@ def attribute(
         model: from `load_model`. Everything runs where its parameters are.
         texts: a sequence of texts, or one. Of a model of images: paths of files or of folders, pictures of PIL, or
             arrays `height width channel`.
-        question: what is asked about each of them; `Question()` by default: raw attention, rollout and flow of the
-            first position at every layer.
+        question: what is asked about each of them. By default raw attention, rollout and flow of the first position
+            (of a decoder the last) at every layer; where no methods are named and the model has classes, also
+            `"flow@attention-gradient"`, flow of the predicted class, which costs a backward pass more. `Question()`
+            asks for the first three alone.
         pairs: a second text for each, for models that read two; of a decoder the answers to its prompts, the `texts`.
         batch_size: texts in a batch, at most; None for as many as keep the device busy and fit into its memory.
         max_length: most tokens a text may have, special ones included; the model's limit where that is less.
@@ -74,7 +77,7 @@ def attribute(
     """
     not_forked()
     model = as_model("model", model)
-    question = as_question(question, changes, default_question(model))
+    question = question_for(question, changes, (model,), default_question(model))
     check_answers(question, model, given=pairs is not None)
     generates = is_answer(question.queries) and pairs is None and not encoder_layers_of(model)
     if generates:

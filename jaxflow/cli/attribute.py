@@ -11,10 +11,11 @@ from typing import Any
 from jaxflow._parser import Parser, count, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
+from jaxflow.attribution.defaults import METHODS, by_default
 from jaxflow.cli.arguments import MODEL, MODELS, add_images, add_lengths, add_texts, lengths_of, source_named, source_of
 from jaxflow.cli.commands import COMMANDS, EXAMPLES
 from jaxflow.cli.engine import add_engine, by_engine
-from jaxflow.cli.options import METHODS, add_question, by_default, question_of, with_positions
+from jaxflow.cli.options import add_question, question_of, with_positions
 from jaxflow.cli.output import mixing_line, note, note_assumed
 from jaxflow.devices import default_mesh
 from jaxflow.models import load_model
@@ -25,9 +26,9 @@ from jaxflow.pages.page import write_report
 from jaxflow.pages.terminal import shortened, top_tokens, unknown_words
 from jaxflow.running import Compiled
 from jaxflow.store.results import Store, open_sweep
-from jaxflow.store.shards import about_folder, has_manifest, read_manifest
+from jaxflow.store.shards import about_folder
 from jaxflow.sweep import runner
-from jaxflow.sweep.checks import check_folder
+from jaxflow.sweep.checks import begun_methods, check_folder
 from jaxflow.sweep.progress import progress
 from jaxflow.sweep.tally import Summary, Tally
 from jaxflow.sweep.words import skipped_lines, summary_lines
@@ -111,9 +112,8 @@ def _swept(arguments: argparse.Namespace) -> Swept:
         model = load_model(arguments.model)
         question = with_positions(question, arguments, [model])
         if not hasattr(arguments, "methods"):
-            begun = arguments.resume and has_manifest(arguments.out)
-            methods = read_manifest(arguments.out)["question"]["methods"] if begun else None
-            question = by_default(question, [model], methods)
+            begun = begun_methods(arguments.out) if arguments.resume else None
+            question = by_default(question, [model], begun)
         with source_named(arguments):
             sweep = runner.prepare(
                 model,

@@ -6,6 +6,7 @@ from typing import Any
 
 from jaxflow._parser import Parser, output
 from jaxflow.attribution import Question
+from jaxflow.attribution.defaults import METHODS, by_default
 from jaxflow.cli.arguments import (
     MODEL,
     MODELS,
@@ -19,7 +20,7 @@ from jaxflow.cli.arguments import (
     source_of,
 )
 from jaxflow.cli.commands import COMMANDS
-from jaxflow.cli.options import METHODS, add_question, by_default, question_of
+from jaxflow.cli.options import add_question, question_of
 from jaxflow.cli.output import mixing_line, note, note_assumed
 from jaxflow.models import load_model
 from jaxflow.pages.explore_inputs import EXAMPLES

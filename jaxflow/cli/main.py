@@ -13,7 +13,7 @@ from jaxflow._parser import Parser
 from jaxflow._signals import signals
 from jaxflow._versions import own_version
 from jaxflow.cli.commands import COMMANDS, EXAMPLES
-from jaxflow.cli.output import said
+from jaxflow.cli.output import hushed, said
 
 
 def process() -> int:
@@ -45,7 +45,8 @@ def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
                 from jaxflow.models.checkpoint.huggingface import without_torch
 
                 without_torch()
-            return arguments.run(arguments)
+            with hushed(getattr(arguments, "quiet", False)):
+                return arguments.run(arguments)
     except (InputError, KeyboardInterrupt) as error:
         return said(error, arguments.flags)
     except BrokenPipeError:

@@ -9,15 +9,11 @@ from typing import Any
 
 from jaxflow._checks import InputError
 from jaxflow._parser import count, layers, names, natural, positions, real, share
-from jaxflow.attribution.explaining import check_model
-from jaxflow.attribution.question import Question, default_question, field_docs
-from jaxflow.evaluation.token_target import TOKEN_HEADS, written_target
+from jaxflow.attribution.defaults import METHODS, PLAIN, default_question
+from jaxflow.attribution.question import Question, field_docs
+from jaxflow.evaluation.token_target import written_target
 from jaxflow.mixing import MIXINGS, Mixing
 from jaxflow.models import Model
-
-# The paper's methods; and flow through capacities of the class, which says what a prediction rests on.
-PLAIN = Question().methods
-METHODS = (*PLAIN, "flow@attention-gradient")
 
 # How values are read that are no words, and how such values are called in the help.
 READ: dict[str, Callable[[str], Any]] = {
@@ -67,33 +63,6 @@ def question_of(arguments: argparse.Namespace, default: Question) -> Question:
 def with_positions(question: Question, arguments: argparse.Namespace, models: Sequence[Model]) -> Question:
     """The question, of the positions that these models are asked about where none were named."""
     return question if hasattr(arguments, "queries") else replace(question, queries=default_question(*models).queries)
-
-
-def by_default(question: Question, models: Sequence[Model], begun: Sequence[Any] | None = None) -> Question:
-    """The question where no methods were named: without that of the class where a model has none.
-
-    Args:
-        question: with `METHODS`.
-        models: that read the texts.
-        begun: methods of the run that is gone on with; one that was begun without that of the class stays so.
-    """
-    if "gradients" in question.mixing.needs:
-        # Flow is of the class already.
-        return replace(question, methods=PLAIN)
-    # With a target, what is missing for it is said later.
-    plain = replace(question, methods=PLAIN) if question.target is None else question
-    if begun is not None:
-        return question if list(begun) == list(question.methods) else plain
-    if any(model.head.name in TOKEN_HEADS for model in models):
-        # A token is explained at a text's mask, which most texts don't have.
-        return plain
-    try:
-        for model in models:
-            check_model(question, model)
-    except InputError:
-        # What is wrong with the rest of the question is said later.
-        return plain
-    return question
 
 
 def _with_fields(mixing: Any, own: Mapping[str, Any]) -> Any:

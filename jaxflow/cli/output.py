@@ -1,10 +1,12 @@
 """What commands say on standard error: errors and notes, with the command line's names of arguments."""
 
+import logging
 import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from jaxflow._checks import InputError
@@ -71,6 +73,19 @@ def note(lines: Sequence[str]) -> None:
 
     for line in lines:
         print(visible(line), file=sys.stderr)
+
+
+@contextmanager
+def hushed(quiet: bool) -> Iterator[None]:
+    """A block in which the library says nothing of its own accord, if `quiet`: that it compiles, say."""
+    logger = logging.getLogger("jaxflow")
+    before = logger.level
+    if quiet:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def note_assumed(source: Source, *, quiet: bool = False) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 
 from jaxflow._checks import not_forked
 from jaxflow._typing import Inputs, Pairs
+from jaxflow.attribution.defaults import default_question
 from jaxflow.attribution.explaining import pair_numbers_of
 from jaxflow.attribution.items import as_texts
-from jaxflow.attribution.question import Asked, GivenQuestion, as_question, default_question
+from jaxflow.attribution.question import Asked, GivenQuestion, as_question
 from jaxflow.compare.one_text import PairItem, Similarity
 from jaxflow.compare.plan import CompareOptions, Plan, TextPair, make_plan, read_together, settled_units, text_pair
 from jaxflow.compare.result import ComparedText, Comparison

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxflow._checks import InputError, shown
+from jaxflow.attribution.defaults import default_question
 from jaxflow.attribution.items import EncodedText
-from jaxflow.attribution.question import Question, default_question
+from jaxflow.attribution.question import Question
 from jaxflow.attribution.result import Example
 from jaxflow.attribution.run import attribute_shards
 from jaxflow.graph.arrays import read_array

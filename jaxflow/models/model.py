@@ -218,19 +218,21 @@ class _ModuleAndHead(Protocol):
 class ModelDefaults:
     """The parts of a `Model` that follow from its module and its head; inherit from it and override what differs.
 
-    @dataclass(frozen=True)
-    class MyModel(ModelDefaults):
-        name: str
-        module: MyModule
-        max_length: int
-        head: HeadConfig = HeadConfig("sequence_classification", outputs=2, labels=("no", "yes"))
-        kept: dict[object, object] = field(default_factory=dict, compare=False)
+        @dataclass(frozen=True)
+        class MyModel(ModelDefaults):
+            name: str
+            module: MyModule
+            max_length: int
+            head: HeadConfig = HeadConfig("sequence_classification", outputs=2, labels=("no", "yes"))
+            kept: dict[object, object] = field(default_factory=dict, compare=False)
 
-        def tokenize(self, texts, pairs=None, *, max_length=None, truncate=False): ...
-        def pad(self, encodings, length=None):
-            return jaxflow.models.pad(encodings, 0, length)
-        def fingerprint(self):
-            return {"weights": jaxflow.models.array_fingerprint(self.module)}
+            def tokenize(self, texts, pairs=None, *, max_length=None, truncate=False): ...
+            def pad(self, encodings, length=None):
+                return jaxflow.models.pad(encodings, 0, length)
+            def fingerprint(self):
+                return {"weights": jaxflow.models.array_fingerprint(self.module)}
+
+    `Model` says what each part means.
     """
 
     @property
@@ -294,6 +296,10 @@ def as_model(argument: str, value: object) -> Model:
         return value
     if isinstance(value, str | PathLike):
         raise InputError(argument, "be a model", shown(value), "load it with `jaxflow.load_model`")
+    # Told by name: torch need not be installed.
+    if any(kind.__module__.startswith("torch.nn.") for kind in type(value).__mro__):
+        got = f"{type(value).__name__} of PyTorch"
+        raise InputError(argument, "be a model", got, "pass `jaxflow.TorchModel(model, tokenizer)`")
     # The module's missing parts first: some of the model's own follow from them.
     module = getattr(value, "module", None)
     missing = [] if module is None else [f"module.{name}" for name in _missing(module, Module)]

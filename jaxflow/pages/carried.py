@@ -104,9 +104,12 @@ def carried_by(row: Row, manifest: Mapping[str, Any]) -> Carried | None:
     Pieces are merged into words. None where nothing that was asked is of a class, where the position that the model's
     head reads was not asked for, and where no word carries anything.
     """
-    found = class_method(manifest["question"])
     # Folders up to format 4 don't say where the head reads; most models' heads read the first token.
-    reads_at = manifest.get("reads_at", 0)
+    return carried_of(row, class_method(manifest["question"]), manifest.get("reads_at", 0))
+
+
+def carried_of(row: Row, found: tuple[str, str | None] | None, reads_at: int | None) -> Carried | None:
+    """The same by the method of a class and its target, and by where the model's head reads."""
     if reads_at is None and str(row["tokens"][-1]).endswith((MEAN, DISTILLATION)):
         # The row of a mean that the head of a vision model reads stands last.
         reads_at = -1

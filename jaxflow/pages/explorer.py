@@ -58,7 +58,10 @@ def framed(exploration: Exploration, height: int = 900) -> str:
     """The page in a frame of its own, for a notebook's cell."""
     # The page is an attribute of the frame. The sandbox keeps its script from the notebook's own.
     page = escape(render_explorer(exploration), quote=True)
-    return f'<iframe sandbox="allow-scripts allow-downloads" srcdoc="{page}" width="100%" height="{height}"></iframe>'
+    about = 'sandbox="allow-scripts allow-downloads" width="100%" style="border: 0"'
+    # Frames are taken out of notebooks that Jupyter does not trust; what stands within them is left.
+    instead = "The explorer is shown once you trust this notebook, or run the cell again."
+    return f'<iframe {about} height="{height}" srcdoc="{page}">{instead}</iframe>'
 
 
 def explorer_data(exploration: Exploration) -> dict[str, Any]:

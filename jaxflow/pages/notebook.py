@@ -8,9 +8,10 @@ from jaxflow._words import readable
 from jaxflow.attribution import Attribution, Example
 from jaxflow.compare.findings import findings
 from jaxflow.compare.result import Comparison
-from jaxflow.pages.carried import apart_words, words_of
+from jaxflow.pages.carried import apart_words, carried_of, class_method_of, words_of
 from jaxflow.pages.pictures import cover, patch_values, shares, uri_of
 from jaxflow.pages.pieces import pieces, row_of
+from jaxflow.store.arrow import rows_of
 
 SHOWN = 10
 # Blue, its opacity the share of the full shade, and orange for what speaks against the explained number: readable on a
@@ -19,20 +20,40 @@ SHADE = "background: rgba({}, {:.2f}); border-radius: 3px"
 FOR, AGAINST = "0, 114, 178", "213, 94, 0"
 # A token of whose flow a trivial cut is all that can be said.
 SATURATED = "; text-decoration: underline dotted"
+# Special tokens stand apart from the words beside them.
+SPECIAL = "; opacity: .7; margin: 0 .2em"
+# Jupyter breaks lines within words otherwise.
+LINES = "white-space: pre-wrap; word-break: normal"
+# marimo's tables have no space between their cells.
+CELL = "padding: 2px 6px"
 
 
 def attribution_html(result: Attribution) -> str:
-    """The first texts, each with a line a method: relevance to the first position asked for, at the last layer.
+    """The first texts, each with the words that carry its prediction where a method is of a class, and a line a method.
 
+    A method's line is relevance to the first position asked for, at the last layer.
     Shades go up to the method's largest value of the text's own tokens, in a second hue for what is negative; a token's
     number is in the box that opens when it is pointed at. Tokens of saturated flows are underlined with dots, and a
     line says how many a flow tells apart. Nothing in it runs.
     """
     # Every string of the data is escaped where it is put in.
-    shown = [_example(example) for example in result[:SHOWN]]
+    shown = [_lead(example, result) + _example(example) for example in result[:SHOWN]]
     if len(result) > SHOWN:
         shown.append(f"<p>and {len(result) - SHOWN} more; <code>result[{SHOWN}]</code> is the next</p>")
     return f"<div>{''.join(shown)}</div>"
+
+
+def _lead(example: Example, result: Attribution) -> str:
+    """The words that carry an example's prediction; nothing where nothing was asked of a class."""
+    if result.question is None:
+        return ""
+    row = next(rows_of([1], Attribution((example,))))
+    carried = carried_of(row, class_method_of(result.question), result.reads_at)
+    if carried is None:
+        return ""
+    # A class that was asked for need not be the predicted one.
+    what = "" if carried.target else f"<strong>{escape(readable(str(example.prediction)))}</strong>, "
+    return f'<p style="margin: .6em 0 0">{what}{escape(readable(carried.in_words))}</p>'
 
 
 def example_html(example: Example) -> str:
@@ -56,12 +77,12 @@ def comparison_html(comparison: Comparison) -> str:
     said = escape("\n".join(findings(comparison.summary)))
     return (
         f"<div><p>How far each head's attention is apart (Jensen-Shannon, 0 to 1); rows are layers, columns heads</p>"
-        f"<table>{rows}<tr><th></th>{names}</tr></table><pre>{said}</pre></div>"
+        f'<table>{rows}<tr><th></th>{names}</tr></table><pre style="{LINES}">{said}</pre></div>'
     )
 
 
 def _cell(value: float, share: float) -> str:
-    return f'<td style="{_shade(share)}" title="{value:.4g}">{value:.2f}</td>'
+    return f'<td style="{_shade(share)}; {CELL}" title="{value:.4g}">{value:.2f}</td>'
 
 
 def _example(example: Example) -> str:
@@ -69,7 +90,7 @@ def _example(example: Example) -> str:
     said = f"layer {example.layers[-1]}, position {asked} ({escape(readable(example.tokens[asked]))})"
     if example.prediction is not None:
         said += f", prediction: {escape(readable(example.prediction))}"
-    left = 'style="text-align: left"'
+    left = f'style="text-align: left; {CELL}"'
     lines = [
         f"<tr><th {left}>{escape(method)}</th><td {left}>{_shaded(example, method)}</td></tr>"
         for method in example.relevance
@@ -115,9 +136,11 @@ def _words(example: Example, method: str) -> str:
     cut = pieces(row_of(example))
     # Pieces, not tokens: the text reads as it was written.
     return "".join(
-        f'{escape(gap)}<span style="{_shade(float(value) / top)}{SATURATED * bool(flat)}" '
+        f'{escape(gap)}<span style="{_shade(float(value) / top)}{SATURATED * bool(flat)}{SPECIAL * (source < 0)}" '
         f'title="{escape(readable(token))}: {value:.4g}{", saturated" * bool(flat)}">{escape(surface)}</span>'
-        for (gap, surface), token, value, flat in zip(cut, example.tokens, row, saturated, strict=True)
+        for (gap, surface), token, value, flat, source in zip(
+            cut, example.tokens, row, saturated, example.source, strict=True
+        )
     )
 
 

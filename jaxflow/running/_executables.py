@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from jaxtyping import Array
 
-from jaxflow._cache import keep_programs
+from jaxflow._cache import compiling, keep_programs
 from jaxflow._switches import broadcasting, undefined_as_nan
 from jaxflow.models import Model
 from jaxflow.running._placement import Placement
@@ -86,7 +86,9 @@ def _compiled(place: Placement, inputs: Inputs, program: Program) -> Executable:
         # Called through `jit`, which JAX then runs operation by operation.
         run = partial(jitted, shape=place.shape, program=program)
         return Executable(run, Compiled(examples, tokens, time.perf_counter() - begin, None))
-    compiled = jitted.lower(place.parameters, inputs, shape=place.shape, program=program).compile()
+    lowered = jitted.lower(place.parameters, inputs, shape=place.shape, program=program)
+    with compiling():
+        compiled = lowered.compile()
     memory = compiled.memory_analysis()
     # Scratch and results are held for each batch on its way; the parameters once, so they do not count here.
     size = None if memory is None else memory.temp_size_in_bytes + memory.output_size_in_bytes

@@ -8,7 +8,8 @@ from typing import Any, Unpack
 from jaxflow._checks import InputError, not_forked, one_of, shown
 from jaxflow.attribution import attribute_shards
 from jaxflow.attribution.answers import check_answers
-from jaxflow.attribution.question import Asked, GivenQuestion, Question, as_question, default_question
+from jaxflow.attribution.defaults import default_question
+from jaxflow.attribution.question import Asked, GivenQuestion, Question, as_question
 from jaxflow.inputs.rows import check_column, row_of
 from jaxflow.inputs.source import IterableSource
 from jaxflow.models import Model, as_model, load_model

@@ -43,6 +43,15 @@ def check_folder(folder: Path, resume: bool | None) -> None:
         raise not_writable(folder, f"no permission in {shown(str(parent))}")
 
 
+def begun_methods(folder: Path) -> list[Any] | None:
+    """The methods, as manifests have them, of the run whose results a folder holds; None where it holds none.
+
+    Raises:
+        InputError: its manifest cannot be used.
+    """
+    return store.read_manifest(folder)["question"]["methods"] if store.has_manifest(folder) else None
+
+
 def not_writable(folder: Path, why: str) -> InputError:
     """The error for a folder that cannot be made or written."""
     return InputError("folder", "be one that can be written", f"{shown(str(folder))}: {why}", NAME_ANOTHER)

@@ -1,5 +1,6 @@
 """A bar, or lines now and then, of how many texts are done."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,10 @@ def counting(total: int, stream: Any, *, quiet: bool = False) -> Iterator[Callab
     if bar is None:
         yield _lines(total, stream)
         return
-    with bar:
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    # A line that the library says goes above the bar.
+    with bar, logging_redirect_tqdm([logging.getLogger("jaxflow")]):
         yield lambda texts: bar.update(texts) and None
 
 

@@ -9,7 +9,8 @@ import jax
 
 from jaxflow._checks import not_forked
 from jaxflow._paths import local_path
-from jaxflow.attribution.question import Asked, GivenQuestion, as_question, default_question
+from jaxflow.attribution.defaults import default_question, question_for
+from jaxflow.attribution.question import Asked, GivenQuestion
 from jaxflow.inputs.files import check_unread, open_source
 from jaxflow.inputs.images import as_image_source
 from jaxflow.inputs.source import Source, as_source
@@ -18,6 +19,7 @@ from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.models.images import images_of
 from jaxflow.store.results import Store, open_sweep
 from jaxflow.sweep import runner
+from jaxflow.sweep.checks import begun_methods
 from jaxflow.sweep.tally import Tally
 
 
@@ -56,7 +58,8 @@ def run_sweep(
             model of images: a folder of them, whose names are the results' ids, or an iterable of paths, pictures or
             arrays; or of dicts or a data set with a column `image`.
         folder: for results; new, or of the same sweep, which it then goes on with.
-        question: what is asked about every text; `Question()` by default. Its positions are the same for all texts.
+        question: what is asked about every text; by default as `attribute` has it. Its positions are the same for all
+            texts.
         column: the column of the texts; None takes `text`, or else the only one that a file or data set has.
         pair_column: the column of second texts, for models that read two.
         separator: between the cells of a .csv or .tsv file: a character, or `"comma"`, `"semicolon"`, `"tab"` or
@@ -83,8 +86,9 @@ def run_sweep(
     """
     not_forked()
     model = as_model("model", model)
-    question = as_question(question, changes, default_question(model))
     path = local_path("folder", folder)
+    begun = begun_methods(path) if resume else None
+    question = question_for(question, changes, (model,), default_question(model), begun)
     reading = {"separator": separator, "quotes": quotes, "encoding": encoding}
     if images_of(model) is not None:
         check_unread(False, **reading)

@@ -1,5 +1,6 @@
 """How a sweep shows that it is getting on: a bar on a terminal, plain lines elsewhere, or nothing."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,12 +53,15 @@ def rates(tally: Tally, seconds: float) -> list[str]:
 def _bar(total: int | None, done: int, stream: Any) -> Iterator[Callable[[Tally], None]]:
     try:
         from tqdm import tqdm
+        from tqdm.contrib.logging import logging_redirect_tqdm
     except ImportError:
         yield from _lines(total, done, stream)
         return
     known = "{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}{postfix}]"
     form = None if total is None else known
-    with tqdm(total=total, initial=done, unit=" examples", file=stream, bar_format=form, dynamic_ncols=True) as bar:
+    bar = tqdm(total=total, initial=done, unit=" examples", file=stream, bar_format=form, dynamic_ncols=True)
+    # A line that the library says goes above the bar.
+    with bar, logging_redirect_tqdm([logging.getLogger("jaxflow")]):
         start = time.perf_counter()
 
         def show(tally: Tally) -> None:

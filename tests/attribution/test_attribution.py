@@ -204,7 +204,7 @@ def test_progress_counts_every_text(encoder):
         ({"queries": [1, 1]}, "`queries` must be one or more different ints, got 1,1"),
         ({"layers": [2, 2]}, "`layers` must be one or more different ints, got 2,2"),
         ({"layers": [(1, 2)]}, "`layers` must be an int or a sequence of ints"),
-        ({"target": "good"}, "`target` must be left out, got 'good' with the mixing 'attention'"),
+        ({"target": "good", "methods": "flow"}, "`target` must be left out, got 'good' with the mixing 'attention'"),
         ({"queries": [[0], [1]]}, r"integers of shape \(6, any\)"),
         ({"mixing": "magic"}, "`mixing` must be one of 'attention'"),
         ({"mixing": jf.mixing.Attention(heads=[1.0, 2.0, 3.0])}, r"`heads` must have shape .* where they are weights"),

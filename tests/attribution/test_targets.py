@@ -10,7 +10,8 @@ import transformers
 import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow._parser import Parser
-from jaxflow.cli.options import METHODS, PLAIN, add_question, by_default, question_of
+from jaxflow.attribution.defaults import METHODS, PLAIN, by_default
+from jaxflow.cli.options import add_question, question_of
 from jaxflow.mixing import AttentionGradient
 from jaxflow.models import new_encoder
 from tests.models.conftest import bert_config, make_tokenizer, save

@@ -90,11 +90,11 @@ def test_texts_become_rows_a_page_and_a_table(run):
     assert "\x1b" not in run.stdout
 
 
-@pytest.mark.slow
 def columns_of(folder):
     return relevance_columns(open_sweep(folder).table().column_names)
 
 
+@pytest.mark.slow
 def test_where_a_model_has_classes_flow_of_the_class_is_asked_for_too(run):
     whole = ["raw", "rollout", "flow", "flow@attention-gradient"]
     texts = run.file("texts.txt", "The key is on the table.\nunbelievable\n")

@@ -56,7 +56,8 @@ def test_attention_is_that_of_every_head(models, pair):
 
 def test_relevance_is_the_librarys_at_every_position(models, pair):
     for model, side in zip(models, pair.sides, strict=True):
-        result = jf.attribute(model, TEXTS, queries=None)
+        # The explorer asks for the paper's three, and for flow of a class only where it is named.
+        result = jf.attribute(model, TEXTS, jf.Question(queries=None))
         for example, expected in zip(side.examples, result, strict=True):
             assert example.tokens == expected.tokens
             assert example.prediction == expected.prediction
@@ -207,7 +208,7 @@ def test_where_tokens_differ_words_are_shown(models, tmp_path):
         == cut.examples[0].tokens
         == ("[CLS]", "the", "cabinets", "is", "unbelievable", "[SEP]")
     )
-    alone = jf.attribute(other, [text], queries=None)[0]
+    alone = jf.attribute(other, [text], jf.Question(queries=None))[0]
     groups = [
         [i for i, span in enumerate(alone.offsets) if span[0] >= 0 and start <= span[0] < end]
         for start, end in whole.examples[0].offsets
@@ -300,6 +301,8 @@ def test_the_script_asks_only_for_elements_that_are_there(page):
 def test_in_a_notebook_the_page_stands_in_a_frame(pair, page):
     html = pair._repr_html_()
     assert html.startswith("<iframe sandbox=")
+    # Of a notebook that is not trusted this is left.
+    assert html.endswith("once you trust this notebook, or run the cell again.</iframe>")
     inner = re.search(r'srcdoc="([^"]*)"', html)[1]
     import html as escaping
 
@@ -318,7 +321,7 @@ def test_a_result_shows_itself_in_a_notebook(models):
 
 
 def test_a_notebook_says_what_flow_does_not_tell_and_what_speaks_against(models):
-    (example,) = result = jf.attribute(models[0], ["the key to the cabinets"])
+    (example,) = result = jf.attribute(models[0], ["the key to the cabinets"], methods=("raw", "rollout", "flow"))
     saturated = example.saturation["flow"][-1, 0]
     assert saturated.any()
     html = result._repr_html_()

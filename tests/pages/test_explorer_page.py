@@ -170,11 +170,23 @@ def test_the_words_that_carry_the_class_stand_below_the_text(models, context, tm
     opened.close()
 
 
-def test_in_a_notebooks_frame_it_draws_and_answers(models, context, tmp_path):
+# The content policy of VS Code's notebooks (`notebook.experimental.enableCsp`), which a frame's page inherits.
+VS_CODE = (
+    "default-src 'none'; script-src https://*.vscode-cdn.net 'unsafe-inline' 'unsafe-eval'; "
+    "style-src https://*.vscode-cdn.net 'unsafe-inline'; img-src https://*.vscode-cdn.net https: http: data:; "
+    "font-src https://*.vscode-cdn.net https:; connect-src https:; child-src https: data:"
+)
+
+
+@pytest.mark.parametrize("policy", [None, VS_CODE])
+def test_in_a_notebooks_frame_it_draws_and_answers(models, context, tmp_path, policy):
     found = explore(models[0], TEXTS[:1], methods=("rollout",))
-    (tmp_path / "cell.html").write_text(found._repr_html_(), "utf-8")
-    cell, errors = context.new_page(), []
+    strict = "" if policy is None else f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    (tmp_path / "cell.html").write_text(strict + found._repr_html_(), "utf-8")
+    cell, errors, requests = context.new_page(), [], []
     cell.on("pageerror", lambda error: errors.append(str(error)))
+    cell.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    cell.on("request", lambda request: requests.append(request.url))
     _ = cell.goto((tmp_path / "cell.html").as_uri())
     frame = cell.frames[1]
     while not frame.evaluate("Boolean(window.jaxflow?.context())"):
@@ -183,4 +195,6 @@ def test_in_a_notebooks_frame_it_draws_and_answers(models, context, tmp_path):
     assert frame.evaluate("jaxflow.context().words[jaxflow.state.word]") == found.sides[0].examples[0].tokens[2]
     cell.wait_for_timeout(300)
     assert errors == []
+    # The cell itself and the frame's own text: nothing from elsewhere.
+    assert all(url.startswith(("file:", "about:")) for url in requests), requests
     cell.close()

@@ -16,7 +16,8 @@ from tests.tiny_text_model import LAYERS, model_folder
 @pytest.fixture(scope="module")
 def example():
     encoder = jf.load_model(str(model_folder()))
-    return jf.attribute(encoder, ["the key costs $5 or $x^2$ _{ <b>"], queries=[3, 0])[0]
+    methods = ("raw", "rollout", "flow")
+    return jf.attribute(encoder, ["the key costs $5 or $x^2$ _{ <b>"], queries=[3, 0], methods=methods)[0]
 
 
 @pytest.mark.parametrize("query", [None, 0])

@@ -1,7 +1,9 @@
 """What the end of a notebook's cell shows: nothing that runs or loads, every string of the data as text."""
 
 import re
+from html import unescape
 
+import numpy as np
 import pytest
 
 import jaxflow as jf
@@ -24,6 +26,23 @@ def test_an_example_shows_itself_as_its_result_does(models):
     assert html.count("<table>") == 1
     assert "<b>" not in html
     assert not RUNS.search(html)
+
+
+def test_a_result_leads_with_the_words_that_carry_the_prediction(models):
+    result = jf.attribute(models[0], ["the key <b>is</b> on", "table"])
+    first, second = result._repr_html_().split("prediction: ")[:2]
+    for example, html in zip(result, (first, second), strict=True):
+        values = np.where(np.array(example.source) >= 0, example.relevance["flow@attention-gradient"][-1, 0], 0)
+        (prediction, word) = re.search(r"<strong>(.*?)</strong>, carried by: (\S+?) \(", html).groups()
+        assert prediction == example.prediction
+        # The words of these texts are tokens, but for one.
+        top = np.array(example.tokens)[values.argmax()]
+        assert unescape(word).startswith(top)
+    asked = jf.attribute(models[0], "the key", target="good")._repr_html_()
+    assert "speaks for good: " in asked
+    assert "<strong>" not in asked
+    # Who names other methods asked nothing of a class.
+    assert "carried" not in jf.attribute(models[0], "the key", methods="flow")._repr_html_()
 
 
 def test_a_comparison_shows_its_heads_and_its_findings(comparison):
