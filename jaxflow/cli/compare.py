@@ -22,7 +22,7 @@ from jaxflow.cli.arguments import (
 )
 from jaxflow.cli.commands import COMMANDS
 from jaxflow.cli.options import add_fields, add_question, given_fields, question_of, with_positions
-from jaxflow.cli.output import mixing_line, note_assumed
+from jaxflow.cli.output import mixing_line, note, note_assumed
 from jaxflow.compare import CompareOptions, findings
 from jaxflow.compare.result import ChangeSummary
 from jaxflow.inputs.files import FileSource
@@ -116,4 +116,9 @@ def _page(
         question = replace(question, queries=None)
     most, path = max(1, arguments.attention), arguments.out / PAGE
     models = prepared.plan.encoders
-    return write_source_page(models, source, path, labels=labels, question=question, most=most, **lengths_of(arguments))
+    texts = min(prepared.texts, most)
+    if not arguments.quiet:
+        note([f"the page of the first {texts} texts, in both models:"])
+    with counting(len(models) * texts, sys.stderr, quiet=arguments.quiet) as show:
+        options = {"labels": labels, "question": question, "most": most, "progress": show, **lengths_of(arguments)}
+        return write_source_page(models, source, path, **options)

@@ -52,7 +52,9 @@ def test_the_folder_holds_what_compare_models_finds(run, tmp_path, folders):
         "--queries", "0,1", "--attention", "2", "--threshold", "0.3", "--top", "2", "--batch-size", "8"
     )
     assert code == 0, err
-    assert err.endswith(f"{len(TEXTS)}/{len(TEXTS)} texts, 0.0 s left\n")
+    compared, page = err.split("the page of the first 2 texts, in both models:\n")
+    assert compared.endswith(f"{len(TEXTS)}/{len(TEXTS)} texts, 0.0 s left\n")
+    assert page.endswith("4/4 texts, 0.0 s left\n")
     for word in (
         "layers",
         "heads that changed most",
