@@ -60,7 +60,8 @@ def test_distances_are_scipys_averaged_over_rows(result, encoder, other):
 
 def test_relevance_is_attributes_and_its_change_the_difference(result, encoder, other):
     for side, model_ in (("a", encoder), ("b", other)):
-        expected = jf.attribute(model_, TEXTS, queries=[0, 2], mixing=MIXING)
+        # Where no methods are named, `attribute` adds the class's to a comparison's.
+        expected = jf.attribute(model_, TEXTS, methods=jf.Question().methods, queries=[0, 2], mixing=MIXING)
         for compared, example in zip(result, expected, strict=True):
             own = getattr(compared, side)
             assert own.tokens == example.tokens
