@@ -66,8 +66,11 @@ def test_relevance_is_what_numpy_makes_of_its_attention(model):
 def test_several_devices_give_what_one_gives(model):
     alone, spread = (jf.attribute(model, TEXTS, mesh=mesh) for mesh in (None, local_mesh(model=2)))
     for one, other in zip(alone, spread, strict=True):
-        for name, values in one.relevance.items():
-            np.testing.assert_allclose(values, other.relevance[name], atol=1e-6)
+        for name in jf.Question().methods:
+            np.testing.assert_allclose(one.relevance[name], other.relevance[name], atol=1e-6)
+        # Flow of the class has its capacities' size, and gradients round once more on their way back.
+        ours, theirs = (each.relevance["flow@attention-gradient"] for each in (one, other))
+        np.testing.assert_allclose(ours, theirs, atol=4e-6 * np.abs(theirs).max())
 
 
 def test_what_is_no_model_is_told_in_one_line(model):
