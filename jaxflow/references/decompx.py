@@ -75,13 +75,13 @@ class DecompX(_OfParts):
         one_of("biases", self.biases, (PRODUCT, EVEN))
 
     def pair_numbers(self, model: Model) -> int:
-        """As all methods of parts, or what a backward pass keeps for each pair of tokens."""
+        """What is held for each pair of tokens: all parts of a position, or what a backward pass keeps."""
         return super().pair_numbers(model) if self.biases == PRODUCT else pair_numbers(GRADIENTS, model)
 
-    def program(self, model: Model, layers: tuple[int, ...], target: Target | None) -> "LogitParts | EvenLogitParts":
+    def program(self, model: Model, layers: tuple[int, ...], target: Target | None) -> "LogitParts":
         """The program for these layers and this class."""
         assert target is not None
-        return (LogitParts if self.biases == PRODUCT else EvenLogitParts)(layers, target)
+        return LogitParts(layers, target, self.biases)
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,11 @@ class DecompXNorms(_OfParts):
 
 @dataclass(frozen=True)
 class LogitParts:
-    """Parts of the explained number."""
+    """Parts of the explained number; `biases` as in `DecompX`."""
 
     layers: tuple[int, ...]
     target: Target
+    biases: str
 
     def __call__(self, module: Module, inputs: Inputs) -> AtLayers:
         """The same row at every layer and query."""
@@ -114,25 +115,11 @@ class LogitParts:
         def number(module: Module, options: ForwardOptions) -> Float[Array, " row"]:
             return self.target.value(logits_of(module, batch, options), given)
 
-        scores = parts(module, batch, number, inputs.packing)
-        return same_rows(scores.T, queries, self.layers, batch.mask)
-
-
-@dataclass(frozen=True)
-class EvenLogitParts:
-    """Parts of the explained number, all biases shared out evenly, by one backward pass."""
-
-    layers: tuple[int, ...]
-    target: Target
-
-    def __call__(self, module: Module, inputs: Inputs) -> AtLayers:
-        """The same row at every layer and query."""
-        batch, (queries, given) = inputs.batch, inputs.examples
-
-        def number(module: Module, options: ForwardOptions) -> Float[Array, " row"]:
-            return self.target.value(logits_of(module, batch, options), given)
-
-        scores = even_parts(module, batch, number, inputs.packing)
+        if self.biases == EVEN:
+            scores = even_parts(module, batch, number, inputs.packing)
+        else:
+            # source row -> row source.
+            scores = parts(module, batch, number, inputs.packing).T
         return same_rows(scores, queries, self.layers, batch.mask)
 
 
