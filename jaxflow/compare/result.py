@@ -96,7 +96,7 @@ class ComparedText:
         return float(self.jensen_shannon.mean())
 
     def path_kinds(self, threshold: float = 0.1, query: int = 0) -> tuple[str, ...]:
-        """For each unit whose path of strong arcs from it to one of the queries at the top is the stronger.
+        """Which model has the stronger path from each unit to one of the queries at the top, over strong arcs.
 
         Args:
             threshold: share of its row from which on an arc is strong.

@@ -50,8 +50,8 @@ def compare_models(
     """Say what differs between two models that read the same texts: a pretrained one and its fine-tuned self, say.
 
     For each layer and head the distance between their attention; for each token the relevance that it gained or lost
-    in the second model; strong arcs, alike in both or stronger in one; and over all texts which
-    layers, heads and words changed most, with intervals and tests against chance.
+    in the second model; strong arcs, alike in both or stronger in one; and over all texts which layers, heads and words
+    changed most, with intervals and tests against chance.
 
     Models with different tokenizers are compared word by word: what goes to a word's tokens is summed, what they
     attend to is averaged, and a flow to a word is the sum of the flows to its tokens.

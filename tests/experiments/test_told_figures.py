@@ -130,6 +130,7 @@ def test_known_evidence_of_an_atom_map():
             )
             # Raw attention does not know the own stream: said once.
             agrees(cell, one, *(own if " / " in cell else []))
+    assert len(rows) >= 5
 
 
 def _task(name):
@@ -204,6 +205,7 @@ def test_known_evidence_of_a_decoder():
     for mixing, *cells in [row for row in rows if all(row)]:
         for functional, cell in zip(FUNCTIONALS, cells, strict=True):
             agrees(cell, methods[f"{functional} of {mixing.partition(' (')[0]}"]["last"]["average_precision"])
+    assert len(rows) >= 5
 
 
 def test_how_often_flow_is_saturated():
