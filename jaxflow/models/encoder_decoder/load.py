@@ -82,7 +82,7 @@ def _with_weights(
     loaded = []
     for path, value in nnx.to_flat_state(state):
         shape = value.get_value().shape
-        names = _names(tuple(map(str, path)), shape, config, family)
+        names = names_of(tuple(map(str, path)), shape, config, family)
         missing = [name for name in names if name not in stored]
         if missing and path[0] != "bias":
             got = f"no {missing[0]!r}"
@@ -98,7 +98,7 @@ def _with_weights(
     return nnx.merge(graph, nnx.from_flat_state(loaded))
 
 
-def _names(path: tuple[str, ...], shape: tuple[int, ...], config: PairConfig, family: PairFamily) -> list[str]:
+def names_of(path: tuple[str, ...], shape: tuple[int, ...], config: PairConfig, family: PairFamily) -> list[str]:
     """The checkpoint's names of a parameter, one a layer where layers are stacked."""
     if path == ("bias",):
         return ["final_logits_bias"]

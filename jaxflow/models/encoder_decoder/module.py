@@ -136,7 +136,7 @@ class PairModule(nnx.Module):
         (hidden, keys, values), _ = jax.lax.scan(step, state, (self.decoder.layers, numbers, *kept.cross))
         hidden = hidden if self.decoder.final_norm is None else self.decoder.final_norm(hidden)
         kept = KeptTargets(kept.sources, kept.cross, keys, values, kept.place + 1)
-        return self._scores(hidden[:, 0]), kept
+        return self.scores(hidden[:, 0]), kept
 
     def _encode(
         self, hidden: Hidden, sources: Bool[Array, "row token"], visit: Visit[Any], carry: Any, shift: Array | None
@@ -201,9 +201,10 @@ class PairModule(nnx.Module):
     def logits(self, hidden: Hidden, batch: TokenBatch) -> Float[Array, "row vocabulary"]:
         """What the last target says of the next one."""
         last = jnp.sum(batch.mask, axis=-1, dtype=jnp.int32) - 1
-        return self._scores(jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0])
+        return self.scores(jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0])
 
-    def _scores(self, states: Float[Array, "row width"]) -> Float[Array, "row vocabulary"]:
+    def scores(self, states: Float[Array, "*place width"]) -> Float[Array, "*place vocabulary"]:
+        """What states behind the last norm say of the target behind each."""
         states = states * self.config.output_scale
         if self.head is not None:
             scores = self.head(states)
@@ -212,7 +213,7 @@ class PairModule(nnx.Module):
             scores = jax.lax.dot_general(
                 states.astype(table.dtype),
                 table,
-                (((1,), (1,)), ((), ())),
+                (((states.ndim - 1,), (1,)), ((), ())),
                 precision=precision(table.dtype),
                 preferred_element_type=jnp.float32,
             )
