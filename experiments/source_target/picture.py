@@ -18,6 +18,6 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
         colour = COLOURS.get(name.split(" ")[0], GREYS[2])
         _ = axes.barh(height, mean, color=colour, xerr=[[mean - low], [high - mean]], error_kw={"lw": 1})
     _ = axes.set_yticks(range(len(cells)), [name for name, _ in cells])
-    _ = axes.set(xlabel="share of the sources' relevance on the token that a target was written from", xlim=(0, 1))
+    _ = axes.set(xlabel="share of the sources, on the token that is written", xlim=(0, 1))
     axes.margins(y=0.01)
     save_figure(figure, path)

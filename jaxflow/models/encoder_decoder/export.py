@@ -19,6 +19,9 @@ def export_pair_weights(module: PairModule) -> dict[str, np.ndarray]:
             if path[-1] == "kernel":
                 inputs = 2 if path[-2] == "output" else 1
                 row = row.reshape(int(np.prod(row.shape[:inputs])), -1).T
+            elif path[-1] == "bias":
+                # Theirs is flat, but for the head's, which BART keeps as a row.
+                row = row[None] if len(path) == 1 else row.ravel()
             # Safetensors writes memory as it lies, so a transposed view would come back scrambled.
             tensors[name] = np.ascontiguousarray(row)
     return tensors
