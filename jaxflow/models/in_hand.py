@@ -40,6 +40,7 @@ class AttentionInHand(ModelDefaults):
         gradients: derivative of an explained number in the attention of the same texts; None where it is not known.
         looks_back: whether positions attend only to themselves and to those before.
         encoder_layers: how many layers are an encoder's below a decoder; 0 for one sequence.
+        reads: position that the model's head reads; None where it is not known.
         kept: programs.
     """
 
@@ -51,6 +52,7 @@ class AttentionInHand(ModelDefaults):
     gradients: tuple[Heads, ...] | None = None
     looks_back: bool = False
     encoder_layers: int = 0
+    reads: int | None = None
     kept: dict[object, object] = field(default_factory=dict, repr=False)
 
     @property
@@ -71,9 +73,9 @@ class AttentionInHand(ModelDefaults):
         return self.looks_back
 
     @property
-    def reads_at(self) -> None:
-        """It is not known."""
-        return
+    def reads_at(self) -> int | None:
+        """Position that the model's head reads; None where it is not known."""
+        return self.reads
 
     @property
     def gives(self) -> frozenset[str]:

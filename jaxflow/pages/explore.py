@@ -152,9 +152,9 @@ def _exploration(
         for which, (name, model) in enumerate(zip(names, models, strict=True))
     )
     change, moved = _changes(sides, found, -1 if all(each.model.causal for each in models) else 0)
-    # Where the last position was asked for, a decoder's page begins with it.
-    causal = question.queries in (None, LAST) and all(each.model.causal for each in models)
-    settings = page_settings(question.as_json()) | {"causal": causal}
+    # Where the last position was asked for, the page of a decoder, or of targets, begins with it.
+    at_end = all(each.model.causal or each.model.reads_at == -1 for each in models)
+    settings = page_settings(question.as_json()) | {"last": question.queries in (None, LAST) and at_end}
     exploration = Exploration(sides, tuple(labels), settings, change, moved, total)
     return exploration.with_heads(
         {"importance": [_importance(found, which) for which in range(len(models))]} if importance else None,

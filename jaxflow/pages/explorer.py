@@ -71,8 +71,8 @@ def explorer_data(exploration: Exploration) -> dict[str, Any]:
         "models": [_model(side) for side in exploration.sides],
         "methods": _methods(exploration),
         "lead": exploration.settings.get("lead"),
-        # A decoder's first position sees itself alone; the page begins with the last one.
-        "last": bool(exploration.settings.get("causal")),
+        # A decoder's first position sees itself alone, and targets stand last; the page begins with the last position.
+        "last": bool(exploration.settings.get("last")),
         "measures": sorted(first.measures),
         "roles": [side.roles for side in exploration.sides] if first.roles is not None else None,
         # What was asked to be chosen at first, such as a layer and its head.

@@ -118,7 +118,7 @@ def as_one_sequence(model: AttentionInHand) -> AttentionInHand:
     """An encoder-decoder's attention in hand as one sequence's, for views that know of no other.
 
     A position that a layer does not move attends to itself there: its stream passes whole, as in the graph of an
-    encoder-decoder, so rollout and flow are the same.
+    encoder-decoder, so rollout and flow are the same. The last target is the position that predicts.
     """
     below, attentions = model.encoder_layers, []
     for encoding, heads in zip(model.encodings, model.attentions, strict=True):
@@ -128,7 +128,7 @@ def as_one_sequence(model: AttentionInHand) -> AttentionInHand:
         own = ~moves[:, None, :, None] & np.eye(len(encoding), dtype=bool)
         attentions.append(np.where(own, np.float32(1), heads))
     name = f"{model.name} (encoder: layers 1 to {below}; decoder: self and cross in turn)"
-    return replace(model, name=name, attentions=tuple(attentions), encoder_layers=0, kept={})
+    return replace(model, name=name, attentions=tuple(attentions), encoder_layers=0, reads=-1, kept={})
 
 
 def _with_second(model: AttentionInHand, start: Any) -> AttentionInHand:

@@ -2,15 +2,19 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 import torch
 import transformers
+from flax import nnx
 from safetensors.numpy import load_file, save_file
 
 import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow.models import ForwardOptions
+from jaxflow.models.encoder_decoder.export import export_pair_weights
+from jaxflow.pages.explorer import explorer_data
 from tests.models.test_torch_model import torch_model
 from tests.models.torch_architectures import BART, T5, WORDS
 
@@ -135,6 +139,8 @@ def test_the_explorer_shows_sources_and_targets_as_one_sequence(both, tmp_path, 
             assert shown.prediction == example.prediction
             np.testing.assert_allclose(shown.relevance["rollout"], example.relevance["rollout"], atol=1e-5)
             assert target in (shown.pair or "")
+        # The last target predicts; a source's own stream passes the decoder's layers whole, which shows nothing.
+        assert explorer_data(exploration)["last"]
     jf.write_page(exploration, tmp_path / "explorer.html")
     with pytest.raises(InputError, match=r"`other` must be left out beside an encoder-decoder"):
         jf.explore(ours, TEXTS, other=theirs, pairs=TARGETS)
@@ -154,6 +160,25 @@ def test_half_precision_is_near(both):
     first, second = (jf.attribute(model, TEXTS, pairs=TARGETS, methods="rollout") for model in (ours, half))
     for one, other in zip(first, second, strict=True):
         np.testing.assert_allclose(one.relevance["rollout"], other.relevance["rollout"], atol=0.1)
+
+
+@pytest.mark.parametrize(
+    "kind", ["T5", *(pytest.param(each, marks=pytest.mark.slow) for each in KINDS if each != "T5")]
+)
+def test_exported_weights_are_those_that_transformers_wrote(both, kind):
+    _, ours, folder = both(kind)
+    # Bare checkpoints have no prefix, and a head that repeats the word embeddings is not written again.
+    stored = {key.removeprefix("model."): each for key, each in load_file(folder / "model.safetensors").items()}
+    exported = export_pair_weights(ours.module)
+    assert len(exported) == len(jax.tree.leaves(unstacked(ours.module)))
+    for key, array in exported.items():
+        np.testing.assert_array_equal(array, stored[key.removeprefix("model.")], err_msg=key)
+
+
+def unstacked(module):
+    """A module's parameters, one array for each layer where layers are stacked."""
+    flat = nnx.to_flat_state(nnx.state(module))
+    return [list(value.get_value()) if "layers" in path else value.get_value() for path, value in flat]
 
 
 def test_a_checkpoint_is_loaded_totally(both, tmp_path):
