@@ -4,6 +4,7 @@ Values are looked at only where they are in hand. Under `jax.jit`, `vmap` or `gr
 values yet, so shapes are checked there and values are taken as given.
 """
 
+import difflib
 import os
 import re
 import sys
@@ -156,7 +157,9 @@ def arguments_named(**names: str) -> Iterator[None]:
 def one_of(name: str, value: Any, options: Sequence[str]) -> None:
     """Refuse a value that is not among the options."""
     if not isinstance(value, str) or value not in options:
-        raise InputError(name, f"be one of {', '.join(map(repr, options))}", shown(value))
+        near = difflib.get_close_matches(value, options, n=1) if isinstance(value, str) else []
+        way_out = f"did you mean {near[0]!r}?" if near else None
+        raise InputError(name, f"be one of {', '.join(map(repr, options))}", shown(value), way_out)
 
 
 def first_index(where: np.ndarray) -> tuple[int, ...]:

@@ -75,10 +75,15 @@ def as_texts(texts: Any, pairs: Any, model: Model | None = None) -> tuple[Any, A
     if isinstance(texts, str):
         return [texts], [pairs] if isinstance(pairs, str) else pairs
     # Generators are drained once: the tokenizer and the results both need the texts.
-    texts = texts if not isinstance(texts, Iterable) else list(texts)
+    texts = texts if not isinstance(texts, Iterable) else [_plain(text) for text in texts]
     if isinstance(texts, list) and not texts:
         raise InputError("texts", "hold at least one text", "none")
-    return texts, pairs if isinstance(pairs, str) or not isinstance(pairs, Iterable) else list(pairs)
+    return texts, pairs if isinstance(pairs, str) or not isinstance(pairs, Iterable) else [_plain(p) for p in pairs]
+
+
+def _plain(text: Any) -> Any:
+    """A text of Python's own type, as NumPy has one that prints otherwise; anything else as it is."""
+    return str(text) if isinstance(text, str) else text
 
 
 def encoded_texts(model: Model, texts: Any, pairs: Any, *, max_length: int | None, truncate: bool) -> list[EncodedText]:

@@ -121,6 +121,8 @@ class Attribution(Sequence[Example]):
 
     def __repr__(self) -> str:
         """What it is of, without its arrays."""
+        if len(self.examples) == 1:
+            return f"Attribution(1 example: {self.examples[0]!r})"
         first = f", the first: {self.examples[0]!r}" if self.examples else ""
         return f"Attribution({len(self.examples)} examples{first})"
 

@@ -22,7 +22,7 @@ from jaxflow.cli.arguments import (
 )
 from jaxflow.cli.commands import COMMANDS
 from jaxflow.cli.options import add_fields, add_question, given_fields, question_of, with_positions
-from jaxflow.cli.output import mixing_line, note, note_assumed
+from jaxflow.cli.output import large, mixing_line, note, note_assumed
 from jaxflow.compare import CompareOptions, findings
 from jaxflow.compare.result import ChangeSummary
 from jaxflow.inputs.files import FileSource
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         print("\n".join(map(visible, findings(summary, arguments.top))))
         print(mixing_line(question.as_json()))
-        print(f"results: {arguments.out}" + (f"   page: {page}" if page else ""))
+        print(f"results: {arguments.out}" + (f"   page: {page}{large(page)}" if page else ""))
     return 0
 
 

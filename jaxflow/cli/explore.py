@@ -21,7 +21,7 @@ from jaxflow.cli.arguments import (
 )
 from jaxflow.cli.commands import COMMANDS
 from jaxflow.cli.options import add_question, question_of
-from jaxflow.cli.output import mixing_line, note, note_assumed
+from jaxflow.cli.output import large, mixing_line, note, note_assumed
 from jaxflow.models import load_model
 from jaxflow.pages.explore_inputs import EXAMPLES
 from jaxflow.pages.explorer import write_explorer
@@ -74,5 +74,6 @@ def run(arguments: argparse.Namespace) -> int:
     if labels is not None and not any(model.labels for model in models):
         note(["note: no model has classes, so labels are shown beside the texts alone"])
     print(mixing_line(question.as_json()))
-    print(f"page: {write_explorer(exploration, arguments.out)}   {len(exploration)} texts")
+    page = write_explorer(exploration, arguments.out)
+    print(f"page: {page}   {len(exploration)} text{'s' * (len(exploration) != 1)}{large(page)}")
     return 0

@@ -7,11 +7,14 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError
 from jaxflow.inputs.source import Source
 
+# Bytes of a page that opens at once.
+SMALL = 2_000_000
 # Options whose arguments have another name in Python.
 FLAGS = {"name_or_path": "--model", "texts": "--text", "pairs": "--pair", "source": "--input"}
 
@@ -65,6 +68,12 @@ def mixing_line(question: Mapping[str, Any]) -> str:
     from jaxflow.pages.terminal import visible
 
     return f"mixing: {visible(mixing_words(question['mixing']))}"
+
+
+def large(page: Path) -> str:
+    """What is said of a page that does not open at once: its size, and what makes it smaller; else nothing."""
+    size = page.stat().st_size
+    return "" if size < SMALL else f"   {size / 1e6:.1f} MB: fewer or shorter texts would make it smaller"
 
 
 def note(lines: Sequence[str]) -> None:

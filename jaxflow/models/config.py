@@ -23,6 +23,8 @@ HeadName = Literal[
 Problem = Literal["single_label", "multi_label", "regression"]
 # `max_length` of models without a longest sequence: the largest 32-bit number.
 UNLIMITED = 2**31 - 1
+# Classes that a printed model names.
+_MOST_LABELS = 8
 
 
 @runtime_checkable
@@ -106,6 +108,14 @@ class HeadConfig:
         while len(count := Counter(names)) < len(names):
             names = tuple(f"{name} ({i})" if count[name] > 1 else name for i, name in enumerate(names))
         return names
+
+    def in_words(self) -> list[str]:
+        """The kind of head, and its classes where they are few enough to be read; nothing where there is none."""
+        if self.name == "bare":
+            return []
+        # The classes of a next token are a vocabulary.
+        names = self.class_names() if len(self.labels or ()) <= _MOST_LABELS else None
+        return [self.name.replace("_", " ") + (f" ({', '.join(map(shown_text, names))})" if names else "")]
 
     def index_of(self, argument: str, name: Any) -> Any:
         """The index of the class with this name; anything else is returned as it is.

@@ -27,7 +27,7 @@ Heads = Float[np.ndarray, "layer head _ _"]
 AHEAD = 1e-6
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AttentionInHand(ModelDefaults):
     """Texts with their attention, which `attribute`, `explore` and all else take as they take a model.
 

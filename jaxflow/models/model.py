@@ -235,6 +235,11 @@ class ModelDefaults:
     `Model` says what each part means.
     """
 
+    def __repr__(self: Model) -> str:
+        """What it is, in a line: no weights, no configuration."""
+        sizes = f"{self.layers} layers, {self.heads} heads"
+        return f"{type(self).__name__}({shown(self.name)}: {', '.join([sizes, *self.head.in_words()])})"
+
     @property
     def gives(self) -> frozenset[str]:
         """Attention alone."""

@@ -1,5 +1,6 @@
 """Text into tokens, and tokens into padded batches."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -190,10 +191,21 @@ def as_strings(name: Literal["texts", "pairs"], value: Any) -> list[str]:
         raise InputError(name, "be a sequence of texts", type(value).__name__) from None
     for index, text in enumerate(entries):
         if not isinstance(text, str):
-            raise InputError(f"{name}[{index}]", "be a text", type(text).__name__)
+            raise InputError(f"{name}[{index}]", "be a text", type(text).__name__, _way_to_text(name, text))
         if not text.strip():
             raise InputError(f"{name}[{index}]", "be a text that is not empty", shown(text), "leave it out")
     return [str(text) for text in entries]
+
+
+def _way_to_text(name: str, value: Any) -> str | None:
+    """How what often stands in the place of a text becomes one."""
+    if isinstance(value, bytes):
+        return "decode it"
+    if isinstance(value, tuple | list) and name == "texts":
+        return "pass second texts as `pairs`; of words, join them"
+    # Tables hold None or NaN where a text is missing.
+    missing = value is None or (isinstance(value, float) and math.isnan(value))
+    return "leave it out" if missing else None
 
 
 def _read_together(

@@ -2,15 +2,10 @@
 
 The drawing is on canvases, with D3's scales, links, paths and colours (Bostock, Ogievetsky & Heer 2011).
 
-How numbers are kept, for each text and model, deflated and in base64: relevance in half precision (a relative error of
-at most 2^-11, or 3e-8 of the method's scale), method by method, `layer query token`; then attention as one byte a
-weight, `layer head query key`, the root of the weight in 255 steps. A weight a is then off by at most
-sqrt(a) / 255 + 1 / (4 * 255^2).
+`jaxflow.pages.numbers` says how the numbers of each text and model are kept.
 """
 
-import base64
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
@@ -22,13 +17,11 @@ from jaxflow._checks import InputError
 from jaxflow._versions import own_version
 from jaxflow._words import readable, readable_scores
 from jaxflow.pages.exploration import Exploration, Side
+from jaxflow.pages.numbers import Numbers, numbers_text
 from jaxflow.pages.page import as_base64, whole_page, write_html
 from jaxflow.pages.pictures import picture_data
 from jaxflow.pages.pieces import joined, pieces, row_of
 from jaxflow.pages.units import Pooled
-
-# The largest number in a byte.
-STEPS = 255
 
 
 def write_explorer(exploration: Exploration, path: str | Path) -> Path:
@@ -50,8 +43,17 @@ def write_explorer(exploration: Exploration, path: str | Path) -> Path:
 def render_explorer(exploration: Exploration) -> str:
     """The page as HTML; text of the data is nowhere markup, and nothing but this very script and style may run."""
     pictures = exploration.sides[0].examples[0].picture is not None
-    rest = "\n".join(_numbers(exploration))
-    return whole_page("explorer", explorer_data(exploration), draws=True, pictures=pictures, rest=rest)
+    data, blocks = explorer_data(exploration), []
+    for index, sentence in enumerate(data["sentences"]):
+        sides = [_side_numbers(side, index, data["methods"]) for side in exploration.sides]
+        grain, fused, texts = numbers_text(sides)
+        sentence["kept"] = {**asdict(grain), "fused": fused}
+        # Apart from the JSON, so that a page of many texts opens before all numbers are unpacked.
+        blocks += [
+            f'<script type="text/plain" id="numbers-{index}-{number}">{text}</script>'
+            for number, text in enumerate(texts)
+        ]
+    return whole_page("explorer", data, draws=True, pictures=pictures, rest="\n".join(blocks))
 
 
 def framed(exploration: Exploration, height: int = 900) -> str:
@@ -88,12 +90,6 @@ def _model(side: Side) -> dict[str, Any]:
     layers, heads = side.heads
     measures = {name: as_base64(table, "<f4") for name, table in side.measures.items()}
     return {"name": side.name, "layers": layers, "heads": heads, "measures": measures}
-
-
-def as_bytes(attention: np.ndarray) -> np.ndarray:
-    """Attention as one byte a weight, the root of the weight in 255 steps."""
-    # The root spends more steps on small weights, which most are.
-    return np.rint(np.sqrt(np.clip(attention, 0, 1)) * STEPS).astype(np.uint8)
 
 
 def _methods(exploration: Exploration) -> list[str]:
@@ -161,22 +157,11 @@ def _rounded(value: float | np.floating) -> float:
     return float(f"{float(value):.6g}")
 
 
-def _numbers(exploration: Exploration) -> Iterator[str]:
-    """One block of numbers for each sentence and model, which the page unpacks when it is looked at."""
-    methods = _methods(exploration)
-    for index in range(len(exploration)):
-        for number, side in enumerate(exploration.sides):
-            # Apart from the JSON, so that a page of many texts opens before all numbers are unpacked.
-            packed = base64.b64encode(zlib.compress(_packed(side, index, methods), 6)).decode("ascii")
-            yield f'<script type="text/plain" id="numbers-{index}-{number}">{packed}</script>'
-
-
-def _packed(side: Side, index: int, methods: Sequence[str]) -> bytes:
-    relevance: Mapping[str, np.ndarray] = side.examples[index].relevance
-    scales = _scales(side.examples[index])
-    # float16 holds relevance to 2^-11.
-    halves = [np.ascontiguousarray(relevance[method] / scales[method], "<f2") for method in methods]
-    if not all(np.isfinite(half).all() for half in halves):
+def _side_numbers(side: Side, index: int, methods: Sequence[str]) -> Numbers:
+    example = side.examples[index]
+    scales = _scales(example)
+    scaled = {name: example.relevance[name] / scales[name] for name in methods}
+    if not all(np.isfinite(values.astype(np.float16)).all() for values in scaled.values()):
         expected, got = "hold finite numbers", "others, which a page cannot show"
         raise InputError(None, expected, got, place=f"the relevance of text {index}")
-    return b"".join([*(half.tobytes() for half in halves), as_bytes(side.attention[index]).tobytes()])
+    return Numbers(scaled, side.attention[index])

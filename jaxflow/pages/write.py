@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jaxflow._checks import InputError
 from jaxflow._versions import own_version
-from jaxflow.attribution import Attribution, Question
+from jaxflow.attribution import Attribution, Example, Question
 from jaxflow.pages.exploration import Exploration
 from jaxflow.pages.explorer import write_explorer
 from jaxflow.pages.page import page_data, render, write_html, write_report
@@ -32,7 +32,9 @@ def write_page(result: Attribution | Store | Exploration | object, path: str | P
         return write_report(result, Path(path))
     if not isinstance(result, Attribution) or not result.examples:
         got = "no example" if isinstance(result, Attribution) else type(result).__name__
-        raise InputError("result", "be what attribute, run_sweep, open_sweep or explore gives", got)
+        # A user who has one example took it out of a result.
+        way_out = "pass a part of the result, as in `result[:1]`" if isinstance(result, Example) else None
+        raise InputError("result", "be what attribute, run_sweep, open_sweep or explore gives", got, way_out)
     # An attribution has no manifest and no files: here is what a page reads of one.
     about = {
         "model": result.model,

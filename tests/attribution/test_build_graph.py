@@ -54,4 +54,6 @@ def test_what_attribute_gives_is_written_as_a_page(model, tmp_path):
         InputError, match="`result` must be what attribute, run_sweep, open_sweep or explore gives, got li"
     ):
         jf.write_page([1], tmp_path / "list.html")
+    with pytest.raises(InputError, match=r"got Example; pass a part of the result, as in `result\[:1\]`"):
+        jf.write_page(result[0], tmp_path / "list.html")
     assert not (tmp_path / "list.html").exists()

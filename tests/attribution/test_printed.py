@@ -22,3 +22,13 @@ def test_results_are_printed_in_a_line(tmp_path):
     stored = repr(jf.open_sweep(tmp_path / "kept"))
     assert stored.endswith("50 examples in 1 shards)")
     assert len(stored) < 300
+
+
+def test_a_result_of_one_text_shows_it():
+    assert repr(attribution(1)).startswith("Attribution(1 example: Example('word0")
+
+
+def test_texts_of_numpy_are_texts():
+    result = jf.attribute(jf.load_model("verb-number"), np.array(["The keys"]), methods="raw")
+    assert type(result[0].text) is str
+    assert repr(result[0]).startswith("Example('The keys'")

@@ -5,7 +5,6 @@ import dataclasses
 import hashlib
 import json
 import re
-import zlib
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from jaxflow.pages.page import asset
 from jaxflow.pages.units import Pooled, _by_units
 from tests.pages.test_page import Page
 from tests.pages.tiny_pair import HOSTILE_TEXTS, TEXTS, TRUTH, moved_folder
+from tests.pages.unpacked import unpacked
 
 LAYERS, HEADS = 3, 2
 
@@ -32,19 +32,6 @@ def page(pair):
 
 def floats_of(text):
     return np.frombuffer(base64.b64decode(text), "<f4")
-
-
-def unpacked(html, index, number, data):
-    """The numbers of one sentence and model, as the page's script reads them."""
-    found = re.search(rf'id="numbers-{index}-{number}">([^<]*)<', html)
-    packed = zlib.decompress(base64.b64decode(found[1]))
-    size = len(data["sentences"][index]["sides"][0]["tokens"])
-    model = data["models"][number]
-    count = model["layers"] * size * size
-    halves = np.frombuffer(packed, "<f2", len(data["methods"]) * count)
-    levels = np.frombuffer(packed, np.uint8, offset=2 * len(halves))
-    shape = (model["layers"], model["heads"], size, size)
-    return halves.reshape(-1, model["layers"], size, size), (levels.reshape(shape) / 255.0) ** 2
 
 
 def test_attention_is_that_of_every_head(models, pair):

@@ -27,7 +27,7 @@ from jaxflow.models.prediction import Prediction, next_tokens, pieces_of, predic
 from jaxflow.models.tokens import Encoding
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TextEncoder(ModelDefaults):
     """A model with its tokenizer.
 

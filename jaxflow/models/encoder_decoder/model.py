@@ -24,7 +24,7 @@ from jaxflow.models.two_streams import SOURCE, TARGET
 NEW_TOKENS = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PairModel(ModelDefaults):
     """An encoder-decoder with its tokenizer.
 

@@ -783,8 +783,19 @@
   });
 
   // src/explorer/numbers.js
-  var FOUR = format(".4~r");
-  var digits = (value) => value === null || value === void 0 || Number.isNaN(value) ? "not computed" : value === 0 ? "0" : Math.abs(value) >= 1e-3 ? FOUR(value) : Number(value).toExponential(2);
+  var WRITERS = (
+    /** @type {[number, (value: number) => string][]} */
+    [
+      [10, 4],
+      [6, 3],
+      [0, 2]
+    ].map(([bits, digits2]) => [bits, format(`.${digits2}~r`)])
+  );
+  var write = WRITERS[0][1];
+  function trust({ bits }) {
+    write = WRITERS.find(([least]) => bits >= least)?.[1] ?? write;
+  }
+  var digits = (value) => value === null || value === void 0 || Number.isNaN(value) ? "not computed" : value === 0 ? "0" : Math.abs(value) >= 1e-3 ? write(value) : Number(value).toExponential(2);
   function perModel(context2, values2) {
     const lines = values2.map((value, number) => [context2.names[number], digits(value)]);
     if (values2.length === 2) {
@@ -978,12 +989,19 @@
         item.lastChild.replaceChildren(...textNodes(`${diff ? "stronger" : "2 ×"} in ${data.models[number].name}`));
     });
   }
+  function rounding({ bits, steps, fused: fused2 }) {
+    if (bits === 10) return [];
+    const percent = (100 / 2 ** (bits + 1)).toFixed(1);
+    const mean2 = fused2.length ? `, ${fused2.join(", ")} as their mean` : "";
+    return [`rounded, as the text is long: relevance to ${percent} %, a head's weight a by up to √a / ${steps}${mean2}`];
+  }
   function drawAbout({ sentence, strength, words: words2 }) {
     const parts = [`${sentence.index + 1} of ${data.sentences.length}`];
     if (PAIR && SAME_SHAPE) parts.push(`change of attention ${digits(sentence.mean_change)}`);
     if (PAIR) parts.push(`change of relevance ${digits(sentence.moved)}`);
     if (sentence.flows_certified !== null && sentence.flows_certified < 1)
       parts.push(`${(Math.floor(sentence.flows_certified * 1e4) / 100).toFixed(2)} % of flows certified`);
+    parts.push(...rounding(sentence.kept));
     if (state.strength === "flow" && strength !== "flow") parts.push("choose a word to see a flow");
     else if (state.word === null && (state.trace === "forward" || state.trace === "both"))
       parts.push("choose a word to see its paths");
@@ -1699,16 +1717,39 @@
     if (exponent === 31) return fraction ? NaN : sign * Infinity;
     return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
   });
-  var SQUARE = Float32Array.from({ length: 256 }, (_, level) => (level / 255) ** 2);
+  var squares = (steps) => Float32Array.from({ length: 256 }, (_, level) => (level / steps) ** 2);
+  var SIGNS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%/()*+-;,=.?@^_:{|}~";
+  var PLACES = Uint8Array.from({ length: 128 }, (_, code) => Math.max(0, SIGNS.indexOf(String.fromCharCode(code))));
+  function unsigned(text) {
+    const groups = Math.ceil(text.length / 5);
+    const found = new Uint8Array(4 * groups);
+    for (let group = 0; group < groups; group += 1) {
+      let value = 0;
+      for (let at = 5 * group; at < 5 * group + 5; at += 1)
+        value = 85 * value + (at < text.length ? PLACES[text.charCodeAt(at)] : 84);
+      for (let place = 0; place < 4; place += 1) found[4 * group + place] = value >>> 24 - 8 * place;
+    }
+    return found.subarray(0, found.length - (5 * groups - text.length));
+  }
+  function halves(packed, bits, layers, queries, size) {
+    const count = layers * queries * size;
+    const found = new Uint16Array(count);
+    for (let index = 0; index < count; index += 1) {
+      const folded = packed[index] | packed[count + index] << 8;
+      const first = index % (queries * size) < size;
+      found[index] = (folded >> 1 ^ -(folded & 1)) + (first ? 0 : found[index - size]);
+    }
+    return found.map((code) => code << 10 - bits);
+  }
   function looked(codes, table, start, count) {
     const found = new Float32Array(count);
     for (let index = 0; index < count; index += 1) found[index] = table[codes[start + index]];
     return found;
   }
-  async function inflated(base64) {
+  async function inflated(text) {
     const stream = new DecompressionStream("deflate");
     const writer = stream.writable.getWriter();
-    const written = writer.write(bytesOf(base64)).then(() => writer.close());
+    const written = writer.write(unsigned(text)).then(() => writer.close());
     const parts = [];
     let size = 0;
     for (const reader = stream.readable.getReader(); ; ) {
@@ -1733,10 +1774,11 @@
      * @param {SideMeta} meta
      * @param {string[]} methods
      * @param {Record<string, number[]>} queries
+     * @param {Kept} kept
      * @param {Uint8Array} packed
      * @param {{ layers: number, heads: number }} options
      */
-    constructor(meta, methods, queries, packed, { layers, heads }) {
+    constructor(meta, methods, queries, kept, packed, { layers, heads }) {
       this.layers = layers;
       this.heads = heads;
       this.tokens = meta.tokens;
@@ -1756,12 +1798,13 @@
       this.every = Array.from(meta.tokens, (_, position) => position);
       this.values = {};
       let start = 0;
-      for (const method of methods) {
-        const count = layers * this.asked(method).length * this.size;
-        this.values[method] = new Uint16Array(packed.buffer, 2 * start, count);
-        start += count;
+      for (const method of methods.filter((name) => !kept.fused.includes(name))) {
+        const queries2 = this.asked(method).length;
+        this.values[method] = halves(packed.subarray(start), kept.bits, layers, queries2, this.size);
+        start += 2 * layers * queries2 * this.size;
       }
-      this.attention = packed.subarray(2 * start);
+      this.attention = packed.subarray(start);
+      this.squares = squares(kept.steps);
       this.matrices = /* @__PURE__ */ new Map();
     }
     /**
@@ -1785,6 +1828,7 @@
       const asked = this.asked(method);
       const row = this.queries[method] ? asked.indexOf(position) : position;
       if (row < 0) return null;
+      if (!this.values[method]) return this.matrix(method, layer).slice(row * this.size, (row + 1) * this.size);
       return this.scaled(method, looked(this.values[method], HALF, (layer * asked.length + row) * this.size, this.size));
     }
     /**
@@ -1820,6 +1864,11 @@
      */
     matrix(method, layer) {
       return this.kept(`${method} ${layer}`, () => {
+        if (!this.values[method])
+          return this.mean(
+            layer,
+            Array.from({ length: this.heads }, (_, head) => head)
+          );
         if (!this.queries[method])
           return this.scaled(method, looked(this.values[method], HALF, layer * this.size ** 2, this.size ** 2));
         const found = new Float32Array(this.size ** 2).fill(NaN);
@@ -1838,7 +1887,13 @@
     head(layer, head) {
       const area = this.size ** 2;
       const start = (layer * this.heads + head) * area;
-      return this.kept(`head ${layer} ${head}`, () => looked(this.attention, SQUARE, start, area));
+      return this.kept(`head ${layer} ${head}`, () => {
+        const found = new Float32Array(area);
+        for (let token = 0; token < this.size; token += 1)
+          for (let position = 0; position < this.size; position += 1)
+            found[position * this.size + token] = this.squares[this.attention[start + token * this.size + position]];
+        return found;
+      });
     }
     /**
      * @param {number} layer
@@ -1847,7 +1902,7 @@
      * @param {number} token
      */
     weight(layer, head, position, token) {
-      return SQUARE[this.attention[((layer * this.heads + head) * this.size + position) * this.size + token]];
+      return this.squares[this.attention[((layer * this.heads + head) * this.size + token) * this.size + position]];
     }
     /**
      * The mean of some heads of a layer.
@@ -1894,6 +1949,7 @@
           whole2,
           data.methods,
           meta.queries,
+          meta.kept,
           await inflated(await block(`numbers-${index}-${number}`)),
           data.models[number]
         );
@@ -4214,6 +4270,7 @@
     if (wanted2 !== state.sentence) return;
     if (current !== sentence) byId("status").textContent = "";
     current = sentence;
+    trust(sentence.kept);
     hideTip();
     fit(sentence);
     drawTheme();

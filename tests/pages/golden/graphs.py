@@ -11,11 +11,13 @@ import numpy as np
 
 import jaxflow as jf
 from jaxflow.compare import entropy
-from jaxflow.pages.explorer import as_bytes
+from jaxflow.pages.numbers import Grain, Numbers, as_levels
 from tests.problems import softmax_attention
 
 FILE = Path(__file__).with_suffix(".json")
 RESIDUAL = 0.5
+# As a page keeps numbers where there is room for all of them, and where there is least.
+FINE, COARSE = Grain(10, 255), Grain(5, 31)
 
 
 def cases():
@@ -37,9 +39,9 @@ def made(attention, residual):
     graph = jf.attention_graph(attention.astype(np.float32), residual=residual)
     flow = jf.attention_flow(graph, method="exact")
     rollout = [jf.attention_rollout(graph, start=start) for start in range(len(attention))]
-    halves = np.asarray(rollout[0]).astype("<f2")
-    heads = as_bytes(attention)
-    kept = (heads / 255.0) ** 2
+    whole = np.asarray(rollout[0])
+    numbers = Numbers({"rollout": whole}, attention)
+    kept = (as_levels(attention, FINE.steps) / 255.0) ** 2
     return {
         "residual": residual,
         "attention": listed(jf.raw_attention(graph)),
@@ -47,11 +49,18 @@ def made(attention, residual):
         "rollout": listed([rows[-1] for rows in rollout]),
         "flow": listed(flow.value[-1]),
         # As the page keeps them: rollout in half precision, then a byte a weight; and what they then stand for.
-        "packed": base64.b64encode(halves.tobytes() + heads.tobytes()).decode(),
-        "halves": listed(halves),
+        "packed": packed(numbers.codes(FINE, ())),
+        "some": packed(Numbers({"rollout": whole[:, :2]}, attention).codes(FINE, ())),
+        "coarse": packed(numbers.codes(COARSE, ())),
+        "fused": packed(numbers.codes(COARSE, ("rollout",))),
+        "halves": listed(whole.astype("<f2")),
         "heads": listed(kept),
         "entropy": listed(np.mean(entropy(kept), axis=-1)),
     }
+
+
+def packed(codes):
+    return base64.b64encode(codes).decode()
 
 
 def listed(values):

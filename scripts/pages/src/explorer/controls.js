@@ -156,6 +156,18 @@ function drawLegend() {
   });
 }
 
+/**
+ * What is to be known of a long text's numbers.
+ *
+ * @param {Kept} kept
+ */
+function rounding({ bits, steps, fused }) {
+  if (bits === 10) return [];
+  const percent = (100 / 2 ** (bits + 1)).toFixed(1);
+  const mean = fused.length ? `, ${fused.join(", ")} as their mean` : "";
+  return [`rounded, as the text is long: relevance to ${percent} %, a head's weight a by up to √a / ${steps}${mean}`];
+}
+
 /** @param {Context} options */
 function drawAbout({ sentence, strength, words }) {
   const parts = [`${sentence.index + 1} of ${data.sentences.length}`];
@@ -163,6 +175,7 @@ function drawAbout({ sentence, strength, words }) {
   if (PAIR) parts.push(`change of relevance ${digits(sentence.moved)}`);
   if (sentence.flows_certified !== null && sentence.flows_certified < 1)
     parts.push(`${(Math.floor(sentence.flows_certified * 1e4) / 100).toFixed(2)} % of flows certified`);
+  parts.push(...rounding(sentence.kept));
   if (state.strength === "flow" && strength !== "flow") parts.push("choose a word to see a flow");
   else if (state.word === null && (state.trace === "forward" || state.trace === "both"))
     parts.push("choose a word to see its paths");

@@ -33,6 +33,7 @@ export async function load(index) {
         whole,
         data.methods,
         meta.queries,
+        meta.kept,
         await inflated(await block(`numbers-${index}-${number}`)),
         data.models[number],
       );

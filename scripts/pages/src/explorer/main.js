@@ -15,6 +15,7 @@ import { drawTheme, setUpHeader } from "./header.js";
 import { setUpHelp } from "./keys.js";
 import { drawList, listed, SORTS } from "./list.js";
 import { load } from "./load.js";
+import { trust } from "./numbers.js";
 import { data } from "./page.js";
 import { addPanel, drawPanels, forgetWidths, sceneOf, watchWidths } from "./panels.js";
 import { FIELDS, fit, fromHash, state, toHash } from "./state.js";
@@ -37,6 +38,7 @@ async function draw() {
   if (wanted !== state.sentence) return;
   if (current !== sentence) byId("status").textContent = "";
   current = sentence;
+  trust(sentence.kept);
   hideTip();
   fit(sentence);
   drawTheme();

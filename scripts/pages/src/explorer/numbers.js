@@ -2,8 +2,24 @@
 
 import { format } from "../shared/format.js";
 
-// Numbers as they are shown, and in boxes.
-const FOUR = format(".4~r");
+// By the bits that are kept of a number's fraction, the digits that can be trusted.
+const WRITERS = /** @type {[number, (value: number) => string][]} */ (
+  [
+    [10, 4],
+    [6, 3],
+    [0, 2],
+  ].map(([bits, digits]) => [bits, format(`.${digits}~r`)])
+);
+let write = WRITERS[0][1];
+
+/**
+ * From now on numbers are shown with as many digits as the sentence has.
+ *
+ * @param {Kept} kept
+ */
+export function trust({ bits }) {
+  write = WRITERS.find(([least]) => bits >= least)?.[1] ?? write;
+}
 
 /** @param {number | null | undefined} value */
 export const digits = (value) =>
@@ -12,7 +28,7 @@ export const digits = (value) =>
     : value === 0
       ? "0"
       : Math.abs(value) >= 1e-3
-        ? FOUR(value)
+        ? write(value)
         : Number(value).toExponential(2);
 
 /**

@@ -1,17 +1,18 @@
 // One model's numbers of one sentence. Layers and heads count from 0 here; `position` and `token` are indices.
 
 import { shown } from "../shared/text.js";
-import { HALF, looked, SQUARE } from "./codes.js";
+import { HALF, halves, looked, squares } from "./codes.js";
 
 export class Side {
   /**
    * @param {SideMeta} meta
    * @param {string[]} methods
    * @param {Record<string, number[]>} queries
+   * @param {Kept} kept
    * @param {Uint8Array} packed
    * @param {{ layers: number, heads: number }} options
    */
-  constructor(meta, methods, queries, packed, { layers, heads }) {
+  constructor(meta, methods, queries, kept, packed, { layers, heads }) {
     this.layers = layers;
     this.heads = heads;
     this.tokens = meta.tokens;
@@ -32,12 +33,15 @@ export class Side {
     /** @type {Record<string, Uint16Array>} */
     this.values = {};
     let start = 0;
-    for (const method of methods) {
-      const count = layers * this.asked(method).length * this.size;
-      this.values[method] = new Uint16Array(packed.buffer, 2 * start, count);
-      start += count;
+    // What is the mean of the heads is not kept beside them.
+    for (const method of methods.filter((name) => !kept.fused.includes(name))) {
+      const queries = this.asked(method).length;
+      this.values[method] = halves(packed.subarray(start), kept.bits, layers, queries, this.size);
+      start += 2 * layers * queries * this.size;
     }
-    this.attention = packed.subarray(2 * start);
+    // [layer, head, token, position]
+    this.attention = packed.subarray(start);
+    this.squares = squares(kept.steps);
     /** @type {Map<string, Row>} */
     this.matrices = new Map();
   }
@@ -64,6 +68,7 @@ export class Side {
     const asked = this.asked(method);
     const row = this.queries[method] ? asked.indexOf(position) : position;
     if (row < 0) return null;
+    if (!this.values[method]) return this.matrix(method, layer).slice(row * this.size, (row + 1) * this.size);
     return this.scaled(method, looked(this.values[method], HALF, (layer * asked.length + row) * this.size, this.size));
   }
 
@@ -102,6 +107,11 @@ export class Side {
    */
   matrix(method, layer) {
     return this.kept(`${method} ${layer}`, () => {
+      if (!this.values[method])
+        return this.mean(
+          layer,
+          Array.from({ length: this.heads }, (_, head) => head),
+        );
       if (!this.queries[method])
         return this.scaled(method, looked(this.values[method], HALF, layer * this.size ** 2, this.size ** 2));
       const found = new Float32Array(this.size ** 2).fill(NaN);
@@ -121,7 +131,13 @@ export class Side {
   head(layer, head) {
     const area = this.size ** 2;
     const start = (layer * this.heads + head) * area;
-    return this.kept(`head ${layer} ${head}`, () => looked(this.attention, SQUARE, start, area));
+    return this.kept(`head ${layer} ${head}`, () => {
+      const found = new Float32Array(area);
+      for (let token = 0; token < this.size; token += 1)
+        for (let position = 0; position < this.size; position += 1)
+          found[position * this.size + token] = this.squares[this.attention[start + token * this.size + position]];
+      return found;
+    });
   }
 
   /**
@@ -131,7 +147,7 @@ export class Side {
    * @param {number} token
    */
   weight(layer, head, position, token) {
-    return SQUARE[this.attention[((layer * this.heads + head) * this.size + position) * this.size + token]];
+    return this.squares[this.attention[((layer * this.heads + head) * this.size + token) * this.size + position]];
   }
 
   /**

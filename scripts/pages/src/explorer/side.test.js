@@ -5,11 +5,14 @@ import { distance, GRAPHS } from "../testing/golden.js";
 import { entropyOf, offset, toWord } from "./measures.js";
 import { Side } from "./side.js";
 
+const FINE = { bits: 10, steps: 255, fused: [] };
+
 /**
  * @param {import("../testing/golden.js").Golden} golden
  * @param {Record<string, number[]>} [queries]
+ * @param {Kept} [kept]
  */
-function sideOf({ packed, heads }, queries = {}) {
+function sideOf({ packed, heads }, queries = {}, kept = FINE) {
   const tokens = heads[0][0].map((_, token) => `t${token}`);
   const said = {
     prediction: null,
@@ -21,7 +24,7 @@ function sideOf({ packed, heads }, queries = {}) {
     apart: {},
   };
   const meta = { ...said, tokens, source: tokens.map(() => 0), pieces: [], joined: [] };
-  return new Side(meta, ["rollout"], queries, bytesOf(packed), { layers: heads.length, heads: heads[0].length });
+  return new Side(meta, ["rollout"], queries, kept, bytesOf(packed), { layers: heads.length, heads: heads[0].length });
 }
 
 for (const [name, golden] of GRAPHS) {
@@ -35,7 +38,11 @@ for (const [name, golden] of GRAPHS) {
         assert.deepEqual([...(side.row("rollout", at, position) ?? [])], row);
       layer.forEach((weights, head) => {
         assert(distance(side.head(at, head), weights.flat()) < 1e-7);
-        assert(Math.abs(side.weight(at, head, 1, 2) - weights[1][2]) < 1e-7);
+        weights.forEach((row, position) => {
+          row.forEach((weight, token) => {
+            assert(Math.abs(side.weight(at, head, position, token) - weight) < 1e-7);
+          });
+        });
       });
       const mean = layer[0]
         .flat()
@@ -78,12 +85,7 @@ test("of a method that was asked for some positions the others have no row", () 
   const [, golden] = GRAPHS[0];
   const size = golden.halves[0].length;
   const some = golden.halves.map((layer) => layer.slice(0, 2));
-  const codes = bytesOf(golden.packed);
-  const bytes = golden.halves.flatMap((_, layer) => [
-    ...codes.subarray(2 * layer * size * size, 2 * (layer * size + 2) * size),
-  ]);
-  const packed = Buffer.from([...bytes, ...codes.subarray(2 * golden.halves.length * size * size)]).toString("base64");
-  const side = sideOf({ ...golden, packed }, { rollout: [0, 1] });
+  const side = sideOf({ ...golden, packed: golden.some }, { rollout: [0, 1] });
   assert.deepEqual([...(side.row("rollout", 1, 1) ?? [])], some[1][1]);
   assert.equal(side.row("rollout", 1, 2), null);
   assert.deepEqual(side.asked("rollout"), [0, 1]);
@@ -120,3 +122,34 @@ test("small numbers are multiplied by their method's scale, and a flow's row say
   );
   assert.equal(side.apart("rollout", 1, 0), null);
 });
+
+for (const [name, golden] of GRAPHS) {
+  const coarse = { bits: 5, steps: 31, fused: [] };
+
+  test(`${name}: where few bits and steps are kept, numbers are off by no more than that`, () => {
+    const side = sideOf({ ...golden, packed: golden.coarse }, {}, coarse);
+    golden.heads.forEach((layer, at) => {
+      golden.halves[at].flat().forEach((exact, index) => {
+        assert(Math.abs(side.matrix("rollout", at)[index] - exact) <= exact * 2 ** -6 + 2 ** -10 * exact + 3e-8);
+      });
+      layer.forEach((weights, head) => {
+        weights.flat().forEach((exact, index) => {
+          assert(Math.abs(side.head(at, head)[index] - exact) <= Math.sqrt(exact) / 31 + 1 / (4 * 31 ** 2) + 5e-3);
+        });
+      });
+    });
+  });
+
+  test(`${name}: a method that is the mean of the heads is taken from them`, () => {
+    const side = sideOf({ ...golden, packed: golden.fused }, {}, { ...coarse, fused: ["rollout"] });
+    const kept = sideOf({ ...golden, packed: golden.coarse }, {}, coarse);
+    const every = golden.heads[0].map((_, head) => head);
+    golden.heads.forEach((_, at) => {
+      assert.deepEqual(side.matrix("rollout", at), kept.mean(at, every));
+      assert.deepEqual(
+        [...(side.row("rollout", at, 1) ?? [])],
+        [...kept.mean(at, every).subarray(side.size, 2 * side.size)],
+      );
+    });
+  });
+}

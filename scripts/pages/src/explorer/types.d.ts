@@ -35,12 +35,21 @@ interface SideMeta {
   joined: number[];
 }
 
+/** How a text's numbers are kept: bits of half precision's fraction, steps of the root of a head's weight. */
+interface Kept {
+  bits: number;
+  steps: number;
+  /** Methods that are the mean of the heads, and are taken from them. */
+  fused: string[];
+}
+
 interface SentenceMeta {
   id: number;
   text: string;
   pair: string | null;
   label: string | null;
   queries: Record<string, number[]>;
+  kept: Kept;
   flows_certified: number | null;
   change: number[] | null;
   mean_change: number;

@@ -11,6 +11,9 @@ const FILE = new URL("../../../../tests/pages/golden/graphs.json", import.meta.u
  * @property {number[][][]} rollout the last layer's, by the layer that it starts from
  * @property {number[][]} flow the last layer's
  * @property {string} packed
+ * @property {string} some packed, the first two positions alone
+ * @property {string} coarse packed, with few bits and steps
+ * @property {string} fused the same without rollout
  * @property {number[][][]} halves
  * @property {number[][][][]} heads
  * @property {number[][]} entropy

@@ -16,6 +16,7 @@ export function explorerData() {
     pair: null,
     label: null,
     queries: {},
+    kept: { bits: 10, steps: 255, fused: [] },
     flows_certified: 1,
     mean_change: 0.1,
     moved: 0.2,

@@ -15,11 +15,14 @@ const first = Object.fromEntries(Object.entries(FIELDS).map(([name, [, value]]) 
 /** A model whose attention is even, but for a weight on the position itself that is `own` bytes. */
 function sideOf(/** @type {number} */ number, /** @type {number} */ own) {
   const area = SIZE * SIZE;
-  const relevance = new Uint16Array(3 * 2 * area).fill(0x3400); // a quarter
+  // A quarter, 0x3400 in half precision: the first position's differs from nothing by that, the others by nothing.
+  const low = new Uint8Array(2 * area);
+  const high = Uint8Array.from(low, (_, index) => (index % area < SIZE ? 0x68 : 0));
+  const relevance = [0, 1, 2].flatMap(() => [...low, ...high]);
   const attention = Uint8Array.from({ length: 2 * 2 * area }, (_, index) => ((index % area) % (SIZE + 1) ? 100 : own));
-  const packed = new Uint8Array([...new Uint8Array(relevance.buffer), ...attention]);
+  const packed = new Uint8Array([...relevance, ...attention]);
   const meta = { ...data.sentences[0].sides[0], .../** @type {any} */ (data.sentences[0].sides[number]) };
-  return new Side(meta, data.methods, {}, packed, data.models[number]);
+  return new Side(meta, data.methods, {}, data.sentences[0].kept, packed, data.models[number]);
 }
 
 const sentence = /** @type {any} */ ({ ...data.sentences[0], index: 0, sides: [sideOf(0, 150), sideOf(1, 200)] });
