@@ -11,17 +11,17 @@ from jaxflow.models.encoder_decoder.module import PairModule
 def export_pair_weights(module: PairModule) -> dict[str, np.ndarray]:
     """Every parameter of a module by the name that its family's checkpoints have, one a layer, in their layout."""
     config, tensors = module.config, dict[str, np.ndarray]()
-    for path, value in nnx.to_flat_state(nnx.state(module)):
-        array = np.asarray(value.get_value())
-        names = names_of(tuple(map(str, path)), array.shape, config, FAMILIES[config.family])
+    for parts, value in nnx.to_flat_state(nnx.state(module)):
+        path, array = tuple(map(str, parts)), np.asarray(value.get_value())
+        names = names_of(path, array.shape, config, FAMILIES[config.family])
         for name, row in zip(names, array if "layers" in path else [array], strict=True):
             # Ours is (inputs..., outputs...), theirs (output, input); only attention's output contracts two axes.
             if path[-1] == "kernel":
-                inputs = 2 if path[-2] == "output" else 1
+                inputs = 2 if path[-2:] == ("output", "kernel") else 1
                 row = row.reshape(int(np.prod(row.shape[:inputs])), -1).T
             elif path[-1] == "bias":
                 # Theirs is flat, but for the head's, which BART keeps as a row.
-                row = row[None] if len(path) == 1 else row.ravel()
+                row = row[None] if path == ("bias",) else row.ravel()
             # Safetensors writes memory as it lies, so a transposed view would come back scrambled.
             tensors[name] = np.ascontiguousarray(row)
     return tensors
