@@ -12,6 +12,7 @@ from jaxflow._checks import InputError
 from jaxflow._parser import Parser
 from jaxflow._signals import signals
 from jaxflow._versions import own_version
+from jaxflow._without import do_without, hidden
 from jaxflow.cli.commands import COMMANDS, EXAMPLES
 from jaxflow.cli.output import hushed, said
 
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
 
     Args:
         argv: the arguments; those of the process by default.
-        alone: whether the process does nothing else; transformers then does without torch, which it imports for long.
+        alone: whether the process does nothing else; packages that others import for long are then left out.
 
     Returns:
         The exit code: 0, or 2 for input that cannot be used (one line on standard error says why), 130 when the user
@@ -38,13 +39,13 @@ def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
     # An error while the arguments are read has no command yet, and so no options of its own.
     arguments: Any = argparse.Namespace(flags={})
     try:
+        if alone:
+            # Flax looks for it, to show its modules in notebooks.
+            do_without("IPython")
         with signals():
             arguments = _parsers(sys.argv[1:] if argv is None else argv)[0].parse_args(argv)
-            # Images are read by transformers' image processors, which are of torch.
-            if alone and getattr(arguments, "images", None) is None:
-                from jaxflow.models.checkpoint.huggingface import without_torch
-
-                without_torch()
+            if alone:
+                _do_without(arguments)
             with hushed(getattr(arguments, "quiet", False)):
                 return arguments.run(arguments)
     except (InputError, KeyboardInterrupt) as error:
@@ -53,6 +54,15 @@ def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
         # Whoever read our output has gone; say nothing more, also not when Python flushes at exit.
         _ = os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _do_without(arguments: argparse.Namespace) -> None:
+    # Images are read by transformers' image processors, which are of torch.
+    if getattr(arguments, "images", None) is None:
+        do_without("torch")
+    # Ray's own tables may become data frames.
+    if getattr(arguments, "engine", None) != "ray":
+        do_without("pandas")
 
 
 def command_parsers() -> dict[str, argparse.ArgumentParser]:
@@ -78,7 +88,8 @@ def _parsers(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, Any]:
         if name not in argv:
             _ = commands.add_parser(name, help=about)
             continue
-        command = importlib.import_module(f"jaxflow.cli.{name}")
+        with hidden("IPython"):
+            command = importlib.import_module(f"jaxflow.cli.{name}")
         added = command.add(commands)
         # Errors name what Python calls by another name by the command's own options.
         added.set_defaults(run=command.run, flags=added.flags() | command.NAMES)
