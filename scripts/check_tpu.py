@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,8 +36,9 @@ from jax.experimental import topologies
 import jaxflow as jf
 from jaxflow.attribution.explaining import call_of
 from jaxflow.devices import EXAMPLE, MODEL, example_sharding
-from jaxflow.flow.device.minsum import for_tpu, min_sum
+from jaxflow.flow.device.minsum import min_sum
 from jaxflow.flow.device.solvers import SOLVERS, on_device
+from jaxflow.flow.device.target import for_tpu
 from jaxflow.mixing import MIXINGS
 from jaxflow.models import TokenBatch
 from jaxflow.models.encoder.module import Encoder
@@ -48,7 +50,7 @@ from jaxflow.running.readers import KeptGraph
 
 sys.path.insert(0, str(Path(__file__).parent))
 from program_figures import CHIPS, about
-from provenance import provenance
+from provenance import commit, provenance
 
 TOPOLOGIES = ("v5e:1x1", "v5e:2x2", "v5e:16x16", "v6e:2x2")
 # Every program is compiled for this one; for the others those that differ by more than the model.
@@ -177,8 +179,8 @@ def mesh_of(name: str) -> jax.sharding.Mesh:
     return jax.sharding.Mesh(np.asarray(devices).reshape(-1, 1), (EXAMPLE, MODEL))
 
 
-def compiled(job: Job, mesh: jax.sharding.Mesh, rows: int) -> tuple[Any, Any]:
-    """The program for the devices of a mesh, examples spread over them; and its operations before compiling."""
+def compiled(job: Job, mesh: jax.sharding.Mesh, rows: int) -> tuple[Any, str, Any]:
+    """The program for the devices of a mesh, examples spread over them; its text; its operations before compiling."""
     apart, everywhere = example_sharding(mesh), jax.NamedSharding(mesh, jax.P())
 
     def placed(leaf: Any, sharding: Any) -> Any:
@@ -193,7 +195,14 @@ def compiled(job: Job, mesh: jax.sharding.Mesh, rows: int) -> tuple[Any, Any]:
         function = partial(function, apart=apart)
     with for_tpu(mesh.size):
         traced = jax.jit(function).trace(*arguments)
-    return traced.lower(lowering_platforms=("tpu",)).compile(), traced.jaxpr
+    lowered = traced.lower(lowering_platforms=("tpu",))
+    # The compiler writes the text: `as_text` fails on gathers that a v6e's sparse cores do ("async-update instruction
+    # should have 1 operands but sees 3"), as jaxlib's reader is of another version than libtpu's writer.
+    with tempfile.TemporaryDirectory() as folder:
+        program = lowered.compile(compiler_options={"xla_dump_to": folder, "xla_dump_hlo_as_text": True})
+        texts = [file.read_text(encoding="utf-8") for file in Path(folder).glob("*.after_optimizations.txt")]
+    assert texts, "the compiler wrote no text"
+    return program, "\n".join(texts), traced.jaxpr
 
 
 def check(topology: str, parts: list[str], only: str = "") -> Iterator[dict[str, Any]]:
@@ -207,12 +216,12 @@ def check(topology: str, parts: list[str], only: str = "") -> Iterator[dict[str,
             began = time.perf_counter()
             row: dict[str, Any] = {"program": name, "topology": topology, "chips": mesh.size, "examples": rows}
             try:
-                program, jaxpr = compiled(make(), mesh, rows)
-                row |= about(program, jaxpr, chip, rows, mesh.size)
+                program, text, jaxpr = compiled(make(), mesh, rows)
+                row |= about(text, program.memory_analysis(), jaxpr, chip, rows, mesh.size)
                 row["held"] = not row["collectives"] and not row["float64"] and row["share_of_memory"] < 1
             except Exception as error:  # Whatever the compiler has against a program: the others are checked as well.
                 row |= {"held": False, "error": f"{type(error).__name__}: {str(error)[:300]}"}
-            row["compile_seconds"] = round(time.perf_counter() - began, 1)
+            row |= {"compile_seconds": round(time.perf_counter() - began, 1), "commit": commit()}
             yield row
 
 

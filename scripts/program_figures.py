@@ -84,8 +84,7 @@ def in_loops(text: str, operation: str) -> int:
     return sum(len(re.findall(rf"\b{operation}\(", bodies.get(name, ""))) for name in reached)
 
 
-def about(program: Any, jaxpr: Any, chip: Chip, rows: int, devices: int) -> dict[str, Any]:
-    text, memory = program.as_text() or "", program.memory_analysis()
+def about(text: str, memory: Any, jaxpr: Any, chip: Chip, rows: int, devices: int) -> dict[str, Any]:
     arguments, results, scratch = (getattr(memory, f"{name}_size_in_bytes") for name in ("argument", "output", "temp"))
     matrix, other = (each / devices for each in operations(jaxpr.jaxpr))
     # What must be moved at least: arguments and results once, scratch written and read.

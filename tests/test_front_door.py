@@ -38,6 +38,23 @@ def test_nothing_heavy_is_imported_early(code):
     assert not HEAVY & set(loaded)
 
 
+# One sentence by the shipped model, in a process that is the command line's alone; the cheapest of its methods.
+SENTENCE = """
+import sys
+from jaxflow.cli.main import process
+sys.argv = ["jaxflow", "attribute", "--text", "The key", "--methods", "raw,rollout", "--quiet", "--out", {out!r}]
+assert process() == 0
+"""
+# Imported by others or for other ends: for a second start each of them costs between .1 and 1 s.
+NEEDLESS = {"IPython", "datasets", "matplotlib", "numba", "pandas", "scipy", "torch", "transformers"}
+
+
+def test_a_sentence_imports_what_it_needs(tmp_path):
+    loaded = run(f"{SENTENCE.format(out=str(tmp_path / 'out'))}\nprint(*sys.modules)").split()
+    assert {"jaxflow.pages.page", "pyarrow.parquet", "tokenizers"} <= set(loaded)
+    assert not NEEDLESS & set(loaded)
+
+
 def test_type_checkers_see_the_names_that_python_finds():
     (block,) = [node for node in ast.parse((ROOT / "__init__.py").read_text()).body if isinstance(node, ast.If)]
     seen = {alias.name: node.module for node in block.body for alias in node.names}

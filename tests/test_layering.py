@@ -12,6 +12,7 @@ HOUSE = [
     "_typing",
     "_pytree",
     "_versions",
+    "_without",
     "_checks",
     "_cache",
     "_words",

@@ -1,6 +1,7 @@
 """The command line: `main` reads it and runs a command, of which each has a file here. Nothing else prints."""
 
 import argparse
+import gc
 import importlib
 import io
 import os
@@ -12,13 +13,23 @@ from jaxflow._checks import InputError
 from jaxflow._parser import Parser
 from jaxflow._signals import signals
 from jaxflow._versions import own_version
+from jaxflow._without import do_without, hidden
 from jaxflow.cli.commands import COMMANDS, EXAMPLES
 from jaxflow.cli.output import hushed, said
+
+# New objects after which Python looks for garbage among them; 700 is its own number.
+MANY_OBJECTS = 100_000
 
 
 def process() -> int:
     """Run the command of this process, which is the command line's alone; the exit code."""
-    return main(alone=True)
+    # Imports and traces make millions of objects that stay: to look through them for garbage again and again, and once
+    # more at the end of a process that is over, takes a sixth of a short command's time.
+    gc.set_threshold(MANY_OBJECTS, *gc.get_threshold()[1:])
+    try:
+        return main(alone=True)
+    finally:
+        gc.freeze()
 
 
 def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
@@ -26,7 +37,7 @@ def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
 
     Args:
         argv: the arguments; those of the process by default.
-        alone: whether the process does nothing else; transformers then does without torch, which it imports for long.
+        alone: whether the process does nothing else; packages that others import for long are then left out.
 
     Returns:
         The exit code: 0, or 2 for input that cannot be used (one line on standard error says why), 130 when the user
@@ -38,13 +49,13 @@ def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
     # An error while the arguments are read has no command yet, and so no options of its own.
     arguments: Any = argparse.Namespace(flags={})
     try:
+        if alone:
+            # Flax looks for it, to show its modules in notebooks.
+            do_without("IPython")
         with signals():
             arguments = _parsers(sys.argv[1:] if argv is None else argv)[0].parse_args(argv)
-            # Images are read by transformers' image processors, which are of torch.
-            if alone and getattr(arguments, "images", None) is None:
-                from jaxflow.models.checkpoint.huggingface import without_torch
-
-                without_torch()
+            if alone:
+                _do_without(arguments)
             with hushed(getattr(arguments, "quiet", False)):
                 return arguments.run(arguments)
     except (InputError, KeyboardInterrupt) as error:
@@ -53,6 +64,15 @@ def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
         # Whoever read our output has gone; say nothing more, also not when Python flushes at exit.
         _ = os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _do_without(arguments: argparse.Namespace) -> None:
+    # Images are read by transformers' image processors, which are of torch.
+    if getattr(arguments, "images", None) is None:
+        do_without("torch")
+    # Ray's own tables may become data frames.
+    if getattr(arguments, "engine", None) != "ray":
+        do_without("pandas")
 
 
 def command_parsers() -> dict[str, argparse.ArgumentParser]:
@@ -78,7 +98,8 @@ def _parsers(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, Any]:
         if name not in argv:
             _ = commands.add_parser(name, help=about)
             continue
-        command = importlib.import_module(f"jaxflow.cli.{name}")
+        with hidden("IPython"):
+            command = importlib.import_module(f"jaxflow.cli.{name}")
         added = command.add(commands)
         # Errors name what Python calls by another name by the command's own options.
         added.set_defaults(run=command.run, flags=added.flags() | command.NAMES)

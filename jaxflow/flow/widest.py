@@ -38,15 +38,33 @@ def widest_path(graph: AttentionGraph | Any, queries: Any | None = None, layers:
     return in_buckets(_widest, graph, "layer query token", (chosen_queries, "query"), layers=chosen_layers)
 
 
+@jax.custom_jvp
 def max_min(upper: Float[Array, "*batch query middle"], lower: Float[Array, "*batch middle token"]) -> Square:
     """The largest, over the middle, of the smaller of two: `out[i, j] = max_k min(upper[i, k], lower[k, j])`.
 
     Entries are not negative. Cost: query * middle * token, in memory of query * token.
     """
-    rows = jax.lax.stop_gradient(jnp.moveaxis(upper, -1, 0)), jax.lax.stop_gradient(jnp.moveaxis(lower, -2, 0))
+    return _best(upper, lower)[0]
 
-    # Axes: `*batch query` and `*batch token` of one node k of the middle after the other. Which one is best is found
-    # first, and read then: so the derivative costs as little, and needs no array of all three axes.
+
+@max_min.defjvp
+def _max_min_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Square, Square]:
+    # The derivative is that of the best node's two arcs: read there, it needs no array of all three axes. The value
+    # itself comes out of the search, as reading by index is slow on accelerators.
+    _, best = _best(*primals)
+
+    def width(upper: Array, lower: Array) -> Square:
+        return jnp.minimum(jnp.take_along_axis(upper, best, axis=-1), jnp.take_along_axis(lower, best, axis=-2))
+
+    return jax.jvp(width, primals, tangents)
+
+
+def _best(
+    upper: Float[Array, "*batch query middle"], lower: Float[Array, "*batch middle token"]
+) -> tuple[Square, Int[Array, "*batch query token"]]:
+    """The largest widths, and the nodes of the middle that have them."""
+
+    # Axes: `*batch query` and `*batch token` of one node k of the middle after the other.
     def step(carry: tuple[Array, Array], node: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
         best, index = carry
         row, column, number = node
@@ -56,9 +74,9 @@ def max_min(upper: Float[Array, "*batch query middle"], lower: Float[Array, "*ba
 
     zero = jnp.zeros((*upper.shape[:-1], lower.shape[-1]), upper.dtype)
     count = jnp.arange(upper.shape[-1], dtype=jnp.int32)
-    (_, index), _ = jax.lax.scan(step, (zero, jnp.zeros(zero.shape, jnp.int32)), (*rows, count))
-    best: Int[Array, "*batch query token"] = index
-    return jnp.minimum(jnp.take_along_axis(upper, best, axis=-1), jnp.take_along_axis(lower, best, axis=-2))
+    rows = jnp.moveaxis(upper, -1, 0), jnp.moveaxis(lower, -2, 0), count
+    found, _ = jax.lax.scan(step, (zero, jnp.zeros(zero.shape, jnp.int32)), rows)
+    return found
 
 
 @partial(Programs, static=("layers",))

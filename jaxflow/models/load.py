@@ -73,7 +73,7 @@ def load_model(
     weights = Weights(folder, family, tied=raw.get("tie_word_embeddings", True))
     # Against the weights' headers, before anything is made in the sizes that config.json gives.
     check_sizes(raw, family, weights, str(folder / "config.json"))
-    source = read_config(folder, family.model_type)
+    source = read_config(folder, raw)
     config = configure(source, family, head, str(folder / "config.json"))
     if config.head.name in ("masked_lm", "next_token"):
         # The file may disagree with its flag.
@@ -91,7 +91,7 @@ def load_model(
     module = load_weights(config, family, weights, jnp.dtype(dtype), device, named_head=head is not None)
     if config.patches is not None:
         return ImageEncoder(str(name_or_path), config, module, None, config.max_length, source, processor)
-    words = read_tokenizer(folder, config) if tokenizer else None
+    words = read_tokenizer(folder, config, source) if tokenizer else None
     limit = token_limit(words, config.max_length, str(folder)) if tokenizer else config.max_length
     if words is not None:
         check_template(words, config, str(folder))

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxflow._checks import InputError, first_index, index_words, one_of, shown, shown_text
 from jaxflow.models.batch import TokenBatch
+from jaxflow.models.checkpoint.as_written import WrittenTokenizer
 from jaxflow.models.config import UNLIMITED, EncoderConfig
 
 OWN_TOKENIZER = "use the tokenizer that belongs to these weights"
@@ -314,7 +315,11 @@ def _call_all(
     tokenizer: Any, texts: str | list[str], pairs: str | list[str] | None = None, **options: Any
 ) -> list[Any]:
     """The tokenizers library's own encodings, with offsets and sources beside the ids; one text alone has one."""
-    coded = tokenizer(texts, pairs, padding=False, verbose=False, return_token_type_ids=True, **options).encodings
+    if isinstance(tokenizer, WrittenTokenizer) and not options:
+        coded = tokenizer.encodings(texts, pairs)
+    else:
+        options |= {"padding": False, "verbose": False, "return_token_type_ids": True}
+        coded = tokenizer(texts, pairs, **options).encodings
     for one in coded:
         if len(one.ids) != len(one.tokens):
             raise ValueError(f"it gives {len(one.ids)} ids for {len(one.tokens)} tokens")

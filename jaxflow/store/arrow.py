@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import missing_extra
+from jaxflow._without import hidden
 from jaxflow.attribution import Attribution, Example, Question
 from jaxflow.attribution.flow_methods import JointFlow
 from jaxflow.attribution.methods import Flow, storage_of
@@ -24,6 +25,9 @@ def pyarrow() -> Any:
         import pyarrow as pa
     except ImportError:
         raise missing_extra("pyarrow", "text", "keeping results as Parquet") from None
+    with hidden("pandas"):
+        # Arrow looks for pandas once, when it makes its first array.
+        _ = pa.array(())
     return pa
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow.flow.device.blocks import BLOCK_NUMBERS
+from jaxflow.flow.device.blocks import block_numbers
 from jaxflow.flow.device.bounds import flow_bounds
 from jaxflow.flow.exact import max_flow
 from tests.flow.families import FAMILIES, diffuse
@@ -65,4 +65,4 @@ def test_memory_stays_bounded_with_all_queries_of_a_batch():
     queries = jax.ShapeDtypeStruct((batch, tokens), jnp.int32)
     memory = bounds_of.lower(mixing, queries, tuple(range(1, layers + 1))).compile().memory_analysis()
     assert memory is not None
-    assert memory.temp_size_in_bytes <= 8 * mixing.size * 4 + 64 * BLOCK_NUMBERS
+    assert memory.temp_size_in_bytes <= 8 * mixing.size * 4 + 64 * block_numbers()

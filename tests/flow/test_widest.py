@@ -12,6 +12,7 @@ import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow.attribution.methods import Streaming
 from jaxflow.attribution.registry import METHODS
+from jaxflow.flow.widest import max_min
 from tests.flow.families import FAMILIES
 
 NAMES = [name for name in FAMILIES if name != "mixed_scales"]
@@ -100,3 +101,10 @@ def test_widths_differentiate_under_jit_and_vmap():
 def test_bad_requests_are_named():
     with pytest.raises(InputError, match="`layers` must be from 1 to 4"):
         _ = jf.widest_path(batch(), 0, 5)
+
+
+def test_widths_are_found_without_reading_by_index():
+    square = jnp.ones((2, 5, 5))
+    # Accelerators read by index slowly; only the derivative does.
+    assert "gather" not in str(jax.make_jaxpr(max_min)(square, square))
+    assert "gather" in str(jax.make_jaxpr(jax.grad(lambda x: max_min(x, square).sum()))(square))

@@ -8,11 +8,19 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxflow._typing import AtLayers, Capacity, Queries
+from jaxflow.flow.device.target import is_cpu
 
 Pairs = tuple[Int[Array, " pair"], Int[Array, " pair"], Int[Array, " pair"]]
 
-# Numbers that one array of a block may hold; about ten are alive at once.
-BLOCK_NUMBERS = 1 << 22
+# Numbers that one array of a block may hold; about ten are alive at once. On a CPU, what its caches hold: bounds of
+# eight examples of 128 tokens then took a third of the time that they take in large blocks. Elsewhere, enough to keep
+# the device busy.
+BLOCK_NUMBERS, BLOCK_NUMBERS_ON_CPU = 1 << 22, 1 << 18
+
+
+def block_numbers() -> int:
+    """Numbers that one array of a block may hold, on the processor that programs are traced for."""
+    return BLOCK_NUMBERS_ON_CPU if is_cpu() else BLOCK_NUMBERS
 
 
 def map_blocks(function: Callable[..., Any], arguments: Any, numbers: int) -> Any:
@@ -22,7 +30,7 @@ def map_blocks(function: Callable[..., Any], arguments: Any, numbers: int) -> An
     """
     # As many blocks as keep one block's array under the limit, of equal length: all run the same program.
     count = jax.tree.leaves(arguments)[0].shape[0]
-    blocks = min(count, -(-count * numbers // BLOCK_NUMBERS))
+    blocks = min(count, -(-count * numbers // block_numbers()))
     if blocks <= 1:
         return function(arguments)
     each = -(-count // blocks)
@@ -35,6 +43,11 @@ def map_blocks(function: Callable[..., Any], arguments: Any, numbers: int) -> An
     # The map runs one block after the other, so that one block's arrays are alive at a time.
     found = jax.lax.map(jax.checkpoint(function), jax.tree.map(in_blocks, arguments))
     return jax.tree.map(lambda x: x.reshape(blocks * each, *x.shape[2:])[:count], found)
+
+
+def block_size(shape: tuple[int, ...], pairs: int) -> int:
+    """Number of pairs, each with the arcs of a graph of that shape, to work on at once."""
+    return max(1, min(pairs, block_numbers() // (shape[-3] * shape[-1] ** 2)))
 
 
 def listed_pairs(layers: Sequence[int], queries: Int[Array, " query"], tokens: int) -> Pairs:

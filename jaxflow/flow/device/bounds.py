@@ -42,7 +42,8 @@ def flow_bounds(
     """Bound the flow from the queries at the given layers to every input token, from both sides, in one pass.
 
     Exact at layers 1 and 2. The upper bound's gradient is a supergradient of the flow wherever the bounds meet: both
-    the composed bound and a cut's capacity are concave in the weights and lie above the flow.
+    the composed bound and a cut's capacity are concave in the weights and lie above the flow. Lower bounds by chains
+    have no derivative.
 
     Args:
         capacity: `*batch layer token token`, weights of any size, the largest and the smallest that there are included.
@@ -57,8 +58,8 @@ def flow_bounds(
         nothing below 2^-100 of an example's largest row. Cost, for each query and
         source layer: layer products of token^2 for composition, 2 * sweeps * layer * token^3 for the cuts, and about
         as much for the chains' flows; once, layer products of token^3. Pairs and queries are taken in blocks: beyond
-        arguments and result, memory is at most 8 times the capacities' and 64 bytes for each of `BLOCK_NUMBERS` (0.3
-        GB), or for layer * token numbers an example where that is more.
+        arguments and result, memory is at most 8 times the capacities' and 64 bytes for each of `block_numbers()` (0.3
+        GB on an accelerator), or for layer * token numbers an example where that is more.
     """
     weights = scaled(capacity[..., : max(layers), :, :])
     return solution(weights, *scaled_bounds(weights, queries, layers, sweeps), tol)

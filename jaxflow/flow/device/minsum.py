@@ -1,9 +1,5 @@
 """The min-sum product: a matrix product with `*` replaced by `min`, with a rounding error that is known."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,9 +7,7 @@ from jaxtyping import Array, Float
 
 from jaxflow._typing import Capacity
 from jaxflow.flow.device.compensated import BLOCK, add_exactly, tree_sum
-
-# Of how many TPU chips that this machine lacks programs are made for; 0 for those that it has.
-_TPU_CHIPS: ContextVar[int] = ContextVar("_TPU_CHIPS", default=0)
+from jaxflow.flow.device.target import tpu_chips
 
 Left = Float[Array, "*batch query middle"]
 Right = Float[Array, "*batch middle token"]
@@ -33,16 +27,6 @@ def min_sum(left: Left, right: Right) -> Product:
     A TPU runs it as a kernel of its own (`minsum_kernel`), which gives the same numbers.
     """
     return _min_sum(left, right)
-
-
-@contextmanager
-def for_tpu(chips: int) -> Iterator[None]:
-    """Trace programs for so many TPU chips on a machine that has none, to compile them."""
-    before = _TPU_CHIPS.set(chips)
-    try:
-        yield
-    finally:
-        _TPU_CHIPS.reset(before)
 
 
 def relative_error(dtype: np.dtype) -> float:
@@ -90,7 +74,7 @@ def _min_sum(left: Left, right: Right) -> Product:
 
 def _by_kernel() -> bool:
     """Whether the program being traced runs on a TPU, and each device on its own part: kernels cannot be parted."""
-    chips = _TPU_CHIPS.get() or (jax.device_count() if jax.default_backend() == "tpu" else 0)
+    chips = tpu_chips()
     return chips == 1 or (chips > 1 and bool(jax.sharding.get_abstract_mesh().manual_axes))
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._typing import AtLayers, Capacity, Queries
-from jaxflow.flow.device.blocks import listed_pairs
+from jaxflow.flow.device.blocks import block_size, listed_pairs
 from jaxflow.flow.device.bounds import flow_bounds, scaled_bounds
 from jaxflow.flow.device.cut import refined_bound
 from jaxflow.flow.device.feasible import Arcs, Nodes, balanced, flow_value, own_arcs
@@ -37,9 +37,6 @@ LAST_SWEEPS, CUT_SWEEPS = 8, 4
 CLOSING_PASSES = LAST_SWEEPS + 2 * CUT_SWEEPS + 2
 # What may still move when a pair is done, in roundings of what has arrived.
 SETTLED = 8
-# Numbers that the flows of one block of pairs may hold: on a CPU, what its caches hold (four times the speed of large
-# blocks at 64 tokens); elsewhere, enough to keep the device busy.
-BLOCK_NUMBERS, BLOCK_NUMBERS_ON_CPU = 1 << 22, 1 << 17
 UNREACHED = 1e6
 
 Examples = Float[Array, "example layer token token"]
@@ -111,12 +108,6 @@ def bounds_of_pairs(
     lower, upper, taken = jax.lax.map(of_one, pairs, batch_size=block_size(capacities.shape, pairs[0].shape[0]))
     exponent = weights.exponent.reshape(-1)[pairs[0]]
     return shifted(lower, exponent, False), shifted(upper, exponent, True), taken
-
-
-def block_size(shape: tuple[int, ...], pairs: int) -> int:
-    """How many pairs of a graph of that shape to work on at once."""
-    numbers = BLOCK_NUMBERS_ON_CPU if jax.default_backend() == "cpu" else BLOCK_NUMBERS
-    return max(1, min(pairs, numbers // (shape[-3] * shape[-1] ** 2)))
 
 
 def rounds_within(passes: int) -> int:

@@ -22,12 +22,11 @@ from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import InputError, shown
 from jaxflow._typing import AtLayers, Capacity, Queries
-from jaxflow.flow.device.blocks import listed_pairs
+from jaxflow.flow.device.blocks import block_size, listed_pairs
 from jaxflow.flow.device.bounds import scaled_bounds
 from jaxflow.flow.device.cut import refined_bound
 from jaxflow.flow.device.feasible import Arcs, Nodes, balanced, flow_value, own_arcs
 from jaxflow.flow.device.potentials import Problem, falls, imbalance, least_ridge, minimised, price, slope, solved
-from jaxflow.flow.device.relaxed import block_size
 from jaxflow.flow.scaling import scaled, solution
 from jaxflow.flow.solution import FlowSolution
 

@@ -2,16 +2,18 @@
 
 import logging
 import os
-import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxflow._checks import InputError, missing_extra, shown, shown_text
+from jaxflow._without import hidden
+from jaxflow.models.checkpoint.as_written import written_config, written_tokenizer
 from jaxflow.models.checkpoint.config_file import WAY_OUT
 from jaxflow.models.images import processed
 from jaxflow.models.tokens import OWN_TOKENIZER
@@ -29,36 +31,11 @@ TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "sp
 
 PROCESSOR_FILE = "preprocessor_config.json"
 
-# Whether this process reads configurations and tokenizers alone, and no model of PyTorch.
-_process = {"without_torch": False}
-
-
-def without_torch() -> None:
-    """Have transformers imported without torch, which takes a second: for a process of the command line.
-
-    transformers' own models are then missing in this process, unless torch was imported before.
-    """
-    _process["without_torch"] = True
-
-
-@contextmanager
-def _torch_hidden() -> Iterator[None]:
-    if not _process["without_torch"] or "torch" in sys.modules:
-        yield
-        return
-    # Python's sign for a module that must not be imported.
-    modules: dict[str, Any] = sys.modules
-    modules["torch"] = None
-    try:
-        yield
-    finally:
-        del sys.modules["torch"]
-
 
 @contextmanager
 def quiet_transformers() -> Iterator[Any]:
     """The transformers package, its advice, logs and warnings silenced within the block."""
-    with _torch_hidden(), _quiet_transformers() as transformers:
+    with hidden("torch"), _quiet_transformers() as transformers:
         yield transformers
 
 
@@ -121,12 +98,17 @@ def _not_on_hub(name: str, revision: str | None, local_files_only: bool, error: 
     return InputError("name_or_path", "be a built-in name, a folder, or a model of the hub", got, way_out)
 
 
-def read_config(folder: Path, model_type: str) -> Any:
-    """The folder's configuration, as transformers reads it.
+def read_config(folder: Path, raw: Mapping[str, Any]) -> Any:
+    """The folder's configuration, as transformers reads it; `raw` are its file's values.
 
     Raises:
         InputError: transformers refuses it.
     """
+    written = written_config(raw, folder, partial(_whole_config, model_type=raw["model_type"]))
+    return _whole_config(folder, raw["model_type"]) if written is None else written
+
+
+def _whole_config(folder: Path, model_type: str) -> Any:
     try:
         with quiet_transformers() as transformers:
             return transformers.AutoConfig.from_pretrained(str(folder), local_files_only=True)
@@ -138,8 +120,8 @@ def read_config(folder: Path, model_type: str) -> Any:
         ) from error
 
 
-def read_tokenizer(folder: Path, config: Any) -> Any:
-    """The folder's fast tokenizer.
+def read_tokenizer(folder: Path, config: Any, source: Any) -> Any:
+    """The folder's fast tokenizer, for a model of this configuration, read from `source`.
 
     It may have a few more tokens than the model: a text that uses one is refused when it is tokenised.
 
@@ -151,13 +133,14 @@ def read_tokenizer(folder: Path, config: Any) -> Any:
         way_out = "add its files or, in Python, pass `tokenizer=False` to work from token ids"
         raise InputError(None, expected, "none", way_out, place=str(folder))
     place = f"the tokenizer in {folder}"
-    try:
-        with quiet_transformers() as transformers:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:
-        raise InputError(
-            None, "be readable", f"an error ({_reason(error)})", "add its tokenizer.json", place=place
-        ) from error
+    tokenizer = written_tokenizer(source, folder, _whole_tokenizer)
+    if tokenizer is None:
+        try:
+            tokenizer = _whole_tokenizer(folder)
+        except Exception as error:
+            raise InputError(
+                None, "be readable", f"an error ({_reason(error)})", "add its tokenizer.json", place=place
+            ) from error
     if not tokenizer.is_fast:
         raise InputError(None, "give character offsets", None, "add its tokenizer.json", place=place)
     # By the highest id, not the size: ids may have gaps.
@@ -166,6 +149,11 @@ def read_tokenizer(folder: Path, config: Any) -> Any:
         expected = f"have the model's {known} tokens"
         raise InputError(None, expected, f"ids up to {highest}", OWN_TOKENIZER, place=place)
     return tokenizer
+
+
+def _whole_tokenizer(folder: Path) -> Any:
+    with quiet_transformers() as transformers:
+        return transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
 
 
 def read_processor(folder: Path, size: tuple[int, int] | None) -> tuple[Any, tuple[int, int]]:

@@ -44,7 +44,7 @@ def load_pair_model(name: str, folder: Path, dtype: Any, device: Any) -> PairMod
     place = str(folder / "config.json")
     raw = read_json(folder / "config.json", MOST_BYTES)
     family = FAMILIES[raw["model_type"]]
-    source = read_config(folder, family.model_type)
+    source = read_config(folder, raw)
     config = family.read(source)
     if config.activation not in ACTIVATIONS:
         raise InputError("activation", f"be one of {', '.join(ACTIVATIONS)}", shown(config.activation), place=place)
@@ -58,7 +58,7 @@ def load_pair_model(name: str, folder: Path, dtype: Any, device: Any) -> PairMod
     writes = architecture == family.architecture
     config = dataclasses.replace(config, tied=not (writes and HEAD in stored and not _repeats(stored)))
     config = dataclasses.replace(config, output_bias=config.output_bias and writes)
-    tokenizer = read_tokenizer(folder, config)
+    tokenizer = read_tokenizer(folder, config, source)
     if writes:
         labels = pieces_of(tokenizer, config.vocabulary)
         head = HeadConfig("next_token", outputs=config.vocabulary, labels=labels)
