@@ -28,12 +28,15 @@ from jaxflow.compare.result import ChangeSummary
 from jaxflow.inputs.files import FileSource
 from jaxflow.inputs.source import Source
 from jaxflow.models import load_model
+from jaxflow.pages.comparison_page import Compared, write_comparison_page
+from jaxflow.pages.explore import names_apart
 from jaxflow.pages.explore_inputs import as_labels
+from jaxflow.pages.page import mixing_words
 from jaxflow.pages.source_page import write_source_page
 from jaxflow.pages.terminal import visible
 from jaxflow.sweep import comparison
 from jaxflow.sweep.checks import check_folder
-from jaxflow.sweep.comparison_folder import PAGE
+from jaxflow.sweep.comparison_folder import CHANGES, PAGE
 from jaxflow.sweep.counting import counting
 
 NAMES = {"folder": "--out", "model": "--model-a", "labels": "--label-column"}
@@ -82,10 +85,11 @@ def run(arguments: argparse.Namespace) -> int:
             _ = as_labels(known, len(known), (first, second))
         summary = _compared(prepared, arguments)
         page = _page(prepared, source, labels, arguments)
+    changes = _changes(summary, prepared, page, question)
     if not arguments.quiet:
         print("\n".join(map(visible, findings(summary, arguments.top))))
         print(mixing_line(question.as_json()))
-        print(f"results: {arguments.out}" + (f"   page: {page}{large(page)}" if page else ""))
+        print(f"results: {arguments.out}   page: {changes}   explorer: {page}{large(page)}")
     return 0
 
 
@@ -103,6 +107,14 @@ def _compared(prepared: comparison.Prepared, arguments: argparse.Namespace) -> C
                 f"stopped; the first {summary.texts} of {prepared.texts} texts are in {arguments.out}"
             )
     return summary
+
+
+def _changes(summary: ChangeSummary, prepared: comparison.Prepared, page: Path, question: Question) -> Path:
+    """Write the page of what changed over all texts, which leads to the explorer's."""
+    first, second = names_apart([model.name for model in prepared.plan.encoders])
+    mixing = mixing_words(question.as_json()["mixing"])
+    of = Compared(first, second, prepared.source.name, mixing, explorer=page.name)
+    return write_comparison_page(summary, prepared.folder / CHANGES, of)
 
 
 def _page(

@@ -34,7 +34,7 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
     moved = np.argwhere(summary.head.moved).tolist() if most else []
     if moved:
         named = ", ".join(
-            f"{_head(summary, layer, head)} -> H{summary.head.matching[layer, head] + 1}"
+            f"{head_of(summary, layer, head)} -> H{summary.head.matching[layer, head] + 1}"
             for layer, head in moved[:most]
         )
         rest = f" and {len(moved) - most} more" if len(moved) > most else ""
@@ -61,7 +61,7 @@ def _layers(summary: ChangeSummary) -> Iterator[str]:
     for place in range(len(summary.layers)):
         star = _star(summary.layer.adjusted_p[place])
         between = f"[{heads.low[place]:.3f}, {heads.high[place]:.3f}]"
-        yield f"  {_layer(summary, place):>7}  {heads.mean[place]:.3f} {between}{star}"
+        yield f"  {layer_of(summary, place):>7}  {heads.mean[place]:.3f} {between}{star}"
 
 
 def _heads(summary: ChangeSummary, most: int) -> Iterator[str]:
@@ -71,7 +71,7 @@ def _heads(summary: ChangeSummary, most: int) -> Iterator[str]:
     for place, head in zip(*np.unravel_index(order, distance.mean.shape), strict=True):
         at = int(place), int(head)
         star, between = _star(summary.head.adjusted_p[at]), f"[{distance.low[at]:.3f}, {distance.high[at]:.3f}]"
-        yield f"  {_head(summary, *at):>7}  {distance.mean[at]:.3f} {between}{star}"
+        yield f"  {head_of(summary, *at):>7}  {distance.mean[at]:.3f} {between}{star}"
 
 
 def _words(verb: str, words: Sequence[WordChange], most: int, least: int) -> list[str]:
@@ -108,11 +108,13 @@ def _predictions(summary: ChangeSummary) -> Iterator[str]:
             yield f"  {first} -> {second}: {count}"
 
 
-def _head(summary: ChangeSummary, place: int, head: int) -> str:
-    return head_name(_layer(summary, place), head)
+def head_of(summary: ChangeSummary, place: int, head: int) -> str:
+    """A head in one word, by the places of its layer and of itself."""
+    return head_name(layer_of(summary, place), head)
 
 
-def _layer(summary: ChangeSummary, place: int) -> str:
+def layer_of(summary: ChangeSummary, place: int) -> str:
+    """A layer's number, or both of them where layers of other depth were compared: "3/6"."""
     first, second = summary.layers[place]
     return str(first) if first == second else f"{first}/{second}"
 

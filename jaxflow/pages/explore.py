@@ -144,7 +144,7 @@ def _exploration(
         )
         for text, item in zip(found, items, strict=True)
     ]
-    names = _names([each.model.name for each in models])
+    names = names_apart([each.model.name for each in models])
     sides = tuple(
         _side(
             name, [each[which] for each in shown], labels, _carried([each[which][0] for each in shown], model, question)
@@ -196,7 +196,7 @@ def _importance(found: Sequence[ExploredText], which: int) -> HeadTable:
     return np.abs(log_gates(np.array([each.value for each in scores]), gates)).mean(axis=0)
 
 
-def _names(given: Sequence[str]) -> list[str]:
+def names_apart(given: Sequence[str]) -> list[str]:
     """Names of models that tell them apart: of folders the last part, and numbers where they are the same."""
     # A path is too long for a heading.
     names = [Path(name).resolve().name if Path(name).is_dir() else name for name in given]

@@ -170,20 +170,25 @@ def whole_page(name: str, data: dict[str, Any], *, draws: bool = False, pictures
     scripts = [asset("d3.js")] * draws + [asset(f"{name}.js")]
     # A comment ends at two hyphens.
     licence = [f"<!-- {asset('d3-licence.txt').replace('--', '- -')} -->"] * draws
-    parts = {
+    return page_of_parts(
+        "shell.html",
         # No network, no frames, no forms: of scripts and styles those with these hashes run.
-        "policy": (
+        policy=(
             f"default-src 'none'; style-src {source_hash(look)}; script-src {' '.join(map(source_hash, scripts))}; "
             f"base-uri 'none'; form-action 'none'{'; img-src data:' * pictures}"
         ),
-        "title": f"jaxflow {name}",
-        "style": look,
-        "body": asset(f"{name}.html"),
-        "data": as_json_block(data),
-        "scripts": "\n".join([*(f"<script>{script}</script>" for script in scripts), *licence, rest]),
-    }
+        title=f"jaxflow {name}",
+        style=look,
+        body=asset(f"{name}.html"),
+        data=as_json_block(data),
+        scripts="\n".join([*(f"<script>{script}</script>" for script in scripts), *licence, rest]),
+    )
+
+
+def page_of_parts(shell: str, **parts: str) -> str:
+    """A page: a file of the pages' parts, with each name in double braces replaced."""
     # One pass, so that what is put in is not searched again.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], asset("shell.html"))
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], asset(shell))
 
 
 def as_json_block(data: Any) -> str:

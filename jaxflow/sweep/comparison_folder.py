@@ -8,7 +8,8 @@ Positions count as in `compare_models`, layers and heads from 1. `layer` is a pl
         __about__/attention.parquet     the attention of the first texts (as many as `keep_heads`), one row each
         __about__/heads.parquet         one row a layer and head, over all texts
         __about__/words.parquet         one row a word and method, over all texts
-        __about__/explore.html          the explorer's page of the first texts, which the command line writes
+        __about__/changes.html          the page of what changed over all texts, which the command line writes
+        __about__/explore.html          the explorer's page of the first texts, likewise
 
 Whatever reads Parquet takes the folder for one table, that of the texts, as with a sweep's (`store.shards`).
 
@@ -101,7 +102,7 @@ from jaxflow.store.shards import ABOUT, make_about, read_description, replaced
 FORMAT, THRESHOLD_FORMAT, FIRST_FORMAT = 3, 2, 1
 SUMMARY, FIRST_SUMMARY = f"{ABOUT}/comparison.json", "comparison.json"
 ATTENTION, HEADS, WORDS = f"{ABOUT}/attention.parquet", f"{ABOUT}/heads.parquet", f"{ABOUT}/words.parquet"
-PAGE = f"{ABOUT}/explore.html"
+PAGE, CHANGES = f"{ABOUT}/explore.html", f"{ABOUT}/changes.html"
 SHARD = r"texts-[0-9]{5,}\.parquet"
 # Values of a column that are written at once, as rows allow it: Parquet keeps the places of all of them in memory.
 GROUP_VALUES = 1 << 25

@@ -51,7 +51,8 @@ def test_what_attribute_gives_is_written_as_a_page(model, tmp_path):
     part = jf.write_page(result[:1], tmp_path / "part.html").read_text()
     assert TEXTS[2] not in part
     with pytest.raises(
-        InputError, match="`result` must be what attribute, run_sweep, open_sweep or explore gives, got li"
+        InputError,
+        match="`result` must be what attribute, run_sweep, open_sweep, explore or compare_models gives, got li",
     ):
         jf.write_page([1], tmp_path / "list.html")
     with pytest.raises(InputError, match=r"got Example; pass a part of the result, as in `result\[:1\]`"):

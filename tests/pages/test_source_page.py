@@ -52,7 +52,11 @@ def test_compare_writes_the_page_of_its_first_texts(other, layers, file, tmp_pat
     arguments = ["--column", "text", "--methods", "raw,rollout", "--attention", "2", "--layers", layers]
     arguments += ["--label-column", "label"]
     assert cli.main(["compare", *models, "--input", str(file), *arguments, "--out", str(out)]) == 0
-    assert str(out / "__about__" / "explore.html") in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert str(out / "__about__" / "explore.html") in said
+    changes = out / "__about__" / "changes.html"
+    assert f"page: {changes}" in said
+    assert '<a href="explore.html">' in changes.read_text("utf-8")
     data = Page((out / "__about__" / "explore.html").read_text("utf-8")).data()
     assert [sentence["text"] for sentence in data["sentences"]] == TEXTS[:2]
     assert data["methods"] == ["raw", "rollout"]
