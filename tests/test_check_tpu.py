@@ -92,13 +92,19 @@ def test_results_are_of_programs_that_the_script_makes(script, programs):
         assert row["program"] in {name for part in script.PARTS.values() for name, _ in part(row["examples"])}
         assert row["examples"] == script.EXAMPLES * row["chips"]
     at = {(row["topology"], row["program"]) for row in programs}
-    assert {(topology, "rollout of a graph") for topology in script.TOPOLOGIES} <= at
-    assert {(topology, "flow by bounds") for topology in ("v5e:2x2", "v5e:16x16")} <= at
+    everywhere = ("rollout of a graph", "widest path", "min-sum product", "gradient of bounds")
+    assert {(topology, program) for topology in script.TOPOLOGIES for program in everywhere} <= at
+    assert {(topology, "flow by bounds") for topology in ("v5e:2x2", "v5e:16x16", "v6e:2x2")} <= at
 
 
 def test_no_example_needs_another(programs):
     for row in programs:
         assert row["collectives"] == [], row
+
+
+def test_widest_paths_are_found_without_reading_by_index(programs):
+    gathers = [row["gathers_in_loops"] for row in programs if row["program"] == "widest path"]
+    assert gathers == [0] * 4
 
 
 def test_every_program_fits_and_none_is_in_double_precision(programs):
