@@ -2,11 +2,12 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from typing import Any
 
 from jaxflow._parser import Parser, output
 from jaxflow.attribution import Question
-from jaxflow.attribution.defaults import METHODS, by_default
+from jaxflow.attribution.defaults import METHODS, PLAIN, by_default
 from jaxflow.cli.arguments import (
     MODEL,
     MODELS,
@@ -23,6 +24,7 @@ from jaxflow.cli.commands import COMMANDS
 from jaxflow.cli.options import add_question, question_of
 from jaxflow.cli.output import large, mixing_line, note, note_assumed
 from jaxflow.models import load_model
+from jaxflow.models.two_streams import encoder_layers_of
 from jaxflow.pages.explore_inputs import EXAMPLES
 from jaxflow.pages.explorer import write_explorer
 from jaxflow.pages.source_page import explore_source
@@ -61,7 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
     _ = check_file(arguments.out)
     models = [load_model(name) for name in (arguments.model, arguments.other) if name is not None]
     if not hasattr(arguments, "methods"):
-        question = by_default(question, models)
+        # Sources and targets are shown by their attention alone, which has no class.
+        pairs = any(map(encoder_layers_of, models))
+        question = replace(question, methods=PLAIN) if pairs else by_default(question, models)
     with source_of(arguments) as source, source_named(arguments):
         labels = labels_of(arguments, source)
         note_assumed(source)

@@ -12,11 +12,13 @@ from safetensors.numpy import load_file, save_file
 
 import jaxflow as jf
 from jaxflow._checks import InputError
+from jaxflow.cli import main as cli
 from jaxflow.models import ForwardOptions
 from jaxflow.models.encoder_decoder.export import export_pair_weights
 from jaxflow.pages.explorer import explorer_data
 from tests.models.test_torch_model import torch_model
 from tests.models.torch_architectures import BART, T5, WORDS
+from tests.pages.test_page import Page
 
 TEXTS = ["the key to the cabinets is on", "keys", "is the table on the key?", "on to the"]
 TARGETS = ["is the key", "on table the keys", "keys", "the"]
@@ -144,6 +146,16 @@ def test_the_explorer_shows_sources_and_targets_as_one_sequence(both, tmp_path, 
     jf.write_page(exploration, tmp_path / "explorer.html")
     with pytest.raises(InputError, match=r"`other` must be left out beside an encoder-decoder"):
         jf.explore(ours, TEXTS, other=theirs, pairs=TARGETS)
+
+
+def test_the_command_explores_it(both, tmp_path, capsys):
+    _, ours, folder = both("T5")
+    given = ["--model", str(folder), "--text", TEXTS[0], "--pair", TARGETS[0]]
+    assert cli.main(["explore", *given, "--out", str(tmp_path / "page.html")]) == 0
+    assert "1 text" in capsys.readouterr().out
+    shown = Page((tmp_path / "page.html").read_text("utf-8")).data()
+    assert shown["methods"] == ["raw", "rollout", "flow"]
+    assert shown["sentences"][0]["sides"][0]["tokens"] == list(ours.tokenize(TEXTS[:1], TARGETS[:1])[0].tokens)
 
 
 def test_a_model_without_a_head_writes_nothing(both):
