@@ -1,6 +1,7 @@
 """How the documentation is built: `./scripts/docs`."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -90,8 +91,31 @@ def _in_section(lines: list[str]) -> bool:
     return last in ("Args:", "Attributes:", "Returns:", "Raises:")
 
 
+# An argument that its function checks itself (`jaxflow._typing.Given`), as Sphinx writes it.
+GIVEN = re.compile(r"~?(?:typing\.)?Annotated\[~?(?:typing\.)?Any, ")
+
+
+def show_given(
+    app: Sphinx, kind: str, name: str, value: object, options: object, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Show what an argument should be, where the program takes anything and checks it."""
+    return tuple(None if part is None else _without_given(part) for part in (signature, returned))
+
+
+def _without_given(text: str) -> str:
+    while match := GIVEN.search(text):
+        end, depth = match.end(), 1
+        while depth:
+            depth += {"[": 1, "]": -1}.get(text[end], 0)
+            end += 1
+        # A name of a type stands in quotes, unlike the type itself.
+        text = text[: match.start()] + text[match.end() : end - 1].strip("'") + text[end:]
+    return text
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx before it reads a page."""
     # Before the extension that reads the sections.
     app.connect("autodoc-process-docstring", mark_examples, priority=100)
+    app.connect("autodoc-process-signature", show_given)
     app.connect("builder-inited", make_pages)

@@ -86,7 +86,7 @@ class InputError(ValueError):
     def __str__(self) -> str:
         return self.in_words()
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Callable[..., "InputError"], tuple[object, ...]]:
         # Errors travel between processes, where exceptions are made anew from positional arguments alone: not `place`.
         return _error_of, (type(self), self.args, self.place)
 
@@ -95,7 +95,7 @@ def _error_of(kind: type[InputError], arguments: tuple[Any, ...], place: str | N
     return kind(*arguments, place=place)
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value as an error shows it: its `repr` on one line, cut where it is long."""
     return shown_text(repr(value))
 
@@ -106,7 +106,7 @@ def shown_text(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 
-def is_traced(*values: Any) -> bool:
+def is_traced(*values: object) -> bool:
     """Whether any of the values stands for an array inside a JAX transformation, so that it cannot be read."""
     # JAX takes a while to import: the command line's help and its errors do without.
     import jax.core
@@ -154,7 +154,7 @@ def arguments_named(**names: str) -> Iterator[None]:
         raise InputError(names[name] + bracket + entry, *error.args[1:], place=error.place) from None
 
 
-def one_of(name: str, value: Any, options: Sequence[str]) -> None:
+def one_of(name: str, value: object, options: Sequence[str]) -> None:
     """Refuse a value that is not among the options."""
     if not isinstance(value, str) or value not in options:
         near = difflib.get_close_matches(value, options, n=1) if isinstance(value, str) else []

@@ -2,16 +2,17 @@
 
 import hashlib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
 from jaxflow._checks import InputError, shown, shown_text
+from jaxflow._untyped import JsonObject, JsonValue
 
 
-def is_path(value: Any) -> bool:
+def is_path(value: object) -> bool:
     """Whether a name is one to import, as "package.module:NAME"."""
     return isinstance(value, str) and ":" in value
 
@@ -43,7 +44,7 @@ def imported(argument: str, path: str) -> Any:
     return value
 
 
-def value_json(argument: str, value: Any) -> dict[str, Any]:
+def value_json(argument: str, value: object) -> JsonObject:
     """A value as JSON has it: its class and its fields, so that the same value gives the same JSON.
 
     Raises:
@@ -56,7 +57,7 @@ def value_json(argument: str, value: Any) -> dict[str, Any]:
     return {"class": _path(type(value)), "fields": {name: _plain(argument, each) for name, each in attributes.items()}}
 
 
-def value_of_json(argument: str, description: Mapping[str, Any]) -> Any:
+def value_of_json(argument: str, description: Mapping[str, JsonValue]) -> Any:
     """The value that `value_json` described, of a frozen dataclass.
 
     Raises:
@@ -73,11 +74,11 @@ def value_of_json(argument: str, description: Mapping[str, Any]) -> Any:
         raise InputError(argument, "be described by a dataclass that can be imported, and its fields", got) from error
 
 
-def _path(named: Any) -> str:
+def _path(named: Callable[..., object]) -> str:
     return f"{named.__module__}:{named.__qualname__}"
 
 
-def _plain(argument: str, value: Any) -> Any:
+def _plain(argument: str, value: object) -> JsonValue:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic):
@@ -101,7 +102,7 @@ def _plain(argument: str, value: Any) -> Any:
     raise InputError(argument, expected, shown(value), "the description lets a sweep tell its results from others'")
 
 
-def _frozen(value: Any) -> Any:
+def _frozen(value: JsonValue) -> object:
     """Plain fields as a frozen value has them."""
     # JSON has lists for tuples; frozen values must be hashable, and have none.
     if isinstance(value, list):

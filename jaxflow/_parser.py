@@ -4,7 +4,7 @@ import argparse
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
@@ -50,6 +50,11 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
 
+# argparse has no public names for the parsers of commands, and for what options are added to.
+Commands: TypeAlias = argparse._SubParsersAction
+Group: TypeAlias = argparse._ActionsContainer
+
+
 def names(text: str) -> tuple[str, ...]:
     """Words with commas between them."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
@@ -70,7 +75,7 @@ def positions(text: str) -> tuple[int, ...] | str | None:
     return text if text.isalpha() and text != "all" else integers(text)
 
 
-def layers(text: str) -> tuple[Any, ...] | None:
+def layers(text: str) -> tuple[int, ...] | tuple[tuple[int | None, ...], ...] | None:
     """Whole numbers, or pairs of them with a colon between; None is all."""
     if ":" not in text:
         return integers(text)

@@ -8,18 +8,22 @@ arrays are filled up to one of a few sizes before a program is chosen, and the p
 import inspect
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from jaxflow._cache import keep_programs
 from jaxflow._checks import is_traced
 from jaxflow._switches import broadcasting
+from jaxflow._typing import AnyArray
+
+T = TypeVar("T")
 
 # Programs of one function that are kept. The largest take about 900 pieces of memory and 60 MB each.
 MOST = 24
@@ -42,10 +46,10 @@ class Programs:
         self._function, self._static, self._most = broadcasting(function), static, most
         self._signature = inspect.signature(function)
         self._inside = jax.jit(self._function, static_argnames=static)
-        self._kept: OrderedDict[Any, Any] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
+    def __call__(self, *arguments: object, **named: object) -> Any:
         bound = self._signature.bind(*arguments, **named).arguments
         arrays = {name: value for name, value in bound.items() if name not in self._static}
         static = {name: value for name, value in bound.items() if name in self._static}
@@ -57,11 +61,11 @@ class Programs:
         key = (structure, tuple(static.items()), tuple((jnp.shape(x), jnp.result_type(x)) for x in leaves))
         return self._program(key)(**bound)
 
-    def lower(self, *arguments: Any, **named: Any) -> Any:
+    def lower(self, *arguments: object, **named: object) -> jax.stages.Lowered:
         """The program for arguments of these shapes, not yet compiled, as `jax.jit`'s `lower`."""
         return self._inside.lower(*arguments, **named)
 
-    def _program(self, key: Any) -> Any:
+    def _program(self, key: Hashable) -> Any:
         with self._lock:
             program = self._kept.pop(key, None)
             if program is None:
@@ -74,11 +78,11 @@ class Programs:
         return program
 
 
-def _copied(function: Callable[..., Any]) -> Callable[..., Any]:
+def _copied(function: Callable[..., T]) -> Callable[..., T]:
     """A copy with an identity of its own: JAX's caches forget a function's programs when the function is gone."""
 
     @wraps(function)
-    def copy(*arguments: Any, **named: Any) -> Any:
+    def copy(*arguments: object, **named: object) -> T:
         return function(*arguments, **named)
 
     return copy
@@ -98,7 +102,7 @@ class Bucket:
     sizes: Mapping[str, tuple[int, int]]
     device: Any = None
 
-    def fill(self, array: Any, axes: str) -> Any:
+    def fill(self, array: AnyArray, axes: str) -> Array:
         """An array of the batch's axes and the named ones, filled up."""
         names = ["batch", *axes.split()]
         flat = np.asarray(array).reshape(-1, *np.shape(array)[len(self.batch) :])
@@ -110,7 +114,7 @@ class Bucket:
         filled[tuple(map(slice, flat.shape))] = flat
         return to_device(filled, self.device)
 
-    def cut(self, array: Any, axes: str, shape: tuple[int, ...] | None = None) -> Any:
+    def cut(self, array: AnyArray, axes: str, shape: tuple[int, ...] | None = None) -> Any:
         """A result with the batch's axis and the named ones, cut back to the arrays' own sizes.
 
         With `shape` the named axes take that shape.
@@ -127,7 +131,7 @@ def to_device(array: np.ndarray, device: Any = None) -> jax.Array:
     return jax.device_put(array, device)
 
 
-def is_at_hand(array: Any) -> bool:
+def is_at_hand(array: object) -> bool:
     """Whether NumPy should look through an array: the CPU holds it, and compiling for its shape would take longer.
 
     NumPy reads what the CPU holds without a copy.
@@ -139,7 +143,7 @@ def is_at_hand(array: Any) -> bool:
     return isinstance(array, np.ndarray | np.generic)
 
 
-def bucket_of(array: Any, batch: tuple[int, ...], **sizes: int) -> Bucket | None:
+def bucket_of(array: object, batch: tuple[int, ...], **sizes: int) -> Bucket | None:
     """The bucket for an array and the arrays beside it; None where nothing is to be filled up.
 
     Args:

@@ -1,5 +1,6 @@
 """Frozen dataclasses that JAX carries through its transformations."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, dataclass_transform
 
@@ -25,14 +26,14 @@ def pytree(cls: type[T]) -> type[T]:
     static = tuple(each.name for each in fields(made) if each.metadata.get("static"))
 
     # Leaves are arrays; static fields go along as the structure, by which programs are told apart.
-    def flatten_with_keys(value: Any) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
+    def flatten_with_keys(value: T) -> tuple[list[tuple[object, object]], tuple[object, ...]]:
         leaves = [(jax.tree_util.GetAttrKey(name), getattr(value, name)) for name in names]
         return leaves, tuple(getattr(value, name) for name in static)
 
-    def flatten(value: Any) -> tuple[list[Any], tuple[Any, ...]]:
+    def flatten(value: T) -> tuple[list[object], tuple[object, ...]]:
         return [getattr(value, name) for name in names], tuple(getattr(value, name) for name in static)
 
-    def unflatten(constants: tuple[Any, ...], leaves: Any) -> T:
+    def unflatten(constants: Iterable[object], leaves: Iterable[object]) -> T:
         # Past `__init__` and past the frozen class's own refusal.
         value = object.__new__(made)
         for name, constant in zip(static, constants, strict=True):

@@ -61,7 +61,7 @@ def signals() -> Iterator[None]:
         return
     hook = sys.unraisablehook
 
-    def unraisable(swallowed: Any) -> None:
+    def unraisable(swallowed: "sys.UnraisableHookArgs") -> None:
         if not issubclass(swallowed.exc_type, KeyboardInterrupt):
             hook(swallowed)
             return

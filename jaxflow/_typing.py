@@ -14,9 +14,12 @@ Axes are named, never lettered:
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+
+T = TypeVar("T")
 
 Attention: TypeAlias = Float[Array, "*batch layer head token token"]
 Capacity: TypeAlias = Float[Array, "*batch layer token token"]
@@ -27,16 +30,29 @@ AtLayers: TypeAlias = Float[Array, "*batch source_layer query token"]
 TokenMask: TypeAlias = Bool[Array, "*batch token"]
 Queries: TypeAlias = Int[Array, "*batch query"]
 
-# What callers hand in, for editors and type checkers. Where the program runs anything may come in: the functions
-# themselves refuse what does not fit, in one line.
+# On the host or on a device.
+AnyArray: TypeAlias = np.ndarray | Array
+
+# What callers hand in: `Given[int]` is an int to editors, type checkers and the documentation. Where the program runs
+# anything may come in, and the functions themselves refuse what does not fit, in one line. `Settled[str | Mixing]` is a
+# field of a frozen value that takes these and is settled in one form when the value is made: which, no type can say.
 if TYPE_CHECKING:
     import PIL.Image
+    from jax.typing import DTypeLike
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
+    from pandas import DataFrame
+    from torch import Tensor as TorchTensor
+    from torch.nn import Module as TorchModule
+    from typing_extensions import TypeAliasType
 
+    Given: TypeAlias = Annotated[T, "checked by the function"]
+    Settled = TypeAliasType("Settled", Any, type_params=(T,))
     # Texts, or of a model of images files, folders, pictures or arrays: several, or one.
-    Inputs: TypeAlias = str | os.PathLike[str] | Iterable[Any] | PIL.Image.Image
+    Inputs: TypeAlias = str | os.PathLike[str] | Iterable[object] | PIL.Image.Image
     # A second text for each input.
-    Pairs: TypeAlias = str | Iterable[Any] | None
+    Pairs: TypeAlias = str | Iterable[object] | None
     # Attention of all layers: one array, one a layer, or what a model of transformers returned.
     Attentions: TypeAlias = ArrayLike | Sequence[Any] | Mapping[str, Any]
     # Tokens of each example, or of a single one.
@@ -44,4 +60,17 @@ if TYPE_CHECKING:
     # One number or several: layers, positions.
     Integers: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]] | ArrayLike
 else:
-    ArrayLike = Inputs = Pairs = Attentions = Tokens = Integers = Any
+
+    class Given:
+        """Anything, with the type that the documentation shows."""
+
+        def __class_getitem__(cls, kind: object) -> object:
+            return Annotated[Any, kind]
+
+    Settled = Given
+    ArrayLike, DTypeLike, Inputs, Pairs, Attentions, Tokens, Integers = (
+        Given[name] for name in ("ArrayLike", "DTypeLike", "Inputs", "Pairs", "Attentions", "Tokens", "Integers")
+    )
+    # Classes that are too dear to import for a name.
+    Axes, DataFrame, Figure = (Given[name] for name in ("Axes", "DataFrame", "Figure"))
+    TorchTensor, TorchModule = (Given[name] for name in ("torch.Tensor", "torch.nn.Module"))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
+from types import ModuleType
 from typing import Any
 
 from jaxflow._checks import missing_extra
@@ -72,7 +73,7 @@ def _trimmed(text: str, start: int, end: int) -> Span:
     return start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
 
 
-def _regex() -> Any:
+def _regex() -> ModuleType:
     try:
         import regex
     except ImportError as error:

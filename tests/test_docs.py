@@ -1,6 +1,7 @@
 """The documentation builds without a warning, runs its tutorials, and has every public name."""
 
 import importlib
+import importlib.util
 import re
 import subprocess
 import sys
@@ -39,6 +40,16 @@ def test_the_reference_has_every_name_that_the_guides_use():
             used.setdefault(name, page.name)
     assert len(used) > 20
     assert {name: page for name, page in used.items() if name not in known} == {}
+
+
+def test_signatures_show_what_an_argument_should_be():
+    spec = importlib.util.spec_from_file_location("conf", DOCS / "conf.py")
+    conf = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(conf)
+    given = "(a: Annotated[Any, str | list[int]] = [1], b: ~typing.Annotated[~typing.Any, 'ArrayLike'] | None = None)"
+    shown = conf.show_given(None, "function", "f", None, None, given, "dict[str, Annotated[Any, 'JsonValue']]")
+    assert shown == ("(a: str | list[int] = [1], b: ArrayLike | None = None)", "dict[str, JsonValue]")
+    assert conf.show_given(None, "module", "f", None, None, None, None) == (None, None)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ ROOT = Path(jaxflow.__file__).parent
 
 # From the first to be imported to the last. `__init__` gathers and stands outside.
 HOUSE = [
+    "_untyped",
     "_typing",
     "_pytree",
     "_versions",
