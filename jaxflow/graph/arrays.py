@@ -6,9 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from jaxflow._checks import InputError, shown, shown_text
 from jaxflow._programs import to_device
+from jaxflow._typing import AnyArray, Attentions
 
 # Attention that the model never made, the most frequent trouble: PyTorch's fused kernels give none.
 _COMPUTE = 'load the model with attn_implementation="eager" and call it with output_attentions=True'
@@ -21,7 +23,7 @@ _ATTENTIONS = "pass its attentions: output.attentions"
 _LAYERS_FIRST = "a list or tuple holds one entry a layer; pass an array where the batch's axes come first"
 
 
-def read_layers(attentions: Any) -> Any:
+def read_layers(attentions: Attentions) -> AnyArray:
     """Attention of all layers as one JAX or NumPy array, `*batch layer head query key`.
 
     An array is that already. A list, tuple or other sequence holds one entry a layer, whatever the entries are: arrays
@@ -58,7 +60,7 @@ def read_layers(attentions: Any) -> Any:
     return _stacked(layers, axis=-4)
 
 
-def read_array(name: str, value: Any) -> Any:
+def read_array(name: str, value: Any) -> AnyArray:
     """A JAX or NumPy array of any framework's array, or of nested lists of numbers or arrays."""
     if isinstance(value, jax.Array | np.ndarray):
         return _with_numbers(name, value)
@@ -84,7 +86,7 @@ def read_array(name: str, value: Any) -> Any:
     return _with_numbers(name, array, type(value).__name__)
 
 
-def as_float(array: Any) -> Any:
+def as_float(array: AnyArray) -> Array:
     """Floating point of at least single precision; double only where JAX has it switched on."""
     small = is_small_float(array.dtype) or not np.issubdtype(array.dtype, np.floating)
     if isinstance(array, np.ndarray):
@@ -93,24 +95,24 @@ def as_float(array: Any) -> Any:
     return jnp.asarray(array, dtype=jnp.float32) if small else jnp.asarray(array)
 
 
-def is_computable(array: Any) -> bool:
+def is_computable(array: AnyArray | np.generic) -> bool:
     """Whether an array is in a format in which graphs are computed: JAX's, and of floating ones 32 bits or more."""
     return not is_small_float(array.dtype) and (isinstance(array, jax.Array) or _format(array) == array.dtype)
 
 
-def computable(array: Any) -> Any:
+def computable(array: AnyArray | np.generic) -> AnyArray | np.generic:
     """The same numbers in a format in which graphs are computed."""
     if is_small_float(array.dtype):
         return array.astype(np.float32)
     return array if isinstance(array, jax.Array) else np.asarray(array, _format(array))
 
 
-def is_small_float(dtype: Any) -> bool:
+def is_small_float(dtype: np.dtype) -> bool:
     """Whether a floating format has fewer than 32 bits."""
     return jnp.issubdtype(dtype, jnp.floating) and jnp.dtype(dtype).itemsize < 4
 
 
-def refuse_unreal(name: str, dtype: Any) -> None:
+def refuse_unreal(name: str, dtype: np.dtype) -> None:
     """Refuse formats other than real numbers: complex ones would lose their imaginary part."""
     if not (dtype.kind in "biuf" or is_small_float(dtype)):
         raise InputError(name, "hold real numbers", str(dtype))
@@ -144,7 +146,7 @@ def _refuse_outputs(output: Any) -> None:
         raise InputError("attentions", "hold the attention of every layer", "an output without any", _COMPUTE)
 
 
-def _refuse_steps_and_gaps(layer: Any, number: int, count: int) -> None:
+def _refuse_steps_and_gaps(layer: object, number: int, count: int) -> None:
     """Refuse a layer that is None, and `generate`'s tuples: one a step, each of one a layer."""
     if layer is None:
         got = f"None for layer {number} of {count}"
@@ -160,16 +162,16 @@ def _refuse_steps_and_gaps(layer: Any, number: int, count: int) -> None:
         raise InputError("attentions", "be one array, or one a layer", got, way_out)
 
 
-def _are_layers(value: Any) -> bool:
+def _are_layers(value: object) -> bool:
     """Whether a sequence holds the arrays of layers, which have one axis more than those of a layer's examples."""
     return isinstance(value, list | tuple) and any(len(np.shape(part)) >= 4 for part in value if _is_array(part))
 
 
-def _is_array(value: Any) -> bool:
+def _is_array(value: object) -> bool:
     return hasattr(value, "shape") and not isinstance(value, np.generic)
 
 
-def _holds_arrays(value: Any) -> bool:
+def _holds_arrays(value: object) -> bool:
     """Whether nested lists hold arrays somewhere, rather than numbers alone."""
     if not isinstance(value, list | tuple):
         return _is_array(value)
@@ -177,7 +179,7 @@ def _holds_arrays(value: Any) -> bool:
     return bool(value) and any(map(_holds_arrays, value if isinstance(value[0], list | tuple) else value[:1]))
 
 
-def _stacked(parts: list[Any], axis: int) -> Any:
+def _stacked(parts: Sequence[AnyArray], axis: int) -> AnyArray:
     """Arrays of one shape as one, in the widest of their formats."""
     in_jax = any(isinstance(part, jax.Array) for part in parts)
     formats = {np.dtype(part.dtype) for part in parts}
@@ -192,7 +194,7 @@ def _stacked(parts: list[Any], axis: int) -> Any:
     return (jnp.stack if in_jax else np.stack)(parts, axis=axis)
 
 
-def _from_torch(name: str, tensor: Any) -> np.ndarray:
+def _from_torch(name: str, tensor: Any) -> AnyArray:
     """A torch tensor, perhaps on a device, perhaps in a format that NumPy lacks."""
     if str(getattr(tensor, "layout", "torch.strided")) != "torch.strided" or getattr(tensor, "is_nested", False):
         raise _sparse(name, tensor)
@@ -207,16 +209,16 @@ def _from_torch(name: str, tensor: Any) -> np.ndarray:
         raise InputError(name, "be an array of numbers", f"an error when it is read ({shown_text(reason)})") from None
 
 
-def _is_sparse(value: Any) -> bool:
+def _is_sparse(value: object) -> bool:
     return hasattr(value, "todense") or hasattr(value, "to_dense")
 
 
-def _sparse(name: str, value: Any) -> InputError:
+def _sparse(name: str, value: object) -> InputError:
     got = str(getattr(value, "layout", "") or type(value).__name__)
     return InputError(name, "be dense", f"a sparse one ({got})", "turn it into a dense one first, with to_dense()")
 
 
-def _with_numbers(name: str, array: Any, kind: str | None = None) -> Any:
+def _with_numbers(name: str, array: AnyArray, kind: str | None = None) -> AnyArray:
     if array.dtype.kind in "OSU":
         raise InputError(name, "be an array of numbers", kind or f"an array of {array.dtype}")
     if not isinstance(array, np.ndarray):
@@ -226,7 +228,7 @@ def _with_numbers(name: str, array: Any, kind: str | None = None) -> Any:
     return np.asarray(array, _format(array))
 
 
-def _format(array: np.ndarray | np.generic) -> np.dtype[Any]:
+def _format(array: np.ndarray | np.generic) -> np.dtype:
     """The nearest format that JAX has: it knows one order of bytes, and at most 64 bits."""
     native = array.dtype.newbyteorder("=")
     return np.dtype(np.float64) if native.kind == "f" and native.itemsize > 8 else native

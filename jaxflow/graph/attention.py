@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from jaxflow import _checks
 from jaxflow._checks import InputError
 from jaxflow._programs import to_device
-from jaxflow._typing import Attention, Capacity, Square, TokenMask
+from jaxflow._typing import AnyArray, ArrayLike, Attention, Attentions, Capacity, DTypeLike, Square, TokenMask
 from jaxflow.graph import arrays as _arrays
 from jaxflow.graph import values as _values
 from jaxflow.graph.arrays import as_float
@@ -29,7 +29,7 @@ FUSIONS: dict[str, Callable[[Attention], Capacity]] = {
 }
 
 
-def as_attention(attentions: Any, *, normalize: Any, mask: Any | None) -> tuple[Attention, TokenMask]:
+def as_attention(attentions: Attentions, *, normalize: object, mask: ArrayLike | None) -> tuple[Attention, TokenMask]:
     """Take in attention of shape `*batch layer head query key` and its token mask, from any framework, checked.
 
     Args:
@@ -95,13 +95,13 @@ def row_shares(weights: Float[Array, "*rows token"]) -> Float[Array, "*rows toke
     return weights / jnp.where(total == 0, jnp.ones_like(total), total)
 
 
-def identity(mask: TokenMask, dtype: Any) -> Square:
+def identity(mask: TokenMask, dtype: DTypeLike) -> Square:
     """The identity on real tokens, 0 on padding."""
     own = jnp.eye(mask.shape[-1], dtype=bool).reshape((1,) * (mask.ndim - 1) + 2 * mask.shape[-1:])
     return (own & mask[..., :, None]).astype(dtype)
 
 
-def as_head_weights(heads: Any, shape: tuple[int, ...]) -> HeadWeights:
+def as_head_weights(heads: ArrayLike, shape: tuple[int, ...]) -> HeadWeights:
     """Take in weights of heads: `head`, `layer head` or `*batch layer head`, non-negative."""
     weights = _arrays.read_array("heads", heads)
     _arrays.refuse_unreal("heads", weights.dtype)
@@ -145,7 +145,7 @@ def fuse_heads(attention: Attention, mask: TokenMask, heads: str | HeadWeights) 
     return renormalized(fused, mask)
 
 
-def as_mask(mask: Any | None, shape: tuple[int, ...], *, from_sequence: bool) -> TokenMask:
+def as_mask(mask: ArrayLike | None, shape: tuple[int, ...], *, from_sequence: bool) -> TokenMask:
     """Take in a mask of real tokens, checked; all are real where it is None."""
     if mask is None:
         return to_device(np.ones(shape, bool))
@@ -153,7 +153,7 @@ def as_mask(mask: Any | None, shape: tuple[int, ...], *, from_sequence: bool) ->
     if array.shape != shape:
         raise _arrays.misfitting_mask(array.shape, shape, from_sequence=from_sequence)
     if _checks.is_traced(array):
-        return array.astype(bool)
+        return jnp.asarray(array).astype(bool)
     host = np.asarray(array)
     if not np.isin(host, (0, 1)).all():
         other = np.asarray(host)[~np.isin(host, (0, 1))].ravel()[0]
@@ -201,7 +201,7 @@ def _least(attention: Attention) -> Capacity:
     return jnp.where(largest < 2.0**-lift, raised, least)
 
 
-def _evened_rows(attention: Any, mask: TokenMask) -> Any:
+def _evened_rows(attention: AnyArray, mask: TokenMask) -> AnyArray:
     """Rows times a power of two each, the same for all heads, so that the largest weight of a row is about 1.
 
     Sums of very large weights would overflow, and those of very small ones are lost. What the rows are after they are

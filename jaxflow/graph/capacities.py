@@ -1,7 +1,6 @@
 """Graphs of any capacities, from arrays of any framework."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxflow import _checks
 from jaxflow._checks import InputError, not_forked
-from jaxflow._typing import ArrayLike, Capacity, TokenMask
+from jaxflow._typing import AnyArray, ArrayLike, Capacity, TokenMask
 from jaxflow.graph import arrays as _arrays
 from jaxflow.graph import attention
 from jaxflow.graph.graph import AttentionGraph, check_capacities
@@ -55,7 +54,7 @@ def capacity_graph(
     return AttentionGraph(weights=arcs, own=streams, mask=tokens)
 
 
-def _read_weights(weights: Any) -> Any:
+def _read_weights(weights: ArrayLike | Sequence[ArrayLike]) -> AnyArray:
     """One array `*batch layer token token`, checked but for its values."""
     # As with attention, a sequence holds one entry a layer.
     if isinstance(weights, Sequence) and not isinstance(weights, str | bytes) and len(weights):
@@ -74,7 +73,7 @@ def _read_weights(weights: Any) -> Any:
     return array
 
 
-def _read_own(own: Any | None, shape: tuple[int, ...]) -> Any:
+def _read_own(own: ArrayLike | None, shape: tuple[int, ...]) -> AnyArray:
     """Own streams `*batch layer token`, checked but for their values; 0 where none are passed."""
     if own is None:
         return np.zeros(shape, np.float32)

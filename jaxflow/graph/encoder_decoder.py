@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 from jaxflow import _checks
 from jaxflow._checks import InputError, arguments_named
 from jaxflow._programs import Programs
-from jaxflow._typing import ArrayLike, Attentions
+from jaxflow._typing import AnyArray, ArrayLike, Attentions
 from jaxflow.graph import arrays as _arrays
 from jaxflow.graph import attention as _attention
 from jaxflow.graph import values as _values
@@ -117,7 +117,7 @@ def passed_whole(
     return weights, jnp.where(moves, own, mask.astype(own.dtype))
 
 
-def moving(targets: Any, encoder_layers: int, decoder_layers: int) -> Any:
+def moving(targets: AnyArray, encoder_layers: int, decoder_layers: int) -> Any:
     """Whether each position's stream moves in each layer, `*batch layer token`.
 
     Args:
@@ -130,7 +130,11 @@ def moving(targets: Any, encoder_layers: int, decoder_layers: int) -> Any:
 
 
 def as_attentions(
-    encoder_attentions: Any, decoder_attentions: Any, cross_attentions: Any, source_mask: Any, target_mask: Any
+    encoder_attentions: Attentions,
+    decoder_attentions: Attentions,
+    cross_attentions: Attentions,
+    source_mask: ArrayLike | None,
+    target_mask: ArrayLike | None,
 ) -> tuple[OfSources, OfTargets, Cross, Masks]:
     """Take in the three attentions and the masks of sources and targets, checked."""
     encoder, sources = _as_own("encoder_attentions", encoder_attentions, "source_mask", source_mask)
@@ -154,7 +158,7 @@ def as_attentions(
     return encoder, decoder, _arrays.as_float(cross), (sources, targets)
 
 
-def joined(encoder: Any, decoder: Any, cross: Any) -> Any:
+def joined(encoder: AnyArray, decoder: AnyArray, cross: AnyArray) -> Any:
     """The three attentions over sources and targets together, `*batch layer head token token`, 0 elsewhere.
 
     Args:
@@ -171,7 +175,7 @@ def joined(encoder: Any, decoder: Any, cross: Any) -> Any:
         for part in (encoder, decoder, cross)
     )
 
-    def placed(part: Any, rows: tuple[int, int], columns: tuple[int, int]) -> Any:
+    def placed(part: AnyArray, rows: tuple[int, int], columns: tuple[int, int]) -> Any:
         return xp.pad(part, [(0, 0)] * (part.ndim - 2) + [rows, columns])
 
     decoder = placed(decoder, (sources, 0), (sources, 0))
@@ -183,7 +187,7 @@ def joined(encoder: Any, decoder: Any, cross: Any) -> Any:
 
 
 def _as_own(
-    name: str, attentions: Any, mask_name: str, mask: Any
+    name: str, attentions: Attentions, mask_name: str, mask: ArrayLike | None
 ) -> tuple[Float[Array, "*batch layer head token token"], Bool[Array, "*batch token"]]:
     """One side's attention to itself with its mask."""
     with arguments_named(attentions=name, mask=mask_name):

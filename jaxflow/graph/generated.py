@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxflow._checks import InputError, shown
+from jaxflow._typing import AnyArray, Attentions
 from jaxflow.graph.arrays import read_array, read_layers
 
 _WAY_OUT = (
@@ -18,7 +19,7 @@ _WAY_OUT = (
 Whole: TypeAlias = Float[np.ndarray, "batch layer head token token"]
 
 
-def stack_generated(attentions: Any) -> Whole | dict[str, Any]:
+def stack_generated(attentions: Attentions) -> Whole | dict[str, AnyArray]:
     """Put together the attention that `generate` gives step by step: each step holds the rows of its new tokens.
 
         outputs = model.generate(**inputs, output_attentions=True, return_dict_in_generate=True)

@@ -1,6 +1,6 @@
 """The graph of layers that raw attention, rollout and flow are three functionals of."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from jaxflow import _checks
 from jaxflow._checks import InputError, not_forked
 from jaxflow._programs import Bucket, Programs, bucket_of, is_at_hand, to_device
 from jaxflow._pytree import pytree
-from jaxflow._typing import ArrayLike, Attention, Attentions, Capacity, Square, TokenMask
+from jaxflow._typing import AnyArray, ArrayLike, Attention, Attentions, Capacity, DTypeLike, Given, Square, TokenMask
 from jaxflow.graph import arrays as _arrays
 from jaxflow.graph import attention
 
@@ -19,6 +19,7 @@ from jaxflow.graph import attention
 _ROW_SUM_TOLERANCE = 1e-4
 _MADE_BY = "make it with attention_graph(attentions, mask) or capacity_graph(weights, own, mask)"
 _PARTS = ("weights", "own", "mask")
+Tree = TypeVar("Tree")
 
 
 @pytree
@@ -73,7 +74,7 @@ def attention_graph(
     heads: str | ArrayLike = "mean",
     residual: ArrayLike = 0.5,
     *,
-    normalize: bool | Any = False,
+    normalize: Given[bool] = False,
 ) -> AttentionGraph:
     """Build the graph of layers from a model's attention probabilities.
 
@@ -116,7 +117,7 @@ def attention_graph(
     return _mixed(weights, tokens, heads, share)
 
 
-def with_automatic_axes(tree: Any) -> Any:
+def with_automatic_axes(tree: Tree) -> Tree:
     """Arrays with their sharding left to the compiler, where a mesh has explicit axes.
 
     A mesh of `jax.make_mesh` has explicit axes unless it is told otherwise; then every operation must say how its
@@ -128,7 +129,7 @@ def with_automatic_axes(tree: Any) -> Any:
         return tree
     automatic = meshes[0].update(axis_types=(jax.sharding.AxisType.Auto,) * len(meshes[0].axis_names))
 
-    def automatically(array: Any) -> Any:
+    def automatically(array: Array) -> Array:
         spec = array.sharding.spec if isinstance(array.sharding, jax.NamedSharding) else jax.P()
         return jax.device_put(array, jax.NamedSharding(automatic, spec))
 
@@ -142,7 +143,7 @@ def graph_bucket(graph: AttentionGraph) -> Bucket | None:
     return bucket_of(graph.weights, graph.batch_shape, token=graph.num_tokens)
 
 
-def filled_graph(graph: AttentionGraph, room: Bucket) -> Any:
+def filled_graph(graph: AttentionGraph, room: Bucket) -> AttentionGraph:
     """A graph filled up to a bucket with padding."""
     return AttentionGraph(
         weights=room.fill(graph.weights, "layer token token"),
@@ -151,7 +152,9 @@ def filled_graph(graph: AttentionGraph, room: Bucket) -> Any:
     )
 
 
-def in_buckets(program: Programs, graph: AttentionGraph, axes: str, *others: tuple[Any, str], **static: Any) -> Array:
+def in_buckets(
+    program: Programs, graph: AttentionGraph, axes: str, *others: tuple[AnyArray, str], **static: object
+) -> Array:
     """A program's result for a graph and other arrays, filled up to a bucket so that few programs are compiled.
 
     Args:
@@ -196,7 +199,9 @@ def with_residual(
     return (1 - share[..., None, None]) * fused, jnp.broadcast_to(own, fused.shape[:-1])
 
 
-def _mixed(weights: Attention, mask: TokenMask, heads: Any, share: Float[Array, "*batch"]) -> AttentionGraph:
+def _mixed(
+    weights: Attention, mask: TokenMask, heads: str | attention.HeadWeights, share: Float[Array, "*batch"]
+) -> AttentionGraph:
     """The graph of attention, by a program for the bucket that the attention is filled up to."""
     traced = _checks.is_traced(weights, mask, heads, share)
     room = None if traced else bucket_of(weights, weights.shape[:-4], token=weights.shape[-1])
@@ -222,7 +227,7 @@ def _mix(
 _mix_named, _mix_weighted = Programs(_mix, static=("heads",)), Programs(_mix)
 
 
-def as_residual(residual: Any, batch: tuple[int, ...], dtype: Any) -> Float[Array, "*batch"]:
+def as_residual(residual: ArrayLike, batch: tuple[int, ...], dtype: DTypeLike) -> Float[Array, "*batch"]:
     """Take in the residual's share, checked, on the device: one number for all examples, or one an example."""
     share = check_residual(residual, batch)
     if isinstance(share, np.ndarray):
@@ -230,13 +235,13 @@ def as_residual(residual: Any, batch: tuple[int, ...], dtype: Any) -> Float[Arra
     return jnp.broadcast_to(jnp.asarray(share, dtype=dtype), batch)
 
 
-def check_residual(residual: Any, batch: tuple[int, ...], argument: str = "residual") -> Any:
+def check_residual(residual: ArrayLike, batch: tuple[int, ...], argument: str = "residual") -> AnyArray:
     """Take in the residual's share, checked, without using a device: traced, or a NumPy array in double precision."""
     way_out = "0.5 is the paper's"
     if isinstance(residual, list | tuple) and any(isinstance(share, bool) for share in residual):
         raise InputError(argument, "be a number in [0, 1]", _checks.shown(residual), way_out)
     # A list of booleans would be read as numbers; single ones are told by their format below.
-    share: Any = jnp.asarray(residual) if _checks.is_traced(residual) else _read_residual(residual, argument)
+    share = jnp.asarray(residual) if _checks.is_traced(residual) else _read_residual(residual, argument)
     if share.dtype.kind not in "iuf" and not _arrays.is_small_float(share.dtype):
         raise InputError(argument, "be a number in [0, 1]", _checks.shown(residual), way_out)
     if not _checks.is_traced(share):
@@ -249,7 +254,7 @@ def check_residual(residual: Any, batch: tuple[int, ...], argument: str = "resid
     return share
 
 
-def _read_residual(residual: Any, argument: str) -> Any:
+def _read_residual(residual: ArrayLike, argument: str) -> AnyArray:
     try:
         return _arrays.read_array(argument, residual)
     except InputError:
@@ -283,7 +288,7 @@ def as_graph(value: Any, argument: str = "graph") -> AttentionGraph:
     return value if all(map(_arrays.is_computable, parts.values())) else jax.tree.map(_arrays.computable, value)
 
 
-def check_graph(graph: Any) -> AttentionGraph:
+def check_graph(graph: object) -> AttentionGraph:
     """Take in a graph, its values checked where they can be read: the flow's proofs rest on them.
 
     A graph made by hand may hold anything. Traced values pass. Cost: one pass over the graph, waited for.

@@ -1,7 +1,6 @@
 """Raw attention and attention rollout: a layer's own weights, and shares of each position by input token."""
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow import _checks
 from jaxflow._checks import InputError, not_forked
 from jaxflow._programs import Programs, is_at_hand
-from jaxflow._typing import Relevance, Square, TokenMask
+from jaxflow._typing import Attentions, Given, Relevance, Square, TokenMask
 from jaxflow.graph import attention
 from jaxflow.graph.graph import AttentionGraph, check_graph, in_buckets, with_own
 
@@ -21,7 +20,7 @@ LARGEST_POWER = 96
 LONG, BLOCK = 256, 96
 
 
-def raw_attention(graph: AttentionGraph | Any) -> Relevance:
+def raw_attention(graph: Given[AttentionGraph]) -> Relevance:
     """A layer's own weights as shares: each row of `weights` scaled to sum to 1, without the own streams.
 
     Entry [l, i, j] is how much position i attends to position j in layer l + 1: positions, not input tokens, which is
@@ -41,7 +40,7 @@ def raw_attention(graph: AttentionGraph | Any) -> Relevance:
     return in_buckets(_raw, check_graph(graph), "layer token token")
 
 
-def attention_rollout(graph: AttentionGraph | Any, start: int | np.integer = 0) -> Relevance:
+def attention_rollout(graph: Given[AttentionGraph], start: int | np.integer = 0) -> Relevance:
     """Share of each position after each layer that came from each node of layer `start`, summed over all paths.
 
     The product of the layers' capacities, `R_l = C_l R_(l-1)`, as a scan over layers at full precision (Abnar &
@@ -73,7 +72,9 @@ def attention_rollout(graph: AttentionGraph | Any, start: int | np.integer = 0) 
     return rolled
 
 
-def head_rollout(graph: Any, attentions: Any, layer: int | np.integer) -> Float[Array, "*batch head query token"]:
+def head_rollout(
+    graph: Given[AttentionGraph], attentions: Attentions, layer: int | np.integer
+) -> Float[Array, "*batch head query token"]:
     """Rollout through each head of one layer alone: `R(l, head) = C(l, head) R(l-1)`, all heads fused below it.
 
     A head's capacities are its attention, each row of the size that the graph's own weights have there, over the same

@@ -7,12 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow import _checks
 from jaxflow._checks import InputError
 from jaxflow._programs import Programs, is_at_hand
-from jaxflow._typing import Attention, TokenMask
+from jaxflow._typing import AnyArray, Attention, TokenMask
 from jaxflow.graph.arrays import as_float
 
 # How far a row's sum may be from 1 before it is not taken for attention: rounding of the softmax's own format.
@@ -31,7 +31,7 @@ OWN_MASK = (
 AXES = ("layer", "head", "query", "key")
 
 
-def refuse_unsound(attention: Any, mask: TokenMask, *, normalize: bool) -> None:
+def refuse_unsound(attention: AnyArray, mask: TokenMask, *, normalize: bool) -> None:
     """Refuse attention with unsound values on real tokens. Values must be in hand, not traced.
 
     Args:
@@ -48,7 +48,7 @@ def refuse_unsound(attention: Any, mask: TokenMask, *, normalize: bool) -> None:
         _check_values(np.asarray(attention), np.asarray(mask), normalize=normalize)
 
 
-def warn_of_padding(attention: Any, stacklevel: int) -> None:
+def warn_of_padding(attention: AnyArray, stacklevel: int) -> None:
     """Warn where tokens look like padding though no mask was passed: nothing of a real token's row falls on them."""
     # The largest weight over layers and heads is enough to see it, and small.
     if is_at_hand(attention):
@@ -166,7 +166,7 @@ def _is_half(weights: np.ndarray, real: np.ndarray) -> Bool[np.ndarray, " layer"
     return np.any([(each | ~real).all(axis=axes) for each in alike], axis=0)
 
 
-def _is_judged(mask: Any) -> Any:
+def _is_judged(mask: AnyArray) -> Any:
     """Which examples' padding is looked at: one token alone may be left out on purpose, as one that takes all is."""
     return (~mask).sum(axis=-1) > 1
 
@@ -238,7 +238,7 @@ def _forgotten_on_device(reach: Array, even: Array) -> tuple[Array, Array, Array
 
 def _forgotten(
     reach: Float[Any, "*batch token token"], even: Bool[Any, "*batch token"]
-) -> tuple[Bool[Any, "*batch"], Any, Bool[Any, "*batch"]]:
+) -> tuple[Bool[Any, "*batch"], Int[Any, "*batch"], Bool[Any, "*batch"]]:
     """Examples that look padded, the number of real tokens in each, and whether these come first.
 
     Padding's own rows are as any other's (a model masks keys) or even (all keys masked). Behind the text, even rows
