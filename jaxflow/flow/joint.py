@@ -4,17 +4,17 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, PyTree
 
 from jaxflow import _checks
 from jaxflow._checks import InputError, not_forked
 from jaxflow._pytree import pytree
-from jaxflow._typing import Integers, Queries
+from jaxflow._typing import AnyArray, Given, Integers, Queries, Settled
 from jaxflow.flow.device.relaxed import Relaxed
 from jaxflow.flow.exact.centre import Centre, analytic_centre
 from jaxflow.flow.exact.even import even_split
@@ -51,21 +51,21 @@ class JointSolution:
     """
 
     value: Float[Any, "*batch layer query"]
-    share: Any
-    low: Any
-    high: Any
+    share: Settled[AnyArray | None]
+    low: Settled[AnyArray | None]
+    high: Settled[AnyArray | None]
     gap: Float[Any, "*batch layer query"]
-    cut: Any = None
+    cut: PyTree = None
 
 
 def joint_flow(
-    graph: AttentionGraph | Any,
+    graph: Given[AttentionGraph],
     queries: Integers | None = None,
     layers: Integers | None = None,
     split: str = "analytic",
     *,
-    tol: float | Any = 1e-9,
-    cuts: bool | Any = False,
+    tol: Given[float] = 1e-9,
+    cuts: Given[bool] = False,
 ) -> JointSolution:
     """Maximum flow from positions after a layer to all input tokens together, and each token's share of it.
 
@@ -242,7 +242,10 @@ class LayerGraph:
         return analytic_centre(self.capacity, flow, query, tol)
 
 
-def _in_threads(solve: Callable[[Any], None], tasks: list[Any]) -> Iterator[None]:
+T = TypeVar("T")
+
+
+def _in_threads(solve: Callable[[T], None], tasks: list[T]) -> Iterator[None]:
     """Do tasks by as many threads as there are cores, in any order; an interrupt drops those not begun."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if min(cores, len(tasks)) <= 1:

@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int64
 
 from jaxflow import _checks
 from jaxflow._checks import InputError, is_traced, not_forked
+from jaxflow._typing import Given
 from jaxflow.flow.exact.solver import arc_flow
 from jaxflow.flow.joint import LayerGraph
 from jaxflow.graph.graph import AttentionGraph, check_graph
@@ -38,12 +39,12 @@ class FlowPath:
 
 
 def flow_paths(
-    graph: AttentionGraph | Any,
-    query: int | Any,
-    token: int | Any | None = None,
-    layer: int | Any | None = None,
+    graph: Given[AttentionGraph],
+    query: Given[int],
+    token: Given[int | None] = None,
+    layer: Given[int | None] = None,
     *,
-    most: int | Any | None = None,
+    most: Given[int | None] = None,
 ) -> tuple[FlowPath, ...]:
     """Take a maximum flow apart into paths, each the widest that is left of it.
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Float64, Int, Integer
 
 from jaxflow._checks import is_traced
-from jaxflow._typing import AtLayers, Capacity
+from jaxflow._typing import AtLayers, Capacity, DTypeLike
 from jaxflow.flow.solution import FlowSolution
 
 # Scaled weights below this are nothing (from below) or this (from above): so that no rounding error of theirs is lost
@@ -135,7 +135,7 @@ def meet_on_host(lower: np.ndarray, upper: np.ndarray, tol: Any) -> np.ndarray:
 def capacity_on_host(
     weights: Float[np.ndarray, "*batch layer token token"],
     own: Float[np.ndarray, "*batch layer token"],
-    dtype: Any = np.float64,
+    dtype: DTypeLike = np.float64,
 ) -> Float[np.ndarray, "*batch layer token token"]:
     """`AttentionGraph.capacity` on the host: the same numbers, of which no program is made.
 
@@ -182,7 +182,7 @@ def fills_on_host(lower: np.ndarray, ends: np.ndarray, room: np.ndarray) -> np.n
     return lower + room >= ends * (1 - 1e-12)
 
 
-def rounded_down(tol: Any, dtype: Any) -> Any:
+def rounded_down(tol: Any, dtype: DTypeLike) -> Any:
     """A tolerance in an array's format, never above it."""
     if is_traced(tol) or isinstance(tol, jax.Array):
         near = tol.astype(dtype)
@@ -250,14 +250,14 @@ def _exponent(capacity: Capacity) -> Int[Array, "*batch 1 1 1"]:
     return jnp.maximum(largest.astype(jnp.int32) + further, 1 - _layout(capacity.dtype)[1])
 
 
-def _power(values: Array, dtype: Any = None) -> Int[Array, "..."]:
+def _power(values: Array, dtype: DTypeLike | None = None) -> Int[Array, "..."]:
     """Exponents that bring positive numbers (or their bits, of a format) between 1/2 and 1; 0 for 0."""
     whole, dtype = (bits(values), values.dtype) if dtype is None else (values, dtype)
     field, _ = _parts(whole, dtype)
     return jnp.where(whole > 0, field - (_layout(dtype)[1] - 1), 0)
 
 
-def _parts(whole: Int[Array, "..."], dtype: Any) -> tuple[Int[Array, "..."], Int[Array, "..."]]:
+def _parts(whole: Int[Array, "..."], dtype: DTypeLike) -> tuple[Int[Array, "..."], Int[Array, "..."]]:
     """A positive number's exponent, as its bits count it, and the fraction; subnormal ones as if they were normal."""
     size, bias, _ = _layout(dtype)
     subnormal = (whole >= 0) & (whole < (1 << size))
@@ -267,12 +267,12 @@ def _parts(whole: Int[Array, "..."], dtype: Any) -> tuple[Int[Array, "..."], Int
     return field, normal & ((1 << size) - 1)
 
 
-def _layout(dtype: Any) -> tuple[int, int, int]:
+def _layout(dtype: DTypeLike) -> tuple[int, int, int]:
     """How many bits a fraction has, what is added to exponents, and the bits of infinity."""
     about = jnp.finfo(dtype)
     size, bias = int(about.nmant), int(about.maxexp) - 1
     return size, bias, (2 * bias + 1) << size
 
 
-def _as_float(whole: Int[Array, "..."], dtype: Any) -> Float[Array, "..."]:
+def _as_float(whole: Int[Array, "..."], dtype: DTypeLike) -> Float[Array, "..."]:
     return jax.lax.bitcast_convert_type(whole, dtype)

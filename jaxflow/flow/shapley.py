@@ -1,14 +1,15 @@
 """Shapley values of the input tokens in the game of flow: what a set of them is worth is the flow into it."""
 
 from math import comb
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float, Float64
 
 from jaxflow import _checks
 from jaxflow._checks import InputError, is_traced, not_forked
 from jaxflow._pytree import pytree
+from jaxflow._typing import Given, Integers
 from jaxflow.flow.exact.sinks import SinkFlow, columns_of
 from jaxflow.flow.exact.solver import check_problem
 from jaxflow.flow.joint import on_host
@@ -32,15 +33,15 @@ class ShapleySolution:
             confidence of 99 %. 0 where shares are exact.
     """
 
-    value: Any
-    share: Any
-    error: Any
+    value: Float[np.ndarray, "*batch layer query"]
+    share: Float[np.ndarray, "*batch layer query token"]
+    error: Float[np.ndarray, "*batch layer query"]
 
 
 def flow_shapley(
-    graph: AttentionGraph | Any,
-    queries: Any | None = None,
-    layers: Any | None = None,
+    graph: Given[AttentionGraph],
+    queries: Integers | None = None,
+    layers: Integers | None = None,
     *,
     exact: int = EXACT_TOKENS,
     samples: int = 256,

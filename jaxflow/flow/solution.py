@@ -3,11 +3,11 @@
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, PyTree, UInt8
 
 from jaxflow._checks import is_traced
 from jaxflow._pytree import pytree
-from jaxflow._typing import Capacity, Queries
+from jaxflow._typing import AnyArray, Capacity, Queries
 from jaxflow.flow import exact
 
 # What settles a pair, from the cheapest to the dearest: `FlowSolution.settled` counts them from 1.
@@ -42,7 +42,7 @@ class FlowSolution:
     lower: Float[Any, "*batch layer query token"]
     upper: Float[Any, "*batch layer query token"]
     certified: Bool[Any, "*batch layer query token"]
-    cut: Any = None
+    cut: PyTree = None
     settled: UInt8[Any, "*batch layer query token"] | None = None
     saturated: Bool[Any, "*batch layer query token"] | None = None
 
@@ -59,7 +59,7 @@ class FlowSolution:
         return count_stages(self.settled)
 
 
-def count_stages(settled: Any) -> dict[str, int]:
+def count_stages(settled: AnyArray) -> dict[str, int]:
     """How many pairs each stage settled, by the numbers in `FlowSolution.settled`."""
     return {stage: int(np.sum(settled == number)) for number, stage in enumerate(STAGES, 1)}
 

@@ -6,12 +6,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from jaxflow import _checks
 from jaxflow._checks import InputError, not_forked
 from jaxflow._programs import Bucket, to_device
 from jaxflow._switches import unbounded_as_infinite
-from jaxflow._typing import Integers, Queries
+from jaxflow._typing import Given, Integers, Queries
 from jaxflow.flow import auto
 from jaxflow.flow.device.solvers import SOLVERS, on_device, spread_of
 from jaxflow.flow.scaling import (
@@ -32,10 +33,10 @@ MOST_LEFT_OUT = 1e-9
 
 
 def attention_flow(
-    graph: AttentionGraph | Any,
+    graph: Given[AttentionGraph],
     queries: Integers | None = None,
     layers: Integers | None = None,
-    method: str | Solver | Any = "auto",
+    method: Given[str | Solver] = "auto",
     tol: float | int | np.floating = 1e-6,
     *,
     cuts: bool = False,
@@ -84,10 +85,10 @@ def attention_flow(
 
 @unbounded_as_infinite
 def begin_flow(
-    graph: AttentionGraph | Any,
+    graph: Given[AttentionGraph],
     queries: Integers | None,
     layers: Integers | None,
-    method: str | Solver | Any,
+    method: Given[str | Solver],
     tol: float | int | np.floating,
     worker: Worker,
     *,
@@ -142,7 +143,9 @@ def begin_flow(
     return _begin_exact(graph, chosen_queries, chosen_layers, tol, worker, cuts=cuts)
 
 
-def _bounded(graph: AttentionGraph, queries: Any, layers: tuple[int, ...], tol: Any, solver: Solver) -> FlowSolution:
+def _bounded(
+    graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], tol: Any, solver: Solver
+) -> FlowSolution:
     try:
         return on_device(graph, queries, layers, tol, solver, spread_of(graph))
     except InputError as error:
@@ -150,13 +153,15 @@ def _bounded(graph: AttentionGraph, queries: Any, layers: tuple[int, ...], tol: 
         raise type(error)(*error.args, place=error.place) from None
 
 
-def _filled(graph: AttentionGraph, queries: Queries, every: bool, room: Bucket) -> tuple[tuple[Any, Any], str]:
+def _filled(
+    graph: AttentionGraph, queries: Queries, every: bool, room: Bucket
+) -> tuple[tuple[AttentionGraph, Array], str]:
     """A graph and queries filled up to a bucket, and the axes of what a solver makes of them."""
     axis = "token" if every else "query"
     return (filled_graph(graph, room), room.fill(queries, axis)), f"layer {axis} token"
 
 
-def as_solver(name: str, method: str | Solver | Any) -> str | Solver:
+def as_solver(name: str, method: Given[str | Solver]) -> str | Solver:
     """Take in a method, checked: a solver in pure JAX, or the name of a method that works on the host."""
     if isinstance(method, type):
         raise InputError(
@@ -172,7 +177,7 @@ def as_solver(name: str, method: str | Solver | Any) -> str | Solver:
 
 
 def _begin_exact(
-    graph: AttentionGraph | Any,
+    graph: Given[AttentionGraph],
     queries: Queries,
     layers: tuple[int, ...],
     tol: float | int | np.floating,
@@ -239,7 +244,7 @@ def as_layers(layers: Integers | None, count: int) -> tuple[int, ...]:
     return tuple(int(layer) for layer in values.ravel())
 
 
-def as_queries(queries: Any | None, graph: AttentionGraph) -> Queries:
+def as_queries(queries: Any, graph: AttentionGraph) -> Queries:
     """Take in positions of sources, checked, `*batch query`: None for all of them, an int, or a sequence."""
     batch, tokens = graph.batch_shape, graph.num_tokens
     if queries is None:

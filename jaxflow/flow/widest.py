@@ -1,7 +1,6 @@
 """Widest paths: the one path from a position to a token whose narrowest arc is widest."""
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +8,14 @@ from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import not_forked
 from jaxflow._programs import Programs
-from jaxflow._typing import AtLayers, Queries, Square
+from jaxflow._typing import AtLayers, Given, Integers, Queries, Square
 from jaxflow.flow.solve import as_layers, as_queries
 from jaxflow.graph.graph import AttentionGraph, check_graph, in_buckets, with_own
 
 
-def widest_path(graph: AttentionGraph | Any, queries: Any | None = None, layers: Any | None = None) -> AtLayers:
+def widest_path(
+    graph: Given[AttentionGraph], queries: Integers | None = None, layers: Integers | None = None
+) -> AtLayers:
     """Width of the widest path from positions after a layer down to every input token.
 
     A path is as wide as its narrowest arc: the largest, over paths, of the least capacity. It is a flow along one path,

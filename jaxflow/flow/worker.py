@@ -27,7 +27,7 @@ class Worker:
     def __enter__(self) -> "Worker":
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._pool.shutdown(cancel_futures=True)
 

@@ -1,7 +1,6 @@
 """Cuts: their capacity, and how one is improved a layer at a time."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError, is_traced, not_forked
 from jaxflow._programs import Programs, bucket
-from jaxflow._typing import AtLayers, Capacity, Queries
+from jaxflow._typing import AnyArray, AtLayers, Capacity, Given, Queries
 from jaxflow.flow.device.minsum import power_of_two, unit_roundoff
 from jaxflow.graph.graph import AttentionGraph, check_graph, filled_graph, graph_bucket, with_automatic_axes, with_own
 
@@ -20,7 +19,7 @@ RealSide = Float[Array, "*pair node_layer token"]
 HIGHEST = jax.lax.Precision.HIGHEST
 
 
-def cut_capacity(graph: Any, cut: Any) -> Float[Array, "*batch_and_pair"]:
+def cut_capacity(graph: Given[AttentionGraph], cut: Given[AnyArray]) -> Float[Array, "*batch_and_pair"]:
     """Capacity of cuts: the sum of the capacities that lead from the source side to the other side.
 
     Linear in the capacities. As the maximum flow is the least capacity of all cuts, the gradient of a minimum cut's
