@@ -11,6 +11,7 @@ from typing import Any
 
 from jaxflow._checks import InputError, missing_extra, shown, shown_text
 from jaxflow._paths import LOCAL, is_address, local_path
+from jaxflow._untyped import JsonObject
 from jaxflow.inputs import formats, lines
 from jaxflow.inputs.formats import Format, Reading
 from jaxflow.inputs.rows import Row, check_column, choose_columns, row_of
@@ -46,7 +47,7 @@ class FileSource:
         return self.pair_column is not None
 
     @property
-    def reading(self) -> dict[str, Any]:
+    def reading(self) -> JsonObject:
         """How the bytes are read, for the manifest."""
         return self.form.as_json()
 
@@ -67,7 +68,7 @@ class FileSource:
         for number, place, record in formats.records(self.path, self.form, self.name, wanted):
             yield row_of(number, place, record, self.column, self.pair_column)
 
-    def values(self) -> Iterator[Any]:
+    def values(self) -> Iterator[object]:
         """Values of the column, or lines, of any type; None for an empty one or nothing but spaces.
 
         Raises:

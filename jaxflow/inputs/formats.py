@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError, missing_extra, one_of, shown
+from jaxflow._untyped import ArrowData, JsonObject
 from jaxflow.inputs import lines, quotes, tables
 from jaxflow.inputs.lines import Coding
 from jaxflow.inputs.tables import Dialect
@@ -76,9 +77,9 @@ class Format:
     coding: Coding | None = None
     dialect: Dialect | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Entries of the manifest: all in which another reading of the same bytes could differ."""
-        entries: dict[str, Any] = {}
+        entries: JsonObject = {}
         if self.coding is not None:
             entries["encoding"] = self.coding.encoding
         if self.dialect is not None:
@@ -213,7 +214,7 @@ def _json_lines(path: Path, form: Format, name: str) -> Iterator[Record]:
             yield number, place, wrong or _json_object(line, place)
 
 
-def _json_object(line: str, place: str) -> dict[str, Any] | InputError:
+def _json_object(line: str, place: str) -> JsonObject | InputError:
     try:
         record = json.loads(line)
         if isinstance(record, dict):
@@ -265,7 +266,7 @@ def _table_rows(path: Path, form: Format, name: str, columns: tuple[str, ...]) -
 
 
 @contextmanager
-def _parquet(path: Path, name: str) -> Iterator[Any]:
+def _parquet(path: Path, name: str) -> Iterator[ArrowData]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

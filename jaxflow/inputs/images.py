@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from jaxtyping import UInt8
 
 from jaxflow._checks import InputError, missing_extra, shown
 from jaxflow._paths import local_path, open_regular
+from jaxflow._untyped import JsonObject
 from jaxflow.inputs.rows import BadRow, Row, Text
 
 # Endings of the files that are taken from a folder.
@@ -19,6 +21,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 TAKEN = "be an image: a path, a picture of PIL, or an array `height width channel`"
 COLUMN = "image"
 
+# A path, a picture of Pillow or an array, or several; which, its reader finds out.
+ImageLike: TypeAlias = Any
 Pixels: TypeAlias = UInt8[np.ndarray, "height width 3"]
 
 
@@ -48,11 +52,11 @@ class ImageRow(Text):
         sha256: of the file's bytes, or of the image's colours.
     """
 
-    image: Any = None
+    image: ImageLike = None
     sha256: str = ""
 
     @property
-    def given(self) -> Any:
+    def given(self) -> ImageLike:
         """What the model reads."""
         return self.image
 
@@ -74,7 +78,7 @@ class ImageSource:
         paired: False.
     """
 
-    images: Iterable[Any]
+    images: Iterable[ImageLike]
     name: str = "the images"
     column: str | None = None
     pair_column: None = None
@@ -95,7 +99,7 @@ class ImageSource:
         return isinstance(self.images, Iterator)
 
     @property
-    def reading(self) -> dict[str, Any]:
+    def reading(self) -> JsonObject:
         """Nothing; a text file's property."""
         return {}
 
@@ -115,7 +119,7 @@ class ImageSource:
         return None if self.once else sum(1 for _ in _named(self.images, self.column))
 
 
-def as_image_source(source: Any, column: str | None = None) -> ImageSource:
+def as_image_source(source: ImageLike, column: str | None = None) -> ImageSource:
     """Take in a source of images: a file, a folder, a sequence of images, or records with a column of them.
 
     Raises:
@@ -133,7 +137,7 @@ def as_image_source(source: Any, column: str | None = None) -> ImageSource:
     return ImageSource(listed, column=column)
 
 
-def named_images(argument: str, images: Any) -> list[tuple[str, Any]]:
+def named_images(argument: str, images: ImageLike) -> list[tuple[str, ImageLike]]:
     """Images with their names, folders opened: of a file its path, of any other its number.
 
     Args:
@@ -150,7 +154,7 @@ def named_images(argument: str, images: Any) -> list[tuple[str, Any]]:
     return named
 
 
-def read_image(image: Any, place: str) -> Pixels:
+def read_image(image: ImageLike, place: str) -> Pixels:
     """An image's colours, turned as its camera says, without transparency; shades of grey in all three colours.
 
     Args:
@@ -181,7 +185,7 @@ def as_picture(pixels: Pixels, grid: tuple[int, int], longest: int = 336) -> Pic
     return Picture(file.getvalue(), grid)
 
 
-def pillow() -> Any:
+def pillow() -> ModuleType:
     """PIL's module of images, or the error that says how to get it."""
     try:
         from PIL import Image
@@ -190,12 +194,12 @@ def pillow() -> Any:
     return Image
 
 
-def is_folder(value: Any) -> bool:
+def is_folder(value: object) -> bool:
     """Whether a value is the path of a folder."""
     return isinstance(value, str | os.PathLike) and local_path("source", value).is_dir()
 
 
-def _listed(argument: str, images: Any) -> Iterable[Any]:
+def _listed(argument: str, images: ImageLike) -> Iterable[ImageLike]:
     """Several images, also of a single one."""
     if isinstance(images, Mapping) or (hasattr(images, "columns") and not hasattr(images, "column_names")):
         raise InputError(argument, "be images", type(images).__name__, "pass a column of it")
@@ -209,7 +213,7 @@ def _listed(argument: str, images: Any) -> Iterable[Any]:
     return images if isinstance(images, Iterator) or hasattr(images, "column_names") else list(images)
 
 
-def _named(images: Iterable[Any], column: str | None) -> Iterator[tuple[str, Any]]:
+def _named(images: Iterable[ImageLike], column: str | None) -> Iterator[tuple[str, Any]]:
     # Files of several folders may have the same name within them.
     alone = isinstance(images, list) and len(images) == 1
     for number, given in enumerate(images):
@@ -239,7 +243,7 @@ def _is_image_file(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def _hash(image: Any) -> str:
+def _hash(image: ImageLike) -> str:
     if isinstance(image, Path):
         try:
             return hashlib.sha256(_bytes_of(image)).hexdigest()
@@ -248,12 +252,12 @@ def _hash(image: Any) -> str:
     return hashlib.sha256(read_image(image, "the image").tobytes()).hexdigest()
 
 
-def _is_picture(value: Any) -> bool:
+def _is_picture(value: object) -> bool:
     # Known by what it can do, so that PIL is not imported for it.
     return hasattr(value, "convert") and hasattr(value, "getbands")
 
 
-def _opened(file: Path | bytes, place: str) -> Any:
+def _opened(file: Path | bytes, place: str) -> ImageLike:
     import io
 
     library = pillow()
@@ -283,7 +287,7 @@ def _unreadable(place: str, error: Exception) -> InputError:
     return InputError(None, "be an image that can be read", got, "save it again as PNG or JPEG", place=place)
 
 
-def _colours(image: Any, place: str) -> Pixels:
+def _colours(image: ImageLike, place: str) -> Pixels:
     from PIL import ImageOps
 
     try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from jaxflow._checks import InputError
+from jaxflow._untyped import JsonObject
 from jaxflow.inputs.rows import BadRow, Row, as_row, choose_columns, listed, row_of
 
 
@@ -43,7 +44,7 @@ class Source(Protocol):
         ...
 
     @property
-    def reading(self) -> dict[str, Any]:
+    def reading(self) -> JsonObject:
         """How the bytes of a file are read, for the manifest: encoding, separator, quotes."""
         ...
 
@@ -88,7 +89,7 @@ class InlineSource:
         return self.pairs is not None
 
     @property
-    def reading(self) -> dict[str, Any]:
+    def reading(self) -> JsonObject:
         """Nothing; a file's property."""
         return {}
 
@@ -116,7 +117,7 @@ class IterableSource:
         note: None; a file's property.
     """
 
-    items: Iterable[Any]
+    items: Iterable[object]
     name: str = "the texts"
     column: str | None = None
     pair_column: str | None = None
@@ -133,7 +134,7 @@ class IterableSource:
         return isinstance(self.items, Iterator)
 
     @property
-    def reading(self) -> dict[str, Any]:
+    def reading(self) -> JsonObject:
         """Nothing; a file's property."""
         return {}
 
