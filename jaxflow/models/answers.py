@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from jaxflow._checks import InputError, arguments_named, shown
+from jaxflow._typing import Inputs
+from jaxflow._untyped import Tokenizer
 from jaxflow.models.config import UNLIMITED, HeadConfig
 from jaxflow.models.tokens import SHORTEN, Encoding, TakesTokens, tokenize
 
@@ -19,7 +21,7 @@ class Generates(Protocol):
     """A model that continues prompts."""
 
     @property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> Tokenizer:
         """Its tokenizer, of transformers."""
         ...
 
@@ -42,7 +44,7 @@ def continues(head: HeadConfig, *, causal: bool) -> bool:
 
 
 def tokenize_answers(
-    tokenizer: Any, prompts: Any, answers: Any, limit: int, truncate: bool, config: TakesTokens
+    tokenizer: Tokenizer, prompts: Inputs, answers: Inputs, limit: int, truncate: bool, config: TakesTokens
 ) -> list[Encoding]:
     """Each prompt's tokens, then those of its answer, each as the tokenizer cuts it alone.
 
@@ -78,7 +80,7 @@ def with_answer(prompt: Encoding, answer: Encoding) -> Encoding:
     return Encoding(**{name: getattr(prompt, name) + getattr(marked, name) for name in TOKENS})
 
 
-def answer_of(tokenizer: Any, ids: Sequence[int]) -> tuple[str, Encoding]:
+def answer_of(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[str, Encoding]:
     """A generated answer's text, and its encoding; the token that ends a text stands for an answer of none."""
     ids = tuple(map(int, ids)) or (int(tokenizer.eos_token_id),)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxflow._checks import InputError, shown, shown_text
 
@@ -47,14 +47,14 @@ class RelativePosition(Protocol):
         """Parameters of one layer."""
         ...
 
-    def prepare(self, shared: Any, length: int) -> Any:
+    def prepare(self, shared: Any, length: int) -> PyTree:
         """The arrays that every layer needs for sequences of that length, computed once."""
         ...
 
     def scores(
         self,
         layer: Any,
-        prepared: Any,
+        prepared: PyTree,
         query: Float[Array, "*batch token head width"],
         key: Float[Array, "*batch token head width"],
     ) -> Float[Array, "..."]:

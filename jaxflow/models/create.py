@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +10,8 @@ from flax import nnx
 from jaxtyping import Array
 
 from jaxflow._checks import InputError, one_of, shown
+from jaxflow._typing import DTypeLike
+from jaxflow._untyped import HubConfig, Tokenizer
 from jaxflow.models.checkpoint.huggingface import token_limit
 from jaxflow.models.checkpoint.restore import ParameterPath
 from jaxflow.models.config import EncoderConfig, Problem
@@ -24,7 +26,7 @@ from jaxflow.models.tokens import check_template
 Fill: TypeAlias = Callable[[ParameterPath, tuple[int, ...]], Array]
 
 
-def new_encoder(source: Any, tokenizer: Any = None, *, head: str = "bare", seed: int = 0) -> TextEncoder:
+def new_encoder(source: HubConfig, tokenizer: Tokenizer = None, *, head: str = "bare", seed: int = 0) -> TextEncoder:
     """An encoder with random weights.
 
     Args:
@@ -100,7 +102,7 @@ def _filled(config: EncoderConfig, fill: Fill) -> Encoder:
     return nnx.merge(graph, nnx.from_flat_state(leaves))
 
 
-def _random(rng: np.random.Generator, scale: float, dtype: Any, config: EncoderConfig) -> Fill:
+def _random(rng: np.random.Generator, scale: float, dtype: DTypeLike, config: EncoderConfig) -> Fill:
     """Normal maps and tables, unit scales, no biases. On the host: compiling the draws would take longer."""
 
     def fill(path: ParameterPath, shape: tuple[int, ...]) -> Array:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import fields, is_dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -82,7 +82,7 @@ FIRST_FIELDS = frozenset(
 )
 
 
-def config_text(config: Any) -> str:
+def config_text(config: object) -> str:
     """A configuration as text, the same in every process and version.
 
     Fields that came later are left out where they have their default, which computes what was computed before.

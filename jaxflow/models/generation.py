@@ -1,16 +1,18 @@
 """Greedy continuations of prompts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxflow._checks import InputError, not_forked, shown
 from jaxflow._pytree import pytree
+from jaxflow._typing import Inputs
+from jaxflow._untyped import Tokenizer
 from jaxflow.models.answers import Generates, answer_of, continues, with_answer
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.encoder.on_cpu import compiler_options, layers_apart, runs_here
@@ -28,7 +30,7 @@ TOGETHER = 8
 STEP = 64
 
 
-def generate(model: Model, prompts: Any, new_tokens: int = NEW_TOKENS) -> list[str]:
+def generate(model: Model, prompts: Inputs, new_tokens: int = NEW_TOKENS) -> list[str]:
     """The likeliest continuation of each prompt: at each place the likeliest next token, until the text's end.
 
         answers = jf.generate(model, prompts)
@@ -55,8 +57,7 @@ def generate(model: Model, prompts: Any, new_tokens: int = NEW_TOKENS) -> list[s
         check_tokens(new_tokens)
         assert isinstance(model, Writes)
         return model.write([prompts] if isinstance(prompts, str) else prompts, int(new_tokens))
-    prompts = as_prompts(model, prompts)
-    encodings = model.tokenize(prompts)
+    encodings = model.tokenize(as_prompts(model, prompts))
     return [_text(model, ids) for ids in generate_ids(model, encodings, new_tokens)]
 
 
@@ -92,7 +93,7 @@ def prompt_length(model: Model, max_length: int | None, tokens: int, *, truncate
     return limit - (tokens if truncate else 1)
 
 
-def check_tokens(tokens: Any) -> None:
+def check_tokens(tokens: object) -> None:
     """Refuse a number of new tokens that is none.
 
     Raises:
@@ -117,7 +118,7 @@ def check_generates(model: Model) -> None:
         raise InputError("model", expected, model.name, "pass the answers as `pairs`")
 
 
-def as_prompts(model: Model, prompts: Any) -> Any:
+def as_prompts(model: Model, prompts: Inputs) -> Any:
     """Prompts as texts; conversations by the tokenizer's chat template.
 
     A conversation is a list of messages, dictionaries of `role` and `content`. Its text is what the template makes of
@@ -138,12 +139,12 @@ def as_prompts(model: Model, prompts: Any) -> Any:
     ]
 
 
-def _is_conversation(value: Any) -> bool:
+def _is_conversation(value: object) -> TypeGuard[Sequence[Mapping[str, object]]]:
     return isinstance(value, list | tuple) and bool(value) and all(isinstance(each, Mapping) for each in value)
 
 
-def _conversation(model: Model, messages: Sequence[Any], argument: str) -> str:
-    tokenizer: Any = getattr(model, "tokenizer", None)
+def _conversation(model: Model, messages: Sequence[object], argument: str) -> str:
+    tokenizer: Tokenizer = getattr(model, "tokenizer", None)
     if getattr(tokenizer, "chat_template", None) is None:
         got = f"a conversation, and the tokenizer of {model.name} has no chat template"
         raise InputError(argument, "be a text", got, "pass the prompt as one text")
@@ -157,7 +158,7 @@ def _conversation(model: Model, messages: Sequence[Any], argument: str) -> str:
     return text.removeprefix(first) if begins else text
 
 
-def _tokenizer(model: Any) -> Any:
+def _tokenizer(model: Any) -> Tokenizer:
     return model.tokenizer
 
 
@@ -169,13 +170,13 @@ def _text(model: Model, ids: tuple[int, ...]) -> str:
 class Continues(Module, Protocol):
     """A module that keeps what it needs of the tokens so far, so that a token more costs one position's pass."""
 
-    def begin(self, batch: TokenBatch, room: int) -> tuple[Float[Array, "row vocabulary"], Any]:
+    def begin(self, batch: TokenBatch, room: int) -> tuple[Float[Array, "row vocabulary"], PyTree]:
         """Scores of the token behind each text, padded on the right, and what is kept, with room for so many more."""
         ...
 
     def follow(
-        self, ids: Int[Array, " row"], real: Bool[Array, " row"], kept: Any
-    ) -> tuple[Float[Array, "row vocabulary"], Any]:
+        self, ids: Int[Array, " row"], real: Bool[Array, " row"], kept: PyTree
+    ) -> tuple[Float[Array, "row vocabulary"], PyTree]:
         """Scores of the token behind one more of each text; `real` are the texts that have one."""
         ...
 
@@ -215,7 +216,7 @@ def continued(model: Model, batch: TokenBatch, most: Sequence[int], ends: Sequen
 
 # One jitted function for each set of options, so that all models share its cache.
 @cache
-def _loop(options: tuple[tuple[str, str], ...]) -> Any:
+def _loop(options: tuple[tuple[str, str], ...]) -> Callable[..., tuple[Int[Array, "row token"], Int[Array, " row"]]]:
     def run(
         parameters: tuple[Array, ...],
         batch: TokenBatch,
@@ -229,7 +230,7 @@ def _loop(options: tuple[tuple[str, str], ...]) -> Any:
         module = jax.tree.unflatten(shape, parameters)
         module = module if isinstance(module, Continues) else Anew(module)
 
-        def chosen(state: _Written, scores: Array, kept: Any) -> _Written:
+        def chosen(state: _Written, scores: Array, kept: PyTree) -> _Written:
             following = jnp.argmax(scores, axis=-1).astype(jnp.int32)
             done = state.done | jnp.isin(following, ends)
             ids = jax.lax.dynamic_update_slice_in_dim(state.ids, following[:, None], state.count, 1)
@@ -257,7 +258,7 @@ class _Written:
     sizes: Int[Array, " row"]
     done: Bool[Array, " row"]
     count: Int[Array, ""]
-    kept: Any
+    kept: PyTree
 
 
 @pytree
@@ -268,17 +269,17 @@ class Anew:
         module: a decoder.
     """
 
-    module: Any
+    module: Module
 
-    def begin(self, batch: TokenBatch, room: int) -> tuple[Float[Array, "row vocabulary"], Any]:
+    def begin(self, batch: TokenBatch, room: int) -> tuple[Float[Array, "row vocabulary"], PyTree]:
         """Keeps the texts themselves, and how long each is."""
         ids = jnp.pad(batch.input_ids, ((0, 0), (0, room)))
         sizes = jnp.sum(batch.mask, axis=-1, dtype=jnp.int32)
         return self._scores(ids, sizes), (ids, sizes)
 
     def follow(
-        self, ids: Int[Array, " row"], real: Bool[Array, " row"], kept: Any
-    ) -> tuple[Float[Array, "row vocabulary"], Any]:
+        self, ids: Int[Array, " row"], real: Bool[Array, " row"], kept: PyTree
+    ) -> tuple[Float[Array, "row vocabulary"], PyTree]:
         """One more token, and the whole text again."""
         texts, sizes = kept
         here = (jnp.arange(texts.shape[-1]) == sizes[:, None]) & real[:, None]

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool
 
 from jaxflow._checks import InputError, shown
+from jaxflow._typing import AnyArray, ArrayLike, Tokens
 from jaxflow._words import byte_letters
 from jaxflow.graph.arrays import read_array
 from jaxflow.models.tokens import Encoding
@@ -104,7 +105,7 @@ def _from_bytes(token: str) -> str:
     )
 
 
-def as_tokens(tokens: Any, examples: int, single: bool) -> list[Pieces]:
+def as_tokens(tokens: Tokens, examples: int, single: bool) -> list[Pieces]:
     """Take in the tokens of each example, checked; those of a single example also without a list around them."""
     if isinstance(tokens, str) or not hasattr(tokens, "__len__"):
         raise InputError("tokens", "be a list of tokens an example", shown(tokens), "pass the pieces, not the text")
@@ -130,7 +131,7 @@ def as_tokens(tokens: Any, examples: int, single: bool) -> list[Pieces]:
     return listed
 
 
-def as_mask(mask: Any, tokens: list[Pieces], attention: Any) -> Any:
+def as_mask(mask: ArrayLike | None, tokens: list[Pieces], attention: AnyArray) -> ArrayLike | None:
     """The mask as it was given, or as the tokens tell it: names of padding, or fewer tokens than positions."""
     length = attention.shape[-1]
     if mask is not None:

@@ -11,7 +11,9 @@ from jaxtyping import Array, Bool, Float, UInt8
 
 from jaxflow._checks import InputError
 from jaxflow._pytree import pytree
-from jaxflow.inputs.images import named_images, read_image
+from jaxflow._typing import Inputs
+from jaxflow._untyped import Processor
+from jaxflow.inputs.images import ImageLike, named_images, read_image
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.fingerprint import text_fingerprint
 from jaxflow.models.tokens import Encoding, pad
@@ -135,7 +137,7 @@ class ImageReader:
         size: height and width of what the model takes.
     """
 
-    processor: Any
+    processor: Processor
     layout: PatchLayout
     size: tuple[int, int]
 
@@ -144,7 +146,7 @@ class ImageReader:
         """Numbers of one image's pixels."""
         return 3 * self.size[0] * self.size[1]
 
-    def encode(self, images: Any) -> list[Encoding]:
+    def encode(self, images: Inputs) -> list[Encoding]:
         """The tokens of each image; a folder gives those of its images.
 
         Raises:
@@ -154,7 +156,7 @@ class ImageReader:
             return []
         return self.encode_named(named_images("texts", images))
 
-    def encode_named(self, images: Iterable[tuple[str, Any]]) -> list[Encoding]:
+    def encode_named(self, images: Iterable[tuple[str, ImageLike]]) -> list[Encoding]:
         """The tokens of images whose names are known.
 
         Raises:
@@ -203,7 +205,7 @@ class ImageReader:
         )
 
 
-def check_alone(pairs: Any, max_length: Any, truncate: bool) -> None:
+def check_alone(pairs: object, max_length: object, truncate: bool) -> None:
     """Refuse what belongs to texts.
 
     Raises:
@@ -237,12 +239,12 @@ def check_read_alike(models: Sequence[Any], argument: str) -> None:
         raise InputError(argument, expected, f"{models[1].name}, which reads {reads[1]}", "pass two models of one kind")
 
 
-def images_of(model: Any) -> ImageReader | None:
+def images_of(model: object) -> ImageReader | None:
     """How a model reads images; None for one that reads texts."""
     return getattr(model, "images", None)
 
 
-def pooled_of(model: Any) -> Pooled | None:
+def pooled_of(model: object) -> Pooled | None:
     """The mean that a model's head reads; None where it reads one position, or there is no head."""
     return getattr(model, "pooled", None)
 
@@ -265,14 +267,16 @@ def pooled_over(read: Bool[np.ndarray, " token"], layout: PatchLayout) -> Pooled
     return Pooled(" + ".join([*(layout.names[place] for place in alone), *[MEAN] * means]), shares)
 
 
-def processed(processor: Any, image: UInt8[np.ndarray, "_ _ 3"]) -> Float[np.ndarray, "channel height width"]:
+def processed(processor: Processor, image: UInt8[np.ndarray, "_ _ 3"]) -> Float[np.ndarray, "channel height width"]:
     """What an image processor of transformers makes of one image."""
     # Single images alone: sizes may differ.
     given = processor(images=image, return_tensors="np", input_data_format="channels_last")["pixel_values"]
     return np.asarray(given, np.float32).reshape(np.shape(given)[-3:])
 
 
-def colours(processor: Any, pixels: Float[np.ndarray, "channel height width"]) -> UInt8[np.ndarray, "height width 3"]:
+def colours(
+    processor: Processor, pixels: Float[np.ndarray, "channel height width"]
+) -> UInt8[np.ndarray, "height width 3"]:
     """The colours of what a processor gave."""
     values = np.moveaxis(pixels.astype(np.float64), 0, -1)
     if getattr(processor, "do_normalize", False):
@@ -282,7 +286,7 @@ def colours(processor: Any, pixels: Float[np.ndarray, "channel height width"]) -
     return np.rint(values).clip(0, 255).astype(np.uint8)
 
 
-def as_image_processor(processor: Any) -> Any:
+def as_image_processor(processor: Processor) -> Processor:
     """A checked image processor, also out of a processor that holds one.
 
     Raises:

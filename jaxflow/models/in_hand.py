@@ -3,12 +3,13 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxflow._checks import InputError, index_words, shown
+from jaxflow._typing import ArrayLike, Attentions, Given, Pairs, Tokens
 from jaxflow.graph.arrays import read_layers
 from jaxflow.graph.attention import as_attention
 from jaxflow.models.batch import TokenBatch
@@ -88,7 +89,7 @@ class AttentionInHand(ModelDefaults):
         return max(map(len, self.encodings))
 
     def tokenize(
-        self, texts: Sequence[str], pairs: Any = None, *, max_length: int | None = None, truncate: bool = False
+        self, texts: Sequence[str], pairs: Pairs = None, *, max_length: int | None = None, truncate: bool = False
     ) -> list[Encoding]:
         """The tokens of its own texts."""
         if pairs is not None or max_length is not None or truncate:
@@ -110,7 +111,7 @@ class AttentionInHand(ModelDefaults):
         """Whether the prediction of each text was given."""
         return [self.predictions[encoding.input_ids[0]] is not None for encoding in encodings]
 
-    def predict(self, logits: Any, encodings: Sequence[Encoding] | None = None) -> list[Prediction]:
+    def predict(self, logits: ArrayLike, encodings: Sequence[Encoding] | None = None) -> list[Prediction]:
         """The predictions as they were given."""
         assert encodings is not None
         known = [self.predictions[encoding.input_ids[0]] for encoding in encodings]
@@ -131,14 +132,18 @@ class AttentionInHand(ModelDefaults):
         return recording(attention, None, scores, cotangents, [gradient] * len(numbers), moves=moves)
 
 
+# A label of each example (of one alone where it is single), or probabilities by label.
+GivenPredictions: TypeAlias = Given[str | Mapping[str, float] | Sequence[str | Mapping[str, float] | None] | None]
+
+
 def attention_in_hand(
     attentions: Any,
-    tokens: Any,
+    tokens: Tokens,
     *,
-    mask: Any = None,
-    texts: Any = None,
-    predictions: Any = None,
-    gradients: Any = None,
+    mask: ArrayLike | None = None,
+    texts: Pairs = None,
+    predictions: GivenPredictions = None,
+    gradients: Attentions | None = None,
     causal: bool = False,
     name: str = "attention in hand",
 ) -> AttentionInHand:
@@ -185,17 +190,17 @@ def _cut(arrays: np.ndarray, mask: Bool[np.ndarray, "example token"]) -> tuple[H
     return tuple(array[:, :, row][..., row].astype(np.float32) for array, row in zip(arrays, mask, strict=True))
 
 
-def as_texts(texts: Any, examples: int) -> list[str | None]:
+def as_texts(texts: Pairs, examples: int) -> list[str | None]:
     """Take in the text of each example, or None for each."""
     if texts is None:
         return [None] * examples
-    given: list[str | None] = [texts] if isinstance(texts, str) else list(texts)
+    given: list[Any] = [texts] if isinstance(texts, str) else list(texts)
     if len(given) != examples or not all(isinstance(text, str) for text in given):
         raise InputError("texts", f"be a text for each of {examples} examples", shown(texts))
     return given
 
 
-def as_predictions(predictions: Any, examples: int) -> tuple[Prediction | None, ...]:
+def as_predictions(predictions: GivenPredictions, examples: int) -> tuple[Prediction | None, ...]:
     """Labels, or probabilities by label, of each example."""
     if predictions is None:
         return (None,) * examples
@@ -205,7 +210,7 @@ def as_predictions(predictions: Any, examples: int) -> tuple[Prediction | None, 
     return tuple(_as_prediction(each, index) for index, each in enumerate(given))
 
 
-def _as_prediction(given: Any, index: int) -> Prediction | None:
+def _as_prediction(given: object, index: int) -> Prediction | None:
     if given is None or isinstance(given, Prediction):
         return given
     if isinstance(given, str):
@@ -216,7 +221,7 @@ def _as_prediction(given: Any, index: int) -> Prediction | None:
     raise InputError(f"predictions[{index}]", "be a label, or probabilities by label", shown(given))
 
 
-def _as_gradients(gradients: Any, shape: tuple[int, ...], single: bool) -> np.ndarray:
+def _as_gradients(gradients: Attentions, shape: tuple[int, ...], single: bool) -> np.ndarray:
     array = np.asarray(read_layers(gradients), np.float32)
     array = array[None] if single and array.ndim == 4 else array
     if array.shape != shape:

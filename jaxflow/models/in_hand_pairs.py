@@ -7,10 +7,12 @@ import numpy as np
 from jaxtyping import Bool
 
 from jaxflow._checks import InputError, arguments_named
+from jaxflow._typing import AnyArray, ArrayLike, Attentions, Pairs, Tokens
+from jaxflow._untyped import HubOutput
 from jaxflow.graph.arrays import read_layers
 from jaxflow.graph.encoder_decoder import as_attentions, joined
 from jaxflow.models.given_tokens import Pieces, as_mask, as_tokens, encoding_of, real_tokens
-from jaxflow.models.in_hand import AttentionInHand, Heads, as_predictions, as_texts
+from jaxflow.models.in_hand import AttentionInHand, GivenPredictions, Heads, as_predictions, as_texts
 from jaxflow.models.two_streams import with_targets
 
 # The names of the three attentions in outputs of transformers.
@@ -19,21 +21,21 @@ Sources = Bool[np.ndarray, "example source"]
 Targets = Bool[np.ndarray, "example target"]
 
 
-def is_encoder_decoder(outputs: Any) -> bool:
+def is_encoder_decoder(outputs: object) -> bool:
     """Whether a value is the output of an encoder-decoder, or a mapping that holds its attentions."""
     return SIDES[0] in outputs if isinstance(outputs, Mapping) else hasattr(outputs, SIDES[0])
 
 
 def encoder_decoder_in_hand(
-    outputs: Any,
-    tokens: Any,
-    target_tokens: Any,
+    outputs: HubOutput,
+    tokens: Tokens,
+    target_tokens: Tokens | None,
     *,
-    mask: Any = None,
-    target_mask: Any = None,
-    texts: Any = None,
-    predictions: Any = None,
-    gradients: Any = None,
+    mask: ArrayLike | None = None,
+    target_mask: ArrayLike | None = None,
+    texts: Pairs = None,
+    predictions: GivenPredictions = None,
+    gradients: Attentions | None = None,
     name: str,
 ) -> AttentionInHand:
     """Take in an encoder-decoder's attention with its tokens, checked; arguments as of `attribute_attention`."""
@@ -75,7 +77,7 @@ def encoder_decoder_in_hand(
     )
 
 
-def _sides(argument: str, outputs: Any) -> dict[str, Any]:
+def _sides(argument: str, outputs: HubOutput) -> dict[str, Any]:
     """The three attentions of an output, by name."""
     if not is_encoder_decoder(outputs):
         expected = f"hold {', '.join(SIDES)}"
@@ -98,7 +100,7 @@ def _encodings(
     return made
 
 
-def _cut(parts: Sequence[np.ndarray], masks: Any) -> tuple[Heads, ...]:
+def _cut(parts: Sequence[np.ndarray], masks: Sequence[AnyArray]) -> tuple[Heads, ...]:
     """Each example's three parts over its real sources and targets alone, as one array."""
     made = []
     for *example, source, target in zip(*parts, *(np.asarray(each) for each in masks), strict=True):
@@ -107,7 +109,7 @@ def _cut(parts: Sequence[np.ndarray], masks: Any) -> tuple[Heads, ...]:
     return tuple(each.astype(np.float32) for each in made)
 
 
-def _as_slopes(gradients: Any, side: str, attention: Any, single: bool) -> np.ndarray:
+def _as_slopes(gradients: Attentions, side: str, attention: AnyArray, single: bool) -> np.ndarray:
     """One part of the gradients, of the shape of its attention."""
     with arguments_named(attentions="gradients"):
         slopes = np.asarray(read_layers(_sides("gradients", gradients)[side]), np.float32)

@@ -1,14 +1,19 @@
 """Models by name: `load_model`."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxflow._cache import keep_programs
 from jaxflow._checks import InputError, not_forked, one_of, shown
+from jaxflow._typing import DTypeLike, Given
+from jaxflow._untyped import HubConfig
+from jaxflow.devices import Device
 from jaxflow.models import builtin
 from jaxflow.models.checkpoint.config_file import IN_PYTORCH, WAY_OUT, check_sizes, read_raw_config
 from jaxflow.models.checkpoint.family import Family
@@ -27,14 +32,14 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 def load_model(
-    name_or_path: Any,
+    name_or_path: Given[str | os.PathLike[str]],
     *,
     head: str | None = None,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
     revision: str | None = None,
     local_files_only: bool = False,
     tokenizer: bool = True,
-    device: Any = None,
+    device: Given[Device | jax.sharding.Sharding | None] = None,
 ) -> Any:
     """A pretrained model that runs in JAX, with its head and its tokenizer or image processor.
 
@@ -98,7 +103,7 @@ def load_model(
     return TextEncoder(str(name_or_path), config, module, words, limit, source)
 
 
-def _folder(name_or_path: Any, revision: str | None, local_files_only: bool) -> Path:
+def _folder(name_or_path: Given[str | os.PathLike[str]], revision: str | None, local_files_only: bool) -> Path:
     if not isinstance(name_or_path, (str, Path)) or not str(name_or_path):
         raise InputError("name_or_path", "be a model's name or folder", shown(name_or_path))
     name = str(name_or_path)
@@ -124,7 +129,7 @@ def _folder(name_or_path: Any, revision: str | None, local_files_only: bool) -> 
     return hub_folder(name, revision, local_files_only)
 
 
-def configure(source: Any, family: Family, head: str | None, where: str) -> EncoderConfig:
+def configure(source: HubConfig, family: Family, head: str | None, where: str) -> EncoderConfig:
     """The encoder's configuration from transformers'; `where` names it in errors.
 
     Raises:
@@ -156,7 +161,7 @@ def configure(source: Any, family: Family, head: str | None, where: str) -> Enco
     return dataclasses.replace(config, head=_head_config(name, source, family, config.activation))
 
 
-def _head_name(source: Any, family: Family, head: str | None, where: str) -> HeadName:
+def _head_name(source: HubConfig, family: Family, head: str | None, where: str) -> HeadName:
     if head is not None:
         one_of("head", head, tuple(family.heads))
         return next(name for name in family.heads if name == head)
@@ -178,7 +183,7 @@ def _head_name(source: Any, family: Family, head: str | None, where: str) -> Hea
     )
 
 
-def _head_config(name: HeadName, source: Any, family: Family, activation: str) -> HeadConfig:
+def _head_config(name: HeadName, source: HubConfig, family: Family, activation: str) -> HeadConfig:
     head = family.heads[name]
     labelled = name in ("sequence_classification", "token_classification")
     # Start and end; next or not; one number a choice; one a token.
@@ -201,13 +206,13 @@ def _head_config(name: HeadName, source: Any, family: Family, activation: str) -
     )
 
 
-def _rate(source: Any, names: tuple[str, ...]) -> float:
+def _rate(source: HubConfig, names: tuple[str, ...]) -> float:
     """The first of these rates that the configuration sets; 0 if it sets none."""
     rates = (getattr(source, name, None) for name in names)
     return float(next((rate for rate in rates if rate is not None), 0.0))
 
 
-def _labels(name: HeadName, source: Any, outputs: int) -> tuple[str, ...] | None:
+def _labels(name: HeadName, source: HubConfig, outputs: int) -> tuple[str, ...] | None:
     if name == "next_sentence":
         return ("is next", "is not next")
     if name not in ("sequence_classification", "token_classification"):
@@ -215,7 +220,7 @@ def _labels(name: HeadName, source: Any, outputs: int) -> tuple[str, ...] | None
     return tuple(str(source.id2label.get(i, f"LABEL_{i}")) for i in range(outputs))
 
 
-def _problem(source: Any, outputs: int) -> Problem:
+def _problem(source: HubConfig, outputs: int) -> Problem:
     named: dict[str, Problem] = {"regression": "regression", "multi_label_classification": "multi_label"}
     # As transformers takes one output without a problem type.
     if source.problem_type is None:

@@ -6,7 +6,6 @@ more than they save.
 """
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +14,7 @@ from jaxtyping import Array, Int
 
 from jaxflow._checks import is_traced
 from jaxflow._pytree import pytree
+from jaxflow._typing import ArrayLike
 from jaxflow.models.batch import TokenBatch
 
 # Sizes are rounded up to eighths of the padded batch: few enough that few programs are compiled.
@@ -61,7 +61,7 @@ def packing_of(batch: TokenBatch) -> Packing | None:
     return pack(mask, size)
 
 
-def pack(mask: Any, size: int) -> Packing:
+def pack(mask: ArrayLike, size: int) -> Packing:
     """The packing of a mask into `size` rows, which must be at least its real tokens."""
     mask = np.asarray(mask)
     real = np.flatnonzero(mask)

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from jaxflow._checks import InputError
+from jaxflow._untyped import Tokenizer
 from jaxflow.models.config import HeadConfig
 from jaxflow.models.tokens import Encoding
 
@@ -27,7 +27,7 @@ class Prediction:
     scores: dict[str, float]
 
 
-def speaks(head: HeadConfig, encodings: Sequence[Encoding], tokenizer: Any) -> list[bool]:
+def speaks(head: HeadConfig, encodings: Sequence[Encoding], tokenizer: Tokenizer) -> list[bool]:
     """Whether the head has a prediction for each text: a masked LM only for texts with a mask.
 
     A multiple choice is made among several texts, never of one.
@@ -37,7 +37,7 @@ def speaks(head: HeadConfig, encodings: Sequence[Encoding], tokenizer: Any) -> l
     return [head.name not in ("bare", "multiple_choice")] * len(encodings)
 
 
-def pieces_of(tokenizer: Any, vocabulary: int) -> tuple[str, ...]:
+def pieces_of(tokenizer: Tokenizer, vocabulary: int) -> tuple[str, ...]:
     """The vocabulary, as the tokenizer names its pieces; ids beyond it have none."""
     named = {number: piece for piece, number in tokenizer.get_vocab().items()}
     return tuple(named.get(number, f"<{number}>") for number in range(vocabulary))
@@ -60,7 +60,7 @@ def next_tokens(names: Sequence[str], logits: np.ndarray, most: int = 10) -> lis
 
 
 def predictions(
-    head: HeadConfig, logits: np.ndarray, encodings: Sequence[Encoding] | None, tokenizer: Any
+    head: HeadConfig, logits: np.ndarray, encodings: Sequence[Encoding] | None, tokenizer: Tokenizer
 ) -> list[Prediction]:
     """One prediction for each row of `logits`."""
     if head.name in ("sequence_classification", "next_sentence"):
@@ -98,7 +98,9 @@ def _of_choices(row: np.ndarray) -> Prediction:
     return Prediction(str(int(chances.argmax())), {str(i): float(chance) for i, chance in enumerate(chances)})
 
 
-def _of_tokens(head: HeadConfig, names: Sequence[str], row: np.ndarray, encoding: Encoding, tokenizer: Any) -> str:
+def _of_tokens(
+    head: HeadConfig, names: Sequence[str], row: np.ndarray, encoding: Encoding, tokenizer: Tokenizer
+) -> str:
     # Without padding: token label.
     row = row[: len(encoding)]
     match head.name:

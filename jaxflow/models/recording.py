@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._pytree import pytree, static_field
+from jaxflow._typing import AnyArray, ArrayLike
 from jaxflow.models.batch import LayerNorms, LayerOutput, NormOutput, TokenBatch
 from jaxflow.models.forward import ForwardOptions
 from jaxflow.models.model import CarryT, Visit
@@ -29,9 +30,9 @@ class LayerWeights:
         pre_norm: whether the norms stand before their blocks.
     """
 
-    output: Float[Any, "layer head head_width width"]
-    scales: Float[Any, "layer norm width"] | None
-    biases: Float[Any, "layer norm width"] | None
+    output: Float[AnyArray, "layer head head_width width"]
+    scales: Float[AnyArray, "layer norm width"] | None
+    biases: Float[AnyArray, "layer norm width"] | None
     pre_norm: bool = static_field(default=False)
 
 
@@ -207,5 +208,5 @@ def _layer(part: Array, index: Int[Array, ""]) -> Array:
     return jax.lax.dynamic_index_in_dim(part, index, axis=1, keepdims=False)
 
 
-def _array(value: Any) -> Array:
+def _array(value: ArrayLike) -> Array:
     return jax.device_put(np.asarray(value, np.float32))

@@ -6,7 +6,7 @@ passed at each kind of part, so that one forward pass serves the model and every
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -91,7 +91,10 @@ class Ruled(nnx.Module):
     rules: Rules = CALCULUS
 
 
-def under(module: Any, rules: Rules) -> Any:
+ModuleT = TypeVar("ModuleT")
+
+
+def under(module: ModuleT, rules: Rules) -> ModuleT:
     """The same module, of which all parts follow the rules; the arrays are shared."""
     # New module objects over the same arrays, so that the given ones keep their rules.
     new = jax.tree.map(lambda leaf: leaf, module)

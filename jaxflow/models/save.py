@@ -1,12 +1,14 @@
 """Models saved in Hugging Face's layout, as transformers would."""
 
+import os
 import shutil
 import tempfile
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 from jaxflow._checks import InputError, missing_extra, shown
+from jaxflow._typing import Given
+from jaxflow._untyped import HubConfig
 from jaxflow.models.checkpoint.huggingface import quiet_transformers
 from jaxflow.models.checkpoint.restore import export_weights
 from jaxflow.models.encoder.texts import TextEncoder
@@ -19,7 +21,7 @@ PROBLEMS = {
 }
 
 
-def save_encoder(encoder: TextEncoder, folder: Any) -> Path:
+def save_encoder(encoder: TextEncoder, folder: Given[str | os.PathLike[str]]) -> Path:
     """Write config.json, model.safetensors and the files of tokenizer or image processor, which transformers loads.
 
     The folder appears whole or not at all.
@@ -67,7 +69,7 @@ def _write(encoder: TextEncoder, folder: Path) -> None:
             encoder.reader.save_pretrained(folder)
 
 
-def _config(encoder: TextEncoder, dtype: str) -> Any:
+def _config(encoder: TextEncoder, dtype: str) -> HubConfig:
     head = encoder.config.head
     config = deepcopy(encoder.source)
     known = FAMILIES[encoder.config.family].heads[head.name]

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from jaxflow._checks import InputError, arguments_named, shown
+from jaxflow._typing import Inputs, Pairs
+from jaxflow._untyped import Coded, Tokenizer
 from jaxflow.models import tokens
 from jaxflow.models.given_tokens import encoding_of
 from jaxflow.models.tokens import Encoding, TakesTokens
@@ -27,14 +29,14 @@ class PairTokens:
         new_tokens: most targets that are written, where nothing else is said.
     """
 
-    tokenizer: Any
+    tokenizer: Tokenizer
     takes: TakesTokens
     limit: int
     first: Callable[[Ids], int]
     write: Callable[[list[Ids], int], list[Ids]] | None
     new_tokens: int
 
-    def __call__(self, texts: Any, pairs: Any, *, max_length: int | None, truncate: bool) -> list[Encoding]:
+    def __call__(self, texts: Inputs, pairs: Pairs, *, max_length: int | None, truncate: bool) -> list[Encoding]:
         """Sources and targets of each text, as one encoding.
 
         Raises:
@@ -52,7 +54,7 @@ class PairTokens:
             raise InputError("pairs", expected, str(len(labels)))
         return [with_targets(own, self._shifted(other)) for own, other in zip(sources, labels, strict=True)]
 
-    def texts_written(self, texts: Any, new_tokens: int) -> list[str]:
+    def texts_written(self, texts: Inputs, new_tokens: int) -> list[str]:
         """The targets that the model writes to each text, as texts.
 
         Raises:
@@ -62,10 +64,10 @@ class PairTokens:
         sources = self._side(texts, limit, truncate=False, target=False)
         return [each.written or "" for each in self._written(sources, new_tokens)]
 
-    def _side(self, texts: Any, limit: int, truncate: bool, *, target: bool) -> list[Encoding]:
+    def _side(self, texts: Inputs, limit: int, truncate: bool, *, target: bool) -> list[Encoding]:
         """The tokens of sources, or of targets as labels are."""
 
-        def call(texts: Any, pairs: Any = None, **options: Any) -> Any:
+        def call(texts: str | list[str], pairs: object = None, **options: Any) -> Coded:
             # Some tokenizers cut targets another way, or put another language's token there.
             return self.tokenizer(text_target=texts, **options) if target else self.tokenizer(texts, **options)
 
@@ -76,7 +78,7 @@ class PairTokens:
             for index, text in enumerate(tokens.as_strings("texts", texts))
         ]
 
-    def _slow(self, call: Any, text: str, index: int, limit: int, truncate: bool) -> Encoding:
+    def _slow(self, call: Callable[..., Coded], text: str, index: int, limit: int, truncate: bool) -> Encoding:
         """A text's tokens by a tokenizer in Python, which knows no offsets: they are found in the text."""
         ids = [int(number) for number in call(text)["input_ids"]]
         if len(ids) > limit and truncate:

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow._checks import InputError, first_index, index_words, one_of, shown, shown_text
+from jaxflow._typing import Given, Inputs, Pairs
+from jaxflow._untyped import Coded, Tokenizer
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.checkpoint.as_written import WrittenTokenizer
 from jaxflow.models.config import UNLIMITED, EncoderConfig
@@ -74,7 +76,7 @@ class TakesTokens(Protocol):
         ...
 
 
-def as_limit(tokenizer: Any, own: int, max_length: Any, *, paired: bool) -> int:
+def as_limit(tokenizer: Tokenizer, own: int, max_length: Given[int | None], *, paired: bool) -> int:
     """Most tokens of a text: the model's own limit, or `max_length` where that is less.
 
     Raises:
@@ -90,9 +92,9 @@ def as_limit(tokenizer: Any, own: int, max_length: Any, *, paired: bool) -> int:
 
 
 def tokenize(
-    tokenizer: Any,
-    texts: Any,
-    pairs: Any,
+    tokenizer: Tokenizer,
+    texts: Inputs,
+    pairs: Pairs,
     limit: int,
     truncate: bool,
     config: TakesTokens,
@@ -116,7 +118,7 @@ def tokenize(
     ]
 
 
-def check_template(tokenizer: Any, config: EncoderConfig, place: str) -> None:
+def check_template(tokenizer: Tokenizer, config: EncoderConfig, place: str) -> None:
     """Refuse a tokenizer that adds an unknown token to every text; it need not be in its vocabulary.
 
     Raises:
@@ -210,14 +212,14 @@ def _way_to_text(name: str, value: Any) -> str | None:
 
 
 def _read_together(
-    tokenizer: Any, texts: Sequence[str], pairs: Sequence[str] | None, limit: int
-) -> Iterator[Any | None]:
+    tokenizer: Tokenizer, texts: Sequence[str], pairs: Sequence[str] | None, limit: int
+) -> Iterator[Coded | None]:
     """Each text's tokens, by one call of the tokenizer for many; None for texts that it must read alone."""
     longest = min(CHARACTERS_TOGETHER, CHARACTERS_A_TOKEN * limit)
     for start in range(0, len(texts), TOGETHER):
         here = range(start, min(start + TOGETHER, len(texts)))
         short = [i for i in here if max(len(text) for text in (texts[i], pairs[i] if pairs else "")) <= longest]
-        coded: dict[int, Any] = {}
+        coded: dict[int, Coded] = {}
         # A call that fails is not told from here: reading the texts alone finds the one to name.
         with suppress(Exception):
             both = [[part[i] for i in short] for part in (texts, pairs) if part is not None]
@@ -226,11 +228,11 @@ def _read_together(
 
 
 def _encode(
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     index: int,
     text: str,
     pair: str | None,
-    coded: Any,
+    coded: Coded,
     limit: int,
     truncate: bool,
     config: TakesTokens,
@@ -281,7 +283,9 @@ def _encode(
     )
 
 
-def _first_tokens(tokenizer: Any, text: str, pair: str | None, limit: int) -> tuple[Any, tuple[str, str | None]]:
+def _first_tokens(
+    tokenizer: Tokenizer, text: str, pair: str | None, limit: int
+) -> tuple[Coded, tuple[str, str | None]]:
     """All tokens of a text and its pair, or more than fit; and the parts of the text and the pair that were read."""
     few = CHARACTERS_A_TOKEN * limit
     for most in (few, max(few, CHARACTERS_MOST)):
@@ -306,14 +310,14 @@ def _beginning(text: str, most: int) -> str:
     return text[: most if blank < 0 or not text[:blank].strip() else blank]
 
 
-def _call(tokenizer: Any, text: str, pair: str | None, options: dict[str, Any]) -> Any:
+def _call(tokenizer: Tokenizer, text: str, pair: str | None, options: dict[str, Any]) -> Coded:
     (coded,) = _call_all(tokenizer, text, pair, **options)
     return coded
 
 
 def _call_all(
-    tokenizer: Any, texts: str | list[str], pairs: str | list[str] | None = None, **options: Any
-) -> list[Any]:
+    tokenizer: Tokenizer, texts: str | list[str], pairs: str | list[str] | None = None, **options: Any
+) -> list[Coded]:
     """The tokenizers library's own encodings, with offsets and sources beside the ids; one text alone has one."""
     if isinstance(tokenizer, WrittenTokenizer) and not options:
         coded = tokenizer.encodings(texts, pairs)
@@ -326,7 +330,7 @@ def _call_all(
     return coded
 
 
-def _unknown(coded: Any, config: TakesTokens) -> str | None:
+def _unknown(coded: Coded, config: TakesTokens) -> str | None:
     """The first token without a row of the word embeddings, in words."""
     ids = coded.ids
     if max(ids, default=0) < config.vocabulary:

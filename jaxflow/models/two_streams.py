@@ -1,10 +1,11 @@
 """Models with an encoder and a decoder: sources and targets as one sequence, sources first."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool
 
+from jaxflow._typing import Inputs
 from jaxflow.graph.encoder_decoder import moving
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.tokens import Encoding
@@ -30,12 +31,12 @@ class EncoderDecoder(Protocol):
 class Writes(EncoderDecoder, Protocol):
     """One that writes targets itself."""
 
-    def write(self, texts: Any, tokens: int) -> list[str]:
+    def write(self, texts: Inputs, tokens: int) -> list[str]:
         """At most so many targets of each text, always the likeliest next one, as a text without the end."""
         ...
 
 
-def encoder_layers_of(model: Any) -> int:
+def encoder_layers_of(model: object) -> int:
     """How many of a model's layers are an encoder's below a decoder; 0 for a model of one sequence."""
     return model.encoder_layers if isinstance(model, EncoderDecoder) else 0
 
@@ -59,12 +60,12 @@ def with_targets(sources: Encoding, targets: Encoding, written: str | None = Non
     )
 
 
-def first_target(model: Any, encoding: Encoding) -> int | None:
+def first_target(model: object, encoding: Encoding) -> int | None:
     """The position of a text's first target; None for a model of one sequence."""
     return encoding.segments.index(TARGET) if encoder_layers_of(model) else None
 
 
-def moves_of(model: Any, batch: TokenBatch, layers: int) -> Bool[np.ndarray, "row layer token"] | None:
+def moves_of(model: object, batch: TokenBatch, layers: int) -> Bool[np.ndarray, "row layer token"] | None:
     """The positions of a batch that each layer moves; None where each layer moves all."""
     below = encoder_layers_of(model)
     return moving(np.asarray(batch.segments) == TARGET, below, (layers - below) // 2) if below else None

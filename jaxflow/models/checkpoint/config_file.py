@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jaxflow._checks import InputError, shown
+from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow.models.checkpoint.family import Family
 from jaxflow.models.checkpoint.json_file import read_json
 from jaxflow.models.checkpoint.weights import Weights
@@ -38,7 +38,7 @@ class Kind:
     """
 
     words: str
-    holds: Callable[[Any], bool]
+    holds: Callable[[JsonValue], bool]
     optional: bool = False
 
 
@@ -64,21 +64,21 @@ def number(least: float, most: float = math.inf) -> Kind:
     )
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: JsonValue) -> bool:
     return isinstance(value, str)
 
 
-def _are_texts(value: Any) -> bool:
+def _are_texts(value: JsonValue) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
 
 
-def _is_size(value: Any) -> bool:
+def _is_size(value: JsonValue) -> bool:
     """A length in pixels, or height and width."""
     sides = value if isinstance(value, list) and len(value) == 2 else [value]
     return all(isinstance(side, int) and not isinstance(side, bool) and 1 <= side <= _LARGEST for side in sides)
 
 
-def _are_labels(value: Any) -> bool:
+def _are_labels(value: JsonValue) -> bool:
     """Names by number, as id2label has them."""
     return isinstance(value, dict) and all(
         # Digits of other scripts pass `isdigit` too; ten digits are more than 32 bits hold.
@@ -152,7 +152,7 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def read_raw_config(folder: Path, families: Mapping[str, Family]) -> dict[str, Any]:
+def read_raw_config(folder: Path, families: Mapping[str, Family]) -> JsonObject:
     """The file's values, each of its kind.
 
     Raises:
@@ -173,7 +173,7 @@ def read_raw_config(folder: Path, families: Mapping[str, Family]) -> dict[str, A
     return raw
 
 
-def check_kinds(raw: Mapping[str, Any], kinds: Mapping[str, Kind], place: str, way_out: str) -> None:
+def check_kinds(raw: Mapping[str, JsonValue], kinds: Mapping[str, Kind], place: str, way_out: str) -> None:
     """Refuse the first value that is not of its kind.
 
     Raises:
@@ -184,7 +184,7 @@ def check_kinds(raw: Mapping[str, Any], kinds: Mapping[str, Kind], place: str, w
             raise InputError(name, kind.words, shown(raw[name]), way_out, place=place)
 
 
-def check_sizes(raw: Mapping[str, Any], family: Family, weights: Weights, place: str) -> None:
+def check_sizes(raw: Mapping[str, JsonValue], family: Family, weights: Weights, place: str) -> None:
     """Refuse more layers than the weights can hold, and many labels that no tensor has rows for.
 
     Raises:

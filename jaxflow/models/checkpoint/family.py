@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from jaxflow._untyped import HubConfig
 from jaxflow.models.config import EncoderConfig, HeadName
 
 # The way out for a configuration that uses an unsupported part of its family.
@@ -13,7 +13,7 @@ ANOTHER = "use another model"
 Key = str | tuple[str, ...]
 
 
-def pad_id(config: Any) -> int:
+def pad_id(config: HubConfig) -> int:
     """The token that padding has: any, as it is masked, where the configuration names none (-1 says so too)."""
     return max(config.pad_token_id or 0, 0)
 
@@ -68,7 +68,7 @@ class Family:
     title: str
     model_type: str
     prefix: str
-    read: Callable[[Any], EncoderConfig]
+    read: Callable[[HubConfig], EncoderConfig]
     keys: Mapping[str, Key]
     heads: Mapping[HeadName, Head]
     aliases: Mapping[str, str] = field(default_factory=dict)

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from jaxflow._checks import InputError, missing_extra, shown, shown_text
+from jaxflow._untyped import HubConfig, JsonValue, Processor, Tokenizer
 from jaxflow._without import hidden
 from jaxflow.models.checkpoint.as_written import written_config, written_tokenizer
 from jaxflow.models.checkpoint.config_file import WAY_OUT
@@ -33,14 +35,14 @@ PROCESSOR_FILE = "preprocessor_config.json"
 
 
 @contextmanager
-def quiet_transformers() -> Iterator[Any]:
+def quiet_transformers() -> Iterator[ModuleType]:
     """The transformers package, its advice, logs and warnings silenced within the block."""
     with hidden("torch"), _quiet_transformers() as transformers:
         yield transformers
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[Any]:
+def _quiet_transformers() -> Iterator[ModuleType]:
     _ = os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     try:
         import transformers
@@ -98,7 +100,7 @@ def _not_on_hub(name: str, revision: str | None, local_files_only: bool, error: 
     return InputError("name_or_path", "be a built-in name, a folder, or a model of the hub", got, way_out)
 
 
-def read_config(folder: Path, raw: Mapping[str, Any]) -> Any:
+def read_config(folder: Path, raw: Mapping[str, JsonValue]) -> HubConfig:
     """The folder's configuration, as transformers reads it; `raw` are its file's values.
 
     Raises:
@@ -120,7 +122,7 @@ def _whole_config(folder: Path, model_type: str) -> Any:
         ) from error
 
 
-def read_tokenizer(folder: Path, config: Any, source: Any) -> Any:
+def read_tokenizer(folder: Path, config: HubConfig, source: HubConfig) -> Tokenizer:
     """The folder's fast tokenizer, for a model of this configuration, read from `source`.
 
     It may have a few more tokens than the model: a text that uses one is refused when it is tokenised.
@@ -151,12 +153,12 @@ def read_tokenizer(folder: Path, config: Any, source: Any) -> Any:
     return tokenizer
 
 
-def _whole_tokenizer(folder: Path) -> Any:
+def _whole_tokenizer(folder: Path) -> Tokenizer:
     with quiet_transformers() as transformers:
         return transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
 
 
-def read_processor(folder: Path, size: tuple[int, int] | None) -> tuple[Any, tuple[int, int]]:
+def read_processor(folder: Path, size: tuple[int, int] | None) -> tuple[Processor, tuple[int, int]]:
     """The folder's image processor, which brings images to the model's size, and this size; None allows any.
 
     Raises:
@@ -180,7 +182,7 @@ def read_processor(folder: Path, size: tuple[int, int] | None) -> tuple[Any, tup
     return processor, shape[1:]
 
 
-def token_limit(tokenizer: Any, limit: int, place: str) -> int:
+def token_limit(tokenizer: Tokenizer, limit: int, place: str) -> int:
     """Most tokens of a text: the lesser of the model's and the tokenizer's limit.
 
     Raises:

@@ -3,15 +3,15 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jaxflow._checks import InputError
+from jaxflow._untyped import JsonValue
 
 # Far deeper than these files nest, far below Python's limit of recursion.
 MOST_NESTED = 64
 
 
-def read_json(path: Path, most_bytes: int) -> Any:
+def read_json(path: Path, most_bytes: int) -> JsonValue:
     """The value in a JSON file.
 
     Raises:
@@ -42,11 +42,11 @@ def read_json(path: Path, most_bytes: int) -> Any:
 def _is_nested(value: object, most: int) -> bool:
     """Whether lists and dictionaries are nested more than `most` deep."""
     # Level by level, without recursion, however deep the value is.
-    level: Sequence[Any] = [value]
+    level: Sequence[JsonValue] = [value]
     for _ in range(most):
         level = [inner for outer in level if isinstance(outer, dict | list) for inner in _within(outer)]
     return any(isinstance(outer, dict | list) for outer in level)
 
 
-def _within(outer: Any) -> Sequence[Any]:
+def _within(outer: JsonValue) -> Sequence[JsonValue]:
     return list(outer.values()) if isinstance(outer, dict) else outer

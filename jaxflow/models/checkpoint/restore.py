@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from jaxflow._typing import DTypeLike
 from jaxflow.models.checkpoint.accounting import Source, check_used, left_over
 from jaxflow.models.checkpoint.family import Family, Key
 from jaxflow.models.checkpoint.weights import Weights
@@ -20,7 +21,7 @@ ParameterPath = tuple[Any, ...]
 
 
 def load_weights(
-    config: EncoderConfig, family: Family, weights: Weights, dtype: Any, device: Any, *, named_head: bool
+    config: EncoderConfig, family: Family, weights: Weights, dtype: DTypeLike, device: Any, *, named_head: bool
 ) -> Encoder:
     """An encoder with a checkpoint's weights.
 

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxflow._pytree import pytree
 from jaxflow.models.batch import TokenBatch
@@ -96,7 +96,7 @@ def _extended(
     turns = None if shared.turns is None else jax.lax.dynamic_slice_in_dim(shared.turns, start, new, -2)
     windows, kinds = settings_of(config)
 
-    def step(state: States, slices: tuple[Any, ...]) -> tuple[States, None]:
+    def step(state: States, slices: tuple[PyTree, ...]) -> tuple[States, None]:
         hidden, keys, values = state
         layer, index, window, kind = slices
         reach = Reach(ahead, window, None if turns is None else turns[kind])

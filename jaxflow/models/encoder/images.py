@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError
+from jaxflow._typing import Inputs, Pairs
+from jaxflow._untyped import Processor
 from jaxflow.models.encoder.texts import TextEncoder
 from jaxflow.models.fingerprint import array_fingerprint, config_text, text_fingerprint
 from jaxflow.models.images import (
@@ -31,7 +33,7 @@ class ImageEncoder(TextEncoder):
         processor: transformers' image processor, or None if it was left out.
     """
 
-    processor: Any = None
+    processor: Processor = None
 
     @property
     def reader(self) -> Any:
@@ -77,7 +79,7 @@ class ImageEncoder(TextEncoder):
         }
 
     def tokenize(
-        self, texts: Any, pairs: Any = None, *, max_length: int | None = None, truncate: bool = False
+        self, texts: Inputs, pairs: Pairs = None, *, max_length: int | None = None, truncate: bool = False
     ) -> list[Encoding]:
         """Tokens of each image: a path of a file or a folder, a picture of PIL, or an array `height width channel`.
 

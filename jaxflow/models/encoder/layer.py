@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from jaxflow.models.batch import LayerNorms, NormOutput
 from jaxflow.models.config import EncoderConfig
@@ -65,7 +64,7 @@ class Layer(Ruled):
         self,
         hidden: Float[Array, "*rows width"],
         mask: Bool[Array, "*batch token"],
-        distances: Any = None,
+        distances: PyTree = None,
         reach: Reach | None = None,
         bare: Bool[Array, ""] | None = None,
         *,
@@ -197,7 +196,7 @@ class Layer(Ruled):
         return self.rules.share(self.output.affine(mixed), constant, lambda: self.output.products(mixed, constant))
 
     def _attention(
-        self, query: Heads, key: FewHeads, mask: Bool[Array, "*batch token"], distances: Any, reach: Reach | None
+        self, query: Heads, key: FewHeads, mask: Bool[Array, "*batch token"], distances: PyTree, reach: Reach | None
     ) -> Probabilities:
         relative = self.config.relative
         query, key = self._placed(query, key, None if reach is None else reach.turn)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from jaxflow._switches import broadcasting
 from jaxflow.models.batch import EncoderOutput, LayerNorms, LayerOutput, NormOutput, TokenBatch
@@ -27,7 +27,7 @@ from jaxflow.models.rules import Rules, under
 
 CarryT = TypeVar("CarryT")
 # Called once a layer, first to last: (carry, layer) -> (carry, arrays to keep of this layer).
-VisitAndKeep: TypeAlias = Callable[[Any, LayerOutput], tuple[Any, Any]]
+VisitAndKeep: TypeAlias = Callable[[PyTree, LayerOutput], tuple[PyTree, PyTree]]
 
 
 class Encoder(nnx.Module):
@@ -62,7 +62,7 @@ class Encoder(nnx.Module):
         """
         options = forward_options(options, changes)
 
-        def keep(carry: None, layer: LayerOutput) -> tuple[None, Any]:
+        def keep(carry: None, layer: LayerOutput) -> tuple[None, PyTree]:
             kept = (
                 layer.hidden if options.return_hidden_states else None,
                 layer.attention if options.return_attention else None,
@@ -92,9 +92,9 @@ class Encoder(nnx.Module):
         self,
         batch: TokenBatch,
         visit: VisitAndKeep,
-        carry: Any,
+        carry: PyTree,
         options: ForwardOptions | None = None,
-    ) -> tuple[Float[Array, "*batch token width"], Float[Array, "*batch token width"], Any, Any]:
+    ) -> tuple[Float[Array, "*batch token width"], Float[Array, "*batch token width"], PyTree, PyTree]:
         """Run the layers and hand each one's output to `visit` as it comes, within the scan over layers.
 
         With a carry (a rollout, say) the attention of all layers need not be in memory at once.
@@ -121,7 +121,7 @@ class Encoder(nnx.Module):
         # The convolution reads neighbours, so it needs the tokens where they stand.
         packing = None if self.convolution is not None else options.packing
 
-        def step(state: tuple[Array, Any], slices: tuple[Any, ...]) -> tuple[tuple[Array, Any], Any]:
+        def step(state: tuple[Array, PyTree], slices: tuple[PyTree, ...]) -> tuple[tuple[Array, PyTree], PyTree]:
             below, carry = state
             above, output = self._one_layer(below, batch.mask, distances, shared_places, packing, slices)
             carry, kept = visit(carry, output)
@@ -141,7 +141,7 @@ class Encoder(nnx.Module):
             (last, carry), kept = jax.lax.scan(step, start, (None if shared else self.layers, *slices))
         return first, last if packing is None else packing.spread(last), carry, kept
 
-    def _slices(self, options: ForwardOptions, key: Key[Array, ""] | None) -> tuple[Any, ...]:
+    def _slices(self, options: ForwardOptions, key: Key[Array, ""] | None) -> tuple[PyTree, ...]:
         """Inputs of each layer beside its parameters: number, settings, replaced attention, shift, key."""
         return (
             jnp.arange(self.depth, dtype=jnp.int32),
@@ -156,10 +156,10 @@ class Encoder(nnx.Module):
         self,
         below: Float[Array, "*rows width"],
         mask: Bool[Array, "*batch token"],
-        distances: Any,
+        distances: PyTree,
         shared_places: Places | None,
         packing: Packing | None,
-        slices: tuple[Any, ...],
+        slices: tuple[PyTree, ...],
     ) -> tuple[Float[Array, "*rows width"], LayerOutput]:
         """The hidden states after one layer, packed like those before it, and the layer's output for watchers."""
         layer, index, settings, given, shift, key = slices
@@ -280,7 +280,7 @@ class Encoder(nnx.Module):
         return stacked[jnp.asarray(self.config.rows)]
 
 
-def _in_turn(step: Callable[..., Any], state: Any, layers: list[Layer], slices: Any) -> tuple[Any, Any]:
+def _in_turn(step: Callable[..., Any], state: CarryT, layers: list[Layer], slices: PyTree) -> tuple[CarryT, PyTree]:
     """The result of a scan over the layers, for layers that stand apart."""
     # Traced once for all layers, which halves the time to trace a program of six; the compiler inlines it.
     step, kept = jax.jit(step), []

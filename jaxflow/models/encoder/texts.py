@@ -12,6 +12,8 @@ import numpy as np
 
 from jaxflow._checks import InputError, not_forked
 from jaxflow._switches import broadcasting
+from jaxflow._typing import ArrayLike, Inputs, Pairs
+from jaxflow._untyped import HubConfig, Tokenizer
 from jaxflow.models import tokens
 from jaxflow.models.answers import continues, tokenize_answers
 from jaxflow.models.batch import EncoderOutput, TokenBatch
@@ -44,9 +46,9 @@ class TextEncoder(ModelDefaults):
     name: str
     config: EncoderConfig
     module: Encoder
-    tokenizer: Any
+    tokenizer: Tokenizer
     max_length: int
-    source: Any
+    source: HubConfig
     kept: dict[object, object] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, object]:
@@ -130,8 +132,8 @@ class TextEncoder(ModelDefaults):
 
     def tokenize(
         self,
-        texts: Any,
-        pairs: Any = None,
+        texts: Inputs,
+        pairs: Pairs = None,
         *,
         max_length: int | None = None,
         truncate: bool = False,
@@ -194,7 +196,7 @@ class TextEncoder(ModelDefaults):
         apart = layers_apart(self.module, self.kept)
         return _run_here()(apart.parameters, batch, options, shape=apart.shape)
 
-    def _tokenizer(self) -> Any:
+    def _tokenizer(self) -> Tokenizer:
         if self.tokenizer is None:
             way_out = "load it with `tokenizer=True`"
             raise InputError(None, "be loaded with its tokenizer", None, way_out, place=self.name)
@@ -204,7 +206,7 @@ class TextEncoder(ModelDefaults):
         """Whether the head has a prediction for each text: all, none, or for a masked LM those with a mask."""
         return speaks(self.config.head, encodings, self.tokenizer)
 
-    def predict(self, logits: Any, encodings: Sequence[Encoding] | None = None) -> list[Prediction]:
+    def predict(self, logits: ArrayLike, encodings: Sequence[Encoding] | None = None) -> list[Prediction]:
         """One prediction a text, from the head's numbers.
 
         Args:

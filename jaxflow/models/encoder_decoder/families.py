@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from jaxflow._checks import InputError
+from jaxflow._untyped import HubConfig
 from jaxflow.models.checkpoint.config_file import IN_PYTORCH
 from jaxflow.models.config import UNLIMITED
 from jaxflow.models.encoder_decoder.config import PairConfig
@@ -29,7 +29,7 @@ class PairFamily:
     model_type: str
     architecture: str
     bare: str
-    read: Callable[[Any], PairConfig]
+    read: Callable[[HubConfig], PairConfig]
     keys: Mapping[str, str]
     head: str
     leftovers: tuple[str, ...]
@@ -56,7 +56,7 @@ def _t5_keys() -> dict[str, str]:
     return keys
 
 
-def _read_t5(config: Any) -> PairConfig:
+def _read_t5(config: HubConfig) -> PairConfig:
     return PairConfig(
         family=config.model_type,
         vocabulary=config.vocab_size,
@@ -99,7 +99,7 @@ def _bart_keys() -> dict[str, str]:
     return keys
 
 
-def _read_bart(config: Any) -> PairConfig:
+def _read_bart(config: HubConfig) -> PairConfig:
     if config.encoder_attention_heads != config.decoder_attention_heads:
         expected = f"be {config.encoder_attention_heads}, as the encoder's"
         raise InputError("decoder_attention_heads", expected, str(config.decoder_attention_heads), IN_PYTORCH)
@@ -127,12 +127,12 @@ def _read_bart(config: Any) -> PairConfig:
     )
 
 
-def _start(config: Any, default: Any) -> int:
+def _start(config: HubConfig, default: int | None) -> int:
     start = getattr(config, "decoder_start_token_id", None)
     return int(next((each for each in (start, default) if isinstance(each, int)), 0))
 
 
-def _ends(config: Any) -> tuple[int, ...]:
+def _ends(config: HubConfig) -> tuple[int, ...]:
     ends = config.eos_token_id
     return tuple(ends) if isinstance(ends, list | tuple) else () if ends is None else (int(ends),)
 

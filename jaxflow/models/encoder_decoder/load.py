@@ -10,9 +10,11 @@ import numpy as np
 from flax import nnx
 
 from jaxflow._checks import InputError, shown
+from jaxflow._typing import DTypeLike
 from jaxflow.models.checkpoint.config_file import IN_PYTORCH, MOST_BYTES
 from jaxflow.models.checkpoint.huggingface import read_config, read_tokenizer, token_limit
 from jaxflow.models.checkpoint.json_file import read_json
+from jaxflow.models.checkpoint.restore import ParameterPath
 from jaxflow.models.checkpoint.weights import Stored, read_stored, stored_tensors
 from jaxflow.models.config import HeadConfig
 from jaxflow.models.encoder.parts import ACTIVATIONS
@@ -35,7 +37,7 @@ def is_pair_folder(folder: Path) -> bool:
     return isinstance(named, str) and named in FAMILIES
 
 
-def load_pair_model(name: str, folder: Path, dtype: Any, device: Any) -> PairModel:
+def load_pair_model(name: str, folder: Path, dtype: DTypeLike, device: Any) -> PairModel:
     """An encoder-decoder with its tokenizer.
 
     Raises:
@@ -74,7 +76,7 @@ def _repeats(stored: dict[str, Stored]) -> bool:
 
 
 def _with_weights(
-    config: PairConfig, family: PairFamily, stored: dict[str, Stored], folder: Path, dtype: Any, device: Any
+    config: PairConfig, family: PairFamily, stored: dict[str, Stored], folder: Path, dtype: DTypeLike, device: Any
 ) -> PairModule:
     # Shapes alone: no parameter is made before the checkpoint's own is read.
     graph, state = nnx.split(nnx.eval_shape(lambda: PairModule(config, nnx.Rngs(0))))
@@ -112,7 +114,7 @@ def names_of(path: tuple[str, ...], shape: tuple[int, ...], config: PairConfig, 
 
 
 def _assembled(
-    names: list[str], stored: dict[str, Stored], path: tuple[Any, ...], shape: tuple[int, ...], folder: Path
+    names: list[str], stored: dict[str, Stored], path: ParameterPath, shape: tuple[int, ...], folder: Path
 ) -> np.ndarray:
     """One of our parameters, in float32."""
     # Of one layer, where layers are stacked.

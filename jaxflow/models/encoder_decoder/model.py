@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from jaxflow._typing import ArrayLike, Inputs, Pairs
+from jaxflow._untyped import Tokenizer
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.config import UNLIMITED, HeadConfig
 from jaxflow.models.encoder_decoder.config import PairConfig
@@ -40,7 +41,7 @@ class PairModel(ModelDefaults):
     name: str
     config: PairConfig
     module: PairModule
-    tokenizer: Any
+    tokenizer: Tokenizer
     limit: int
     kept: dict[object, object] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -93,12 +94,12 @@ class PairModel(ModelDefaults):
         return self.head.name == "next_token"
 
     def tokenize(
-        self, texts: Any, pairs: Any = None, *, max_length: int | None = None, truncate: bool = False
+        self, texts: Inputs, pairs: Pairs = None, *, max_length: int | None = None, truncate: bool = False
     ) -> list[Encoding]:
         """Sources and targets; without pairs it writes the targets itself, always the likeliest next token."""
         return self._cut(texts, pairs, max_length=max_length, truncate=truncate)
 
-    def write(self, texts: Any, tokens: int) -> list[str]:
+    def write(self, texts: Inputs, tokens: int) -> list[str]:
         """The targets that it writes to each text; see `jaxflow.generate`."""
         return self._cut.texts_written(texts, tokens)
 
@@ -119,7 +120,7 @@ class PairModel(ModelDefaults):
             "tokenizer": tokenizer_fingerprint(self.tokenizer),
         }
 
-    def predict(self, logits: Any, encodings: Sequence[Encoding] | None = None) -> list[Prediction]:
+    def predict(self, logits: ArrayLike, encodings: Sequence[Encoding] | None = None) -> list[Prediction]:
         """The likeliest next target of each text, and the chances of a few."""
         assert self.labels is not None
         return next_tokens(self.labels, np.asarray(logits))

@@ -1,11 +1,12 @@
 """The module: both sides over sources and targets as one sequence, each layer moving its own stream."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxflow.models.batch import LayerOutput, TokenBatch
 from jaxflow.models.encoder.parts import Linear, Table, around_block, precision
@@ -22,7 +23,7 @@ CarryT = TypeVar("CarryT")
 class Side(nnx.Module):
     """The encoder or the decoder: its layers, stacked, and what stands around them."""
 
-    def __init__(self, config: PairConfig, layer: Any, count: int, rngs: nnx.Rngs):
+    def __init__(self, config: PairConfig, layer: Callable[..., nnx.Module], count: int, rngs: nnx.Rngs):
         keys = jax.random.split(rngs.params(), count)
         self.layers = nnx.vmap(lambda key: layer(config, nnx.Rngs(params=key)), in_axes=0, out_axes=0)(keys)
         self.positions = Table(config.positions, config.width, rngs) if config.positions else None
@@ -118,7 +119,7 @@ class PairModule(nnx.Module):
         added = None if added is None else jax.lax.dynamic_slice_in_dim(added, kept.place, 1, 1)
         allowed = jnp.broadcast_to(jnp.arange(room) <= kept.place, (len(ids), 1, room))
 
-        def step(state: tuple[Hidden, Array, Array], slices: Any) -> tuple[tuple[Hidden, Array, Array], None]:
+        def step(state: tuple[Hidden, Array, Array], slices: PyTree) -> tuple[tuple[Hidden, Array, Array], None]:
             (hidden, keys, values), (layer, number, cross_key, cross_value) = state, slices
             before, behind = around_block(self.config.pre_norm)
             states = before(layer.attention_norm, hidden)
@@ -139,13 +140,18 @@ class PairModule(nnx.Module):
         return self.scores(hidden[:, 0]), kept
 
     def _encode(
-        self, hidden: Hidden, sources: Bool[Array, "row token"], visit: Visit[Any], carry: Any, shift: Array | None
-    ) -> tuple[Hidden, Any]:
+        self,
+        hidden: Hidden,
+        sources: Bool[Array, "row token"],
+        visit: Visit[CarryT],
+        carry: CarryT,
+        shift: Array | None,
+    ) -> tuple[Hidden, CarryT]:
         """The encoder's layers, and its last norm: sources move, and targets stay as they are."""
         added = self.encoder.added(sources.shape[-1], self.config, both_ways=True)
         allowed = sources[:, :, None] & sources[:, None, :]
 
-        def step(state: tuple[Hidden, Any], slices: tuple[Any, ...]) -> tuple[tuple[Hidden, Any], None]:
+        def step(state: tuple[Hidden, CarryT], slices: tuple[PyTree, ...]) -> tuple[tuple[Hidden, CarryT], None]:
             (hidden, carry), (layer, index, shift) = state, slices
             before, behind = around_block(self.config.pre_norm)
             norm = layer.attention_norm
@@ -165,17 +171,17 @@ class PairModule(nnx.Module):
         hidden: Hidden,
         sources: Bool[Array, "row token"],
         targets: Bool[Array, "row token"],
-        visit: Visit[Any],
-        carry: Any,
+        visit: Visit[CarryT],
+        carry: CarryT,
         shift: Array | None,
-    ) -> tuple[Hidden, Any]:
+    ) -> tuple[Hidden, CarryT]:
         """The decoder's layers, of which each is two: targets move, and sources stay as the encoder left them."""
         tokens = sources.shape[-1]
         added = self.decoder.added(tokens, self.config, both_ways=False)
         earlier = targets[:, :, None] & targets[:, None, :] & jnp.tri(tokens, dtype=bool)
         across = targets[:, :, None] & sources[:, None, :]
 
-        def step(state: tuple[Hidden, Any], slices: tuple[Any, ...]) -> tuple[tuple[Hidden, Any], None]:
+        def step(state: tuple[Hidden, CarryT], slices: tuple[PyTree, ...]) -> tuple[tuple[Hidden, CarryT], None]:
             (hidden, carry), (layer, number, shift) = state, slices
             before, behind = around_block(self.config.pre_norm)
             states = before(layer.attention_norm, hidden)

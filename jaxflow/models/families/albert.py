@@ -1,8 +1,8 @@
 """ALBERT: layers that share their weights, and narrow embeddings that are projected."""
 
 import dataclasses
-from typing import Any
 
+from jaxflow._untyped import HubConfig
 from jaxflow.models.checkpoint.family import Family, Head, Key
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.families import bert
@@ -15,7 +15,7 @@ _POOLED: dict[str, Key] = {"head.dense": "albert.pooler", "head.out": "classifie
 _RATE = ("classifier_dropout_prob",)
 
 
-def _read(config: Any) -> EncoderConfig:
+def _read(config: HubConfig) -> EncoderConfig:
     # Layers fall into groups that share parameters; each layer of a group runs `inner` stored ones in turn.
     inner, groups, depth = config.inner_group_num, config.num_hidden_groups, config.num_hidden_layers
     rows = [int(step / (depth / groups)) * inner + place for step in range(depth) for place in range(inner)]

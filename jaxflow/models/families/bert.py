@@ -1,8 +1,7 @@
 """BERT, and its parts that other families share."""
 
-from typing import Any
-
 from jaxflow._checks import InputError, shown
+from jaxflow._untyped import HubConfig
 from jaxflow.models.checkpoint.family import ANOTHER, Family, Head, Key, pad_id
 from jaxflow.models.config import EncoderConfig
 
@@ -25,7 +24,7 @@ def encoder_keys(prefix: str) -> dict[str, Key]:
     }
 
 
-def read(config: Any) -> EncoderConfig:
+def read(config: HubConfig) -> EncoderConfig:
     """The encoder's configuration from a BERT-like one."""
     # Other kinds add terms to the scores that this encoder does not compute.
     kind = getattr(config, "position_embedding_type", "absolute")

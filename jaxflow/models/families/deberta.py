@@ -11,9 +11,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxflow._checks import InputError, shown
+from jaxflow._untyped import HubConfig
 from jaxflow.models.checkpoint.family import ANOTHER, Family, Head, Key
 from jaxflow.models.config import UNLIMITED, EncoderConfig
 from jaxflow.models.encoder.parts import Linear, Norm, Table, root
@@ -105,7 +106,7 @@ class Disentangled:
     def scores(
         self,
         layer: Any,
-        prepared: Any,
+        prepared: PyTree,
         query: Float[Array, "*batch token head width"],
         key: Float[Array, "*batch token head width"],
     ) -> Float[Array, "..."]:
@@ -142,7 +143,7 @@ def _picked(products: Float[Array, "*batch head token bucket"], rows: np.ndarray
     return jnp.take_along_axis(products, jnp.asarray(index), axis=-1)
 
 
-def _read(config: Any) -> EncoderConfig:
+def _read(config: HubConfig) -> EncoderConfig:
     if config.pooler_hidden_act != "gelu":
         got = shown(config.pooler_hidden_act)
         raise InputError("pooler_hidden_act", "be 'gelu'", got, ANOTHER, place="config.json")
@@ -167,7 +168,7 @@ def _read(config: Any) -> EncoderConfig:
     )
 
 
-def _relative(config: Any) -> Disentangled | None:
+def _relative(config: HubConfig) -> Disentangled | None:
     kinds = config.pos_att_type or []
     if not config.relative_attention:
         if kinds:

@@ -2,14 +2,14 @@
 
 import dataclasses
 from functools import partial
-from typing import Any
 
+from jaxflow._untyped import HubConfig
 from jaxflow.models.checkpoint.family import Family, Head
 from jaxflow.models.config import EncoderConfig, StoredPositions
 from jaxflow.models.families.vit import patch_keys, read_patches
 
 
-def _read(config: Any, *, registers: bool) -> EncoderConfig:
+def _read(config: HubConfig, *, registers: bool) -> EncoderConfig:
     inner = int(config.hidden_size * config.mlp_ratio)
     gated = config.use_swiglu_ffn
     if gated:

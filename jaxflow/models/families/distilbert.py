@@ -1,7 +1,6 @@
 """DistilBERT: BERT without segments, under names of its own."""
 
-from typing import Any
-
+from jaxflow._untyped import HubConfig
 from jaxflow.models.checkpoint.family import Family, Head, pad_id
 from jaxflow.models.config import EncoderConfig
 
@@ -9,7 +8,7 @@ _LAYER = "distilbert.transformer.layer.{}"
 _ATTENTION = f"{_LAYER}.attention"
 
 
-def _read(config: Any) -> EncoderConfig:
+def _read(config: HubConfig) -> EncoderConfig:
     return EncoderConfig(
         family=config.model_type,
         vocabulary=config.vocab_size,

@@ -1,15 +1,15 @@
 """ELECTRA: BERT with narrow embeddings that are projected, and a discriminator's head."""
 
 import dataclasses
-from typing import Any
 
 from jaxflow._checks import InputError, shown
+from jaxflow._untyped import HubConfig
 from jaxflow.models.checkpoint.family import ANOTHER, Family, Head
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.families import bert, roberta
 
 
-def _read(config: Any) -> EncoderConfig:
+def _read(config: HubConfig) -> EncoderConfig:
     # The head of multiple choice is configurable in transformers; only the trained form is supported.
     summary = (config.summary_type, config.summary_use_proj, config.summary_activation)
     if summary != ("first", True, "gelu"):

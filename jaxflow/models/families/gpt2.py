@@ -1,15 +1,14 @@
 """GPT-2."""
 
-from typing import Any
-
 from jaxflow._checks import InputError
+from jaxflow._untyped import HubConfig
 from jaxflow.models.checkpoint.family import ANOTHER, Family, Head, pad_id
 from jaxflow.models.config import EncoderConfig
 
 _LAYER = "transformer.h.{}"
 
 
-def _read(config: Any) -> EncoderConfig:
+def _read(config: HubConfig) -> EncoderConfig:
     # Both change the scale of the scores, which is the usual one here.
     for name, usual in (("scale_attn_weights", True), ("scale_attn_by_inverse_layer_idx", False)):
         if getattr(config, name, usual) != usual:

@@ -5,9 +5,9 @@ They differ in biases, windows, norms of queries and keys, and in how embeddings
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 from jaxflow._checks import InputError
+from jaxflow._untyped import HubConfig
 from jaxflow.models.checkpoint.config_file import IN_PYTORCH
 from jaxflow.models.checkpoint.family import Family, Head, Key
 from jaxflow.models.config import EncoderConfig
@@ -17,7 +17,7 @@ _LAYER = "model.layers.{}"
 _ATTENTION = f"{_LAYER}.self_attn"
 
 
-def _read(config: Any) -> EncoderConfig:
+def _read(config: HubConfig) -> EncoderConfig:
     """What all have in common."""
     depth = config.num_hidden_layers
     biases = {"qkv", "output"} if getattr(config, "attention_bias", False) else set()
@@ -34,7 +34,7 @@ def _read(config: Any) -> EncoderConfig:
     )
 
 
-def _windows(config: Any, depth: int) -> tuple[int, ...]:
+def _windows(config: HubConfig, depth: int) -> tuple[int, ...]:
     """How many tokens each layer's positions see; () where all see all."""
     window = getattr(config, "sliding_window", None)
     if window is None:
@@ -45,15 +45,15 @@ def _windows(config: Any, depth: int) -> tuple[int, ...]:
     return windows if any(windows) else ()
 
 
-def _qwen2(config: Any) -> EncoderConfig:
+def _qwen2(config: HubConfig) -> EncoderConfig:
     return dataclasses.replace(_read(config), biases=frozenset({"qkv"}))
 
 
-def _qwen3(config: Any) -> EncoderConfig:
+def _qwen3(config: HubConfig) -> EncoderConfig:
     return dataclasses.replace(_read(config), query_key_norm=True)
 
 
-def _gemma(config: Any) -> EncoderConfig:
+def _gemma(config: HubConfig) -> EncoderConfig:
     if getattr(config, "use_bidirectional_attention", None):
         raise InputError("use_bidirectional_attention", "be false", "true", IN_PYTORCH, place="config.json")
     return dataclasses.replace(_read(config), norm_offset=1.0, embedding_scale=float(config.hidden_size) ** 0.5)
@@ -75,7 +75,7 @@ _KEYS: dict[str, Key] = {
 }
 
 
-def _family(title: str, model_type: str, prefix: str, read: Callable[[Any], EncoderConfig]) -> Family:
+def _family(title: str, model_type: str, prefix: str, read: Callable[[HubConfig], EncoderConfig]) -> Family:
     return Family(
         title=title,
         model_type=model_type,

@@ -1,9 +1,9 @@
 """ModernBERT: rotary positions, windows in two layers of three, gated feed-forward parts, norms before the blocks."""
 
 import dataclasses
-from typing import Any
 
 from jaxflow._checks import InputError, shown
+from jaxflow._untyped import HubConfig
 from jaxflow.models.checkpoint.config_file import IN_PYTORCH
 from jaxflow.models.checkpoint.family import Family, Head, Key
 from jaxflow.models.config import EncoderConfig
@@ -12,7 +12,7 @@ from jaxflow.models.families.rotary import SLIDING, read_rotary, rotary_of
 _LAYER = "model.layers.{}"
 
 
-def _read(config: Any) -> EncoderConfig:
+def _read(config: HubConfig) -> EncoderConfig:
     if not config.decoder_bias:
         raise InputError("decoder_bias", "be true", "false", IN_PYTORCH, place="config.json")
     # The head's activation is the usual one unless the configuration says otherwise.

@@ -10,6 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from jaxflow._untyped import HubConfig
 from jaxflow.models.checkpoint.family import Family, Head
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.encoder.parts import Table
@@ -39,7 +40,9 @@ class DistanceBias:
         # query key head -> head query key, as scores lie.
         return jnp.moveaxis(shared(jnp.asarray(buckets(length))), -1, 0)
 
-    def scores(self, layer: Any, prepared: Any, query: Any, key: Any) -> Float[Array, "..."]:
+    def scores(
+        self, layer: Any, prepared: Float[Array, "head query key"], query: Array, key: Array
+    ) -> Float[Array, "..."]:
         """The biases, whatever the query and the key."""
         return prepared
 
@@ -59,7 +62,7 @@ def buckets(length: int) -> np.ndarray:
     return (np.where(distance > 0, half, 0) + np.where(size < exact, size, far)).astype(np.int32)
 
 
-def _read(config: Any) -> EncoderConfig:
+def _read(config: HubConfig) -> EncoderConfig:
     # The padding token's number is fixed at 1, whatever the configuration says.
     return dataclasses.replace(
         bert.read(config),

@@ -1,8 +1,8 @@
 """RoBERTa, XLM-RoBERTa, CamemBERT: BERT whose positions count real tokens, from one past the padding token's number."""
 
 import dataclasses
-from typing import Any
 
+from jaxflow._untyped import HubConfig
 from jaxflow.models.checkpoint.family import Family, Head, Key
 from jaxflow.models.config import EncoderConfig
 from jaxflow.models.families import bert
@@ -17,7 +17,7 @@ MASKED_LM: dict[str, Key] = {
 CLASSIFIER: dict[str, Key] = {"head.dense": "classifier.dense", "head.out": "classifier.out_proj"}
 
 
-def _read(config: Any) -> EncoderConfig:
+def _read(config: HubConfig) -> EncoderConfig:
     # The number of the first real token's position; padding has the one before it.
     first = (1 if config.pad_token_id is None else config.pad_token_id) + 1
     return dataclasses.replace(

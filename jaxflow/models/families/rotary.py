@@ -1,9 +1,9 @@
 """Rotary positions, as configurations of all families that have them write them."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from jaxflow._checks import InputError, shown
+from jaxflow._untyped import HubConfig, JsonValue
 from jaxflow.models.checkpoint.config_file import IN_PYTORCH, WAY_OUT, check_kinds, number, whole
 from jaxflow.models.checkpoint.family import pad_id
 from jaxflow.models.config import EncoderConfig, Rotary
@@ -23,7 +23,7 @@ _NEEDS = {"default": {}, "linear": _LINEAR, "llama3": _LLAMA3}
 SLIDING = "sliding_attention"
 
 
-def read_rotary(config: Any, *, activation: str, epsilon: float, biases: set[str]) -> EncoderConfig:
+def read_rotary(config: HubConfig, *, activation: str, epsilon: float, biases: set[str]) -> EncoderConfig:
     """What models with rotary positions have in common: gated feed-forward parts, norms before the blocks.
 
     Args:
@@ -52,7 +52,7 @@ def read_rotary(config: Any, *, activation: str, epsilon: float, biases: set[str
     )
 
 
-def rotary_of(rope: Mapping[str, Any] | None) -> Rotary:
+def rotary_of(rope: Mapping[str, JsonValue] | None) -> Rotary:
     """The rotary positions that a configuration's `rope_parameters` describe.
 
     Raises:

@@ -1,9 +1,10 @@
 """ViT and DeiT: images as patches, norms before the blocks, a classifier on the class token."""
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from jaxflow._checks import InputError, shown
+from jaxflow._untyped import HubConfig
 from jaxflow.models.checkpoint.config_file import IN_PYTORCH
 from jaxflow.models.checkpoint.family import ANOTHER, Family, Head, Key
 from jaxflow.models.config import EncoderConfig, Patches
@@ -12,7 +13,7 @@ from jaxflow.models.config import EncoderConfig, Patches
 _DISTILLED: dict[str, Key] = {"head.first": "cls_classifier", "head.second": "distillation_classifier"}
 
 
-def read_patches(config: Any, *, tokens: int, feed_forward: int) -> EncoderConfig:
+def read_patches(config: HubConfig, *, tokens: int, feed_forward: int) -> EncoderConfig:
     """The configuration of any model of ViT's shape."""
     for name, needed in (("num_channels", 3), ("pooler_act", "tanh")):
         if getattr(config, name, needed) != needed:
@@ -56,11 +57,11 @@ def patch_keys(model_type: str) -> dict[str, Key]:
     }
 
 
-def _read(config: Any, *, tokens: int) -> EncoderConfig:
+def _read(config: HubConfig, *, tokens: int) -> EncoderConfig:
     return read_patches(config, tokens=tokens, feed_forward=config.intermediate_size)
 
 
-def _sides(size: Any) -> tuple[int, int]:
+def _sides(size: int | Sequence[int]) -> tuple[int, int]:
     """Height and width, of one number or two."""
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 

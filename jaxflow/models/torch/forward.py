@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 
+from jaxflow._typing import TorchModule, TorchTensor
+from jaxflow._untyped import HubModel, HubOutput
 from jaxflow.models.config import HeadConfig
-from jaxflow.models.torch.parts import Inside
+from jaxflow.models.torch.parts import Inside, LayerParts
 
 Ids = Int[np.ndarray, "row token"]
 
@@ -29,8 +31,8 @@ class TorchPass:
         inside: what was seen of the layers' parts; None unless it was asked for.
     """
 
-    attentions: tuple[Any, ...]
-    hidden: tuple[Any, ...] | None
+    attentions: tuple[TorchTensor, ...]
+    hidden: tuple[TorchTensor, ...] | None
     logits: Any
     embedded: Any = None
     inside: Inside | None = None
@@ -46,12 +48,18 @@ class TorchCaller:
         segments: whether it takes token type ids.
     """
 
-    model: Any
+    model: HubModel
     head: HeadConfig
     segments: bool
 
     def __call__(
-        self, ids: Ids, mask: Bool[np.ndarray, "row token"], segments: Ids, *, differentiable: bool, parts: Any = None
+        self,
+        ids: Ids,
+        mask: Bool[np.ndarray, "row token"],
+        segments: Ids,
+        *,
+        differentiable: bool,
+        parts: LayerParts | None = None,
     ) -> TorchPass:
         """Run texts of one length; the mask may leave out tokens between others; `parts` are watched."""
         # A model that is spread over devices takes its inputs where its embeddings are.
@@ -86,7 +94,7 @@ class TorchCaller:
             embedded, hidden = states[0], tuple(states[1:])
         return TorchPass(attentions, hidden, self._logits(outputs), embedded, inside)
 
-    def _logits(self, outputs: Any) -> Any:
+    def _logits(self, outputs: HubOutput) -> TorchTensor | None:
         match self.head.name:
             case "bare":
                 return None
@@ -98,12 +106,12 @@ class TorchCaller:
                 return outputs["logits"]
 
 
-def array_of(tensor: Any) -> np.ndarray:
+def array_of(tensor: TorchTensor) -> np.ndarray:
     """A tensor in single precision on the host."""
     return tensor.detach().to("cpu", torch.float32).numpy()
 
 
-def gradients_of(output: Any, cotangent: np.ndarray, attentions: tuple[Any, ...]) -> list[np.ndarray]:
+def gradients_of(output: TorchTensor, cotangent: np.ndarray, attentions: tuple[TorchTensor, ...]) -> list[np.ndarray]:
     """The derivative of `<cotangent, output>` in each layer's attention; 0 where it does not depend on it."""
     weights = torch.tensor(cotangent, dtype=output.dtype, device=output.device)
     try:
@@ -122,7 +130,7 @@ def out_of_memory(error: Exception) -> Exception:
     return jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: {error}")
 
 
-def taken_of(model: Any, given: dict[str, Any]) -> dict[str, Any]:
+def taken_of(model: HubModel, given: dict[str, Any]) -> dict[str, Any]:
     """The arguments that a model takes: others are left out, and what it must have is asked for, all the same."""
     taken = inspect.signature(model.forward).parameters
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken.values()):
@@ -131,7 +139,7 @@ def taken_of(model: Any, given: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def evaluating(model: Any) -> Iterator[None]:
+def evaluating(model: HubModel) -> Iterator[None]:
     """Without dropout; a model in training goes on training afterwards."""
     training = [module for module in model.modules() if module.training]
     _ = model.eval()
@@ -143,10 +151,10 @@ def evaluating(model: Any) -> Iterator[None]:
 
 
 @contextmanager
-def from_embeddings(modules: Iterable[Any]) -> Iterator[None]:
+def from_embeddings(modules: Iterable[TorchModule]) -> Iterator[None]:
     """Derivatives begin at these embeddings, also where all parameters are frozen."""
 
-    def begin(module: Any, inputs: Any, output: Any) -> Any:
+    def begin(module: TorchModule, inputs: object, output: TorchTensor) -> TorchTensor:
         return output if output.requires_grad else output.detach().requires_grad_()
 
     # Sides of a model may share one.

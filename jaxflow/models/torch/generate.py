@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
 import torch
 
 from jaxflow._checks import InputError
+from jaxflow._untyped import HubModel, Tokenizer
 from jaxflow.models.checkpoint.huggingface import quiet_transformers
 from jaxflow.models.tokens import Encoding
 from jaxflow.models.torch.forward import evaluating, out_of_memory
@@ -16,7 +16,7 @@ TOGETHER = 8
 
 
 def generated(
-    model: Any, tokenizer: Any, prompts: Sequence[Encoding], tokens: int, limit: int, *, together: bool
+    model: HubModel, tokenizer: Tokenizer, prompts: Sequence[Encoding], tokens: int, limit: int, *, together: bool
 ) -> list[tuple[int, ...]]:
     """The ids of each prompt's answer, up to the token that ends a text.
 
@@ -46,14 +46,14 @@ def generated(
     return [answers[index] for index in range(len(prompts))]
 
 
-def ending_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+def ending_ids(model: HubModel, tokenizer: Tokenizer) -> frozenset[int]:
     """The tokens that end a text, by the model's own settings or else by its tokenizer."""
     named = getattr(model.generation_config, "eos_token_id", None)
     named = tokenizer.eos_token_id if named is None else named
     return frozenset() if named is None else frozenset(named if isinstance(named, list) else [named])
 
 
-def _continued(model: Any, ids: list[tuple[int, ...]], tokens: int, ends: frozenset[int]) -> list[list[int]]:
+def _continued(model: HubModel, ids: list[tuple[int, ...]], tokens: int, ends: frozenset[int]) -> list[list[int]]:
     device = model.get_input_embeddings().weight.device
     rows = torch.tensor(ids, dtype=torch.int64, device=device)
     own = model.generation_config

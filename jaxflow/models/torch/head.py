@@ -1,10 +1,10 @@
 """The head of a PyTorch model, and the hash of its weights."""
 
 import hashlib
-from typing import Any
 
 import torch
 
+from jaxflow._untyped import HubConfig, HubModel, Tokenizer
 from jaxflow.models.config import HeadConfig, HeadName, Problem
 from jaxflow.models.prediction import pieces_of
 
@@ -21,7 +21,7 @@ HEADS: dict[str, HeadName] = {
 }
 
 
-def head_of(model: Any, tokenizer: Any, vocabulary: int) -> HeadConfig:
+def head_of(model: HubModel, tokenizer: Tokenizer, vocabulary: int) -> HeadConfig:
     """The head by the name of the model's class; any other model is taken without its head."""
     kind = type(model).__name__
     name = next((head for end, head in HEADS.items() if kind.endswith(end)), None)
@@ -44,13 +44,13 @@ def head_of(model: Any, tokenizer: Any, vocabulary: int) -> HeadConfig:
             raise AssertionError(name)
 
 
-def labels_of(config: Any) -> tuple[str, ...]:
+def labels_of(config: HubConfig) -> tuple[str, ...]:
     """Names of a classifier's classes."""
     named = config.id2label or {}
     return tuple(str(named.get(index, f"LABEL_{index}")) for index in range(config.num_labels))
 
 
-def problem_of(config: Any) -> Problem:
+def problem_of(config: HubConfig) -> Problem:
     """As transformers takes one output without a problem type."""
     named: dict[str, Problem] = {"regression": "regression", "multi_label_classification": "multi_label"}
     if config.problem_type is None:
@@ -58,7 +58,7 @@ def problem_of(config: Any) -> Problem:
     return named.get(config.problem_type, "single_label")
 
 
-def weights_fingerprint(model: Any) -> str:
+def weights_fingerprint(model: HubModel) -> str:
     """The hash of all parameters and buffers, by name."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):

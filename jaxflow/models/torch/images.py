@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
 from jaxflow._checks import InputError, shown_text
+from jaxflow._typing import TorchTensor
+from jaxflow._untyped import HubModel, Processor
 from jaxflow.models.config import HeadConfig
 from jaxflow.models.images import (
     CLASS,
@@ -34,7 +35,7 @@ from jaxflow.models.torch.rooms import Rooms
 PROBED = 64
 
 
-def is_vision(model: Any) -> bool:
+def is_vision(model: HubModel) -> bool:
     """Whether a model reads images, and nothing else."""
     return getattr(model, "main_input_name", "") == "pixel_values" and not hasattr(model, "text_model")
 
@@ -47,10 +48,14 @@ class ImageCaller:
         model: of transformers.
     """
 
-    model: Any
+    model: HubModel
 
     def __call__(
-        self, pixels: Float[np.ndarray, "row channel height width"], *, differentiable: bool, parts: Any = None
+        self,
+        pixels: Float[np.ndarray, "row channel height width"],
+        *,
+        differentiable: bool,
+        parts: LayerParts | None = None,
     ) -> TorchPass:
         """Run images; derivatives begin at the pixels, and `parts` are watched."""
         first = next(self.model.parameters())
@@ -113,7 +118,7 @@ class TorchImages:
         return _in_order(made, self.reader.layout.order)
 
 
-def torch_images(model: Any, processor: Any, place: str, *, registers: bool) -> TorchImages:
+def torch_images(model: HubModel, processor: Processor, place: str, *, registers: bool) -> TorchImages:
     """Take in a vision model, which is run once over noise.
 
     Args:
@@ -138,7 +143,7 @@ def torch_images(model: Any, processor: Any, place: str, *, registers: bool) -> 
         ) from None
     layout = replace(_layout(model, seen, pixels.shape[-2:], place), shows_registers=registers)
     attention = checked_attention(seen, len(layout.names), model, place)
-    slopes: Any = ()
+    slopes: Sequence[TorchTensor | None] = ()
     if seen.logits is not None and all(each.requires_grad for each in seen.attentions):
         slopes = torch.autograd.grad(summed(seen.logits), seen.attentions, retain_graph=True, allow_unused=True)
     read = _read(seen)[layout.order]
@@ -157,7 +162,7 @@ def torch_images(model: Any, processor: Any, place: str, *, registers: bool) -> 
     )
 
 
-def _head_of(model: Any) -> HeadConfig:
+def _head_of(model: HubModel) -> HeadConfig:
     """The head by the name of the model's class; any other model is taken without its head."""
     if "ForImageClassification" not in type(model).__name__:
         return HeadConfig()
@@ -165,7 +170,7 @@ def _head_of(model: Any) -> HeadConfig:
     return HeadConfig("sequence_classification", outputs=len(labels), labels=labels, problem=problem_of(model.config))
 
 
-def _layout(model: Any, seen: TorchPass, size: tuple[int, int], place: str) -> PatchLayout:
+def _layout(model: HubModel, seen: TorchPass, size: tuple[int, int], place: str) -> PatchLayout:
     """The model's tokens, by its configuration and the size of its attention.
 
     Raises:

@@ -3,12 +3,13 @@
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from jaxflow._checks import InputError, missing_extra
+from jaxflow._typing import Inputs, Pairs
+from jaxflow._untyped import HubModel, Processor, Tokenizer
 from jaxflow.models import tokens
 from jaxflow.models.answers import continues, tokenize_answers
 from jaxflow.models.batch import TokenBatch
@@ -69,8 +70,8 @@ class TorchModel(ModelDefaults):
 
     def __init__(
         self,
-        model: Any,
-        processor: Any,
+        model: HubModel,
+        processor: Processor,
         *,
         name: str | None = None,
         max_length: int | None = None,
@@ -98,9 +99,9 @@ class TorchModel(ModelDefaults):
         if not hasattr(model, "config") or not hasattr(model, "set_attn_implementation"):
             way_out = "pass what AutoModel.from_pretrained gives"
             raise InputError("model", "be a PyTorch model of transformers", type(model).__name__, way_out)
-        self.model: Any = model
+        self.model: HubModel = model
         # A vision model has none.
-        self.tokenizer: Any = None
+        self.tokenizer: Tokenizer = None
         self.kept: dict[object, object] = {}
         self.name = name or str(getattr(model.config, "_name_or_path", "") or type(model).__name__)
         self._pairs: TorchPairs | None = None
@@ -142,7 +143,7 @@ class TorchModel(ModelDefaults):
         # Sources and targets are one sequence, and either may have as many.
         self.max_length = min(2 * self.max_length, UNLIMITED)
 
-    def _settle_images(self, processor: Any, registers: bool) -> None:
+    def _settle_images(self, processor: Processor, registers: bool) -> None:
         """As `_settle`, for a vision model."""
         self._images = torch_images(self.model, processor, self.name, registers=registers)
         self.head, self._probe = self._images.head, self._images.probe
@@ -209,7 +210,7 @@ class TorchModel(ModelDefaults):
         return self._class_names
 
     def tokenize(
-        self, texts: Any, pairs: Any = None, *, max_length: int | None = None, truncate: bool = False
+        self, texts: Inputs, pairs: Pairs = None, *, max_length: int | None = None, truncate: bool = False
     ) -> list[Encoding]:
         """Tokens of each text, or pair of texts, as `TextEncoder.tokenize` gives them; a decoder's pairs are answers.
 
@@ -261,7 +262,7 @@ class TorchModel(ModelDefaults):
         """The likeliest next tokens of each prompt, by the model's own `generate`, prompts of one length together."""
         return generated(self.model, self.tokenizer, encodings, tokens, self.max_length, together=self._probe.together)
 
-    def write(self, texts: Any, tokens: int) -> list[str]:
+    def write(self, texts: Inputs, tokens: int) -> list[str]:
         """The targets of an encoder-decoder that it writes itself; see `jaxflow.generate`."""
         assert self._pairs is not None
         return self._pairs.tokenize.texts_written(texts, tokens)
@@ -305,7 +306,7 @@ class TorchModel(ModelDefaults):
 _PASSING = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "_attn_implementation", "use_cache")
 
 
-def _switch_to_eager(model: Any, name: str) -> None:
+def _switch_to_eager(model: HubModel, name: str) -> None:
     before = getattr(model.config, "_attn_implementation", EAGER)
     if before == EAGER:
         return
@@ -319,7 +320,7 @@ def _switch_to_eager(model: Any, name: str) -> None:
     warnings.warn(message, stacklevel=3)
 
 
-def _tokenizer_of(processor: Any, *, slow: bool) -> Any:
+def _tokenizer_of(processor: Processor, *, slow: bool) -> Tokenizer:
     """The tokenizer of a processor; a slow one, which knows no places in the text, only where that is allowed."""
     tokenizer = getattr(processor, "tokenizer", processor)
     if not getattr(tokenizer, "is_fast", False) and not (slow and hasattr(tokenizer, "convert_ids_to_tokens")):

@@ -3,13 +3,14 @@
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int
 
 from jaxflow._checks import InputError, shown_text
+from jaxflow._typing import TorchTensor
+from jaxflow._untyped import HubModel, Tokenizer
 from jaxflow.graph.encoder_decoder import joined, moving
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.config import HeadConfig
@@ -24,7 +25,7 @@ Sources = Int[np.ndarray, "row source"]
 Targets = Int[np.ndarray, "row target"]
 
 
-def is_encoder_decoder(model: Any) -> bool:
+def is_encoder_decoder(model: HubModel) -> bool:
     """Whether a model reads targets beside its sources."""
     return "decoder_input_ids" in inspect.signature(model.forward).parameters
 
@@ -38,8 +39,8 @@ class PairPass:
         logits: `row target label`; None for a model without a head.
     """
 
-    sides: tuple[tuple[Any, ...], ...]
-    logits: Any
+    sides: tuple[tuple[TorchTensor, ...], ...]
+    logits: TorchTensor
 
     def together(self, layers: Sequence[np.ndarray]) -> np.ndarray:
         """Arrays of all layers of the three sides, in this order, as one: `row layer head token token`."""
@@ -55,7 +56,7 @@ class PairCaller:
         model: of transformers.
     """
 
-    model: Any
+    model: HubModel
 
     def __call__(self, sources: Sources, targets: Targets, *, differentiable: bool) -> PairPass:
         """Run sources of one length; targets may be padded behind, since none sees what follows."""
@@ -94,7 +95,7 @@ class PairProbe(Probe):
     encoder_layers: int = 0
 
 
-def head_of_pairs(model: Any, tokenizer: Any, vocabulary: int, place: str) -> HeadConfig:
+def head_of_pairs(model: HubModel, tokenizer: Tokenizer, vocabulary: int, place: str) -> HeadConfig:
     """The head on an encoder-decoder: the next target, or none.
 
     Raises:
@@ -130,7 +131,7 @@ def probe_pairs(caller: PairCaller, ids: tuple[int, ...], place: str) -> PairPro
     for side, layers, rows_and_columns in zip(lengths, seen.sides, lengths.values(), strict=True):
         _check_side(side, layers, tuple(each.shape[1] for each in rows_and_columns), place)
     taken = [layer for side in seen.sides for layer in side]
-    slopes: Any = ()
+    slopes: Sequence[TorchTensor | None] = ()
     if seen.logits is not None and all(each.requires_grad for each in taken):
         # The last position's numbers alone are explained.
         slopes = torch.autograd.grad(summed(seen.logits[:, -1]), taken, allow_unused=True)
@@ -147,7 +148,7 @@ def probe_pairs(caller: PairCaller, ids: tuple[int, ...], place: str) -> PairPro
     )
 
 
-def _check_side(side: str, layers: tuple[Any, ...], shape: tuple[int, ...], place: str) -> None:
+def _check_side(side: str, layers: tuple[TorchTensor, ...], shape: tuple[int, ...], place: str) -> None:
     """Refuse attention of one side that is none, or not that of every token to every other."""
     if not layers or any(layer is None for layer in layers):
         raise InputError("model", f"give {side} attention of every layer", "none", PAIRS_IN_HAND, place=place)
@@ -215,7 +216,7 @@ def _record(
     return recording(room, None, scores, cotangents, gradients, moves=moves)
 
 
-def _last(logits: Any, targets: np.ndarray) -> Any:
+def _last(logits: TorchTensor, targets: np.ndarray) -> TorchTensor:
     """The numbers of each row's last target."""
     return logits[torch.arange(len(targets)), torch.tensor(targets - 1)]
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 
+from jaxflow._typing import TorchModule, TorchTensor
+from jaxflow._untyped import HubModel
 from jaxflow.models.recording import LayerWeights
 
 
@@ -53,10 +54,10 @@ FITS, FITS_IN_HALF = 1e-4, 5e-2
 class Inside:
     """What hooks saw of each layer in one pass: tensors by the layer's number."""
 
-    values: dict[int, Any] = field(default_factory=dict)
-    before_attention_norm: dict[int, Any] = field(default_factory=dict)
-    behind_attention_norm: dict[int, Any] = field(default_factory=dict)
-    before_output_norm: dict[int, Any] = field(default_factory=dict)
+    values: dict[int, TorchTensor] = field(default_factory=dict)
+    before_attention_norm: dict[int, TorchTensor] = field(default_factory=dict)
+    behind_attention_norm: dict[int, TorchTensor] = field(default_factory=dict)
+    before_output_norm: dict[int, TorchTensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ class LayerParts:
         heads: of each layer.
     """
 
-    layers: tuple[Any, ...]
+    layers: tuple[HubModel, ...]
     names: Names
     heads: int
 
@@ -83,7 +84,7 @@ class LayerParts:
     def _norm_names(self) -> tuple[str, str]:
         return self.names.attention_norm, self.names.output_norm
 
-    def _part(self, layer: Any, name: str) -> Any:
+    def _part(self, layer: HubModel, name: str) -> HubModel:
         return layer.get_submodule(name)
 
     @contextmanager
@@ -92,8 +93,10 @@ class LayerParts:
         seen = Inside()
         with ExitStack() as stack:
 
-            def watch(name: str, index: int, *, before: dict[int, Any] | None, behind: dict[int, Any] | None) -> None:
-                def look(module: Any, inputs: Any, output: Any) -> None:
+            def watch(
+                name: str, index: int, *, before: dict[int, TorchTensor] | None, behind: dict[int, TorchTensor] | None
+            ) -> None:
+                def look(module: TorchModule, inputs: tuple[TorchTensor, ...], output: TorchTensor) -> None:
                     for room, tensor in ((before, inputs[0]), (behind, output)):
                         if room is not None:
                             room[index] = tensor.detach()
@@ -108,7 +111,7 @@ class LayerParts:
                 watch(output_norm, index, before=seen.before_output_norm, behind=None)
             yield seen
 
-    def values(self, seen: Inside, index: int) -> Any:
+    def values(self, seen: Inside, index: int) -> TorchTensor:
         """The vectors that attention averages, `row head token head_width`."""
         given = seen.values[index]
         width = self.head_width
@@ -117,11 +120,11 @@ class LayerParts:
         split = own.unflatten(-1, (-1, width)).transpose(1, 2)
         return split.repeat_interleave(self.heads // split.shape[1], dim=1)
 
-    def attended(self, seen: Inside, index: int) -> Any:
+    def attended(self, seen: Inside, index: int) -> TorchTensor:
         """The states after the attention block, `row token width`."""
         return (seen.before_output_norm if self.names.pre_norm else seen.behind_attention_norm)[index]
 
-    def deviations(self, seen: Inside, index: int) -> Any:
+    def deviations(self, seen: Inside, index: int) -> TorchTensor:
         """`sqrt(variance + epsilon)` of the states before the two norms, `row norm token`."""
         states = (seen.before_attention_norm[index], seen.before_output_norm[index])
         norms = (self._part(self.layers[index], name) for name in self._norm_names)
@@ -151,7 +154,7 @@ class LayerParts:
         )
         return LayerWeights(output, scales, biases, self.names.pre_norm)
 
-    def fit(self, seen: Inside, attentions: tuple[Any, ...], states: tuple[Any, ...]) -> bool:
+    def fit(self, seen: Inside, attentions: tuple[TorchTensor, ...], states: tuple[TorchTensor, ...]) -> bool:
         """Whether the parts put together give what the layers gave.
 
         Args:
@@ -171,7 +174,7 @@ class LayerParts:
         return True
 
 
-def layer_parts(model: Any, layers: int, heads: int) -> Iterator[LayerParts]:
+def layer_parts(model: HubModel, layers: int, heads: int) -> Iterator[LayerParts]:
     """The parts of a model's layers by every way of naming that they follow."""
     for stack in model.modules():
         if isinstance(stack, torch.nn.ModuleList) and len(stack) == layers:
@@ -180,7 +183,7 @@ def layer_parts(model: Any, layers: int, heads: int) -> Iterator[LayerParts]:
                     yield LayerParts(tuple(stack), names, heads)
 
 
-def _has(layer: Any, path: str) -> bool:
+def _has(layer: HubModel, path: str) -> bool:
     try:
         _ = layer.get_submodule(path)
     except AttributeError:
@@ -188,12 +191,12 @@ def _has(layer: Any, path: str) -> bool:
     return True
 
 
-def _matrix(projection: Any) -> np.ndarray:
+def _matrix(projection: HubModel) -> np.ndarray:
     """A projection's matrix, from its inputs to its outputs."""
     # GPT-2's projections hold it so; torch's own the other way round.
     weight = _numbers(projection.weight)
     return weight.T if isinstance(projection, torch.nn.Linear) else weight
 
 
-def _numbers(tensor: Any) -> np.ndarray:
+def _numbers(tensor: TorchTensor) -> np.ndarray:
     return tensor.detach().to("cpu", torch.float32).numpy()

@@ -1,5 +1,6 @@
 """What a PyTorch model gives: found by running it once over a few tokens, so that nothing is promised that isn't so."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,8 @@ import numpy as np
 import torch
 
 from jaxflow._checks import InputError, shown_text
+from jaxflow._typing import TorchTensor
+from jaxflow._untyped import HubConfig, HubModel
 from jaxflow.models.torch.forward import TorchCaller, TorchPass, array_of
 from jaxflow.models.torch.parts import LayerParts, layer_parts
 
@@ -61,7 +64,7 @@ def probe(caller: TorchCaller, ids: tuple[int, ...], place: str) -> Probe:
     attention = checked_attention(seen, len(ids), caller.model, place)
     causal = not np.triu(attention, 1).any()
     differentiable = seen.logits is not None and all(each.requires_grad for each in seen.attentions)
-    slopes: Any = ()
+    slopes: Sequence[TorchTensor | None] = ()
     if differentiable:
         slopes = torch.autograd.grad(summed(seen.logits), seen.attentions, retain_graph=True, allow_unused=True)
     gradients = bool(slopes) and all(slope is not None for slope in slopes)
@@ -76,7 +79,7 @@ def probe(caller: TorchCaller, ids: tuple[int, ...], place: str) -> Probe:
     )
 
 
-def refuse_other_inputs(model: Any, place: str) -> None:
+def refuse_other_inputs(model: HubModel, place: str) -> None:
     """Refuse models that do not read one text a time.
 
     Raises:
@@ -120,7 +123,7 @@ def _parts(caller: TorchCaller, rows: np.ndarray, layers: int, heads: int) -> La
     return None
 
 
-def checked_attention(seen: TorchPass, tokens: int, model: Any, place: str) -> np.ndarray:
+def checked_attention(seen: TorchPass, tokens: int, model: HubModel, place: str) -> np.ndarray:
     """The attention, `layer row head query key`, if it is one that makes a graph of layers."""
 
     def refuse(expected: str, got: str) -> InputError:
@@ -160,13 +163,13 @@ def _reads_at(seen: TorchPass, tokens: int) -> int | None:
     return None
 
 
-def summed(logits: Any) -> Any:
+def summed(logits: Any) -> TorchTensor:
     """One number that depends on all of the head's, each in its own way: a norm would cancel their sum."""
     weights = torch.linspace(1, 2, logits.shape[-1], dtype=logits.dtype, device=logits.device)
     return (logits * weights).sum()
 
 
-def token_sizes(model: Any) -> tuple[int, int, int | None]:
+def token_sizes(model: HubModel) -> tuple[int, int, int | None]:
     """How many tokens and segments a model knows, and most tokens of a text; None for any."""
     config = model.config
     table = model.get_input_embeddings()
@@ -176,7 +179,7 @@ def token_sizes(model: Any) -> tuple[int, int, int | None]:
     return vocabulary, segments, _positions(model, config)
 
 
-def _positions(model: Any, config: Any) -> int | None:
+def _positions(model: HubModel, config: HubConfig) -> int | None:
     known = getattr(config, "max_position_embeddings", None)
     if not isinstance(known, int) or known < 1:
         return None

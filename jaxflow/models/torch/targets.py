@@ -1,11 +1,12 @@
 """The targets of an encoder-decoder in PyTorch: their first token, and those that the model writes itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
+from jaxflow._untyped import HubConfig, HubModel
 from jaxflow.models.targets import Ids
 from jaxflow.models.torch.forward import evaluating
 
@@ -22,7 +23,7 @@ class TorchTargets:
         limit: most tokens of the targets.
     """
 
-    model: Any
+    model: HubModel
     limit: int
 
     @property
@@ -68,11 +69,11 @@ class TorchTargets:
         return made
 
 
-def _is_deeper(config: Any) -> bool:
+def _is_deeper(config: HubConfig) -> bool:
     """Whether the decoder has more layers than the encoder, by the names of T5."""
     encoder, decoder = (getattr(config, name, None) for name in ("num_layers", "num_decoder_layers"))
     return encoder is not None and decoder is not None and decoder > encoder
 
 
-def _as_set(ids: Any) -> set[int]:
+def _as_set(ids: int | Sequence[int] | None) -> set[int]:
     return set() if ids is None else {int(ids)} if isinstance(ids, int) else set(map(int, ids))
