@@ -1,11 +1,11 @@
 """What mixings have in common whose weights are made of gradients in the attention."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxflow._typing import Settled
 from jaxflow.mixing._own import WIDE, as_own, with_own_stream
 from jaxflow.mixing._protocol import Capacities
 from jaxflow.models import LayerOutput
@@ -27,7 +27,7 @@ class GradientMixing:
         own: own stream of each position: wide, identity, none, or a share from 0 to 1.
     """
 
-    own: float | str | Any = WIDE
+    own: Settled[float | str] = WIDE
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "own", as_own(self.own, (WIDE, IDENTITY, NONE)))

@@ -5,6 +5,8 @@ from typing import Any
 
 from jaxflow import _checks
 from jaxflow._checks import InputError
+from jaxflow._typing import Given
+from jaxflow._untyped import JsonObject
 from jaxflow.mixing._protocol import Mixing
 from jaxflow.mixing.alti import Alti
 from jaxflow.mixing.attention import Attention
@@ -29,7 +31,7 @@ MIXINGS: dict[str, type] = {
 }
 
 
-def as_mixing(value: Any, model: Model | None = None) -> Mixing:
+def as_mixing(value: Given[str | Mixing], model: Model | None = None) -> Mixing:
     """Take in a mixing, checked: a name of `MIXINGS`, or a value.
 
     Args:
@@ -80,7 +82,7 @@ def _check_model(mixing: Mixing, model: Model) -> None:
         check(model)
 
 
-def mixing_json(mixing: Mixing) -> dict[str, Any]:
+def mixing_json(mixing: Mixing) -> JsonObject:
     """A mixing as JSON: its name and its fields."""
     # `name` and `needs` may be fields too; they follow from the class.
     fields = dataclasses.fields(mixing) if dataclasses.is_dataclass(mixing) else ()

@@ -1,13 +1,12 @@
 """A position's own stream beside a mixing's weights: a share of the position, measured, or wide."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxflow._checks import InputError, one_of, shown
-from jaxflow._typing import Capacity, Square, TokenMask
+from jaxflow._typing import Capacity, Given, Square, TokenMask
 from jaxflow.graph import attention as _attention
 from jaxflow.graph.graph import with_residual
 from jaxflow.mixing._protocol import Capacities
@@ -18,7 +17,7 @@ MEASURED, WIDE = "measured", "wide"
 ROWS = SHARES, SIZES, AUTO = "shares", "sizes", "auto"
 
 
-def as_own(own: Any, words: tuple[str, ...] = (MEASURED, WIDE)) -> float | str:
+def as_own(own: Given[float | str], words: tuple[str, ...] = (MEASURED, WIDE)) -> float | str:
     """Take in a mixing's `own`, checked: a share in [0, 1], or one of the words."""
     if not isinstance(own, str):
         return as_share(own, "own")
@@ -38,7 +37,7 @@ class OwnStream:
             streams, else shares.
     """
 
-    own: float | str | Any = field(default=MEASURED, kw_only=True)
+    own: Given[float | str] = field(default=MEASURED, kw_only=True)
     rows: str = field(default=AUTO, kw_only=True)
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """Attention itself as capacities: heads fused into one matrix a layer, rows that sum to 1, a share of the residual."""
 
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxflow import _checks
 from jaxflow._checks import InputError
+from jaxflow._typing import ArrayLike, Given, Settled
 from jaxflow.graph import attention as _attention
 from jaxflow.graph.arrays import read_array
 from jaxflow.graph.graph import check_residual, with_residual
@@ -35,8 +36,8 @@ class Attention:
             position that attends to nothing else stays with itself; the first token's own row is as it was.
     """
 
-    heads: str | HeadTuples | Any = "mean"
-    residual: float | Any = 0.5
+    heads: Settled[str | HeadTuples | ArrayLike] = "mean"
+    residual: Given[float] = 0.5
     # Folders from before there was a choice do not name it.
     sinks: str = field(default=KEPT, metadata=UNNAMED)
 
@@ -63,7 +64,7 @@ class Attention:
 
     def capacities(self, layer: LayerOutput, mask: Bool[Array, "*row token"]) -> Capacities:
         """The layer's attention, heads fused, times `1 - residual`; and the residual."""
-        heads: Any = self.heads
+        heads = self.heads
         if not isinstance(heads, str):
             weights = _evened_weights(np.asarray(heads))
             # This layer's weights, or the same for all layers.
@@ -84,7 +85,7 @@ def _without_first(
     return jnp.where(paid[..., None, :, :], jnp.zeros((), attention.dtype), attention)
 
 
-def as_share(share: Any, argument: str = "residual") -> float:
+def as_share(share: ArrayLike, argument: str = "residual") -> float:
     """Take in the residual's share, checked: one number in [0, 1], as programs are compiled for it."""
     if _checks.is_traced(share):
         way_out = "pass one an example to `attention_graph`"
@@ -93,7 +94,7 @@ def as_share(share: Any, argument: str = "residual") -> float:
     return float(check_residual(share, (), argument))
 
 
-def _as_heads(heads: Any) -> str | HeadTuples:
+def _as_heads(heads: str | ArrayLike) -> str | HeadTuples:
     """Take in a way of fusing heads, checked but for the number of layers and heads; weights become nested tuples."""
     if isinstance(heads, str):
         _checks.one_of("heads", heads, tuple(_attention.FUSIONS))

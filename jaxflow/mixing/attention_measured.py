@@ -1,11 +1,11 @@
 """Attention with the residual's share as measured in each position's vectors."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from jaxflow._typing import ArrayLike, Settled
 from jaxflow.graph import attention as _attention
 from jaxflow.mixing._protocol import Capacities
 from jaxflow.mixing.attention import Attention, HeadTuples
@@ -30,7 +30,7 @@ class AttentionMeasured:
             `Attention`.
     """
 
-    heads: str | HeadTuples | Any = "mean"
+    heads: Settled[str | HeadTuples | ArrayLike] = "mean"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "heads", self._attention.heads)

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxflow._checks import InputError
 from jaxflow.mixing._gradients import GradientMixing, Heads
@@ -129,7 +128,11 @@ class CheferRules(Rules):
         return _added(first, second)
 
 
-def _with_rule(function: Callable[..., Array], forward: Callable[..., Any], back: Callable[..., Any]) -> Any:
+def _with_rule(
+    function: Callable[..., Array],
+    forward: Callable[..., tuple[Array, PyTree]],
+    back: Callable[[PyTree, Array], tuple[Array, ...]],
+) -> Callable[..., Array]:
     """A function that passes back what `back` says, given what `forward` keeps beside the value."""
     ruled = jax.custom_vjp(function)
     _ = ruled.defvjp(forward, back)
