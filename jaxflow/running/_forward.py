@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,8 @@ from jaxflow.running._reader import (
 PLAIN = Attention()
 # Attention of all heads, or its gradient.
 AllHeads: TypeAlias = Float[Array, "row layer head token token"]
-Carries: TypeAlias = tuple[Any, ...]
+T = TypeVar("T")
+Carries: TypeAlias = tuple[Arrays, ...]
 LayerWeights: TypeAlias = Float[Array, "layer row query key"]
 # Layers, and the gradient and the relevance of their attention, where there are any; stacked, or one of them.
 Kept: TypeAlias = tuple[LayerOutput, Array | None, Array | None]
@@ -99,7 +100,7 @@ class Forward:
         passing = [mixing for mixing in wide if not _needs_gradients(mixing)]
         starts = _starts(early), _rooms(module, inputs) if late else None, _weight_rooms(passing, module, mask)
 
-        def visit(carry: Any, layer: LayerOutput) -> Any:
+        def visit(carry: Arrays, layer: LayerOutput) -> Arrays:
             carries, rooms, weights = carry
             # Readers watch; without this their steps would be differentiated with the model.
             layer = layer if self.trainable else jax.lax.stop_gradient(layer)
@@ -208,7 +209,7 @@ def _with_gradients(layer: Kept) -> LayerOutput:
     return dataclasses.replace(layer[0], gradient=layer[1], relevance=layer[2])
 
 
-def _finish(ride: _Ride, carry: Any, outputs: PassOutputs, pull: Pull | None) -> Arrays:
+def _finish(ride: _Ride, carry: Arrays, outputs: PassOutputs, pull: Pull | None) -> Arrays:
     """What a reader gives; one that needs a gradient of its own number gets it by a backward pass."""
     if isinstance(ride.reader, GradientReader):
         assert outputs.logits is not None
@@ -235,11 +236,11 @@ def _needs_gradients(mixing: Mixing) -> bool:
 
 
 def _with_pull(
-    module: Module, inputs: Inputs, visit: Visit[Any], carry: Any
-) -> tuple[Float[Array, "..."], Pull, tuple[Array, Any]]:
+    module: Module, inputs: Inputs, visit: Visit[T], carry: T
+) -> tuple[Float[Array, "..."], Pull, tuple[Array, T]]:
     """The head's numbers, the pull back from them, and the last hidden states with the carry."""
 
-    def run(shift: AllHeads) -> tuple[Array, tuple[Array, Any]]:
+    def run(shift: AllHeads) -> tuple[Array, tuple[Array, T]]:
         options = ForwardOptions(attention_shift=shift, packing=inputs.packing)
         last, carried = module.run(inputs.batch, visit, carry, options)
         return module.logits(last, inputs.batch), (last, carried)

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import jax
 import numpy as np
@@ -214,7 +214,7 @@ def _packed(inputs: Inputs, sizes: Sizes) -> Inputs:
     return inputs if size is None else replace(inputs, packing=pack(mask, size))
 
 
-def _wait(outputs: Any) -> None:
+def _wait(outputs: Arrays) -> None:
     """Wait as Python does, which an interrupt ends at once; waiting for an array it would only end with the batch."""
     pause = LONGEST_PAUSE / 64
     while not _is_done(outputs):
@@ -222,5 +222,5 @@ def _wait(outputs: Any) -> None:
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def _is_done(outputs: Any) -> bool:
+def _is_done(outputs: Arrays) -> bool:
     return all(array.is_ready() for array in jax.tree.leaves(outputs))

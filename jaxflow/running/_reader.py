@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow._typing import Square
+from jaxflow._typing import DTypeLike, Square
 from jaxflow.graph import attention
 from jaxflow.graph.graph import with_own
 from jaxflow.mixing import Capacities, Mixing, capacities_of
@@ -146,11 +146,11 @@ class Reader(Protocol):
         """The carry into the first layer."""
         ...
 
-    def step(self, inputs: ReaderInputs, carry: Any, layer: LayerView) -> Arrays:
+    def step(self, inputs: ReaderInputs, carry: Arrays, layer: LayerView) -> Arrays:
         """The carry out of a layer, of the same shapes."""
         ...
 
-    def finish(self, inputs: ReaderInputs, carry: Any, outputs: PassOutputs) -> Arrays:
+    def finish(self, inputs: ReaderInputs, carry: Arrays, outputs: PassOutputs) -> Arrays:
         """The reader's arrays, first axis the batch's examples."""
         ...
 
@@ -181,16 +181,16 @@ class Mixed:
 class Target(Protocol):
     """The number that a mixing or method explains, from the head's numbers: a frozen, hashable value."""
 
-    def value(self, logits: Float[Array, "row label"], given: Any) -> Float[Array, " row"]:
+    def value(self, logits: Float[Array, "row label"], given: Arrays) -> Float[Array, " row"]:
         """The number of each example; `given` are arrays that are known of the examples beforehand."""
         ...
 
-    def settle(self, logits: Float[Array, "row label"], given: Any) -> tuple["Target", Any]:
+    def settle(self, logits: Float[Array, "row label"], given: Arrays) -> tuple["Target", Arrays]:
         """The target and its arrays for changed texts: what depends on the prediction is that of these logits."""
         ...
 
 
-def layer_room(inputs: ReaderInputs, layers: int, *axes: int, dtype: Any = jnp.float32) -> Array:
+def layer_room(inputs: ReaderInputs, layers: int, *axes: int, dtype: DTypeLike = jnp.float32) -> Array:
     """Room for arrays of some layers, `row layer *axes`, to be carried along and filled by `put_layer`."""
     return jnp.zeros((inputs.mask.shape[0], layers, *axes), dtype)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from jaxflow._checks import InputError
+from jaxflow._typing import AnyArray
 from jaxflow.flow.worker import Worker
 from jaxflow.mixing import Mixing, as_mixing
 from jaxflow.models import Encoding, Model, TokenBatch
@@ -128,7 +129,7 @@ def run_readers(
     target: Target | None = None,
     options: EngineOptions | None = None,
     progress: Callable[[int], None] | None = None,
-) -> list[tuple[Any, ...]]:
+) -> list[tuple[Arrays, ...]]:
     """Run readers over texts, each text once through the model.
 
         (largest,) = zip(*run_readers(model, model.tokenize(texts), [LargestWeight()]))
@@ -184,7 +185,7 @@ def rows_on_host(outputs: Arrays, count: int) -> list[Arrays]:
     return [jax.tree.unflatten(shape, [leaf[row] for leaf in leaves]) for row in range(count)]
 
 
-def check_finite(items: Sequence[Item], finite: Bool[Any, " row"]) -> None:
+def check_finite(items: Sequence[Item], finite: Bool[AnyArray, " row"]) -> None:
     """Refuse a batch in which a text's attention is not finite.
 
     Args:
