@@ -1,5 +1,6 @@
 """Faithfulness: the change of a prediction when the most relevant tokens go, or they alone stay."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,8 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from jaxflow._checks import InputError, shown
+from jaxflow._typing import ArrayLike, Given
 from jaxflow.evaluation.batches import BATCH_TOKENS, variant_logits
-from jaxflow.evaluation.inputs import TokenInputs, one_array, token_inputs
+from jaxflow.evaluation.inputs import Texts, TokenInputs, one_array, token_inputs
 from jaxflow.evaluation.protocols import (
     PROTOCOLS,
     SHARES,
@@ -20,7 +22,7 @@ from jaxflow.evaluation.protocols import (
     counted,
 )
 from jaxflow.evaluation.removals import Removal, as_removal, check_read
-from jaxflow.evaluation.target import ON_HOST, Target, as_target, resolve, scale_of, target_value
+from jaxflow.evaluation.target import ON_HOST, Classes, Target, as_target, resolve, scale_of, target_value
 from jaxflow.models import Model
 
 
@@ -79,14 +81,14 @@ class FaithfulnessScores:
 
 def faithfulness(
     model: Model,
-    texts: Any,
-    relevance: Any,
+    texts: Texts,
+    relevance: ArrayLike,
     *,
-    shares: Any = SHARES,
-    removal: Any = "blank",
-    blank: Any = None,
-    target: Any = "predicted",
-    positions: Any = "words",
+    shares: Given[Sequence[float]] = SHARES,
+    removal: Given[str | Removal] = "blank",
+    blank: Given[str | int | None] = None,
+    target: Given[Classes | Target] = "predicted",
+    positions: str | ArrayLike = "words",
     batch_tokens: int = BATCH_TOKENS,
 ) -> Faithfulness:
     """Comprehensiveness and sufficiency of a relevance (DeYoung et al. 2020, section 5).
@@ -135,14 +137,14 @@ def faithfulness(
 
 def faithfulness_scores(
     model: Model,
-    texts: Any,
-    relevance: Any,
+    texts: Texts,
+    relevance: ArrayLike,
     *,
-    protocols: Any = PROTOCOLS,
-    removal: Any = "blank",
-    blank: Any = None,
-    target: Any = "predicted",
-    positions: Any = "words",
+    protocols: Given[FaithfulnessProtocol | Sequence[FaithfulnessProtocol]] = PROTOCOLS,
+    removal: Given[str | Removal] = "blank",
+    blank: Given[str | int | None] = None,
+    target: Given[Classes | Target] = "predicted",
+    positions: str | ArrayLike = "words",
     batch_tokens: int = BATCH_TOKENS,
 ) -> FaithfulnessScores:
     """Scores of relevance by any protocols at once: all of them, and all rows of relevance, share their passes.
@@ -274,7 +276,7 @@ def _as_protocols(given: Any, target: Target) -> tuple[FaithfulnessProtocol, ...
 
 
 def _as_relevance(
-    relevance: Any, inputs: TokenInputs, mask: np.ndarray
+    relevance: ArrayLike, inputs: TokenInputs, mask: np.ndarray
 ) -> tuple[Float[np.ndarray, "example row token"], tuple[int, ...]]:
     array = one_array("relevance", relevance)
     examples, tokens = inputs.mask.shape

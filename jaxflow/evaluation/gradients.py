@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +11,11 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError, shown
 from jaxflow._pytree import pytree
+from jaxflow._typing import AnyArray, ArrayLike, Given
 from jaxflow.evaluation.batches import BATCH_TOKENS, at_length, check_finite, for_every_row, run_examples, whole_logits
-from jaxflow.evaluation.inputs import TokenInputs, blank_id, token_inputs
+from jaxflow.evaluation.inputs import Texts, TokenInputs, blank_id, token_inputs
 from jaxflow.evaluation.scores import TokenScores
-from jaxflow.evaluation.target import ON_DEVICE, as_target, resolve, scale_of, target_value
+from jaxflow.evaluation.target import ON_DEVICE, Classes, Target, as_target, resolve, scale_of, target_value
 from jaxflow.models import EmbedsTokens, ForwardOptions, Model, Module, TokenBatch
 from jaxflow.models.model import check_gives
 from jaxflow.running import Call, Inputs, logits_of
@@ -52,7 +53,7 @@ class GradientMethod(Protocol):
         ...
 
     @property
-    def baseline(self) -> Any:
+    def baseline(self) -> str | int | ArrayLike | None:
         """The embedding that stands for nothing (see `IntegratedGradients`), or None where none is needed."""
         ...
 
@@ -124,7 +125,7 @@ class IntegratedGradients:
     """
 
     steps: int = 32
-    baseline: Any = "zero"
+    baseline: Given[str | int | ArrayLike] = "zero"
     absolute: bool = False
 
     def __post_init__(self) -> None:
@@ -143,7 +144,7 @@ class IntegratedGradients:
         way = words - start
 
         # A loop, not a batch: memory does not grow with the number of points.
-        def step(total: Embedded, at: Any) -> tuple[Embedded, None]:
+        def step(total: Embedded, at: tuple[Embedded, Array]) -> tuple[Embedded, None]:
             point, weight = at
             return total + weight * slope(start + point * way)[1], None
 
@@ -156,11 +157,11 @@ class IntegratedGradients:
 
 def gradient_scores(
     model: Model,
-    texts: Any,
-    method: Any = Gradient(),
+    texts: Texts,
+    method: Given[GradientMethod] = Gradient(),
     *,
-    target: Any = "predicted",
-    positions: Any = "tokens",
+    target: Given[Classes | Target] = "predicted",
+    positions: str | ArrayLike = "tokens",
     batch_tokens: int = BATCH_TOKENS,
 ) -> TokenScores:
     """Score each token by the gradient of the explained number in its word embedding.
@@ -182,7 +183,6 @@ def gradient_scores(
         InputError: the model does not classify texts, or an argument does not fit, see `token_inputs`, `Target`.
     """
     inputs, target = token_inputs(model, texts), as_target(target)
-    # `Any` in the signature, so that a wrong argument gets this message instead of a type checker's.
     if not isinstance(method, GradientMethod) or isinstance(method, type):
         raise InputError("method", "be a gradient method such as Gradient()", shown(method))
     scale, chosen = scale_of(model, target), inputs.positions(positions)
@@ -264,7 +264,7 @@ def embedding_scores(
     method: GradientMethod,
     number: Callable[[Array], Float[Array, " row"]],
     replaced: Bool[Array, "row token"],
-    baseline: Any,
+    baseline: int | AnyArray | None,
 ) -> tuple[Slopes, Float[Array, " row"] | None]:
     """A gradient method's scores of a batch, in a program, and the explained numbers at its baseline.
 
@@ -321,7 +321,7 @@ def _baseline(model: Model, method: GradientMethod) -> Float[Array, " embedding"
     return model.module.embed(jnp.asarray([token]))[0].astype(jnp.float32)
 
 
-def baseline_id(model: Model, baseline: Any) -> int | None:
+def baseline_id(model: Model, baseline: str | int | ArrayLike) -> int | None:
     """The token whose embedding is a baseline; None for zeros.
 
     Raises:

@@ -1,12 +1,12 @@
 """Relevance against evidence that is known: does a method rank first what the answer depends on?"""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from jaxflow._checks import InputError, first_index
+from jaxflow._typing import ArrayLike
 from jaxflow.evaluation.inputs import one_array
 from jaxflow.statistics.ranks import as_rows, as_tolerance, bounds, runs
 
@@ -34,7 +34,9 @@ class GroundTruth:
     tokens: Int[np.ndarray, " example"]
 
 
-def ground_truth(relevance: Any, evidence: Any, mask: Any = None, *, tol: float = 0.0) -> GroundTruth:
+def ground_truth(
+    relevance: ArrayLike, evidence: ArrayLike, mask: ArrayLike | None = None, *, tol: float = 0.0
+) -> GroundTruth:
     """Measures of a relevance against the tokens that an answer is known to depend on.
 
     Of tied tokens every order counts alike: hits are expected values over them, and precision is read where all of them
@@ -99,7 +101,9 @@ def ground_truth(relevance: Any, evidence: Any, mask: Any = None, *, tol: float 
     )
 
 
-def _checked(relevance: Any, evidence: Any, mask: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _checked(
+    relevance: ArrayLike, evidence: ArrayLike, mask: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Relevance in float64, evidence and mask, of shapes that fit."""
     array, truth = one_array("relevance", relevance), one_array("evidence", evidence)
     if truth.dtype != np.bool_ or truth.ndim != 2:

@@ -1,13 +1,15 @@
 """Inputs of the measures: token ids in padded rows, and the positions that take part."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxflow._checks import InputError, first_index, not_forked, one_of, shown
+from jaxflow._typing import ArrayLike, Given
+from jaxflow._untyped import Tokenizer
 from jaxflow.models import Encoding, Model, TokenBatch, as_model
 from jaxflow.models.config import UNLIMITED
 from jaxflow.models.images import check_reads_texts
@@ -25,7 +27,7 @@ class HasTokenizer(Protocol):
         ...
 
     @property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> Tokenizer:
         """A tokenizer as Hugging Face's are, or None."""
         ...
 
@@ -72,7 +74,7 @@ class TokenInputs:
         """Real tokens of each example."""
         return self.mask.sum(axis=-1)
 
-    def positions(self, chosen: Any = "tokens") -> Bool[np.ndarray, "example token"]:
+    def positions(self, chosen: str | ArrayLike = "tokens") -> Bool[np.ndarray, "example token"]:
         """Which positions take part.
 
         Args:
@@ -109,12 +111,16 @@ class TokenInputs:
         return self.mask & ~self.special
 
 
+# All that the measures take.
+Texts: TypeAlias = Given[TokenInputs | TokenBatch | str | Iterable[Any]]
+
+
 def token_inputs(
     model: Model,
-    texts: Any,
-    pairs: Any = None,
+    texts: Texts,
+    pairs: Given[str | Sequence[str] | None] = None,
     *,
-    special: Any = None,
+    special: Given[Iterable[ArrayLike] | None] = None,
     max_length: int | None = None,
     truncate: bool = False,
 ) -> TokenInputs:
@@ -157,7 +163,9 @@ def token_inputs(
     return made
 
 
-def padded(rows: Sequence[Any]) -> tuple[Float[np.ndarray, "example *rest token"], Bool[np.ndarray, "example token"]]:
+def padded(
+    rows: Sequence[ArrayLike],
+) -> tuple[Float[np.ndarray, "example *rest token"], Bool[np.ndarray, "example token"]]:
     """Arrays `*rest token` of different lengths as one, 0 on padding, and the mask of their own entries.
 
     For `result.relevance["flow"]` of one query: `padded([rows[:, 0] for rows in result.relevance["flow"]])`.
@@ -181,7 +189,7 @@ def padded(rows: Sequence[Any]) -> tuple[Float[np.ndarray, "example *rest token"
     return values, mask
 
 
-def one_array(argument: str, rows: Any) -> np.ndarray:
+def one_array(argument: str, rows: ArrayLike) -> np.ndarray:
     """Rows of texts as one array.
 
     Raises:
@@ -268,7 +276,7 @@ def _known_special(model: Model, ids: np.ndarray, mask: np.ndarray) -> np.ndarra
     return mask & np.isin(ids, [i for i in known if i is not None])
 
 
-def _as_special(special: Any, mask: np.ndarray) -> np.ndarray:
+def _as_special(special: Iterable[ArrayLike], mask: np.ndarray) -> np.ndarray:
     """Booleans as one padded array, from a sequence of rows or from an array of the mask's shape."""
     array = np.zeros(mask.shape, bool)
     rows = list(special)

@@ -1,14 +1,13 @@
 """Blank-out scores: the fall of a prediction when one token is replaced by a blank."""
 
-from typing import Any
-
 import numpy as np
 
+from jaxflow._typing import ArrayLike, Given
 from jaxflow.evaluation.batches import BATCH_TOKENS, variant_logits
-from jaxflow.evaluation.inputs import token_inputs
+from jaxflow.evaluation.inputs import Texts, token_inputs
 from jaxflow.evaluation.removals import as_removal
 from jaxflow.evaluation.scores import TokenScores
-from jaxflow.evaluation.target import ON_HOST, as_target, resolve, scale_of, target_value
+from jaxflow.evaluation.target import ON_HOST, Classes, Target, as_target, resolve, scale_of, target_value
 from jaxflow.models import Model
 
 # A move of the logits below this share of their size may be float32's rounding alone.
@@ -17,11 +16,11 @@ RESOLUTION = 2e-6
 
 def occlusion_scores(
     model: Model,
-    texts: Any,
+    texts: Texts,
     *,
-    target: Any = "predicted",
-    blank: Any = None,
-    positions: Any = "tokens",
+    target: Given[Classes | Target] = "predicted",
+    blank: Given[str | int | None] = None,
+    positions: str | ArrayLike = "tokens",
     batch_tokens: int = BATCH_TOKENS,
 ) -> TokenScores:
     """Score each token by how far the explained number moves when that token alone becomes a blank.

@@ -7,12 +7,13 @@ same passes: removals of the same tokens are run once for all of them.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxflow._checks import InputError, one_of, shown
+from jaxflow._typing import Given
 
 # DeYoung et al. (2020), section 5.
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
@@ -25,7 +26,7 @@ def counted(shares: Sequence[float], count: int) -> Int[np.ndarray, " share"]:
     return np.ceil(np.asarray(shares) * count - 1e-9).astype(int)
 
 
-def as_shares(shares: Any) -> tuple[float, ...]:
+def as_shares(shares: Given[Sequence[float]]) -> tuple[float, ...]:
     """Shares, checked.
 
     Raises:
@@ -110,7 +111,7 @@ class FaithfulnessProtocol(Protocol):
 class _Shares:
     """What protocols share that remove shares of the tokens, rounded up to whole tokens."""
 
-    shares: Any = SHARES
+    shares: Given[Sequence[float]] = SHARES
 
     of_probability = False
 
@@ -154,7 +155,7 @@ class Aopc(_Shares):
     2022), which also rewards tokens that speak against the number.
     """
 
-    shares: Any = TENTHS
+    shares: Given[Sequence[float]] = TENTHS
     absolute: bool = False
     faithful = "high"
 
@@ -179,7 +180,7 @@ class Curve(_Shares):
         first: `"most"` or `"least"`.
     """
 
-    shares: Any = TENTHS
+    shares: Given[Sequence[float]] = TENTHS
     first: str = "most"
 
     def __post_init__(self) -> None:
@@ -212,7 +213,7 @@ class Curve(_Shares):
 class LogOdds(_Shares):
     """LOdds: mean over shares of `log(p(x without r) / p(x))`, `r` the most relevant tokens (Shrikumar et al. 2017)."""
 
-    shares: Any = TENTHS
+    shares: Given[Sequence[float]] = TENTHS
     name: str = "log-odds"
     faithful = "low"
     of_probability = True

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool
 
 from jaxflow._checks import InputError, one_of, shown
+from jaxflow._typing import Given
 from jaxflow.evaluation.inputs import HasTokenizer, TokenInputs, blank_id
 from jaxflow.models import Model, TokenBatch
 
@@ -50,7 +51,7 @@ class Replace:
         name: in tables.
     """
 
-    substitute: Any = "blank"
+    substitute: Given[str | int] = "blank"
     name: str = "blank"
 
     takes_away = False
@@ -126,7 +127,7 @@ REMOVALS: dict[str, Removal] = {
 }
 
 
-def as_removal(removal: Any, blank: Any = None) -> Removal:
+def as_removal(removal: Given[str | Removal], blank: Given[str | int | None] = None) -> Removal:
     """A removal by name or value.
 
     Args:

@@ -1,6 +1,6 @@
 """The number of a classifier that is explained."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import InputError, one_of, shown, shown_text
+from jaxflow._typing import Given, Settled
 from jaxflow.models import Model
 from jaxflow.models.model import check_gives
 
@@ -42,6 +43,10 @@ ON_DEVICE: dict[str, Callable[[Array], Array]] = {
 }
 
 
+# A class by name or number, or one for each example.
+Classes: TypeAlias = str | int | Sequence[str | int]
+
+
 @dataclass(frozen=True)
 class Target:
     """A class's probability or logit, or the difference of two classes'.
@@ -54,9 +59,9 @@ class Target:
             `p0 - p1`. `"runner_up"` is the likeliest of the other classes.
     """
 
-    classes: Any = "predicted"
+    classes: Settled[Classes] = "predicted"
     quantity: str = "probability"
-    against: Any = None
+    against: Settled[Classes | None] = None
 
     def __post_init__(self) -> None:
         one_of("quantity", self.quantity, ("probability", "logit"))
@@ -115,7 +120,7 @@ class Explained:
 GivenClasses: TypeAlias = tuple[Int[Any, " row"] | None, Int[Any, " row"] | None]
 
 
-def as_target(target: Any) -> Target:
+def as_target(target: Given[Classes | Target]) -> Target:
     """A target, from one or from its classes alone."""
     return target if isinstance(target, Target) else Target(target)
 
@@ -209,7 +214,7 @@ def target_value(numbers: Any, classes: Int[Any, "*row"], against: Int[Any, "*ro
 
 
 def _indices(
-    name: str, model: Model, given: Any, word: str, examples: int, logits: np.ndarray | None
+    name: str, model: Model, given: Given[Classes], word: str, examples: int, logits: np.ndarray | None
 ) -> Int[np.ndarray, " example"]:
     if isinstance(given, str) and given == word:
         assert logits is not None

@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import InputError, shown
+from jaxflow._typing import Given
+from jaxflow._untyped import Tokenizer
 from jaxflow.evaluation.inputs import HasTokenizer
 from jaxflow.evaluation.target import Explained, GivenClasses, Target
 from jaxflow.models import Encoding, Model, TokenBatch
@@ -36,9 +38,9 @@ class Token:
             other, its last token: what follows it is explained.
     """
 
-    token: Any = PREDICTED
-    against: Any = None
-    at: Any = None
+    token: Given[str | int] = PREDICTED
+    against: Given[str | int | None] = None
+    at: Given[int | None] = None
 
     def __post_init__(self) -> None:
         for name, value in (("token", self.token), ("against", self.against)):
@@ -54,7 +56,7 @@ class Token:
             object.__setattr__(self, "at", int(at))
 
 
-def written_target(text: str) -> Any:
+def written_target(text: str) -> str | tuple[str, ...] | Token:
     """A target as it is written: a name; a difference, with two dashes between; a token, its position behind @.
 
     A name that is no difference keeps its dashes; that of a class may always be its number.
@@ -111,7 +113,7 @@ def explained_token(model: Model, target: Token, batch: TokenBatch) -> tuple[Exp
     return ExplainedToken(number), ((token, against), at)
 
 
-def next_token_target(model: Model, asked: Any) -> Target:
+def next_token_target(model: Model, asked: str | int | tuple[str | int, str | int] | Token | None) -> Target:
     """What a decoder's head says of the next token: a token's logit, or by how much it beats a foil.
 
     Args:
@@ -151,7 +153,7 @@ def check_place(model: Model, target: Token, encoding: Encoding, place: str) -> 
         raise InputError("target", "stand at the text's one mask token", f"a text with {count}", way_out, place=place)
 
 
-def token_id(model: Model, token: Any) -> int:
+def token_id(model: Model, token: Given[str | int]) -> int:
     """The number of a token, or of a class of tokens, among the head's.
 
     Raises:
@@ -170,7 +172,7 @@ def token_id(model: Model, token: Any) -> int:
     return int(index)
 
 
-def _vocabulary_id(tokenizer: Any, token: Any) -> int:
+def _vocabulary_id(tokenizer: Tokenizer, token: Given[str | int]) -> int:
     """The id of a token, as it is written in the vocabulary or as a word of one piece."""
     if not isinstance(token, str):
         return int(token)
