@@ -1,12 +1,11 @@
 """Column sums of class-specific weights: no functional of the graph's paths, and the baseline that flow has to beat."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 
-from jaxflow._typing import Square, TokenMask
-from jaxflow.mixing import AttentionGradient
+from jaxflow._typing import Settled, Square, TokenMask
+from jaxflow.mixing import AttentionGradient, Mixing
 
 WEIGHTS = AttentionGradient(own="none")
 
@@ -24,7 +23,7 @@ class ColumnSums:
     """
 
     name: str = "column-sums"
-    mixing: Any = WEIGHTS
+    mixing: Settled[str | Mixing] = WEIGHTS
 
     def start(self, mask: TokenMask) -> Square:
         """No layer is summed: `row query token` of zeros."""

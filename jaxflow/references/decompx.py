@@ -7,7 +7,7 @@ evenly, they leave the parts of one number to a single backward pass.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -192,7 +192,7 @@ def _shared(x: Array, constant: Array, products: Array) -> Array:
 
 
 @_shared.defjvp
-def _share(primals: tuple[Array, Array, Array], tangents: tuple[Array, Any, Array]) -> tuple[Array, Array]:
+def _share(primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]) -> tuple[Array, Array]:
     (x, constant, _), (part, _, product) = primals, tangents
     # |constant . part| of every vector, over the sum of it over all parts.
     size = jnp.abs(product)
@@ -201,12 +201,15 @@ def _share(primals: tuple[Array, Array, Array], tangents: tuple[Array, Any, Arra
     return x, part + jnp.expand_dims(share, range(-constant.ndim, 0)) * constant
 
 
+T = TypeVar("T")
+
+
 def parts(
     module: Module,
     batch: TokenBatch,
-    read: Callable[[Any, ForwardOptions], Any],
+    read: Callable[[Module, ForwardOptions], T],
     packing: Packing | None = None,
-) -> Any:
+) -> T:
     """The parts of whatever is read of one forward pass: arrays as `read` gives them, with a first axis `source`.
 
     Args:
@@ -223,10 +226,10 @@ def parts(
     under = module.under(Decomposed())
     first = under.inputs(batch)
 
-    def run(inputs: Array) -> Any:
+    def run(inputs: Array) -> T:
         return read(under, ForwardOptions(inputs=inputs, packing=packing))
 
-    def part(source: Array) -> Any:
+    def part(source: Array) -> T:
         # At the start a position is its own token's: embedding, norm and all.
         own = jnp.arange(first.shape[-2])[:, None] == source
         return jax.jvp(run, (first,), (jnp.where(own, first, 0),))[1]
@@ -237,7 +240,7 @@ def parts(
 def even_parts(
     module: Module,
     batch: TokenBatch,
-    number: Callable[[Any, ForwardOptions], Float[Array, " row"]],
+    number: Callable[[Module, ForwardOptions], Float[Array, " row"]],
     packing: Packing | None = None,
 ) -> Float[Array, "row token"]:
     """Each token's part of one number of each text, all biases shared out evenly among the text's tokens.

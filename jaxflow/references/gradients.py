@@ -1,12 +1,11 @@
 """References by gradients in the word embeddings: gradient x input, and integrated gradients."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from jaxtyping import Array, Float
 
 from jaxflow import evaluation
-from jaxflow._typing import AtLayers
+from jaxflow._typing import AtLayers, Given
 from jaxflow.evaluation.gradients import GradientMethod, baseline_id, embedding_scores
 from jaxflow.models import EmbedsTokens, Model, Module
 from jaxflow.running import Inputs, Program, Target, logits_of, same_rows
@@ -48,7 +47,7 @@ class IntegratedGradients:
     """
 
     steps: int = 32
-    baseline: Any = "zero"
+    baseline: Given[str | int] = "zero"
     name: str = "integrated-gradients"
 
     needs = frozenset({"embeddings"})

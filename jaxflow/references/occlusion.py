@@ -1,13 +1,12 @@
 """Occlusion as a method of relevance: the fall of the explained number when a token becomes a blank."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxflow._typing import AtLayers
+from jaxflow._typing import AtLayers, Given
 from jaxflow.evaluation.inputs import blank_id
 from jaxflow.models import Model, Module
 from jaxflow.running import Inputs, Program, Target, logits_of, same_rows
@@ -26,7 +25,7 @@ class Occlusion:
         name: its column.
     """
 
-    blank: Any = None
+    blank: Given[str | int | None] = None
     name: str = "occlusion"
 
     needs = frozenset()
