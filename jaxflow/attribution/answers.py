@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from jaxflow.models import Model
 from jaxflow.models.answers import continues, part_of
 from jaxflow.models.generation import check_generates, generate_answers
 from jaxflow.models.two_streams import encoder_layers_of
-from jaxflow.running import Call
+from jaxflow.running import Arrays, Call
 
 
 def check_answers(question: Question, model: Model, *, given: bool) -> None:
@@ -92,7 +91,7 @@ class PartsTask:
         """As the task's."""
         return self.task.calls(items, rows, length)
 
-    def begin(self, items: list[Item], outputs: tuple[Any, ...], worker: Worker) -> Callable[[], Sequence[Part]]:
+    def begin(self, items: list[Item], outputs: tuple[Arrays, ...], worker: Worker) -> Callable[[], Sequence[Part]]:
         """As the task's."""
         finish = self.task.begin(items, outputs, worker)
         return lambda: [Part(item.index, each) for item, each in zip(items, finish(), strict=True)]
@@ -154,7 +153,7 @@ def together(whole: Item, parts: Sequence[Example]) -> Example:
     """One example from those of an answer's tokens, in order: what comes behind a position has no share in it."""
     tokens, first = len(whole.encoding), parts[0]
 
-    def stacked(arrays: Sequence[np.ndarray], fill: Any) -> np.ndarray:
+    def stacked(arrays: Sequence[np.ndarray], fill: int) -> np.ndarray:
         # layer query token: each part has one query, and fewer tokens than the whole.
         rows = [np.pad(a, ((0, 0), (0, 0), (0, tokens - a.shape[-1])), constant_values=fill) for a in arrays]
         return np.concatenate(rows, axis=1)

@@ -1,15 +1,15 @@
 """The receptive-field correction: a method's relevance beside what it would be if attention were even."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxflow._checks import InputError, shown
-from jaxflow._typing import Queries
+from jaxflow._typing import Queries, Settled
 from jaxflow.attribution.methods import GraphMethod, Scores, own_mixing
 from jaxflow.graph.graph import AttentionGraph
+from jaxflow.mixing import Mixing
 
 # Behind a method's name.
 CORRECTED = "-corrected"
@@ -33,7 +33,7 @@ class Corrected:
         name: its column; without one of your own it says the method, as in `rollout-corrected`.
     """
 
-    method: Any
+    method: Settled[str | GraphMethod]
     name: str = ""
 
     storage = "float64"
@@ -45,7 +45,7 @@ class Corrected:
         object.__setattr__(self, "name", self.name or f"{self.method.name}{CORRECTED}")
 
     @property
-    def mixing(self) -> Any:
+    def mixing(self) -> Mixing | None:
         """The mixing that the method carries."""
         return own_mixing(self.method)
 

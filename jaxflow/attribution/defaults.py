@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from jaxflow._checks import InputError
+from jaxflow._untyped import JsonValue
 from jaxflow.attribution.explaining import check_model
 from jaxflow.attribution.question import CLASSIFIER, LAST, GivenQuestion, Question, as_question
 from jaxflow.evaluation.token_target import TOKEN_HEADS
@@ -28,10 +28,10 @@ def default_question(*models: Model) -> Question:
 
 def question_for(
     question: GivenQuestion,
-    changes: Mapping[str, Any],
+    changes: Mapping[str, object],
     models: Sequence[Model],
     default: Question,
-    begun: Sequence[Any] | None = None,
+    begun: Sequence[JsonValue] | None = None,
 ) -> Question:
     """The question of a call: where no methods were named, with that of the class if the models have one.
 
@@ -50,7 +50,7 @@ def question_for(
     return by_default(as_question(None, changes, replace(default, methods=METHODS)), models, begun)
 
 
-def by_default(question: Question, models: Sequence[Model], begun: Sequence[Any] | None = None) -> Question:
+def by_default(question: Question, models: Sequence[Model], begun: Sequence[JsonValue] | None = None) -> Question:
     """The question where no methods were named: without that of the class where a model has none.
 
     Args:

@@ -1,6 +1,6 @@
 """A question's programs: what they need of a model, and where something is explained, its number."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from jaxflow.evaluation.token_target import (
 )
 from jaxflow.mixing import as_mixing
 from jaxflow.models import Encoding, Model, RecordsBatches, TokenBatch
-from jaxflow.running import Arrays, Call, Forward, Inputs, Programs, pair_numbers
+from jaxflow.running import Arrays, Call, Forward, Inputs, Program, Programs, pair_numbers
 
 
 def check_model(question: Question, model: Model) -> None:
@@ -69,7 +69,7 @@ def call_of(
     question: Question,
     model: Model,
     readers: Readers,
-    arrays: Mapping[Any, Arrays],
+    arrays: Mapping[Hashable, Arrays],
     batch: TokenBatch,
     queries: Queries | None = None,
     layers: tuple[int, ...] = (),
@@ -105,7 +105,7 @@ def call_of(
     return Call(Programs((forward, *own)), Inputs(batch, (examples, *parts), None))
 
 
-def results_of(question: Question, readers: Iterable[Any], outputs: Arrays) -> dict[Any, Arrays]:
+def results_of(question: Question, readers: Iterable[Hashable], outputs: Arrays) -> dict[Any, Arrays]:
     """A batch's outputs by the names of the readers, and by `result_key` of methods with programs of their own."""
     methods = own_programs(question)
     forward, *own = outputs if methods else (outputs,)
@@ -123,7 +123,7 @@ def pair_numbers_of(question: Question, model: Model) -> int:
     )
 
 
-def _check_runs(method: ProgramMethod, program: Any, model: Model) -> None:
+def _check_runs(method: ProgramMethod, program: Program, model: Model) -> None:
     """Refuse a program of several passes where a model's batches are recorded, one pass each."""
     if isinstance(model, RecordsBatches) and getattr(program, "runs_model", True):
         got = f"{method.name!r} with {model.name}, which JAX does not run"
@@ -145,7 +145,7 @@ def _check_needs(method: ProgramMethod, model: Model) -> None:
 
 def _explained(
     question: Question, model: Model, batch: TokenBatch, wanted: tuple[int, ...] | None = None
-) -> tuple[Any, Any]:
+) -> tuple[Any, Arrays]:
     """The explained number, and its arrays that are known beforehand; None where nothing is explained."""
     if not question.explains:
         return None, None

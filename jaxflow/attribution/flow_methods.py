@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxflow import _checks
-from jaxflow._typing import Queries, Square, TokenMask
+from jaxflow._typing import Given, Queries, Settled, Square, TokenMask
 from jaxflow.attribution.methods import Scores, settle_mixing
 from jaxflow.flow.joint import SPLITS, check_gap, on_host, solve_joint
 from jaxflow.flow.widest import max_min, widest_path
 from jaxflow.flow.worker import Worker
 from jaxflow.graph.graph import AttentionGraph
+from jaxflow.mixing import Mixing
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class JointFlow:
     """
 
     split: str = "analytic"
-    tol: float | Any = 1e-9
+    tol: Given[float] = 1e-9
     name: str = "joint-flow"
-    mixing: Any = None
+    mixing: Settled[str | Mixing | None] = None
 
     storage = "float64"
 
@@ -70,7 +70,7 @@ class WidestPath:
     """
 
     name: str = "widest-path"
-    mixing: Any = None
+    mixing: Settled[str | Mixing | None] = None
 
     def __post_init__(self) -> None:
         settle_mixing(self)

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import missing_extra
+from jaxflow._typing import ArrayLike, DataFrame
 
 
-def tidy_frame(examples: Sequence[Any]) -> Any:
+def tidy_frame(examples: Sequence[Any]) -> DataFrame:
     """A `pandas.DataFrame` with a row for each example, layer, query and token; see `Attribution.to_pandas`.
 
     Args:
@@ -29,7 +30,7 @@ def _columns(number: int, example: Any) -> dict[str, np.ndarray]:
     tokens, queries = np.array(example.tokens, object), np.asarray(example.queries)
     shape = (len(example.layers), len(queries), len(tokens))
 
-    def along(values: Any, axis: int) -> np.ndarray:
+    def along(values: ArrayLike, axis: int) -> np.ndarray:
         """Values of one axis at every row."""
         return np.broadcast_to(np.expand_dims(values, [each for each in range(3) if each != axis]), shape).ravel()
 

@@ -7,7 +7,7 @@ from jaxflow._typing import ArrayLike, Attentions, Pairs, Tokens
 from jaxflow.attribution.question import Asked, GivenQuestion
 from jaxflow.attribution.result import Attribution
 from jaxflow.attribution.run import attribute
-from jaxflow.models.in_hand import attention_in_hand
+from jaxflow.models.in_hand import GivenPredictions, attention_in_hand
 from jaxflow.models.in_hand_pairs import encoder_decoder_in_hand, is_encoder_decoder
 
 
@@ -20,7 +20,7 @@ def attribute_attention(
     target_tokens: Tokens | None = None,
     target_mask: ArrayLike | None = None,
     texts: Pairs = None,
-    predictions: Any = None,
+    predictions: GivenPredictions = None,
     gradients: Attentions | None = None,
     causal: bool = False,
     name: str = "attention in hand",

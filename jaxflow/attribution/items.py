@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from jaxtyping import Int
 
 from jaxflow._checks import InputError
-from jaxflow.attribution.question import ANSWER, CLASSIFIER, LAST
+from jaxflow._typing import Inputs, Pairs
+from jaxflow.attribution.question import ANSWER, CLASSIFIER, LAST, SettledQueries
 from jaxflow.models import Encoding, Model
 from jaxflow.models.images import ImageEncoding, images_of, pooled_of
 
@@ -60,7 +61,7 @@ class Item:
         return len(self.encoding)
 
 
-def as_texts(texts: Any, pairs: Any, model: Model | None = None) -> tuple[Any, Any]:
+def as_texts(texts: Inputs, pairs: Pairs, model: Model | None = None) -> tuple[Any, Any]:
     """Texts and second texts as lists, also of a single text; anything else is left to the tokenizer's check.
 
     Images, for a model of images, are taken as they are: its own reader opens folders and names them.
@@ -96,7 +97,7 @@ def encoded_texts(model: Model, texts: Any, pairs: Any, *, max_length: int | Non
     return [EncodedText(*each, f"text {index}") for index, each in enumerate(both)]
 
 
-def asked_item(index: int, text: EncodedText, model: Model, queries: Any) -> Item:
+def asked_item(index: int, text: EncodedText, model: Model, queries: SettledQueries) -> Item:
     """One text with the positions that a question's `queries` are in it, checked."""
     positions = positions_of(queries, model, text.encoding, index)
     item = item_of(index, text.place, text.text, text.pair, text.encoding, positions)
@@ -117,7 +118,7 @@ def item_of(
     return Item(index, place, text, encoding.written if pair is None else pair, encoding, queries)
 
 
-def is_answer(queries: Any) -> bool:
+def is_answer(queries: object) -> bool:
     """Whether the tokens of answers are explained."""
     # A question's positions may be an array, which has no one truth.
     return isinstance(queries, str) and queries == ANSWER
@@ -136,7 +137,7 @@ def check_positions(queries: Int[np.ndarray, " query"], tokens: int, place: str,
         raise InputError("queries", expected, str(wrong[0]), way_out, place=place)
 
 
-def check_rows(queries: Any, texts: int) -> None:
+def check_rows(queries: SettledQueries, texts: int) -> None:
     """Refuse positions by text whose number of rows is not the number of texts.
 
     Raises:
@@ -146,13 +147,13 @@ def check_rows(queries: Any, texts: int) -> None:
         raise InputError("queries", f"be None, ints, or integers of shape ({texts}, any)", f"{len(queries)} rows")
 
 
-def is_row_by_row(queries: Any) -> bool:
+def is_row_by_row(queries: SettledQueries) -> TypeGuard[tuple[tuple[int, ...], ...]]:
     """Whether positions differ from text to text."""
     # A question settles positions as a tuple of ints, or as a tuple of such tuples.
     return isinstance(queries, tuple) and isinstance(queries[0], tuple)
 
 
-def positions_of(queries: Any, model: Model, encoding: Encoding, index: int) -> Int[np.ndarray, " query"]:
+def positions_of(queries: SettledQueries, model: Model, encoding: Encoding, index: int) -> Int[np.ndarray, " query"]:
     """The positions to explain in one text.
 
     Args:

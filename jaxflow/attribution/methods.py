@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxflow._names import imported, is_path
 from jaxflow._switches import broadcasting
-from jaxflow._typing import AtLayers, Queries, Square, TokenMask
+from jaxflow._typing import AnyArray, AtLayers, Queries, Settled, Square, TokenMask
 from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_solver, begin_flow
 from jaxflow.flow.worker import Worker
@@ -20,7 +20,7 @@ from jaxflow.graph.graph import AttentionGraph, with_own
 from jaxflow.graph.rollout import leveled, no_layers, product, raw_attention, sized
 from jaxflow.mixing import MIXINGS, Mixing, as_mixing
 from jaxflow.models import Model
-from jaxflow.running import Program, Reader, Target
+from jaxflow.running import Arrays, Program, Reader, Target
 
 # Relevance, `row token token`, and the power of two that was taken out of it, by row.
 Leveled: TypeAlias = tuple[Square, Int[Array, "*batch"]]
@@ -68,11 +68,11 @@ class Streaming(Method, Protocol):
     It must be hashable, as programs are compiled for it.
     """
 
-    def start(self, mask: TokenMask) -> Any:
+    def start(self, mask: TokenMask) -> Arrays:
         """Its state before the first layer; JAX arrays."""
         ...
 
-    def step(self, carry: Any, attention: Square, capacity: Square) -> tuple[Any, Square]:
+    def step(self, carry: Arrays, attention: Square, capacity: Square) -> tuple[Arrays, Square]:
         """Its state after a layer, and the layer's relevance of every token to every position.
 
         `attention` is the layer's weights as shares, `capacity` its arcs, own streams included.
@@ -164,10 +164,10 @@ class Scores:
     `FlowSolution`.
     """
 
-    relevance: Any
-    certified: Any = None
-    settled: Any = None
-    saturated: Any = None
+    relevance: AnyArray
+    certified: AnyArray | None = None
+    settled: AnyArray | None = None
+    saturated: AnyArray | None = None
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class Raw:
     """
 
     name: str = "raw"
-    mixing: Any = None
+    mixing: Settled[str | Mixing | None] = None
 
     def __post_init__(self) -> None:
         settle_mixing(self)
@@ -208,7 +208,7 @@ class Rollout:
     """
 
     name: str = "rollout"
-    mixing: Any = None
+    mixing: Settled[str | Mixing | None] = None
 
     def __post_init__(self) -> None:
         settle_mixing(self)
@@ -244,7 +244,7 @@ class Flow:
     method: str | Solver = "auto"
     tol: float | int | np.floating = 1e-6
     name: str = "flow"
-    mixing: Any = None
+    mixing: Settled[str | Mixing | None] = None
 
     # Exact values are right to 1e-9, which float32 would lose.
     storage = "float64"

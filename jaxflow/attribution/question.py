@@ -6,16 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 from jaxtyping import Int
 
 from jaxflow._checks import InputError, shown
 from jaxflow._names import imported, is_path, value_json, value_of_json
-from jaxflow._typing import Integers
+from jaxflow._typing import Given, Integers, Settled
+from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow.attribution.methods import AT, Method, ModelMethod, ProgramMethod, mixing_of
-from jaxflow.attribution.registry import as_methods, method_json, method_of_json, several
+from jaxflow.attribution.registry import Methods, as_methods, method_json, method_of_json, several
 from jaxflow.evaluation.token_target import PREDICTED, Token, written_target
 from jaxflow.flow.solution import Solver
 from jaxflow.flow.solve import as_layers, as_solver
@@ -26,15 +27,18 @@ LAST, CLASSIFIER, ANSWER = "last", "classifier", "answer"
 ALL = "all"
 TARGETS = "be None, 'predicted', a class by its name or number, a pair of classes, or a jaxflow.Token"
 
+# Of a question that is made: everything, a word, positions, or positions by text.
+SettledQueries: TypeAlias = str | tuple[int, ...] | tuple[tuple[int, ...], ...] | None
+GivenTarget: TypeAlias = str | int | Sequence[str | int] | Token | None
 Positions = Int[np.ndarray, " query"]
 
 
 class Asked(TypedDict, total=False):
     """What each field of a `Question` takes, for calls that take the fields by name; see there what they mean."""
 
-    methods: str | Method | Sequence[str | Method]
+    methods: Methods
     mixing: str | Mixing
-    target: str | int | Sequence[str | int] | Token | None
+    target: GivenTarget
     queries: str | Integers | None
     layers: Integers | None
     flow: str | Solver
@@ -74,16 +78,16 @@ class Question:
         tol: gap between a flow's bounds up to which it counts as certified.
     """
 
-    methods: Any = ("raw", "rollout", "flow")
-    mixing: Any = "attention"
-    target: Any = None
-    queries: Any = 0
-    layers: Any = None
-    flow: Any = "auto"
-    tol: Any = 1e-6
+    methods: Settled[Methods] = ("raw", "rollout", "flow")
+    mixing: Settled[str | Mixing] = "attention"
+    target: Settled[GivenTarget] = None
+    queries: Settled[str | Integers | None] = 0
+    layers: Settled[Integers | None] = None
+    flow: Given[str | Solver] = "auto"
+    tol: Given[float] = 1e-6
 
     def __post_init__(self):
-        def settle(name: str, value: Any) -> None:
+        def settle(name: str, value: object) -> None:
             # The value is frozen once it is checked: nothing is settled anywhere else.
             object.__setattr__(self, name, value)
 
@@ -141,7 +145,7 @@ class Question:
             queries = 1 if isinstance(self.queries, str) else len(self.queries)
         return tokens * queries * (depth if self.layers is None else len(self.layers)) * len(self.methods)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """The question as manifests have it: the same question gives the same JSON.
 
         Raises:
@@ -164,7 +168,7 @@ class Question:
         }
 
     @classmethod
-    def from_json(cls, description: Mapping[str, Any]) -> "Question":
+    def from_json(cls, description: Mapping[str, JsonValue]) -> "Question":
         """The question that `as_json` described.
 
         Raises:
@@ -184,10 +188,7 @@ class Question:
 
 
 # As callers hand it in; anything else is refused in one line.
-if TYPE_CHECKING:
-    GivenQuestion: TypeAlias = Question | None
-else:
-    GivenQuestion = Any
+GivenQuestion: TypeAlias = Given[Question | None]
 
 
 def as_question(question: GivenQuestion, changes: Mapping[str, Any], default: Question | None = None) -> Question:
@@ -242,7 +243,7 @@ def _as_target(target: Any) -> str | int | tuple[str | int, str | int] | Token |
     return named if len(named) == 2 else named[0]
 
 
-def _as_queries(queries: Any) -> Any:
+def _as_queries(queries: str | Integers | None) -> str | tuple[Any, ...] | None:
     if queries is None or (isinstance(queries, str) and queries in (LAST, CLASSIFIER, ANSWER)):
         return queries
     if isinstance(queries, str):
@@ -255,7 +256,7 @@ def _as_queries(queries: Any) -> Any:
     return positions
 
 
-def _as_numbers(name: str, value: Any) -> tuple[Any, ...]:
+def _as_numbers(name: str, value: Integers) -> tuple[Any, ...]:
     """Integers as a tuple, or as a tuple of rows. Within rows, which must be of one length, they may repeat."""
     try:
         array = np.asarray(value)
@@ -280,19 +281,19 @@ def _as_tol(tol: Any) -> float:
     return float(tol)
 
 
-def _lists(value: Any) -> Any:
+def _lists(value: object) -> JsonValue:
     """Tuples as lists, as JSON has them."""
     return list(map(_lists, value)) if isinstance(value, tuple) else value
 
 
-def _mixing_json(mixing: Mixing) -> dict[str, Any]:
+def _mixing_json(mixing: Mixing) -> JsonObject:
     """A mixing's JSON; that of a user's own names its class."""
     known = type(mixing) in MIXINGS.values()
     plain = mixing_json(mixing) if known else {"name": mixing.name, **value_json("mixing", mixing)}
     return {name: _lists(value) for name, value in plain.items()}
 
 
-def _mixing_of_json(description: Mapping[str, Any]) -> Mixing:
+def _mixing_of_json(description: Mapping[str, JsonValue]) -> Mixing:
     # Only mixings of a user's own are described by their class.
     if "class" in description:
         return value_of_json("mixing", description)
@@ -300,6 +301,6 @@ def _mixing_of_json(description: Mapping[str, Any]) -> Mixing:
     return MIXINGS[description["name"]](**given)
 
 
-def _tuples(value: Any) -> Any:
+def _tuples(value: JsonValue) -> JsonValue:
     # JSON has no tuples, and a mixing's fields must be hashable.
     return tuple(map(_tuples, value)) if isinstance(value, list) else value

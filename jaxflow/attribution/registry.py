@@ -1,12 +1,14 @@
 """Methods by name, and the checks of a user's own."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from jaxflow._checks import InputError, one_of, shown
 from jaxflow._names import value_json, value_of_json
+from jaxflow._typing import Given
+from jaxflow._untyped import JsonValue
 from jaxflow.attribution.corrected import CORRECTED, Corrected
 from jaxflow.attribution.flow_methods import JointFlow, WidestPath
 from jaxflow.attribution.methods import (
@@ -22,8 +24,11 @@ from jaxflow.attribution.methods import (
     own_mixing,
     storage_of,
 )
+from jaxflow.flow.solution import Solver
 from jaxflow.references import REFERENCES
 
+# One method or several, by name or value.
+Methods: TypeAlias = str | Method | Sequence[str | Method]
 METHODS: dict[str, Method] = {
     method.name: method for method in (Raw(), Rollout(), Flow(), JointFlow(), WidestPath(), *REFERENCES)
 }
@@ -42,7 +47,7 @@ STORAGE = ("float32", "float64")
 WAYS = "`__call__`, `start` and `step`, `reader`, or `program`"
 
 
-def as_methods(methods: Any, flow: Any, tol: Any) -> tuple[Method, ...]:
+def as_methods(methods: Given[Methods], flow: Given[str | Solver], tol: Given[float]) -> tuple[Method, ...]:
     """Methods from names and values; `flow` and `tol` are for the name "flow".
 
     Raises:
@@ -57,7 +62,7 @@ def as_methods(methods: Any, flow: Any, tol: Any) -> tuple[Method, ...]:
     return chosen
 
 
-def several(methods: Any) -> tuple[Any, ...]:
+def several(methods: Given[Methods]) -> tuple[Any, ...]:
     """One method or several as a tuple."""
     # A string can be iterated over, and so may a method.
     if isinstance(methods, str | Method) or not isinstance(methods, Iterable):
@@ -65,7 +70,7 @@ def several(methods: Any) -> tuple[Any, ...]:
     return tuple(methods)
 
 
-def method_json(method: Any) -> Any:
+def method_json(method: Any) -> JsonValue:
     """A method's JSON: the name of a known one, or name, class and fields."""
     if isinstance(method, str):
         return method
@@ -76,17 +81,17 @@ def method_json(method: Any) -> Any:
     return {"name": method.name, **described}
 
 
-def method_of_json(description: Any) -> Any:
+def method_of_json(description: JsonValue) -> Any:
     """The method that `method_json` described."""
     return value_of_json("methods", description) if isinstance(description, Mapping) else description
 
 
-def method_name(description: Any) -> str:
+def method_name(description: JsonValue) -> str:
     """The name of the method that `method_json` described."""
     return description["name"] if isinstance(description, Mapping) else description
 
 
-def is_flow(description: Any) -> bool:
+def is_flow(description: JsonValue) -> bool:
     """Whether `method_json` described a method whose values are certified flows."""
     # A name alone stands for a built-in method; values are told by their class, whatever they are called.
     flows = (Flow(), JointFlow())
@@ -95,7 +100,7 @@ def is_flow(description: Any) -> bool:
     return description.removesuffix(CORRECTED).partition(AT)[0] in [flow.name for flow in flows]
 
 
-def _as_method(method: Any, flow: Any, tol: Any) -> Method:
+def _as_method(method: Any, flow: Given[str | Solver], tol: Given[float]) -> Method:
     # Without a name it cannot be a method: the message lists the names that are known.
     if isinstance(method, str) and method.endswith(CORRECTED):
         return Corrected(_as_method(method.removesuffix(CORRECTED), flow, tol))
@@ -132,7 +137,7 @@ def _with_mixing(method: Any, mixing: str, given: str) -> Any:
         return replace(method, mixing=mixing)
 
 
-def _optional_mixing(method: Any) -> bool:
+def _optional_mixing(method: Method) -> bool:
     """Whether a method may carry a mixing, and carries none by default."""
     field = getattr(type(method), "__dataclass_fields__", {}).get("mixing")
     return field is not None and field.default is None

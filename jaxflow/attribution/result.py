@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import SupportsIndex, overload
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxflow._checks import shown
+from jaxflow._typing import DataFrame
 from jaxflow._views import registered, shown_as_html
 from jaxflow.attribution.frames import tidy_frame
 from jaxflow.attribution.question import Question
@@ -115,7 +116,13 @@ class Attribution(Sequence[Example]):
     reads_at: int | None = None
     encoder_layers: int = 0
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Example: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Attribution": ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> "Example | Attribution":
         # A slice keeps the columns; a number gives one example.
         return replace(self, examples=self.examples[index]) if isinstance(index, slice) else self.examples[index]
 
@@ -175,7 +182,7 @@ class Attribution(Sequence[Example]):
         known = [example.stages for example in self.examples if example.stages is not None]
         return {stage: sum(each[stage] for each in known) for stage in known[0]} if known else None
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> DataFrame:
         """All values as a tidy `pandas.DataFrame`: a row for each example, layer, query and token.
 
         Columns: `example` (from 0), `layer` (from 1), `query` and `position` (from 0), `query_token` and `token`,

@@ -1,6 +1,6 @@
 """The readers of methods, of their relevance or their graphs, and what they and programs of a method's own gave."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeGuard
 
@@ -11,6 +11,7 @@ from jaxflow._typing import AtLayers, Queries, Square
 from jaxflow.attribution.methods import GraphMethod, Method, ModelMethod, ProgramMethod, Streaming, mixing_of
 from jaxflow.mixing import Mixing
 from jaxflow.running import (
+    Arrays,
     Item,
     LayerView,
     Mixed,
@@ -27,7 +28,9 @@ from jaxflow.running.readers import Finite, KeptGraph
 
 Rows: TypeAlias = Float[Array, "row place query token"]
 # Readers by the use of their outputs: a word, or a word with a mixing or a method's name.
-Readers: TypeAlias = dict[Any, Reader | Mixed]
+# States of methods, and the room for their relevance.
+Carry: TypeAlias = tuple[tuple[Arrays, ...], tuple[Rows, ...]]
+Readers: TypeAlias = dict[Hashable, Reader | Mixed]
 
 
 def rides_along(method: Method) -> bool:
@@ -75,7 +78,7 @@ def finite_readers(mixings: Sequence[Mixing]) -> Readers:
     return {("finite", each): _mixed(Finite(), each, mixings[0]) for each in mixings}
 
 
-def check_all_finite(items: Sequence[Item], mixings: Sequence[Mixing], results: Mapping[Any, Any]) -> None:
+def check_all_finite(items: Sequence[Item], mixings: Sequence[Mixing], results: Mapping[Any, Arrays]) -> None:
     """Refuse a batch in which a text's attention, or the number that a mixing makes of it, is not finite.
 
     Raises:
@@ -86,7 +89,7 @@ def check_all_finite(items: Sequence[Item], mixings: Sequence[Mixing], results: 
 
 
 def relevance_read(
-    methods: Iterable[Method], results: Mapping[Any, Any], mixing: Mixing
+    methods: Iterable[Method], results: Mapping[Any, Arrays], mixing: Mixing
 ) -> Iterator[tuple[Method, AtLayers]]:
     """The methods that need no graph, each with its relevance in the readers' results; `mixing` is the question's."""
     for method in methods:
@@ -118,7 +121,7 @@ class Streams:
     layers: tuple[int, ...]
     needs_logits: bool = False
 
-    def start(self, inputs: ReaderInputs) -> tuple[tuple[Any, ...], tuple[Rows, ...]]:
+    def start(self, inputs: ReaderInputs) -> Carry:
         """Each method's state, and room for its relevance at the chosen layers."""
         tokens = inputs.mask.shape[-1]
         queries = tokens if inputs.examples is None else inputs.examples.shape[-1]
@@ -127,9 +130,7 @@ class Streams:
         carries = tuple(method.start(inputs.mask) for method in self.methods)
         return carries, tuple(layer_room(inputs, places, queries, tokens) for _ in self.methods)
 
-    def step(
-        self, inputs: ReaderInputs, carry: tuple[tuple[Any, ...], tuple[Rows, ...]], layer: LayerView
-    ) -> tuple[tuple[Any, ...], tuple[Rows, ...]]:
+    def step(self, inputs: ReaderInputs, carry: Carry, layer: LayerView) -> Carry:
         """Each method's step, and the rows of the queries into their place."""
         carries, rooms = carry
         # The layer's number is traced, so its place is looked up on the device.
@@ -143,9 +144,7 @@ class Streams:
         kept = tuple(put_layer(room, row, place) for room, row in zip(rooms, rows, strict=True))
         return tuple(carried for carried, _ in stepped), kept
 
-    def finish(
-        self, inputs: ReaderInputs, carry: tuple[tuple[Any, ...], tuple[Rows, ...]], outputs: PassOutputs
-    ) -> dict[str, AtLayers]:
+    def finish(self, inputs: ReaderInputs, carry: Carry, outputs: PassOutputs) -> dict[str, AtLayers]:
         """By each method's name, the layers as they were asked for."""
         # Chosen layers lie sorted, each once; here they come in the order asked for, repeats included.
         order = layer_places(self.layers, inputs.depth)[[layer - 1 for layer in self.layers]]

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
+from jaxflow._typing import AnyArray
 from jaxflow.attribution.explaining import call_of, results_of
 from jaxflow.attribution.items import Item, is_answer
 from jaxflow.attribution.methods import GraphMethod, Method, Scores, begin_scores, mixing_of, stored
@@ -30,7 +31,7 @@ from jaxflow.flow.worker import Worker
 from jaxflow.models import Encoding, Model, Prediction
 from jaxflow.models.images import pooled_of
 from jaxflow.models.two_streams import first_target
-from jaxflow.running import Call, bucket, token_batch
+from jaxflow.running import Arrays, Call, bucket, token_batch
 from jaxflow.running.readers import Logits
 
 
@@ -66,7 +67,7 @@ class AttributionTask:
         wanted = tuple(wanted + [0] * (rows - len(wanted))) if wanted else None
         return (call_of(self.question, self.model, readers, arrays, batch, queries, self.layers, wanted),)
 
-    def begin(self, items: list[Item], outputs: tuple[Any, ...], worker: Worker) -> Callable[[], Sequence[Example]]:
+    def begin(self, items: list[Item], outputs: tuple[Arrays, ...], worker: Worker) -> Callable[[], Sequence[Example]]:
         """Begin the methods; the examples wait for them."""
         # The readers depend on the texts alone, so that these are those of `calls`.
         results = results_of(self.question, self._readers(items), outputs[0])
@@ -100,7 +101,7 @@ class AttributionTask:
 
 def begin_methods(
     methods: Sequence[Method],
-    results: Mapping[Any, Any],
+    results: Mapping[Any, Arrays],
     items: Sequence[Item],
     layers: tuple[int, ...],
     worker: Worker,
@@ -132,7 +133,7 @@ def begin_methods(
     return {method.name: waiting[method.name] for method in methods}
 
 
-def predictions_of(model: Model, encodings: Sequence[Encoding], logits: Any) -> list[Prediction | None]:
+def predictions_of(model: Model, encodings: Sequence[Encoding], logits: AnyArray | None) -> list[Prediction | None]:
     """The head's prediction for each text of a batch; None for texts that it says nothing of."""
     if logits is None:
         return [None] * len(encodings)
@@ -142,7 +143,7 @@ def predictions_of(model: Model, encodings: Sequence[Encoding], logits: Any) -> 
 
 
 def examples_of(
-    model: Model, items: Sequence[Item], layers: tuple[int, ...], scores: dict[str, Scores], logits: Any
+    model: Model, items: Sequence[Item], layers: tuple[int, ...], scores: dict[str, Scores], logits: AnyArray | None
 ) -> list[Example]:
     """Examples of a batch, padding cut away.
 

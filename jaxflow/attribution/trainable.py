@@ -2,22 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from jaxtyping import Array, Float
 
 from jaxflow._checks import InputError, not_forked, shown
+from jaxflow._typing import Given
 from jaxflow.graph.graph import AttentionGraph
-from jaxflow.mixing import as_mixing
+from jaxflow.mixing import Mixing, as_mixing
 from jaxflow.models import Module, TokenBatch
-from jaxflow.running import Forward, Inputs
+from jaxflow.running import Arrays, Forward, Inputs
 from jaxflow.running.readers import KeptGraph, Logits
 
 Explain = Callable[[Float[Array, "row ..."]], Float[Array, " row"]]
 
 
 def trainable_graph(
-    module: Module | Any, batch: TokenBatch, mixing: Any = "attention", explain: Explain | None = None
+    module: Given[Module], batch: TokenBatch, mixing: Given[str | Mixing] = "attention", explain: Explain | None = None
 ) -> tuple[AttentionGraph, Float[Array, "row ..."]]:
     """Build the layered graph of a batch in pure JAX, so that a loss can be made of what flows in it.
 
@@ -66,10 +66,10 @@ class _Number:
 
     explain: Explain
 
-    def settle(self, logits: Array, given: Any) -> tuple["_Number", Any]:
+    def settle(self, logits: Array, given: Arrays) -> tuple["_Number", Arrays]:
         """Nothing to settle."""
         return self, given
 
-    def value(self, logits: Array, given: Any) -> Float[Array, " row"]:
+    def value(self, logits: Array, given: Arrays) -> Float[Array, " row"]:
         """The number of each row."""
         return self.explain(logits)
