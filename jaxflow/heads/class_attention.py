@@ -1,7 +1,7 @@
 """Attention weighted by its effect on a class's score: heads fused in a way that depends on the class."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._pytree import pytree
 from jaxflow._switches import broadcasting
-from jaxflow._typing import Capacity, Relevance
+from jaxflow._typing import ArrayLike, Capacity, Given, Relevance
 from jaxflow.evaluation import Target, TokenInputs, token_inputs
 from jaxflow.evaluation.batches import check_finite, for_every_row, run_examples
+from jaxflow.evaluation.inputs import Texts
 from jaxflow.evaluation.target import Explained, check_different, explained_of
 from jaxflow.graph.graph import AttentionGraph, attention_graph
 from jaxflow.graph.rollout import product
@@ -42,7 +43,7 @@ class ClassAttention:
     value: Float[np.ndarray, " example"]
     classes: Int[np.ndarray, " example"]
 
-    def graph(self, residual: Any = 0.5) -> AttentionGraph:
+    def graph(self, residual: ArrayLike = 0.5) -> AttentionGraph:
         """The graph of `AttentionGradient(own=residual)`: rows scaled to sum to 1; an empty row stays with itself.
 
         Rollout and flow on it are those of the class. As the score is read off the first position, all other rows of
@@ -123,9 +124,9 @@ class ClassGradient(CarriesHeads):
 
 def class_attention(
     model: Model,
-    texts: Any,
+    texts: Texts,
     *,
-    target: Any = "predicted",
+    target: Given[str | int | Sequence[str | int] | Target] = "predicted",
     batch_tokens: int = BATCH_TOKENS,
 ) -> ClassAttention:
     """Fuse heads by `relu(gradient of a class's score * attention)` (Chefer, Gur & Wolf 2021).

@@ -9,9 +9,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxflow._checks import one_of
+from jaxflow._typing import Given
 from jaxflow.evaluation import Interval, Target, TokenInputs, mean_interval, token_inputs
 from jaxflow.evaluation.batches import run_examples, whole_logits
-from jaxflow.evaluation.target import ON_HOST, resolve, scale_of, target_value
+from jaxflow.evaluation.inputs import Texts
+from jaxflow.evaluation.target import ON_HOST, Classes, resolve, scale_of, target_value
 from jaxflow.heads.class_attention import BATCH_TOKENS, gated_scores
 from jaxflow.models import ForwardOptions, LayerOutput, Model, Module, TokenBatch
 from jaxflow.models.model import check_gives
@@ -56,10 +58,10 @@ class HeadImportance:
 
 def head_importance(
     model: Model,
-    texts: Any,
+    texts: Texts,
     method: str = "gradient",
     *,
-    classes: Any = "predicted",
+    classes: Given[Classes] = "predicted",
     batch_tokens: int = BATCH_TOKENS,
 ) -> HeadImportance:
     """Measure the effect of each head on the log-probability of a class.
@@ -83,8 +85,8 @@ def head_importance(
     target = Target(classes)
     inputs = token_inputs(model, texts)
     if method == "gradient":
-        value, classes, _, gates = gated_scores(model, inputs, target, batch_tokens, keeps_weights=False)
-        return HeadImportance(log_gates(value, gates), classes)
+        value, settled, _, gates = gated_scores(model, inputs, target, batch_tokens, keeps_weights=False)
+        return HeadImportance(log_gates(value, gates), settled)
     return _ablated(model, inputs, target, batch_tokens)
 
 

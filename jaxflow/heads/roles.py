@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._checks import InputError
+from jaxflow._typing import Inputs, Pairs
 from jaxflow.evaluation import Interval
 from jaxflow.heads.names import head_number
 from jaxflow.heads.patterns import PATTERNS, head_patterns
@@ -65,8 +66,8 @@ def role_names(
 
 def head_roles(
     model: Model,
-    texts: Any,
-    pairs: Any = None,
+    texts: Inputs,
+    pairs: Pairs = None,
     *,
     counts: Mapping[str, int] | None = None,
     batch_size: int = 16,
@@ -111,7 +112,7 @@ def head_roles(
     return tally.roles(seed)
 
 
-def role_changes(before: HeadRoles, after: HeadRoles, least: float = 0.5) -> list[dict[str, Any]]:
+def role_changes(before: HeadRoles, after: HeadRoles, least: float = 0.5) -> list[dict[str, str | int | float]]:
     """A table of two models' roles, one row a head: its role before and after, and each pattern's change.
 
     Layers and heads are counted from 1.
@@ -255,5 +256,5 @@ def _counted(encodings: Sequence[Encoding]) -> Counter[str]:
     return counts
 
 
-def _listed(texts: Any) -> list[Any]:
+def _listed(texts: Inputs) -> list[Any]:
     return [texts] if isinstance(texts, str) or not isinstance(texts, Iterable) else list(texts)

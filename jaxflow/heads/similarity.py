@@ -1,7 +1,5 @@
 """Similarity of all pairs of heads of a layer, and the pairing of two models' heads."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow._checks import InputError
 from jaxflow._pytree import pytree
 from jaxflow._switches import broadcasting, undefined_as_nan
+from jaxflow._typing import AnyArray, ArrayLike
 
 Heads = Float[Array, "*batch head token token"]
 Others = Float[Array, "*batch other token token"]
@@ -43,7 +42,7 @@ def head_products(first: Heads, second: Others, mask: RealTokens) -> Products:
     return Products(_dot("hqk,gqk->hg", one, two), _square(one), _square(two))
 
 
-def correlation(cross: Any, first: Any, second: Any) -> Float[np.ndarray, "*layer head other"]:
+def correlation(cross: AnyArray, first: AnyArray, second: AnyArray) -> Float[np.ndarray, "*layer head other"]:
     """Correlation of heads from the (summed) fields of `Products`; NaN where a head is even everywhere."""
     cross, first, second = (np.asarray(part, np.float64) for part in (cross, first, second))
     scale = np.sqrt(first[..., :, None] * second[..., None, :])
@@ -70,7 +69,7 @@ def linear_cka(first: Heads, second: Others, mask: RealTokens) -> Float[Array, "
     return cross / jnp.where(scale > 0, scale, jnp.full_like(scale, jnp.nan))
 
 
-def match_heads(similarity: Any) -> Int[np.ndarray, "layer head"]:
+def match_heads(similarity: ArrayLike) -> Int[np.ndarray, "layer head"]:
     """Pair each head of the first model with one of the second, each used once, for the largest sum of similarity.
 
     Args:
