@@ -1,7 +1,6 @@
 """The device's programs on a batch of the same texts in two models."""
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +15,7 @@ from jaxflow.graph.rollout import raw_attention
 from jaxflow.heads.patterns import head_patterns
 from jaxflow.heads.pooling import pooled
 from jaxflow.heads.similarity import Products, head_products, linear_cka
+from jaxflow.running import Arrays
 from jaxflow.statistics.distances import jensen_shannon, mean_over_rows, total_variation
 
 UnitHeads = Float[Array, "text layer head unit unit"]
@@ -39,7 +39,7 @@ class Side:
     fused: Float[Array, "text layer unit unit"]
     capacity: Float[Array, "text layer unit unit"]
     graph: AttentionGraph
-    logits: Any
+    logits: Array | None
 
 
 @pytree
@@ -98,7 +98,7 @@ def measure(
     # Places of the compared layers in each model's arrays.
     layers = [jnp.asarray([pair[side] - 1 for pair in pairs]) for side in (0, 1)]
 
-    def compared(pair: tuple[Array, Array, Array, Array]) -> dict[str, Any]:
+    def compared(pair: tuple[Array, Array, Array, Array]) -> dict[str, Arrays]:
         one, two, fused_one, fused_two = pair
         # Both models' rows of a unit are needed, and all keys: what goes to a unit that one of them lacks is a
         # difference too.

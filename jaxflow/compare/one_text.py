@@ -1,7 +1,6 @@
 """One text of a finished batch: what the device gave of it, as a compared text."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import numpy as np
@@ -14,6 +13,7 @@ from jaxflow.compare.result import ComparedText, SideOfText
 from jaxflow.compare.units import membership, words_of
 from jaxflow.heads.similarity import Products
 from jaxflow.models import Prediction
+from jaxflow.running import Arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ def text_of(
     plan: Plan,
     whole: PairItem,
     row: int,
-    host: Any,
+    host: Arrays,
     solved: list[dict[str, Scores]],
     predicted: list[list[Prediction | None]],
     weighed: list[np.ndarray | None],
@@ -115,7 +115,7 @@ def _side_of(
     whole: PairItem,
     which: int,
     row: int,
-    host: Any,
+    host: Arrays,
     solved: dict[str, Scores],
     prediction: Prediction | None,
 ) -> SideOfText:

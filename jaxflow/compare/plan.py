@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError, one_of, shown
+from jaxflow._typing import Given, Integers
 from jaxflow.attribution.answers import refuse_answers
 from jaxflow.attribution.explaining import check_model, check_text
 from jaxflow.attribution.items import check_positions, head_reads_at, is_row_by_row
@@ -116,7 +117,9 @@ class TextPair:
     queries: tuple[int, ...]
 
 
-def make_plan(first: Any, second: Any, question: Question, options: CompareOptions | None = None) -> Plan:
+def make_plan(
+    first: Given[Model], second: Given[Model], question: Question, options: CompareOptions | None = None
+) -> Plan:
     """Check everything but the texts.
 
     Raises:
@@ -142,7 +145,7 @@ def make_plan(first: Any, second: Any, question: Question, options: CompareOptio
     )
 
 
-def layer_pairs(layers: Any, first: int, second: int) -> tuple[tuple[int, int], ...]:
+def layer_pairs(layers: Integers | None, first: int, second: int) -> tuple[tuple[int, int], ...]:
     """Compared layers, counted from 1: None for all, numbers, or pairs `(of the first, of the second)`.
 
     Raises:
@@ -238,6 +241,6 @@ def _check_share(name: str, value: Any) -> None:
         raise InputError(name, "be a number above 0 and up to 1", shown(value))
 
 
-def _check_count(name: str, value: Any) -> None:
+def _check_count(name: str, value: object) -> None:
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
         raise InputError(name, "be a whole number, 1 or more", shown(value))

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import SupportsIndex, overload
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from jaxflow._untyped import JsonObject
 from jaxflow._views import shown_as_html
 from jaxflow.compare.paths import KINDS, Arcs, stronger_in
 from jaxflow.compare.units import Units
@@ -239,7 +240,7 @@ class ChangeSummary:
     arcs: dict[str, float]
     saturated: dict[str, tuple[float, float]]
     confusion: dict[tuple[str, str], int]
-    settings: dict[str, Any]
+    settings: JsonObject
 
     def gained(self, method: str, most: int = 10) -> list[WordChange]:
         """Tested words that gained most by a method, the first the most."""
@@ -276,7 +277,13 @@ class Comparison(Sequence[ComparedText]):
         """What changed most, for notebooks; see `jaxflow._views`."""
         return shown_as_html(self)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> ComparedText: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[ComparedText, ...]: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> ComparedText | tuple[ComparedText, ...]:
         return self.texts[index]
 
     def __len__(self) -> int:

@@ -1,6 +1,6 @@
 """`compare_models`: the same texts through two models, batch by batch, and the differences."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import count, islice
 from typing import Any, Unpack
@@ -155,7 +155,7 @@ def _may_have_more(plan: Plan) -> bool:
     return names[0] is None or names[0] != names[1]
 
 
-def _read(plan: Plan, texts: Any, pairs: Any, **limits: Any) -> list[TextPair]:
+def _read(plan: Plan, texts: Any, pairs: Sequence[str] | None, **limits: Any) -> list[TextPair]:
     first, second = read_together(plan, texts, pairs, **limits)
     if images_of(plan.encoders[0]) is not None:
         # Of images the names; of folders they are more than was passed.

@@ -1,6 +1,6 @@
 """A comparison's work on a batch of texts: both models once, and from their outputs back into texts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -132,7 +132,7 @@ class CompareTask:
         readers, pairs = self._readers(which, items), [item.read for item in items]
         # Units may be more than tokens, and a model takes no more than its positions.
         tokens = min(length, encoder.max_length)
-        arrays: dict[Any, Arrays] = {
+        arrays: dict[Hashable, Arrays] = {
             "heads": _members(pairs, which, rows, tokens, length),
             "importance": (None, None),
         }
@@ -144,7 +144,7 @@ class CompareTask:
         return call_of(plan.question, encoder, readers, arrays, batch, queries, plan.layers(which))
 
 
-def _side(results: dict[Any, Arrays], mixing: Mixing) -> device.Side:
+def _side(results: Mapping[Any, Arrays], mixing: Mixing) -> device.Side:
     """One model's view of a batch; heads themselves are compared as they are, whatever the mixing."""
     heads, _, members = results["heads"]
     # The graph is between tokens; both models share only the units.
@@ -197,7 +197,7 @@ def _begin_scores(
     which: int,
     items: Sequence[TextPair],
     side: device.Side,
-    results: dict[Any, Arrays],
+    results: Mapping[Any, Arrays],
     worker: Worker,
 ) -> dict[str, Callable[[], Scores]]:
     queries = _token_queries(which, items, side.graph.mask.shape[0])
