@@ -1,11 +1,13 @@
 """Attributions as Arrow tables, one row an example, and back as NumPy arrays."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from jaxflow._checks import missing_extra
+from jaxflow._untyped import ArrowData, ArrowTable, JsonObject
 from jaxflow._without import hidden
 from jaxflow.attribution import Attribution, Example, Question
 from jaxflow.attribution.flow_methods import JointFlow
@@ -16,10 +18,10 @@ from jaxflow.inputs.images import Picture
 # Most values in lists whose ends are 32-bit numbers, as in Arrow's usual lists.
 MOST_IN_LISTS = 2**31 - 1
 
-Row = dict[str, Any]
+Row = JsonObject
 
 
-def pyarrow() -> Any:
+def pyarrow() -> ModuleType:
     """The package, or the error that says how to get it."""
     try:
         import pyarrow as pa
@@ -71,7 +73,7 @@ def rows_of(ids: Sequence[int | str], attribution: Attribution) -> Iterator[Row]
         yield row
 
 
-def to_table(rows: Sequence[Row], metadata: dict[str, str], *, maps: bool = False) -> Any:
+def to_table(rows: Sequence[Row], metadata: dict[str, str], *, maps: bool = False) -> ArrowTable:
     """A `pyarrow.Table` of the rows.
 
     Args:
@@ -84,11 +86,11 @@ def to_table(rows: Sequence[Row], metadata: dict[str, str], *, maps: bool = Fals
     return pa.table(columns, metadata=metadata)
 
 
-def result_schema(question: Question) -> Any:
+def result_schema(question: Question) -> ArrowData:
     """The `pyarrow.Schema` of the columns that results add to a text and its pair, whatever the model and the texts."""
     pa = pyarrow()
 
-    def nest(kind: Any, depth: int) -> Any:
+    def nest(kind: ArrowData, depth: int) -> ArrowData:
         return kind if depth == 0 else pa.list_(nest(kind, depth - 1))
 
     fields = {
@@ -112,7 +114,7 @@ def result_schema(question: Question) -> Any:
     return pa.schema(list(fields.items()))
 
 
-def to_result_table(rows: Sequence[Row], question: Question) -> Any:
+def to_result_table(rows: Sequence[Row], question: Question) -> ArrowTable:
     """A `pyarrow.Table` of what rows of `rows_of` add to a text and its pair; there may be none."""
     pa, schema = pyarrow(), result_schema(question)
     if not rows:
@@ -127,7 +129,7 @@ def to_result_table(rows: Sequence[Row], question: Question) -> Any:
     return pa.table(columns, schema=schema)
 
 
-def write_table(table: Any, file: Any, row_group: int, *, page_checksum: bool = False) -> None:
+def write_table(table: ArrowTable, file: ArrowData, row_group: int, *, page_checksum: bool = False) -> None:
     """Write a table to an open file as Parquet.
 
     A number's last digits are noise to a compressor, its sign and size are not: so the first bytes of all numbers of a
@@ -154,7 +156,7 @@ def write_table(table: Any, file: Any, row_group: int, *, page_checksum: bool = 
     )
 
 
-def _leaves(path: str, kind: Any) -> Iterator[tuple[str, str]]:
+def _leaves(path: str, kind: ArrowData) -> Iterator[tuple[str, str]]:
     """The columns that Parquet makes of a field, by their paths, each with the name of its type."""
     types = pyarrow().types
     if types.is_list(kind) or types.is_large_list(kind):
@@ -169,7 +171,7 @@ def _leaves(path: str, kind: Any) -> Iterator[tuple[str, str]]:
         yield path, str(kind)
 
 
-def to_rows(table: Any) -> Iterator[Row]:
+def to_rows(table: ArrowTable) -> Iterator[Row]:
     """The rows of a table as `to_table` makes it, one at a time."""
     for index in range(table.num_rows):
         row: Row = {name: _cell(name, table.column(name)[index]) for name in table.column_names}
@@ -217,7 +219,7 @@ def _nested_columns(columns: Iterable[str]) -> list[str]:
     return [*relevance_columns(columns), *proofs]
 
 
-def _column(pa: Any, name: str, cells: list[Any], *, maps: bool) -> Any:
+def _column(pa: ModuleType, name: str, cells: list[Any], *, maps: bool) -> ArrowData:
     if isinstance(cells[0], np.ndarray):
         return nested(pa, cells)
     if name == "probabilities":
@@ -236,7 +238,7 @@ def _column(pa: Any, name: str, cells: list[Any], *, maps: bool) -> Any:
     return pa.array(cells, kinds.get(name, pa.string()))
 
 
-def _probabilities(pa: Any, cells: list[dict[str, float] | None], *, maps: bool) -> Any:
+def _probabilities(pa: ModuleType, cells: list[dict[str, float] | None], *, maps: bool) -> ArrowData:
     """Probabilities of labels; as a map only in folders of the first edition, since `datasets` reads no maps."""
     pairs = [None if cell is None else list(cell.items()) for cell in cells]
     if maps:
@@ -246,7 +248,7 @@ def _probabilities(pa: Any, cells: list[dict[str, float] | None], *, maps: bool)
     return pa.array(lists, pa.list_(kind))
 
 
-def nested(pa: Any, arrays: list[np.ndarray]) -> Any:
+def nested(pa: ModuleType, arrays: list[np.ndarray]) -> ArrowData:
     """Arrays of one rank and any shape as nested lists, without a Python object for each number."""
     # From the innermost axis outward: a list is a run of the column below, so its ends alone are stored.
     column = pa.array(np.concatenate([array.ravel() for array in arrays]))
@@ -259,7 +261,7 @@ def nested(pa: Any, arrays: list[np.ndarray]) -> Any:
     return column
 
 
-def _cell(name: str, scalar: Any) -> Any:
+def _cell(name: str, scalar: ArrowData) -> Any:
     if name == "probabilities":
         # A list of structs, or in folders of the first edition a map, which Arrow gives as a list of tuples.
         pairs = scalar.as_py()

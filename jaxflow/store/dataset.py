@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -56,7 +55,7 @@ class _CheckedFiles(fs.FileSystemHandler):
         return self.open_input_file(path)
 
     # The handler's abstract methods that write, all refused.
-    def create_dir(self, *_: Any) -> None:
+    def create_dir(self, *_: object) -> None:
         raise NotImplementedError("a sweep's files are only read")
 
     delete_dir = delete_dir_contents = delete_root_dir_contents = delete_file = create_dir

@@ -3,11 +3,11 @@
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 
 from jaxflow._checks import InputError, shown
+from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow._versions import result_versions
 from jaxflow.attribution.question import Question
 from jaxflow.inputs.source import Source
@@ -16,7 +16,7 @@ from jaxflow.models.two_streams import encoder_layers_of
 from jaxflow.store import shards as store
 
 
-def new_manifest(model: Model, source: Source, question: Question, lengths: Mapping[str, Any]) -> dict[str, Any]:
+def new_manifest(model: Model, source: Source, question: Question, lengths: Mapping[str, JsonValue]) -> JsonObject:
     """The manifest of a new sweep; the input's rows are hashed shard by shard, in the shards' records.
 
     `sweep` is a random name, which each record repeats: records of another run of the same question do not fit.
@@ -38,7 +38,7 @@ def new_manifest(model: Model, source: Source, question: Question, lengths: Mapp
     }
 
 
-def check_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+def check_same(folder: Path, found: JsonObject, wanted: JsonObject) -> None:
     """Refuse to resume another sweep.
 
     Raises:
@@ -61,7 +61,7 @@ def another_run(folder: Path, difference: str) -> InputError:
     return InputError("folder", expected, got, "name another `folder`")
 
 
-def _compared(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+def _compared(found: JsonObject, wanted: JsonObject) -> Iterator[tuple[str, JsonValue, JsonValue]]:
     old, new = found.get("fingerprint", {}), wanted["fingerprint"]
     # Where the whole model is another, its name says more than hashes.
     named = found.get("model") != wanted["model"] and old.get("weights") != new.get("weights")
@@ -83,14 +83,14 @@ def _compared(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[tuple[s
             yield name, old[name], new.get(name)
 
 
-def _flat(manifest: dict[str, Any]) -> dict[str, Any]:
+def _flat(manifest: JsonObject) -> JsonObject:
     """All options that decide the numbers, by name; fields of the mixing, such as `residual`, beside its name."""
     fields = {**manifest["question"], **manifest["lengths"]}
     mixing = fields.pop("mixing")
     return fields | {"mixing": mixing["name"]} | {name: mixing[name] for name in mixing if name != "name"}
 
 
-def _shorts(old: Any, new: Any) -> tuple[str, str]:
+def _shorts(old: JsonValue, new: JsonValue) -> tuple[str, str]:
     """Two values that differ as an error shows them; where both have one name, the field that differs."""
     shorts = _short(old), _short(new)
     if shorts[0] != shorts[1]:
@@ -105,7 +105,7 @@ def _shorts(old: Any, new: Any) -> tuple[str, str]:
     return str(old), str(new)
 
 
-def _short(value: Any) -> str:
+def _short(value: JsonValue) -> str:
     """A manifest's value as an error shows it: of hashes and lists only the beginning."""
     if isinstance(value, str) and len(value) == 1:
         # Such as a separator.

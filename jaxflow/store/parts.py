@@ -5,11 +5,12 @@ A path is never handed to Arrow: it takes `run:1/part-00000.parquet` for an addr
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from jaxflow._paths import open_regular
+from jaxflow._untyped import ArrowData, ArrowTable
 from jaxflow.store.arrow import pyarrow
 
 # State of a file, which changes with it: file system, inode, size, times of the last change of content and of inode.
@@ -32,7 +33,7 @@ class Parts:
     sha256: dict[str, str | None]
     seen: dict[str, State] = field(default_factory=dict, repr=False, compare=False)
 
-    def opened(self, path: Path) -> Any:
+    def opened(self, path: Path) -> ArrowData:
         """The file as a `pyarrow.parquet.ParquetFile`; to be used in a `with` statement.
 
         Raises:
@@ -70,7 +71,7 @@ class Parts:
         self.seen[name] = state
 
 
-def read_parts(file: Any, read: Any) -> Any:
+def read_parts(file: ArrowData, read: Callable[..., ArrowTable]) -> ArrowTable:
     """The part of an open file that `read` reads.
 
     Raises:

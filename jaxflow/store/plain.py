@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError, shown
+from jaxflow._untyped import ArrowTable, JsonObject
 from jaxflow.attribution.question import Question
 from jaxflow.store.arrow import pyarrow, result_schema
 from jaxflow.store.parts import first_line
@@ -40,7 +41,7 @@ class Naming:
 
     columns: dict[str, str]
 
-    def __call__(self, table: Any) -> Any:
+    def __call__(self, table: ArrowTable) -> ArrowTable:
         """A table as `to_rows` reads it: the columns of results alone, under their names."""
         pa = pyarrow()
         known = {name: column for name, column in self.columns.items() if column in table.column_names}
@@ -50,7 +51,7 @@ class Naming:
         return pa.table(chosen)
 
 
-def plain_results(folder: Path) -> tuple[dict[str, Any], tuple[Record, ...], Naming] | None:
+def plain_results(folder: Path) -> tuple[JsonObject, tuple[Record, ...], Naming] | None:
     """Manifest, records and naming of a folder of Parquet files without a manifest; None where there are no such files.
 
     Raises:
@@ -63,7 +64,7 @@ def plain_results(folder: Path) -> tuple[dict[str, Any], tuple[Record, ...], Nam
         paths = []
     if not paths:
         return None
-    manifest: dict[str, Any] | None = None
+    manifest: JsonObject | None = None
     records = []
     for path in paths:
         rows, about = _described(path)
@@ -81,7 +82,7 @@ def plain_results(folder: Path) -> tuple[dict[str, Any], tuple[Record, ...], Nam
     return manifest | {"input": manifest["input"] | {"name": folder.name}}, tuple(records), Naming(columns)
 
 
-def _described(path: Path) -> tuple[int, dict[str, Any]]:
+def _described(path: Path) -> tuple[int, JsonObject]:
     """Rows of a file, and what its metadata say of their origin."""
     pa = pyarrow()
     import pyarrow.parquet as pq
@@ -99,7 +100,7 @@ def _described(path: Path) -> tuple[int, dict[str, Any]]:
     return rows, about
 
 
-def _run(manifest: dict[str, Any]) -> list[Any]:
+def _run(manifest: JsonObject) -> list[Any]:
     return [manifest.get(name) for name in ("model", "fingerprint", "question", "lengths")]
 
 

@@ -4,9 +4,9 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from jaxflow._paths import open_regular
+from jaxflow._untyped import JsonObject, JsonValue
 
 # The field that holds a checksum of all others.
 CHECK = "check"
@@ -43,7 +43,7 @@ class Record:
     flows: int
     certified: int
     stages: dict[str, int]
-    skipped: tuple[dict[str, Any], ...]
+    skipped: tuple[JsonObject, ...]
     sweep: str | None = None
 
     @property
@@ -66,7 +66,7 @@ def record_file(index: int) -> str:
     return f"part-{index:05d}.json"
 
 
-def parsed(path: Path) -> Any:
+def parsed(path: Path) -> JsonValue:
     """The content of a JSON file.
 
     Raises:
@@ -81,19 +81,19 @@ def parsed(path: Path) -> Any:
         raise ValueError("lists or objects are nested too deeply") from None
 
 
-def checked(fields: dict[str, Any]) -> dict[str, Any]:
+def checked(fields: JsonObject) -> JsonObject:
     """The fields, with a checksum of all of them."""
     return fields | {CHECK: check_of(fields)}
 
 
-def check_of(fields: dict[str, Any]) -> str:
+def check_of(fields: JsonObject) -> str:
     """A checksum of fields, as JSON has them."""
     # Through JSON and back, so that tuples and numeric keys give what they will when they are read again.
     plain = json.loads(json.dumps(fields))
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def unchecked(fields: Any) -> dict[str, Any]:
+def unchecked(fields: JsonValue) -> JsonObject:
     """The fields that were passed to `checked`.
 
     Raises:
@@ -124,7 +124,7 @@ def read_record(path: Path) -> Record:
     return record
 
 
-def _is_record(fields: dict[str, Any]) -> bool:
+def _is_record(fields: JsonObject) -> bool:
     """Whether all fields are there, none besides, and each of its type."""
     counts = ("index", "rows", "examples", "tokens", "flows", "certified")
     kinds = {"input_sha256": str, "last": bool, "stages": dict, "skipped": list, "sha256": (str, type(None))}
@@ -140,5 +140,5 @@ def _is_record(fields: dict[str, Any]) -> bool:
     )
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: JsonValue) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0

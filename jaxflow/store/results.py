@@ -10,6 +10,8 @@ from typing import Any
 
 from jaxflow._checks import InputError, missing_extra, shown
 from jaxflow._paths import local_path
+from jaxflow._typing import DataFrame
+from jaxflow._untyped import ArrowData, ArrowTable, JsonObject
 from jaxflow.attribution import Example
 from jaxflow.store import arrow
 from jaxflow.store import shards as store
@@ -33,9 +35,9 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
     """
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: JsonObject
     records: tuple[Record, ...] = ()
-    named: Callable[[Any], Any] = lambda table: table
+    named: Callable[[ArrowTable], ArrowTable] = lambda table: table
 
     @cached_property
     def _parts(self) -> Parts:
@@ -69,7 +71,7 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
         return bool(self.records) and self.records[-1].last and self.records[-1].index == len(self.records) - 1
 
     @property
-    def skipped(self) -> list[dict[str, Any]]:
+    def skipped(self) -> list[JsonObject]:
         """Rows of the input left out: `id`, the row or line number, and `reason`."""
         return [row for record in self.records for row in record.skipped]
 
@@ -78,17 +80,17 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
         """The Parquet files, in order."""
         return [self.folder / record.file for record in self.records if record.examples]
 
-    def table(self, columns: Sequence[str] | None = None) -> Any:
+    def table(self, columns: Sequence[str] | None = None) -> ArrowTable:
         """All rows as a `pyarrow.Table`, or only some of the columns."""
         pa = arrow.pyarrow()
         tables = list(self.tables(columns))
         return pa.concat_tables(tables) if tables else pa.table({})
 
-    def tables(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[ArrowTable]:
         """The rows as one `pyarrow.Table` a shard, of which one is in memory at a time."""
         chosen = None if columns is None else list(columns)
 
-        def read(file: Any) -> Any:
+        def read(file: ArrowData) -> ArrowTable:
             # Of a name that it doesn't know, pyarrow says nothing and gives no column.
             for name in chosen or ():
                 if name not in file.schema_arrow.names:
@@ -98,7 +100,7 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
 
         return (self._read(record, read) for record in self.records if record.examples)
 
-    def dataset(self) -> Any:
+    def dataset(self) -> ArrowData:
         """The files as a `pyarrow.dataset.Dataset`, for filters and engines that read parts of it.
 
         A file is compared with its checksum when it is first opened.
@@ -109,7 +111,7 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
 
         return dataset_of(self.files, self._check)
 
-    def to_pandas(self, columns: Sequence[str] | None = None) -> Any:
+    def to_pandas(self, columns: Sequence[str] | None = None) -> DataFrame:
         """All rows as a `pandas.DataFrame`, or only some of the columns; nested lists are nested NumPy arrays.
 
         Raises:
@@ -143,7 +145,7 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
         (row,) = arrow.to_rows(self.named(self._read(record, lambda file: _row_of(file, place))))
         return row
 
-    def _read(self, record: Record, read: Callable[[Any], Any]) -> Any:
+    def _read(self, record: Record, read: Callable[[ArrowData], ArrowTable]) -> ArrowTable:
         path = self.folder / record.file
         try:
             with self._parts.opened(path) as file:
@@ -198,7 +200,7 @@ def open_sweep(folder: str | Path) -> Store:
     return Store(path, manifest | {"input": about}, records)
 
 
-def _row_of(file: Any, place: int) -> Any:
+def _row_of(file: ArrowData, place: int) -> ArrowTable:
     """A row of an open file, as a table."""
     groups = (file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
     for group, rows in enumerate(groups):

@@ -4,10 +4,10 @@ import hashlib
 import json
 import secrets
 from pathlib import Path
-from typing import Any
 
 from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
+from jaxflow._untyped import JsonObject
 from jaxflow._versions import result_versions
 from jaxflow.attribution import Attribution, Question
 from jaxflow.store import arrow
@@ -52,7 +52,7 @@ def save(attribution: Attribution, folder: str | Path) -> Path:
     return path
 
 
-def manifest_of(attribution: Attribution) -> dict[str, Any]:
+def manifest_of(attribution: Attribution) -> JsonObject:
     """What made results in hand, as manifests have it, less the marks of a sweep."""
     question = attribution.question or Question(methods=tuple(attribution.examples[0].relevance))
     return {

@@ -24,10 +24,10 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from jaxflow._checks import InputError, shown
 from jaxflow._paths import open_regular
+from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow.attribution.question import Question
 from jaxflow.store import arrow, locks
 from jaxflow.store.arrow import Row
@@ -58,7 +58,7 @@ def has_manifest(folder: Path) -> bool:
     return os.path.lexists(folder / MANIFEST) or os.path.lexists(folder / FIRST_MANIFEST)
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> JsonObject:
     """The manifest of the results in a folder.
 
     Raises:
@@ -82,7 +82,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _is_asked(question: Any, lengths: Any) -> bool:
+def _is_asked(question: JsonValue, lengths: JsonValue) -> bool:
     """Whether a question and lengths have all their fields, and those that pages show have their types."""
     if not isinstance(question, dict) or question.keys() != Question().as_json().keys():
         return False
@@ -100,7 +100,7 @@ def _is_asked(question: Any, lengths: Any) -> bool:
     )
 
 
-def _with_question(manifest: dict[str, Any]) -> dict[str, Any]:
+def _with_question(manifest: JsonObject) -> JsonObject:
     """A manifest of the first edition with its settings as a question and lengths."""
     # Options that did not exist have today's defaults, which compute what the first edition did.
     known = Question().as_json()
@@ -112,7 +112,7 @@ def _with_question(manifest: dict[str, Any]) -> dict[str, Any]:
 
 def read_description(
     folder: Path, file: str, holding: str, versions: tuple[int, ...], *, has_check: bool = True
-) -> dict[str, Any]:
+) -> JsonObject:
     """The JSON file that describes a folder.
 
     Args:
@@ -154,7 +154,7 @@ def _unreadable(path: Path, why: str) -> InputError:
     return InputError("folder", "hold a whole description of its results", got, way_out)
 
 
-def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+def write_manifest(folder: Path, manifest: JsonObject) -> None:
     """Write the manifest, with a checksum of itself, unless there is one: the first of several processes names it.
 
     Raises:
@@ -203,7 +203,7 @@ def _records(folder: Path) -> Iterator[tuple[int, Record | str]]:
             yield index, f"{shown(str(path))}, which cannot be read: {error}"
 
 
-def _sweep_of(folder: Path) -> dict[str, Any] | None:
+def _sweep_of(folder: Path) -> JsonObject | None:
     """The manifest of a folder, or None where it has none that can be read."""
     try:
         return read_manifest(folder)
