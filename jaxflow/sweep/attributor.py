@@ -3,9 +3,12 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, Unpack
+from pathlib import Path
+from typing import Any, TypeAlias, Unpack
 
 from jaxflow._checks import InputError, not_forked, one_of, shown
+from jaxflow._typing import Given
+from jaxflow._untyped import ArrowData, ArrowTable
 from jaxflow.attribution import attribute_shards
 from jaxflow.attribution.answers import check_answers
 from jaxflow.attribution.defaults import default_question
@@ -23,6 +26,10 @@ from jaxflow.sweep.shards import ON_ERROR, Cut, Lengths, encode, settled_lengths
 KINDS = "be a pyarrow Table or RecordBatch, a pandas DataFrame, or a dict of columns"
 
 
+# A table or record batch of Arrow, a data frame of pandas, or columns by name; it is given back as it came.
+TableLike: TypeAlias = Any
+
+
 class Attributor:
     """A function of batches: the columns of a batch, and beside them what each of its texts' tokens contributed.
 
@@ -38,7 +45,7 @@ class Attributor:
 
     def __init__(
         self,
-        model: Any,
+        model: Given[str | Path | Model],
         question: GivenQuestion = None,
         *,
         column: str = "text",
@@ -78,10 +85,10 @@ class Attributor:
         self.skipped: list[str] = []
         self._loaded: tuple[Model, Question, Lengths, str] | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_loaded": None, "skipped": []}
 
-    def __call__(self, batch: Any) -> Any:
+    def __call__(self, batch: TableLike) -> TableLike:
         """The batch with the columns of relevance, as the kind that it came as.
 
         Args:
@@ -103,11 +110,11 @@ class Attributor:
             rows = list(arrow.rows_of(shard.ids, next(attributed))) if shard.texts else []
         return _with(batch, [int(place) - 1 for place in shard.ids], arrow.to_result_table(rows, question), about)
 
-    def each(self, batches: Iterable[Any]) -> Iterator[Any]:
+    def each(self, batches: Iterable[TableLike]) -> Iterator[TableLike]:
         """The batches with their columns, one after the other, as Spark's `mapInPandas` and `mapInArrow` call it."""
         return map(self, batches)
 
-    def schema(self, of: Any) -> Any:
+    def schema(self, of: ArrowData) -> ArrowData:
         """The `pyarrow.Schema` of results, the model's own metadata included.
 
         Args:
@@ -144,7 +151,7 @@ class Attributor:
             expected = "have no column that is called as one of relevance"
             raise InputError(None, expected, shown(taken[0]), "rename it", place="the batch")
 
-    def _rows(self, batch: Any, columns: Sequence[str]) -> Iterator[Any]:
+    def _rows(self, batch: TableLike, columns: Sequence[str]) -> Iterator[Any]:
         ids = _values(batch, self.id_column) if self.id_column in columns else None
         texts = _values(batch, self.column)
         pairs = None if self.pair_column is None else _values(batch, self.pair_column)
@@ -155,7 +162,7 @@ class Attributor:
             yield row_of(number + 1, place, record, self.column, self.pair_column)
 
 
-def _columns(batch: Any) -> list[str]:
+def _columns(batch: TableLike) -> list[str]:
     """Names of the columns of a batch."""
     if _is_arrow(batch):
         return list(batch.schema.names)
@@ -166,7 +173,7 @@ def _columns(batch: Any) -> list[str]:
     raise InputError("batch", KINDS, type(batch).__name__)
 
 
-def _values(batch: Any, column: str) -> list[Any]:
+def _values(batch: TableLike, column: str) -> list[Any]:
     """A column of a batch as Python's values."""
     values = batch[column]
     if _is_arrow(batch):
@@ -175,7 +182,7 @@ def _values(batch: Any, column: str) -> list[Any]:
     return [None if value != value else value for value in (values.tolist() if hasattr(values, "tolist") else values)]
 
 
-def _with(batch: Any, places: Sequence[int], table: Any, about: str) -> Any:
+def _with(batch: TableLike, places: Sequence[int], table: ArrowTable, about: str) -> TableLike:
     """The rows of a batch at some places, with the columns of a table beside them, as the kind that the batch is."""
     if isinstance(batch, Mapping):
         chosen = {str(name): [values[place] for place in places] for name, values in batch.items()}
@@ -198,6 +205,6 @@ def _with(batch: Any, places: Sequence[int], table: Any, about: str) -> Any:
     return pa.RecordBatch.from_arrays(arrays, schema=whole.schema)
 
 
-def _is_arrow(batch: Any) -> bool:
+def _is_arrow(batch: TableLike) -> bool:
     pa = arrow.pyarrow()
     return isinstance(batch, pa.Table | pa.RecordBatch)

@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 from jaxflow._checks import InputError, shown
+from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow.attribution.explaining import check_model
 from jaxflow.attribution.items import is_row_by_row
 from jaxflow.attribution.question import Question
@@ -43,7 +43,7 @@ def check_folder(folder: Path, resume: bool | None) -> None:
         raise not_writable(folder, f"no permission in {shown(str(parent))}")
 
 
-def begun_methods(folder: Path) -> list[Any] | None:
+def begun_methods(folder: Path) -> list[JsonValue] | None:
     """The methods, as manifests have them, of the run whose results a folder holds; None where it holds none.
 
     Raises:
@@ -94,7 +94,7 @@ def check_images(model: Model, source: Source) -> None:
 
 
 def finished(
-    folder: Path, wanted: dict[str, Any], model: Model, source: Source, question: Question, *, alone: bool
+    folder: Path, wanted: JsonObject, model: Model, source: Source, question: Question, *, alone: bool
 ) -> dict[int, Record]:
     """Records of the shards that need not be made again.
 

@@ -7,9 +7,9 @@ goes on until every shard has its record.
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from jaxflow._checks import InputError
+from jaxflow._untyped import JsonObject
 from jaxflow.store import shards as store
 from jaxflow.store.arrow import Row
 from jaxflow.store.leases import Leases
@@ -22,7 +22,7 @@ from jaxflow.sweep.shards import Cut
 class Claims:
     """What one process knows of the shards of a folder, and takes of them."""
 
-    def __init__(self, folder: Path, manifest: dict[str, Any], done: dict[int, Record]):
+    def __init__(self, folder: Path, manifest: JsonObject, done: dict[int, Record]):
         """What was known when the sweep was prepared.
 
         Args:

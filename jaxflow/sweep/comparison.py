@@ -7,12 +7,13 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import numpy as np
 
 from jaxflow._checks import InputError, not_forked, shown
+from jaxflow._untyped import JsonObject
 from jaxflow._versions import result_versions
 from jaxflow.attribution.question import Question
 from jaxflow.compare.one_text import Similarity
@@ -269,7 +270,7 @@ def _next(
         return []
 
 
-def _about(prepared: Prepared) -> dict[str, Any]:
+def _about(prepared: Prepared) -> JsonObject:
     """The origin of a comparison: models, input, question, versions."""
     plan, source = prepared.plan, prepared.source
     models = {

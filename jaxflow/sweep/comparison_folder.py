@@ -87,12 +87,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
+from jaxflow._untyped import JsonObject
 from jaxflow.store.arrow import Row, pyarrow, write_table
 from jaxflow.store.cells import rows_of_table, table_of
 from jaxflow.store.parts import DamageError, Parts, first_line
@@ -128,9 +128,9 @@ class StoredComparison:
     """
 
     folder: Path
-    summary: dict[str, Any]
+    summary: JsonObject
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[JsonObject]:
         """Texts in order, one at a time: arrays as NumPy arrays, lists of strings as lists.
 
         Raises:
@@ -145,7 +145,7 @@ class StoredComparison:
         if count != self.summary.get("texts", count):
             raise _damaged(self.folder, f"it holds {count} texts, and {self.summary['texts']} were compared")
 
-    def attention(self) -> Iterator[dict[str, Any]]:
+    def attention(self) -> Iterator[JsonObject]:
         """The attention of the first texts, one at a time.
 
         Raises:
@@ -155,7 +155,7 @@ class StoredComparison:
             first = self.summary.get("format") == FIRST_FORMAT
             yield from self._read(Path(ATTENTION).name if first else ATTENTION, {"id", "fused_a", "fused_b"})
 
-    def heads(self) -> Iterator[dict[str, Any]]:
+    def heads(self) -> Iterator[JsonObject]:
         """The rows of heads.parquet: heads counted from 1, whatever the format of the folder.
 
         Raises:
@@ -170,7 +170,7 @@ class StoredComparison:
     def _parts(self) -> Parts:
         return Parts({str(self.folder / name): sha256 for name, sha256 in self.summary.get("files", {}).items()})
 
-    def _read(self, name: str, columns: set[str]) -> Iterator[dict[str, Any]]:
+    def _read(self, name: str, columns: set[str]) -> Iterator[JsonObject]:
         pa, path = pyarrow(), self.folder / name
         try:
             with self._parts.opened(path) as file:

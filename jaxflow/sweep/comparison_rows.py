@@ -1,10 +1,10 @@
 """A comparison as rows and as JSON; `comparison_folder` says what they hold."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
+from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow.compare.paths import KINDS
 from jaxflow.compare.result import ChangeSummary, ComparedText, SideOfText, WordChange
 from jaxflow.evaluation import Interval
@@ -93,7 +93,7 @@ def word_rows(summary: ChangeSummary) -> Iterator[Row]:
         yield dict(vars(word))
 
 
-def summary_json(summary: ChangeSummary) -> dict[str, Any]:
+def summary_json(summary: ChangeSummary) -> JsonObject:
     """A summary as comparison.json has it, without what made it."""
     methods = list(dict.fromkeys(word.method for word in summary.words))
     words = {
@@ -122,11 +122,11 @@ def summary_json(summary: ChangeSummary) -> dict[str, Any]:
     }
 
 
-def _plain_word(word: WordChange) -> dict[str, Any]:
+def _plain_word(word: WordChange) -> JsonObject:
     return {name: _plain(value) for name, value in vars(word).items() if name != "method"}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> JsonValue:
     """Arrays as lists, intervals as their parts, what is not a number as None."""
     if isinstance(value, Interval):
         return {name: _plain(getattr(value, name)) for name in ("mean", "low", "high")}

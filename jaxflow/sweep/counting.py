@@ -4,13 +4,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
+from jaxflow._typing import Given
 from jaxflow.sweep.progress import PERIOD, duration
 
 
 @contextmanager
-def counting(total: int, stream: Any, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+def counting(total: int, stream: Given[TextIO], *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
     """Something to call with the number of texts that were just finished.
 
     Args:
@@ -33,7 +34,7 @@ def counting(total: int, stream: Any, *, quiet: bool = False) -> Iterator[Callab
         yield lambda texts: bar.update(texts) and None
 
 
-def _bar(total: int, stream: Any) -> Any:
+def _bar(total: int, stream: Given[TextIO]) -> Any:
     try:
         from tqdm import tqdm
     except ImportError:
@@ -41,7 +42,7 @@ def _bar(total: int, stream: Any) -> Any:
     return tqdm(total=total, unit=" texts", file=stream, dynamic_ncols=True)
 
 
-def _lines(total: int, stream: Any) -> Callable[[int], None]:
+def _lines(total: int, stream: Given[TextIO]) -> Callable[[int], None]:
     start = shown = time.perf_counter()
     done = 0
 

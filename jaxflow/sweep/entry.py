@@ -1,7 +1,7 @@
 """A sweep from Python: `run_sweep`."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Unpack
 
@@ -9,6 +9,7 @@ import jax
 
 from jaxflow._checks import not_forked
 from jaxflow._paths import local_path
+from jaxflow._typing import Given
 from jaxflow.attribution.defaults import default_question, question_for
 from jaxflow.attribution.question import Asked, GivenQuestion
 from jaxflow.inputs.files import check_unread, open_source
@@ -25,7 +26,7 @@ from jaxflow.sweep.tally import Tally
 
 def run_sweep(
     model: Model,
-    source: Any,
+    source: Given[str | os.PathLike[str] | Iterable[Any] | Source],
     folder: str | os.PathLike[str],
     question: GivenQuestion = None,
     *,

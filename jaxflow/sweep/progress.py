@@ -4,8 +4,9 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TextIO
 
+from jaxflow._typing import Given
 from jaxflow.sweep.tally import Tally
 
 # Seconds between two plain lines.
@@ -13,7 +14,9 @@ PERIOD = 10.0
 
 
 @contextmanager
-def progress(total: int | None, done: int, stream: Any, *, quiet: bool = False) -> Iterator[Callable[[Tally], None]]:
+def progress(
+    total: int | None, done: int, stream: Given[TextIO], *, quiet: bool = False
+) -> Iterator[Callable[[Tally], None]]:
     """Something to call with how far the run is.
 
     Args:
@@ -50,7 +53,7 @@ def rates(tally: Tally, seconds: float) -> list[str]:
     return parts
 
 
-def _bar(total: int | None, done: int, stream: Any) -> Iterator[Callable[[Tally], None]]:
+def _bar(total: int | None, done: int, stream: Given[TextIO]) -> Iterator[Callable[[Tally], None]]:
     try:
         from tqdm import tqdm
         from tqdm.contrib.logging import logging_redirect_tqdm
@@ -72,7 +75,7 @@ def _bar(total: int | None, done: int, stream: Any) -> Iterator[Callable[[Tally]
         yield show
 
 
-def _lines(total: int | None, done: int, stream: Any) -> Iterator[Callable[[Tally], None]]:
+def _lines(total: int | None, done: int, stream: Given[TextIO]) -> Iterator[Callable[[Tally], None]]:
     """A plain line now and then, for logs, and one at the end."""
     start = shown_at = time.perf_counter()
     shown = latest = Tally()

@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxflow._checks import InputError, not_forked, one_of
+from jaxflow._untyped import JsonObject
 from jaxflow.attribution import Attribution, EncodedText, Example, attribute_shards
 from jaxflow.attribution.answers import check_answers
 from jaxflow.attribution.question import Question
@@ -60,7 +63,7 @@ class Sweep:
     folder: Path
     question: Question
     lengths: Lengths
-    manifest: dict[str, Any]
+    manifest: JsonObject
     done: dict[int, Record]
     on_error: str
 
@@ -71,7 +74,7 @@ class Sweep:
 
     def run(
         self,
-        batch_size: Any = 32,
+        batch_size: int | np.integer | None = 32,
         progress: Callable[[Tally], None] = lambda _: None,
         ending: Callable[[], bool] = lambda: False,
         **options: Any,
@@ -141,7 +144,7 @@ class _Run:
         self.begun: deque[Shard] = deque()
         self.failure: Exception | None = None
 
-    def __call__(self, batch_size: Any, options: dict[str, Any]) -> None:
+    def __call__(self, batch_size: int | np.integer | None, options: dict[str, Any]) -> None:
         with closing(self.claims):
             # Once is enough, unless a process dies that had a shard in work.
             self._round(batch_size, options)
@@ -149,7 +152,7 @@ class _Run:
                 self._round(batch_size, options)
             self.claims.finish()
 
-    def _round(self, batch_size: Any, options: dict[str, Any]) -> None:
+    def _round(self, batch_size: int | np.integer | None, options: dict[str, Any]) -> None:
         """Read the input once, and make every shard that nobody else makes."""
         ahead, behind = Ahead(self._read(), AHEAD, self._tell), Behind(self._write, BEHIND, self._tell)
         attributed = attribute_shards(

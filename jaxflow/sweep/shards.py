@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
 from jaxflow._checks import InputError, one_of
+from jaxflow._untyped import JsonObject
 from jaxflow.attribution import EncodedText
 from jaxflow.attribution.items import check_positions, is_answer
 from jaxflow.attribution.question import Question
@@ -47,7 +48,7 @@ def settled_lengths(
     return Lengths(max_length=most, truncate=truncate, new_tokens=new_tokens)
 
 
-def cut_by(lengths: Lengths) -> dict[str, Any]:
+def cut_by(lengths: Lengths) -> JsonObject:
     """The lengths as `Model.tokenize` takes them."""
     return {"max_length": lengths["max_length"], "truncate": lengths["truncate"]}
 

@@ -2,8 +2,8 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
+from jaxflow._untyped import JsonObject
 from jaxflow.store.record import Record
 
 
@@ -66,7 +66,7 @@ class Summary:
         return dict(counts)
 
     @property
-    def skipped(self) -> tuple[dict[str, Any], ...]:
+    def skipped(self) -> tuple[JsonObject, ...]:
         """Rows of the input that were left out: `id`, the row or line number, and `reason`."""
         return tuple(row for record in self.records for row in record.skipped)
 
