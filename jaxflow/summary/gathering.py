@@ -71,11 +71,11 @@ class Keyed:
     """Means by key, layer by layer; new keys may come at any time."""
 
     def __init__(self, layers: int):
-        self._keys: dict[Any, int] = {}
+        self._keys: dict[Hashable, int] = {}
         self._sums = np.zeros((layers, 0))
         self._counts = np.zeros(0, np.int64)
 
-    def add(self, keys: Sequence[Any], values: Float[np.ndarray, "layer key"]) -> None:
+    def add(self, keys: Sequence[Hashable], values: Float[np.ndarray, "layer key"]) -> None:
         """Take in a value a layer for each key; a key may come more than once."""
         # A key's column, by the order in which keys first came.
         places = np.array([self._keys.setdefault(key, len(self._keys)) for key in keys], np.int64)

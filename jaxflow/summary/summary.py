@@ -5,12 +5,12 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
+from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow.attribution.registry import SATURATED, is_flow, method_name
 from jaxflow.inputs.conllu import Sentence
 from jaxflow.store import arrow
@@ -73,7 +73,7 @@ class DataSummary:
     tagged_examples: int = 0
     special: tuple[str, ...] = ()
 
-    def as_json(self, tokens: int = 50) -> dict[str, Any]:
+    def as_json(self, tokens: int = 50) -> JsonObject:
         """All but the tables of positions; of tokens the `tokens` most frequent ones."""
         return {
             "examples": self.examples,
@@ -94,7 +94,7 @@ class DataSummary:
             ],
         }
 
-    def _most(self, name: str, counts: dict[str, int], means: dict[str, np.ndarray], most: int) -> list[dict[str, Any]]:
+    def _most(self, name: str, counts: dict[str, int], means: dict[str, np.ndarray], most: int) -> list[JsonObject]:
         """The most frequent keys, each with its count and each method's means by layer."""
         # Means have a column a key, in the order of the counts.
         places = {key: place for place, key in enumerate(counts)}
@@ -104,7 +104,7 @@ class DataSummary:
             for key in sorted(counts, key=lambda key: -counts[key])[:most]
         ]
 
-    def as_rows(self) -> Iterable[dict[str, Any]]:
+    def as_rows(self) -> Iterable[JsonObject]:
         """The long table: statistic, method (two with a colon between them), layer, key, mean, count."""
         for method in self.methods:
             for name, values in self.measures[method].items():
@@ -119,11 +119,11 @@ class DataSummary:
             for index, count in enumerate(self.position_counts):
                 yield from self._of_key("position", method, str(index), self.positions[method][:, index], count)
 
-    def _of_layers(self, name: str, method: str, values: list[float], counts: list[float]) -> Iterable[dict[str, Any]]:
+    def _of_layers(self, name: str, method: str, values: list[float], counts: list[float]) -> Iterable[JsonObject]:
         for layer, value, count in zip(self.layers, values, counts, strict=True):
             yield _line(name, method, layer, None, value, count)
 
-    def _of_key(self, name: str, method: str, key: str, values: np.ndarray, count: int) -> Iterable[dict[str, Any]]:
+    def _of_key(self, name: str, method: str, key: str, values: np.ndarray, count: int) -> Iterable[JsonObject]:
         for layer, value in zip(self.layers, values, strict=True):
             yield _line(name, method, layer, key, float(value), float(count))
 
@@ -303,12 +303,12 @@ class _Gathered:
         )
 
 
-def _line(statistic: str, method: str, layer: int, key: str | None, mean: float, count: float) -> dict[str, Any]:
+def _line(statistic: str, method: str, layer: int, key: str | None, mean: float, count: float) -> JsonObject:
     known = None if math.isnan(mean) else mean
     return {"statistic": statistic, "method": method, "layer": layer, "key": key, "mean": known, "count": count}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> JsonValue:
     """The same with None in the place of NaN, which JSON lacks."""
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
