@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxflow._checks import InputError
+from jaxflow._untyped import JsonValue
 from jaxflow.attribution import Flow, Method, Question
 from jaxflow.attribution.methods import mixing_of
 from jaxflow.evaluation.token_target import Token
@@ -69,7 +70,7 @@ class Carried:
         return f"{subject}: {', '.join(listed)}"
 
 
-def class_method(question: Mapping[str, Any]) -> tuple[str, str | None] | None:
+def class_method(question: Mapping[str, JsonValue]) -> tuple[str, str | None] | None:
     """The method of a question's JSON whose relevance is of a class, flow first, and the class that was asked for.
 
     None where no method is of a class, or one cannot be imported.
@@ -90,7 +91,7 @@ def class_method_of(asked: Question) -> tuple[str, str | None] | None:
     return (found[0].name, _target_words(asked.target)) if found else None
 
 
-def _target_words(target: Any) -> str | None:
+def _target_words(target: JsonValue) -> str | None:
     """What is explained, as a line says it: "good less bad"; None for what the model predicts."""
     if target is None:
         return None
@@ -98,7 +99,7 @@ def _target_words(target: Any) -> str | None:
     return " less ".join(str(each) for each in (named if isinstance(named, tuple) else (named,)) if each is not None)
 
 
-def carried_by(row: Row, manifest: Mapping[str, Any]) -> Carried | None:
+def carried_by(row: Row, manifest: Mapping[str, JsonValue]) -> Carried | None:
     """The words that carry a row's prediction, or the class that was asked for, at the last layer.
 
     Pieces are merged into words. None where nothing that was asked is of a class, where the position that the model's
@@ -177,7 +178,7 @@ def alike(values: Float[np.ndarray, " token"]) -> float | None:
 
 def apart_words(
     saturation: Mapping[str, Bool[np.ndarray, "layer query token"]],
-    methods: Mapping[str, Any],
+    methods: Mapping[str, JsonValue],
     layer: int,
     query: int,
     words: Bool[np.ndarray, " token"],

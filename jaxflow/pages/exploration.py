@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxflow._checks import InputError, shown
+from jaxflow._typing import ArrayLike
+from jaxflow._untyped import JsonValue
 from jaxflow._views import shown_as_html
 from jaxflow.pages.carried import Carried
 from jaxflow.pages.units import HeadAttention, Pooled
@@ -65,7 +67,7 @@ class Exploration:
 
     sides: tuple[Side, ...]
     labels: tuple[str | None, ...]
-    settings: Mapping[str, Any]
+    settings: Mapping[str, JsonValue]
     change: tuple[HeadTable, ...]
     moved: tuple[float, ...]
     total: int
@@ -83,7 +85,7 @@ class Exploration:
 
     def with_heads(
         self,
-        measures: Mapping[str, Sequence[Any]] | None = None,
+        measures: Mapping[str, Sequence[ArrayLike]] | None = None,
         roles: Sequence[Any] | None = None,
     ) -> "Exploration":
         """The same with numbers or roles of heads that were found elsewhere, for the head grid.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import jax
 import numpy as np
@@ -43,7 +43,7 @@ def explore(
     *,
     other: Model | None = None,
     pairs: Pairs = None,
-    labels: Iterable[Any] | None = None,
+    labels: Iterable[object] | None = None,
     batch_size: int = 16,
     max_length: int | None = None,
     truncate: bool = False,

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from jaxflow._typing import ArrayLike, Attentions, Pairs, Tokens
-from jaxflow.attribution import Question
+from jaxflow.attribution.question import GivenQuestion
+from jaxflow.models.in_hand import GivenPredictions
 from jaxflow.pages.exploration import Exploration
 from jaxflow.pages.explore import explore
 from jaxflow.pages.head_view import HeadView
@@ -14,12 +15,12 @@ from jaxflow.pages.head_view import HeadView
 def explore_attention(
     attentions: Attentions | None = None,
     tokens: Tokens | None = None,
-    question: Question | Any | None = None,
+    question: GivenQuestion = None,
     *,
     mask: ArrayLike | None = None,
     texts: Pairs = None,
-    predictions: Any = None,
-    labels: Iterable[Any] | None = None,
+    predictions: GivenPredictions = None,
+    labels: Iterable[object] | None = None,
     gradients: Attentions | None = None,
     causal: bool = False,
     roles: bool = False,

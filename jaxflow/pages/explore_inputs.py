@@ -117,7 +117,7 @@ def _fitting(encodings: Sequence[Sequence[Encoding]], heads: Sequence[int]) -> i
     return len(encodings[0])
 
 
-def as_labels(labels: Iterable[Any] | None, count: int, models: Sequence[Model]) -> list[str | None]:
+def as_labels(labels: Iterable[object] | None, count: int, models: Sequence[Model]) -> list[str | None]:
     """What each text should be taken for, by the name of a class; None where it is not known.
 
     Raises:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from jaxflow._checks import InputError
+from jaxflow._untyped import JsonObject
 from jaxflow._versions import own_version
 from jaxflow._words import readable, readable_scores
 from jaxflow.pages.exploration import Exploration, Side
@@ -66,7 +66,7 @@ def framed(exploration: Exploration, height: int = 900) -> str:
     return f'<iframe {about} height="{height}" srcdoc="{page}">{instead}</iframe>'
 
 
-def explorer_data(exploration: Exploration) -> dict[str, Any]:
+def explorer_data(exploration: Exploration) -> JsonObject:
     """The page's data on all sentences as JSON; their numbers stand apart."""
     first = exploration.sides[0]
     return {
@@ -86,7 +86,7 @@ def explorer_data(exploration: Exploration) -> dict[str, Any]:
     }
 
 
-def _model(side: Side) -> dict[str, Any]:
+def _model(side: Side) -> JsonObject:
     layers, heads = side.heads
     measures = {name: as_base64(table, "<f4") for name, table in side.measures.items()}
     return {"name": side.name, "layers": layers, "heads": heads, "measures": measures}
@@ -96,7 +96,7 @@ def _methods(exploration: Exploration) -> list[str]:
     return list(exploration.sides[0].examples[0].relevance)
 
 
-def _sentence(exploration: Exploration, index: int) -> dict[str, Any]:
+def _sentence(exploration: Exploration, index: int) -> JsonObject:
     first = exploration.sides[0].examples[index]
     pair = len(exploration.sides) == 2
     # Empty for one model, and for two of different shapes.
@@ -122,10 +122,10 @@ def _sentence(exploration: Exploration, index: int) -> dict[str, Any]:
     }
 
 
-def _side(side: Side, index: int, number: int) -> dict[str, Any]:
+def _side(side: Side, index: int, number: int) -> JsonObject:
     example = side.examples[index]
     carried = side.carried[index] if side.carried else None
-    found: dict[str, Any] = {
+    found: JsonObject = {
         "prediction": None if example.prediction is None else readable(example.prediction),
         "probabilities": {name: _rounded(score) for name, score in readable_scores(example.scores).items()} or None,
         "loss": side.losses[index],

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from jaxflow._checks import InputError, missing_extra, shown
+from jaxflow._typing import ArrayLike, Figure, Given
 from jaxflow._words import readable
 from jaxflow.attribution import Attribution, Example
 from jaxflow.flow.solution import FlowSolution
@@ -28,15 +28,15 @@ NAME = 0.14
 
 
 def plot_relevance(
-    example: Any,
-    query: Any = None,
-    tokens: Any = None,
+    example: Given[Example | ArrayLike],
+    query: Given[int | None] = None,
+    tokens: Given[Sequence[str] | None] = None,
     *,
     layer: int | None = None,
     layers: Sequence[int] | None = None,
     methods: Sequence[str] | None = None,
     special: bool = True,
-) -> Any:
+) -> Figure:
     """Draw what each token contributed to one position, layer by layer, a panel a method.
 
     Panels stand side by side, those of long texts below one another, so that a figure is at most 16 inches wide; where
@@ -174,7 +174,7 @@ def _without(drawing: _Drawing, kept: np.ndarray) -> _Drawing:
     )
 
 
-def _row_of(example: Example, query: Any, tokens: Any) -> int:
+def _row_of(example: Example, query: Given[int | None], tokens: Given[Sequence[str] | None]) -> int:
     """The number of a position among those that were asked for."""
     if tokens is not None:
         raise InputError("tokens", "be left out where `example` is an attribution", None, "it has its own tokens")
@@ -185,7 +185,7 @@ def _row_of(example: Example, query: Any, tokens: Any) -> int:
     return 0 if query is None else asked.index(query)
 
 
-def _of_example(example: Example, query: Any, tokens: Any) -> _Drawing:
+def _of_example(example: Example, query: Given[int | None], tokens: Given[Sequence[str] | None]) -> _Drawing:
     asked, row = example.queries.tolist(), _row_of(example, query, tokens)
     # The words of the text but the position itself set the scale.
     scaling = np.array([source >= 0 and token != asked[row] for token, source in enumerate(example.source)])
@@ -208,7 +208,7 @@ def _of_example(example: Example, query: Any, tokens: Any) -> _Drawing:
     )
 
 
-def _of_array(relevance: Any, query: Any, tokens: Any) -> _Drawing:
+def _of_array(relevance: ArrayLike, query: Given[int | None], tokens: Given[Sequence[str] | None]) -> _Drawing:
     """The drawing of an array `layer query token` or `query token`, whose queries are positions 0, 1, ..."""
     values = _as_relevance(relevance)
     queries, count = values.shape[-2:]
@@ -240,7 +240,7 @@ def _of_array(relevance: Any, query: Any, tokens: Any) -> _Drawing:
     )
 
 
-def _as_relevance(relevance: Any) -> np.ndarray:
+def _as_relevance(relevance: ArrayLike) -> np.ndarray:
     """Relevance of one text as an array, checked."""
     expected = "be one text's attribution, or an array (layer, query, token) or (query, token)"
     if isinstance(relevance, Attribution):

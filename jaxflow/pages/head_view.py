@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError, shown
+from jaxflow._untyped import JsonObject
 from jaxflow.graph.encoder_decoder import moving
 from jaxflow.models.given_tokens import encoding_of
 from jaxflow.models.in_hand import AttentionInHand, attention_in_hand
@@ -72,7 +73,7 @@ class HeadView:
         made = attention_in_hand(given, tokens, **options)
         return made if self.sentence_b_start is None else _with_second(made, self.sentence_b_start)
 
-    def first(self, model: AttentionInHand) -> dict[str, Any]:
+    def first(self, model: AttentionInHand) -> JsonObject:
         """What the page begins with, as its state has it: layers and heads counted from 1.
 
         Raises:
@@ -85,7 +86,7 @@ class HeadView:
         layer = model.layers if self.layer is None else 1 + _within("layer", self.layer, model.layers)
         heads = [self.heads] if np.ndim(self.heads or 0) == 0 else list(self.heads)
         chosen = [1 + _within("heads", each, model.heads) for each in heads if each is not None]
-        first: dict[str, Any] = {} if self.layer is None else {"layer": layer}
+        first: JsonObject = {} if self.layer is None else {"layer": layer}
         if len(chosen) == 1:
             first["head"] = chosen[0]
         elif chosen:
@@ -144,7 +145,7 @@ def _with_second(model: AttentionInHand, start: Any) -> AttentionInHand:
     return replace(model, texts=(text,), encodings=(with_targets(first, second, second_text),))
 
 
-def _within(argument: str, value: Any, size: int) -> int:
+def _within(argument: str, value: object, size: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < size:
         raise InputError(argument, f"be numbers from 0 to {size - 1}, as bertviz counts them", shown(value))
     return int(value)

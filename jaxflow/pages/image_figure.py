@@ -1,11 +1,10 @@
 """A static figure of an image: its patches shaded over the picture that the model saw."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float
 
 from jaxflow._checks import InputError, shown
+from jaxflow._typing import Figure
 from jaxflow._words import readable
 from jaxflow.attribution import Example
 from jaxflow.pages.pictures import AGAINST, COVER, FOR, patch_values, shares
@@ -16,7 +15,7 @@ GREY = 0.62
 STEPS = 256
 
 
-def draw_patches(example: Example, query: int, layer: int | None) -> Any:
+def draw_patches(example: Example, query: int, layer: int | None) -> Figure:
     """A figure of the image, and of each method over it.
 
     Args:

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from jaxflow._paths import local_path
+from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow._words import readable, readable_scores
 from jaxflow.attribution.registry import is_flow, method_name
 from jaxflow.models.builtin import MEANINGS
@@ -55,7 +55,7 @@ def write_html(html: str, path: str | Path) -> Path:
     return target
 
 
-def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
+def page_data(manifest: JsonObject, rows: Iterable[Row]) -> JsonObject:
     """The page's data as JSON."""
     question = manifest["question"]
     return {
@@ -80,13 +80,13 @@ def page_data(manifest: dict[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
     }
 
 
-def _methods(question: Mapping[str, Any]) -> list[str]:
+def _methods(question: Mapping[str, JsonValue]) -> list[str]:
     """The methods' names, the one of the class first: it answers what a prediction rests on."""
     names, of_class = list(map(method_name, question["methods"])), class_method(question)
     return names if of_class is None else sorted(names, key=lambda name: name != of_class[0])
 
 
-def _parts(row: Row, queries: int) -> dict[str, Any] | None:
+def _parts(row: Row, queries: int) -> JsonObject | None:
     """Where the second part of a row begins (targets, an answer), and the token that each query explains.
 
     A position explains the token that it predicted, the one behind it, or None where that is not in the second part.
@@ -105,18 +105,18 @@ def _parts(row: Row, queries: int) -> dict[str, Any] | None:
     return {"start": start, "names": names, "explained": explained, "sink": 0 if first is None else None}
 
 
-def _picture(row: Row) -> dict[str, Any] | None:
+def _picture(row: Row) -> JsonObject | None:
     """What the model saw of an image, and its patches; None for a text."""
     picture = picture_of_row(row)
     return None if picture is None else picture_data(picture)
 
 
-def _carried(row: Row, manifest: dict[str, Any]) -> dict[str, Any] | None:
+def _carried(row: Row, manifest: JsonObject) -> JsonObject | None:
     carried = carried_by(row, manifest)
     return None if carried is None else asdict(carried)
 
 
-def page_settings(question: Mapping[str, Any]) -> dict[str, Any]:
+def page_settings(question: Mapping[str, JsonValue]) -> JsonObject:
     """What pages show of a question's JSON.
 
     The mixing in words, the residual to draw arcs with, flow's solver, and the method of the class, which leads.
@@ -133,7 +133,7 @@ def page_settings(question: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def mixing_words(mixing: Mapping[str, Any]) -> str:
+def mixing_words(mixing: Mapping[str, JsonValue]) -> str:
     """A mixing's name and fields, by its JSON: `attention (heads mean, residual 0.5)`."""
     fields = {name: str(value) for name, value in _mixing_fields(mixing).items()}
     # Weights of all heads are too many to show.
@@ -141,18 +141,18 @@ def mixing_words(mixing: Mapping[str, Any]) -> str:
     return f"{mixing['name']} ({', '.join(words)})" if words else mixing["name"]
 
 
-def _mixing_fields(mixing: Mapping[str, Any]) -> dict[str, Any]:
+def _mixing_fields(mixing: Mapping[str, JsonValue]) -> JsonObject:
     # Known mixings have their fields beside the name; a user's own have theirs apart, some with name and needs there.
     fields = mixing.get("fields", mixing)
     return {name: value for name, value in fields.items() if name not in ("name", "class", "needs")}
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: JsonObject) -> str:
     """The page as HTML."""
     return whole_page("report", data, pictures=any(example["picture"] for example in data["examples"]))
 
 
-def whole_page(name: str, data: dict[str, Any], *, draws: bool = False, pictures: bool = False, rest: str = "") -> str:
+def whole_page(name: str, data: JsonObject, *, draws: bool = False, pictures: bool = False, rest: str = "") -> str:
     """A page that loads nothing, as HTML.
 
     Text of the data is nowhere markup: it stands in a JSON block with all of HTML's signs escaped. The policy in its
@@ -191,7 +191,7 @@ def page_of_parts(shell: str, **parts: str) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], asset(shell))
 
 
-def as_json_block(data: Any) -> str:
+def as_json_block(data: JsonValue) -> str:
     """JSON that can stand between script tags, whatever its texts hold."""
     # NaN is no JSON: better an error here than a page that does not open.
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -199,7 +199,7 @@ def as_json_block(data: Any) -> str:
     return re.sub("[<>&\u2028\u2029\x7f\ufeff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def _within_budget(rows: Iterable[Row], left: int) -> Iterator[tuple[Row, dict[str, Any]]]:
+def _within_budget(rows: Iterable[Row], left: int) -> Iterator[tuple[Row, JsonObject]]:
     for count, row in enumerate(rows):
         methods = relevance_columns(row)
         per_query = len(methods) * len(row["layers"]) * len(row["tokens"])
@@ -212,7 +212,7 @@ def _within_budget(rows: Iterable[Row], left: int) -> Iterator[tuple[Row, dict[s
         yield row, _example(row, methods, shown)
 
 
-def _example(row: Row, methods: list[str], queries: int) -> dict[str, Any]:
+def _example(row: Row, methods: list[str], queries: int) -> JsonObject:
     example = {name: row[name] for name in ("id", "text", "pair")}
     # Names as they are read; tables keep the tokenizer's own.
     example["tokens"] = list(map(readable, row["tokens"]))

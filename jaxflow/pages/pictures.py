@@ -1,11 +1,11 @@
 """What pictures of patches have in common: their colours, their values, and their shares of full shade."""
 
 import base64
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from jaxflow._untyped import JsonObject
 from jaxflow.attribution import Example
 from jaxflow.inputs.images import Picture
 
@@ -19,7 +19,7 @@ def uri_of(picture: Picture) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(picture.data).decode('ascii')}"
 
 
-def picture_data(picture: Picture) -> dict[str, Any]:
+def picture_data(picture: Picture) -> JsonObject:
     """The picture and its patches, as the pages' scripts read them."""
     rows, columns = picture.grid
     return {"uri": uri_of(picture), "rows": rows, "columns": columns}

@@ -5,15 +5,16 @@ from typing import Any
 
 import numpy as np
 
+from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow._words import word_spans
 
 # How tokenizers write the blank before a word.
 MARKS = ("▁", "Ġ")
 # A text with its tokens: text, pair, tokens, offsets, source.
-Row = Mapping[str, Any]
+Row = Mapping[str, JsonValue]
 
 
-def row_of(example: Any) -> dict[str, Any]:
+def row_of(example: Any) -> JsonObject:
     """The text of an example, or of one in the explorer, as a row."""
     return {
         **({} if example.picture is None else {"image": example.picture.data}),

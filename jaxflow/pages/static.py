@@ -1,11 +1,10 @@
 """A figure of an exploration, for papers: the same arcs and numbers that the page shows, as vectors."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float
 
 from jaxflow._checks import InputError, missing_extra
+from jaxflow._typing import Axes, Figure
 from jaxflow.compare.paths import stronger_in
 from jaxflow.pages.exploration import Exploration
 from jaxflow.pages.figure import printable
@@ -18,7 +17,7 @@ AUTOMATIC = 70
 
 def plot_exploration(
     exploration: Exploration, index: int = 0, position: int = 0, *, threshold: float | None = None
-) -> Any:
+) -> Figure:
     """Draw what one text's position is made of: the layered network of shares, and below it rollout's words.
 
     An arc is as wide as the share of the position that passes along it (over a layer these sum to 1, and at the words
@@ -86,7 +85,7 @@ def _automatic(shares: list[np.ndarray]) -> float:
     return float(values[-min(AUTOMATIC, len(values))]) if len(values) else 0.0
 
 
-def _draw_arcs(axes: Any, shares: list[np.ndarray], least: float, names: list[str]) -> None:
+def _draw_arcs(axes: Axes, shares: list[np.ndarray], least: float, names: list[str]) -> None:
     # One model alone stands for both, so that all its arcs are alike.
     strongest = np.maximum(shares[0], shares[-1])
     drawn = (strongest >= least) & (strongest > 0)
@@ -104,7 +103,7 @@ def _draw_arcs(axes: Any, shares: list[np.ndarray], least: float, names: list[st
         _ = axes.legend(fontsize=7, loc="upper right")
 
 
-def _draw_words(axes: Any, rows: list[np.ndarray], names: list[str]) -> None:
+def _draw_words(axes: Axes, rows: list[np.ndarray], names: list[str]) -> None:
     width = 0.8 / len(rows)
     for number, (row, kind) in enumerate(zip(rows, ("first", "second"), strict=False)):
         # Bars of both models stand side by side within 0.8 of a token's width.

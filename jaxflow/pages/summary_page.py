@@ -1,8 +1,8 @@
 """The page of a data set's summary: charts by layer and position, tokens to sort, where methods disagree most."""
 
 from pathlib import Path
-from typing import Any
 
+from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow._words import readable
 from jaxflow.pages.page import mixing_words, whole_page, write_html
 from jaxflow.store.results import Store
@@ -34,7 +34,7 @@ def render_summary(summary: DataSummary, results: Store) -> str:
     return whole_page("summary", summary_data(summary, results), draws=True)
 
 
-def summary_data(summary: DataSummary, results: Store) -> dict[str, Any]:
+def summary_data(summary: DataSummary, results: Store) -> JsonObject:
     """What the page shows, as JSON has it: counts as they are, other numbers with six digits."""
     # layer position
     positions = {method: values.tolist() for method, values in summary.positions.items()}
@@ -54,7 +54,7 @@ def summary_data(summary: DataSummary, results: Store) -> dict[str, Any]:
     )
 
 
-def _rounded(value: Any) -> Any:
+def _rounded(value: JsonValue) -> JsonValue:
     if isinstance(value, dict):
         return {key: _rounded(each) for key, each in value.items()}
     if isinstance(value, list):
