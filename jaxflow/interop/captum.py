@@ -1,11 +1,13 @@
 """captum's shapes: an attribution with `.attribute(inputs, target=...)`, and records for its table of texts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxflow._checks import InputError
+from jaxflow._typing import ArrayLike, Integers
+from jaxflow.attribution.methods import Method
 from jaxflow.attribution.result import Attribution
 from jaxflow.interop.tensors import read_inputs, read_targets, relevance_of
 from jaxflow.models import Model, as_model
@@ -23,7 +25,14 @@ class CaptumAttribution:
     token here; methods that read attention know of no more.
     """
 
-    def __init__(self, model: Model, method: Any = METHOD, *, layer: int | None = None, queries: Any = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        method: str | Method = METHOD,
+        *,
+        layer: int | None = None,
+        queries: str | Integers | None = None,
+    ) -> None:
         """A method at one layer.
 
         Args:
@@ -37,13 +46,13 @@ class CaptumAttribution:
 
     def attribute(
         self,
-        inputs: Any = None,
+        inputs: ArrayLike | None = None,
         target: Any = None,
         *,
-        input_ids: Any = None,
-        pixel_values: Any = None,
-        attention_mask: Any = None,
-        token_type_ids: Any = None,
+        input_ids: ArrayLike | None = None,
+        pixel_values: ArrayLike | None = None,
+        attention_mask: ArrayLike | None = None,
+        token_type_ids: ArrayLike | None = None,
     ) -> Any:
         """Relevance of each token, or each pixel.
 
@@ -67,7 +76,9 @@ class CaptumAttribution:
         return _like(given, np.broadcast_to(found, read.shape))
 
 
-def captum_records(result: Attribution, method: str | None = None, *, layer: int = -1, labels: Any = None) -> list[Any]:
+def captum_records(
+    result: Attribution, method: str | None = None, *, layer: int = -1, labels: Sequence[object] | None = None
+) -> list[Any]:
     """Records for `captum.attr.visualization.visualize_text`, one a text.
 
     Args:

@@ -5,13 +5,13 @@ import json
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
+from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow.attribution.result import Attribution, Example
 from jaxflow.models.given_tokens import encoding_of
 from jaxflow.store.output import write_text
@@ -95,7 +95,7 @@ def read_inseq(path: str | PathLike[str]) -> Attribution:
     return Attribution(examples, str(info.get("model_name", "inseq")))
 
 
-def _sequence(example: Example, rows: Float[np.ndarray, "query token"]) -> dict[str, Any]:
+def _sequence(example: Example, rows: Float[np.ndarray, "query token"]) -> JsonObject:
     """One example as inseq's sequence: rows are turned, as inseq has a column for each token that is explained."""
     columns = np.array(rows, np.float32).T
     source, target = list(example.tokens), list(example.tokens)
@@ -131,7 +131,7 @@ def _sequence(example: Example, rows: Float[np.ndarray, "query token"]) -> dict[
     }
 
 
-def _example(sequence: Mapping[str, Any], method: str) -> Example:
+def _example(sequence: Mapping[str, JsonValue], method: str) -> Example:
     source, target = (
         [_attributes(each, _TOKEN[1])["token"] for each in sequence[side]] for side in ("source", "target")
     )
@@ -176,17 +176,17 @@ def _generated(example: Example) -> str:
     return (example.pair or "") if example.first_target is not None else example.text + (example.pair or "")
 
 
-def _instance(kind: tuple[str, str], attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _instance(kind: tuple[str, str], attributes: Mapping[str, JsonValue]) -> JsonObject:
     return {_KIND: list(kind), "attributes": dict(attributes)}
 
 
-def _attributes(value: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+def _attributes(value: Mapping[str, JsonValue], kind: str) -> Mapping[str, JsonValue]:
     if not str(value[_KIND][1]).endswith(kind):
         raise ValueError(f"a {value[_KIND][1]} where a {kind} stands")
     return value["attributes"]
 
 
-def _token(token: str) -> dict[str, Any]:
+def _token(token: str) -> JsonObject:
     # Results keep no ids.
     return _instance(_TOKEN, {"token": token, "id": -1})
 

@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError, missing_extra
+from jaxflow._typing import Integers
+from jaxflow._untyped import Processor
+from jaxflow.attribution.methods import Method
 from jaxflow.interop.captum import METHOD
 from jaxflow.interop.tensors import read_inputs, read_targets, relevance_of
 
@@ -20,7 +23,14 @@ class QuantusExplanation:
     other weights. Arrays are pixels as the image processor gives them, or ids of tokens `text token`.
     """
 
-    def __init__(self, processor: Any, method: Any = METHOD, *, layer: int | None = None, queries: Any = None) -> None:
+    def __init__(
+        self,
+        processor: Processor,
+        method: str | Method = METHOD,
+        *,
+        layer: int | None = None,
+        queries: str | Integers | None = None,
+    ) -> None:
         """A method at one layer.
 
         Args:

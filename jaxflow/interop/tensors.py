@@ -8,8 +8,11 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxflow._checks import InputError, shown
+from jaxflow._typing import ArrayLike, Integers
+from jaxflow._untyped import Tokenizer
 from jaxflow.attribution.defaults import default_question
 from jaxflow.attribution.items import EncodedText
+from jaxflow.attribution.methods import Method
 from jaxflow.attribution.question import Question
 from jaxflow.attribution.result import Example
 from jaxflow.attribution.run import attribute_shards
@@ -37,7 +40,12 @@ class Inputs:
 
 
 def relevance_of(
-    model: Model, inputs: Inputs, targets: Sequence[Any], method: Any, layer: int | None, queries: Any
+    model: Model,
+    inputs: Inputs,
+    targets: Sequence[Any],
+    method: str | Method,
+    layer: int | None,
+    queries: str | Integers | None,
 ) -> Float[np.ndarray, "example ..."]:
     """Relevance of each number of the input: `example token`, or of images `example 1 height width`.
 
@@ -71,7 +79,9 @@ def relevance_of(
     return rows
 
 
-def read_inputs(model: Any, inputs: Any, attention_mask: Any = None, token_type_ids: Any = None) -> Inputs:
+def read_inputs(
+    model: Any, inputs: Any, attention_mask: ArrayLike | None = None, token_type_ids: ArrayLike | None = None
+) -> Inputs:
     """Take in a batch as tensors, or as the mapping that a tokenizer gives.
 
     Raises:
@@ -82,7 +92,7 @@ def read_inputs(model: Any, inputs: Any, attention_mask: Any = None, token_type_
         attention_mask = inputs.get("attention_mask", attention_mask)
         token_type_ids = inputs.get("token_type_ids", token_type_ids)
         inputs = inputs["input_ids"] if "input_ids" in inputs else inputs.get("pixel_values")
-    array = read_array("inputs", inputs)
+    array = np.asarray(read_array("inputs", inputs))
     reader = images_of(model)
     if array.ndim == 4 and reader is not None:
         coded = [reader.encoded(f"image {n}", np.asarray(each, np.float32)) for n, each in enumerate(array)]
@@ -91,9 +101,9 @@ def read_inputs(model: Any, inputs: Any, attention_mask: Any = None, token_type_
     if array.ndim != 2 or reader is not None or not np.equal(array, np.round(array)).all():
         raise InputError("inputs", IDS, f"shape {array.shape} of {array.dtype} for {model.name}")
     ids = array.astype(np.int64)
-    tokenizer: Any = getattr(model, "tokenizer", None)
+    tokenizer: Tokenizer = getattr(model, "tokenizer", None)
     real = _real("attention_mask", attention_mask, ids, getattr(tokenizer, "pad_token_id", None))
-    kinds = np.zeros_like(ids) if token_type_ids is None else read_array("token_type_ids", token_type_ids)
+    kinds = np.zeros_like(ids) if token_type_ids is None else np.asarray(read_array("token_type_ids", token_type_ids))
     if kinds.shape != ids.shape:
         raise InputError("token_type_ids", f"have the shape of the ids, {ids.shape}", str(kinds.shape))
     places = tuple(map(np.flatnonzero, real))
@@ -115,19 +125,19 @@ def read_targets(target: Any, count: int) -> list[Any]:
     return listed
 
 
-def _real(name: str, mask: Any, ids: np.ndarray, padding: int | None) -> np.ndarray:
+def _real(name: str, mask: ArrayLike | None, ids: np.ndarray, padding: int | None) -> np.ndarray:
     if mask is None:
         # Padding is what the tokenizer puts behind a text.
         behind = np.cumprod((ids == padding)[:, ::-1], axis=1)[:, ::-1]
         real = behind == 0
     else:
-        real = read_array(name, mask).astype(bool)
+        real = np.asarray(read_array(name, mask)).astype(bool)
     if real.shape != ids.shape or not real.any(axis=1).all():
         raise InputError(name, f"have the shape of the ids, {ids.shape}, and a token of each text", str(real.shape))
     return real
 
 
-def _text(tokenizer: Any, ids: np.ndarray, kinds: np.ndarray, row: int) -> EncodedText:
+def _text(tokenizer: Tokenizer, ids: np.ndarray, kinds: np.ndarray, row: int) -> EncodedText:
     """Ids as a text: its tokens have the tokenizer's names."""
     numbers = [int(each) for each in ids]
     tokens = [str(each) for each in tokenizer.convert_ids_to_tokens(numbers)]
