@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from jaxflow._checks import InputError, arguments_named
-from jaxflow._parser import count
+from jaxflow._parser import Group, count
 from jaxflow.inputs.files import FileSource, check_unread, open_source
 from jaxflow.inputs.images import as_image_source
 from jaxflow.inputs.source import InlineSource, Source
@@ -45,7 +45,7 @@ def add_images(parser: argparse.ArgumentParser) -> None:
     _ = group.add_argument("--images", nargs="+", metavar="PATH", help=about)
 
 
-def add_lengths(group: Any) -> None:
+def add_lengths(group: Group) -> None:
     """Add how long texts may be."""
     _ = group.add_argument(
         "--max-length", type=count, metavar="N", help="most tokens of a text (default: what the model takes)"
@@ -88,7 +88,7 @@ def source_of(arguments: argparse.Namespace) -> AbstractContextManager[Source]:
     return nullcontext(InlineSource(tuple(texts), None if pairs is None else tuple(pairs)))
 
 
-def add_label_column(group: Any, use: str) -> None:
+def add_label_column(group: Group, use: str) -> None:
     """Add the option that names the column of true classes."""
     _ = group.add_argument("--label-column", metavar="C", help=f"the column of each text's true class, {use}")
 

@@ -6,9 +6,8 @@ import shutil
 import sys
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
-from jaxflow._parser import Parser, count, natural, output
+from jaxflow._parser import Commands, Parser, count, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
 from jaxflow.attribution.defaults import METHODS, by_default
@@ -58,7 +57,7 @@ class Swept:
     unknown: str | None
 
 
-def add(commands: Any) -> Parser:
+def add(commands: Commands) -> Parser:
     """Add the command."""
     parser = commands.add_parser(
         "attribute",

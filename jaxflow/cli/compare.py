@@ -5,9 +5,8 @@ import sys
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from jaxflow._parser import Parser, natural, output
+from jaxflow._parser import Commands, Parser, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
 from jaxflow.cli.arguments import (
@@ -43,7 +42,7 @@ NAMES = {"folder": "--out", "model": "--model-a", "labels": "--label-column"}
 DEFAULT = Question()
 
 
-def add(commands: Any) -> Parser:
+def add(commands: Commands) -> Parser:
     """Add the command."""
     about = "Say what differs between two models that read the same texts: a pretrained one and its fine-tuned self."
     parser = commands.add_parser("compare", help=COMMANDS["compare"], description=about)

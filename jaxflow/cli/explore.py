@@ -3,9 +3,8 @@
 import argparse
 import sys
 from dataclasses import replace
-from typing import Any
 
-from jaxflow._parser import Parser, output
+from jaxflow._parser import Commands, Parser, output
 from jaxflow.attribution import Question
 from jaxflow.attribution.defaults import METHODS, PLAIN, by_default
 from jaxflow.cli.arguments import (
@@ -35,7 +34,7 @@ NAMES = {"labels": "--label-column", "path": "--out"}
 DEFAULT = Question(METHODS, queries=None)
 
 
-def add(commands: Any) -> Parser:
+def add(commands: Commands) -> Parser:
     """Add the command."""
     about = "Write one page, which opens offline, to explore what one model, or two, attend to: heads, rollout, flow."
     parser = commands.add_parser("explore", help=COMMANDS["explore"], description=about)

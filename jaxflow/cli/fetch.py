@@ -1,16 +1,15 @@
 """`jaxflow fetch`: get a built-in model."""
 
 import argparse
-from typing import Any
 
-from jaxflow._parser import Parser
+from jaxflow._parser import Commands, Parser
 from jaxflow.cli.commands import COMMANDS
 from jaxflow.models import builtin
 
 NAMES = {"name": "NAME"}
 
 
-def add(commands: Any) -> Parser:
+def add(commands: Commands) -> Parser:
     """Add the command."""
     parser = commands.add_parser("fetch", help=COMMANDS["fetch"], description="Get a built-in model, once.")
     _ = parser.add_argument("name", metavar="NAME", help="the model's name: minilm")

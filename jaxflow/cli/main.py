@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxflow._checks import InputError
-from jaxflow._parser import Parser
+from jaxflow._parser import Commands, Parser
 from jaxflow._signals import signals
 from jaxflow._versions import own_version
 from jaxflow._without import do_without, hidden
@@ -81,7 +81,7 @@ def command_parsers() -> dict[str, argparse.ArgumentParser]:
     return dict(commands.choices)
 
 
-def _parsers(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, Any]:
+def _parsers(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, Commands]:
     """The parser of the whole, and its commands; one that the arguments do not name has its line of help alone.
 
     The module of a command brings the library with it, which takes a second to import.

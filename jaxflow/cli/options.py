@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError
-from jaxflow._parser import count, layers, names, natural, positions, real, share
+from jaxflow._parser import Group, count, layers, names, natural, positions, real, share
 from jaxflow.attribution.defaults import METHODS, PLAIN, default_question
 from jaxflow.attribution.question import Question, field_docs
 from jaxflow.evaluation.token_target import written_target
@@ -39,7 +39,7 @@ def add_question(parser: argparse.ArgumentParser, default: Question, leave_out: 
         _add(group, name, getattr(mixing, name), f"{_help(mixing, name)}; of --mixing {mixing.name}, for example")
 
 
-def add_fields(group: Any, default: Any, leave_out: Collection[str] = ()) -> None:
+def add_fields(group: Group, default: Any, leave_out: Collection[str] = ()) -> None:
     """Add an option for each field of a dataclass's value; those that are not given are not in the namespace."""
     for each in fields(default):
         if each.name not in leave_out:
@@ -85,7 +85,7 @@ def _mixing_fields() -> dict[str, Mixing]:
     return by_field
 
 
-def _add(group: Any, name: str, default: Any, about: str) -> None:
+def _add(group: Group, name: str, default: object, about: str) -> None:
     metavar = SEVERAL.get(name, "N" if READ.get(name) in (count, natural) else name[0].upper())
     _ = group.add_argument(
         f"--{name.replace('_', '-')}",
@@ -97,12 +97,12 @@ def _add(group: Any, name: str, default: Any, about: str) -> None:
     )
 
 
-def _help(value: Any, name: str) -> str:
+def _help(value: object, name: str) -> str:
     """The first sentence of what a dataclass says of a field."""
     return field_docs(type(value)).get(name, "").partition(". ")[0].rstrip(".")
 
 
-def _words(name: str, value: Any) -> str:
+def _words(name: str, value: object) -> str:
     if value is None:
         return NONE.get(name, "none")
     if name == "queries" and value == (0,):

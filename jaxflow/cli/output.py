@@ -8,9 +8,9 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from jaxflow._checks import InputError
+from jaxflow._untyped import JsonValue
 from jaxflow.inputs.source import Source
 
 # Bytes of a page that opens at once.
@@ -62,7 +62,7 @@ def _value(value: str) -> str:
     return ",".join(":".join(pair) for pair in re.findall(r"\((\d+), (\d+)\)", value)) or value.strip("\"'")
 
 
-def mixing_line(question: Mapping[str, Any]) -> str:
+def mixing_line(question: Mapping[str, JsonValue]) -> str:
     """What the capacities were made of, by a question's JSON."""
     from jaxflow.pages.page import mixing_words
     from jaxflow.pages.terminal import visible

@@ -3,9 +3,8 @@
 import argparse
 import shutil
 import sys
-from typing import Any
 
-from jaxflow._parser import Parser, natural, path
+from jaxflow._parser import Commands, Parser, natural, path
 from jaxflow.cli.commands import COMMANDS
 from jaxflow.cli.output import mixing_line, note
 from jaxflow.inputs.conllu import read_conllu
@@ -21,7 +20,7 @@ from jaxflow.sweep.words import left_out_lines
 NAMES = {"folder": "the folder"}
 
 
-def add(commands: Any) -> Parser:
+def add(commands: Commands) -> Parser:
     """Add the command."""
     about = "What the results of a data set come to: by layer, token, position, part of speech; where methods disagree."
     parser = commands.add_parser("summarize", help=COMMANDS["summarize"], description=about)
