@@ -1,0 +1,41 @@
+"""The types of public functions: named for readers, and never in the way of the functions' own checks."""
+
+import importlib
+import inspect
+from typing import Any
+
+import pytest
+
+import jaxflow
+
+PACKAGES = ["jaxflow", "jaxflow.mixing", "jaxflow.references", "jaxflow.evaluation", "jaxflow.compare"]
+
+
+def signatures(package):
+    """Functions of a package, and its classes as they are made; protocols are not."""
+    module = importlib.import_module(package)
+    for name in module.__all__:
+        value = getattr(module, name)
+        if inspect.isfunction(value) or (inspect.isclass(value) and not getattr(value, "_is_protocol", False)):
+            yield name, inspect.signature(value)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_argument_of_a_public_function_is_just_anything(package):
+    untyped, looked_at = [], 0
+    for name, signature in signatures(package):
+        for argument in signature.parameters.values():
+            looked_at += 1
+            # Options by name belong to the function that they are handed on to.
+            if argument.kind is not argument.VAR_KEYWORD and argument.annotation in (Any, argument.empty):
+                untyped.append(f"{name}({argument.name})")
+    assert looked_at > 3
+    assert untyped == []
+
+
+def test_what_a_caller_hands_in_reaches_the_functions_own_check():
+    # Every module runs with its annotations checked here, and `Given` is checked by the function alone.
+    with pytest.raises(jaxflow.InputError, match=r"`graph` must be an AttentionGraph, got int"):
+        jaxflow.raw_attention(3)
+    with pytest.raises(jaxflow.InputError, match=r"`tol` must be a number, 0 or more, got 'small'"):
+        jaxflow.Question(tol="small")
