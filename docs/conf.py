@@ -108,8 +108,9 @@ def _without_given(text: str) -> str:
         while depth:
             depth += {"[": 1, "]": -1}.get(text[end], 0)
             end += 1
-        # A name of a type stands in quotes, unlike the type itself.
-        text = text[: match.start()] + text[match.end() : end - 1].strip("'") + text[end:]
+        # A name of a type stands in quotes, unlike the type itself, which is written with its modules.
+        kind = re.sub(r"\b(?:[a-z_]\w*\.)+", "", text[match.end() : end - 1].strip("'"))
+        text = text[: match.start()] + kind + text[end:]
     return text
 
 

@@ -46,9 +46,12 @@ def test_signatures_show_what_an_argument_should_be():
     spec = importlib.util.spec_from_file_location("conf", DOCS / "conf.py")
     conf = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(conf)
-    given = "(a: Annotated[Any, str | list[int]] = [1], b: ~typing.Annotated[~typing.Any, 'ArrayLike'] | None = None)"
+    given = (
+        "(a: Annotated[Any, str | collections.abc.Sequence[int]] = [1], "
+        "b: ~typing.Annotated[~typing.Any, 'ArrayLike'] | None = None)"
+    )
     shown = conf.show_given(None, "function", "f", None, None, given, "dict[str, Annotated[Any, 'JsonValue']]")
-    assert shown == ("(a: str | list[int] = [1], b: ArrayLike | None = None)", "dict[str, JsonValue]")
+    assert shown == ("(a: str | Sequence[int] = [1], b: ArrayLike | None = None)", "dict[str, JsonValue]")
     assert conf.show_given(None, "module", "f", None, None, None, None) == (None, None)
 
 
