@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError
-from jaxflow._typing import ArrayLike, Integers
+from jaxflow._typing import ArrayLike, Given, Integers
 from jaxflow.attribution.methods import Method
 from jaxflow.attribution.result import Attribution
 from jaxflow.interop.tensors import read_inputs, read_targets, relevance_of
@@ -28,7 +28,7 @@ class CaptumAttribution:
     def __init__(
         self,
         model: Model,
-        method: str | Method = METHOD,
+        method: Given[str | Method] = METHOD,
         *,
         layer: int | None = None,
         queries: str | Integers | None = None,
@@ -77,7 +77,7 @@ class CaptumAttribution:
 
 
 def captum_records(
-    result: Attribution, method: str | None = None, *, layer: int = -1, labels: Sequence[object] | None = None
+    result: Attribution, method: str | None = None, *, layer: int = -1, labels: Given[Sequence[object] | None] = None
 ) -> list[Any]:
     """Records for `captum.attr.visualization.visualize_text`, one a text.
 

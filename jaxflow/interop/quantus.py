@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError, missing_extra
-from jaxflow._typing import Integers
+from jaxflow._typing import Given, Integers
 from jaxflow._untyped import Processor
 from jaxflow.attribution.methods import Method
 from jaxflow.interop.captum import METHOD
@@ -26,7 +26,7 @@ class QuantusExplanation:
     def __init__(
         self,
         processor: Processor,
-        method: str | Method = METHOD,
+        method: Given[str | Method] = METHOD,
         *,
         layer: int | None = None,
         queries: str | Integers | None = None,

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxflow._checks import InputError, shown
-from jaxflow._typing import ArrayLike, Integers
+from jaxflow._typing import ArrayLike, Given, Integers
 from jaxflow._untyped import Tokenizer
 from jaxflow.attribution.defaults import default_question
 from jaxflow.attribution.items import EncodedText
@@ -43,7 +43,7 @@ def relevance_of(
     model: Model,
     inputs: Inputs,
     targets: Sequence[Any],
-    method: str | Method,
+    method: Given[str | Method],
     layer: int | None,
     queries: str | Integers | None,
 ) -> Float[np.ndarray, "example ..."]:
