@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -21,11 +21,10 @@ from jaxflow.models.encoder.parts import Norm, norm_of, split
 from jaxflow.models.encoder.positions import Places, places, settings_of
 from jaxflow.models.forward import ForwardOptions, forward_options
 from jaxflow.models.images import ImageBatch
-from jaxflow.models.model import Visit
+from jaxflow.models.model import CarryT, Visit
 from jaxflow.models.packing import Packing
 from jaxflow.models.rules import Rules, under
 
-CarryT = TypeVar("CarryT")
 # Called once a layer, first to last: (carry, layer) -> (carry, arrays to keep of this layer).
 VisitAndKeep: TypeAlias = Callable[[PyTree, LayerOutput], tuple[PyTree, PyTree]]
 
