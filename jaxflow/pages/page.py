@@ -18,7 +18,7 @@ from jaxflow.attribution.registry import is_flow, method_name
 from jaxflow.models.builtin import MEANINGS
 from jaxflow.pages.carried import carried_by, class_method
 from jaxflow.pages.pictures import picture_data
-from jaxflow.pages.pieces import joined, pieces
+from jaxflow.pages.pieces import joined, pieces, predicted_at, second_part
 from jaxflow.store.arrow import Row, picture_of_row, relevance_columns, saturation_of
 from jaxflow.store.output import write_text
 from jaxflow.store.results import Store
@@ -92,17 +92,14 @@ def _parts(row: Row, queries: int) -> JsonObject | None:
     A position explains the token that it predicted, the one behind it, or None where that is not in the second part.
     A text in one part gives None.
     """
-    first, answer = row.get("first_target"), row.get("answer")
-    if first is None and (answer is None or not len(answer)):
+    start = second_part(row)
+    if start is None:
         return None
-    start = int(np.min(row["answer"])) if first is None else first
-    # The first target was given, not predicted.
-    written = start if first is None else start + 1
-    behind = [int(query) + 1 for query in row["queries"][:queries]]
-    explained = [token if written <= token < len(row["tokens"]) else None for token in behind]
-    names = ["Prompt", "Answer"] if first is None else ["Source", "Target"]
+    explained = [predicted_at(row, int(query)) for query in row["queries"][:queries]]
+    targets = row.get("first_target") is not None
+    names = ["Source", "Target"] if targets else ["Prompt", "Answer"]
     # A decoder's attention goes to the first token where it has no use for it.
-    return {"start": start, "names": names, "explained": explained, "sink": 0 if first is None else None}
+    return {"start": start, "names": names, "explained": explained, "sink": None if targets else 0}
 
 
 def _picture(row: Row) -> JsonObject | None:

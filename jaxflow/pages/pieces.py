@@ -109,3 +109,21 @@ def _rest(texts: tuple[str, str], cursors: list[int], ends: list[int], index: in
             cursors[part] = len(texts[part])
             return rest
     return ""
+
+
+def second_part(row: Row) -> int | None:
+    """Where the second part of a row begins: its targets, or an answer. None of a text in one part."""
+    first, answer = row.get("first_target"), row.get("answer")
+    if first is not None:
+        return int(first)
+    return None if answer is None or not len(answer) else int(np.min(answer))
+
+
+def predicted_at(row: Row, position: int) -> int | None:
+    """The token of the second part that a position predicted: the one behind it. None where that is not in it."""
+    start, token = second_part(row), position + 1
+    if start is None:
+        return None
+    # The first target was given, not predicted.
+    written = start if row.get("first_target") is None else start + 1
+    return token if written <= token < len(row["tokens"]) else None

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 
 from jaxflow._words import readable
 from jaxflow.pages.carried import saturation_words, tied
+from jaxflow.pages.pieces import predicted_at
 from jaxflow.store.arrow import Row, relevance_columns
 
 # Most characters of a word or token that are shown.
@@ -41,6 +42,9 @@ def top_tokens(
     layer, query = int(row["layers"][-1]), int(row["queries"][0])
     heading = _styled(_cut(f"{row['id']}  {visible(_text(row, width))}", width), BOLD, color)
     about = f"   layer {layer}, for position {query} {shortened(readable(row['tokens'][query]))}"
+    predicted = predicted_at(row, query)
+    if predicted is not None:
+        about += f", which predicted {shortened(readable(row['tokens'][predicted]))}"
     if row["prediction"] is not None:
         known = (meanings or {}).get(row["prediction"])
         meaning = "" if known is None else f", {known}"

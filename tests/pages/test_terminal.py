@@ -46,6 +46,23 @@ def test_tokens_and_predictions_are_shown_as_they_are_read():
     assert {line.split()[1] for line in lines if line} == {"<s>", "key", "café", "</s>"}
 
 
+def test_a_position_of_an_answer_names_the_token_that_it_predicted():
+    row = make_row("key café table", label="yes", every_query=True)
+    row["tokens"] = ["<s>", "Ġkey", "ĠcafÃ©", "Ġtable", "</s>"]
+
+    def about(query, **parts):
+        _, line, *_ = top_tokens(row | {"queries": np.array([query])} | parts, 1)
+        return line.split(", for ")[1].split("; ")[0]
+
+    assert about(1, answer=np.array([2, 3])) == "position 1 key, which predicted café"
+    # A prompt's positions predicted nothing that is there, nor did the last one.
+    assert about(0, answer=np.array([2, 3])) == "position 0 <s>"
+    assert about(4, answer=np.array([2, 3])) == "position 4 </s>"
+    # The first target was given.
+    assert about(1, first_target=2) == "position 1 key"
+    assert about(2, first_target=2) == "position 2 café, which predicted table"
+
+
 def test_only_as_many_tokens_as_there_are():
     assert len(top_tokens(make_row("one"), 10)) == 3 + 3 + 1
 
