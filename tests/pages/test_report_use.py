@@ -2,11 +2,13 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxflow.pages import page
 from tests.pages.rows import make_row, manifest
@@ -93,6 +95,26 @@ def test_the_picture_of_what_is_shown_has_title_names_and_legend(context, path, 
     assert len(boxes) == 1 + cells + 11
     width, height = float(tree.get("width")), float(tree.get("height"))
     assert all(float(box.get("x", 0)) + 14 <= width and float(box.get("y", 0)) + 12 <= height for box in boxes)
+    shown.close()
+
+
+def test_the_png_has_the_colours_of_the_svg_where_it_has_them(context, path):
+    shown = opened(context, path)
+    with shown.expect_download() as download:
+        shown.locator("#save-png").click()
+    tree = ET.fromstring(shown.evaluate("jaxflow.svg()"))  # noqa: S314 (made by the page)
+    with Image.open(download.value.path()) as file:
+        pixels = np.asarray(file.convert("RGB"))
+    assert pixels.shape[:2] == (2 * float(tree.get("height")), 2 * float(tree.get("width")))
+    _, *cells = tree.findall(f"{SVG}rect")
+    for cell in cells:
+        x, y, width, height = (float(cell.get(name)) for name in ("x", "y", "width", "height"))
+        colour = [int(part) for part in re.findall(r"\d+", cell.get("fill"))]
+        found = pixels[int(2 * y + height), int(2 * x + width)]
+        np.testing.assert_allclose(found, colour, atol=1, err_msg=str(cell.attrib))
+    # Names are written beside the cells: something darker than the ground.
+    left = int(2 * float(cells[0].get("x")))
+    assert pixels[148:, : left - 4].min() < 128
     shown.close()
 
 

@@ -310,10 +310,14 @@
   var LETTER = 6.6;
   var GAP = 14;
   var TOP = 74;
-  function save(current2, state2, kind) {
-    const text = kind === "csv" ? csvText(tableOf(current2, state2)) : svgText(current2, state2);
+  async function save(current2, state2, kind) {
     const name = `jaxflow-${data.model}-${current2.example.id}`.replace(/[^\w.-]+/g, "_").slice(-80);
-    saved(`${name}.${kind}`, new Blob([text], { type: kind === "csv" ? "text/csv" : "image/svg+xml" }));
+    const blob = await {
+      csv: () => new Blob([csvText(tableOf(current2, state2))], { type: "text/csv" }),
+      svg: () => new Blob([svgText(current2, state2)], { type: "image/svg+xml" }),
+      png: () => new Promise((done) => pngCanvas(current2, state2).toBlob(done, "image/png"))
+    }[kind]();
+    if (blob) saved(`${name}.${kind}`, blob);
   }
   function tableOf(current2, state2) {
     const { example } = current2;
@@ -332,7 +336,37 @@
     return [[...head, "saturated"], ...rows];
   }
   var shownMethods = (state2) => data.methods.filter((method) => state2.methods.has(method));
-  function svgText(current2, state2) {
+  var svgText = (current2, state2) => `${new XMLSerializer().serializeToString(pictureOf2(current2, state2))}
+`;
+  function pngCanvas(current2, state2) {
+    const svg = pictureOf2(current2, state2);
+    const [width, height] = ["width", "height"].map((name) => Number(svg.getAttribute(name)));
+    const canvas = make("canvas", { width: 2 * width, height: 2 * height });
+    const pen = penOf(canvas);
+    pen.scale(2, 2);
+    for (const element of svg.children) drawElement(pen, element, width, height);
+    return canvas;
+  }
+  function drawElement(pen, element, wide, tall) {
+    const given = (name, rest = "") => element.getAttribute(name) ?? rest;
+    const [x, y] = [Number(given("x", "0")), Number(given("y", "0"))];
+    const whole2 = given("width").endsWith("%");
+    const [width, height] = whole2 ? [wide, tall] : [Number(given("width")), Number(given("height"))];
+    pen.fillStyle = given("fill", "none");
+    if (element.tagName === "rect") pen.fillRect(x, y, width, height);
+    if (element.tagName === "text") {
+      pen.font = `${given("font-weight", "400")} ${given("font-size")}px ${given("font-family")}`;
+      pen.textAlign = given("text-anchor") === "end" ? "right" : given("text-anchor") === "middle" ? "center" : "left";
+      pen.fillText(element.textContent ?? "", x, y);
+    }
+    const seen = element.tagName === "image" && Array.from(document.images).find(({ src }) => src === given("href"));
+    if (seen) {
+      pen.filter = "grayscale(1)";
+      pen.drawImage(seen, x, y, width, height);
+      pen.filter = "none";
+    }
+  }
+  function pictureOf2(current2, state2) {
     const { example } = current2;
     const namespace = new DOMParser().parseFromString("<svg></svg>", "text/html").querySelector("svg")?.namespaceURI ?? "";
     const own = document.implementation.createDocument(namespace, "svg");
@@ -367,11 +401,10 @@
     const scale2 = state2.scale === "one" ? "1" : `largest${state2.scale === "method" ? " of the method" : " of the layer"}`;
     write(GAP, height + 18, signed ? "against" : state2.scale === "range" ? "smallest" : "0");
     write(GAP + 62 + 14 * (steps + 1), height + 18, signed ? "for" : scale2);
-    const wide = Math.max(width, GAP * 2 + LETTER * Math.max(...titles.map((title) => title.length)), 420);
+    const wide = Math.ceil(Math.max(width, GAP * 2 + LETTER * Math.max(...titles.map((title) => title.length)), 420));
     const size = { width: wide, height: height + 32, viewBox: `0 0 ${wide} ${height + 32}` };
     for (const [name, value] of Object.entries(size)) own.documentElement.setAttribute(name, String(value));
-    return `${new XMLSerializer().serializeToString(own.documentElement)}
-`;
+    return own.documentElement;
   }
   function drawMap(current2, state2, add, write) {
     const { example } = current2;
@@ -998,8 +1031,12 @@
     byId("special").addEventListener("change", () => set({ special: byId("special").checked }));
     byId("keys-button").addEventListener("click", () => toggleKeys(byId("keys").hidden));
     byId("theme").addEventListener("click", nextTheme);
-    byId("save-csv").addEventListener("click", () => save(current, state, "csv"));
-    byId("save-svg").addEventListener("click", () => save(current, state, "svg"));
+    for (
+      const kind of
+      /** @type {const} */
+      ["csv", "svg", "png"]
+    )
+      byId(`save-${kind}`).addEventListener("click", () => save(current, state, kind));
     darkQuery.addEventListener("change", () => render());
   }
   function set(changes) {
@@ -1097,7 +1134,8 @@
     new ResizeObserver(() => fits(current, state) ? markRest() : render()).observe(byId("heat"));
     window.addEventListener("hashchange", () => open(fromHash(location.hash, data, first)));
     open(fromHash(location.hash, data, first));
-    Reflect.set(window, "jaxflow", { state, csv: () => tableOf(current, state), svg: () => svgText(current, state) });
+    const own = { csv: () => tableOf(current, state), svg: () => svgText(current, state) };
+    Reflect.set(window, "jaxflow", { state, ...own, png: () => pngCanvas(current, state) });
   } else
     byId("view").replaceChildren(
       make("p", { className: "notice" }, "No text could be used, so there is nothing to show.")

@@ -1,6 +1,7 @@
 // What is shown as files: its numbers, and a picture that needs nothing else.
 
 import { csvText } from "../shared/csv.js";
+import { make, penOf } from "../shared/dom.js";
 import { cover } from "../shared/picture.js";
 import { saved } from "../shared/save.js";
 import { shade } from "../shared/scale.js";
@@ -19,12 +20,16 @@ const TOP = 74; // what stands above the first row: title, methods, layers
 /**
  * @param {Unpacked} current
  * @param {ReportState} state
- * @param {"csv" | "svg"} kind
+ * @param {"csv" | "svg" | "png"} kind
  */
-export function save(current, state, kind) {
-  const text = kind === "csv" ? csvText(tableOf(current, state)) : svgText(current, state);
+export async function save(current, state, kind) {
   const name = `jaxflow-${data.model}-${current.example.id}`.replace(/[^\w.-]+/g, "_").slice(-80);
-  saved(`${name}.${kind}`, new Blob([text], { type: kind === "csv" ? "text/csv" : "image/svg+xml" }));
+  const blob = await {
+    csv: () => new Blob([csvText(tableOf(current, state))], { type: "text/csv" }),
+    svg: () => new Blob([svgText(current, state)], { type: "image/svg+xml" }),
+    png: () => new Promise((/** @type {BlobCallback} */ done) => pngCanvas(current, state).toBlob(done, "image/png")),
+  }[kind]();
+  if (blob) saved(`${name}.${kind}`, blob);
 }
 
 /**
@@ -55,12 +60,61 @@ export function tableOf(current, state) {
 const shownMethods = (state) => data.methods.filter((method) => state.methods.has(method));
 
 /**
+ * @param {Unpacked} current
+ * @param {ReportState} state
+ */
+export const svgText = (current, state) => `${new XMLSerializer().serializeToString(pictureOf(current, state))}\n`;
+
+/**
+ * The picture's pixels, twice as fine as the screen's, drawn element by element: nothing is loaded for it.
+ *
+ * @param {Unpacked} current
+ * @param {ReportState} state
+ */
+export function pngCanvas(current, state) {
+  const svg = pictureOf(current, state);
+  const [width, height] = ["width", "height"].map((name) => Number(svg.getAttribute(name)));
+  const canvas = make("canvas", { width: 2 * width, height: 2 * height });
+  const pen = penOf(canvas);
+  pen.scale(2, 2);
+  for (const element of svg.children) drawElement(pen, element, width, height);
+  return canvas;
+}
+
+/**
+ * @param {CanvasRenderingContext2D} pen
+ * @param {Element} element of the picture: a rectangle, a line of text, or the image that the page shows
+ * @param {number} wide
+ * @param {number} tall
+ */
+function drawElement(pen, element, wide, tall) {
+  const given = (/** @type {string} */ name, rest = "") => element.getAttribute(name) ?? rest;
+  const [x, y] = [Number(given("x", "0")), Number(given("y", "0"))];
+  // The ground is as large as the picture.
+  const whole = given("width").endsWith("%");
+  const [width, height] = whole ? [wide, tall] : [Number(given("width")), Number(given("height"))];
+  pen.fillStyle = given("fill", "none");
+  if (element.tagName === "rect") pen.fillRect(x, y, width, height);
+  if (element.tagName === "text") {
+    pen.font = `${given("font-weight", "400")} ${given("font-size")}px ${given("font-family")}`;
+    pen.textAlign = given("text-anchor") === "end" ? "right" : given("text-anchor") === "middle" ? "center" : "left";
+    pen.fillText(element.textContent ?? "", x, y);
+  }
+  const seen = element.tagName === "image" && Array.from(document.images).find(({ src }) => src === given("href"));
+  if (seen) {
+    pen.filter = "grayscale(1)";
+    pen.drawImage(seen, x, y, width, height);
+    pen.filter = "none";
+  }
+}
+
+/**
  * The heat map with its title and what its shades mean; of an image its patches at the chosen layer.
  *
  * @param {Unpacked} current
  * @param {ReportState} state
  */
-export function svgText(current, state) {
+function pictureOf(current, state) {
   const { example } = current;
   // The browser knows the name of SVG's elements, so that the page holds no address.
   const namespace =
@@ -100,10 +154,10 @@ export function svgText(current, state) {
   const scale = state.scale === "one" ? "1" : `largest${state.scale === "method" ? " of the method" : " of the layer"}`;
   write(GAP, height + 18, signed ? "against" : state.scale === "range" ? "smallest" : "0");
   write(GAP + 62 + 14 * (steps + 1), height + 18, signed ? "for" : scale);
-  const wide = Math.max(width, GAP * 2 + LETTER * Math.max(...titles.map((title) => title.length)), 420);
+  const wide = Math.ceil(Math.max(width, GAP * 2 + LETTER * Math.max(...titles.map((title) => title.length)), 420));
   const size = { width: wide, height: height + 32, viewBox: `0 0 ${wide} ${height + 32}` };
   for (const [name, value] of Object.entries(size)) own.documentElement.setAttribute(name, String(value));
-  return `${new XMLSerializer().serializeToString(own.documentElement)}\n`;
+  return own.documentElement;
 }
 
 /** @type {Draw} */

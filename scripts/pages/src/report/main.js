@@ -6,7 +6,7 @@ import { cover } from "../shared/picture.js";
 import { darkQuery } from "../shared/theme.js";
 import { fromHash, toHash } from "./address.js";
 import { unpack } from "./example.js";
-import { save, svgText, tableOf } from "./export.js";
+import { pngCanvas, save, svgText, tableOf } from "./export.js";
 import { cellAt, cellOf, fits, markLayer, markRest, moveCell, renderHeat } from "./heat.js";
 import { data } from "./page.js";
 import { firstQuery, layerName, queryName } from "./parts.js";
@@ -208,8 +208,8 @@ function setUpControls() {
   byId("special").addEventListener("change", () => set({ special: byId("special").checked }));
   byId("keys-button").addEventListener("click", () => toggleKeys(byId("keys").hidden));
   byId("theme").addEventListener("click", nextTheme);
-  byId("save-csv").addEventListener("click", () => save(current, state, "csv"));
-  byId("save-svg").addEventListener("click", () => save(current, state, "svg"));
+  for (const kind of /** @type {const} */ (["csv", "svg", "png"]))
+    byId(`save-${kind}`).addEventListener("click", () => save(current, state, kind));
   darkQuery.addEventListener("change", () => render());
 }
 
@@ -341,7 +341,8 @@ if (data.examples.length) {
   window.addEventListener("hashchange", () => open(fromHash(location.hash, data, first)));
   open(fromHash(location.hash, data, first));
   // For tests, and for whoever wants the numbers in the browser's console.
-  Reflect.set(window, "jaxflow", { state, csv: () => tableOf(current, state), svg: () => svgText(current, state) });
+  const own = { csv: () => tableOf(current, state), svg: () => svgText(current, state) };
+  Reflect.set(window, "jaxflow", { state, ...own, png: () => pngCanvas(current, state) });
 } else
   byId("view").replaceChildren(
     make("p", { className: "notice" }, "No text could be used, so there is nothing to show."),
