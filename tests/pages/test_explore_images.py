@@ -1,5 +1,7 @@
 """The explorer of images: what it holds, and its patches over the picture in a real browser."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -180,6 +182,15 @@ def test_a_patch_is_chosen_on_the_picture(shown):
     assert shown.page.locator("#count").inner_text() == "4 of 4 images"
     shown.set(models="diff")
     assert shown.page.locator("#strip img").count() == 1
+
+
+def test_the_page_of_images_speaks_of_patches(shown):
+    shown.set(word=None)
+    names = shown.page.locator("#controls .name, .panel h2").all_inner_texts()
+    assert {"Patch", "Patches", "Who attends to the patch", "Layer of patches and maps"} <= set(names)
+    titles = shown.page.locator("#controls [title], .panel [title]").evaluate_all("all => all.map(one => one.title)")
+    said = [*names, *titles, *shown.page.locator(".panel .note").all_inner_texts(), shown.run("jaxflow.svg('ask')")]
+    assert not [text for text in said if re.search(r"\bwords?\b", text, re.IGNORECASE)]
 
 
 @pytest.mark.slow

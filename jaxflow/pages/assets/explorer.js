@@ -144,7 +144,9 @@
   // src/explorer/page.js
   var data = JSON.parse(byId("data").textContent);
   var PAIR = data.models.length === 2;
-  var ENTRY = data.sentences[0]?.sides[0].picture ? "image" : "sentence";
+  var IMAGES = Boolean(data.sentences[0]?.sides[0].picture);
+  var ENTRY = IMAGES ? "image" : "sentence";
+  var inUnits = (text) => IMAGES ? text.replace(/\b([Ww])ord(s?)\b/g, (_, w, s) => `${w === "W" ? "P" : "p"}atch${s && "es"}`) : text;
   var LAYERS = Math.max(...data.models.map(({ layers }) => layers));
   var HEADS = Math.max(...data.models.map(({ heads }) => heads));
   var SAME_DEPTH = data.models.every(({ layers }) => layers === LAYERS);
@@ -722,16 +724,21 @@
     const counts = { shared: 0, a: 0, b: 0, only: 0 };
     const values2 = new Float64Array(graphs[0].arcs.length * size * size);
     let over = 0;
+    let own = 0;
     let strongest = 0;
     let any = 0;
     visitArcs(picture, (_step, index, a, b, value) => {
       values2[over++] = value;
-      counts[kindOf(a, b, diff, alone)] += 1;
       if (value > any) any = value;
-      if (value > strongest && index % (size + 1)) strongest = value;
+      if (index % (size + 1) === 0) {
+        own += 1;
+        return;
+      }
+      counts[kindOf(a, b, diff, alone)] += 1;
+      if (value > strongest) strongest = value;
     });
     const least = over > ARCS ? largest(values2.subarray(0, over), ARCS) : 0;
-    return { arcs: arcsFrom(picture, least).slice(0, ARCS), over, counts, strongest: strongest || any };
+    return { arcs: arcsFrom(picture, least).slice(0, ARCS), over, own, counts, strongest: strongest || any };
   }
   function kindOf(a, b, diff, alone) {
     if (alone) return "only";
@@ -815,15 +822,19 @@
   function segment(field2, options) {
     const box = make("span", { className: "segment", role: "radiogroup", data: { field: field2 } });
     for (const [value, text, title] of options) {
-      const button = make("button", { type: "button", title, role: "radio", data: { value } }, ...textNodes(text));
+      const button = make(
+        "button",
+        { type: "button", title: inUnits(title), role: "radio", data: { value } },
+        ...textNodes(text)
+      );
       button.addEventListener("click", () => set({ [field2]: value }));
       box.append(button);
     }
     return box;
   }
   function chooser(field2, options, label, read = (text) => text) {
-    const select = make("select", { id: `choose-${field2}`, data: { field: field2 }, title: label });
-    select.setAttribute("aria-label", label);
+    const select = make("select", { id: `choose-${field2}`, data: { field: field2 }, title: inUnits(label) });
+    select.setAttribute("aria-label", inUnits(label));
     select.append(...options.map(([value, text]) => make("option", { value }, ...textNodes(text))));
     select.addEventListener("change", () => set({ [field2]: read(select.value) }));
     return select;
@@ -831,7 +842,7 @@
   var field = (name, ...children) => make(
     "div",
     { className: "field" },
-    make("span", { className: "name" }, name),
+    make("span", { className: "name" }, inUnits(name)),
     make("span", { className: "group" }, ...children)
   );
   var numbersTo = (most, first = 1) => d33.range(first, most + 1).map((number) => [String(number), String(number)]);
@@ -894,8 +905,8 @@
         "Paths",
         segment("trace", [
           ["back", "to the position", "from all words to the position (key x)"],
-          ["forward", "from the word", "from the word to all positions"],
-          ["both", "word → position", "what goes from the word to the position"],
+          ["forward", inUnits("from the word"), "from the word to all positions"],
+          ["both", inUnits("word → position"), "what goes from the word to the position"],
           ["all", "all", "every arc over the threshold (of attention)"]
         ])
       ),
@@ -1002,9 +1013,9 @@
     if (sentence.flows_certified !== null && sentence.flows_certified < 1)
       parts.push(`${(Math.floor(sentence.flows_certified * 1e4) / 100).toFixed(2)} % of flows certified`);
     parts.push(...rounding(sentence.kept));
-    if (state.strength === "flow" && strength !== "flow") parts.push("choose a word to see a flow");
+    if (state.strength === "flow" && strength !== "flow") parts.push(inUnits("choose a word to see a flow"));
     else if (state.word === null && (state.trace === "forward" || state.trace === "both"))
-      parts.push("choose a word to see its paths");
+      parts.push(inUnits("choose a word to see its paths"));
     byId("sentence-about").textContent = `${ENTRY[0].toUpperCase()}${ENTRY.slice(1)} ${parts.join(" · ")} · what ${words2[state.position]} (${state.position}) is made of`;
   }
 
@@ -1967,7 +1978,7 @@
   var ASKED = 16;
   function askView(context2, width) {
     if (state.word === null)
-      return emptyScene(width, "Choose a word, by a click on it anywhere, by Search, or by the keys < and >.");
+      return emptyScene(width, inUnits("Choose a word, by a click on it anywhere, by Search, or by the keys < and >."));
     const tables = askTables(context2);
     if (!tables) return emptyScene(width, "Looking at all sentences …");
     const rows = askRows(context2, tables.values).slice(0, ASKED);
@@ -2418,7 +2429,7 @@
     controls: () => [
       chooser(
         "measure",
-        MEASURES.map((name) => [name, name]),
+        MEASURES.map((name) => [name, inUnits(name)]),
         "What the grid shows (key g)"
       )
     ],
@@ -2455,7 +2466,7 @@
     share: { back: "share of the position", forward: "share from the word", both: "share of the position from the word" },
     flow: { any: "flow from the word to the position" }
   };
-  var strengthName = ({ strength, trace }) => STRENGTH[strength][trace] ?? STRENGTH[strength].any;
+  var strengthName = ({ strength, trace }) => inUnits(STRENGTH[strength][trace] ?? STRENGTH[strength].any);
   var strongerIn = (name, diff) => diff ? `stronger in ${name}` : `twice as strong in ${name}, or more`;
   function arcTip(context2, arc) {
     const { words: words2 } = context2;
@@ -2510,7 +2521,7 @@
     );
     return [
       `${context2.words[position]} at position ${position}`,
-      [layer ? "after layer" : "input", layer ? layer : "the word"],
+      [layer ? "after layer" : "input", layer ? layer : inUnits("the word")],
       ...lines.length ? [
         /** @type {[string, string]} */
         ["what", strengthName(context2)]
@@ -2536,9 +2547,11 @@
   }
   var plain = (context2, token) => context2.sides[0].source[token] >= 0;
   function arcsNote(context2) {
-    const { arcs, counts, over, threshold, size, from, to } = context2;
+    const { arcs, counts, over, own, threshold, size, from, to } = context2;
     const parts = [
-      `${over} arcs of at least ${digits(threshold)}${over > arcs.length ? `, the strongest ${arcs.length} drawn` : ""}`
+      `${over - own} arcs between positions of at least ${digits(threshold)}`,
+      ...own ? [`${own} of a position's own`] : [],
+      ...over > arcs.length ? [`the strongest ${arcs.length} drawn`] : []
     ];
     if (context2.sides.length === 2) {
       const [a, b] = data.models.map((model) => model.name);
@@ -2553,7 +2566,7 @@
       parts.push(`maximum flow ${values2.join(" and ")}`);
     }
     if (state.strength === "flow" && state.word === null)
-      parts.push("a flow needs a word: choose one (shares are shown until then)");
+      parts.push(inUnits("a flow needs a word: choose one (shares are shown until then)"));
     if (state.special !== "1" && context2.sides[0].source.some((place) => place < 0))
       parts.push(`special tokens left out`);
     return `${strengthName(context2)}, layers ${from} to ${to} of ${size} positions: ${parts.join("; ")}.`;
@@ -3223,7 +3236,7 @@
       marks.push({ ...arcMark(context2, arc, curveFrom(link, { source, target })), shift: [middle.x, middle.y] });
     }
     for (let step = 0; step <= steps && steps <= 14; step += 1) {
-      const name = step ? `${context2.from - 1 + step}` : context2.from === 1 ? "words" : `${context2.from - 1}`;
+      const name = step ? `${context2.from - 1 + step}` : context2.from === 1 ? inUnits("words") : `${context2.from - 1}`;
       if (radius(step) > 12)
         marks.push({
           kind: "text",
@@ -3493,7 +3506,7 @@
         is,
         tip: () => [
           `${context2.words[position]} at position ${position}`,
-          [step ? "after layer" : "input", step ? from - 1 + step : "the word"],
+          [step ? "after layer" : "input", step ? from - 1 + step : inUnits("the word")],
           ...graphs.length === 2 ? perModel(context2, through()) : [
             /** @type {TipLine} */
             ["share", digits(value)]
@@ -3745,14 +3758,14 @@
   );
   var FIRST_SEEN = 2;
   function addPanel(view) {
-    const canvas = make("canvas", { className: "under", role: "img", "aria-label": view.title });
+    const canvas = make("canvas", { className: "under", role: "img", "aria-label": inUnits(view.title) });
     const svg = document.createElementNS(SVG, "svg");
     svg.setAttribute("class", "over");
     svg.setAttribute("aria-hidden", "true");
     svg.setAttribute("hidden", "");
     const stage = make(
       "div",
-      { className: "stage", tabIndex: 0, role: "group", "aria-label": view.title, data: { view: view.name } },
+      { className: "stage", tabIndex: 0, role: "group", "aria-label": inUnits(view.title), data: { view: view.name } },
       canvas
     );
     stage.append(svg);
@@ -3763,7 +3776,7 @@
       return found;
     };
     const large = button("⤢", `Enlarge, or back (key ${VIEWS.indexOf(view) + 1})`, () => enlarge(view.name));
-    large.setAttribute("aria-label", `Enlarge ${view.title}`);
+    large.setAttribute("aria-label", `Enlarge ${inUnits(view.title)}`);
     const saves = ["svg", "png", "csv"].map(
       (kind) => button(
         kind.toUpperCase(),
@@ -3775,7 +3788,7 @@
     const head = make(
       "div",
       { className: "panel-head" },
-      make("h2", { title: view.help }, view.title),
+      make("h2", { title: inUnits(view.help) }, inUnits(view.title)),
       ...view.controls?.() ?? [],
       make("span", { className: "saves" }, ...saves, large)
     );
@@ -3865,7 +3878,7 @@
     panel.key = key;
     highlight(panel, null);
     const scene = panel.view.draw(context2, panel.width, tallNow());
-    scene.title = `${panel.view.title}: ${context2.names.join(", ")}; ${short(context2.sentence.text, 60)}`;
+    scene.title = `${inUnits(panel.view.title)}: ${context2.names.join(", ")}; ${short(context2.sentence.text, 60)}`;
     panel.scene = scene;
     panel.note.textContent = scene.note ?? "";
     drawScene(panel.canvas, scene);
@@ -4010,7 +4023,7 @@
           {},
           ...keys.flatMap(([names, words2]) => [
             make("dt", {}, ...names.map((key) => make("kbd", {}, key === "Escape" ? "Esc" : key))),
-            make("dd", {}, words2)
+            make("dd", {}, inUnits(words2))
           ])
         )
       )
@@ -4024,12 +4037,14 @@
           "dl",
           {},
           make("dt", {}, make("kbd", {}, "arrows")),
-          make("dd", {}, "heat map: position and word; head grid: layer and head; elsewhere: layer and word"),
+          make("dd", {}, inUnits("heat map: position and word; head grid: layer and head; elsewhere: layer and word")),
           make("dt", {}, "click"),
           make(
             "dd",
             {},
-            "a word: trace it; a position of a layer above: ask for it; a head: show it; with Shift: choose the head, or ask for the word's position"
+            inUnits(
+              "a word: trace it; a position of a layer above: ask for it; a head: show it; with Shift: choose the head, or ask for the word's position"
+            )
           )
         )
       )

@@ -228,7 +228,8 @@ function arcsFrom(picture, least) {
 export const arcsOver = (picture) => arcsFrom(picture, 0);
 
 /**
- * The arcs that are drawn, how many there are of each kind, and the strongest between two positions.
+ * The arcs that are drawn; how many there are, from a position to itself, and of each kind between two; the strongest
+ * between two.
  *
  * @param {Pick<Picture, "graphs" | "size" | "diff" | "threshold" | "from">} picture
  */
@@ -238,16 +239,22 @@ function combined(picture) {
   const counts = { shared: 0, a: 0, b: 0, only: 0 };
   const values = new Float64Array(graphs[0].arcs.length * size * size);
   let over = 0;
+  let own = 0;
   let strongest = 0;
   let any = 0;
   visitArcs(picture, (_step, index, a, b, value) => {
     values[over++] = value;
-    counts[kindOf(a, b, diff, alone)] += 1;
     if (value > any) any = value;
-    if (value > strongest && index % (size + 1)) strongest = value;
+    // What a position keeps of itself is drawn, and counted apart.
+    if (index % (size + 1) === 0) {
+      own += 1;
+      return;
+    }
+    counts[kindOf(a, b, diff, alone)] += 1;
+    if (value > strongest) strongest = value;
   });
   const least = over > ARCS ? largest(values.subarray(0, over), ARCS) : 0;
-  return { arcs: arcsFrom(picture, least).slice(0, ARCS), over, counts, strongest: strongest || any };
+  return { arcs: arcsFrom(picture, least).slice(0, ARCS), over, own, counts, strongest: strongest || any };
 }
 
 /**

@@ -5,7 +5,7 @@ import { short } from "../shared/text.js";
 import { onlyShown } from "./actions.js";
 import { set } from "./app.js";
 import { digits } from "./numbers.js";
-import { data, ENTRY, HEADS, LAYERS, PAIR, SAME_SHAPE } from "./page.js";
+import { data, ENTRY, HEADS, inUnits, LAYERS, PAIR, SAME_SHAPE } from "./page.js";
 import { headNames, state } from "./state.js";
 import { fromSlider, toSlider } from "./threshold.js";
 import { chooser, field, fill, numbersTo, said, segment } from "./widgets.js";
@@ -60,8 +60,8 @@ export function setUpControls() {
       "Paths",
       segment("trace", [
         ["back", "to the position", "from all words to the position (key x)"],
-        ["forward", "from the word", "from the word to all positions"],
-        ["both", "word → position", "what goes from the word to the position"],
+        ["forward", inUnits("from the word"), "from the word to all positions"],
+        ["both", inUnits("word → position"), "what goes from the word to the position"],
         ["all", "all", "every arc over the threshold (of attention)"],
       ]),
     ),
@@ -176,9 +176,9 @@ function drawAbout({ sentence, strength, words }) {
   if (sentence.flows_certified !== null && sentence.flows_certified < 1)
     parts.push(`${(Math.floor(sentence.flows_certified * 1e4) / 100).toFixed(2)} % of flows certified`);
   parts.push(...rounding(sentence.kept));
-  if (state.strength === "flow" && strength !== "flow") parts.push("choose a word to see a flow");
+  if (state.strength === "flow" && strength !== "flow") parts.push(inUnits("choose a word to see a flow"));
   else if (state.word === null && (state.trace === "forward" || state.trace === "both"))
-    parts.push("choose a word to see its paths");
+    parts.push(inUnits("choose a word to see its paths"));
   byId("sentence-about").textContent =
     `${ENTRY[0].toUpperCase()}${ENTRY.slice(1)} ${parts.join(" · ")} · what ${words[state.position]} (${state.position}) is made of`;
 }

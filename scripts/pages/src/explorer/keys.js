@@ -6,7 +6,7 @@ import { writeHash } from "./address.js";
 import { now, set } from "./app.js";
 import { stepFound } from "./find.js";
 import { stepSentence } from "./list.js";
-import { data, HEADS, LAYERS } from "./page.js";
+import { data, HEADS, inUnits, LAYERS } from "./page.js";
 import { enlarge, saveView } from "./panels.js";
 import { MODES, state } from "./state.js";
 import { fromSlider, toSlider } from "./threshold.js";
@@ -161,7 +161,7 @@ export function setUpHelp() {
         {},
         ...keys.flatMap(([names, words]) => [
           make("dt", {}, ...names.map((key) => make("kbd", {}, key === "Escape" ? "Esc" : key))),
-          make("dd", {}, words),
+          make("dd", {}, inUnits(words)),
         ]),
       ),
     ),
@@ -175,12 +175,14 @@ export function setUpHelp() {
         "dl",
         {},
         make("dt", {}, make("kbd", {}, "arrows")),
-        make("dd", {}, "heat map: position and word; head grid: layer and head; elsewhere: layer and word"),
+        make("dd", {}, inUnits("heat map: position and word; head grid: layer and head; elsewhere: layer and word")),
         make("dt", {}, "click"),
         make(
           "dd",
           {},
-          "a word: trace it; a position of a layer above: ask for it; a head: show it; with Shift: choose the head, or ask for the word's position",
+          inUnits(
+            "a word: trace it; a position of a layer above: ask for it; a head: show it; with Shift: choose the head, or ask for the word's position",
+          ),
         ),
       ),
     ),

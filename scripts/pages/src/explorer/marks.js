@@ -4,7 +4,7 @@ import { colours, DASH } from "./colours.js";
 import { arcsOver } from "./context.js";
 import { layerName, valueNames, valuesOf } from "./layers.js";
 import { digits, perModel } from "./numbers.js";
-import { data, PAIR } from "./page.js";
+import { data, inUnits, PAIR } from "./page.js";
 import { lineFrom } from "./scene.js";
 import { state } from "./state.js";
 
@@ -57,7 +57,7 @@ const STRENGTH = {
  * @param {Picture} options
  * @returns {string}
  */
-export const strengthName = ({ strength, trace }) => STRENGTH[strength][trace] ?? STRENGTH[strength].any;
+export const strengthName = ({ strength, trace }) => inUnits(STRENGTH[strength][trace] ?? STRENGTH[strength].any);
 
 /**
  * @param {string} name
@@ -152,7 +152,7 @@ function nodeTip(context, step, position) {
         );
   return [
     `${context.words[position]} at position ${position}`,
-    [layer ? "after layer" : "input", layer ? layer : "the word"],
+    [layer ? "after layer" : "input", layer ? layer : inUnits("the word")],
     ...(lines.length ? [/** @type {[string, string]} */ (["what", strengthName(context)])] : []),
     ...lines,
   ];
@@ -195,9 +195,11 @@ export const plain = (context, token) => context.sides[0].source[token] >= 0;
 
 /** @param {Picture} context */
 export function arcsNote(context) {
-  const { arcs, counts, over, threshold, size, from, to } = context;
+  const { arcs, counts, over, own, threshold, size, from, to } = context;
   const parts = [
-    `${over} arcs of at least ${digits(threshold)}${over > arcs.length ? `, the strongest ${arcs.length} drawn` : ""}`,
+    `${over - own} arcs between positions of at least ${digits(threshold)}`,
+    ...(own ? [`${own} of a position's own`] : []),
+    ...(over > arcs.length ? [`the strongest ${arcs.length} drawn`] : []),
   ];
   if (context.sides.length === 2) {
     const [a, b] = data.models.map((model) => model.name);
@@ -212,7 +214,7 @@ export function arcsNote(context) {
     parts.push(`maximum flow ${values.join(" and ")}`);
   }
   if (state.strength === "flow" && state.word === null)
-    parts.push("a flow needs a word: choose one (shares are shown until then)");
+    parts.push(inUnits("a flow needs a word: choose one (shares are shown until then)"));
   if (state.special !== "1" && context.sides[0].source.some((place) => place < 0))
     parts.push(`special tokens left out`);
   return `${strengthName(context)}, layers ${from} to ${to} of ${size} positions: ${parts.join("; ")}.`;

@@ -8,6 +8,7 @@ import { themeNow } from "./colours.js";
 import { drawScene } from "./draw.js";
 import { saveScene } from "./export.js";
 import { scrollList } from "./list.js";
+import { inUnits } from "./page.js";
 import { highlight, isTouch, pointedAt, pointedAway } from "./pointer.js";
 import { SVG } from "./scene.js";
 import { state } from "./state.js";
@@ -27,14 +28,14 @@ const FIRST_SEEN = 2; // panels that are taken to be in sight until the browser 
  * @param {View} view
  */
 export function addPanel(view) {
-  const canvas = make("canvas", { className: "under", role: "img", "aria-label": view.title });
+  const canvas = make("canvas", { className: "under", role: "img", "aria-label": inUnits(view.title) });
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", "over");
   svg.setAttribute("aria-hidden", "true");
   svg.setAttribute("hidden", "");
   const stage = make(
     "div",
-    { className: "stage", tabIndex: 0, role: "group", "aria-label": view.title, data: { view: view.name } },
+    { className: "stage", tabIndex: 0, role: "group", "aria-label": inUnits(view.title), data: { view: view.name } },
     canvas,
   );
   stage.append(svg);
@@ -51,7 +52,7 @@ export function addPanel(view) {
     return found;
   };
   const large = button("⤢", `Enlarge, or back (key ${VIEWS.indexOf(view) + 1})`, () => enlarge(view.name));
-  large.setAttribute("aria-label", `Enlarge ${view.title}`);
+  large.setAttribute("aria-label", `Enlarge ${inUnits(view.title)}`);
   const saves = ["svg", "png", "csv"].map((kind) =>
     button(
       kind.toUpperCase(),
@@ -63,7 +64,7 @@ export function addPanel(view) {
   const head = make(
     "div",
     { className: "panel-head" },
-    make("h2", { title: view.help }, view.title),
+    make("h2", { title: inUnits(view.help) }, inUnits(view.title)),
     ...(view.controls?.() ?? []),
     make("span", { className: "saves" }, ...saves, large),
   );
@@ -196,7 +197,7 @@ function drawPanel(panel, context) {
   panel.key = key;
   highlight(panel, null);
   const scene = panel.view.draw(context, panel.width, tallNow());
-  scene.title = `${panel.view.title}: ${context.names.join(", ")}; ${short(context.sentence.text, 60)}`;
+  scene.title = `${inUnits(panel.view.title)}: ${context.names.join(", ")}; ${short(context.sentence.text, 60)}`;
   panel.scene = scene;
   panel.note.textContent = scene.note ?? "";
   drawScene(panel.canvas, scene);

@@ -149,6 +149,8 @@ interface Picture {
   layer: number;
   arcs: Arc[];
   over: number;
+  /** Of these, from a position to itself. */
+  own: number;
   counts: Record<ArcKind, number>;
   strongest: number;
 }

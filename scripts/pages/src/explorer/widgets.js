@@ -3,9 +3,10 @@
 import * as d3 from "../shared/d3.js";
 import { make, textNodes } from "../shared/dom.js";
 import { set } from "./app.js";
+import { inUnits } from "./page.js";
 
 /**
- * One choice of a few, as buttons; `field` is of the state.
+ * One choice of a few, as buttons; `field` is of the state. Titles are the page's own words, texts may be the data's.
  *
  * @param {keyof State} field
  * @param {[string, string, string][]} options
@@ -13,7 +14,11 @@ import { set } from "./app.js";
 export function segment(field, options) {
   const box = make("span", { className: "segment", role: "radiogroup", data: { field } });
   for (const [value, text, title] of options) {
-    const button = make("button", { type: "button", title, role: "radio", data: { value } }, ...textNodes(text));
+    const button = make(
+      "button",
+      { type: "button", title: inUnits(title), role: "radio", data: { value } },
+      ...textNodes(text),
+    );
     button.addEventListener("click", () => set({ [field]: value }));
     box.append(button);
   }
@@ -29,8 +34,8 @@ export function segment(field, options) {
  * @param {(text: string) => string | number | null} [read]
  */
 export function chooser(field, options, label, read = (text) => text) {
-  const select = make("select", { id: `choose-${field}`, data: { field }, title: label });
-  select.setAttribute("aria-label", label);
+  const select = make("select", { id: `choose-${field}`, data: { field }, title: inUnits(label) });
+  select.setAttribute("aria-label", inUnits(label));
   select.append(...options.map(([value, text]) => make("option", { value }, ...textNodes(text))));
   select.addEventListener("change", () => set({ [field]: read(select.value) }));
   return select;
@@ -44,7 +49,7 @@ export const field = (name, ...children) =>
   make(
     "div",
     { className: "field" },
-    make("span", { className: "name" }, name),
+    make("span", { className: "name" }, inUnits(name)),
     make("span", { className: "group" }, ...children),
   );
 /**

@@ -9,7 +9,7 @@ import { noDifference, valueNames } from "../layers.js";
 import { load } from "../load.js";
 import { toWord } from "../measures.js";
 import { digits, perModel } from "../numbers.js";
-import { data, PAIR, SAME_SHAPE } from "../page.js";
+import { data, inUnits, PAIR, SAME_SHAPE } from "../page.js";
 import { emptyScene } from "../scene.js";
 import { among, state } from "../state.js";
 import { SEEN } from "../uses.js";
@@ -24,7 +24,7 @@ const ASKED = 16; // heads that are listed
  */
 function askView(context, width) {
   if (state.word === null)
-    return emptyScene(width, "Choose a word, by a click on it anywhere, by Search, or by the keys < and >.");
+    return emptyScene(width, inUnits("Choose a word, by a click on it anywhere, by Search, or by the keys < and >."));
   const tables = askTables(context);
   if (!tables) return emptyScene(width, "Looking at all sentences …");
   const rows = askRows(context, tables.values).slice(0, ASKED);

@@ -6,7 +6,7 @@ import { cycle, stepped } from "../actions.js";
 import { colours } from "../colours.js";
 import { headValues } from "../head_values.js";
 import { noDifference, valueNames } from "../layers.js";
-import { data, HEADS, LAYERS, PAIR, SAME_SHAPE } from "../page.js";
+import { data, HEADS, inUnits, LAYERS, PAIR, SAME_SHAPE } from "../page.js";
 import { among, headNames, state } from "../state.js";
 import { SEEN } from "../uses.js";
 import { chooser } from "../widgets.js";
@@ -247,7 +247,7 @@ export const grid = {
   controls: () => [
     chooser(
       "measure",
-      MEASURES.map((name) => [name, name]),
+      MEASURES.map((name) => [name, inUnits(name)]),
       "What the grid shows (key g)",
     ),
   ],

@@ -6,6 +6,7 @@ const data = explorerData();
 standIn(data);
 const { VIEWS } = await import("./index.js");
 const { contextOf, kindOf } = await import("../context.js");
+const { arcsNote } = await import("../marks.js");
 const { Side } = await import("../side.js");
 const { FIELDS, fit, state } = await import("../state.js");
 
@@ -119,4 +120,19 @@ test("an arc is one model's where it is twice as strong there, whatever the thre
     [kindOf(0.0063, 0.0032, false, false), kindOf(0.0063, 0.0031, false, false), kindOf(0, 0.1, false, false)],
     ["shared", "a", "b"],
   );
+});
+
+test("the note counts arcs between positions, as the automatic threshold does, and a position's own apart", () => {
+  for (const models of ["both", "a"]) {
+    const context = chosen({ strength: "attention", trace: "all", models, special: "1" });
+    const between = context.arcs.filter(({ from, to }) => from !== to).length;
+    assert(between > 0);
+    assert.equal(context.over - context.own, between);
+    assert.equal(
+      Object.values(context.counts).reduce((sum, count) => sum + count, 0),
+      between,
+    );
+    assert.match(arcsNote(context), new RegExp(`: ${between} arcs between positions of at least`));
+    assert.equal(/ of a position's own/.test(arcsNote(context)), context.own > 0);
+  }
 });

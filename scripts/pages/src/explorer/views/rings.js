@@ -5,6 +5,7 @@ import * as d3 from "../../shared/d3.js";
 import { short } from "../../shared/text.js";
 import { colours, linear } from "../colours.js";
 import { arcMark, dotsMark, isSmall, nodeMark, wordLook, wordTip } from "../marks.js";
+import { inUnits } from "../page.js";
 import { curveFrom } from "../scene.js";
 import { state } from "../state.js";
 import { ARC_FIELDS } from "../uses.js";
@@ -66,7 +67,7 @@ function ringsOf(context, width, tall) {
     marks.push({ ...arcMark(context, arc, curveFrom(link, { source, target })), shift: [middle.x, middle.y] });
   }
   for (let step = 0; step <= steps && steps <= 14; step += 1) {
-    const name = step ? `${context.from - 1 + step}` : context.from === 1 ? "words" : `${context.from - 1}`;
+    const name = step ? `${context.from - 1 + step}` : context.from === 1 ? inUnits("words") : `${context.from - 1}`;
     if (radius(step) > 12)
       marks.push({
         kind: "text",

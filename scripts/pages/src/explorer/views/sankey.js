@@ -11,7 +11,7 @@ import { movedApart } from "../labels.js";
 import { noDifference, valueNames } from "../layers.js";
 import { strengthName, wordLook, wordTip } from "../marks.js";
 import { digits, perModel } from "../numbers.js";
-import { PAIR, SAME_DEPTH } from "../page.js";
+import { inUnits, PAIR, SAME_DEPTH } from "../page.js";
 import { curveFrom, lineFrom } from "../scene.js";
 import { state } from "../state.js";
 import { ARC_FIELDS } from "../uses.js";
@@ -252,7 +252,7 @@ function sankeyNode(context, { step, position, value, x, y, height, graphs }) {
       is,
       tip: () => [
         `${context.words[position]} at position ${position}`,
-        [step ? "after layer" : "input", step ? from - 1 + step : "the word"],
+        [step ? "after layer" : "input", step ? from - 1 + step : inUnits("the word")],
         ...(graphs.length === 2 ? perModel(context, through()) : [/** @type {TipLine} */ (["share", digits(value)])]),
       ],
     },
