@@ -7,8 +7,9 @@
 `libtpu` compiles for a TPU that is only described. Give it an environment of its own: JAX loads it wherever it is
 installed, and it handles signals for the whole process. Of each compiled program this notes: operations and bytes;
 memory against the chip's; collectives (a sweep's program must have none, as no example needs another); gathers and
-scatters within loops; numbers in float64; and the most examples a second that the chip's peaks would allow. Nothing is
-run. Exit code 1 if a program does not compile, does not fit, or holds a collective or a float64.
+scatters within loops; numbers in float64; and the most examples a second that the chip's peaks would allow. Loops whose
+length is known only as they run are counted once, so that programs with such (`loops_counted_once`) are slower than
+that. Nothing is run. Exit code 1 if a program does not compile, does not fit, or holds a collective or a float64.
 """
 
 import argparse

@@ -72,6 +72,12 @@ VIEWS = (
 )
 
 
+def open_loops(jaxpr: Any) -> int:
+    """Number of loops whose length is known only as they run; `operations` counts one turn of each."""
+    inner = sum(open_loops(part) for step in jaxpr.eqns for part in jaxprs_in_params(step.params))
+    return inner + sum(step.primitive.name == "while" for step in jaxpr.eqns)
+
+
 def in_loops(text: str, operation: str) -> int:
     """How often an operation stands within a loop's body, or in what the body calls."""
     bodies = dict(re.findall(r"^%?([\w.\-]+) [^\n]*\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL))
@@ -97,6 +103,7 @@ def about(text: str, memory: Any, jaxpr: Any, chip: Chip, rows: int, devices: in
     return {
         "matrix_operations": matrix,
         "other_operations": other,
+        "loops_counted_once": open_loops(jaxpr.jaxpr),
         "bytes_moved_at_least": moved,
         "argument_bytes": arguments,
         "result_bytes": results,

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from jaxflow.flow.device.bounds import flow_bounds
 from jaxflow.flow.device.minsum_kernel import tiled_min_sum
 
 ROOT = Path(__file__).parents[1]
@@ -46,6 +47,33 @@ def test_operations_of_loops_are_counted_as_often_as_they_run(figures):
     # Five products of 4 x 4 x 4 with a multiplication and an addition each; five sums of 16.
     assert matrix == 5 * 2 * 4**3
     assert other == 5 * 16
+
+
+def test_loops_of_unknown_length_are_named(figures):
+    def halved(count, x):
+        return jax.lax.fori_loop(0, count, lambda _, y: jax.lax.fori_loop(0, 3, lambda _, z: z / 2, y), x)
+
+    jaxpr = jax.make_jaxpr(halved)(4, jnp.ones(8)).jaxpr
+    assert figures.open_loops(jaxpr) == 1
+    # One turn of the outer loop, three of the inner one, and what counts them.
+    assert 3 * 8 <= figures.operations(jaxpr)[1] < 4 * 8
+    assert figures.open_loops(jax.make_jaxpr(lambda x: halved(4, x))(jnp.ones(8)).jaxpr) == 0
+
+
+def test_a_rows_bounds_do_not_pay_for_all_rows(figures):
+    layers, tokens = 4, 64
+
+    def operations(queries):
+        def bounds(capacity, queries):
+            return flow_bounds(capacity, queries, tuple(range(1, layers + 1)), 1e-6)
+
+        arguments = jnp.ones((layers, tokens, tokens)), jnp.arange(queries, dtype=jnp.int32)
+        return figures.operations(jax.make_jaxpr(bounds)(*arguments).jaxpr)
+
+    # What all rows share, layer products of token^3, is the smaller part of a row's own work.
+    (matrix, other), (all_matrix, all_other) = operations(1), operations(tokens)
+    assert all_matrix > 0.9 * tokens * matrix
+    assert all_other > 0.5 * tokens * other
 
 
 def test_operations_of_every_device_are_counted(figures):
