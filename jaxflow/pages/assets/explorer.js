@@ -2737,23 +2737,19 @@
   }
 
   // src/explorer/views/heat.js
+  var LEAST2 = 3;
   function heatView(context2, width, tall) {
     if (state.map === "layers") return layersView(context2, width);
     const found = heatMaps(context2);
     const { maps, top } = found;
-    const across = maps.length > 1 && width > 470 ? maps.length : 1;
     const { size, words: words2 } = context2;
     const label = 74;
+    const room = (beside2) => (width / beside2 - label - 14) / size;
+    const across = width > 470 && room(maps.length) >= LEAST2 ? maps.length : 1;
     const missing = maps.filter(({ matrix }) => !matrix);
     if (missing.length === maps.length) return emptyScene(width, missing.map(({ title }) => title).join("; "));
-    const cell = Math.max(
-      3,
-      Math.min(
-        26,
-        (width / across - label - 14) / size,
-        ((tall ?? 560) / Math.ceil(maps.length / across) - label - 26) / size
-      )
-    );
+    const high = ((tall ?? 560) / Math.ceil(maps.length / across) - label - 26) / size;
+    const cell = Math.min(26, room(across), Math.max(LEAST2, high));
     const extent = cell * size;
     const marks = [];
     maps.forEach((map, number) => {

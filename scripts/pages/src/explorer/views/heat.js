@@ -16,6 +16,8 @@ import { layersView } from "./by_layer.js";
 
 /** @typedef {ReturnType<typeof heatMaps>} HeatMaps */
 
+const LEAST = 3; // pixels of a cell, where there is room
+
 /**
  * @param {Context} context
  * @param {number} width
@@ -26,19 +28,15 @@ function heatView(context, width, tall) {
   if (state.map === "layers") return layersView(context, width);
   const found = heatMaps(context);
   const { maps, top } = found;
-  const across = maps.length > 1 && width > 470 ? maps.length : 1;
   const { size, words } = context;
   const label = 74;
+  // The width that a cell may have where so many maps stand side by side; maps of many tokens stand below one another.
+  const room = (/** @type {number} */ beside) => (width / beside - label - 14) / size;
+  const across = width > 470 && room(maps.length) >= LEAST ? maps.length : 1;
   const missing = maps.filter(({ matrix }) => !matrix);
   if (missing.length === maps.length) return emptyScene(width, missing.map(({ title }) => title).join("; "));
-  const cell = Math.max(
-    3,
-    Math.min(
-      26,
-      (width / across - label - 14) / size,
-      ((tall ?? 560) / Math.ceil(maps.length / across) - label - 26) / size,
-    ),
-  );
+  const high = ((tall ?? 560) / Math.ceil(maps.length / across) - label - 26) / size;
+  const cell = Math.min(26, room(across), Math.max(LEAST, high));
   const extent = cell * size;
   /** @type {Mark[]} */
   const marks = [];

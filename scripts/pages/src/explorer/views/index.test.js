@@ -14,15 +14,16 @@ const SIZE = 4;
 const first = Object.fromEntries(Object.entries(FIELDS).map(([name, [, value]]) => [name, value]));
 
 /** A model whose attention is even, but for a weight on the position itself that is `own` bytes. */
-function sideOf(/** @type {number} */ number, /** @type {number} */ own) {
-  const area = SIZE * SIZE;
+function sideOf(/** @type {number} */ number, /** @type {number} */ own, size = SIZE) {
+  const area = size * size;
   // A quarter, 0x3400 in half precision: the first position's differs from nothing by that, the others by nothing.
   const low = new Uint8Array(2 * area);
-  const high = Uint8Array.from(low, (_, index) => (index % area < SIZE ? 0x68 : 0));
+  const high = Uint8Array.from(low, (_, index) => (index % area < size ? 0x68 : 0));
   const relevance = [0, 1, 2].flatMap(() => [...low, ...high]);
-  const attention = Uint8Array.from({ length: 2 * 2 * area }, (_, index) => ((index % area) % (SIZE + 1) ? 100 : own));
+  const attention = Uint8Array.from({ length: 2 * 2 * area }, (_, index) => ((index % area) % (size + 1) ? 100 : own));
   const packed = new Uint8Array([...relevance, ...attention]);
   const meta = { ...data.sentences[0].sides[0], .../** @type {any} */ (data.sentences[0].sides[number]) };
+  meta.tokens = Array.from({ length: size }, (_, place) => meta.tokens[place] ?? `token ${place}`);
   return new Side(meta, data.methods, {}, data.sentences[0].kept, packed, data.models[number]);
 }
 
@@ -134,5 +135,23 @@ test("the note counts arcs between positions, as the automatic threshold does, a
     );
     assert.match(arcsNote(context), new RegExp(`: ${between} arcs between positions of at least`));
     assert.equal(/ of a position's own/.test(arcsNote(context)), context.own > 0);
+  }
+});
+
+test("heat maps of many tokens stay within the picture, those of two models too", () => {
+  const heat = VIEWS.find(({ name }) => name === "heat");
+  for (const size of [12, 40, 120, 500]) {
+    const wide = /** @type {any} */ ({ ...sentence, sides: [sideOf(0, 150, size), sideOf(1, 200, size)] });
+    Object.assign(state, first);
+    fit(wide);
+    for (const width of [355, 613, 1500]) {
+      const marks = heat?.draw(contextOf(wide), width, null).marks ?? [];
+      const maps = marks.filter(({ kind }) => kind === "raster");
+      assert.equal(maps.length, 2);
+      for (const map of maps) {
+        assert(map.kind === "raster" && map.x + map.width <= width, `${size} tokens in ${width}`);
+        assert(map.width === map.height && map.width >= Math.min(3 * size, width - 90));
+      }
+    }
   }
 });
