@@ -7,7 +7,7 @@ from jaxflow._checks import InputError, missing_extra
 from jaxflow._typing import Axes, Figure
 from jaxflow.compare.paths import stronger_in
 from jaxflow.pages.exploration import Exploration
-from jaxflow.pages.figure import printable
+from jaxflow.pages.figure import NAME, WIDEST, printable
 
 # Okabe & Ito (2008): told apart by colour-blind readers; and by dash where there is no colour.
 LOOKS = {"shared": ("#4a4f57", "-"), "first": ("#d55e00", (0, (5, 2))), "second": ("#0072b2", (0, (1, 1)))}
@@ -50,7 +50,8 @@ def plot_exploration(
     shares = [path_shares(example.relevance["raw"], residual, position) for example in examples]
     least = _automatic(shares) if threshold is None else threshold
     layers = len(shares[0])
-    figure = Figure(figsize=(max(5.0, 0.32 * len(tokens)), 1.8 + 0.42 * layers + 1.4), layout="constrained")
+    width = min(WIDEST, max(5.0, 0.32 * len(tokens)))
+    figure = Figure(figsize=(width, 1.8 + 0.42 * layers + 1.4), layout="constrained")
     # Layers above, rollout below, on one axis of tokens.
     network, bars = figure.subplots(2, 1, sharex=True, height_ratios=(0.42 * layers + 1, 1.4))
     names = [side.name for side in exploration.sides]
@@ -59,7 +60,9 @@ def plot_exploration(
     network.set_yticks(range(layers + 1), ["words", *map(str, range(1, layers + 1))])
     _ = network.set_ylabel("layer")
     _draw_words(bars, [example.relevance["rollout"][-1, position] for example in examples], names)
-    bars.set_xticks(range(len(tokens)), tokens, rotation=90)
+    # Where tokens are narrower than their names, only some names are written.
+    step = max(1, int(np.ceil(NAME * len(tokens) / width)))
+    bars.set_xticks(range(0, len(tokens), step), tokens[::step], rotation=90)
     _ = figure.suptitle(f"what {tokens[position]} ({position}) is made of; arcs of at least {least:.2g}", fontsize=9)
     return figure
 

@@ -1,5 +1,7 @@
 """The static figure's arcs are the library's rollout, path by path."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,23 @@ def test_the_figure_draws_the_arcs_over_the_threshold(pair, threshold, tmp_path)
     np.testing.assert_allclose(heights, np.concatenate(rows), rtol=1e-6)
     figure.savefig(tmp_path / "figure.pdf")
     assert (tmp_path / "figure.pdf").stat().st_size > 1000
+
+
+def test_a_long_text_is_no_wider_than_a_page_and_some_names_are_written(pair):
+    side, size = pair.sides[0], 130
+    rows = np.random.default_rng(0).dirichlet(np.ones(size), (3, size)).astype(np.float32)
+    names = tuple(f"t{place}" for place in range(size))
+    changes = {"tokens": names, "relevance": {"raw": rows, "rollout": rows}, "saturated": {}}
+    example = dataclasses.replace(side.examples[0], **changes)
+    alone = dataclasses.replace(side, examples=(example,))
+    figure = plot_exploration(dataclasses.replace(pair, sides=(alone,), labels=(None,)))
+    assert figure.get_size_inches()[0] == 16
+    written = {
+        int(at): label.get_text()
+        for at, label in zip(figure.axes[1].get_xticks(), figure.axes[1].get_xticklabels(), strict=True)
+    }
+    assert 60 < len(written) < size
+    assert written == {place: names[place] for place in written}
 
 
 @pytest.mark.parametrize(("index", "position", "name"), [(5, 0, "index"), (0, 99, "position")])
