@@ -22,6 +22,8 @@ from tests.tiny_text_model import LAYERS, LIMIT, model_folder
 ROOT = Path(cli.__file__).parents[2]
 # Without flows to solve it is quick.
 QUICK = ["--flow", "bounds"]
+# Quicker still, where a test is of the texts or the terminal: by default a backward pass is compiled as well.
+PLAIN = ["--methods", "raw,rollout"]
 
 
 class Run:
@@ -197,13 +199,13 @@ def test_pairs_of_texts_and_of_columns(run):
 @pytest.mark.parametrize("asked", [[], ["--input", "-"]])
 def test_standard_input_is_one_text_a_line(run, asked):
     run.pipe("the key\n\ncafé\n".encode())
-    assert run(*asked, *QUICK) == 0
+    assert run(*asked, *PLAIN) == 0
     assert open_sweep(run.out).table(["id", "text"]).to_pydict() == {"id": [1, 3], "text": ["the key", "café"]}
 
 
 def test_many_examples_are_counted_rather_than_shown(run):
     file = run.file("in.txt", "\n".join(f"text {index}" for index in range(9)))
-    assert run("--input", file, *QUICK, "--top", "1") == 0
+    assert run("--input", file, *PLAIN, "--top", "1") == 0
     assert "and 4 more" in run.stdout
     assert "5  text 4" in run.stdout
     assert "text 5" not in run.stdout
@@ -212,10 +214,10 @@ def test_many_examples_are_counted_rather_than_shown(run):
 def test_bad_lines_stop_or_are_skipped_and_reported_by_their_number(run):
     lines = ['{"text": "the key"}', '{"text": ', '{"text": ""}', '{"text": "is on"}', *["{"] * 5]
     file = run.file("in.jsonl", "\n".join(lines))
-    line = run.refused("--input", file, *QUICK)
+    line = run.refused("--input", file, *PLAIN)
     assert "line 2 of in.jsonl must be a JSON object, got malformed JSON" in line
     assert "leave such rows out with --on-error skip" in line
-    assert run("--input", file, *QUICK, "--on-error", "skip") == 0
+    assert run("--input", file, *PLAIN, "--on-error", "skip") == 0
     assert "2 examples in" in run.stdout
     told = run.stderr.split("rows skipped: ")[1].splitlines()
     assert told[0] == "7"
@@ -223,7 +225,7 @@ def test_bad_lines_stop_or_are_skipped_and_reported_by_their_number(run):
     assert told[2] == "  'text' in line 3 of in.jsonl must hold a text, got an empty one; remove it, or give it a text"
     assert told[6].startswith("  and 2 more")
     assert [row["id"] for row in open_sweep(run.out).skipped] == [2, 3, 5, 6, 7, 8, 9]
-    assert run("--input", file, *QUICK, "--on-error", "skip", "--quiet", out=run.folder / "quiet") == 0
+    assert run("--input", file, *PLAIN, "--on-error", "skip", "--quiet", out=run.folder / "quiet") == 0
     assert (run.stdout, run.stderr) == ("", "")
 
 
