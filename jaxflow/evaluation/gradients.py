@@ -144,7 +144,7 @@ class IntegratedGradients:
         way = words - start
 
         # A loop, not a batch: memory does not grow with the number of points.
-        def step(total: Embedded, at: tuple[Embedded, Array]) -> tuple[Embedded, None]:
+        def step(total: Embedded, at: tuple[Array, Array]) -> tuple[Embedded, None]:
             point, weight = at
             return total + weight * slope(start + point * way)[1], None
 

@@ -35,7 +35,7 @@ class ShapleySolution:
 
     value: Float[np.ndarray, "*batch layer query"]
     share: Float[np.ndarray, "*batch layer query token"]
-    error: Float[np.ndarray, "*batch layer query"]
+    error: Float[np.ndarray, "*batch layer query token"]
 
 
 def flow_shapley(
