@@ -16,6 +16,11 @@ def do_without(*packages: str) -> None:
     _left_out.update(packages)
 
 
+def does_without(package: str) -> bool:
+    """Whether the process is to leave a package out where it can."""
+    return package in _left_out
+
+
 class _Blind:
     """One of the places where Python looks for modules, without one package."""
 

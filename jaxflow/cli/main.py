@@ -67,6 +67,7 @@ def main(argv: Sequence[str] | None = None, *, alone: bool = False) -> int:
 
 
 def _do_without(arguments: argparse.Namespace) -> None:
+    do_without("transformers")
     # Images are read by transformers' image processors, which are of torch.
     if getattr(arguments, "images", None) is None:
         do_without("torch")

@@ -7,8 +7,9 @@ from copy import deepcopy
 
 import pytest
 from tokenizers import Tokenizer
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
+from jaxflow import _without
 from jaxflow.models import builtin, load_model
 from jaxflow.models.checkpoint.as_written import MODEL_TYPES, WrittenConfig, WrittenTokenizer
 from jaxflow.models.checkpoint.huggingface import read_config, read_tokenizer
@@ -21,6 +22,12 @@ SHIPPED = builtin.SHIPPED["verb-number"]
 RAW = json.loads((SHIPPED / "config.json").read_text("utf-8"))
 TOKENIZER = json.loads((SHIPPED / "tokenizer_config.json").read_text("utf-8"))
 TEXTS = ["The keys to the cabinets", "  Zürich -- “odd” ’quotes’ <mask> 漢字\n", "a", "unbelievable " * 9]
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """As in a process of the command line."""
+    monkeypatch.setattr(_without, "_left_out", {"transformers"})
 
 
 @pytest.fixture
@@ -180,3 +187,10 @@ def test_a_model_pickles_whole():
     again = pickle.loads(pickle.dumps(encoder))  # noqa: S301
     assert again.fingerprint() == encoder.fingerprint()
     assert isinstance(again.tokenizer.backend_tokenizer, Tokenizer)
+
+
+def test_in_python_both_are_transformers_own(monkeypatch):
+    monkeypatch.setattr(_without, "_left_out", set())
+    model = load_model("verb-number")
+    assert isinstance(model.source, PreTrainedConfig)
+    assert isinstance(model.tokenizer, PreTrainedTokenizerBase)

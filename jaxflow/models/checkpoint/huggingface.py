@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxflow._checks import InputError, missing_extra, shown, shown_text
 from jaxflow._untyped import HubConfig, JsonValue, Processor, Tokenizer
-from jaxflow._without import hidden
+from jaxflow._without import does_without, hidden
 from jaxflow.models.checkpoint.as_written import written_config, written_tokenizer
 from jaxflow.models.checkpoint.config_file import WAY_OUT
 from jaxflow.models.images import processed
@@ -103,10 +103,15 @@ def _not_on_hub(name: str, revision: str | None, local_files_only: bool, error: 
 def read_config(folder: Path, raw: Mapping[str, JsonValue]) -> HubConfig:
     """The folder's configuration, as transformers reads it; `raw` are its file's values.
 
+    A process that does without transformers reads it off the file, where that leaves transformers nothing to decide.
+    Elsewhere users may hand it on, so it is transformers' own.
+
     Raises:
         InputError: transformers refuses it.
     """
-    written = written_config(raw, folder, partial(_whole_config, model_type=raw["model_type"]))
+    written = None
+    if does_without("transformers"):
+        written = written_config(raw, folder, partial(_whole_config, model_type=raw["model_type"]))
     return _whole_config(folder, raw["model_type"]) if written is None else written
 
 
