@@ -240,13 +240,13 @@
   function bounds(unpacked, method, layer, query, state2) {
     if (state2.scale === "one") return [0, 1];
     const layers = state2.scale === "method" ? unpacked.example.layers.map((_, index) => index) : [layer];
-    const { source, parts } = unpacked.example;
-    const sink = parts?.sink ?? null;
+    const { source, parts, queries } = unpacked.example;
+    const beyond = parts === null ? [] : [parts.sink, queries[query]];
     let smallest = Infinity;
     let largest = 0;
     for (const index of layers) {
       unpacked.row(method, index, query).forEach((value, token) => {
-        if (!state2.special && (source[token] < 0 || token === sink)) return;
+        if (!state2.special && (source[token] < 0 || beyond.includes(token))) return;
         smallest = Math.min(smallest, value);
         largest = Math.max(largest, Math.abs(value));
       });

@@ -105,14 +105,15 @@ export function ranks(unpacked, method, layer, query) {
 export function bounds(unpacked, method, layer, query, state) {
   if (state.scale === "one") return [0, 1];
   const layers = state.scale === "method" ? unpacked.example.layers.map((_, index) => index) : [layer];
-  const { source, parts } = unpacked.example;
-  // A decoder's first token gets what attention has no use for, and would leave the others without shade.
-  const sink = parts?.sink ?? null;
+  const { source, parts, queries } = unpacked.example;
+  // A decoder's first token gets what attention has no use for, and a position keeps most of itself: either would leave
+  // the others without shade.
+  const beyond = parts === null ? [] : [parts.sink, queries[query]];
   let smallest = Infinity;
   let largest = 0;
   for (const index of layers) {
     unpacked.row(method, index, query).forEach((value, token) => {
-      if (!state.special && (source[token] < 0 || token === sink)) return;
+      if (!state.special && (source[token] < 0 || beyond.includes(token))) return;
       smallest = Math.min(smallest, value);
       // By size: a method with a sign has full shade on either side of 0.
       largest = Math.max(largest, Math.abs(value));

@@ -100,6 +100,10 @@ test("full shade is the largest of what was chosen, special tokens apart", () =>
   const rest = Math.max(...unpacked.row("raw", 0, 0).subarray(1));
   near(bounds(answered, "raw", 0, 0, stateOf({})), [0, rest]);
   near(bounds(answered, "raw", 0, 0, stateOf({ special: true })), [0, Math.max(rest, unpacked.row("raw", 0, 0)[0])]);
+  // Nor does the position that predicted: what it holds is mostly its own.
+  const later = { ...answered.example, queries: [3] };
+  const others = Math.max(...unpacked.row("raw", 0, 0).filter((_, token) => token !== 0 && token !== 3));
+  near(bounds({ ...answered, example: later }, "raw", 0, 0, stateOf({})), [0, others]);
   // A special token may lie below the smallest word, and speaks against nothing.
   assert.equal(shareOf(0.05, [0.2, 0.5]), 0);
   assert.equal(shareOf(-0.25, [0, 0.5]), -0.5);
