@@ -42,6 +42,7 @@ class AttentionInHand(ModelDefaults):
         looks_back: whether positions attend only to themselves and to those before.
         encoder_layers: how many layers are an encoder's below a decoder; 0 for one sequence.
         reads: position that the model's head reads; None where it is not known.
+        layers_are: what its layers are, for pages; empty where nothing need be said.
         kept: programs.
     """
 
@@ -54,6 +55,7 @@ class AttentionInHand(ModelDefaults):
     looks_back: bool = False
     encoder_layers: int = 0
     reads: int | None = None
+    layers_are: str = ""
     kept: dict[object, object] = field(default_factory=dict, repr=False)
 
     @property

@@ -57,7 +57,8 @@ class Exploration:
         labels: what each text should have been taken for, None where it is not known.
         settings: the mixing in words, its residual, and flow's solver, as `page_settings` has them; and `causal`,
             whether the models are decoders that were asked about their last position; and `first`, what the page
-            begins with, by names of its state, where something was asked for.
+            begins with, by names of its state, where something was asked for; and `layers`, what the layers are, where
+            that needs to be said.
         change: of each text, the Jensen-Shannon distance of each head's attention in the two models, mean over
             positions; empty for one model, and for two whose layers or heads differ in number.
         moved: of each text, the total variation of rollout to the first position (of decoders to the last) at the last

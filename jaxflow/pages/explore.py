@@ -155,6 +155,9 @@ def _exploration(
     # Where the last position was asked for, the page of a decoder, or of targets, begins with it.
     at_end = all(each.model.causal or each.model.reads_at == -1 for each in models)
     settings = page_settings(question.as_json()) | {"last": question.queries in (None, LAST) and at_end}
+    # Of a model in hand that was an encoder-decoder.
+    if layers_are := getattr(models[0].model, "layers_are", ""):
+        settings["layers"] = layers_are
     exploration = Exploration(sides, tuple(labels), settings, change, moved, total)
     return exploration.with_heads(
         {"importance": [_importance(found, which) for which in range(len(models))]} if importance else None,

@@ -128,8 +128,8 @@ def as_one_sequence(model: AttentionInHand) -> AttentionInHand:
         # layer token -> layer head query key
         own = ~moves[:, None, :, None] & np.eye(len(encoding), dtype=bool)
         attentions.append(np.where(own, np.float32(1), heads))
-    name = f"{model.name} (encoder: layers 1 to {below}; decoder: self and cross in turn)"
-    return replace(model, name=name, attentions=tuple(attentions), encoder_layers=0, reads=-1, kept={})
+    layers = f"layers 1 to {below} are the encoder's, then self and cross attention in turn"
+    return replace(model, layers_are=layers, attentions=tuple(attentions), encoder_layers=0, reads=-1, kept={})
 
 
 def _with_second(model: AttentionInHand, start: Any) -> AttentionInHand:

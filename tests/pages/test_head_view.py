@@ -70,7 +70,8 @@ def test_one_text_or_two(call):
 
 
 def test_an_encoder_decoder_as_one_sequence():
-    (side,) = jf.explore_attention(**SIDES, **NAMES).sides
+    exploration = jf.explore_attention(**SIDES, **NAMES)
+    (side,) = exploration.sides
     (example,) = side.examples
     expected = jf.attribute_attention(
         {f"{name}s": value for name, value in SIDES.items()}, SOURCE, target_tokens=TARGET, queries=None
@@ -79,7 +80,7 @@ def test_an_encoder_decoder_as_one_sequence():
     # Streams that do not move pass whole, as in the graph of an encoder-decoder.
     for method in ("rollout", "flow"):
         np.testing.assert_allclose(example.relevance[method], expected.relevance[method], atol=1e-6)
-    assert side.name.endswith("(encoder: layers 1 to 2; decoder: self and cross in turn)")
+    assert exploration.settings["layers"] == "layers 1 to 2 are the encoder's, then self and cross attention in turn"
     np.testing.assert_allclose(side.attention[0].sum(-1), 1, atol=1e-5)
 
 

@@ -27,6 +27,7 @@ export function setUpHeader() {
   const about = [
     `mixing: ${shown(settings.mixing)}`,
     ...(SAME_SHAPE ? [`${LAYERS} layers × ${HEADS} heads`] : data.models.map(shapeOf)),
+    ...(settings.layers ? [settings.layers] : []),
     `jaxflow ${data.versions.jaxflow}`,
   ];
   if (data.sentences.length < data.total) about.push(`the first ${data.sentences.length} of ${data.total} sentences`);

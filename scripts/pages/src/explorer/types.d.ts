@@ -74,7 +74,7 @@ interface PageData {
   /** By model, layer and head. */
   roles: (string | null)[][][] | null;
   /** `mixing` is its name with its fields, in words. */
-  settings: { residual: number; mixing: string };
+  settings: { residual: number; mixing: string; layers?: string };
   versions: { jaxflow: string };
   total: number;
   sentences: SentenceMeta[];

@@ -160,7 +160,8 @@ function renderLegend() {
   }
   if (data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)))
     parts.push(make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here");
-  const sink = current.example.parts?.sink == null ? "" : ", a decoder's first token";
+  const { parts: two } = current.example;
+  const sink = (two === null ? "" : ", the position itself") + (two?.sink == null ? "" : ", a decoder's first token");
   if (!state.special) parts.push(make("span", { className: "muted" }, `▴ over the scale (special tokens${sink})`));
   byId("legend").replaceChildren(...parts);
 }
