@@ -1,5 +1,6 @@
 """PyTorch models as they stand: against NumPy and OR-Tools on torch's own attention, and against native encoders."""
 
+import copy
 import inspect
 import subprocess
 import sys
@@ -111,6 +112,12 @@ def pair():
     return torch_and_native()
 
 
+@pytest.fixture(scope="module")
+def exact(pair):
+    """Torch's in double precision, which tells by how much both are wrong."""
+    return torch_model(copy.deepcopy(pair[0].model).double(), pair[0].tokenizer)
+
+
 @pytest.mark.parametrize(
     "asked",
     [
@@ -124,14 +131,15 @@ def pair():
     ],
     ids=["all", "changed", "gradient", "references", "norms", "pairs", "class"],
 )
-def test_a_model_of_transformers_is_the_native_one(pair, asked):
-    theirs, native = (jf.attribute(model, TEXTS, **asked) for model in pair)
-    for ours, other in zip(theirs, native, strict=True):
+def test_a_model_of_transformers_is_the_native_one(pair, exact, asked):
+    results = [jf.attribute(model, TEXTS, **asked) for model in (*pair, exact)]
+    for ours, other, right in zip(*results, strict=True):
         assert (ours.tokens, ours.offsets, ours.source) == (other.tokens, other.offsets, other.source)
         assert ours.prediction == other.prediction
-        np.testing.assert_allclose(list(ours.scores.values()), list(other.scores.values()), atol=1e-5)
-        for name, expected in other.relevance.items():
-            np.testing.assert_allclose(ours.relevance[name], expected, atol=1e-5, err_msg=name)
+        for found in (ours, other):
+            np.testing.assert_allclose(list(found.scores.values()), list(right.scores.values()), atol=1e-5)
+            for name, expected in right.relevance.items():
+                np.testing.assert_allclose(found.relevance[name], expected, atol=1e-5, err_msg=name)
 
 
 def test_a_compiled_model_is_taken_as_it_was():
