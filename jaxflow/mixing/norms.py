@@ -31,8 +31,8 @@ class Norms(OwnStream):
       (Modarressi et al. 2022, GlobEnc).
 
     Norms that stand before their blocks are in the values already, so there the last three are the same. Needs values,
-    and norms for the last two. Cost: token * width^2 and token^2 * head^2 a layer, about one forward pass more; memory
-    of a few times one layer's attention.
+    and norms for the last two. Cost: token * width^2 and token^2 * head^2 a layer, about half a forward pass more;
+    memory of a few times one layer's attention.
 
     Attributes:
         variant: N, N-Res, N-ResLN or N-Enc.
