@@ -1,5 +1,8 @@
 """AttnLRP against its rules in torch's backward pass over transformers' own models, for all families."""
 
+import json
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,10 +10,13 @@ import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
+from jaxflow.models import TokenBatch
 from jaxflow.references.attn_lrp import AttnLrpRules, embedding_relevance
 from jaxflow.references.decompx import Decomposed
 from tests.references.lrp_oracle import attn_lrp
 from tests.references.tiny_families import CLASSES, FAMILIES, GATED, tiny
+
+GOLDEN = Path(__file__).parent / "golden"
 
 
 @jax.jit
@@ -53,6 +59,25 @@ def test_relevance_of_gated_models_equals_torch(model_type):
         assert used["norm"] >= 2 * depth + 1
         np.testing.assert_allclose(ours[text, :length], theirs[0], atol=5e-6 * sizes[0].max(), rtol=0)
         assert not np.asarray(ours)[text, length:].any()
+
+
+@pytest.mark.parametrize("model_type", ["bert", "gpt2", "llama", "qwen3"])
+def test_relevance_equals_the_authors_package(model_type):
+    """LXT's own numbers, kept in a file: it needs another transformers (`golden/attn_lrp.py` makes them)."""
+    made = json.loads((GOLDEN / "attn_lrp.json").read_text())
+    ours = jf.load_model(GOLDEN / model_type, tokenizer=False)
+    texts, classes = made[model_type], np.asarray(made["classes"])
+    # LXT ran each text alone; here they are a padded batch.
+    ids = np.zeros((len(texts), max(len(text["ids"]) for text in texts)), np.int32)
+    for row, text in zip(ids, texts, strict=True):
+        row[: len(text["ids"])] = text["ids"]
+    batch = TokenBatch(jnp.asarray(ids), jnp.asarray(ids != 0), jnp.zeros_like(ids))
+    found, logits = relevance(ours.module, batch, classes), ours.module(batch).logits
+    for row, text in enumerate(texts):
+        np.testing.assert_allclose(logits[row], text["logits"], atol=1e-5)
+        length, near = len(text["ids"]), 5e-6 * max(text["sizes"])
+        np.testing.assert_allclose(found[row, :length], text["relevance"], atol=near, rtol=0)
+        assert not np.asarray(found)[row, length:].any()
 
 
 @pytest.mark.parametrize("name", ["decompx", "decompx-norms"])
