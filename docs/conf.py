@@ -11,14 +11,14 @@ from jaxflow._versions import own_version
 from jaxflow.cli.main import command_parsers
 from jaxflow.models.supported import supported_table
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 project = "jaxflow"
 author = "The jaxflow authors"
 version = release = own_version()
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton"]
-exclude_patterns = ["_build", "_made", "conf.py"]
+exclude_patterns = ["_build", "_made", "conf.py", "speed_tables.py"]
 html_theme = "furo"
 html_title = "jaxflow"
 html_static_path: list[str] = []
@@ -49,9 +49,13 @@ MADE = Path(__file__).parent / "_made"
 
 def make_pages(app: Sphinx) -> None:
     """Write the parts of pages that follow from the code."""
+    from speed_tables import speed_tables
+
     MADE.mkdir(exist_ok=True)
     _ = (MADE / "command_line.md").write_text(command_line(), "utf-8")
     _ = (MADE / "models.md").write_text(supported_table(), "utf-8")
+    for name, table in speed_tables().items():
+        _ = (MADE / f"speed_{name}.md").write_text(table, "utf-8")
 
 
 def command_line() -> str:

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -43,9 +44,7 @@ def test_the_reference_has_every_name_that_the_guides_use():
 
 
 def test_signatures_show_what_an_argument_should_be():
-    spec = importlib.util.spec_from_file_location("conf", DOCS / "conf.py")
-    conf = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(conf)
+    conf = load("conf")
     given = (
         "(a: Annotated[Any, str | collections.abc.Sequence[int]] = [1], "
         "b: ~typing.Annotated[~typing.Any, 'ArrayLike'] | None = None)"
@@ -53,6 +52,38 @@ def test_signatures_show_what_an_argument_should_be():
     shown = conf.show_given(None, "function", "f", None, None, given, "dict[str, Annotated[Any, 'JsonValue']]")
     assert shown == ("(a: str | Sequence[int] = [1], b: ArrayLike | None = None)", "dict[str, JsonValue]")
     assert conf.show_given(None, "module", "f", None, None, None, None) == (None, None)
+
+
+def test_the_page_on_speed_tells_what_the_benchmarks_committed():
+    tables = load("speed_tables").speed_tables()
+    page = (DOCS / "speed.md").read_text("utf-8")
+    records = DOCS.parent / "scripts" / "results"
+    for name, table in tables.items():
+        assert f"_made/speed_{name}.md" in page
+        source = re.findall(r"`scripts/results/(\w+)\.json`", table)
+        assert source
+        # Every row has as many cells as the head; and the numbers are the records', rounded.
+        rows = [line.count(" | ") for line in table.splitlines() if line.startswith("| ")]
+        assert len(set(rows)) == 1
+        assert len(rows) > 5
+    mixings = json.loads((records / "mixings.json").read_text("utf-8"))["workloads"]
+    for name, cost in mixings[0]["forward_passes"].items():
+        assert name == "forward pass" or f"| {name} | {cost:.1f} |" in tables["mixings"]
+    (row,) = [
+        row
+        for row in json.loads((records / "flow_classes.json").read_text("utf-8"))["layers"]
+        if row["graph"] == "nlptest-256" and row["layer"] == row["layers"]
+    ]
+    assert f"| nlptest, attention x gradient | 256 | {row['microseconds']:.0f} µs | OR-Tools |" in tables["flow"]
+    assert f"| {row['ratio']:.0f} |" in tables["flow"]
+
+
+def load(name):
+    """A module of the documentation's folder."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.slow
