@@ -15,7 +15,7 @@ from jaxflow._checks import InputError, shown
 from jaxflow._names import imported, is_path, value_json, value_of_json
 from jaxflow._typing import Given, Integers, Settled
 from jaxflow._untyped import JsonObject, JsonValue
-from jaxflow.attribution.methods import AT, Method, ModelMethod, ProgramMethod, mixing_of
+from jaxflow.attribution.methods import AT, GraphMethod, Method, ModelMethod, ProgramMethod, Streaming, mixing_of
 from jaxflow.attribution.registry import Methods, as_methods, method_json, method_of_json, several
 from jaxflow.evaluation.token_target import PREDICTED, Token, written_target
 from jaxflow.flow.solution import Solver
@@ -120,6 +120,11 @@ class Question:
     def mixings(self) -> tuple[Mixing, ...]:
         """Its mixing, and those that methods carry; each once."""
         return tuple(dict.fromkeys((self.mixing, *(mixing_of(each, self.mixing) for each in self.method_values))))
+
+    def read_mixings(self) -> tuple[JsonObject, ...]:
+        """JSON of the mixings that methods read, each once; methods that read no graph read none."""
+        read = (each for each in self.method_values if isinstance(each, GraphMethod | Streaming))
+        return tuple(map(_mixing_json, dict.fromkeys(mixing_of(each, self.mixing) for each in read)))
 
     @cached_property
     def explains(self) -> bool:

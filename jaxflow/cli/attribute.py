@@ -21,7 +21,7 @@ from jaxflow.models import load_model
 from jaxflow.models.builtin import MEANINGS
 from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.pages.carried import carried_by
-from jaxflow.pages.page import write_report
+from jaxflow.pages.page import mixings_words, write_report
 from jaxflow.pages.terminal import shortened, top_tokens, unknown_words
 from jaxflow.running import Compiled
 from jaxflow.store.results import Store, open_sweep
@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         _show(results, arguments.top, special=arguments.special)
         print("\n".join(summary_lines(swept.summary, swept.compiled)))
-        print(mixing_line(results.manifest["question"]))
+        print(mixing_line(mixings_words(results.manifest["question"])))
         print(f"results: {arguments.out}   report: {page}")
         note(skipped_lines(swept.summary))
         _note_unknown(results, swept.unknown)

@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     changes = _changes(summary, prepared, page, question)
     if not arguments.quiet:
         print("\n".join(map(visible, findings(summary, arguments.top))))
-        print(mixing_line(question.as_json()))
+        print(mixing_line(mixing_words(question.as_json()["mixing"])))
         print(f"results: {arguments.out}   page: {changes}   explorer: {page}{large(page)}")
     return 0
 

@@ -26,6 +26,7 @@ from jaxflow.models import load_model
 from jaxflow.models.two_streams import encoder_layers_of
 from jaxflow.pages.explore_inputs import EXAMPLES
 from jaxflow.pages.explorer import write_explorer
+from jaxflow.pages.page import mixing_words
 from jaxflow.pages.source_page import explore_source
 from jaxflow.store.output import check_file
 from jaxflow.sweep.counting import counting
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
     if labels is not None and not any(model.labels for model in models):
         note(["note: no model has classes, so labels are shown beside the texts alone"])
-    print(mixing_line(question.as_json()))
+    print(mixing_line(mixing_words(question.as_json()["mixing"])))
     page = write_explorer(exploration, arguments.out)
     print(f"page: {page}   {len(exploration)} text{'s' * (len(exploration) != 1)}{large(page)}")
     return 0

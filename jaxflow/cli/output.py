@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jaxflow._checks import InputError
-from jaxflow._untyped import JsonValue
 from jaxflow.inputs.source import Source
 
 # Bytes of a page that opens at once.
@@ -62,12 +61,11 @@ def _value(value: str) -> str:
     return ",".join(":".join(pair) for pair in re.findall(r"\((\d+), (\d+)\)", value)) or value.strip("\"'")
 
 
-def mixing_line(question: Mapping[str, JsonValue]) -> str:
-    """What the capacities were made of, by a question's JSON."""
-    from jaxflow.pages.page import mixing_words
+def mixing_line(words: str) -> str:
+    """What the capacities were made of."""
     from jaxflow.pages.terminal import visible
 
-    return f"mixing: {visible(mixing_words(question['mixing']))}"
+    return f"mixing: {visible(words)}"
 
 
 def large(page: Path) -> str:

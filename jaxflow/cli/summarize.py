@@ -8,6 +8,7 @@ from jaxflow._parser import Commands, Parser, natural, path
 from jaxflow.cli.commands import COMMANDS
 from jaxflow.cli.output import mixing_line, note
 from jaxflow.inputs.conllu import read_conllu
+from jaxflow.pages.page import mixings_words
 from jaxflow.pages.summary_page import write_summary_page
 from jaxflow.pages.terminal import visible
 from jaxflow.store.results import open_sweep
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not results.complete:
         note(["the sweep was not finished: this is of what is there; the same `jaxflow attribute` goes on with it"])
     print("\n".join(visible(line) for line in summary_table(summary, arguments.top, width)))
-    print(mixing_line(results.manifest["question"]))
+    print(mixing_line(mixings_words(results.manifest["question"])))
     # Shown first: a folder that cannot be written still gives the table.
     written = write_summary(summary, arguments.folder)
     written.append(write_summary_page(summary, results, about_folder(arguments.folder) / "summary.html"))

@@ -185,7 +185,8 @@ def apart_words(
 ) -> list[str]:
     """The same of saturation by flow method; `methods` are the relevance of all, which may be looked at instead.
 
-    Where a flow tells most tokens apart by little, a line says so: its `words` lie within some percent.
+    Where a flow tells most tokens apart by little, a line says so: its `words` lie within some percent, or are all 0,
+    as those of a class that does not depend on the attention.
     """
     known = {name: values[layer, query] for name, values in saturation.items()}
     lines = []
@@ -197,9 +198,10 @@ def apart_words(
             see = f"; see {instead}" if instead is not None and 2 * here.sum() > len(here) else ""
             lines.append(f"{name} tells {int((~here).sum())} of {len(here)} tokens apart here{see}")
         if name in methods and 2 * here.sum() <= len(here):
-            spread = alike(np.asarray(methods[name][layer, query])[words])
-            see = "; see rollout" if "rollout" in methods else ""
+            values = np.asarray(methods[name][layer, query])[words]
+            spread, see = alike(values), "; see rollout" if "rollout" in methods else ""
             lines += [] if spread is None else [f"{name}: all words lie within {100 * spread:.1g} % here{see}"]
+            lines += [f"{name}: nothing flows here from any word"] if len(values) and not values.any() else []
     return lines
 
 

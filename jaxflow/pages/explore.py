@@ -24,7 +24,7 @@ from jaxflow.pages.carried import Carried, carried_words, class_method_of
 from jaxflow.pages.exploration import Exploration, HeadTable, Side
 from jaxflow.pages.explore_inputs import as_labels, explored_items, read_texts
 from jaxflow.pages.explore_task import ExploredItem, ExploredModel, ExploredText, ExploreTask
-from jaxflow.pages.page import page_settings
+from jaxflow.pages.page import mixing_words, page_settings
 from jaxflow.pages.pieces import row_of
 from jaxflow.pages.units import Pooled, pooled_text
 from jaxflow.running import Engine, EngineOptions
@@ -154,7 +154,12 @@ def _exploration(
     change, moved = _changes(sides, found, -1 if all(each.model.causal for each in models) else 0)
     # Where the last position was asked for, the page of a decoder, or of targets, begins with it.
     at_end = all(each.model.causal or each.model.reads_at == -1 for each in models)
-    settings = page_settings(question.as_json()) | {"last": question.queries in (None, LAST) and at_end}
+    asked = question.as_json()
+    # Arcs are drawn by the question's own mixing, whatever the methods read.
+    settings = page_settings(asked) | {
+        "mixing": mixing_words(asked["mixing"]),
+        "last": question.queries in (None, LAST) and at_end,
+    }
     # Of a model in hand that was an encoder-decoder.
     if layers_are := getattr(models[0].model, "layers_are", ""):
         settings["layers"] = layers_are

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxflow._checks import InputError
 from jaxflow._paths import local_path
 from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow._words import readable, readable_scores
+from jaxflow.attribution import Question
 from jaxflow.attribution.registry import is_flow, method_name
 from jaxflow.models.builtin import MEANINGS
 from jaxflow.pages.carried import carried_by, class_method
@@ -116,18 +118,29 @@ def _carried(row: Row, manifest: JsonObject) -> JsonObject | None:
 def page_settings(question: Mapping[str, JsonValue]) -> JsonObject:
     """What pages show of a question's JSON.
 
-    The mixing in words, the residual to draw arcs with, flow's solver, and the method of the class, which leads.
+    The mixings that are read, in words; the residual to draw arcs with; flow's solver; and the method of the class,
+    which leads.
     """
     flow, of_class = question["flow"], class_method(question)
     fields = _mixing_fields(question["mixing"])
     residual = fields.get("residual", fields.get("own"))
     return {
-        "mixing": mixing_words(question["mixing"]),
+        "mixing": mixings_words(question),
         # Another mixing's field of that name may be anything.
         "residual": residual if isinstance(residual, int | float) else 0.5,
         "lead": None if of_class is None else of_class[0],
         "flow": flow if isinstance(flow, str) else flow["class"].rpartition(":")[2],
     }
+
+
+def mixings_words(question: Mapping[str, JsonValue]) -> str:
+    """All mixings that a question's methods read, by its JSON."""
+    try:
+        asked = Question.from_json(question)
+    except InputError:
+        # A method of a user's own that is not at hand: the question's mixing, which most methods read.
+        return mixing_words(question["mixing"])
+    return "; ".join(map(mixing_words, asked.read_mixings())) or "none is read"
 
 
 def mixing_words(mixing: Mapping[str, JsonValue]) -> str:

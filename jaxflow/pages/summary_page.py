@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow._words import readable
-from jaxflow.pages.page import mixing_words, whole_page, write_html
+from jaxflow.pages.page import mixings_words, whole_page, write_html
 from jaxflow.store.results import Store
 from jaxflow.summary.summary import DataSummary
 
@@ -46,7 +46,7 @@ def summary_data(summary: DataSummary, results: Store) -> JsonObject:
             "special_tokens": list(map(readable, known["special_tokens"])),
             "model": results.manifest.get("model", ""),
             "input": results.manifest["input"]["name"],
-            "mixing": mixing_words(results.manifest["question"]["mixing"]),
+            "mixing": mixings_words(results.manifest["question"]),
             "complete": results.complete,
             "vocabulary": len(summary.token_counts),
             "positions": {"counts": summary.position_counts, **positions},

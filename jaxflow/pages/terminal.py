@@ -58,8 +58,10 @@ def top_tokens(
 
 
 def number(value: float) -> str:
-    """A value in four digits; small ones, such as those of gradients, with a power of ten."""
-    return f"{value:.4f}" if value == 0 or abs(value) >= 0.001 else f"{value:.1e}"
+    """A value in four digits; small ones, such as those of gradients, and very large ones with a power of ten."""
+    if value == 0 or 1e-3 <= abs(value) < 1e6:
+        return f"{value:.4f}"
+    return f"{value:.1e}" if abs(value) < 1 else f"{value:.3e}"
 
 
 def unknown_words(rows: Iterable[Row], unknown: str) -> list[str]:

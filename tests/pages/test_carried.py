@@ -124,12 +124,12 @@ def test_the_report_says_what_carries_the_prediction_and_what_is_told_apart(cont
         "Carried by no one word: 3 words"
     )
     assert page.evaluate(notes) == ["tells 0 of 6 tokens apart here; the rest are saturated"]
-    # At another layer the flow tells all.
+    # At another layer nothing flows.
     page.evaluate(
         "() => { const layer = document.getElementById('layer'); layer.value = 0; "
         "layer.dispatchEvent(new Event('input')); }"
     )
-    assert page.evaluate(notes) == []
+    assert page.evaluate(notes) == ["nothing flows here from any word"]
     page.evaluate("() => document.querySelectorAll('#sentences button')[2].click()")
     page.evaluate(
         "() => { const layer = document.getElementById('layer'); layer.value = 2; "

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxflow._checks import InputError
-from jaxflow.attribution import Attribution, Example, Question
+from jaxflow.attribution import Attribution, Example, Question, Rollout
 from jaxflow.mixing import Attention, AttentionGradient
 from jaxflow.pages import page
 from jaxflow.pages.pieces import joined, pieces
@@ -59,6 +59,9 @@ def values_of(example, method):
     return array.reshape(len(example["layers"]), len(example["queries"]), len(example["tokens"]))
 
 
+OWN = "alti (own measured, rows auto); attention-gradient (own 0.5)"
+
+
 @pytest.mark.parametrize(
     ("mixing", "words"),
     [
@@ -74,6 +77,24 @@ def test_the_mixing_is_shown_by_its_name_with_its_fields(mixing, words):
     assert settings["mixing"] == words
     many = page.page_settings(Question(mixing=Attention(heads=(0.125,) * 144)).as_json())["mixing"]
     assert len(many) < 100
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        # The question's own mixing is named where some method reads it, and those that methods carry.
+        (Question(("raw", "flow@alti")), "attention (heads mean, residual 0.5); alti (own measured, rows auto)"),
+        (Question(("flow@alti", Rollout(mixing=AttentionGradient(own=0.5)))), OWN),
+        (Question("column-sums"), "attention-gradient (own none)"),
+        (Question(("decompx", "occlusion")), "none is read"),
+    ],
+)
+def test_only_mixings_that_methods_read_are_named(question, words):
+    asked = question.as_json()
+    assert page.page_settings(asked)["mixing"] == words
+    # Where a method of a user's own is not at hand, by the question's.
+    asked["methods"] = [*asked["methods"], {"name": "mine", "class": "no_such_module:Mine", "fields": {}}]
+    assert page.mixings_words(asked) == "attention (heads mean, residual 0.5)"
 
 
 def test_the_page_holds_every_number():

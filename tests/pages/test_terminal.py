@@ -1,6 +1,6 @@
 import numpy as np
 
-from jaxflow.pages.terminal import shortened, top_tokens, unknown_words, visible
+from jaxflow.pages.terminal import number, shortened, top_tokens, unknown_words, visible
 from tests.pages.rows import HOSTILE, make_row
 
 
@@ -136,8 +136,10 @@ def test_a_flow_that_ties_says_so_and_what_says_more():
         "flow tells 1 of 4 tokens apart here; see flow@attention-gradient",
         "flow@attention-gradient tells 3 of 4 tokens apart here",
     ]
-    # Small values keep their digits.
+    # Small values keep their digits, and very large ones have no more of them.
     assert lines[4].endswith("0 [CLS]  3.0e-05 =")
+    shown = [number(value) for value in (0.0, 1e-3, 999_999.0, 1.4534e18, -2e6, float(np.finfo(np.float32).max))]
+    assert shown == ["0.0000", "0.0010", "999999.0000", "1.453e+18", "-2.000e+06", "3.403e+38"]
 
 
 def test_what_speaks_against_the_explained_number_is_among_the_top_tokens():
@@ -162,6 +164,8 @@ def test_a_flow_whose_words_are_nearly_alike_says_within_what():
     for values in ([1, 0.5, 0.4, 0.6], [1, 0.5, 0.5, 0.6]):
         row["flow"][-1, 0] = values
         assert not any("within" in line for line in top_tokens(row, 2))
+    row["flow"][-1, 0] = [1, 0, 0, 0]
+    assert top_tokens(row, 2)[-2].strip() == "flow: nothing flows here from any word"
     # Where most are saturated, that is said instead.
     row["flow"][-1, 0] = [1, 0.5285, 0.5282, 0.61]
     row["flow:saturated"][-1, 0] = [True, True, True, False]

@@ -35,6 +35,7 @@
   var ALIKE = 0.05;
   function alike(row, isWord) {
     const words = Array.from(row).filter((_, token) => isWord(token));
+    if (words.length && words.every((value) => value === 0)) return "nothing flows here from any word";
     const top = Math.max(0, ...words);
     const spread = words.length < 2 || top <= 0 ? 1 : 1 - Math.min(...words) / top;
     return spread > 1e-6 && spread <= ALIKE ? `all words lie within ${Number((100 * spread).toPrecision(1))} % here` : "";

@@ -33,7 +33,9 @@ test("words that are nearly alike are said to be", () => {
   const all = () => true;
   assert.equal(alike([1, 0.97, 0.99], all), "all words lie within 3 % here");
   assert.equal(alike([1, 0.9995], all), "all words lie within 0.05 % here");
-  for (const row of [[1, 0.9], [1, 1], [0, 0], [1], [], [-1, -0.99]]) assert.equal(alike(row, all), "");
+  for (const row of [[1, 0.9], [1, 1], [1], [], [-1, -0.99]]) assert.equal(alike(row, all), "");
+  // A class that does not depend on the attention.
+  for (const row of [[0, 0], [0]]) assert.equal(alike(row, all), "nothing flows here from any word");
   // The position itself and special tokens are no words.
   assert.equal(
     alike([9, 1, 0.99, 5], (token) => token === 1 || token === 2),
