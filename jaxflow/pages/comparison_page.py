@@ -1,6 +1,6 @@
 """The page of what changed between two models over all texts: tables with intervals and tests, no script."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -9,23 +9,10 @@ import numpy as np
 
 from jaxflow.compare.findings import SIGNIFICANT, head_of, layer_of
 from jaxflow.compare.paths import KINDS, STRONGER
-from jaxflow.compare.result import ChangeSummary, WordChange
-from jaxflow.heads.patterns import PATTERNS
+from jaxflow.compare.result import ChangeSummary
+from jaxflow.pages import comparison_tables as tables
+from jaxflow.pages.comparison_tables import distance_words, name_html, section
 from jaxflow.pages.page import asset, page_of_parts, source_hash, write_html
-from jaxflow.pages.terminal import shortened
-from jaxflow.statistics.intervals import Interval
-
-# Rows that are shown before a reader asks for the rest.
-FIRST = 12
-WORDS = 50
-# What a head does more or less, in the words of the page.
-PATTERN_WORDS = dict(
-    zip(
-        PATTERNS,
-        ("the previous word", "the word itself", "the next word", "the first token", "other special tokens", "entropy"),
-        strict=True,
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -67,17 +54,18 @@ def write_comparison_page(summary: ChangeSummary, path: Path, of: Compared | Non
 def render_comparison(summary: ChangeSummary, of: Compared) -> str:
     """The page as HTML. Nothing in it runs or is loaded, and names and words are nowhere markup."""
     look = asset("shared.css") + asset("comparison.css")
+    models = of.first, of.second
     parts = [
         _heading(summary, of),
-        _section("layers", "Layers", LAYERS, _layers(summary)),
-        _section("heads", "Heads", HEADS.format(few=FIRST), _heads(summary)),
-        _section("arcs", "Strong arcs", ARCS.format(**_said(summary, of)), _arcs(summary, of)),
-        f'<div class="columns">{"".join(_words(summary, of))}</div>',
-        *_predictions(summary, of),
+        section("layers", "Layers", LAYERS, tables.layer_rows(summary)),
+        section("heads", "Heads", HEADS.format(few=tables.FIRST), tables.head_rows(summary)),
+        section("arcs", "Strong arcs", ARCS.format(**_said(summary, of)), tables.arc_rows(summary, models)),
+        f'<div class="columns">{"".join(tables.word_sections(summary))}</div>',
+        *tables.prediction_sections(summary, models),
         asset("comparison.html").format(**_said(summary, of)),
     ]
     return page_of_parts(
-        "static.html",
+        "shell.html",
         policy=f"default-src 'none'; style-src {source_hash(look)}; base-uri 'none'; form-action 'none'",
         title="jaxflow: what changed between two models",
         style=look,
@@ -88,10 +76,6 @@ def render_comparison(summary: ChangeSummary, of: Compared) -> str:
 LAYERS = "How far the two models' attention is apart in each layer, mean over its heads."
 HEADS = "The fuller its shade, the more a head changed. Below, the {few} that changed most."
 ARCS = "Mean number in a text of arcs that carry at least {threshold:g} of a position's attention in either model."
-WORDS_ABOUT = (
-    "What each word gained or lost, the second model less the first, at the last layer, of those that are in {least} "
-    "texts or more."
-)
 
 
 def _said(summary: ChangeSummary, of: Compared) -> dict[str, object]:
@@ -102,35 +86,16 @@ def _said(summary: ChangeSummary, of: Compared) -> dict[str, object]:
         "correction": escape(str(summary.settings["correction"])),
         "stronger": STRONGER,
         "significant": SIGNIFICANT,
-        "first": _name(of.first),
-        "second": _name(of.second),
+        "first": name_html(of.first),
+        "second": name_html(of.second),
     }
-
-
-def _name(text: str) -> str:
-    """A name or word, as text that its neighbours' direction of writing does not touch."""
-    return f"<bdi>{escape(shortened(text))}</bdi>"
-
-
-def _section(name: str, title: str, about: str, content: Iterable[str]) -> str:
-    inside = "\n".join(content)
-    return f'<section id="{name}"><h2>{title}</h2>\n<p class="about">{about}</p>\n{inside}\n</section>'
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose rows are named by their first cell."""
-    head = "".join(f'<th scope="col">{column}</th>' for column in columns)
-    body = "".join(
-        f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>' for first, *rest in rows
-    )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _heading(summary: ChangeSummary, of: Compared) -> str:
     texts = f"{summary.texts} text{'s' * (summary.texts != 1)}"
-    about = [texts if of.texts is None else f"{texts} of {_name(of.texts)}"]
+    about = [texts if of.texts is None else f"{texts} of {name_html(of.texts)}"]
     about += [] if of.mixing is None else [f"mixing: {escape(of.mixing)}"]
-    names = f'<span class="a">{_name(of.first)}</span> and <span class="b">{_name(of.second)}</span>'
+    names = f'<span class="a">{name_html(of.first)}</span> and <span class="b">{name_html(of.second)}</span>'
     link = f'<p><a href="{escape(of.explorer)}">Look at the first texts in the explorer</a></p>' if of.explorer else ""
     found = "".join(f"<li>{line}</li>" for line in _most(summary))
     return (
@@ -143,193 +108,17 @@ def _most(summary: ChangeSummary) -> Iterator[str]:
     """The first finding of each kind, in a sentence."""
     heads, distance = summary.layer.heads, summary.head.jensen_shannon
     place = int(np.argmax(heads.mean))
-    yield f"Layer {layer_of(summary, place)} changed most: {_distance(heads, (place,))}."
+    yield f"Layer {layer_of(summary, place)} changed most: {distance_words(heads, (place,))}."
     layer, head = map(int, np.unravel_index(int(np.argmax(distance.mean)), distance.mean.shape))
-    yield f"Of the heads, {head_of(summary, layer, head)} did: {_distance(distance, (layer, head))}."
+    yield f"Of the heads, {head_of(summary, layer, head)} did: {distance_words(distance, (layer, head))}."
     alike, first, second = (summary.arcs[kind] for kind in KINDS)
     yield (
         f"Of a text's strong arcs {alike:.1f} are alike in both models, {first:.1f} are stronger in the first and "
         f"{second:.1f} in the second."
     )
     for method in dict.fromkeys(word.method for word in summary.words):
-        known = [word for word in _tested(summary, method) if word.adjusted_p < SIGNIFICANT]
-        named = ", ".join(f"{_name(word.word)} {word.mean:+.4f}" for word in known[:3])
-        yield f"By {_name(method)}, words that stand out from chance: {named or 'none'}."
+        known = [word for word in tables.tested(summary, method) if word.adjusted_p < SIGNIFICANT]
+        named = ", ".join(f"“{name_html(word.word)}” {word.mean:+.4f}" for word in known[:3])
+        yield f"By {name_html(method)}, words that stand out from chance: {named or 'none'}."
     if summary.confusion:
-        yield f"The models predict the same for {_same(summary)} of the texts."
-
-
-def _distance(of: Interval, at: tuple[int, ...]) -> str:
-    return f"a distance of {of.mean[at]:.3f} {_between(of, at)}"
-
-
-def _between(of: Interval, at: tuple[int, ...]) -> str:
-    return f"[{of.low[at]:.3f}, {of.high[at]:.3f}]"
-
-
-def _layers(summary: ChangeSummary) -> Iterator[str]:
-    heads, fused = summary.layer.heads, summary.layer.jensen_shannon
-    top = float(heads.high.max(initial=0)) or 1.0
-    yield _table(
-        ("layer", "distance", "95 % interval", "", "fused", "p"),
-        (
-            (
-                layer_of(summary, place),
-                f"{heads.mean[place]:.3f}",
-                _between(heads, (place,)),
-                _bar(heads, (place,), top),
-                f"{fused.mean[place]:.3f}",
-                _chance(summary.layer.adjusted_p[place]),
-            )
-            for place in range(len(summary.layers))
-        ),
-    )
-
-
-def _heads(summary: ChangeSummary) -> Iterator[str]:
-    distance = summary.head.jensen_shannon
-    yield _grid(summary)
-    order = np.argsort(-distance.mean, axis=None, kind="stable")
-    places = [
-        (int(layer), int(head)) for layer, head in zip(*np.unravel_index(order, distance.mean.shape), strict=True)
-    ]
-    columns = ("head", "distance", "95 % interval", "", "p", "answers to", "attends more or less to")
-    rows = [_head_row(summary, at, float(distance.high.max()) or 1.0) for at in places]
-    yield _table(columns, rows[:FIRST])
-    if rows[FIRST:]:
-        rest = _table(columns, rows[FIRST:])
-        yield f"<details><summary>The other {len(rows) - FIRST}</summary>{rest}</details>"
-
-
-def _head_row(summary: ChangeSummary, at: tuple[int, int], top: float) -> tuple[str, ...]:
-    _, head = at
-    distance, other = summary.head.jensen_shannon, int(summary.head.matching[at])
-    return (
-        head_of(summary, *at),
-        f"{distance.mean[at]:.3f}",
-        _between(distance, at),
-        _bar(distance, at, top),
-        _chance(summary.head.adjusted_p[at]),
-        "itself" if other == head else f"H{other + 1}",
-        _pattern(summary, at),
-    )
-
-
-def _pattern(summary: ChangeSummary, at: tuple[int, int]) -> str:
-    """What a head does more or less: of what stands out from chance the largest change but entropy's, in bits."""
-    change, chance = summary.head.pattern_change.mean[at], summary.head.pattern_adjusted_p[at]
-    known = [place for place, p in enumerate(chance) if p < SIGNIFICANT and PATTERNS[place] != "entropy"]
-    if not known:
-        return ""
-    place = max(known, key=lambda each: abs(change[each]))
-    before, after = (each[at][place] for each in (summary.head.patterns_a, summary.head.patterns_b))
-    return f"{PATTERN_WORDS[PATTERNS[place]]} {before:.2f} to {after:.2f}"
-
-
-def _grid(summary: ChangeSummary) -> str:
-    """All heads at one look, a row a layer, the last above; a shade says how far a head changed."""
-    mean = summary.head.jensen_shannon.mean
-    layers, heads = mean.shape
-    top, size = float(mean.max()) or 1.0, 22
-    cells = [
-        f'<rect x="{40 + size * head}" y="{size * (layers - 1 - layer)}" width="{size - 1}" height="{size - 1}" '
-        f'fill-opacity="{max(0.0, float(mean[layer, head])) / top:.3f}"><title>{head_of(summary, layer, head)}: '
-        f"{mean[layer, head]:.3f}</title></rect>"
-        for layer in range(layers)
-        for head in range(heads)
-    ]
-    names = [
-        f'<text x="34" y="{size * (layers - 1 - layer) + 15}" text-anchor="end">{layer_of(summary, layer)}</text>'
-        for layer in range(layers)
-    ]
-    names += [
-        f'<text x="{40 + size * head + size // 2}" y="{size * layers + 13}" text-anchor="middle">{head + 1}</text>'
-        for head in range(heads)
-    ]
-    width, height = 40 + size * heads, size * layers + 18
-    about = f'role="img" aria-label="How far each head changed, from 0 to {top:.3f}"'
-    return (
-        f'<div class="wide"><svg class="grid" width="{width}" height="{height}" viewBox="0 0 {width} {height}" {about}>'
-        f"{''.join(cells + names)}</svg></div>"
-    )
-
-
-def _bar(of: Interval, at: tuple[int, ...], top: float) -> str:
-    """A mean as a bar and its interval as a line, up to the largest of all."""
-    mean, low, high = (116 * float(each[at]) / top for each in (of.mean, of.low, of.high))
-    return (
-        '<svg class="bar" width="120" height="12" viewBox="0 0 120 12" aria-hidden="true">'
-        f'<rect x="0" y="2" width="{mean:.1f}" height="8"/><path d="M{low:.1f},6H{high:.1f}"/></svg>'
-    )
-
-
-def _arcs(summary: ChangeSummary, of: Compared) -> Iterator[str]:
-    alike, first, second = (summary.arcs[kind] for kind in KINDS)
-    total = alike + first + second
-    names = ("alike in both", f"stronger in {_name(of.first)}", f"stronger in {_name(of.second)}")
-    yield _table(
-        ("arcs", "in a text", "share"),
-        (
-            (name, f"{count:.1f}", f"{100 * count / total:.0f} %" if total else "")
-            for name, count in zip(names, (alike, first, second), strict=True)
-        ),
-    )
-
-
-def _tested(summary: ChangeSummary, method: str) -> list[WordChange]:
-    """Words of letters or digits that were tested, the largest changes first."""
-    words = [word for word in summary.words if word.method == method and not np.isnan(word.adjusted_p)]
-    return [word for word in words if any(letter.isalnum() for letter in word.word)]
-
-
-def _words(summary: ChangeSummary, of: Compared) -> Iterator[str]:
-    columns = ("word", "texts", "change", "95 % interval", "p")
-    for method in dict.fromkeys(word.method for word in summary.words):
-        tested = _tested(summary, method)[:WORDS]
-        rows = [
-            (
-                _name(word.word),
-                str(word.texts),
-                f"{word.mean:+.4f}",
-                f"[{word.low:+.4f}, {word.high:+.4f}]",
-                _chance(word.adjusted_p),
-            )
-            for word in tested
-        ]
-        content = [_table(columns, rows[:FIRST]) if rows else "<p>None is in as many.</p>"]
-        if rows[FIRST:]:
-            rest = _table(columns, rows[FIRST:])
-            content.append(f"<details><summary>The next {len(rows) - FIRST}</summary>{rest}</details>")
-        saturated = summary.saturated.get(method, (0.0, 0.0))
-        if any(saturated):
-            shares = " and ".join(f"{100 * share:.0f} %" for share in saturated)
-            content.append(
-                f'<p class="about">Saturated at the last layer: {shares} of the tokens in the first and second model. '
-                "There the flow is no more than a trivial cut, and its changes say nothing.</p>"
-            )
-        about = WORDS_ABOUT.format(**_said(summary, of))
-        yield _section(f"words-{escape(method)}", f"Words by {_name(method)}", about, content)
-
-
-def _same(summary: ChangeSummary) -> str:
-    same = sum(count for (first, second), count in summary.confusion.items() if first == second)
-    return f"{100 * same / summary.texts:.1f} %"
-
-
-def _predictions(summary: ChangeSummary, of: Compared) -> Iterator[str]:
-    if not summary.confusion:
-        return
-    rows = (
-        (_name(first), _name(second), str(count))
-        for (first, second), count in sorted(summary.confusion.items(), key=lambda each: -each[1])
-    )
-    columns = (_name(of.first), _name(of.second), "texts")
-    about = f"What each model predicts; the same for {_same(summary)} of the texts."
-    yield _section("predictions", "Predictions", about, [_table(columns, rows)])
-
-
-def _chance(p: float) -> str:
-    """A corrected p-value, with a star where the change stands out from chance."""
-    if np.isnan(p):
-        return ""
-    return f"{'&lt; .001' if p < 0.001 else f'{p:.3f}'}{' *' if p < SIGNIFICANT else ''}"
+        yield f"The models predict the same for {tables.same_share(summary)} of the texts."

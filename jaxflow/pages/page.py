@@ -189,9 +189,12 @@ def whole_page(name: str, data: JsonObject, *, draws: bool = False, pictures: bo
         ),
         title=f"jaxflow {name}",
         style=look,
-        body=asset(f"{name}.html"),
-        data=as_json_block(data),
-        scripts="\n".join([*(f"<script>{script}</script>" for script in scripts), *licence, rest]),
+        body=page_of_parts(
+            "scripted.html",
+            body=asset(f"{name}.html"),
+            data=as_json_block(data),
+            scripts="\n".join([*(f"<script>{script}</script>" for script in scripts), *licence, rest]),
+        ),
     )
 
 
