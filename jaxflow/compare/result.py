@@ -263,10 +263,12 @@ class Comparison(Sequence[ComparedText]):
     Attributes:
         texts: in their order.
         summary: what changed over all of them.
+        models: the names of both.
     """
 
     texts: tuple[ComparedText, ...]
     summary: ChangeSummary
+    models: tuple[str, str] = ("the first model", "the second model")
 
     def __repr__(self) -> str:
         """What it is of, without its arrays; `jaxflow.compare.findings` says what changed."""

@@ -109,7 +109,7 @@ def compare_models(
         for text, similarity in compared:
             totals.add(text, similarity.products, similarity.cka)
             compared_texts.append(text)
-    return Comparison(tuple(compared_texts), totals.summary())
+    return Comparison(tuple(compared_texts), totals.summary(), (models[0].name, models[1].name))
 
 
 def compare_stream(

@@ -7,8 +7,9 @@ from jaxflow._checks import InputError
 from jaxflow._versions import own_version
 from jaxflow.attribution import Attribution, Example, Question
 from jaxflow.compare.result import Comparison
-from jaxflow.pages.comparison_page import write_comparison_page
+from jaxflow.pages.comparison_page import Compared, write_comparison_page
 from jaxflow.pages.exploration import Exploration
+from jaxflow.pages.explore import names_apart
 from jaxflow.pages.explorer import write_explorer
 from jaxflow.pages.page import page_data, render, write_html, write_report
 from jaxflow.store.arrow import rows_of
@@ -31,7 +32,7 @@ def write_page(result: Attribution | Store | Exploration | object, path: str | P
     if isinstance(result, Exploration):
         return write_explorer(result, Path(path))
     if isinstance(result, Comparison):
-        return write_comparison_page(result.summary, Path(path))
+        return write_comparison_page(result.summary, Path(path), Compared(*names_apart(result.models)))
     if isinstance(result, Store):
         return write_report(result, Path(path))
     if not isinstance(result, Attribution) or not result.examples:

@@ -3,11 +3,12 @@
 import dataclasses
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 import jaxflow as jf
-from jaxflow.pages import comparison_page
+from jaxflow.pages import comparison_tables
 from jaxflow.pages.comparison_page import Compared, render_comparison, write_comparison_page
 from tests.pages.tiny_pair import TEXTS
 
@@ -76,7 +77,7 @@ def test_tables_hold_what_the_summary_says(compared):
 
 
 def test_heads_and_words_beyond_the_first_stand_behind_a_click(compared, monkeypatch):
-    monkeypatch.setattr(comparison_page, "FIRST", 2)
+    monkeypatch.setattr(comparison_tables, "FIRST", 2)
     page = render_comparison(compared.summary, OF)
     assert "<summary>The other 4</summary>" in page
     assert "<summary>The next " in page
@@ -115,7 +116,9 @@ def test_the_page_stands_in_the_window_and_asks_for_nothing(compared, context, t
     page.close()
 
 
-def test_write_page_takes_a_comparison(compared, tmp_path):
+def test_write_page_takes_a_comparison_and_names_its_models(compared, models, tmp_path):
     text = jf.write_page(compared, tmp_path / "changes.html").read_text("utf-8")
-    assert "the first model" in text
+    for letter, name in zip("ab", compared.models, strict=True):
+        assert f'<span class="{letter}"><bdi>{Path(name).name}</bdi></span>' in text
+    assert compared.models == (models[0].name, models[1].name)
     assert "<a " not in text
