@@ -198,7 +198,7 @@ export function arcsNote(context) {
   const { arcs, counts, over, own, threshold, size, from, to } = context;
   const parts = [
     `${over - own} arcs between positions of at least ${digits(threshold)}`,
-    ...(own ? [`${own} of a position's own`] : []),
+    ...(own ? [`${own} from a position to itself`] : []),
     ...(over > arcs.length ? [`the strongest ${arcs.length} drawn`] : []),
   ];
   if (context.sides.length === 2) {
@@ -217,7 +217,7 @@ export function arcsNote(context) {
     parts.push(inUnits("a flow needs a word: choose one (shares are shown until then)"));
   if (state.special !== "1" && context.sides[0].source.some((place) => place < 0))
     parts.push(`special tokens left out`);
-  return `${strengthName(context)}, layers ${from} to ${to} of ${size} positions: ${parts.join("; ")}.`;
+  return `${strengthName(context)}, layers ${from} to ${to}, ${size} positions: ${parts.join("; ")}.`;
 }
 
 /**

@@ -3,6 +3,7 @@
 import * as d3 from "../../shared/d3.js";
 import { short } from "../../shared/text.js";
 import { colours } from "../colours.js";
+import { nameIn } from "../labels.js";
 import { changeOf, noDifference, valueNames } from "../layers.js";
 import { plain, wordLook, wordTip } from "../marks.js";
 import { perModel } from "../numbers.js";
@@ -128,7 +129,7 @@ export function layersView(context, width) {
       kind: "text",
       x: label - 6,
       y: y + (token + 0.5) * row,
-      text: short(word, 12),
+      text: nameIn(word, 12),
       size: Math.min(11, row - 1),
       anchor: "end",
       ...wordLook(context, token),

@@ -4,6 +4,7 @@ import { short } from "../../shared/text.js";
 import { cycle, last, stepped } from "../actions.js";
 import { colours } from "../colours.js";
 import { fused } from "../graph.js";
+import { nameIn, withRoom } from "../labels.js";
 import { changeOf, layerIn, layerName, layersCell, layersMeet, noDifference, valueNames } from "../layers.js";
 import { plain, wordLook } from "../marks.js";
 import { digits, perModel } from "../numbers.js";
@@ -183,30 +184,30 @@ function heatCell(context, found, row, column) {
  * @returns {Mark[]}
  */
 function heatLabels(context, { x, y, cell, extent }) {
-  const every = Math.ceil(10 / cell);
+  const rows = withRoom(context.size, cell, [state.position], 10);
+  const columns = withRoom(context.size, cell, [state.word]);
   const size = Math.min(11, Math.max(8, cell * 0.9));
   /** @type {Mark[]} */
   const marks = [];
   context.words.forEach((word, token) => {
     const look = wordLook(context, token);
-    const keep = token % every === 0;
-    if (keep || token === state.position)
+    if (rows.includes(token))
       marks.push({
         kind: "text",
         x: x - 4,
         y: y + (token + 0.5) * cell,
-        text: short(word, 11),
+        text: nameIn(word, 11),
         size,
         anchor: "end",
         ...look,
         is: { position: token },
       });
-    if (keep || token === state.word)
+    if (columns.includes(token))
       marks.push({
         kind: "text",
         x: x + (token + 0.5) * cell,
         y: y + extent + 5,
-        text: short(word, 11),
+        text: nameIn(word, 11),
         size,
         anchor: "end",
         turn: -60,

@@ -134,7 +134,7 @@ test("the note counts arcs between positions, as the automatic threshold does, a
       between,
     );
     assert.match(arcsNote(context), new RegExp(`: ${between} arcs between positions of at least`));
-    assert.equal(/ of a position's own/.test(arcsNote(context)), context.own > 0);
+    assert.equal(/ from a position to itself/.test(arcsNote(context)), context.own > 0);
   }
 });
 

@@ -1,8 +1,8 @@
 // The layered network: words below, layers above them, straight arcs.
 
 import * as d3 from "../../shared/d3.js";
-import { short } from "../../shared/text.js";
 import { colours, linear, points } from "../colours.js";
+import { nameIn, withRoom } from "../labels.js";
 import { arcMark, dotsMark, isSmall, nodeMark, wordLook, wordTip } from "../marks.js";
 import { lineFrom } from "../scene.js";
 import { state } from "../state.js";
@@ -27,7 +27,7 @@ function networkOf(context, width, tall) {
   const { size, words } = context;
   const steps = context.to - context.from + 1;
   const bottom = 74;
-  const left = 30;
+  const left = 40;
   const right = 16;
   const height = tall ?? Math.max(300, Math.min(520, 60 + 36 * steps + bottom));
   const places = points(d3.range(size), [left, width - right]).padding(0.6);
@@ -48,7 +48,7 @@ function networkOf(context, width, tall) {
       kind: "text",
       x: left - 8,
       y: y(step),
-      text: layer ? String(layer) : "in",
+      text: layer ? String(layer) : "input",
       size: 10,
       anchor: "end",
       bold: chosen,
@@ -69,14 +69,12 @@ function networkOf(context, width, tall) {
   }
   marks.push(dotsMark(nodes.filter(isSmall)), ...nodes.filter((mark) => !isSmall(mark)));
   // Words that would stand on one another are left out, but for those that are chosen.
-  const every = Math.ceil(11 / Math.max(1, places.step()));
-  words.forEach((word, token) => {
-    if (token % every && token !== state.word && token !== state.position) return;
+  for (const token of withRoom(size, places.step(), [state.word, state.position])) {
     marks.push({
       kind: "text",
       x: x(token) + 3,
       y: height - bottom + 12,
-      text: short(word, 11),
+      text: nameIn(words[token], 11),
       size: 11,
       anchor: "end",
       turn: -52,
@@ -84,7 +82,7 @@ function networkOf(context, width, tall) {
       is: { word: token },
       tip: () => wordTip(context, token),
     });
-  });
+  }
   marks.push({ kind: "circle", x: x(state.position), y: y(steps), r: 6, stroke: colours().target, line: 2 });
   return { height, marks };
 }

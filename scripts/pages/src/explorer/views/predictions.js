@@ -4,11 +4,12 @@ import * as d3 from "../../shared/d3.js";
 import { short, shown } from "../../shared/text.js";
 import { colours, inkOn, sequential } from "../colours.js";
 import { CONFUSIONS, confidence, confusionLabels, confusionOf, known } from "../confusion.js";
-import { data, PAIR } from "../page.js";
+import { data, inUnits, PAIR } from "../page.js";
 import { emptyScene } from "../scene.js";
 import { state } from "../state.js";
 
 const LABELS_SHOWN = 24;
+const LETTER = 6.6; // of a title, in pixels
 
 /**
  * @param {Context} context
@@ -30,11 +31,16 @@ function predictionsView(context, width) {
   const side = 20 + longest * 6.2;
   const count = labels.length;
   const cell = Math.max(16, Math.min(44, (width / Math.min(CONFUSIONS.length, 2) - side - 20) / count));
-  const across = Math.max(1, Math.floor(width / (side + cell * count + 16)));
+  // As wide as its table or its title, which stands over the cells.
+  const titles = CONFUSIONS.map(({ rows, columns }) => `${rows} (rows) and ${columns}`);
+  const longestTitle = LETTER * Math.max(...titles.map((title) => Array.from(title).length));
+  const each = Math.min(width, side + Math.max(cell * count, longestTitle) + 16);
+  const across = Math.max(1, Math.floor(width / each));
   const high = cell * count + side + 40;
   const marks = CONFUSIONS.flatMap((table, number) =>
     confusionMarks(table, labels, {
-      left: (number % across) * (side + cell * count + 16) + side,
+      title: short(titles[number], Math.floor((each - side) / LETTER)),
+      left: (number % across) * each + side,
       top: Math.floor(number / across) * high + 40,
       cell,
       longest,
@@ -51,7 +57,7 @@ function predictionsView(context, width) {
     width,
     height: Math.ceil(CONFUSIONS.length / across) * high,
     marks,
-    note: `Sentences by prediction; a click on a number lists those. This one: ${cells.join("; ")}.`,
+    note: `${inUnits("Sentences by prediction; a click on a number lists those. This one:")} ${cells.join("; ")}.`,
     table: sentencesTable,
   };
 }
@@ -64,10 +70,10 @@ const predictionsMissing = () =>
 /**
  * @param {Confusion} table
  * @param {string[]} labels
- * @param {{ left: number, top: number, cell: number, longest: number }} options
+ * @param {{ title: string, left: number, top: number, cell: number, longest: number }} options
  * @returns {Mark[]}
  */
-function confusionMarks(table, labels, { left, top, cell, longest }) {
+function confusionMarks(table, labels, { title, left, top, cell, longest }) {
   const counts = confusionOf(table);
   const most = d3.max(counts.flat()) || 1;
   /** @type {Mark[]} */
@@ -76,7 +82,7 @@ function confusionMarks(table, labels, { left, top, cell, longest }) {
     kind: "text",
     x: left,
     y: top - 26,
-    text: short(`${table.rows} (rows) and ${table.columns}`, 40),
+    text: title,
     size: 11,
     bold: true,
   });
@@ -104,7 +110,7 @@ function confusionMarks(table, labels, { left, top, cell, longest }) {
       const name = `${table.name}.${row}.${column}`;
       /** @returns {Tip} */
       const tip = () => [
-        `${number} of ${data.sentences.length} sentences`,
+        `${number} of ${data.sentences.length} ${inUnits("sentences")}`,
         [table.rows, label],
         [table.columns, other],
       ];

@@ -4,6 +4,7 @@
 import * as d3 from "../../shared/d3.js";
 import { short } from "../../shared/text.js";
 import { colours, linear } from "../colours.js";
+import { nameIn } from "../labels.js";
 import { arcMark, dotsMark, isSmall, nodeMark, wordLook, wordTip } from "../marks.js";
 import { inUnits } from "../page.js";
 import { curveFrom } from "../scene.js";
@@ -170,7 +171,7 @@ function ringLabel(context, word, token, angle, outer, middle, margin) {
     kind: "text",
     x: x + middle.x,
     y: y + middle.y,
-    text: short(word, most),
+    text: nameIn(word, most),
     size: 11,
     turn: left ? turn + 180 : turn,
     anchor: left ? "end" : "start",

@@ -4,10 +4,9 @@
 // when thin ribbons are left out, so that what is missing shows as a gap.
 
 import * as d3 from "../../shared/d3.js";
-import { short } from "../../shared/text.js";
 import { colours, linear } from "../colours.js";
 import { nodeHeights } from "../graph.js";
-import { movedApart } from "../labels.js";
+import { movedApart, nameIn } from "../labels.js";
 import { noDifference, valueNames } from "../layers.js";
 import { strengthName, wordLook, wordTip } from "../marks.js";
 import { digits, perModel } from "../numbers.js";
@@ -288,7 +287,7 @@ function sankeyLabels(context, nodes, tops, scale, { x, steps, top, bottom }) {
         kind: "text",
         x: x(step) + (left ? -7 : 7),
         y,
-        text: short(context.words[position], 13),
+        text: nameIn(context.words[position], 13),
         size: 11,
         anchor: left ? "end" : "start",
         ...wordLook(context, position),

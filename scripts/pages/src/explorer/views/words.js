@@ -2,14 +2,14 @@
 
 import * as d3 from "../../shared/d3.js";
 import { format } from "../../shared/format.js";
-import { short } from "../../shared/text.js";
 import { cycle } from "../actions.js";
 import { bands, colours, linear } from "../colours.js";
 import { stands } from "../context.js";
+import { nameIn, withRoom } from "../labels.js";
 import { changeOf, layerName, layersCell, layersMeet, noDifference, valueNames, valuesOf } from "../layers.js";
 import { plain, wordLook, wordTip } from "../marks.js";
 import { perModel } from "../numbers.js";
-import { data, PAIR } from "../page.js";
+import { data, inUnits, PAIR } from "../page.js";
 import { lineFrom } from "../scene.js";
 import { among, state } from "../state.js";
 import { SEEN } from "../uses.js";
@@ -44,14 +44,18 @@ function wordsView(context, width, tall) {
     marks.push(...barsOf(context, method, x, { y, each, left, width }));
   });
   const base = data.methods.length * (each + 30) + 4;
-  const every = Math.ceil(11 / x.step());
-  order.forEach((token, place) => {
-    if (place % every && token !== state.word && token !== state.position) return;
+  const chosen = [state.word, state.position].map((token) => order.indexOf(token ?? -1));
+  for (const place of withRoom(
+    order.length,
+    x.step(),
+    chosen.filter((found) => found >= 0),
+  )) {
+    const token = order[place];
     marks.push({
       kind: "text",
       x: (x(token) ?? 0) + x.bandwidth() / 2 + 3,
       y: base + 4,
-      text: short(words[token], 11),
+      text: nameIn(words[token], 11),
       size: 11,
       anchor: "end",
       turn: -52,
@@ -59,7 +63,7 @@ function wordsView(context, width, tall) {
       is: { word: token },
       tip: () => wordTip(context, token),
     });
-  });
+  }
   return {
     width,
     height: base + bottom,
@@ -212,7 +216,7 @@ export const words = {
   fields: { order: ["words", "text", among("text", "value", "change")] },
   controls: () => [
     segment("order", [
-      ["text", "as in the text", "in the text's order (key o)"],
+      ["text", inUnits("as in the text"), "in the text's order (key o)"],
       ["value", "by value", "the largest first"],
       ["change", "by change", "what gained most first"],
     ]),
