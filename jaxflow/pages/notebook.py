@@ -8,7 +8,7 @@ from jaxflow._words import readable
 from jaxflow.attribution import Attribution, Example
 from jaxflow.compare.findings import findings
 from jaxflow.compare.result import Comparison
-from jaxflow.pages.carried import apart_words, carried_of, class_method_of, words_of
+from jaxflow.pages.carried import apart_words, carried_of, class_method_of, units_of, words_of
 from jaxflow.pages.pictures import cover, patch_values, shares, uri_of
 from jaxflow.pages.pieces import pieces, row_of
 from jaxflow.store.arrow import rows_of
@@ -53,7 +53,7 @@ def _lead(example: Example, result: Attribution) -> str:
         return ""
     # A class that was asked for need not be the predicted one.
     what = "" if carried.target else f"<strong>{escape(readable(str(example.prediction)))}</strong>, "
-    return f'<p style="margin: .6em 0 0">{what}{escape(readable(carried.in_words))}</p>'
+    return f'<p style="margin: .6em 0 0">{what}{escape(readable(carried.in_words(units_of(row))))}</p>'
 
 
 def example_html(example: Example) -> str:
@@ -97,7 +97,9 @@ def _example(example: Example) -> str:
     ]
     told = [
         f'<p style="margin: 0; opacity: .7">{escape(line)}</p>'
-        for line in apart_words(example.saturation, example.relevance, -1, 0, words_of(example.source, asked))
+        for line in apart_words(
+            example.saturation, example.relevance, -1, 0, words_of(example.source, asked), units_of(row_of(example))
+        )
     ]
     heading = f'<p style="margin: .6em 0 0; opacity: .7">{said}</p>'
     return f"{heading}<table>{''.join(lines)}</table>{''.join(told)}"

@@ -46,6 +46,7 @@ def summary_data(summary: DataSummary, results: Store) -> JsonObject:
             "special_tokens": list(map(readable, known["special_tokens"])),
             "model": results.manifest.get("model", ""),
             "input": results.manifest["input"]["name"],
+            "images": bool(results.files) and "image" in results.dataset().schema.names,
             "mixing": mixings_words(results.manifest["question"]),
             "complete": results.complete,
             "vocabulary": len(summary.token_counts),

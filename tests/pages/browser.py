@@ -16,6 +16,13 @@ ARGUMENTS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 
+# A page's texts outside its pictures, but for what it hides; and its titles and placeholders.
+OWN_WORDS = """[...document.querySelectorAll('body > :not(script, noscript), body > :not(script, noscript) *')].flatMap(
+  element => [
+    ...(element.closest('[hidden]') ? [] : [...element.childNodes].filter(({ nodeType }) => nodeType === 3)),
+  ].map(({ data }) => data).concat(element.title, element.placeholder, element.getAttribute('aria-label')),
+).filter(Boolean)"""
+
 
 @contextmanager
 def browser():

@@ -16,7 +16,7 @@ from jaxflow.pages import explore_inputs
 from jaxflow.pages.explorer import explorer_data
 from tests.attribution.test_attention_in_hand import by_hand
 from tests.models.tiny_images import folder_of_images, image, processor, torch_images, vision_model
-from tests.pages.browser import Opened
+from tests.pages.browser import OWN_WORDS, Opened
 
 ASKED = {"methods": ("raw", "rollout", "flow@attention-gradient"), "target": "cat", "queries": 0}
 PATCHES = tuple(f"patch {row},{column}" for row in (1, 2, 3) for column in (1, 2, 3))
@@ -189,8 +189,13 @@ def test_the_page_of_images_speaks_of_patches(shown):
     names = shown.page.locator("#controls .name, .panel h2").all_inner_texts()
     assert {"Patch", "Patches", "Who attends to the patch", "Layer of patches and maps"} <= set(names)
     titles = shown.page.locator("#controls [title], .panel [title]").evaluate_all("all => all.map(one => one.title)")
-    said = [*names, *titles, *shown.page.locator(".panel .note").all_inner_texts(), shown.run("jaxflow.svg('ask')")]
-    assert not [text for text in said if re.search(r"\bwords?\b", text, re.IGNORECASE)]
+    svg = shown.run("jaxflow.svg('ask')")
+    said = [*names, *titles, *shown.page.locator(".panel .note").all_inner_texts(), re.sub("<.*?>", " ", svg)]
+    said += shown.run(OWN_WORDS)
+    assert shown.page.locator("#search").get_attribute("placeholder") == "part of a name"
+    help_text = " ".join(" ".join(said).split())
+    assert "From the second layer on, positions hold a mixture of all patches already" in help_text
+    assert not [text for text in said if re.search(r"\b(word|sentence|text)s?\b", text, re.IGNORECASE)]
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow.pages.image_figure import covered
 from tests.models.tiny_images import folder_of_images, torch_images, vision_model
+from tests.pages.browser import OWN_WORDS
 
 ASKED = {"methods": ("rollout", "flow", "rollout@attention-gradient"), "target": "cat"}
 
@@ -81,6 +82,17 @@ def test_a_patch_says_its_number_and_a_map_chooses_the_layer(shown, result):
     assert shown.locator('#words [data-method="rollout"] .patch').first.get_attribute("style") != before
     shown.locator("#sentences button").nth(3).click()
     assert shown.locator("#words img").first.get_attribute("alt") == "more/last.jpg"
+
+
+def test_the_page_speaks_of_patches_and_images(shown):
+    said = shown.evaluate(OWN_WORDS)
+    assert not [text for text in said if re.search(r"\b(word|sentence|text)s?\b", text, re.IGNORECASE)]
+    assert shown.locator("#search").get_attribute("placeholder") == "part of a name"
+    shown.locator("summary").click()
+    help_text = " ".join(shown.locator("details").inner_text().split())
+    assert "when you point at a patch or a cell" in help_text
+    assert "Tokens are patches" in help_text
+    assert "encoder-decoder" not in help_text
 
 
 def test_the_page_loads_nothing_and_lets_only_its_own_pictures_in(path, result):

@@ -142,12 +142,54 @@
   }
   var isolated = (text, className = "") => make("bdi", { className }, ...textNodes(text));
 
+  // src/shared/units.js
+  var OF_IMAGES = {
+    word: "patch",
+    words: "patches",
+    sentence: "image",
+    sentences: "images",
+    text: "image",
+    texts: "images"
+  };
+  var unitsOf = (images) => images ? forImages : (text) => text;
+  var forImages = (text) => text.replace(/\b(an? )?(words?|sentences?|texts?)\b/gi, (_, article, name) => {
+    const said2 = OF_IMAGES[name.toLowerCase()];
+    const written = /^[A-Z]/.test(name) ? said2[0].toUpperCase() + said2.slice(1) : said2;
+    return `${article ? `${article[0]}${said2.startsWith("i") ? "n" : ""} ` : ""}${written}`;
+  });
+  var SAID = ["title", "placeholder", "aria-label"];
+  function speakOf(kinds, inUnits2) {
+    const roots = [...document.body.children].filter((root) => !root.matches("script, noscript"));
+    for (const root of roots) {
+      for (
+        const element of
+        /** @type {Iterable<HTMLElement>} */
+        [root, ...root.querySelectorAll("*")]
+      ) {
+        const { only, images } = element.dataset;
+        if (only) element.hidden = !kinds.includes(only);
+        for (const name of SAID) {
+          const text = element.getAttribute(name);
+          if (text !== null) element.setAttribute(name, inUnits2(text));
+        }
+        if (images && kinds.includes("images")) element.setAttribute("placeholder", images);
+      }
+      const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+      while (texts.nextNode()) {
+        const node = (
+          /** @type {Text} */
+          texts.currentNode
+        );
+        node.data = inUnits2(node.data);
+      }
+    }
+  }
+
   // src/explorer/page.js
   var data = JSON.parse(byId("data").textContent);
   var PAIR = data.models.length === 2;
   var IMAGES = Boolean(data.sentences[0]?.sides[0].picture);
-  var ENTRY = IMAGES ? "image" : "sentence";
-  var inUnits = (text) => IMAGES ? text.replace(/\b([Ww])ord(s?)\b/g, (_, w, s) => `${w === "W" ? "P" : "p"}atch${s && "es"}`) : text;
+  var inUnits = unitsOf(IMAGES);
   var LAYERS = Math.max(...data.models.map(({ layers }) => layers));
   var HEADS = Math.max(...data.models.map(({ heads }) => heads));
   var SAME_DEPTH = data.models.every(({ layers }) => layers === LAYERS);
@@ -1005,7 +1047,9 @@
     if (bits === 10) return [];
     const percent = (100 / 2 ** (bits + 1)).toFixed(1);
     const mean2 = fused2.length ? `, ${fused2.join(", ")} as their mean` : "";
-    return [`rounded, as the text is long: relevance to ${percent} %, a head's weight a by up to √a / ${steps}${mean2}`];
+    return [
+      `rounded, as there are many positions: relevance to ${percent} %, a head's weight a by up to √a / ${steps}${mean2}`
+    ];
   }
   function drawAbout({ sentence, strength, words: words2 }) {
     const parts = [`${sentence.index + 1} of ${data.sentences.length}`];
@@ -1017,7 +1061,7 @@
     if (state.strength === "flow" && strength !== "flow") parts.push(inUnits("choose a word to see a flow"));
     else if (state.word === null && (state.trace === "forward" || state.trace === "both"))
       parts.push(inUnits("choose a word to see its paths"));
-    byId("sentence-about").textContent = `${ENTRY[0].toUpperCase()}${ENTRY.slice(1)} ${parts.join(" · ")} · what ${words2[state.position]} (${state.position}) is made of`;
+    byId("sentence-about").textContent = `${inUnits("Sentence")} ${parts.join(" · ")} · what ${words2[state.position]} (${state.position}) is made of`;
   }
 
   // src/shared/save.js
@@ -1458,7 +1502,7 @@
       for (const index of order)
         items[index].value.textContent = sort?.[2] ? digits(Math.abs(sort[2](data.sentences[index]))) : "";
       byId("sentences").replaceChildren(...order.map((index) => items[index].element));
-      byId("count").textContent = `${order.length} of ${data.sentences.length} ${ENTRY}s${state.cell ? " (by prediction)" : ""}`;
+      byId("count").textContent = `${order.length} of ${data.sentences.length} ${inUnits("sentences")}${state.cell ? " (by prediction)" : ""}`;
       byId("unfilter").hidden = !state.cell && !state.search;
     }
     if (currentBefore !== state.sentence) {
@@ -1981,7 +2025,7 @@
     if (state.word === null)
       return emptyScene(width, inUnits("Choose a word, by a click on it anywhere, by Search, or by the keys < and >."));
     const tables = askTables(context2);
-    if (!tables) return emptyScene(width, "Looking at all sentences …");
+    if (!tables) return emptyScene(width, inUnits("Looking at all sentences …"));
     const rows = askRows(context2, tables.values).slice(0, ASKED);
     const label = 62;
     const bar = rows[0].values.length === 2 ? 10 : 13;
@@ -2034,7 +2078,7 @@
       });
     });
     const word = context2.words[state.word ?? 0];
-    const who = state.asked === "everywhere" ? `${tables.count} occurrences of ${word} in ${tables.sentences} sentences` : `${word} at position ${state.word}`;
+    const who = state.asked === "everywhere" ? `${tables.count} occurrences of ${word} in ${tables.sentences} ${inUnits("sentences")}` : `${word} at position ${state.word}`;
     const order = context2.diff && SAME_SHAPE ? "by the size of the change" : "the strongest first";
     const all = d38.sum(tables.values, (table) => table.length * table[0].length) / (SAME_SHAPE ? tables.values.length : 1);
     return {
@@ -2119,7 +2163,7 @@
       segment("asked", [
         ["all", "all positions", "mean over the positions that ask (key q)"],
         ["position", "the position", "the chosen position asks"],
-        ["everywhere", "all sentences", "mean over all occurrences of the word"]
+        ["everywhere", inUnits("all sentences"), "mean over all occurrences of the word"]
       ])
     ],
     keys: [[["q"], "next way of asking who attends to the word", cycle("asked", ["all", "position", "everywhere"])]]
@@ -2443,6 +2487,24 @@
     }
   };
 
+  // src/explorer/labels.js
+  var TURNED = 14;
+  var nameIn = (word, most) => short(word.length > most ? word.replace(/^patch (?=\d+,\d+$)/, "") : word, most);
+  function withRoom(size, apart, chosen2, needs = TURNED) {
+    const every = Math.ceil(needs / Math.max(0.1, apart));
+    const clear = (place) => chosen2.every((other) => other === null || Math.abs(other - place) >= every);
+    return Array.from({ length: size }, (_, place) => place).filter(
+      (place) => chosen2.includes(place) || place % every === 0 && clear(place)
+    );
+  }
+  function movedApart(wanted2, gap, low, high) {
+    const places = [...wanted2];
+    for (let at = 0; at < places.length; at += 1) places[at] = Math.max(places[at], at ? places[at - 1] + gap : low);
+    for (let at = places.length - 1; at >= 0; at -= 1)
+      places[at] = Math.min(places[at], at + 1 < places.length ? places[at + 1] - gap : high);
+    return places;
+  }
+
   // src/explorer/marks.js
   var ofStrongest = (context2, value) => Math.min(1.4, value / (context2.strongest || 1));
   var arcLine = (context2, value) => 0.6 + 5 * Math.sqrt(ofStrongest(context2, value));
@@ -2551,7 +2613,7 @@
     const { arcs, counts, over, own, threshold, size, from, to } = context2;
     const parts = [
       `${over - own} arcs between positions of at least ${digits(threshold)}`,
-      ...own ? [`${own} of a position's own`] : [],
+      ...own ? [`${own} from a position to itself`] : [],
       ...over > arcs.length ? [`the strongest ${arcs.length} drawn`] : []
     ];
     if (context2.sides.length === 2) {
@@ -2570,7 +2632,7 @@
       parts.push(inUnits("a flow needs a word: choose one (shares are shown until then)"));
     if (state.special !== "1" && context2.sides[0].source.some((place) => place < 0))
       parts.push(`special tokens left out`);
-    return `${strengthName(context2)}, layers ${from} to ${to} of ${size} positions: ${parts.join("; ")}.`;
+    return `${strengthName(context2)}, layers ${from} to ${to}, ${size} positions: ${parts.join("; ")}.`;
   }
   function arcsTable(context2) {
     const both = context2.sides.length === 2;
@@ -2689,7 +2751,7 @@
         kind: "text",
         x: label - 6,
         y: y + (token + 0.5) * row,
-        text: short(word, 12),
+        text: nameIn(word, 12),
         size: Math.min(11, row - 1),
         anchor: "end",
         ...wordLook(context2, token),
@@ -2860,29 +2922,29 @@
     };
   }
   function heatLabels(context2, { x, y, cell, extent }) {
-    const every = Math.ceil(10 / cell);
+    const rows = withRoom(context2.size, cell, [state.position], 10);
+    const columns = withRoom(context2.size, cell, [state.word]);
     const size = Math.min(11, Math.max(8, cell * 0.9));
     const marks = [];
     context2.words.forEach((word, token) => {
       const look = wordLook(context2, token);
-      const keep = token % every === 0;
-      if (keep || token === state.position)
+      if (rows.includes(token))
         marks.push({
           kind: "text",
           x: x - 4,
           y: y + (token + 0.5) * cell,
-          text: short(word, 11),
+          text: nameIn(word, 11),
           size,
           anchor: "end",
           ...look,
           is: { position: token }
         });
-      if (keep || token === state.word)
+      if (columns.includes(token))
         marks.push({
           kind: "text",
           x: x + (token + 0.5) * cell,
           y: y + extent + 5,
-          text: short(word, 11),
+          text: nameIn(word, 11),
           size,
           anchor: "end",
           turn: -60,
@@ -2995,7 +3057,7 @@
     const { size, words: words2 } = context2;
     const steps = context2.to - context2.from + 1;
     const bottom = 74;
-    const left = 30;
+    const left = 40;
     const right = 16;
     const height = tall ?? Math.max(300, Math.min(520, 60 + 36 * steps + bottom));
     const places = points(d312.range(size), [left, width - right]).padding(0.6);
@@ -3015,7 +3077,7 @@
         kind: "text",
         x: left - 8,
         y: y(step),
-        text: layer ? String(layer) : "in",
+        text: layer ? String(layer) : "input",
         size: 10,
         anchor: "end",
         bold: chosen2,
@@ -3035,14 +3097,12 @@
       }
     }
     marks.push(dotsMark(nodes.filter(isSmall)), ...nodes.filter((mark) => !isSmall(mark)));
-    const every = Math.ceil(11 / Math.max(1, places.step()));
-    words2.forEach((word, token) => {
-      if (token % every && token !== state.word && token !== state.position) return;
+    for (const token of withRoom(size, places.step(), [state.word, state.position])) {
       marks.push({
         kind: "text",
         x: x(token) + 3,
         y: height - bottom + 12,
-        text: short(word, 11),
+        text: nameIn(words2[token], 11),
         size: 11,
         anchor: "end",
         turn: -52,
@@ -3050,7 +3110,7 @@
         is: { word: token },
         tip: () => wordTip(context2, token)
       });
-    });
+    }
     marks.push({ kind: "circle", x: x(state.position), y: y(steps), r: 6, stroke: colours().target, line: 2 });
     return { height, marks };
   }
@@ -3066,6 +3126,7 @@
   // src/explorer/views/predictions.js
   var d313 = __toESM(require_d3(), 1);
   var LABELS_SHOWN = 24;
+  var LETTER2 = 6.6;
   function predictionsView(context2, width) {
     if (!CONFUSIONS.length) return { ...emptyScene(width, predictionsMissing()), table: sentencesTable };
     if (confusionLabels.length > LABELS_SHOWN)
@@ -3081,11 +3142,15 @@
     const side = 20 + longest * 6.2;
     const count = labels.length;
     const cell = Math.max(16, Math.min(44, (width / Math.min(CONFUSIONS.length, 2) - side - 20) / count));
-    const across = Math.max(1, Math.floor(width / (side + cell * count + 16)));
+    const titles = CONFUSIONS.map(({ rows, columns }) => `${rows} (rows) and ${columns}`);
+    const longestTitle = LETTER2 * Math.max(...titles.map((title) => Array.from(title).length));
+    const each = Math.min(width, side + Math.max(cell * count, longestTitle) + 16);
+    const across = Math.max(1, Math.floor(width / each));
     const high = cell * count + side + 40;
     const marks = CONFUSIONS.flatMap(
       (table, number) => confusionMarks(table, labels, {
-        left: number % across * (side + cell * count + 16) + side,
+        title: short(titles[number], Math.floor((each - side) / LETTER2)),
+        left: number % across * each + side,
         top: Math.floor(number / across) * high + 40,
         cell,
         longest
@@ -3099,12 +3164,12 @@
       width,
       height: Math.ceil(CONFUSIONS.length / across) * high,
       marks,
-      note: `Sentences by prediction; a click on a number lists those. This one: ${cells.join("; ")}.`,
+      note: `${inUnits("Sentences by prediction; a click on a number lists those. This one:")} ${cells.join("; ")}.`,
       table: sentencesTable
     };
   }
   var predictionsMissing = () => data.sentences.some((sentence) => sentence.sides.some(({ prediction }) => known(prediction))) ? `${PAIR ? "Only one of the two models has classes, and no text" : "There is one model alone, and no text"} has a label: nothing to set its predictions against.` : "These models have no classes, so there are no predictions.";
-  function confusionMarks(table, labels, { left, top, cell, longest }) {
+  function confusionMarks(table, labels, { title, left, top, cell, longest }) {
     const counts = confusionOf(table);
     const most = d313.max(counts.flat()) || 1;
     const marks = [];
@@ -3112,7 +3177,7 @@
       kind: "text",
       x: left,
       y: top - 26,
-      text: short(`${table.rows} (rows) and ${table.columns}`, 40),
+      text: title,
       size: 11,
       bold: true
     });
@@ -3139,7 +3204,7 @@
         const fill2 = sequential(number / most);
         const name = `${table.name}.${row}.${column}`;
         const tip = () => [
-          `${number} of ${data.sentences.length} sentences`,
+          `${number} of ${data.sentences.length} ${inUnits("sentences")}`,
           [table.rows, label],
           [table.columns, other]
         ];
@@ -3304,7 +3369,7 @@
       kind: "text",
       x: x + middle.x,
       y: y + middle.y,
-      text: short(word, most),
+      text: nameIn(word, most),
       size: 11,
       turn: left ? turn2 + 180 : turn2,
       anchor: left ? "end" : "start",
@@ -3324,17 +3389,6 @@
 
   // src/explorer/views/sankey.js
   var d315 = __toESM(require_d3(), 1);
-
-  // src/explorer/labels.js
-  function movedApart(wanted2, gap, low, high) {
-    const places = [...wanted2];
-    for (let at = 0; at < places.length; at += 1) places[at] = Math.max(places[at], at ? places[at - 1] + gap : low);
-    for (let at = places.length - 1; at >= 0; at -= 1)
-      places[at] = Math.min(places[at], at + 1 < places.length ? places[at + 1] - gap : high);
-    return places;
-  }
-
-  // src/explorer/views/sankey.js
   var RIBBONS = 180;
   var LABEL = 11;
   var THIN = 4;
@@ -3526,7 +3580,7 @@
           kind: "text",
           x: x(step) + (left ? -7 : 7),
           y,
-          text: short(context2.words[position], 13),
+          text: nameIn(context2.words[position], 13),
           size: 11,
           anchor: left ? "end" : "start",
           ...wordLook(context2, position),
@@ -3587,14 +3641,18 @@
       marks.push(...barsOf(context2, method, x, { y, each, left, width }));
     });
     const base = data.methods.length * (each + 30) + 4;
-    const every = Math.ceil(11 / x.step());
-    order.forEach((token, place) => {
-      if (place % every && token !== state.word && token !== state.position) return;
+    const chosen2 = [state.word, state.position].map((token) => order.indexOf(token ?? -1));
+    for (const place of withRoom(
+      order.length,
+      x.step(),
+      chosen2.filter((found) => found >= 0)
+    )) {
+      const token = order[place];
       marks.push({
         kind: "text",
         x: (x(token) ?? 0) + x.bandwidth() / 2 + 3,
         y: base + 4,
-        text: short(words2[token], 11),
+        text: nameIn(words2[token], 11),
         size: 11,
         anchor: "end",
         turn: -52,
@@ -3602,7 +3660,7 @@
         is: { word: token },
         tip: () => wordTip(context2, token)
       });
-    });
+    }
     return {
       width,
       height: base + bottom,
@@ -3732,7 +3790,7 @@
     fields: { order: ["words", "text", among("text", "value", "change")] },
     controls: () => [
       segment("order", [
-        ["text", "as in the text", "in the text's order (key o)"],
+        ["text", inUnits("as in the text"), "in the text's order (key o)"],
         ["value", "by value", "the largest first"],
         ["change", "by change", "what gained most first"]
       ])
@@ -3900,7 +3958,7 @@
       [
         [["j"], "next sentence", () => stepSentence(1)],
         [["k"], "previous sentence", () => stepSentence(-1)],
-        [["/"], "search for a word", () => byId("search").focus()],
+        [["/"], "search", () => byId("search").focus()],
         [["n"], "next occurrence of what is searched for (Enter in the box)", () => stepFound(1)],
         [["N"], "previous occurrence", () => stepFound(-1)]
       ]
@@ -4014,7 +4072,7 @@
       ([name, keys]) => make(
         "section",
         {},
-        make("h3", {}, name),
+        make("h3", {}, inUnits(name)),
         make(
           "dl",
           {},
@@ -4072,7 +4130,8 @@
       ...settings.layers ? [settings.layers] : [],
       `jaxflow ${data.versions.jaxflow}`
     ];
-    if (data.sentences.length < data.total) about.push(`the first ${data.sentences.length} of ${data.total} sentences`);
+    if (data.sentences.length < data.total)
+      about.push(`the first ${data.sentences.length} of ${data.total} ${inUnits("sentences")}`);
     byId("about").textContent = about.join(" · ");
     byId("legend").hidden = !PAIR;
     document.title = `jaxflow: ${data.models.map(({ name }) => shown(name)).join(" and ")}`;
@@ -4102,9 +4161,9 @@
   }
 
   // src/shared/carried.js
-  function carriedParts({ method, target, words: words2, tied }) {
+  function carriedParts({ method, target, words: words2, tied }, inUnits2) {
     const how = make("span", { className: "score" }, `by ${method}, last layer`);
-    if (tied > 1) return [`Carried by no one word: ${tied} words tie`, how];
+    if (tied > 1) return [inUnits2(`Carried by no one word: ${tied} words tie`), how];
     const subject = target === null ? ["Carried by"] : [isolated(target), " carried by"];
     const named2 = words2.map(
       ({ text, share, saturated }) => make(
@@ -4161,7 +4220,7 @@
   function carriedLine({ carried }, name) {
     if (!carried) return [];
     const where = name === null ? [] : [make("span", { className: "score" }, "in ", isolated(name))];
-    return [make("p", { className: "carried" }, ...carriedParts(carried), ...where)];
+    return [make("p", { className: "carried" }, ...carriedParts(carried, inUnits), ...where)];
   }
   function apartParts(context2, number, named2 = false) {
     const side = context2.sides[number];
@@ -4171,7 +4230,7 @@
     const said2 = apart === null ? [] : [`${state.method} tells ${apart} of ${side.size} tokens apart here`];
     const row = /^flow/.test(state.method) ? side.row(state.method, layer, state.position) : null;
     const isWord = (token) => side.source[token] >= 0 && token !== state.position;
-    const near = row && (apart === null || 2 * apart >= side.size) ? alike(row, isWord) : "";
+    const near = row && (apart === null || 2 * apart >= side.size) ? inUnits(alike(row, isWord)) : "";
     if (near) said2.push(`${state.method}: ${near}`);
     return said2.map((words2) => make("span", { className: "apart" }, words2, ...where));
   }
@@ -4319,6 +4378,7 @@
       set({ cell: "", search: "" });
     });
   }
+  speakOf([IMAGES ? "images" : "texts"], inUnits);
   drawBy(draw2);
   setUpHeader();
   document.querySelector(".skip")?.addEventListener("click", (event) => {

@@ -113,9 +113,9 @@
   var breakable = (method) => method.split(/(?=@)/).flatMap((part, index) => index ? [make("wbr"), part] : [part]);
 
   // src/shared/carried.js
-  function carriedParts({ method, target, words, tied }) {
+  function carriedParts({ method, target, words, tied }, inUnits2) {
     const how = make("span", { className: "score" }, `by ${method}, last layer`);
-    if (tied > 1) return [`Carried by no one word: ${tied} words tie`, how];
+    if (tied > 1) return [inUnits2(`Carried by no one word: ${tied} words tie`), how];
     const subject = target === null ? ["Carried by"] : [isolated(target), " carried by"];
     const named2 = words.map(
       ({ text, share, saturated }) => make(
@@ -139,6 +139,49 @@
     const cells = make("div", { className: "cells" }, ...patches);
     cells.style.gridTemplateColumns = `repeat(${picture?.columns ?? 1}, 1fr)`;
     return make("div", { className: "frame" }, pictureOf(picture, text), cells);
+  }
+
+  // src/shared/units.js
+  var OF_IMAGES = {
+    word: "patch",
+    words: "patches",
+    sentence: "image",
+    sentences: "images",
+    text: "image",
+    texts: "images"
+  };
+  var unitsOf = (images) => images ? forImages : (text) => text;
+  var forImages = (text) => text.replace(/\b(an? )?(words?|sentences?|texts?)\b/gi, (_, article, name) => {
+    const said = OF_IMAGES[name.toLowerCase()];
+    const written = /^[A-Z]/.test(name) ? said[0].toUpperCase() + said.slice(1) : said;
+    return `${article ? `${article[0]}${said.startsWith("i") ? "n" : ""} ` : ""}${written}`;
+  });
+  var SAID = ["title", "placeholder", "aria-label"];
+  function speakOf(kinds, inUnits2) {
+    const roots = [...document.body.children].filter((root) => !root.matches("script, noscript"));
+    for (const root of roots) {
+      for (
+        const element of
+        /** @type {Iterable<HTMLElement>} */
+        [root, ...root.querySelectorAll("*")]
+      ) {
+        const { only, images } = element.dataset;
+        if (only) element.hidden = !kinds.includes(only);
+        for (const name of SAID) {
+          const text = element.getAttribute(name);
+          if (text !== null) element.setAttribute(name, inUnits2(text));
+        }
+        if (images && kinds.includes("images")) element.setAttribute("placeholder", images);
+      }
+      const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+      while (texts.nextNode()) {
+        const node = (
+          /** @type {Text} */
+          texts.currentNode
+        );
+        node.data = inUnits2(node.data);
+      }
+    }
   }
 
   // src/report/address.js
@@ -283,6 +326,8 @@
 
   // src/report/page.js
   var data = JSON.parse(byId("data").textContent);
+  var IMAGES = Boolean(data.examples[0]?.picture);
+  var inUnits = unitsOf(IMAGES);
 
   // src/report/parts.js
   var explainedBy = (example, query) => example.parts?.explained[query] ?? null;
@@ -684,7 +729,7 @@
         element.hidden = !fits2;
         count += Number(fits2);
       });
-      byId("count").textContent = `${count} of ${items2.length} ${data.examples[0]?.picture ? "images" : "sentences"}`;
+      byId("count").textContent = `${count} of ${items2.length} ${inUnits("sentences")}`;
     };
     byId("search").addEventListener("input", filter);
     select.addEventListener("change", filter);
@@ -822,7 +867,7 @@
     }
     const { queries, source } = current2.example;
     const isWord = (token) => source[token] >= 0 && token !== queries[state2.query];
-    const near = alike(current2.row(method, state2.layer, state2.query), isWord);
+    const near = inUnits(alike(current2.row(method, state2.layer, state2.query), isWord));
     if (near && data.flows.includes(method) && (!told || 2 * told.apart >= told.of))
       figure.append(make("p", { className: "apart" }, near));
     return figure;
@@ -890,7 +935,7 @@
   }
 
   // src/report/main.js
-  var scale = data.examples[0]?.picture ? "range" : "row";
+  var scale = IMAGES ? "range" : "row";
   var first = { index: 0, layer: 0, query: 0, scale, special: false, methods: new Set(data.methods) };
   var state = { ...first };
   var current;
@@ -977,7 +1022,7 @@
   }
   var meaningOf = (label) => data.meanings[label] ? ` (${data.meanings[label]})` : "";
   function renderCarried({ carried }) {
-    byId("carried").replaceChildren(...carried ? carriedParts(carried) : []);
+    byId("carried").replaceChildren(...carried ? carriedParts(carried, inUnits) : []);
   }
   var percent = (share) => `${share === 1 ? "100" : (Math.floor(share * 1e4) / 100).toFixed(2)} %`;
   function renderLegend() {
@@ -1122,6 +1167,7 @@
     event.preventDefault();
     action();
   }
+  speakOf([IMAGES ? "images" : "texts", ...data.encoder_layers ? ["targets"] : []], inUnits);
   setUpHeader();
   setUpControls();
   items = setUpSentences(choose);

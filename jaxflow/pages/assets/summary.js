@@ -93,6 +93,49 @@
     byId("theme").textContent = `Theme: ${theme}`;
   }
 
+  // src/shared/units.js
+  var OF_IMAGES = {
+    word: "patch",
+    words: "patches",
+    sentence: "image",
+    sentences: "images",
+    text: "image",
+    texts: "images"
+  };
+  var unitsOf = (images) => images ? forImages : (text) => text;
+  var forImages = (text) => text.replace(/\b(an? )?(words?|sentences?|texts?)\b/gi, (_, article, name) => {
+    const said = OF_IMAGES[name.toLowerCase()];
+    const written = /^[A-Z]/.test(name) ? said[0].toUpperCase() + said.slice(1) : said;
+    return `${article ? `${article[0]}${said.startsWith("i") ? "n" : ""} ` : ""}${written}`;
+  });
+  var SAID = ["title", "placeholder", "aria-label"];
+  function speakOf(kinds, inUnits2) {
+    const roots = [...document.body.children].filter((root) => !root.matches("script, noscript"));
+    for (const root of roots) {
+      for (
+        const element of
+        /** @type {Iterable<HTMLElement>} */
+        [root, ...root.querySelectorAll("*")]
+      ) {
+        const { only, images } = element.dataset;
+        if (only) element.hidden = !kinds.includes(only);
+        for (const name of SAID) {
+          const text = element.getAttribute(name);
+          if (text !== null) element.setAttribute(name, inUnits2(text));
+        }
+        if (images && kinds.includes("images")) element.setAttribute("placeholder", images);
+      }
+      const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+      while (texts.nextNode()) {
+        const node = (
+          /** @type {Text} */
+          texts.currentNode
+        );
+        node.data = inUnits2(node.data);
+      }
+    }
+  }
+
   // src/summary/charts.js
   var d3 = __toESM(require_d3(), 1);
 
@@ -208,6 +251,7 @@
 
   // src/summary/page.js
   var data = JSON.parse(byId("data").textContent);
+  var inUnits = unitsOf(data.images);
 
   // src/summary/tokens.js
   var d32 = __toESM(require_d3(), 1);
@@ -294,7 +338,7 @@
   function renderMeasures() {
     const charts = Object.entries(TITLES).flatMap(([name, [title, note, scale]]) => {
       const lines = data.methods.filter((method) => name in data.measures[method]).map((method) => ({ kind: method, name: method, values: data.measures[method][name] }));
-      return lines.length ? [chart({ title, note, x: data.layers, xName: "layer", lines, ...scale })] : [];
+      return lines.length ? [chart({ title, note: inUnits(note), x: data.layers, xName: "layer", lines, ...scale })] : [];
     });
     byId("measures").replaceChildren(...charts);
     byId("methods-legend").replaceChildren(...legend(METHOD_NAMES));
@@ -307,7 +351,8 @@
       name: methods.join(" and "),
       values: spearman
     }));
-    const note = `over words; defined for ${Math.floor(d33.min(data.agreement, ({ examples }) => d33.min(examples) ?? 0) ?? 0).toLocaleString("en")} of ${data.examples.toLocaleString("en")} texts or more`;
+    const fewest = Math.floor(d33.min(data.agreement, ({ examples }) => d33.min(examples) ?? 0) ?? 0).toLocaleString("en");
+    const note = inUnits(`over words; defined for ${fewest} of ${data.examples.toLocaleString("en")} texts or more`);
     byId("agreement").replaceChildren(
       chart({ title: "Spearman's rank correlation", note, x: data.layers, xName: "layer", lines, high: 1 })
     );
@@ -321,7 +366,7 @@
       const values = reached.map((place) => data.positions[method][state.layer][place]);
       return chart({
         title: `Mean ${method} at layer ${data.layers[state.layer]}`,
-        note: `by position; of those that ${least} texts or more reach`,
+        note: inUnits(`by position; of those that ${least} texts or more reach`),
         x: reached,
         xName: "position",
         lines: [{ kind: method, name: method, values }],
@@ -336,7 +381,7 @@
     byId("disagreements").replaceChildren(
       ...found.map(({ methods, examples }, number) => {
         const head = ["rank correlation", "row", "text"].map(
-          (name) => make("th", { scope: "col", className: name === "text" ? "" : "number" }, name)
+          (name) => make("th", { scope: "col", className: name === "text" ? "" : "number" }, inUnits(name))
         );
         const rows = examples.map(
           ({ spearman, id, text }) => make(
@@ -353,7 +398,7 @@
         return make(
           "details",
           { className: "disagree", open: number === 0 },
-          make("summary", {}, `${title} (${examples.length === 1 ? "1 text" : `${examples.length} texts`})`),
+          make("summary", {}, `${title} (${inUnits(examples.length === 1 ? "1 text" : `${examples.length} texts`)})`),
           make("div", { className: "wide" }, table)
         );
       })
@@ -371,10 +416,11 @@
     renderTokens(state.layer, state.sort, resort);
     byId("tokens").querySelector("th[aria-sort] button").focus();
   }
+  speakOf([data.images ? "images" : "texts"], inUnits);
   document.title = `jaxflow summary: ${data.model}`;
   byId("model").textContent = data.model;
   byId("about").append(
-    `${data.examples.toLocaleString("en")} texts of `,
+    inUnits(`${data.examples.toLocaleString("en")} texts of `),
     isolated(data.input),
     " · mixing: ",
     isolated(data.mixing),

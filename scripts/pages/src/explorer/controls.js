@@ -5,7 +5,7 @@ import { short } from "../shared/text.js";
 import { onlyShown } from "./actions.js";
 import { set } from "./app.js";
 import { digits } from "./numbers.js";
-import { data, ENTRY, HEADS, inUnits, LAYERS, PAIR, SAME_SHAPE } from "./page.js";
+import { data, HEADS, inUnits, LAYERS, PAIR, SAME_SHAPE } from "./page.js";
 import { headNames, state } from "./state.js";
 import { fromSlider, toSlider } from "./threshold.js";
 import { chooser, field, fill, numbersTo, said, segment } from "./widgets.js";
@@ -165,7 +165,9 @@ function rounding({ bits, steps, fused }) {
   if (bits === 10) return [];
   const percent = (100 / 2 ** (bits + 1)).toFixed(1);
   const mean = fused.length ? `, ${fused.join(", ")} as their mean` : "";
-  return [`rounded, as the text is long: relevance to ${percent} %, a head's weight a by up to √a / ${steps}${mean}`];
+  return [
+    `rounded, as there are many positions: relevance to ${percent} %, a head's weight a by up to √a / ${steps}${mean}`,
+  ];
 }
 
 /** @param {Context} options */
@@ -180,5 +182,5 @@ function drawAbout({ sentence, strength, words }) {
   else if (state.word === null && (state.trace === "forward" || state.trace === "both"))
     parts.push(inUnits("choose a word to see its paths"));
   byId("sentence-about").textContent =
-    `${ENTRY[0].toUpperCase()}${ENTRY.slice(1)} ${parts.join(" · ")} · what ${words[state.position]} (${state.position}) is made of`;
+    `${inUnits("Sentence")} ${parts.join(" · ")} · what ${words[state.position]} (${state.position}) is made of`;
 }

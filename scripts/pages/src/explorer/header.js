@@ -6,7 +6,7 @@ import { cycle } from "./actions.js";
 import { DASH, forgetTheme } from "./colours.js";
 import { copyLink } from "./keys.js";
 import { shapeOf } from "./layers.js";
-import { data, HEADS, LAYERS, PAIR, SAME_SHAPE } from "./page.js";
+import { data, HEADS, inUnits, LAYERS, PAIR, SAME_SHAPE } from "./page.js";
 import { SVG } from "./scene.js";
 import { state } from "./state.js";
 
@@ -30,7 +30,8 @@ export function setUpHeader() {
     ...(settings.layers ? [settings.layers] : []),
     `jaxflow ${data.versions.jaxflow}`,
   ];
-  if (data.sentences.length < data.total) about.push(`the first ${data.sentences.length} of ${data.total} sentences`);
+  if (data.sentences.length < data.total)
+    about.push(`the first ${data.sentences.length} of ${data.total} ${inUnits("sentences")}`);
   byId("about").textContent = about.join(" · ");
   byId("legend").hidden = !PAIR;
   document.title = `jaxflow: ${data.models.map(({ name }) => shown(name)).join(" and ")}`;

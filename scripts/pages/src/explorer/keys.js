@@ -28,7 +28,7 @@ const KEYS = [
     [
       [["j"], "next sentence", () => stepSentence(1)],
       [["k"], "previous sentence", () => stepSentence(-1)],
-      [["/"], "search for a word", () => byId("search").focus()],
+      [["/"], "search", () => byId("search").focus()],
       [["n"], "next occurrence of what is searched for (Enter in the box)", () => stepFound(1)],
       [["N"], "previous occurrence", () => stepFound(-1)],
     ],
@@ -155,7 +155,7 @@ export function setUpHelp() {
     make(
       "section",
       {},
-      make("h3", {}, name),
+      make("h3", {}, inUnits(name)),
       make(
         "dl",
         {},

@@ -6,7 +6,7 @@ import { set } from "./app.js";
 import { confidence, inCell, known } from "./confusion.js";
 import { wordFound } from "./matches.js";
 import { digits } from "./numbers.js";
-import { data, ENTRY, PAIR, SAME_SHAPE } from "./page.js";
+import { data, inUnits, PAIR, SAME_SHAPE } from "./page.js";
 import { state } from "./state.js";
 
 /** @param {SentenceMeta | Sentence} sentence */
@@ -116,7 +116,7 @@ export function drawList() {
       items[index].value.textContent = sort?.[2] ? digits(Math.abs(sort[2](data.sentences[index]))) : "";
     byId("sentences").replaceChildren(...order.map((index) => items[index].element));
     byId("count").textContent =
-      `${order.length} of ${data.sentences.length} ${ENTRY}s${state.cell ? " (by prediction)" : ""}`;
+      `${order.length} of ${data.sentences.length} ${inUnits("sentences")}${state.cell ? " (by prediction)" : ""}`;
     byId("unfilter").hidden = !state.cell && !state.search;
   }
   if (currentBefore !== state.sentence) {

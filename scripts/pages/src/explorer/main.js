@@ -3,6 +3,7 @@
 import { csvText } from "../shared/csv.js";
 import { byId } from "../shared/dom.js";
 import { darkQuery } from "../shared/theme.js";
+import { speakOf } from "../shared/units.js";
 import { writeHashSoon } from "./address.js";
 import { drawBy, now, render, set, settled, show, turnNow } from "./app.js";
 import { colours } from "./colours.js";
@@ -16,7 +17,7 @@ import { setUpHelp } from "./keys.js";
 import { drawList, listed, SORTS } from "./list.js";
 import { load } from "./load.js";
 import { trust } from "./numbers.js";
-import { data } from "./page.js";
+import { data, IMAGES, inUnits } from "./page.js";
 import { addPanel, drawPanels, forgetWidths, sceneOf, watchWidths } from "./panels.js";
 import { FIELDS, fit, fromHash, state, toHash } from "./state.js";
 import { drawStrip, setUpStrip } from "./strip.js";
@@ -76,6 +77,7 @@ function setUpList() {
   });
 }
 
+speakOf([IMAGES ? "images" : "texts"], inUnits);
 drawBy(draw);
 setUpHeader();
 document.querySelector(".skip")?.addEventListener("click", (event) => {

@@ -1,21 +1,14 @@
 // What is said of each sentence at once, and what follows from it for the whole page.
 
 import { byId } from "../shared/dom.js";
+import { unitsOf } from "../shared/units.js";
 
 /** @type {PageData} */
 export const data = JSON.parse(byId("data").textContent);
 export const PAIR = data.models.length === 2;
-// What an entry of the list is called.
-const IMAGES = Boolean(data.sentences[0]?.sides[0].picture);
-export const ENTRY = IMAGES ? "image" : "sentence";
-
-/**
- * A text of the page's own, which says "word", as it is for images: "patch". What the data say never goes through here.
- *
- * @param {string} text
- */
-export const inUnits = (text) =>
-  IMAGES ? text.replace(/\b([Ww])ord(s?)\b/g, (_, w, s) => `${w === "W" ? "P" : "p"}atch${s && "es"}`) : text;
+export const IMAGES = Boolean(data.sentences[0]?.sides[0].picture);
+// A text of the page's own, in words or in patches. What the data say never goes through here.
+export const inUnits = unitsOf(IMAGES);
 
 // Of two models the deeper one's layers, and the most heads; a side has its own.
 export const LAYERS = Math.max(...data.models.map(({ layers }) => layers)),

@@ -11,7 +11,7 @@ import { confidence, known } from "./confusion.js";
 import { changeOf, layerIn, layersMeet, valuesOf } from "./layers.js";
 import { plain, wordTip } from "./marks.js";
 import { digits } from "./numbers.js";
-import { PAIR } from "./page.js";
+import { inUnits, PAIR } from "./page.js";
 import { isTouch } from "./pointer.js";
 import { state } from "./state.js";
 import { hideTip, showTip } from "./tip.js";
@@ -54,7 +54,7 @@ export function drawStrip(context) {
 function carriedLine({ carried }, name) {
   if (!carried) return [];
   const where = name === null ? [] : [make("span", { className: "score" }, "in ", isolated(name))];
-  return [make("p", { className: "carried" }, ...carriedParts(carried), ...where)];
+  return [make("p", { className: "carried" }, ...carriedParts(carried, inUnits), ...where)];
 }
 
 /**
@@ -72,7 +72,7 @@ function apartParts(context, number, named = false) {
   const said = apart === null ? [] : [`${state.method} tells ${apart} of ${side.size} tokens apart here`];
   const row = /^flow/.test(state.method) ? side.row(state.method, layer, state.position) : null;
   const isWord = (/** @type {number} */ token) => side.source[token] >= 0 && token !== state.position;
-  const near = row && (apart === null || 2 * apart >= side.size) ? alike(row, isWord) : "";
+  const near = row && (apart === null || 2 * apart >= side.size) ? inUnits(alike(row, isWord)) : "";
   if (near) said.push(`${state.method}: ${near}`);
   return said.map((words) => make("span", { className: "apart" }, words, ...where));
 }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 // The module is of a page: its data are read when it is imported.
 Reflect.set(globalThis, "window", { matchMedia: () => ({ matches: false }) });
-Reflect.set(globalThis, "document", { getElementById: () => ({ textContent: "{}" }) });
+Reflect.set(globalThis, "document", { getElementById: () => ({ textContent: '{"examples": []}' }) });
 const { layoutFor } = await import("./heat.js");
 
 test("methods stand beside one another where they fit, and all of a band is in the width", () => {

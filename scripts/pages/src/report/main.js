@@ -4,11 +4,12 @@ import { carriedParts } from "../shared/carried.js";
 import { byId, isolated, make, paint, textNodes, turnTheme } from "../shared/dom.js";
 import { cover } from "../shared/picture.js";
 import { darkQuery } from "../shared/theme.js";
+import { speakOf } from "../shared/units.js";
 import { fromHash, toHash } from "./address.js";
 import { unpack } from "./example.js";
 import { pngCanvas, save, svgText, tableOf } from "./export.js";
 import { cellAt, cellOf, fits, markLayer, markRest, moveCell, renderHeat } from "./heat.js";
-import { data } from "./page.js";
+import { data, IMAGES, inUnits } from "./page.js";
 import { firstQuery, layerName, queryName } from "./parts.js";
 import { mark, setUpSentences } from "./sentences.js";
 import { hideTooltip, showTooltip } from "./tooltip.js";
@@ -16,7 +17,7 @@ import { moveWord, renderWords } from "./words.js";
 import { markWritten, renderWritten } from "./written.js";
 
 // Patches are many, and differ by little of the whole: their shades begin at the smallest.
-const scale = data.examples[0]?.picture ? "range" : "row";
+const scale = IMAGES ? "range" : "row";
 /** @type {ReportState} */
 const first = { index: 0, layer: 0, query: 0, scale, special: false, methods: new Set(data.methods) };
 const state = { ...first };
@@ -142,7 +143,7 @@ const meaningOf = (label) => (data.meanings[label] ? ` (${data.meanings[label]})
 // What answers most questions stands first: the words that the prediction rests on.
 /** @param {ReportExample} example */
 function renderCarried({ carried }) {
-  byId("carried").replaceChildren(...(carried ? carriedParts(carried) : []));
+  byId("carried").replaceChildren(...(carried ? carriedParts(carried, inUnits) : []));
 }
 
 /** @param {number} share */
@@ -326,6 +327,7 @@ function pressed(event) {
   action();
 }
 
+speakOf([IMAGES ? "images" : "texts", ...(data.encoder_layers ? ["targets"] : [])], inUnits);
 setUpHeader();
 setUpControls();
 items = setUpSentences(choose);

@@ -2,7 +2,7 @@
 
 import { byId, isolated, make, textNodes } from "../shared/dom.js";
 import { sharedBeginning } from "../shared/text.js";
-import { data } from "./page.js";
+import { data, inUnits } from "./page.js";
 
 /** @param {ReportExample} example */
 const whole = (example) => (example.pair === null ? example.text : `${example.text} | ${example.pair}`);
@@ -33,7 +33,7 @@ export function setUpSentences(choose) {
       element.hidden = !fits;
       count += Number(fits);
     });
-    byId("count").textContent = `${count} of ${items.length} ${data.examples[0]?.picture ? "images" : "sentences"}`;
+    byId("count").textContent = `${count} of ${items.length} ${inUnits("sentences")}`;
   };
   byId("search").addEventListener("input", filter);
   select.addEventListener("change", filter);

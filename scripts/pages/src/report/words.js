@@ -3,7 +3,7 @@
 import { breakable, byId, focusOn, isolated, make, paint, textNodes } from "../shared/dom.js";
 import { alike } from "../shared/scale.js";
 import { bounds, shareOf, toldApart } from "./example.js";
-import { data } from "./page.js";
+import { data, inUnits } from "./page.js";
 import { isLater, marked } from "./parts.js";
 import { patchesOf, plain } from "./patches.js";
 
@@ -77,7 +77,7 @@ function withTold(current, state, method, figure) {
   }
   const { queries, source } = current.example;
   const isWord = (/** @type {number} */ token) => source[token] >= 0 && token !== queries[state.query];
-  const near = alike(current.row(method, state.layer, state.query), isWord);
+  const near = inUnits(alike(current.row(method, state.layer, state.query), isWord));
   if (near && data.flows.includes(method) && (!told || 2 * told.apart >= told.of))
     figure.append(make("p", { className: "apart" }, near));
   return figure;

@@ -4,11 +4,12 @@ import { isolated, make } from "./dom.js";
 
 /**
  * @param {Carried} carried
+ * @param {(text: string) => string} inUnits
  * @returns {(Node | string)[]}
  */
-export function carriedParts({ method, target, words, tied }) {
+export function carriedParts({ method, target, words, tied }, inUnits) {
   const how = make("span", { className: "score" }, `by ${method}, last layer`);
-  if (tied > 1) return [`Carried by no one word: ${tied} words tie`, how];
+  if (tied > 1) return [inUnits(`Carried by no one word: ${tied} words tie`), how];
   const subject = target === null ? ["Carried by"] : [isolated(target), " carried by"];
   const named = words.map(({ text, share, saturated }) =>
     make(

@@ -2,8 +2,9 @@
 
 import * as d3 from "../shared/d3.js";
 import { byId, isolated, make, turnTheme } from "../shared/dom.js";
+import { speakOf } from "../shared/units.js";
 import { chart, legend } from "./charts.js";
-import { data } from "./page.js";
+import { data, inUnits } from "./page.js";
 import { renderTags, renderTokens } from "./tokens.js";
 
 /** @type {Record<string, [string, string, Partial<Chart>]>} */
@@ -29,7 +30,7 @@ function renderMeasures() {
     const lines = data.methods
       .filter((method) => name in data.measures[method])
       .map((method) => ({ kind: method, name: method, values: data.measures[method][name] }));
-    return lines.length ? [chart({ title, note, x: data.layers, xName: "layer", lines, ...scale })] : [];
+    return lines.length ? [chart({ title, note: inUnits(note), x: data.layers, xName: "layer", lines, ...scale })] : [];
   });
   byId("measures").replaceChildren(...charts);
   byId("methods-legend").replaceChildren(...legend(METHOD_NAMES));
@@ -43,7 +44,8 @@ function renderAgreement() {
     name: methods.join(" and "),
     values: spearman,
   }));
-  const note = `over words; defined for ${Math.floor(d3.min(data.agreement, ({ examples }) => d3.min(examples) ?? 0) ?? 0).toLocaleString("en")} of ${data.examples.toLocaleString("en")} texts or more`;
+  const fewest = Math.floor(d3.min(data.agreement, ({ examples }) => d3.min(examples) ?? 0) ?? 0).toLocaleString("en");
+  const note = inUnits(`over words; defined for ${fewest} of ${data.examples.toLocaleString("en")} texts or more`);
   byId("agreement").replaceChildren(
     chart({ title: "Spearman's rank correlation", note, x: data.layers, xName: "layer", lines, high: 1 }),
   );
@@ -58,7 +60,7 @@ function renderPositions() {
     const values = reached.map((place) => data.positions[method][state.layer][place]);
     return chart({
       title: `Mean ${method} at layer ${data.layers[state.layer]}`,
-      note: `by position; of those that ${least} texts or more reach`,
+      note: inUnits(`by position; of those that ${least} texts or more reach`),
       x: reached,
       xName: "position",
       lines: [{ kind: method, name: method, values }],
@@ -74,7 +76,7 @@ function renderDisagreements() {
   byId("disagreements").replaceChildren(
     ...found.map(({ methods, examples }, number) => {
       const head = ["rank correlation", "row", "text"].map((name) =>
-        make("th", { scope: "col", className: name === "text" ? "" : "number" }, name),
+        make("th", { scope: "col", className: name === "text" ? "" : "number" }, inUnits(name)),
       );
       const rows = examples.map(({ spearman, id, text }) =>
         make(
@@ -92,7 +94,7 @@ function renderDisagreements() {
       return make(
         "details",
         { className: "disagree", open: number === 0 },
-        make("summary", {}, `${title} (${examples.length === 1 ? "1 text" : `${examples.length} texts`})`),
+        make("summary", {}, `${title} (${inUnits(examples.length === 1 ? "1 text" : `${examples.length} texts`)})`),
         make("div", { className: "wide" }, table),
       );
     }),
@@ -114,10 +116,11 @@ function resort(by) {
   byId("tokens").querySelector("th[aria-sort] button").focus();
 }
 
+speakOf([data.images ? "images" : "texts"], inUnits);
 document.title = `jaxflow summary: ${data.model}`;
 byId("model").textContent = data.model;
 byId("about").append(
-  `${data.examples.toLocaleString("en")} texts of `,
+  inUnits(`${data.examples.toLocaleString("en")} texts of `),
   isolated(data.input),
   " · mixing: ",
   isolated(data.mixing),

@@ -7,6 +7,8 @@ type Counted = { count: number; token: string; tag: string } & Record<string, an
 interface SummaryData {
   model: string;
   input: string;
+  /** Whether it is of images. */
+  images: boolean;
   /** The mixing's name with its fields, in words. */
   mixing: string;
   complete: boolean;

@@ -26,7 +26,7 @@ function askView(context, width) {
   if (state.word === null)
     return emptyScene(width, inUnits("Choose a word, by a click on it anywhere, by Search, or by the keys < and >."));
   const tables = askTables(context);
-  if (!tables) return emptyScene(width, "Looking at all sentences …");
+  if (!tables) return emptyScene(width, inUnits("Looking at all sentences …"));
   const rows = askRows(context, tables.values).slice(0, ASKED);
   const label = 62;
   const bar = rows[0].values.length === 2 ? 10 : 13;
@@ -83,7 +83,7 @@ function askView(context, width) {
   const word = context.words[state.word ?? 0];
   const who =
     state.asked === "everywhere"
-      ? `${tables.count} occurrences of ${word} in ${tables.sentences} sentences`
+      ? `${tables.count} occurrences of ${word} in ${tables.sentences} ${inUnits("sentences")}`
       : `${word} at position ${state.word}`;
   const order = context.diff && SAME_SHAPE ? "by the size of the change" : "the strongest first";
   const all =
@@ -205,7 +205,7 @@ export const ask = {
     segment("asked", [
       ["all", "all positions", "mean over the positions that ask (key q)"],
       ["position", "the position", "the chosen position asks"],
-      ["everywhere", "all sentences", "mean over all occurrences of the word"],
+      ["everywhere", inUnits("all sentences"), "mean over all occurrences of the word"],
     ]),
   ],
   keys: [[["q"], "next way of asking who attends to the word", cycle("asked", ["all", "position", "everywhere"])]],
