@@ -17,6 +17,7 @@ from jaxflow.graph.graph import AttentionGraph, check_graph
 
 # Paths end where less than this part of the flow is left: what sums of it round to.
 _ROUNDING = 1e-12
+TAKE_ONE = "take the first by `jax.tree.map(lambda part: part[0], graph)`"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def flow_paths(
         raise InputError("graph", "be in hand", "a traced graph", "call this outside jit, vmap and grad")
     if graph.batch_shape:
         expected = "be one example, without batch axes"
-        raise InputError("graph", expected, f"batch shape {graph.batch_shape}", "take it by `jax.tree.map`")
+        raise InputError("graph", expected, f"batch shape {graph.batch_shape}", TAKE_ONE)
     tokens, depth = graph.num_tokens, graph.num_layers
     source = _one("query", query, 0, tokens - 1)
     sink = None if token is None else _one("token", token, 0, tokens - 1)

@@ -18,6 +18,8 @@ from jaxflow.graph.graph import AttentionGraph, check_graph
 
 # Tokens up to which all sets are solved, unless it is said otherwise: 4,096 flows a query.
 EXACT_TOKENS = 12
+# No more than a million sets, which fit into memory.
+EXACT_MOST = 20
 # Most orders of the tokens in a block, fewest blocks, and how sure the error bars are.
 _BLOCK, _BLOCKS, _CONFIDENCE = 64, 8, 0.99
 
@@ -58,7 +60,7 @@ def flow_shapley(
         graph: the layered graph.
         queries: positions of the sources, as in `attention_flow`.
         layers: of the sources, counted from 1: None for all, an int, or a sequence.
-        exact: tokens that a query reaches up to which all sets of them are solved.
+        exact: tokens that a query reaches up to which all sets of them are solved; at most 20.
         samples: where there are more, random orders to look at, at least, in eight blocks or more. A block is one order
             turned through itself, so that each token comes first once, second once, and so on (up to 64 tokens; of
             more, in 64 places evenly apart): what a token adds depends on its place most of all.
@@ -77,6 +79,9 @@ def flow_shapley(
     for name, number, least in (("exact", exact, 0), ("samples", samples, 1), ("seed", seed, 0)):
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
             raise InputError(name, f"be an integer, {least} or more", _checks.shown(number))
+    if exact > EXACT_MOST:
+        way_out = "let orders be sampled where there are more tokens"
+        raise InputError("exact", f"be at most {EXACT_MOST}, as all sets of the tokens are solved", str(exact), way_out)
     capacity, mask, sources = on_host(graph, chosen_queries)
     shape = (*graph.batch_shape, len(chosen_layers), sources.shape[-1])
     flat, real, rows = (x.reshape(-1, *x.shape[len(graph.batch_shape) :]) for x in (capacity, mask, sources))

@@ -73,8 +73,15 @@ def _check_model(mixing: Mixing, model: Model) -> None:
     if missing:
         expected = f"need only what the model gives, {', '.join(sorted(model.gives))}"
         got = f"{mixing.name!r}, which needs {', '.join(missing)}"
-        possible = ", ".join(repr(name) for name, kind in MIXINGS.items() if kind().needs <= model.gives)
-        way_out = f"pass one that it can ({possible}), or a model that gives {' and '.join(missing)}"
+        possible = [repr(name) for name, kind in MIXINGS.items() if kind().needs <= model.gives]
+        # Of one mixing some variants need less than the others.
+        lighter = Norms(variant="N-Res")
+        if lighter.needs <= model.gives and not Norms().needs <= model.gives:
+            possible.append(f"{lighter.name!r} of variant 'N' or {lighter.variant!r}")
+        way_out = f"pass one that it can ({', '.join(possible)}), or a model that gives {' and '.join(missing)}"
+        if "gradients" in missing and model.head.name == "bare":
+            # There is no number whose gradient it could give.
+            way_out += ", as one with a head does"
         raise InputError("mixing", expected, got, way_out)
     # Only some mixings have more to ask, such as weights of heads for the number of heads.
     check = getattr(mixing, "check", None)

@@ -83,3 +83,6 @@ def test_bad_requests_are_named():
     graph = graph_of("diffuse", 1)
     with pytest.raises(InputError, match="`samples` must be an integer, 1 or more"):
         _ = jf.flow_shapley(graph, 1, samples=0)
+    # All sets of 40 tokens are more than any machine holds.
+    with pytest.raises(InputError, match="`exact` must be at most 20, .*, got 40; let orders be sampled"):
+        _ = jf.flow_shapley(graph, 1, exact=40)

@@ -214,7 +214,7 @@ def test_a_model_from_outside_is_asked_only_for_what_it_gives():
     with pytest.raises(InputError) as refused:
         jf.attribute(causal, texts, mixing=Norms())
     assert "'norms', which needs norms" in str(refused.value)
-    assert "'value-zeroing'" in str(refused.value)
+    assert "'value-zeroing', 'attention-gradient', 'norms' of variant 'N' or 'N-Res')" in str(refused.value)
     assert "\n" not in str(refused.value)
     # The first two variants pass no norms.
     assert jf.attribute(causal, texts, methods="rollout", mixing=Norms("N-Res")) is not None
