@@ -187,6 +187,12 @@ def _explaining(question: Question) -> tuple[str, str]:
 def _check_target(question: Question, model: Model) -> None:
     """Refuse a target that the model does not have."""
     target, argument = _target(question, model), "target"
+    for mixing in question.mixings:
+        if target.against is not None and "relevance" in mixing.needs:
+            # Relevance would start at both with opposite signs. Its sum over the text, which the rules share out, is 0.
+            way_out = "pass one of the two, or `mixing='attention-gradient'`"
+            expected = f"be one class or token where a mixing is {mixing.name!r}"
+            raise InputError(argument, expected, "a difference of two", way_out)
     if model.head.name not in (*HEADS, *TOKEN_HEADS):
         name, wants = _explaining(question)
         expected = "have a head that classifies texts or tokens, whose number is explained"

@@ -25,7 +25,8 @@ class CheferRelevance(GradientMixing):
     (`CheferRules`); the gradient is the number's own. Weights fall off towards the input, as relevance is shared out
     among ever more of them. Cost: two forward and two backward passes, and the rules' own: about nine
     forward passes in all. The rules divide by sums that may be near 0, so single precision is coarse: on real models
-    weights were off by up to 4 % of a layer's largest (by 6 % in torch's own single precision).
+    weights were off by up to 4 % of a layer's largest (by 6 % in torch's own single precision). Of one class at a time:
+    what starts at two with opposite signs sums to 0, which the rules cannot share out, so differences are refused.
 
     `own` is as `AttentionGradient`'s. `"identity"` is the paper's `I + weights`, and rollout the paper's own.
 

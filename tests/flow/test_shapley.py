@@ -84,5 +84,5 @@ def test_bad_requests_are_named():
     with pytest.raises(InputError, match="`samples` must be an integer, 1 or more"):
         _ = jf.flow_shapley(graph, 1, samples=0)
     # All sets of 40 tokens are more than any machine holds.
-    with pytest.raises(InputError, match="`exact` must be at most 20, .*, got 40; let orders be sampled"):
+    with pytest.raises(InputError, match=r"`exact` must be at most 20, .*, got 40; let orders be sampled"):
         _ = jf.flow_shapley(graph, 1, exact=40)

@@ -66,6 +66,14 @@ def test_rollout_is_the_papers_product():
             np.testing.assert_allclose(example.relevance["rollout"][layer], product, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("asked", [{"mixing": "chefer-relevance"}, {"methods": "flow@chefer-relevance"}])
+def test_a_difference_of_classes_is_refused(asked):
+    # Its relevance sums to 0 before it is shared out: what is left is rounding, other in every batch.
+    with pytest.raises(InputError, match=r"`target` must be one class .*'chefer-relevance', got a difference") as error:
+        jf.attribute(tiny("bert").ours, ["table"], target=(0, 1), **asked)
+    assert "\n" not in str(error.value)
+
+
 def test_models_with_parts_without_a_rule_are_refused():
     with pytest.raises(InputError, match="have a rule for each part of the model"):
         jf.attribute(tiny("deberta-v2").ours, ["table"], mixing="chefer-relevance")
