@@ -1,13 +1,8 @@
-import errno
-import io
-import os
+"""`jaxflow attribute` and `jaxflow summarize`: what they write and what they say."""
+
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 import transformers
@@ -17,54 +12,8 @@ from jaxflow.store import shards as store
 from jaxflow.store.arrow import relevance_columns
 from jaxflow.store.results import open_sweep
 from jaxflow.sweep.comparison_folder import open_comparison
-from tests.tiny_text_model import LAYERS, LIMIT, model_folder
-
-ROOT = Path(cli.__file__).parents[2]
-# Without flows to solve it is quick.
-QUICK = ["--flow", "bounds"]
-# Quicker still, where a test is of the texts or the terminal: by default a backward pass is compiled as well.
-PLAIN = ["--methods", "raw,rollout"]
-
-
-class Run:
-    """Runs `jaxflow attribute` in this process."""
-
-    def __init__(self, folder, capsys, monkeypatch):
-        self.folder, self.out, self.capsys, self.monkeypatch = folder, folder / "out", capsys, monkeypatch
-
-    def __call__(self, *arguments, model=None, out=None):
-        _ = self.capsys.readouterr()
-        given = ["attribute", "--model", str(model or model_folder()), "--out", str(out or self.out), *arguments]
-        code = cli.main(given)
-        self.stdout, self.stderr = self.capsys.readouterr()
-        return code
-
-    def files(self):
-        """What the results' files hold, those about them included."""
-        return {path.relative_to(self.out): path.read_bytes() for path in self.out.rglob("*") if path.is_file()}
-
-    def refused(self, *arguments, **options):
-        """The one line that a bad command gets."""
-        assert self(*arguments, **options) == 2
-        assert self.stdout == ""
-        assert self.stderr.count("\n") == 1
-        assert self.stderr.startswith("jaxflow: ")
-        assert "Traceback" not in self.stderr
-        return self.stderr
-
-    def file(self, name, content):
-        path = self.folder / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return str(path)
-
-    def pipe(self, content):
-        stdin = io.TextIOWrapper(io.BytesIO(content))
-        self.monkeypatch.setattr(sys, "stdin", stdin)
-
-
-@pytest.fixture
-def run(tmp_path, capsys, monkeypatch):
-    return Run(tmp_path, capsys, monkeypatch)
+from tests.cli.running import PLAIN, QUICK, TEXT
+from tests.tiny_text_model import LAYERS, model_folder
 
 
 def test_texts_become_rows_a_page_and_a_table(run):
@@ -211,24 +160,6 @@ def test_many_examples_are_counted_rather_than_shown(run):
     assert "text 5" not in run.stdout
 
 
-def test_bad_lines_stop_or_are_skipped_and_reported_by_their_number(run):
-    lines = ['{"text": "the key"}', '{"text": ', '{"text": ""}', '{"text": "is on"}', *["{"] * 5]
-    file = run.file("in.jsonl", "\n".join(lines))
-    line = run.refused("--input", file, *PLAIN)
-    assert "line 2 of in.jsonl must be a JSON object, got malformed JSON" in line
-    assert "leave such rows out with --on-error skip" in line
-    assert run("--input", file, *PLAIN, "--on-error", "skip") == 0
-    assert "2 examples in" in run.stdout
-    told = run.stderr.split("rows skipped: ")[1].splitlines()
-    assert told[0] == "7"
-    assert told[1].startswith("  line 2 of in.jsonl must be a JSON object, got malformed JSON")
-    assert told[2] == "  'text' in line 3 of in.jsonl must hold a text, got an empty one; remove it, or give it a text"
-    assert told[6].startswith("  and 2 more")
-    assert [row["id"] for row in open_sweep(run.out).skipped] == [2, 3, 5, 6, 7, 8, 9]
-    assert run("--input", file, *PLAIN, "--on-error", "skip", "--quiet", out=run.folder / "quiet") == 0
-    assert (run.stdout, run.stderr) == ("", "")
-
-
 def test_results_are_summed_up_in_a_table_and_in_files(run):
     file = run.file("in.txt", "\n".join(f"the key {index} is \u202e on the table" for index in range(7)))
     assert run("--input", file, *QUICK, "--quiet") == 0
@@ -277,98 +208,6 @@ def test_only_terminals_that_want_it_get_color(run, variable, colored):
     run.monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert run("--text", "the key", *QUICK) == 0
     assert ("\x1b[1m" in run.stdout) == colored
-
-
-def test_a_full_disk_gets_one_line_and_harms_nothing(run):
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    assert run("--text", "the key", *QUICK, out=run.out) == 0
-    before = run.files()
-    run.monkeypatch.setattr(os, "fsync", full)
-    assert "No space left" in run.refused("--text", "the key", *QUICK)
-    assert run.files() == before
-
-
-TEXT = ["--text", "the key"]
-BAD_COMMANDS = [
-    ([], ["--text must be given, or --input, or texts on standard input", "no text"]),
-    (["--text", " "], ["--text 1 must hold a text, got an empty one"]),
-    ([*TEXT, "--input", "x.txt"], ["--text must be left out where --input is given"]),
-    ([*TEXT, "--column", "c"], ["--column must go with --input"]),
-    ([*TEXT, "--pair", "a", "--pair", "b"], ["--pair must be given once for each --text, 1 times, got 2"]),
-    (["--pair", "a"], ["--pair must go with --text"]),
-    (["--input", "gone.txt"], ["--input must be a file, got 'gone.txt', which does not exist"]),
-    ([*TEXT, "--methods", "raw,magic"], ["--methods", "'magic'", "'rollout'"]),
-    ([*TEXT, "--methods", ""], ["--methods"]),
-    ([*TEXT, "--layers", "0"], ["--layers must be from 1 to 3", "got 0"]),
-    ([*TEXT, "--layers", "4"], ["--layers must be from 1 to 3", "got 4"]),
-    ([*TEXT, "--layers", "one"], ["--layers", "'one'"]),
-    ([*TEXT, "--queries", "4"], ["--text 1: --queries must be positions of tokens, from 0 to 3, got 4"]),
-    ([*TEXT, "--queries", "-1"], ["--queries", "-1"]),
-    ([*TEXT, "--residual", "1.01"], ["--residual must lie in [0, 1], got 1.01"]),
-    ([*TEXT, "--residual", "half"], ["--residual", "half"]),
-    ([*TEXT, "--heads", "median"], ["--heads", "'median'"]),
-    ([*TEXT, "--flow", "fast"], ["--flow", "'fast'"]),
-    ([*TEXT, "--batch-size", "0"], ["--batch-size", "1 or more", "'0'"]),
-    ([*TEXT, "--on-error", "ignore"], ["--on-error must be one of", "'ignore'"]),
-    ([*TEXT, "--max-length", "2"], ["--max-length"]),
-    ([*TEXT, "--top", "-1"], ["--top"]),
-    ([*TEXT, "--colour"], ["--colour"]),
-    (["--text", "a " * LIMIT], [f"--text 1 must have at most {LIMIT} tokens, got {LIMIT + 2}", "pass --truncate"]),
-]
-
-
-@pytest.mark.parametrize(("arguments", "parts"), BAD_COMMANDS)
-def test_bad_commands_get_one_line_and_leave_no_folder(run, arguments, parts):
-    run.monkeypatch.setattr(sys, "stdin", None)
-    line = run.refused(*arguments)
-    for part in parts:
-        assert part in line
-    assert not run.out.exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "parts"),
-    [
-        ("in.txt", b"", ["in.txt must hold a text, got an empty file"]),
-        ("in.txt", b"\n \n", ["in.txt must hold a text, got none"]),
-        ("in.txt", b"fine\n\xff\n", ["line 2 of in.txt must be UTF-8", "name its --encoding"]),
-        ("in.jsonl", b'{"text": "a"}\n{', ["line 2 of in.jsonl must be a JSON object, got malformed JSON"]),
-        ("in.csv", b"a,b\n1,2\n", ["in.csv must have a column 'text', got 'a', 'b'", "name another with --column"]),
-        ("in.csv", b"text,b\n1,2\n,3\n", ["row 2", "must hold a text, got an empty one"]),
-        (
-            "in.txt",
-            ("fine\n\n" + "a " * LIMIT).encode(),
-            ["line 3 of in.txt must have at most 24 tokens, got 26", "pass --truncate"],
-        ),
-    ],
-)
-def test_bad_files_get_one_line_and_leave_no_folder(run, name, content, parts):
-    line = run.refused("--input", run.file(name, content))
-    for part in parts:
-        assert part in line
-    assert not run.out.exists()
-
-
-def test_bad_models_get_one_line_and_leave_no_folder(run):
-    empty = run.folder / "empty"
-    empty.mkdir()
-    assert "empty" in run.refused(*TEXT, model=empty)
-    assert "nowhere" in run.refused(*TEXT, model=run.folder / "nowhere")
-    run.monkeypatch.setenv("JAXFLOW_CACHE", str(run.folder / "cache"))
-    assert "jaxflow fetch minilm" in run.refused(*TEXT, model="minilm")
-    assert not run.out.exists()
-
-
-def test_folders_that_cannot_take_results_are_left_alone(run):
-    file = Path(run.file("thesis.txt", "mine"))
-    assert "must be a folder, got the file" in run.refused(*TEXT, out=file)
-    assert "not empty, and holds no results" in run.refused(*TEXT, out=run.folder)
-    assert "--out must be one that can be written" in run.refused(*TEXT, out=file / "below")
-    assert "--out must be one that can be written" in run.refused(*TEXT, out="/proc/self/out")
-    assert [path.name for path in run.folder.iterdir()] == ["thesis.txt"]
-    assert file.read_text() == "mine"
 
 
 def test_a_keyboard_interrupt_says_what_is_kept(run):
@@ -420,90 +259,3 @@ def test_every_flag_is_explained_with_its_default(capsys):
     ):
         assert default in shown
     assert "examples: jaxflow fetch minilm" in shown
-
-
-def command(*arguments, **options):
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
-    whole = [sys.executable, "-c", "import sys; from jaxflow.cli.main import main; sys.exit(main())", *arguments]
-    return subprocess.Popen(
-        whole, text=True, stdout=-1, stderr=-1, stdin=subprocess.DEVNULL, env=environment, **options
-    )
-
-
-@pytest.mark.slow
-def test_a_real_process_reports_and_survives_a_closed_pipe(tmp_path):
-    arguments = [*TEXT, *QUICK, "--model", str(model_folder()), "--out", str(tmp_path / "out")]
-    with command("attribute", *arguments) as process:
-        process.stdout.close()
-        errors = process.stderr.read()
-    assert process.returncode == 0
-    assert errors.count("\n") == 1
-    assert errors.startswith("1/1 examples")
-    assert len(open_sweep(tmp_path / "out")) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
-def test_a_clusters_signal_ends_a_sweep_after_the_shards_in_work(tmp_path, number, code):
-    file, out = tmp_path / "in.txt", tmp_path / "out"
-    file.write_text("\n".join(f"the key {index} is on the table" for index in range(20000)))
-    arguments = ["--input", str(file), "--model", str(model_folder()), "--out", str(out), "--quiet"]
-    with command("attribute", *arguments, "--methods", "raw", "--batch-size", "16") as process:
-        try:
-            deadline = time.monotonic() + 120
-            while not (out / store.ABOUT / "part-00000.json").exists():
-                assert process.poll() is None, process.stderr.read()
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            begun = {path.stem for path in out.rglob("part-*.*") if path.parent.name != store.ABOUT}
-            process.send_signal(number)
-            output, errors = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert (process.returncode, output) == (code, "")
-    first, last = errors.splitlines()
-    assert first == f"jaxflow: {number.name}: ending after the shards in work; a second signal stops at once"
-    assert last.endswith("the same command continues")
-    # Whatever was begun is done, and nothing is left behind.
-    done = {record.index for record in open_sweep(out).records}
-    assert {int(name[-5:]) for name in (stem.partition(".")[0] for stem in begun)} <= done
-    assert 0 < len(done) < 20
-    assert f"{len(open_sweep(out))} of 20000 examples are kept" in last
-    assert not list(out.rglob(".*"))
-
-
-def test_ctrl_c_ends_with_one_line_and_130(tmp_path):
-    file = tmp_path / "in.txt"
-    file.write_text("\n".join(f"the key {index} is on the table" for index in range(4000)))
-    arguments = ["--input", str(file), "--model", str(model_folder()), "--out", str(tmp_path / "out"), "--quiet"]
-    first = tmp_path / "out" / store.ABOUT / "part-00000.json"
-    with command("attribute", *arguments, "--methods", "raw,rollout", "--batch-size", "16") as process:
-        try:
-            deadline = time.monotonic() + 120
-            while not first.exists():
-                assert process.poll() is None, process.stderr.read()
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert process.returncode == 130
-    assert output == ""
-    assert errors.count("\n") == 1
-    assert "of 4000 examples are kept" in errors
-    assert "the same command continues" in errors
-    assert len(open_sweep(tmp_path / "out")) >= 1024
-
-
-def test_the_users_words_are_nowhere_rewritten(run):
-    """Names that look like options, or like Python's arguments, come through errors as they are."""
-    for name in ("run--out", "`truncate=True`", "--resume"):
-        out = run.folder / name
-        out.mkdir()
-        (out / "mine").touch()
-        line = run.refused(*TEXT, out=out)
-        assert line == (
-            f"jaxflow: --out must be new, or empty, got {str(out)!r}, which is not empty, and holds no results of "
-            "jaxflow; name another --out\n"
-        )
