@@ -18,7 +18,7 @@ from jaxflow.compare import head_importance
 from jaxflow.sweep import runner, shards
 from tests.attribution.test_attention_in_hand import by_hand
 from tests.models.torch_architectures import ARCHITECTURES, WORDS, of
-from tests.sweep.test_runner import interrupted_after
+from tests.sweep.sweeping import interrupted_after
 from tests.tiny_text_model import model_folder
 
 TEXTS = ("the key to the cabinets is on", "keys", "is the table on the key?", "the key to")

@@ -14,7 +14,7 @@ from jaxflow.summary.summary import summarize
 from jaxflow.sweep import shards
 from jaxflow.sweep.tally import Stopped
 from tests.models.tiny_images import folder_of_images, image, torch_images, vision_model
-from tests.sweep.test_runner import interrupted_after
+from tests.sweep.sweeping import interrupted_after
 
 ASKED = {"methods": ("raw", "rollout")}
 
