@@ -11,107 +11,28 @@ import transformers
 
 import jaxflow as jf
 from jaxflow._checks import InputError
-from jaxflow.models import TokenBatch, load_model
+from jaxflow.models import load_model
 from jaxflow.models.encoder.positions import places
 from jaxflow.models.families import DECODERS
 from jaxflow.models.families.rotary import rotary_of
-from jaxflow.models.generation import Anew, generate_ids
-from jaxflow.models.tokens import Encoding
+from tests.models.decoders import (
+    FAST,
+    LENGTH,
+    LENGTHS,
+    LINEAR,
+    LLAMA3,
+    OWN,
+    VARIANTS,
+    as_batch,
+    make,
+    padded,
+    run,
+    slow_unless,
+    torch_run,
+)
 from tests.models.test_families import SIZES
 
-LENGTH, LENGTHS = 16, (3, 9, 16, 1)
-# Tokens that follow a batch of texts.
-STEPS = 4
-# What tiny models need to show what their family does differently.
-OWN = {
-    "gpt2": {"n_inner": 24},
-    "llama": {"num_key_value_heads": 2},
-    "qwen2": {"num_key_value_heads": 1, "use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1},
-    "qwen3": {"num_key_value_heads": 2, "head_dim": 8},
-    "mistral": {"num_key_value_heads": 2, "sliding_window": 3, "head_dim": 8},
-    "gemma": {"num_key_value_heads": 4, "head_dim": 8},
-}
-# Of a head's four pairs one keeps its angle, one has a share of the factor, and two have all of it.
-LLAMA3 = {
-    "rope_type": "llama3",
-    "rope_theta": 100.0,
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 32,
-}
-LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.5}
-VARIANTS = {
-    "llama3": ("llama", {"rope_parameters": LLAMA3, "head_dim": 8}),
-    "llama-linear": ("llama", {"rope_parameters": LINEAR}),
-    "llama-biased": ("llama", {"attention_bias": True, "mlp_bias": True}),
-    "llama-shared-and-biased": ("llama", {"attention_bias": True, "num_key_value_heads": 2}),
-    "llama-tied": (
-        "llama",
-        {"tie_word_embeddings": True, "rope_parameters": {"rope_type": "default", "rope_theta": 50.0}},
-    ),
-    "qwen3-windows": (
-        "qwen3",
-        {
-            "use_sliding_window": True,
-            "sliding_window": 4,
-            "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
-        },
-    ),
-}
-FAST = ("gpt2", "llama")
 HEADS = ("next_token", "bare", "sequence_classification")
-
-
-def slow_unless(fast, cases):
-    return [pytest.param(*case, marks=[] if case[0] in fast else pytest.mark.slow) for case in cases]
-
-
-def make(model_type, head, folder, tiny, **changes):
-    """A random model of that family and head, as transformers has it and as we load it."""
-    torch.manual_seed(1)
-    settings = {**SIZES, **OWN.get(model_type, {}), "num_attention_heads": 4, **changes}
-    config = transformers.AutoConfig.for_model(model_type, bos_token_id=None, eos_token_id=None, **settings)
-    model = getattr(transformers, DECODERS[model_type].heads[head].architecture)(config)
-    model.set_attn_implementation("eager")
-    tiny.save(folder, model, tiny.tokenizer(pad=config.pad_token_id))
-    return model, load_model(folder)
-
-
-def padded(side):
-    """Texts of different lengths, as ids and mask."""
-    rng = np.random.default_rng(0)
-    ids, mask = np.ones((len(LENGTHS), LENGTH), np.int32), np.zeros((len(LENGTHS), LENGTH), bool)
-    for row, length in enumerate(LENGTHS):
-        here = slice(length) if side == "right" else slice(LENGTH - length, None)
-        ids[row, here], mask[row, here] = rng.integers(2, 27, length), True
-    return ids, mask
-
-
-def as_batch(ids, mask):
-    return TokenBatch(jnp.asarray(ids), jnp.asarray(mask), jnp.zeros_like(jnp.asarray(ids)))
-
-
-def as_encoding(ids):
-    none = (0,) * len(ids)
-    return Encoding(tuple(ids), none, ("a",) * len(ids), ((0, 1),) * len(ids), none, (False,) * len(ids))
-
-
-def torch_run(model, ids, mask):
-    with torch.no_grad():
-        return model(
-            input_ids=torch.tensor(ids).long(),
-            attention_mask=torch.tensor(mask).long(),
-            # As generation counts them: padding on the left moves no text along.
-            position_ids=torch.tensor(np.maximum(mask.cumsum(1) - 1, 0)),
-            output_attentions=True,
-            output_hidden_states=True,
-        )
-
-
-@jax.jit
-def run(module, batch):
-    return module(batch)
 
 
 def check(model, ours, head):
@@ -237,82 +158,6 @@ def test_the_parts_of_a_next_tokens_logit_sum_to_it(tiny, tmp_path):
     parts = jf.attribute(ours, [text], methods="decompx")[0].relevance["decompx"][-1, 0]
     logits = ours(ours.pad(ours.tokenize([text]))).logits[0]
     np.testing.assert_allclose(parts.sum(), logits.max(), atol=1e-4)
-
-
-# Transformers reads Qwen2's tokenizer as one of pairs of bytes, which the tiny one is not.
-@pytest.mark.parametrize("model_type", slow_unless(("llama",), [(name,) for name in DECODERS if name != "qwen2"]))
-def test_answers_are_what_a_torch_model_says_of_them(tiny, tmp_path, model_type):
-    _, ours = make(model_type, "next_token", tmp_path, tiny)
-    eager = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation="eager")
-    theirs = jf.TorchModel(eager, ours.tokenizer)
-    prompts, answers = ["the key to the table", "she knows"], ["is lost .", "he laugh"]
-    question = jf.Question(methods=("rollout", "rollout@attention-gradient"), queries="answer")
-    results = [jf.attribute(model, prompts, question, pairs=answers) for model in (ours, theirs)]
-    for mine, other in zip(*results, strict=True):
-        assert (mine.tokens, mine.queries.tolist()) == (other.tokens, other.queries.tolist())
-        for method in question.methods:
-            scale = np.abs(other.relevance[method]).max()
-            np.testing.assert_allclose(mine.relevance[method], other.relevance[method], atol=1e-4 * scale)
-    assert jf.generate(ours, prompts, new_tokens=4) == jf.generate(theirs, prompts, new_tokens=4)
-
-
-@jax.jit
-def begin(module, batch):
-    return module.begin(batch, STEPS)
-
-
-@jax.jit
-def follow(module, ids, real, kept):
-    return module.follow(ids, real, kept)
-
-
-@pytest.mark.parametrize("variant", slow_unless(("mistral", "gpt2"), [(name,) for name in (*DECODERS, *VARIANTS)]))
-def test_scores_by_kept_keys_and_values_equal_torchs(tiny, tmp_path, variant):
-    """Texts of different lengths in one batch, beyond sliding windows, each with its own tokens behind it."""
-    model_type, changes = VARIANTS.get(variant, (variant, {}))
-    model, ours = make(model_type, "next_token", tmp_path, tiny, max_position_embeddings=LENGTH + STEPS, **changes)
-    ids, mask = padded("right")
-    added = np.random.default_rng(1).integers(2, 27, (STEPS, len(ids))).astype(np.int32)
-    scores, kept = begin(ours.module, as_batch(ids, mask))
-    groups = OWN.get(model_type, {}).get("num_key_value_heads", 4)
-    # Heads that queries share are kept once.
-    assert kept.keys.shape[-2] == changes.get("num_key_value_heads", groups)
-    for step in range(STEPS + 1):
-        for row, length in enumerate(LENGTHS):
-            text = np.concatenate([ids[row, :length], added[:step, row]])
-            with torch.no_grad():
-                expected = model(input_ids=torch.tensor(text[None]).long()).logits[0, -1].numpy()
-            np.testing.assert_allclose(scores[row], expected, atol=1e-4, rtol=0)
-        if step < STEPS:
-            scores, kept = follow(ours.module, jnp.asarray(added[step]), jnp.ones(len(ids), bool), kept)
-
-
-@pytest.mark.parametrize("model_type", slow_unless(("llama",), [(name,) for name in DECODERS]))
-def test_continuations_are_transformers(tiny, tmp_path, model_type):
-    model, ours = make(model_type, "next_token", tmp_path, tiny, max_position_embeddings=LENGTH + STEPS)
-    ids, mask = padded("right")
-    encodings = [as_encoding(row[real].tolist()) for row, real in zip(ids, mask, strict=True)]
-    # Some texts reach the model's length, some the number of tokens asked for.
-    asked = 2 * STEPS
-    written = generate_ids(ours, encodings, asked)
-    for encoding, answer in zip(encodings, written, strict=True):
-        text = torch.tensor([encoding.input_ids])
-        most = min(asked, ours.max_length - len(encoding))
-        expected = model.generate(text, attention_mask=torch.ones_like(text), do_sample=False, max_new_tokens=most)
-        assert list(answer) == expected[0, len(encoding) :].tolist()
-        assert len(answer) == most
-
-
-def test_a_module_that_keeps_nothing_says_the_same(tiny, tmp_path):
-    _, ours = make("llama", "next_token", tmp_path, tiny)
-    batch, anew = as_batch(*padded("right")), Anew(ours.module)
-    (first, kept), (second, texts) = begin(ours.module, batch), begin(anew, batch)
-    # A text that is done gets no more tokens, and keeps its scores.
-    real = jnp.asarray([True, True, False, True])
-    for step in range(3):
-        np.testing.assert_allclose(first[real], second[real], atol=1e-4)
-        ids = jnp.full(len(LENGTHS), 3 + step, jnp.int32)
-        (first, kept), (second, texts) = follow(ours.module, ids, real, kept), follow(anew, ids, real, texts)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow.models import load_model
 from jaxflow.models.families import FAMILIES
-from tests.models.test_decoders import as_batch, padded, run
+from tests.models.decoders import as_batch, padded, run
 from tests.models.test_families import SIZES
 
 HEADS = FAMILIES["modernbert"].heads

@@ -19,7 +19,7 @@ import jaxflow as jf
 from jaxflow.models import TokenBatch
 from jaxflow.models.encoder_decoder.families import FAMILIES as PAIRED
 from jaxflow.models.families import DECODERS, ENCODERS, FAMILIES, VISION
-from tests.models import test_decoders, test_encoder_decoders, test_families, test_modernbert, test_vit
+from tests.models import decoders, test_encoder_decoders, test_families, test_modernbert, test_vit
 from tests.models.test_torch_model import torch_model
 from tests.models.tiny_images import image
 
@@ -51,7 +51,7 @@ class Case:
 
 def make(model_type, folder, tiny):
     if model_type in DECODERS:
-        made = test_decoders.make(model_type, "next_token", folder, tiny)
+        made = decoders.make(model_type, "next_token", folder, tiny)
         return Case(*made, folder, "next_token", causal=True)
     if model_type == "modernbert":
         return Case(*test_modernbert.make("masked_lm", folder, tiny), folder, "masked_lm")
