@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -28,3 +29,24 @@ def _programs_are_freed() -> Iterator[None]:
     if sys.platform == "linux" and Path("/proc/self/maps").read_bytes().count(b"\n") > _MAPS_OF_A_WORKER:
         jax.clear_caches()
         gc.collect()
+
+
+def _all_rows(sizes: Any, length: int, texts: int) -> int:
+    """The full batch's rows, for few texts as well."""
+    return -(-sizes.most(length) // sizes.devices) * sizes.devices
+
+
+@pytest.fixture(scope="module")
+def few_sizes() -> Iterator[None]:
+    """Batches of one size: one program serves a file where the package would compile one for each size, for speed.
+
+    For files that ask about results, which depend on no size; not for those that ask about batches.
+    """
+    from jaxflow.running import _sizes
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_sizes, "BUCKETS", (24, 48, 96, 192, 384, 768, 1536))
+        patched.setattr(_sizes, "ON_PROCESSOR", 8 * 24)
+        patched.setattr(_sizes, "SHARES", (3 / 4,))
+        patched.setattr(_sizes.Sizes, "rows", _all_rows)
+        yield

@@ -16,6 +16,8 @@ from tests.attribution.test_attention_in_hand import by_hand
 from tests.models.torch_architectures import GPT, WORDS, of
 from tests.tiny_text_model import model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 PROMPTS = ["the key to the cabinets", "keys", "the key is on the table to"]
 ANSWERS = ["is on the table", "is", "the cabinets is the key"]
 SIZES = AttentionGradient(own="none")

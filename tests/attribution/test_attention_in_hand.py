@@ -14,6 +14,8 @@ from tests.flow.oracles import all_pairs
 from tests.problems import softmax_attention
 from tests.tiny_text_model import model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 TEXTS = ["the key to the cabinets is on", "The keys", "is unbelievable on table!"]
 LAYERS, HEADS, LENGTHS, LENGTH = 3, 2, (6, 3, 5), 7
 

@@ -17,6 +17,8 @@ from jaxflow.running._pipeline import Pipeline
 from tests.compare.models import model as masked_model
 from tests.tiny_text_model import LAYERS, LIMIT, model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 TEXTS = ["the key to the cabinets", "is", "unbelievable tables on the table", "the keys", "to the table is on", "keys"]
 
 

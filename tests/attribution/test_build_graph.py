@@ -9,6 +9,8 @@ from jaxflow._checks import InputError
 from tests.extending.mixing import ValueNorms
 from tests.tiny_text_model import model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 TEXTS = ["the key is on the table", "keys", "it is on the table on the table"]
 
 

@@ -10,6 +10,8 @@ from jaxflow.mixing import Attention, mixing_json
 from tests.attribution.test_attention_in_hand import by_hand, problem
 from tests.flow.oracles import all_pairs
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 
 def capacities(weights, residual=0.5):
     return residual * np.eye(weights.shape[-1]) + (1 - residual) * weights

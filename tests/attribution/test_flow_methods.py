@@ -11,6 +11,8 @@ from jaxflow.pages.explorer import explorer_data
 from jaxflow.summary.summary import summarize
 from tests.tiny_text_model import LAYERS, model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 TEXTS = ["the key to the cabinets", "is", "unbelievable tables on the table"]
 METHODS = ("joint-flow", "widest-path", "flow", JointFlow("least-squares", name="even"))
 

@@ -25,6 +25,8 @@ from tests.extending.mixing import ValueNorms
 from tests.models.model_from_outside import CausalModel, causal_model
 from tests.tiny_text_model import model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 # Of different lengths, so that batches are padded.
 TEXTS = ("the key to the cabinets is on the table", "is", "unbelievable tables on the table", "keys")
 CLASS = "attention-gradient"

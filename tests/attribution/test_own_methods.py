@@ -17,6 +17,8 @@ from jaxflow.running import at_layers, layer_places, layer_room, put_layer
 from jaxflow.summary.summary import summarize
 from tests.tiny_text_model import LAYERS, model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 TEXTS = ["the key to the cabinets", "is", "unbelievable tables on the table"]
 
 

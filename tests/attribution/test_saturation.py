@@ -12,6 +12,8 @@ from jaxflow.mixing import Attention
 from jaxflow.summary.summary import summarize
 from tests.tiny_text_model import model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 TEXTS = ["the key to the cabinets is on the table", "is", "unbelievable tables on the table"]
 
 

@@ -11,6 +11,8 @@ from tests.flow.oracles import all_pairs
 from tests.graph.encoder_decoder_oracle import by_hand, products
 from tests.models.torch_architectures import BART, SIZE, T5, WHISPER
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 SOURCES = [["the", "key", "to", "the", "cabinets", "</s>"], ["keys", "on", "</s>"]]
 TARGETS = [["<pad>", "▁la", "▁cl", "é"], ["<pad>", "▁les"]]
 SOURCE_MASK = np.array([[1] * 6, [1, 1, 1, 0, 0, 0]])

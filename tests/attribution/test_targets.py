@@ -17,6 +17,8 @@ from jaxflow.models import new_encoder
 from tests.models.conftest import bert_config, make_tokenizer, save
 from tests.tiny_text_model import LABELS, model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 MASKED = ["the key [MASK] on the table", "she [MASK]"]
 WEIGHTS = AttentionGradient(own="none")
 

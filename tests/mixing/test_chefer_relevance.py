@@ -13,6 +13,8 @@ from jaxflow.running.readers import KeptGraph
 from tests.references.chefer_oracle import chefer_weights
 from tests.references.tiny_families import CLASSES, FAMILIES, tiny
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 TARGET = Explained("identity", predicts=False, against=None)
 
 

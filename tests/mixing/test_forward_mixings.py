@@ -25,6 +25,8 @@ from tests.models.test_families import make
 from tests.tiny_text_model import LAYERS, model_folder
 from tests.torch_layers import torch_layers
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 FAST = ("bert", "roberta-prelayernorm")
 CASES = [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in ENCODERS]
 PLAIN = [Norms(variant=variant) for variant in VARIANTS] + [Alti(), ValueZeroing()]

@@ -17,6 +17,8 @@ from tests.models.conftest import torch_inputs
 from tests.models.model_from_outside import causal_model
 from tests.references.tiny_families import tiny
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 # Of different lengths, so that the batch is padded.
 TEXTS = ["the key to the cabinets is lost", "he", "she knows that"]
 MIXINGS = (AttentionGradient("identity"), AttentionGradient("none"), Gradient("none"), Gradient(0.25))

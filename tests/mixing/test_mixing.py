@@ -19,6 +19,8 @@ from jaxflow.running import run_readers
 from jaxflow.running.readers import KeptGraph, Logits
 from tests.tiny_text_model import LAYERS, model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 TEXTS = ["the key to the cabinets", "is", "unbelievable tables on the table", "keys"]
 HEADS = 2
 EVERY = tuple(range(1, LAYERS + 1))

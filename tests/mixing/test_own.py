@@ -13,6 +13,8 @@ from jaxflow.mixing import as_own, wide_own, with_own_stream
 from jaxflow.mixing._gradients import raising
 from tests.tiny_text_model import LAYERS, model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 TOKENS = 5
 
 
