@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from textwrap import TextWrapper
 
 import numpy as np
 
@@ -25,6 +26,8 @@ OPPOSED = "PuOr"
 BESIDE, WIDEST, TOKEN = 13.0, 16.0, 0.3
 # Between names of tokens; where there is less, only some are written.
 NAME = 0.14
+# Of a letter of the caption, on average.
+LETTER = 0.085
 
 
 def plot_relevance(
@@ -111,8 +114,15 @@ def plot_relevance(
         _ = figure.colorbar(drawn, ax=panel, extend=_beyond(values, low, top))
     for panel in panels[:: grid[1]]:
         _ = panel.set_ylabel(drawing.row_kind)
-    _ = figure.supxlabel(drawing.caption)
+    _ = figure.supxlabel(in_lines(drawing.caption, width))
     return figure
+
+
+def in_lines(caption: str, width: float) -> str:
+    """A caption in lines that a figure of so many inches has room for."""
+    # Names of methods have hyphens, and stay whole.
+    fill = TextWrapper(max(20, int(width / LETTER)), break_long_words=False, break_on_hyphens=False)
+    return "\n".join(map(fill.fill, caption.split("\n")))
 
 
 def _beyond(values: np.ndarray, low: float, top: float) -> str:

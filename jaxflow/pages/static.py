@@ -54,7 +54,7 @@ def plot_exploration(
     figure = Figure(figsize=(width, 1.8 + 0.42 * layers + 1.4), layout="constrained")
     # Layers above, rollout below, on one axis of tokens.
     network, bars = figure.subplots(2, 1, sharex=True, height_ratios=(0.42 * layers + 1, 1.4))
-    names = [side.name for side in exploration.sides]
+    names = list(printable(tuple(side.name for side in exploration.sides)))
     _draw_arcs(network, shares, least, names)
     _ = network.plot(position, layers, "o", color="black", zorder=3)
     network.set_yticks(range(layers + 1), ["words", *map(str, range(1, layers + 1))])
@@ -63,6 +63,9 @@ def plot_exploration(
     # Where tokens are narrower than their names, only some names are written.
     step = max(1, int(np.ceil(NAME * len(tokens) / width)))
     bars.set_xticks(range(0, len(tokens), step), tokens[::step], rotation=90)
+    if len(shares) == 2:
+        # Below, as arcs may be anywhere above.
+        _ = figure.legend(loc="outside lower center", ncols=3, fontsize=7)
     _ = figure.suptitle(f"what {tokens[position]} ({position}) is made of; arcs of at least {least:.2g}", fontsize=9)
     return figure
 
@@ -102,8 +105,6 @@ def _draw_arcs(axes: Axes, shares: list[np.ndarray], least: float, names: list[s
             _ = axes.plot([source, to], [layer, layer + 1], color=colour, linestyle=dash, linewidth=width, alpha=0.75)
         if len(shares) == 2:
             _ = axes.plot([], [], color=colour, linestyle=dash, label=labels[kind])
-    if len(shares) == 2:
-        _ = axes.legend(fontsize=7, loc="upper right")
 
 
 def _draw_words(axes: Axes, rows: list[np.ndarray], names: list[str]) -> None:
@@ -111,7 +112,5 @@ def _draw_words(axes: Axes, rows: list[np.ndarray], names: list[str]) -> None:
     for number, (row, kind) in enumerate(zip(rows, ("first", "second"), strict=False)):
         # Bars of both models stand side by side within 0.8 of a token's width.
         places = np.arange(len(row)) + (number - (len(rows) - 1) / 2) * width
-        _ = axes.bar(places, row, width, color=LOOKS[kind][0], label=printable((names[number],))[0])
+        _ = axes.bar(places, row, width, color=LOOKS[kind][0], label=names[number])
     _ = axes.set_ylabel("rollout")
-    if len(rows) == 2:
-        _ = axes.legend(fontsize=7)

@@ -1,5 +1,6 @@
 """The figure draws the numbers it is given, whatever the tokens are."""
 
+import io
 from dataclasses import replace
 
 import jax.numpy as jnp
@@ -207,3 +208,11 @@ def test_results_that_hold_relevance_say_what_to_pass(example):
             jf.plot_relevance(value)
     with pytest.raises(InputError, match="`tokens` must be left out"):
         jf.plot_relevance(example, tokens=["a"])
+
+
+def test_captions_stay_within_narrow_figures():
+    figure = jf.plot_relevance(np.full((2, 2, 2), 0.5), tokens=["one", "another"])
+    figure.savefig(io.BytesIO())
+    box = figure._supxlabel.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+    assert figure.get_supxlabel().replace("\n", " ") == "what each token contributed to position 0, one"

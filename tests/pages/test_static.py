@@ -29,8 +29,10 @@ def test_the_figure_draws_the_arcs_over_the_threshold(pair, threshold, tmp_path)
         solid = [line for line in drawn if line.get_linestyle() == "-"]
         alike = (shares[0] < 2 * shares[1]) & (shares[1] < 2 * shares[0])
         assert len(solid) == (over & alike).sum()
-        labels = [text.get_text() for text in network.get_legend().get_texts()]
-        assert labels == ["alike in both", *(f"stronger in {side.name}" for side in pair.sides)]
+        (legend,) = figure.legends
+        names = [side.name for side in pair.sides]
+        labels = [text.get_text() for text in legend.get_texts()]
+        assert labels == ["alike in both", *(f"stronger in {name}" for name in names), *names]
     heights = [bar.get_height() for bar in bars.patches]
     rows = [side.examples[1].relevance["rollout"][-1, 2] for side in pair.sides]
     np.testing.assert_allclose(heights, np.concatenate(rows), rtol=1e-6)
