@@ -63,8 +63,9 @@ class Example:
         """What it is of, without its arrays."""
         methods = ", ".join(self.relevance)
         said = "" if self.prediction is None else f", prediction {shown(self.prediction)}"
+        positions = f"{len(self.queries)} position{'s' * (len(self.queries) != 1)} explained"
         return (
-            f"Example({shown(self.text)}: {len(self.tokens)} tokens, {len(self.queries)} queries, "
+            f"Example({shown(self.text)}: {len(self.tokens)} tokens, {positions}, "
             f"{len(self.layers)} layers, {methods}{said})"
         )
 

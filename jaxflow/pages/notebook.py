@@ -1,5 +1,6 @@
 """Results in a notebook: the words of first texts, shaded, and what changed between two models."""
 
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -40,7 +41,7 @@ def attribution_html(result: Attribution) -> str:
     shown = [_lead(example, result) + _example(example) for example in result[:SHOWN]]
     if len(result) > SHOWN:
         shown.append(f"<p>and {len(result) - SHOWN} more; <code>result[{SHOWN}]</code> is the next</p>")
-    return f"<div>{''.join(shown)}</div>"
+    return f"<div>{''.join(shown)}{_legend(result[:SHOWN])}</div>"
 
 
 def _lead(example: Example, result: Attribution) -> str:
@@ -58,7 +59,17 @@ def _lead(example: Example, result: Attribution) -> str:
 
 def example_html(example: Example) -> str:
     """One text, as `attribution_html` shows several."""
-    return f"<div>{_example(example)}</div>"
+    return f"<div>{_example(example)}{_legend([example])}</div>"
+
+
+def _legend(examples: Sequence[Example]) -> str:
+    """What shades, hues and lines mean, of those that are there."""
+    rows = [values[-1, 0] for example in examples for values in example.relevance.values()]
+    flat = [values[-1, 0] for example in examples for values in example.saturation.values()]
+    said = ["full shade: the largest of a line"]
+    said += ["orange: against"] * any((row < 0).any() for row in rows)
+    said += ["dotted: saturated, this flow says nothing of it"] * any(map(np.any, flat))
+    return f'<p style="margin: .6em 0 0; opacity: .7; font-size: .9em">{"; ".join(said)}</p>'
 
 
 def comparison_html(comparison: Comparison) -> str:

@@ -15,7 +15,7 @@ def test_results_are_printed_in_a_line(tmp_path):
     result = attribution(50)
     printed = repr(result)
     assert printed.startswith("Attribution(50 examples, the first: Example(")
-    assert "40 tokens, 1 queries, 3 layers, raw, rollout" in printed
+    assert "40 tokens, 1 position explained, 3 layers, raw, rollout" in printed
     assert len(printed) < 400
     assert "array" not in printed
     result.save(tmp_path / "kept")

@@ -22,7 +22,11 @@ def comparison(models):
 def test_an_example_shows_itself_as_its_result_does(models):
     result = jf.attribute(models[0], ["the key <b>is</b> on", "table"])
     html = result[0]._repr_html_()
-    assert html[5:-6] in result._repr_html_()
+    assert html[5:-6] in result[:1]._repr_html_()
+    assert ">full shade: the largest of a line; dotted: saturated, this flow says nothing of it<" in html
+    # What is not there is not explained.
+    signed = jf.attribute(models[0], "the key", methods=("raw", "gradient-input"))._repr_html_()
+    assert ">full shade: the largest of a line; orange: against<" in signed
     assert html.count("<table>") == 1
     assert "<b>" not in html
     assert not RUNS.search(html)
