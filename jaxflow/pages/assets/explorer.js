@@ -1173,13 +1173,26 @@
     pen.putImageData(image, 0, 0);
     return canvas;
   }
-  var emptyScene = (width, text) => ({
-    width,
-    height: 60,
-    marks: [{ kind: "text", x: 8, y: 26, text: short(text, Math.floor(width / 5.6)), fill: colours().soft }],
-    note: "",
-    table: () => [["nothing"]]
-  });
+  var LINE = 16;
+  function emptyScene(width, text) {
+    const lines = inLines(text, Math.floor(width / 6));
+    return {
+      width,
+      height: 44 + LINE * lines.length,
+      marks: lines.map((line, at) => ({ kind: "text", x: 8, y: 26 + LINE * at, text: line, fill: colours().soft })),
+      note: "",
+      table: () => [["nothing"]]
+    };
+  }
+  function inLines(text, most) {
+    const lines = [];
+    for (const word of text.split(" ")) {
+      const longer = lines.length ? `${lines[lines.length - 1]} ${word}` : "";
+      if (longer && longer.length <= most) lines[lines.length - 1] = longer;
+      else lines.push(short(word, most));
+    }
+    return lines;
+  }
 
   // src/explorer/draw.js
   function drawScene(canvas, scene, scale = window.devicePixelRatio || 1) {
@@ -3168,7 +3181,9 @@
       table: sentencesTable
     };
   }
-  var predictionsMissing = () => data.sentences.some((sentence) => sentence.sides.some(({ prediction }) => known(prediction))) ? `${PAIR ? "Only one of the two models has classes, and no text" : "There is one model alone, and no text"} has a label: nothing to set its predictions against.` : "These models have no classes, so there are no predictions.";
+  var predictionsMissing = () => data.sentences.some((sentence) => sentence.sides.some(({ prediction }) => known(prediction))) ? inUnits(
+    `${PAIR ? "Only one of the two models has classes, and no text" : "There is one model alone, and no text"} has a label: nothing to set its predictions against.`
+  ) : "These models have no classes, so there are no predictions.";
   function confusionMarks(table, labels, { title, left, top, cell, longest }) {
     const counts = confusionOf(table);
     const most = d313.max(counts.flat()) || 1;

@@ -1032,7 +1032,7 @@
     const parts = signed.length < shown.length ? [`${least} `, rampOf(0), ` ${most}`] : [];
     if (signed.length) {
       const which = signed.length < shown.length ? `${signed.join(", ")}: ` : "";
-      parts.push(make("span", {}, `${which}against `, rampOf(-10), " for"));
+      parts.push(make("span", { className: "signed" }, `${which}against `, rampOf(-10, 2), " for"));
     }
     if (data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)))
       parts.push(make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here");
@@ -1041,9 +1041,9 @@
     if (!state.special) parts.push(make("span", { className: "muted" }, `▴ over the scale (special tokens${sink})`));
     byId("legend").replaceChildren(...parts);
   }
-  function rampOf(first2) {
+  function rampOf(first2, by = 1) {
     const ramp = make("span", { className: current.example.picture ? "ramp over" : "ramp" });
-    for (let step2 = first2; step2 <= 10; step2 += 1) {
+    for (let step2 = first2; step2 <= 10; step2 += by) {
       const box = make("span", { className: "step" });
       if (current.example.picture) box.style.backgroundColor = cover(step2 / 10);
       else paint(box, step2 / 10);

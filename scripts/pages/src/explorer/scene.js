@@ -169,15 +169,37 @@ export function rasterOf(columns, rows, value, kind, level) {
   return canvas;
 }
 
+const LINE = 16; // pixels from one line of a text to the next
+
 /**
  * @param {number} width
  * @param {string} text
  * @returns {Scene}
  */
-export const emptyScene = (width, text) => ({
-  width,
-  height: 60,
-  marks: [{ kind: "text", x: 8, y: 26, text: short(text, Math.floor(width / 5.6)), fill: colours().soft }],
-  note: "",
-  table: () => [["nothing"]],
-});
+export function emptyScene(width, text) {
+  const lines = inLines(text, Math.floor(width / 6));
+  return {
+    width,
+    height: 44 + LINE * lines.length,
+    marks: lines.map((line, at) => ({ kind: "text", x: 8, y: 26 + LINE * at, text: line, fill: colours().soft })),
+    note: "",
+    table: () => [["nothing"]],
+  };
+}
+
+/**
+ * A text in lines of at most so many characters; a longer word stands alone, and is cut.
+ *
+ * @param {string} text
+ * @param {number} most
+ */
+function inLines(text, most) {
+  /** @type {string[]} */
+  const lines = [];
+  for (const word of text.split(" ")) {
+    const longer = lines.length ? `${lines[lines.length - 1]} ${word}` : "";
+    if (longer && longer.length <= most) lines[lines.length - 1] = longer;
+    else lines.push(short(word, most));
+  }
+  return lines;
+}

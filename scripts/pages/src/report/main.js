@@ -157,7 +157,7 @@ function renderLegend() {
   // Methods with a sign go from what speaks against the explained number to what speaks for it.
   if (signed.length) {
     const which = signed.length < shown.length ? `${signed.join(", ")}: ` : "";
-    parts.push(make("span", {}, `${which}against `, rampOf(-10), " for"));
+    parts.push(make("span", { className: "signed" }, `${which}against `, rampOf(-10, 2), " for"));
   }
   if (data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)))
     parts.push(make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here");
@@ -167,10 +167,13 @@ function renderLegend() {
   byId("legend").replaceChildren(...parts);
 }
 
-/** @param {number} first the first of the steps, of which 10 is full shade */
-function rampOf(first) {
+/**
+ * @param {number} first the first of the steps, of which 10 is full shade
+ * @param {number} [by] from one step to the next
+ */
+function rampOf(first, by = 1) {
   const ramp = make("span", { className: current.example.picture ? "ramp over" : "ramp" });
-  for (let step = first; step <= 10; step += 1) {
+  for (let step = first; step <= 10; step += by) {
     const box = make("span", { className: "step" });
     if (current.example.picture) box.style.backgroundColor = cover(step / 10);
     else paint(box, step / 10);

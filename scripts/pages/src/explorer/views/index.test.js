@@ -155,3 +155,27 @@ test("heat maps of many tokens stay within the picture, those of two models too"
     }
   }
 });
+
+test("what a view says where it has nothing to draw is said whole, in lines that fit", () => {
+  const [ask] = VIEWS.filter(({ name }) => name === "ask");
+  for (const width of [200, 355, 900]) {
+    const { marks, height } = ask.draw(chosen({}), width, null);
+    const lines = marks.map((mark) => (mark.kind === "text" ? mark.text : ""));
+    assert.equal(lines.join(" "), "Choose a word, by a click on it anywhere, by Search, or by the keys < and >.");
+    for (const mark of marks) assert(mark.kind === "text" && mark.text.length * 6 <= width && mark.y + 10 <= height);
+  }
+});
+
+test("titles of tables of predictions stand apart", () => {
+  const [predictions] = VIEWS.filter(({ name }) => name === "predictions");
+  for (const width of [340, 640, 1500]) {
+    const { marks } = predictions.draw(chosen({}), width, null);
+    const titles = marks.filter((mark) => mark.kind === "text" && mark.bold);
+    assert(titles.length > 0);
+    for (const [at, mark] of titles.entries()) {
+      assert(mark.kind === "text" && mark.x + mark.text.length * 6.6 <= width);
+      const next = titles[at + 1];
+      if (next?.kind === "text") assert(next.y > mark.y || next.x >= mark.x + mark.text.length * 6.6);
+    }
+  }
+});

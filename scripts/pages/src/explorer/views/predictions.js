@@ -64,7 +64,9 @@ function predictionsView(context, width) {
 
 const predictionsMissing = () =>
   data.sentences.some((sentence) => sentence.sides.some(({ prediction }) => known(prediction)))
-    ? `${PAIR ? "Only one of the two models has classes, and no text" : "There is one model alone, and no text"} has a label: nothing to set its predictions against.`
+    ? inUnits(
+        `${PAIR ? "Only one of the two models has classes, and no text" : "There is one model alone, and no text"} has a label: nothing to set its predictions against.`,
+      )
     : "These models have no classes, so there are no predictions.";
 
 /**
