@@ -144,13 +144,13 @@ def _optional_mixing(method: Method) -> bool:
 
 
 def of_methods(error: InputError, name: str) -> InputError:
-    """An error of a method's own mixing as one of `methods`."""
-    return InputError("methods", error.expected, error.got, error.way_out, place=f"the mixing of {shown(name)}")
+    """An error of a method's own mixing, said of that method."""
+    return InputError(None, error.expected, error.got, error.way_out, place=f"the mixing of {shown(name)}")
 
 
 @contextmanager
 def _as_error_of_methods(name: str) -> Iterator[None]:
-    """Errors of a method's own mixing as errors of `methods`."""
+    """Errors of a method's own mixing, said of that method."""
     try:
         yield
     except InputError as error:

@@ -181,12 +181,12 @@ def test_a_question_of_such_methods_comes_back_from_its_json():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"methods": "flow@norm"}, "the mixing of 'flow@norm': `methods` must be one of 'attention', .*, got 'norm'"),
-        ({"methods": "flow@"}, "the mixing of 'flow@': `methods` must be one of 'attention', .*, got ''"),
+        ({"methods": "flow@norm"}, "the mixing of 'flow@norm' must be one of 'attention', .*, got 'norm'"),
+        ({"methods": "flow@"}, "the mixing of 'flow@' must be one of 'attention', .*, got ''"),
         ({"methods": "flows@attention"}, "`methods` must be one of 'raw', 'rollout', 'flow'.*, got 'flows"),
-        ({"methods": "flow@no.such:Mixing"}, "the mixing of 'flow@no.such:Mixing': .*cannot be imported"),
+        ({"methods": "flow@no.such:Mixing"}, "the mixing of 'flow@no.such:Mixing' must .*cannot be imported"),
         ({"methods": ["flow@attention", "flow@attention"]}, "different names, got flow@attention, flow@attention"),
-        ({"methods": WidestOf(mixing="norm")}, "the mixing of 'widest of the class': `methods` must be one of"),
+        ({"methods": WidestOf(mixing="norm")}, "the mixing of 'widest of the class' must be one of"),
         (
             {"methods": "raw@attention", "target": "good"},
             "`target` must be left out, got 'good' with .*, which needs no",
@@ -206,7 +206,7 @@ def test_a_model_that_cannot_give_it_is_refused_by_the_methods_name():
     whole = causal_model()
     model = AttentionAlone(whole.name, whole.module, whole.words)
     with pytest.raises(
-        InputError, match="the mixing of 'raw@value-norms': `methods` must need only what the model gives"
+        InputError, match="the mixing of 'raw@value-norms' must need only what the model gives"
     ):
         jf.attribute(model, ["the keys"], methods=("raw", Raw(mixing=ValueNorms())))
 
