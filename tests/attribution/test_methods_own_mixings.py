@@ -205,9 +205,7 @@ def test_a_model_that_cannot_give_it_is_refused_by_the_methods_name():
 
     whole = causal_model()
     model = AttentionAlone(whole.name, whole.module, whole.words)
-    with pytest.raises(
-        InputError, match="the mixing of 'raw@value-norms' must need only what the model gives"
-    ):
+    with pytest.raises(InputError, match="the mixing of 'raw@value-norms' must need only what the model gives"):
         jf.attribute(model, ["the keys"], methods=("raw", Raw(mixing=ValueNorms())))
 
 
