@@ -9,6 +9,8 @@ from jaxflow.flow.device.chains import chain_flows
 from tests.flow.families import diffuse
 
 LAYERS, TOKENS = 6, 5
+# As one program: step by step, each of JAX's primitives would be compiled.
+flows_of = jax.jit(chain_flows)
 
 
 def pairs_of(layer):
@@ -23,13 +25,13 @@ def capacity_of(seed):
 
 
 def test_steps_that_no_pair_of_a_block_may_use_would_move_nothing():
-    capacity, flows = np.float32(capacity_of(0)), jax.jit(chain_flows)
+    capacity = np.float32(capacity_of(0))
     for layer in (1, 2, 3, 4, 5):
         layers, query, token = pairs_of(layer)
-        alone = np.asarray(flows(capacity, layers, query, token))
+        alone = np.asarray(flows_of(capacity, layers, query, token))
         # One pair of the top layer has the whole block go through all the steps.
         layers[0] = LAYERS
-        beside = np.asarray(flows(capacity, layers, query, token))
+        beside = np.asarray(flows_of(capacity, layers, query, token))
         assert alone[0] != beside[0]
         np.testing.assert_array_equal(alone[1:], beside[1:])
         assert alone.min() > 0
@@ -43,7 +45,7 @@ def test_lower_bounds_by_chains_have_no_derivative():
         return jf.attention_flow(graph, queries=2, layers=4, method="bounds").lower
 
     value, slope = jax.jvp(least, (weights,), (jnp.ones_like(weights),))
-    flows = chain_flows(weights, *(jnp.asarray(each[10:15]) for each in pairs_of(4)))
+    flows = flows_of(weights, *(jnp.asarray(each[10:15]) for each in pairs_of(4)))
     # Where chains give the better bound; elsewhere it is that of flows in proportion to the weights.
     chains = np.abs(value[0, 0] - flows) < 1e-6
     assert chains.any()
