@@ -195,10 +195,9 @@ def test_an_interrupt_stops_all_threads(threads):
         _ = solve(mixing, progress=interrupt, threads=threads)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_signal_ends_a_long_solve_at_once(threads):
+def test_a_signal_ends_a_long_solve_at_once():
     # A shell's background jobs ignore interrupts, and so would what they start.
-    code = f"""
+    code = """
 import signal
 import numpy as np
 from jaxflow.flow import exact
@@ -206,19 +205,23 @@ _ = signal.signal(signal.SIGINT, signal.default_int_handler)
 mixing = np.random.default_rng(0).random((1, 10, 300, 300)) ** 8
 queries = np.arange(300)[None]
 exact.max_flow(mixing[..., :4, :4], queries[:, :4], (1, 3))
-print("solving", flush=True)
-exact.max_flow(mixing, queries, (10,), threads={threads})
+for threads in (1, 2):
+    try:
+        print("solving", flush=True)
+        exact.max_flow(mixing, queries, (10,), threads=threads)
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
 """
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "solving\n"
-        time.sleep(1)
-        process.send_signal(signal.SIGINT)
-        begin = time.monotonic()
-        _, error = process.communicate(timeout=60)
-    assert "KeyboardInterrupt" in error
-    assert time.monotonic() - begin < 3
+        for _ in range(2):
+            assert process.stdout.readline() == "solving\n"
+            time.sleep(1)
+            process.send_signal(signal.SIGINT)
+            begin = time.monotonic()
+            assert process.stdout.readline() == "stopped\n"
+            assert time.monotonic() - begin < 3
+    assert process.returncode == 0
 
 
 def test_pairs_leave_a_clean_workspace():
