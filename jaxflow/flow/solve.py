@@ -13,7 +13,7 @@ from jaxflow._checks import InputError, not_forked
 from jaxflow._programs import Bucket, to_device
 from jaxflow._switches import unbounded_as_infinite
 from jaxflow._typing import Given, Integers, Queries
-from jaxflow.flow import auto
+from jaxflow.flow import auto, exact
 from jaxflow.flow.device.solvers import SOLVERS, on_device, spread_of
 from jaxflow.flow.scaling import (
     capacity_on_host,
@@ -80,7 +80,7 @@ def attention_flow(
     not_forked()
     graph = check_graph(graph)
     with Worker() as worker:
-        return begin_flow(graph, queries, layers, method, tol, worker, cuts=cuts, fill=True)()
+        return begin_flow(graph, queries, layers, method, tol, worker, cuts=cuts, fill=True, at_once=True)()
 
 
 @unbounded_as_infinite
@@ -94,11 +94,13 @@ def begin_flow(
     *,
     cuts: bool = False,
     fill: bool = False,
+    at_once: bool = False,
 ) -> Callable[[], FlowSolution]:
     """Check what `attention_flow` was asked, do the device's share, hand the CPU's to the worker; gives what waits.
 
     So a caller with several batches has the flows of one solved while the next goes through the device. With `fill`,
-    graphs are filled up to one of a few sizes before a program is compiled for them.
+    graphs are filled up to one of a few sizes before a program is compiled for them. With `at_once`, what the CPU
+    alone does is done on the caller's thread: starting another takes longer than a short text.
     """
     if not isinstance(graph, AttentionGraph):
         raise InputError("graph", "be an AttentionGraph", type(graph).__name__)
@@ -107,23 +109,12 @@ def begin_flow(
         raise InputError("tol", "be a number, 0 or more", _checks.shown(tol))
     graph = jax.tree.map(jnp.asarray, graph)  # the host may hold it, after jax.device_get
     chosen_layers = as_layers(layers, graph.num_layers)
-    chosen_queries = as_queries(queries, graph)
-    # Solvers in pure JAX, in a transformation or out of it; outside, filled up to one of a few sizes first.
-    if isinstance(solver, Solver):
+    read, every = read_queries(queries, graph), queries is None
+    if not isinstance(solver, str):
         if cuts:
             raise InputError("cuts", "be False where nothing is solved", _checks.shown(cuts), "pass `method='exact'`")
-        most = rounded_down(float(tol), graph.weights.dtype)
-        # A solver of the user's own is given its graphs as they are.
-        ours = fill and type(solver) in map(type, SOLVERS.values()) and not _checks.is_traced(graph, chosen_queries)
-        room = graph_bucket(graph) if ours else None
-        if room is None:
-            graph, chosen_queries = with_automatic_axes((graph, chosen_queries))
-            found = _bounded(graph, chosen_queries, chosen_layers, most, solver)
-            return lambda: found
-        filled, axes = _filled(graph, chosen_queries, queries is None, room)
-        found = _bounded(*filled, chosen_layers, most, solver)
-        return lambda: jax.tree.map(lambda x: room.cut(x, axes), found)
-    if _checks.is_traced(graph, chosen_queries):
+        return _begin_on_device(graph, _put(read), chosen_layers, tol, solver, every=every, fill=fill)
+    if _checks.is_traced(graph, read):
         raise InputError(
             "method",
             "run on the device under jit, vmap or grad",
@@ -133,14 +124,55 @@ def begin_flow(
     # On an accelerator bounds come first, and only what they leave is solved; on the CPU solving is quicker than
     # bounds.
     if solver == "auto" and not cuts and _is_on_accelerator(graph):
-        room = graph_bucket(graph) if fill else None
-        if room is not None:
-            filled, axes = _filled(graph, chosen_queries, queries is None, room)
-            finish = auto.begin(*filled, chosen_layers, float(tol), worker)
-            return lambda: jax.tree.map(lambda x: room.cut(x, axes), finish())
-        graph, chosen_queries = with_automatic_axes((graph, chosen_queries))
-        return auto.begin(graph, chosen_queries, chosen_layers, float(tol), worker)
-    return _begin_exact(graph, chosen_queries, chosen_layers, tol, worker, cuts=cuts)
+        return _begin_staged(graph, _put(read), chosen_layers, tol, worker, every=every, fill=fill)
+    return _begin_exact(graph, np.asarray(read), chosen_layers, tol, None if at_once else worker, cuts=cuts)
+
+
+def _begin_on_device(
+    graph: AttentionGraph,
+    queries: Queries,
+    layers: tuple[int, ...],
+    tol: float | int | np.floating,
+    solver: Solver,
+    *,
+    every: bool,
+    fill: bool,
+) -> Callable[[], FlowSolution]:
+    """Run a solver in pure JAX, in a transformation or out of it; outside, filled up to one of a few sizes first."""
+    most = rounded_down(float(tol), graph.weights.dtype)
+    # A solver of the user's own is given its graphs as they are.
+    ours = fill and type(solver) in map(type, SOLVERS.values()) and not _checks.is_traced(graph, queries)
+    room = graph_bucket(graph) if ours else None
+    if room is None:
+        found = _bounded(*with_automatic_axes((graph, queries)), layers, most, solver)
+        return lambda: found
+    filled, axes = _filled(graph, queries, every, room)
+    found = _bounded(*filled, layers, most, solver)
+    return lambda: jax.tree.map(lambda x: room.cut(x, axes), found)
+
+
+def _begin_staged(
+    graph: AttentionGraph,
+    queries: Queries,
+    layers: tuple[int, ...],
+    tol: float | int | np.floating,
+    worker: Worker,
+    *,
+    every: bool,
+    fill: bool,
+) -> Callable[[], FlowSolution]:
+    """Begin with the accelerator's stages; the worker solves what they leave, beside the next."""
+    room = graph_bucket(graph) if fill else None
+    if room is None:
+        return auto.begin(*with_automatic_axes((graph, queries)), layers, float(tol), worker)
+    filled, axes = _filled(graph, queries, every, room)
+    finish = auto.begin(*filled, layers, float(tol), worker)
+    return lambda: jax.tree.map(lambda x: room.cut(x, axes), finish())
+
+
+def _put(read: Queries | np.ndarray) -> Queries:
+    """Positions on the device. By NumPy they compile nothing."""
+    return to_device(read) if isinstance(read, np.ndarray) else read
 
 
 def _bounded(
@@ -163,32 +195,33 @@ def _filled(
 
 def as_solver(name: str, method: Given[str | Solver]) -> str | Solver:
     """Take in a method, checked: a solver in pure JAX, or the name of a method that works on the host."""
-    if isinstance(method, type):
-        raise InputError(
-            name, "be a name or a solver's value", f"the class {method.__name__}", f"pass `{name}={method.__name__}()`"
-        )
-    if isinstance(method, Solver):
-        # Programs are compiled for a solver and found again by its value.
-        if getattr(type(method), "__hash__", None) is None:
-            raise InputError(name, "be hashable", _checks.shown(method), "make its class a frozen dataclass")
-        return method
+    # A name, most often; whether a value is a solver takes longer to say.
+    if not isinstance(method, str):
+        if isinstance(method, type):
+            got = f"the class {method.__name__}"
+            raise InputError(name, "be a name or a solver's value", got, f"pass `{name}={method.__name__}()`")
+        if isinstance(method, Solver):
+            # Programs are compiled for a solver and found again by its value.
+            if getattr(type(method), "__hash__", None) is None:
+                raise InputError(name, "be hashable", _checks.shown(method), "make its class a frozen dataclass")
+            return method
     _checks.one_of(name, method, METHODS)
     return SOLVERS.get(method, method)
 
 
 def _begin_exact(
-    graph: Given[AttentionGraph],
-    queries: Queries,
+    graph: AttentionGraph,
+    queries: np.ndarray,
     layers: tuple[int, ...],
     tol: float | int | np.floating,
-    worker: Worker,
+    worker: Worker | None,
     *,
     cuts: bool,
 ) -> Callable[[], FlowSolution]:
-    """Have every pair solved on the CPU."""
+    """Have every pair solved on the CPU; without a worker, before this returns."""
     shape = (*graph.batch_shape, len(layers), queries.shape[-1], graph.num_tokens)
     mask = np.asarray(graph.mask)
-    real = np.take_along_axis(mask, np.asarray(queries), axis=-1)
+    real = np.take_along_axis(mask, queries, axis=-1)
     # Axes: `*batch layer query token`; the solver is given one batch axis. Pairs with padding are left out: they are 0.
     wanted = np.broadcast_to((real[..., :, None] & mask[..., None, :])[..., None, :, :], shape)
 
@@ -198,21 +231,20 @@ def _begin_exact(
     # In the graph's own precision, which holds them: of long texts every copy counts.
     weights = np.asarray(graph.weights)
     capacity = capacity_on_host(weights, np.asarray(graph.own), weights.dtype)
-    handed = worker.solve(
-        flat(capacity, 3),
-        flat(np.asarray(queries), 1),
-        layers,
-        wanted=flat(wanted, 3),
-        cuts=cuts,
-        tol=min(1e-3 * float(tol), MOST_LEFT_OUT),
-    )
+    problem = flat(capacity, 3), flat(queries, 1), layers
+    options: dict[str, Any] = {
+        "wanted": flat(wanted, 3),
+        "cuts": cuts,
+        "tol": min(1e-3 * float(tol), MOST_LEFT_OUT),
+    }
+    handed = worker.solve(*problem, **options) if worker is not None else exact.max_flow(*problem, **options)
 
     def finish() -> FlowSolution:
-        solved = handed.result()
+        solved = handed if isinstance(handed, exact.ExactFlow) else handed.result()
         value, lower, upper = (
             np.where(wanted, x.reshape(shape), 0.0) for x in (solved.value, solved.lower, solved.upper)
         )
-        ends, scale = ends_and_scale_on_host(capacity, np.asarray(queries), layers)
+        ends, scale = ends_and_scale_on_host(capacity, queries, layers)
         room = float(tol) * scale
         return FlowSolution(
             value=value,
@@ -246,6 +278,11 @@ def as_layers(layers: Integers | None, count: int) -> tuple[int, ...]:
 
 def as_queries(queries: Any, graph: AttentionGraph) -> Queries:
     """Take in positions of sources, checked, `*batch query`: None for all of them, an int, or a sequence."""
+    return _put(read_queries(queries, graph))
+
+
+def read_queries(queries: Any, graph: AttentionGraph) -> Queries | np.ndarray:
+    """As `as_queries`, on the host where they can be read."""
     batch, tokens = graph.batch_shape, graph.num_tokens
     if queries is None:
         queries = np.arange(tokens)
@@ -260,8 +297,7 @@ def as_queries(queries: Any, graph: AttentionGraph) -> Queries:
     shape = (*batch, values.shape[-1])
     if _checks.is_traced(values):
         return jnp.broadcast_to(jnp.asarray(values, dtype=jnp.int32), shape)
-    # By NumPy, which compiles nothing.
-    return to_device(np.array(np.broadcast_to(values, shape), np.int32))
+    return np.array(np.broadcast_to(values, shape), np.int32)
 
 
 def _integers(name: str, value: Integers) -> np.ndarray:
