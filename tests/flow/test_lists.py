@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxflow.flow import exact
-from jaxflow.flow.exact import _arcs, _rows, _schedule
+from jaxflow.flow.exact import _arcs, _rows, _schedule, solver
 from tests.flow import families, oracles
 
 ALL = families.FAMILIES | families.LONG | families.UNNORMALISED
@@ -96,6 +96,21 @@ def test_threads_and_wanted_pairs_do_not_change_rows():
     np.testing.assert_array_equal(np.isnan(some.value), ~wanted)
     np.testing.assert_allclose(some.value[wanted], one.value[wanted], rtol=2e-9)
     np.testing.assert_array_equal(some.settled > 0, wanted)
+
+
+def test_a_window_of_a_long_text_is_solved_without_its_sets_of_bits(monkeypatch):
+    # Setting sets of bits up takes longer than all flows of a source whose sinks are few.
+    def prepare(*_):
+        raise AssertionError("sets of bits were made")
+
+    apart = np.abs(np.arange(900)[:, None] - np.arange(900))
+    mixing = np.random.default_rng(0).random((4, 900, 900)) * (apart <= 8)
+    mixing /= mixing.sum(-1, keepdims=True)
+    expected = exact.max_flow(mixing[None], np.array([[450]]), (4,), cuts=True).value
+    monkeypatch.setattr(solver._Solver, "_prepare", prepare)
+    found = exact.max_flow(mixing[None], np.array([[450]]), (4,))
+    assert (found.value > 0).sum() == 65
+    np.testing.assert_allclose(found.value, expected, rtol=1e-9)
 
 
 def test_dense_graphs_are_not_listed_and_sparse_ones_are():

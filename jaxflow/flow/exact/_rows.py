@@ -12,11 +12,12 @@ from jaxflow.flow.exact._schedule import LONGEST_DENSE, Task, chunk
 _SHORTEST = 96
 # Sinks that are tried both ways, as parts of all that can be reached, in the order of their bounds.
 _TRIED = (0.2, 0.5, 0.8)
-# Nanoseconds, measured: for each arc of a core, on lists.
-_ARC_COST = 60.0
+# Nanoseconds, measured: for each arc of a core, on lists; by sets of bits, for each arc that a flow touches, and for
+# each word that is looked at to find what reaches a sink.
+_ARC_COST, TOUCH_COST, _REACH_COST = 60.0, 40.0, 4.0
 
 _Solved = tuple[np.ndarray, np.ndarray, np.ndarray]
-# Nanoseconds that a pair (layer, source, sink) of an example takes by sets of bits.
+# Nanoseconds that a pair (example, layer, source, sink) takes by sets of bits, what reaches the sink not counted.
 DenseCost = Callable[[int, int, int, int], float]
 
 
@@ -61,18 +62,21 @@ class RowSolver:
         """Whether lists are quicker, by counting what some sinks take; clocks would not give the same every time."""
         from jaxflow.flow.exact import _zones
 
-        arcs, core = self._arcs(task.example), self._local.core
+        arcs, core, tokens = self._arcs(task.example), self._local.core, self._capacities.shape[-1]
         reached = sinks[row.width[sinks] > 0]
         if not len(reached):
             return True
+        some = [int(reached[int(part * len(reached))]) for part in _TRIED]
         # The zone grows with what is tried: on a copy.
         row = row._replace(supply=row.supply.copy(), zone=row.zone.copy())
-        gain = 0.0
-        for part in _TRIED:
-            sink = int(reached[int(part * len(reached))])
-            gain += self._dense_cost(task.example, task.layer, source, sink)
-            gain -= _ARC_COST * _zones.count_core(arcs, row, core, sink)
-        return gain > 0
+        lists = [_ARC_COST * _zones.count_core(arcs, row, core, sink) for sink in some]
+        # By sets of bits, what reaches a sink is looked for at every sink, also where that is nothing. Where lists take
+        # less than this alone, no example is set up to count the rest.
+        search = _REACH_COST * task.layer * -(-tokens // 64) * tokens * len(sinks)
+        if np.mean(lists) * len(reached) <= search:
+            return True
+        dense = [self._dense_cost(task.example, task.layer, source, sink) for sink in some]
+        return bool(np.mean(lists) * len(reached) < np.mean(dense) * len(reached) + search)
 
     def _arcs(self, example: int) -> Any:
         from jaxflow.flow.exact import _arcs

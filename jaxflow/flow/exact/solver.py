@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Integer, UInt8
 
 from jaxflow._checks import InputError, first_index
-from jaxflow.flow.exact._rows import RowSolver
+from jaxflow.flow.exact._rows import TOUCH_COST, RowSolver
 from jaxflow.flow.exact._schedule import Runner, Task, chunk, cores, shares, useful_threads
 
 _LARGEST = 2.0**1000
@@ -186,11 +186,10 @@ class _Solver:
         return self.cut is None and self.rows.serves(example, layer)
 
     def _cost(self, example: int, layer: int, source: int, sink: int) -> float:
-        """About how many nanoseconds a pair takes by sets of bits, counted in arcs and words."""
+        """About how many nanoseconds a pair takes by sets of bits once its sink's reach is known, counted in arcs."""
         one = np.zeros(1, np.int64)
         here = self._prepare(Task(example, 0, layer, one, one))
-        touched = self.kernels.count_touched(here.work, here.place[source], here.place[sink])
-        return 40.0 * touched + 2.0 * here.work.reach.size * here.work.sink.shape[0]
+        return TOUCH_COST * self.kernels.count_touched(here.work, here.place[source], here.place[sink])
 
     def _solve(self, task: Task) -> int:
         """Solve pairs at a task's layer and those below, deepest first; how many."""
