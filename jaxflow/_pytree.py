@@ -21,7 +21,10 @@ def pytree(cls: type[T]) -> type[T]:
     Unlike `jax.tree_util.register_dataclass`, rebuilding one does not call `__init__`: JAX puts axis numbers,
     shapes and placeholders where the arrays were, and shape checks on construction would refuse them.
     """
-    made: Any = dataclass(frozen=True)(cls)
+    made: Any = dataclass(frozen=True, repr=False)(cls)
+    if "__repr__" not in vars(cls):
+        # Numbers of whole batches would fill a screen; and none are there while JAX transforms.
+        made.__repr__ = _without_numbers
     names = tuple(each.name for each in fields(made) if not each.metadata.get("static"))
     static = tuple(each.name for each in fields(made) if each.metadata.get("static"))
 
@@ -44,3 +47,15 @@ def pytree(cls: type[T]) -> type[T]:
 
     jax.tree_util.register_pytree_with_keys(made, flatten_with_keys, unflatten, flatten)
     return made
+
+
+def _without_numbers(value: Any) -> str:
+    """What a value is made of, as dataclasses print it, arrays by their type and shape alone."""
+    parts = ((each.name, getattr(value, each.name)) for each in fields(value))
+    return f"{type(value).__name__}({', '.join(f'{name}={_kind(part)}' for name, part in parts)})"
+
+
+def _kind(part: Any) -> str:
+    if getattr(part, "ndim", 0) == 0 or not hasattr(part, "dtype"):
+        return repr(part)
+    return f"{part.dtype}[{','.join(map(str, part.shape))}]"

@@ -17,6 +17,7 @@ HOUSE = [
     "_checks",
     "_cache",
     "_words",
+    "_units",
     "_views",
     "_switches",
     "_programs",

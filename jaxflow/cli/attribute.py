@@ -20,7 +20,7 @@ from jaxflow.devices import default_mesh
 from jaxflow.models import load_model
 from jaxflow.models.builtin import MEANINGS
 from jaxflow.models.generation import NEW_TOKENS
-from jaxflow.pages.carried import carried_by, units_of
+from jaxflow.pages.carried import carried_by, of_image
 from jaxflow.pages.page import mixings_words, write_report
 from jaxflow.pages.terminal import shortened, top_tokens, unknown_words
 from jaxflow.running import Compiled
@@ -158,7 +158,7 @@ def _show(results: Store, top: int, *, special: bool) -> None:
     meanings = MEANINGS.get(results.manifest["model"])
     for row in islice(results.rows(), SHOWN):
         carried = carried_by(row, results.manifest)
-        said = None if carried is None else carried.in_words(units_of(row))
+        said = None if carried is None else carried.in_words(images=of_image(row))
         print(
             "\n".join(top_tokens(row, top, carried=said, meanings=meanings, special=special, color=color, width=width))
         )

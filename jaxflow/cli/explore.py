@@ -79,5 +79,6 @@ def run(arguments: argparse.Namespace) -> int:
         note(["note: no model has classes, so labels are shown beside the texts alone"])
     print(mixing_line(mixing_words(question.as_json()["mixing"])))
     page = write_explorer(exploration, arguments.out)
-    print(f"page: {page}   {len(exploration)} text{'s' * (len(exploration) != 1)}{large(page)}")
+    what = "image" if arguments.images else "text"
+    print(f"page: {page}   {len(exploration)} {what}{'s' * (len(exploration) != 1)}{large(page)}")
     return 0

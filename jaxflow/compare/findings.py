@@ -1,14 +1,17 @@
 """The main findings of a comparison, in lines of text."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
+from jaxflow._units import in_units
 from jaxflow.compare.paths import KINDS, STRONGER
 from jaxflow.compare.result import ChangeSummary, WordChange
 from jaxflow.heads.names import head_name
 
 SIGNIFICANT = 0.05
+NONE = "none of the words that are in {} texts or more"
 LEGEND = (
     "* stands out from chance after correction (p < 0.05); [low, high] is a 95 % interval;",
     "(n) is the number of texts that have the word; relevance is the second model's less the first's;",
@@ -26,7 +29,8 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
         summary: of a comparison.
         most: heads and words that are named.
     """
-    lines = [f"{summary.texts} texts; distances are Jensen-Shannon, from 0 to 1, with 95 % intervals"]
+    said = partial(in_units, images=of_images(summary))
+    lines = [f"{said(f'{summary.texts} texts')}; distances are Jensen-Shannon, from 0 to 1, with 95 % intervals"]
     lines += ["", "layers", *_layers(summary)]
     if most:
         lines += ["", "heads that changed most", *_heads(summary, most)]
@@ -41,19 +45,19 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
         lines += [f"heads that attend more like another head of the second model: {named}{rest}"]
     alike, first, second = (summary.arcs[kind] for kind in KINDS)
     counts = f"{alike:.1f} alike in both models, {first:.1f} stronger in the first, {second:.1f} stronger in the second"
-    lines += ["", f"strong arcs of a text: {counts}"]
+    lines += ["", f"{said('strong arcs of a text')}: {counts}"]
     for method in dict.fromkeys(word.method for word in summary.words):
         if most:
             least = summary.settings["least"]
             # All of them, as those that stand out may lie behind others.
             lines += [
                 "",
-                f"words by {method}",
-                *_words("gained", summary.gained(method, len(summary.words)), most, least),
+                f"{said('words by')} {method}",
+                *_words("gained", summary.gained(method, len(summary.words)), most, said(NONE).format(least)),
             ]
-            lines += _words("lost", summary.lost(method, len(summary.words)), most, least)
+            lines += _words("lost", summary.lost(method, len(summary.words)), most, said(NONE).format(least))
             lines += _saturated(summary, method)
-    return [*lines, *_predictions(summary), "", *LEGEND]
+    return [*lines, *_predictions(summary), "", *map(said, LEGEND)]
 
 
 def _layers(summary: ChangeSummary) -> Iterator[str]:
@@ -74,14 +78,14 @@ def _heads(summary: ChangeSummary, most: int) -> Iterator[str]:
         yield f"  {head_of(summary, *at):>7}  {distance.mean[at]:.3f} {between}{star}"
 
 
-def _words(verb: str, words: Sequence[WordChange], most: int, least: int) -> list[str]:
+def _words(verb: str, words: Sequence[WordChange], most: int, none: str) -> list[str]:
     """Words that stand out from chance, the largest changes first; that there are none is said."""
     tested = [word for word in words if any(letter.isalnum() for letter in word.word)]
     found = [word for word in tested if word.adjusted_p < SIGNIFICANT][:most]
     if found:
         return [f"  {verb}: {', '.join(f'{word.word} {word.mean:+.4f} * ({word.texts})' for word in found)}"]
     if not tested:
-        return [f"  {verb}: none of the words that are in {least} texts or more"]
+        return [f"  {verb}: {none}"]
     top = tested[0]
     return [f"  {verb}: none stands out from chance; most {top.word} {top.mean:+.4f} ({top.texts})"]
 
@@ -106,6 +110,11 @@ def _predictions(summary: ChangeSummary) -> Iterator[str]:
     for (first, second), count in sorted(summary.confusion.items(), key=lambda each: -each[1]):
         if first != second:
             yield f"  {first} -> {second}: {count}"
+
+
+def of_images(summary: ChangeSummary) -> bool:
+    """Whether what was compared were images; summaries that do not say so are of texts."""
+    return bool(summary.settings.get("images"))
 
 
 def head_of(summary: ChangeSummary, place: int, head: int) -> str:

@@ -229,7 +229,7 @@ class ChangeSummary:
         saturated: by flow method, mean share of tokens whose flow is saturated, see `SideOfText`, in the first model
             and in the second. Where it is near 1 changes of the flow say little.
         confusion: how often the models predicted what: `(first's label, second's label)`; empty without classes.
-        settings: thresholds and corrections that it was made with.
+        settings: thresholds and corrections that it was made with, and whether it is of images.
     """
 
     texts: int

@@ -10,6 +10,7 @@ from jaxflow.compare.paths import KINDS
 from jaxflow.compare.plan import Plan, has_classes
 from jaxflow.compare.result import ChangeSummary, ComparedText, HeadChange, LayerChange, WordChange
 from jaxflow.heads.similarity import Products, correlation, match_heads
+from jaxflow.models.images import images_of
 from jaxflow.statistics.blocks import Blocks, NamedBlocks
 from jaxflow.statistics.intervals import Interval
 from jaxflow.statistics.tests import adjusted, block_interval, named_intervals, sign_flip
@@ -102,6 +103,7 @@ class Totals:
                 "least": int(settings.least),
                 "correction": settings.correction,
                 "seed": settings.seed,
+                "images": images_of(self.plan.encoders[0]) is not None,
             },
         )
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxflow._checks import InputError
+from jaxflow._units import in_units
 from jaxflow._untyped import JsonValue
 from jaxflow.attribution import Flow, Method, Question
 from jaxflow.attribution.methods import mixing_of
@@ -18,8 +19,6 @@ from jaxflow.store.arrow import Row, saturation_of
 
 # Most words that are named, and the least share of one behind the first.
 NAMED, LEAST = 3, 0.05
-# One of what a text, or an image, is made of.
-ONE = {"words": "word", "patches": "patch"}
 # Values tie up to this share of the row's largest: flows that a device's bounds settled are right to no more.
 TIED = 1e-6
 # Words whose flows lie within this share of the largest look alike in every shade, and their order says little.
@@ -57,17 +56,18 @@ class Carried:
     words: tuple[Word, ...]
     tied: int
 
-    def in_words(self, units: str = "words") -> str:
+    def in_words(self, *, images: bool = False) -> str:
         """As a line says it: "carried by: terrible (41 % of all words), not (20 %)".
 
         Args:
-            units: what the words are called, by `units_of`.
+            images: whether the words are patches, by `of_image`.
         """
         subject, colon = ("carried by", "") if self.target is None else (f"speaks for {self.target}", ":")
         if self.tied > 1:
-            return f"{subject}{colon} no one {ONE[units]}: {self.tied} {units} tie in {self.method}"
+            none = in_units(f"no one word: {self.tied} words tie", images=images)
+            return f"{subject}{colon} {none} in {self.method}"
         # Said of the first word alone: a share of what.
-        whole = (f" of all {units}", *("" for _ in self.words))
+        whole = (in_units(" of all words", images=images), *("" for _ in self.words))
         listed = (
             f"{word.text} ({100 * word.share:.0f} %{of}{', saturated' * word.saturated})"
             for word, of in zip(self.words, whole, strict=False)
@@ -164,12 +164,12 @@ def tied(values: Float[np.ndarray, " token"]) -> np.ndarray:
 def saturation_words(row: Row, layer: int = -1, query: int = 0) -> list[str]:
     """A line for each flow method that does not tell all tokens apart at a place of a row."""
     words = words_of(row["source"], row["queries"][query])
-    return apart_words(saturation_of(row), row, layer, query, words, units_of(row))
+    return apart_words(saturation_of(row), row, layer, query, words, images=of_image(row))
 
 
-def units_of(row: Row) -> str:
-    """What a row's words are called: patches, where they are an image's."""
-    return "patches" if "image" in row else "words"
+def of_image(row: Row) -> bool:
+    """Whether a row's words are the patches of an image."""
+    return "image" in row
 
 
 def words_of(source: Any, position: int | np.integer) -> Bool[np.ndarray, " token"]:
@@ -193,7 +193,8 @@ def apart_words(
     layer: int,
     query: int,
     words: Bool[np.ndarray, " token"],
-    units: str = "words",
+    *,
+    images: bool = False,
 ) -> list[str]:
     """The same of saturation by flow method; `methods` are the relevance of all, which may be looked at instead.
 
@@ -212,8 +213,10 @@ def apart_words(
         if name in methods and 2 * here.sum() <= len(here):
             values = np.asarray(methods[name][layer, query])[words]
             spread, see = alike(values), "; see rollout" if "rollout" in methods else ""
-            lines += [] if spread is None else [f"{name}: all {units} lie within {100 * spread:.1g} % here{see}"]
-            lines += [f"{name}: nothing flows here from any {ONE[units]}"] if len(values) and not values.any() else []
+            near = None if spread is None else f"all words lie within {100 * spread:.1g} % here"
+            lines += [] if near is None else [f"{name}: {in_units(near, images=images)}{see}"]
+            if len(values) and not values.any():
+                lines.append(f"{name}: {in_units('nothing flows here from any word', images=images)}")
     return lines
 
 

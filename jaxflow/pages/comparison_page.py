@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 
 import numpy as np
 
-from jaxflow.compare.findings import SIGNIFICANT, head_of, layer_of
+from jaxflow._units import in_units
+from jaxflow.compare.findings import SIGNIFICANT, head_of, layer_of, of_images
 from jaxflow.compare.paths import KINDS, STRONGER
 from jaxflow.compare.result import ChangeSummary
 from jaxflow.pages import comparison_tables as tables
@@ -55,14 +57,16 @@ def render_comparison(summary: ChangeSummary, of: Compared) -> str:
     """The page as HTML. Nothing in it runs or is loaded, and names and words are nowhere markup."""
     look = asset("shared.css") + asset("comparison.css")
     models = of.first, of.second
+    named = _said(summary, of)
+    said = partial(in_units, images=of_images(summary))
     parts = [
         _heading(summary, of),
         section("layers", "Layers", LAYERS, tables.layer_rows(summary)),
         section("heads", "Heads", HEADS.format(few=tables.FIRST), tables.head_rows(summary)),
-        section("arcs", "Strong arcs", ARCS.format(**_said(summary, of)), tables.arc_rows(summary, models)),
+        section("arcs", "Strong arcs", said(ARCS).format(**named), tables.arc_rows(summary, models)),
         f'<div class="columns">{"".join(tables.word_sections(summary))}</div>',
         *tables.prediction_sections(summary, models),
-        asset("comparison.html").format(**_said(summary, of)),
+        said(asset("comparison.html")).format(**named),
     ]
     return page_of_parts(
         "shell.html",
@@ -92,11 +96,13 @@ def _said(summary: ChangeSummary, of: Compared) -> dict[str, object]:
 
 
 def _heading(summary: ChangeSummary, of: Compared) -> str:
-    texts = f"{summary.texts} text{'s' * (summary.texts != 1)}"
+    said = partial(in_units, images=of_images(summary))
+    texts = said(f"{summary.texts} text{'s' * (summary.texts != 1)}")
     about = [texts if of.texts is None else f"{texts} of {name_html(of.texts)}"]
     about += [] if of.mixing is None else [f"mixing: {escape(of.mixing)}"]
     names = f'<span class="a">{name_html(of.first)}</span> and <span class="b">{name_html(of.second)}</span>'
-    link = f'<p><a href="{escape(of.explorer)}">Look at the first texts in the explorer</a></p>' if of.explorer else ""
+    look = said("Look at the first texts in the explorer")
+    link = f'<p><a href="{escape(of.explorer)}">{look}</a></p>' if of.explorer else ""
     found = "".join(f"<li>{line}</li>" for line in _most(summary))
     return (
         f"<header><h1>jaxflow <span>{names}</span></h1><p>{' · '.join(about)}</p></header>\n"
@@ -106,19 +112,18 @@ def _heading(summary: ChangeSummary, of: Compared) -> str:
 
 def _most(summary: ChangeSummary) -> Iterator[str]:
     """The first finding of each kind, in a sentence."""
+    said = partial(in_units, images=of_images(summary))
     heads, distance = summary.layer.heads, summary.head.jensen_shannon
     place = int(np.argmax(heads.mean))
     yield f"Layer {layer_of(summary, place)} changed most: {distance_words(heads, (place,))}."
     layer, head = map(int, np.unravel_index(int(np.argmax(distance.mean)), distance.mean.shape))
     yield f"Of the heads, {head_of(summary, layer, head)} did: {distance_words(distance, (layer, head))}."
     alike, first, second = (summary.arcs[kind] for kind in KINDS)
-    yield (
-        f"Of a text's strong arcs {alike:.1f} are alike in both models, {first:.1f} are stronger in the first and "
-        f"{second:.1f} in the second."
-    )
+    counts = f"{alike:.1f} are alike in both models, {first:.1f} stronger in the first, {second:.1f} in the second"
+    yield f"{said('Of the strong arcs of a text')} {counts}."
     for method in dict.fromkeys(word.method for word in summary.words):
         known = [word for word in tables.tested(summary, method) if word.adjusted_p < SIGNIFICANT]
         named = ", ".join(f"“{name_html(word.word)}” {word.mean:+.4f}" for word in known[:3])
-        yield f"By {name_html(method)}, words that stand out from chance: {named or 'none'}."
+        yield f"By {name_html(method)}, {said('words that stand out from chance')}: {named or 'none'}."
     if summary.confusion:
-        yield f"The models predict the same for {tables.same_share(summary)} of the texts."
+        yield f"The models predict the same for {tables.same_share(summary)} {said('of the texts')}."

@@ -1,11 +1,13 @@
 """The tables of what changed between two models, as HTML: names and words are nowhere markup."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from html import escape
 
 import numpy as np
 
-from jaxflow.compare.findings import SIGNIFICANT, head_of, layer_of
+from jaxflow._units import in_units
+from jaxflow.compare.findings import SIGNIFICANT, head_of, layer_of, of_images
 from jaxflow.compare.paths import KINDS
 from jaxflow.compare.result import ChangeSummary, WordChange
 from jaxflow.heads.patterns import PATTERNS
@@ -128,7 +130,8 @@ def _pattern(summary: ChangeSummary, at: tuple[int, int]) -> str:
         return ""
     place = max(known, key=lambda each: abs(change[each]))
     before, after = (each[at][place] for each in (summary.head.patterns_a, summary.head.patterns_b))
-    return f"{PATTERN_WORDS[PATTERNS[place]]} {before:.2f} to {after:.2f}"
+    name = in_units(PATTERN_WORDS[PATTERNS[place]], images=of_images(summary))
+    return f"{name} {before:.2f} to {after:.2f}"
 
 
 def _grid(summary: ChangeSummary) -> str:
@@ -174,7 +177,7 @@ def arc_rows(summary: ChangeSummary, models: tuple[str, str]) -> Iterator[str]:
     total = alike + first + second
     names = ("alike in both", *(f"stronger in {name_html(model)}" for model in models))
     yield _table(
-        ("arcs", "in a text", "share"),
+        ("arcs", in_units("in a text", images=of_images(summary)), "share"),
         (
             (name, f"{count:.1f}", f"{100 * count / total:.0f} %" if total else "")
             for name, count in zip(names, (alike, first, second), strict=True)
@@ -184,7 +187,8 @@ def arc_rows(summary: ChangeSummary, models: tuple[str, str]) -> Iterator[str]:
 
 def word_sections(summary: ChangeSummary) -> Iterator[str]:
     """For each method the words that changed most."""
-    columns = ("word", "texts", "change", "95 % interval", "p")
+    said = partial(in_units, images=of_images(summary))
+    columns = (said("word"), said("texts"), "change", "95 % interval", "p")
     for method in dict.fromkeys(word.method for word in summary.words):
         shown = tested(summary, method)[:WORDS]
         rows = [
@@ -208,8 +212,8 @@ def word_sections(summary: ChangeSummary) -> Iterator[str]:
                 f'<p class="about">Saturated at the last layer: {shares} of the tokens in the first and second model. '
                 "There the flow is no more than a trivial cut, and its changes say nothing.</p>"
             )
-        about = WORDS_ABOUT.format(least=summary.settings["least"])
-        yield section(f"words-{escape(method)}", f"Words by {name_html(method)}", about, content)
+        about = said(WORDS_ABOUT).format(least=summary.settings["least"])
+        yield section(f"words-{escape(method)}", f"{said('Words by')} {name_html(method)}", about, content)
 
 
 def prediction_sections(summary: ChangeSummary, models: tuple[str, str]) -> Iterator[str]:
@@ -220,8 +224,9 @@ def prediction_sections(summary: ChangeSummary, models: tuple[str, str]) -> Iter
         (name_html(first), name_html(second), str(count))
         for (first, second), count in sorted(summary.confusion.items(), key=lambda each: -each[1])
     )
-    columns = (*map(name_html, models), "texts")
-    about = f"What each model predicts; the same for {same_share(summary)} of the texts."
+    said = partial(in_units, images=of_images(summary))
+    columns = (*map(name_html, models), said("texts"))
+    about = f"What each model predicts; the same for {same_share(summary)} {said('of the texts')}."
     yield section("predictions", "Predictions", about, [_table(columns, rows)])
 
 

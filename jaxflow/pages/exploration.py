@@ -75,7 +75,9 @@ class Exploration:
 
     def __repr__(self) -> str:
         """What it is of, without its arrays."""
-        return f"Exploration({len(self)} texts; {' and '.join(side.name for side in self.sides)})"
+        what = "text" if self.sides[0].examples[0].picture is None else "image"
+        count = f"{len(self)} {what}{'s' * (len(self) != 1)}"
+        return f"Exploration({count}; {' and '.join(side.name for side in self.sides)})"
 
     def __len__(self) -> int:
         return len(self.labels)

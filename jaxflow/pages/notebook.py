@@ -9,7 +9,7 @@ from jaxflow._words import readable
 from jaxflow.attribution import Attribution, Example
 from jaxflow.compare.findings import findings
 from jaxflow.compare.result import Comparison
-from jaxflow.pages.carried import apart_words, carried_of, class_method_of, units_of, words_of
+from jaxflow.pages.carried import apart_words, carried_of, class_method_of, of_image, words_of
 from jaxflow.pages.pictures import cover, patch_values, shares, uri_of
 from jaxflow.pages.pieces import pieces, row_of
 from jaxflow.store.arrow import rows_of
@@ -54,7 +54,7 @@ def _lead(example: Example, result: Attribution) -> str:
         return ""
     # A class that was asked for need not be the predicted one.
     what = "" if carried.target else f"<strong>{escape(readable(str(example.prediction)))}</strong>, "
-    return f'<p style="margin: .6em 0 0">{what}{escape(readable(carried.in_words(units_of(row))))}</p>'
+    return f'<p style="margin: .6em 0 0">{what}{escape(readable(carried.in_words(images=of_image(row))))}</p>'
 
 
 def example_html(example: Example) -> str:
@@ -106,11 +106,10 @@ def _example(example: Example) -> str:
         f"<tr><th {left}>{escape(method)}</th><td {left}>{_shaded(example, method)}</td></tr>"
         for method in example.relevance
     ]
+    words, images = words_of(example.source, asked), example.picture is not None
     told = [
         f'<p style="margin: 0; opacity: .7">{escape(line)}</p>'
-        for line in apart_words(
-            example.saturation, example.relevance, -1, 0, words_of(example.source, asked), units_of(row_of(example))
-        )
+        for line in apart_words(example.saturation, example.relevance, -1, 0, words, images=images)
     ]
     heading = f'<p style="margin: .6em 0 0; opacity: .7">{said}</p>'
     return f"{heading}<table>{''.join(lines)}</table>{''.join(told)}"

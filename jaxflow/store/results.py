@@ -45,7 +45,8 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
 
     def __repr__(self) -> str:
         """Where it is, and how much is there."""
-        return f"Store({str(self.folder)!r}: {len(self)} examples in {len(self.records)} shards)"
+        shards = f"{len(self.records)} shard{'s' * (len(self.records) != 1)}"
+        return f"Store({str(self.folder)!r}: {len(self)} example{'s' * (len(self) != 1)} in {shards})"
 
     def __len__(self) -> int:
         return sum(record.examples for record in self.records)

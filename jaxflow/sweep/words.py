@@ -16,9 +16,10 @@ def summary_lines(summary: Summary, compiled: Sequence[Compiled] = ()) -> list[s
     """How much was done, how fast, and how much of it is proven."""
     others = {"were there before": summary.before, "by other processes": summary.elsewhere}
     rest = ", ".join(f"{count} {who}" for who, count in others.items() if count)
-    first = f"{summary.tally.examples} examples in {duration(summary.seconds)}" + (f" ({rest})" if rest else "")
-    if summary.tally.examples:
-        rate = f"{summary.tally.examples / max(summary.seconds, 1e-9):.1f} examples/s"
+    count = summary.tally.examples
+    first = f"{count} example{'s' * (count != 1)} in {duration(summary.seconds)}" + (f" ({rest})" if rest else "")
+    if count:
+        rate = f"{count / max(summary.seconds, 1e-9):.1f} examples/s"
         first += ": " + ", ".join([rate, *rates(summary.tally, summary.seconds)[:2]])
     lines = [first]
     if compiled:

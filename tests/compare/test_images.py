@@ -1,6 +1,7 @@
 """Two models of images on the same folder: in hand, on the command line, and where their tokens differ."""
 
 import json
+import re
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -107,6 +108,18 @@ def test_what_cannot_be_compared_is_refused_in_one_line(vits, photos):
         with pytest.raises(InputError, match=words) as error:
             _ = jf.compare_models(vits[0], second, photos)
         assert len(str(error.value).splitlines()) == 1
+
+
+def test_findings_and_the_page_speak_of_patches_and_images(vits, photos, tmp_path):
+    comparison = jf.compare_models(*vits, photos, least=2, methods="rollout")
+    html = jf.write_page(comparison, tmp_path / "page.html").read_text("utf-8")
+    page = re.sub("<style>.*?</style>|<.*?>", "", html, flags=re.DOTALL)
+    said = "\n".join(findings(comparison.summary))
+    for text in (page, said):
+        assert not re.search(r"\b(words?|texts?)\b", text, re.IGNORECASE)
+    assert "Patches by rollout" in page
+    assert said.startswith("4 images; ")
+    assert "patches by rollout" in said
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import pytest
 
 from jaxflow.attribution import Flow, Question, Rollout
 from jaxflow.evaluation.token_target import Token
-from jaxflow.pages.carried import carried_by, class_method, tied, units_of
+from jaxflow.pages.carried import carried_by, class_method, of_image, tied
 from jaxflow.pages.page import page_data, render
 from tests.pages.rows import make_row, manifest
 
@@ -30,7 +30,7 @@ def asked(reads_at=0, **fields):
 
 def said(row, about):
     carried = carried_by(row, about)
-    return None if carried is None else carried.in_words(units_of(row))
+    return None if carried is None else carried.in_words(images=of_image(row))
 
 
 def test_pieces_are_merged_into_words_and_special_tokens_left_out():

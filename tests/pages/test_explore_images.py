@@ -205,7 +205,7 @@ def test_the_command_line_writes_the_page(tmp_path, photos, capsys):
     _ = processor().save_pretrained(folder)
     page = tmp_path / "page.html"
     assert main(["explore", "--images", str(photos), "--model", str(folder), "--out", str(page), "--queries", "0"]) == 0
-    assert "4 texts" in capsys.readouterr().out
+    assert "4 images" in capsys.readouterr().out
     html = page.read_text("utf-8")
     assert "more/last.jpg" in html
     assert str(photos) not in html
