@@ -11,6 +11,8 @@ from jaxflow.store.results import open_sweep
 from tests.cli.running import PLAIN, QUICK, TEXT
 from tests.tiny_text_model import LIMIT
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 
 def test_bad_lines_stop_or_are_skipped_and_reported_by_their_number(run):
     lines = ['{"text": "the key"}', '{"text": ', '{"text": ""}', '{"text": "is on"}', *["{"] * 5]

@@ -15,6 +15,8 @@ from jaxflow.sweep.comparison_folder import open_comparison
 from tests.cli.running import PLAIN, QUICK, TEXT
 from tests.tiny_text_model import LAYERS, model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 
 def test_texts_become_rows_a_page_and_a_table(run):
     assert run("--text", "The key is on the table.", "--text", "</script>", "--queries", "all", "--top", "2") == 0

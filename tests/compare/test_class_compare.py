@@ -8,6 +8,8 @@ from jaxflow._checks import InputError
 from jaxflow.compare import class_attention
 from tests.compare.models import LAYERS, TEXTS, model, second_words, tuned
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 CLASS = jf.mixing.AttentionGradient(own=0.3)
 
 

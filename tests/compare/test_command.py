@@ -19,6 +19,8 @@ from tests.compare.models import tuned
 from tests.models.model_from_outside import CausalModel, causal_model
 from tests.tiny_text_model import model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 TEXTS = [
     "the key to the cabinets is on",
     "is it un-lost?",

@@ -12,6 +12,8 @@ from jaxflow.compare import PATTERNS, influence, path_widths
 from jaxflow.compare.plan import make_plan
 from tests.compare.models import HEADS, LAYERS, TEXTS, attention_of, model, reordered, second_words, tuned
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 MIXING = jf.mixing.Attention(residual=0.4)
 
 
