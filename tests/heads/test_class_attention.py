@@ -13,6 +13,8 @@ from jaxflow.compare import class_attention, head_importance
 from tests.compare.models import TEXTS, model
 from tests.tiny_text_model import LABELS, LAYERS, model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 TINY = ["the key to the cabinets", "keys on the", "tables on the"]
 
 

@@ -11,6 +11,8 @@ from jaxflow.compare import PATTERNS, head_relations, head_roles, read_conllu, r
 from jaxflow.heads.patterns import head_patterns
 from tests.compare.models import HEADS, LAYERS, TEXTS, attention_of, model, tuned
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 SENTENCES = """\
 # sent_id = 1
 # text = The keys don't lock the table.

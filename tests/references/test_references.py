@@ -17,6 +17,8 @@ from jaxflow.references import ColumnSums, GradientInput, IntegratedGradients, O
 from jaxflow.summary.summary import summarize
 from tests.tiny_text_model import LABELS, LAYERS, model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 # Of different lengths, so that a batch has padding; of like lengths, so that one program does for them.
 TEXTS = ["the key to the cabinets", "is on the table", "tables is", "to the keys on the table"]
 NAMES = ("gradient-input", "integrated-gradients", "occlusion", "column-sums", "random", "position")

@@ -11,6 +11,8 @@ from jaxflow.models import load_model
 from jaxflow.references import DecompX
 from tests.tiny_text_model import model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 NAMES = ("decompx", "decompx-norms", "attn-lrp")
 TEXTS = ["the key to the cabinets", "tables", "is it on the table?", "the un-key"]
 
