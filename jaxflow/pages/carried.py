@@ -204,19 +204,21 @@ def apart_words(
     known = {name: values[layer, query] for name, values in saturation.items()}
     lines = []
     for name, here in known.items():
+        values = np.asarray(methods[name][layer, query])[words] if name in methods else np.zeros(0)
+        if len(values) and not values.any():
+            # Zeros are not told apart, saturated or not.
+            lines.append(f"{name}: {in_units('nothing flows here from any word', images=images)}")
+            continue
         if here.any():
             # Where it says little, what to look at instead: a flow that says more here, or rollout.
             better = min(known, key=lambda other: int(known[other].sum()))
             instead = better if known[better].sum() < here.sum() else "rollout" if "rollout" in methods else None
             see = f"; see {instead}" if instead is not None and 2 * here.sum() > len(here) else ""
             lines.append(f"{name} tells {int((~here).sum())} of {len(here)} tokens apart here{see}")
-        if name in methods and 2 * here.sum() <= len(here):
-            values = np.asarray(methods[name][layer, query])[words]
+        if 2 * here.sum() <= len(here):
             spread, see = alike(values), "; see rollout" if "rollout" in methods else ""
             near = None if spread is None else f"all words lie within {100 * spread:.1g} % here"
             lines += [] if near is None else [f"{name}: {in_units(near, images=images)}{see}"]
-            if len(values) and not values.any():
-                lines.append(f"{name}: {in_units('nothing flows here from any word', images=images)}")
     return lines
 
 

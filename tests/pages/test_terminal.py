@@ -3,6 +3,8 @@ import numpy as np
 from jaxflow.pages.terminal import number, shortened, top_tokens, unknown_words, visible
 from tests.pages.rows import HOSTILE, make_row
 
+NOTHING = "flow: nothing flows here from any word"
+
 
 def test_the_top_tokens_stand_in_aligned_columns():
     row = make_row("key 学学 unbel", label="yes")
@@ -165,7 +167,9 @@ def test_a_flow_whose_words_are_nearly_alike_says_within_what():
         row["flow"][-1, 0] = values
         assert not any("within" in line for line in top_tokens(row, 2))
     row["flow"][-1, 0] = [1, 0, 0, 0]
-    assert top_tokens(row, 2)[-2].strip() == "flow: nothing flows here from any word"
+    for saturated in (False, [True, False, False, False]):
+        row["flow:saturated"][-1, 0] = saturated
+        assert [line.strip() for line in top_tokens(row, 2) if "flow" in line][1:] == [NOTHING]
     # Where most are saturated, that is said instead.
     row["flow"][-1, 0] = [1, 0.5285, 0.5282, 0.61]
     row["flow:saturated"][-1, 0] = [True, True, True, False]

@@ -84,10 +84,13 @@
   var ALIKE = 0.05;
   function alike(row, isWord) {
     const words2 = Array.from(row).filter((_, token) => isWord(token));
-    if (words2.length && words2.every((value) => value === 0)) return "nothing flows here from any word";
     const top = Math.max(0, ...words2);
     const spread = words2.length < 2 || top <= 0 ? 1 : 1 - Math.min(...words2) / top;
     return spread > 1e-6 && spread <= ALIKE ? `all words lie within ${Number((100 * spread).toPrecision(1))} % here` : "";
+  }
+  function nothing(row, isWord) {
+    const words2 = Array.from(row).filter((_, token) => isWord(token));
+    return words2.length && words2.every((value) => value === 0) ? "nothing flows here from any word" : "";
   }
 
   // src/shared/text.js
@@ -4242,9 +4245,11 @@
     const layer = layerIn(side) - 1;
     const apart = side.apart(state.method, layer, state.position);
     const where = named2 ? [" in ", isolated(context2.names[number])] : [];
-    const said2 = apart === null ? [] : [`${state.method} tells ${apart} of ${side.size} tokens apart here`];
     const row = /^flow/.test(state.method) ? side.row(state.method, layer, state.position) : null;
     const isWord = (token) => side.source[token] >= 0 && token !== state.position;
+    const none = row ? inUnits(nothing(row, isWord)) : "";
+    const said2 = apart === null || none ? [] : [`${state.method} tells ${apart} of ${side.size} tokens apart here`];
+    if (none) said2.push(`${state.method}: ${none}`);
     const near = row && (apart === null || 2 * apart >= side.size) ? inUnits(alike(row, isWord)) : "";
     if (near) said2.push(`${state.method}: ${near}`);
     return said2.map((words2) => make("span", { className: "apart" }, words2, ...where));

@@ -35,10 +35,13 @@
   var ALIKE = 0.05;
   function alike(row, isWord) {
     const words = Array.from(row).filter((_, token) => isWord(token));
-    if (words.length && words.every((value) => value === 0)) return "nothing flows here from any word";
     const top = Math.max(0, ...words);
     const spread = words.length < 2 || top <= 0 ? 1 : 1 - Math.min(...words) / top;
     return spread > 1e-6 && spread <= ALIKE ? `all words lie within ${Number((100 * spread).toPrecision(1))} % here` : "";
+  }
+  function nothing(row, isWord) {
+    const words = Array.from(row).filter((_, token) => isWord(token));
+    return words.length && words.every((value) => value === 0) ? "nothing flows here from any word" : "";
   }
 
   // src/shared/text.js
@@ -854,6 +857,14 @@
     return make("figure", {}, make("figcaption", {}, ...breakable(method)), make("div", {}, ...shown));
   }
   function withTold(current2, state2, method, figure) {
+    const { queries, source } = current2.example;
+    const isWord = (token) => source[token] >= 0 && token !== queries[state2.query];
+    const row = current2.row(method, state2.layer, state2.query);
+    const none = data.flows.includes(method) && inUnits(nothing(row, isWord));
+    if (none) {
+      figure.append(make("p", { className: "apart" }, none));
+      return figure;
+    }
     const told = toldApart(current2, method, state2.layer, state2.query, data.methods);
     if (told) {
       const see = told.instead ? `; see ${told.instead}` : "";
@@ -865,9 +876,7 @@
         )
       );
     }
-    const { queries, source } = current2.example;
-    const isWord = (token) => source[token] >= 0 && token !== queries[state2.query];
-    const near = inUnits(alike(current2.row(method, state2.layer, state2.query), isWord));
+    const near = inUnits(alike(row, isWord));
     if (near && data.flows.includes(method) && (!told || 2 * told.apart >= told.of))
       figure.append(make("p", { className: "apart" }, near));
     return figure;

@@ -4,7 +4,7 @@ import { carriedParts } from "../shared/carried.js";
 import * as d3 from "../shared/d3.js";
 import { byId, isolated, make, textNodes } from "../shared/dom.js";
 import { cover, framed } from "../shared/picture.js";
-import { alike } from "../shared/scale.js";
+import { alike, nothing } from "../shared/scale.js";
 import { now, set, settled } from "./app.js";
 import { diverging, inkOn, sequential, themeNow } from "./colours.js";
 import { confidence, known } from "./confusion.js";
@@ -69,9 +69,12 @@ function apartParts(context, number, named = false) {
   const layer = layerIn(side) - 1;
   const apart = side.apart(state.method, layer, state.position);
   const where = named ? [" in ", isolated(context.names[number])] : [];
-  const said = apart === null ? [] : [`${state.method} tells ${apart} of ${side.size} tokens apart here`];
   const row = /^flow/.test(state.method) ? side.row(state.method, layer, state.position) : null;
   const isWord = (/** @type {number} */ token) => side.source[token] >= 0 && token !== state.position;
+  const none = row ? inUnits(nothing(row, isWord)) : "";
+  // Zeros are not told apart, saturated or not.
+  const said = apart === null || none ? [] : [`${state.method} tells ${apart} of ${side.size} tokens apart here`];
+  if (none) said.push(`${state.method}: ${none}`);
   const near = row && (apart === null || 2 * apart >= side.size) ? inUnits(alike(row, isWord)) : "";
   if (near) said.push(`${state.method}: ${near}`);
   return said.map((words) => make("span", { className: "apart" }, words, ...where));

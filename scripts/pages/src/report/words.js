@@ -1,7 +1,7 @@
 // The sentence as it was written, once a method, each token shaded by its relevance.
 
 import { breakable, byId, focusOn, isolated, make, paint, textNodes } from "../shared/dom.js";
-import { alike } from "../shared/scale.js";
+import { alike, nothing } from "../shared/scale.js";
 import { bounds, shareOf, toldApart } from "./example.js";
 import { data, inUnits } from "./page.js";
 import { isLater, marked } from "./parts.js";
@@ -64,6 +64,15 @@ function wordsOf(current, state, method) {
  * @param {HTMLElement} figure
  */
 function withTold(current, state, method, figure) {
+  const { queries, source } = current.example;
+  const isWord = (/** @type {number} */ token) => source[token] >= 0 && token !== queries[state.query];
+  const row = current.row(method, state.layer, state.query);
+  const none = data.flows.includes(method) && inUnits(nothing(row, isWord));
+  if (none) {
+    // Zeros are not told apart, saturated or not.
+    figure.append(make("p", { className: "apart" }, none));
+    return figure;
+  }
   const told = toldApart(current, method, state.layer, state.query, data.methods);
   if (told) {
     const see = told.instead ? `; see ${told.instead}` : "";
@@ -75,9 +84,7 @@ function withTold(current, state, method, figure) {
       ),
     );
   }
-  const { queries, source } = current.example;
-  const isWord = (/** @type {number} */ token) => source[token] >= 0 && token !== queries[state.query];
-  const near = inUnits(alike(current.row(method, state.layer, state.query), isWord));
+  const near = inUnits(alike(row, isWord));
   if (near && data.flows.includes(method) && (!told || 2 * told.apart >= told.of))
     figure.append(make("p", { className: "apart" }, near));
   return figure;

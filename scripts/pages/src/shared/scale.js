@@ -58,16 +58,25 @@ function newShade(t, dark, hue) {
 const ALIKE = 0.05;
 
 /**
- * What is said of a flow whose words are nearly alike: within what percent they lie, or that all are 0; "" where they
- * are not alike, or tie.
+ * What is said where words are nearly alike: within what percent they lie; "" where they are not, or tie.
  *
  * @param {ArrayLike<number>} row
  * @param {(token: number) => boolean} isWord
  */
 export function alike(row, isWord) {
   const words = Array.from(row).filter((_, token) => isWord(token));
-  if (words.length && words.every((value) => value === 0)) return "nothing flows here from any word";
   const top = Math.max(0, ...words);
   const spread = words.length < 2 || top <= 0 ? 1 : 1 - Math.min(...words) / top;
   return spread > 1e-6 && spread <= ALIKE ? `all words lie within ${Number((100 * spread).toPrecision(1))} % here` : "";
+}
+
+/**
+ * What is said of a flow whose words are all 0, as of a class that does not depend on the attention; "" of others.
+ *
+ * @param {ArrayLike<number>} row
+ * @param {(token: number) => boolean} isWord
+ */
+export function nothing(row, isWord) {
+  const words = Array.from(row).filter((_, token) => isWord(token));
+  return words.length && words.every((value) => value === 0) ? "nothing flows here from any word" : "";
 }

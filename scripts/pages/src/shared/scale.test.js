@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { alike, shade } from "./scale.js";
+import { alike, nothing, shade } from "./scale.js";
 
 /** @param {number} part */
 const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
@@ -33,12 +33,20 @@ test("words that are nearly alike are said to be", () => {
   const all = () => true;
   assert.equal(alike([1, 0.97, 0.99], all), "all words lie within 3 % here");
   assert.equal(alike([1, 0.9995], all), "all words lie within 0.05 % here");
-  for (const row of [[1, 0.9], [1, 1], [1], [], [-1, -0.99]]) assert.equal(alike(row, all), "");
-  // A class that does not depend on the attention.
-  for (const row of [[0, 0], [0]]) assert.equal(alike(row, all), "nothing flows here from any word");
+  for (const row of [[1, 0.9], [1, 1], [0, 0], [1], [], [-1, -0.99]]) assert.equal(alike(row, all), "");
   // The position itself and special tokens are no words.
   assert.equal(
     alike([9, 1, 0.99, 5], (token) => token === 1 || token === 2),
     "all words lie within 1 % here",
   );
+});
+
+test("a flow of no word is said to be none", () => {
+  const first = (/** @type {number} */ token) => token > 0;
+  for (const row of [
+    [9, 0, 0],
+    [0, 0],
+  ])
+    assert.equal(nothing(row, first), "nothing flows here from any word");
+  for (const row of [[0, 1e-9], [0], []]) assert.equal(nothing(row, first), "");
 });
