@@ -168,13 +168,13 @@ def first_index(where: np.ndarray) -> tuple[int, ...]:
 
 
 def index_words(index: Sequence[int], axes: Sequence[str]) -> str:
-    """An index in words: `example 3, layer 1, head 0`. What stands before the named axes is the example's index.
+    """An index in words: `example 3, layer 1, head 1`. What stands before the named axes is the example's index.
 
-    Layers are counted from 1, as everywhere in the interface.
+    Layers and heads are counted from 1, as everywhere in the interface; positions and examples from 0.
     """
     batch, named = index[: len(index) - len(axes)], index[len(index) - len(axes) :]
     words = [f"example {', '.join(map(str, batch))}"] if batch else []
-    words += [f"{axis} {i + 1 if axis == 'layer' else i}" for axis, i in zip(axes, named, strict=True)]
+    words += [f"{axis} {i + 1 if axis in ('layer', 'head') else i}" for axis, i in zip(axes, named, strict=True)]
     return ", ".join(words)
 
 

@@ -238,7 +238,7 @@ def test_what_does_not_fit_gets_one_line(change, message):
 
 def test_a_decoder_that_looks_ahead_is_warned_of():
     attention, mask, tokens = problem()
-    with pytest.warns(UserWarning, match="attention looks ahead, first at example 0, layer 1, head 0, query 0, key 1"):
+    with pytest.warns(UserWarning, match="attention looks ahead, first at example 0, layer 1, head 1, query 0, key 1"):
         _ = jf.attribute_attention(attention, tokens, mask=mask, methods="raw", causal=True)
 
 

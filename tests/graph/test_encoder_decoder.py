@@ -164,7 +164,7 @@ def test_layers_have_names():
         ({2: (None, None)}, "`cross_attentions` must hold the attention of every layer"),
         ({1: problem()[1][:2], 4: TARGET_MASK[:2]}, r"`decoder_attentions` must have the encoder's batch \(3,\)"),
         ({2: problem()[2][:, :1]}, r"`cross_attentions` must have shape \(3, 2, 2, 3, 4\).*use_cache=False"),
-        ({2: problem()[2] * 2}, "`cross_attentions` must have rows that sum to 1, got 2 at example 0, layer 1, head 0"),
+        ({2: problem()[2] * 2}, "`cross_attentions` must have rows that sum to 1, got 2 at example 0, layer 1, head 1"),
         ({2: -problem()[2]}, "`cross_attentions` must be not negative"),
         ({0: problem()[0] * np.nan}, "`encoder_attentions` must be finite"),
         ({3: SOURCE_MASK[:, 1:]}, r"`source_mask` must have shape \(3, 4\), got \(3, 3\)"),

@@ -118,7 +118,7 @@ def with_entry(value):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"attentions": with_entry(np.nan)}, "finite, got nan at example 1, layer 3, head 0, query 3, key 1"),
+        ({"attentions": with_entry(np.nan)}, "finite, got nan at example 1, layer 3, head 1, query 3, key 1"),
         ({"attentions": with_entry(np.inf)}, "finite, got inf"),
         ({"attentions": with_entry(-0.1)}, "not negative, got -0.1 at example 1, layer 3"),
         ({"attentions": GOOD * 1.01}, r"sum to 1, got 1.01 at example 0, layer 1.*normalize=True"),
@@ -193,7 +193,7 @@ def test_only_proportions_of_head_weights_count():
 def test_attention_that_devices_hold_is_checked_there(axes, monkeypatch):
     mesh = jax.make_mesh((2,), ("example",), axis_types=(axes,))
     sharding = jax.NamedSharding(mesh, jax.P("example"))
-    with pytest.raises(InputError, match="finite, got nan at example 1, layer 3, head 0, query 3, key 1"):
+    with pytest.raises(InputError, match="finite, got nan at example 1, layer 3, head 1, query 3, key 1"):
         jf.attention_graph(jax.device_put(jnp.asarray(with_entry(np.nan), jnp.float32), sharding))
     with pytest.raises(InputError, match=r"sum to 1, got 1.01 at example 0, layer 1"):
         jf.attention_graph(jax.device_put(jnp.asarray(GOOD * 1.01, jnp.float32), sharding))

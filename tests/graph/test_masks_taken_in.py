@@ -65,7 +65,7 @@ def test_a_batch_with_a_text_of_full_length_says_that_its_mask_is_the_wrong_way_
 
 def test_a_mask_in_another_order_than_the_batch_is_refused():
     attention, mask = padded([7, 4, 3])
-    with pytest.raises(InputError, match="example 0, layer 1, head 0, query 0 on padding"):
+    with pytest.raises(InputError, match="example 0, layer 1, head 1, query 0 on padding"):
         jf.attention_graph(attention, mask[::-1])
 
 
