@@ -15,8 +15,8 @@ from jaxflow.evaluation.token_target import Token
 from jaxflow.graph.graph import AttentionGraph
 from jaxflow.mixing import Mixing
 from jaxflow.models import Model, TokenBatch, as_model
-from jaxflow.running import Arrays, Call, EngineOptions, check_finite, run_calls
-from jaxflow.running.readers import Finite, KeptGraph
+from jaxflow.running import Arrays, Call, EngineOptions, check_faults, run_calls
+from jaxflow.running.readers import Faults, KeptGraph
 
 
 def build_graph(
@@ -55,10 +55,10 @@ def build_graph(
     encodings = model.tokenize(firsts, seconds, max_length=max_length, truncate=truncate)
 
     def make(numbers: list[int], batch: TokenBatch, length: int) -> Call:
-        return call_of(question, model, {"finite": Finite(), "graph": KeptGraph()}, {}, batch)
+        return call_of(question, model, {"faults": Faults(), "graph": KeptGraph()}, {}, batch)
 
     def check(items: list[Any], outputs: Arrays) -> None:
-        check_finite(items, outputs[0])
+        check_faults(items, outputs[0], question.mixing)
 
     options = EngineOptions(pair_numbers=max(model.layers, pair_numbers_of(question, model)))
     graphs = [graph for _, graph in run_calls(model, encodings, make, check=check, options=options)]

@@ -1,7 +1,7 @@
 """Methods as values: each says how much each token contributed, given the graph, the layers, or the model itself."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -306,23 +306,6 @@ def storage_of(method: Method) -> str:
     """The type in which results hold a method's relevance."""
     # `storage` is no part of the protocol, so that a method from outside need not have it.
     return getattr(method, "storage", "float32")
-
-
-def begin_scores(
-    method: GraphMethod, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...], worker: Worker
-) -> Callable[[], Scores]:
-    """Begin any method that takes the graph; the result waits for its scores."""
-    if isinstance(method, Beginning):
-        finish = method.begin(graph, queries, layers, worker)
-        return lambda: stored(method, finish())
-    # JAX computes in the background until `stored` asks for the values.
-    scores = method(graph, queries, layers)
-    return lambda: stored(method, scores)
-
-
-def stored(method: Method, scores: Scores) -> Scores:
-    """Scores with relevance on the host, in the method's storage type."""
-    return replace(scores, relevance=np.asarray(scores.relevance, storage_of(method)))
 
 
 # Compiled as a whole, so that of all positions' relevance only the rows of the queries are stored.

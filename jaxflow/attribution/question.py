@@ -73,8 +73,8 @@ class Question:
             of the answer costs a pass of its own, forward and back, over the text up to it.
         layers: layers to explain, counted from 1. In Python None for all, an int, or several; where two models are
             compared also pairs (of the first, of the second).
-        flow: how flow is solved: auto, exact, relaxed, bounds or smooth. In Python also a solver, such as
-            `Relaxed(passes=600)`.
+        flow: how flow is solved: auto, exact, relaxed, bounds or smooth, or your own solver as package.module:NAME. In
+            Python also a solver, such as `Relaxed(passes=600)`.
         tol: gap between a flow's bounds up to which it counts as certified.
     """
 
@@ -83,7 +83,7 @@ class Question:
     target: Settled[GivenTarget] = None
     queries: Settled[str | Integers | None] = 0
     layers: Settled[Integers | None] = None
-    flow: Given[str | Solver] = "auto"
+    flow: Settled[str | Solver] = "auto"
     tol: Given[float] = 1e-6
 
     def __post_init__(self):
@@ -101,6 +101,7 @@ class Question:
         # Whether the layers are there is known with the model, see `layers_of`.
         settle("layers", None if self.layers is None else _as_numbers("layers", self.layers))
         settle("tol", _as_tol(self.tol))
+        settle("flow", imported("flow", self.flow) if is_path(self.flow) else self.flow)
         _ = as_solver("flow", self.flow)
         settle("mixing", as_mixing(imported("mixing", self.mixing) if is_path(self.mixing) else self.mixing))
         # The reader of a ModelMethod may take gradients of its own.

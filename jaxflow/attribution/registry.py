@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias
 
 from jaxflow._checks import InputError, one_of, shown
@@ -101,10 +102,12 @@ def is_flow(description: JsonValue) -> bool:
 
 
 def _as_method(method: Any, flow: Given[str | Solver], tol: Given[float]) -> Method:
-    # Without a name it cannot be a method: the message lists the names that are known.
     if isinstance(method, str) and method.endswith(CORRECTED):
         return Corrected(_as_method(method.removesuffix(CORRECTED), flow, tol))
-    if isinstance(method, str) or not hasattr(method, "name"):
+    # What has one of the ways to read is an attempt at a method, and refused below; of anything else the message lists
+    # the names that are known.
+    attempted = any(map(partial(hasattr, method), ("name", "__call__", "start", "reader", "program")))
+    if isinstance(method, str) or not attempted:
         base, at, mixing = method.partition(AT) if isinstance(method, str) else (method, "", "")
         one_of("methods", base, tuple(METHODS))
         known = METHODS[base]

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias, TypeGuard
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxflow._typing import AtLayers, Queries, Square
+from jaxflow._checks import InputError
+from jaxflow._typing import AtLayers, Queries, Square, TokenMask
 from jaxflow.attribution.methods import GraphMethod, Method, ModelMethod, ProgramMethod, Streaming, mixing_of
 from jaxflow.mixing import Mixing
 from jaxflow.running import (
@@ -19,12 +20,12 @@ from jaxflow.running import (
     Reader,
     ReaderInputs,
     at_layers,
-    check_finite,
+    check_faults,
     layer_places,
     layer_room,
     put_layer,
 )
-from jaxflow.running.readers import Finite, KeptGraph
+from jaxflow.running.readers import Faults, KeptGraph
 
 Rows: TypeAlias = Float[Array, "row place query token"]
 # Readers by the use of their outputs: a word, or a word with a mixing or a method's name.
@@ -73,19 +74,19 @@ def graph_readers(methods: Iterable[Method], mixing: Mixing) -> Readers:
     return {("graph", each): _mixed(KeptGraph(), each, mixing) for each in (mixing_of(one, mixing) for one in methods)}
 
 
-def finite_readers(mixings: Sequence[Mixing]) -> Readers:
-    """Readers of whether capacities are finite, for `check_all_finite`; the pass's mixing stands first."""
-    return {("finite", each): _mixed(Finite(), each, mixings[0]) for each in mixings}
+def fault_readers(mixings: Sequence[Mixing]) -> Readers:
+    """Readers of what is wrong with capacities, for `check_capacities`; the pass's mixing stands first."""
+    return {("faults", each): _mixed(Faults(), each, mixings[0]) for each in mixings}
 
 
-def check_all_finite(items: Sequence[Item], mixings: Sequence[Mixing], results: Mapping[Any, Arrays]) -> None:
-    """Refuse a batch in which a text's attention, or the number that a mixing makes of it, is not finite.
+def check_capacities(items: Sequence[Item], mixings: Sequence[Mixing], results: Mapping[Any, Arrays]) -> None:
+    """Refuse a batch in which a text's capacities, by any of the mixings, are no graph's.
 
     Raises:
         InputError: naming the text.
     """
     for mixing in mixings:
-        check_finite(items, results["finite", mixing])
+        check_faults(items, results["faults", mixing], mixing)
 
 
 def relevance_read(
@@ -139,6 +140,8 @@ class Streams:
             method.step(carried, layer.shares, layer.capacity)
             for method, carried in zip(self.methods, carries, strict=True)
         ]
+        for method, (_, relevance) in zip(self.methods, stepped, strict=True):
+            _check_step(method, relevance, inputs.mask)
         rows = [_rows(relevance, inputs.examples) for _, relevance in stepped]
         # Only the queries' rows are kept: `row query token` of `row token token`.
         kept = tuple(put_layer(room, row, place) for room, row in zip(rooms, rows, strict=True))
@@ -150,6 +153,14 @@ class Streams:
         order = layer_places(self.layers, inputs.depth)[[layer - 1 for layer in self.layers]]
         names = [method.name for method in self.methods]
         return {name: at_layers(room, order) for name, room in zip(names, carry[1], strict=True)}
+
+
+def _check_step(method: Streaming, relevance: Array, mask: TokenMask) -> None:
+    """Refuse relevance that is not of every token to every position: JAX would not name the method."""
+    shape = (*mask.shape, mask.shape[-1])
+    if jnp.shape(relevance) != shape:
+        got = f"shape {jnp.shape(relevance)} from {method.name!r}"
+        raise InputError("methods", f"give relevance of shape {shape} from `step`", got, "return (carry, relevance)")
 
 
 def _rows(relevance: Square, queries: Queries | None) -> Float[Array, "row query token"]:

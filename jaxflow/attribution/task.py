@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import jax
@@ -10,24 +9,25 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from jaxflow._typing import AnyArray
+from jaxflow._typing import AnyArray, Queries
+from jaxflow.attribution import scoring
 from jaxflow.attribution.explaining import call_of, results_of
 from jaxflow.attribution.items import Item, is_answer
-from jaxflow.attribution.methods import GraphMethod, Method, Scores, begin_scores, mixing_of, stored
+from jaxflow.attribution.methods import Method, Scores
 from jaxflow.attribution.pictures import in_the_mean, picture_of
 from jaxflow.attribution.question import CLASSIFIER, Question
 from jaxflow.attribution.result import Example
 from jaxflow.attribution.streams import (
     Readers,
-    check_all_finite,
-    finite_readers,
+    check_capacities,
+    fault_readers,
     graph_readers,
     method_readers,
-    relevance_read,
     rides_along,
 )
 from jaxflow.flow.solution import count_stages
 from jaxflow.flow.worker import Worker
+from jaxflow.graph.graph import AttentionGraph
 from jaxflow.models import Encoding, Model, Prediction
 from jaxflow.models.images import pooled_of
 from jaxflow.models.two_streams import first_target
@@ -71,7 +71,7 @@ class AttributionTask:
         """Begin the methods; the examples wait for them."""
         # The readers depend on the texts alone, so that these are those of `calls`.
         results = results_of(self.question, self._readers(items), outputs[0])
-        check_all_finite(items, self.question.mixings, results)
+        check_capacities(items, self.question.mixings, results)
         waiting = begin_methods(self.methods, results, items, self.layers, worker, self.question)
 
         def finish() -> Sequence[Example]:
@@ -89,7 +89,7 @@ class AttributionTask:
     def _readers(self, items: list[Item]) -> Readers:
         """The readers, by the use of their outputs."""
         mixing = self.question.mixing
-        readers = finite_readers(self.question.mixings) | method_readers(self.methods, self.layers, mixing)
+        readers = fault_readers(self.question.mixings) | method_readers(self.methods, self.layers, mixing)
         # Graphs are the largest outputs by far; one is kept only where a method takes it.
         readers |= graph_readers((each for each in self.methods if not rides_along(each)), mixing)
         # What follows an answer says nothing of it.
@@ -118,19 +118,14 @@ def begin_methods(
         question: to every text.
     """
     everything = question.queries is None
-    # Relevance of streaming methods is there already, on the device; waiting for it copies it to the host.
-    waiting: dict[str, Callable[[], Scores]] = {
-        method.name: partial(stored, method, Scores(relevance))
-        for method, relevance in relevance_read(methods, results, question.mixing)
-    }
-    for method in methods:
-        if isinstance(method, GraphMethod) and not rides_along(method):
-            graph = results["graph", mixing_of(method, question.mixing)]
-            # Queries lie on the devices as the graph does, so that no program moves the graph.
-            queries = queries_of(items, *graph.mask.shape, everything=everything)
-            queries = jax.device_put(queries, graph.mask.sharding)
-            waiting[method.name] = begin_scores(method, graph, queries, layers, worker)
-    return {method.name: waiting[method.name] for method in methods}
+
+    def queries(graph: AttentionGraph) -> Queries:
+        # They lie on the devices as the graph does, so that no program moves the graph.
+        return jax.device_put(queries_of(items, *graph.mask.shape, everything=everything), graph.mask.sharding)
+
+    return scoring.begin_methods(
+        methods, results, layers, question.mixing, worker, queries=queries, by_graph=lambda each: not rides_along(each)
+    )
 
 
 def predictions_of(model: Model, encodings: Sequence[Encoding], logits: AnyArray | None) -> list[Prediction | None]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import jax
@@ -11,14 +10,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow.attribution.explaining import call_of, results_of
-from jaxflow.attribution.methods import Scores, begin_scores, mixing_of, stored
+from jaxflow.attribution.methods import Scores
+from jaxflow.attribution.scoring import begin_methods
 from jaxflow.attribution.streams import (
     Readers,
-    check_all_finite,
-    finite_readers,
+    check_capacities,
+    fault_readers,
     graph_readers,
     method_readers,
-    relevance_read,
     riding_only,
     takes_graph,
 )
@@ -80,7 +79,7 @@ class CompareTask:
         results = [results_of(plan.question, self._readers(which, items), outputs[which]) for which in (0, 1)]
         # A model that computes NaN is refused before anything is compared.
         for each in results:
-            check_all_finite(items, plan.question.mixings, each)
+            check_capacities(items, plan.question.mixings, each)
         sides = [_side(each, plan.question.mixing) for each in results]
         # row layer head unit unit
         rows, length = sides[0].heads.shape[0], sides[0].heads.shape[-1]
@@ -114,7 +113,7 @@ class CompareTask:
     def _readers(self, which: int, items: Sequence[PairItem]) -> Readers:
         """A model's readers, by the use of their outputs."""
         encoder, question = self.plan.encoders[which], self.plan.question
-        readers = finite_readers(question.mixings) | {"heads": UnitHeads(), ("graph", question.mixing): KeptGraph()}
+        readers = fault_readers(question.mixings) | {"heads": UnitHeads(), ("graph", question.mixing): KeptGraph()}
         # The graph is kept in any case, for the arcs: only methods that cannot take it need readers.
         readers |= graph_readers(filter(takes_graph, self.plan.methods), question.mixing)
         readers |= method_readers(riding_only(self.plan.methods), self.plan.layers(which), question.mixing)
@@ -201,17 +200,16 @@ def _begin_scores(
     worker: Worker,
 ) -> dict[str, Callable[[], Scores]]:
     queries = _token_queries(which, items, side.graph.mask.shape[0])
-    mixing = plan.question.mixing
-    read = relevance_read(riding_only(plan.methods), results, mixing)
-    begun: dict[str, Callable[[], Scores]] = {
-        method.name: partial(stored, method, Scores(relevance)) for method, relevance in read
-    }
-    for method in plan.methods:
-        if takes_graph(method):
-            graph = results["graph", mixing_of(method, mixing)]
-            begun[method.name] = begin_scores(method, graph, queries, plan.layers(which), worker)
-    # In the order of the question.
-    return {method.name: begun[method.name] for method in plan.methods}
+    # The graph is kept in any case, so that every method that can takes it.
+    return begin_methods(
+        plan.methods,
+        results,
+        plan.layers(which),
+        plan.question.mixing,
+        worker,
+        queries=lambda _: queries,
+        by_graph=takes_graph,
+    )
 
 
 def _token_queries(which: int, items: Sequence[TextPair], size: int) -> Int[Array, "text query"]:

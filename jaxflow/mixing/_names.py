@@ -31,6 +31,10 @@ MIXINGS: dict[str, type] = {
 }
 
 
+# What a value must have to be a mixing.
+PARTS = ("name", "needs", "capacities")
+
+
 def as_mixing(value: Given[str | Mixing], model: Model | None = None) -> Mixing:
     """Take in a mixing, checked: a name of `MIXINGS`, or a value.
 
@@ -50,7 +54,10 @@ def as_mixing(value: Given[str | Mixing], model: Model | None = None) -> Mixing:
         raise InputError("mixing", "be a name or a mixing's value", f"the class {value.__name__}", way_out)
     if not isinstance(value, Mixing):
         known = ", ".join(map(repr, MIXINGS))
-        raise InputError("mixing", f"be one of {known}, or a value of jaxflow.mixing", _checks.shown(value))
+        missing = [part for part in PARTS if not hasattr(value, part)]
+        # Nothing of a mixing is no attempt at one.
+        lacks = "" if missing == list(PARTS) else f", which has no {' and no '.join(missing)}"
+        raise InputError("mixing", f"be one of {known}, or a value of jaxflow.mixing", _checks.shown(value) + lacks)
     try:
         # Programs are compiled for a mixing and found again by its value.
         _ = hash(value)

@@ -1,9 +1,11 @@
 """The mixing's contract."""
 
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxflow._checks import InputError
 from jaxflow.graph.encoder_decoder import passed_whole
 from jaxflow.models import LayerOutput
 
@@ -51,6 +53,22 @@ class Mixing(Protocol):
 
 
 def capacities_of(mixing: Mixing, layer: LayerOutput, mask: Bool[Array, "*row token"]) -> Capacities:
-    """A layer's weights and own streams by a mixing, where streams that the layer does not move pass it whole."""
-    weights, own = mixing.capacities(layer, mask)
+    """A layer's weights and own streams by a mixing, where streams that the layer does not move pass it whole.
+
+    Raises:
+        InputError: the mixing gives arrays of other shapes.
+    """
+    weights, own = _checked(mixing, mixing.capacities(layer, mask), mask.shape)
     return (weights, own) if layer.moves is None else passed_whole(weights, own, layer.moves, mask)
+
+
+def _checked(mixing: Mixing, given: Any, shape: tuple[int, ...]) -> Capacities:
+    """What a mixing gave, its shapes checked: JAX would name neither the mixing nor what was wrong."""
+    expected = [(*shape, shape[-1]), shape]
+    shapes = [jnp.shape(part) for part in given] if isinstance(given, tuple | list) else [jnp.shape(given)]
+    if shapes != expected:
+        wanted = f"give weights of shape {expected[0]} and own streams of shape {expected[1]}"
+        got = " and ".join(map(str, shapes))
+        raise InputError("mixing", wanted, f"{got} from {mixing.name!r}", "sum over heads, and return the pair of them")
+    weights, own = given
+    return weights, own

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxflow._cache import keep_programs
 from jaxflow._checks import InputError, not_forked, one_of, shown
+from jaxflow._names import imported, is_path
 from jaxflow._typing import DTypeLike, Given
 from jaxflow._untyped import HubConfig
 from jaxflow.devices import Device
@@ -26,6 +27,7 @@ from jaxflow.models.encoder.parts import ACTIVATIONS
 from jaxflow.models.encoder.texts import TextEncoder
 from jaxflow.models.encoder_decoder.load import is_pair_folder, load_pair_model
 from jaxflow.models.families import FAMILIES
+from jaxflow.models.model import as_model
 from jaxflow.models.tokens import check_template
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -46,8 +48,8 @@ def load_model(
     It is an encoder of texts or images, a decoder, or T5 or BART.
 
     Args:
-        name_or_path: a built-in name ("verb-number", "minilm"), a folder in Hugging Face's layout, or a model's name
-            on the hub.
+        name_or_path: a built-in name ("verb-number", "minilm"), a folder in Hugging Face's layout, a model's name on
+            the hub, or a model of your own as package.module:NAME, which is taken as it is.
         head: the head to load; None takes the one of the configuration's `architectures`, "bare" none.
         dtype: "float32", or "bfloat16" for the operands of matrix products (softmax, attention and norms stay
             float32).
@@ -65,6 +67,8 @@ def load_model(
     not_forked()
     # Before anything is compiled.
     keep_programs()
+    if is_path(name_or_path) and not Path(str(name_or_path)).exists():
+        return as_model("name_or_path", imported("name_or_path", str(name_or_path)))
     one_of("dtype", dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype)), tuple(DTYPES))
     folder = _folder(name_or_path, revision, local_files_only)
     if is_pair_folder(folder):

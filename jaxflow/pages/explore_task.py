@@ -13,12 +13,12 @@ from jaxflow._switches import broadcasting
 from jaxflow.attribution import Example, Method, Question, Raw, Rollout, Scores
 from jaxflow.attribution.explaining import call_of, results_of
 from jaxflow.attribution.items import Item
-from jaxflow.attribution.methods import stored
+from jaxflow.attribution.scoring import stored
 from jaxflow.attribution.streams import (
     Readers,
     Streams,
-    check_all_finite,
-    finite_readers,
+    check_capacities,
+    fault_readers,
     graph_readers,
     method_readers,
     rides_along,
@@ -58,7 +58,7 @@ class ExploredModel:
     def readers(self, encodings: Sequence[Encoding], asked: Sequence[Method], question: Question) -> Readers:
         """The readers, by the use of their outputs; `asked` are the methods beside raw and rollout."""
         readers: Readers = {
-            **finite_readers(question.mixings),
+            **fault_readers(question.mixings),
             # Every position and layer of raw attention and rollout.
             "every": Streams(EVERYWHERE, self.layers),
             "heads": KeptHeads(),
@@ -165,7 +165,7 @@ class ExploreTask:
             results_of(self.question, self._readers(which, items), outputs[which]) for which in range(len(self.models))
         ]
         for each in results:
-            check_all_finite(items, self.question.mixings, each)
+            check_capacities(items, self.question.mixings, each)
         begun = [self._begin_methods(which, items, results[which], worker) for which in range(len(self.models))]
         # Queued on the device now, read when the texts are finished.
         distances = self._distances(items, results)
@@ -230,7 +230,7 @@ class ExploreTask:
         # row token
         mask = np.arange(heads[0].shape[-1]) < lengths[:, None]
         return _head_distances(
-            heads[0], heads[1], jax.device_put(mask, results[0]["finite", self.question.mixing].sharding)
+            heads[0], heads[1], jax.device_put(mask, results[0]["faults", self.question.mixing].sharding)
         )
 
     def _sides(

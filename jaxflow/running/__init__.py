@@ -26,7 +26,7 @@ from jaxflow.running._reader import (
 )
 from jaxflow.running._sizes import bucket
 from jaxflow.running._task import Task
-from jaxflow.running._texts import check_finite, rows_on_host, run_calls, run_readers
+from jaxflow.running._texts import check_faults, rows_on_host, run_calls, run_readers
 
 __all__ = [
     "Arrays",
@@ -49,7 +49,7 @@ __all__ = [
     "Task",
     "at_layers",
     "bucket",
-    "check_finite",
+    "check_faults",
     "filled",
     "layer_places",
     "layer_room",

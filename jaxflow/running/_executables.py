@@ -10,6 +10,7 @@ import jax
 from jaxtyping import Array
 
 from jaxflow._cache import compiling, keep_programs
+from jaxflow._checks import InputError
 from jaxflow._switches import broadcasting, undefined_as_nan
 from jaxflow.models import Model
 from jaxflow.running._placement import Placement
@@ -86,7 +87,11 @@ def _compiled(place: Placement, inputs: Inputs, program: Program) -> Executable:
         # Called through `jit`, which JAX then runs operation by operation.
         run = partial(jitted, shape=place.shape, program=program)
         return Executable(run, Compiled(examples, tokens, time.perf_counter() - begin, None))
-    lowered = jitted.lower(place.parameters, inputs, shape=place.shape, program=program)
+    try:
+        lowered = jitted.lower(place.parameters, inputs, shape=place.shape, program=program)
+    except InputError as error:
+        # Raised anew: JAX adds lines of its own to what is raised while it traces.
+        raise type(error)(*error.args, place=error.place) from None
     with compiling():
         compiled = lowered.compile()
     memory = compiled.memory_analysis()

@@ -12,14 +12,14 @@ from jaxtyping import Bool
 from jaxflow._checks import InputError
 from jaxflow._typing import AnyArray
 from jaxflow.flow.worker import Worker
-from jaxflow.mixing import Mixing, as_mixing
+from jaxflow.mixing import MIXINGS, Mixing, as_mixing
 from jaxflow.models import Encoding, Model, TokenBatch
 from jaxflow.running._engine import Engine, EngineOptions
 from jaxflow.running._forward import Forward, pair_numbers
 from jaxflow.running._item import Item
 from jaxflow.running._program import Arrays, Call, Inputs, token_batch
 from jaxflow.running._reader import Mixed, Reader, Target
-from jaxflow.running.readers import Finite
+from jaxflow.running.readers import Faults
 
 # Numbers of a batch's texts, its rows and its padded length -> each reader's arrays, first axis the rows.
 MakesArrays: TypeAlias = Callable[[list[int], int, int], tuple[Arrays, ...]]
@@ -150,31 +150,32 @@ def run_readers(
         For each text its row of each reader's arrays, on the host; padding along other axes is not cut.
 
     Raises:
-        InputError: the attention of a text is not finite, or a device has no memory for it.
+        InputError: the capacities of a text are not finite, negative, or not 0 on padding; or a device has no memory
+            for it.
     """
     own = (each.mixing for each in readers if isinstance(each, Mixed))
     mixings = tuple(as_mixing(each, model) for each in dict.fromkeys((as_mixing(mixing), *own)))
-    program = Forward((*(Mixed(Finite(), each) for each in mixings), *readers), mixings[0], target)
+    program = Forward((*(Mixed(Faults(), each) for each in mixings), *readers), mixings[0], target)
     if program.needs_gradients and target is None:
         named = ", ".join(repr(each.name) for each in mixings if "gradients" in each.needs)
         way_out = "pass what `jaxflow.evaluation.target.explained_of` gives, and its arrays as the last of `arrays`"
         raise InputError("target", f"say what is explained, for the mixing {named}", "None", way_out)
 
     def make(texts: list[int], batch: TokenBatch, length: int) -> Call:
-        # Each mixing's `Finite` comes first and has no arrays; the target's, if any, come last.
+        # Each mixing's `Faults` come first and have no arrays; the target's, if any, come last.
         reader_arrays = (None,) * (len(readers) + 1) if arrays is None else arrays(texts, len(batch.mask), length)
         reader_arrays = (*(None for _ in mixings), *reader_arrays)
         return Call(program, Inputs(batch, jax.tree.map(jnp.asarray, reader_arrays), None))
 
     def check(items: list[TextItem], outputs: Arrays) -> None:
-        for finite in outputs[: len(mixings)]:
-            check_finite(items, finite)
+        for each, faults in zip(mixings, outputs, strict=False):
+            check_faults(items, faults, each)
 
     options = options or EngineOptions()
     held = max(pair_numbers(each.needs, model) for each in mixings)
     options = replace(options, pair_numbers=max(options.pair_numbers, held))
     results = run_calls(model, encodings, make, lengths=lengths, check=check, options=options, progress=progress)
-    # Without what `Finite` gave.
+    # Without what `Faults` gave.
     return [row[len(mixings) :] for row in results]
 
 
@@ -185,18 +186,26 @@ def rows_on_host(outputs: Arrays, count: int) -> list[Arrays]:
     return [jax.tree.unflatten(shape, [leaf[row] for leaf in leaves]) for row in range(count)]
 
 
-def check_finite(items: Sequence[Item], finite: Bool[AnyArray, " row"]) -> None:
-    """Refuse a batch in which a text's attention is not finite.
+def check_faults(items: Sequence[Item], faults: Bool[AnyArray, "row fault"], mixing: Mixing) -> None:
+    """Refuse a batch in which a text's capacities are not finite, negative, or not 0 on padding.
 
     Args:
         items: the texts.
-        finite: the output of the reader `Finite`.
+        faults: the output of the reader `Faults`.
+        mixing: that gave the capacities.
 
     Raises:
-        InputError: naming the text.
+        InputError: naming the text, and a mixing of the user's own.
     """
+    ours = type(mixing) in MIXINGS.values()
     # Rows beyond the items only fill the batch up.
-    for item, sound in zip(items, np.asarray(finite), strict=False):
-        if not sound:
-            way_out = "check the model's weights, or load it in float32"
-            raise InputError(None, "be finite", "NaN or infinity", way_out, place=f"the attention of {item.place}")
+    for item, (infinite, negative, padded) in zip(items, np.asarray(faults), strict=False):
+        if infinite:
+            place = f"the attention of {item.place}" if ours else f"what {mixing.name!r} makes of {item.place}"
+            way_out = "check the model's weights, or load it in float32" + ("" if ours else "; or check the mixing")
+            raise InputError(None, "be finite", "NaN or infinity", way_out, place=place)
+        if negative or padded:
+            expected = "give capacities that are " + ("not negative" if negative else "0 on padding's rows and columns")
+            got = f"{'negative ones' if negative else 'others'} from {mixing.name!r} for {item.place}"
+            way_out = "take their absolute values, say" if negative else "put 0 where the mask is not true"
+            raise InputError("mixing", expected, got, way_out)

@@ -10,23 +10,33 @@ from jaxflow.running._reader import LayerView, PassOutputs, ReaderInputs, layer_
 
 
 @dataclass(frozen=True)
-class Finite:
-    """Whether an example's attention is finite."""
+class Faults:
+    """What is wrong with an example's capacities, for `check_faults`: `row fault`, true where there is that fault.
+
+    The faults, in order: numbers that are not finite, negative ones, and any but 0 on padding's rows and columns.
+    """
 
     needs_logits: bool = False
 
-    def start(self, inputs: ReaderInputs) -> Bool[Array, " row"]:
-        """So far it is."""
-        return jnp.ones(inputs.mask.shape[0], bool)
+    def start(self, inputs: ReaderInputs) -> Bool[Array, "row fault"]:
+        """So far nothing."""
+        return jnp.zeros((inputs.mask.shape[0], 3), bool)
 
-    def step(self, inputs: ReaderInputs, carry: Bool[Array, " row"], layer: LayerView) -> Bool[Array, " row"]:
-        """Whether it still is."""
+    def step(self, inputs: ReaderInputs, carry: Bool[Array, "row fault"], layer: LayerView) -> Bool[Array, "row fault"]:
+        """What was wrong before, and what is in this layer."""
+        real = inputs.mask
         # The capacities are NaN or infinite wherever attention, or the mixing's use of it, is. They are 0 on padding,
         # so the model's numbers there never count.
-        return carry & jnp.isfinite(layer.capacity).all((-1, -2))
+        infinite = ~jnp.isfinite(layer.capacity).all((-1, -2))
+        # The own streams lie on the diagonal of the capacities, where they could hide a negative weight.
+        negative = (layer.weights < 0).any((-1, -2)) | (layer.own < 0).any(-1)
+        padded = ((layer.capacity != 0) & ~(real[..., :, None] & real[..., None, :])).any((-1, -2))
+        return carry | jnp.stack([infinite, negative, padded], axis=-1)
 
-    def finish(self, inputs: ReaderInputs, carry: Bool[Array, " row"], outputs: PassOutputs) -> Bool[Array, " row"]:
-        """One answer an example."""
+    def finish(
+        self, inputs: ReaderInputs, carry: Bool[Array, "row fault"], outputs: PassOutputs
+    ) -> Bool[Array, "row fault"]:
+        """Those of all layers."""
         return carry
 
 

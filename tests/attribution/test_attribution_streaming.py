@@ -22,7 +22,7 @@ from jaxflow.models.families import ENCODERS
 from jaxflow.models.load import configure
 from jaxflow.models.packing import packing_of
 from jaxflow.running import Forward, Inputs
-from jaxflow.running.readers import Finite, KeptGraph
+from jaxflow.running.readers import Faults, KeptGraph
 from tests.models.test_on_cpu import KINDS, SIZES
 
 LENGTHS = (7, 12, 1, 4)
@@ -49,8 +49,8 @@ def token_batch():
 
 @partial(jax.jit, static_argnames=("layers", "mixing"))
 def run(module, batch, queries, packing, *, layers, mixing):
-    """Every reader of attribution: whether attention is finite, relevance by the methods' names, the graph."""
-    program = Forward((Finite(), Streams((Raw(), Rollout()), layers), KeptGraph()), mixing)
+    """Every reader of attribution: what is wrong with capacities, relevance by the methods' names, the graph."""
+    program = Forward((Faults(), Streams((Raw(), Rollout()), layers), KeptGraph()), mixing)
     return program(module, Inputs(batch, (None, queries, None), None, packing))
 
 
@@ -79,12 +79,12 @@ def whole(encoder, batch, heads, residual):
 def test_streamed_is_what_the_whole_graph_gives(encoder, heads, residual):
     batch = token_batch()
     graph, expected = whole(encoder, batch, heads, residual)
-    finite, relevance, kept = outputs_of(encoder.module, batch, residual=residual, heads=heads)
+    faults, relevance, kept = outputs_of(encoder.module, batch, residual=residual, heads=heads)
     assert sorted(relevance) == ["raw", "rollout"]
     for name, values in expected.items():
         np.testing.assert_allclose(relevance[name], values, atol=1e-6)
     np.testing.assert_allclose(kept.capacity, graph.capacity, atol=1e-6)
-    assert finite.all()
+    assert not faults.any()
     padding = ~np.asarray(batch.mask)
     for values in relevance.values():
         assert not np.moveaxis(np.asarray(values), -1, 1)[padding].any()
@@ -124,8 +124,9 @@ def test_an_example_whose_attention_is_no_number_is_told():
     ids[1, 0] = 26
     words = encoder.module.embeddings.words.table
     words[...] = words[...].at[26].set(jnp.nan)
-    finite, _, _ = outputs_of(encoder.module, TokenBatch(jnp.asarray(ids), batch.mask, batch.segments))
-    assert finite.tolist() == [True, False, True, True]
+    faults, _, _ = outputs_of(encoder.module, TokenBatch(jnp.asarray(ids), batch.mask, batch.segments))
+    assert faults.any(-1).tolist() == [False, True, False, False]
+    assert faults[1, 0]
 
 
 @dataclass(frozen=True)
@@ -173,10 +174,10 @@ def test_memory_of_a_large_encoder_is_that_of_its_forward_pass():
     streams = Streams((Raw(), Rollout()), tuple(range(1, 25)))
 
     def streamed(module, batch):
-        return Forward((Finite(), streams))(module, Inputs(batch, (None, queries), None))
+        return Forward((Faults(), streams))(module, Inputs(batch, (None, queries), None))
 
     def kept(module, batch):
-        return Forward((Finite(), streams, KeptGraph()))(module, Inputs(batch, (None, queries, None), None))
+        return Forward((Faults(), streams, KeptGraph()))(module, Inputs(batch, (None, queries, None), None))
 
     def forward(module, batch):
         _, last, _, _ = module.visit_layers(batch, lambda carry, layer: (carry, None), None)

@@ -135,12 +135,12 @@ class List(list):
 @pytest.mark.parametrize(
     ("method", "message"),
     [
-        (nothing, r"`method` must return a FlowSolution with arrays of shape \(2, 1, 5\), got None from nothing; "),
-        (tuple_of_bounds, r"`method` must return a FlowSolution .*, got .* from tuple_of_bounds; "),
-        (transposed, r"`method` must return a FlowSolution .*, got value of shape \(2, 5, 1\) from transposed; "),
+        (nothing, r"the solver nothing must return a FlowSolution with arrays of shape \(2, 1, 5\), got None; "),
+        (tuple_of_bounds, r"the solver tuple_of_bounds must return a FlowSolution .*, got \(.*; "),
+        (transposed, r"the solver transposed must return a FlowSolution .*, got value of shape \(2, 5, 1\); "),
         (
             numbers_for_truths,
-            "`method` must return a FlowSolution .*, got certified of float32 from numbers_for_truths",
+            "the solver numbers_for_truths must return a FlowSolution .*, got certified of float32; ",
         ),
         (Bounds, r"`method` must be a name or a solver's value, got the class Bounds; pass `method=Bounds\(\)`"),
         (List([1]), r"`method` must be hashable, got \[1\]; "),

@@ -105,19 +105,19 @@ def _fills_an_end(
 
 def _as_solution(found: Any, shape: tuple[int, ...], solver: Any) -> FlowSolution:
     """Take in what a solver returned, checked."""
-    name = getattr(solver, "__name__", type(solver).__name__)
+    place = f"the solver {getattr(solver, '__name__', type(solver).__name__)}"
     expected, way_out = (
         f"return a FlowSolution with arrays of shape {shape}",
         "return what jaxflow.flow.device.bounds.flow_bounds returns, for example",
     )
     if not isinstance(found, FlowSolution):
-        raise InputError("method", expected, f"{shown(found)} from {name}", way_out)
+        raise InputError(None, expected, shown(found), way_out, place=place)
     for field in ("value", "lower", "upper", "certified"):
         array = getattr(found, field)
         if jnp.shape(array) != shape:
-            raise InputError("method", expected, f"{field} of shape {jnp.shape(array)} from {name}", way_out)
+            raise InputError(None, expected, f"{field} of shape {jnp.shape(array)}", way_out, place=place)
         if jnp.issubdtype(jnp.result_type(array), jnp.bool_) != (field == "certified"):
-            raise InputError("method", expected, f"{field} of {jnp.result_type(array)} from {name}", way_out)
+            raise InputError(None, expected, f"{field} of {jnp.result_type(array)}", way_out, place=place)
     return found
 
 
