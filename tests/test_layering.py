@@ -1,6 +1,7 @@
 """Imports point one way: a module uses only what stands above it in the house."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import jaxflow
@@ -81,6 +82,30 @@ def test_imports_point_one_way():
                 checked += 1
                 assert floor(other) <= floor(module), f"{module} imports {other}, which stands below it"
     assert checked > 20
+
+
+def test_no_circles_inside_folders_either():
+    paths = {".".join(["jaxflow", *path.relative_to(ROOT).with_suffix("").parts]): path for path in ROOT.rglob("*.py")}
+    # A folder's own module stands for its name, so that a module which takes from its folder what the folder takes
+    # from it is a circle. jaxflow's own gathers, and no module takes from it.
+    modules = {name.removesuffix(".__init__"): path for name, path in paths.items()}
+    modules = {name: path for name, path in modules.items() if name not in ("jaxflow", "jaxflow.__main__")}
+    imports = {name: modules_imported(path, modules) - {name} for name, path in modules.items()}
+    assert sum(map(len, imports.values())) > 1000
+    # Raises a CycleError that names the circle.
+    assert len(tuple(TopologicalSorter(imports).static_order())) == len(modules)
+
+
+def modules_imported(path, modules):
+    """The modules that a file takes something from; `from folder import module` takes the module."""
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            imported |= {name if name in modules else node.module for name in names}
+        elif isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+    return imported & modules.keys()
 
 
 def test_only_the_command_line_prints():
