@@ -18,8 +18,15 @@ TEXT_HELP = "a text; may be given again; one that begins with a dash goes as --t
 PAIR_HELP = "the second text of each --text, for models that read two"
 
 
-def add_texts(parser: argparse.ArgumentParser) -> None:
-    """Add where texts come from."""
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Add where texts, or images, come from; `source_of` reads it."""
+    _add_texts(parser)
+    group = parser.add_argument_group("images (for a model that reads them)")
+    about = "image files (PNG, JPEG, ...), or a folder of them"
+    _ = group.add_argument("--images", nargs="+", metavar="PATH", help=about)
+
+
+def _add_texts(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("texts (without any of them: standard input)")
     add = group.add_argument
     _ = add("--text", action="append", metavar="TEXT", help=TEXT_HELP)
@@ -36,13 +43,6 @@ def add_texts(parser: argparse.ArgumentParser) -> None:
     quotes = "yes: cells of .csv and .tsv may stand in quotes; no: quotes are characters (default: auto, by the file)"
     _ = add("--quotes", default="auto", metavar="Q", help=quotes)
     _ = add("--encoding", metavar="E", help="of a file: utf-16, cp1252, ... (default: utf-8, or by the file's mark)")
-
-
-def add_images(parser: argparse.ArgumentParser) -> None:
-    """Add where images come from."""
-    group = parser.add_argument_group("images (for a model that reads them)")
-    about = "image files (PNG, JPEG, ...), or a folder of them"
-    _ = group.add_argument("--images", nargs="+", metavar="PATH", help=about)
 
 
 def add_lengths(group: Group) -> None:

@@ -11,7 +11,7 @@ from jaxflow._parser import Commands, Parser, count, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
 from jaxflow.attribution.defaults import METHODS, by_default
-from jaxflow.cli.arguments import MODEL, MODELS, add_images, add_lengths, add_texts, lengths_of, source_named, source_of
+from jaxflow.cli.arguments import MODEL, MODELS, add_inputs, add_lengths, lengths_of, source_named, source_of
 from jaxflow.cli.commands import COMMANDS, EXAMPLES
 from jaxflow.cli.engine import add_engine, by_engine
 from jaxflow.cli.options import add_question, question_of, with_positions
@@ -66,8 +66,7 @@ def add(commands: Commands) -> Parser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_texts(parser)
-    add_images(parser)
+    add_inputs(parser)
     add_question(parser, DEFAULT)
     group = parser.add_argument_group("model")
     add = group.add_argument

@@ -10,10 +10,9 @@ from jaxflow._parser import Commands, Parser, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
 from jaxflow.cli.arguments import (
-    add_images,
+    add_inputs,
     add_label_column,
     add_lengths,
-    add_texts,
     labels_of,
     lengths_of,
     source_named,
@@ -49,8 +48,7 @@ def add(commands: Commands) -> Parser:
     add = parser.add_argument_group("models").add_argument
     _ = add("--model-a", required=True, metavar="A", help="the first model: minilm, a folder, or a name on the hub")
     _ = add("--model-b", required=True, metavar="B", help="the second; what it has more of counts as gained")
-    add_texts(parser)
-    add_images(parser)
+    add_inputs(parser)
     add_question(parser, DEFAULT)
     group = parser.add_argument_group("how the models are compared (layers of models of different depth: 1:2,6:12)")
     add_fields(group, CompareOptions(), leave_out=("keep_heads",))

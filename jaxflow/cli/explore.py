@@ -10,10 +10,9 @@ from jaxflow.attribution.defaults import METHODS, PLAIN, by_default
 from jaxflow.cli.arguments import (
     MODEL,
     MODELS,
-    add_images,
+    add_inputs,
     add_label_column,
     add_lengths,
-    add_texts,
     labels_of,
     lengths_of,
     source_named,
@@ -42,8 +41,7 @@ def add(commands: Commands) -> Parser:
     add = parser.add_argument_group("models").add_argument
     _ = add("--model", default=MODEL, metavar="M", help=MODELS)
     _ = add("--other", metavar="M", help="a second model, to set beside the first")
-    add_texts(parser)
-    add_images(parser)
+    add_inputs(parser)
     # The page shows all layers; raw attention and rollout are there at every position.
     add_question(parser, DEFAULT, leave_out=("layers",))
     group = parser.add_argument_group("what the page holds")

@@ -9,7 +9,7 @@ from jaxflow._checks import InputError
 from jaxflow._typing import ArrayLike, Given, Integers
 from jaxflow.attribution.methods import Method
 from jaxflow.attribution.result import Attribution
-from jaxflow.interop.tensors import read_inputs, read_targets, relevance_of
+from jaxflow.interop.tensors import read_inputs, read_targets, relevance_of, rows_of
 from jaxflow.models import Model, as_model
 
 METHOD = "flow@attention-gradient"
@@ -72,8 +72,8 @@ class CaptumAttribution:
         given = next((each for each in (inputs, input_ids, pixel_values) if each is not None), None)
         read = read_inputs(self.model, given, attention_mask, token_type_ids)
         targets = read_targets(target, read.shape[0])
-        found = relevance_of(self.model, read, targets, self.method, self.layer, self.queries)
-        return _like(given, np.broadcast_to(found, read.shape))
+        relevance = relevance_of(self.model, read, targets, self.method, self.layer, self.queries)
+        return _like(given, np.broadcast_to(relevance, read.shape))
 
 
 def captum_records(
@@ -100,16 +100,13 @@ def captum_records(
     except ImportError:
         way_out = "pip install captum"
         raise InputError("captum", "be installed for its records", None, way_out) from None
-    known = list(result.relevance)
-    name = known[-1] if method is None and known else method
-    if name not in known:
-        raise InputError("method", f"be one of {', '.join(map(repr, known))}", repr(method))
+    name, rows = rows_of(result, method, layer)
     truths = [""] * len(result) if labels is None else list(labels)
     if len(truths) != len(result):
         raise InputError("labels", f"be one for each of {len(result)} texts", str(len(truths)))
     records = []
-    for example, truth in zip(result, truths, strict=True):
-        row = np.asarray(example.relevance[name][layer, 0], np.float32)
+    for example, relevance, truth in zip(result, rows, truths, strict=True):
+        row = np.asarray(relevance[0], np.float32)
         # Special tokens and the position itself often hold most, and are cut at 1.
         own = [place for place, part in enumerate(example.source) if part >= 0 and place != example.queries[0]]
         scale = float(np.abs(row[own]).max(initial=0)) or 1.0
@@ -128,11 +125,11 @@ def captum_records(
     return records
 
 
-def _like(given: Any, found: np.ndarray) -> Any:
+def _like(given: Any, array: np.ndarray) -> Any:
     """An array as the tensors of the inputs are."""
     inner = next(iter(given.values())) if isinstance(given, Mapping) else given
     if type(inner).__module__.partition(".")[0] != "torch":
-        return np.array(found)
+        return np.array(array)
     import torch
 
-    return torch.tensor(found, device=inner.device)
+    return torch.tensor(array, device=inner.device)

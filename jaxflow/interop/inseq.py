@@ -13,6 +13,7 @@ from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
 from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow.attribution.result import Attribution, Example
+from jaxflow.interop.tensors import rows_of
 from jaxflow.models.given_tokens import encoding_of
 from jaxflow.store.output import write_text
 
@@ -40,11 +41,8 @@ def write_inseq(result: Attribution, path: str | PathLike[str], method: str | No
     Raises:
         InputError: the result lacks the method, or the file cannot be written.
     """
-    known = list(result.relevance)
-    name = known[-1] if method is None and known else method
-    if name not in known:
-        raise InputError("method", f"be one of {', '.join(map(repr, known))}", repr(method))
-    sequences = [_sequence(example, example.relevance[name][layer]) for example in result]
+    name, rows = rows_of(result, method, layer)
+    sequences = [_sequence(example, relevance) for example, relevance in zip(result, rows, strict=True)]
     info = {
         "attribution_method": name,
         "attr_pos_start": min(each["attr_pos_start"] for each in sequences),

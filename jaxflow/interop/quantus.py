@@ -73,7 +73,7 @@ def _inside(model: Any) -> Any:
     except ImportError:
         raise missing_extra("transformers", "text", "models of transformers") from None
     modules = model.modules() if hasattr(model, "modules") else ()
-    found = next((each for each in modules if isinstance(each, PreTrainedModel)), None)
-    if found is None:
+    inner = next((each for each in modules if isinstance(each, PreTrainedModel)), None)
+    if inner is None:
         raise InputError("model", "be, or hold, a PyTorch model of transformers", type(model).__name__)
-    return found
+    return inner

@@ -14,7 +14,7 @@ from jaxflow.attribution.defaults import default_question
 from jaxflow.attribution.items import EncodedText
 from jaxflow.attribution.methods import Method
 from jaxflow.attribution.question import Question
-from jaxflow.attribution.result import Example
+from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.run import attribute_shards
 from jaxflow.graph.arrays import read_array
 from jaxflow.models import Encoding, Model, as_model
@@ -73,10 +73,23 @@ def relevance_of(
     named = [None if not asked.explains else _plain(target) for target in targets]
     for target in dict.fromkeys(named):
         places = [index for index, each in enumerate(named) if each == target]
-        found = _examples(model, [inputs.texts[index] for index in places], replace(asked, target=target))
-        for index, example in zip(places, found, strict=True):
+        examples = _examples(model, [inputs.texts[index] for index in places], replace(asked, target=target))
+        for index, example in zip(places, examples, strict=True):
             rows[index] = _row(example, asked, inputs, index)
     return rows
+
+
+def rows_of(result: Attribution, method: str | None, layer: int) -> tuple[str, list[Float[np.ndarray, "query token"]]]:
+    """A method's name and its relevance in each example, at one of the result's layers by its place.
+
+    Raises:
+        InputError: the result has no method of the name; None stands for its last one.
+    """
+    known = list(result.relevance)
+    name = known[-1] if method is None and known else method
+    if name not in known:
+        raise InputError("method", f"be one of {', '.join(map(repr, known))}", repr(method))
+    return name, [example.relevance[name][layer] for example in result]
 
 
 def read_inputs(
@@ -155,8 +168,8 @@ def _text(tokenizer: Tokenizer, ids: np.ndarray, kinds: np.ndarray, row: int) ->
 
 
 def _examples(model: Model, texts: Sequence[EncodedText], question: Question) -> Sequence[Example]:
-    (found,) = attribute_shards(model, [texts], question)
-    return found.examples
+    (result,) = attribute_shards(model, [texts], question)
+    return result.examples
 
 
 def _row(example: Example, asked: Question, inputs: Inputs, index: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxflow.models.batch import LayerOutput, TokenBatch
-from jaxflow.models.encoder.parts import Linear, Table, around_block, precision
+from jaxflow.models.encoder.parts import Linear, Norm, Table, around_block, precision
 from jaxflow.models.encoder_decoder.config import PairConfig
 from jaxflow.models.encoder_decoder.continuing import KeptTargets, kept_sources
 from jaxflow.models.encoder_decoder.parts import DecoderLayer, EncoderLayer, Hidden, buckets_of, make_norm
@@ -18,6 +18,8 @@ from jaxflow.models.model import Visit
 from jaxflow.models.two_streams import TARGET
 
 CarryT = TypeVar("CarryT")
+# What a block gives beside its update of the states.
+RestT = TypeVar("RestT")
 
 
 class Side(nnx.Module):
@@ -121,16 +123,22 @@ class PairModule(nnx.Module):
 
         def step(state: tuple[Hidden, Array, Array], slices: PyTree) -> tuple[tuple[Hidden, Array, Array], None]:
             (hidden, keys, values), (layer, number, cross_key, cross_value) = state, slices
-            before, behind = around_block(self.config.pre_norm)
-            states = before(layer.attention_norm, hidden)
-            where = (number, 0, kept.place, 0, 0)
-            keys = jax.lax.dynamic_update_slice(keys, layer.attention.key(states)[None], where)
-            values = jax.lax.dynamic_update_slice(values, layer.attention.value(states)[None], where)
-            update, _ = layer.attention.read(states, keys[number], values[number], allowed, added)
-            hidden = behind(layer.attention_norm, hidden + update)
-            asking = before(layer.cross_norm, hidden)
-            update, _ = layer.cross.read(asking, cross_key, cross_value, kept.sources[:, None])
-            return (self._fed(layer, behind(layer.cross_norm, hidden + update)), keys, values), None
+
+            def own(states: Hidden) -> tuple[Hidden, tuple[Array, Array]]:
+                # The one target's key and value into their place among those of all layers.
+                where = (number, 0, kept.place, 0, 0)
+                room = (
+                    jax.lax.dynamic_update_slice(keys, layer.attention.key(states)[None], where),
+                    jax.lax.dynamic_update_slice(values, layer.attention.value(states)[None], where),
+                )
+                return layer.attention.read(states, *(each[number] for each in room), allowed, added)[0], room
+
+            def across(states: Hidden) -> tuple[Hidden, Array]:
+                return layer.cross.read(states, cross_key, cross_value, kept.sources[:, None])
+
+            hidden, (keys, values) = self._around(layer.attention_norm, hidden, own)
+            hidden, _ = self._around(layer.cross_norm, hidden, across)
+            return (self._fed(layer, hidden), keys, values), None
 
         numbers = jnp.arange(self.config.decoder_layers, dtype=jnp.int32)
         state = hidden, kept.keys, kept.values
@@ -153,12 +161,10 @@ class PairModule(nnx.Module):
 
         def step(state: tuple[Hidden, CarryT], slices: tuple[PyTree, ...]) -> tuple[tuple[Hidden, CarryT], None]:
             (hidden, carry), (layer, index, shift) = state, slices
-            before, behind = around_block(self.config.pre_norm)
-            norm = layer.attention_norm
-            states = before(norm, hidden)
-            update, attention = layer.attention(states, states, allowed, added, shift)
-            moved = self._fed(layer, behind(norm, hidden + update))
-            hidden = _of(sources, moved, hidden)
+            moved, attention = self._around(
+                layer.attention_norm, hidden, lambda states: layer.attention(states, states, allowed, added, shift)
+            )
+            hidden = _of(sources, self._fed(layer, moved), hidden)
             return (hidden, visit(carry, LayerOutput(index, hidden, attention, moves=sources))), None
 
         numbers = jnp.arange(self.config.encoder_layers, dtype=jnp.int32)
@@ -183,16 +189,19 @@ class PairModule(nnx.Module):
 
         def step(state: tuple[Hidden, CarryT], slices: tuple[PyTree, ...]) -> tuple[tuple[Hidden, CarryT], None]:
             (hidden, carry), (layer, number, shift) = state, slices
-            before, behind = around_block(self.config.pre_norm)
-            states = before(layer.attention_norm, hidden)
-            update, attention = layer.attention(states, states, earlier, added, None if shift is None else shift[0])
-            hidden = _of(targets, behind(layer.attention_norm, hidden + update), hidden)
+            own_shift, cross_shift = (None, None) if shift is None else shift
+            moved, attention = self._around(
+                layer.attention_norm, hidden, lambda states: layer.attention(states, states, earlier, added, own_shift)
+            )
+            hidden = _of(targets, moved, hidden)
             index = self.config.encoder_layers + 2 * number
             carry = visit(carry, LayerOutput(index, hidden, attention, moves=targets))
-            asking = before(layer.cross_norm, hidden)
-            update, attention = layer.cross(asking, hidden, across, None, None if shift is None else shift[1])
-            moved = self._fed(layer, behind(layer.cross_norm, hidden + update))
-            hidden = _of(targets, moved, hidden)
+            # Sources are read as the encoder left them, without the norm that stands before the block.
+            read = hidden
+            moved, attention = self._around(
+                layer.cross_norm, hidden, lambda states: layer.cross(states, read, across, None, cross_shift)
+            )
+            hidden = _of(targets, self._fed(layer, moved), hidden)
             return (hidden, visit(carry, LayerOutput(index + 1, hidden, attention, moves=targets))), None
 
         numbers = jnp.arange(self.config.decoder_layers, dtype=jnp.int32)
@@ -201,8 +210,15 @@ class PairModule(nnx.Module):
 
     def _fed(self, layer: Any, hidden: Hidden) -> Hidden:
         """The states behind the feed-forward part."""
+        return self._around(layer.output_norm, hidden, lambda states: (layer.feed_forward(states), None))[0]
+
+    def _around(
+        self, norm: Norm, hidden: Hidden, block: Callable[[Hidden], tuple[Hidden, RestT]]
+    ) -> tuple[Hidden, RestT]:
+        """The states behind a block, and what else it gives; the norm stands before the block or behind the sum."""
         before, behind = around_block(self.config.pre_norm)
-        return behind(layer.output_norm, hidden + layer.feed_forward(before(layer.output_norm, hidden)))
+        update, rest = block(before(norm, hidden))
+        return behind(norm, hidden + update), rest
 
     def logits(self, hidden: Hidden, batch: TokenBatch) -> Float[Array, "row vocabulary"]:
         """What the last target says of the next one."""
