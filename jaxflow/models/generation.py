@@ -17,6 +17,7 @@ from jaxflow.models.answers import Generates, answer_of, continues, with_answer
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.encoder.on_cpu import compiler_options, layers_apart, runs_here
 from jaxflow.models.forward import ForwardOptions
+from jaxflow.models.groups import groups_of
 from jaxflow.models.model import Model, Module, as_model
 from jaxflow.models.recording import RecordsBatches
 from jaxflow.models.tokens import Encoding
@@ -24,8 +25,6 @@ from jaxflow.models.two_streams import Writes, encoder_layers_of
 
 # Most tokens of an answer, where nothing else is said.
 NEW_TOKENS = 64
-# Prompts that are continued together.
-TOGETHER = 8
 # Rows of ids are as long as a multiple of this, so that few programs are compiled.
 STEP = 64
 
@@ -183,11 +182,9 @@ class Continues(Module, Protocol):
 
 def _in_jax(model: Model, prompts: Sequence[Encoding], tokens: int) -> list[tuple[int, ...]]:
     """Answers of a model that runs in JAX: batches of prompts of like length, each in one compiled loop."""
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     end = getattr(_tokenizer(model), "eos_token_id", None)
     answers: dict[int, tuple[int, ...]] = {}
-    for start in range(0, len(order), TOGETHER):
-        chosen = order[start : start + TOGETHER]
+    for chosen in groups_of([len(prompt) for prompt in prompts], alike=False):
         batch = [prompts[index] for index in chosen]
         length = min(-(-max(map(len, batch)) // STEP) * STEP, model.max_length)
         # Each answer ends where the model's length does.

@@ -9,6 +9,7 @@ from jaxflow._typing import Inputs, Pairs
 from jaxflow._untyped import Coded, Tokenizer
 from jaxflow.models import tokens
 from jaxflow.models.given_tokens import encoding_of
+from jaxflow.models.groups import groups_of
 from jaxflow.models.tokens import Encoding, TakesTokens
 from jaxflow.models.two_streams import with_targets
 
@@ -128,9 +129,8 @@ class PairTokens:
             expected = "hold the targets of each text where the model has no head that writes any"
             raise InputError("pairs", expected, "none", "pass the targets as `pairs`")
         made: dict[int, Encoding] = {}
-        # Sources of one length together, so that nothing is padded.
-        for count in sorted({len(each) for each in sources}):
-            here = [index for index, each in enumerate(sources) if len(each) == count]
+        # Of one length, so that nothing is padded.
+        for here in groups_of([len(each) for each in sources], alike=True):
             rows = self.write([sources[index].input_ids for index in here], new_tokens)
             for index, ids in zip(here, rows, strict=True):
                 text = self.tokenizer.decode(list(ids[1:]), skip_special_tokens=True).strip()

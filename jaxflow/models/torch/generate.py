@@ -1,18 +1,15 @@
 """Greedy answers of a PyTorch model, by transformers' own `generate`."""
 
 from collections.abc import Sequence
-from itertools import groupby
 
 import torch
 
 from jaxflow._checks import InputError
 from jaxflow._untyped import HubModel, Tokenizer
 from jaxflow.models.checkpoint.huggingface import quiet_transformers
+from jaxflow.models.groups import TOGETHER, groups_of
 from jaxflow.models.tokens import Encoding
 from jaxflow.models.torch.forward import evaluating, out_of_memory
-
-# Prompts that are continued together.
-TOGETHER = 8
 
 
 def generated(
@@ -35,14 +32,10 @@ def generated(
         raise InputError("model", "be one that can generate", type(model).__name__, "pass the answers as `pairs`")
     ends = ending_ids(model, tokenizer)
     answers: dict[int, tuple[int, ...]] = {}
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    for length, alike in groupby(order, key=lambda index: len(prompts[index])):
-        rows = list(alike)
-        size = TOGETHER if together else 1
-        for start in range(0, len(rows), size):
-            chosen = rows[start : start + size]
-            ids = _continued(model, [prompts[index].input_ids for index in chosen], min(tokens, limit - length), ends)
-            answers |= {index: _up_to(row[length:], ends) for index, row in zip(chosen, ids, strict=True)}
+    for chosen in groups_of([len(prompt) for prompt in prompts], most=TOGETHER if together else 1, alike=True):
+        length = len(prompts[chosen[0]])
+        ids = _continued(model, [prompts[index].input_ids for index in chosen], min(tokens, limit - length), ends)
+        answers |= {index: _up_to(row[length:], ends) for index, row in zip(chosen, ids, strict=True)}
     return [answers[index] for index in range(len(prompts))]
 
 
