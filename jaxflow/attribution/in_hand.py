@@ -59,7 +59,7 @@ def attribute_attention(
 
     Returns:
         One example a text, in their order, as from `attribute`: it is written as a page, saved, and turned into tables
-        in the same ways.
+        in the same ways. Cost: that of the methods alone, as no model is run.
 
     Raises:
         InputError: attention was not computed, is no attention, or doesn't fit its tokens or its mask; the question

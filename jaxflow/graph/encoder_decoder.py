@@ -68,7 +68,8 @@ def encoder_decoder_graph(
         residual: share of each position's own stream where it moves, in [0, 1]; one number, or one an example.
 
     Returns:
-        The graph, `*batch layer token token` with sources and targets as tokens.
+        The graph, `*batch layer token token` with sources and targets as tokens. Cost: as `attention_graph`'s, and
+        layer * (source + target)^2 numbers of memory.
 
     Raises:
         InputError: as `attention_graph`, for each attention; and where their shapes do not fit each other.

@@ -34,7 +34,7 @@ def stack_generated(attentions: Attentions) -> Whole | dict[str, AnyArray]:
     Returns:
         Attention of prompt and answer without the last token, 0 on what comes later. Of an encoder-decoder a mapping
         of its three attentions, for `attribute_attention(..., target_tokens=...)`, where `outputs.sequences[0, :-1]`
-        are the targets.
+        are the targets. Cost: one copy, layer * head * token^2 numbers, most of them the prompt's or 0.
 
     Raises:
         InputError: rows changed places, as in a beam search; a step's keys are not all tokens up to it, as with a cache

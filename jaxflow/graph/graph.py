@@ -95,7 +95,8 @@ def attention_graph(
             gradient-weighted); they are scaled after fusing, so that a head of larger weights counts for more.
 
     Returns:
-        The graph, in float32 (float64 where JAX has it switched on and the attention came in it).
+        The graph, in float32 (float64 where JAX has it switched on and the attention came in it). Cost: two passes over
+        the attention, layer * head * token^2 numbers, one to look at its values and one to fuse its heads.
 
     Raises:
         InputError: for attention that was not computed, a wrong rank or shape, an empty mask, an unknown `heads`, a

@@ -31,7 +31,8 @@ def raw_attention(graph: Given[AttentionGraph]) -> Relevance:
         graph: the layered graph, an `AttentionGraph`.
 
     Returns:
-        `*batch layer query token`; rows sum to 1 on real tokens and are 0 on padding; a row of zeros stays zeros.
+        `*batch layer query token`; rows sum to 1 on real tokens and are 0 on padding; a row of zeros stays zeros. Cost:
+        layer * token^2.
 
     Raises:
         InputError: if the graph is none, or one made by hand that is not sound.
@@ -86,7 +87,7 @@ def head_rollout(
         layer: the layer whose heads are told apart, counted from 1.
 
     Returns:
-        `*batch head query token`; rows sum to 1 on real tokens and are 0 on padding.
+        `*batch head query token`; rows sum to 1 on real tokens and are 0 on padding. Cost: (layer + head) * token^3.
 
     Raises:
         InputError: for a layer that is not there, or attention of another shape than the graph's.
