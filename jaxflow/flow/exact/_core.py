@@ -36,7 +36,7 @@ def solve_sinks(arcs, row, core, sinks, tol, lower, upper):
         part = row.inexact[0]
         while True:
             least = part * bound
-            found, nodes, count, flow, inner, lost = find_core(arcs, row, core, sink, bound, least)
+            nodes_listed, nodes, count, flow, inner, lost = find_core(arcs, row, core, sink, bound, least)
             flow = settle_core(arcs, row, core, nodes, bound, flow, least)
             _join(core, nodes, count)
             flow += _augment(core, nodes)
@@ -44,11 +44,11 @@ def solve_sinks(arcs, row, core, sinks, tol, lower, upper):
                 # What is above the bound is so by rounding, or as no cut through the core is a minimum cut.
                 lower[k], upper[k] = min(flow, bound), min(bound, flow + lost)
                 keep_cut(arcs, row, core, nodes, inner + lost, least)
-                forget(core, found)
+                forget(core, nodes_listed)
                 row.inexact[0] = max(part, 1e-20) * (2 if lost < 0.02 * tol * flow else 1)
                 break
             # Too much was left out: once more, with smaller arcs.
-            forget(core, found)
+            forget(core, nodes_listed)
             part = 0.03 * part if part > 1e-30 else 0.0
 
 
@@ -59,12 +59,12 @@ def _join(core, nodes, count):
     begin, settled, next_arc = core.begin, core.settled, core.current
     for k in range(nodes + 1):
         begin[k] = 0
-    kept = 0
+    open_arcs = 0
     for a in range(count):
         tail, head = core.tail[a], core.head[a]
         if settled[tail] == OPEN and settled[head] == OPEN:
-            core.tail[kept], core.head[kept], core.capacity[kept] = tail, head, core.capacity[a]
-            kept += 1
+            core.tail[open_arcs], core.head[open_arcs], core.capacity[open_arcs] = tail, head, core.capacity[a]
+            open_arcs += 1
             begin[tail + 1] += 1
             begin[head + 1] += 1
     for k in range(nodes):
@@ -72,7 +72,7 @@ def _join(core, nodes, count):
         next_arc[k] = begin[k]
         if settled[k] != OPEN:
             core.supply[k] = core.demands[k] = 0.0
-    for a in range(kept):
+    for a in range(open_arcs):
         tail, head = core.tail[a], core.head[a]
         forth, back = next_arc[tail], next_arc[head]
         next_arc[tail] = forth + 1
@@ -85,22 +85,22 @@ def _join(core, nodes, count):
 @no_type_check
 def _find_labels(core, nodes):
     """Each node's distance from the sink in the residual graph; -1 where there is no way."""
-    label, queue, front, found = core.label, core.queue, 0, 0
+    label, queue, front, queued = core.label, core.queue, 0, 0
     for k in range(nodes):
         label[k] = -1
         if core.demands[k] > 0:
             label[k] = 1
-            queue[found] = k
-            found += 1
-    while front < found:
+            queue[queued] = k
+            queued += 1
+    while front < queued:
         k = queue[front]
         front += 1
         for a in range(core.begin[k], core.begin[k + 1]):
             other = core.to[a]
             if label[other] < 0 and core.room[core.back[a]] > 0:
                 label[other] = label[k] + 1
-                queue[found] = other
-                found += 1
+                queue[queued] = other
+                queued += 1
 
 
 @kernel

@@ -96,7 +96,7 @@ def spread(rows, row, seen, beside, level, place, further, nodes, words):
 
     The layer's sets of arcs begin at `rows[row:]`, what was seen of it at `seen[beside:]`. Whether there were any.
     """
-    found = ONE & ~ONE
+    reached = ONE & ~ONE
     for word in range(words):
         # The word's last bits are no nodes where the nodes end.
         size = min(64, nodes - (word << 6))
@@ -115,8 +115,8 @@ def spread(rows, row, seen, beside, level, place, further, nodes, words):
             fresh |= np.uint64(hit != 0) << low
         seen[beside + word] |= fresh
         level[further + word] = level[further + word] | fresh
-        found |= fresh
-    return found != 0
+        reached |= fresh
+    return reached != 0
 
 
 @kernel

@@ -10,7 +10,7 @@ from typing import NamedTuple, no_type_check
 import numpy as np
 
 from jaxflow.flow.exact._arcs import Arcs
-from jaxflow.flow.exact._bits import kernel
+from jaxflow.flow.exact._bits import inlined, kernel
 from jaxflow.flow.exact._source import KEPT, ROUNDING, grow_zone
 
 # Sides of a node, as far as they are known.
@@ -75,6 +75,34 @@ def core_of(arcs: Arcs) -> Core:
     )
 
 
+@inlined
+@no_type_check
+def list_senders(arcs, core, begin, end, base, least, lost):
+    """List the nodes of a layer that can send into the sink's zone, and what each can send, its demand.
+
+    The nodes of the layer below stand in the list from `begin` to `end`; those of this layer are numbered from `base`.
+
+    Returns:
+        The end of the list, and `lost` with a bound of what arcs below `least` could carry.
+    """
+    side, demand, listed = core.side, core.demand, core.listed
+    nodes_listed = end
+    for k in range(begin, end):
+        line = listed[k]
+        if side[line] == SINK:
+            at, last = arcs.column[line], arcs.column[line + 1]
+            while at < last and arcs.into[at] >= least:
+                node = base + arcs.tail[at]
+                before = demand[node]
+                if before == 0:
+                    listed[nodes_listed] = node
+                    nodes_listed += 1
+                demand[node] = before + arcs.into[at]
+                at += 1
+            lost += arcs.rest[at] if at < last else arcs.left_out[line]
+    return nodes_listed, lost
+
+
 @kernel
 @no_type_check
 def find_core(arcs, row, core, sink, bound, least):
@@ -87,27 +115,14 @@ def find_core(arcs, row, core, sink, bound, least):
     tokens, above = arcs.tokens, row.above
     side, demand, listed, inflow, zone = core.side, core.demand, core.listed, row.inflow, row.zone
     listed[0], side[sink] = sink, SINK
-    found, begin, nodes, count = 1, 0, 0, 0
+    nodes_listed, begin, nodes, count = 1, 0, 0, 0
     flow, inner, lost = row.supply[sink], 0.0, 0.0
     for m in range(1, above):
-        base, end = m * tokens, found
-        # What each node of this layer can send the sink's zone.
-        for k in range(begin, end):
-            line = listed[k]
-            if side[line] == SINK:
-                at, last = arcs.column[line], arcs.column[line + 1]
-                while at < last and arcs.into[at] >= least:
-                    node = base + arcs.tail[at]
-                    before = demand[node]
-                    if before == 0:
-                        listed[found] = node
-                        found += 1
-                    demand[node] = before + arcs.into[at]
-                    at += 1
-                lost += arcs.rest[at] if at < last else arcs.left_out[line]
+        base, end = m * tokens, nodes_listed
+        nodes_listed, lost = list_senders(arcs, core, begin, end, base, least, lost)
         # Of those, some are in the source's zone, some cannot get anything, and some join the sink's zone.
-        kept = end
-        for k in range(end, found):
+        taken = end
+        for k in range(end, nodes_listed):
             node = listed[k]
             if zone[node]:
                 demand[node] = 0.0
@@ -115,8 +130,8 @@ def find_core(arcs, row, core, sink, bound, least):
                 lost += min(demand[node], inflow[node])
                 demand[node] = 0.0
             else:
-                listed[kept] = node
-                kept += 1
+                listed[taken] = node
+                taken += 1
                 if demand[node] >= bound - flow + ROUNDING * bound:
                     side[node] = SINK
                     flow += row.supply[node]
@@ -126,7 +141,7 @@ def find_core(arcs, row, core, sink, bound, least):
                     core.number[node] = nodes
                     core.node[nodes] = node
                     nodes += 1
-        found = kept
+        nodes_listed = taken
         # Arcs into the core's nodes of the layer below.
         for k in range(begin, end):
             line = listed[k]
@@ -139,8 +154,8 @@ def find_core(arcs, row, core, sink, bound, least):
                             lost += min(arcs.into[at], inflow[node])
                         else:
                             side[node] = CORE
-                            listed[found] = node
-                            found += 1
+                            listed[nodes_listed] = node
+                            nodes_listed += 1
                             core.number[node] = nodes
                             core.node[nodes] = node
                             nodes += 1
@@ -151,7 +166,7 @@ def find_core(arcs, row, core, sink, bound, least):
                     at += 1
                 lost += arcs.rest[at] if at < last else arcs.left_out[line]
         begin = end
-    return found, nodes, count, flow, inner, lost
+    return nodes_listed, nodes, count, flow, inner, lost
 
 
 @kernel
@@ -160,16 +175,16 @@ def count_core(arcs, row, core, sink):
     """How many arcs the core of a sink has, by its first bound."""
     bound = row.bound[sink]
     grow_zone(arcs, row, bound)
-    found, _, count, _, _, _ = find_core(arcs, row, core, sink, bound, row.inexact[0] * bound)
-    forget(core, found)
+    nodes_listed, _, count, _, _, _ = find_core(arcs, row, core, sink, bound, row.inexact[0] * bound)
+    forget(core, nodes_listed)
     return count
 
 
 @kernel
 @no_type_check
-def forget(core, found):
+def forget(core, nodes_listed):
     """Clear what `find_core` wrote."""
-    for k in range(found):
+    for k in range(nodes_listed):
         core.side[core.listed[k]] = OPEN
         core.demand[core.listed[k]] = 0.0
 

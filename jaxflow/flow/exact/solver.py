@@ -207,10 +207,10 @@ class _Solver:
             if not left.any():
                 continue
             rest = Task(task.example, place, layer, task.queries[left], task.sinks[left], lower=lower[at + 1 :])
-            found, _ = self._solve_layer(rest)
+            passed_below, _ = self._solve_layer(rest)
             # Every pair keeps the best of its flows from above.
             for below in rest.lower:
-                passed[left, below[1]] = np.maximum(passed[left, below[1]], found[:, below[1]])
+                passed[left, below[1]] = np.maximum(passed[left, below[1]], passed_below[:, below[1]])
         return count
 
     def _solve_layer(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
@@ -267,9 +267,9 @@ class _Solver:
         capacities, wanted = self.capacities[example, : self.highest], self.wanted
         if wanted is None or self.cut is not None:
             return np.ones(capacities.shape[-1], bool)
-        found = capacities.any((0, 1)) | capacities.any((0, 2)) | wanted[example].any((0, 1))
-        found[self.queries[example]] = True
-        return found
+        matters = capacities.any((0, 1)) | capacities.any((0, 2)) | wanted[example].any((0, 1))
+        matters[self.queries[example]] = True
+        return matters
 
 
 def order_of(capacities: np.ndarray) -> np.ndarray:
