@@ -154,12 +154,12 @@ def _write_whole_files(folder: Path) -> None:
 
         class WholeFiles(LRUCache):
             def get(self, key: str) -> bytes | None:
-                found = super().get(key)
-                if found is not None:
+                program = super().get(key)
+                if program is not None:
                     with suppress(OSError):
                         # The time of its last use, by which the oldest are found.
                         os.utime(folder / f"{key}-cache")
-                return found
+                return program
 
             def put(self, key: str, value: bytes) -> None:
                 write_whole(folder / f"{key}-cache", value)
@@ -184,14 +184,14 @@ def write_whole(path: Path, value: bytes) -> None:
 
 def _drop_oldest(folder: Path, most: int) -> None:
     """Delete the files that were not used for longest until the rest take no more than `most` bytes."""
-    found = []
+    files = []
     for path in folder.iterdir():
         # Another process may delete it first.
         with suppress(OSError):
             about = path.stat()
-            found.append((about.st_mtime, about.st_size, path))
-    left = sum(size for _, size, _ in found)
-    for _, size, path in sorted(found):
+            files.append((about.st_mtime, about.st_size, path))
+    left = sum(size for _, size, _ in files)
+    for _, size, path in sorted(files):
         if left <= most:
             return
         with suppress(OSError):

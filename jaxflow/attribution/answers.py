@@ -130,10 +130,10 @@ class Parts:
         done = []
         for part in results:
             whole = self._wholes[part.index]
-            found = self._found.setdefault(whole.index, {})
-            found[part.index] = part.example
-            if len(found) == len(whole.queries):
-                done.append(together(whole, [found[index] for index in sorted(found)]))
+            finished = self._found.setdefault(whole.index, {})
+            finished[part.index] = part.example
+            if len(finished) == len(whole.queries):
+                done.append(together(whole, [finished[index] for index in sorted(finished)]))
                 del self._found[whole.index]
         if done and self._progress is not None:
             self._progress(done)

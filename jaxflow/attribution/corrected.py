@@ -51,12 +51,12 @@ class Corrected:
 
     def __call__(self, graph: AttentionGraph, queries: Queries, layers: tuple[int, ...]) -> Scores:
         """The ratio of the method's relevance on the graph and on the even one."""
-        found = self.method(graph, queries, layers)
+        scores = self.method(graph, queries, layers)
         even = self.method(even_graph(graph), queries, layers)
-        above, below = (np.asarray(each.relevance, np.float64) for each in (found, even))
+        above, below = (np.asarray(each.relevance, np.float64) for each in (scores, even))
         ratio = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
-        certified = None if found.certified is None else np.asarray(found.certified) & np.asarray(even.certified)
-        return replace(found, relevance=ratio, certified=certified)
+        certified = None if scores.certified is None else np.asarray(scores.certified) & np.asarray(even.certified)
+        return replace(scores, relevance=ratio, certified=certified)
 
 
 def even_graph(graph: AttentionGraph) -> AttentionGraph:

@@ -81,9 +81,9 @@ def _heads(summary: ChangeSummary, most: int) -> Iterator[str]:
 def _words(verb: str, words: Sequence[WordChange], most: int, none: str) -> list[str]:
     """Words that stand out from chance, the largest changes first; that there are none is said."""
     tested = [word for word in words if any(letter.isalnum() for letter in word.word)]
-    found = [word for word in tested if word.adjusted_p < SIGNIFICANT][:most]
-    if found:
-        return [f"  {verb}: {', '.join(f'{word.word} {word.mean:+.4f} * ({word.texts})' for word in found)}"]
+    significant = [word for word in tested if word.adjusted_p < SIGNIFICANT][:most]
+    if significant:
+        return [f"  {verb}: {', '.join(f'{word.word} {word.mean:+.4f} * ({word.texts})' for word in significant)}"]
     if not tested:
         return [f"  {verb}: {none}"]
     top = tested[0]

@@ -204,14 +204,14 @@ def text_pair(
     if units == "tokens":
         # `settled_units` has seen to it.
         assert same_tokens(*encodings)
-        found = token_units(encodings[0])
+        text_units = token_units(encodings[0])
     else:
-        found = common_units(text, pair, *encodings)
-    queries = _unit_queries(plan, found)
-    check_positions(np.array(queries), len(found), place, units)
+        text_units = common_units(text, pair, *encodings)
+    queries = _unit_queries(plan, text_units)
+    check_positions(np.array(queries), len(text_units), place, units)
     for encoder, encoding in zip(plan.encoders, encodings, strict=True):
         check_text(plan.question, encoder, encoding, place)
-    return TextPair(place, text, pair, encodings, found, queries)
+    return TextPair(place, text, pair, encodings, text_units, queries)
 
 
 def _unit_queries(plan: Plan, units: Units) -> tuple[int, ...]:

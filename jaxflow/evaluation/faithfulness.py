@@ -192,8 +192,8 @@ def faithfulness_scores(
     value, scores, numbers = answers[copies.whole], {}, {}
     for protocol, where in zip(protocols, copies.where, strict=True):
         rows = [answers[places] for places in where]
-        found = [protocol.score(*each) for each in zip(texts_rows, value.tolist(), rows, strict=True)]
-        scores[protocol.name] = np.stack(found).reshape(len(inputs), *rest)
+        by_text = [protocol.score(*each) for each in zip(texts_rows, value.tolist(), rows, strict=True)]
+        scores[protocol.name] = np.stack(by_text).reshape(len(inputs), *rest)
         numbers[protocol.name] = np.stack(rows).reshape(len(inputs), *rest, -1)
     return FaithfulnessScores(scores, numbers, value, classes, len(owners))
 

@@ -58,11 +58,11 @@ def ground_truth(
     """
     tol = as_tolerance(tol)
     values, truth, chosen = _checked(relevance, evidence, mask)
-    found, count = truth.sum(axis=-1), chosen.sum(axis=-1)
+    evidence_sizes, token_counts = truth.sum(axis=-1), chosen.sum(axis=-1)
     # Every row of an example has the same evidence and tokens: `example *rest token`, and `example *rest`.
     shape, middle = values.shape, (1,) * (values.ndim - 2)
     truth, chosen = (np.broadcast_to(each.reshape(len(each), *middle, -1), shape) for each in (truth, chosen))
-    k, n = (np.broadcast_to(each.reshape(-1, *middle), shape[:-1]) for each in (found, count))
+    k, n = (np.broadcast_to(each.reshape(-1, *middle), shape[:-1]) for each in (evidence_sizes, token_counts))
     defined = (k > 0) & (k < n)
     # Ascending, tokens without a part last. `start` and `stop` bound the run of equals that each place lies in.
     order, first = runs(values, chosen, tol)
@@ -96,8 +96,8 @@ def ground_truth(
         hit_at_1=where_defined(top(np.ones_like(k))),
         average_precision=where_defined(precision),
         irrelevant=where_defined(share),
-        evidence=found,
-        tokens=count,
+        evidence=evidence_sizes,
+        tokens=token_counts,
     )
 
 

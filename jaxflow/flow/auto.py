@@ -56,45 +56,45 @@ def begin(
     count = _parts(examples, len(layers) * width * tokens, (max(layers) * tokens) ** 2)
     # `tol` is relative to each example's scale; examples that fill the last part up have scale 1.
     scale, ends = _scale_and_ends(graph, queries, layers=layers)
-    found = _Found((-(-examples // count) * count, len(layers), width, tokens))
-    waiting: deque[_Handed] = deque()
+    solved = _Solved((-(-examples // count) * count, len(layers), width, tokens))
+    waiting: deque[_BegunPart] = deque()
     room: np.ndarray | None = None
     for rows, part, bounds in _bounded_parts(graph, queries, layers, tol, count):
         # Takes the device's results of this part, and waits for them; the next part's bounds are under way meanwhile.
         if room is None:
-            room = np.full((len(found.value), 1, 1, 1), tol)
+            room = np.full((len(solved.value), 1, 1, 1), tol)
             room[:examples] *= np.ldexp(1.0, np.asarray(scale))
-        left = _settle_on_device(found, rows, part, bounds, layers, room[rows])
+        left = _settle_on_device(solved, rows, part, bounds, layers, room[rows])
         if not left.any():
             continue
         if len(waiting) == AHEAD:
-            found.take(*waiting.popleft())
+            solved.take(*waiting.popleft())
         capacity, positions = np.asarray(part[0].capacity, np.float64), np.asarray(part[1])
         waiting.append((rows, left, worker.solve(capacity, positions, layers, wanted=left)))
 
     def finish() -> FlowSolution:
         while waiting:
-            found.take(*waiting.popleft())
+            solved.take(*waiting.popleft())
         assert room is not None
         real = np.asarray(real_pairs(graph.mask, queries))
-        return found.solution(batch, examples, room[:examples], np.asarray(ends, np.float64), real)
+        return solved.solution(batch, examples, room[:examples], np.asarray(ends, np.float64), real)
 
     return finish
 
 
-_Handed = tuple[slice, Wanted, Future[exact.ExactFlow]]
+_BegunPart = tuple[slice, Wanted, Future[exact.ExactFlow]]
 _Part = tuple[AttentionGraph, Queries]
 
 
-class _Found:
+class _Solved:
     """Results as they come in, an example a row."""
 
     def __init__(self, shape: tuple[int, ...]):
         self.value, self.lower, self.upper = np.zeros(shape), np.zeros(shape), np.zeros(shape)
         self.settled = np.zeros(shape, np.uint8)
 
-    def take(self, rows: slice, wanted: Wanted, handed: Future[exact.ExactFlow]) -> None:
-        solved = handed.result()
+    def take(self, rows: slice, wanted: Wanted, solving: Future[exact.ExactFlow]) -> None:
+        solved = solving.result()
         for ours, theirs in (
             (self.value, solved.value),
             (self.lower, solved.lower),
@@ -154,16 +154,16 @@ def _part(
 
 
 def _settle_on_device(
-    found: _Found, rows: slice, part: _Part, bounds: FlowSolution, layers: tuple[int, ...], room: np.ndarray
+    solved: _Solved, rows: slice, part: _Part, bounds: FlowSolution, layers: tuple[int, ...], room: np.ndarray
 ) -> Wanted:
     """Write down what the bounds and the relaxation settle; which pairs they leave.
 
     `room`, `example 1 1 1`, is how far bounds that meet may be apart.
     """
     graph, queries = part
-    for ours, theirs in ((found.value, bounds.value), (found.lower, bounds.lower), (found.upper, bounds.upper)):
+    for ours, theirs in ((solved.value, bounds.value), (solved.lower, bounds.lower), (solved.upper, bounds.upper)):
         ours[rows] = np.asarray(theirs, np.float64)
-    lower, upper, settled = found.lower[rows], found.upper[rows], found.settled[rows]
+    lower, upper, settled = solved.lower[rows], solved.upper[rows], solved.settled[rows]
     # Stage 1: the bounds.
     real = np.broadcast_to(np.asarray(real_pairs(graph.mask, queries)), lower.shape)
     # The device compared in its own precision; what it returned is compared again here.
@@ -182,7 +182,7 @@ def _settle_on_device(
     lower[listed], upper[listed] = np.maximum(lower[listed], below), np.minimum(upper[listed], above)
     closed = meet_on_host(lower[listed], upper[listed], room[listed[0], 0, 0, 0])
     met = tuple(axis[closed] for axis in listed)
-    found.value[rows][met] = (lower[met] + upper[met]) / 2
+    solved.value[rows][met] = (lower[met] + upper[met]) / 2
     settled[met], left[met] = 1 + STAGES.index("relaxed"), False
     return left
 

@@ -119,8 +119,8 @@ def check_gap(tol: Any) -> None:
 
 
 def _joint_on_device(graph: AttentionGraph, queries: Any, layers: tuple[int, ...]) -> JointSolution:
-    found = attention_flow(super_sink(graph), queries, layers, Relaxed())
-    value, lower = found.upper[..., 0], found.lower[..., 0]
+    bounds = attention_flow(super_sink(graph), queries, layers, Relaxed())
+    value, lower = bounds.upper[..., 0], bounds.lower[..., 0]
     # Without a derivative: a bound on an error has none.
     apart = (value - lower) / jnp.where(value > 0, value, jnp.ones_like(value))
     return JointSolution(value=value, share=None, low=None, high=None, gap=apart)

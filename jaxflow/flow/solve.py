@@ -237,10 +237,10 @@ def _begin_exact(
         "cuts": cuts,
         "tol": min(1e-3 * float(tol), MOST_LEFT_OUT),
     }
-    handed = worker.solve(*problem, **options) if worker is not None else exact.max_flow(*problem, **options)
+    solving = worker.solve(*problem, **options) if worker is not None else exact.max_flow(*problem, **options)
 
     def finish() -> FlowSolution:
-        solved = handed if isinstance(handed, exact.ExactFlow) else handed.result()
+        solved = solving if isinstance(solving, exact.ExactFlow) else solving.result()
         value, lower, upper = (
             np.where(wanted, x.reshape(shape), 0.0) for x in (solved.value, solved.lower, solved.upper)
         )

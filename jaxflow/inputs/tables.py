@@ -46,10 +46,10 @@ def separator_of(name: str | None) -> str | None:
     """The separator that the user named: by a word, a backslash and t, or as it is."""
     if name is None:
         return None
-    found = SEPARATORS.get(name, "\t" if name == "\\t" else name)
-    if not isinstance(found, str) or len(found) != 1 or found in '"\r\n\0':
+    separator = SEPARATORS.get(name, "\t" if name == "\\t" else name)
+    if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n\0':
         raise InputError("separator", f"be one character, or one of {', '.join(SEPARATORS)}", shown(name))
-    return found
+    return separator
 
 
 def line_end(sample: str) -> str:

@@ -92,8 +92,8 @@ def class_method_of(asked: Question) -> tuple[str, str | None] | None:
     def is_of_class(method: Method) -> bool:
         return "gradients" in mixing_of(method, asked.mixing).needs
 
-    found = sorted(filter(is_of_class, asked.method_values), key=lambda method: not isinstance(method, Flow))
-    return (found[0].name, _target_words(asked.target)) if found else None
+    of_class = sorted(filter(is_of_class, asked.method_values), key=lambda method: not isinstance(method, Flow))
+    return (of_class[0].name, _target_words(asked.target)) if of_class else None
 
 
 def _target_words(target: JsonValue) -> str | None:
@@ -156,9 +156,9 @@ def tied(values: Float[np.ndarray, " token"]) -> np.ndarray:
     """Which tokens' values another token has as well, up to what flows are exact to; zeros left out."""
     order = np.argsort(values, kind="stable")
     near = np.diff(values[order]) <= TIED * values.max(initial=0.0)
-    found = np.zeros(len(values), bool)
-    found[order] = np.append(near, False) | np.append(False, near)
-    return found & (values > 0)
+    has_twin = np.zeros(len(values), bool)
+    has_twin[order] = np.append(near, False) | np.append(False, near)
+    return has_twin & (values > 0)
 
 
 def saturation_words(row: Row, layer: int = -1, query: int = 0) -> list[str]:

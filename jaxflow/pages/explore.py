@@ -95,14 +95,16 @@ def explore(
     read = read_texts(models, question, texts, pairs, max_length=max_length, truncate=truncate)
     check_rows(question.queries, read.total)
     known = as_labels(labels, read.total, read.models)[: len(read.texts)]
-    explored = [
+    explored_models = [
         _explored_model(each, coded, roles=roles, importance=importance)
         for each, coded in zip(read.models, read.encodings, strict=True)
     ]
-    task = ExploreTask(models=tuple(explored), question=question)
+    task = ExploreTask(models=tuple(explored_models), question=question)
     items = explored_items(read, question, asked=bool(task.asked))
-    found = _explored(task, items, batch_size, progress)
-    return _exploration(found, items, explored, known, question, read.total, importance=importance, roles=roles)
+    explored_texts = _explored(task, items, batch_size, progress)
+    return _exploration(
+        explored_texts, items, explored_models, known, question, read.total, importance=importance, roles=roles
+    )
 
 
 def _explored(
@@ -113,17 +115,17 @@ def _explored(
     # Both models' heads are held at once.
     held = sum(model.layers * model.heads + pair_numbers_of(task.question, model) for model in models)
 
-    def told(found: Sequence[ExploredText]) -> None:
+    def told(explored_texts: Sequence[ExploredText]) -> None:
         # Progress counts texts of one model, and a batch is done in both at once.
         for _ in models:
             if progress is not None:
-                progress(len(found))
+                progress(len(explored_texts))
 
     return Engine(models, task, EngineOptions(batch_size=batch_size, pair_numbers=held)).run_all(items, told)
 
 
 def _exploration(
-    found: Sequence[ExploredText],
+    explored_texts: Sequence[ExploredText],
     items: Sequence[ExploredItem],
     models: Sequence[ExploredModel],
     labels: Sequence[str | None],
@@ -142,7 +144,7 @@ def _exploration(
             item.every[0].text,
             item.every[0].pair,
         )
-        for text, item in zip(found, items, strict=True)
+        for text, item in zip(explored_texts, items, strict=True)
     ]
     names = names_apart([each.model.name for each in models])
     sides = tuple(
@@ -151,7 +153,7 @@ def _exploration(
         )
         for which, (name, model) in enumerate(zip(names, models, strict=True))
     )
-    change, moved = _changes(sides, found, -1 if all(each.model.causal for each in models) else 0)
+    change, moved = _changes(sides, explored_texts, -1 if all(each.model.causal for each in models) else 0)
     # Where the last position was asked for, the page of a decoder, or of targets, begins with it.
     at_end = all(each.model.causal or each.model.reads_at == -1 for each in models)
     asked = question.as_json()
@@ -165,8 +167,8 @@ def _exploration(
         settings["layers"] = layers_are
     exploration = Exploration(sides, tuple(labels), settings, change, moved, total)
     return exploration.with_heads(
-        {"importance": [_importance(found, which) for which in range(len(models))]} if importance else None,
-        [_roles(found, which, model) for which, model in enumerate(models)] if roles else None,
+        {"importance": [_importance(explored_texts, which) for which in range(len(models))]} if importance else None,
+        [_roles(explored_texts, which, model) for which, model in enumerate(models)] if roles else None,
     )
 
 
@@ -215,10 +217,10 @@ def names_apart(given: Sequence[str]) -> list[str]:
 
 def _carried(examples: Sequence[Pooled], model: ExploredModel, question: Question) -> tuple[Carried | None, ...]:
     """The words that carry each text's prediction, where a method tells."""
-    found, reads_at = class_method_of(question), model.model.reads_at
-    if found is None or reads_at is None:
+    asking, reads_at = class_method_of(question), model.model.reads_at
+    if asking is None or reads_at is None:
         return (None,) * len(examples)
-    method, target = found
+    method, target = asking
     return tuple(
         None
         if example.prediction is None
@@ -254,7 +256,7 @@ def _loss(scores: Mapping[str, float], label: str | None) -> float | None:
 
 
 def _changes(
-    sides: Sequence[Side], found: Sequence[ExploredText], place: int
+    sides: Sequence[Side], explored_texts: Sequence[ExploredText], place: int
 ) -> tuple[tuple[HeadTable, ...], tuple[float, ...]]:
     """Changes of each head's attention, and of rollout to the position at a place."""
     if len(sides) == 1:
@@ -263,7 +265,7 @@ def _changes(
     # Where the models cut a text differently, heads are compared by the words that are shown.
     change = [
         _distances(one, two) if text.change is None else text.change
-        for one, two, text in zip(first.attention, second.attention, found, strict=True)
+        for one, two, text in zip(first.attention, second.attention, explored_texts, strict=True)
         if first.heads == second.heads
     ]
     # The first position is the classification token of most models, or stands where it would. A decoder's first

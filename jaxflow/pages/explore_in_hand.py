@@ -59,5 +59,5 @@ def explore_attention(
     options = {"mask": mask, "texts": texts, "predictions": predictions, "gradients": gradients}
     model = view.model(attentions, tokens, **options, causal=causal, name=name)
     first = view.first(model)
-    found = explore(model, model.texts, question, labels=labels, roles=roles, **changes)
-    return replace(found, settings={**found.settings, "first": first}) if first else found
+    exploration = explore(model, model.texts, question, labels=labels, roles=roles, **changes)
+    return replace(exploration, settings={**exploration.settings, "first": first}) if first else exploration

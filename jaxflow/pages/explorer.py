@@ -125,7 +125,7 @@ def _sentence(exploration: Exploration, index: int) -> JsonObject:
 def _side(side: Side, index: int, number: int) -> JsonObject:
     example = side.examples[index]
     carried = side.carried[index] if side.carried else None
-    found: JsonObject = {
+    described: JsonObject = {
         "prediction": None if example.prediction is None else readable(example.prediction),
         "probabilities": {name: _rounded(score) for name, score in readable_scores(example.scores).items()} or None,
         "loss": side.losses[index],
@@ -141,8 +141,8 @@ def _side(side: Side, index: int, number: int) -> JsonObject:
         row = row_of(example)
         cut = pieces(row)
         tokens = list(map(readable, example.tokens))
-        found |= {"tokens": tokens, "source": example.source, "pieces": cut, "joined": joined(row, cut)}
-    return found
+        described |= {"tokens": tokens, "source": example.source, "pieces": cut, "joined": joined(row, cut)}
+    return described
 
 
 def _scales(example: Pooled) -> dict[str, float]:

@@ -39,11 +39,11 @@ def pieces(row: Row) -> list[list[str]]:
     texts = (row["text"], row["pair"] or "")
     ends = _last_tokens(row)
     # How far each of the two texts is written out.
-    found, cursors = [], [0, 0]
+    cut, cursors = [], [0, 0]
     for index, (token, source) in enumerate(zip(row["tokens"], row["source"].tolist(), strict=True)):
         if source < 0:
             # A special token behind the last token of a text: what was cut off comes before it.
-            found.append([_rest(texts, cursors, ends, index), token])
+            cut.append([_rest(texts, cursors, ends, index), token])
             continue
         start, end = (int(offset) for offset in row["offsets"][index])
         cursor = cursors[source]
@@ -51,9 +51,9 @@ def pieces(row: Row) -> list[list[str]]:
             end = start
         # Nothing is written twice where tokens overlap.
         start, end = max(start, cursor), max(end, cursor)
-        found.append([texts[source][cursor:start], texts[source][start:end]])
+        cut.append([texts[source][cursor:start], texts[source][start:end]])
         cursors[source] = end
-    return found
+    return cut
 
 
 def _covered_next(row: Row, index: int, start: int, end: int) -> bool:
@@ -76,18 +76,18 @@ def joined(row: Row, cut: Sequence[Sequence[str]]) -> list[int]:
     if "image" in row:
         return [0] * len(row["tokens"])
     inside = [_inside_words(text) for text in (row["text"], row["pair"] or "")]
-    found, cursors, before = [], [0, 0], -1
+    flags, cursors, before = [], [0, 0], -1
     for source, (gap, surface) in zip(row["source"].tolist(), cut, strict=True):
         if source < 0:
-            found.append(0)
+            flags.append(0)
         else:
             # Pieces cover a text without holes, so their lengths give the place of each.
             start = cursors[source] + len(gap)
             # A token that covers nothing is a byte of a character that the token before began.
-            found.append(int(source == before and not gap and (not surface or start in inside[source])))
+            flags.append(int(source == before and not gap and (not surface or start in inside[source])))
             cursors[source] = start + len(surface)
         before = source
-    return found
+    return flags
 
 
 def _inside_words(text: str) -> set[int]:

@@ -91,9 +91,9 @@ def write_source_page(models: Sequence[Model], source: Source, path: Path, **opt
 
 def _usable(rows: Iterable[Row]) -> list[Text]:
     """Rows that all hold a text; the first that doesn't is an error."""
-    found = []
+    texts = []
     for row in rows:
         if not isinstance(row, Text):
             raise row.error
-        found.append(row)
-    return found
+        texts.append(row)
+    return texts

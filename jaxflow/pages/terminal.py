@@ -102,8 +102,8 @@ def _text(row: Row, most: int) -> str:
 
 
 def _probability(row: Row) -> str:
-    found = (row["probabilities"] or {}).get(row["prediction"])
-    return "" if found is None else f" ({found:.3f})"
+    probability = (row["probabilities"] or {}).get(row["prediction"])
+    return "" if probability is None else f" ({probability:.3f})"
 
 
 def _column(row: Row, method: str, listed: Int[np.ndarray, " place"], count: int) -> list[str]:

@@ -105,15 +105,15 @@ def _merged(every: Example, asked: Example | None) -> Pooled:
 
 def _asked(examples: Sequence[Pooled], groups: Sequence[np.ndarray], units: int) -> dict[str, np.ndarray]:
     """By method, units that every model was asked for; all of them where every token was."""
-    found = {}
+    shared = {}
     for name in examples[0].queries:
         asked = [
             # Units that have no token in a model are asked for as well where every token is.
             np.arange(units) if len(example.queries[name]) == len(group) else np.unique(group[example.queries[name]])
             for example, group in zip(examples, groups, strict=True)
         ]
-        found[name] = reduce(np.intersect1d, asked)
-    return found
+        shared[name] = reduce(np.intersect1d, asked)
+    return shared
 
 
 def _by_units(example: Pooled, group: np.ndarray, units: Units, asked: dict[str, np.ndarray]) -> Pooled:

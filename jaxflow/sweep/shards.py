@@ -104,7 +104,7 @@ def cuts(rows: Iterable[Row], model: Model, question: Question, max_length: int 
     no more tokens than bytes, and special ones. So a process that makes every second shard only reads the others.
     """
     limit = min(model.max_length, max_length or model.max_length)
-    found: list[Row] = []
+    shard_rows: list[Row] = []
     # Pixels are in memory with a shard's texts, and are more than an image's values.
     reader = images_of(model)
     pixels = 0 if reader is None else reader.numbers
@@ -112,13 +112,13 @@ def cuts(rows: Iterable[Row], model: Model, question: Question, max_length: int 
     for row in rows:
         # Bad rows cost nothing, but count as rows.
         cost = _most_values(row, limit, model.layers, question) + pixels
-        if found and (len(found) == SHARD_ROWS or values + cost > SHARD_VALUES):
-            yield Cut(index, tuple(found), last=False)
-            found, index, values = [], index + 1, 0
-        found.append(row)
+        if shard_rows and (len(shard_rows) == SHARD_ROWS or values + cost > SHARD_VALUES):
+            yield Cut(index, tuple(shard_rows), last=False)
+            shard_rows, index, values = [], index + 1, 0
+        shard_rows.append(row)
         values += cost
-    if found:
-        yield Cut(index, tuple(found), last=True)
+    if shard_rows:
+        yield Cut(index, tuple(shard_rows), last=True)
 
 
 def encode(model: Model, cut: Cut, question: Question, lengths: Lengths, on_error: str) -> Shard:
@@ -133,17 +133,17 @@ def encode(model: Model, cut: Cut, question: Question, lengths: Lengths, on_erro
     ids, texts, skipped = [], [], []
     for row in cut.rows:
         # Encodings come in the order of the texts; once they are refused there are none, and each is tokenised alone.
-        found = row if isinstance(row, BadRow) else next(encodings, None) or _alone(model, row, lengths)
-        if not isinstance(found, BadRow):
+        outcome = row if isinstance(row, BadRow) else next(encodings, None) or _alone(model, row, lengths)
+        if not isinstance(outcome, BadRow):
             assert isinstance(row, Text)
-            found = _without_query(row, found, question) or EncodedText(row.text, row.pair, found, row.place)
-        if isinstance(found, EncodedText):
+            outcome = _without_query(row, outcome, question) or EncodedText(row.text, row.pair, outcome, row.place)
+        if isinstance(outcome, EncodedText):
             ids.append(row.id)
-            texts.append(found)
+            texts.append(outcome)
         elif on_error == "stop":
-            raise BadRowError(*found.error.args, place=found.error.place)
+            raise BadRowError(*outcome.error.args, place=outcome.error.place)
         else:
-            skipped.append(found)
+            skipped.append(outcome)
     return Shard(cut, tuple(ids), tuple(texts), tuple(skipped))
 
 

@@ -41,8 +41,8 @@ def map_blocks(function: Callable[..., Any], arguments: Any, numbers: int) -> An
         return filled.reshape(blocks, each, *values.shape[1:])
 
     # The map runs one block after the other, so that one block's arrays are alive at a time.
-    found = jax.lax.map(jax.checkpoint(function), jax.tree.map(in_blocks, arguments))
-    return jax.tree.map(lambda x: x.reshape(blocks * each, *x.shape[2:])[:count], found)
+    by_block = jax.lax.map(jax.checkpoint(function), jax.tree.map(in_blocks, arguments))
+    return jax.tree.map(lambda x: x.reshape(blocks * each, *x.shape[2:])[:count], by_block)
 
 
 def block_size(shape: tuple[int, ...], pairs: int) -> int:
@@ -86,5 +86,5 @@ def map_pairs(
             of_example = jax.vmap(of_example)
         return jnp.moveaxis(of_example(capacity, queries), -1, 0)
 
-    found = map_blocks(of_pairs, pairs, capacity[..., 0].size)
-    return jnp.moveaxis(found, 0, -1).reshape(*capacity.shape[:-3], *shape)
+    by_pair = map_blocks(of_pairs, pairs, capacity[..., 0].size)
+    return jnp.moveaxis(by_pair, 0, -1).reshape(*capacity.shape[:-3], *shape)

@@ -54,7 +54,7 @@ def on_device(
     if apart is not None:
         # A loop that ends with its slowest pair would ask all devices for theirs, round by round.
         solve = jax.shard_map(solve, mesh=apart.mesh, in_specs=(apart.spec,) * 3, out_specs=apart.spec, check_vma=False)
-    found = _as_solution(solve(capacity, queries, tol), shape, solver)
+    solution = _as_solution(solve(capacity, queries, tol), shape, solver)
     real = real_pairs(graph.mask, queries)
 
     def on_real(values: Any) -> Array:
@@ -62,12 +62,12 @@ def on_device(
         return jnp.where(real, values, jnp.zeros_like(values))
 
     # Whatever a solver says: bounds that do not meet, or are no numbers, prove nothing.
-    lower, upper = jax.lax.stop_gradient((found.lower, found.upper))
+    lower, upper = jax.lax.stop_gradient((solution.lower, solution.upper))
     return FlowSolution(
-        value=on_real(found.value),
-        lower=on_real(found.lower),
-        upper=on_real(found.upper),
-        certified=((found.certified & meet(lower, upper, tol)) | ~real) & sound,
+        value=on_real(solution.value),
+        lower=on_real(solution.lower),
+        upper=on_real(solution.upper),
+        certified=((solution.certified & meet(lower, upper, tol)) | ~real) & sound,
         saturated=_fills_an_end(capacity, lower, queries, layers, tol) & real & sound,
     )
 
@@ -103,22 +103,22 @@ def _fills_an_end(
     return flow + room >= ends * (1 - 8 * unit_roundoff(ends.dtype))
 
 
-def _as_solution(found: Any, shape: tuple[int, ...], solver: Any) -> FlowSolution:
+def _as_solution(solution: Any, shape: tuple[int, ...], solver: Any) -> FlowSolution:
     """Take in what a solver returned, checked."""
     place = f"the solver {getattr(solver, '__name__', type(solver).__name__)}"
     expected, way_out = (
         f"return a FlowSolution with arrays of shape {shape}",
         "return what jaxflow.flow.device.bounds.flow_bounds returns, for example",
     )
-    if not isinstance(found, FlowSolution):
-        raise InputError(None, expected, shown(found), way_out, place=place)
+    if not isinstance(solution, FlowSolution):
+        raise InputError(None, expected, shown(solution), way_out, place=place)
     for field in ("value", "lower", "upper", "certified"):
-        array = getattr(found, field)
+        array = getattr(solution, field)
         if jnp.shape(array) != shape:
             raise InputError(None, expected, f"{field} of shape {jnp.shape(array)}", way_out, place=place)
         if jnp.issubdtype(jnp.result_type(array), jnp.bool_) != (field == "certified"):
             raise InputError(None, expected, f"{field} of {jnp.result_type(array)}", way_out, place=place)
-    return found
+    return solution
 
 
 def real_pairs(mask: Bool[Array, "*batch token"], queries: Queries) -> Bool[Array, "*batch 1 query token"]:

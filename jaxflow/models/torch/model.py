@@ -182,13 +182,13 @@ class TorchModel(ModelDefaults):
         layers are known by name, and put together give what the layers give.
         """
         parts = self._probe.parts
-        found = {
+        seen = {
             "attention": True,
             "gradients": self._probe.gradients,
             "values": parts is not None,
             "norms": parts is not None and parts.has_norms,
         }
-        return frozenset(name for name, given in found.items() if given)
+        return frozenset(name for name, given in seen.items() if given)
 
     @property
     def causal(self) -> bool:
