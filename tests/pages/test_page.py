@@ -267,7 +267,10 @@ def test_a_page_of_no_text_says_so(context, tmp_path):
     opened, errors = context.new_page(), []
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.goto(path.as_uri())
-    assert opened.locator("main").text_content() == "No text could be used, so there is nothing to show."
+    why = "The files in this page's folder say why each row was left out."
+    assert opened.locator("main").text_content() == f"No text could be used, so there is nothing to show. {why}"
+    # There is nothing to save.
+    assert opened.locator("header button:visible").all_inner_texts() == ["Theme: auto"]
     assert (
         opened.locator("#about").text_content()
         == "in.txt · mixing: attention (heads mean, residual 0.5) · jaxflow 0.1.0"

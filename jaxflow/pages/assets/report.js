@@ -132,18 +132,6 @@
     return [...subject, ...named2, how];
   }
 
-  // src/shared/picture.js
-  var FOR = "20, 105, 255";
-  var AGAINST2 = "255, 140, 0";
-  var COVER = 0.82;
-  var cover = (share) => `rgba(${share < 0 ? AGAINST2 : FOR}, ${COVER * Math.min(1, Math.abs(share))})`;
-  var pictureOf = (picture, text) => make("img", { src: picture?.uri ?? "", alt: text, draggable: false, className: "seen" });
-  function framed(picture, text, patches) {
-    const cells = make("div", { className: "cells" }, ...patches);
-    cells.style.gridTemplateColumns = `repeat(${picture?.columns ?? 1}, 1fr)`;
-    return make("div", { className: "frame" }, pictureOf(picture, text), cells);
-  }
-
   // src/shared/units.js
   var OF_IMAGES = {
     word: "patch",
@@ -316,6 +304,18 @@
     if (typeof cell === "number") return String(cell);
     const safe = !NUMBER.test(cell) && FORMULA.test(cell) ? `'${cell}` : cell;
     return /[",;|\t\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  }
+
+  // src/shared/picture.js
+  var FOR = "20, 105, 255";
+  var AGAINST2 = "255, 140, 0";
+  var COVER = 0.82;
+  var cover = (share) => `rgba(${share < 0 ? AGAINST2 : FOR}, ${COVER * Math.min(1, Math.abs(share))})`;
+  var pictureOf = (picture, text) => make("img", { src: picture?.uri ?? "", alt: text, draggable: false, className: "seen" });
+  function framed(picture, text, patches) {
+    const cells = make("div", { className: "cells" }, ...patches);
+    cells.style.gridTemplateColumns = `repeat(${picture?.columns ?? 1}, 1fr)`;
+    return make("div", { className: "frame" }, pictureOf(picture, text), cells);
   }
 
   // src/shared/save.js
@@ -710,6 +710,35 @@
     if (next?.tagName === "TD") focusOn(byId("heat").querySelectorAll("td[tabindex='0']"), next);
   }
 
+  // src/report/legend.js
+  function renderLegend(current2, state2) {
+    const image = Boolean(current2.example.picture);
+    const shown = data.methods.filter((method) => state2.methods.has(method));
+    const signed = shown.filter(current2.hasSign);
+    const [least, most] = { one: ["0", "1"], range: ["smallest", "largest"] }[state2.scale] ?? ["0", "largest"];
+    const parts = signed.length < shown.length ? [`${least} `, rampOf(image, 0), ` ${most}`] : [];
+    if (signed.length) {
+      const which = signed.length < shown.length ? `${signed.join(", ")}: ` : "";
+      parts.push(make("span", { className: "signed" }, `${which}against `, rampOf(image, -10, 2), " for"));
+    }
+    if (data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)))
+      parts.push(make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here");
+    const { parts: two } = current2.example;
+    const sink = (two === null ? "" : ", the position itself") + (two?.sink == null ? "" : ", a decoder's first token");
+    if (!state2.special) parts.push(make("span", { className: "muted" }, `▴ over the scale (special tokens${sink})`));
+    byId("legend").replaceChildren(...parts);
+  }
+  function rampOf(image, first2, by = 1) {
+    const ramp = make("span", { className: image ? "ramp over" : "ramp" });
+    for (let step2 = first2; step2 <= 10; step2 += by) {
+      const box = make("span", { className: "step" });
+      if (image) box.style.backgroundColor = cover(step2 / 10);
+      else paint(box, step2 / 10);
+      ramp.append(box);
+    }
+    return ramp;
+  }
+
   // src/report/sentences.js
   var whole = (example) => example.pair === null ? example.text : `${example.text} | ${example.pair}`;
   var beginning = sharedBeginning(data.examples.map((example) => example.text));
@@ -962,7 +991,7 @@
     renderWords(current, state);
     if (heat) renderHeat(current, state);
     markLayer(state.layer);
-    renderLegend();
+    renderLegend(current, state);
     for (const method of data.methods) byId(`method-${method}`).checked = state.methods.has(method);
     writeHash();
     focused?.()?.focus({ preventScroll: true });
@@ -1034,32 +1063,6 @@
     byId("carried").replaceChildren(...carried ? carriedParts(carried, inUnits) : []);
   }
   var percent = (share) => `${share === 1 ? "100" : (Math.floor(share * 1e4) / 100).toFixed(2)} %`;
-  function renderLegend() {
-    const shown = data.methods.filter((method) => state.methods.has(method));
-    const signed = shown.filter(current.hasSign);
-    const [least, most] = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
-    const parts = signed.length < shown.length ? [`${least} `, rampOf(0), ` ${most}`] : [];
-    if (signed.length) {
-      const which = signed.length < shown.length ? `${signed.join(", ")}: ` : "";
-      parts.push(make("span", { className: "signed" }, `${which}against `, rampOf(-10, 2), " for"));
-    }
-    if (data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)))
-      parts.push(make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here");
-    const { parts: two } = current.example;
-    const sink = (two === null ? "" : ", the position itself") + (two?.sink == null ? "" : ", a decoder's first token");
-    if (!state.special) parts.push(make("span", { className: "muted" }, `▴ over the scale (special tokens${sink})`));
-    byId("legend").replaceChildren(...parts);
-  }
-  function rampOf(first2, by = 1) {
-    const ramp = make("span", { className: current.example.picture ? "ramp over" : "ramp" });
-    for (let step2 = first2; step2 <= 10; step2 += by) {
-      const box = make("span", { className: "step" });
-      if (current.example.picture) box.style.backgroundColor = cover(step2 / 10);
-      else paint(box, step2 / 10);
-      ramp.append(box);
-    }
-    return ramp;
-  }
   function setUpHeader() {
     const { settings } = data;
     byId("model").append(isolated(data.model));
@@ -1193,8 +1196,11 @@
     open(fromHash(location.hash, data, first));
     const own = { csv: () => tableOf(current, state), svg: () => svgText(current, state) };
     Reflect.set(window, "jaxflow", { state, ...own, png: () => pngCanvas(current, state) });
-  } else
+  } else {
+    for (const id of ["save-csv", "save-svg", "save-png", "keys-button"]) byId(id).hidden = true;
+    const why = data.stored ? " The files in this page's folder say why each row was left out." : "";
     byId("view").replaceChildren(
-      make("p", { className: "notice" }, "No text could be used, so there is nothing to show.")
+      make("p", { className: "notice" }, `No text could be used, so there is nothing to show.${why}`)
     );
+  }
 })();

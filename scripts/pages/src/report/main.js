@@ -1,14 +1,14 @@
 // State, controls and keys.
 
 import { carriedParts } from "../shared/carried.js";
-import { byId, isolated, make, paint, textNodes, turnTheme } from "../shared/dom.js";
-import { cover } from "../shared/picture.js";
+import { byId, isolated, make, textNodes, turnTheme } from "../shared/dom.js";
 import { darkQuery } from "../shared/theme.js";
 import { speakOf } from "../shared/units.js";
 import { fromHash, toHash } from "./address.js";
 import { unpack } from "./example.js";
 import { pngCanvas, save, svgText, tableOf } from "./export.js";
 import { cellAt, cellOf, fits, markLayer, markRest, moveCell, renderHeat } from "./heat.js";
+import { renderLegend } from "./legend.js";
 import { data, IMAGES, inUnits } from "./page.js";
 import { firstQuery, layerName, queryName } from "./parts.js";
 import { mark, setUpSentences } from "./sentences.js";
@@ -44,7 +44,7 @@ function render(heat = true) {
   renderWords(current, state);
   if (heat) renderHeat(current, state);
   markLayer(state.layer);
-  renderLegend();
+  renderLegend(current, state);
   for (const method of data.methods) byId(`method-${method}`).checked = state.methods.has(method);
   writeHash();
   focused?.()?.focus({ preventScroll: true });
@@ -148,39 +148,6 @@ function renderCarried({ carried }) {
 
 /** @param {number} share */
 const percent = (share) => `${share === 1 ? "100" : (Math.floor(share * 1e4) / 100).toFixed(2)} %`;
-
-function renderLegend() {
-  const shown = data.methods.filter((method) => state.methods.has(method));
-  const signed = shown.filter(current.hasSign);
-  const [least, most] = { one: ["0", "1"], range: ["smallest", "largest"] }[state.scale] ?? ["0", "largest"];
-  const parts = signed.length < shown.length ? [`${least} `, rampOf(0), ` ${most}`] : [];
-  // Methods with a sign go from what speaks against the explained number to what speaks for it.
-  if (signed.length) {
-    const which = signed.length < shown.length ? `${signed.join(", ")}: ` : "";
-    parts.push(make("span", { className: "signed" }, `${which}against `, rampOf(-10, 2), " for"));
-  }
-  if (data.examples.some(({ saturated }) => Object.values(saturated).some(Boolean)))
-    parts.push(make("span", { className: "saturated" }, "dotted"), " saturated: flow says nothing of it here");
-  const { parts: two } = current.example;
-  const sink = (two === null ? "" : ", the position itself") + (two?.sink == null ? "" : ", a decoder's first token");
-  if (!state.special) parts.push(make("span", { className: "muted" }, `▴ over the scale (special tokens${sink})`));
-  byId("legend").replaceChildren(...parts);
-}
-
-/**
- * @param {number} first the first of the steps, of which 10 is full shade
- * @param {number} [by] from one step to the next
- */
-function rampOf(first, by = 1) {
-  const ramp = make("span", { className: current.example.picture ? "ramp over" : "ramp" });
-  for (let step = first; step <= 10; step += by) {
-    const box = make("span", { className: "step" });
-    if (current.example.picture) box.style.backgroundColor = cover(step / 10);
-    else paint(box, step / 10);
-    ramp.append(box);
-  }
-  return ramp;
-}
 
 function setUpHeader() {
   const { settings } = data;
@@ -349,7 +316,10 @@ if (data.examples.length) {
   // For tests, and for whoever wants the numbers in the browser's console.
   const own = { csv: () => tableOf(current, state), svg: () => svgText(current, state) };
   Reflect.set(window, "jaxflow", { state, ...own, png: () => pngCanvas(current, state) });
-} else
+} else {
+  for (const id of ["save-csv", "save-svg", "save-png", "keys-button"]) byId(id).hidden = true;
+  const why = data.stored ? " The files in this page's folder say why each row was left out." : "";
   byId("view").replaceChildren(
-    make("p", { className: "notice" }, "No text could be used, so there is nothing to show."),
+    make("p", { className: "notice" }, `No text could be used, so there is nothing to show.${why}`),
   );
+}
