@@ -11,6 +11,8 @@ from jaxflow._checks import InputError
 from jaxflow.sweep import shards
 from tests.models.torch_architectures import WORDS, of
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 PROMPTS = ["the key to the cabinets", "keys", "the key is on the table to", "table", "is the key"]
 ANSWERS = ["is on the table", "is", "the cabinets is the key", "on", "to the"]
 ASK = {"queries": "answer", "methods": ("rollout", "flow")}

@@ -16,6 +16,8 @@ from jaxflow.pages.page import write_report
 from jaxflow.store import arrow
 from tests.tiny_text_model import model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 TEXTS = ["the key is on the table", "no", "the keys", "is it", "a"]
 ASKED = {"methods": ("raw", "rollout", "flow"), "flow": "bounds"}
 TABLE = pa.table({"number": pa.array([7, 8, 9, 10, 11]), "id": list("abcde"), "sentence": TEXTS})

@@ -20,6 +20,8 @@ from tests.sweep.folders import contents
 from tests.sweep.sweeping import FAST, TEXTS, interrupted_after, swept
 from tests.tiny_text_model import LIMIT
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 
 def test_python_is_told_in_its_own_words_how_a_stopped_sweep_goes_on(encoder, tmp_path, small_shards):
     with pytest.raises(runner.Stopped, match=r"examples are kept in .*; the same call continues"):

@@ -18,6 +18,8 @@ from tests.sweep.folders import contents
 from tests.sweep.sweeping import FAST, TEXTS, swept
 from tests.tiny_text_model import LAYERS, LIMIT
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 
 def test_errors_before_the_work_leave_no_folder(encoder, tmp_path):
     cases = [

@@ -15,6 +15,8 @@ from jaxflow.sweep import runner, shards
 from tests.sweep.sweeping import FAST, TEXTS, swept
 from tests.tiny_text_model import LABELS, LIMIT
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 
 def test_the_store_holds_what_attribute_gives(encoder, tmp_path, small_shards):
     mixing = jf.mixing.Attention(heads="max", residual=0.25)
