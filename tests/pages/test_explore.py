@@ -22,6 +22,8 @@ from tests.pages.test_page import Page
 from tests.pages.tiny_pair import HOSTILE_TEXTS, TEXTS, TRUTH, moved_folder
 from tests.pages.unpacked import unpacked
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 LAYERS, HEADS = 3, 2
 
 
