@@ -42,9 +42,11 @@ from jaxflow.flow.device.solvers import SOLVERS, on_device
 from jaxflow.flow.device.target import for_tpu
 from jaxflow.mixing import MIXINGS
 from jaxflow.models import TokenBatch
+from jaxflow.models.encoder.images import ImageEncoder
 from jaxflow.models.encoder.module import Encoder
 from jaxflow.models.encoder.texts import TextEncoder
-from jaxflow.models.families import DECODERS, FAMILIES
+from jaxflow.models.families import DECODERS, FAMILIES, VISION
+from jaxflow.models.images import ImageBatch
 from jaxflow.models.load import configure
 from jaxflow.references import REFERENCES
 from jaxflow.running.readers import KeptGraph
@@ -100,16 +102,25 @@ def model_of(model_type: str) -> TextEncoder:
     if model_type in DECODERS and model_type != "gpt2":
         sizes |= SMALL_DECODER
     source = transformers.AutoConfig.for_model(model_type, **sizes)
-    source.pad_token_id = source.pad_token_id or 0
+    if model_type not in VISION:
+        source.pad_token_id = source.pad_token_id or 0
     head = "next_token" if model_type in DECODERS else "sequence_classification"
     config = configure(source, FAMILIES[model_type], head, model_type)
     module = nnx.eval_shape(lambda: Encoder(config, nnx.Rngs(0)))
+    if model_type in VISION:
+        processor = transformers.ViTImageProcessor()
+        return ImageEncoder(model_type, config, module, None, config.max_length, source, processor)
     return TextEncoder(model_type, config, module, None, config.max_length, source)
 
 
-def batch_of(rows: int, tokens: int) -> TokenBatch:
-    ids = shape(rows, tokens, dtype=jnp.int32)
-    return jax.eval_shape(TokenBatch, ids, shape(rows, tokens, dtype=jnp.bool_), ids)
+def batch_of(model: TextEncoder, rows: int) -> TokenBatch:
+    """Texts of `TOKENS` tokens, or images of the model's size."""
+    patches = model.config.patches
+    tokens = TOKENS if patches is None else model.max_length
+    ids, mask = shape(rows, tokens, dtype=jnp.int32), shape(rows, tokens, dtype=jnp.bool_)
+    if patches is None:
+        return jax.eval_shape(TokenBatch, ids, mask, ids)
+    return jax.eval_shape(ImageBatch, ids, mask, ids, shape(rows, 3, *patches.size))
 
 
 def forward(model: TextEncoder, question: jf.Question, rows: int) -> Job:
@@ -119,7 +130,7 @@ def forward(model: TextEncoder, question: jf.Question, rows: int) -> Job:
         model,
         {"graph": KeptGraph()},
         {},
-        batch_of(rows, TOKENS),
+        batch_of(model, rows),
         shape(rows, 1, dtype=jnp.int32),
         tuple(range(1, model.layers + 1)),
     )

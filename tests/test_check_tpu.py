@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -112,6 +114,26 @@ def test_collectives_are_found(figures):
     across = jax.jit(lambda x: x / x.sum()).lower(rows).compile().as_text()
     assert figures.COLLECTIVE.findall(alone) == []
     assert set(figures.COLLECTIVE.findall(across)) == {"all-reduce"}
+
+
+# Of a family of each kind: the program, and how many examples its results have.
+MAKE = """
+import sys
+sys.path.insert(0, "scripts")
+import check_tpu, jax
+made = dict(check_tpu.families(2))
+for family in ("bert", "qwen3", "vit", "dinov2_with_registers"):
+    job = made[f"forward of {family}"]()
+    results = jax.eval_shape(job.function, job.whole, *job.rows)
+    print(family, {leaf.shape[0] for leaf in jax.tree.leaves(results)})
+"""
+
+
+@pytest.mark.slow
+def test_a_family_of_every_kind_makes_a_program():
+    # In a process of its own: shapes alone are no arrays, which the tests' checks of types would say.
+    done = subprocess.run([sys.executable, "-c", MAKE], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == "bert {2}\nqwen3 {2}\nvit {2}\ndinov2_with_registers {2}\n", done.stderr
 
 
 def test_results_are_of_programs_that_the_script_makes(script, programs):
