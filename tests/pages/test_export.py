@@ -12,6 +12,8 @@ from jaxflow.pages.explorer import write_explorer
 from tests.pages.browser import Opened
 from tests.pages.tiny_pair import TEXTS, model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 SVG = "{http://www.w3.org/2000/svg}"
 CSV = "rows => jaxflow.csvText(rows)"
 FORMULAS = [

@@ -13,6 +13,8 @@ from jaxflow._checks import InputError
 from jaxflow.pages.figure import printable
 from tests.tiny_text_model import LAYERS, model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 
 @pytest.fixture(scope="module")
 def example():

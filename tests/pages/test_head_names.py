@@ -22,6 +22,8 @@ from tests.compare.models import sharpened
 from tests.pages.browser import Opened
 from tests.pages.tiny_pair import TEXTS, model_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 # The last layer's second head: what follows it is no attention, so that nothing else moves.
 LAYER, HEAD = 3, 2
 

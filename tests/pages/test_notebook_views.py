@@ -11,6 +11,8 @@ from jaxflow.compare.findings import findings
 from jaxflow.pages import notebook
 from tests.pages.tiny_pair import HOSTILE_TEXTS, TEXTS
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 RUNS = re.compile(r"<script|\son\w+=|javascript:|https?://", re.IGNORECASE)
 
 

@@ -18,6 +18,8 @@ from jaxflow.store.results import Store
 from tests.extending.mixing import ValueNorms
 from tests.pages.rows import HOSTILE, make_row, manifest
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 
 class Page(HTMLParser):
     """What a browser makes of a page: its tags, and the text of its scripts and styles."""

@@ -13,6 +13,8 @@ from tests.pages.test_explore import floats_of
 from tests.pages.test_page import Page
 from tests.pages.tiny_pair import LABELS, TEXTS, model_folder, moved_folder, other_folder
 
+pytestmark = pytest.mark.usefixtures("few_sizes")
+
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
