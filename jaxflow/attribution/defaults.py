@@ -14,7 +14,7 @@ from jaxflow.models.two_streams import encoder_layers_of
 
 # The paper's methods; and flow through capacities of the class, which says what a prediction rests on.
 PLAIN = Question().methods
-METHODS = (*PLAIN, "flow@attention-gradient")
+DEFAULT_METHODS = (*PLAIN, "flow@attention-gradient")
 
 
 def default_question(*models: Model) -> Question:
@@ -47,14 +47,14 @@ def question_for(
     """
     if question is not None or "methods" in changes:
         return as_question(question, changes, default)
-    return by_default(as_question(None, changes, replace(default, methods=METHODS)), models, begun)
+    return by_default(as_question(None, changes, replace(default, methods=DEFAULT_METHODS)), models, begun)
 
 
 def by_default(question: Question, models: Sequence[Model], begun: Sequence[JsonValue] | None = None) -> Question:
     """The question where no methods were named: without that of the class where a model has none.
 
     Args:
-        question: with `METHODS`.
+        question: with `DEFAULT_METHODS`.
         models: that read the texts.
         begun: methods of the run that is gone on with; one that was begun without that of the class stays so.
     """

@@ -18,7 +18,7 @@ from jaxflow.mixing import Mixing
 from jaxflow.running import Arrays
 
 
-def begin_methods(
+def begin_all(
     methods: Sequence[Method],
     results: Mapping[Any, Arrays],
     layers: tuple[int, ...],

@@ -75,11 +75,11 @@ def graph_readers(methods: Iterable[Method], mixing: Mixing) -> Readers:
 
 
 def fault_readers(mixings: Sequence[Mixing]) -> Readers:
-    """Readers of what is wrong with capacities, for `check_capacities`; the pass's mixing stands first."""
+    """Readers of what is wrong with capacities, for `refuse_faults`; the pass's mixing stands first."""
     return {("faults", each): _mixed(Faults(), each, mixings[0]) for each in mixings}
 
 
-def check_capacities(items: Sequence[Item], mixings: Sequence[Mixing], results: Mapping[Any, Arrays]) -> None:
+def refuse_faults(items: Sequence[Item], mixings: Sequence[Mixing], results: Mapping[Any, Arrays]) -> None:
     """Refuse a batch in which a text's capacities, by any of the mixings, are no graph's.
 
     Raises:

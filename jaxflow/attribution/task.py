@@ -19,10 +19,10 @@ from jaxflow.attribution.question import CLASSIFIER, Question
 from jaxflow.attribution.result import Example
 from jaxflow.attribution.streams import (
     Readers,
-    check_capacities,
     fault_readers,
     graph_readers,
     method_readers,
+    refuse_faults,
     rides_along,
 )
 from jaxflow.flow.solution import count_stages
@@ -71,7 +71,7 @@ class AttributionTask:
         """Begin the methods; the examples wait for them."""
         # The readers depend on the texts alone, so that these are those of `calls`.
         results = results_of(self.question, self._readers(items), outputs[0])
-        check_capacities(items, self.question.mixings, results)
+        refuse_faults(items, self.question.mixings, results)
         waiting = begin_methods(self.methods, results, items, self.layers, worker, self.question)
 
         def finish() -> Sequence[Example]:
@@ -123,7 +123,7 @@ def begin_methods(
         # They lie on the devices as the graph does, so that no program moves the graph.
         return jax.device_put(queries_of(items, *graph.mask.shape, everything=everything), graph.mask.sharding)
 
-    return scoring.begin_methods(
+    return scoring.begin_all(
         methods, results, layers, question.mixing, worker, queries=queries, by_graph=lambda each: not rides_along(each)
     )
 

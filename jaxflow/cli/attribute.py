@@ -10,9 +10,9 @@ from itertools import islice
 from jaxflow._parser import Commands, Parser, count, natural, output
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
-from jaxflow.attribution.defaults import METHODS, by_default
+from jaxflow.attribution.defaults import DEFAULT_METHODS, by_default
 from jaxflow.cli.arguments import MODEL, MODELS, add_inputs, add_lengths, lengths_of, source_named, source_of
-from jaxflow.cli.commands import COMMANDS, EXAMPLES
+from jaxflow.cli.commands import COMMANDS, USAGE
 from jaxflow.cli.engine import add_engine, by_engine
 from jaxflow.cli.options import add_question, question_of, with_positions
 from jaxflow.cli.output import mixing_line, note, note_assumed
@@ -33,7 +33,7 @@ from jaxflow.sweep.tally import Summary, Tally
 from jaxflow.sweep.words import skipped_lines, summary_lines
 
 NAMES = {"folder": "--out"}
-DEFAULT = Question(METHODS)
+DEFAULT = Question(DEFAULT_METHODS)
 # Most examples whose top tokens are shown in the terminal.
 SHOWN = 5
 # Most examples that are searched for words that the model doesn't know, and most of these that are named.
@@ -63,7 +63,7 @@ def add(commands: Commands) -> Parser:
         "attribute",
         help=COMMANDS["attribute"],
         description="Say how much each token of each text contributed, at each layer, by each method.",
-        epilog=EXAMPLES,
+        epilog=USAGE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_inputs(parser)

@@ -8,7 +8,7 @@ COMMANDS = {
     "summarize": "what the results in a folder say as a whole",
     "fetch": "get a built-in model, once",
 }
-EXAMPLES = """examples:
+USAGE = """examples:
   jaxflow fetch minilm
   jaxflow attribute --text "The keys to the cabinet" --out out
   jaxflow attribute --input reviews.csv --column review --model minilm --layers 1,6 --out out

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from jaxflow._parser import Commands, Parser, output
 from jaxflow.attribution import Question
-from jaxflow.attribution.defaults import METHODS, PLAIN, by_default
+from jaxflow.attribution.defaults import DEFAULT_METHODS, PLAIN, by_default
 from jaxflow.cli.arguments import (
     MODEL,
     MODELS,
@@ -23,7 +23,7 @@ from jaxflow.cli.options import add_question, question_of
 from jaxflow.cli.output import large, mixing_line, note, note_assumed
 from jaxflow.models import load_model
 from jaxflow.models.two_streams import encoder_layers_of
-from jaxflow.pages.explore_inputs import EXAMPLES
+from jaxflow.pages.explore_inputs import MOST_EXPLORED
 from jaxflow.pages.explorer import write_explorer
 from jaxflow.pages.page import mixing_words
 from jaxflow.pages.source_page import explore_source
@@ -31,7 +31,7 @@ from jaxflow.store.output import check_file
 from jaxflow.sweep.counting import counting
 
 NAMES = {"labels": "--label-column", "path": "--out"}
-DEFAULT = Question(METHODS, queries=None)
+DEFAULT = Question(DEFAULT_METHODS, queries=None)
 
 
 def add(commands: Commands) -> Parser:
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         labels = labels_of(arguments, source)
         note_assumed(source)
         # A stream does not tell its length.
-        texts = min(source.count() or EXAMPLES, EXAMPLES)
+        texts = min(source.count() or MOST_EXPLORED, MOST_EXPLORED)
         with counting(texts * len(models), sys.stderr) as show:
             exploration = explore_source(
                 models, source, labels, question=question, progress=show, **lengths_of(arguments)

@@ -14,7 +14,7 @@ from jaxflow._parser import Commands, Parser
 from jaxflow._signals import signals
 from jaxflow._versions import own_version
 from jaxflow._without import do_without, hidden
-from jaxflow.cli.commands import COMMANDS, EXAMPLES
+from jaxflow.cli.commands import COMMANDS, USAGE
 from jaxflow.cli.output import hushed, said
 
 # New objects after which Python looks for garbage among them; 700 is its own number.
@@ -90,7 +90,7 @@ def _parsers(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, Commands]:
     parser = Parser(
         prog="jaxflow",
         description="How much each input token contributed to each position of a Transformer, at each layer.",
-        epilog=EXAMPLES,
+        epilog=USAGE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _ = parser.add_argument("--version", action="version", version=f"jaxflow {own_version()}")

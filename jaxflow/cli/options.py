@@ -9,7 +9,7 @@ from typing import Any
 
 from jaxflow._checks import InputError
 from jaxflow._parser import Group, count, layers, names, natural, positions, real, share
-from jaxflow.attribution.defaults import METHODS, PLAIN, default_question
+from jaxflow.attribution.defaults import DEFAULT_METHODS, PLAIN, default_question
 from jaxflow.attribution.question import Question, field_docs
 from jaxflow.evaluation.token_target import written_target
 from jaxflow.mixing import MIXINGS, Mixing
@@ -107,8 +107,8 @@ def _words(name: str, value: object) -> str:
         return NONE.get(name, "none")
     if name == "queries" and value == (0,):
         return "0; last of a decoder or an encoder-decoder"
-    if value == METHODS:
-        return f"{','.join(PLAIN)}, and {METHODS[-1]} where the model has classes"
+    if value == DEFAULT_METHODS:
+        return f"{','.join(PLAIN)}, and {DEFAULT_METHODS[-1]} where the model has classes"
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(getattr(value, "name", value))

@@ -24,7 +24,7 @@ UnitArcs = Float[Array, "text layer query_unit key_unit"]
 
 
 @pytree
-class Side:
+class BatchSide:
     """One model's view of a batch.
 
     Attributes:
@@ -77,8 +77,8 @@ class Traced:
 @partial(jax.jit, static_argnames="pairs")
 @broadcasting
 def measure(
-    first: Side,
-    second: Side,
+    first: BatchSide,
+    second: BatchSide,
     rows: Bool[Array, "text unit"],
     mask: Bool[Array, "text unit"],
     role: Int[Array, "text unit"],
@@ -127,7 +127,7 @@ def measure(
 
 @jax.jit
 @broadcasting
-def trace(side: Side, queries: Queries, decay: Float[Array, ""]) -> Traced:
+def trace(side: BatchSide, queries: Queries, decay: Float[Array, ""]) -> Traced:
     """Trace positions at the top of a model down to its units."""
     return Traced(path_widths(side.fused, queries), influence(side.capacity, queries, decay))
 

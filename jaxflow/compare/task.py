@@ -11,13 +11,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow.attribution.explaining import call_of, results_of
 from jaxflow.attribution.methods import Scores
-from jaxflow.attribution.scoring import begin_methods
+from jaxflow.attribution.scoring import begin_all
 from jaxflow.attribution.streams import (
     Readers,
-    check_capacities,
     fault_readers,
     graph_readers,
     method_readers,
+    refuse_faults,
     riding_only,
     takes_graph,
 )
@@ -79,7 +79,7 @@ class CompareTask:
         results = [results_of(plan.question, self._readers(which, items), outputs[which]) for which in (0, 1)]
         # A model that computes NaN is refused before anything is compared.
         for each in results:
-            check_capacities(items, plan.question.mixings, each)
+            refuse_faults(items, plan.question.mixings, each)
         sides = [_side(each, plan.question.mixing) for each in results]
         # row layer head unit unit
         rows, length = sides[0].heads.shape[0], sides[0].heads.shape[-1]
@@ -143,13 +143,13 @@ class CompareTask:
         return call_of(plan.question, encoder, readers, arrays, batch, queries, plan.layers(which))
 
 
-def _side(results: Mapping[Any, Arrays], mixing: Mixing) -> device.Side:
+def _side(results: Mapping[Any, Arrays], mixing: Mixing) -> device.BatchSide:
     """One model's view of a batch; heads themselves are compared as they are, whatever the mixing."""
     heads, _, members = results["heads"]
     # The graph is between tokens; both models share only the units.
     graph = results["graph", mixing]
     fused, capacity = device.units_of(graph, members)
-    return device.Side(heads=heads, fused=fused, capacity=capacity, graph=graph, logits=results.get("logits"))
+    return device.BatchSide(heads=heads, fused=fused, capacity=capacity, graph=graph, logits=results.get("logits"))
 
 
 def _unit_arrays(pairs: Sequence[TextPair], rows: int, length: int) -> _UnitArrays:
@@ -195,13 +195,13 @@ def _begin_scores(
     plan: Plan,
     which: int,
     items: Sequence[TextPair],
-    side: device.Side,
+    side: device.BatchSide,
     results: Mapping[Any, Arrays],
     worker: Worker,
 ) -> dict[str, Callable[[], Scores]]:
     queries = _token_queries(which, items, side.graph.mask.shape[0])
     # The graph is kept in any case, so that every method that can takes it.
-    return begin_methods(
+    return begin_all(
         plan.methods,
         results,
         plan.layers(which),
@@ -224,7 +224,7 @@ def _token_queries(which: int, items: Sequence[TextPair], size: int) -> Int[Arra
     return jnp.asarray(queries)
 
 
-def _kept(plan: Plan, which: int, side: device.Side, keeps_heads: bool) -> tuple[Array, Array | None]:
+def _kept(plan: Plan, which: int, side: device.BatchSide, keeps_heads: bool) -> tuple[Array, Array | None]:
     """The attention that goes to the host: that of the compared layers."""
     layers = np.asarray([pair[which] - 1 for pair in plan.pairs])
     return at_layers(side.fused, layers), at_layers(side.heads, layers) if keeps_heads else None

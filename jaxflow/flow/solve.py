@@ -27,7 +27,7 @@ from jaxflow.flow.worker import Worker
 from jaxflow.graph.graph import AttentionGraph, check_graph, filled_graph, graph_bucket, with_automatic_axes
 
 # Solvers in pure JAX run wherever the graph is; the other methods work on the host.
-METHODS = ("auto", *SOLVERS, "exact")
+SOLVER_NAMES = ("auto", *SOLVERS, "exact")
 # Solving leaves out arcs that can carry a thousandth of `tol` of a flow, and never more than this part of it.
 MOST_LEFT_OUT = 1e-9
 
@@ -205,7 +205,7 @@ def as_solver(name: str, method: Given[str | Solver]) -> str | Solver:
             if getattr(type(method), "__hash__", None) is None:
                 raise InputError(name, "be hashable", _checks.shown(method), "make its class a frozen dataclass")
             return method
-    _checks.one_of(name, method, METHODS)
+    _checks.one_of(name, method, SOLVER_NAMES)
     return SOLVERS.get(method, method)
 
 

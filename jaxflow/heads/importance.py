@@ -19,7 +19,7 @@ from jaxflow.models import ForwardOptions, LayerOutput, Model, Module, TokenBatc
 from jaxflow.models.model import check_gives
 from jaxflow.running import Call, Inputs, put_layer
 
-METHODS = ("gradient", "ablation")
+IMPORTANCES = ("gradient", "ablation")
 # Least probability in a logarithm; near the end of float32's range.
 LEAST = 1e-30
 
@@ -81,7 +81,7 @@ def head_importance(
     Raises:
         InputError: the model does not classify texts, or an argument does not fit.
     """
-    one_of("method", method, METHODS)
+    one_of("method", method, IMPORTANCES)
     target = Target(classes)
     inputs = token_inputs(model, texts)
     if method == "gradient":

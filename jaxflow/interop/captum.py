@@ -9,7 +9,7 @@ from jaxflow._checks import InputError
 from jaxflow._typing import ArrayLike, Given, Integers
 from jaxflow.attribution.methods import Method
 from jaxflow.attribution.result import Attribution
-from jaxflow.interop.tensors import read_inputs, read_targets, relevance_of, rows_of
+from jaxflow.interop.tensors import method_rows, read_inputs, read_targets, relevance_of
 from jaxflow.models import Model, as_model
 
 METHOD = "flow@attention-gradient"
@@ -100,7 +100,7 @@ def captum_records(
     except ImportError:
         way_out = "pip install captum"
         raise InputError("captum", "be installed for its records", None, way_out) from None
-    name, rows = rows_of(result, method, layer)
+    name, rows = method_rows(result, method, layer)
     truths = [""] * len(result) if labels is None else list(labels)
     if len(truths) != len(result):
         raise InputError("labels", f"be one for each of {len(result)} texts", str(len(truths)))

@@ -13,7 +13,7 @@ from jaxflow._checks import InputError, shown
 from jaxflow._paths import local_path
 from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow.attribution.result import Attribution, Example
-from jaxflow.interop.tensors import rows_of
+from jaxflow.interop.tensors import method_rows
 from jaxflow.models.given_tokens import encoding_of
 from jaxflow.store.output import write_text
 
@@ -41,7 +41,7 @@ def write_inseq(result: Attribution, path: str | PathLike[str], method: str | No
     Raises:
         InputError: the result lacks the method, or the file cannot be written.
     """
-    name, rows = rows_of(result, method, layer)
+    name, rows = method_rows(result, method, layer)
     sequences = [_sequence(example, relevance) for example, relevance in zip(result, rows, strict=True)]
     info = {
         "attribution_method": name,

@@ -79,7 +79,9 @@ def relevance_of(
     return rows
 
 
-def rows_of(result: Attribution, method: str | None, layer: int) -> tuple[str, list[Float[np.ndarray, "query token"]]]:
+def method_rows(
+    result: Attribution, method: str | None, layer: int
+) -> tuple[str, list[Float[np.ndarray, "query token"]]]:
     """A method's name and its relevance in each example, at one of the result's layers by its place.
 
     Raises:

@@ -19,7 +19,7 @@ from jaxflow.pages.explore_pairs import in_one_sequence
 from jaxflow.pages.explore_task import ExploredItem
 
 # A page of more would open slowly. Values are attention weights of all heads, both models together.
-EXAMPLES = 500
+MOST_EXPLORED = 500
 VALUES = 80_000_000
 
 
@@ -77,7 +77,7 @@ def _read_images(models: Sequence[Model], heads: Sequence[int], images: Any) -> 
     readers = [reader for reader in map(images_of, models) if reader is not None]
     # All images of a model have as many tokens.
     values = sum(number * reader.layout.shown**2 for number, reader in zip(heads, readers, strict=True))
-    kept = named[: max(1, min(EXAMPLES, VALUES // values))]
+    kept = named[: max(1, min(MOST_EXPLORED, VALUES // values))]
     return ReadTexts(
         models, [name for name, _ in kept], None, [each.encode_named(kept) for each in readers], len(named)
     )
@@ -112,7 +112,7 @@ def _fitting(encodings: Sequence[Sequence[Encoding]], heads: Sequence[int]) -> i
     left = VALUES
     for count, coded in enumerate(zip(*encodings, strict=True)):
         left -= sum(number * len(encoding) ** 2 for number, encoding in zip(heads, coded, strict=True))
-        if count and (left < 0 or count == EXAMPLES):
+        if count and (left < 0 or count == MOST_EXPLORED):
             return count
     return len(encodings[0])
 

@@ -17,10 +17,10 @@ from jaxflow.attribution.scoring import stored
 from jaxflow.attribution.streams import (
     Readers,
     Streams,
-    check_capacities,
     fault_readers,
     graph_readers,
     method_readers,
+    refuse_faults,
     rides_along,
 )
 from jaxflow.attribution.task import begin_methods, examples_of, queries_of
@@ -165,7 +165,7 @@ class ExploreTask:
             results_of(self.question, self._readers(which, items), outputs[which]) for which in range(len(self.models))
         ]
         for each in results:
-            check_capacities(items, self.question.mixings, each)
+            refuse_faults(items, self.question.mixings, each)
         begun = [self._begin_methods(which, items, results[which], worker) for which in range(len(self.models))]
         # Queued on the device now, read when the texts are finished.
         distances = self._distances(items, results)

@@ -26,7 +26,7 @@ from jaxflow.store.output import write_text
 from jaxflow.store.results import Store
 
 # A page of more would open slowly; the rest is in the Parquet files. Numbers are relevance values.
-EXAMPLES = 200
+MOST_EXAMPLES = 200
 VALUES = 3_000_000
 # Of a single text: with these the page stays below 2 MB, and opens at once.
 ALONE = 300_000
@@ -217,7 +217,7 @@ def _within_budget(rows: Iterable[Row], left: int) -> Iterator[tuple[Row, JsonOb
         methods = relevance_columns(row)
         per_query = len(methods) * len(row["layers"]) * len(row["tokens"])
         # The first example is always shown, whatever its size.
-        if count == EXAMPLES or (count and per_query * len(row["queries"]) > left):
+        if count == MOST_EXAMPLES or (count and per_query * len(row["queries"]) > left):
             return
         # If it is too large alone, with its first positions.
         shown = max(1, min(len(row["queries"]), left // per_query))

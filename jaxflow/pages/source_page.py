@@ -14,7 +14,7 @@ from jaxflow.inputs.source import Source
 from jaxflow.models import Model
 from jaxflow.pages.exploration import Exploration
 from jaxflow.pages.explore import explore
-from jaxflow.pages.explore_inputs import EXAMPLES
+from jaxflow.pages.explore_inputs import MOST_EXPLORED
 from jaxflow.pages.explorer import write_explorer
 from jaxflow.sweep.checks import check_images
 
@@ -25,7 +25,7 @@ def explore_source(
     labels: FileSource | None = None,
     *,
     question: Question | None = None,
-    most: int = EXAMPLES,
+    most: int = MOST_EXPLORED,
     max_length: int | None = None,
     truncate: bool = False,
     **options: Any,

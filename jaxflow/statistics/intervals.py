@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from jaxflow._checks import InputError, one_of, shown
 
-METHODS = ("bca", "percentile")
+INTERVALS = ("bca", "percentile")
 # Numbers that a resampling holds at once.
 HELD = 1 << 23
 
@@ -59,7 +59,7 @@ def mean_interval(
     Raises:
         InputError: an argument does not fit.
     """
-    one_of("method", method, METHODS)
+    one_of("method", method, INTERVALS)
     if not isinstance(level, float | np.floating) or not 0 < level < 1:
         raise InputError("level", "be a number between 0 and 1", shown(level))
     if isinstance(resamples, bool) or not isinstance(resamples, int | np.integer) or resamples < 1:

@@ -10,7 +10,7 @@ import transformers
 import jaxflow as jf
 from jaxflow._checks import InputError
 from jaxflow._parser import Parser
-from jaxflow.attribution.defaults import METHODS, PLAIN, by_default
+from jaxflow.attribution.defaults import DEFAULT_METHODS, PLAIN, by_default
 from jaxflow.cli.options import add_question, question_of
 from jaxflow.mixing import AttentionGradient
 from jaxflow.models import new_encoder
@@ -76,10 +76,10 @@ def test_a_token_against_a_foil_is_autograds_difference(masked_lm):
 
 
 def test_the_command_line_explains_no_token_unless_it_is_asked_to(masked_lm, classifier):
-    question = jf.Question(METHODS)
+    question = jf.Question(DEFAULT_METHODS)
     # Texts need no mask token then.
     assert by_default(question, [masked_lm[0]]).methods == PLAIN
-    assert by_default(question, [classifier]).methods == METHODS
+    assert by_default(question, [classifier]).methods == DEFAULT_METHODS
 
 
 def test_a_difference_of_classes_changes_sign_with_its_order(classifier):

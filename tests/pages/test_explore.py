@@ -228,7 +228,7 @@ def test_heads_carry_what_was_found_of_them(pair):
 
 
 def test_what_no_page_can_hold_is_left_out(models, monkeypatch):
-    monkeypatch.setattr(explore_inputs, "EXAMPLES", 2)
+    monkeypatch.setattr(explore_inputs, "MOST_EXPLORED", 2)
     found = explore(models[0], TEXTS, methods=("rollout",))
     assert len(found) == 2
     assert explorer.explorer_data(found)["total"] == len(TEXTS)

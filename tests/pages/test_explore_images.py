@@ -110,7 +110,7 @@ def test_two_models_are_shown_by_the_names_of_their_tokens(both, vit, deit, phot
 
 def test_images_that_no_page_could_hold_are_not_opened(vit, photos, tmp_path, monkeypatch):
     _ = (tmp_path / "broken.png").write_bytes(b"no image")
-    monkeypatch.setattr(explore_inputs, "EXAMPLES", 2)
+    monkeypatch.setattr(explore_inputs, "MOST_EXPLORED", 2)
     found = jf.explore(vit, [photos / "00.png", photos / "01.png", tmp_path / "broken.png"], methods="raw")
     assert (len(found), explorer_data(found)["total"]) == (2, 3)
 

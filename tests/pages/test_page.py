@@ -159,7 +159,7 @@ def test_the_script_asks_only_for_elements_that_are_there():
 
 
 def test_a_large_set_shows_its_first_examples(monkeypatch):
-    monkeypatch.setattr(page, "EXAMPLES", 3)
+    monkeypatch.setattr(page, "MOST_EXAMPLES", 3)
     rows = [make_row(f"text {number}", number=number) for number in range(1, 6)]
     data = Page(rendered(rows)).data()
     assert [example["id"] for example in data["examples"]] == [1, 2, 3]

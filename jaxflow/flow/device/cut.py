@@ -13,7 +13,7 @@ from jaxflow._typing import AnyArray, AtLayers, Capacity, Given, Queries
 from jaxflow.flow.device.minsum import power_of_two, unit_roundoff
 from jaxflow.graph.graph import AttentionGraph, check_graph, filled_graph, graph_bucket, with_automatic_axes, with_own
 
-Side = Bool[Array, "*pair node_layer token"]
+SourceSide = Bool[Array, "*pair node_layer token"]
 RealSide = Float[Array, "*pair node_layer token"]
 
 HIGHEST = jax.lax.Precision.HIGHEST
@@ -100,7 +100,7 @@ def _out_of(
 
 
 def refined_bound(
-    capacity: Float[Array, "layer token token"], side: Side, source_layer: Int[Array, ""], sweeps: int = 2
+    capacity: Float[Array, "layer token token"], side: SourceSide, source_layer: Int[Array, ""], sweeps: int = 2
 ) -> Float[Array, "*pair"]:
     """Upper bounds from cuts that are improved a layer at a time, up through the layers and down again.
 
@@ -119,7 +119,7 @@ def refined_bound(
     inner = range(1, capacity.shape[0])
     order = [layer for sweep in range(sweeps) for layer in (inner if sweep % 2 == 0 else reversed(inner))]
 
-    def improve(side: Side, layer: Int[Array, ""]) -> tuple[Side, None]:
+    def improve(side: SourceSide, layer: Int[Array, ""]) -> tuple[SourceSide, None]:
         def at(index: Array) -> Array:
             return jax.lax.dynamic_index_in_dim(side, index, axis=-2, keepdims=False)
 
@@ -154,7 +154,7 @@ def end_cuts(capacity: Capacity, queries: Queries, layers: tuple[int, ...]) -> A
     return jnp.minimum(sources[..., :, None], entering[..., None, None, :])
 
 
-def capacity_up(capacity: Float[Array, "layer token token"], side: Side) -> Float[Array, "*pair"]:
+def capacity_up(capacity: Float[Array, "layer token token"], side: SourceSide) -> Float[Array, "*pair"]:
     """Capacity of cuts, rounded outward; none below 2^-100 of the largest row's.
 
     Weights are cut in two: a multiple of 2^-23 of the power of two above every row's sum, and the rest. Sums of

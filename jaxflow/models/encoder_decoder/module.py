@@ -22,7 +22,7 @@ CarryT = TypeVar("CarryT")
 RestT = TypeVar("RestT")
 
 
-class Side(nnx.Module):
+class Stack(nnx.Module):
     """The encoder or the decoder: its layers, stacked, and what stands around them."""
 
     def __init__(self, config: PairConfig, layer: Callable[..., nnx.Module], count: int, rngs: nnx.Rngs):
@@ -55,8 +55,8 @@ class PairModule(nnx.Module):
     def __init__(self, config: PairConfig, rngs: nnx.Rngs):
         self.config = config
         self.words = Table(config.vocabulary, config.width, rngs)
-        self.encoder = Side(config, EncoderLayer, config.encoder_layers, rngs)
-        self.decoder = Side(config, DecoderLayer, config.decoder_layers, rngs)
+        self.encoder = Stack(config, EncoderLayer, config.encoder_layers, rngs)
+        self.decoder = Stack(config, DecoderLayer, config.decoder_layers, rngs)
         self.head = None if config.tied else Linear((config.width,), (config.vocabulary,), rngs, bias=False)
         self.bias = nnx.Param(jnp.zeros(config.vocabulary)) if config.output_bias else None
 
