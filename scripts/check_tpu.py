@@ -35,11 +35,11 @@ from flax import nnx
 from jax.experimental import topologies
 
 import jaxflow as jf
+from jaxflow._target import for_tpu
 from jaxflow.attribution.explaining import call_of
 from jaxflow.devices import EXAMPLE, MODEL, example_sharding
 from jaxflow.flow.device.minsum import min_sum
 from jaxflow.flow.device.solvers import SOLVERS, on_device
-from jaxflow.flow.device.target import for_tpu
 from jaxflow.mixing import MIXINGS
 from jaxflow.models import TokenBatch
 from jaxflow.models.encoder.images import ImageEncoder

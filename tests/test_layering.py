@@ -21,6 +21,7 @@ HOUSE = [
     "_units",
     "_views",
     "_switches",
+    "_target",
     "_programs",
     "_names",
     "_paths",

@@ -10,6 +10,7 @@ from jaxflow.mixing._own import OwnStream
 from jaxflow.mixing._protocol import Capacities
 from jaxflow.mixing._vectors import length
 from jaxflow.models import LayerOutput
+from jaxflow.models.batch import used_length
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,8 @@ class ValueZeroing(OwnStream):
         def filled(token: Int[Array, ""], distances: Float[Array, "token *row query"]) -> Array:
             return distances.at[token].set(without(token))
 
-        # Behind the last token of the longest text there is padding alone.
-        last = jnp.max(jnp.where(mask, tokens + 1, 0))
         room = jnp.zeros((mask.shape[-1], *whole.shape[:-1]), whole.dtype)
-        distance = jnp.moveaxis(jax.lax.fori_loop(0, last, filled, room), 0, -1)
+        distance = jnp.moveaxis(jax.lax.fori_loop(0, used_length(mask), filled, room), 0, -1)
         return self.settled(distance, mask)
 
 

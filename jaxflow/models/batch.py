@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxflow._pytree import pytree, static_field
+from jaxflow._target import is_cpu
 from jaxflow._typing import Attention
 
 
@@ -22,6 +24,16 @@ class TokenBatch:
     input_ids: Int[Array, "*batch token"]
     mask: Bool[Array, "*batch token"]
     segments: Int[Array, "*batch token"]
+
+
+def used_length(mask: Bool[Array, "*batch token"]) -> int | Int[Array, ""]:
+    """How many first positions a loop over tokens has to visit: behind them there is padding alone.
+
+    On an accelerator it is the padded length: rows may lie on several devices, which would have to ask each other for
+    the longest text. On a CPU texts that are much shorter than their batch's length save the rest.
+    """
+    tokens = mask.shape[-1]
+    return jnp.max(jnp.where(mask, jnp.arange(1, tokens + 1), 0)) if is_cpu() else tokens
 
 
 @pytree

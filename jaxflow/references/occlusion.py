@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from jaxflow._typing import AtLayers, Given
 from jaxflow.evaluation.inputs import blank_id
 from jaxflow.models import Model, Module
+from jaxflow.models.batch import used_length
 from jaxflow.running import Inputs, Program, Target, logits_of, same_rows
 
 
@@ -64,7 +65,5 @@ class OcclusionProgram:
             return falls.at[token].set(value - target.value(logits_of(module, changed), classes))
 
         rows, tokens = batch.mask.shape
-        # Behind the last token of the longest text nothing is computed.
-        last = jnp.max(jnp.where(batch.mask, jnp.arange(1, tokens + 1), 0))
-        falls = jax.lax.fori_loop(0, last, blanked, jnp.zeros((tokens, rows), value.dtype))
+        falls = jax.lax.fori_loop(0, used_length(batch.mask), blanked, jnp.zeros((tokens, rows), value.dtype))
         return same_rows(falls.T, queries, self.layers, batch.mask)

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxflow._target import for_tpu
 from jaxflow.flow.device.minsum import min_sum, min_sum_down, min_sum_up
 from jaxflow.flow.device.minsum_kernel import tiled_min_sum
-from jaxflow.flow.device.target import for_tpu
 
 
 def in_float64(left, right):

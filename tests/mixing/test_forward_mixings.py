@@ -10,11 +10,13 @@ import transformers
 
 import jaxflow as jf
 from jaxflow._checks import InputError
+from jaxflow._target import for_tpu
 from jaxflow.attribution import Flow, Raw, Rollout
 from jaxflow.cli.main import main
 from jaxflow.mixing import Alti, AttentionMeasured, Norms, ValueZeroing
 from jaxflow.mixing.norms import VARIANTS
 from jaxflow.models import ForwardOptions
+from jaxflow.models.batch import used_length
 from jaxflow.models.families import ENCODERS
 from jaxflow.models.packing import pack
 from jaxflow.sweep import shards
@@ -85,6 +87,17 @@ def test_padding_on_the_left_changes_nothing(tiny, tmp_path):  # noqa: F811
     model, ours = make("bert", "bare", tmp_path, tiny)
     batch = make_batch("left", ours.config.pad_id, ours.config.segments)
     check_layers(ours, model, batch, torch_inputs(batch))
+
+
+def test_a_loop_over_tokens_asks_no_other_device(tiny, tmp_path):  # noqa: F811
+    _, ours = make("bert", "bare", tmp_path, tiny)
+    batch = make_batch("right", ours.config.pad_id, ours.config.segments)
+    # A length that the numbers tell is an all-reduce where the rows lie on several devices.
+    assert used_length(batch.mask) == np.asarray(batch.mask).any(0).sum()
+    with for_tpu(4):
+        assert used_length(batch.mask) == batch.mask.shape[-1]
+        sizes, _ = jax.jit(measured.__wrapped__)(ours.module, batch)
+    np.testing.assert_allclose(sizes[-1], measured(ours.module, batch)[0][-1], atol=1e-6)
 
 
 TEXTS = ("the key to the cabinets is on the table", "is", "unbelievable tables")

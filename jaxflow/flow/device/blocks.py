@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxflow._target import is_cpu
 from jaxflow._typing import AtLayers, Capacity, Queries
-from jaxflow.flow.device.target import is_cpu
 
 Pairs = tuple[Int[Array, " pair"], Int[Array, " pair"], Int[Array, " pair"]]
 

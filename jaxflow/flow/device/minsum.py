@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxflow._target import tpu_chips
 from jaxflow._typing import Capacity
 from jaxflow.flow.device.compensated import BLOCK, add_exactly, tree_sum
-from jaxflow.flow.device.target import tpu_chips
 
 Left = Float[Array, "*batch query middle"]
 Right = Float[Array, "*batch middle token"]
