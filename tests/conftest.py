@@ -1,5 +1,6 @@
 """Every test runs with shapes checked, strict dtype promotion and several virtual devices."""
 
+import ctypes
 import gc
 import os
 import sys
@@ -20,15 +21,29 @@ install_import_hook("jaxflow", "beartype.beartype")
 # Linux lets a process map 65,530 pieces of memory (vm.max_map_count), each compiled program takes several, and a
 # compiler that gets no more ends the process. A worker that runs half of the suite would come there.
 _MAPS_OF_A_WORKER = 25_000
+# And two workers should leave room on a machine of 8 GB: bytes that programs may have added since they were forgotten.
+_BYTES_OF_PROGRAMS = 2 << 30
+_process = {"bytes": 0}
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _programs_are_freed() -> Iterator[None]:
     """Forgets the compiled programs after a file that left too many of them."""
     yield
-    if sys.platform == "linux" and Path("/proc/self/maps").read_bytes().count(b"\n") > _MAPS_OF_A_WORKER:
+    if sys.platform != "linux":
+        return
+    maps = Path("/proc/self/maps").read_bytes().count(b"\n")
+    if maps > _MAPS_OF_A_WORKER or _resident() - _process["bytes"] > _BYTES_OF_PROGRAMS:
         jax.clear_caches()
         gc.collect()
+        # What the allocator keeps goes back to the system; where it has no such call, it is no reason to forget again.
+        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
+        _process["bytes"] = _resident()
+
+
+def _resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _all_rows(sizes: Any, length: int, texts: int) -> int:

@@ -75,13 +75,21 @@ def stored(method: Method, scores: Scores) -> Scores:
 
 
 def _checked(method: Method, scores: Any, shape: tuple[int | None, ...]) -> Scores:
-    """What a method gave, where it is scores of the shape; None stands for any size."""
+    """What a method gave, where it is scores of the shape; None stands for any size.
+
+    A method that says the same of every layer may give one layer, which then stands at each.
+    """
     if not isinstance(scores, Scores):
         got = f"{type(scores).__name__} from {method.name!r}"
         raise InputError("methods", "return jaxflow.attribution.Scores", got, "return Scores(relevance)")
-    given = jnp.shape(scores.relevance)
+    given, layers = jnp.shape(scores.relevance), shape[-3]
+    if len(given) == len(shape) and given[-3] == 1 and layers not in (None, 1):
+        given = (*given[:-3], layers, *given[-2:])
+        # Doubles of the host stay doubles.
+        broadcast = np.broadcast_to if isinstance(scores.relevance, np.ndarray) else jnp.broadcast_to
+        scores = replace(scores, relevance=broadcast(scores.relevance, given))
     if len(given) != len(shape) or any(wanted not in (None, size) for wanted, size in zip(shape, given, strict=True)):
         expected = "give relevance (row, layer, query, token)"
         expected += "" if None in shape else f", here of shape {shape}"
-        raise InputError("methods", expected, f"shape {given} from {method.name!r} at {shape[1]} layers")
+        raise InputError("methods", expected, f"shape {given} from {method.name!r} at {layers} layers")
     return scores

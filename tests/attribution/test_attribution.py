@@ -95,6 +95,12 @@ def test_methods_are_values_and_one_can_be_added(encoder):
     methods = (Flow(method="bounds"), Flow(method="exact", name="exact flow"), LastLayerOnly())
     result = jf.attribute(encoder, TEXTS, methods=methods)
     assert list(result[0].relevance) == ["flow", "exact flow", "last"]
+    # The one layer that it gives stands at each.
+    rollout = jf.attribute(encoder, TEXTS, methods="rollout")
+    for row, example in enumerate(result):
+        expected = np.broadcast_to(rollout[row].relevance["rollout"][-1:], example.relevance["flow"].shape)
+        np.testing.assert_array_equal(example.relevance["last"], expected)
+    assert len(result.to_pandas()) == len(rollout.to_pandas())
     for bounds, exactly in zip(result.relevance["flow"], result.relevance["exact flow"], strict=True):
         assert np.all(np.asarray(bounds, np.float64) >= exactly - 1e-6)
 

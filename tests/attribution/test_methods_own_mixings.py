@@ -218,7 +218,7 @@ def test_attention_that_is_not_finite_in_one_mixing_alone_is_refused(model):
             weights, own = super().capacities(layer, mask)
             return weights + jnp.where(layer.index == 1, jnp.nan, 0), own
 
-    with pytest.raises(InputError, match="the attention of text 0 must be finite"):
+    with pytest.raises(InputError, match="what 'broken' makes of text 0 must be finite"):
         jf.attribute(model, TEXTS[:1], methods=("raw", Raw(mixing=Broken())))
 
 

@@ -10,7 +10,7 @@ import pytest
 from experiments._methods import SUMS
 from experiments.faithfulness.table import SIGN, contestants, standing, unchosen
 from experiments.faithfulness.tasks import TASKS
-from jaxflow.cli.options import METHODS
+from jaxflow.attribution.defaults import DEFAULT_METHODS
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "experiments"
@@ -324,7 +324,7 @@ def test_the_last_layer_s_flow_by_class_is_above_column_sums_and_the_paper_s_bel
 def test_the_command_line_leads_with_the_graph_s_best_where_nothing_is_chosen():
     ranks = [unchosen(record("faithfulness", task)) for task in FAITHFUL]
     mean = {name: sum(each[name] for each in ranks) for name in ranks[0] if " of " in name}
-    method, _, mixing = METHODS[-1].partition("@")
+    method, _, mixing = DEFAULT_METHODS[-1].partition("@")
     assert min(mean, key=mean.__getitem__).partition(",")[0] == f"{method} of {mixing}"
 
 

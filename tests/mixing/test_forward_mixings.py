@@ -174,7 +174,8 @@ def test_a_command_with_options_of_a_mixing_is_resumed_summarized_and_shown(capa
     _ = capsys.readouterr()
     assert main(["summarize", str(out)]) == 0
     assert f"mixing: {words}" in capsys.readouterr().out
-    assert f'"{words}"' in (out / "__about__" / "report.html").read_text("utf-8")
+    # The default methods have a flow over a mixing of its own.
+    assert f'"{words}; attention-gradient (own wide)"' in (out / "__about__" / "report.html").read_text("utf-8")
     # Another variant is another question.
     assert main([*command[:-3], "N", *command[-2:]]) == 2
     assert "differs in variant (there N-Res, now 'N')" in capsys.readouterr().err
