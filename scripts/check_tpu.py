@@ -48,7 +48,7 @@ from jaxflow.models.encoder.texts import TextEncoder
 from jaxflow.models.families import DECODERS, FAMILIES, VISION
 from jaxflow.models.images import ImageBatch
 from jaxflow.models.load import configure
-from jaxflow.references import REFERENCES
+from jaxflow.references import REFERENCES, Occlusion
 from jaxflow.running.readers import KeptGraph
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -150,7 +150,9 @@ def mixings(rows: int) -> Iterator[tuple[str, Callable[[], Job]]]:
 
 def references(rows: int) -> Iterator[tuple[str, Callable[[], Job]]]:
     for each in REFERENCES:
-        question = jf.Question((each.name,))
+        # A model without a tokenizer has no blank of its own.
+        method = Occlusion(blank=0) if isinstance(each, Occlusion) else each.name
+        question = jf.Question((method,))
         yield f"reference {each.name}", lambda question=question: forward(model_of("bert"), question, rows)
 
 
