@@ -29,8 +29,10 @@ def test_a_real_process_reports_and_survives_a_closed_pipe(tmp_path):
         process.stdout.close()
         errors = process.stderr.read()
     assert process.returncode == 0
-    assert errors.count("\n") == 1
-    assert errors.startswith("1/1 examples")
+    # On a slow machine the notice of compiling stands above it.
+    *notice, progress = errors.splitlines()
+    assert progress.startswith("1/1 examples")
+    assert notice in ([], ["jaxflow: compiling programs; they are kept, so later runs do without"])
     assert len(open_sweep(tmp_path / "out")) == 1
 
 
