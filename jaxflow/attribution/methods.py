@@ -160,6 +160,8 @@ class Beginning(GraphMethod, Protocol):
 class Scores:
     """A method's relevance, `batch layer query token`, and for methods with proofs where it is proven.
 
+    A method that says the same of every layer may give one layer of relevance, which then stands at each.
+
     `settled` is the stage that settled each value, and `saturated` where a value is no more than a trivial cut, as in
     `FlowSolution`.
     """
