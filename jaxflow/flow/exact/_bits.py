@@ -61,15 +61,14 @@ def workspace(capacity: np.ndarray, above: int) -> Workspace:
     # A node's distance from the sink is at most the number of nodes; pages that are never reached cost nothing.
     longest = (above - 1) * nodes + 3
     return Workspace(
-        # Capacity and flow of an arc share a cache line, as every push needs both.
-        arc=np.stack([capacity[:above], np.zeros((above, nodes, nodes))], -1),
+        arc=_without_flow(capacity[:above]),
         arcs=arcs,
         room=arcs.copy(),
         sends=np.zeros((above, nodes, words), np.uint64),
         level=np.empty((longest, above, words), np.uint64),
         reach=np.zeros((above, words), np.uint64),
         seen=np.zeros((above, words), np.uint64),
-        leaves=_leaves(capacity[:above]),
+        leaves=leaves_of(capacity[:above]),
         column=np.zeros(nodes),
         sink=np.zeros(nodes),
         layer_of=np.zeros(longest, np.uint32),
@@ -83,7 +82,22 @@ def workspace(capacity: np.ndarray, above: int) -> Workspace:
 
 @kernel
 @no_type_check
-def _leaves(capacity):
+def _without_flow(capacity):
+    """Capacity and flow of each arc, which share a cache line, as every push needs both."""
+    layers, nodes, _ = capacity.shape
+    arc = np.empty((layers, nodes, nodes, 2))
+    for layer in range(layers):
+        for i in range(nodes):
+            for j in range(nodes):
+                arc[layer, i, j, CAPACITY] = capacity[layer, i, j]
+                arc[layer, i, j, FLOW] = 0.0
+    return arc
+
+
+@kernel
+@no_type_check
+def leaves_of(capacity):
+    """What each node can send other positions than its own, `layer token`."""
     layers, nodes, _ = capacity.shape
     leaves = np.zeros((layers, nodes))
     for layer in range(layers):

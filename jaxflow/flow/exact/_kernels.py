@@ -10,6 +10,7 @@ from typing import no_type_check
 import numpy as np
 
 from jaxflow.flow.exact._bits import CAPACITY, FLOW, bit, kernel, up_to, workspace
+from jaxflow.flow.exact._fill import fill_pairs
 from jaxflow.flow.exact._phases import first_flow, next_flow
 from jaxflow.flow.exact._search import cut_capacity, find_reach, find_reach_of_column, search, write_cut
 
@@ -148,17 +149,18 @@ def bound_by_column(work, source, bounds):
 
 @kernel
 @no_type_check
-def note_column(work, source, passed):
+def note_column(work, source, column, passed, bounds):
     """The flow through each node (m, source) below the source, which is one from there, into `passed[m]`.
 
-    One that fills the cut of the whole column fills those of its lower parts.
+    One that fills the cut of the whole column, `column[m]`, fills those of its lower parts. What is known is kept.
     """
     arc = work.arc
     for m in range(3, work.reach.shape[0]):
-        total = 0.0
-        for j in range(work.sink.shape[0]):
-            total += arc[m - 1, source, j, FLOW]
-        passed[m] = total
+        if passed[m] < bounds[m]:
+            total = 0.0
+            for j in range(work.sink.shape[0]):
+                total += arc[m - 1, source, j, FLOW]
+            passed[m], bounds[m] = total, column[m]
 
 
 @kernel
@@ -173,22 +175,31 @@ def count_touched(work, source, sink):
 
 @kernel
 @no_type_check
-def solve_pairs(work, sources, sinks, lower, upper, settled, cuts, passed, bounds):
+def solve_pairs(work, chains, sources, sinks, lower, upper, settled, cuts, passed, bounds):
     """Solve a run of pairs, sorted by sink. `cuts` is empty or has a row (above + 1, token) a pair.
 
-    `passed` and `bounds` are empty, or have a row (above + 1,) a pair for what is known of it at the layers below, by
-    `note_column` and `bound_by_column`.
+    `passed` and `bounds` are empty, or have a row (above + 1,) a pair for what is known of it at the layers below: a
+    flow, and a cut. Flows along chains are tried first, at all layers, where `chains` has any.
     """
-    last, column = -1, np.empty(work.reach.shape[0] + 1)
+    above = work.reach.shape[0]
+    lower[:], upper[:], passed[:], bounds[:] = 0.0, np.inf, 0.0, np.inf
+    if chains.rows.shape[0]:
+        fill_pairs(work, chains, above, sources, sinks, lower, upper)
+        for m in range(3, above if passed.shape[0] else 3):
+            fill_pairs(work, chains, m, sources, sinks, passed[:, m], bounds[:, m])
+    last, column = -1, np.empty(above + 1)
     for k in range(sources.shape[0]):
         source, sink = sources[k], sinks[k]
+        if lower[k] >= upper[k]:
+            settled[k] = ONE_PASS
+            continue
         # Which nodes reach a sink at all is found once for all its sources.
         if sink != last:
             find_reach(work, sink)
             last = sink
         bound_by_column(work, source, column)
         # A cut that is to be returned comes from a search.
-        least = column[work.reach.shape[0]]
+        least = column[above]
         bound = np.inf if cuts.shape[0] else least
         lower[k], upper[k], settled[k], count = solve_pair(work, source, sink, bound)
         # One number and stage whatever proved it: sums of the same arcs differ in their last digits.
@@ -197,8 +208,7 @@ def solve_pairs(work, sources, sinks, lower, upper, settled, cuts, passed, bound
         if cuts.shape[0]:
             write_cut(work, source, sink, cuts[k])
         if passed.shape[0]:
-            note_column(work, source, passed[k])
-            bounds[k] = column
+            note_column(work, source, column, passed[k], bounds[k])
         reset(work, count)
 
 

@@ -15,7 +15,7 @@ CHUNK_WORK = 200_000
 _THREAD_WORK = 20_000
 # Where there are so many examples a thread, each is one thread's alone: to set one up costs about a millisecond.
 _MANY = 4
-# Sources of fewer sinks than this are solved pair by pair, but above so many tokens: sets of bits need 35 bytes an arc.
+# Sources of fewer sinks than this are solved pair by pair, but above so many tokens: sets of bits need 45 bytes an arc.
 FEW_SINKS, LONGEST_DENSE = 32, 1500
 
 

@@ -13,11 +13,13 @@ from jaxflow.flow.exact._rows import TOUCH_COST, RowSolver
 from jaxflow.flow.exact._schedule import Runner, Task, chunk, cores, shares, useful_threads
 
 _LARGEST = 2.0**1000
-# What settles a pair: a closed form at layers 1 and 2; a flow that fills all arcs out of the source, out of the nodes
-# of its position, or into the sink; a search of the residual graph.
+# What settles a pair: a closed form at layers 1 and 2; a flow that fills all arcs out of the source or the nodes of its
+# position, or into the sink or the nodes of its position; a search of the residual graph.
 STAGES = ("closed_form", "one_pass", "cut")
 # Sums of as many doubles as a cut has arcs are right to this, relatively.
 ROUNDING = 1e-11
+# Of this many positions one, at most, is a source where flows along chains are tried.
+_FEW_ROWS = 4
 # Flows below this part of the largest capacity need not be known to so many digits.
 NOTHING = 1e-18
 
@@ -63,6 +65,8 @@ def max_flow(
     nodes held as bits; layers 1 and 2 have closed forms. A pair of MiniLM's attention takes one to two
     microseconds a token at layer 6 on one core, in proportion to the arcs that carry its flow. Where few arcs are
     large the sinks of a source are solved together on lists of arcs, and a pair's time does not grow with the text.
+    Where few sources are asked for, a flow along the residual connections is tried first: it settles most sinks of a
+    position that mostly keeps itself, such as [CLS], five to ten times as fast.
 
     Args:
         capacities: capacities of the arcs (layer + 1, i) -> (layer, j), any non-negative finite numbers.
@@ -81,7 +85,7 @@ def max_flow(
     Raises:
         InputError: for capacities that are negative or not finite, or a layer or position that is not there.
 
-    Memory beyond the result, a thread: about 35 bytes an arc of one example up to the highest source. An interrupt is
+    Memory beyond the result, a thread: about 45 bytes an arc of one example up to the highest source. An interrupt is
     seen between chunks of about 20 ms.
     """
     check_problem(capacities, queries, layers)
@@ -157,9 +161,9 @@ class _Solver:
         cut: np.ndarray | None,
         tol: float,
     ) -> None:
-        from jaxflow.flow.exact import _kernels
+        from jaxflow.flow.exact import _chains, _kernels
 
-        self.kernels, self.rows = _kernels, RowSolver(capacities, tol, self._cost)
+        self.kernels, self.chains, self.rows = _kernels, _chains, RowSolver(capacities, tol, self._cost)
         self.capacities, self.queries, self.highest, self.wanted, self.cut = capacities, queries, highest, wanted, cut
         self.lower, self.upper, self.settled = results
         self.local = threading.local()
@@ -234,7 +238,7 @@ class _Solver:
             # Positions are renumbered: `place` leads from the user's numbers to the solver's.
             place, scale = here.place, here.scale
             pairs = place[sources], place[sinks]
-            self.kernels.solve_pairs(here.work, *pairs, lower, upper, settled, cuts, passed, bounds)
+            self.kernels.solve_pairs(here.work, here.chains, *pairs, lower, upper, settled, cuts, passed, bounds)
         at = (task.example, task.place, task.queries, task.sinks)
         # Each task writes its own pairs, so threads need no lock. A flow above its cut is so by rounding alone.
         self.lower[at] = np.minimum(lower, upper) * scale
@@ -258,6 +262,10 @@ class _Solver:
             here.capacity, here.scale = scaled(capacities[:, order][:, :, order])
             here.whole = self.kernels.workspace(here.capacity, max(self.highest, 1))
             here.example, here.layer = task.example, None
+            # No flow along chains says which of several minimum cuts is meant. Trying costs, and of many sources few
+            # are served.
+            few = self.queries.shape[1] * _FEW_ROWS <= capacities.shape[-1] and self.cut is None
+            here.chains = self.chains.chains_of(here.capacity) if few else self.chains.no_chains()
         if here.layer != task.layer:
             here.work, here.layer = self.kernels.up_to(here.whole, task.layer), task.layer
         return here

@@ -1,0 +1,233 @@
+"""A flow along chains that fills a plain cut, which proves both: most of the rows of diffuse attention are settled so.
+
+What the source's chain sends goes down the chains of other positions. From there it enters the sink's chain or the sink
+itself; where that way is full it hops to another chain first, once. Whole layers are dealt with by a few loops over all
+positions, and only what is left by then is dealt with arc by arc. Nothing is searched: where too little gets through,
+the pair is another solver's.
+"""
+
+from typing import no_type_check
+
+import numpy as np
+
+from jaxflow.flow.exact._bits import inlined, kernel
+from jaxflow.flow.exact._chains import (
+    HUBS,
+    LOOKS,
+    MOST_HUBS,
+    TOUCHED,
+    bound_by_chains,
+    memory_of,
+    plan,
+    split_column,
+    total_of,
+    wide,
+)
+from jaxflow.flow.exact._hops import enter, hop_down, make_room, stack
+
+# A flow this near a cut, relatively, is equal to it: both are sums of up to some thousand doubles.
+_ROUNDING = 1e-13
+# Arcs into the sink that are so many times the mean are large.
+_HUB = 8.0
+# Hops that are looked at before a pair is given up, a position.
+_LOOKS = 8
+# So many sinks of a source are tried, before it is left for settling less than this part of them.
+_TRIED, _LEAST = 3, 0.5
+
+
+@kernel
+@no_type_check
+def fill_pairs(work, chains, above, sources, sinks, lower, upper):
+    """Flows along chains and plain cuts of some pairs; those that meet are both proven. Sources are at layer 3 or up.
+
+    A source of which few sinks are settled is left: flow 0 and a bound that is infinite.
+    """
+    memory = memory_of(above, work.sink.shape[0])
+    tried, settled = np.zeros(work.sink.shape[0], np.int64), np.zeros(work.sink.shape[0], np.int64)
+    last, flows = -1, work.arc.ravel()
+    for k in range(sources.shape[0]):
+        source, sink = sources[k], sinks[k]
+        lower[k], upper[k] = 0.0, np.inf
+        if tried[source] >= _TRIED and settled[source] < _LEAST * tried[source]:
+            continue
+        if source != last:
+            plan(chains, memory, source, above)
+            last = source
+        lower[k], upper[k] = _fill(work, chains, memory, source, sink, above)
+        tried[source] += source != sink
+        settled[source] += lower[k] >= upper[k]
+        # Forget the hops.
+        for t in range(memory.state[TOUCHED]):
+            flows[2 * work.touched[t] + 1] = 0.0
+        memory.state[TOUCHED] = 0
+        for h in range(memory.state[HUBS]):
+            memory.is_hub[memory.hubs[h]] = False
+
+
+@kernel
+@no_type_check
+def _fill(work, chains, memory, source, sink, above):
+    """A pair's flow and the least plain cut."""
+    want, pool, state = memory.want, memory.pool, memory.state
+    state[LOOKS], state[HUBS] = _LOOKS * want.shape[0], 0
+    memory.hopped[:] = False
+    direct = split_column(chains.columns[0, sink], chains.rows[1, source], want)
+    bound = bound_by_chains(work, chains, source, sink, above, direct)
+    # The sink's own chain comes first; the source's is not used further down.
+    open_sink, want[sink], want[source] = want[sink], 0.0, 0.0
+    if source == sink or not _send(chains, memory, source, sink, above, direct):
+        return 0.0, bound
+    nothing = _ROUNDING * bound
+    need = bound - direct
+    memory.spare[:] = memory.room
+    _find_hubs(memory)
+    need -= _descend(chains, memory, sink, above, open_sink)
+    # What nodes of layer 1 cannot take has to enter the sink's chain higher up.
+    short = need - total_of(want)
+    if short > nothing:
+        stack(pool)
+        need -= enter(work, chains, memory, source, sink, open_sink, short)
+    need -= _stay(pool[1], want, memory.stays)
+    if need > nothing:
+        stack(pool)
+        need -= hop_down(work, chains, memory, need, nothing)
+        if need > nothing:
+            need -= make_room(work, chains, memory, source, sink, need, nothing)
+        if need > nothing and short <= nothing:
+            need -= enter(work, chains, memory, source, sink, open_sink, need)
+    return (bound if need <= nothing else bound - need), bound
+
+
+@kernel
+@no_type_check
+def _send(chains, memory, source, sink, above, direct):
+    """Give each chain what the source's can send it; false where its own arcs do not even carry `direct`."""
+    own, emitted, sent = chains.own, memory.emitted, memory.sent
+    for m in range(2, above):
+        if direct > own[m, source]:
+            return False
+    total = direct
+    for a in range(2, above):
+        # All that leaves the chain at arcs a or below passes its arcs above.
+        room = np.inf
+        for m in range(a + 1, above):
+            room = min(room, own[m, source])
+        room = max(room - total, 0.0)
+        to_sink = min(emitted[a, sink], room)
+        others = memory.leaves[a] - emitted[a, sink]
+        part = 1.0 if others <= room - to_sink else (room - to_sink) / others
+        _scale(emitted[a], part, sent[a])
+        sent[a, sink] = to_sink
+        total += to_sink + part * others
+    return True
+
+
+@wide
+@no_type_check
+def _scale(numbers, part, out):
+    for k in range(out.shape[0]):
+        out[k] = part * numbers[k]
+
+
+@kernel
+@no_type_check
+def _find_hubs(memory):
+    """The positions with the largest arcs into the sink, as far as they are far above the mean."""
+    want, hubs, state = memory.want, memory.hubs, memory.state
+    large, count = _HUB * total_of(want) / want.shape[0], 0
+    for i in range(want.shape[0]):
+        if want[i] > large:
+            place = count
+            if count < MOST_HUBS:
+                count += 1
+            else:
+                # In the place of the least of them.
+                place = 0
+                for h in range(1, count):
+                    place = h if want[hubs[h]] < want[hubs[place]] else place
+                if want[i] <= want[hubs[place]]:
+                    continue
+            hubs[place] = i
+    for h in range(count):
+        memory.is_hub[hubs[h]] = True
+    state[HUBS] = count
+
+
+@kernel
+@no_type_check
+def _descend(chains, memory, sink, above, open_sink):
+    """Let all that was sent go down, and into the chains of hubs and sink where an arc leads there; what got there."""
+    want, pool, sent, passes, spare = memory.want, memory.pool, memory.sent, memory.passes, memory.spare
+    into, to_hubs = 0.0, 0.0
+    pool[above - 1] = 0.0
+    for b in range(above - 2, 0, -1):
+        # The source's own arc into the sink's chain.
+        into = min(into + sent[b + 1, sink], _room_below(chains, sink, b + 1, open_sink))
+        sent[b + 1, sink] = 0.0
+        passes[b] = into
+        _add(pool[b + 1], sent[b + 1], pool[b])
+        for h in range(memory.state[HUBS]):
+            i = memory.hubs[h]
+            room = want[i] if b == 1 else min(want[i], spare[i])
+            kept, pool[b, i] = pool[b, i], 0.0
+            amount = _take(pool[b], chains.columns[b, i], room, memory.left)
+            pool[b, i] = kept
+            want[i] = max(want[i] - amount, 0.0)
+            # It goes down from node (b, i).
+            spare[i] -= amount if b > 1 else 0.0
+            to_hubs += amount
+        # The source's arcs further down need their room.
+        below = 0.0
+        for a in range(2, b + 1):
+            below += sent[a, sink]
+        room = _room_below(chains, sink, b, open_sink) - into - below
+        into += _take(pool[b], chains.columns[b, sink], room, memory.collected[b])
+    passes[0] = into
+    return into + to_hubs
+
+
+@inlined
+@no_type_check
+def _room_below(chains, sink, layer, open_sink):
+    """What can go down the sink's chain from a layer."""
+    room = open_sink
+    for m in range(1, layer):
+        room = min(room, chains.own[m, sink])
+    return room
+
+
+@wide
+@no_type_check
+def _add(one, other, out):
+    for k in range(out.shape[0]):
+        out[k] = one[k] + other[k]
+
+
+@wide
+@no_type_check
+def _take(pool, column, room, taken):
+    """Take what arcs can carry, or the same part of each where that is more than `room`; how much."""
+    total = 0.0
+    for j in range(pool.shape[0]):
+        total += pool[j] if pool[j] < column[j] else column[j]
+    room = max(room, 0.0)
+    part = 1.0 if total <= room else room / total
+    for j in range(pool.shape[0]):
+        amount = part * (pool[j] if pool[j] < column[j] else column[j])
+        taken[j] = amount
+        pool[j] -= amount
+    return min(total, room)
+
+
+@wide
+@no_type_check
+def _stay(pool, want, stays):
+    """Let what came down to layer 1 go on into the sink; how much."""
+    total = 0.0
+    for j in range(pool.shape[0]):
+        amount = pool[j] if pool[j] < want[j] else want[j]
+        stays[j] = amount
+        pool[j] -= amount
+        want[j] -= amount
+        total += amount
+    return total

@@ -1,0 +1,105 @@
+"""Flows along chains: never above the maximum flow, with bounds that are some, and found where they should be."""
+
+import numpy as np
+import pytest
+
+from jaxflow.flow import exact
+from jaxflow.flow.exact import _bits, _chains, _fill, _kernels
+from tests.flow import families, oracles
+
+ALL = families.FAMILIES | families.UNNORMALISED
+
+
+def filled(mixing, layer, source, sinks):
+    """Flow and bound of each sink, every one of them tried."""
+    work = _bits.up_to(_kernels.workspace(mixing, len(mixing)), layer)
+    chains = _chains.chains_of(mixing)
+    lower, upper = np.empty((2, len(sinks)))
+    for k, sink in enumerate(sinks):
+        here = slice(k, k + 1)
+        _fill.fill_pairs(work, chains, layer, np.array([source]), np.array([sink]), lower[here], upper[here])
+    # The workspace is the next solver's.
+    assert (work.arc[..., _kernels.FLOW] == 0).all()
+    return lower, upper
+
+
+def first_keeps_itself(rng, layers, tokens, share=3.0):
+    """Diffuse attention whose first position mostly looks at itself, as [CLS] does."""
+    scores = rng.normal(size=(layers, tokens, tokens))
+    scores[:, 0, 0] += np.log(tokens) + share
+    return families.with_residual(families.softmax(scores), 0.5)
+
+
+def crossed(rng, layers, tokens):
+    """Positions that keep or draw much, different ones in each layer, with arcs of any size and some missing."""
+    scores = rng.normal(size=(layers, tokens, tokens)) * rng.choice([0.3, 1, 3])
+    for layer in scores:
+        for at in rng.integers(0, tokens, 3):
+            layer[at, at] += rng.uniform(2, 8)
+            layer[:, at] += rng.uniform(0, 4)
+    weights = families.softmax(scores) * rng.uniform(0, 2, size=(layers, 1, tokens))
+    weights *= rng.random(scores.shape) < rng.choice([0.4, 1.0])
+    return weights + rng.choice([0.0, 0.1, 0.5, 3.0]) * np.eye(tokens)
+
+
+def assert_bounds(mixing, layer, source):
+    tokens = mixing.shape[-1]
+    found = exact.max_flow(mixing[None], np.array([[source]]), (layer,), cuts=True, threads=1)
+    value, slack = found.value[0, 0, 0], 1e-11 * found.value[0, 0, 0] + 1e-15 * mixing.max()
+    lower, upper = filled(mixing, layer, source, range(tokens))
+    assert (lower <= value + slack).all()
+    assert (upper >= value - slack).all()
+
+
+@pytest.mark.parametrize("family", ALL)
+@pytest.mark.parametrize(("layers", "tokens"), [(3, 9), (5, 24), (8, 13)])
+def test_bounds_hold_on_every_family(family, layers, tokens):
+    mixing = ALL[family](np.random.default_rng(layers * tokens), layers, tokens)
+    for layer in range(3, layers + 1):
+        for source in (0, tokens - 1):
+            assert_bounds(mixing, layer, source)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_bounds_hold_on_crossed_graphs(seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(20):
+        tokens, layers = rng.integers(4, 32), rng.integers(3, 9)
+        make = crossed if rng.random() < 0.7 else first_keeps_itself
+        assert_bounds(make(rng, layers, tokens), int(rng.integers(3, layers + 1)), int(rng.integers(tokens)))
+
+
+@pytest.mark.parametrize("tokens", [16, 64, 150])
+def test_a_row_of_diffuse_attention_is_settled(tokens):
+    mixing = first_keeps_itself(np.random.default_rng(tokens), 6, tokens)
+    for layer in range(3, 7):
+        lower, upper = filled(mixing, layer, 0, range(1, tokens))
+        assert (lower >= upper).mean() > 0.9
+
+
+@pytest.mark.parametrize("tokens", [4, 17, 80])
+def test_rows_equal_ortools(tokens):
+    mixing = first_keeps_itself(np.random.default_rng(tokens), 6, tokens)
+    found = exact.max_flow(mixing[None], np.array([[0]]), tuple(range(1, 7)))
+    for layer in range(3, 7):
+        oracle = oracles.OrTools(mixing, layer)
+        value = [oracle(0, v) for v in range(tokens)]
+        np.testing.assert_allclose(found.value[0, layer - 1, 0], value, rtol=1e-8)
+
+
+@pytest.mark.parametrize("family", ALL)
+def test_rows_equal_those_of_all_sources(family):
+    """Rows are tried along chains, all pairs are not."""
+    mixing = ALL[family](np.random.default_rng(3), 6, 21)
+    every = exact.max_flow(mixing[None], np.arange(21)[None], tuple(range(1, 7)))
+    few = exact.max_flow(mixing[None], np.array([[0, 13, 20]]), tuple(range(1, 7)))
+    np.testing.assert_allclose(few.value, every.value[:, :, [0, 13, 20]], rtol=1e-11, atol=1e-15 * mixing.max())
+
+
+def test_capacities_that_a_double_hardly_holds():
+    mixing = first_keeps_itself(np.random.default_rng(0), 4, 24)
+    found = exact.max_flow(mixing[None], np.array([[0]]), (3, 4)).value
+    for scale in (1e-300, 1e250):
+        np.testing.assert_allclose(
+            exact.max_flow(scale * mixing[None], np.array([[0]]), (3, 4)).value, scale * found, rtol=1e-11
+        )
