@@ -22,6 +22,10 @@ from jaxflow._cache import numba_kernel
 kernel: Any = numba_kernel(nogil=True, error_model="numpy", boundscheck=False)
 # A step of one kernel, made a part of it: as a call it would hand over a dozen arrays, seven words each.
 inlined: Any = numba.njit(forceinline=True, nogil=True, error_model="numpy", boundscheck=False)
+# A loop over all positions that adds up in any order, so that a processor takes several at once.
+wide: Any = numba.njit(
+    nogil=True, error_model="numpy", boundscheck=False, fastmath={"reassoc", "nsz", "contract", "nnan", "ninf"}
+)
 
 ONE = np.uint64(1)
 CAPACITY, FLOW = 0, 1
@@ -94,18 +98,34 @@ def _without_flow(capacity):
     return arc
 
 
-@kernel
+@wide
 @no_type_check
 def leaves_of(capacity):
     """What each node can send other positions than its own, `layer token`."""
     layers, nodes, _ = capacity.shape
-    leaves = np.zeros((layers, nodes))
+    leaves = np.empty((layers, nodes))
     for layer in range(layers):
         for i in range(nodes):
-            for j in range(nodes):
-                if j != i:
-                    leaves[layer, i] += capacity[layer, i, j]
+            total = 0.0
+            for j in range(i):
+                total += capacity[layer, i, j]
+            for j in range(i + 1, nodes):
+                total += capacity[layer, i, j]
+            leaves[layer, i] = total
     return leaves
+
+
+@kernel
+@no_type_check
+def renumbered(capacity, order):
+    """Capacities of the positions in `order`, in that order, as float64."""
+    layers, size = capacity.shape[0], order.shape[0]
+    out = np.empty((layers, size, size))
+    for layer in range(layers):
+        for i in range(size):
+            for j in range(size):
+                out[layer, i, j] = capacity[layer, order[i], order[j]]
+    return out
 
 
 def up_to(work: Workspace, above: int) -> Workspace:

@@ -4,17 +4,11 @@ A position's chain is its nodes of all layers, joined by the arcs to itself. Arc
 layer m. Plain cuts are those around the source's chain, from some layer up, and around the sink's, up to some layer.
 """
 
-from typing import Any, NamedTuple, no_type_check
+from typing import NamedTuple, no_type_check
 
-import numba
 import numpy as np
 
-from jaxflow.flow.exact._bits import kernel, leaves_of
-
-# A loop over all positions that adds up in any order, so that a processor takes several at once.
-wide: Any = numba.njit(
-    nogil=True, error_model="numpy", boundscheck=False, fastmath={"reassoc", "nsz", "contract", "nnan", "ninf"}
-)
+from jaxflow.flow.exact._bits import kernel, leaves_of, wide
 
 # Entries of `Memory.state`: arcs whose flow was noted, hops that may still be looked at, and lengths of the lists.
 TOUCHED, LOOKS, GIVERS, TAKERS, HUBS = range(5)

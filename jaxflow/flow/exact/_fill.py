@@ -10,7 +10,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from jaxflow.flow.exact._bits import inlined, kernel
+from jaxflow.flow.exact._bits import inlined, kernel, wide
 from jaxflow.flow.exact._chains import (
     HUBS,
     LOOKS,
@@ -21,7 +21,6 @@ from jaxflow.flow.exact._chains import (
     plan,
     split_column,
     total_of,
-    wide,
 )
 from jaxflow.flow.exact._hops import enter, hop_down, make_room, stack
 

@@ -5,8 +5,8 @@ Hops are noted arc by arc as the flow of the workspace's arcs, as several kinds 
 
 from typing import no_type_check
 
-from jaxflow.flow.exact._bits import CAPACITY, FLOW, inlined, kernel
-from jaxflow.flow.exact._chains import GIVERS, LOOKS, TAKERS, TOUCHED, wide
+from jaxflow.flow.exact._bits import CAPACITY, FLOW, inlined, kernel, wide
+from jaxflow.flow.exact._chains import GIVERS, LOOKS, TAKERS, TOUCHED
 
 # Amounts that are wanted are large where they are so many times the mean.
 _LARGE = 10.0

@@ -137,7 +137,7 @@ def arc_flow(
     from jaxflow.flow.exact import _kernels
 
     order = order_of(capacities[:layer])
-    capacity, scale = scaled(capacities[:layer][:, order][:, :, order])
+    capacity, scale = scaled(_kernels.renumbered(capacities[:layer], order))
     work = _kernels.workspace(capacity, layer)
     place = np.argsort(order)
     source, sink = int(place[query]), int(place[token])
@@ -259,7 +259,7 @@ class _Solver:
             order = order[self._matters(task.example)[order]]
             here.place = np.zeros(capacities.shape[-1], np.int64)
             here.place[order] = np.arange(len(order))
-            here.capacity, here.scale = scaled(capacities[:, order][:, :, order])
+            here.capacity, here.scale = scaled(self.kernels.renumbered(capacities, order))
             here.whole = self.kernels.workspace(here.capacity, max(self.highest, 1))
             here.example, here.layer = task.example, None
             # No flow along chains says which of several minimum cuts is meant. Trying costs, and of many sources few
