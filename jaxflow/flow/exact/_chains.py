@@ -10,8 +10,10 @@ import numpy as np
 
 from jaxflow.flow.exact._bits import kernel, leaves_of, wide
 
-# Entries of `Memory.state`: arcs whose flow was noted, hops that may still be looked at, and lengths of the lists.
-TOUCHED, LOOKS, GIVERS, TAKERS, HUBS = range(5)
+# Entries of `Memory.state`: how many arcs have their flow noted, and how many hubs there are.
+TOUCHED, HUBS = range(2)
+# Positions that hops are looked at together for.
+BLOCK = np.uint64(16)
 # Positions whose arc into the sink is large are served first, this many at most.
 MOST_HUBS = 3
 
@@ -39,11 +41,11 @@ class Memory(NamedTuple):
     left: np.ndarray  # float64 (token,): room of the arcs into a higher node of the sink's chain
     stays: np.ndarray  # float64 (token,): what goes down a chain and into the sink
     spare: np.ndarray  # float64 (token,): what is left of `room`
-    givers: np.ndarray  # int64 (token,): positions whose flow still has to find a way
-    takers: np.ndarray  # int64 (token,): positions that can still send the sink something
+    free: np.ndarray  # float64 (token,): room without end, for what does not go down a chain
+    block: np.ndarray  # float64 (BLOCK,): amounts of a few hops
+    used: np.ndarray  # int64 (above, token, 2): from which position to which a chain's arcs to others are taken
     hubs: np.ndarray  # int64 (hub,)
     is_hub: np.ndarray  # bool (token,)
-    hopped: np.ndarray  # bool (above,): where arcs between chains may have a flow
     state: np.ndarray  # int64 (entry,)
 
 
@@ -90,12 +92,12 @@ def memory_of(above, tokens):
         np.zeros(tokens),
         np.zeros(tokens),
         np.zeros(tokens),
-        np.zeros(tokens, np.int64),
-        np.zeros(tokens, np.int64),
+        np.full(tokens, 1e300),
+        np.zeros(BLOCK),
+        np.zeros((above, tokens, 2), np.int64),
         np.zeros(MOST_HUBS, np.int64),
         np.zeros(tokens, np.bool_),
-        np.zeros(above, np.bool_),
-        np.zeros(5, np.int64),
+        np.zeros(2, np.int64),
     )
 
 

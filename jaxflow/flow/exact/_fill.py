@@ -13,7 +13,6 @@ import numpy as np
 from jaxflow.flow.exact._bits import inlined, kernel, wide
 from jaxflow.flow.exact._chains import (
     HUBS,
-    LOOKS,
     MOST_HUBS,
     TOUCHED,
     bound_by_chains,
@@ -28,8 +27,6 @@ from jaxflow.flow.exact._hops import enter, hop_down, make_room, stack
 _ROUNDING = 1e-13
 # Arcs into the sink that are so many times the mean are large.
 _HUB = 8.0
-# Hops that are looked at before a pair is given up, a position.
-_LOOKS = 8
 # So many sinks of a source are tried, before it is left for settling less than this part of them.
 _TRIED, _LEAST = 3, 0.5
 
@@ -68,8 +65,8 @@ def fill_pairs(work, chains, above, sources, sinks, lower, upper):
 def _fill(work, chains, memory, source, sink, above):
     """A pair's flow and the least plain cut."""
     want, pool, state = memory.want, memory.pool, memory.state
-    state[LOOKS], state[HUBS] = _LOOKS * want.shape[0], 0
-    memory.hopped[:] = False
+    state[HUBS] = 0
+    memory.used[:, :, 0], memory.used[:, :, 1] = want.shape[0], 0
     direct = split_column(chains.columns[0, sink], chains.rows[1, source], want)
     bound = bound_by_chains(work, chains, source, sink, above, direct)
     # The sink's own chain comes first; the source's is not used further down.
@@ -81,19 +78,21 @@ def _fill(work, chains, memory, source, sink, above):
     memory.spare[:] = memory.room
     _find_hubs(memory)
     need -= _descend(chains, memory, sink, above, open_sink)
+    for h in range(state[HUBS]):
+        want[memory.hubs[h]] = 0.0
     # What nodes of layer 1 cannot take has to enter the sink's chain higher up.
     short = need - total_of(want)
     if short > nothing:
         stack(pool)
-        need -= enter(work, chains, memory, source, sink, open_sink, short)
+        need -= enter(chains, memory, source, sink, open_sink, short)
     need -= _stay(pool[1], want, memory.stays)
     if need > nothing:
         stack(pool)
-        need -= hop_down(work, chains, memory, need, nothing)
+        need -= hop_down(chains, memory, need, nothing)
         if need > nothing:
             need -= make_room(work, chains, memory, source, sink, need, nothing)
         if need > nothing and short <= nothing:
-            need -= enter(work, chains, memory, source, sink, open_sink, need)
+            need -= enter(chains, memory, source, sink, open_sink, need)
     return (bound if need <= nothing else bound - need), bound
 
 
