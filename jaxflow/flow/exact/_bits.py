@@ -23,7 +23,7 @@ kernel: Any = numba_kernel(nogil=True, error_model="numpy", boundscheck=False)
 # A step of one kernel, made a part of it: as a call it would hand over a dozen arrays, seven words each.
 inlined: Any = numba.njit(forceinline=True, nogil=True, error_model="numpy", boundscheck=False)
 # A loop over all positions that adds up in any order, so that a processor takes several at once.
-wide: Any = numba.njit(
+wide: Any = numba_kernel(
     nogil=True, error_model="numpy", boundscheck=False, fastmath={"reassoc", "nsz", "contract", "nnan", "ninf"}
 )
 
@@ -65,7 +65,7 @@ def workspace(capacity: np.ndarray, above: int) -> Workspace:
     # A node's distance from the sink is at most the number of nodes; pages that are never reached cost nothing.
     longest = (above - 1) * nodes + 3
     return Workspace(
-        arc=_without_flow(capacity[:above]),
+        arc=_without_flow(capacity[:above], np.empty((above, nodes, nodes, 2))),
         arcs=arcs,
         room=arcs.copy(),
         sends=np.zeros((above, nodes, words), np.uint64),
@@ -86,10 +86,9 @@ def workspace(capacity: np.ndarray, above: int) -> Workspace:
 
 @kernel
 @no_type_check
-def _without_flow(capacity):
+def _without_flow(capacity, arc):
     """Capacity and flow of each arc, which share a cache line, as every push needs both."""
     layers, nodes, _ = capacity.shape
-    arc = np.empty((layers, nodes, nodes, 2))
     for layer in range(layers):
         for i in range(nodes):
             for j in range(nodes):
@@ -117,15 +116,19 @@ def leaves_of(capacity):
 
 @kernel
 @no_type_check
-def renumbered(capacity, order):
-    """Capacities of the positions in `order`, in that order, as float64."""
+def _renumber(capacity, order, out):
     layers, size = capacity.shape[0], order.shape[0]
-    out = np.empty((layers, size, size))
     for layer in range(layers):
         for i in range(size):
             for j in range(size):
                 out[layer, i, j] = capacity[layer, order[i], order[j]]
     return out
+
+
+def renumbered(capacity: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Capacities of the positions in `order`, in that order, as float64."""
+    # Large arrays are NumPy's, which come in large pages: to touch 4 KiB at a time takes as long as to fill them.
+    return _renumber(capacity, order, np.empty((len(capacity), len(order), len(order))))
 
 
 def up_to(work: Workspace, above: int) -> Workspace:

@@ -51,17 +51,16 @@ class Memory(NamedTuple):
 
 def chains_of(capacity: np.ndarray) -> Chains:
     """What flows along chains read of `capacity` (layer, token, token): 8 bytes an arc more."""
-    columns = _turned(capacity)
+    columns = _turn(capacity, np.empty(capacity.shape))
     own = np.ascontiguousarray(np.einsum("lii->li", capacity))
     return Chains(capacity, columns, own, leaves_of(columns))
 
 
 @kernel
 @no_type_check
-def _turned(capacity):
+def _turn(capacity, out):
     """Each layer's matrix transposed, in blocks that stay in the caches."""
     layers, tokens, _ = capacity.shape
-    out = np.empty(capacity.shape)
     for layer in range(layers):
         for i in range(0, tokens, 16):
             for j in range(0, tokens, 16):
