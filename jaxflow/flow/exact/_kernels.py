@@ -9,7 +9,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from jaxflow.flow.exact._bits import CAPACITY, FLOW, bit, kernel, renumbered, up_to, workspace
+from jaxflow.flow.exact._bits import CAPACITY, FLOW, bit, kernel, up_to, workspace
 from jaxflow.flow.exact._fill import fill_pairs
 from jaxflow.flow.exact._phases import first_flow, next_flow
 from jaxflow.flow.exact._search import cut_capacity, find_reach, find_reach_of_column, search, write_cut
@@ -21,7 +21,6 @@ __all__ = [
     "count_touched",
     "find_reach",
     "find_reach_of_column",
-    "renumbered",
     "reset",
     "solve_columns",
     "solve_pair",

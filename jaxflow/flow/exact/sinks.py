@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from jaxflow._checks import first_index
-from jaxflow.flow.exact.solver import ROUNDING, order_of, scaled
+from jaxflow.flow.exact._layout import order_of, scaled
+from jaxflow.flow.exact.solver import ROUNDING
 
 Columns = Float64[np.ndarray, "flow token"]
 

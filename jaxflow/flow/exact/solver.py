@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Integer, UInt8
 
 from jaxflow._checks import InputError, first_index
+from jaxflow.flow.exact._layout import Layout, Shared, layout_of, order_of, scaled
 from jaxflow.flow.exact._rows import TOUCH_COST, RowSolver
 from jaxflow.flow.exact._schedule import Runner, Task, chunk, cores, shares, useful_threads
 
-_LARGEST = 2.0**1000
 # What settles a pair: a closed form at layers 1 and 2; a flow that fills all arcs out of the source or the nodes of its
 # position, or into the sink or the nodes of its position; a search of the residual graph.
 STAGES = ("closed_form", "one_pass", "cut")
@@ -134,10 +134,10 @@ def arc_flow(
     if layer == 2:
         flow[1, query] = flow[0, :, token] = np.minimum(capacities[1, query], capacities[0, :, token])
         return flow
-    from jaxflow.flow.exact import _kernels
+    from jaxflow.flow.exact import _bits, _kernels
 
     order = order_of(capacities[:layer])
-    capacity, scale = scaled(_kernels.renumbered(capacities[:layer], order))
+    capacity, scale = scaled(_bits.renumbered(capacities[:layer], order))
     work = _kernels.workspace(capacity, layer)
     place = np.argsort(order)
     source, sink = int(place[query]), int(place[token])
@@ -161,12 +161,12 @@ class _Solver:
         cut: np.ndarray | None,
         tol: float,
     ) -> None:
-        from jaxflow.flow.exact import _chains, _kernels
+        from jaxflow.flow.exact import _kernels
 
-        self.kernels, self.chains, self.rows = _kernels, _chains, RowSolver(capacities, tol, self._cost)
+        self.kernels, self.rows = _kernels, RowSolver(capacities, tol, self._cost)
         self.capacities, self.queries, self.highest, self.wanted, self.cut = capacities, queries, highest, wanted, cut
         self.lower, self.upper, self.settled = results
-        self.local = threading.local()
+        self.local, self.layouts = threading.local(), Shared(self._layout)
 
     def __call__(self, task: Task) -> Iterator[int]:
         """Solve a task; the number of pairs of each part as it is done."""
@@ -252,23 +252,20 @@ class _Solver:
         """This thread's view of the task's example, kept for the tasks that follow."""
         here = self.local
         if getattr(here, "example", None) != task.example:
-            capacities = self.capacities[task.example, : self.highest]
-            # A new example: renumbered by falling column sums, so that low bits are large arcs, and scaled.
-            order = order_of(capacities)
-            # Padding has no part in it, and only takes memory from the caches.
-            order = order[self._matters(task.example)[order]]
-            here.place = np.zeros(capacities.shape[-1], np.int64)
-            here.place[order] = np.arange(len(order))
-            here.capacity, here.scale = scaled(self.kernels.renumbered(capacities, order))
-            here.whole = self.kernels.workspace(here.capacity, max(self.highest, 1))
+            layout = self.layouts(task.example)
+            here.place, here.scale, here.chains = layout.place, layout.scale, layout.chains
+            here.whole = self.kernels.workspace(layout.capacity, max(self.highest, 1))
             here.example, here.layer = task.example, None
-            # No flow along chains says which of several minimum cuts is meant. Trying costs, and of many sources few
-            # are served.
-            few = self.queries.shape[1] * _FEW_ROWS <= capacities.shape[-1] and self.cut is None
-            here.chains = self.chains.chains_of(here.capacity) if few else self.chains.no_chains()
         if here.layer != task.layer:
             here.work, here.layer = self.kernels.up_to(here.whole, task.layer), task.layer
         return here
+
+    def _layout(self, example: int) -> Layout:
+        # No flow along chains says which of several minimum cuts is meant. Trying costs, and of many sources few are
+        # served.
+        few = self.queries.shape[1] * _FEW_ROWS <= self.capacities.shape[-1]
+        capacities = self.capacities[example, : self.highest]
+        return layout_of(capacities, self._matters(example), chains=few and self.cut is None)
 
     def _matters(self, example: int) -> np.ndarray:
         """Which positions of an example have an arc or are asked about; all of them where cuts are to be returned."""
@@ -278,21 +275,6 @@ class _Solver:
         matters = capacities.any((0, 1)) | capacities.any((0, 2)) | wanted[example].any((0, 1))
         matters[self.queries[example]] = True
         return matters
-
-
-def order_of(capacities: np.ndarray) -> np.ndarray:
-    """Positions by falling sum of what goes into them: the solver tries low numbers first."""
-    with np.errstate(over="ignore"):
-        return np.argsort(-capacities.sum((0, 1)), kind="stable")
-
-
-def scaled(capacity: np.ndarray) -> tuple[np.ndarray, float]:
-    """Capacities whose sums cannot overflow, and the power of two that they were divided by."""
-    # Sums of the largest doubles overflow. Dividing by a power of two is exact but for what then is below 1e-308,
-    # which is nothing beside a capacity of 1e300.
-    if float(capacity.max(initial=0)) < _LARGEST:
-        return capacity, 1.0
-    return capacity * 2.0**-100, 2.0**100
 
 
 def check_problem(capacities: np.ndarray, queries: np.ndarray, layers: tuple[int, ...]) -> None:
