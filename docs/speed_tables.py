@@ -14,6 +14,7 @@ def speed_tables() -> dict[str, str]:
     """Every table by name, each above a line that names its command, machine and date."""
     return {
         "flow": _flow(),
+        "rows": _rows(),
         "long": _long(),
         "mixings": _mixings(),
         "sweep": _sweep(),
@@ -54,6 +55,24 @@ def _flow() -> str:
         "layers 3 and up, geometric mean",
     ]
     return _table(head, rows) + "\n\n".join(told)
+
+
+def _rows() -> str:
+    """One position's flows at every layer, beside the forward pass that they belong to."""
+    record = _read("flow")
+    rows = []
+    for row in record["first_rows"]:
+        spent = row["processor_milliseconds"]
+        rows.append(
+            [
+                row["tokens"],
+                f"{spent['forward']:.0f} ms",
+                f"{spent['rollout'] / spent['forward']:.2f}",
+                f"{row['exact_over_forward']:.2f}",
+            ]
+        )
+    head = ["tokens", "forward pass", "rollout, in forward passes", "certified flow, in forward passes"]
+    return _table(head, rows) + _told("flow", record["environment"])
 
 
 def _long() -> str:

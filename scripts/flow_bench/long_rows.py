@@ -3,6 +3,7 @@
 import resource
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -22,41 +23,50 @@ def cpu(call: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - begin, result
 
 
-def long_texts(lengths: list[int]) -> Iterator[tuple[str, np.ndarray]]:
-    """Local attention with and without a first token that takes most, and sliding windows, in single precision."""
-    for tokens in lengths:
-        apart = np.abs(np.arange(tokens)[:, None] - np.arange(tokens))
-        first = np.arange(tokens) == 0
-        for name in ("local", "local sink", "causal sink", "sliding window"):
-            mixing, rng = np.empty((LAYERS, tokens, tokens), np.float32), np.random.default_rng(tokens)
-            for layer in mixing:
-                scores = rng.normal(size=(tokens, tokens))
-                scores -= np.where(apart <= 16, 0, np.inf) if name == "sliding window" else apart
-                if name.endswith("sink"):
-                    scores[:, first] = 6 + rng.normal(size=(tokens, 1))
-                if name.startswith("causal"):
-                    scores[~np.tri(tokens, dtype=bool)] = -np.inf
-                weights = np.exp(scores - scores.max(-1, keepdims=True))
-                layer[:] = 0.5 * np.eye(tokens) + 0.5 * weights / weights.sum(-1, keepdims=True)
-            yield name, mixing
+FAMILIES = ("local", "local sink", "causal sink", "sliding window")
+
+
+def long_text(name: str, tokens: int) -> np.ndarray:
+    """Local attention with and without a first token that takes most, or a sliding window, in single precision."""
+    apart = np.abs(np.arange(tokens)[:, None] - np.arange(tokens))
+    mixing, rng = np.empty((LAYERS, tokens, tokens), np.float32), np.random.default_rng(tokens)
+    for layer in mixing:
+        scores = rng.normal(size=(tokens, tokens))
+        scores -= np.where(apart <= 16, 0, np.inf) if name == "sliding window" else apart
+        if name.endswith("sink"):
+            scores[:, 0] = 6 + rng.normal(size=tokens)
+        if name.startswith("causal"):
+            scores[~np.tri(tokens, dtype=bool)] = -np.inf
+        weights = np.exp(scores - scores.max(-1, keepdims=True))
+        layer[:] = 0.5 * np.eye(tokens) + 0.5 * weights / weights.sum(-1, keepdims=True)
+    return mixing
 
 
 def bench_long(lengths: list[int]) -> Iterator[dict[str, Any]]:
     """Seconds of one core for the rows of all layers, of the last position where attention is causal."""
+    for tokens in lengths:
+        for name in FAMILIES:
+            # A process of its own each: the most memory that one ever had is all that can be asked of it.
+            with get_context("spawn").Pool(1) as pool:
+                yield pool.apply(_row, (name, tokens))
+
+
+def _row(name: str, tokens: int) -> dict[str, Any]:
     # Compiles both ways of solving.
-    for _, mixing in long_texts([64, 128]):
-        _ = exact.max_flow(mixing[None, :4], np.zeros((1, 1), int), (3, 4), threads=1)
-    for name, mixing in long_texts(lengths):
-        tokens = mixing.shape[-1]
-        query = tokens - 1 if name.startswith("causal") else 0
-        queries, layers = np.array([[query]]), tuple(range(1, LAYERS + 1))
-        seconds, found = cpu(lambda: exact.max_flow(mixing[None], queries, layers, threads=1))  # noqa: B023
-        row = {"family": name, "tokens": tokens, "layers": LAYERS, "query": query, "seconds": seconds}
-        row["relative_gap"] = float(((found.upper - found.lower) / np.maximum(found.upper, 1e-300)).max())
-        row["peak_megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        if tokens <= LONGEST_PEER:
-            row |= _beside_ortools(mixing, query, found.value[0, :, 0], seconds)
-        yield row
+    for size in (64, 128):
+        _ = exact.max_flow(long_text("local", size)[None, :4], np.zeros((1, 1), int), (3, 4), threads=1)
+    mixing = long_text(name, tokens)
+    query = tokens - 1 if name.startswith("causal") else 0
+    queries, layers = np.array([[query]]), tuple(range(1, LAYERS + 1))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds, found = cpu(lambda: exact.max_flow(mixing[None], queries, layers, threads=1))
+    row = {"family": name, "tokens": tokens, "layers": LAYERS, "query": query, "seconds": seconds}
+    row["relative_gap"] = float(((found.upper - found.lower) / np.maximum(found.upper, 1e-300)).max())
+    row["peak_megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    row["megabytes_before"] = before / 1024
+    if tokens <= LONGEST_PEER:
+        row |= _beside_ortools(mixing, query, found.value[0, :, 0], seconds)
+    return row
 
 
 def _beside_ortools(mixing: np.ndarray, query: int, value: np.ndarray, seconds: float) -> dict[str, float]:

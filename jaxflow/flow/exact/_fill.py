@@ -1,9 +1,12 @@
 """A flow along chains that fills a plain cut, which proves both: most of the rows of diffuse attention are settled so.
 
 What the source's chain sends goes down the chains of other positions. From there it enters the sink's chain or the sink
-itself; where that way is full it hops to another chain first, once. Whole layers are dealt with by a few loops over all
-positions, and only what is left by then is dealt with arc by arc. Nothing is searched: where too little gets through,
-the pair is another solver's.
+itself; where that way is full it hops to another chain first, once. Loops over all positions of a layer do the work.
+Nothing is searched: where too little gets through, the pair is another solver's.
+
+Why no arc carries more than it can: the source's own arcs carry what `_send` allows them, and the sink's what `passes`
+counts. Another chain's own arcs carry no more than was sent to it and its spare room together. An arc between chains
+is used once, into the sink's chain (`collected`), into a hub's, or by a hop (`used`).
 """
 
 from typing import no_type_check
