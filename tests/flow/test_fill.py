@@ -17,7 +17,9 @@ def filled(mixing, layer, source, sinks):
     lower, upper = np.empty((2, len(sinks)))
     for k, sink in enumerate(sinks):
         here = slice(k, k + 1)
-        _fill.fill_pairs(work, chains, layer, np.array([source]), np.array([sink]), lower[here], upper[here])
+        _fill.fill_pairs(
+            work.arc, work.touched, chains, layer, np.array([source]), np.array([sink]), lower[here], upper[here]
+        )
     # The workspace is the next solver's.
     assert (work.arc[..., _kernels.FLOW] == 0).all()
     return lower, upper

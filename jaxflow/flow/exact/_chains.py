@@ -24,7 +24,8 @@ class Chains(NamedTuple):
     rows: np.ndarray  # float64 (layer, token, token): capacities
     columns: np.ndarray  # float64 (layer, token, token): the same, by the arc's end
     own: np.ndarray  # float64 (layer, token): capacities of the arcs from a position to itself
-    enters: np.ndarray  # float64 (layer, token): all that other positions can send a node
+    leaves: np.ndarray  # float64 (layer, token): all that a node can send other positions
+    enters: np.ndarray  # float64 (layer, token): all that they can send it
 
 
 class Memory(NamedTuple):
@@ -53,7 +54,7 @@ def chains_of(capacity: np.ndarray) -> Chains:
     """What flows along chains read of `capacity` (layer, token, token): 8 bytes an arc more."""
     columns = _turn(capacity, np.empty(capacity.shape))
     own = np.ascontiguousarray(np.einsum("lii->li", capacity))
-    return Chains(capacity, columns, own, leaves_of(columns))
+    return Chains(capacity, columns, own, leaves_of(capacity), leaves_of(columns))
 
 
 @kernel
@@ -72,7 +73,7 @@ def _turn(capacity, out):
 
 def no_chains() -> Chains:
     """For graphs and sources where flows along chains are not tried."""
-    return Chains(*(np.empty((0,) * axes) for axes in (3, 3, 2, 2)))
+    return Chains(*(np.empty((0,) * axes) for axes in (3, 3, 2, 2, 2)))
 
 
 @kernel
@@ -106,13 +107,11 @@ def plan(chains, memory, source, above):
     """What the source's chain can send other chains, cut down where a chain could not carry all of it."""
     rows, own, emitted, leaves, room = chains.rows, chains.own, memory.emitted, memory.leaves, memory.room
     tokens = room.shape[0]
-    for a in range(1, above):
-        emitted[a] = rows[a, source]
-        emitted[a, source] = 0.0
     for j in range(tokens):
         total, least = 0.0, np.inf
-        for a in range(2, above):
-            total += emitted[a, j]
+        for a in range(1, above):
+            emitted[a, j] = rows[a, source, j] if j != source else 0.0
+            total += emitted[a, j] if a > 1 else 0.0
         for m in range(1, above - 1):
             least = min(least, own[m, j])
         if total > least:
@@ -157,9 +156,9 @@ def least_of_both(column, row, skipped):
 
 @kernel
 @no_type_check
-def bound_by_chains(work, chains, source, sink, above, direct):
+def bound_by_chains(chains, source, sink, above, direct):
     """The least of the plain cuts; `direct` is what `split_column` found."""
-    own, enters, leaves = chains.own, chains.enters, work.leaves
+    own, enters, leaves = chains.own, chains.enters, chains.leaves
     # Around the source's chain from layer m + 1 up; then around all of it, where each node of layer 1 takes the side
     # that costs less.
     total, least = 0.0, np.inf

@@ -36,14 +36,15 @@ _TRIED, _LEAST = 3, 0.5
 
 @kernel
 @no_type_check
-def fill_pairs(work, chains, above, sources, sinks, lower, upper):
+def fill_pairs(arc, touched, chains, above, sources, sinks, lower, upper):
     """Flows along chains and plain cuts of some pairs; those that meet are both proven. Sources are at layer 3 or up.
 
-    A source of which few sinks are settled is left: flow 0 and a bound that is infinite.
+    A source of which few sinks are settled is left: flow 0 and a bound that is infinite. `arc` and `touched` are a
+    workspace's, clean before and after.
     """
-    memory = memory_of(above, work.sink.shape[0])
-    tried, settled = np.zeros(work.sink.shape[0], np.int64), np.zeros(work.sink.shape[0], np.int64)
-    last, flows = -1, work.arc.ravel()
+    tokens, flows, last = arc.shape[1], arc.ravel(), -1
+    memory = memory_of(above, tokens)
+    tried, settled = np.zeros(tokens, np.int64), np.zeros(tokens, np.int64)
     for k in range(sources.shape[0]):
         source, sink = sources[k], sinks[k]
         lower[k], upper[k] = 0.0, np.inf
@@ -52,12 +53,12 @@ def fill_pairs(work, chains, above, sources, sinks, lower, upper):
         if source != last:
             plan(chains, memory, source, above)
             last = source
-        lower[k], upper[k] = _fill(work, chains, memory, source, sink, above)
+        lower[k], upper[k] = _fill(arc, touched, chains, memory, source, sink, above)
         tried[source] += source != sink
         settled[source] += lower[k] >= upper[k]
         # Forget the hops.
         for t in range(memory.state[TOUCHED]):
-            flows[2 * work.touched[t] + 1] = 0.0
+            flows[2 * touched[t] + 1] = 0.0
         memory.state[TOUCHED] = 0
         for h in range(memory.state[HUBS]):
             memory.is_hub[memory.hubs[h]] = False
@@ -65,20 +66,20 @@ def fill_pairs(work, chains, above, sources, sinks, lower, upper):
 
 @kernel
 @no_type_check
-def _fill(work, chains, memory, source, sink, above):
+def _fill(arc, touched, chains, memory, source, sink, above):
     """A pair's flow and the least plain cut."""
     want, pool, state = memory.want, memory.pool, memory.state
     state[HUBS] = 0
-    memory.used[:, :, 0], memory.used[:, :, 1] = want.shape[0], 0
+    _nothing_used(memory.used)
     direct = split_column(chains.columns[0, sink], chains.rows[1, source], want)
-    bound = bound_by_chains(work, chains, source, sink, above, direct)
+    bound = bound_by_chains(chains, source, sink, above, direct)
     # The sink's own chain comes first; the source's is not used further down.
     open_sink, want[sink], want[source] = want[sink], 0.0, 0.0
     if source == sink or not _send(chains, memory, source, sink, above, direct):
         return 0.0, bound
     nothing = _ROUNDING * bound
     need = bound - direct
-    memory.spare[:] = memory.room
+    _scale(memory.room, 1.0, memory.spare)
     _find_hubs(memory)
     need -= _descend(chains, memory, sink, above, open_sink)
     for h in range(state[HUBS]):
@@ -93,7 +94,7 @@ def _fill(work, chains, memory, source, sink, above):
         stack(pool)
         need -= hop_down(chains, memory, need, nothing)
         if need > nothing:
-            need -= make_room(work, chains, memory, source, sink, need, nothing)
+            need -= make_room(arc, touched, memory, source, sink, need, nothing)
         if need > nothing and short <= nothing:
             need -= enter(chains, memory, source, sink, open_sink, need)
     return (bound if need <= nothing else bound - need), bound
@@ -132,6 +133,14 @@ def _scale(numbers, part, out):
 
 @kernel
 @no_type_check
+def _nothing_used(used):
+    for b in range(used.shape[0]):
+        for j in range(used.shape[1]):
+            used[b, j, 0], used[b, j, 1] = used.shape[1], 0
+
+
+@kernel
+@no_type_check
 def _find_hubs(memory):
     """The positions with the largest arcs into the sink, as far as they are far above the mean."""
     want, hubs, state = memory.want, memory.hubs, memory.state
@@ -160,7 +169,7 @@ def _descend(chains, memory, sink, above, open_sink):
     """Let all that was sent go down, and into the chains of hubs and sink where an arc leads there; what got there."""
     want, pool, sent, passes, spare = memory.want, memory.pool, memory.sent, memory.passes, memory.spare
     into, to_hubs = 0.0, 0.0
-    pool[above - 1] = 0.0
+    _scale(pool[above - 1], 0.0, pool[above - 1])
     for b in range(above - 2, 0, -1):
         # The source's own arc into the sink's chain.
         into = min(into + sent[b + 1, sink], _room_below(chains, sink, b + 1, open_sink))

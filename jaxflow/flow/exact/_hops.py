@@ -141,9 +141,9 @@ def _use(pool, b, j, amount):
 
 @kernel
 @no_type_check
-def make_room(work, chains, memory, source, sink, need, nothing):
+def make_room(arc, touched, memory, source, sink, need, nothing):
     """Hop at arcs 1 to a chain that is full, and let as much of what went down it hop on; how much got there."""
-    arc, pool, want, stays, state, used = work.arc, memory.pool, memory.want, memory.stays, memory.state, memory.used
+    pool, want, stays, state, used = memory.pool, memory.want, memory.stays, memory.state, memory.used
     tokens, sent, looks = want.shape[0], 0.0, _LOOKS * want.shape[0]
     for j in range(tokens):
         if pool[1, j] <= 0:
@@ -163,8 +163,8 @@ def make_room(work, chains, memory, source, sink, need, nothing):
                 amount = min(amount, arc[1, j, k, CAPACITY] - arc[1, j, k, FLOW])
                 amount = min(amount, arc[1, k, i, CAPACITY] - arc[1, k, i, FLOW])
                 if amount > 0:
-                    _note(arc, work.touched, state, j, k, amount)
-                    _note(arc, work.touched, state, k, i, amount)
+                    _note(arc, touched, state, j, k, amount)
+                    _note(arc, touched, state, k, i, amount)
                     _use(pool, 1, j, amount)
                     stays[k] -= amount
                     want[i] -= amount

@@ -182,11 +182,19 @@ def solve_pairs(work, chains, sources, sinks, lower, upper, settled, cuts, passe
     flow, and a cut. Flows along chains are tried first, at all layers, where `chains` has any.
     """
     above = work.reach.shape[0]
-    lower[:], upper[:], passed[:], bounds[:] = 0.0, np.inf, 0.0, np.inf
+    for k in range(sources.shape[0]):
+        lower[k], upper[k] = 0.0, np.inf
+        for m in range(above if passed.shape[0] else 0):
+            passed[k, m], bounds[k, m] = 0.0, np.inf
     if chains.rows.shape[0]:
-        fill_pairs(work, chains, above, sources, sinks, lower, upper)
-        for m in range(3, above if passed.shape[0] else 3):
-            fill_pairs(work, chains, m, sources, sinks, passed[:, m], bounds[:, m])
+        flow, bound = np.empty(lower.shape[0]), np.empty(lower.shape[0])
+        for m in range(3 if passed.shape[0] else above, above + 1):
+            fill_pairs(work.arc, work.touched, chains, m, sources, sinks, flow, bound)
+            for k in range(sources.shape[0]):
+                if m < above:
+                    passed[k, m], bounds[k, m] = flow[k], bound[k]
+                else:
+                    lower[k], upper[k] = flow[k], bound[k]
     last, column = -1, np.empty(above + 1)
     for k in range(sources.shape[0]):
         source, sink = sources[k], sinks[k]
