@@ -32,14 +32,14 @@ from jaxflow.evaluation import mean_interval
 
 RESULTS = Path(__file__).parent / "results"
 # Tokens of a text, and how many texts of each length.
-LENGTHS = {16: 8, 32: 8, 64: 4, 128: 2}
+LENGTHS = {16: 32, 32: 32, 64: 16, 128: 8}
 # The length that all mixings are compared at.
 COMPARED = 32
 # Own shares of the paper's mixing, beside its 0.5.
 SHARES = (0.0, 0.25, 0.75, 0.9)
 # Layers of deep models that are looked at, beside the last.
 LOOKED_AT = (2, 3, 4, 5, 6, 8, 12, 20)
-QUERIES, JOINT_TEXTS, RESAMPLES = 4, 4, 1999
+QUERIES, JOINT_TEXTS, RESAMPLES = 4, 16, 1999
 
 
 def mixings(model: Any) -> dict[str, Any]:
