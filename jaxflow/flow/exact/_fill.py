@@ -30,8 +30,9 @@ from jaxflow.flow.exact._hops import enter, hop_down, make_room, stack
 _ROUNDING = 1e-13
 # Arcs into the sink that are so many times the mean are large.
 _HUB = 8.0
-# So many sinks of a source are tried, before it is left for settling less than this part of them.
-_TRIED, _LEAST = 3, 0.5
+# So many sinks of a source are tried, before it is left for settling less than this part of them: a search takes five to
+# ten times as long.
+_TRIED, _LEAST = 5, 0.2
 
 
 @kernel
@@ -45,7 +46,10 @@ def fill_pairs(arc, touched, chains, above, sources, sinks, lower, upper):
     tokens, flows, last = arc.shape[1], arc.ravel(), -1
     memory = memory_of(above, tokens)
     tried, settled = np.zeros(tokens, np.int64), np.zeros(tokens, np.int64)
-    for k in range(sources.shape[0]):
+    step, k = _stride(sources.shape[0]), 0
+    for _ in range(sources.shape[0]):
+        # All over the sinks, which stand in the order of what enters them: the first few are like no others.
+        k = (k + step) % sources.shape[0]
         source, sink = sources[k], sinks[k]
         lower[k], upper[k] = 0.0, np.inf
         if tried[source] >= _TRIED and settled[source] < _LEAST * tried[source]:
@@ -54,14 +58,30 @@ def fill_pairs(arc, touched, chains, above, sources, sinks, lower, upper):
             plan(chains, memory, source, above)
             last = source
         lower[k], upper[k] = _fill(arc, touched, chains, memory, source, sink, above)
-        tried[source] += source != sink
-        settled[source] += lower[k] >= upper[k]
+        # What cannot be reached says nothing of the others.
+        tried[source] += source != sink and upper[k] > 0
+        settled[source] += lower[k] >= upper[k] > 0
         # Forget the hops.
         for t in range(memory.state[TOUCHED]):
             flows[2 * touched[t] + 1] = 0.0
         memory.state[TOUCHED] = 0
         for h in range(memory.state[HUBS]):
             memory.is_hub[memory.hubs[h]] = False
+
+
+@kernel
+@no_type_check
+def _stride(count):
+    """A step that leads round to each of so many places, far from the one before."""
+    step = max(1, int(0.618 * count))
+    while step > 1:
+        one, other = step, count
+        while other:
+            one, other = other, one % other
+        if one == 1:
+            break
+        step -= 1
+    return step
 
 
 @kernel
@@ -75,7 +95,7 @@ def _fill(arc, touched, chains, memory, source, sink, above):
     bound = bound_by_chains(chains, source, sink, above, direct)
     # The sink's own chain comes first; the source's is not used further down.
     open_sink, want[sink], want[source] = want[sink], 0.0, 0.0
-    if source == sink or not _send(chains, memory, source, sink, above, direct):
+    if bound == 0 or source == sink or not _send(chains, memory, source, sink, above, direct):
         return 0.0, bound
     nothing = _ROUNDING * bound
     need = bound - direct
