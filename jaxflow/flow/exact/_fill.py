@@ -30,8 +30,8 @@ from jaxflow.flow.exact._hops import enter, hop_down, make_room, stack
 _ROUNDING = 1e-13
 # Arcs into the sink that are so many times the mean are large.
 _HUB = 8.0
-# So many sinks of a source are tried, before it is left for settling less than this part of them: a search takes five to
-# ten times as long.
+# So many sinks of a source are tried, before it is left for settling less than this part of them: a search takes five
+# to ten times as long.
 _TRIED, _LEAST = 5, 0.2
 
 
