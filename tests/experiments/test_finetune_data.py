@@ -17,6 +17,7 @@ from experiments.finetune.sst2 import read_labelled
 from experiments.finetune.task import spread
 from experiments.finetune.windows import encoded, passage_of, room, tokens_of, window_around, windows_over
 from jaxflow import InputError, load_model
+from tests.experiments.test_told_figures import NUMBER, RECORDS, section, table
 from tests.tiny_text_model import model_folder
 
 
@@ -192,3 +193,15 @@ def test_broken_squad_is_one_line(tmp_path, content, said):
     (tmp_path / FILE).write_bytes(gzip.compress(content.encode()))
     with pytest.raises(InputError, match=said):
         _ = read_squad(tmp_path / FILE)
+
+
+def test_how_right_fine_tunes_are():
+    """Each number that the experiments' README tells of a fine-tune is one of its record's, to three digits."""
+    rows = table(section("finetune"), "task", "on what was held out")
+    for name, told, *_, pace in rows:
+        found = json.loads((RECORDS / name.partition("(")[2].rstrip(")")).read_text("utf-8"))
+        values = [each for each in found["measures"].values() if isinstance(each, float)]
+        for number in map(float, NUMBER.findall(told)):
+            assert min(abs(number - value) for value in values) <= 0.0005, (name, number)
+        assert abs(float(pace) - found["tokens"] / found["processor_seconds"]) <= 0.5
+    assert len(rows) > 4

@@ -1,4 +1,4 @@
-"""Flows along chains: never above the maximum flow, with bounds that are some, and found where they should be."""
+"""Flows along chains: never above the maximum, their bound never below it, and both meet where they should."""
 
 import numpy as np
 import pytest
