@@ -15,6 +15,7 @@ import transformers
 import jaxflow as jf
 from jaxflow.evaluation.target import Explained
 from jaxflow.mixing import AttentionGradient, CheferRelevance, Gradient
+from jaxflow.models import fetch
 from jaxflow.references.attn_lrp import embedding_relevance
 from jaxflow.references.decompx import parts
 from jaxflow.running import Forward, Inputs, Mixed
@@ -38,7 +39,8 @@ NEAR = 1e-5
 @cache
 def real(name):
     """A model in torch in float64, ours, and a padded batch for each; MiniLM has a random classifier on it."""
-    known = jf.load_model(name)
+    # Fetched where no test did so before: the order of the files is not ours.
+    known = jf.load_model(fetch(name))
     folder, kind = Path(known.source.name_or_path), transformers.AutoModelForSequenceClassification
     torch.manual_seed(0)
     theirs = kind.from_pretrained(folder, attn_implementation="eager", num_labels=2).eval()
