@@ -62,7 +62,12 @@ def _train_command(parser: argparse.ArgumentParser) -> None:
     _ = parser.add_argument(
         "--teacher", help='pretrained encoder: a built-in name, folder or hub name; "none" trains on labels alone'
     )
+    _ = parser.add_argument("--start", help="a trained student to go on from: a built-in name or a folder")
     _ = parser.add_argument("--steps", type=int, default=Settings.steps)
+    _ = parser.add_argument("--rate", type=float, default=Settings.rate, help="the highest learning rate")
+    _ = parser.add_argument(
+        "--parts", type=int, default=Settings.parts, help=f"{Settings.part} beginnings each, {Settings.of} at most"
+    )
     _ = parser.add_argument("--vocabulary", type=int, default=13_000)
     _ = parser.add_argument("--made", type=int, default=60_000, help="beginnings to make from the grammar")
     _ = parser.add_argument(
@@ -133,8 +138,10 @@ def _train(options: argparse.Namespace) -> None:
         found, size = quick_corpus(), Architecture(layers=3, heads=4, width=64, feed_forward=128)
         settings = Settings(steps=200, tokens=768, warmup=20, teacher_steps=30, parts=1, part=4000, of=1)
     else:
-        found, size, settings = _corpus(options), Architecture(), Settings(steps=options.steps)
-    settings = replace(settings, seed=options.seed, teacher=options.teacher or ("none" if options.quick else "minilm"))
+        found, size = _corpus(options), Architecture()
+        settings = Settings(steps=options.steps, rate=options.rate, parts=options.parts)
+    teacher = options.teacher or ("none" if options.quick else "minilm")
+    settings = replace(settings, seed=options.seed, teacher=teacher, start=options.start)
     trained = train(found, size, settings, options.out, _say)
     held_out = found.splits["validation"][:VALIDATION]
     validation = accuracies(trained.model, {"validation": held_out})["validation"]["accuracy"]

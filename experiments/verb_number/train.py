@@ -46,6 +46,7 @@ class Settings:
         parts: that the student learns from, of the `of` parts of `part` beginnings each that are drawn.
         part: see `parts`.
         of: see `parts`; of what is drawn, misleading beginnings are the more, the fewer there are in all.
+        start: built-in name or folder of a trained student to go on from, with its vocabulary; None makes a new one.
     """
 
     steps: int = 8600
@@ -60,6 +61,7 @@ class Settings:
     parts: int = 2
     part: int = 50_000
     of: int = 3
+    start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,12 @@ def train(found: Corpus, size: Architecture, settings: Settings, out: Path, repo
         report(f"the teacher is right on {accuracy:.4f} of held-out beginnings")
         taught = targets(teacher, found.splits["train"], parts, out / "teacher" / "targets", size.width, report)
         parts = [part.rows for part in taught]
-        vectors = word_vectors(teacher, found.vocabulary, len(SPECIALS), size.width, INSIDE)
-    model = make_model(found.vocabulary, size, vectors, settings.seed)
+        if settings.start is None:
+            vectors = word_vectors(teacher, found.vocabulary, len(SPECIALS), size.width, INSIDE)
+    if settings.start is None:
+        model = make_model(found.vocabulary, size, vectors, settings.seed)
+    else:
+        model = load_model(settings.start)
     student = Student(model.module, size.width, jax.random.key(settings.seed + 1))
     chosen = [found.splits["train"][row] for row in np.concatenate(parts)]
     lessons = Lessons(
