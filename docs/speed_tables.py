@@ -15,6 +15,7 @@ def speed_tables() -> dict[str, str]:
     return {
         "flow": _flow(),
         "rows": _rows(),
+        "together": _together(),
         "long": _long(),
         "mixings": _mixings(),
         "sweep": _sweep(),
@@ -73,6 +74,37 @@ def _rows() -> str:
         )
     head = ["tokens", "forward pass", "rollout, in forward passes", "certified flow, in forward passes"]
     return _table(head, rows) + _told("flow", record["environment"])
+
+
+def _together() -> str:
+    """All positions' flows at all layers, asked for at once and layer by layer."""
+    rows, told = [], []
+    for name in ("flow", "flow_reactions"):
+        record = _read(name)
+        told.append(_told(name, record["environment"]))
+        rows += [
+            [
+                row["graph"].rpartition("-")[0],
+                row["tokens"],
+                row["layers"],
+                f"{row['apart']:.0f} µs",
+                f"{row['together']:.0f} µs",
+                f"{row['times_as_fast']:.1f}",
+                f"{100 * row['proven']:.0f} %",
+            ]
+            for row in record["together"]
+            if row["real"]
+        ]
+    head = [
+        "graph",
+        "tokens",
+        "layers",
+        "a pair, layer by layer",
+        "a pair, all layers at once",
+        "faster by",
+        "proven by the layer below",
+    ]
+    return _table(head, rows) + "\n\n".join(told)
 
 
 def _long() -> str:

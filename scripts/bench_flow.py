@@ -16,9 +16,10 @@ Each round times every solver once, one after the other, on the same graph, cut 
 figures of solvers are of the processor's time, the best of the rounds, which other programs disturb least.
 Compilation and the building of a peer's graph are outside its time, all that jaxflow does for a pair is inside. Peers
 that are not installed are left out by name. Then, for the same graphs: how close the bounds and the relaxation come,
-what each stage of `auto` settles, growth with length and depth, memory, and the cost of the first position's rows
-beside a forward pass, in the processor's time. What is measured is written as it comes, graph by graph. `--quick` takes
-less than a minute and leaves out networkx, the relaxation and graphs over 64 tokens.
+what each stage of `auto` settles, all layers at once beside layer by layer, growth with length and depth, memory, and
+the cost of the first position's rows beside a forward pass, in the processor's time. What is measured is written as it
+comes, graph by graph. `--quick` takes less than a minute and leaves out networkx, the relaxation and graphs over 64
+tokens.
 """
 
 import argparse
@@ -102,6 +103,30 @@ def bench_threads(name: str, mixing: np.ndarray, rounds: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def bench_together(name: str, mixing: np.ndarray, options: argparse.Namespace) -> dict[str, Any]:
+    """All sources to some sinks at every layer, asked for at once and layer by layer: microseconds a pair, layers 3 up.
+
+    At once, the flows of one layer prove some of the next.
+    """
+    depth, tokens = len(mixing), mixing.shape[-1]
+    sinks = np.sort(np.random.default_rng(0).choice(tokens, min(tokens, options.sinks), replace=False))
+    wanted = np.zeros((1, depth, tokens, tokens), bool)
+    wanted[..., sinks] = True
+    problem = mixing[None], np.arange(tokens)[None], tuple(range(1, depth + 1))
+    apart, together, proven = [], [], 0
+    for _ in range(min(options.rounds, 3)):
+        apart.append(sum(ours(mixing, layer, sinks)[0] for layer in range(3, depth + 1)))
+        seconds, found = timed(lambda: exact.max_flow(*problem, wanted=wanted, threads=1), time.process_time)
+        together.append(seconds)
+        proven = found.stages["layer_below"]
+    pairs = (depth - 2) * tokens * len(sinks)
+    return {
+        "graph": name, "tokens": tokens, "layers": depth, "pairs": pairs,
+        "apart": min(apart) / pairs * 1e6, "together": min(together) / pairs * 1e6,
+        "times_as_fast": min(apart) / min(together), "proven": proven / pairs,
+    }  # fmt: skip
+
+
 def growth(rows: list[dict[str, Any]]) -> dict[str, float]:
     """Exponents of time a pair: in tokens, at real attention's last layer, and in depth, layers 3 up of one graph."""
 
@@ -143,14 +168,18 @@ def show_stages(rows: list[dict[str, Any]]) -> None:
         print(f"{row['graph']:>14} auto at tol {row['tol']:g}: {shares}", flush=True)
 
 
-def measure_layers(name: str, mixing: np.ndarray, real: bool, peers: dict, options: argparse.Namespace) -> list[dict]:
-    """Every layer of one graph against the peers; every third of a deep one."""
-    rows = []
+def measure_layers(
+    report: dict[str, Any], name: str, mixing: np.ndarray, real: bool, peers: dict, options: argparse.Namespace
+) -> None:
+    """Every layer of one graph against the peers, every third of a deep one; then all layers together."""
+    rows = report["layers"]
     for layer in range(3, len(mixing) + 1, 1 if len(mixing) <= 6 else 3):
         rows.append(bench_layer(name, mixing, layer, peers, options) | {"real": real})
         show(rows[-1])
-    print(f"{name:>14} geometric mean over layers: x{statistics.geometric_mean(row['ratio'] for row in rows):.1f}")
-    return rows
+    own = [row["ratio"] for row in rows if row["graph"] == name]
+    print(f"{name:>14} geometric mean over layers: x{statistics.geometric_mean(own):.1f}")
+    report["together"].append(bench_together(name, mixing, options) | {"real": real})
+    print("               ", report["together"][-1], flush=True)
 
 
 def measure_real(report: dict[str, Any], model: Any, name: str, encoding: Any, options: argparse.Namespace) -> None:
@@ -199,7 +228,7 @@ def main() -> None:
     report: dict[str, Any] = {
         "environment": provenance("numpy", "numba", "jax", "ortools", "scipy", "igraph", "networkx")
     }
-    report |= {part: [] for part in ("layers", "methods", "stages", "threads", "first_rows")}
+    report |= {part: [] for part in ("layers", "together", "methods", "stages", "threads", "first_rows")}
     report["first_call_seconds"] = ours(np.full((3, 4, 4), 0.25), 3, np.arange(4))[0]
     lengths: list[int] = options.long or []
     if lengths:
@@ -213,7 +242,7 @@ def main() -> None:
         return
     if options.classes is not None:
         for name, mixing in graphs.class_graphs(options.classes, options.data, options.lengths):
-            report["layers"] += measure_layers(name, mixing, False, peers, options)
+            measure_layers(report, name, mixing, False, peers, options)
             write(report, began, options.out)
         return
     try:
@@ -226,12 +255,12 @@ def main() -> None:
         for encoding in choose(model, options.data, options.lengths):
             name = f"{'minilm' if options.reactions is None else 'reaction'}-{len(encoding)}"
             mixing = np.asarray(graphs.graph_of(model, encoding).capacity, np.float64)
-            report["layers"] += measure_layers(name, mixing, True, peers, options)
+            measure_layers(report, name, mixing, True, peers, options)
             measure_real(report, model, name, encoding, options)
             write(report, began, options.out)
     if options.reactions is None:
         for name, mixing in graphs.made_up(options.quick):
-            report["layers"] += measure_layers(name, mixing, False, peers, options)
+            measure_layers(report, name, mixing, False, peers, options)
             write(report, began, options.out)
     report["growth"] = growth(report["layers"])
     report["exact_megabytes"] = {tokens: stages.exact_megabytes(tokens) for tokens in (256, 512)}

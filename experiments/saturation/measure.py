@@ -78,7 +78,7 @@ def _alike(rows: np.ndarray, reference: np.ndarray, mask: np.ndarray | None = No
 def joint_certainty(capacity: Capacities, layer: int, query: int) -> dict[str, float]:
     """How wide the intervals of joint flow's shares are, and how many pairs all optimal flows order alike.
 
-    `certain` is all of a ranking that is the graph's (Theorem 5); `alike` are pairs that every optimal flow gives the
+    `certain` is all of a ranking that is the graph's (Theorem 6); `alike` are pairs that every optimal flow gives the
     same, shares of 0 among them, and count for it.
     """
     found = jf.joint_flow(jf.capacity_graph(capacity[:layer]), query, layer, split="least-squares", tol=1e-6)

@@ -25,7 +25,8 @@ class FlowSolution:
     Attributes:
         value: `*batch layer query token`: the exact flow (within `tol`) where certified, else the upper bound, which
             on real attention is the closer one by far; by the smooth method the smooth value, between the bounds.
-        lower: value of a flow that was built and respects every capacity.
+        lower: value of a flow that respects every capacity: one that was built, or one that there is by the flows of
+            the layer below.
         upper: a bound that no flow exceeds: the capacity of a cut, or a composed bound.
         certified: whether the two meet within `tol` times the scale of the example's capacities (1 for attention: the
             power of two next below the largest sum of a row).
@@ -51,8 +52,8 @@ class FlowSolution:
         """How many pairs each stage settled; None where it is not known, as from solvers in pure JAX.
 
         `bounds` and `relaxed` on the device; the others by solving: `closed_form` (layers 1 and 2), `one_pass` (all
-        arcs out of the source, out of the nodes of its position or into the sink full) and `cut` (a search of the
-        residual graph).
+        arcs out of the source, out of the nodes of its position or into the sink full), `cut` (a search of the
+        residual graph) and `layer_below` (the flows of all positions one layer below).
         """
         if self.settled is None or is_traced(self.settled):
             return None

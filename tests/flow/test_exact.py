@@ -86,7 +86,8 @@ def test_batch_of_different_graphs_equals_single_graphs():
     together = exact.max_flow(batch, queries, (4, 2, 3))
     for k, mixing in enumerate(batch):
         alone = solve(mixing).value[0]
-        np.testing.assert_array_equal(together.value[k], alone[[3, 1, 2]][:, queries[k]])
+        # Where all positions are asked about, the layer below settles some: other sums of the same value.
+        np.testing.assert_allclose(together.value[k], alone[[3, 1, 2]][:, queries[k]], rtol=1e-13)
 
 
 def hub(rng, layers, tokens):
@@ -123,7 +124,7 @@ def test_a_flow_from_above_settles_the_layers_that_it_passes(family):
 
 def test_only_wanted_pairs_are_solved():
     mixing = families.diffuse(np.random.default_rng(1), 4, 10)
-    every = solve(mixing)
+    every = solve(mixing, cuts=True)
     wanted = np.random.default_rng(2).random(every.value.shape) < 0.3
     some = solve(mixing, wanted=wanted, cuts=True)
     assert np.isnan(some.value[~wanted]).all()

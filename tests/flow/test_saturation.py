@@ -137,6 +137,27 @@ def test_the_least_cost_of_sides_that_are_neither_empty_nor_full():
         assert cost == (layers - 2) * (tokens - 1) + 1
 
 
+@pytest.mark.parametrize("make", [stochastic, any_size])
+def test_theorem_4_one_layer_bounds_the_next(make):
+    rng, kinds = np.random.default_rng(8), set()
+    for layers, tokens in product((2, 3, 4), (2, 4)):
+        for _ in range(2):
+            capacity = make(rng, layers, tokens)
+            value, saturated = solved(capacity)
+            for sink in range(tokens):
+                below = np.array([most(capacity[:-1], [k], [sink]) for k in range(tokens)])
+                enters = capacity[0, :, sink].sum()
+                for query, own in enumerate(capacity[-1]):
+                    least = min(t + own[below > t].sum() for t in (0.0, *below))
+                    assert least <= value[query, sink] <= np.minimum(own, below).sum()
+                    end = min(own.sum(), enters)
+                    if own[below == enters].sum() >= end:
+                        assert saturated[query, sink]
+                    kinds.add((least == value[query, sink], bool(saturated[query, sink])))
+    # Saturated or not, the lower bound meets the flow of some pairs and not of others.
+    assert kinds == set(product((True, False), (True, False)))
+
+
 def test_uniform_attention_with_half_its_own_is_saturated_from_layer_5_on():
     for tokens in (3, 8, 20):
         graph = jf.attention_graph(np.full((5, 1, tokens, tokens), 1 / tokens))
@@ -163,7 +184,7 @@ def test_no_own_share_lifts_saturation():
 
 
 def growing_sides(capacity, query, token):
-    """Theorem 4's least cut, over all families of sides that grow downward; capacities without own arcs."""
+    """Theorem 5's least cut, over all families of sides that grow downward; capacities without own arcs."""
     layers, tokens = capacity.shape[:2]
     others = [i for i in range(tokens) if i not in (query, token)]
     best = np.inf
@@ -176,7 +197,7 @@ def growing_sides(capacity, query, token):
     return best
 
 
-def test_theorem_4_a_wide_own_stream_makes_chains_the_ends():
+def test_theorem_5_a_wide_own_stream_makes_chains_the_ends():
     rng, tokens, kinds = np.random.default_rng(11), 5, set()
     for layers, sparse in product((2, 3, 4), (0.4, 0.9)):
         weights = rng.integers(0, 40, (layers, tokens, tokens)) * (rng.random((layers, tokens, tokens)) < sparse) / UNIT
@@ -215,7 +236,7 @@ def largest_difference(capacity, query, first, second):
 
 
 @pytest.mark.slow
-def test_theorem_5_the_order_of_two_tokens_is_the_graphs_where_their_intervals_do_not_overlap():
+def test_theorem_6_the_order_of_two_tokens_is_the_graphs_where_their_intervals_do_not_overlap():
     rng, certain, open_pairs = np.random.default_rng(13), 0, 0
     for make, layers in product((stochastic, any_size), (2, 3)):
         capacity = make(rng, layers, 4)

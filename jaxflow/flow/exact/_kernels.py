@@ -17,6 +17,7 @@ from jaxflow.flow.exact._search import cut_capacity, find_reach, find_reach_of_c
 __all__ = [
     "CLOSED_FORM",
     "FLOW",
+    "LAYER_BELOW",
     "closed_form",
     "count_touched",
     "find_reach",
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 # What settles a pair, as `solver.STAGES` names it; 0 is a pair that was not solved.
-CLOSED_FORM, ONE_PASS, CUT = range(1, 4)
+CLOSED_FORM, ONE_PASS, CUT, LAYER_BELOW = range(1, 5)
 # A flow this near a cut, relatively, is equal to it: both are sums of up to some thousand doubles.
 ROUNDING = 1e-13
 

@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, zip_longest
 from queue import SimpleQueue
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ class Task(NamedTuple):
     sinks: np.ndarray
     row: bool = False  # one source, whose sinks are solved together
     lower: tuple[tuple[int, int], ...] = ()  # places and layers below at which the same pairs are wanted, deepest first
+    proof: bool = False  # all sources of some sinks, by what is known of them at the layer below
 
 
 Shape = tuple[int, ...]
@@ -63,13 +65,46 @@ def shares(
     `by_rows` says of an example and a layer whether a source's sinks are solved together; `along`, whether pairs of
     several layers may be one task.
     """
-    examples = range(shape[0]) if wanted is None else np.flatnonzero(wanted.any((1, 2, 3))).tolist()
+    examples = examples_of(shape, wanted)
     own = (_tasks(shape, layers, wanted, example, by_rows, along) for example in examples)
     # Many examples: each is one thread's, which sets it up once. Few: their tasks go to whoever is free.
     if len(examples) >= _MANY * threads:
         yield from own
     else:
         yield from ([task] for tasks in own for task in tasks)
+
+
+def rounds(
+    examples: list[int],
+    layers: tuple[int, ...],
+    threads: int,
+    by_rows: Callable[[int, int], bool],
+    proofs: Callable[[int, int], Iterable[Task]],
+    left: Callable[[int, int], np.ndarray],
+) -> Iterator[Iterator[Iterable[Task]]]:
+    """The same layer by layer from below: shares of a round may be done at once, a round after the one before.
+
+    `proofs` gives the tasks that an example's flows of the layer below a place may settle, and `left` then says which
+    pairs are still to be solved, `query token`.
+    """
+
+    def steps(example: int) -> Iterator[Iterable[Task]]:
+        for place, layer in sorted(enumerate(layers), key=lambda item: item[1]):
+            yield proofs(example, place)
+            # Asked when the proofs are done.
+            yield _runs(example, place, layer, left(example, place), by_rows)
+
+    if len(examples) >= _MANY * threads:
+        # A thread that has an example alone does its steps one after the other.
+        yield (chain.from_iterable(steps(example)) for example in examples)
+        return
+    for step in zip_longest(*map(steps, examples), fillvalue=()):
+        yield ([task] for tasks in step for task in tasks)
+
+
+def examples_of(shape: Shape, wanted: np.ndarray | None) -> list[int]:
+    """Examples of which any pair is wanted."""
+    return list(range(shape[0])) if wanted is None else np.flatnonzero(wanted.any((1, 2, 3))).tolist()
 
 
 def _tasks(
@@ -88,26 +123,41 @@ def _tasks(
     while waiting:
         place, layer = waiting.pop(0)
         here = every if wanted is None else wanted[example, place]
-        # What a source's sinks share takes as long as some ten of them.
-        few = FEW_SINKS if tokens <= LONGEST_DENSE else 1
-        rows = np.flatnonzero(here.sum(1) >= few)
-        if len(rows) and by_rows(example, layer):
-            for query in rows:
-                sinks = np.flatnonzero(here[query])
-                yield Task(example, place, layer, np.full(len(sinks), query), sinks, row=True)
-            here = here.copy()
-            here[rows] = False
-            lower = []
-        else:
-            # The same pairs of layers below go along, as flows of this layer may be flows of those.
-            lower = [at for at in waiting if along and _goes_along(at, layer, example, wanted, here, by_rows)]
-            waiting = [at for at in waiting if at not in lower]
-        # Sorted by sink, as the sources of a sink share its reach.
-        sinks, sources = np.nonzero(here.T)
-        size = chunk(layer, tokens)
-        for begin in range(0, len(sinks), size):
-            run = slice(begin, begin + size)
-            yield Task(example, place, layer, sources[run], sinks[run], lower=tuple(lower))
+        # The same pairs of layers below go along, as flows of this layer may be flows of those.
+        along_here = along and not (_as_rows(here).any() and by_rows(example, layer))
+        lower = [at for at in waiting if along_here and _goes_along(at, layer, example, wanted, here, by_rows)]
+        waiting = [at for at in waiting if at not in lower]
+        yield from _runs(example, place, layer, here, by_rows, tuple(lower))
+
+
+def _as_rows(here: np.ndarray) -> np.ndarray:
+    """Which sources have enough sinks: what these share takes as long as some ten of them."""
+    few = FEW_SINKS if here.shape[1] <= LONGEST_DENSE else 1
+    return here.sum(1) >= few
+
+
+def _runs(
+    example: int,
+    place: int,
+    layer: int,
+    here: np.ndarray,
+    by_rows: Callable[[int, int], bool],
+    lower: tuple[tuple[int, int], ...] = (),
+) -> Iterator[Task]:
+    """Pairs `here`, `query token`, of one layer: sources with their sinks where that serves, and runs of the rest."""
+    rows = np.flatnonzero(_as_rows(here))
+    if len(rows) and by_rows(example, layer):
+        for query in rows:
+            sinks = np.flatnonzero(here[query])
+            yield Task(example, place, layer, np.full(len(sinks), query), sinks, row=True)
+        here = here.copy()
+        here[rows] = False
+    # Sorted by sink, as the sources of a sink share its reach.
+    sinks, sources = np.nonzero(here.T)
+    size = chunk(layer, here.shape[1])
+    for begin in range(0, len(sinks), size):
+        run = slice(begin, begin + size)
+        yield Task(example, place, layer, sources[run], sinks[run], lower=lower)
 
 
 def _goes_along(

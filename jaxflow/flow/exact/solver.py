@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Integer, UInt8
 
 from jaxflow._checks import InputError, first_index
+from jaxflow.flow.exact._below import Climb
 from jaxflow.flow.exact._layout import Layout, Shared, layout_of, order_of, scaled
 from jaxflow.flow.exact._rows import TOUCH_COST, RowSolver
-from jaxflow.flow.exact._schedule import Runner, Task, chunk, cores, shares, useful_threads
+from jaxflow.flow.exact._schedule import Runner, Task, chunk, cores, examples_of, rounds, shares, useful_threads
 
 # What settles a pair: a closed form at layers 1 and 2; a flow that fills all arcs out of the source or the nodes of its
-# position, or into the sink or the nodes of its position; a search of the residual graph.
-STAGES = ("closed_form", "one_pass", "cut")
+# position, or into the sink or the nodes of its position; a search of the residual graph; the flows of the layer below.
+STAGES = ("closed_form", "one_pass", "cut", "layer_below")
 # Sums of as many doubles as a cut has arcs are right to this, relatively.
 ROUNDING = 1e-11
 # Of this many positions one, at most, is a source where flows along chains are tried.
@@ -30,7 +31,8 @@ class ExactFlow:
 
     Attributes:
         value: the maximum flow, `example layer query token`. NaN where it was not wanted.
-        lower: value of a flow; rounding of its sum is below 1e-12 of it.
+        lower: value of a flow that was built, or that there is by the flows of the layer below; rounding of its sum is
+            below 1e-12 of it.
         upper: capacity of a cut, with what arcs that were left out could carry.
         settled: what settled each pair, as a number that counts `STAGES` from 1; 0 where it was not wanted.
         cut: true on the source's side of a minimum cut, `example layer query token node_layer token`, where asked for.
@@ -66,7 +68,9 @@ def max_flow(
     microseconds a token at layer 6 on one core, in proportion to the arcs that carry its flow. Where few arcs are
     large the sinks of a source are solved together on lists of arcs, and a pair's time does not grow with the text.
     Where few sources are asked for, a flow along the residual connections is tried first: it settles most sinks of a
-    position that mostly keeps itself, such as [CLS], five to ten times as fast.
+    position that mostly keeps itself, such as [CLS], five to ten times as fast. Where all sources are asked for, layer
+    by layer, the flows of one layer prove most of the next where it is deep, at some nanoseconds a token
+    (`jaxflow/flow/exact/_below.py` has the proof).
 
     Args:
         capacities: capacities of the arcs (layer + 1, i) -> (layer, j), any non-negative finite numbers.
@@ -96,15 +100,14 @@ def max_flow(
     cut = np.zeros((*shape, capacities.shape[1] + 1, capacities.shape[-1]), bool) if cuts else None
     total = int(np.prod(shape)) if wanted is None else int(wanted.sum())
     settled = np.zeros(shape, np.uint8)
-    solver = _Solver(capacities, queries, max(layers, default=1), wanted, (lower, upper, settled), cut, tol)
+    solver = _Solver(capacities, queries, layers, wanted, (lower, upper, settled), cut, tol)
     threads = min(threads or cores(), useful_threads(total, solver.highest, shape[-1]))
     done = 0
-    # Cuts come from a search of each pair's own.
-    tasks = shares(shape, layers, wanted, threads, solver.by_rows, along=not cuts)
-    for count in Runner(solver)(tasks, threads):
-        done += count
-        if progress is not None:
-            progress(done, total)
+    for tasks in solver.rounds(shape, layers, threads):
+        for count in Runner(solver)(tasks, threads):
+            done += count
+            if progress is not None:
+                progress(done, total)
     # A flow and a cut of equal value prove each other; if they are apart, the solver is wrong, not the user.
     apart = upper - lower > max(tol, ROUNDING) * upper
     if apart.any():
@@ -155,7 +158,7 @@ class _Solver:
         self,
         capacities: np.ndarray,
         queries: np.ndarray,
-        highest: int,
+        layers: tuple[int, ...],
         wanted: np.ndarray | None,
         results: tuple[np.ndarray, np.ndarray, np.ndarray],
         cut: np.ndarray | None,
@@ -164,12 +167,17 @@ class _Solver:
         from jaxflow.flow.exact import _kernels
 
         self.kernels, self.rows = _kernels, RowSolver(capacities, tol, self._cost)
-        self.capacities, self.queries, self.highest, self.wanted, self.cut = capacities, queries, highest, wanted, cut
+        self.climb = Climb(capacities, queries, layers, wanted, results, _kernels.LAYER_BELOW)
+        self.capacities, self.queries, self.wanted, self.cut = capacities, queries, wanted, cut
+        self.highest = max(layers, default=1)
         self.lower, self.upper, self.settled = results
         self.local, self.layouts = threading.local(), Shared(self._layout)
 
     def __call__(self, task: Task) -> Iterator[int]:
         """Solve a task; the number of pairs of each part as it is done."""
+        if task.proof:
+            yield self.climb.prove(task)
+            return
         if task.row:
             # One source, all of its sinks.
             query = int(task.queries[0])
@@ -184,6 +192,15 @@ class _Solver:
         for begin in range(0, len(task.sinks), size):
             run = slice(begin, begin + size)
             yield self._solve(task._replace(queries=task.queries[run], sinks=task.sinks[run]))
+
+    def rounds(self, shape: tuple[int, ...], layers: tuple[int, ...], threads: int) -> Iterator[Iterator[Any]]:
+        """All tasks: shares of a round may be done at once, a round after the one before."""
+        # Cuts come from a search of each pair's own.
+        if self.cut is not None or not self.climb.serves:
+            yield shares(shape, layers, self.wanted, threads, self.by_rows, along=self.cut is None)
+            return
+        examples = examples_of(shape, self.wanted)
+        yield from rounds(examples, layers, threads, self.by_rows, self.climb.proofs, self.climb.left)
 
     def by_rows(self, example: int, layer: int) -> bool:
         """Whether all sinks of a source are one task, as lists of arcs may serve. Those give no cuts."""
