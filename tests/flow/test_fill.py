@@ -11,15 +11,12 @@ ALL = families.FAMILIES | families.UNNORMALISED
 
 
 def filled(mixing, layer, source, sinks):
-    """Flow and bound of each sink, every one of them tried."""
+    """Flow and bound of each sink."""
     work = _bits.up_to(_kernels.workspace(mixing, len(mixing)), layer)
     chains = _chains.chains_of(mixing)
     lower, upper = np.empty((2, len(sinks)))
-    for k, sink in enumerate(sinks):
-        here = slice(k, k + 1)
-        _fill.fill_pairs(
-            work.arc, work.touched, chains, layer, np.array([source]), np.array([sink]), lower[here], upper[here]
-        )
+    pairs, every = (np.full(len(sinks), source), np.array(sinks)), np.ones(mixing.shape[-1], bool)
+    _fill.fill_pairs(work.arc, work.touched, chains, layer, every, *pairs, lower, upper)
     # The workspace is the next solver's.
     assert (work.arc[..., _kernels.FLOW] == 0).all()
     return lower, upper
@@ -105,3 +102,40 @@ def test_capacities_that_a_double_hardly_holds():
         np.testing.assert_allclose(
             exact.max_flow(scale * mixing[None], np.array([[0]]), (3, 4)).value, scale * found, rtol=1e-11
         )
+
+
+@pytest.mark.parametrize("family", ["causal_sink", "diffuse", "peaked"])
+def test_each_flow_along_chains_is_built_once(monkeypatch, family):
+    # Deep, and so many sources that a chunk of pairs has a few sinks of each.
+    layers, tokens, queries = 16, 64, np.arange(3, 64, 5)[None, :16]
+    mixing = (families.FAMILIES | families.LONG)[family](np.random.default_rng(1), layers, tokens)
+    mixing[:, 3] *= 0.05
+    mixing[:, 3, 3] += 0.9
+    built, asked, solve, is_filled = [], [], _kernels.solve_pairs, _kernels.is_filled
+
+    def note_pairs(work, chains, levels, filled, sources, sinks, *results):
+        for level, some in zip(levels.tolist(), filled, strict=True):
+            pairs = zip(sources.tolist(), sinks.tolist(), strict=True)
+            built.extend((level, *pair) for pair in pairs if some[pair[0]])
+        return solve(work, chains, levels, filled, sources, sinks, *results)
+
+    def note_sources(arc, touched, chains, level, source, sinks):
+        asked.append((level, source, len(sinks)))
+        return is_filled(arc, touched, chains, level, source, sinks)
+
+    monkeypatch.setattr(_kernels, "solve_pairs", note_pairs)
+    monkeypatch.setattr(_kernels, "is_filled", note_sources)
+    every = tuple(range(1, layers + 1))
+    found = exact.max_flow(mixing[None], queries, every, threads=1)
+    assert len(asked) == len(set(asked)) == (layers - 2) * queries.size
+    assert {count for _, _, count in asked} == {tokens}
+    assert len(built) == len(set(built))
+    # Of the others they settle too little to be tried on all sinks.
+    assert bool(built) == (family == "diffuse")
+    monkeypatch.undo()
+    # Which sources are filled depends on no chunk and no thread.
+    many = exact.max_flow(mixing[None], queries, every, threads=3)
+    np.testing.assert_array_equal(found.value, many.value)
+    np.testing.assert_array_equal(found.settled, many.settled)
+    one = exact.max_flow(mixing[None], queries[:, :1], every)
+    np.testing.assert_allclose(one.value[0, :, 0], found.value[0, :, 0], rtol=1e-12)

@@ -30,43 +30,63 @@ from jaxflow.flow.exact._hops import enter, hop_down, make_room, stack
 _ROUNDING = 1e-13
 # Arcs into the sink that are so many times the mean are large.
 _HUB = 8.0
-# So many sinks of a source are tried, before it is left for settling less than this part of them: a search takes five
-# to ten times as long.
-_TRIED, _LEAST = 5, 0.2
+# So many sinks of a source are tried at most, one of 16. It is left if less than this part of them is settled, or none
+# of the first few: a search takes up to ten times as long, and where arcs are few no longer than this.
+_TRIED, _PART, _LEAST, _FAILED = 6, 16, 0.3, 3
 
 
 @kernel
 @no_type_check
-def fill_pairs(arc, touched, chains, above, sources, sinks, lower, upper):
+def is_filled(arc, touched, chains, above, source, sinks):
+    """Whether flows along chains settle enough of a source's sinks, by some of them from all over."""
+    memory, step, k = memory_of(above, arc.shape[1]), _stride(sinks.shape[0]), 0
+    tried, settled, most = 0, 0, max(2, min(_TRIED, sinks.shape[0] // _PART))
+    plan(chains, memory, source, above)
+    for _ in range(sinks.shape[0]):
+        # Sinks stand in the order of what enters them: the first few are like no others.
+        k = (k + step) % sinks.shape[0]
+        flow, bound = _fill(arc, touched, chains, memory, source, sinks[k], above)
+        _forget(arc, touched, memory)
+        # What cannot be reached says nothing of the others.
+        tried += source != sinks[k] and bound > 0
+        settled += flow >= bound > 0
+        if tried == most or (tried == _FAILED and settled == 0):
+            break
+    return settled >= _LEAST * tried
+
+
+@kernel
+@no_type_check
+def fill_pairs(arc, touched, chains, above, filled, sources, sinks, lower, upper):
     """Flows along chains and plain cuts of some pairs; those that meet are both proven. Sources are at layer 3 or up.
 
-    A source of which few sinks are settled is left: flow 0 and a bound that is infinite. `arc` and `touched` are a
-    workspace's, clean before and after.
+    A source that is not `filled` (bool, by position) is left: flow 0 and a bound that is infinite. `arc` and `touched`
+    are a workspace's, clean before and after.
     """
-    tokens, flows, last = arc.shape[1], arc.ravel(), -1
-    memory = memory_of(above, tokens)
-    tried, settled = np.zeros(tokens, np.int64), np.zeros(tokens, np.int64)
-    step, k = _stride(sources.shape[0]), 0
-    for _ in range(sources.shape[0]):
-        # All over the sinks, which stand in the order of what enters them: the first few are like no others.
-        k = (k + step) % sources.shape[0]
-        source, sink = sources[k], sinks[k]
+    memory, last = memory_of(above, arc.shape[1]), -1
+    # A source's pairs one after the other, whatever order they come in.
+    for k in np.argsort(sources, kind="mergesort"):
+        source = sources[k]
         lower[k], upper[k] = 0.0, np.inf
-        if tried[source] >= _TRIED and settled[source] < _LEAST * tried[source]:
+        if not filled[source]:
             continue
         if source != last:
             plan(chains, memory, source, above)
             last = source
-        lower[k], upper[k] = _fill(arc, touched, chains, memory, source, sink, above)
-        # What cannot be reached says nothing of the others.
-        tried[source] += source != sink and upper[k] > 0
-        settled[source] += lower[k] >= upper[k] > 0
-        # Forget the hops.
-        for t in range(memory.state[TOUCHED]):
-            flows[2 * touched[t] + 1] = 0.0
-        memory.state[TOUCHED] = 0
-        for h in range(memory.state[HUBS]):
-            memory.is_hub[memory.hubs[h]] = False
+        lower[k], upper[k] = _fill(arc, touched, chains, memory, source, sinks[k], above)
+        _forget(arc, touched, memory)
+
+
+@kernel
+@no_type_check
+def _forget(arc, touched, memory):
+    """Take the hops and hubs of a pair back."""
+    flows = arc.ravel()
+    for t in range(memory.state[TOUCHED]):
+        flows[2 * touched[t] + 1] = 0.0
+    memory.state[TOUCHED] = 0
+    for h in range(memory.state[HUBS]):
+        memory.is_hub[memory.hubs[h]] = False
 
 
 @kernel

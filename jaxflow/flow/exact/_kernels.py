@@ -10,7 +10,7 @@ from typing import no_type_check
 import numpy as np
 
 from jaxflow.flow.exact._bits import CAPACITY, FLOW, bit, kernel, up_to, workspace
-from jaxflow.flow.exact._fill import fill_pairs
+from jaxflow.flow.exact._fill import fill_pairs, is_filled
 from jaxflow.flow.exact._phases import first_flow, next_flow
 from jaxflow.flow.exact._search import cut_capacity, find_reach, find_reach_of_column, search, write_cut
 
@@ -22,6 +22,7 @@ __all__ = [
     "count_touched",
     "find_reach",
     "find_reach_of_column",
+    "is_filled",
     "reset",
     "solve_columns",
     "solve_pair",
@@ -176,21 +177,23 @@ def count_touched(work, source, sink):
 
 @kernel
 @no_type_check
-def solve_pairs(work, chains, sources, sinks, lower, upper, settled, cuts, passed, bounds):
+def solve_pairs(work, chains, levels, filled, sources, sinks, lower, upper, settled, cuts, passed, bounds):
     """Solve a run of pairs, sorted by sink. `cuts` is empty or has a row (above + 1, token) a pair.
 
     `passed` and `bounds` are empty, or have a row (above + 1,) a pair for what is known of it at the layers below: a
-    flow, and a cut. Flows along chains are tried first, at all layers, where `chains` has any.
+    flow, and a cut. Flows along `chains` are tried first, at each of `levels`, of the sources that are `filled` there
+    (level, token).
     """
     above = work.reach.shape[0]
     for k in range(sources.shape[0]):
         lower[k], upper[k] = 0.0, np.inf
         for m in range(above if passed.shape[0] else 0):
             passed[k, m], bounds[k, m] = 0.0, np.inf
-    if chains.rows.shape[0]:
+    if levels.shape[0]:
         flow, bound = np.empty(lower.shape[0]), np.empty(lower.shape[0])
-        for m in range(3 if passed.shape[0] else above, above + 1):
-            fill_pairs(work.arc, work.touched, chains, m, sources, sinks, flow, bound)
+        for at in range(levels.shape[0]):
+            m = levels[at]
+            fill_pairs(work.arc, work.touched, chains, m, filled[at], sources, sinks, flow, bound)
             for k in range(sources.shape[0]):
                 if m < above:
                     passed[k, m], bounds[k, m] = flow[k], bound[k]

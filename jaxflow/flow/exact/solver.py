@@ -169,7 +169,7 @@ class _Solver:
         self.kernels, self.rows = _kernels, RowSolver(capacities, tol, self._cost)
         self.climb = Climb(capacities, queries, layers, wanted, results, _kernels.LAYER_BELOW)
         self.capacities, self.queries, self.wanted, self.cut = capacities, queries, wanted, cut
-        self.highest = max(layers, default=1)
+        self.layers, self.highest = layers, max(layers, default=1)
         self.lower, self.upper, self.settled = results
         self.local, self.layouts = threading.local(), Shared(self._layout)
 
@@ -214,8 +214,10 @@ class _Solver:
 
     def _solve(self, task: Task) -> int:
         """Solve pairs at a task's layer and those below, deepest first; how many."""
-        passed, bounds = self._solve_layer(task)
         count, lower = len(task.sinks), task.lower
+        # Flows along chains are tried here for all these layers, once.
+        levels = np.array([task.layer, *(layer for _, layer in lower)])
+        passed, bounds = self._solve_layer(task, levels)
         for at, (place, layer) in enumerate(lower):
             # What a deeper flow is a proof of: it passes the source's column, whose cut it fills.
             met = passed[:, layer] >= bounds[:, layer] * (1 - self.kernels.ROUNDING)
@@ -228,16 +230,17 @@ class _Solver:
             if not left.any():
                 continue
             rest = Task(task.example, place, layer, task.queries[left], task.sinks[left], lower=lower[at + 1 :])
-            passed_below, _ = self._solve_layer(rest)
+            passed_below, _ = self._solve_layer(rest, levels[:0])
             # Every pair keeps the best of its flows from above.
             for below in rest.lower:
                 passed[left, below[1]] = np.maximum(passed[left, below[1]], passed_below[:, below[1]])
         return count
 
-    def _solve_layer(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
+    def _solve_layer(self, task: Task, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Solve pairs at one layer; for layers below, flows that pass the source's column, and its cut.
 
-        Both `pair layer`, in the user's scale, and of no meaning where the task names no layers below.
+        Both `pair layer`, in the user's scale, and of no meaning where the task names no layers below. Flows along
+        chains are tried from sources at `levels`, where the example is laid out for them.
         """
         size, above = len(task.sinks), task.layer
         sources, sinks = self.queries[task.example, task.queries], task.sinks
@@ -255,7 +258,8 @@ class _Solver:
             # Positions are renumbered: `place` leads from the user's numbers to the solver's.
             place, scale = here.place, here.scale
             pairs = place[sources], place[sinks]
-            self.kernels.solve_pairs(here.work, here.chains, *pairs, lower, upper, settled, cuts, passed, bounds)
+            results = lower, upper, settled, cuts, passed, bounds
+            self.kernels.solve_pairs(here.work, here.chains, *self._filled(here, levels), *pairs, *results)
         at = (task.example, task.place, task.queries, task.sinks)
         # Each task writes its own pairs, so threads need no lock. A flow above its cut is so by rounding alone.
         self.lower[at] = np.minimum(lower, upper) * scale
@@ -272,10 +276,34 @@ class _Solver:
             layout = self.layouts(task.example)
             here.place, here.scale, here.chains = layout.place, layout.scale, layout.chains
             here.whole = self.kernels.workspace(layout.capacity, max(self.highest, 1))
-            here.example, here.layer = task.example, None
+            here.example, here.layer, here.filled = task.example, None, {}
         if here.layer != task.layer:
             here.work, here.layer = self.kernels.up_to(here.whole, task.layer), task.layer
         return here
+
+    def _filled(self, here: Any, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Those of some levels at which flows along chains settle enough, and of which sources, `level token`."""
+        if not len(here.chains.rows):
+            levels = levels[:0]
+        for level in levels.tolist():
+            if level not in here.filled:
+                here.filled[level] = self._filled_at(here, level)
+        some = [level for level in levels.tolist() if here.filled[level].any()]
+        filled = [here.filled[level] for level in some] or np.zeros((0, len(here.place)), np.bool_)
+        return np.array(some, np.int64), np.array(filled)
+
+    def _filled_at(self, here: Any, level: int) -> np.ndarray:
+        """By position: whether flows along chains from there settle enough of the wanted sinks."""
+        filled = np.zeros(here.chains.rows.shape[-1], np.bool_)
+        for query, source in enumerate(here.place[self.queries[here.example]].tolist()):
+            sinks = np.arange(len(filled))
+            if self.wanted is not None:
+                places = [place for place, layer in enumerate(self.layers) if layer == level]
+                sinks = np.sort(here.place[self.wanted[here.example, places, query].any(0)])
+            if len(sinks):
+                ends = here.whole.arc, here.whole.touched, here.chains
+                filled[source] = self.kernels.is_filled(*ends, level, source, sinks)
+        return filled
 
     def _layout(self, example: int) -> Layout:
         # No flow along chains says which of several minimum cuts is meant. Trying costs, and of many sources few are
