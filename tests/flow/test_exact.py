@@ -233,8 +233,8 @@ def test_pairs_leave_a_clean_workspace():
     sources, sinks = rng.integers(0, 70, 40), np.sort(rng.integers(0, 70, 40))
     results = [np.empty(40), np.empty(40), np.zeros(40, np.uint8), np.empty((0, 6, 70), bool), *np.empty((2, 0, 6))]
     chains = importlib.import_module("jaxflow.flow.exact._chains")
-    levels, filled = np.array([4, 5]), np.ones((2, 70), bool)
-    for tried in (0, 2):
+    levels, filled = np.array([5]), np.ones((1, 70), bool)
+    for tried in (0, 1):
         levels_tried = levels[:tried], filled[:tried]
         kernels.solve_pairs(work, chains.chains_of(mixing), *levels_tried, sources, sinks, *results)
         assert (work.arc[..., 1] == 0).all()

@@ -182,7 +182,7 @@ def solve_pairs(work, chains, levels, filled, sources, sinks, lower, upper, sett
 
     `passed` and `bounds` are empty, or have a row (above + 1,) a pair for what is known of it at the layers below: a
     flow, and a cut. Flows along `chains` are tried first, at each of `levels`, of the sources that are `filled` there
-    (level, token).
+    (level, token); levels below `above` need the rows of `passed`.
     """
     above = work.reach.shape[0]
     for k in range(sources.shape[0]):
