@@ -66,7 +66,11 @@ def _train_command(parser: argparse.ArgumentParser) -> None:
     _ = parser.add_argument("--steps", type=int, default=Settings.steps)
     _ = parser.add_argument("--rate", type=float, default=Settings.rate, help="the highest learning rate")
     _ = parser.add_argument(
-        "--parts", type=int, default=Settings.parts, help=f"{Settings.part} beginnings each, {Settings.of} at most"
+        "--parts",
+        type=int,
+        default=Settings.parts,
+        choices=range(1, Settings.of + 1),
+        help=f"how many times {Settings.part:,} beginnings to learn from",
     )
     _ = parser.add_argument("--vocabulary", type=int, default=13_000)
     _ = parser.add_argument("--made", type=int, default=60_000, help="beginnings to make from the grammar")
