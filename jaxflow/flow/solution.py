@@ -25,8 +25,8 @@ class FlowSolution:
     Attributes:
         value: `*batch layer query token`: the exact flow (within `tol`) where certified, else the upper bound, which
             on real attention is the closer one by far; by the smooth method the smooth value, between the bounds.
-        lower: value of a flow that respects every capacity: one that was built, or one that there is by the flows of
-            the layer below.
+        lower: value of a flow that respects every capacity: one that was built, or one that the flows of the layer
+            below prove to exist.
         upper: a bound that no flow exceeds: the capacity of a cut, or a composed bound.
         certified: whether the two meet within `tol` times the scale of the example's capacities (1 for attention: the
             power of two next below the largest sum of a row).

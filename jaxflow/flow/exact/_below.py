@@ -57,7 +57,7 @@ class Climb:
 
     @property
     def serves(self) -> bool:
-        """Whether of any example a layer from 3 up is asked about with the one below, and all sources of both."""
+        """Whether an example is asked about from all positions, at a layer from 3 up and at the one below."""
         return any(sources is not None for sources in self._sources)
 
     def left(self, example: int, place: int) -> np.ndarray:

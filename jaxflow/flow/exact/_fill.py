@@ -30,8 +30,8 @@ from jaxflow.flow.exact._hops import enter, hop_down, make_room, stack
 _ROUNDING = 1e-13
 # Arcs into the sink that are so many times the mean are large.
 _HUB = 8.0
-# So many sinks of a source are tried at most, one of 16. It is left if less than this part of them is settled, or none
-# of the first few: a search takes up to ten times as long, and where arcs are few no longer than this.
+# One sink in 16 of a source is tried, so many at most. The source is left if less than this part of them is settled, or
+# none of the first few: a search takes up to ten times as long as such a flow, and no longer where few arcs are large.
 _TRIED, _PART, _LEAST, _FAILED = 6, 16, 0.3, 3
 
 

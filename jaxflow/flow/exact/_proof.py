@@ -5,9 +5,7 @@ from typing import no_type_check
 import numpy as np
 
 from jaxflow.flow.exact._bits import kernel, wide
-
-# A flow and a bound this near each other, relatively, are equal: both are sums of up to some thousand doubles.
-ROUNDING = 1e-13
+from jaxflow.flow.exact._kernels import ROUNDING
 
 
 @kernel

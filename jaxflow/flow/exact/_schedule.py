@@ -82,10 +82,10 @@ def rounds(
     proofs: Callable[[int, int], Iterable[Task]],
     left: Callable[[int, int], np.ndarray],
 ) -> Iterator[Iterator[Iterable[Task]]]:
-    """The same layer by layer from below: shares of a round may be done at once, a round after the one before.
+    """What threads take at once, layer by layer from below: the shares of a round, once the round before is done.
 
-    `proofs` gives the tasks that an example's flows of the layer below a place may settle, and `left` then says which
-    pairs are still to be solved, `query token`.
+    `proofs` gives an example's tasks that the layer below may settle at a place; `left` says which pairs are to be
+    solved after these, `query token`.
     """
 
     def steps(example: int) -> Iterator[Iterable[Task]]:

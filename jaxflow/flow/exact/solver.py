@@ -31,8 +31,8 @@ class ExactFlow:
 
     Attributes:
         value: the maximum flow, `example layer query token`. NaN where it was not wanted.
-        lower: value of a flow that was built, or that there is by the flows of the layer below; rounding of its sum is
-            below 1e-12 of it.
+        lower: value of a flow that was built, or that the flows of the layer below prove to exist; rounding of its sum
+            is below 1e-12 of it.
         upper: capacity of a cut, with what arcs that were left out could carry.
         settled: what settled each pair, as a number that counts `STAGES` from 1; 0 where it was not wanted.
         cut: true on the source's side of a minimum cut, `example layer query token node_layer token`, where asked for.
