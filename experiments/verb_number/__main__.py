@@ -46,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     shipping = commands.add_parser("ship", help="put the best seed's model into the package, with its card")
     _ = shipping.add_argument("--out", type=Path, required=True, help="where `train` wrote")
     _ = shipping.add_argument("--results", type=Path, default=RESULTS, help="where `evaluate` wrote")
-    shipping.set_defaults(run=lambda options: _say(str(ship.ship(options.out, options.results))))
+    _ = shipping.add_argument("--before", type=Path, help="record of the training that the model went on from")
+    shipping.set_defaults(run=lambda options: _say(str(ship.ship(options.out, options.results, options.before))))
     options = parser.parse_args(arguments)
     options.run(options)
     return 0

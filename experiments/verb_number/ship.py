@@ -5,7 +5,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
+WEIGHTS = "model.safetensors"
 PLACE = Path(__file__).parents[2] / "jaxflow" / "models" / "verb_number"
 LICENCES = {
     "MASC": "Manually Annotated Sub-Corpus, free for any use",
@@ -62,11 +66,12 @@ trained on.
 
 ## Training
 
-{steps:,} steps of about {tokens:,} tokens each; seed {seed}, commit {commit}. It learnt the number from labels and,
-at every word, the hidden states of a teacher: {teacher}, fine-tuned on the same beginnings, right on
-{teacher_accuracy:.3f} of held-out ones. Word embeddings began as what the teacher makes of each word alone. Numbers of
-verbs are people's tags (MASC, EWT) or those of closed-class verbs (is / are, was / were, has / have, does / do). What
-the student saw are {seen:,} of the beginnings below. The command and all numbers are in `experiments/README.md`.
+{steps:,} steps of about {tokens:,} tokens each; seed {seed}, commit {commit}. {began} It learnt
+the number from labels and, at every word, the hidden states of a teacher: {teacher}, fine-tuned on the same
+beginnings, right on {teacher_accuracy:.3f} of held-out ones. Numbers of verbs are people's tags (MASC, EWT) or those of
+closed-class verbs (is / are, was / were, has / have, does / do). What the student saw are {seen} of the beginnings
+below. Weights are in half precision, rounded after training; they are loaded in single precision. The command and all
+numbers are in `experiments/README.md`.
 
 | source | beginnings | licence |
 | --- | --- | --- |
@@ -74,10 +79,14 @@ the student saw are {seen:,} of the beginnings below. The command and all number
 
 ## Limits
 
-It was trained for an hour on one processor core, and errs where several nouns of the other number stand between
-subject and verb, and where the subject is a rare word. Of beginnings of more than 50 tokens it was shown the last 50
-alone. It is a model to look into, not a grammar checker.
+It was trained for {minutes} minutes of one processor core, and errs where several nouns of the other number stand
+between subject and verb, and where the subject is a rare word. Of beginnings of more than 50 tokens it was shown the
+last 50 alone. It is a model to look into, not a grammar checker.
 """
+BEFORE = (
+    "It went on from a model that had learnt {steps:,} steps from {seen:,} beginnings in the same way "
+    "(seed {seed}, commit {commit}), whose word embeddings began as what the teacher makes of each word alone."
+)
 
 
 def best_seed(out: Path) -> str:
@@ -88,21 +97,38 @@ def best_seed(out: Path) -> str:
     return max(sorted(found), key=found.__getitem__)
 
 
-def ship(out: Path, results: Path, place: Path = PLACE) -> Path:
-    """Copy the best seed's model into the package and write its card; `evaluate` must have been run."""
+def ship(out: Path, results: Path, before: Path | None = None, place: Path = PLACE) -> Path:
+    """Put the best seed's model into the package, in half precision, and write its card; needs what `evaluate` wrote.
+
+    `before` is the record of the training that a model with `--start` went on from.
+    """
     seed = best_seed(out)
     training = json.loads((out / seed / "training.json").read_text())
     accuracy = json.loads((results / "accuracy.json").read_text())["seeds"][seed]
+    if bool(training["settings"].get("start")) != (before is not None):
+        raise SystemExit("--before is needed where, and only where, the model went on from another (train --start)")
     place.mkdir(parents=True, exist_ok=True)
     for file in FILES:
         _ = shutil.copyfile(out / seed / "model" / file, place / file)
-    _ = (place / "README.md").write_text(_card(training, accuracy, json.loads((place / "config.json").read_text())))
+    save_file(
+        {name: values.astype(np.float16) for name, values in load_file(out / seed / "model" / WEIGHTS).items()},
+        place / WEIGHTS,
+        {"format": "pt"},
+    )
+    earlier = [] if before is None else [json.loads(before.read_text())]
+    config = json.loads((place / "config.json").read_text())
+    _ = (place / "README.md").write_text(_card(training, earlier, accuracy, config))
     return place
 
 
-def _card(training: dict[str, Any], accuracy: dict[str, Any], config: dict[str, Any]) -> str:
+def _card(
+    training: dict[str, Any], earlier: list[dict[str, Any]], accuracy: dict[str, Any], config: dict[str, Any]
+) -> str:
     settings, by_source = training["settings"], training["data"]["beginnings"]["train"]
     rows = accuracy["linzen"]["by attractors"].items()
+    began = " ".join(
+        BEFORE.format(**record["settings"], commit=record["commit"], seen=_seen(record)) for record in earlier
+    )
     return CARD.format(
         layers=config["num_hidden_layers"],
         heads=config["num_attention_heads"],
@@ -113,7 +139,9 @@ def _card(training: dict[str, Any], accuracy: dict[str, Any], config: dict[str, 
         tokens=settings["tokens"],
         teacher=TEACHERS.get(settings["teacher"], settings["teacher"]),
         teacher_accuracy=training["teacher validation"],
-        seen=settings["parts"] * settings["part"],
+        began=began or "Word embeddings began as what the teacher makes of each word alone.",
+        minutes=round(sum(record["processor_seconds"] for record in (training, *earlier)) / 60),
+        seen=f"{_seen(training):,}",
         seed=settings["seed"],
         commit=training["commit"],
         accuracy="\n".join(
@@ -126,6 +154,11 @@ def _card(training: dict[str, Any], accuracy: dict[str, Any], config: dict[str, 
             f"| {source} | {sum(numbers.values()):,} | {LICENCES[source]} |" for source, numbers in by_source.items()
         ),
     )
+
+
+def _seen(training: dict[str, Any]) -> int:
+    """Beginnings that the student learnt from."""
+    return training["settings"]["parts"] * training["settings"]["part"]
 
 
 TITLES = {

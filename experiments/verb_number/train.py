@@ -4,15 +4,16 @@ Every stage is kept in a file and goes on from there; teacher and targets are sh
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from experiments.finetune.fit import Fitted, Recipe, fit
+from experiments.finetune.fit import Batches, Fitted, Loss, Recipe, fit
 from experiments.verb_number.batches import sampling_weights
+from experiments.verb_number.beginnings import Beginning
 from experiments.verb_number.corpus import Corpus
 from experiments.verb_number.model import Architecture, make_model
 from experiments.verb_number.student import Lessons, Student, distillation_loss, label_loss
@@ -99,24 +100,32 @@ def train(found: Corpus, size: Architecture, settings: Settings, out: Path, repo
         model = make_model(found.vocabulary, size, vectors, settings.seed)
     else:
         model = load_model(settings.start)
-    student = Student(model.module, size.width, jax.random.key(settings.seed + 1))
     chosen = [found.splits["train"][row] for row in np.concatenate(parts)]
-    lessons = Lessons(
-        model, chosen, taught, tokens=settings.tokens, word_dropout=settings.word_dropout, seed=settings.seed
-    )
+    lessons = lessons_of(model, chosen, taught, settings)
     report(f"the student learns from {len(chosen)} beginnings, {settings.steps / lessons.steps:.1f} times each")
-    recipe = Recipe(settings.steps, rate=settings.rate, warmup=settings.warmup, seed=settings.seed)
-    course = fit(
-        student,
-        distillation_loss if taught else label_loss,
-        lessons,
-        recipe,
-        out / f"seed{settings.seed}" / "checkpoints",
-        every=300,
-        report=report,
-    )
-    model = dataclasses.replace(model, module=course.module.encoder)
+    loss = distillation_loss if taught else label_loss
+    model, course = learnt(model, loss, lessons, settings, out / f"seed{settings.seed}", report)
     return Trained(model, course, lessons.tokens(settings.steps), accuracy)
+
+
+def lessons_of(
+    model: TextEncoder, found: Sequence[Beginning], taught: Sequence[Targets], settings: Settings
+) -> Lessons:
+    """What a student of these settings learns from."""
+    return Lessons(model, found, taught, tokens=settings.tokens, word_dropout=settings.word_dropout, seed=settings.seed)
+
+
+def learnt(
+    model: TextEncoder, loss: Loss, batches: Batches, settings: Settings, folder: Path, report: Report
+) -> tuple[TextEncoder, Fitted]:
+    """The model when it has learnt from these batches, and how that went; it goes on where `folder` is filled.
+
+    `loss` is of a `Student`: the encoder, and maps to a teacher's states.
+    """
+    student = Student(model.module, model.config.width, jax.random.key(settings.seed + 1))
+    recipe = Recipe(settings.steps, rate=settings.rate, warmup=settings.warmup, seed=settings.seed)
+    course = fit(student, loss, batches, recipe, folder / "checkpoints", every=300, report=report)
+    return dataclasses.replace(model, module=course.module.encoder), course
 
 
 def drawn_parts(found: Corpus, settings: Settings) -> list[np.ndarray]:

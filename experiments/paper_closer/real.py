@@ -1,0 +1,141 @@
+"""Students that learn real sentences from labels or probabilities: no teacher's states shape their first layer.
+
+The shipped model learnt a teacher's hidden states at every word. The paper's learnt from labels and an LSTM, under
+strong dropout.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Float
+
+import jaxflow as jf
+from experiments.finetune.fit import Recipe, fit
+from experiments.paper_closer.training import DROPOUTS
+from experiments.verb_number.batches import as_batch, bucketed
+from experiments.verb_number.beginnings import Beginning
+from experiments.verb_number.corpus import Corpus
+from experiments.verb_number.model import Architecture, make_model
+from experiments.verb_number.student import LABEL, Lessons, Student, label_loss
+from experiments.verb_number.train import Settings, drawn_parts, learnt, lessons_of
+from jaxflow.models import TextEncoder, TokenBatch
+
+# The LSTM's highest learning rate.
+LSTM_RATE = 3e-3
+# Beginnings that the LSTM judges at once.
+BATCH = 128
+Logits = Float[Array, "text label"]
+Teacher = Callable[[TokenBatch], Logits]
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a student learns from, and the name of its dropout in `DROPOUTS`."""
+
+    teacher: str | None
+    dropout: str = "no dropout"
+
+
+STUDENTS = {
+    "labels": Kind(None),
+    "labels, the paper's dropout": Kind(None, "the paper's dropout"),
+    "an LSTM's probabilities": Kind("lstm"),
+    "the shipped model's probabilities": Kind("verb-number"),
+}
+
+
+class LSTM(nnx.Module):
+    """Two layers of an LSTM over a beginning; its last state tells the verb's number."""
+
+    def __init__(self, words: int, width: int, seed: int):
+        rngs = nnx.Rngs(seed)
+        self.embeddings = nnx.Embed(words, width, rngs=rngs)
+        self.layers = nnx.List([nnx.RNN(nnx.OptimizedLSTMCell(width, width, rngs=rngs), rngs=False) for _ in range(2)])
+        self.classifier = nnx.Linear(width, 2, rngs=rngs)
+
+    def __call__(self, batch: TokenBatch) -> Logits:
+        """Logits of both numbers."""
+        lengths = batch.mask.sum(-1)
+        states = self.embeddings(batch.input_ids)
+        begin = jnp.zeros((len(lengths), states.shape[-1]))
+        for layer in self.layers:
+            states = layer(states, initial_carry=(begin, begin), seq_lengths=lengths)
+        return self.classifier(states[jnp.arange(len(lengths)), lengths - 1])
+
+
+def lstm_loss(module: LSTM, batch: TokenBatch, wanted: Any, key: Any) -> Array:
+    """Cross-entropy with the label; the LSTM has no dropout but of words."""
+    return optax.softmax_cross_entropy_with_integer_labels(module(batch), wanted[0]).mean()
+
+
+def probability_loss(module: Student, batch: TokenBatch, wanted: Any, key: Any) -> Array:
+    """Cross-entropy with label and teacher, weighed as in `distillation_loss`, without hidden states."""
+    logits = module.encoder(batch, key=key, return_attention=False, return_hidden_states=False).logits
+    assert logits is not None
+    numbers, taught = wanted
+    label = optax.softmax_cross_entropy_with_integer_labels(logits, numbers).mean()
+    return LABEL * label + (1 - LABEL) * optax.softmax_cross_entropy(logits, jax.nn.softmax(taught)).mean()
+
+
+def student(
+    name: str, corpus: Corpus, size: Architecture, settings: Settings, out: Path, report: Report
+) -> tuple[TextEncoder, Teacher | None]:
+    """The student of that name in `STUDENTS` and its teacher, trained or taken up where they were stopped."""
+    kind = STUDENTS[name]
+    hidden, attention = DROPOUTS[kind.dropout]
+    size = replace(size, hidden_dropout=hidden, attention_dropout=attention)
+    # All read the shipped model's words, so that it can teach and they differ in what they learn from alone.
+    known = jf.load_model("verb-number").tokenizer.get_vocab()
+    model = make_model(sorted(known, key=known.__getitem__), size, None, settings.seed)
+    chosen = [corpus.splits["train"][row] for row in np.concatenate(drawn_parts(corpus, settings))]
+    lessons = lessons_of(model, chosen, [], settings)
+    teacher = teacher_of(kind.teacher, lessons, len(known), size.width, settings, out, report)
+    report(f"{name}: {settings.steps} steps, {settings.steps / lessons.steps:.1f} times {len(chosen)} beginnings")
+    folder = out / name.replace(" ", "-").replace("'", "").replace(",", "")
+    if teacher is None:
+        return learnt(model, label_loss, lessons, settings, folder, report)[0], None
+
+    def batches(step: int) -> tuple[TokenBatch, tuple[Any, Any]]:
+        # The teacher sees the words that the student sees.
+        batch, (numbers,) = lessons(step)
+        return batch, (numbers, teacher(batch))
+
+    return learnt(model, probability_loss, batches, settings, folder, report)[0], teacher
+
+
+def teacher_of(
+    name: str | None, lessons: Lessons, words: int, width: int, settings: Settings, out: Path, report: Report
+) -> Teacher | None:
+    """What gives the probabilities: an LSTM that learns from the same lessons, or a trained model of ours."""
+    if name is None:
+        return None
+    if name == "lstm":
+        report(f"the LSTM: {settings.teacher_steps} steps")
+        recipe = Recipe(settings.teacher_steps, rate=LSTM_RATE, warmup=settings.warmup, seed=settings.seed)
+        lstm = fit(
+            LSTM(words, 2 * width, settings.seed), lstm_loss, lessons, recipe, out / "lstm", every=300, report=report
+        )
+        graph, weights = nnx.split(lstm.module)
+        # Weights as an argument: the scan of `nnx.RNN` takes none from outside of a trace.
+        return partial(jax.jit(lambda weights, batch: nnx.merge(graph, weights)(batch)), weights)
+    module = jf.load_model(name).module
+    return jax.jit(lambda batch: module(batch, return_attention=False, return_hidden_states=False).logits)
+
+
+def right(teacher: Teacher, model: TextEncoder, found: list[Beginning]) -> float:
+    """How many of these beginnings a teacher that reads this model's tokens is right on."""
+    hits = 0
+    for bucket in bucketed(found, model.tokenizer):
+        for start in range(0, len(bucket.ids), BATCH):
+            ids, numbers = (values[start : start + BATCH] for values in (bucket.ids, bucket.numbers))
+            hits += int((np.asarray(teacher(as_batch(ids))).argmax(1) == numbers).sum())
+    return hits / len(found)
