@@ -5,7 +5,7 @@ strong dropout.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from experiments.verb_number.batches import as_batch, bucketed
 from experiments.verb_number.beginnings import Beginning
 from experiments.verb_number.corpus import Corpus
 from experiments.verb_number.model import Architecture, make_model
-from experiments.verb_number.student import LABEL, Lessons, Student, label_loss
+from experiments.verb_number.student import LABEL, Lessons, Student
 from experiments.verb_number.train import Settings, drawn_parts, learnt, lessons_of
 from jaxflow.models import TextEncoder, TokenBatch
 
@@ -37,19 +37,11 @@ Teacher = Callable[[TokenBatch], Logits]
 Report = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What a student learns from, and the name of its dropout in `DROPOUTS`."""
-
-    teacher: str | None
-    dropout: str = "no dropout"
-
-
+# What a student learns from beside labels, and the name of its dropout in `DROPOUTS`.
 STUDENTS = {
-    "labels": Kind(None),
-    "labels, the paper's dropout": Kind(None, "the paper's dropout"),
-    "an LSTM's probabilities": Kind("lstm"),
-    "the shipped model's probabilities": Kind("verb-number"),
+    "an LSTM's probabilities": ("lstm", "no dropout"),
+    "the shipped model's probabilities": ("verb-number", "no dropout"),
+    "the same, the paper's dropout": ("verb-number", "the paper's dropout"),
 }
 
 
@@ -88,47 +80,42 @@ def probability_loss(module: Student, batch: TokenBatch, wanted: Any, key: Any) 
 
 def student(
     name: str, corpus: Corpus, size: Architecture, settings: Settings, out: Path, report: Report
-) -> tuple[TextEncoder, Teacher | None]:
+) -> tuple[TextEncoder, Teacher]:
     """The student of that name in `STUDENTS` and its teacher, trained or taken up where they were stopped."""
-    kind = STUDENTS[name]
-    hidden, attention = DROPOUTS[kind.dropout]
+    taught_by, dropout = STUDENTS[name]
+    hidden, attention = DROPOUTS[dropout]
     size = replace(size, hidden_dropout=hidden, attention_dropout=attention)
     # All read the shipped model's words, so that it can teach and they differ in what they learn from alone.
-    known = jf.load_model("verb-number").tokenizer.get_vocab()
+    shipped = jf.load_model("verb-number")
+    known = shipped.tokenizer.get_vocab()
     model = make_model(sorted(known, key=known.__getitem__), size, None, settings.seed)
     chosen = [corpus.splits["train"][row] for row in np.concatenate(drawn_parts(corpus, settings))]
     lessons = lessons_of(model, chosen, [], settings)
-    teacher = teacher_of(kind.teacher, lessons, len(known), size.width, settings, out, report)
-    report(f"{name}: {settings.steps} steps, {settings.steps / lessons.steps:.1f} times {len(chosen)} beginnings")
-    folder = out / name.replace(" ", "-").replace("'", "").replace(",", "")
-    if teacher is None:
-        return learnt(model, label_loss, lessons, settings, folder, report)[0], None
+    if taught_by == "lstm":
+        teacher = lstm_of(lessons, len(known), 2 * size.width, settings, out / "lstm", report)
+    else:
+        module = shipped.module
+        teacher = jax.jit(lambda batch: module(batch, return_attention=False, return_hidden_states=False).logits)
 
     def batches(step: int) -> tuple[TokenBatch, tuple[Any, Any]]:
         # The teacher sees the words that the student sees.
         batch, (numbers,) = lessons(step)
         return batch, (numbers, teacher(batch))
 
+    report(f"{name}: {settings.steps} steps, {settings.steps / lessons.steps:.1f} times {len(chosen)} beginnings")
+    folder = out / name.replace(" ", "-").replace("'", "").replace(",", "")
     return learnt(model, probability_loss, batches, settings, folder, report)[0], teacher
 
 
-def teacher_of(
-    name: str | None, lessons: Lessons, words: int, width: int, settings: Settings, out: Path, report: Report
-) -> Teacher | None:
-    """What gives the probabilities: an LSTM that learns from the same lessons, or a trained model of ours."""
-    if name is None:
-        return None
-    if name == "lstm":
-        report(f"the LSTM: {settings.teacher_steps} steps")
-        recipe = Recipe(settings.teacher_steps, rate=LSTM_RATE, warmup=settings.warmup, seed=settings.seed)
-        lstm = fit(
-            LSTM(words, 2 * width, settings.seed), lstm_loss, lessons, recipe, out / "lstm", every=300, report=report
-        )
-        graph, weights = nnx.split(lstm.module)
-        # Weights as an argument: the scan of `nnx.RNN` takes none from outside of a trace.
-        return partial(jax.jit(lambda weights, batch: nnx.merge(graph, weights)(batch)), weights)
-    module = jf.load_model(name).module
-    return jax.jit(lambda batch: module(batch, return_attention=False, return_hidden_states=False).logits)
+def lstm_of(lessons: Lessons, words: int, width: int, settings: Settings, folder: Path, report: Report) -> Teacher:
+    """An LSTM that learnt the labels of these lessons."""
+    report(f"the LSTM: {settings.teacher_steps} steps")
+    recipe = Recipe(settings.teacher_steps, rate=LSTM_RATE, warmup=settings.warmup, seed=settings.seed)
+    lstm = LSTM(words, width, settings.seed)
+    lstm = fit(lstm, lstm_loss, lessons, recipe, folder, every=300, report=report).module
+    graph, weights = nnx.split(lstm)
+    # Weights as an argument: the scan of `nnx.RNN` takes none from outside of a trace.
+    return partial(jax.jit(lambda weights, batch: nnx.merge(graph, weights)(batch)), weights)
 
 
 def right(teacher: Teacher, model: TextEncoder, found: list[Beginning]) -> float:

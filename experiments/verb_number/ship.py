@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 WEIGHTS = "model.safetensors"
@@ -66,12 +66,14 @@ trained on.
 
 ## Training
 
-{steps:,} steps of about {tokens:,} tokens each; seed {seed}, commit {commit}. {began} It learnt
-the number from labels and, at every word, the hidden states of a teacher: {teacher}, fine-tuned on the same
-beginnings, right on {teacher_accuracy:.3f} of held-out ones. Numbers of verbs are people's tags (MASC, EWT) or those of
-closed-class verbs (is / are, was / were, has / have, does / do). What the student saw are {seen} of the beginnings
-below. Weights are in half precision, rounded after training; they are loaded in single precision. The command and all
-numbers are in `experiments/README.md`.
+{steps:,} steps of about {tokens:,} tokens each; seed {seed}, commit {commit}.
+{began}
+
+It learnt the number from labels and, at every word, the hidden states of a teacher: {teacher},
+fine-tuned on the same beginnings, right on {teacher_accuracy:.3f} of held-out ones. Numbers of verbs are people's tags
+(MASC, EWT) or those of closed-class verbs (is / are, was / were, has / have, does / do). What the student saw are
+{seen:,} of the beginnings below. Weights are in half precision, rounded after training; they are loaded in single
+precision. The command and all numbers are in `experiments/README.md`.
 
 | source | beginnings | licence |
 | --- | --- | --- |
@@ -84,8 +86,8 @@ between subject and verb, and where the subject is a rare word. Of beginnings of
 last 50 alone. It is a model to look into, not a grammar checker.
 """
 BEFORE = (
-    "It went on from a model that had learnt {steps:,} steps from {seen:,} beginnings in the same way "
-    "(seed {seed}, commit {commit}), whose word embeddings began as what the teacher makes of each word alone."
+    "It went on from a model that had learnt {steps:,} steps from {seen:,} beginnings in the same way (seed {seed},\n"
+    "commit {commit}), whose word embeddings began as what the teacher makes of each word alone."
 )
 
 
@@ -110,11 +112,8 @@ def ship(out: Path, results: Path, before: Path | None = None, place: Path = PLA
     place.mkdir(parents=True, exist_ok=True)
     for file in FILES:
         _ = shutil.copyfile(out / seed / "model" / file, place / file)
-    save_file(
-        {name: values.astype(np.float16) for name, values in load_file(out / seed / "model" / WEIGHTS).items()},
-        place / WEIGHTS,
-        {"format": "pt"},
-    )
+    halves = {name: values.astype(np.float16) for name, values in load_file(out / seed / "model" / WEIGHTS).items()}
+    _ = (place / WEIGHTS).write_bytes(save(halves, {"format": "pt"}))
     earlier = [] if before is None else [json.loads(before.read_text())]
     config = json.loads((place / "config.json").read_text())
     _ = (place / "README.md").write_text(_card(training, earlier, accuracy, config))
@@ -141,7 +140,7 @@ def _card(
         teacher_accuracy=training["teacher validation"],
         began=began or "Word embeddings began as what the teacher makes of each word alone.",
         minutes=round(sum(record["processor_seconds"] for record in (training, *earlier)) / 60),
-        seen=f"{_seen(training):,}",
+        seen=_seen(training),
         seed=settings["seed"],
         commit=training["commit"],
         accuracy="\n".join(

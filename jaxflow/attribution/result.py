@@ -40,6 +40,7 @@ class Example:
         answer: positions of the answer's tokens, where these were asked for (`queries="answer"`): each query predicted
             the token there. Else None. The text is then the prompt, and the pair the answer.
         first_target: position of an encoder-decoder's first target, behind its sources; None for one sequence.
+        encoder_layers: how many of the layers are an encoder's below a decoder; 0 for a model of one sequence.
     """
 
     text: str
@@ -58,6 +59,7 @@ class Example:
     picture: Picture | None = None
     answer: Int[np.ndarray, " query"] | None = None
     first_target: int | None = None
+    encoder_layers: int = 0
 
     def __repr__(self) -> str:
         """What it is of, without its arrays."""
@@ -94,6 +96,11 @@ class Example:
         return () if self.first_target is None else self.tokens[self.first_target :]
 
     @property
+    def layer_names(self) -> dict[int, str]:
+        """Of an encoder-decoder the name of each layer that was asked for: "encoder 1", "decoder 2 cross"."""
+        return {layer: layer_name(layer, self.encoder_layers) for layer in self.layers if self.encoder_layers}
+
+    @property
     def saturated(self) -> Bool[np.ndarray, "layer query token"] | None:
         """Where a flow is saturated, see `saturation`; of several flow methods any. None where it is not known."""
         return np.logical_or.reduce([*self.saturation.values()]) if self.saturation else None
@@ -108,14 +115,12 @@ class Attribution(Sequence[Example]):
         model: name of the model that read them.
         question: what was asked about each of them; None where it is not known.
         reads_at: position that the model's head reads, -1 for the last one; None where it reads no one position.
-        encoder_layers: how many of the layers are an encoder's below a decoder; 0 for a model of one sequence.
     """
 
     examples: tuple[Example, ...]
     model: str = ""
     question: Question | None = None
     reads_at: int | None = None
-    encoder_layers: int = 0
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> Example: ...
@@ -155,10 +160,14 @@ class Attribution(Sequence[Example]):
         return {name: tuple(example.relevance[name] for example in self.examples) for name in names}
 
     @property
+    def encoder_layers(self) -> int:
+        """How many of the layers are an encoder's below a decoder; 0 for a model of one sequence."""
+        return self.examples[0].encoder_layers if self.examples else 0
+
+    @property
     def layer_names(self) -> dict[int, str]:
         """Of an encoder-decoder the name of each layer that was asked for: "encoder 1", "decoder 2 cross"."""
-        layers = self.examples[0].layers if self.examples and self.encoder_layers else ()
-        return {layer: layer_name(layer, self.encoder_layers) for layer in layers}
+        return self.examples[0].layer_names if self.examples else {}
 
     @property
     def certified_share(self) -> float | None:

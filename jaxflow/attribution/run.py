@@ -96,7 +96,7 @@ def attribute(
         check_text(question, model, item.encoding, item.place)
     with closing(runner.run([items])) as groups:
         examples = tuple(next(groups))
-    return Attribution(examples, model.name, question, model.reads_at, encoder_layers_of(model))
+    return Attribution(examples, model.name, question, model.reads_at)
 
 
 def attribute_shards(

@@ -30,7 +30,7 @@ from jaxflow.flow.worker import Worker
 from jaxflow.graph.graph import AttentionGraph
 from jaxflow.models import Encoding, Model, Prediction
 from jaxflow.models.images import pooled_of
-from jaxflow.models.two_streams import first_target
+from jaxflow.models.two_streams import encoder_layers_of, first_target
 from jaxflow.running import Arrays, Call, bucket, token_batch
 from jaxflow.running.readers import Logits
 
@@ -179,6 +179,7 @@ def examples_of(
                 picture=picture_of(item.encoding),
                 answer=item.answer,
                 first_target=first_target(model, item.encoding),
+                encoder_layers=encoder_layers_of(model),
             )
         )
     return examples

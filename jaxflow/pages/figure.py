@@ -205,11 +205,12 @@ def _of_example(example: Example, query: Given[int | None], tokens: Given[Sequen
         # Of the last layer, which most readers look at, also how many.
         lines = apart_words(example.saturation, example.relevance, -1, row, scaling)
         about = ["crosses: saturated flows, which tell no tokens apart"]
-        about += [f"layer {example.layers[-1]}: {line}" for line in lines]
+        last = example.layer_names.get(example.layers[-1], f"layer {example.layers[-1]}")
+        about += [f"{last}: {line}" for line in lines]
         caption = "\n".join([caption, *about])
     return _Drawing(
         maps={name: np.asarray(values)[:, row] for name, values in example.relevance.items()},
-        rows=tuple(map(str, example.layers)),
+        rows=tuple(example.layer_names.get(layer, str(layer)) for layer in example.layers),
         row_kind="layer",
         tokens=example.tokens,
         scaling=np.broadcast_to(scaling, (len(example.layers), len(example.tokens))),

@@ -98,7 +98,8 @@ def _cell(value: float, share: float) -> str:
 
 def _example(example: Example) -> str:
     asked = int(example.queries[0])
-    said = f"layer {example.layers[-1]}, position {asked} ({escape(readable(example.tokens[asked]))})"
+    layer = example.layer_names.get(example.layers[-1], f"layer {example.layers[-1]}")
+    said = f"{layer}, position {asked} ({escape(readable(example.tokens[asked]))})"
     if example.prediction is not None:
         said += f", prediction: {escape(readable(example.prediction))}"
     left = f'style="text-align: left; {CELL}"'

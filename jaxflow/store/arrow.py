@@ -182,8 +182,11 @@ def to_rows(table: ArrowTable) -> Iterator[Row]:
         yield row
 
 
-def as_example(row: Row) -> Example:
-    """A row as `attribute` gives an example; rows do not keep which stage settled a flow."""
+def as_example(row: Row, encoder_layers: int = 0) -> Example:
+    """A row as `attribute` gives an example; rows do not keep which stage settled a flow.
+
+    `encoder_layers` is told by the manifest, once for all rows.
+    """
     return Example(
         text=row["text"],
         pair=row["pair"],
@@ -200,6 +203,7 @@ def as_example(row: Row) -> Example:
         answer=row.get("answer"),
         first_target=row.get("first_target"),
         picture=picture_of_row(row),
+        encoder_layers=encoder_layers,
     )
 
 

@@ -61,10 +61,13 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
         # The place where each shard ends says which one holds the example, and where in it.
         ends = list(accumulate(record.examples for record in self.records))
         which = bisect_right(ends, place)
-        return arrow.as_example(self._row(self.records[which], place - ends[which] + self.records[which].examples))
+        return self._example(self._row(self.records[which], place - ends[which] + self.records[which].examples))
 
     def __iter__(self) -> Iterator[Example]:
-        return (arrow.as_example(row) for row in self.rows())
+        return map(self._example, self.rows())
+
+    def _example(self, row: arrow.Row) -> Example:
+        return arrow.as_example(row, self.manifest.get("encoder_layers", 0))
 
     @property
     def complete(self) -> bool:

@@ -120,8 +120,21 @@ def test_results_are_kept_with_their_targets(outputs, tmp_path):
     assert [each.first_target for each in stored] == [6, 3]
     assert stored[1].targets == result[1].targets
     assert stored.manifest["encoder_layers"] == 2
+    assert stored[0].layer_names == stored[-1].layer_names == result.layer_names == result[1].layer_names
+    assert jf.attribute_attention(np.full((1, 1, 2, 2), 0.5), ["a", "b"])[0].layer_names == {}
     np.testing.assert_array_equal(stored[0].relevance["flow"], result[0].relevance["flow"])
     assert "first_target" not in result.to_pandas()
+
+
+def test_pictures_name_layers_as_the_page_does(outputs):
+    result = jf.attribute_attention(outputs, SOURCES, target_tokens=TARGETS, mask=SOURCE_MASK, target_mask=TARGET_MASK)
+    names = ["encoder 1", "encoder 2", *(f"decoder {layer} {kind}" for layer in (1, 2) for kind in ("self", "cross"))]
+    assert list(result[0].layer_names.values()) == names
+    drawn = jf.plot_relevance(result[0]).axes[0]
+    assert [label.get_text() for label in drawn.get_yticklabels()] == names
+    chosen = jf.plot_relevance(result[0], layers=[2, 4]).axes[0]
+    assert [label.get_text() for label in chosen.get_yticklabels()] == ["encoder 2", "decoder 1 cross"]
+    assert "decoder 2 cross, position" in result[0]._repr_html_()
 
 
 def test_a_class_specific_mixing_takes_gradients_of_all_three(outputs):

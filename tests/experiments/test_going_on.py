@@ -1,16 +1,17 @@
-"""The verb-number model that was taught for longer: what is told of it, and the weights that are kept."""
+"""The verb-number model that ships was taught in two goes: what is told of it, and how it got into the package."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
+import pytest
 from flax import nnx
 
 import jaxflow as jf
 from experiments.verb_number.__main__ import quick_corpus
-from experiments.verb_number.made import SMALL, Grammar
-from experiments.verb_number.measure import accuracies
 from experiments.verb_number.model import Architecture
+from experiments.verb_number.ship import PLACE, ship
 from experiments.verb_number.train import Settings, train
 from tests.experiments.test_told_figures import RECORDS, TOLD, agrees, table
 
@@ -23,10 +24,12 @@ SETS = {
 }
 
 
+RESULTS = RECORDS / "verb_number" / "results"
+
+
 def test_the_table_tells_what_was_measured():
-    results = RECORDS / "verb_number" / "results"
-    shipped = json.loads((results / "accuracy.json").read_text("utf-8"))["seeds"].values()
-    longer = json.loads((results / "longer" / "accuracy.json").read_text("utf-8"))["seeds"]["seed3"]
+    three = json.loads((RESULTS / "seeds" / "accuracy.json").read_text("utf-8"))["seeds"].values()
+    shipped = json.loads((RESULTS / "accuracy.json").read_text("utf-8"))["seeds"]["seed3"]
 
     def measured(name, sets):
         if name in SETS:
@@ -34,19 +37,30 @@ def test_the_table_tells_what_was_measured():
         attractors = name.removeprefix("Linzen, ").partition(" ")[0]
         return sets["linzen"]["by attractors"][attractors]["accuracy"]
 
-    rows = table(TOLD, "set", "shipped, three seeds")
+    rows = table(TOLD, "set", "three seeds")
     assert len(rows) == 10
     for name, before, after in rows:
-        agrees(before, sum(measured(name, sets) for sets in shipped) / len(shipped))
-        agrees(after, measured(name, longer))
+        agrees(before, sum(measured(name, sets) for sets in three) / len(three))
+        agrees(after, measured(name, shipped))
 
 
-def test_the_kept_weights_tell_numbers():
-    model = jf.load_model(RECORDS / "verb_number" / "longer")
-    assert (model.config.layers, model.config.heads, model.config.width) == (6, 8, 128)
-    found = [beginning for beginning in Grammar(SMALL, 5).beginnings(300) if len(beginning.words) <= 10]
-    assert len(found) > 100
-    assert accuracies(model, {"made": found})["made"]["accuracy"] > 0.9
+def test_what_ships_is_made_from_the_records(tmp_path):
+    seed = tmp_path / "seed3"
+    seed.mkdir()
+    shutil.copy(RESULTS / "training.json", seed)
+    shutil.copytree(PLACE, seed / "model")
+    shipped = ship(tmp_path, RESULTS, RESULTS / "seeds" / "training-seed0.json", tmp_path / "place")
+    for name in ("README.md", "model.safetensors", "config.json"):
+        assert (shipped / name).read_bytes() == (PLACE / name).read_bytes(), name
+
+
+def test_a_model_that_went_on_needs_the_record_before(tmp_path):
+    seed = tmp_path / "seed3"
+    seed.mkdir()
+    shutil.copy(RESULTS / "training.json", seed)
+    with pytest.raises(SystemExit, match="--before"):
+        ship(tmp_path, RESULTS, None, tmp_path / "place")
+    assert not (tmp_path / "place").exists()
 
 
 def test_training_goes_on_from_a_trained_model(tmp_path):
