@@ -44,6 +44,17 @@ def test_the_table_tells_what_was_measured():
         agrees(after, measured(name, shipped))
 
 
+def test_the_shipped_model_s_ranks_are_those_of_the_record():
+    cells = json.loads((RESULTS / "tables-test.json").read_text("utf-8"))["cells"]
+    rows = table(TOLD, "shipped", "L1")
+    assert len(rows) == 6
+    for name, *told in rows:
+        score, _, method = name.partition(": ")
+        measured = cells[score][method]["words"]
+        for cell, mean, std in zip(told, measured["mean"], measured["std"], strict=True):
+            agrees(cell.replace("±", " "), mean, std)
+
+
 def test_what_ships_is_made_from_the_records(tmp_path):
     seed = tmp_path / "seed3"
     seed.mkdir()
