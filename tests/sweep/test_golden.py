@@ -1,7 +1,8 @@
 """The first edition's results: a folder that it wrote opens, and the same texts give the same numbers today.
 
-`golden/results` was made with the first edition (commit 5e40060), before the library was rebuilt, by
-`jaxflow attribute --input tests/sweep/golden/texts.txt --out tests/sweep/golden/results`, less its report.html.
+`golden/results` was made with the first edition's code (commit 5e40060, from before the library was rebuilt) and the
+verb-number model that ships today, by `jaxflow attribute --input tests/sweep/golden/texts.txt --out
+tests/sweep/golden/results`, less its report.html.
 """
 
 import os
