@@ -3,7 +3,7 @@
     python -m experiments.paper_closer variants --data DIR     # the shipped model, Linzen's test beginnings
     python -m experiments.paper_closer floats --data DIR       # networkx on floats, as the authors' code: minutes
     python -m experiments.paper_closer dropout --work RUN      # trains two small models, with and without dropout
-    python -m experiments.paper_closer real --data DIR --corpus RUN/corpus --work RUN    # trains three, real sentences
+    python -m experiments.paper_closer real --data DIR --corpus RUN/corpus --work RUN    # trains two on real sentences
     python -m experiments.paper_closer variants --quick        # sentences made here; likewise the others
 
 Every change of residual, positions, ranks and blank is measured alone and with all others; the best combination is

@@ -1,11 +1,9 @@
-"""Students that learn real sentences from labels or probabilities: no teacher's states shape their first layer.
+"""Students that learn real sentences from labels and probabilities: no teacher's states shape their first layer.
 
-The shipped model learnt a teacher's hidden states at every word. The paper's learnt from labels and an LSTM, under
-strong dropout.
+The shipped model learnt a teacher's hidden states at every word, the paper's from labels and an LSTM.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ from jaxtyping import Array, Float
 
 import jaxflow as jf
 from experiments.finetune.fit import Recipe, fit
-from experiments.paper_closer.training import DROPOUTS
 from experiments.verb_number.batches import as_batch, bucketed
 from experiments.verb_number.beginnings import Beginning
 from experiments.verb_number.corpus import Corpus
@@ -35,14 +32,8 @@ BATCH = 128
 Logits = Float[Array, "text label"]
 Teacher = Callable[[TokenBatch], Logits]
 Report = Callable[[str], None]
-
-
-# What a student learns from beside labels, and the name of its dropout in `DROPOUTS`.
-STUDENTS = {
-    "an LSTM's probabilities": ("lstm", "no dropout"),
-    "the shipped model's probabilities": ("verb-number", "no dropout"),
-    "the same, the paper's dropout": ("verb-number", "the paper's dropout"),
-}
+# Who gives the probabilities that a student learns beside the labels.
+STUDENTS = {"an LSTM's probabilities": "lstm", "the shipped model's probabilities": "verb-number"}
 
 
 class LSTM(nnx.Module):
@@ -82,16 +73,13 @@ def student(
     name: str, corpus: Corpus, size: Architecture, settings: Settings, out: Path, report: Report
 ) -> tuple[TextEncoder, Teacher]:
     """The student of that name in `STUDENTS` and its teacher, trained or taken up where they were stopped."""
-    taught_by, dropout = STUDENTS[name]
-    hidden, attention = DROPOUTS[dropout]
-    size = replace(size, hidden_dropout=hidden, attention_dropout=attention)
     # All read the shipped model's words, so that it can teach and they differ in what they learn from alone.
     shipped = jf.load_model("verb-number")
     known = shipped.tokenizer.get_vocab()
     model = make_model(sorted(known, key=known.__getitem__), size, None, settings.seed)
     chosen = [corpus.splits["train"][row] for row in np.concatenate(drawn_parts(corpus, settings))]
     lessons = lessons_of(model, chosen, [], settings)
-    if taught_by == "lstm":
+    if STUDENTS[name] == "lstm":
         teacher = lstm_of(lessons, len(known), 2 * size.width, settings, out / "lstm", report)
     else:
         module = shipped.module
