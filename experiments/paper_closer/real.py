@@ -48,7 +48,8 @@ class LSTM(nnx.Module):
     def __call__(self, batch: TokenBatch) -> Logits:
         """Logits of both numbers."""
         lengths = batch.mask.sum(-1)
-        states = self.embeddings(batch.input_ids)
+        # What an RNN gives depends on whether its carry is asked for, which types cannot follow.
+        states: Any = self.embeddings(batch.input_ids)
         begin = jnp.zeros((len(lengths), states.shape[-1]))
         for layer in self.layers:
             states = layer(states, initial_carry=(begin, begin), seq_lengths=lengths)
