@@ -92,7 +92,7 @@ def student(
         return batch, (numbers, teacher(batch))
 
     report(f"{name}: {settings.steps} steps, {settings.steps / lessons.steps:.1f} times {len(chosen)} beginnings")
-    folder = out / name.replace(" ", "-").replace("'", "").replace(",", "")
+    folder = out / name.replace(" ", "-").replace("'", "")
     return learnt(model, probability_loss, batches, settings, folder, report)[0], teacher
 
 
@@ -108,7 +108,7 @@ def lstm_of(lessons: Lessons, words: int, width: int, settings: Settings, folder
 
 
 def right(teacher: Teacher, model: TextEncoder, found: list[Beginning]) -> float:
-    """How many of these beginnings a teacher that reads this model's tokens is right on."""
+    """The share of these beginnings that a teacher is right on; it reads this model's tokens."""
     hits = 0
     for bucket in bucketed(found, model.tokenizer):
         for start in range(0, len(bucket.ids), BATCH):
