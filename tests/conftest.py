@@ -4,7 +4,8 @@ import ctypes
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,36 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_p
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import jax
+import jaxtyping
 import pytest
-from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-install_import_hook("jaxflow", "beartype.beartype")
+
+
+def _checked_at_first(jaxtyped: Callable[..., Any], times: int) -> Callable[..., Any]:
+    """The decorator that checks types, for functions within functions only the first times that each is made.
+
+    Such a function is made anew whenever the one around it runs, and to decorate it takes some milliseconds.
+    """
+    made: Counter[Any] = Counter()
+
+    def decorator(**options: Any) -> Callable[[Any], Any]:
+        def decorated(what: Any) -> Any:
+            code = getattr(what, "__code__", None)
+            if code is not None and "<locals>" in what.__qualname__:
+                made[code] += 1
+                if made[code] > times:
+                    return what
+            return jaxtyped(**options)(what)
+
+        return decorated
+
+    return decorator
+
+
+# The hook looks the decorator up by this name, at every function.
+jaxtyping.jaxtyped = _checked_at_first(jaxtyping.jaxtyped, times=5)
+jaxtyping.install_import_hook("jaxflow", "beartype.beartype")
 
 # Linux lets a process map 65,530 pieces of memory (vm.max_map_count), each compiled program takes several, and a
 # compiler that gets no more ends the process. A worker that runs half of the suite would come there.

@@ -118,9 +118,10 @@ NAMES = [name for name in FAMILIES if name != "only_residual"]
 SCALES = (-149, -140, -128, -126, -124, -120, -100, -60, -1, 0, 1, 40, 100, 125)
 
 
-def graph_at(power, seed):
-    """One graph of each family, its largest weight near 2^power."""
-    made = np.stack([FAMILIES[name](np.random.default_rng(seed + i), LAYERS, TOKENS) for i, name in enumerate(NAMES)])
+def graph_at(power, seed, step=1):
+    """One graph of each family, or of each step-th from the seed's on, its largest weight near 2^power."""
+    names = NAMES[seed % step :: step]
+    made = np.stack([FAMILIES[name](np.random.default_rng(seed + i), LAYERS, TOKENS) for i, name in enumerate(names)])
     weights = np.ldexp(made / made.max((1, 2, 3), keepdims=True), power).astype(np.float32)
     count = len(weights)
     own = jnp.zeros((count, LAYERS, TOKENS))
@@ -138,7 +139,8 @@ def solved(mixing):
 def test_bounds_bracket_and_certify_at_every_scale(method):
     certified = 0
     for seed, power in enumerate(SCALES):
-        mixing, graph = graph_at(power, seed)
+        # To no tolerance those that go on and on take minutes for all families; in turns each comes four times or more.
+        mixing, graph = graph_at(power, seed, step=1 if method == "bounds" else 3)
         flow = solved(mixing)
         # Near the least of all sizes processors flush the graph's own mixing, which is then what bounds are of.
         held = np.asarray(graph.capacity)

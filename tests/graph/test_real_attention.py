@@ -66,8 +66,7 @@ def test_flow_equals_ortools_at_all_layers_of_fifty_sentences(minilm, batch, mon
         length = len(encoding)
         for layer in range(1, graph.num_layers + 1):
             oracle = OrTools(mixing[example, :, :length, :length], layer)
-            sources = range(length) if length <= 20 else rng.integers(length, size=8)
-            for source in sources:
+            for source in rng.choice(length, 3, replace=False):
                 theirs = [oracle(source, sink) for sink in range(length)]
                 np.testing.assert_allclose(exact.value[example, layer - 1, source, :length], theirs, atol=1e-8)
 

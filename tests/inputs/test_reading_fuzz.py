@@ -247,7 +247,7 @@ def lines_come_back(folder, written, data):
 
 CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 QUICK = settings(max_examples=300, deadline=None, suppress_health_check=CHECKS)
-LONG = settings(max_examples=6000, deadline=None, suppress_health_check=CHECKS)
+LONG = settings(max_examples=2000, deadline=None, suppress_health_check=CHECKS)
 
 
 @pytest.fixture(scope="module")
