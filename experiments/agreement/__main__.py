@@ -20,6 +20,7 @@ import numpy as np
 
 import jaxflow as jf
 from experiments._methods import FUNCTIONALS, QUICK_MIXINGS, methods_of, mixings_of
+from experiments._quick import checked
 from experiments._record import provenance, write_record
 from experiments._say import ended
 from experiments.agreement.table import RESAMPLES, cells, markdown, ranked, verdicts
@@ -102,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
     _ = parser.add_argument("--quick", action="store_true", help="two mixings, a few texts made here; about a minute")
     _ = parser.add_argument("--out", type=Path, help="where the record goes (default: with the experiment)")
     options = parser.parse_args(arguments)
-    return ended(lambda: run(options))
+    return ended(lambda: run(checked(options, parser, "texts")))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy as np
 
 from experiments._figures import save_figure
 from experiments._pieces import pieces_of
+from experiments._quick import checked
 from experiments._record import provenance, write_record
 from experiments._say import ended, say
 from experiments.figures.entropy import METHODS, RESAMPLES, draw_entropy, entropies, entropy_record
@@ -48,8 +49,9 @@ LEAST, MOST, SEED = 6, 40, 0
 
 def main(arguments: list[str] | None = None) -> int:
     """Draw what was asked for; 2 on bad input, 130 where it was interrupted."""
-    options = _parser().parse_args(arguments)
-    return ended(lambda: _run(options))
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    return ended(lambda: _run(checked(options, parser, "number")))
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -18,6 +18,7 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from experiments._quick import checked
 from experiments._record import provenance, write_record
 from experiments._say import ended, say
 from experiments.flow_training import real
@@ -82,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     _ = parser.add_argument("--work", type=Path, help="where finished trainings are kept (default: --out)")
     _ = parser.add_argument("--out", type=Path, default=RESULTS, help="where record and picture go")
     options = parser.parse_args(arguments)
-    return ended(lambda: study_real(options) if options.real else study(options))
+    return ended(lambda: (study_real if options.real else study)(checked(options, parser, "terms", "seeds")))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from typing import Any
 import jaxflow as jf
 from experiments._methods import FUNCTIONALS, QUICK_MIXINGS, REFERENCES, SUMS, methods_of, mixings_of
 from experiments._pieces import Pieces
+from experiments._quick import checked
 from experiments._record import provenance, write_record
 from experiments._say import ended, say
 from experiments.ground_truth import compiled, planted, real
@@ -183,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
     _ = parser.add_argument("--finished", action="store_true", help="the table of what is measured already")
     _ = parser.add_argument("--out", type=Path, help="where the record and finished pieces go")
     options = parser.parse_args(arguments)
-    return ended(lambda: run(options))
+    return ended(lambda: run(checked(options, parser, *(("texts",) if options.part in GROUPS else ()))))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 import jaxflow as jf
+from experiments._quick import checked
 from experiments._record import provenance, write_record
 from experiments._say import ended, say
 from experiments.paper_closer.real import STUDENTS, right, student
@@ -211,7 +212,7 @@ def main(arguments: list[str] | None = None) -> int:
     _ = parser.add_argument("--quick", action="store_true", help="a few sentences made here; under a minute")
     _ = parser.add_argument("--out", type=Path, help="where the record goes (default: with the experiment)")
     options = parser.parse_args(arguments)
-    return ended(lambda: run(options))
+    return ended(lambda: run(checked(options, parser, "texts", "floats", "steps")))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import numpy as np
 
 import jaxflow as jf
 from experiments._methods import QUICK_MIXINGS, mixings_of
+from experiments._quick import checked
 from experiments._record import provenance, write_record
 from experiments._say import ended, say
 from experiments.attention_change.reactions import read_reactions
@@ -168,7 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     _ = parser.add_argument("--quick", action="store_true", help="two mixings, a few texts made here")
     _ = parser.add_argument("--out", type=Path, help="where records go (default: with the experiment)")
     options = parser.parse_args(arguments)
-    return ended(lambda: run(options))
+    return ended(lambda: run(checked(options, parser, "models", "mixings", "longest")))
 
 
 if __name__ == "__main__":

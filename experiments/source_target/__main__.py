@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments._methods import QUICK_MIXINGS
+from experiments._quick import checked
 from experiments._record import provenance, write_record
 from experiments._say import ended, say
 from experiments.source_target.dates import drawn
@@ -86,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     _ = parser.add_argument("--quick", action="store_true", help="one model, trained for less, and a few texts")
     _ = parser.add_argument("--out", type=Path, default=RESULTS, help="where record and picture go")
     options = parser.parse_args(arguments)
-    return ended(lambda: run(options))
+    return ended(lambda: run(checked(options, parser, "seeds", "steps", "texts")))
 
 
 if __name__ == "__main__":

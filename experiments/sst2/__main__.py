@@ -16,6 +16,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from experiments._quick import checked
 from experiments._say import ended, say
 from experiments.finetune.sst2 import SST2
 from experiments.finetune.train import Settings, train
@@ -28,8 +29,9 @@ QUICK_PHRASES, QUICK_SENTENCES, QUICK_RESAMPLES = 192, 12, 199
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 2 on bad input, 130 where it was interrupted."""
-    options = _parser().parse_args(arguments)
-    return ended(lambda: _run(options))
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    return ended(lambda: _run(checked(options, parser, "epochs")))
 
 
 def _run(options: argparse.Namespace) -> None:

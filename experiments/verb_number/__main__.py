@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments._quick import checked
 from experiments._record import provenance, write_record
 from experiments._run import environment, write_json
+from experiments._say import ended
 from experiments.finetune.train import course
 from experiments.verb_number import corpus, figures, made, ship, student, tables
 from experiments.verb_number.corpus import Corpus
@@ -49,8 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     _ = shipping.add_argument("--before", type=Path, help="record of the training that the model went on from")
     shipping.set_defaults(run=lambda options: _say(str(ship.ship(options.out, options.results, options.before))))
     options = parser.parse_args(arguments)
-    options.run(options)
-    return 0
+    return ended(lambda: options.run(options))
 
 
 def _train_command(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +79,8 @@ def _train_command(parser: argparse.ArgumentParser) -> None:
     _ = parser.add_argument(
         "--quick", action="store_true", help="a tiny model on sentences made here, in under a minute"
     )
-    parser.set_defaults(run=_train)
+    decided = ("data", "prose", "steps", "rate", "parts", "vocabulary", "made")
+    parser.set_defaults(run=lambda options: _train(checked(options, parser, *decided)))
 
 
 def _results_command(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], None]) -> None:
