@@ -6,10 +6,10 @@ from jaxflow import InputError
 
 
 def checked(options: argparse.Namespace, parser: argparse.ArgumentParser, *decided: str) -> argparse.Namespace:
-    """The options of a parser, where those that `--quick` decides are left out beside it.
+    """The parser's options as they are, unless `--quick` stands beside one of `decided`, whose value it chooses itself.
 
     Raises:
-        InputError: for one that is given too: it would be passed over in silence.
+        InputError: for an option of `decided` that is given with `--quick`; it would have no effect.
     """
     for name in decided if options.quick else ():
         given, option = getattr(options, name), f"--{name}"

@@ -20,9 +20,9 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
 def _checked_at_first(jaxtyped: Callable[..., Any], times: int) -> Callable[..., Any]:
-    """The decorator that checks types, for functions within functions only the first times that each is made.
+    """The decorator that checks types; a function within a function has it only the first times that it is made.
 
-    Such a function is made anew whenever the one around it runs, and to decorate it takes some milliseconds.
+    It is made anew whenever the function around it runs, and to decorate it takes some milliseconds each time.
     """
     made: Counter[Any] = Counter()
 

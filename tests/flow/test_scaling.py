@@ -139,7 +139,8 @@ def solved(mixing):
 def test_bounds_bracket_and_certify_at_every_scale(method):
     certified = 0
     for seed, power in enumerate(SCALES):
-        # To no tolerance those that go on and on take minutes for all families; in turns each comes four times or more.
+        # To a tolerance of 0 relaxations of all families take minutes: a third of the families at each scale, so that
+        # each comes at four scales or more.
         mixing, graph = graph_at(power, seed, step=1 if method == "bounds" else 3)
         flow = solved(mixing)
         # Near the least of all sizes processors flush the graph's own mixing, which is then what bounds are of.
