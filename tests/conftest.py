@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
@@ -19,21 +20,26 @@ import pytest
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
-def _checked_at_first(jaxtyped: Callable[..., Any], times: int) -> Callable[..., Any]:
-    """The decorator that checks types; a function within a function has it only the first times that it is made.
+def _checked_for_less(jaxtyped: Callable[..., Any], times: int) -> Callable[..., Any]:
+    """The decorator that checks types, where it is needed: as it stands it takes 40 % of some files' time.
 
-    It is made anew whenever the function around it runs, and to decorate it takes some milliseconds each time.
+    A function without an array among its types has no shapes to compare, so beartype alone checks it. And a function
+    within a function is checked only the first times that it is made: it is made anew whenever the function around it
+    runs, and to decorate it takes some milliseconds each time.
     """
     made: Counter[Any] = Counter()
 
-    def decorator(**options: Any) -> Callable[[Any], Any]:
+    def decorator(*, typechecker: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def decorated(what: Any) -> Any:
-            code = getattr(what, "__code__", None)
-            if code is not None and "<locals>" in what.__qualname__:
-                made[code] += 1
-                if made[code] > times:
+            if not isinstance(what, FunctionType):
+                return jaxtyped(typechecker=typechecker)(what)
+            if "<locals>" in what.__qualname__:
+                made[what.__code__] += 1
+                if made[what.__code__] > times:
                     return what
-            return jaxtyped(**options)(what)
+            # A type in quotes may be anything.
+            shapes = any(isinstance(k, str) or "jaxtyping." in repr(k) for k in what.__annotations__.values())
+            return jaxtyped(typechecker=typechecker)(what) if shapes else typechecker(what)
 
         return decorated
 
@@ -41,7 +47,7 @@ def _checked_at_first(jaxtyped: Callable[..., Any], times: int) -> Callable[...,
 
 
 # The hook looks the decorator up by this name, at every function.
-jaxtyping.jaxtyped = _checked_at_first(jaxtyping.jaxtyped, times=5)
+jaxtyping.jaxtyped = _checked_for_less(jaxtyping.jaxtyped, times=5)
 jaxtyping.install_import_hook("jaxflow", "beartype.beartype")
 
 # Linux lets a process map 65,530 pieces of memory (vm.max_map_count), each compiled program takes several, and a
@@ -70,6 +76,12 @@ def _programs_are_freed() -> Iterator[None]:
 def _resident() -> int:
     """Bytes of memory that this process holds."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: a long file at the end would keep one process busy alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def _all_rows(sizes: Any, length: int, texts: int) -> int:

@@ -148,6 +148,7 @@ def test_filling_up_changes_no_values():
 
 
 @pytest.mark.slow
+@pytest.mark.optimised
 @pytest.mark.skipif(sys.platform != "linux", reason="counts pieces of memory as Linux lists them")
 @pytest.mark.parametrize(
     ("way", "shapes"),

@@ -1,5 +1,7 @@
 """The library under JAX's debugging switches: the same numbers."""
 
+from contextlib import contextmanager
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,12 +16,16 @@ from tests.tiny_text_model import model_folder
 MASK = np.array([[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]], bool)
 ATTENTION = softmax_attention(2, (2, 3, 2, 5, 5), mask=MASK).astype(np.float32)
 TEXTS = ["the key to the cabinets", "keys on the"]
-SWITCHES = {
-    "rank promotion": lambda: jax.numpy_rank_promotion("raise"),
-    "nans": lambda: jax.debug_nans(True),
-    "infs": lambda: jax.debug_infs(True),
-    "no jit": jax.disable_jit,
-}
+
+
+@contextmanager
+def what_must_not_come():
+    """The switches that raise, all at once: under each other set of switches all programs are compiled anew."""
+    with jax.numpy_rank_promotion("raise"), jax.debug_nans(True), jax.debug_infs(True):
+        yield
+
+
+SWITCHES = {"rank promotion, nans and infs": what_must_not_come, "no jit": jax.disable_jit}
 
 
 def graphs():

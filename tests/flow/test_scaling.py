@@ -135,6 +135,7 @@ def solved(mixing):
 
 
 @pytest.mark.slow
+@pytest.mark.optimised
 @pytest.mark.parametrize("method", METHODS)
 def test_bounds_bracket_and_certify_at_every_scale(method):
     certified = 0

@@ -11,7 +11,7 @@ from jaxflow.models import fetch
 from tests.flow.oracles import OrTools
 from tests.sentences import SENTENCES
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimised]
 
 
 @pytest.fixture(scope="module")

@@ -98,6 +98,7 @@ def test_gradient_mixings_equal_autograds(model):
             near(found[text], theirs[text], length, NEAR)
 
 
+@pytest.mark.optimised
 def test_chefers_relevance_equals_torch(model):
     theirs, _ = chefer_weights(model.torch, model.inputs, CLASSES)
     # The rules divide by sums that may be near 0. In real models float32 is off by up to 6e-2 of a layer's largest
