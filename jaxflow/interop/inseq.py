@@ -178,7 +178,7 @@ def _instance(kind: tuple[str, str], attributes: Mapping[str, JsonValue]) -> Jso
     return {_KIND: list(kind), "attributes": dict(attributes)}
 
 
-def _attributes(value: Mapping[str, JsonValue], kind: str) -> Mapping[str, JsonValue]:
+def _attributes(value: JsonValue, kind: str) -> Mapping[str, JsonValue]:
     if not str(value[_KIND][1]).endswith(kind):
         raise ValueError(f"a {value[_KIND][1]} where a {kind} stands")
     return value["attributes"]
