@@ -20,12 +20,12 @@ import pytest
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
-def _checked_for_less(jaxtyped: Callable[..., Any], times: int) -> Callable[..., Any]:
-    """The decorator that checks types, where it is needed: as it stands it takes 40 % of some files' time.
+def _checked_where_needed(jaxtyped: Callable[..., Any], times: int) -> Callable[..., Any]:
+    """jaxtyping's decorator, which compares shapes, kept to functions that have any: it takes long at every call.
 
-    A function without an array among its types has no shapes to compare, so beartype alone checks it. And a function
-    within a function is checked only the first times that it is made: it is made anew whenever the function around it
-    runs, and to decorate it takes some milliseconds each time.
+    A function without an array among its types is checked by beartype alone. A function within a function is checked
+    the first `times` that it is made: it is made anew whenever the function around it runs, and to decorate it takes
+    some milliseconds.
     """
     made: Counter[Any] = Counter()
 
@@ -37,7 +37,7 @@ def _checked_for_less(jaxtyped: Callable[..., Any], times: int) -> Callable[...,
                 made[what.__code__] += 1
                 if made[what.__code__] > times:
                     return what
-            # A type in quotes may be anything.
+            # A type in quotes may name an array.
             shapes = any(isinstance(k, str) or "jaxtyping." in repr(k) for k in what.__annotations__.values())
             return jaxtyped(typechecker=typechecker)(what) if shapes else typechecker(what)
 
@@ -47,7 +47,7 @@ def _checked_for_less(jaxtyped: Callable[..., Any], times: int) -> Callable[...,
 
 
 # The hook looks the decorator up by this name, at every function.
-jaxtyping.jaxtyped = _checked_for_less(jaxtyping.jaxtyped, times=5)
+jaxtyping.jaxtyped = _checked_where_needed(jaxtyping.jaxtyped, times=5)
 jaxtyping.install_import_hook("jaxflow", "beartype.beartype")
 
 # Linux lets a process map 65,530 pieces of memory (vm.max_map_count), each compiled program takes several, and a

@@ -4,9 +4,14 @@ import importlib
 import inspect
 from typing import Any
 
+import jax.numpy as jnp
 import pytest
+from beartype.roar import BeartypeCallHintViolation
+from jaxtyping import TypeCheckError
 
 import jaxflow
+from jaxflow._programs import bucket
+from jaxflow.flow.device.minsum import min_sum_up
 
 PACKAGES = ["jaxflow", "jaxflow.mixing", "jaxflow.references", "jaxflow.evaluation", "jaxflow.compare"]
 
@@ -39,3 +44,11 @@ def test_what_a_caller_hands_in_reaches_the_functions_own_check():
         jaxflow.raw_attention(3)
     with pytest.raises(jaxflow.InputError, match=r"`tol` must be a number, 0 or more, got 'small'"):
         jaxflow.Question(tol="small")
+
+
+def test_types_and_shapes_are_checked_inside_the_package():
+    # Without a comparison of shapes a middle of one would be repeated.
+    with pytest.raises(TypeCheckError, match="right"):
+        min_sum_up(jnp.ones((2, 1)), jnp.ones((4, 3)))
+    with pytest.raises(BeartypeCallHintViolation, match="size"):
+        bucket(8.0)
