@@ -28,7 +28,7 @@ class Warned(Terminated):
     number = int(ENDING.get("SIGUSR1", signal.SIGTERM))
 
 
-KINDS: dict[int, type[KeyboardInterrupt]] = {each.number: each for each in (Warned, Terminated)}
+INTERRUPTS: dict[int, type[KeyboardInterrupt]] = {each.number: each for each in (Warned, Terminated)}
 
 
 class Interrupts:
@@ -72,7 +72,7 @@ def signals() -> Iterator[None]:
         again.start()
 
     def terminate(number: int, _: FrameType | None) -> None:
-        raise KINDS[number]
+        raise INTERRUPTS[number]
 
     before = {number: _install(number, terminate) for number in ENDING.values()}
     sys.unraisablehook = unraisable
@@ -98,8 +98,8 @@ def interrupts(end_soon: Callable[[str], None] | None = None) -> Iterator[Interr
     asked = Interrupts()
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        before, asked.kind = asked.kind, KINDS.get(number, KeyboardInterrupt)
-        if before is None and end_soon is not None and number in KINDS:
+        before, asked.kind = asked.kind, INTERRUPTS.get(number, KeyboardInterrupt)
+        if before is None and end_soon is not None and number in INTERRUPTS:
             asked.ending = True
             end_soon(signal.Signals(number).name)
         elif asked.ending:

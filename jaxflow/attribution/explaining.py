@@ -26,7 +26,7 @@ from jaxflow.evaluation.token_target import (
 )
 from jaxflow.mixing import as_mixing
 from jaxflow.models import Encoding, Model, RecordsBatches, TokenBatch
-from jaxflow.running import Arrays, Call, Forward, Inputs, Program, Programs, pair_numbers
+from jaxflow.running import Arrays, Call, Forward, Inputs, JoinedPrograms, Program, pair_numbers
 
 
 def check_model(question: Question, model: Model) -> None:
@@ -102,7 +102,7 @@ def call_of(
     for method, program in zip(methods, own, strict=True):
         _check_runs(method, program, model)
     parts = [(queries, given if method.explains else None) for method in methods]
-    return Call(Programs((forward, *own)), Inputs(batch, (examples, *parts), None))
+    return Call(JoinedPrograms((forward, *own)), Inputs(batch, (examples, *parts), None))
 
 
 def results_of(question: Question, readers: Iterable[Hashable], outputs: Arrays) -> dict[Any, Arrays]:

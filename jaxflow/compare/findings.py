@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from jaxflow._units import in_units
-from jaxflow.compare.paths import KINDS, STRONGER
+from jaxflow.compare.paths import ARC_KINDS, STRONGER
 from jaxflow.compare.result import ChangeSummary, WordChange
 from jaxflow.heads.names import head_name
 
@@ -43,7 +43,7 @@ def findings(summary: ChangeSummary, most: int = 5) -> list[str]:
         )
         rest = f" and {len(moved) - most} more" if len(moved) > most else ""
         lines += [f"heads that attend more like another head of the second model: {named}{rest}"]
-    alike, first, second = (summary.arcs[kind] for kind in KINDS)
+    alike, first, second = (summary.arcs[kind] for kind in ARC_KINDS)
     counts = f"{alike:.1f} alike in both models, {first:.1f} stronger in the first, {second:.1f} stronger in the second"
     lines += ["", f"{said('strong arcs of a text')}: {counts}"]
     for method in dict.fromkeys(word.method for word in summary.words):

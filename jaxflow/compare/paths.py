@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxflow._switches import broadcasting
 from jaxflow._typing import Capacity, Queries
 
-KINDS = ("alike", "stronger_a", "stronger_b")
+ARC_KINDS = ("alike", "stronger_a", "stronger_b")
 # How many times as large a value of one model must be to count as stronger there; the explorer has the same rule.
 STRONGER = 2
 States = Float[Array, "*batch state query token"]
@@ -29,7 +29,7 @@ class Arcs:
         key: the position attended to.
         weight_a: its weight in the first model.
         weight_b: its weight in the second.
-        kind: index in `KINDS`: alike in both models, stronger in the first, stronger in the second; see `stronger_in`.
+        kind: index in `ARC_KINDS`: alike in both models, stronger in the first or in the second; see `stronger_in`.
         path_a: whether it lies on a path of strong arcs up to the first query position at the first model's top.
         path_b: likewise in the second model.
     """
@@ -48,7 +48,7 @@ class Arcs:
 
     def count(self, kind: str) -> int:
         """How many are of a kind."""
-        return int((self.kind == KINDS.index(kind)).sum())
+        return int((self.kind == ARC_KINDS.index(kind)).sum())
 
 
 def stronger_in(first: Float[np.ndarray, "*shape"], second: Float[np.ndarray, "*shape"]) -> Int[np.ndarray, "*shape"]:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from jaxflow._untyped import JsonObject
 from jaxflow._views import shown_as_html
-from jaxflow.compare.paths import KINDS, Arcs, stronger_in
+from jaxflow.compare.paths import ARC_KINDS, Arcs, stronger_in
 from jaxflow.compare.units import Units
 from jaxflow.evaluation import Interval
 
@@ -113,7 +113,7 @@ class ComparedText:
         shared = np.zeros_like(widest) if self.shared_widths is None else self.shared_widths[0, query]
         alike = np.where(stronger_in(widest, shared) == 0, "shared", "alike")
         stronger = stronger_in(first, second)
-        kinds = np.where(stronger == 0, alike, np.array(KINDS)[stronger])
+        kinds = np.where(stronger == 0, alike, np.array(ARC_KINDS)[stronger])
         return tuple(np.where(widest >= threshold, kinds, "").tolist())
 
     def word_change(self, layer: int = -1, query: int = 0) -> dict[str, Float[np.ndarray, " word"]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxflow.compare.paths import KINDS
+from jaxflow.compare.paths import ARC_KINDS
 from jaxflow.compare.plan import Plan, has_classes
 from jaxflow.compare.result import ChangeSummary, ComparedText, HeadChange, LayerChange, WordChange
 from jaxflow.heads.similarity import Products, correlation, match_heads
@@ -50,7 +50,7 @@ class Totals:
         self._cka.add(cka)
         self._add_products(products)
         self._add_words(text)
-        self._arcs.update({kind: text.arcs.count(kind) for kind in KINDS})
+        self._arcs.update({kind: text.arcs.count(kind) for kind in ARC_KINDS})
         for which, side in enumerate((text.a, text.b)):
             for name, share in side.saturated.items():
                 self._saturated.setdefault(name, np.zeros((2, 2)))[which] += share, 1
@@ -94,7 +94,7 @@ class Totals:
             layer=self._layer_change(intervals, chances),
             head=self._head_change(intervals, chances),
             words=tuple(self._word_changes()),
-            arcs={kind: self._arcs[kind] / self.texts for kind in KINDS},
+            arcs={kind: self._arcs[kind] / self.texts for kind in ARC_KINDS},
             saturated={name: _means(sums) for name, sums in self._saturated.items()},
             confusion=dict(self._confusion),
             settings={

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxflow._units import in_units
 from jaxflow.compare.findings import SIGNIFICANT, head_of, layer_of, of_images
-from jaxflow.compare.paths import KINDS, STRONGER
+from jaxflow.compare.paths import ARC_KINDS, STRONGER
 from jaxflow.compare.result import ChangeSummary
 from jaxflow.pages import comparison_tables as tables
 from jaxflow.pages.comparison_tables import distance_words, name_html, section
@@ -118,7 +118,7 @@ def _most(summary: ChangeSummary) -> Iterator[str]:
     yield f"Layer {layer_of(summary, place)} changed most: {distance_words(heads, (place,))}."
     layer, head = map(int, np.unravel_index(int(np.argmax(distance.mean)), distance.mean.shape))
     yield f"Of the heads, {head_of(summary, layer, head)} did: {distance_words(distance, (layer, head))}."
-    alike, first, second = (summary.arcs[kind] for kind in KINDS)
+    alike, first, second = (summary.arcs[kind] for kind in ARC_KINDS)
     counts = f"{alike:.1f} are alike in both models, {first:.1f} stronger in the first, {second:.1f} in the second"
     yield f"{said('Of the strong arcs of a text')} {counts}."
     for method in dict.fromkeys(word.method for word in summary.words):

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxflow._units import in_units
 from jaxflow.compare.findings import SIGNIFICANT, head_of, layer_of, of_images
-from jaxflow.compare.paths import KINDS
+from jaxflow.compare.paths import ARC_KINDS
 from jaxflow.compare.result import ChangeSummary, WordChange
 from jaxflow.heads.patterns import PATTERNS
 from jaxflow.pages.terminal import shortened
@@ -173,7 +173,7 @@ def _bar(of: Interval, at: tuple[int, ...], top: float) -> str:
 
 def arc_rows(summary: ChangeSummary, models: tuple[str, str]) -> Iterator[str]:
     """How many strong arcs a text has, by the model in which they are stronger."""
-    alike, first, second = (summary.arcs[kind] for kind in KINDS)
+    alike, first, second = (summary.arcs[kind] for kind in ARC_KINDS)
     total = alike + first + second
     names = ("alike in both", *(f"stronger in {name_html(model)}" for model in models))
     yield _table(

@@ -10,7 +10,17 @@ from jaxflow.running._engine import Engine, EngineOptions
 from jaxflow.running._executables import Compiled
 from jaxflow.running._forward import Forward, pair_numbers
 from jaxflow.running._item import Item
-from jaxflow.running._program import Arrays, Call, Inputs, Program, Programs, filled, logits_of, same_rows, token_batch
+from jaxflow.running._program import (
+    Arrays,
+    Call,
+    Inputs,
+    JoinedPrograms,
+    Program,
+    filled,
+    logits_of,
+    same_rows,
+    token_batch,
+)
 from jaxflow.running._reader import (
     GradientReader,
     LayerView,
@@ -38,11 +48,11 @@ __all__ = [
     "GradientReader",
     "Inputs",
     "Item",
+    "JoinedPrograms",
     "LayerView",
     "Mixed",
     "PassOutputs",
     "Program",
-    "Programs",
     "Reader",
     "ReaderInputs",
     "Target",

@@ -50,7 +50,7 @@ class Program(Protocol):
 
 
 @dataclass(frozen=True)
-class Programs:
+class JoinedPrograms:
     """Several programs over the same batch, compiled as one; `examples` and the outputs are tuples, an entry a program.
 
     One program, so that a batch is measured, halved and compiled as a whole; what its parts compute alike is computed

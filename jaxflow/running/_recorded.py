@@ -8,7 +8,7 @@ from jaxflow._checks import InputError
 from jaxflow.models import Model, RecordsBatches
 from jaxflow.models.recording import Number
 from jaxflow.running._forward import Forward
-from jaxflow.running._program import Call, Inputs, Program, Programs
+from jaxflow.running._program import Call, Inputs, JoinedPrograms, Program
 from jaxflow.running._reader import GradientReader, Mixed, Reader, ReaderInputs
 
 
@@ -44,7 +44,7 @@ def recorded_numbers(model: Model) -> int:
 
 def _parts(program: Program, inputs: Inputs) -> Iterator[tuple[Program, Inputs]]:
     """The single programs of a batch, each with its inputs."""
-    if not isinstance(program, Programs):
+    if not isinstance(program, JoinedPrograms):
         yield program, inputs
         return
     for each, examples in zip(program.programs, inputs.examples, strict=True):

@@ -11,7 +11,7 @@ from jaxflow._checks import InputError, shown
 from jaxflow.store.shards import sync
 
 # Words for things at a path that are no ordinary file.
-KINDS = {
+OTHER_THINGS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
     stat.S_IFCHR: "a device",
@@ -86,7 +86,7 @@ def check_file(path: Path) -> tuple[Path, os.stat_result | None]:
     except (OSError, ValueError) as error:
         raise _unwritable(path, getattr(error, "strerror", None) or str(error)) from None
     if before is not None and not stat.S_ISREG(before.st_mode):
-        kind = KINDS.get(stat.S_IFMT(before.st_mode), "something else")
+        kind = OTHER_THINGS.get(stat.S_IFMT(before.st_mode), "something else")
         raise InputError("path", "be a new file or an ordinary one", f"{shown(str(path))}, {kind}", "name another")
     if before is not None and not os.access(target, os.W_OK):
         raise _unwritable(path, "the file there may not be written to")

@@ -23,7 +23,7 @@ from jaxflow.sweep.checks import check_question
 from jaxflow.sweep.shards import ON_ERROR, Cut, Lengths, encode, settled_lengths
 
 # What engines hand to a function, for errors.
-KINDS = "be a pyarrow Table or RecordBatch, a pandas DataFrame, or a dict of columns"
+EXPECTED_BATCH = "be a pyarrow Table or RecordBatch, a pandas DataFrame, or a dict of columns"
 
 
 # A table or record batch of Arrow, a data frame of pandas, or columns by name; it is given back as it came.
@@ -170,7 +170,7 @@ def _columns(batch: TableLike) -> list[str]:
         return [str(name) for name in batch]
     if type(batch).__module__.partition(".")[0] == "pandas" and hasattr(batch, "columns"):
         return list(map(str, batch.columns))
-    raise InputError("batch", KINDS, type(batch).__name__)
+    raise InputError("batch", EXPECTED_BATCH, type(batch).__name__)
 
 
 def _values(batch: TableLike, column: str) -> list[Any]:

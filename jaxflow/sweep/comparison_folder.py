@@ -109,7 +109,7 @@ GROUP_VALUES = 1 << 25
 
 
 # What a summary holds, and of which types; and columns that every file of texts has.
-KINDS: dict[str, type] = {
+FIELD_TYPES: dict[str, type] = {
     **dict.fromkeys(("texts", "total", "attention"), int),
     **dict.fromkeys(("shards", "layers", "patterns", "confusion"), list),
     **dict.fromkeys(("layer", "head", "words", "arcs", "settings", "models", "input", "versions"), dict),
@@ -199,7 +199,7 @@ def open_comparison(folder: str | Path) -> StoredComparison:
     first = not os.path.lexists(path / SUMMARY) and os.path.lexists(path / FIRST_SUMMARY)
     file, versions = (FIRST_SUMMARY, (FIRST_FORMAT,)) if first else (SUMMARY, (FORMAT, THRESHOLD_FORMAT))
     summary = read_description(path, file, "comparison", versions, has_check=not first)
-    wrong = [name for name, kind in KINDS.items() if not isinstance(summary.get(name), kind)]
+    wrong = [name for name, kind in FIELD_TYPES.items() if not isinstance(summary.get(name), kind)]
     files, shards = summary.get("files", {}), summary.get("shards")
     if not isinstance(files, dict) or not all(isinstance(each, str) for each in files.values()):
         wrong.append("files")

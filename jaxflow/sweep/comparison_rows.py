@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from jaxflow._untyped import JsonObject, JsonValue
-from jaxflow.compare.paths import KINDS
+from jaxflow.compare.paths import ARC_KINDS
 from jaxflow.compare.result import ChangeSummary, ComparedText, SideOfText, WordChange
 from jaxflow.evaluation import Interval
 from jaxflow.heads.patterns import PATTERNS
@@ -115,7 +115,7 @@ def summary_json(summary: ChangeSummary) -> JsonObject:
             "roles_b": role_names(summary.head.patterns_b),
         },
         "words": words,
-        "arcs": {kind: summary.arcs[kind] for kind in KINDS},
+        "arcs": {kind: summary.arcs[kind] for kind in ARC_KINDS},
         "saturated": {method: {"a": a, "b": b} for method, (a, b) in summary.saturated.items()},
         "confusion": [{"a": a, "b": b, "texts": count} for (a, b), count in summary.confusion.items()],
         "settings": dict(summary.settings),

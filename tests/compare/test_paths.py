@@ -7,7 +7,7 @@ import numpy as np
 
 import jaxflow as jf
 from jaxflow.compare import influence, path_widths, total_influence
-from jaxflow.compare.paths import KINDS, strong_arcs, stronger_in
+from jaxflow.compare.paths import ARC_KINDS, strong_arcs, stronger_in
 from tests.statistics.test_distances import attention
 
 
@@ -91,7 +91,8 @@ def test_a_threshold_between_two_weights_that_are_alike_makes_neither_model_spec
     reach = np.ones((1, 3))
     arcs = strong_arcs(one, two, 0.3, (reach, reach))
     kinds = {
-        (int(query), int(key)): KINDS[kind] for query, key, kind in zip(arcs.query, arcs.key, arcs.kind, strict=True)
+        (int(query), int(key)): ARC_KINDS[kind]
+        for query, key, kind in zip(arcs.query, arcs.key, arcs.kind, strict=True)
     }
     assert kinds == {
         **dict.fromkeys([(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)], "alike"),

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from jaxflow._checks import InputError
 from jaxflow.models import load_model
-from jaxflow.models.checkpoint.config_file import KINDS
+from jaxflow.models.checkpoint.config_file import FIELD_KINDS
 
 CONFIG, TOKENIZER, INDEX = "config.json", "tokenizer_config.json", "model.safetensors.index.json"
 
@@ -200,7 +200,7 @@ SPECIALS = ("model_max_length", "tokenizer_class", "cls_token", "unk_token", "ad
 @settings(
     max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, derandomize=True
 )
-@given(st.dictionaries(st.sampled_from([*KINDS, *OTHERS]), WRONG, min_size=1, max_size=2))
+@given(st.dictionaries(st.sampled_from([*FIELD_KINDS, *OTHERS]), WRONG, min_size=1, max_size=2))
 def test_any_values_of_the_configuration_load_or_end_in_one_line(folder, changes):
     whole = (folder / CONFIG).read_text()
     edit(folder / CONFIG, **changes)

@@ -14,10 +14,10 @@ from jaxflow.sweep import comparison_folder
 from jaxflow.sweep.comparison_folder import (
     ATTENTION,
     COLUMNS,
+    FIELD_TYPES,
     FIRST_FORMAT,
     FIRST_SUMMARY,
     FORMAT,
-    KINDS,
     SUMMARY,
     open_comparison,
     write_rows,
@@ -50,7 +50,7 @@ def make(folder, strange, *, first=False):
         write_rows(folder / f"texts-0000{index}.parquet", rows, files)
     heads = [{"id": 0, "fused_a": np.full((1, 2, 2), len(strange), np.float32), "fused_b": np.eye(2)[None]}]
     write_rows(attention, heads, files)
-    fields = {name: kind() for name, kind in KINDS.items()}
+    fields = {name: kind() for name, kind in FIELD_TYPES.items()}
     fields |= {"format": FIRST_FORMAT if first else FORMAT, "texts": 4, "total": 4, "attention": 1}
     fields |= {"shards": [path.name for path in files[:2]]}
     if first:
@@ -79,7 +79,7 @@ WAYS = dict(
         *(way for file in (SHARD, ATTENTION) for way in damage.of_part(file)),
         *(way for file in (SHARD, ATTENTION, SUMMARY) for way in damage.of_place(file)),
         *damage.of_json(SUMMARY),
-        *damage.of_fields(SUMMARY, ["format", "files", *KINDS]),
+        *damage.of_fields(SUMMARY, ["format", "files", *FIELD_TYPES]),
         *damage.of_fields(SUMMARY, ["shards", "attention", "files", "texts", "format"], mended),
         (
             f"{SUMMARY}: a shard that lies elsewhere",

@@ -13,11 +13,11 @@ from jaxflow.models.config import EncoderConfig
 # Types that weights can have, and types that only buffers have: position numbers, masks, counters.
 FLOATS, BUFFERS = ("F64", "F32", "F16", "BF16"), ("I64", "BOOL")
 # Safetensors' first letters of types, for people.
-KINDS = {"I": "int", "U": "uint", "F": "float", "C": "complex"}
+TYPE_WORDS = {"I": "int", "U": "uint", "F": "float", "C": "complex"}
 
 
 @dataclass(frozen=True)
-class Source:
+class Origin:
     """Where one of our parameters stands in a checkpoint.
 
     Attributes:
@@ -39,14 +39,14 @@ class Source:
         return [name for row in self.rows for name in row]
 
 
-def check_used(sources: Iterable[Source], config: EncoderConfig, family: Family, weights: Weights) -> None:
+def check_used(origins: Iterable[Origin], config: EncoderConfig, family: Family, weights: Weights) -> None:
     """Refuse weights that lack a key, or in which one has another shape or type than the encoder needs.
 
     Raises:
         InputError: the first keys in question are named.
     """
     # Missing keys come first: a wrong config.json shows best in what the file lacks.
-    needed = {name: source.shape for source in sources for name in source.names}
+    needed = {name: origin.shape for origin in origins for name in origin.names}
     missing = sorted(family.canonical(name) for name in needed if name not in weights)
     if missing:
         prefix, way_out = _way_out(missing, config, family, weights)
@@ -85,7 +85,7 @@ def _way_out(missing: Sequence[str], config: EncoderConfig, family: Family, weig
 
 
 def left_over(
-    sources: Iterable[Source], config: EncoderConfig, family: Family, weights: Weights, *, named_head: bool
+    origins: Iterable[Origin], config: EncoderConfig, family: Family, weights: Weights, *, named_head: bool
 ) -> str | None:
     """The keys that the encoder does not use, in words; None if the user need not know of any.
 
@@ -95,7 +95,7 @@ def left_over(
     Raises:
         InputError: a key is left over that must be used.
     """
-    used = {family.canonical(name) for source in sources for name in source.names}
+    used = {family.canonical(name) for origin in origins for name in origin.names}
     # Keys of the encoder have the family's prefix in all or in none of a checkpoint.
     prefixed = any(weights.key(name).startswith(f"{family.prefix}.") for name in used)
     expected = re.compile("|".join(_expected(config, family, named_head)))
@@ -144,7 +144,7 @@ def _needed(config: EncoderConfig, family: Family) -> str:
 
 def _in_words(dtype: str) -> str:
     """A safetensors type under NumPy's name."""
-    return KINDS.get(dtype[:1], dtype[:1]) + dtype[1:].lower()
+    return TYPE_WORDS.get(dtype[:1], dtype[:1]) + dtype[1:].lower()
 
 
 def _listed(names: list[str]) -> str:

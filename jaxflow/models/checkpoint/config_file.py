@@ -102,7 +102,7 @@ def _or_null(kind: Kind) -> Kind:
 
 
 # Every value that any of our families reads, by its name in the file.
-KINDS: Mapping[str, Kind] = {
+FIELD_KINDS: Mapping[str, Kind] = {
     **_named(whole(1), "vocab_size", "hidden_size", "num_attention_heads", "intermediate_size", "embedding_size"),
     **_named(whole(1), "dim", "n_heads", "hidden_dim", "max_position_embeddings", "conv_groups"),
     **_named(whole(1, MOST_LAYERS), "num_hidden_layers", "n_layers", "num_hidden_groups", "inner_group_num"),
@@ -169,7 +169,7 @@ def read_raw_config(folder: Path, families: Mapping[str, Family]) -> JsonObject:
     model_type = raw["model_type"]
     if model_type not in families:
         raise InputError("model_type", expected, shown(model_type), IN_PYTORCH, place=str(path))
-    check_kinds(raw, KINDS, str(path), WAY_OUT)
+    check_kinds(raw, FIELD_KINDS, str(path), WAY_OUT)
     return raw
 
 
