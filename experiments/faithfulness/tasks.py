@@ -15,7 +15,7 @@ from jaxflow.evaluation import TokenInputs, token_inputs
 
 TASKS = ("verb-number", "sst2", "snli", "gender")
 # Texts that choose layers and mixings, and texts that are reported on: whole pieces, which share compiled programs.
-COUNTS = {"verb-number": (24, 64), "sst2": (24, 64), "snli": (16, 32), "gender": (16, 24)}
+COUNTS = {"verb-number": (24, 64), "sst2": (24, 64), "snli": (24, 64), "gender": (16, 24)}
 # One batch: one program of each kind is compiled.
 QUICK_COUNTS = (4, 4)
 # Words of a text: enough to rank, and few enough for many methods. Tokens at most: texts share compiled programs.
