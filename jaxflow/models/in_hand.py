@@ -18,7 +18,7 @@ from jaxflow.models.fingerprint import array_fingerprint, text_fingerprint
 from jaxflow.models.given_tokens import as_mask, as_tokens, encoding_of, real_tokens
 from jaxflow.models.model import ModelDefaults
 from jaxflow.models.prediction import Prediction
-from jaxflow.models.recording import Number, Recording, cotangent, no_rows, recording
+from jaxflow.models.recording import Number, Recording, cotangent, no_rows, recording, room_for
 from jaxflow.models.tokens import Encoding, pad
 from jaxflow.models.two_streams import moves_of
 
@@ -181,7 +181,7 @@ def attention_in_hand(
 def _padded(
     parts: Sequence[Heads], lengths: np.ndarray, tokens: int
 ) -> Float[np.ndarray, "row layer head token token"]:
-    room = np.zeros((len(parts), *parts[0].shape[:2], tokens, tokens), np.float32)
+    room = room_for(len(parts), *parts[0].shape[:2], tokens, tokens)
     for row, (part, length) in enumerate(zip(parts, lengths, strict=True)):
         room[row, :, :, :length, :length] = part[:, :, :length, :length]
     return room

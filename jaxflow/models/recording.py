@@ -1,5 +1,6 @@
 """What a model did with one batch, as arrays: it stands in for the module of a model that JAX does not run."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -15,6 +16,8 @@ from jaxflow.models.batch import LayerNorms, LayerOutput, NormOutput, TokenBatch
 from jaxflow.models.forward import ForwardOptions
 from jaxflow.models.model import CarryT, Visit
 
+# JAX on a processor takes an array that begins with a cache line, of so many bytes, where it lies; it copies any other.
+CACHE_LINE = 64
 # From the head's numbers of a batch, `row ...`, to the number of each row that is explained.
 Number: TypeAlias = Callable[[Array], Array]
 
@@ -152,6 +155,15 @@ class RecordsBatches(Protocol):
         ...
 
 
+def room_for(*shape: int) -> Float[np.ndarray, "..."]:
+    """Zeros for a batch's numbers, in memory that JAX on a processor takes as it is: for long texts it is large."""
+    size = np.dtype(np.float32).itemsize * math.prod(shape)
+    # With a cache line more than is needed, one begins inside.
+    memory = np.zeros(size + CACHE_LINE, np.uint8)
+    first = -memory.ctypes.data % CACHE_LINE
+    return memory[first : first + size].view(np.float32).reshape(shape)
+
+
 def recording(
     attention: Float[np.ndarray, "row layer head token token"],
     hidden: Float[np.ndarray, "row layer token width"] | None,
@@ -175,7 +187,8 @@ def recording(
     parts = {"attention": attention, "hidden": hidden, "scores": scores, **inside}
     if cotangents:
         parts["directions"] = _directions(np.stack(cotangents, axis=1))
-        parts["gradients"] = np.stack(gradients, axis=1)
+        # One alone, as mostly, needs no copy.
+        parts["gradients"] = gradients[0][:, None] if len(gradients) == 1 else np.stack(gradients, axis=1)
     arrays: dict[str, Any] = {name: None if part is None else _array(part) for name, part in parts.items()}
     return Recording(**arrays, moves=None if moves is None else jax.device_put(moves))
 

@@ -1,8 +1,10 @@
+import jax
 import numpy as np
 import pytest
 
 import jaxflow as jf
 from jaxflow._checks import InputError
+from jaxflow.models.recording import room_for
 from tests.models.model_from_outside import causal_model
 from tests.models.recorded_from_outside import RecordedModel
 
@@ -31,3 +33,13 @@ def test_what_takes_gradients_or_several_passes_is_refused_in_one_line():
         jf.attribute(recorded, TEXTS, mixing="attention-gradient")
     with pytest.raises(InputError, match="`methods` must need only what the model gives"):
         jf.attribute(recorded, TEXTS, methods="gradient-input")
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 3, 7, 7), (3, 1, 1, 300, 300), (2, 5), (0, 2, 1, 1, 1)])
+def test_a_room_holds_zeros_that_jax_takes_without_a_copy(shape):
+    room = room_for(*shape)
+    assert room.shape == shape
+    assert room.dtype == np.float32
+    assert not room.any()
+    if room.size:
+        assert jax.device_put(room).unsafe_buffer_pointer() == room.ctypes.data

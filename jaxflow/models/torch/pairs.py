@@ -15,7 +15,7 @@ from jaxflow.graph.encoder_decoder import joined, moving
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.config import HeadConfig
 from jaxflow.models.prediction import pieces_of
-from jaxflow.models.recording import Number, Recording, cotangent, recording
+from jaxflow.models.recording import Number, Recording, cotangent, recording, room_for
 from jaxflow.models.targets import PairTokens
 from jaxflow.models.torch.forward import array_of, evaluating, from_embeddings, gradients_of, out_of_memory, taken_of
 from jaxflow.models.torch.probe import LARGEST_SUM, PAIRS_IN_HAND, Probe, summed
@@ -189,7 +189,7 @@ def _record(
     targets = (mask & (segments == TARGET)).sum(axis=1)
     sources = mask.sum(axis=1) - targets
     rows, length = mask.shape
-    room = np.zeros((rows, probe.layers, probe.heads, length, length), np.float32)
+    room = room_for(rows, probe.layers, probe.heads, length, length)
     scores: np.ndarray | None = None
     passes: list[tuple[np.ndarray, PairPass]] = []
     for count in np.unique(sources[targets > 0]):
@@ -207,7 +207,7 @@ def _record(
     cotangents = [cotangent(number, scores) for number in numbers]
     gradients = []
     for slopes in cotangents:
-        gradients.append(np.zeros_like(room))
+        gradients.append(room_for(*room.shape))
         for here, seen in passes:
             taken = tuple(each for side in seen.sides for each in side)
             given = gradients_of(_last(seen.logits, targets[here]), slopes[here], taken)

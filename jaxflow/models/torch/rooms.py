@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jaxflow.models.recording import room_for
 from jaxflow.models.torch.forward import TorchPass, array_of, gradients_of
 from jaxflow.models.torch.parts import LayerParts
 
@@ -15,7 +16,7 @@ class Rooms:
         # Whether the head's numbers stand for tokens.
         self.mask, self.each_token = mask, each_token
         rows, length = mask.shape
-        self.attention = np.zeros((rows, layers, heads, length, length), np.float32)
+        self.attention = room_for(rows, layers, heads, length, length)
         self.hidden: np.ndarray | None = None
         self.scores: np.ndarray | None = None
         self.inside: dict[str, np.ndarray] = {}
@@ -28,7 +29,7 @@ class Rooms:
             count, length = self.mask.shape
             if self.hidden is None:
                 width = seen.hidden[0].shape[-1]
-                self.hidden = np.zeros((count, len(seen.hidden), length, width), np.float32)
+                self.hidden = room_for(count, len(seen.hidden), length, width)
             for layer, states in enumerate(seen.hidden):
                 self.hidden[rows, layer, : states.shape[1]] = array_of(states)
         if scored and seen.logits is not None:
@@ -60,7 +61,7 @@ class Rooms:
 
     def gradients(self, passes: Sequence[tuple[np.ndarray, TorchPass]], slopes: np.ndarray) -> np.ndarray:
         """The derivative in attention of a number whose derivative in the head's numbers is known."""
-        room = np.zeros_like(self.attention)
+        room = room_for(*self.attention.shape)
         for rows, seen in passes:
             given = slopes[rows]
             given = given[:, : seen.logits.shape[1]] if self.each_token else given
@@ -70,8 +71,10 @@ class Rooms:
     def _put_pairs(self, room: np.ndarray, rows: np.ndarray, layers: Sequence[np.ndarray], real: np.ndarray) -> None:
         for layer, values in enumerate(layers):
             end = values.shape[-1]
-            pairs = real[:, None, :end, None] & real[:, None, None, :end]
-            room[rows, layer, :, :end, :end] = np.where(pairs, values, 0)
+            for row, value, tokens in zip(rows, values, real[:, :end], strict=True):
+                # Rooms hold 0 to begin with, so tokens that the mask leaves out are passed over.
+                where = True if tokens.all() else tokens[:, None] & tokens
+                np.copyto(room[row, layer, :, :end, :end], value, where=where)
 
 
 def alike(ends: np.ndarray, together: bool) -> list[np.ndarray]:
