@@ -122,6 +122,20 @@ def test_a_flow_from_above_settles_the_layers_that_it_passes(family):
         np.testing.assert_allclose(together.value[0, 3, 0], cut, rtol=1e-12)
 
 
+def test_arcs_that_lead_nowhere_leave_no_cut_to_be_searched_for():
+    # In a decoder positions before a token do not lead to it: what the source sends all others is the cut of most.
+    mixing = families.causal_sink(np.random.default_rng(3), 10, 16)
+    found, filled = solve(mixing, cuts=True), 0
+    assert found.cut is not None
+    for layer, source, sink in ((m, i, j) for m in range(3, 11) for i in range(16) for j in range(i + 1)):
+        at = (0, layer - 1, source, sink)
+        if np.isclose(found.value[at], mixing[layer - 1, source, sink:].sum(), rtol=1e-12):
+            filled += 1
+            assert exact.STAGES[found.settled[at] - 1] == "one_pass"
+            assert exact.cut_capacity(mixing, found.cut[at]) == pytest.approx(found.value[at], rel=1e-12)
+    assert filled > 100
+
+
 def test_only_wanted_pairs_are_solved():
     mixing = families.diffuse(np.random.default_rng(1), 4, 10)
     every = solve(mixing, cuts=True)

@@ -52,14 +52,18 @@ def start(work):
 @kernel
 @no_type_check
 def is_settled(work, source, takers):
-    """Whether every arc out of the source is full, or every arc into the sink; then `work.seen` is that cut."""
+    """Whether every arc out of the source is full, or every arc into the sink; then `work.seen` is that cut.
+
+    Arcs to nodes that do not reach the sink, as those before it in a decoder, don't count.
+    """
     reach, room, seen = work.reach, work.room, work.seen
+    top = reach.shape[0] - 1
     open_arcs = False
     for word in range(reach.shape[1]):
-        open_arcs |= room[reach.shape[0] - 1, source, word] != 0
-    # The source alone is a cut, and full: all other nodes are on the sink's side.
+        open_arcs |= room[top, source, word] & reach[top, word] != 0
+    # The source alone is a cut, and full: all nodes that reach the sink are on its side.
     if not open_arcs:
-        seen[:] = ~np.uint64(0)
+        seen[:] = reach
         return True
     # Some arc into the sink has room, and some arc out of the source: a search has to tell.
     if takers:

@@ -14,8 +14,9 @@ from jaxflow.flow.exact._layout import Layout, Shared, layout_of, order_of, scal
 from jaxflow.flow.exact._rows import TOUCH_COST, RowSolver
 from jaxflow.flow.exact._schedule import Runner, Task, chunk, cores, examples_of, rounds, shares, useful_threads
 
-# What settles a pair: a closed form at layers 1 and 2; a flow that fills all arcs out of the source or the nodes of its
-# position, or into the sink or the nodes of its position; a search of the residual graph; the flows of the layer below.
+# What settles a pair: a closed form at layers 1 and 2; a flow that fills all arcs out of the source (of those that lead
+# to the sink) or the nodes of its position, or into the sink or the nodes of its position; a search of the residual
+# graph; the flows of the layer below.
 STAGES = ("closed_form", "one_pass", "cut", "layer_below")
 # Sums of as many doubles as a cut has arcs are right to this, relatively.
 ROUNDING = 1e-11
