@@ -1,7 +1,10 @@
 """What `--quick` decides by itself."""
 
 import argparse
+import tempfile
+from pathlib import Path
 
+from experiments._say import say
 from jaxflow import InputError
 
 
@@ -17,3 +20,14 @@ def checked(options: argparse.Namespace, parser: argparse.ArgumentParser, *decid
             shown = " ".join(map(str, given)) if isinstance(given, list | tuple) else str(given)
             raise InputError("quick", f"stand without {option}, which it decides", f"{option} {shown}", "leave one out")
     return options
+
+
+def folder_of(options: argparse.Namespace, results: Path) -> Path:
+    """Where a run's record and pictures go: `--out`, or with the experiment; a quick run's never there.
+
+    Quick figures say nothing, so without `--out` they go into a new folder, which is named.
+    """
+    new = options.quick and options.out is None
+    out = Path(tempfile.mkdtemp(prefix="quick-")) if new else options.out or results
+    say(f"the record goes into {out}")
+    return out

@@ -18,7 +18,7 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from experiments._quick import checked
+from experiments._quick import checked, folder_of
 from experiments._record import provenance, write_record
 from experiments._say import ended, say
 from experiments.flow_training import real
@@ -43,28 +43,28 @@ def plan_of(options: argparse.Namespace) -> Plan:
 
 def study(options: argparse.Namespace) -> None:
     """Run a task, and write its record and picture."""
-    plan = plan_of(options)
+    plan, out = plan_of(options), folder_of(options, RESULTS)
     about = provenance(quick=options.quick, **asdict(plan))
-    measured = run(plan, options.work or options.out, say)
+    measured = run(plan, options.work or out, say)
     record = rows(measured)
     write_record(
-        options.out / f"{plan.task}.json",
+        out / f"{plan.task}.json",
         {**about, "measures": MEASURES, "arms": record},
     )
-    draw(record, TASKS[plan.task].hard, options.out / plan.task)
+    draw(record, TASKS[plan.task].hard, out / plan.task)
     print(markdown(record))
 
 
 def study_real(options: argparse.Namespace) -> None:
     """Train the arms of a record again with the strengths that they chose, and test them on real sentences."""
-    plan = plan_of(options)
+    plan, out = plan_of(options), folder_of(options, RESULTS)
     chosen = json.loads((RESULTS / f"{plan.task}.json").read_text())["arms"]
     arms = [replace(arm, strength=chosen[arm.name]["strength"]) for arm in plan.arms]
     about = provenance(quick=options.quick, **asdict(plan))
-    found = real.measured(plan.task, arms, plan.seeds, plan.size, options.real, options.work or options.out, say)
+    found = real.measured(plan.task, arms, plan.seeds, plan.size, options.real, options.work or out, say)
     record = rows(found)
     counts = {name: len(each[0]) for name, each in found["control"].right.items()}
-    write_record(options.out / f"{plan.task}-real.json", {**about, "sentences": counts, "arms": record})
+    write_record(out / f"{plan.task}-real.json", {**about, "sentences": counts, "arms": record})
     print(markdown(record))
 
 
@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     _ = parser.add_argument("--real", type=Path, help="folder of the public data sets: test on its treebank instead")
     _ = parser.add_argument("--quick", action="store_true", help="one term, a tiny model; under a minute")
     _ = parser.add_argument("--work", type=Path, help="where finished trainings are kept (default: --out)")
-    _ = parser.add_argument("--out", type=Path, default=RESULTS, help="where record and picture go")
+    _ = parser.add_argument("--out", type=Path, help="where record and picture go (default: with the experiment)")
     options = parser.parse_args(arguments)
     return ended(lambda: (study_real if options.real else study)(checked(options, parser, "terms", "seeds")))
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import jaxflow as jf
-from experiments._quick import checked
+from experiments._quick import checked, folder_of
 from experiments._record import provenance, write_record
 from experiments._say import ended, say
 from experiments.paper_closer.real import STUDENTS, right, student
@@ -37,7 +37,7 @@ from experiments.verb_number.testsets import linzen, test_sets
 from experiments.verb_number.train import Settings
 from jaxflow import InputError
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS, WORK = Path(__file__).parent / "results", Path("runs/paper-closer")
 SHORTEST, LONGEST = 8, 25
 PROTOCOLS = ("as the paper", "every position blanked", "<s> and </s> count 0", "without <s>", "words")
 # The deepest layer of the paper's model.
@@ -182,9 +182,12 @@ COMMANDS = {"variants": variants, "floats": floats, "dropout": dropout, "real": 
 def run(options: argparse.Namespace) -> None:
     """Measure and write the record."""
     about, begun = provenance(texts=options.texts, seed=options.seed, quick=options.quick), time.process_time()
+    out = folder_of(options, RESULTS)
+    # A quick run's few steps never stand where a real run goes on.
+    options.work = options.work or (out if options.quick else WORK)
     report = COMMANDS[options.what](options)
     about["processor seconds"] = time.process_time() - begun
-    write_record((options.out or RESULTS) / f"{options.what}.json", {**about, **report})
+    write_record(out / f"{options.what}.json", {**about, **report})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -208,7 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
     _ = parser.add_argument("--corpus", type=Path, help="folder of the corpus that experiments.verb_number built")
     _ = parser.add_argument("--only", nargs="+", choices=STUDENTS, help="students to train now (default: all)")
     _ = parser.add_argument("--seed", type=int, default=0)
-    _ = parser.add_argument("--work", type=Path, default=Path("runs/paper-closer"), help="where training goes on")
+    _ = parser.add_argument("--work", type=Path, help=f"where training goes on (default: {WORK})")
     _ = parser.add_argument("--quick", action="store_true", help="a few sentences made here; under a minute")
     _ = parser.add_argument("--out", type=Path, help="where the record goes (default: with the experiment)")
     options = parser.parse_args(arguments)

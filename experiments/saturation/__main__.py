@@ -20,7 +20,7 @@ import numpy as np
 
 import jaxflow as jf
 from experiments._methods import QUICK_MIXINGS, mixings_of
-from experiments._quick import checked
+from experiments._quick import checked, folder_of
 from experiments._record import provenance, write_record
 from experiments._say import ended, say
 from experiments.attention_change.reactions import read_reactions
@@ -124,7 +124,7 @@ def measured(model: Any, texts: Sequence[str], path: Path, lengths: dict[int, in
 
 def run(options: argparse.Namespace) -> None:
     """Measure every model that is named, and draw."""
-    out = options.out or RESULTS
+    out = folder_of(options, RESULTS)
     if options.quick:
         texts = [" ".join(each.words) for each in made.Grammar(made.SMALL, 0).beginnings(200) if len(each.words) >= 8]
         model = jf.load_model("verb-number")

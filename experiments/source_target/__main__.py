@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments._methods import QUICK_MIXINGS
-from experiments._quick import checked
+from experiments._quick import checked, folder_of
 from experiments._record import provenance, write_record
 from experiments._say import ended, say
 from experiments.source_target.dates import drawn
@@ -39,6 +39,7 @@ TESTING, EXPLAINING = 1000, 2000
 
 def run(options: argparse.Namespace) -> None:
     """Train, measure, and write the record and its picture."""
+    out = folder_of(options, RESULTS)
     seeds = range(1 if options.quick else options.seeds)
     steps, pool = (QUICK_STEPS, QUICK_POOL) if options.quick else (options.steps, POOL)
     texts, tested = (QUICK_TEXTS, QUICK_TESTED) if options.quick else (options.texts, TESTED)
@@ -68,8 +69,8 @@ def run(options: argparse.Namespace) -> None:
     if not groups:
         raise InputError("steps", f"train at least one model to {RIGHT:.0%} exact match", str(steps), "train for more")
     report = table(groups, QUICK_RESAMPLES if options.quick else RESAMPLES)
-    write_record(options.out / "dates.json", {**about, "models": models, "refused": said, "methods": report})
-    draw(report, options.out / "dates.png")
+    write_record(out / "dates.json", {**about, "models": models, "refused": said, "methods": report})
+    draw(report, out / "dates.png")
     print(markdown(report))
 
 
@@ -85,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     _ = parser.add_argument("--texts", type=int, default=TEXTS, help="texts that each model is asked about")
     _ = parser.add_argument("--ship", action="store_true", help="put the first model into weights/")
     _ = parser.add_argument("--quick", action="store_true", help="one model, trained for less, and a few texts")
-    _ = parser.add_argument("--out", type=Path, default=RESULTS, help="where record and picture go")
+    _ = parser.add_argument("--out", type=Path, help="where record and picture go (default: with the experiment)")
     options = parser.parse_args(arguments)
     return ended(lambda: run(checked(options, parser, "seeds", "steps", "texts")))
 
