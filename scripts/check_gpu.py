@@ -11,8 +11,10 @@ devices by an explicit mesh gives what one device gives; that the compiled progr
 host; and that the kernel of the min-sum product, which no library code uses on a GPU yet, gives the plain version's
 numbers, and in what time. Then it times the forward pass, rollout and flows of encoders like MiniLM and BERT base by
 size and batch, in float32 and bfloat16, and PyTorch's eager forward pass and rollout on the same device where torch is
-installed (`auto` where Numba is); it stops where memory or `--seconds` end, and writes what it has. Eight minutes in
-all.
+installed (`auto` where Numba is).
+
+A check that raises has failed, and the others go on; nothing is begun after `--seconds`. The record is written anew
+after every check, so that a run that is ended keeps what it has. Eight minutes in all.
 Exit code 1 if a check fails.
 """
 
@@ -22,7 +24,7 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -89,16 +91,39 @@ def read_cases(file: Path, *, quick: bool) -> Iterator[tuple[str, dict[str, np.n
 
 
 class Report:
-    """What was found, and whether every check held."""
+    """What was found, and whether every check held; written to `out` whenever something is added."""
 
-    def __init__(self) -> None:
+    def __init__(self, out: Path | None = None, seconds: float = float("inf")) -> None:
         self.found: dict[str, Any] = {"device": about_devices(), "checks": [], "programs": [], "times": []}
+        self.out, self.until = out, time.monotonic() + seconds
 
     def check(self, what: str, held: bool, **figures: Any) -> None:
         """Note and show whether something held."""
         self.found["checks"].append({"check": what, "held": bool(held), **figures})
         shown = "  ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in figures.items())
         print(f"{'ok  ' if held else 'FAIL'} {what}   {shown}", flush=True)
+        self.write()
+
+    def attempt(self, what: str, run: Callable[..., None], *arguments: Any) -> None:
+        """Run some checks. What they raise is a check that failed; none is begun once the time is over."""
+        if time.monotonic() > self.until:
+            self.found.setdefault("left_out", []).append(what)
+            return
+        try:
+            run(self, *arguments)
+        except Exception as error:
+            # Whatever a new device raises, its first line says what it was.
+            first, *_ = [*str(error).strip().splitlines(), ""]
+            self.check(what, False, error=f"{type(error).__name__}: {first}")
+
+    def write(self) -> None:
+        """Write what there is by now, whole or not at all."""
+        if self.out is not None:
+            self.found["held"] = self.held
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            partial_file = self.out.with_suffix(".partial")
+            _ = partial_file.write_text(json.dumps(self.found, indent=1) + "\n", encoding="utf-8")
+            _ = partial_file.replace(self.out)
 
     @property
     def held(self) -> bool:
@@ -158,6 +183,13 @@ def encode(module: Encoder, batch: TokenBatch) -> tuple[jax.Array, jax.Array]:
     real = batch.mask
     hidden = jnp.where(real[..., None], out.hidden_states[..., -1, :, :], 0)
     return hidden, jnp.where(real[..., None, None, :, None], out.attention, 0)
+
+
+def check_folder(report: Report, folder: Path) -> None:
+    """The forward pass of a model in a folder."""
+    model = jf.load_model(str(folder))
+    encodings = model.tokenize(["The keys to the cabinets are lost.", "She asked the doctor about her back."])
+    check_encoder(report, folder.name, model.module, model.pad(encodings))
 
 
 def check_encoder(report: Report, name: str, module: Encoder, batch: TokenBatch) -> None:
@@ -231,9 +263,10 @@ def random_graph(examples: int, layers: int, tokens: int) -> jf.AttentionGraph:
     return jf.attention_graph(jax.nn.softmax(jnp.asarray(3 * scores)))
 
 
-def measure(report: Report, plan: Plan, until: float) -> None:
-    for row in times(plan, until):
+def measure(report: Report, plan: Plan) -> None:
+    for row in times(plan, report.until):
         report.found["times"].append(row)
+        report.write()
         size = f"{row.get('examples', '')} x {row.get('tokens', '')} {row.get('dtype', '')}"
         spent = f"{row['milliseconds']:10.2f} ms" if "milliseconds" in row else row.get("left_out_from", "")
         print(f"     {row['what']:<28} {row.get('shape', ''):<10} {size:<22} {spent}", flush=True)
@@ -250,7 +283,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     _ = parser.add_argument("--out", type=Path, help="where the figures go as JSON")
     _ = parser.add_argument("--rounds", type=int, default=5)
     _ = parser.add_argument(
-        "--seconds", type=float, default=400, help="after which nothing more is timed (default: 400)"
+        "--seconds", type=float, default=400, help="after which nothing more is begun (default: 400)"
     )
     _ = parser.add_argument("--quick", action="store_true", help="one case, one small size, one round")
     options = parser.parse_args(argv)
@@ -264,31 +297,31 @@ def main(argv: list[str] | None = None) -> int:
     if options.prepare is not None:
         prepare(options.prepare)
         return 0
-    report, quick, began = Report(), options.quick, time.monotonic()
+    report, quick = Report(options.out, options.seconds), options.quick
     about = report.found["device"]
     kind = "an accelerator" if about["accelerator"] else "NO accelerator: the CPU"
     print(f"on {about['count']} x {about['kind']} ({about['platform']}), {kind}")
     methods = [name for name in SOLVERS if not quick or name in ("bounds", "relaxed")]
+    few = methods[: 1 if quick else None]
     cases = dict(read_cases(options.cases, quick=quick))
-    for name, case in cases.items():
-        check_flows(report, name, case, methods)
     some = next(iter(cases.values()))
-    for method in methods[: 1 if quick else None]:
-        check_gradient(report, some, method)
-    check_encoder(report, "a random encoder", encoder_of(Shape("tiny", 2, 32, 2)), batch_of(3, 16))
+    for name, case in cases.items():
+        report.attempt(f"flows of {name}", check_flows, name, case, methods)
+    for method in few:
+        report.attempt(f"gradient of {method}", check_gradient, some, method)
+    tiny = encoder_of(Shape("tiny", 2, 32, 2)), batch_of(3, 16)
+    report.attempt("forward pass of a random encoder", check_encoder, "a random encoder", *tiny)
     if options.model is not None:
-        model = jf.load_model(str(options.model))
-        encodings = model.tokenize(["The keys to the cabinets are lost.", "She asked the doctor about her back."])
-        check_encoder(report, options.model.name, model.module, model.pad(encodings))
-    check_mesh(report, some)
-    check_kernel(report, [(2, 40)] if quick else [(32, 128), (8, 512)])
-    sizes = [(2, 3, 16)] if quick else [(32, 6, 64), (8, 12, 128)]
-    check_programs(report, sizes, methods[: 1 if quick else None])
-    measure(report, QUICK if quick else replace(FULL, rounds=options.rounds), began + options.seconds)
-    report.found["held"] = report.held
+        report.attempt(f"forward pass of {options.model.name}", check_folder, options.model)
+    report.attempt("explicit mesh", check_mesh, some)
+    report.attempt("programs", check_programs, [(2, 3, 16)] if quick else [(32, 6, 64), (8, 12, 128)], few)
+    report.attempt("times", measure, QUICK if quick else replace(FULL, rounds=options.rounds))
+    # The one program that nothing else needs.
+    report.attempt("min-sum kernel", check_kernel, [(2, 40)] if quick else [(32, 128), (8, 512)])
+    report.write()
+    if report.found.get("left_out"):
+        print("left out, as the time was over:", ", ".join(report.found["left_out"]))
     if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        _ = options.out.write_text(json.dumps(report.found, indent=1) + "\n", encoding="utf-8")
         print("written:", options.out)
     print("every check held" if report.held else "a check FAILED", f"on {about['platform']}")
     return 0 if report.held else 1

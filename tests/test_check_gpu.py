@@ -47,6 +47,31 @@ def test_every_check_holds_here_and_the_device_is_named(script, cases, tmp_path,
     assert {"rollout_beyond_forward", "bounds_over_forward", "auto_over_forward"} <= set(size)
 
 
+def test_a_check_that_raises_has_failed_and_what_was_found_is_kept(script, tmp_path):
+    out = tmp_path / "device.json"
+
+    def breaks(report):
+        raise RuntimeError("no kernel image is available\nand more")
+
+    report = script.Report(out)
+    report.attempt("kernel", breaks)
+    # A run that is ended here has its record.
+    found = json.loads(out.read_text())
+    assert not found["held"]
+    assert found["checks"] == [
+        {"check": "kernel", "held": False, "error": "RuntimeError: no kernel image is available"}
+    ]
+    report.attempt("another", lambda report: report.check("fine", True))
+    assert [check["held"] for check in json.loads(out.read_text())["checks"]] == [False, True]
+
+
+def test_nothing_is_begun_once_the_time_is_over(script):
+    report = script.Report(seconds=-1.0)
+    report.attempt("flows", lambda report: report.check("flows", True))
+    assert report.found["left_out"] == ["flows"]
+    assert not report.found["checks"]
+
+
 def test_timing_ends_in_time_and_says_what_it_left_out(script):
     rows = list(script.times(script.QUICK, until=0.0))
     assert rows == [{"what": "time is over", "left_out_from": "tiny, float32, 16 tokens"}]
