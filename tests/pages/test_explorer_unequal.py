@@ -1,5 +1,8 @@
 """The explorer of two models of other depth or number of heads: side by side, differences where they are defined."""
 
+import re
+import xml.etree.ElementTree as ET
+
 import numpy as np
 import pytest
 import transformers
@@ -77,6 +80,41 @@ def test_arcs_of_each_model_are_in_a_picture_of_its_own(page, unequal, view):
             if row["layer"] == "1":
                 shares[int(row["from_position"])] += float(row["value"])
         np.testing.assert_allclose(shares, side.examples[0].relevance["rollout"][-1, 1], rtol=3e-3, atol=2e-6)
+
+
+def moved_by(element):
+    """How far right and down an element of SVG is moved."""
+    found = re.match(r"translate\(([-\d.]+) ([-\d.]+)\)", element.get("transform", ""))
+    return np.array([float(number) for number in found.groups()]) if found else np.zeros(2)
+
+
+def test_arcs_of_each_models_rings_lead_from_ring_to_ring_about_its_own_middle(page, unequal):
+    page.set(position=1, threshold=0, special="1")
+    drawn = list(ET.fromstring(page.run("jaxflow.svg('rings')")).iter())  # noqa: S314 (made by the page)
+    # By middle the radii of its rings; a node is a circle about a middle of its own.
+    rings = {}
+    for each in drawn:
+        if each.tag.endswith("circle") and each.get("fill") == "none":
+            right, down = moved_by(each)
+            middle = right + float(each.get("cx")), down + float(each.get("cy"))
+            rings.setdefault(middle, []).append(float(each.get("r")))
+    rings = {middle: sorted(radii)[::-1] for middle, radii in rings.items() if len(radii) > 1}
+    assert [len(radii) - 1 for _, radii in sorted(rings.items())] == [side.heads[0] for side in unequal.sides]
+    met = dict.fromkeys(rings, 0)
+    for each in drawn:
+        if each.tag.endswith("path") and "C" in each.get("d"):
+            numbers = [float(number) for number in re.findall(r"-?\d[-\d.e]*", each.get("d"))]
+            ends = [moved_by(each) + numbers[:2], moved_by(each) + numbers[-2:]]
+            for middle, radii in rings.items():
+                # The innermost ring is drawn one wide, and is the middle itself.
+                levels = [*radii[:-1], 0]
+                away = [np.linalg.norm(end - middle) for end in ends]
+                at = [np.flatnonzero(np.isclose(levels, distance, atol=0.05)) for distance in away]
+                met[middle] += any(len(one) and one + 1 in other for one, other in (at, at[::-1]))
+    rows = page.table("rings")
+    names = page.run("jaxflow.data.models.map(model => model.name)")
+    assert list(met) == sorted(met)
+    assert list(met.values()) == [sum(row["model"] == name for row in rows) for name in names]
 
 
 def test_heat_maps_show_each_models_own_layer(page, unequal):

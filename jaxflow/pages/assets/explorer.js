@@ -1140,7 +1140,10 @@
       link.context(null);
     };
   }
-  var moved = ({ shift }, by) => shift ? [by[0] + shift[0], by[1] + shift[1]] : by;
+  var moved = (mark, right, down) => ({
+    ...mark,
+    shift: [right + (mark.shift?.[0] ?? 0), down + (mark.shift?.[1] ?? 0)]
+  });
   function beside(scenes, width) {
     const across = standsBeside(scenes.length, width);
     const each = width / across;
@@ -1149,13 +1152,8 @@
     let height = 0;
     scenes.forEach((scene, number) => {
       if (number && number % across === 0) top = height;
-      const shift = [number % across * each, top];
-      marks.push(
-        ...scene.marks.map((mark) => ({
-          ...mark,
-          shift: moved(mark, shift)
-        }))
-      );
+      const right = number % across * each;
+      marks.push(...scene.marks.map((mark) => moved(mark, right, top)));
       height = Math.max(height, top + scene.height);
     });
     return { marks, height };
@@ -1308,13 +1306,7 @@
     }
     const down = left > 8 ? 2 * HEAD : HEAD;
     const width = Math.max(scene.width, left, 16 + 1.2 * LETTER * (scene.title ?? "").length);
-    const marks = scene.marks.map((mark) => ({
-      ...mark,
-      shift: (
-        /** @type {[number, number]} */
-        [mark.shift?.[0] ?? 0, (mark.shift?.[1] ?? 0) + down]
-      )
-    }));
+    const marks = scene.marks.map((mark) => moved(mark, 0, down));
     return { ...scene, width, height: scene.height + down, marks: [...head, ...marks] };
   }
   function svgText(picture) {
@@ -3049,10 +3041,7 @@
         fill: colours()["ab"[picture.numbers[0]]]
       };
       return {
-        marks: [name, ...marks.map((mark) => ({ ...mark, shift: (
-          /** @type {[number, number]} */
-          [0, 16]
-        ) }))],
+        marks: [name, ...marks.map((mark) => moved(mark, 0, 16))],
         height: height + 16
       };
     });

@@ -6,7 +6,7 @@ import { saved } from "../shared/save.js";
 import { colours, DASH } from "./colours.js";
 import { drawOn, drawRaster } from "./draw.js";
 import { data } from "./page.js";
-import { attributesOf, lineFrom, SVG, TAGS } from "./scene.js";
+import { attributesOf, lineFrom, moved, SVG, TAGS } from "./scene.js";
 import { state } from "./state.js";
 
 const HEAD = 22; // height of what stands above a picture in a file
@@ -38,10 +38,7 @@ function titled(scene) {
   }
   const down = left > 8 ? 2 * HEAD : HEAD;
   const width = Math.max(scene.width, left, 16 + 1.2 * LETTER * (scene.title ?? "").length);
-  const marks = scene.marks.map((mark) => ({
-    ...mark,
-    shift: /** @type {[number, number]} */ ([mark.shift?.[0] ?? 0, (mark.shift?.[1] ?? 0) + down]),
-  }));
+  const marks = scene.marks.map((mark) => moved(mark, 0, down));
   return { ...scene, width, height: scene.height + down, marks: [...head, ...marks] };
 }
 

@@ -100,13 +100,17 @@ export function curveFrom(link, ends) {
 }
 
 /**
- * Where a mark stands when its picture does.
+ * A mark of a picture that is itself moved: its own shift, if it has one, and that of the picture.
  *
  * @param {Mark} mark
- * @param {[number, number]} by
- * @returns {[number, number]}
+ * @param {number} right
+ * @param {number} down
+ * @returns {Mark}
  */
-const moved = ({ shift }, by) => (shift ? [by[0] + shift[0], by[1] + shift[1]] : by);
+export const moved = (mark, right, down) => ({
+  ...mark,
+  shift: [right + (mark.shift?.[0] ?? 0), down + (mark.shift?.[1] ?? 0)],
+});
 
 /**
  * Pictures next to one another where there is room for them, else one below the other.
@@ -124,14 +128,8 @@ export function beside(scenes, width) {
   let height = 0;
   scenes.forEach((scene, number) => {
     if (number && number % across === 0) top = height;
-    /** @type {[number, number]} */
-    const shift = [(number % across) * each, top];
-    marks.push(
-      ...scene.marks.map((mark) => ({
-        ...mark,
-        shift: moved(mark, shift),
-      })),
-    );
+    const right = (number % across) * each;
+    marks.push(...scene.marks.map((mark) => moved(mark, right, top)));
     height = Math.max(height, top + scene.height);
   });
   return { marks, height };

@@ -4,7 +4,7 @@ import { short } from "../../shared/text.js";
 import { colours } from "../colours.js";
 import { noDifference } from "../layers.js";
 import { arcsNote, arcsTable } from "../marks.js";
-import { beside, standsBeside } from "../scene.js";
+import { beside, moved, standsBeside } from "../scene.js";
 
 /**
  * @param {Context} context
@@ -32,7 +32,7 @@ export function arcsView(context, width, tall, draw) {
       fill: colours()["ab"[picture.numbers[0]]],
     };
     return {
-      marks: [name, ...marks.map((mark) => ({ ...mark, shift: /** @type {[number, number]} */ ([0, 16]) }))],
+      marks: [name, ...marks.map((mark) => moved(mark, 0, 16))],
       height: height + 16,
     };
   });
