@@ -11,7 +11,9 @@ from jaxflow._checks import InputError
 from jaxflow._typing import Inputs, Pairs
 from jaxflow.attribution.question import ANSWER, CLASSIFIER, LAST, SettledQueries
 from jaxflow.models import Encoding, Model
+from jaxflow.models.generation import settled_tokens
 from jaxflow.models.images import ImageEncoding, images_of, pooled_of
+from jaxflow.models.two_streams import Writes, encoder_layers_of
 
 
 @dataclass(frozen=True)
@@ -87,18 +89,47 @@ def _plain(text: Any) -> Any:
     return str(text) if isinstance(text, str) else text
 
 
-def encoded_texts(model: Model, texts: Any, pairs: Any, *, max_length: int | None, truncate: bool) -> list[EncodedText]:
-    """Tokenise texts, as `as_texts` gives them."""
+def encoded_texts(model: Model, texts: Any, pairs: Any, **lengths: Any) -> list[EncodedText]:
+    """Tokenise texts, as `as_texts` gives them, by `encodings_of`."""
     # All texts in one call: fast tokenizers work on them in parallel.
-    encodings = model.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
+    encodings = encodings_of(model, texts, pairs, **lengths)
     # Of images the names; of folders they are more than was passed.
     texts = [each.name if isinstance(each, ImageEncoding) else text for each, text in _beside(encodings, texts)]
     both = zip(texts, pairs or [None] * len(texts), encodings, strict=True)
     return [EncodedText(*each, f"text {index}") for index, each in enumerate(both)]
 
 
+def encodings_of(
+    model: Model,
+    texts: Any,
+    pairs: Any,
+    *,
+    answers: bool,
+    max_length: int | None,
+    truncate: bool,
+    new_tokens: int | None = None,
+) -> list[Encoding]:
+    """Tokens of texts; an encoder-decoder writes its targets where there are no pairs.
+
+    Args:
+        model: that reads the texts.
+        texts: as `Model.tokenize` takes them.
+        pairs: second texts; None for none.
+        answers: whether answers are explained.
+        max_length: as `Model.tokenize` takes it, and `truncate`.
+        truncate: cut longer texts.
+        new_tokens: most targets that an encoder-decoder writes; None for its own number.
+    """
+    if pairs is None and encoder_layers_of(model):
+        most = settled_tokens(model, new_tokens)
+        if isinstance(model, Writes):
+            return model.write(texts, most, max_length=max_length, truncate=truncate, answers=answers)
+    return model.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
+
+
 def asked_item(index: int, text: EncodedText, model: Model, queries: SettledQueries) -> Item:
     """One text with the positions that a question's `queries` are in it, checked."""
+    check_answer(queries, text.encoding, text.place)
     positions = positions_of(queries, model, text.encoding, index)
     item = item_of(index, text.place, text.text, text.pair, text.encoding, positions)
     # Each position of an answer's predicted the token behind it.
@@ -122,6 +153,18 @@ def is_answer(queries: object) -> bool:
     """Whether the tokens of answers are explained."""
     # A question's positions may be an array, which has no one truth.
     return isinstance(queries, str) and queries == ANSWER
+
+
+def check_answer(queries: SettledQueries, encoding: Encoding, place: str) -> None:
+    """Refuse an answer none of whose tokens can be explained.
+
+    Raises:
+        InputError: it names the text.
+    """
+    if is_answer(queries) and 1 not in encoding.source:
+        expected = "have an answer with a token that is no special one"
+        way_out = "pass an answer of words as `pairs`, or other positions as `queries`"
+        raise InputError(None, expected, "none", way_out, place=place)
 
 
 def check_positions(queries: Int[np.ndarray, " query"], tokens: int, place: str, units: str = "tokens") -> None:

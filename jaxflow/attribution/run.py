@@ -18,7 +18,7 @@ from jaxflow.attribution.question import Asked, GivenQuestion, Question, as_ques
 from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.task import AttributionTask
 from jaxflow.models import Model, as_model
-from jaxflow.models.generation import NEW_TOKENS, as_prompts, check_tokens, prompt_length
+from jaxflow.models.generation import NEW_TOKENS, as_prompts, prompt_length, settled_tokens
 from jaxflow.models.images import images_of
 from jaxflow.models.two_streams import encoder_layers_of
 from jaxflow.running import Compiled, Engine, EngineOptions
@@ -33,7 +33,7 @@ def attribute(
     batch_size: int | np.integer | None = None,
     max_length: int | None = None,
     truncate: bool = False,
-    new_tokens: int = NEW_TOKENS,
+    new_tokens: int | None = None,
     mesh: jax.sharding.Mesh | None = None,
     progress: Callable[[int], None] | None = None,
     compiled: Callable[[Compiled], None] | None = None,
@@ -59,8 +59,9 @@ def attribute(
         batch_size: texts in a batch, at most; None for as many as keep the device busy and fit into its memory.
         max_length: most tokens a text may have, special ones included; the model's limit where that is less.
         truncate: cut longer texts rather than refuse them.
-        new_tokens: most tokens of an answer that is generated: where answers are explained (`queries="answer"`), and
-            no `pairs` are given. Prompts that are too long for one are refused, or cut to leave room for all of it.
+        new_tokens: most tokens that the model writes where no `pairs` are given: of an answer, where answers are
+            explained (`queries="answer"`), and of an encoder-decoder's targets; None for 64, or what a `TorchModel`
+            was made with. Prompts that are too long for an answer are refused, or cut to leave room for all of it.
         mesh: devices of this process that each batch is spread over, by `jaxflow.devices.local_mesh()` for all of
             them; None runs where the model is, whatever other devices there are.
         progress: called with the number of texts that were just finished.
@@ -79,18 +80,20 @@ def attribute(
     model = as_model("model", model)
     question = question_for(question, changes, (model,), default_question(model))
     check_answers(question, model, given=pairs is not None)
-    generates = is_answer(question.queries) and pairs is None and not encoder_layers_of(model)
+    answers, targets = is_answer(question.queries), bool(encoder_layers_of(model))
+    generates = answers and pairs is None and not targets
+    most = settled_tokens(model, new_tokens if pairs is None and (answers or targets) else None)
     if generates:
-        check_tokens(new_tokens)
-        max_length = prompt_length(model, max_length, new_tokens, truncate=truncate)
+        max_length = prompt_length(model, max_length, most, truncate=truncate)
     told = None if progress is None else (lambda examples: progress(len(examples)))
     # Everything but the texts is checked before any text is tokenised.
     runner = _Runner(model, question, told, batch_size=batch_size, mesh=mesh, compiled=compiled)
     texts, pairs = as_texts(texts if images_of(model) is not None else as_prompts(model, texts), pairs, model)
-    coded = encoded_texts(model, texts, pairs, max_length=max_length, truncate=truncate)
+    lengths = {"max_length": max_length, "truncate": truncate, "new_tokens": new_tokens}
+    coded = encoded_texts(model, texts, pairs, answers=answers, **lengths)
     check_rows(question.queries, len(coded))
     if generates:
-        coded = answered(model, coded, new_tokens)
+        coded = answered(model, coded, most)
     items = [asked_item(index, each, model, question.queries) for index, each in enumerate(coded)]
     for item in items:
         check_text(question, model, item.encoding, item.place)

@@ -39,7 +39,7 @@ SHOWN = 5
 # Most examples that are searched for words that the model doesn't know, and most of these that are named.
 SEARCHED, NAMED = 1000, 12
 ON_ERROR = "at a row that cannot be used: stop (the default), or skip it and say so at the end"
-ANSWERS = "most tokens of an answer, which a decoder generates with --queries answer where there are no pairs"
+ANSWERS = "most tokens that are written without pairs: a decoder's answer (--queries answer), an encoder-decoder's text"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def add(commands: Commands) -> Parser:
     _ = add("--model", default=MODEL, metavar="M", help=MODELS)
     _ = add("--batch-size", type=count, metavar="N", help="texts in a batch, at most (default: as many as fit)")
     add_lengths(group)
-    _ = add("--new-tokens", type=count, default=NEW_TOKENS, metavar="N", help=f"{ANSWERS} (default: {NEW_TOKENS})")
+    _ = add("--new-tokens", type=count, metavar="N", help=f"{ANSWERS} (default: {NEW_TOKENS})")
     _ = add("--on-error", default="stop", metavar="E", help=ON_ERROR)
     add = parser.add_argument_group("output").add_argument
     _ = add("--out", required=True, type=output, metavar="DIR", help="the folder for results; new, or of the same run")

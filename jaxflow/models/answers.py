@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxflow._checks import InputError, arguments_named, shown
 from jaxflow._typing import Inputs
@@ -14,6 +14,18 @@ from jaxflow.models.tokens import SHORTEN, Encoding, TakesTokens, tokenize
 
 # The fields of an encoding with one entry a token.
 TOKENS = ("input_ids", "segments", "tokens", "offsets", "source", "special")
+
+
+class Continuation(NamedTuple):
+    """What a model wrote.
+
+    Attributes:
+        ids: the likeliest tokens, one after the other.
+        end: the token that ended them, which is none of them; None where their number did.
+    """
+
+    ids: tuple[int, ...]
+    end: int | None
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from jaxflow._checks import InputError, not_forked, shown
 from jaxflow._pytree import pytree
 from jaxflow._typing import Inputs
 from jaxflow._untyped import Tokenizer
-from jaxflow.models.answers import Generates, answer_of, continues, with_answer
+from jaxflow.models.answers import Continuation, Generates, answer_of, continues, with_answer
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.encoder.on_cpu import compiler_options, layers_apart, runs_here
 from jaxflow.models.forward import ForwardOptions
@@ -55,7 +55,8 @@ def generate(model: Model, prompts: Inputs, new_tokens: int = NEW_TOKENS) -> lis
         check_generates(model)
         check_tokens(new_tokens)
         assert isinstance(model, Writes)
-        return model.write([prompts] if isinstance(prompts, str) else prompts, int(new_tokens))
+        written = model.write([prompts] if isinstance(prompts, str) else prompts, int(new_tokens))
+        return [each.written or "" for each in written]
     encodings = model.tokenize(as_prompts(model, prompts))
     return [_text(model, ids) for ids in generate_ids(model, encodings, new_tokens)]
 
@@ -90,6 +91,22 @@ def prompt_length(model: Model, max_length: int | None, tokens: int, *, truncate
     """Most tokens of a prompt that an answer is generated to: one may follow, or all `tokens` where prompts are cut."""
     limit = model.max_length if max_length is None else min(max_length, model.max_length)
     return limit - (tokens if truncate else 1)
+
+
+def settled_tokens(model: Model, tokens: int | None) -> int:
+    """Most tokens of what a model writes: as asked; or where nothing is said its own number, or `NEW_TOKENS`.
+
+    Raises:
+        InputError: it is no whole number above 0, or the model is an encoder-decoder that takes none.
+    """
+    targets = bool(encoder_layers_of(model))
+    if tokens is None:
+        return model.new_tokens if targets and isinstance(model, Writes) else NEW_TOKENS
+    check_tokens(tokens)
+    if targets and not isinstance(model, Writes):
+        got = f"{tokens}, and {model.name} has no `write` that takes it"
+        raise InputError("new_tokens", "be left out where a model writes its targets another way", got)
+    return int(tokens)
 
 
 def check_tokens(tokens: object) -> None:
@@ -190,12 +207,12 @@ def _in_jax(model: Model, prompts: Sequence[Encoding], tokens: int) -> list[tupl
         # Each answer ends where the model's length does.
         most = [min(tokens, model.max_length - len(prompt)) for prompt in batch]
         rows = continued(model, model.pad(batch, length), most, () if end is None else (int(end),))
-        answers |= zip(chosen, rows, strict=True)
+        answers |= {index: row.ids for index, row in zip(chosen, rows, strict=True)}
     return [answers[index] for index in range(len(prompts))]
 
 
-def continued(model: Model, batch: TokenBatch, most: Sequence[int], ends: Sequence[int]) -> list[tuple[int, ...]]:
-    """The likeliest ids behind each text of a batch, at most so many of each, without the one that ends it."""
+def continued(model: Model, batch: TokenBatch, most: Sequence[int], ends: Sequence[int]) -> list[Continuation]:
+    """The likeliest ids behind each text of a batch, at most so many of each, and the one that ended it."""
     module, options = model.module, ()
     leaves, shape = jax.tree.flatten(module)
     if runs_here(module, batch):
@@ -207,8 +224,9 @@ def continued(model: Model, batch: TokenBatch, most: Sequence[int], ends: Sequen
     # Padded with a number that no token has, so that models with more or fewer ends share a program.
     last = jnp.asarray(([*ends, -1, -1, -1, -1])[: max(4, len(ends))], jnp.int32)
     ids, sizes = _loop(options)(tuple(leaves), batch, limits, last, shape=shape, room=room)
-    pairs = zip(np.asarray(ids), np.asarray(sizes), strict=True)
-    return [tuple(map(int, row[: int(size)])) for row, size in pairs]
+    rows = zip(np.asarray(ids).tolist(), np.asarray(sizes).tolist(), most, strict=True)
+    # Where there are fewer than there may be, the end stands behind them.
+    return [Continuation(tuple(row[:size]), row[size] if size < limit else None) for row, size, limit in rows]
 
 
 # One jitted function for each set of options, so that all models share its cache.

@@ -8,6 +8,7 @@ from jaxflow._checks import InputError, arguments_named, shown
 from jaxflow._typing import Inputs, Pairs
 from jaxflow._untyped import Coded, Tokenizer
 from jaxflow.models import tokens
+from jaxflow.models.answers import Continuation
 from jaxflow.models.given_tokens import encoding_of
 from jaxflow.models.groups import groups_of
 from jaxflow.models.tokens import Encoding, TakesTokens
@@ -25,8 +26,8 @@ class PairTokens:
         takes: what tokens must fit.
         limit: most tokens of the sources, and of the targets.
         first: the decoder's first token, given the ids of the labels.
-        write: of sources of one length each, at most so many targets that the model writes, the first token included
-            and the end left out; None where it has no head that can.
+        write: of sources of one length each, at most so many targets that the model writes, the first token included;
+            None where it has no head that can.
         new_tokens: most targets that are written, where nothing else is said.
     """
 
@@ -34,7 +35,7 @@ class PairTokens:
     takes: TakesTokens
     limit: int
     first: Callable[[Ids], int]
-    write: Callable[[list[Ids], int], list[Ids]] | None
+    write: Callable[[list[Ids], int], list[Continuation]] | None
     new_tokens: int
 
     def __call__(self, texts: Inputs, pairs: Pairs, *, max_length: int | None, truncate: bool) -> list[Encoding]:
@@ -43,10 +44,10 @@ class PairTokens:
         Raises:
             InputError: a text cannot be read; or there are no pairs, and the model writes none.
         """
+        if pairs is None:
+            return self.written(texts, self.new_tokens, max_length=max_length, truncate=truncate)
         limit = tokens.as_limit(self.tokenizer, self.limit, max_length, paired=False)
         sources = self._side(texts, limit, truncate, target=False)
-        if pairs is None:
-            return self._written(sources, self.new_tokens)
         with arguments_named(texts="pairs"):
             # The decoder's first token is one of the targets.
             labels = self._side(pairs, max(1, limit - 1), truncate, target=True)
@@ -55,15 +56,37 @@ class PairTokens:
             raise InputError("pairs", expected, str(len(labels)))
         return [with_targets(own, self._shifted(other)) for own, other in zip(sources, labels, strict=True)]
 
-    def texts_written(self, texts: Inputs, new_tokens: int) -> list[str]:
-        """The targets that the model writes to each text, as texts.
+    def written(
+        self,
+        texts: Inputs,
+        new_tokens: int,
+        *,
+        max_length: int | None = None,
+        truncate: bool = False,
+        answers: bool = False,
+    ) -> list[Encoding]:
+        """Sources with the targets that the model writes to them, as `Writes.write` has it.
 
         Raises:
             InputError: a text cannot be read, or the model writes nothing.
         """
-        limit = tokens.as_limit(self.tokenizer, self.limit, None, paired=False)
-        sources = self._side(texts, limit, truncate=False, target=False)
-        return [each.written or "" for each in self._written(sources, new_tokens)]
+        limit = tokens.as_limit(self.tokenizer, self.limit, max_length, paired=False)
+        sources = self._side(texts, limit, truncate, target=False)
+        if not sources:
+            return []
+        if self.write is None:
+            expected = "hold the targets of each text where the model has no head that writes any"
+            raise InputError("pairs", expected, "none", "pass the targets as `pairs`")
+        made: dict[int, Encoding] = {}
+        # Of one length, so that nothing is padded.
+        for here in groups_of([len(each) for each in sources], alike=True):
+            rows = self.write([sources[index].input_ids for index in here], new_tokens)
+            for index, row in zip(here, rows, strict=True):
+                text, targets = self._targets(row.ids)
+                if answers and all(targets.special):
+                    text, targets = self._without_words(row)
+                made[index] = with_targets(sources[index], targets, text)
+        return [made[index] for index in range(len(sources))]
 
     def _side(self, texts: Inputs, limit: int, truncate: bool, *, target: bool) -> list[Encoding]:
         """The tokens of sources, or of targets as labels are."""
@@ -121,20 +144,22 @@ class PairTokens:
             special=(True, *labels.special[:end]),
         )
 
-    def _written(self, sources: list[Encoding], new_tokens: int) -> list[Encoding]:
-        """Sources with the targets that the model writes to them, always the likeliest next token."""
-        if not sources:
-            return []
-        if self.write is None:
-            expected = "hold the targets of each text where the model has no head that writes any"
-            raise InputError("pairs", expected, "none", "pass the targets as `pairs`")
-        made: dict[int, Encoding] = {}
-        # Of one length, so that nothing is padded.
-        for here in groups_of([len(each) for each in sources], alike=True):
-            rows = self.write([sources[index].input_ids for index in here], new_tokens)
-            for index, ids in zip(here, rows, strict=True):
-                text = self.tokenizer.decode(list(ids[1:]), skip_special_tokens=True).strip()
-                first, *rest = ids
-                targets = self._behind(first, self._encoding(rest, text), None) if rest else self._encoding(ids, "")
-                made[index] = with_targets(sources[index], targets, text)
-        return [made[index] for index in range(len(sources))]
+    def _targets(self, ids: Ids) -> tuple[str, Encoding]:
+        """Targets that were written, the first token included: their text and their encoding."""
+        text = self.tokenizer.decode(list(ids[1:]), skip_special_tokens=True).strip()
+        first, *rest = ids
+        return text, self._behind(first, self._encoding(rest, text), None) if rest else self._encoding(ids, "")
+
+    def _without_words(self, row: Continuation) -> tuple[str, Encoding]:
+        """Targets without a word, whose one answer is the token that ended them, or else the last of them."""
+        ids = row.ids if row.end is None else (*row.ids, row.end)
+        text = self.tokenizer.decode([ids[-1]], skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        count = len(ids) - 1
+        return text, Encoding(
+            input_ids=ids,
+            segments=(0,) * len(ids),
+            tokens=tuple(map(str, self.tokenizer.convert_ids_to_tokens(list(ids)))),
+            offsets=((-1, -1),) * count + ((0, len(text)),),
+            source=(-1,) * count + (1,),
+            special=(True,) * count + (False,),
+        )

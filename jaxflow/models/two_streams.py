@@ -31,8 +31,30 @@ class EncoderDecoder(Protocol):
 class Writes(EncoderDecoder, Protocol):
     """One that writes targets itself."""
 
-    def write(self, texts: Inputs, tokens: int) -> list[str]:
-        """At most so many targets of each text, always the likeliest next one, as a text without the end."""
+    @property
+    def new_tokens(self) -> int:
+        """Most targets that it writes, where nothing else is said."""
+        ...
+
+    def write(
+        self,
+        texts: Inputs,
+        tokens: int,
+        *,
+        max_length: int | None = None,
+        truncate: bool = False,
+        answers: bool = False,
+    ) -> list[Encoding]:
+        """Each text with the targets that it writes, always the likeliest next one, without the end.
+
+        Args:
+            texts: the sources.
+            tokens: most targets of each.
+            max_length: as `tokenize` takes it, and `truncate`.
+            truncate: cut longer sources.
+            answers: whether targets are explained: where no word is among them, their one answer is the token that
+                ended them.
+        """
         ...
 
 

@@ -132,7 +132,7 @@ class Attributor:
             model = as_model("model", model)
             question, paired = as_question(self.question, self.changes, default_question(model)), bool(self.pair_column)
             check_answers(question, model, given=paired)
-            lengths = settled_lengths(model, question, paired, self.max_length, self.truncate, NEW_TOKENS)
+            lengths = settled_lengths(model, question, paired, self.max_length, self.truncate, None)
             check_question(question, model, lengths, paired=paired)
             source = IterableSource((), "the batches", self.column, self.pair_column)
             about = new_manifest(model, source, question, lengths) | {"id_column": self.id_column}

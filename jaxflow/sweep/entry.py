@@ -16,7 +16,6 @@ from jaxflow.inputs.files import check_unread, open_source
 from jaxflow.inputs.images import as_image_source
 from jaxflow.inputs.source import Source, as_source
 from jaxflow.models import Model, as_model
-from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.models.images import images_of
 from jaxflow.store.results import Store, open_sweep
 from jaxflow.sweep import runner
@@ -38,7 +37,7 @@ def run_sweep(
     batch_size: int | None = None,
     max_length: int | None = None,
     truncate: bool = False,
-    new_tokens: int = NEW_TOKENS,
+    new_tokens: int | None = None,
     mesh: jax.sharding.Mesh | None = None,
     resume: bool = True,
     on_error: str = "stop",
@@ -71,7 +70,7 @@ def run_sweep(
         batch_size: texts in a batch, at most; None for as many as fit.
         max_length: most tokens a text may have, special ones included; the model's limit where that is less.
         truncate: cut longer texts rather than refuse them.
-        new_tokens: most tokens of an answer that is generated, as `attribute` has it; of sources without pairs.
+        new_tokens: most tokens that the model writes, as `attribute` has it; of sources without pairs.
         mesh: devices that each batch is spread over, as `attribute` has it.
         resume: go on with what the folder holds of the same sweep; False refuses a folder that holds results.
         on_error: `"stop"` at a row that cannot be used, or `"skip"` it; what was skipped is in the result.

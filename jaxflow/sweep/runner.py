@@ -268,7 +268,7 @@ def prepare(
     *,
     max_length: int | None = None,
     truncate: bool = False,
-    new_tokens: int = NEW_TOKENS,
+    new_tokens: int | None = None,
     resume: bool = True,
     on_error: str = "stop",
 ) -> Sweep:
@@ -284,7 +284,7 @@ def prepare(
         question: the question to every text.
         max_length: most tokens of a text.
         truncate: cut longer texts rather than refuse them.
-        new_tokens: most tokens of an answer that is generated.
+        new_tokens: most tokens that the model writes where there are no pairs; None for its own number.
         resume: go on with what the folder holds of the same run, or join the processes that fill it.
         on_error: what to do at a row that cannot be used: "stop", or "skip" it.
 

@@ -10,13 +10,13 @@ import numpy as np
 from jaxflow._checks import InputError, one_of
 from jaxflow._untyped import JsonObject
 from jaxflow.attribution import EncodedText
-from jaxflow.attribution.items import check_positions, is_answer
+from jaxflow.attribution.items import check_answer, check_positions, encodings_of, is_answer
 from jaxflow.attribution.question import Question
 from jaxflow.inputs.rows import BadRow, Row, Text
 from jaxflow.models import Encoding, Model
-from jaxflow.models.generation import check_tokens, prompt_length
+from jaxflow.models.generation import prompt_length, settled_tokens
 from jaxflow.models.images import images_of
-from jaxflow.models.two_streams import encoder_layers_of
+from jaxflow.models.two_streams import Writes, encoder_layers_of
 
 # A shard ends at whichever comes first, so that its texts make full batches and its results fit memory. Values are
 # relevance values at most, or bytes of text where those are more.
@@ -29,7 +29,7 @@ ON_ERROR = ("stop", "skip")
 class Lengths(TypedDict):
     """How long texts may be, as `Model.tokenize` has it: most tokens, and whether longer texts are cut.
 
-    And where answers are generated most tokens of one; `max_length` is then the prompts'.
+    And where answers or targets are written most tokens of one; `max_length` is then the prompts', or the sources'.
     """
 
     max_length: int | None
@@ -38,14 +38,19 @@ class Lengths(TypedDict):
 
 
 def settled_lengths(
-    model: Model, question: Question, paired: bool, max_length: int | None, truncate: bool, new_tokens: int
+    model: Model, question: Question, paired: bool, max_length: int | None, truncate: bool, new_tokens: int | None
 ) -> Lengths:
     """How long texts may be, with room for answers where these are generated."""
-    if not is_answer(question.queries) or paired or encoder_layers_of(model):
+    targets = bool(encoder_layers_of(model))
+    if paired or not (is_answer(question.queries) or targets):
         return Lengths(max_length=max_length, truncate=truncate)
-    check_tokens(new_tokens)
-    most = prompt_length(model, max_length, new_tokens, truncate=truncate)
-    return Lengths(max_length=most, truncate=truncate, new_tokens=new_tokens)
+    tokens = settled_tokens(model, new_tokens)
+    if targets and not isinstance(model, Writes):
+        # It writes its targets as it tokenises, as many as it will.
+        return Lengths(max_length=max_length, truncate=truncate)
+    # Targets take no room of the sources'.
+    most = max_length if targets else prompt_length(model, max_length, tokens, truncate=truncate)
+    return Lengths(max_length=most, truncate=truncate, new_tokens=tokens)
 
 
 def cut_by(lengths: Lengths) -> JsonObject:
@@ -129,11 +134,12 @@ def encode(model: Model, cut: Cut, question: Question, lengths: Lengths, on_erro
     """
     one_of("on_error", on_error, ON_ERROR)
     # One call for all texts; text by text only where one of them is refused, to find out which.
-    encodings = _together(model, cut, lengths)
+    answers = is_answer(question.queries)
+    encodings = _together(model, cut, lengths, answers)
     ids, texts, skipped = [], [], []
     for row in cut.rows:
         # Encodings come in the order of the texts; once they are refused there are none, and each is tokenised alone.
-        outcome = row if isinstance(row, BadRow) else next(encodings, None) or _alone(model, row, lengths)
+        outcome = row if isinstance(row, BadRow) else next(encodings, None) or _alone(model, row, lengths, answers)
         if not isinstance(outcome, BadRow):
             assert isinstance(row, Text)
             outcome = _without_query(row, outcome, question) or EncodedText(row.text, row.pair, outcome, row.place)
@@ -160,22 +166,22 @@ def _most_values(row: Row, limit: int, layers: int, question: Question) -> int:
     return max(size, question.values(min(limit, size + 4), layers))
 
 
-def _together(model: Model, cut: Cut, lengths: Lengths) -> Iterator[Encoding]:
+def _together(model: Model, cut: Cut, lengths: Lengths, answers: bool) -> Iterator[Encoding]:
     """Encodings of all texts at once, which is quick; none where one of them is refused."""
     chosen = [row for row in cut.rows if isinstance(row, Text)]
     pairs = [str(row.pair) for row in chosen] if chosen and chosen[0].pair is not None else None
     try:
         texts = [row.given for row in chosen]
-        return iter(model.tokenize(texts, pairs, **cut_by(lengths)))
+        return iter(encodings_of(model, texts, pairs, answers=answers, **lengths))
     except InputError:
         return iter(())
 
 
-def _alone(model: Model, row: Text, lengths: Lengths) -> Encoding | BadRow:
+def _alone(model: Model, row: Text, lengths: Lengths, answers: bool) -> Encoding | BadRow:
     """One text, so that an error can say where it stands."""
     pairs = None if row.pair is None else [row.pair]
     try:
-        (encoding,) = model.tokenize([row.given], pairs, **cut_by(lengths))
+        (encoding,) = encodings_of(model, [row.given], pairs, answers=answers, **lengths)
     except InputError as error:
         return BadRow(row.id, error.at(row.place))
     return encoding
@@ -183,10 +189,12 @@ def _alone(model: Model, row: Text, lengths: Lengths) -> Encoding | BadRow:
 
 def _without_query(row: Text, encoding: Encoding, question: Question) -> BadRow | None:
     """What is wrong with a text that has no such position."""
-    # The other ways to ask for positions fit every text.
-    if isinstance(question.queries, tuple):
-        try:
+    # The other ways to ask for positions fit every text, and answers that are still to be generated are not yet there.
+    try:
+        if isinstance(question.queries, tuple):
             check_positions(np.array(question.queries), encoding.listed, row.place)
-        except InputError as error:
-            return BadRow(row.id, error)
+        elif row.pair is not None or encoding.written is not None:
+            check_answer(question.queries, encoding, row.place)
+    except InputError as error:
+        return BadRow(row.id, error)
     return None

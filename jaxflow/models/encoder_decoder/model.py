@@ -9,20 +9,18 @@ import numpy as np
 
 from jaxflow._typing import ArrayLike, Inputs, Pairs
 from jaxflow._untyped import Tokenizer
+from jaxflow.models.answers import Continuation
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.config import UNLIMITED, HeadConfig
 from jaxflow.models.encoder_decoder.config import PairConfig
 from jaxflow.models.encoder_decoder.module import PairModule
 from jaxflow.models.fingerprint import array_fingerprint, text_fingerprint, tokenizer_fingerprint
-from jaxflow.models.generation import continued
+from jaxflow.models.generation import NEW_TOKENS, continued
 from jaxflow.models.model import ModelDefaults
 from jaxflow.models.prediction import Prediction, next_tokens
 from jaxflow.models.targets import Ids, PairTokens
 from jaxflow.models.tokens import Encoding, pad
 from jaxflow.models.two_streams import SOURCE, TARGET
-
-# Most tokens that are written where no targets are given.
-NEW_TOKENS = 64
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,9 +97,22 @@ class PairModel(ModelDefaults):
         """Sources and targets; without pairs it writes the targets itself, always the likeliest next token."""
         return self._cut(texts, pairs, max_length=max_length, truncate=truncate)
 
-    def write(self, texts: Inputs, tokens: int) -> list[str]:
-        """The targets that it writes to each text; see `jaxflow.generate`."""
-        return self._cut.texts_written(texts, tokens)
+    @property
+    def new_tokens(self) -> int:
+        """Most targets that it writes, where nothing else is said."""
+        return self._cut.new_tokens
+
+    def write(
+        self,
+        texts: Inputs,
+        tokens: int,
+        *,
+        max_length: int | None = None,
+        truncate: bool = False,
+        answers: bool = False,
+    ) -> list[Encoding]:
+        """The targets that it writes to each text; see `Writes.write`."""
+        return self._cut.written(texts, tokens, max_length=max_length, truncate=truncate, answers=answers)
 
     @cached_property
     def _cut(self) -> PairTokens:
@@ -125,14 +136,14 @@ class PairModel(ModelDefaults):
         assert self.labels is not None
         return next_tokens(self.labels, np.asarray(logits))
 
-    def _written(self, rows: list[Ids], tokens: int) -> list[Ids]:
-        """The decoder's first token and the likeliest ones after it, without the end; sources are of one length."""
+    def _written(self, rows: list[Ids], tokens: int) -> list[Continuation]:
+        """The decoder's first token and the likeliest ones after it; sources are of one length."""
         most = min(tokens, self.limit - 1)
         if most < 1:
-            return [(self.config.start,)] * len(rows)
+            return [Continuation((self.config.start,), None)] * len(rows)
         ids = np.array([(*row, self.config.start) for row in rows], np.int32)
         segments = np.full(ids.shape, SOURCE, np.int32)
         segments[:, -1] = TARGET
         batch = TokenBatch(*map(jnp.asarray, (ids, np.ones(ids.shape, bool), segments)))
         written = continued(self, batch, [most] * len(rows), self.config.ends)
-        return [(self.config.start, *row) for row in written]
+        return [Continuation((self.config.start, *each.ids), each.end) for each in written]

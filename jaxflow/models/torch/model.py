@@ -16,6 +16,7 @@ from jaxflow.models.batch import TokenBatch
 from jaxflow.models.checkpoint.huggingface import quiet_transformers
 from jaxflow.models.config import UNLIMITED, HeadConfig
 from jaxflow.models.fingerprint import text_fingerprint, tokenizer_fingerprint
+from jaxflow.models.generation import NEW_TOKENS, check_tokens
 from jaxflow.models.images import ImageBatch, ImageReader, Pooled, check_alone
 from jaxflow.models.model import ModelDefaults
 from jaxflow.models.prediction import Prediction, next_tokens, predictions, speaks
@@ -75,7 +76,7 @@ class TorchModel(ModelDefaults):
         *,
         name: str | None = None,
         max_length: int | None = None,
-        new_tokens: int = 64,
+        new_tokens: int = NEW_TOKENS,
         registers: bool = False,
     ) -> None:
         """A model as it stands.
@@ -118,7 +119,8 @@ class TorchModel(ModelDefaults):
         limits = (max_length, positions, getattr(self.tokenizer, "model_max_length", None))
         self.max_length = min([UNLIMITED, *(each for each in limits if each is not None)])
         if pairs:
-            self._settle_pairs(new_tokens)
+            check_tokens(new_tokens)
+            self._settle_pairs(int(new_tokens))
             return
         self._settle(head_of(model, self.tokenizer, self.vocabulary))
         if self.head.name == "next_token" and not self.causal:
@@ -262,10 +264,24 @@ class TorchModel(ModelDefaults):
         """The likeliest next tokens of each prompt, by the model's own `generate`, prompts of one length together."""
         return generated(self.model, self.tokenizer, encodings, tokens, self.max_length, together=self._probe.together)
 
-    def write(self, texts: Inputs, tokens: int) -> list[str]:
-        """The targets of an encoder-decoder that it writes itself; see `jaxflow.generate`."""
+    @property
+    def new_tokens(self) -> int:
+        """Most targets that an encoder-decoder writes, where nothing else is said."""
+        return NEW_TOKENS if self._pairs is None else self._pairs.tokenize.new_tokens
+
+    def write(
+        self,
+        texts: Inputs,
+        tokens: int,
+        *,
+        max_length: int | None = None,
+        truncate: bool = False,
+        answers: bool = False,
+    ) -> list[Encoding]:
+        """The targets of an encoder-decoder that it writes itself; see `Writes.write`."""
         assert self._pairs is not None
-        return self._pairs.tokenize.texts_written(texts, tokens)
+        written = self._pairs.tokenize.written
+        return written(texts, tokens, max_length=max_length, truncate=truncate, answers=answers)
 
     def record(self, batch: TokenBatch, numbers: Sequence[Number], needs: frozenset[str]) -> Recording:
         """Run a batch, texts of one length together."""

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from jaxflow._untyped import HubConfig, HubModel
+from jaxflow.models.answers import Continuation
 from jaxflow.models.targets import Ids
 from jaxflow.models.torch.forward import evaluating
 
@@ -44,8 +45,8 @@ class TorchTargets:
                 return self.start
         return self.start
 
-    def write(self, rows: list[Ids], new_tokens: int) -> list[Ids]:
-        """The decoder's first token and at most so many likeliest ones, without the end; sources are of one length."""
+    def write(self, rows: list[Ids], new_tokens: int) -> list[Continuation]:
+        """The decoder's first token and at most so many likeliest ones; sources are of one length."""
         device = self.model.get_input_embeddings().weight.device
         ids = torch.tensor(np.array(rows, np.int64), device=device)
         with evaluating(self.model), torch.no_grad():
@@ -65,7 +66,7 @@ class TorchTargets:
         for row in sequences.tolist():
             # The end, and what fills a row up behind it, were never read.
             stop = next((place for place, number in enumerate(row) if place and number in ends), len(row))
-            made.append(tuple(row[:stop]))
+            made.append(Continuation(tuple(row[:stop]), row[stop] if stop < len(row) else None))
         return made
 
 
