@@ -199,8 +199,9 @@ def text_pair(
     """One text with its units and the units to explain.
 
     Raises:
-        InputError: it has no such unit.
+        InputError: it has no such unit, or the models wrote targets to it that are not the same.
     """
+    pair = _shared_pair(pair, encodings, place)
     if units == "tokens":
         # `settled_units` has seen to it.
         assert same_tokens(*encodings)
@@ -212,6 +213,20 @@ def text_pair(
     for encoder, encoding in zip(plan.encoders, encodings, strict=True):
         check_text(plan.question, encoder, encoding, place)
     return TextPair(place, text, pair, encodings, text_units, queries)
+
+
+def _shared_pair(pair: str | None, encodings: tuple[Encoding, Encoding], place: str) -> str | None:
+    """A text's pair as it was given, or as both models wrote it.
+
+    Raises:
+        InputError: they wrote different ones, or one of them alone wrote any.
+    """
+    first, second = (encoding.written for encoding in encodings)
+    if pair is not None or first == second:
+        return first if pair is None else pair
+    expected = "hold the targets of each text where the two models do not write the same ones"
+    got = " and ".join("none" if each is None else shown(each) for each in (first, second))
+    raise InputError("pairs", expected, got, "pass the targets as `pairs`", place=place)
 
 
 def _unit_queries(plan: Plan, units: Units) -> tuple[int, ...]:

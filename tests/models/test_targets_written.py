@@ -14,10 +14,12 @@ from tests.graph.encoder_decoder_oracle import products
 from tests.models.test_torch_model import torch_model
 from tests.models.test_torch_pairs import alone, parts_of
 from tests.models.torch_architectures import BART, WORDS
+from tests.models.torch_architectures import of as architecture
 
 TEXTS = ["the key to the cabinets", "keys"]
 START, END, UNKNOWN = (WORDS.convert_tokens_to_ids(token) for token in ("[CLS]", "[SEP]", "[UNK]"))
 KINDS = ("torch", "own")
+DATES = "experiments/source_target/weights"
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +164,26 @@ def test_a_model_that_writes_another_way_takes_no_number_of_tokens(bart):
     assert len(jf.attribute(model, TEXTS[:1], methods="raw")[0].targets) == 32
     with pytest.raises(InputError, match="`new_tokens` must be left out where a model writes its targets another way"):
         _ = jf.attribute(model, TEXTS, methods="raw", new_tokens=2)
+
+
+def test_models_that_write_different_targets_are_compared_over_given_ones(bart):
+    ask = {"methods": "rollout"}
+    with pytest.raises(InputError, match=r"text 0: `pairs` must hold the targets .*got '.*' and '.*'; pass") as caught:
+        _ = jf.compare_models(bart("own"), bart("own", seed=6), TEXTS, **ask)
+    assert len(str(caught.value).splitlines()) == 1
+    encoder = torch_model(architecture("BERT").make())
+    pairs = {"layers": [(1, 1)]}
+    with pytest.raises(InputError, match=r"text 0: `pairs` must hold the targets .*got '.*' and none; pass"):
+        _ = jf.compare_models(bart("own"), encoder, TEXTS, **pairs, **ask)
+
+
+def test_targets_that_both_models_write_are_compared_as_given_ones():
+    model, text = jf.load_model(DATES), "order 12 due the 3rd of March, 2011"
+    for units in ("tokens", "words"):
+        ask = {"units": units, "methods": "rollout"}
+        (own,) = jf.compare_models(model, model, text, **ask)
+        (given,) = jf.compare_models(model, model, text, pairs="2011-03-03", **ask)
+        assert own.pair == "2011-03-03"
+        assert (own.units, own.words, own.word) == (given.units, given.words, given.word)
+        np.testing.assert_array_equal(own.a.relevance["rollout"], given.a.relevance["rollout"])
+        assert np.abs(own.jensen_shannon).max() == 0
