@@ -149,8 +149,20 @@ def check_place(model: Model, target: Token, encoding: Encoding, place: str) -> 
         return
     count = int(np.sum(np.asarray(encoding.input_ids) == _mask_id(model)))
     if count != 1:
-        way_out = "say where, as in jaxflow.Token('is', 'are', at=3), or is--are@3 on the command line"
-        raise InputError("target", "stand at the text's one mask token", f"a text with {count}", way_out, place=place)
+        expected, got = "stand at the text's one mask token", f"a text with {count}"
+        if model.head.name != "masked_lm" and not count:
+            # Texts of heads that classify tokens have none.
+            expected, got = f"say which token is explained where the head is {model.head.name}", "no position"
+        raise InputError("target", expected, got, _with_a_place(target, encoding), place=place)
+
+
+def _with_a_place(target: Token, encoding: Encoding) -> str:
+    """How a target is passed that stands at a token of a text."""
+    # The first token that is none of the tokenizer's own.
+    at = next((place for place, special in enumerate(encoding.special) if not special), 0)
+    named = [each for each in (target.token, target.against) if each is not None]
+    given, written = ", ".join(map(repr, named)), "--".join(map(str, named))
+    return f"say where, as in jaxflow.Token({given}, at={at}), or {written}@{at} on the command line"
 
 
 def token_id(model: Model, token: Given[str | int]) -> int:

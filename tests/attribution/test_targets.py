@@ -1,6 +1,7 @@
 """What is explained, against torch's autograd: a class, a difference of classes, a token against a foil."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from jaxflow._checks import InputError
 from jaxflow._parser import Parser
 from jaxflow.attribution.defaults import DEFAULT_METHODS, PLAIN, by_default
 from jaxflow.cli.options import add_question, question_of
+from jaxflow.evaluation.token_target import written_target
 from jaxflow.mixing import AttentionGradient
 from jaxflow.models import new_encoder
 from tests.models.conftest import bert_config, make_tokenizer, save
@@ -222,6 +224,34 @@ def test_what_is_no_target_of_a_masked_language_model_gets_one_line(masked_lm, t
     with pytest.raises(InputError, match=message) as error:
         jf.attribute(masked_lm[0], texts, methods="column-sums", target=target)
     assert "\n" not in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def token_classifier(tmp_path_factory):
+    model = transformers.BertForTokenClassification(bert_config())
+    return jf.load_model(save(tmp_path_factory.mktemp("tokens"), model, make_tokenizer()))
+
+
+@pytest.mark.parametrize(
+    ("model", "names", "expected"),
+    [
+        ("token_classifier", ("LABEL_0", "LABEL_1"), "say which token is explained where the head is token_classif"),
+        ("masked_lm", ("is", "table"), "stand at the text's one mask token, got a text with 0"),
+    ],
+)
+def test_the_way_out_for_a_target_without_a_place_works(request, model, names, expected):
+    """Of both kinds of heads over tokens, in Python and on the command line."""
+    found = request.getfixturevalue(model)
+    found = found[0] if isinstance(found, tuple) else found
+    for target in (None, names[0], names):
+        with pytest.raises(InputError, match=f"text 0: `target` must {expected}") as caught:
+            jf.attribute(found, ["the key"], mixing="attention-gradient", target=target)
+        way_out = re.search(r"jaxflow\.Token\((.*), at=(\d+)\), or (\S+) on the command line", str(caught.value))
+        assert way_out is not None
+        given = jf.Token(*re.findall("'([^']+)'", way_out[1]), at=int(way_out[2]))
+        assert given == written_target(way_out[3])
+        (example,) = jf.attribute(found, ["the key"], mixing="attention-gradient", target=given, methods="raw")
+        assert example.tokens[given.at] == "the"
 
 
 @pytest.mark.parametrize(
