@@ -8,9 +8,9 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -160,6 +160,37 @@ def one_of(name: str, value: object, options: Sequence[str]) -> None:
         near = difflib.get_close_matches(value, options, n=1) if isinstance(value, str) else []
         way_out = f"did you mean {near[0]!r}?" if near else None
         raise InputError(name, f"be one of {', '.join(map(repr, options))}", shown(value), way_out)
+
+
+def as_count(name: str, value: object) -> int:
+    """A checked number of things.
+
+    Raises:
+        InputError: it is no whole number above 0.
+    """
+    if not _is_count(value):
+        raise InputError(name, "be a whole number, 1 or more", shown(value))
+    return int(value)
+
+
+def as_count_or_none(name: str, value: object) -> int | None:
+    """As `as_count`, where None stands for a number that follows from something else."""
+    if value is not None and not _is_count(value):
+        raise InputError(name, "be a whole number, 1 or more, or None", shown(value))
+    return None if value is None else int(value)
+
+
+def _is_count(value: object) -> TypeGuard[int | np.integer]:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 1)
+
+
+def refuse_table(name: str, value: object) -> None:
+    """Refuse a table, or a dictionary, where texts are wanted: going through it gives the names of its columns."""
+    if isinstance(value, Mapping) and {"role", "content"} <= value.keys():
+        way_out = "put a message into a list, which is a conversation"
+        raise InputError(name, "be a sequence of texts", "one message", way_out)
+    if isinstance(value, Mapping) or hasattr(value, "columns"):
+        raise InputError(name, "be a sequence of texts", type(value).__name__, "pass a column of it")
 
 
 def first_index(where: np.ndarray) -> tuple[int, ...]:

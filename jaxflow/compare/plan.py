@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxflow._checks import InputError, one_of, shown
+from jaxflow._checks import InputError, as_count, one_of, shown
 from jaxflow._typing import Given, Integers
 from jaxflow.attribution.answers import refuse_answers
 from jaxflow.attribution.explaining import check_model, check_text
@@ -53,9 +53,9 @@ class CompareOptions:
         one_of("units", self.units, UNITS)
         _check_share("threshold", self.threshold)
         _check_share("decay", self.decay)
-        _check_count("batch_size", self.batch_size)
+        _ = as_count("batch_size", self.batch_size)
         one_of("correction", self.correction, CORRECTIONS)
-        _check_count("least", self.least)
+        _ = as_count("least", self.least)
 
 
 @dataclass(frozen=True)
@@ -254,8 +254,3 @@ def _check_share(name: str, value: Any) -> None:
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not number or not 0 < value <= 1:
         raise InputError(name, "be a number above 0 and up to 1", shown(value))
-
-
-def _check_count(name: str, value: object) -> None:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise InputError(name, "be a whole number, 1 or more", shown(value))

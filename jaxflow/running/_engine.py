@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import jax
 import numpy as np
 
+from jaxflow._checks import as_count_or_none
 from jaxflow.devices import as_mesh
 from jaxflow.models import Model
 from jaxflow.running._executables import Compiled, Executables
@@ -17,7 +18,7 @@ from jaxflow.running._item import Item
 from jaxflow.running._pipeline import Pipeline
 from jaxflow.running._placement import place
 from jaxflow.running._recorded import recorded_numbers
-from jaxflow.running._sizes import Sizes, as_count, batches_of, device_tokens, room
+from jaxflow.running._sizes import Sizes, batches_of, device_tokens, room
 from jaxflow.running._task import Task
 
 ItemT = TypeVar("ItemT", bound=Item)
@@ -65,8 +66,8 @@ class Engine(Generic[ItemT, ResultT]):
             InputError: the batch size is not a whole number above 0, or the mesh is not of this process's devices.
         """
         mesh = None if options.mesh is None else as_mesh(options.mesh)
-        batch_size = as_count("batch_size", options.batch_size)
-        batch_tokens = as_count("batch_tokens", options.batch_tokens)
+        batch_size = as_count_or_none("batch_size", options.batch_size)
+        batch_tokens = as_count_or_none("batch_tokens", options.batch_tokens)
         # Every model lies on the same devices, so any of them tells the device.
         placements = [place(model, mesh) for model in models]
         device, devices = placements[0].device, placements[0].devices

@@ -5,9 +5,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-
-from jaxflow._checks import InputError, shown
 from jaxflow.devices import Device
 from jaxflow.running._item import Item
 
@@ -123,19 +120,6 @@ def batches_of(items: Iterable[ItemT], sizes: Sizes) -> Iterator[list[ItemT]]:
 def device_tokens(device: Device) -> int:
     """Tokens of a batch, padding included, that keep a device busy."""
     return ON_PROCESSOR if device.platform == "cpu" else ON_ACCELERATOR
-
-
-def as_count(argument: str, value: object) -> int | None:
-    """A checked number of texts or tokens; None where it follows from the device and the texts' length.
-
-    Raises:
-        InputError: `value` is neither None nor a whole number above 0.
-    """
-    if value is None:
-        return None
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise InputError(argument, "be a whole number, 1 or more, or None", shown(value))
-    return int(value)
 
 
 def room(device: Device, parameters: int) -> int | None:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
-from jaxflow._checks import InputError, one_of, shown
+from jaxflow._checks import InputError, as_count, one_of, shown
 
 INTERVALS = ("bca", "percentile")
 # Numbers that a resampling holds at once.
@@ -62,8 +62,7 @@ def mean_interval(
     one_of("method", method, INTERVALS)
     if not isinstance(level, float | np.floating) or not 0 < level < 1:
         raise InputError("level", "be a number between 0 and 1", shown(level))
-    if isinstance(resamples, bool) or not isinstance(resamples, int | np.integer) or resamples < 1:
-        raise InputError("resamples", "be a whole number, 1 or more", shown(resamples))
+    count = as_count("resamples", resamples)
     array = np.asarray(values)
     if array.dtype.kind not in "fiub" or not array.ndim or np.isinf(array).any():
         got = f"{array.dtype} of shape {array.shape}"
@@ -73,7 +72,7 @@ def mean_interval(
     # A stream of draws for each column: a column's interval does not depend on the columns beside it.
     seeds = np.random.default_rng(seed).spawn(flat.shape[1])
     rows = [
-        _interval(column, groups, float(level), method, int(resamples), draws)
+        _interval(column, groups, float(level), method, count, draws)
         for column, draws in zip(flat.T, seeds, strict=True)
     ]
     columns = np.array(rows, np.float64).reshape(*array.shape[1:], 3)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import jaxflow as jf
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, as_count_or_none
 from jaxflow.attribution import EncodedText, attribute_shards
 from jaxflow.attribution.items import asked_item, encoded_texts
 from jaxflow.running import _engine as engine
 from jaxflow.running import _sizes as sizes
 from jaxflow.running._executables import Executables
 from jaxflow.running._pipeline import Pipeline
-from jaxflow.running._sizes import BUCKETS, Sizes, as_count, batches_of, device_tokens
+from jaxflow.running._sizes import BUCKETS, Sizes, batches_of, device_tokens
 from tests.tiny_text_model import LIMIT, model_folder
 
 WORDS = ["the", "key", "to", "cabinets", "is", "on", "table"]
@@ -83,7 +83,7 @@ def test_every_text_is_in_one_batch_with_others_of_its_length(encoder, sizes):
 
 
 def sizes_of(batch_size, limit, device, devices, *, packs):
-    return Sizes(as_count("batch_size", batch_size), device_tokens(device), limit, devices, packs)
+    return Sizes(as_count_or_none("batch_size", batch_size), device_tokens(device), limit, devices, packs)
 
 
 def test_sizes_follow_from_the_device_and_the_length_alone():

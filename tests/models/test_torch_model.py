@@ -293,8 +293,18 @@ def test_what_is_no_model_gets_one_line(pair):
         lambda: jf.attribute(theirs, TEXTS, methods="occlusion"),
         r"`methods` must need one pass over the model, got 'occlusion' with .*; leave it out",
     )
+    for wrong in ("8", 0, 2.0, True):
+        refused(
+            lambda wrong=wrong: jf.TorchModel(theirs.model, WORDS, max_length=wrong), "`max_length` must be a whole"
+        )
     # Programs that run a model several times cannot read a recording.
     refused(lambda: head_importance(theirs, TEXTS, method="ablation"), "`model` must run in JAX for")
+
+
+def test_a_limit_of_few_tokens_leaves_what_is_known_of_the_model(pair):
+    limited = jf.TorchModel(pair[0].model, pair[0].tokenizer, max_length=1)
+    assert (limited.max_length, limited.causal, limited.reads_at) == (1, pair[0].causal, pair[0].reads_at)
+    refused(lambda: jf.attribute(limited, TEXTS), r"`texts\[0\]` must have at most 1 tokens")
 
 
 def test_without_torch_the_extra_is_named():

@@ -242,5 +242,8 @@ def test_what_an_encoder_decoder_cannot_do_gets_one_line(bart):
     refused(lambda: jf.attribute(bart, TEXTS, mixing="norms"), "`mixing` must")
     refused(lambda: jf.attribute(bart, TEXTS, layers=7), "layers")
     refused(lambda: jf.explore(bare, TEXTS), "`pairs` must hold the targets of each text")
+    for wrong in ("x", 0, -1, None):
+        refused(lambda wrong=wrong: jf.TorchModel(bart.model, WORDS, new_tokens=wrong), "`new_tokens` must be a whole")
+    refused(lambda: bart.write(TEXTS, 0), "`new_tokens` must be a whole number, 1 or more, got 0")
     whisper = of("Whisper").make()
     refused(lambda: jf.TorchModel(whisper, WORDS), "reads input_features.*jaxflow.attribute_attention.*target_tokens")

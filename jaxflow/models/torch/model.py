@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
-from jaxflow._checks import InputError, missing_extra
-from jaxflow._typing import Inputs, Pairs
+from jaxflow._checks import InputError, as_count, as_count_or_none, missing_extra
+from jaxflow._typing import Given, Inputs, Pairs
 from jaxflow._untyped import HubModel, Processor, Tokenizer
 from jaxflow.models import tokens
 from jaxflow.models.answers import continues, tokenize_answers
@@ -16,7 +16,7 @@ from jaxflow.models.batch import TokenBatch
 from jaxflow.models.checkpoint.huggingface import quiet_transformers
 from jaxflow.models.config import UNLIMITED, HeadConfig
 from jaxflow.models.fingerprint import text_fingerprint, tokenizer_fingerprint
-from jaxflow.models.generation import NEW_TOKENS, check_tokens
+from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.models.images import ImageBatch, ImageReader, Pooled, check_alone
 from jaxflow.models.model import ModelDefaults
 from jaxflow.models.prediction import Prediction, next_tokens, predictions, speaks
@@ -75,8 +75,8 @@ class TorchModel(ModelDefaults):
         processor: Processor,
         *,
         name: str | None = None,
-        max_length: int | None = None,
-        new_tokens: int = NEW_TOKENS,
+        max_length: Given[int | None] = None,
+        new_tokens: Given[int] = NEW_TOKENS,
         registers: bool = False,
     ) -> None:
         """A model as it stands.
@@ -100,6 +100,7 @@ class TorchModel(ModelDefaults):
         if not hasattr(model, "config") or not hasattr(model, "set_attn_implementation"):
             way_out = "pass what AutoModel.from_pretrained gives"
             raise InputError("model", "be a PyTorch model of transformers", type(model).__name__, way_out)
+        max_length, new_tokens = as_count_or_none("max_length", max_length), as_count("new_tokens", new_tokens)
         self.model: HubModel = model
         # A vision model has none.
         self.tokenizer: Tokenizer = None
@@ -116,11 +117,13 @@ class TorchModel(ModelDefaults):
         self.tokenizer = _tokenizer_of(processor, slow=pairs)
         _switch_to_eager(model, self.name)
         self.vocabulary, self.segments, positions = token_sizes(model)
-        limits = (max_length, positions, getattr(self.tokenizer, "model_max_length", None))
+        limits = (positions, getattr(self.tokenizer, "model_max_length", None))
         self.max_length = min([UNLIMITED, *(each for each in limits if each is not None)])
+        # As long as the model itself allows: of one token nothing could be seen.
+        self._probed = self._probed_ids()
+        self.max_length = min(self.max_length, max_length or UNLIMITED)
         if pairs:
-            check_tokens(new_tokens)
-            self._settle_pairs(int(new_tokens))
+            self._settle_pairs(new_tokens)
             return
         self._settle(head_of(model, self.tokenizer, self.vocabulary))
         if self.head.name == "next_token" and not self.causal:
@@ -131,7 +134,7 @@ class TorchModel(ModelDefaults):
         """Run it once with a head, and keep what it was seen to give."""
         self.head = head
         self._caller = TorchCaller(self.model, head, self.segments > 1)
-        self._probe = probe(self._caller, self._probed_ids(), self.name)
+        self._probe = probe(self._caller, self._probed, self.name)
 
     def _settle_pairs(self, new_tokens: int) -> None:
         """As `_settle`, for an encoder-decoder."""
@@ -140,7 +143,7 @@ class TorchModel(ModelDefaults):
         targets = TorchTargets(self.model, self.max_length)
         write = targets.write if self.head.name == "next_token" else None
         cut = PairTokens(self.tokenizer, self, self.max_length, targets.first, write, new_tokens)
-        self._probe = probe_pairs(caller, self._probed_ids(), self.name)
+        self._probe = probe_pairs(caller, self._probed, self.name)
         self._pairs = TorchPairs(cut, caller, self._probe)
         # Sources and targets are one sequence, and either may have as many.
         self.max_length = min(2 * self.max_length, UNLIMITED)

@@ -53,7 +53,7 @@ def probe(caller: TorchCaller, ids: tuple[int, ...], place: str) -> Probe:
     Raises:
         InputError: it gives no attention, or none that makes a graph of layers, and why.
     """
-    rows = np.array([ids, (*ids[:1], *ids[1:-1][::-1], *ids[-1:])])
+    rows = np.array([ids, (*ids[:1], *ids[1:-1][::-1], *ids[1:][-1:])])
     try:
         seen, together = _run(caller, rows), True
     except Exception:  # Some heads find the end of a text by its padding, and have none.
