@@ -1,13 +1,13 @@
 """Texts with their tokens and the positions to explain."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
 import numpy as np
 from jaxtyping import Int
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, refuse_table
 from jaxflow._typing import Inputs, Pairs
 from jaxflow.attribution.question import ANSWER, CLASSIFIER, LAST, SettledQueries
 from jaxflow.models import Encoding, Model
@@ -72,9 +72,8 @@ def as_texts(texts: Inputs, pairs: Pairs, model: Model | None = None) -> tuple[A
         if isinstance(texts, list | tuple) and not len(texts):
             raise InputError("texts", "hold at least one image", "none")
         return texts, pairs
-    if isinstance(texts, Mapping) or hasattr(texts, "columns"):
-        # Iterating over a table gives the names of its columns.
-        raise InputError("texts", "be a sequence of texts", type(texts).__name__, "pass a column of it")
+    refuse_table("texts", texts)
+    refuse_table("pairs", pairs)
     if isinstance(texts, str):
         return [texts], [pairs] if isinstance(pairs, str) else pairs
     # Generators are drained once: the tokenizer and the results both need the texts.

@@ -1,6 +1,7 @@
 """Greedy continuations of prompts."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from jaxflow._checks import InputError, not_forked, shown
+from jaxflow._checks import InputError, as_count, not_forked, shown
 from jaxflow._pytree import pytree
 from jaxflow._typing import Inputs
 from jaxflow._untyped import Tokenizer
@@ -115,8 +116,7 @@ def check_tokens(tokens: object) -> None:
     Raises:
         InputError: it is no whole number above 0.
     """
-    if isinstance(tokens, bool) or not isinstance(tokens, int | np.integer) or tokens < 1:
-        raise InputError("new_tokens", "be a whole number, 1 or more", shown(tokens))
+    _ = as_count("new_tokens", tokens)
 
 
 def check_generates(model: Model) -> None:
@@ -138,7 +138,8 @@ def as_prompts(model: Model, prompts: Inputs) -> Any:
     """Prompts as texts; conversations by the tokenizer's chat template.
 
     A conversation is a list of messages, dictionaries of `role` and `content`. Its text is what the template makes of
-    it, with the beginning of an answer; what the tokenizer puts in front of every text is not put there twice.
+    it, with the beginning of an answer; what the tokenizer puts in front of every text is not put there twice. Content
+    in parts of text goes to templates that take none as the parts' text, one behind the other.
 
     Raises:
         InputError: a conversation goes with no template, or the template refuses it.
@@ -147,7 +148,7 @@ def as_prompts(model: Model, prompts: Inputs) -> Any:
         return [prompts]
     if not isinstance(prompts, Sequence):
         return prompts
-    if prompts and all(isinstance(each, Mapping) for each in prompts):
+    if _is_conversation(prompts):
         return [_conversation(model, prompts, "texts")]
     return [
         each if isinstance(each, str) or not _is_conversation(each) else _conversation(model, each, f"texts[{index}]")
@@ -156,22 +157,54 @@ def as_prompts(model: Model, prompts: Inputs) -> Any:
 
 
 def _is_conversation(value: object) -> TypeGuard[Sequence[Mapping[str, object]]]:
-    return isinstance(value, list | tuple) and bool(value) and all(isinstance(each, Mapping) for each in value)
+    return isinstance(value, Sequence) and bool(value) and all(isinstance(each, Mapping) for each in value)
 
 
-def _conversation(model: Model, messages: Sequence[object], argument: str) -> str:
+def _conversation(model: Model, messages: Sequence[Mapping[str, object]], argument: str) -> str:
     tokenizer: Tokenizer = getattr(model, "tokenizer", None)
     if getattr(tokenizer, "chat_template", None) is None:
         got = f"a conversation, and the tokenizer of {model.name} has no chat template"
         raise InputError(argument, "be a text", got, "pass the prompt as one text")
-    try:
-        text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-    except Exception as error:  # Templates raise what they like.
-        raise InputError(argument, "be messages that the chat template takes", shown(str(error))) from error
+    text = _by_template(tokenizer, messages, argument)
     first = tokenizer.bos_token
     # A tokenizer that puts the first token in front of every text would put it there a second time.
     begins = first is not None and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
-    return text.removeprefix(first) if begins else text
+    return text.removeprefix(str(first)) if begins else text
+
+
+def _by_template(tokenizer: Tokenizer, messages: Sequence[Mapping[str, object]], argument: str) -> str:
+    """A conversation's text; parts of content as one text where the template takes no parts."""
+
+    def written(given: Sequence[Mapping[str, object]]) -> str:
+        return tokenizer.apply_chat_template(list(given), tokenize=False, add_generation_prompt=True)
+
+    in_parts = [each for each in messages if _is_conversation(each.get("content"))]
+    joined = [
+        {**each, "content": _joined(each["content"], argument)} if each in in_parts else each for each in messages
+    ]
+    if in_parts:
+        with suppress(Exception):
+            text = written(messages)
+            # Templates of texts may print a list as Python does.
+            if not any(str(each["content"]) in text for each in in_parts):
+                return text
+    try:
+        return written(joined)
+    except Exception as error:  # Templates raise what they like.
+        expected, way_out = (
+            "be messages that the chat template takes",
+            "as in {'role': 'user', 'content': 'a text'}",
+        )
+        raise InputError(argument, expected, shown(str(error)), way_out) from error
+
+
+def _joined(content: Any, argument: str) -> str:
+    """Parts of text as one text."""
+    other = next((part for part in content if not isinstance(part.get("text"), str)), None)
+    if other is not None:
+        got, way_out = f"a part of type {shown(other.get('type'))}", "leave out what is no text"
+        raise InputError(argument, "be messages of text", got, way_out)
+    return "".join(str(part["text"]) for part in content)
 
 
 def _tokenizer(model: Any) -> Tokenizer:

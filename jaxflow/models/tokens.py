@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import InputError, first_index, index_words, one_of, shown, shown_text
+from jaxflow._checks import InputError, first_index, index_words, one_of, refuse_table, shown, shown_text
 from jaxflow._typing import Given, Inputs, Pairs
 from jaxflow._untyped import Coded, Tokenizer
 from jaxflow.models.batch import TokenBatch
@@ -188,6 +188,7 @@ def as_strings(name: Literal["texts", "pairs"], value: Any) -> list[str]:
     """Take in texts, checked: none is empty."""
     if isinstance(value, str):
         raise InputError(name, "be a sequence of texts", "one string", "put it in a list")
+    refuse_table(name, value)
     try:
         entries = list(value)
     except TypeError:
