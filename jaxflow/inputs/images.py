@@ -89,7 +89,7 @@ class ImageSource:
         """What of a folder is left out."""
         if not isinstance(self.images, list):
             return None
-        folders = [local_path("source", each) for each in self.images if is_folder(each)]
+        folders = [local_path("source", each) for each in self.images if is_folder("source", each)]
         others = sum(not _is_image_file(path) for folder in folders for path in _files_in(folder))
         return f"leaving out {others} files without an image's ending ({', '.join(SUFFIXES)})" if others else None
 
@@ -126,7 +126,7 @@ def as_image_source(source: ImageLike, column: str | None = None) -> ImageSource
         InputError: it is none of these, or the folder holds no image.
     """
     listed = _listed("source", source)
-    if isinstance(listed, list) and len(listed) == 1 and is_folder(listed[0]):
+    if isinstance(listed, list) and len(listed) == 1 and is_folder("source", listed[0]):
         folder = local_path("source", listed[0])
         if not any(map(_is_image_file, _files_in(folder))):
             expected = f"hold images ({', '.join(SUFFIXES)})"
@@ -148,7 +148,7 @@ def named_images(argument: str, images: ImageLike) -> list[tuple[str, ImageLike]
     Raises:
         InputError: there is none.
     """
-    named = list(_named(_listed(argument, images), None))
+    named = list(_named(_listed(argument, images), None, argument))
     if not named:
         raise InputError(argument, "hold at least one image", "none")
     return named
@@ -194,9 +194,9 @@ def pillow() -> ModuleType:
     return Image
 
 
-def is_folder(value: object) -> bool:
-    """Whether a value is the path of a folder."""
-    return isinstance(value, str | os.PathLike) and local_path("source", value).is_dir()
+def is_folder(argument: str, value: object) -> bool:
+    """Whether a value, an entry of an argument, is the path of a folder."""
+    return isinstance(value, str | os.PathLike) and local_path(argument, value).is_dir()
 
 
 def _listed(argument: str, images: ImageLike) -> Iterable[ImageLike]:
@@ -213,7 +213,7 @@ def _listed(argument: str, images: ImageLike) -> Iterable[ImageLike]:
     return images if isinstance(images, Iterator) or hasattr(images, "column_names") else list(images)
 
 
-def _named(images: Iterable[ImageLike], column: str | None) -> Iterator[tuple[str, Any]]:
+def _named(images: Iterable[ImageLike], column: str | None, argument: str = "source") -> Iterator[tuple[str, Any]]:
     # Files of several folders may have the same name within them.
     alone = isinstance(images, list) and len(images) == 1
     for number, given in enumerate(images):
@@ -225,12 +225,12 @@ def _named(images: Iterable[ImageLike], column: str | None) -> Iterator[tuple[st
             given = given.get(column or COLUMN)
         if not isinstance(given, str | os.PathLike):
             yield f"image {number}", given
-        elif is_folder(given):
-            folder = local_path("source", given)
+        elif is_folder(argument, given):
+            folder = local_path(argument, given)
             for path in filter(_is_image_file, _files_in(folder)):
                 yield (path.relative_to(folder) if alone else path).as_posix(), path
         else:
-            yield os.fspath(given), local_path("source", given)
+            yield os.fspath(given), local_path(argument, given)
 
 
 def _files_in(folder: Path) -> Sequence[Path]:
@@ -305,9 +305,11 @@ def _colours(image: ImageLike, place: str) -> Pixels:
 
 def _of_array(array: np.ndarray, place: str) -> Pixels:
     expected = "be an array `height width channel` of 1, 3 or 4 channels"
+    if array.ndim in (2, 3) and not array.size:
+        raise InputError(None, "have pixels", f"an array of shape {array.shape}", "leave it out", place=place)
     if array.ndim == 2:
         array = array[..., None]
-    if array.ndim != 3 or array.shape[-1] not in (1, 3, 4) or not array.size:
+    if array.ndim != 3 or array.shape[-1] not in (1, 3, 4):
         channels_first = array.ndim == 3 and array.shape[0] in (1, 3, 4)
         way_out = "put the channels last, by `image.transpose(1, 2, 0)`" if channels_first else None
         raise InputError(None, expected, f"shape {array.shape}", way_out, place=place)
