@@ -14,6 +14,7 @@ from jaxflow.flow.worker import Worker
 from jaxflow.models import Model
 from jaxflow.models.answers import continues, part_of
 from jaxflow.models.generation import check_generates, generate_answers
+from jaxflow.models.in_hand import AttentionInHand
 from jaxflow.models.two_streams import encoder_layers_of
 from jaxflow.running import Arrays, Call
 
@@ -27,6 +28,10 @@ def check_answers(question: Question, model: Model, *, given: bool) -> None:
     # An encoder-decoder's targets are answers, which it writes itself where none are given.
     if not is_answer(question.queries) or encoder_layers_of(model):
         return
+    if isinstance(model, AttentionInHand):
+        got = f"{ANSWER!r}, and attention in hand does not say where an answer begins"
+        way_out = "pass those that predicted its tokens, each the one before, as in `queries=[2, 3]`"
+        raise InputError("queries", "be positions", got, way_out)
     if not continues(model.head, causal=model.causal):
         got = f"{ANSWER!r}, and {model.name} is no decoder that continues texts"
         raise InputError("queries", "be positions that the text has", got, "pass ints, or None for all positions")

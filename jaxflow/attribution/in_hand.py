@@ -1,14 +1,21 @@
 """`attribute_attention`: as `attribute`, for attention that was computed elsewhere."""
 
+import warnings
+from collections.abc import Mapping
 from typing import Any, Unpack
 
 from jaxflow._checks import InputError
 from jaxflow._typing import ArrayLike, Attentions, Pairs, Tokens
-from jaxflow.attribution.question import Asked, GivenQuestion
+from jaxflow.attribution.defaults import default_question
+from jaxflow.attribution.question import Asked, GivenQuestion, Question, as_question
 from jaxflow.attribution.result import Attribution
 from jaxflow.attribution.run import attribute
-from jaxflow.models.in_hand import GivenPredictions, attention_in_hand
-from jaxflow.models.in_hand_pairs import encoder_decoder_in_hand, is_encoder_decoder
+from jaxflow.graph.encoder_decoder import is_encoder_decoder
+from jaxflow.models.in_hand import AttentionInHand, GivenPredictions, attention_in_hand, looks_like_a_decoder
+from jaxflow.models.in_hand_pairs import encoder_decoder_in_hand, refuse_targets
+
+# The beginning of warnings of attention that was not said to be a decoder's.
+DECODERS = "attention looks like a decoder's, as no position attends to a later one"
 
 
 def attribute_attention(
@@ -22,7 +29,7 @@ def attribute_attention(
     texts: Pairs = None,
     predictions: GivenPredictions = None,
     gradients: Attentions | None = None,
-    causal: bool = False,
+    causal: bool | None = None,
     name: str = "attention in hand",
     **changes: Unpack[Asked],
 ) -> Attribution:
@@ -53,7 +60,8 @@ def attribute_attention(
         predictions: of each example a label, or probabilities by label; shown beside the result.
         gradients: derivatives of an explained number in the attention, laid out as `attentions` (of an
             encoder-decoder a mapping with the three), for mixings that need gradients.
-        causal: whether it is a decoder's; then attention that looks ahead is warned of.
+        causal: whether it is a decoder's; then attention that looks ahead is warned of, and where no question is passed
+            the last position is explained. None is taken for False, with a warning where it looks like a decoder's.
         name: of the model, on pages.
         changes: fields of the question by name, such as `queries=None`.
 
@@ -75,11 +83,31 @@ def attribute_attention(
     if is_encoder_decoder(attentions):
         model = encoder_decoder_in_hand(attentions, tokens, target_tokens, target_mask=target_mask, **common)
     else:
-        for argument, given in (("target_tokens", target_tokens), ("target_mask", target_mask)):
-            if given is not None:
-                way_out = "pass its output, or a mapping with its three attentions"
-                raise InputError(
-                    argument, "come with an encoder-decoder's attention", "attention of one sequence", way_out
-                )
-        model = attention_in_hand(attentions, tokens, causal=causal, **common)
+        refuse_targets(target_tokens, target_mask)
+        model = attention_in_hand(attentions, tokens, causal=bool(causal), **common)
+    asked = asked_of(model, question, changes, default_question(model))
+    if causal is None and asked.queries == (0,) and looks_like_a_decoder(model):
+        message = (
+            f"{DECODERS}, and position 0 alone is explained, which sees itself alone; pass `causal=True`, which "
+            "explains the last one unless `queries` says another, or `causal=False` if position 0 is meant"
+        )
+        warnings.warn(message, stacklevel=2)
     return attribute(model, model.texts, question, **changes)
+
+
+def asked_of(
+    model: AttentionInHand, question: GivenQuestion, changes: Mapping[str, Any], default: Question
+) -> Question:
+    """What is asked of attention in hand.
+
+    Raises:
+        InputError: it needs gradients that were not passed.
+    """
+    known = {name: value for name, value in changes.items() if name in Asked.__annotations__}
+    asked = as_question(question, known, default)
+    for mixing in asked.mixings if model.gradients is None else ():
+        if "gradients" in mixing.needs and mixing.needs <= {"attention", "gradients"}:
+            expected = f"be passed for the mixing {mixing.name!r}, which needs them"
+            way_out = "pass the derivatives of a number in the attention, laid out alike, or `mixing='attention'`"
+            raise InputError("gradients", expected, "None", way_out)
+    return asked

@@ -13,7 +13,7 @@ from jaxflow._programs import to_device
 from jaxflow._typing import AnyArray, Attentions
 
 # Attention that the model never made, the most frequent trouble: PyTorch's fused kernels give none.
-_COMPUTE = 'load the model with attn_implementation="eager" and call it with output_attentions=True'
+COMPUTE = 'load the model with attn_implementation="eager" and call it with output_attentions=True'
 # Attention of text that was written token by token comes step by step, with the keys of all steps before.
 _WHOLE_TEXT = (
     "of text that a model generated, run one forward pass over prompt and answer together, with use_cache=False and "
@@ -36,7 +36,7 @@ def read_layers(attentions: Attentions) -> AnyArray:
     if isinstance(attentions, Sequence) and not isinstance(attentions, str | bytes | tuple):
         attentions = list(attentions)
     if attentions is None or (isinstance(attentions, list | tuple) and not attentions):
-        raise InputError("attentions", "hold the attention of every layer", shown(attentions), _COMPUTE)
+        raise InputError("attentions", "hold the attention of every layer", shown(attentions), COMPUTE)
     if not isinstance(attentions, list | tuple):
         _refuse_outputs(attentions)
         return read_array("attentions", attentions)
@@ -143,19 +143,19 @@ def _refuse_outputs(output: Any) -> None:
         way_out = f"pass those of one side, {one_side}, or make one graph of both by jaxflow.encoder_decoder_graph"
         raise InputError("attentions", "be an array or one a layer", type(output).__name__, way_out)
     if sides or hasattr(output, "attentions"):
-        raise InputError("attentions", "hold the attention of every layer", "an output without any", _COMPUTE)
+        raise InputError("attentions", "hold the attention of every layer", "an output without any", COMPUTE)
 
 
 def _refuse_steps_and_gaps(layer: object, number: int, count: int) -> None:
     """Refuse a layer that is None, and `generate`'s tuples: one a step, each of one a layer."""
     if layer is None:
         got = f"None for layer {number} of {count}"
-        raise InputError("attentions", "hold the attention of every layer", got, _COMPUTE)
+        raise InputError("attentions", "hold the attention of every layer", got, COMPUTE)
     if not isinstance(layer, list | tuple):
         return
     if not layer or any(part is None for part in layer):
         got = f"{shown(layer)} for entry {number} of {count}"
-        raise InputError("attentions", "hold the attention of every layer", got, _COMPUTE)
+        raise InputError("attentions", "hold the attention of every layer", got, COMPUTE)
     if _are_layers(layer):
         got = f"a sequence of sequences of arrays, such as {tuple(np.shape(layer[0]))}"
         way_out = f"{_WHOLE_TEXT}, or put its steps together with jaxflow.stack_generated"

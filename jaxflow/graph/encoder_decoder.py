@@ -5,6 +5,7 @@ to targets, then cross-attention to sources. A stream that does not move in a la
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import jax
@@ -23,6 +24,8 @@ from jaxflow.graph.graph import AttentionGraph, as_residual, with_residual
 
 # A decoder layer's two parts, in their order.
 PARTS = ("self", "cross")
+# The names of the three attentions in outputs of transformers.
+SIDES = ("encoder_attentions", "decoder_attentions", "cross_attentions")
 
 OfSources: TypeAlias = Float[Array, "*batch encoder_layer encoder_head source source"]
 OfTargets: TypeAlias = Float[Array, "*batch decoder_layer decoder_head target target"]
@@ -36,6 +39,20 @@ def layer_name(layer: int, encoder_layers: int) -> str:
         return f"encoder {layer}"
     above = layer - encoder_layers - 1
     return f"decoder {above // 2 + 1} {PARTS[above % 2]}"
+
+
+def is_encoder_decoder(outputs: object) -> bool:
+    """Whether a value is the output of an encoder-decoder, or a mapping that holds its attentions."""
+    # Outputs of transformers are mappings too, without what was not computed.
+    mapped = isinstance(outputs, Mapping) and any(side in outputs for side in SIDES[:2])
+    return mapped or hasattr(outputs, SIDES[0])
+
+
+def sides_of(outputs: Any) -> dict[str, Any]:
+    """The three attentions of an encoder-decoder's output, by name; None for what was not computed."""
+    if isinstance(outputs, Mapping):
+        return {side: outputs.get(side) for side in SIDES}
+    return {side: getattr(outputs, side, None) for side in SIDES}
 
 
 def encoder_decoder_graph(

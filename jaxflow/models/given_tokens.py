@@ -11,6 +11,7 @@ from jaxflow._checks import InputError, shown
 from jaxflow._typing import AnyArray, ArrayLike, Tokens
 from jaxflow._words import byte_letters
 from jaxflow.graph.arrays import read_array
+from jaxflow.graph.values import check_numbers, check_sums
 from jaxflow.models.tokens import Encoding
 
 # An example's tokens; None stands for padding.
@@ -134,6 +135,9 @@ def as_tokens(tokens: Tokens, examples: int, single: bool) -> list[Pieces]:
 def as_mask(mask: ArrayLike | None, tokens: list[Pieces], attention: AnyArray) -> ArrayLike | None:
     """The mask as it was given, or as the tokens tell it: names of padding, or fewer tokens than positions."""
     length = attention.shape[-1]
+    if mask is None and attention.shape[-2] != length:
+        # Of no text; what is wrong with it is said where it is taken in.
+        return None
     if mask is not None:
         array = read_array("mask", mask)
         return array[None] if array.ndim == 1 and len(attention) == 1 else array
@@ -144,7 +148,7 @@ def as_mask(mask: ArrayLike | None, tokens: list[Pieces], attention: AnyArray) -
         if len(row) == length:
             real[index] = [token is not None and token not in PADDING for token in row]
         elif len(row) < length:
-            real[index, _place(np.asarray(attention[index], np.float32), len(row), index)] = True
+            real[index, _place(np.asarray(attention, np.float32), len(row), index)] = True
         else:
             expected = f"have {length} tokens, as attention has positions"
             raise InputError(f"tokens[{index}]", expected, str(len(row)))
@@ -159,11 +163,28 @@ def _place(attention: np.ndarray, count: int, index: int) -> slice:
     """Where an example's tokens stand, on the left or on the right: its rows give everything to its own tokens."""
     length = attention.shape[-1]
     sides = (slice(0, count), slice(length - count, length))
-    fitting = [side for side in sides if np.allclose(attention[:, :, side, side].sum(axis=-1), 1, atol=0.02)]
+    own = attention[index]
+    fitting = [side for side in sides if np.allclose(own[:, :, side, side].sum(axis=-1), 1, atol=0.02)]
+    if not fitting:
+        _refuse_unsound(attention, index, sides)
     if len(fitting) != 1:
         expected = f"have a token for each of {length} positions where no `mask` says which of them are real"
         raise InputError(f"tokens[{index}]", expected, f"{count} tokens", OWN_MASK)
     return fitting[0]
+
+
+def _refuse_unsound(attention: np.ndarray, index: int, sides: Sequence[slice]) -> None:
+    """Refuse attention that is none wherever an example's tokens stand: there it has no sums to tell them by."""
+    faults = []
+    for side in sides:
+        queries = np.zeros((len(attention), attention.shape[-1]), bool)
+        queries[index, side] = True
+        try:
+            check_sums(check_numbers(attention, queries, np.ones_like(queries)), queries, np.ones_like(queries))
+        except InputError as error:
+            faults.append(error)
+    if len(faults) == len(sides):
+        raise faults[0]
 
 
 def real_tokens(tokens: Pieces, mask: Bool[np.ndarray, " token"], index: int) -> list[str]:

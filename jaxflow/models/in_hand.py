@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxflow._checks import InputError, index_words, shown
+from jaxflow._checks import InputError, arguments_named, index_words, shown
 from jaxflow._typing import ArrayLike, Attentions, Given, Pairs, Tokens
 from jaxflow.graph.arrays import read_layers
 from jaxflow.graph.attention import as_attention
@@ -94,7 +94,10 @@ class AttentionInHand(ModelDefaults):
         self, texts: Sequence[str], pairs: Pairs = None, *, max_length: int | None = None, truncate: bool = False
     ) -> list[Encoding]:
         """The tokens of its own texts."""
-        if pairs is not None or max_length is not None or truncate:
+        if pairs is not None:
+            way_out = "pass positions as `queries`; of an answer those that predicted its tokens, each the one before"
+            raise InputError("pairs", "be left out where attention is in hand", None, way_out)
+        if max_length is not None or truncate:
             raise InputError("texts", "be those whose attention is in hand, uncut", None, "cut the attention first")
         if tuple(texts) != self.texts:
             raise InputError("texts", "be those whose attention is in hand", f"{len(texts)} others")
@@ -178,6 +181,15 @@ def attention_in_hand(
     )
 
 
+def looks_like_a_decoder(model: AttentionInHand) -> bool:
+    """Whether no position attends to a later one, and some to earlier ones, though nobody said it was a decoder's."""
+    if model.looks_back or model.encoder_layers or model.reads is not None:
+        return False
+    reach = [attention.max(axis=(0, 1)) for attention in model.attentions]
+    ahead, back = (any((part(each, k) > AHEAD).any() for each in reach) for part, k in ((np.triu, 1), (np.tril, -1)))
+    return back and not ahead
+
+
 def _padded(
     parts: Sequence[Heads], lengths: np.ndarray, tokens: int
 ) -> Float[np.ndarray, "row layer head token token"]:
@@ -223,8 +235,23 @@ def _as_prediction(given: object, index: int) -> Prediction | None:
     raise InputError(f"predictions[{index}]", "be a label, or probabilities by label", shown(given))
 
 
+def read_gradients(gradients: Any) -> np.ndarray:
+    """The derivative of a number in the attention of every layer, as one array.
+
+    Raises:
+        InputError: a layer has none, or it is no array.
+    """
+    none = isinstance(gradients, list | tuple) and (not gradients or any(each is None for each in gradients))
+    if gradients is None or none:
+        expected = "hold the derivatives in the attention of every layer"
+        way_out = "pass torch.autograd.grad(number, outputs.attentions) of a number that was computed from these"
+        raise InputError("gradients", expected, shown(gradients), way_out)
+    with arguments_named(attentions="gradients"):
+        return np.asarray(read_layers(gradients), np.float32)
+
+
 def _as_gradients(gradients: Attentions, shape: tuple[int, ...], single: bool) -> np.ndarray:
-    array = np.asarray(read_layers(gradients), np.float32)
+    array = read_gradients(gradients)
     array = array[None] if single and array.ndim == 4 else array
     if array.shape != shape:
         raise InputError("gradients", f"have attention's shape {shape}", str(array.shape))

@@ -1,6 +1,6 @@
 """An encoder-decoder's attention in hand as a model: sources with their targets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,20 +10,26 @@ from jaxflow._checks import InputError, arguments_named
 from jaxflow._typing import AnyArray, ArrayLike, Attentions, Pairs, Tokens
 from jaxflow._untyped import HubOutput
 from jaxflow.graph.arrays import read_layers
-from jaxflow.graph.encoder_decoder import as_attentions, joined
+from jaxflow.graph.encoder_decoder import SIDES, as_attentions, is_encoder_decoder, joined, sides_of
 from jaxflow.models.given_tokens import Pieces, as_mask, as_tokens, encoding_of, real_tokens
-from jaxflow.models.in_hand import AttentionInHand, GivenPredictions, Heads, as_predictions, as_texts
+from jaxflow.models.in_hand import AttentionInHand, GivenPredictions, Heads, as_predictions, as_texts, read_gradients
 from jaxflow.models.two_streams import with_targets
 
-# The names of the three attentions in outputs of transformers.
-SIDES = ("encoder_attentions", "decoder_attentions", "cross_attentions")
 Sources = Bool[np.ndarray, "example source"]
 Targets = Bool[np.ndarray, "example target"]
 
 
-def is_encoder_decoder(outputs: object) -> bool:
-    """Whether a value is the output of an encoder-decoder, or a mapping that holds its attentions."""
-    return SIDES[0] in outputs if isinstance(outputs, Mapping) else hasattr(outputs, SIDES[0])
+def refuse_targets(target_tokens: Tokens | None, target_mask: ArrayLike | None) -> None:
+    """Refuse targets beside the attention of one sequence.
+
+    Raises:
+        InputError: it names what was passed.
+    """
+    for argument, given in (("target_tokens", target_tokens), ("target_mask", target_mask)):
+        if given is not None:
+            way_out = "pass its output, or a mapping with its three attentions"
+            expected = "come with an encoder-decoder's attention"
+            raise InputError(argument, expected, "attention of one sequence", way_out)
 
 
 def encoder_decoder_in_hand(
@@ -39,15 +45,14 @@ def encoder_decoder_in_hand(
     name: str,
 ) -> AttentionInHand:
     """Take in an encoder-decoder's attention with its tokens, checked; arguments as of `attribute_attention`."""
-    given = _sides("attentions", outputs)
+    parts = {}
+    for side, attentions in sides_of(outputs).items():
+        with arguments_named(attentions=side):
+            parts[side] = read_layers(attentions)
     if target_tokens is None:
         expected = "hold the tokens that the decoder read, a list an example"
         way_out = "pass tokenizer.convert_ids_to_tokens of each row of decoder_input_ids, the start token included"
         raise InputError("target_tokens", expected, "None", way_out)
-    parts = {}
-    for side, attentions in given.items():
-        with arguments_named(attentions=side):
-            parts[side] = read_layers(attentions)
     # A single example is a batch of one.
     single = parts[SIDES[0]].ndim == 4
     encoder, decoder, cross = (part[None] if single else part for part in parts.values())
@@ -77,16 +82,6 @@ def encoder_decoder_in_hand(
     )
 
 
-def _sides(argument: str, outputs: HubOutput) -> dict[str, Any]:
-    """The three attentions of an output, by name."""
-    if not is_encoder_decoder(outputs):
-        expected = f"hold {', '.join(SIDES)}"
-        raise InputError(argument, expected, type(outputs).__name__, "pass a mapping that has them by these names")
-    if isinstance(outputs, Mapping):
-        return {side: outputs.get(side) for side in SIDES}
-    return {side: getattr(outputs, side, None) for side in SIDES}
-
-
 def _encodings(
     listed: Sequence[Pieces], written: Sequence[Pieces], texts: Sequence[str | None], sources: Sources, targets: Targets
 ) -> list[tuple[str, Any]]:
@@ -111,8 +106,11 @@ def _cut(parts: Sequence[np.ndarray], masks: Sequence[AnyArray]) -> tuple[Heads,
 
 def _as_slopes(gradients: Attentions, side: str, attention: AnyArray, single: bool) -> np.ndarray:
     """One part of the gradients, of the shape of its attention."""
-    with arguments_named(attentions="gradients"):
-        slopes = np.asarray(read_layers(_sides("gradients", gradients)[side]), np.float32)
+    if not is_encoder_decoder(gradients):
+        expected = f"hold {', '.join(SIDES)}"
+        got, way_out = type(gradients).__name__, "pass a mapping that has them by these names"
+        raise InputError("gradients", expected, got, way_out)
+    slopes = read_gradients(sides_of(gradients)[side])
     slopes = slopes[None] if single else slopes
     if slopes.shape != attention.shape:
         raise InputError("gradients", f"have {side} of shape {attention.shape}", str(slopes.shape))

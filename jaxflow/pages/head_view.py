@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from jaxflow._checks import InputError, shown
+from jaxflow._typing import ArrayLike
 from jaxflow._untyped import JsonObject
-from jaxflow.graph.encoder_decoder import moving
+from jaxflow.graph.encoder_decoder import SIDES, is_encoder_decoder, moving
 from jaxflow.models.given_tokens import encoding_of
 from jaxflow.models.in_hand import AttentionInHand, attention_in_hand
-from jaxflow.models.in_hand_pairs import SIDES, encoder_decoder_in_hand
+from jaxflow.models.in_hand_pairs import encoder_decoder_in_hand, refuse_targets
 from jaxflow.models.two_streams import first_target, with_targets
 
 
@@ -53,24 +54,39 @@ class HeadView:
         """Of all arguments."""
         return {each.name for each in fields(cls)}
 
-    def model(self, attentions: Any, tokens: Any, **options: Any) -> AttentionInHand:
-        """The attention as a model of one sequence; `options` as of `attention_in_hand`.
+    def model(
+        self,
+        attentions: Any,
+        tokens: Any,
+        target_tokens: Any = None,
+        target_mask: ArrayLike | None = None,
+        **options: Any,
+    ) -> AttentionInHand:
+        """The attention as a model of one sequence; arguments as of `explore_attention`.
 
         Raises:
             InputError: nothing was passed, too much, or too little.
         """
         given = self.attention if attentions is None else attentions
-        sides = (self.encoder_attention, self.decoder_attention, self.cross_attention)
-        if given is None and any(each is not None for each in sides):
-            return self._sides(options)
-        for argument, value in (("attentions", given), ("tokens", tokens)):
+        targets = self.decoder_tokens if target_tokens is None else target_tokens
+        sides = ("encoder_attention", "decoder_attention", "cross_attention")
+        if given is None and any(getattr(self, side) is not None for side in sides):
+            return self._sides(targets, target_mask, options)
+        whole = is_encoder_decoder(given)
+        sources = self.encoder_tokens if whole and tokens is None else tokens
+        for argument, value in (("attentions", given), ("tokens", sources)):
             if value is None:
                 way_out = "pass outputs.attentions, and tokenizer.convert_ids_to_tokens of the ids"
                 raise InputError(argument, "be passed", "None", way_out)
-        if any(each is not None for each in (*sides, self.encoder_tokens, self.decoder_tokens)):
-            expected = "be left out beside the attention of one sequence"
-            raise InputError("encoder_attention", expected, None, "pass one of the two")
-        made = attention_in_hand(given, tokens, **options)
+        # What belongs to the two sides of an encoder-decoder alone.
+        for argument in sides if whole else (*sides, "encoder_tokens", "decoder_tokens"):
+            if getattr(self, argument) is not None:
+                beside = "an encoder-decoder's whole output" if whole else "the attention of one sequence"
+                raise InputError(argument, f"be left out beside {beside}", None, "pass one of the two")
+        if whole:
+            return _of_both(given, sources, targets, target_mask, options)
+        refuse_targets(target_tokens, target_mask)
+        made = attention_in_hand(given, sources, **options)
         return made if self.sentence_b_start is None else _with_second(made, self.sentence_b_start)
 
     def first(self, model: AttentionInHand) -> JsonObject:
@@ -96,23 +112,30 @@ class HeadView:
             first |= {"from": min(drawn), "to": max(drawn)}
         return first
 
-    def _sides(self, options: Mapping[str, Any]) -> AttentionInHand:
+    def _sides(self, targets: Any, target_mask: ArrayLike | None, options: Mapping[str, Any]) -> AttentionInHand:
         encoder, decoder, cross = self.encoder_attention, self.decoder_attention, self.cross_attention
         if cross is None and (encoder is None or decoder is None):
             # One side alone is a sequence of its own.
             if encoder is not None:
                 return attention_in_hand(encoder, self.encoder_tokens, **options)
-            return attention_in_hand(decoder, self.decoder_tokens, **{**options, "causal": True})
+            return attention_in_hand(decoder, targets, **{**options, "causal": True})
         if encoder is None or decoder is None or cross is None:
             missing = ("encoder_attention", "decoder_attention", "cross_attention")
             lacking = next(name for name in missing if getattr(self, name) is None)
             raise InputError(lacking, "be passed with the other two, which it stands between", "None")
-        for argument in ("encoder_tokens", "decoder_tokens"):
-            if getattr(self, argument) is None:
+        for argument, tokens in (("encoder_tokens", self.encoder_tokens), ("decoder_tokens", targets)):
+            if tokens is None:
                 raise InputError(argument, "hold the tokens of that side", "None")
-        given = dict(zip(SIDES, (encoder, decoder, cross), strict=True))
-        options = {name: value for name, value in options.items() if name != "causal"}
-        return as_one_sequence(encoder_decoder_in_hand(given, self.encoder_tokens, self.decoder_tokens, **options))
+        outputs = dict(zip(SIDES, (encoder, decoder, cross), strict=True))
+        return _of_both(outputs, self.encoder_tokens, targets, target_mask, options)
+
+
+def _of_both(
+    outputs: Any, sources: Any, targets: Any, target_mask: ArrayLike | None, options: Mapping[str, Any]
+) -> AttentionInHand:
+    """An encoder-decoder's attention as one sequence's; whether it is causal is known."""
+    options = {name: value for name, value in options.items() if name != "causal"}
+    return as_one_sequence(encoder_decoder_in_hand(outputs, sources, targets, target_mask=target_mask, **options))
 
 
 def as_one_sequence(model: AttentionInHand) -> AttentionInHand:

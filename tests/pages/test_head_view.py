@@ -101,7 +101,7 @@ def test_one_side_alone(name, tokens):
         ({"attention": SELF, "tokens": TOKENS, "heads": [4]}, "heads"),
         ({"attention": SELF, "tokens": TOKENS, "heads": "max"}, "heads"),
         ({"attention": SELF, "tokens": TOKENS, "sentence_b_start": 0}, "sentence_b_start"),
-        ({"attention": SELF, "tokens": TOKENS, **NAMES}, "encoder_attention"),
+        ({"attention": SELF, "tokens": TOKENS, **NAMES}, "encoder_tokens"),
         ({"cross_attention": SIDES["cross_attention"], **NAMES}, "encoder_attention"),
         ({**SIDES, "encoder_tokens": SOURCE}, "decoder_tokens"),
     ],
