@@ -90,7 +90,9 @@ def _described(path: Path) -> tuple[int, JsonObject]:
     try:
         with pq.ParquetFile(pa.OSFile(str(path))) as file:
             rows, metadata = file.metadata.num_rows, file.schema_arrow.metadata or {}
-        about = json.loads(metadata.get(b"jaxflow", b"{}"))
+        # A frame of pandas keeps it among its own.
+        own = json.loads(metadata.get(b"PANDAS_ATTRS", b"{}"))
+        about = json.loads(metadata.get(b"jaxflow") or own.get("jaxflow", "{}"))
     except (pa.ArrowException, OSError, ValueError) as error:
         got = f"{shown(str(path))}, which cannot be read: {first_line(error)}"
         raise InputError("folder", "hold Parquet files that can be read", got) from None

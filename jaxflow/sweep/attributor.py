@@ -1,14 +1,14 @@
 """`Attributor`: relevance as further columns of whatever batches a data engine has."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeAlias, Unpack
+from typing import Any, Unpack
 
 from jaxflow._checks import InputError, not_forked, one_of, shown
 from jaxflow._typing import Given
-from jaxflow._untyped import ArrowData, ArrowTable
+from jaxflow._untyped import ArrowData
 from jaxflow.attribution import attribute_shards
 from jaxflow.attribution.answers import check_answers
 from jaxflow.attribution.defaults import default_question
@@ -19,15 +19,9 @@ from jaxflow.models import Model, as_model, load_model
 from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.store import arrow
 from jaxflow.store.manifest import new_manifest
+from jaxflow.sweep.batches import ColumnName, TableLike, columns_of, values_of, with_columns
 from jaxflow.sweep.checks import check_question
 from jaxflow.sweep.shards import ON_ERROR, Cut, Lengths, encode, settled_lengths
-
-# What engines hand to a function, for errors.
-EXPECTED_BATCH = "be a pyarrow Table or RecordBatch, a pandas DataFrame, or a dict of columns"
-
-
-# A table or record batch of Arrow, a data frame of pandas, or columns by name; it is given back as it came.
-TableLike: TypeAlias = Any
 
 
 class Attributor:
@@ -48,9 +42,9 @@ class Attributor:
         model: Given[str | Path | Model],
         question: GivenQuestion = None,
         *,
-        column: str = "text",
-        pair_column: str | None = None,
-        id_column: str = "id",
+        column: Given[str] = "text",
+        pair_column: Given[str | None] = None,
+        id_column: Given[str] = "id",
         batch_size: int | None = None,
         max_length: int | None = None,
         truncate: bool = False,
@@ -74,9 +68,13 @@ class Attributor:
             changes: fields of the question by name, such as `methods="rollout"`.
 
         Raises:
-            InputError: the question or `on_error` cannot be used.
+            InputError: the question, the name of a column or `on_error` cannot be used.
         """
         one_of("on_error", on_error, ON_ERROR)
+        for name, value in (("column", column), ("pair_column", pair_column), ("id_column", id_column)):
+            if not isinstance(value, str) and not (name == "pair_column" and value is None):
+                got = f"{shown(value)} of type {type(value).__name__}"
+                raise InputError(name, "be the name of a column", got, "write it as text, a number as well: '0'")
         # A mistake shows where the settings are made, not on a worker.
         _ = as_question(question, changes)
         self.model, self.question, self.changes = model, question, changes
@@ -100,15 +98,18 @@ class Attributor:
         """
         not_forked()
         model, question, lengths, about = self._load()
-        columns = _columns(batch)
-        self._check_columns(columns)
-        shard = encode(model, Cut(0, tuple(self._rows(batch, columns)), last=True), question, lengths, self.on_error)
+        # By name as text, which Parquet has, the name as the batch has it.
+        columns = columns_of(batch)
+        self._check_columns(list(map(str, columns)))
+        rows = tuple(self._rows(batch, {str(name): name for name in columns}))
+        shard = encode(model, Cut(0, rows, last=True), question, lengths, self.on_error)
         self.skipped += [row.reason for row in shard.skipped]
         options = {"batch_size": self.batch_size, "new_tokens": lengths.get("new_tokens", NEW_TOKENS)}
         with closing(attribute_shards(model, [shard.texts], question, **options)) as attributed:
             # Places in the batch stand for ids, which may be of any type.
-            rows = list(arrow.rows_of(shard.ids, next(attributed))) if shard.texts else []
-        return _with(batch, [int(place) - 1 for place in shard.ids], arrow.to_result_table(rows, question), about)
+            results = list(arrow.rows_of(shard.ids, next(attributed))) if shard.texts else []
+        places = [int(place) - 1 for place in shard.ids]
+        return with_columns(batch, places, arrow.to_result_table(results, question), about)
 
     def each(self, batches: Iterable[TableLike]) -> Iterator[TableLike]:
         """The batches with their columns, one after the other, as Spark's `mapInPandas` and `mapInArrow` call it."""
@@ -145,66 +146,20 @@ class Attributor:
         check_column("column", self.column, columns, "the batch")
         if self.pair_column is not None:
             check_column("pair_column", self.pair_column, columns, "the batch")
+        if self.id_column in columns:
+            check_column("id_column", self.id_column, columns, "the batch")
         assert self._loaded is not None
         taken = [name for name in arrow.result_schema(self._loaded[1]).names if name in columns]
         if taken:
             expected = "have no column that is called as one of relevance"
             raise InputError(None, expected, shown(taken[0]), "rename it", place="the batch")
 
-    def _rows(self, batch: TableLike, columns: Sequence[str]) -> Iterator[Any]:
-        ids = _values(batch, self.id_column) if self.id_column in columns else None
-        texts = _values(batch, self.column)
-        pairs = None if self.pair_column is None else _values(batch, self.pair_column)
+    def _rows(self, batch: TableLike, columns: dict[str, ColumnName]) -> Iterator[Any]:
+        ids = values_of(batch, columns[self.id_column]) if self.id_column in columns else None
+        texts = values_of(batch, columns[self.column])
+        pairs = None if self.pair_column is None else values_of(batch, columns[self.pair_column])
         for number, text in enumerate(texts):
             place = f"row {number + 1} of the batch"
             place = place if ids is None else f"the row of {self.id_column} {shown(ids[number])}"
             record = {self.column: text} | ({} if pairs is None else {self.pair_column: pairs[number]})
             yield row_of(number + 1, place, record, self.column, self.pair_column)
-
-
-def _columns(batch: TableLike) -> list[str]:
-    """Names of the columns of a batch."""
-    if _is_arrow(batch):
-        return list(batch.schema.names)
-    if isinstance(batch, Mapping):
-        return [str(name) for name in batch]
-    if type(batch).__module__.partition(".")[0] == "pandas" and hasattr(batch, "columns"):
-        return list(map(str, batch.columns))
-    raise InputError("batch", EXPECTED_BATCH, type(batch).__name__)
-
-
-def _values(batch: TableLike, column: str) -> list[Any]:
-    """A column of a batch as Python's values."""
-    values = batch[column]
-    if _is_arrow(batch):
-        return values.to_pylist()
-    # Arrays' own strings and numbers as Python's, and pandas' missing values as None.
-    return [None if value != value else value for value in (values.tolist() if hasattr(values, "tolist") else values)]
-
-
-def _with(batch: TableLike, places: Sequence[int], table: ArrowTable, about: str) -> TableLike:
-    """The rows of a batch at some places, with the columns of a table beside them, as the kind that the batch is."""
-    if isinstance(batch, Mapping):
-        chosen = {str(name): [values[place] for place in places] for name, values in batch.items()}
-        return chosen | {name: table.column(name).to_pylist() for name in table.column_names}
-    if not _is_arrow(batch):
-        chosen = batch.iloc[list(places)]
-        frame = table.to_pandas()
-        return chosen.assign(**{name: frame[name].set_axis(chosen.index) for name in frame.columns})
-    pa = arrow.pyarrow()
-    is_table = isinstance(batch, pa.Table)
-    whole = batch if is_table else pa.Table.from_batches([batch])
-    if len(places) < whole.num_rows:
-        whole = whole.take(pa.array(places, pa.int64()))
-    for field in table.schema:
-        whole = whole.append_column(field, table.column(field.name))
-    whole = whole.replace_schema_metadata({**(whole.schema.metadata or {}), "jaxflow": about})
-    if is_table:
-        return whole
-    arrays = [column.combine_chunks() for column in whole.columns]
-    return pa.RecordBatch.from_arrays(arrays, schema=whole.schema)
-
-
-def _is_arrow(batch: TableLike) -> bool:
-    pa = arrow.pyarrow()
-    return isinstance(batch, pa.Table | pa.RecordBatch)
