@@ -8,17 +8,28 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow import fs
 
+from jaxflow._untyped import ArrowData
 
-def dataset_of(files: Sequence[Path], check: Callable[[Path], None]) -> ds.Dataset:
+
+def dataset_of(folder: Path, files: Sequence[Path], check: Callable[[Path], None], schema: ArrowData) -> ds.Dataset:
     """Files as a `pyarrow.dataset.Dataset`.
 
     Args:
-        files: Parquet files of the same columns.
+        folder: where they are; names of folders in it, such as `year=2024`, are columns.
+        files: Parquet files.
         check: called with each file before it is opened; its errors end the reading of the data set.
+        schema: of all files together; None where each has that of the others.
     """
     # With a file system of its own no path is taken for an address.
     system = fs.PyFileSystem(_CheckedFiles(check))
-    return ds.dataset([os.fspath(path) for path in files], format="parquet", filesystem=system)
+    return ds.dataset(
+        [os.fspath(path) for path in files],
+        schema=schema,
+        format="parquet",
+        filesystem=system,
+        partitioning="hive",
+        partition_base_dir=os.fspath(folder),
+    )
 
 
 class _CheckedFiles(fs.FileSystemHandler):

@@ -2,20 +2,21 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError, missing_extra, shown
-from jaxflow._paths import local_path
+from jaxflow._paths import is_address, local_path
 from jaxflow._typing import DataFrame
 from jaxflow._untyped import ArrowData, ArrowTable, JsonObject
 from jaxflow.attribution import Example
 from jaxflow.store import arrow
 from jaxflow.store import shards as store
 from jaxflow.store.arrow import Row
+from jaxflow.store.layout import Layout
 from jaxflow.store.parts import DamageError, Parts, read_parts
 from jaxflow.store.plain import plain_results
 from jaxflow.store.record import Record
@@ -31,17 +32,21 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
         folder: where it is.
         manifest: its origin: model, question, versions, input.
         records: of the finished shards, in order.
-        named: gives a table's columns the names that results have.
+        layout: which columns of the files are which of results.
     """
 
     folder: Path
     manifest: JsonObject
     records: tuple[Record, ...] = ()
-    named: Callable[[ArrowTable], ArrowTable] = lambda table: table
+    layout: Layout = field(default_factory=Layout, repr=False)
 
     @cached_property
     def _parts(self) -> Parts:
         return Parts({str(self.folder / record.file): record.sha256 for record in self.records})
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return list(accumulate(record.examples for record in self.records))
 
     def __repr__(self) -> str:
         """Where it is, and how much is there."""
@@ -59,9 +64,8 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
         if not 0 <= place < len(self):
             raise IndexError(f"there are {len(self)} examples, got index {index}")
         # The place where each shard ends says which one holds the example, and where in it.
-        ends = list(accumulate(record.examples for record in self.records))
-        which = bisect_right(ends, place)
-        return self._example(self._row(self.records[which], place - ends[which] + self.records[which].examples))
+        which = bisect_right(self._ends, place)
+        return self._example(self._row(which, place - self._ends[which] + self.records[which].examples))
 
     def __iter__(self) -> Iterator[Example]:
         return map(self._example, self.rows())
@@ -88,21 +92,19 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
         """All rows as a `pyarrow.Table`, or only some of the columns."""
         pa = arrow.pyarrow()
         tables = list(self.tables(columns))
-        return pa.concat_tables(tables) if tables else pa.table({})
+        # Files of others may differ, as where one has a number and another none.
+        differ = any(table.schema != tables[0].schema for table in tables)
+        return pa.concat_tables(tables, promote_options="permissive" if differ else "none") if tables else pa.table({})
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[ArrowTable]:
         """The rows as one `pyarrow.Table` a shard, of which one is in memory at a time."""
         chosen = None if columns is None else list(columns)
 
-        def read(file: ArrowData) -> ArrowTable:
-            # Of a name that it doesn't know, pyarrow says nothing and gives no column.
-            for name in chosen or ():
-                if name not in file.schema_arrow.names:
-                    listed = ", ".join(map(repr, file.schema_arrow.names))
-                    raise InputError("columns", "name columns of the results", shown(name), f"there are: {listed}")
-            return file.read(chosen)
+        def read(record: Record, end: int) -> ArrowTable:
+            first = end - record.examples + 1
+            return self._read(record, lambda file: self.layout.read(file, record, first, chosen))
 
-        return (self._read(record, read) for record in self.records if record.examples)
+        return (read(record, end) for record, end in zip(self.records, self._ends, strict=True) if record.examples)
 
     def dataset(self) -> ArrowData:
         """The files as a `pyarrow.dataset.Dataset`, for filters and engines that read parts of it.
@@ -113,7 +115,7 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
         _ = arrow.pyarrow()
         from jaxflow.store.dataset import dataset_of
 
-        return dataset_of(self.files, self._check)
+        return dataset_of(self.folder, self.files, self._check, self.layout.schema)
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> DataFrame:
         """All rows as a `pandas.DataFrame`, or only some of the columns; nested lists are nested NumPy arrays.
@@ -142,11 +144,15 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
     def rows(self) -> Iterator[Row]:
         """Rows in order, one at a time; relevance as NumPy arrays (layer, query, token)."""
         for table in self.tables():
-            yield from arrow.to_rows(self.named(table))
+            yield from arrow.to_rows(self.layout.as_results(table))
 
-    def _row(self, record: Record, place: int) -> Row:
+    def _row(self, which: int, place: int) -> Row:
         # Of a shard's thousand rows, only those of one group are decoded.
-        (row,) = arrow.to_rows(self.named(self._read(record, lambda file: _row_of(file, place))))
+        record = self.records[which]
+        table = self._read(record, lambda file: _row_of(file, place))
+        number = self._ends[which] - record.examples + 1 + place
+        added = self.layout.added(record, number, 1, table.column_names)
+        (row,) = arrow.to_rows(self.layout.as_results(self.layout.with_added(table, added)))
         return row
 
     def _read(self, record: Record, read: Callable[[ArrowData], ArrowTable]) -> ArrowTable:
@@ -189,12 +195,19 @@ def open_sweep(folder: str | Path) -> Store:
     Raises:
         InputError: there are no results, they are of another version's format, or the manifest or a record is damaged.
     """
-    path = local_path("folder", folder)
+    try:
+        path = local_path("folder", folder)
+    except InputError as error:
+        if not is_address(str(folder)):
+            raise
+        store_name = str(folder).partition("://")[0]
+        way_out = f"copy what is there to a folder here: fsspec.filesystem({store_name!r}).get(..., recursive=True)"
+        raise error.also(way_out) from None
     plain = None if store.has_manifest(path) else plain_results(path)
     if plain is not None:
-        manifest, records, named = plain
+        manifest, records, layout = plain
         about = manifest["input"] | {"examples": sum(record.examples for record in records)}
-        return Store(path, manifest | {"input": about}, records, named)
+        return Store(path, manifest | {"input": about}, records, layout)
     manifest = store.read_manifest(path)
     # A damaged record would silently leave out a shard's examples.
     for damage in store.damaged_records(path).values():

@@ -33,8 +33,12 @@ class Attributor:
     first call, once a worker.
 
     Columns are those of `open_sweep` (`tokens`, `offsets`, `source`, `queries`, `layers`, `prediction`,
-    `probabilities`, one for each method, `certified`), of the same types in every batch, an empty one as well. Parquet
-    files of such Arrow tables can be read by `open_sweep`: the schema's metadata say what made them.
+    `probabilities`, one for each method, `certified`). Arrow tables have them of the same types in every batch, an
+    empty one as well, and the schema's metadata say what made them: `open_sweep` reads Parquet files of such tables.
+    The columns of a pandas frame become the same types of Arrow where they hold a value, and its `attrs` say what made
+    it, which `to_parquet` keeps. A dict has lists of Python's values, whose types each engine chooses (64-bit numbers,
+    mostly), and nothing says what made it. `schema` gives the types and the metadata back: pass it to
+    Ray Data's `write_parquet(..., schema=...)`, or cast a table to it.
     """
 
     def __init__(
@@ -116,7 +120,7 @@ class Attributor:
         return map(self, batches)
 
     def schema(self, of: ArrowData) -> ArrowData:
-        """The `pyarrow.Schema` of results, the model's own metadata included.
+        """The `pyarrow.Schema` of results, with the metadata that say what made them.
 
         Args:
             of: the `pyarrow.Schema` of the batches that it is called with.
