@@ -54,7 +54,7 @@ def generate(model: Model, prompts: Inputs, new_tokens: int = NEW_TOKENS) -> lis
     model = as_model("model", model)
     if encoder_layers_of(model):
         check_generates(model)
-        check_tokens(new_tokens)
+        new_tokens = as_count("new_tokens", new_tokens)
         assert isinstance(model, Writes)
         written = model.write([prompts] if isinstance(prompts, str) else prompts, int(new_tokens))
         return [each.written or "" for each in written]
@@ -78,7 +78,7 @@ def generate_answers(model: Model, prompts: Sequence[Encoding], tokens: int) -> 
 def generate_ids(model: Model, prompts: Sequence[Encoding], tokens: int) -> list[tuple[int, ...]]:
     """The ids of the answer to each prompt, without the token that ends it."""
     check_generates(model)
-    check_tokens(tokens)
+    tokens = as_count("new_tokens", tokens)
     for index, prompt in enumerate(prompts):
         if len(prompt) >= model.max_length:
             expected = f"have at most {model.max_length - 1} tokens, so that one can follow"
@@ -103,20 +103,11 @@ def settled_tokens(model: Model, tokens: int | None) -> int:
     targets = bool(encoder_layers_of(model))
     if tokens is None:
         return model.new_tokens if targets and isinstance(model, Writes) else NEW_TOKENS
-    check_tokens(tokens)
+    tokens = as_count("new_tokens", tokens)
     if targets and not isinstance(model, Writes):
         got = f"{tokens}, and {model.name} has no `write` that takes it"
         raise InputError("new_tokens", "be left out where a model writes its targets another way", got)
-    return int(tokens)
-
-
-def check_tokens(tokens: object) -> None:
-    """Refuse a number of new tokens that is none.
-
-    Raises:
-        InputError: it is no whole number above 0.
-    """
-    _ = as_count("new_tokens", tokens)
+    return tokens
 
 
 def check_generates(model: Model) -> None:
