@@ -34,6 +34,8 @@ class Claims:
         self.records = dict(done)
         # Hashes of the rows of all shards that were read, this process's or not.
         self.hashes: dict[int, str] = {}
+        # Whether the input was read to its end, so that no other shard can be missing.
+        self.all_read = False
         # Rows of the input in shards that other processes made meanwhile.
         self.rows_elsewhere = 0
         self._leases = Leases(folder)
@@ -127,7 +129,7 @@ class Claims:
         return any(self._leases.rows(_name(index)) is None for index in indices)
 
     def finish(self) -> None:
-        """Remove what processes that died left, once no shard is missing."""
+        """Remove what processes that died left, once the whole input was read and no shard is missing."""
         self._leases.clear()
         store.remove_leftovers(self.folder)
 

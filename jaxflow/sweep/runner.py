@@ -185,6 +185,7 @@ class _Run:
                 yield encode(sweep.model, rows, sweep.question, sweep.lengths, sweep.on_error)
         if not any_shard:
             raise InputError(None, "hold a text", "none", place=sweep.source.name)
+        self.claims.all_read = True
 
     def _texts(self, ahead: Iterator[Shard]) -> Iterator[Sequence[EncodedText]]:
         """Shards for the device. Where reading fails they end, so that what is on its way is still finished."""
@@ -207,6 +208,9 @@ class _Run:
 
     def _wait(self) -> bool:
         """Wait until no shard is missing, or one can be taken; whether there is one."""
+        # A round that was to end early knows nothing of the shards that it did not read.
+        if not self.claims.all_read:
+            raise KeyboardInterrupt
         while missing := self.claims.missing():
             if self.ending():
                 raise KeyboardInterrupt

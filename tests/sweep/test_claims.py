@@ -190,6 +190,32 @@ def test_texts_that_are_read_once_are_not_read_again_for_another_process(encoder
     assert len(jf.run_sweep(encoder, iter(TEXTS), out, FAST)) == 5
 
 
+def test_who_ends_before_it_has_read_all_is_stopped_and_leaves_others_leases(encoder, tmp_path):
+    out, texts, calls = tmp_path / "out", TEXTS * 4, []
+
+    def ending():
+        calls.append(None)
+        if len(calls) == 2:
+            # While the first shard is in work, another process makes all that this one may have read, and goes on.
+            other = threading.Thread(target=make_more_than_is_read_ahead)
+            other.start()
+            other.join()
+        return len(calls) > 1
+
+    def make_more_than_is_read_ahead():
+        with pytest.raises(runner.Stopped):
+            _ = sweep_of(encoder, out, texts).run(2, ending=lambda: len(store.read_records(out)) >= 5)
+
+    with closing(Leases(out)) as still:
+        out.mkdir()
+        assert still.take("part-00009")
+        with pytest.raises(runner.Stopped, match=r"stopped: \d+ of 20 examples are kept"):
+            _ = sweep_of(encoder, out, texts).run(2, ending=ending)
+        assert 5 < len(store.read_records(out)) < 10
+        assert still.holds("part-00009")
+        assert [path.name for path in (out / module.FOLDER).iterdir()] == ["part-00009.1"]
+
+
 def test_other_rows_are_refused_while_nothing_is_finished_yet(encoder, tmp_path):
     out = tmp_path / "out"
     sweep = sweep_of(encoder, out)
