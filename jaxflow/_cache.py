@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from jaxflow._checks import InputError, shown
+
 VARIABLE = "JAXFLOW_CACHE"
 LOGGER = logging.getLogger("jaxflow")
 # Seconds of the processor that JAX's compiler may take before a line says so; to read a program that was kept takes
@@ -31,13 +33,26 @@ MOST_BYTES = 1 << 30
 
 
 def cache_folder() -> Path:
-    """The folder of all that is kept: $JAXFLOW_CACHE, else $XDG_CACHE_HOME/jaxflow, else ~/.cache/jaxflow."""
+    """The folder of all that is kept: $JAXFLOW_CACHE, else $XDG_CACHE_HOME/jaxflow, else ~/.cache/jaxflow.
+
+    Raises:
+        InputError: it is named by the home of a user who is not known, or who has none.
+    """
     named = os.environ.get(VARIABLE, "")
     if named.lower() not in OFF:
-        return Path(named).expanduser()
+        return _with_home(named, VARIABLE)
     if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"]).expanduser() / "jaxflow"
-    return Path("~/.cache/jaxflow").expanduser()
+        return _with_home(os.environ["XDG_CACHE_HOME"], "XDG_CACHE_HOME") / "jaxflow"
+    return _with_home("~/.cache/jaxflow", "the cache folder")
+
+
+def _with_home(path: str, place: str) -> Path:
+    """A path whose `~` or `~name` is written out; `place` says in errors where the path stands."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        got, way_out = f"{shown(path)} (no home of such a user is known)", f"set {VARIABLE} to a folder written out"
+        raise InputError(None, "be a folder", got, way_out, place=place) from None
 
 
 def is_off() -> bool:
@@ -72,7 +87,11 @@ def keep_programs() -> None:
 @cache
 def writable(part: str) -> Path | None:
     """A folder within the cache's, made and tried; None, with a warning the first time, where it cannot be written."""
-    folder = cache_folder() / part
+    try:
+        folder = cache_folder() / part
+    except InputError as error:
+        _warn(str(error.got))
+        return None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

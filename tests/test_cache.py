@@ -12,6 +12,8 @@ import pytest
 from numba.core import config
 
 from jaxflow import _cache
+from jaxflow._checks import InputError
+from jaxflow.models import load_model
 
 # Rollout of one graph in a process of its own; the last line counts the programs that were read from disk and that
 # were compiled.
@@ -91,6 +93,25 @@ def test_a_folder_that_cannot_be_written_gives_one_warning(tmp_path):
     assert (hits, misses) == (0, 0)
     assert str(tmp_path / "file" / "folder") in said
     assert "JAXFLOW_CACHE" in said
+
+
+@pytest.mark.parametrize("variable", ["JAXFLOW_CACHE", "XDG_CACHE_HOME"])
+def test_a_folder_of_a_user_who_is_not_known_is_told_in_one_line(first_run, monkeypatch, variable):
+    monkeypatch.delenv("JAXFLOW_CACHE")
+    monkeypatch.setenv(variable, "~no-such-user/x")
+    with pytest.warns(UserWarning, match=r"cannot be kept in '~no-such-user/x' \(no home .*; set JAXFLOW_CACHE to a"):
+        assert _cache.writable("programs") is None
+    with pytest.raises(InputError, match=rf"^{variable} must be a folder, got '~no-such-user/x' .*; set JAXFLOW_CACHE"):
+        _ = load_model("minilm")
+
+
+def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch):
+    # As in a container that runs under a number of its own.
+    for variable in ("JAXFLOW_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
+    with pytest.raises(InputError, match=r"^the cache folder must be a folder, got '~/.cache/jaxflow' \(no home"):
+        _ = _cache.cache_folder()
 
 
 def test_a_file_is_whole_or_not_there(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from jaxflow._checks import InputError, missing_extra, one_of
 from jaxflow._parser import count
+from jaxflow._paths import is_address, local_path
 from jaxflow.cli.arguments import texts_are_shared
 
 T = TypeVar("T")
@@ -50,8 +51,9 @@ def _as_seen_by_all(arguments: argparse.Namespace) -> argparse.Namespace:
     fields = vars(arguments) | {"quiet": True, "out": Path(arguments.out).absolute()}
     for name in ("input", "model"):
         value = fields[name]
-        if value is not None and os.path.lexists(Path(value).expanduser()):
-            fields[name] = str(Path(value).expanduser().absolute())
+        # An address means the same everywhere, and so does a model's name.
+        if value is not None and not is_address(value) and os.path.lexists(path := local_path(name, value)):
+            fields[name] = str(path.absolute())
     return argparse.Namespace(**fields)
 
 

@@ -7,6 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 
 from jaxflow._checks import InputError, missing_extra, shown
+from jaxflow._paths import local_path
 from jaxflow._typing import Given
 from jaxflow._untyped import HubConfig
 from jaxflow.models.checkpoint.huggingface import quiet_transformers
@@ -27,9 +28,9 @@ def save_encoder(encoder: TextEncoder, folder: Given[str | os.PathLike[str]]) ->
     The folder appears whole or not at all.
 
     Raises:
-        InputError: the folder exists and is not empty, or cannot be written.
+        InputError: the folder exists and is not empty, or is no path on this host, or cannot be written.
     """
-    target = Path(folder).expanduser()
+    target = local_path("folder", folder)
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise InputError("folder", "be new or empty", shown(str(target)), "name another")
     try:

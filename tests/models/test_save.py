@@ -119,6 +119,8 @@ def test_where_a_model_cannot_be_saved(tiny, tmp_path):
     with pytest.raises(InputError, match="must be a folder that can be written"):
         save_encoder(tiny.bert().ours, tmp_path / "full" / "notes.txt" / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["full"]
+    with pytest.raises(InputError, match="`folder` must be a path, got '~no-such-user/x', and no such user"):
+        save_encoder(tiny.bert().ours, "~no-such-user/x")
 
 
 def test_only_supported_families_are_made():

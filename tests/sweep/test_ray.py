@@ -76,3 +76,6 @@ def test_what_does_not_go_with_an_engine_is_one_line(tmp_path, capsys):
     assert cli.main(["attribute", "--input", "-", "--out", str(tmp_path / "out"), "--engine", "ray"]) == 2
     message = "jaxflow: --input must be a file that all workers see, got standard input; write it into a file\n"
     assert capsys.readouterr().err == message
+    command = ["attribute", "--input", "~nouser/x.txt", "--out", str(tmp_path / "out"), "--engine", "ray"]
+    assert cli.main(command) == 2
+    assert capsys.readouterr().err.startswith("jaxflow: --input must be a path, got '~nouser/x.txt', and no such user")
