@@ -17,6 +17,9 @@ import numpy as np
 # Longer values are cut where an error shows them: a word of 200,000 letters would hide what is wrong.
 _SHOWN = 200
 
+# What an error is made of.
+FACTS = ("argument", "expected", "got", "way_out", "place")
+
 
 class InputError(ValueError):
     """An argument that cannot be used: the facts as data, which each front puts into words.
@@ -61,6 +64,11 @@ class InputError(ValueError):
         got = "" if self.got is None else f", got {self.got}"
         way_out = "" if self.way_out is None else f"; {renamed(self.way_out)}"
         return " ".join(f"{subject} must {renamed(self.expected)}{got}{way_out}".splitlines())
+
+    @property
+    def facts(self) -> dict[str, str | None]:
+        """What the error was made of, by name; to be kept where each front will put it into its words later."""
+        return {name: getattr(self, name) for name in FACTS}
 
     @property
     def entry(self) -> int | None:

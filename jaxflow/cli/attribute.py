@@ -15,7 +15,7 @@ from jaxflow.cli.arguments import MODEL, MODELS, add_inputs, add_lengths, length
 from jaxflow.cli.commands import COMMANDS, USAGE
 from jaxflow.cli.engine import add_engine, by_engine
 from jaxflow.cli.options import add_question, question_of, with_positions
-from jaxflow.cli.output import mixing_line, note, note_assumed
+from jaxflow.cli.output import mixing_line, namer, note, note_assumed
 from jaxflow.devices import default_mesh
 from jaxflow.models import load_model
 from jaxflow.models.builtin import MEANINGS
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("\n".join(summary_lines(swept.summary, swept.compiled)))
         print(mixing_line(mixings_words(results.manifest["question"])))
         print(f"results: {arguments.out}   report: {page}")
-        note(skipped_lines(swept.summary))
+        note(skipped_lines(swept.summary, namer(arguments.flags)))
         _note_unknown(results, swept.unknown)
     return 0
 

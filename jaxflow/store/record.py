@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jaxflow._checks import FACTS
 from jaxflow._paths import open_regular
 from jaxflow._untyped import JsonObject, JsonValue
 
@@ -29,7 +30,8 @@ class Record:
         flows: number of flows.
         certified: number of proven flows.
         stages: number of flows that each stage settled.
-        skipped: rows left out: `id`, the row or line number, and `reason`.
+        skipped: rows left out: `id`, the row or line number, `reason`, in Python's words, and `facts`, of which these
+            are made, as `InputError` has them; folders of earlier versions have none.
         sweep: name of its sweep, as in the manifest; None in folders of earlier versions.
     """
 
@@ -134,9 +136,20 @@ def _is_record(fields: JsonObject) -> bool:
     return (
         all(isinstance(fields[name], kind) for name, kind in kinds.items())
         and all(_is_count(value) for value in [*(fields[name] for name in counts), *stages.values()])
-        and all(isinstance(row, dict) and isinstance(row.get("reason"), str) and "id" in row for row in skipped)
+        and all(map(_is_skipped, skipped))
         and fields["examples"] <= fields["rows"] <= MOST
         and (fields["sha256"] is not None or not fields["examples"])
+    )
+
+
+def _is_skipped(row: JsonValue) -> bool:
+    if not isinstance(row, dict) or not isinstance(row.get("reason"), str) or "id" not in row:
+        return False
+    facts = row.get("facts")
+    if facts is None:
+        return True
+    return (
+        isinstance(facts, dict) and facts.keys() == {*FACTS} and all(isinstance(x, str | None) for x in facts.values())
     )
 
 

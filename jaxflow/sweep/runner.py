@@ -258,7 +258,7 @@ class _Run:
             flows=sum(each.size for each in certified),
             certified=sum(int(each.sum()) for each in certified),
             stages=attribution.stages or {},
-            skipped=tuple({"id": row.id, "reason": row.reason} for row in shard.skipped),
+            skipped=tuple({"id": row.id, "reason": row.reason, "facts": row.error.facts} for row in shard.skipped),
         )
         about = {key: self.sweep.manifest.get(key) for key in ("model", "question", "versions")}
         self.claims.write(record, rows, {"jaxflow": json.dumps(about)})

@@ -67,7 +67,7 @@ class Summary:
 
     @property
     def skipped(self) -> tuple[JsonObject, ...]:
-        """Rows of the input that were left out: `id`, the row or line number, and `reason`."""
+        """Rows of the input that were left out, as records have them."""
         return tuple(row for record in self.records for row in record.skipped)
 
 

@@ -1,8 +1,10 @@
 """What a run did, in words."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from jaxflow._checks import InputError
+from jaxflow._untyped import JsonObject
 from jaxflow.running import Compiled
 from jaxflow.sweep.progress import duration, rates
 from jaxflow.sweep.tally import Summary
@@ -30,14 +32,19 @@ def summary_lines(summary: Summary, compiled: Sequence[Compiled] = ()) -> list[s
     return lines
 
 
-def skipped_lines(summary: Summary) -> list[str]:
-    """Which rows were left out, and why."""
+def skipped_lines(summary: Summary, name: Callable[[str], str] = lambda argument: f"`{argument}`") -> list[str]:
+    """Which rows were left out, and why; `name` writes an argument, as `InputError.in_words` has it."""
     rows = summary.skipped
     if not rows:
         return []
-    lines = [f"rows skipped: {len(rows)}", *(f"  {row['reason']}" for row in rows[:SKIPPED])]
+    lines = [f"rows skipped: {len(rows)}", *(f"  {_reason(row, name)}" for row in rows[:SKIPPED])]
     rest = len(rows) - SKIPPED
     return lines + ([f"  and {rest} more; jaxflow.open_sweep(...).skipped has them all"] if rest > 0 else [])
+
+
+def _reason(row: JsonObject, name: Callable[[str], str]) -> str:
+    # Records of earlier versions have Python's words alone.
+    return InputError(**row["facts"]).in_words(name) if row.get("facts") else row["reason"]
 
 
 def left_out_lines(reasons: Sequence[str]) -> list[str]:

@@ -32,6 +32,23 @@ def test_bad_lines_stop_or_are_skipped_and_reported_by_their_number(run):
     assert (run.stdout, run.stderr) == ("", "")
 
 
+def test_the_rows_that_were_skipped_are_told_of_in_the_command_lines_words(run):
+    # What stands in a column's name is data, and stays as it is.
+    file = run.file("in.csv", b"text,`encoding`\nthe key,1\n\xff,2\n" + b"a " * LIMIT + b",3\nthe keys\n")
+    assert run("--input", file, "--column", "text", *PLAIN, "--on-error", "skip") == 0
+    told = run.stderr.split("rows skipped: ")[1].splitlines()
+    assert told[1].startswith("  line 3 of in.csv must be UTF-8, got byte 0xff")
+    assert told[1].endswith("; save it as UTF-8, or name its --encoding")
+    assert told[2].endswith("; shorten it, or pass --truncate to cut it")
+    # Python's words are kept; a run that finds all done tells it again.
+    assert "`encoding`" in open_sweep(run.out).skipped[0]["reason"]
+    assert run("--input", file, "--column", "text", *PLAIN, "--on-error", "skip") == 0
+    assert run.stderr.split("rows skipped: ")[1].splitlines() == told
+    file = run.file("b.jsonl", '{"text": "the key"}\n{"`text`": "a"}\n')
+    assert run("--input", file, "--column", "text", *PLAIN, "--on-error", "skip", out=run.folder / "b") == 0
+    assert "there are: '`text`'" in run.stderr
+
+
 def test_a_full_disk_gets_one_line_and_harms_nothing(run):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
