@@ -81,6 +81,8 @@ class FileSource:
             if self.column is not None and self.column not in record:
                 raise InputError(None, "hold a value", "none", place=f"{self.column!r} in {place}")
             value = record if self.column is None else record[self.column]
+            if isinstance(value, InputError):
+                raise InputError(*value.args, place=f"{self.column!r} in {place}")
             yield None if isinstance(value, str) and not value.strip() else value
 
     def count(self) -> int:

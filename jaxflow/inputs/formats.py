@@ -17,10 +17,11 @@ from jaxflow._checks import InputError, missing_extra, one_of, shown
 from jaxflow._untyped import ArrowData, JsonObject
 from jaxflow.inputs import lines, quotes, tables
 from jaxflow.inputs.lines import Coding
+from jaxflow.inputs.rows import plain_values
 from jaxflow.inputs.tables import Dialect
 
 # Number of the record (a line or a row, from 1), its place in words, and its content: columns by name, the line itself,
-# or the error that makes it useless.
+# or the error that makes it useless; of Parquet a column's content may be an error as well.
 Record = tuple[int, str, Any]
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 QUOTES = ("auto", "yes", "no")
@@ -288,15 +289,11 @@ def _parquet_rows(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[R
     with _parquet(path, name) as file:
         try:
             for batch in file.iter_batches(batch_size=1024, columns=list(columns)):
-                for record in batch.to_pylist():
+                for values in zip(*map(plain_values, batch.columns), strict=True):
                     number += 1
-                    yield number, f"row {number} of {name}", record
+                    yield number, f"row {number} of {name}", dict(zip(batch.schema.names, values, strict=True))
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(error, f"the part after row {number} of {name}") from None
-        # Arrow checks no text; Python does when it makes one of the bytes.
-        except UnicodeDecodeError:
-            place = f"a text after row {number} of {name}"
-            raise InputError(None, "be UTF-8", "bytes that are not", place=place) from None
 
 
 def _unreadable(error: Exception, place: str) -> InputError:

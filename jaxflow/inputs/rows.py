@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxflow._checks import InputError, shown
+from jaxflow._untyped import ArrowData
 
 # Most characters of a column's name in a list of them.
 NAME_MOST = 60
@@ -107,6 +108,25 @@ def listed(names: Sequence[str], most: int = 20) -> str:
     return (words or "none") + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def plain_values(column: ArrowData) -> list[Any]:
+    """A column of Arrow's as Python's values, with an error in the place of each text that is not UTF-8.
+
+    Arrow checks no text; Python does when it makes one of the bytes.
+    """
+    try:
+        return column.to_pylist()
+    except UnicodeDecodeError:
+        return [_plain(value) for value in column]
+
+
+def _plain(value: ArrowData) -> Any:
+    try:
+        return value.as_py()
+    except UnicodeDecodeError as error:
+        byte = f"byte 0x{error.object[error.start]:02x}"
+        return InputError(None, "be UTF-8", byte, "correct it, or write the column anew as UTF-8")
+
+
 def row_of(number: int, place: str, record: Any, column: str | None, pair_column: str | None) -> Row:
     """The row of a record: a line, cells by column, or an error."""
     if isinstance(record, InputError):
@@ -120,6 +140,8 @@ def row_of(number: int, place: str, record: Any, column: str | None, pair_column
             return BadRow(number, InputError(None, "hold a text", got, place=f"{name!r} in {place}"))
     pair = None if pair_column is None else record[pair_column]
     for name in (pair_column, column):
+        if name is not None and isinstance(record[name], InputError):
+            return BadRow(number, InputError(*record[name].args, place=f"{name!r} in {place}"))
         if name is not None and not isinstance(record[name], str):
             got = "nothing" if record[name] is None else type(record[name]).__name__
             return BadRow(number, InputError(None, "hold a text", got, place=f"{name!r} in {place}"))

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxflow._checks import InputError, shown
 from jaxflow._untyped import ArrowTable
+from jaxflow.inputs.rows import plain_values
 from jaxflow.store import arrow
 
 # What engines hand to a function, for errors.
@@ -38,7 +39,7 @@ def values_of(batch: TableLike, column: ColumnName) -> list[Any]:
     """A column of a batch as values of Python, None where they are missing."""
     values = batch[column]
     if hasattr(values, "to_pylist"):
-        return values.to_pylist()
+        return plain_values(values)
     # Strings and numbers of arrays as those of Python.
     listed = values.tolist() if hasattr(values, "tolist") else list(values)
     return [None if _is_missing(value) else value for value in listed]

@@ -148,6 +148,22 @@ def test_parquet_cells_that_are_no_text_are_named(tmp_path):
     refused(tmp_path / "a.parquet", "row 1 of a.parquet", "got int", column="n")
 
 
+def test_a_parquet_text_that_is_not_utf8_costs_its_row_alone(tmp_path):
+    # Arrow takes the bytes as they are.
+    undecodable = pa.array([b"one", b"a\xffb", b"three"], pa.binary()).view(pa.string())
+    for place, column in enumerate((undecodable, undecodable.dictionary_encode(), undecodable.cast(pa.large_binary()))):
+        column = column.view(pa.large_string()) if pa.types.is_large_binary(column.type) else column
+        path = tmp_path / f"{place}.parquet"
+        pq.write_table(pa.table({"text": column, "pair": ["p", "q", "r"]}), path)
+        with open_source(str(path), pair_column="pair") as source:
+            first, bad, last = source.rows()
+        assert [(row.id, row.text, row.pair) for row in (first, last)] == [(1, "one", "p"), (3, "three", "r")]
+        where, rest = f"'text' in row 2 of {path.name}", "must be UTF-8, got byte 0xff; correct it, or write the column"
+        assert (bad.id, bad.reason.startswith(f"{where} {rest}")) == (2, True)
+        with pytest.raises(InputError, match=f"^{where} must be UTF-8"):
+            _ = list(source.values())
+
+
 def test_a_parquet_file_cut_short_is_named(tmp_path):
     pq.write_table(pa.table({"text": [str(i) for i in range(5000)]}), tmp_path / "a.parquet")
     content = (tmp_path / "a.parquet").read_bytes()

@@ -82,6 +82,9 @@ def test_every_batch_has_the_same_schema_an_empty_one_and_one_of_nothing_usable_
     assert skipping(bad).schema.equals(schema)
     assert [kept["id"] for kept in skipping(pa.concat_tables([bad, TABLE])).to_pylist()] == list("abcde")
     assert "the row of id 'y' must hold a text, got nothing" in skipping.skipped[1]
+    undecodable = pa.array([b"the key", b"\xff"], pa.binary()).view(pa.string())
+    assert skipping(pa.table({"id": ["a", "z"], "sentence": undecodable})).column("id").to_pylist() == ["a"]
+    assert "'sentence' in the row of id 'z' must be UTF-8, got byte 0xff" in skipping.skipped[-1]
     frame = skipping(TABLE.slice(0, 0).to_pandas())
     assert frame.empty
     assert list(frame.columns) == schema.names
