@@ -11,11 +11,23 @@ from jaxflow._checks import InputError, shown
 
 # Of the local file system, an address's beginning.
 LOCAL = "file://"
+# The beginning of an address: a scheme, maybe behind those of ways to read it, as in `simplecache::s3://`.
+SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*::)*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def is_address(text: str) -> bool:
     """Whether text is the address of something in a store, such as `s3://bucket/texts.parquet`, rather than a path."""
-    return re.match(r"[a-z][a-z0-9+.-]*://", text) is not None
+    return SCHEME.match(text) is not None
+
+
+def is_local(text: str) -> bool:
+    """Whether text is a path, or an address of the local file system."""
+    return not is_address(text) or with_scheme(text).startswith(LOCAL)
+
+
+def with_scheme(address: str) -> str:
+    """An address with its scheme in small letters, as stores are known by; in capital letters it means the same."""
+    return SCHEME.sub(lambda match: match[0].lower(), address, count=1)
 
 
 def local_path(argument: str, value: Any) -> Path:
@@ -39,8 +51,8 @@ def local_path(argument: str, value: Any) -> Path:
         raise InputError(argument, "be a path", f"{shown(text)}, which holds a NUL")
     if is_address(text):
         # Of the local file system an address is a path.
-        if text.startswith(LOCAL):
-            return Path(text.removeprefix(LOCAL))
+        if is_local(text):
+            return Path(with_scheme(text).removeprefix(LOCAL))
         way_out = (
             "name a folder or file here, or one that is mounted; `jf.Attributor` lets a data engine write elsewhere"
         )

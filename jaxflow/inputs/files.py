@@ -1,6 +1,7 @@
 """Files of texts and standard input, as sources."""
 
 import io
+import re
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError, missing_extra, shown, shown_text
-from jaxflow._paths import LOCAL, is_address, local_path
+from jaxflow._paths import is_local, local_path, with_scheme
 from jaxflow._untyped import JsonObject
 from jaxflow.inputs import formats, lines
 from jaxflow.inputs.formats import Format, Reading
@@ -130,8 +131,8 @@ def open_source(
             spooled = stack.enter_context(_spooled(iter(lambda: stdin.read(lines.CHUNK), b"")))
             yield _file_source(stack, spooled, "txt", None, "standard input", column, pair_column, reading)
             return
-        if is_address(path) and not path.startswith(LOCAL):
-            file = Path(path)
+        if not is_local(path):
+            file = _stored(path)
             kind, packed = _kind(file)
             if kind is None:
                 raise _unknown_suffix(file)
@@ -202,7 +203,7 @@ def _opened(file: Path) -> io.BufferedReader:
 
 def _unreadable(file: Path, error: Exception) -> InputError:
     got = f"{shown(str(file))} ({getattr(error, 'strerror', None) or error})"
-    return InputError("source", "be a file that can be read", got)
+    return InputError("source", "be a file that can be read", got, "check the path, and your permission to read it")
 
 
 def _kind(file: Path) -> tuple[str | None, str | None]:
@@ -210,6 +211,14 @@ def _kind(file: Path) -> tuple[str | None, str | None]:
     packed = lines.PACKED_SUFFIXES.get(file.suffix.lower())
     inner = Path(file.stem) if packed else file
     return SUFFIXES.get(inner.suffix.lower()), packed
+
+
+def _stored(address: str) -> Path:
+    """The file that an address names, for its name."""
+    # Of chained addresses the first that has a path, as in `zip://in.csv::s3://bucket/all.zip`.
+    file = Path(next(link for link in address.split("::") if "://" in link))
+    # A query, as in `?versionId=3`, may follow the name, which may have such characters too; it may hold keys as well.
+    return file if _kind(file)[0] else Path(re.split("[?#]", str(file), maxsplit=1)[0])
 
 
 def _fetched(address: str) -> Iterator[bytes]:
@@ -223,7 +232,7 @@ def _fetched(address: str) -> Iterator[bytes]:
     except ImportError:
         raise missing_extra("fsspec", "text", "reading from a store") from None
     try:
-        with fsspec.open(address, "rb") as opened:
+        with fsspec.open(with_scheme(address), "rb") as opened:
             stream: Any = opened
             yield from iter(lambda: stream.read(lines.CHUNK), b"")
     except FileNotFoundError:
@@ -236,7 +245,10 @@ def _fetched(address: str) -> Iterator[bytes]:
     # Each store has errors of its own: of access, of the network, of a protocol that is not known.
     except Exception as error:
         got = f"{shown(address)} ({shown_text(str(error)) or type(error).__name__})"
-        raise InputError("source", "be a file that can be read", got) from None
+        way_out = "check the address and your access to it, or name a file on this host"
+        if isinstance(error, ValueError) and "rotocol not known" in str(error):
+            way_out = "name a store that fsspec knows, such as s3://, gs:// or https://, or a file on this host"
+        raise InputError("source", "be a file that can be read", got, way_out) from None
 
 
 @contextmanager

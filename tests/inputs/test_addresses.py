@@ -1,5 +1,7 @@
 """Files in stores, by their addresses; what is written stays on this host."""
 
+import zipfile
+
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -48,6 +50,20 @@ def test_every_kind_of_file_is_read_from_a_store(stored, tmp_path):
         assert texts_of(stored(name, content)) == (name, 3, TEXTS)
     (tmp_path / "in.txt").write_bytes(lines)
     assert texts_of(f"file://{tmp_path}/in.txt") == ("in.txt", 3, TEXTS)
+    assert texts_of(f"FILE://{tmp_path}/in.txt") == ("in.txt", 3, TEXTS)
+
+
+def test_an_address_may_have_capital_letters_a_query_or_ways_to_read_it_in_front(stored, tmp_path):
+    lines = "\n".join(TEXTS).encode()
+    address = stored("in.txt", lines)
+    for each in (address.replace("memory", "Memory"), f"simplecache::{address}", f"SimpleCache::{address}"):
+        assert texts_of(each) == ("in.txt", 3, TEXTS)
+    # The store decides what a query means: in memory it is of the name.
+    assert texts_of(stored("in.txt?versionId=3", lines)) == ("in.txt", 3, TEXTS)
+    assert texts_of(stored("why?.txt", lines)) == ("why?.txt", 3, TEXTS)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("in.csv", "text\nthe key\n")
+    assert texts_of(f"zip://in.csv::file://{tmp_path}/all.zip") == ("in.csv", 1, ["the key"])
 
 
 def test_a_sweep_of_a_stored_file_is_one_of_the_file(encoder, stored, tmp_path):
@@ -63,7 +79,13 @@ def test_a_sweep_of_a_stored_file_is_one_of_the_file(encoder, stored, tmp_path):
     ("address", "message"),
     [
         ("memory://nowhere/in.txt", "--input must be a file, got 'memory://nowhere/in.txt', which does not exist"),
-        ("nosuch://a/in.txt", "--input must be a file that can be read, got 'nosuch://a/in.txt' (Protocol not known"),
+        (
+            "nosuch://a/in.txt",
+            "--input must be a file that can be read, got 'nosuch://a/in.txt' (Protocol not known: nosuch); name a",
+        ),
+        ("simplecache::nosuch://a/in.txt", "--input must be a file that can be read, got 'simplecache::nosuch://a/in"),
+        ("memory://a/in.txt?versionId=3", "--input must be a file, got 'memory://a/in.txt?versionId=3', which does"),
+        ("Memory://nowhere/in.txt", "--input must be a file, got 'Memory://nowhere/in.txt', which does not exist"),
         ("memory://a/in.doc", "--input must end in one of .txt"),
     ],
 )
@@ -77,10 +99,9 @@ def test_addresses_that_cannot_be_read_are_one_line(tmp_path, capsys, address, m
 
 
 def test_results_are_not_written_into_a_store(encoder, capsys):
-    for call in (lambda: jf.run_sweep(encoder, TEXTS, "s3://bucket/out"), lambda: jf.open_sweep("gs://bucket/out")):
-        with pytest.raises(
-            InputError, match=r"`folder` must be a path on this host, got '(s3|gs)://bucket/out'; name a"
-        ):
-            _ = call()
+    for address in ("s3://bucket/out", "S3://bucket/out", "simplecache::gs://bucket/out"):
+        for call in (lambda folder: jf.run_sweep(encoder, TEXTS, folder), jf.open_sweep):
+            with pytest.raises(InputError, match=f"`folder` must be a path on this host, got '{address}'; name a"):
+                _ = call(address)
     assert cli.main(["attribute", "--text", "a", "--out", "s3://bucket/out"]) == 2
     assert "--out: a path is expected, got 's3://bucket/out'; name a folder or file here" in capsys.readouterr().err
