@@ -91,6 +91,14 @@ def count(text: str) -> int:
     return _whole(text, 1)
 
 
+def count_or_any(text: str) -> int | str:
+    """A whole number, 1 or more, or the word any."""
+    number = _integer(text)
+    if text != "any" and (number is None or number < 1):
+        raise _unfit("any, or a whole number, 1 or more,", text)
+    return "any" if number is None else number
+
+
 def natural(text: str) -> int:
     """A whole number, 0 or more."""
     return _whole(text, 0)

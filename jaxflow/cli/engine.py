@@ -9,21 +9,27 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jaxflow._checks import InputError, missing_extra, one_of
-from jaxflow._parser import count
+from jaxflow._parser import count_or_any
 from jaxflow._paths import is_address, local_path
 from jaxflow.cli.arguments import texts_are_shared
 
 T = TypeVar("T")
 ENGINES = ("local", "ray")
+# As many workers as there are processes of the same command.
+ANY = "any"
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """Add who runs the work."""
-    about = "engine (any number of processes share the work without one: start the command on each host)"
+    about = "engine (without one any number of processes share the work: start the command as often as you like)"
     add = parser.add_argument_group(about).add_argument
     _ = add("--engine", default="local", metavar="E", help="local: this process (the default); ray: workers of Ray's")
     _ = add("--address", metavar="A", help="of the Ray cluster (default: the one that is found, or a new one here)")
-    _ = add("--workers", type=count, metavar="N", help="of Ray's (default: one an accelerator, else one a host)")
+    workers = (
+        "any: this process is one of any number on hosts that see --out, and makes what no other does (the default)"
+    )
+    workers += "; with Ray a number of its workers (default: one an accelerator, else one a host)"
+    _ = add("--workers", type=count_or_any, metavar="W", help=workers)
 
 
 def by_engine(work: Callable[[argparse.Namespace], T], arguments: argparse.Namespace) -> T:
@@ -37,11 +43,18 @@ def by_engine(work: Callable[[argparse.Namespace], T], arguments: argparse.Names
         InputError: the engine is not known, not installed or not reached, or does not fit what was asked.
     """
     one_of("engine", arguments.engine, ENGINES)
+    workers = arguments.workers
     if arguments.engine == "ray":
+        if workers == ANY:
+            got, way_out = repr(workers), "leave it out for one an accelerator, else one a host"
+            raise InputError("workers", "be a number with `engine='ray'`", got, way_out)
         return _by_ray(work, _as_seen_by_all(arguments))
-    for name in ("address", "workers"):
-        if getattr(arguments, name) is not None:
-            raise InputError(name, "go with an engine that has it", str(getattr(arguments, name)), "add `engine='ray'`")
+    if arguments.address is not None:
+        raise InputError("address", "go with an engine that has it", str(arguments.address), "add `engine='ray'`")
+    # Each process joins those that fill the folder anyway.
+    if workers not in (None, ANY):
+        way_out = "add `engine='ray'`, or start the same command as often as you like"
+        raise InputError("workers", f"be {ANY!r} without an engine that has workers", str(workers), way_out)
     return work(arguments)
 
 

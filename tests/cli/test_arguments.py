@@ -34,6 +34,11 @@ BAD = [
     ([*TEXT, "--out", "o", "--top", DIGITS], "--top: a whole number, 0 or more, is expected"),
     ([*TEXT, "--out", "o", "--top", "9" * 5000], "--top: a whole number, 0 or more, is expected"),
     ([*TEXT, "--out", "o", "--batch-size", "\u0663"], "--batch-size: a whole number, 1 or more, is expected"),
+    (
+        [*TEXT, "--out", "o", "--workers", "some"],
+        "--workers: any, or a whole number, 1 or more, is expected",
+    ),
+    ([*TEXT, "--out", "o", "--workers", "0"], "--workers: any, or a whole number, 1 or more, is expected, got '0'"),
     ([*TEXT, "--out", "o", "--max-length", "1_0"], "--max-length: a whole number, 1 or more, is expected"),
     ([*TEXT, "--out", "o", "--layers", "\u0663"], "--layers: whole numbers with commas between them, or all"),
     ([*TEXT, "--out", "o", "--queries", f"0,{DIGITS}"], "--queries: whole numbers"),

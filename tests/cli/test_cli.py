@@ -10,9 +10,13 @@ import transformers
 from jaxflow.cli import main as cli
 from jaxflow.store import shards as store
 from jaxflow.store.arrow import relevance_columns
+from jaxflow.store.leases import Leases
 from jaxflow.store.results import open_sweep
+from jaxflow.sweep import runner, shards
+from jaxflow.sweep.claims import Claims
 from jaxflow.sweep.comparison_folder import open_comparison
 from tests.cli.running import PLAIN, QUICK, TEXT
+from tests.sweep.folders import contents
 from tests.tiny_text_model import LAYERS, model_folder
 
 pytestmark = pytest.mark.usefixtures("few_sizes")
@@ -261,3 +265,30 @@ def test_every_flag_is_explained_with_its_default(capsys):
     ):
         assert default in shown
     assert "examples: jaxflow fetch minilm" in shown
+
+
+def test_one_of_any_number_of_workers_joins_those_that_fill_a_folder(run, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_ROWS", 2)
+    monkeypatch.setattr(runner, "PERIOD", 0.01)
+    file = run.file("in.txt", "\n".join(["the key", "no", "is it on the table", "keys", "a key is"] * 2))
+    asked = ["--input", file, "--methods", "raw", "--workers", "any"]
+    # A plain command is one of them.
+    assert run(*asked[:-2], out=run.folder / "alone") == 0
+    shutil.copytree(run.folder / "alone", run.out)
+    for index in (1, 3):
+        (run.out / f"part-0000{index}.parquet").unlink()
+        (run.out / store.ABOUT / f"part-0000{index}.json").unlink()
+    take, others = Claims.take, Leases(run.out)
+    # The part that it comes to last is another's, who makes it and ends without having done so.
+    assert others.take("part-00003")
+
+    def taken(claims, index):
+        if index == 1:
+            others.close()
+        return take(claims, index)
+
+    monkeypatch.setattr(Claims, "take", taken)
+    assert run(*asked) == 0
+    assert "4 examples in" in run.stdout
+    assert "6 were there before" in run.stdout
+    assert contents(run.out) == contents(run.folder / "alone")

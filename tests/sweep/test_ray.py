@@ -68,11 +68,20 @@ def test_what_does_not_go_with_an_engine_is_one_line(tmp_path, capsys):
     text = ["attribute", "--text", "a", "--out", str(tmp_path / "out")]
     for options, message in (
         (["--engine", "spark"], "--engine must be one of 'local', 'ray', got 'spark'"),
-        (["--workers", "2"], "--workers must go with an engine that has it, got 2; add --engine ray"),
+        (
+            ["--workers", "2"],
+            "--workers must be 'any' without an engine that has workers, got 2; add --engine ray, or start the same",
+        ),
+        (
+            ["--workers", "any", "--engine", "ray"],
+            "--workers must be a number with --engine ray, got 'any'; leave it out for one an accelerator, else one a",
+        ),
         (["--address", "x"], "--address must go with an engine that has it, got x; add --engine ray"),
     ):
         assert cli.main([*text, *options]) == 2
-        assert capsys.readouterr().err == f"jaxflow: {message}\n"
+        said = capsys.readouterr().err
+        assert said.startswith(f"jaxflow: {message}")
+        assert said.count("\n") == 1
     assert cli.main(["attribute", "--input", "-", "--out", str(tmp_path / "out"), "--engine", "ray"]) == 2
     message = "jaxflow: --input must be a file that all workers see, got standard input; write it into a file\n"
     assert capsys.readouterr().err == message
