@@ -170,6 +170,13 @@ def one_of(name: str, value: object, options: Sequence[str]) -> None:
         raise InputError(name, f"be one of {', '.join(map(repr, options))}", shown(value), way_out)
 
 
+def as_flag(name: str, value: object) -> bool:
+    """Take in True or False, NumPy's included; a word such as "no" would count as true."""
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(name, "be True or False", shown(value))
+    return bool(value)
+
+
 def as_count(name: str, value: object) -> int:
     """A checked number of things.
 

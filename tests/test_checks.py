@@ -1,11 +1,19 @@
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow._checks import InputError, missing_extra, shown
+from jaxflow._checks import InputError, as_flag, missing_extra, shown
 from jaxflow.cli.output import namer
+from jaxflow.evaluation.gradients import GradientTimesInput
+from jaxflow.evaluation.inputs import token_inputs
+from jaxflow.evaluation.protocols import Aopc
+from jaxflow.heads.roles import head_roles
+from jaxflow.inputs.source import InlineSource
+from jaxflow.sweep import comparison
+from tests.tiny_text_model import model_folder
 
 NAMED = namer({"max_length": "--max-length", "truncate": "--truncate", "out": "--out"})
 
@@ -61,3 +69,52 @@ def test_an_extra_goes_by_the_distributions_name():
     ]
     assert len(ours) > 100
     assert not [path for path in ours if "jaxflow[" in path.read_text("utf-8")]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return jaxflow.load_model(model_folder())
+
+
+FLAGS = {
+    "attribute": lambda model, out, flag: jaxflow.attribute(model, "the key", methods="raw", truncate=flag),
+    "build_graph": lambda model, out, flag: jaxflow.build_graph(model, "the key", truncate=flag),
+    "run_sweep": lambda model, out, flag: jaxflow.run_sweep(model, ["the key"], out, truncate=flag),
+    "a sweep that goes on": lambda model, out, flag: jaxflow.run_sweep(model, ["the key"], out, resume=flag),
+    "Attributor": lambda model, out, flag: jaxflow.Attributor(model, truncate=flag),
+    "explore": lambda model, out, flag: jaxflow.explore(model, "the key", truncate=flag),
+    "roles of explore": lambda model, out, flag: jaxflow.explore(model, "the key", roles=flag),
+    "importance of explore": lambda model, out, flag: jaxflow.explore(model, "the key", importance=flag),
+    "compare_models": lambda model, out, flag: jaxflow.compare_models(model, model, "the key", truncate=flag),
+    "heads of compare_models": lambda model, out, flag: jaxflow.compare_models(model, model, "a", keep_heads=flag),
+    "a comparison of files": lambda model, out, flag: comparison.prepare(
+        model, model, InlineSource(("the key",)), out, jaxflow.Question(), truncate=flag
+    ),
+    "tokenize": lambda model, out, flag: model.tokenize(["the key"], truncate=flag),
+    "inputs of measures": lambda model, out, flag: token_inputs(model, "the key", truncate=flag),
+    "roles": lambda model, out, flag: head_roles(model, "the key", truncate=flag),
+    "load_model": lambda model, out, flag: jaxflow.load_model("verb-number", tokenizer=flag),
+    "the hub": lambda model, out, flag: jaxflow.load_model("verb-number", local_files_only=flag),
+    "attention in hand": lambda model, out, flag: jaxflow.attribute_attention(
+        np.ones((1, 1, 1, 1)), ["a"], causal=flag
+    ),
+    "gradients": lambda model, out, flag: GradientTimesInput(absolute=flag),
+    "protocols": lambda model, out, flag: Aopc(absolute=flag),
+}
+
+
+@pytest.mark.parametrize("call", FLAGS.values(), ids=FLAGS)
+def test_a_flag_is_true_or_false_and_no_word(model, tmp_path, call):
+    for flag in ("no", None, 1.0):
+        with pytest.raises(InputError, match=r"^`\w+` must be True(,| or) False") as refused:
+            call(model, tmp_path / "out", flag)
+        assert (refused.value.got, "\n" in str(refused.value)) == (repr(flag), False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_flag_may_be_numpys_and_is_kept_as_pythons(model, tmp_path):
+    assert (as_flag("truncate", np.True_), as_flag("truncate", False)) == (True, False)
+    assert type(as_flag("truncate", np.True_)) is bool
+    long, numpys = "the key " * 100, {"truncate": np.True_, "resume": np.False_}
+    results = jaxflow.run_sweep(model, [long], tmp_path / "out", methods="raw", **numpys)
+    assert results.manifest["lengths"]["truncate"] is True

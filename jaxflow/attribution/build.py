@@ -6,8 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._checks import not_forked
-from jaxflow._typing import Inputs, Pairs
+from jaxflow._checks import as_flag, not_forked
+from jaxflow._typing import Given, Inputs, Pairs
 from jaxflow.attribution.explaining import call_of, check_model, pair_numbers_of
 from jaxflow.attribution.items import as_texts
 from jaxflow.attribution.question import Question
@@ -27,7 +27,7 @@ def build_graph(
     *,
     pairs: Pairs = None,
     max_length: int | None = None,
-    truncate: bool = False,
+    truncate: Given[bool] = False,
 ) -> AttentionGraph:
     """Build the layered graph of texts by any mixing: one padded batch, for rollout, flow and code of your own.
 
@@ -51,6 +51,7 @@ def build_graph(
     model = as_model("model", model)
     question = Question(mixing=mixing, target=target)
     check_model(question, model)
+    truncate = as_flag("truncate", truncate)
     firsts, seconds = as_texts(texts, pairs)
     encodings = model.tokenize(firsts, seconds, max_length=max_length, truncate=truncate)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Unpack
 
 from jaxflow._checks import InputError
-from jaxflow._typing import ArrayLike, Attentions, Pairs, Tokens
+from jaxflow._typing import ArrayLike, Attentions, Given, Pairs, Tokens
 from jaxflow.attribution.defaults import default_question
 from jaxflow.attribution.question import Asked, GivenQuestion, Question, as_question
 from jaxflow.attribution.result import Attribution
@@ -29,7 +29,7 @@ def attribute_attention(
     texts: Pairs = None,
     predictions: GivenPredictions = None,
     gradients: Attentions | None = None,
-    causal: bool | None = None,
+    causal: Given[bool | None] = None,
     name: str = "attention in hand",
     **changes: Unpack[Asked],
 ) -> Attribution:
@@ -84,7 +84,7 @@ def attribute_attention(
         model = encoder_decoder_in_hand(attentions, tokens, target_tokens, target_mask=target_mask, **common)
     else:
         refuse_targets(target_tokens, target_mask)
-        model = attention_in_hand(attentions, tokens, causal=bool(causal), **common)
+        model = attention_in_hand(attentions, tokens, causal=False if causal is None else causal, **common)
     asked = asked_of(model, question, changes, default_question(model))
     if causal is None and asked.queries == (0,) and looks_like_a_decoder(model):
         message = (

@@ -8,8 +8,8 @@ from typing import Any, Unpack
 import jax
 import numpy as np
 
-from jaxflow._checks import not_forked
-from jaxflow._typing import Inputs, Pairs
+from jaxflow._checks import as_flag, not_forked
+from jaxflow._typing import Given, Inputs, Pairs
 from jaxflow.attribution.answers import Part, Parts, PartsTask, answered, check_answers, runs_in_parts
 from jaxflow.attribution.defaults import default_question, question_for
 from jaxflow.attribution.explaining import check_model, check_text, pair_numbers_of
@@ -32,7 +32,7 @@ def attribute(
     pairs: Pairs = None,
     batch_size: int | np.integer | None = None,
     max_length: int | None = None,
-    truncate: bool = False,
+    truncate: Given[bool] = False,
     new_tokens: int | None = None,
     mesh: jax.sharding.Mesh | None = None,
     progress: Callable[[int], None] | None = None,
@@ -80,6 +80,7 @@ def attribute(
     model = as_model("model", model)
     question = question_for(question, changes, (model,), default_question(model))
     check_answers(question, model, given=pairs is not None)
+    truncate = as_flag("truncate", truncate)
     answers, targets = is_answer(question.queries), bool(encoder_layers_of(model))
     generates = answers and pairs is None and not targets
     most = settled_tokens(model, new_tokens if pairs is None and (answers or targets) else None)

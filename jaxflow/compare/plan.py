@@ -44,7 +44,7 @@ class CompareOptions:
     decay: float | int = 0.8
     units: str = "auto"
     batch_size: int | np.integer = 16
-    keep_heads: bool | int = False
+    keep_heads: Given[bool | int] = False
     least: int | np.integer = 5
     correction: str = "benjamini-hochberg"
     seed: int = 0
@@ -56,6 +56,9 @@ class CompareOptions:
         _ = as_count("batch_size", self.batch_size)
         one_of("correction", self.correction, CORRECTIONS)
         _ = as_count("least", self.least)
+        kept = self.keep_heads
+        if not isinstance(kept, bool | int | np.bool_ | np.integer) or kept < 0:
+            raise InputError("keep_heads", "be True, False or a number of texts", shown(kept))
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class Plan:
         """Whether the attention of every head of a text is kept, by the text's number."""
         kept = self.settings.keep_heads
         # True is an int to Python, and would keep the first text alone.
-        return kept if isinstance(kept, bool) else number < kept
+        return bool(kept) if isinstance(kept, bool | np.bool_) else number < kept
 
 
 @dataclass(frozen=True)

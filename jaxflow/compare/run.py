@@ -7,8 +7,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from jaxflow._checks import not_forked
-from jaxflow._typing import Inputs, Pairs
+from jaxflow._checks import as_flag, not_forked
+from jaxflow._typing import Given, Inputs, Pairs
 from jaxflow.attribution.defaults import default_question
 from jaxflow.attribution.explaining import pair_numbers_of
 from jaxflow.attribution.items import as_texts
@@ -39,8 +39,8 @@ def compare_models(
     units: str = "auto",
     batch_size: int | np.integer = 16,
     max_length: int | None = None,
-    truncate: bool = False,
-    keep_heads: bool | int = False,
+    truncate: Given[bool] = False,
+    keep_heads: Given[bool | int] = False,
     least: int | np.integer = 5,
     correction: str = "benjamini-hochberg",
     seed: int = 0,
@@ -98,6 +98,7 @@ def compare_models(
         correction=correction,
         seed=seed,
     )
+    truncate = as_flag("truncate", truncate)
     models = as_model("model_a", model_a), as_model("model_b", model_b)
     plan = make_plan(*models, as_question(question, changes, default_question(*models)), options)
     if isinstance(texts, Iterator):

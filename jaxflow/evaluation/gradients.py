@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow._checks import InputError, shown
+from jaxflow._checks import InputError, as_flag, shown
 from jaxflow._pytree import pytree
 from jaxflow._typing import AnyArray, ArrayLike, Given
 from jaxflow.evaluation.batches import BATCH_TOKENS, at_length, check_finite, for_every_row, run_examples, whole_logits
@@ -72,8 +72,11 @@ class Gradient:
     computed is rounding, and `TokenScores.unresolved` says so; take `GradientNorm()` or `GradientTimesInput()`.
     """
 
-    absolute: bool = True
+    absolute: Given[bool] = True
     baseline = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "absolute", as_flag("absolute", self.absolute))
 
     def __call__(self, slope: Slope, words: Embedded, start: Embedded) -> Slopes:
         """The gradient's sum over the embedding."""
@@ -101,8 +104,11 @@ class GradientNorm:
 class GradientTimesInput:
     """Gradient times input, `sum_d e[d] d(value) / d e[d]`: first-order effect of the embedding going to 0; signed."""
 
-    absolute: bool = False
+    absolute: Given[bool] = False
     baseline = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "absolute", as_flag("absolute", self.absolute))
 
     def __call__(self, slope: Slope, words: Embedded, start: Embedded) -> Slopes:
         """The product, summed over the embedding."""
@@ -126,9 +132,10 @@ class IntegratedGradients:
 
     steps: int = 32
     baseline: Given[str | int | ArrayLike] = "zero"
-    absolute: bool = False
+    absolute: Given[bool] = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "absolute", as_flag("absolute", self.absolute))
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
             raise InputError("steps", "be a whole number, 1 or more", shown(self.steps))
         if self.baseline is None:

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxflow._checks import InputError, first_index, not_forked, one_of, shown
+from jaxflow._checks import InputError, as_flag, first_index, not_forked, one_of, shown
 from jaxflow._typing import ArrayLike, Given
 from jaxflow._untyped import Tokenizer
 from jaxflow.models import Encoding, Model, TokenBatch, as_model
@@ -122,7 +122,7 @@ def token_inputs(
     *,
     special: Given[Iterable[ArrayLike] | None] = None,
     max_length: int | None = None,
-    truncate: bool = False,
+    truncate: Given[bool] = False,
 ) -> TokenInputs:
     """The measures' inputs, from texts or from tokens.
 
@@ -141,6 +141,7 @@ def token_inputs(
             ids beyond the vocabulary; it is named.
     """
     not_forked()
+    truncate = as_flag("truncate", truncate)
     model = as_model("model", model)
     check_reads_texts(model, "model", "this measure", "images go through `jaxflow.attribute` and sweeps alone")
     if isinstance(texts, TokenInputs):

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxflow._checks import InputError, one_of, shown
+from jaxflow._checks import InputError, as_flag, one_of, shown
 from jaxflow._typing import Given
 
 # DeYoung et al. (2020), section 5.
@@ -156,8 +156,12 @@ class Aopc(_Shares):
     """
 
     shares: Given[Sequence[float]] = TENTHS
-    absolute: bool = False
+    absolute: Given[bool] = False
     faithful = "high"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "absolute", as_flag("absolute", self.absolute))
 
     @property
     def name(self) -> str:

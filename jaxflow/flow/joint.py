@@ -96,11 +96,10 @@ def joint_flow(
     graph = check_graph(graph)
     _checks.one_of("split", split, SPLITS)
     check_gap(tol)
-    if not isinstance(cuts, bool | np.bool_):
-        raise InputError("cuts", "be True or False", _checks.shown(cuts))
+    cuts = _checks.as_flag("cuts", cuts)
     chosen_layers, chosen_queries = as_layers(layers, graph.num_layers), as_queries(queries, graph)
     if not _checks.is_traced(graph, chosen_queries):
-        return solve_joint(*on_host(graph, chosen_queries), chosen_layers, split, float(tol), cuts=bool(cuts))
+        return solve_joint(*on_host(graph, chosen_queries), chosen_layers, split, float(tol), cuts=cuts)
     if cuts:
         way_out = "solve outside for the cut and differentiate cut_capacity"
         raise InputError("cuts", "be False under jit, vmap or grad", "True", way_out)

@@ -46,8 +46,7 @@ def as_attention(attentions: Attentions, *, normalize: object, mask: ArrayLike |
     Warns:
         UserWarning: no mask is passed and tokens look like padding.
     """
-    if not isinstance(normalize, bool | np.bool_):
-        raise InputError("normalize", "be True or False", _checks.shown(normalize))
+    normalize = _checks.as_flag("normalize", normalize)
     array = _arrays.read_layers(attentions)
     if array.ndim < 4:
         expected = "have shape (*batch, layer, head, query, key)"

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxflow._checks import InputError
-from jaxflow._typing import Inputs, Pairs
+from jaxflow._checks import InputError, as_flag
+from jaxflow._typing import Given, Inputs, Pairs
 from jaxflow.evaluation import Interval
 from jaxflow.heads.names import head_number
 from jaxflow.heads.patterns import PATTERNS, head_patterns
@@ -72,7 +72,7 @@ def head_roles(
     counts: Mapping[str, int] | None = None,
     batch_size: int = 16,
     max_length: int | None = None,
-    truncate: bool = False,
+    truncate: Given[bool] = False,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> HeadRoles:
@@ -93,6 +93,7 @@ def head_roles(
     Raises:
         InputError: a text does not fit.
     """
+    truncate = as_flag("truncate", truncate)
     texts, pairs = _listed(texts), None if pairs is None else _listed(pairs)
     encodings = model.tokenize(texts, pairs, max_length=max_length, truncate=truncate)
     if not encodings:

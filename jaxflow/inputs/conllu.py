@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxflow._checks import InputError, shown
+from jaxflow._checks import InputError, as_flag, shown
 from jaxflow._paths import local_path
+from jaxflow._typing import Given
 
 COLUMNS = 10
 # A word's number as annotators write it: in ASCII, and none that would take minutes to read, or gigabytes to count to.
@@ -37,7 +38,7 @@ class Sentence:
 
 
 def read_conllu(
-    source: str | Path | Iterable[str], *, subtypes: bool = False, skipped: Callable[[str], Any] | None = None
+    source: str | Path | Iterable[str], *, subtypes: Given[bool] = False, skipped: Callable[[str], Any] | None = None
 ) -> Iterator[Sentence]:
     """Sentences of a CoNLL-U file, one at a time (universaldependencies.org/format).
 
@@ -53,6 +54,7 @@ def read_conllu(
     Raises:
         InputError: a sentence cannot be used, without `skipped`; its line is named. Or the file cannot be read.
     """
+    subtypes = as_flag("subtypes", subtypes)
     if isinstance(source, str | Path):
         try:
             with local_path("source", source).open(encoding="utf-8-sig", errors="surrogateescape") as file:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxflow._checks import InputError, arguments_named, index_words, shown
+from jaxflow._checks import InputError, arguments_named, as_flag, index_words, shown
 from jaxflow._typing import ArrayLike, Attentions, Given, Pairs, Tokens
 from jaxflow.graph.arrays import read_layers
 from jaxflow.graph.attention import as_attention
@@ -91,7 +91,7 @@ class AttentionInHand(ModelDefaults):
         return max(map(len, self.encodings))
 
     def tokenize(
-        self, texts: Sequence[str], pairs: Pairs = None, *, max_length: int | None = None, truncate: bool = False
+        self, texts: Sequence[str], pairs: Pairs = None, *, max_length: int | None = None, truncate: Given[bool] = False
     ) -> list[Encoding]:
         """The tokens of its own texts."""
         if pairs is not None:
@@ -149,10 +149,11 @@ def attention_in_hand(
     texts: Pairs = None,
     predictions: GivenPredictions = None,
     gradients: Attentions | None = None,
-    causal: bool = False,
+    causal: Given[bool] = False,
     name: str = "attention in hand",
 ) -> AttentionInHand:
     """Take in attention with its tokens, checked, padding cut away; arguments as of `attribute_attention`."""
+    causal = as_flag("causal", causal)
     array = read_layers(attentions)
     # A single example is a batch of one.
     single = array.ndim == 4

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow._cache import keep_programs
-from jaxflow._checks import InputError, not_forked, one_of, shown
+from jaxflow._checks import InputError, as_flag, not_forked, one_of, shown
 from jaxflow._names import imported, is_path
 from jaxflow._typing import DTypeLike, Given
 from jaxflow._untyped import HubConfig
@@ -39,8 +39,8 @@ def load_model(
     head: str | None = None,
     dtype: DTypeLike = "float32",
     revision: str | None = None,
-    local_files_only: bool = False,
-    tokenizer: bool = True,
+    local_files_only: Given[bool] = False,
+    tokenizer: Given[bool] = True,
     device: Given[Device | jax.sharding.Sharding | None] = None,
 ) -> Any:
     """A pretrained model that runs in JAX, with its head and its tokenizer or image processor.
@@ -69,6 +69,8 @@ def load_model(
     keep_programs()
     if is_path(name_or_path) and not Path(str(name_or_path)).exists():
         return as_model("name_or_path", imported("name_or_path", str(name_or_path)))
+    tokenizer = as_flag("tokenizer", tokenizer)
+    local_files_only = as_flag("local_files_only", local_files_only)
     one_of("dtype", dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype)), tuple(DTYPES))
     folder = _folder(name_or_path, revision, local_files_only)
     if is_pair_folder(folder):

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from jaxflow._checks import InputError, arguments_named, shown
-from jaxflow._typing import Inputs, Pairs
+from jaxflow._checks import InputError, arguments_named, as_flag, shown
+from jaxflow._typing import Given, Inputs, Pairs
 from jaxflow._untyped import Coded, Tokenizer
 from jaxflow.models import tokens
 from jaxflow.models.answers import Continuation
@@ -38,12 +38,13 @@ class PairTokens:
     write: Callable[[list[Ids], int], list[Continuation]] | None
     new_tokens: int
 
-    def __call__(self, texts: Inputs, pairs: Pairs, *, max_length: int | None, truncate: bool) -> list[Encoding]:
+    def __call__(self, texts: Inputs, pairs: Pairs, *, max_length: int | None, truncate: Given[bool]) -> list[Encoding]:
         """Sources and targets of each text, as one encoding.
 
         Raises:
             InputError: a text cannot be read; or there are no pairs, and the model writes none.
         """
+        truncate = as_flag("truncate", truncate)
         if pairs is None:
             return self.written(texts, self.new_tokens, max_length=max_length, truncate=truncate)
         limit = tokens.as_limit(self.tokenizer, self.limit, max_length, paired=False)

@@ -7,8 +7,8 @@ from typing import Unpack
 import jax
 import numpy as np
 
-from jaxflow._checks import InputError, not_forked, shown
-from jaxflow._typing import Inputs, Pairs
+from jaxflow._checks import InputError, as_flag, not_forked, shown
+from jaxflow._typing import Given, Inputs, Pairs
 from jaxflow.attribution.answers import refuse_answers
 from jaxflow.attribution.explaining import check_model, pair_numbers_of
 from jaxflow.attribution.items import check_rows
@@ -46,9 +46,9 @@ def explore(
     labels: Iterable[object] | None = None,
     batch_size: int = 16,
     max_length: int | None = None,
-    truncate: bool = False,
-    roles: bool = False,
-    importance: bool = False,
+    truncate: Given[bool] = False,
+    roles: Given[bool] = False,
+    importance: Given[bool] = False,
     progress: Callable[[int], None] | None = None,
     **changes: Unpack[Asked],
 ) -> Exploration:
@@ -82,6 +82,8 @@ def explore(
         InputError: as `attribute` does, and for labels that are not as many as the texts, or no class of the model.
     """
     not_forked()
+    truncate, roles = as_flag("truncate", truncate), as_flag("roles", roles)
+    importance = as_flag("importance", importance)
     # A page looks at every position unless fewer are asked for.
     question = as_question(question, changes, Question(queries=None))
     _check_layers(question)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from jaxflow._typing import ArrayLike, Attentions, Pairs, Tokens
+from jaxflow._typing import ArrayLike, Attentions, Given, Pairs, Tokens
 from jaxflow.attribution.in_hand import DECODERS, asked_of
 from jaxflow.attribution.question import GivenQuestion, Question
 from jaxflow.models.in_hand import GivenPredictions, looks_like_a_decoder
@@ -26,8 +26,8 @@ def explore_attention(
     predictions: GivenPredictions = None,
     labels: Iterable[object] | None = None,
     gradients: Attentions | None = None,
-    causal: bool | None = None,
-    roles: bool = False,
+    causal: Given[bool | None] = None,
+    roles: Given[bool] = False,
     name: str = "attention in hand",
     **changes: Any,
 ) -> Exploration:
@@ -65,7 +65,7 @@ def explore_attention(
         view, question = replace(view, sentence_b_start=question), None
     options = {"mask": mask, "texts": texts, "predictions": predictions, "gradients": gradients}
     targets = {"target_tokens": target_tokens, "target_mask": target_mask}
-    model = view.model(attentions, tokens, **targets, **options, causal=bool(causal), name=name)
+    model = view.model(attentions, tokens, **targets, **options, causal=False if causal is None else causal, name=name)
     first = view.first(model)
     _ = asked_of(model, question, changes, Question(queries=None))
     if causal is None and looks_like_a_decoder(model):

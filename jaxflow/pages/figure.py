@@ -6,7 +6,7 @@ from textwrap import TextWrapper
 
 import numpy as np
 
-from jaxflow._checks import InputError, missing_extra, shown
+from jaxflow._checks import InputError, as_flag, missing_extra, shown
 from jaxflow._typing import ArrayLike, Figure, Given
 from jaxflow._words import readable
 from jaxflow.attribution import Attribution, Example
@@ -38,7 +38,7 @@ def plot_relevance(
     layer: int | None = None,
     layers: Sequence[int] | None = None,
     methods: Sequence[str] | None = None,
-    special: bool = True,
+    special: Given[bool] = True,
 ) -> Figure:
     """Draw what each token contributed to one position, layer by layer, a panel a method.
 
@@ -74,6 +74,7 @@ def plot_relevance(
         from matplotlib.figure import Figure
     except ImportError:
         raise missing_extra("matplotlib", "plots", "a figure") from None
+    special = as_flag("special", special)
     if isinstance(example, Example) and example.picture is not None:
         return draw_patches(example, _row_of(example, query, tokens), layer)
     if layer is not None:

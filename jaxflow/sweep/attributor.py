@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Unpack
 
-from jaxflow._checks import InputError, not_forked, one_of, shown
+from jaxflow._checks import InputError, as_flag, not_forked, one_of, shown
 from jaxflow._typing import Given
 from jaxflow._untyped import ArrowData
 from jaxflow.attribution import attribute_shards
@@ -51,7 +51,7 @@ class Attributor:
         id_column: Given[str] = "id",
         batch_size: int | None = None,
         max_length: int | None = None,
-        truncate: bool = False,
+        truncate: Given[bool] = False,
         on_error: str = "stop",
         **changes: Unpack[Asked],
     ) -> None:
@@ -83,7 +83,8 @@ class Attributor:
         _ = as_question(question, changes)
         self.model, self.question, self.changes = model, question, changes
         self.column, self.pair_column, self.id_column = column, pair_column, id_column
-        self.batch_size, self.max_length, self.truncate, self.on_error = batch_size, max_length, truncate, on_error
+        self.truncate = as_flag("truncate", truncate)
+        self.batch_size, self.max_length, self.on_error = batch_size, max_length, on_error
         self.skipped: list[str] = []
         self._loaded: tuple[Model, Question, Lengths, str] | None = None
 

@@ -12,7 +12,8 @@ from typing import TypeAlias
 import jax
 import numpy as np
 
-from jaxflow._checks import InputError, not_forked, shown
+from jaxflow._checks import InputError, as_flag, not_forked, shown
+from jaxflow._typing import Given
 from jaxflow._untyped import JsonObject
 from jaxflow._versions import result_versions
 from jaxflow.attribution.question import Question
@@ -193,7 +194,7 @@ def prepare(
     options: CompareOptions | None = None,
     *,
     max_length: int | None = None,
-    truncate: bool = False,
+    truncate: Given[bool] = False,
 ) -> Prepared:
     """Check the folder, the models and every text; writes nothing. `Prepared.run` then writes the folder.
 
@@ -211,6 +212,7 @@ def prepare(
         InputError: the models, the question, the folder or a text cannot be used; its line or row is named.
     """
     not_forked()
+    truncate = as_flag("truncate", truncate)
     _ = arrow.pyarrow()
     check_folder(folder, None)
     plan = make_plan(model_a, model_b, question, options)

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import jax
 
-from jaxflow._checks import not_forked
+from jaxflow._checks import as_flag, not_forked
 from jaxflow._paths import local_path
 from jaxflow._typing import Given
 from jaxflow.attribution.defaults import default_question, question_for
@@ -36,10 +36,10 @@ def run_sweep(
     encoding: str | None = None,
     batch_size: int | None = None,
     max_length: int | None = None,
-    truncate: bool = False,
+    truncate: Given[bool] = False,
     new_tokens: int | None = None,
     mesh: jax.sharding.Mesh | None = None,
-    resume: bool = True,
+    resume: Given[bool] = True,
     on_error: str = "stop",
     progress: Callable[[Tally], None] | None = None,
     **changes: Unpack[Asked],
@@ -87,7 +87,7 @@ def run_sweep(
     not_forked()
     model = as_model("model", model)
     path = local_path("folder", folder)
-    begun = begun_methods(path) if resume else None
+    begun = begun_methods(path) if as_flag("resume", resume) else None
     question = question_for(question, changes, (model,), default_question(model), begun)
     reading = {"separator": separator, "quotes": quotes, "encoding": encoding}
     if images_of(model) is not None:

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxflow._checks import InputError, not_forked, one_of
+from jaxflow._checks import InputError, as_flag, not_forked, one_of
+from jaxflow._typing import Given
 from jaxflow._untyped import JsonObject
 from jaxflow.attribution import Attribution, EncodedText, Example, attribute_shards
 from jaxflow.attribution.answers import check_answers
@@ -271,9 +272,9 @@ def prepare(
     question: Question,
     *,
     max_length: int | None = None,
-    truncate: bool = False,
+    truncate: Given[bool] = False,
     new_tokens: int | None = None,
-    resume: bool = True,
+    resume: Given[bool] = True,
     on_error: str = "stop",
 ) -> Sweep:
     """Check the folder and the question, and what there is to go on with; reads no new text, and writes no results.
@@ -297,7 +298,8 @@ def prepare(
     """
     not_forked()
     one_of("on_error", on_error, ON_ERROR)
-    check_folder(folder, resume)
+    truncate = as_flag("truncate", truncate)
+    check_folder(folder, as_flag("resume", resume))
     _ = arrow.pyarrow()
     check_images(model, source)
     check_answers(question, model, given=source.paired)

@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxflow._checks import InputError, not_forked
+from jaxflow._checks import InputError, as_flag, not_forked
 from jaxflow._switches import broadcasting
-from jaxflow._typing import ArrayLike, Inputs, Pairs
+from jaxflow._typing import ArrayLike, Given, Inputs, Pairs
 from jaxflow._untyped import HubConfig, Tokenizer
 from jaxflow.models import tokens
 from jaxflow.models.answers import continues, tokenize_answers
@@ -136,7 +136,7 @@ class TextEncoder(ModelDefaults):
         pairs: Pairs = None,
         *,
         max_length: int | None = None,
-        truncate: bool = False,
+        truncate: Given[bool] = False,
     ) -> list[Encoding]:
         """Tokens of each text (or pair of texts), without padding.
 
@@ -153,6 +153,7 @@ class TextEncoder(ModelDefaults):
             InputError: a text is empty, too long, without a known token, or with one that the model lacks; its index is
                 named.
         """
+        truncate = as_flag("truncate", truncate)
         tokenizer = self._tokenizer()
         limit = tokens.as_limit(tokenizer, self.max_length, max_length, paired=pairs is not None)
         if pairs is not None and continues(self.config.head, causal=self.causal):

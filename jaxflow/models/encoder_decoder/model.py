@@ -7,7 +7,7 @@ from functools import cached_property
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow._typing import ArrayLike, Inputs, Pairs
+from jaxflow._typing import ArrayLike, Given, Inputs, Pairs
 from jaxflow._untyped import Tokenizer
 from jaxflow.models.answers import Continuation
 from jaxflow.models.batch import TokenBatch
@@ -92,7 +92,7 @@ class PairModel(ModelDefaults):
         return self.head.name == "next_token"
 
     def tokenize(
-        self, texts: Inputs, pairs: Pairs = None, *, max_length: int | None = None, truncate: bool = False
+        self, texts: Inputs, pairs: Pairs = None, *, max_length: int | None = None, truncate: Given[bool] = False
     ) -> list[Encoding]:
         """Sources and targets; without pairs it writes the targets itself, always the likeliest next token."""
         return self._cut(texts, pairs, max_length=max_length, truncate=truncate)

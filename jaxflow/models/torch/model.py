@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
-from jaxflow._checks import InputError, as_count, as_count_or_none, missing_extra
+from jaxflow._checks import InputError, as_count, as_count_or_none, as_flag, missing_extra
 from jaxflow._typing import Given, Inputs, Pairs
 from jaxflow._untyped import HubModel, Processor, Tokenizer
 from jaxflow.models import tokens
@@ -77,7 +77,7 @@ class TorchModel(ModelDefaults):
         name: str | None = None,
         max_length: Given[int | None] = None,
         new_tokens: Given[int] = NEW_TOKENS,
-        registers: bool = False,
+        registers: Given[bool] = False,
     ) -> None:
         """A model as it stands.
 
@@ -95,6 +95,7 @@ class TorchModel(ModelDefaults):
             InputError: it is no such model, or gives no attention that makes a graph of layers, and why.
             UserWarning: eager attention was switched on.
         """
+        registers = as_flag("registers", registers)
         # What torch.compile gives holds the model; compiled code gives attention no hooks.
         model = getattr(model, "_orig_mod", model)
         if not hasattr(model, "config") or not hasattr(model, "set_attn_implementation"):
@@ -215,7 +216,7 @@ class TorchModel(ModelDefaults):
         return self._class_names
 
     def tokenize(
-        self, texts: Inputs, pairs: Pairs = None, *, max_length: int | None = None, truncate: bool = False
+        self, texts: Inputs, pairs: Pairs = None, *, max_length: int | None = None, truncate: Given[bool] = False
     ) -> list[Encoding]:
         """Tokens of each text, or pair of texts, as `TextEncoder.tokenize` gives them; a decoder's pairs are answers.
 
@@ -225,6 +226,7 @@ class TorchModel(ModelDefaults):
         Raises:
             InputError: a text cannot be read; its index is named.
         """
+        truncate = as_flag("truncate", truncate)
         if self._images is not None:
             check_alone(pairs, max_length, truncate)
             return self._images.reader.encode(texts)
