@@ -167,11 +167,6 @@ def attribute_shards(
     return _attributions(runner.run(items()))
 
 
-def _has_answer(text: EncodedText) -> bool:
-    """Whether a text came with its answer, or the model wrote it as it cut the text."""
-    return text.pair is not None or text.encoding.written is not None
-
-
 class _Runner:
     """Texts through the engine, whole or in parts; an engine runs once."""
 

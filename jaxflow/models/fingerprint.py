@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Protocol, runtime_checkable
 
@@ -25,6 +26,19 @@ class FastTokenizer(Protocol):
     @property
     def backend_tokenizer(self) -> TokenizerBackend:
         """The tokenizer underneath."""
+        ...
+
+
+class SlowTokenizer(Protocol):
+    """A tokenizer of Hugging Face's that is written in Python, such as ByT5's."""
+
+    @property
+    def special_tokens_map(self) -> Mapping[str, object]:
+        """The special tokens by what they are for."""
+        ...
+
+    def get_vocab(self) -> dict[str, int]:
+        """The number of each token."""
         ...
 
 
@@ -100,8 +114,14 @@ def config_text(config: object) -> str:
     return f"{type(config).__qualname__}({', '.join(f'{name}={config_text(value)}' for name, value in values.items())})"
 
 
-def tokenizer_fingerprint(tokenizer: FastTokenizer) -> str:
-    """The hash of a tokenizer's own description, without the padding and truncation of its last call."""
+def tokenizer_fingerprint(tokenizer: FastTokenizer | SlowTokenizer) -> str:
+    """The hash of a tokenizer's own description, without the padding and truncation of its last call.
+
+    A slow tokenizer has none: its class, vocabulary and special tokens stand for it.
+    """
+    if not isinstance(tokenizer, FastTokenizer):
+        special = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+        return text_fingerprint(json.dumps([type(tokenizer).__name__, tokenizer.get_vocab(), special], sort_keys=True))
     described = json.loads(tokenizer.backend_tokenizer.to_str())
     kept = {name: part for name, part in described.items() if name not in ("padding", "truncation")}
     return text_fingerprint(json.dumps(kept))

@@ -7,6 +7,7 @@ import transformers
 
 import jaxflow as jf
 from jaxflow._checks import InputError
+from jaxflow.models.fingerprint import tokenizer_fingerprint
 from tests.flow.oracles import all_pairs
 from tests.graph.encoder_decoder_oracle import by_hand, products
 from tests.models.test_torch_model import TABLE, described, torch_model
@@ -193,7 +194,7 @@ def test_the_start_and_the_end_of_targets_are_those_of_training():
         assert list(encoding.input_ids[4:]) == read
 
 
-def test_a_tokenizer_without_places_finds_them_in_the_text():
+def test_a_tokenizer_without_places_finds_them_in_the_text(tmp_path):
     _ = torch.manual_seed(0)
     config = {"vocab_size": 384, "d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 1, "num_heads": 2}
     made = transformers.T5Config(**config, decoder_start_token_id=0)
@@ -205,6 +206,14 @@ def test_a_tokenizer_without_places_finds_them_in_the_text():
     assert example.offsets[:6] == ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (-1, -1))
     with pytest.raises(InputError, match=r"`pairs\[0\]` must have at most 3 tokens"):
         _ = jf.attribute(model, ["a k"], pairs=["too long"], max_length=4)
+    # A sweep knows it again by its vocabulary.
+    rows = [{"text": "a key", "to": "le clé"}]
+    for _ in range(2):
+        store = jf.run_sweep(model, rows, tmp_path, column="text", pair_column="to", methods="rollout")
+    np.testing.assert_allclose(next(iter(store)).relevance["rollout"], example.relevance["rollout"], atol=1e-6)
+    known = tokenizer_fingerprint(tokenizer)
+    assert known == tokenizer_fingerprint(transformers.ByT5Tokenizer())
+    assert known != tokenizer_fingerprint(transformers.ByT5Tokenizer(extra_ids=7))
 
 
 def test_frozen_parameters_and_training_are_left_as_they_are(bart):
