@@ -95,9 +95,6 @@ FLAGS = {
     "roles": lambda model, out, flag: head_roles(model, "the key", truncate=flag),
     "load_model": lambda model, out, flag: jaxflow.load_model("verb-number", tokenizer=flag),
     "the hub": lambda model, out, flag: jaxflow.load_model("verb-number", local_files_only=flag),
-    "attention in hand": lambda model, out, flag: jaxflow.attribute_attention(
-        np.ones((1, 1, 1, 1)), ["a"], causal=flag
-    ),
     "gradients": lambda model, out, flag: GradientTimesInput(absolute=flag),
     "protocols": lambda model, out, flag: Aopc(absolute=flag),
 }
@@ -110,6 +107,12 @@ def test_a_flag_is_true_or_false_and_no_word(model, tmp_path, call):
             call(model, tmp_path / "out", flag)
         assert (refused.value.got, "\n" in str(refused.value)) == (repr(flag), False)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("flag", ["no", 1.0])
+def test_whether_attention_in_hand_is_causal_may_be_left_open_and_is_no_word(flag):
+    with pytest.raises(InputError, match="^`causal` must be True or False"):
+        _ = jaxflow.attribute_attention(np.ones((1, 1, 1, 1)), ["a"], causal=flag)
 
 
 def test_a_flag_may_be_numpys_and_is_kept_as_pythons(model, tmp_path):

@@ -29,6 +29,7 @@ class FastTokenizer(Protocol):
         ...
 
 
+@runtime_checkable
 class SlowTokenizer(Protocol):
     """A tokenizer of Hugging Face's that is written in Python, such as ByT5's."""
 

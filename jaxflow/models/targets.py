@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from jaxflow._checks import InputError, arguments_named, as_flag, shown
+from jaxflow._checks import InputError, arguments_named, as_count, as_flag, shown
 from jaxflow._typing import Given, Inputs, Pairs
 from jaxflow._untyped import Coded, Tokenizer
 from jaxflow.models import tokens
@@ -71,6 +71,7 @@ class PairTokens:
         Raises:
             InputError: a text cannot be read, or the model writes nothing.
         """
+        new_tokens = as_count("new_tokens", new_tokens)
         limit = tokens.as_limit(self.tokenizer, self.limit, max_length, paired=False)
         sources = self._side(texts, limit, truncate, target=False)
         if not sources:

@@ -54,7 +54,7 @@ def test_a_pointed_token_shows_what_it_came_from(result, context, tmp_path, widt
 
 def test_tokens_of_bytes_are_shown_as_they_are_read(context, tmp_path):
     attention = softmax_attention(1, (2, 1, 4, 4), causal=True)
-    result = jf.attribute_attention(attention, ["ĠThe", "ĠcafÃ©", "Ċ", "Ġshuts"], methods="raw")
+    result = jf.attribute_attention(attention, ["ĠThe", "ĠcafÃ©", "Ċ", "Ġshuts"], methods="raw", causal=False)
     page = context.browser.new_page()
     _ = page.goto(jf.write_page(result, tmp_path / "report.html").as_uri())
     names = page.locator("tbody th[scope=row]").all_inner_texts()
