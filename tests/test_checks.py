@@ -111,7 +111,7 @@ def test_a_flag_is_true_or_false_and_no_word(model, tmp_path, call):
 
 @pytest.mark.parametrize("flag", ["no", 1.0])
 def test_whether_attention_in_hand_is_causal_may_be_left_open_and_is_no_word(flag):
-    with pytest.raises(InputError, match="^`causal` must be True or False"):
+    with pytest.raises(InputError, match=r"^`causal` must be True or False"):
         _ = jaxflow.attribute_attention(np.ones((1, 1, 1, 1)), ["a"], causal=flag)
 
 

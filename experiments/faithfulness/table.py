@@ -111,7 +111,7 @@ def cell(choice: Chosen, rows: Sequence[Row], scores: Scores, protocol: str, res
 
 def functional_of(method: str) -> str:
     """The functional of a method of the graph, `flow of norms` say."""
-    return method.split(" of ")[0]
+    return method.partition(" of ")[0]
 
 
 def _tested(columns: list[np.ndarray], resamples: int) -> tuple[list[list[float]], list[float]]:

@@ -103,7 +103,7 @@ def encodings_of(
     texts: Any,
     pairs: Any,
     *,
-    answers: bool,
+    answers: bool = False,
     max_length: int | None,
     truncate: bool,
     new_tokens: int | None = None,
