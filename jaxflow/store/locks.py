@@ -17,16 +17,16 @@ OLD = 86400.0
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[None]:
-    """Make a new file and lock it for the context, so that `remove_abandoned` leaves it alone.
+def new_file(path: Path, mode: int = 0o666) -> Iterator[int]:
+    """Make a new file and lock it for the context, so that `remove_abandoned` leaves it alone; gives its handle.
 
     Raises:
         OSError: it cannot be made, or is there already.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         _ = lock(handle)
-        yield
+        yield handle
     finally:
         os.close(handle)
 

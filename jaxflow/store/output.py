@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jaxflow._checks import InputError, shown
+from jaxflow.store import locks
 from jaxflow.store.shards import sync
 
 # Words for things at a path that are no ordinary file.
@@ -44,19 +45,19 @@ def written(path: Path) -> Iterator[Path]:
     # A name of its own length: the target's may be as long as the file system allows.
     temporary = target.with_name(f".jaxflow-{secrets.token_hex(8)}.tmp")
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if before is None else 0o600)
-        if before is not None:
-            # Before anything is written, so that nobody else can read it meanwhile. A new owner clears bits of the
-            # mode, so the mode comes last.
-            with suppress(OSError):
-                os.fchown(handle, before.st_uid, before.st_gid)
-            os.fchmod(handle, stat.S_IMODE(before.st_mode))
-        os.close(handle)
-        yield temporary
-        # The content must be on disk before the name points to it, and then the name itself.
-        sync(temporary)
-        _ = temporary.replace(target)
-        sync(target.parent)
+        # Locked, as another process that ends its sweep removes what nobody writes.
+        with locks.new_file(temporary, 0o666 if before is None else 0o600) as handle:
+            if before is not None:
+                # Before anything is written, so that nobody else can read it meanwhile. A new owner clears bits of the
+                # mode, so the mode comes last.
+                with suppress(OSError):
+                    os.fchown(handle, before.st_uid, before.st_gid)
+                os.fchmod(handle, stat.S_IMODE(before.st_mode))
+            yield temporary
+            # The content must be on disk before the name points to it, and then the name itself.
+            sync(temporary)
+            _ = temporary.replace(target)
+            sync(target.parent)
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from error
     finally:

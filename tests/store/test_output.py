@@ -14,8 +14,9 @@ from jaxflow.pages.explorer import write_explorer
 from jaxflow.pages.page import write_report
 from jaxflow.pages.summary_page import write_summary_page
 from jaxflow.store import output
-from jaxflow.store.output import check_file, write_text
+from jaxflow.store.output import check_file, write_text, written
 from jaxflow.store.results import Store
+from jaxflow.store.shards import ABOUT, remove_leftovers
 from jaxflow.summary.summary import DataSummary
 
 
@@ -123,6 +124,16 @@ def test_what_must_not_be_written_to_is_not_replaced(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="no permission in"):
         write_text(tmp_path / "other.html", "new")
     assert path.read_text() == "old"
+
+
+def test_a_page_that_is_being_written_is_no_leftover_of_another_process(tmp_path):
+    page = tmp_path / ABOUT / "report.html"
+    page.parent.mkdir()
+    with written(page) as temporary:
+        _ = temporary.write_text("a page")
+        # So ends a sweep in another process that shares the folder.
+        remove_leftovers(tmp_path)
+    assert page.read_text() == "a page"
 
 
 def test_every_page_is_written_so(tmp_path, monkeypatch):
