@@ -112,7 +112,10 @@ def test_chefers_relevance_equals_torch(model):
     largest, rounding, error = (
         (each * pairs).max((0, 2, 3)) for each in (theirs, np.abs(single - theirs), np.abs(found - theirs))
     )
-    assert (error <= np.maximum(NEAR * largest, 4 * rounding)).all()
+    # Relevance comes down from the layers above, and so does what it was rounded by there: one layer's rounding may be
+    # small by chance, by processor.
+    above = np.maximum.accumulate((rounding / largest)[::-1])[::-1]
+    assert (error <= np.maximum(NEAR, 4 * above) * largest).all()
     assert not (found * (1 - pairs)).any()
 
 
