@@ -56,7 +56,7 @@ def generate(model: Model, prompts: Inputs, new_tokens: int = NEW_TOKENS) -> lis
         check_generates(model)
         new_tokens = as_count("new_tokens", new_tokens)
         assert isinstance(model, Writes)
-        written = model.write([prompts] if isinstance(prompts, str) else prompts, int(new_tokens))
+        written = model.write([prompts] if isinstance(prompts, str) else prompts, new_tokens)
         return [each.written or "" for each in written]
     encodings = model.tokenize(as_prompts(model, prompts))
     return [_text(model, ids) for ids in generate_ids(model, encodings, new_tokens)]
