@@ -195,7 +195,7 @@ def measure_real(report: dict[str, Any], model: Any, name: str, encoding: Any, o
         report["stages"] += stages.bench_stages(name, graph, (1e-6, 1e-3))
         show_stages(report["stages"][-2:])
         report["threads"].append(bench_threads(name, np.asarray(graph.capacity, np.float64), options.rounds))
-    report["first_rows"].append(stages.bench_first_rows(name, model, encoding, options.rounds))
+    report["first_rows"].append(stages.bench_first_rows(name, model, encoding, quick=options.quick))
     print("               ", report["first_rows"][-1], flush=True)
 
 
@@ -204,7 +204,7 @@ def arguments() -> argparse.Namespace:
     _ = parser.add_argument("--data", type=Path, help="folder with pairs/squad2_dev.json.gz; else the demo's sentences")
     _ = parser.add_argument("--reactions", type=Path, help="a converted model of reactions; needs --data")
     _ = parser.add_argument("--classes", type=Path, nargs="*", help="class-specific graphs, of these classifiers too")
-    _ = parser.add_argument("--lengths", type=int, nargs="+", default=[20, 64, 90, 256, 512])
+    _ = parser.add_argument("--lengths", type=int, nargs="+", default=[20, 64, 90, 128, 256, 512])
     _ = parser.add_argument("--long", type=int, nargs="+", help="only rows of long made-up texts, of these lengths")
     _ = parser.add_argument("--longest-bounds", type=int, default=256, help="most tokens for bounds")
     _ = parser.add_argument("--longest-relaxed", type=int, default=256, help="most tokens for the relaxation")

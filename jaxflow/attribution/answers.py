@@ -29,9 +29,13 @@ def check_answers(question: Question, model: Model, *, given: bool) -> None:
     if not is_answer(question.queries) or encoder_layers_of(model):
         return
     if isinstance(model, AttentionInHand):
-        got = f"{ANSWER!r}, and attention in hand does not say where an answer begins"
-        way_out = "pass those that predicted its tokens, each the one before, as in `queries=[2, 3]`"
-        raise InputError("queries", "be positions", got, way_out)
+        if not model.has_answers:
+            got = f"{ANSWER!r}, and attention in hand does not say where an answer begins"
+            raise InputError("queries", "be positions", got, "say where by `answer_starts`, or pass positions")
+        if question.explains:
+            got = f"{ANSWER!r} with a mixing of gradients, and those in hand are of one number"
+            raise InputError("queries", "be positions", got, "pass the position that the number was read at")
+        return
     if not continues(model.head, causal=model.causal):
         got = f"{ANSWER!r}, and {model.name} is no decoder that continues texts"
         raise InputError("queries", "be positions that the text has", got, "pass ints, or None for all positions")

@@ -4,14 +4,14 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, Unpack
 
-from jaxflow._checks import InputError
+from jaxflow._checks import InputError, as_flag, shown
 from jaxflow._typing import ArrayLike, Attentions, Given, Pairs, Tokens
 from jaxflow.attribution.defaults import default_question
-from jaxflow.attribution.question import Asked, GivenQuestion, Question, as_question
+from jaxflow.attribution.question import ANSWER, Asked, GivenQuestion, Question, as_question
 from jaxflow.attribution.result import Attribution
 from jaxflow.attribution.run import attribute
 from jaxflow.graph.encoder_decoder import is_encoder_decoder
-from jaxflow.models.in_hand import AttentionInHand, GivenPredictions, attention_in_hand, looks_like_a_decoder
+from jaxflow.models.in_hand import AttentionInHand, GivenPredictions, Starts, attention_in_hand, looks_like_a_decoder
 from jaxflow.models.in_hand_pairs import encoder_decoder_in_hand, refuse_targets
 
 # The beginning of warnings of attention that was not said to be a decoder's.
@@ -30,6 +30,7 @@ def attribute_attention(
     predictions: GivenPredictions = None,
     gradients: Attentions | None = None,
     causal: Given[bool | None] = None,
+    answer_starts: Given[Starts] = None,
     name: str = "attention in hand",
     **changes: Unpack[Asked],
 ) -> Attribution:
@@ -45,6 +46,10 @@ def attribute_attention(
 
     Its layers are those of `encoder_decoder_graph`, and its positions the sources, then the targets.
 
+    Of a decoder's prompt and answer each token of the answer is explained where `answer_starts` says where it begins:
+
+        result = jf.attribute_attention(jf.stack_generated(outputs), tokens, answer_starts=prompt_ids.shape[1])
+
     Args:
         attentions: probabilities after the softmax: PyTorch's, TensorFlow's, JAX's or NumPy's array
             `batch layer head query key` (or without the batch), or one `batch head query key` a layer, as models of
@@ -56,12 +61,15 @@ def attribute_attention(
             where padding is named `[PAD]` or `<pad>`, or can be told from the number of tokens.
         target_tokens: of an encoder-decoder the tokens that its decoder read, the start token included.
         target_mask: true on real targets; None as for `mask`.
-        texts: the text of each example (of its sources); None puts it together from the tokens.
+        texts: the text of each example (of its sources, of its prompt); None puts it together from the tokens.
         predictions: of each example a label, or probabilities by label; shown beside the result.
         gradients: derivatives of an explained number in the attention, laid out as `attentions` (of an
             encoder-decoder a mapping with the three), for mixings that need gradients.
         causal: whether it is a decoder's; then attention that looks ahead is warned of, and where no question is passed
             the last position is explained. None is taken for False, with a warning where it looks like a decoder's.
+        answer_starts: of a decoder the position at which the answer begins, one for all examples or one for each,
+            counted as `attentions` has them, padding included. Then `causal` is True, and where no question and no
+            `queries` are passed, `queries="answer"` asks about the positions that predicted the answer's tokens.
         name: of the model, on pages.
         changes: fields of the question by name, such as `queries=None`.
 
@@ -81,10 +89,17 @@ def attribute_attention(
         "name": name,
     }
     if is_encoder_decoder(attentions):
+        if answer_starts is not None:
+            expected, way_out = "be left out of an encoder-decoder's attention", "its targets are its answer"
+            raise InputError("answer_starts", expected, shown(answer_starts), way_out)
         model = encoder_decoder_in_hand(attentions, tokens, target_tokens, target_mask=target_mask, **common)
     else:
         refuse_targets(target_tokens, target_mask)
+        if answer_starts is not None:
+            causal, common["answer_starts"] = _is_causal(causal), answer_starts
         model = attention_in_hand(attentions, tokens, causal=False if causal is None else causal, **common)
+    if model.has_answers and question is None:
+        changes.setdefault("queries", ANSWER)
     asked = asked_of(model, question, changes, default_question(model))
     if causal is None and asked.queries == (0,) and looks_like_a_decoder(model):
         message = (
@@ -93,6 +108,13 @@ def attribute_attention(
         )
         warnings.warn(message, stacklevel=2)
     return attribute(model, model.texts, question, **changes)
+
+
+def _is_causal(causal: Given[bool | None]) -> bool:
+    """True, as the answer's tokens see the prompt's and not the other way round."""
+    if causal is not None and not as_flag("causal", causal):
+        raise InputError("causal", "be True, or left out, beside `answer_starts`", "False")
+    return True
 
 
 def asked_of(

@@ -20,6 +20,7 @@ from jaxflow.attribution.task import AttributionTask
 from jaxflow.models import Model, as_model
 from jaxflow.models.generation import NEW_TOKENS, as_prompts, prompt_length, settled_tokens
 from jaxflow.models.images import images_of
+from jaxflow.models.in_hand import AttentionInHand
 from jaxflow.models.two_streams import encoder_layers_of
 from jaxflow.running import Compiled, Engine, EngineOptions
 
@@ -82,7 +83,8 @@ def attribute(
     check_answers(question, model, given=pairs is not None)
     truncate = as_flag("truncate", truncate)
     answers, targets = is_answer(question.queries), bool(encoder_layers_of(model))
-    generates = answers and pairs is None and not targets
+    # Attention in hand has its answers in its texts.
+    generates = answers and pairs is None and not targets and not isinstance(model, AttentionInHand)
     most = settled_tokens(model, new_tokens if pairs is None and (answers or targets) else None)
     if generates:
         max_length = prompt_length(model, max_length, most, truncate=truncate)

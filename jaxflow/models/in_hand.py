@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +12,7 @@ from jaxflow._checks import InputError, arguments_named, as_flag, index_words, s
 from jaxflow._typing import ArrayLike, Attentions, Given, Pairs, Tokens
 from jaxflow.graph.arrays import read_layers
 from jaxflow.graph.attention import as_attention
+from jaxflow.models.answers import with_answer
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.config import HeadConfig
 from jaxflow.models.fingerprint import array_fingerprint, text_fingerprint
@@ -86,6 +87,11 @@ class AttentionInHand(ModelDefaults):
         return frozenset({"attention"} if self.gradients is None else {"attention", "gradients"})
 
     @property
+    def has_answers(self) -> bool:
+        """Whether each text is a prompt with its answer."""
+        return self.looks_back and all(1 in encoding.source for encoding in self.encodings)
+
+    @property
     def max_length(self) -> int:
         """Tokens of the longest text."""
         return max(map(len, self.encodings))
@@ -95,7 +101,7 @@ class AttentionInHand(ModelDefaults):
     ) -> list[Encoding]:
         """The tokens of its own texts."""
         if pairs is not None:
-            way_out = "pass positions as `queries`; of an answer those that predicted its tokens, each the one before"
+            way_out = "of a prompt with its answer, pass the tokens of both, and where it begins as `answer_starts`"
             raise InputError("pairs", "be left out where attention is in hand", None, way_out)
         if max_length is not None or truncate:
             raise InputError("texts", "be those whose attention is in hand, uncut", None, "cut the attention first")
@@ -137,6 +143,8 @@ class AttentionInHand(ModelDefaults):
         return recording(attention, None, scores, cotangents, [gradient] * len(numbers), moves=moves)
 
 
+# Of all examples, or of each.
+Starts: TypeAlias = int | Sequence[int] | np.ndarray | None
 # A label of each example (of one alone where it is single), or probabilities by label.
 GivenPredictions: TypeAlias = Given[str | Mapping[str, float] | Sequence[str | Mapping[str, float] | None] | None]
 
@@ -150,6 +158,7 @@ def attention_in_hand(
     predictions: GivenPredictions = None,
     gradients: Attentions | None = None,
     causal: Given[bool] = False,
+    answer_starts: Given[Starts] = None,
     name: str = "attention in hand",
 ) -> AttentionInHand:
     """Take in attention with its tokens, checked, padding cut away; arguments as of `attribute_attention`."""
@@ -169,8 +178,9 @@ def attention_in_hand(
     listed = [real_tokens(row, real[index], index) for index, row in enumerate(listed)]
     if causal:
         _warn_of_looking_ahead(weights, real)
-    written = as_texts(texts, len(listed))
-    encoded = [encoding_of(row, written[index], index) for index, row in enumerate(listed)]
+    written, starts = as_texts(texts, len(listed)), _as_starts(answer_starts, real)
+    parts = zip(listed, written, starts, strict=True)
+    encoded = [_encoded(row, text, start, index) for index, (row, text, start) in enumerate(parts)]
     return AttentionInHand(
         name=name,
         texts=tuple(text for text, _ in encoded),
@@ -180,6 +190,34 @@ def attention_in_hand(
         gradients=None if gradients is None else _cut(_as_gradients(gradients, weights.shape, single), real),
         looks_back=causal,
     )
+
+
+def _as_starts(starts: Given[Starts], mask: Bool[np.ndarray, "example token"]) -> list[int | None]:
+    """How many real tokens stand before each example's answer; None where there are no answers."""
+    if starts is None:
+        return [None] * len(mask)
+    given = np.asarray(starts)
+    if given.ndim > 1 or given.dtype.kind not in "iu" or (given.ndim == 1 and len(given) != len(mask)):
+        expected = f"be a position, or one for each of {len(mask)} examples"
+        raise InputError("answer_starts", expected, shown(starts), "pass the length of the padded prompts, say")
+    counts = []
+    for index, start in enumerate(np.broadcast_to(given, len(mask))):
+        before = int(mask[index, : max(start, 0)].sum())
+        if not 0 < before < mask[index].sum():
+            name = "answer_starts" if given.ndim == 0 else f"answer_starts[{index}]"
+            expected = "leave a real token on either side of it, padding counted as `attentions` has it"
+            raise InputError(name, expected, str(start), place=f"text {index}")
+        counts.append(before)
+    return counts
+
+
+def _encoded(tokens: list[str], text: str | None, start: int | None, index: int) -> tuple[str, Encoding]:
+    """An example's text and encoding; from `start` on its tokens are an answer's."""
+    if start is None:
+        return encoding_of(tokens, text, index)
+    prompt_text, prompt = encoding_of(tokens[:start], text, index)
+    answer_text, answer = encoding_of(tokens[start:], None, index)
+    return prompt_text, replace(with_answer(prompt, answer), written=answer_text)
 
 
 def looks_like_a_decoder(model: AttentionInHand) -> bool:

@@ -67,6 +67,39 @@ def test_rows_are_those_of_the_positions_that_predicted_the_tokens(decoder):
             np.testing.assert_allclose(example.relevance[name], expected[:, example.queries], atol=3e-6, err_msg=name)
 
 
+@pytest.mark.parametrize("left", [True, False])
+def test_attention_in_hand_explains_the_answer_from_where_it_begins(decoder, left, tmp_path):
+    expected = jf.attribute(decoder, PROMPTS, jf.Question(queries="answer"), pairs=ANSWERS)
+    length = max(len(example.tokens) for example in expected)
+    attentions, mask, tokens, starts = [], np.zeros((len(PROMPTS), length), bool), [], []
+    for index, (prompt, answer) in enumerate(zip(PROMPTS, ANSWERS, strict=True)):
+        before, after = ids_of(prompt, answer)
+        heads = torch.stack(outputs_of(decoder, before + after).attentions, 1)[0].detach().numpy()
+        own = heads.shape[-1]
+        first = length - own if left else 0
+        attentions.append(np.zeros((*heads.shape[:2], length, length), np.float32))
+        attentions[-1][..., first : first + own, first : first + own] = heads
+        mask[index, first : first + own] = True
+        row = WORDS.convert_ids_to_tokens(before + after)
+        tokens.append(["[PAD]"] * first + row + ["[PAD]"] * (length - own - first))
+        starts.append(first + len(before))
+    result = jf.attribute_attention(np.stack(attentions), tokens, mask=mask, answer_starts=starts, texts=PROMPTS)
+    assert result.question == expected.question
+    for ours, other in zip(result, expected, strict=True):
+        for name in ("text", "pair", "tokens", "prompt_tokens", "answer_tokens", "source", "offsets"):
+            assert getattr(ours, name) == getattr(other, name), name
+        np.testing.assert_array_equal(ours.queries, other.queries)
+        np.testing.assert_array_equal(ours.answer, other.answer)
+        for name in ("raw", "rollout", "flow"):
+            np.testing.assert_allclose(ours.relevance[name], other.relevance[name], atol=3e-6, err_msg=name)
+    _ = jf.write_page(result, tmp_path / "report.html")
+    # One position for all, as that of padded prompts; and other positions, where they are asked for.
+    single = jf.attribute_attention(attentions[0], tokens[0], mask=mask[0], answer_starts=np.int64(starts[0]))
+    np.testing.assert_array_equal(single[0].relevance["flow"], result[0].relevance["flow"])
+    (last,) = jf.attribute_attention(attentions[0], tokens[0], mask=mask[0], answer_starts=starts[0], queries="last")
+    assert (last.queries.tolist(), last.answer) == ([len(last.tokens) - 1], None)
+
+
 def test_each_token_is_explained_by_its_own_logit(decoder):
     ask = {"queries": "answer", "mixing": SIZES, "methods": ("column-sums", "flow", "rollout@attention")}
     result = jf.attribute(decoder, PROMPTS, pairs=ANSWERS, **ask)

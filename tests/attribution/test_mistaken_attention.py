@@ -47,17 +47,33 @@ def outputs_of(model, *, eager):
         return model(**ids, output_attentions=eager)
 
 
-def test_answers_of_attention_in_hand_are_asked_for_by_positions():
+def test_answers_of_attention_in_hand_have_to_begin_somewhere(pair_model):
     attention = decoder_attention()
     for options in ({}, {"pairs": ["c d"]}, {"causal": False}):
-        error = refused(
+        refused(
             lambda options=options: at(attention, **{"causal": True, **options}, queries="answer"),
-            "`queries` must be positions, got 'answer', and attention in hand does not say where",
+            "`queries` must be positions, got 'answer', and attention in hand does not say .*; say where by `answer_st",
         )
-        assert "as in `queries=[2, 3]`" in str(error)
     assert at(attention, causal=True, queries=[2, 3])[0].queries.tolist() == [2, 3]
     refused(
-        lambda: at(attention, causal=True, pairs=["c d"]), "`pairs` must be left out .*; pass positions as `queries`"
+        lambda: at(attention, causal=True, pairs=["c d"]), "`pairs` must be left out .*where it begins as `answer_star"
+    )
+    for starts in (0, -1, len(TOKENS), True, 1.0, "2", [1, 2], [[1]]):
+        refused(lambda starts=starts: at(attention, answer_starts=starts), "`answer_starts")
+    refused(
+        lambda: at(attention, answer_starts=2, causal=False),
+        "`causal` must be True, or left out, beside `answer_st",
+    )
+    slopes = {"gradients": attention, "mixing": "attention-gradient"}
+    refused(
+        lambda: at(attention, answer_starts=2, **slopes),
+        "`queries` must be positions, got 'answer' with a mixing of g",
+    )
+    assert at(attention, answer_starts=2, **slopes, queries=[3])[0].queries.tolist() == [3]
+    outputs, targets = outputs_of(pair_model, eager=True), {"target_tokens": TARGETS, "answer_starts": 1}
+    refused(
+        lambda: jf.attribute_attention(outputs, SOURCES, **targets),
+        "`answer_starts` must be left out of an encoder-d",
     )
 
 
