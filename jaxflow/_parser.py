@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from jaxflow._checks import InputError, shown
-from jaxflow._paths import local_path
+from jaxflow._paths import is_address, is_local, local_path
 
 # Longer messages are cut: argparse repeats the whole value.
 MESSAGE = 400
@@ -137,6 +137,11 @@ def output(text: str) -> Path:
     except UnicodeEncodeError:
         raise _unfit("a path in UTF-8", text) from None
     return path(text)
+
+
+def results(text: str) -> Path | str:
+    """A path of results, or the address of a folder in a store."""
+    return text if is_address(text) and not is_local(text) else output(text)
 
 
 def _integer(text: str) -> int | None:

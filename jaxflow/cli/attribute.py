@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from itertools import islice
 
-from jaxflow._parser import Commands, Parser, count, natural, output
+from jaxflow._parser import Commands, Parser, count, natural, results
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
 from jaxflow.attribution.defaults import DEFAULT_METHODS, by_default
@@ -24,6 +24,7 @@ from jaxflow.pages.carried import carried_by, of_image
 from jaxflow.pages.page import mixings_words, write_report
 from jaxflow.pages.terminal import shortened, top_tokens, unknown_words
 from jaxflow.running import Compiled
+from jaxflow.store.place import place_of
 from jaxflow.store.results import Store, open_sweep
 from jaxflow.store.shards import about_folder
 from jaxflow.sweep import runner
@@ -76,7 +77,8 @@ def add(commands: Commands) -> Parser:
     _ = add("--new-tokens", type=count, metavar="N", help=f"{ANSWERS} (default: {NEW_TOKENS})")
     _ = add("--on-error", default="stop", metavar="E", help=ON_ERROR)
     add = parser.add_argument_group("output").add_argument
-    _ = add("--out", required=True, type=output, metavar="DIR", help="the folder for results; new, or of the same run")
+    about = "the folder for results; new, or of the same run; or its address in a store, such as s3://bucket/results"
+    _ = add("--out", required=True, type=results, metavar="DIR", help=about)
     about = "go on with the same run, or join its processes (the default); or refuse a folder that holds results"
     _ = add("--resume", action=argparse.BooleanOptionalAction, default=True, help=about)
     _ = add("--top", type=natural, default=5, metavar="N", help="tokens to show in the terminal (default: 5)")
@@ -89,15 +91,15 @@ def add(commands: Commands) -> Parser:
 def run(arguments: argparse.Namespace) -> int:
     """Attribute the texts, write the page, and show the first examples."""
     swept = by_engine(_swept, arguments)
-    results = open_sweep(arguments.out)
-    page = write_report(results, about_folder(arguments.out) / "report.html")
+    made = open_sweep(arguments.out)
+    page = made.place.wrote_file(write_report(made, about_folder(made.folder) / "report.html"))
     if not arguments.quiet:
-        _show(results, arguments.top, special=arguments.special)
+        _show(made, arguments.top, special=arguments.special)
         print("\n".join(summary_lines(swept.summary, swept.compiled)))
-        print(mixing_line(mixings_words(results.manifest["question"])))
+        print(mixing_line(mixings_words(made.manifest["question"])))
         print(f"results: {arguments.out}   report: {page}")
         note(skipped_lines(swept.summary, namer(arguments.flags)))
-        _note_unknown(results, swept.unknown)
+        _note_unknown(made, swept.unknown)
     return 0
 
 
@@ -105,18 +107,19 @@ def _swept(arguments: argparse.Namespace) -> Swept:
     """Attribute the texts, together with any other process that does."""
     question, quiet, compiled = question_of(arguments, DEFAULT), arguments.quiet, []
     # Before the model is loaded: a mistake in a folder should not cost minutes.
-    check_folder(arguments.out, arguments.resume)
-    with source_of(arguments) as source:
+    place = place_of("folder", arguments.out)
+    with place.named(), source_of(arguments) as source:
+        check_folder(place, arguments.resume)
         model = load_model(arguments.model)
         question = with_positions(question, arguments, [model])
         if not hasattr(arguments, "methods"):
-            begun = begun_methods(arguments.out) if arguments.resume else None
+            begun = begun_methods(place.folder) if arguments.resume else None
             question = by_default(question, [model], begun)
         with source_named(arguments):
             sweep = runner.prepare(
                 model,
                 source,
-                arguments.out,
+                place,
                 question,
                 **lengths_of(arguments),
                 new_tokens=arguments.new_tokens,

@@ -5,7 +5,6 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 from jaxflow._checks import InputError, missing_extra, one_of
@@ -61,10 +60,12 @@ def by_engine(work: Callable[[argparse.Namespace], T], arguments: argparse.Names
 def _as_seen_by_all(arguments: argparse.Namespace) -> argparse.Namespace:
     """The arguments as workers need them, who have other working folders and no terminal."""
     texts_are_shared(arguments)
-    fields = vars(arguments) | {"quiet": True, "out": Path(arguments.out).absolute()}
+    # An address means the same everywhere.
+    out = arguments.out if isinstance(arguments.out, str) else arguments.out.absolute()
+    fields = vars(arguments) | {"quiet": True, "out": out}
     for name in ("input", "model"):
         value = fields[name]
-        # An address means the same everywhere, and so does a model's name.
+        # So do an address and a model's name.
         if value is not None and not is_address(value) and os.path.lexists(path := local_path(name, value)):
             fields[name] = str(path.absolute())
     return argparse.Namespace(**fields)

@@ -17,6 +17,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from jaxflow.store import locks
 from jaxflow.store.shards import unwritable
@@ -44,9 +45,10 @@ class Leases:
 
     def __init__(self, folder: Path):
         self.folder = folder / FOLDER
-        self._own: dict[str, tuple[Path, int]] = {}
+        # Of each shard that is held the file of its lease, and how that is reached.
+        self._own: dict[str, tuple[str, Any]] = {}
         # Of each file that was looked at its content, and since when it has been so.
-        self._seen: dict[Path, tuple[bytes, float]] = {}
+        self._seen: dict[str, tuple[bytes, float]] = {}
         self._guard, self._ended = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -60,22 +62,16 @@ class Leases:
         Raises:
             InputError: the folder cannot be written.
         """
-        number, path = self._latest(name)
-        if path is not None and not self._is_over(path):
+        number, file = self._latest(name)
+        if file is not None and not self._is_over(file):
             return False
-        path = self.folder / f"{name}.{number + 1}"
+        file = f"{name}.{number + 1}"
         try:
-            handle = self._made(path)
+            handle = self._make(file, f"{0:0{DIGITS}d} {SYSTEM} {secrets.token_hex(4)} {rows}\n".encode())
         except FileExistsError:
             return False
-        except OSError as error:
-            raise unwritable(path, error) from error
-        _ = locks.lock(handle)
-        # After the lock: a file without content is of a process that has yet to lock it. On a full disk it stays empty.
-        with suppress(OSError):
-            _ = os.pwrite(handle, f"{0:0{DIGITS}d} {SYSTEM} {secrets.token_hex(4)} {rows}\n".encode(), 0)
         with self._guard:
-            self._own[name] = path, handle
+            self._own[name] = file, handle
         if self._thread is None:
             self._thread = threading.Thread(target=self._live, name="jaxflow-leases", daemon=True)
             self._thread.start()
@@ -88,30 +84,30 @@ class Leases:
 
     def rows(self, name: str) -> str | None:
         """The hash of a shard's rows as the process that makes it has it; None if nobody makes it."""
-        _, path = self._latest(name)
-        if path is None or self._is_over(path):
+        _, file = self._latest(name)
+        if file is None or self._is_over(file):
             return None
-        words = self._seen.get(path, (b"", 0.0))[0].split()
+        words = self._seen.get(file, (b"", 0.0))[0].split()
         return words[3].decode("ascii", "replace") if len(words) == 4 else "-"
 
     def others(self) -> bool:
         """Whether any other process is at work, as far as can be told without waiting."""
-        own = {path for path, _ in self._own.values()}
-        return any(not self._is_over(path) for path in self._files() if path not in own)
+        own = {file for file, _ in self._own.values()}
+        return any(not self._is_over(file) for file in self._files() if file not in own)
 
     def give_back(self, name: str, *, done: bool) -> None:
         """Give the lease of a shard back; `done` if the shard is: then nobody needs the leases before it either."""
         with self._guard:
-            path, handle = self._own.pop(name)
+            file, handle = self._own.pop(name)
         # First the file, then its lock, which might be another's by then.
-        for each in [each for each in self._files() if each.stem == name] if done else [path]:
-            _remove(each)
-        os.close(handle)
+        for each in [each for each in self._files() if _shard(each) == name] if done else [file]:
+            self._remove(each)
+        self._release(handle)
 
     def clear(self) -> None:
         """Remove the leases of all processes, once no shard is left to make."""
-        for path in self._files():
-            _remove(path)
+        for file in self._files():
+            self._remove(file)
 
     def close(self) -> None:
         """Give back what is left."""
@@ -120,9 +116,7 @@ class Leases:
             self._thread.join()
         for name in list(self._own):
             self.give_back(name, done=False)
-        # The last process finds it empty.
-        with suppress(OSError):
-            self.folder.rmdir()
+        self._leave()
 
     def _live(self) -> None:
         """In a thread: change the own files, again and again."""
@@ -131,14 +125,53 @@ class Leases:
             number += 1
             with self._guard:
                 for _, handle in self._own.values():
-                    # A disk that is full for a moment costs the lease at worst.
-                    with suppress(OSError):
-                        _ = os.pwrite(handle, f"{number:0{DIGITS}d}".encode(), 0)
-                        # File systems on a network keep changes of an open file to themselves otherwise.
-                        os.fsync(handle)
+                    self._change(handle, f"{number:0{DIGITS}d}".encode())
+
+    def _latest(self, name: str) -> tuple[int, str | None]:
+        """The number of the latest lease of a shard and its file; 0 and None where there is none."""
+        ends = [file.rpartition(".")[2] for file in self._files() if _shard(file) == name]
+        numbers = [int(end) for end in ends if end.isdecimal()]
+        last = max(numbers, default=0)
+        return last, f"{name}.{last}" if numbers else None
+
+    def _is_over(self, file: str) -> bool:
+        try:
+            content = self._content(file)
+        except OSError:
+            # It went this moment; a later look will tell.
+            return False
+        now = time.monotonic()
+        before, since = self._seen.get(file, (None, now))
+        if content != before:
+            self._seen[file] = content, now
+            since = now
+        words = content.split()
+        is_here = len(words) == 4 and words[1].decode("ascii", "replace") == SYSTEM != "-"
+        return now - since > LEASE or (is_here and self._is_dead(file))
+
+    # What files are: those of a folder here. Leases in a store have files of their own kind (`store.stored`).
+
+    def _make(self, file: str, content: bytes) -> Any:
+        """Make a new file, and give how it is reached.
+
+        Raises:
+            FileExistsError: there is one.
+            InputError: it cannot be made.
+        """
+        path = self.folder / file
+        try:
+            handle = self._made(path)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise unwritable(path, error) from error
+        _ = locks.lock(handle)
+        # After the lock: a file without content is of a process that has yet to lock it. On a full disk it stays empty.
+        with suppress(OSError):
+            _ = os.pwrite(handle, content, 0)
+        return handle
 
     def _made(self, path: Path) -> int:
-        """A handle of a new file."""
         while True:
             try:
                 return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -146,35 +179,41 @@ class Leases:
                 # Not made yet, or removed by a process that saw it empty.
                 self.folder.mkdir(exist_ok=True)
 
-    def _files(self) -> list[Path]:
+    def _change(self, handle: Any, beginning: bytes) -> None:
+        """Change the beginning of an own file."""
+        # A disk that is full for a moment costs the lease at worst.
+        with suppress(OSError):
+            _ = os.pwrite(handle, beginning, 0)
+            # File systems on a network keep changes of an open file to themselves otherwise.
+            os.fsync(handle)
+
+    def _content(self, file: str) -> bytes:
+        return (self.folder / file).read_bytes()
+
+    def _files(self) -> list[str]:
         try:
-            return list(self.folder.iterdir())
+            return [path.name for path in self.folder.iterdir()]
         except OSError:
             return []
 
-    def _latest(self, name: str) -> tuple[int, Path | None]:
-        """The number of the latest lease of a shard and its file; 0 and None where there is none."""
-        numbers = [int(path.suffix[1:]) for path in self._files() if path.stem == name and path.suffix[1:].isdecimal()]
-        last = max(numbers, default=0)
-        return last, self.folder / f"{name}.{last}" if numbers else None
-
-    def _is_over(self, path: Path) -> bool:
-        try:
-            content = path.read_bytes()
-        except OSError:
-            # It went this moment; a later look will tell.
-            return False
-        now = time.monotonic()
-        before, since = self._seen.get(path, (None, now))
-        if content != before:
-            self._seen[path] = content, now
-            since = now
-        words = content.split()
-        is_here = len(words) == 4 and words[1].decode("ascii", "replace") == SYSTEM != "-"
+    def _is_dead(self, file: str) -> bool:
+        """Whether the process that made a file on this host has ended."""
         # Locks are only trusted within one system: some file systems don't tell other hosts of them.
-        return now - since > LEASE or (is_here and locks.is_free(path))
+        return locks.is_free(self.folder / file)
+
+    def _remove(self, file: str) -> None:
+        with suppress(OSError):
+            (self.folder / file).unlink()
+
+    def _release(self, handle: Any) -> None:
+        os.close(handle)
+
+    def _leave(self) -> None:
+        # The last process finds it empty.
+        with suppress(OSError):
+            self.folder.rmdir()
 
 
-def _remove(path: Path) -> None:
-    with suppress(OSError):
-        path.unlink()
+def _shard(file: str) -> str:
+    """The shard that a file is the lease of."""
+    return file.rpartition(".")[0]

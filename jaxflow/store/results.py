@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxflow._checks import InputError, missing_extra, shown
-from jaxflow._paths import is_address, local_path
-from jaxflow._typing import DataFrame
+from jaxflow._typing import DataFrame, Given
 from jaxflow._untyped import ArrowData, ArrowTable, JsonObject
 from jaxflow.attribution import Example
 from jaxflow.store import arrow
@@ -18,6 +17,7 @@ from jaxflow.store import shards as store
 from jaxflow.store.arrow import Row
 from jaxflow.store.layout import Layout
 from jaxflow.store.parts import DamageError, Parts, read_parts
+from jaxflow.store.place import Place, place_of
 from jaxflow.store.plain import plain_results
 from jaxflow.store.record import Record
 
@@ -29,16 +29,22 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
     """A folder of results: a sequence of examples, each read on demand, and the same as tables.
 
     Attributes:
-        folder: where it is.
+        folder: where it is; of results in a store the copy here, which holds what was read.
         manifest: its origin: model, question, versions, input.
         records: of the finished shards, in order.
         layout: which columns of the files are which of results.
+        place: where it is; None for the folder on this host.
     """
 
     folder: Path
     manifest: JsonObject
     records: tuple[Record, ...] = ()
     layout: Layout = field(default_factory=Layout, repr=False)
+    place: Place = field(default=None, repr=False, compare=False)  # pyright: ignore[reportAssignmentType]
+
+    def __post_init__(self) -> None:
+        if self.place is None:
+            object.__setattr__(self, "place", Place(self.folder))
 
     @cached_property
     def _parts(self) -> Parts:
@@ -51,7 +57,7 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
     def __repr__(self) -> str:
         """Where it is, and how much is there."""
         shards = f"{len(self.records)} shard{'s' * (len(self.records) != 1)}"
-        return f"Store({str(self.folder)!r}: {len(self)} example{'s' * (len(self) != 1)} in {shards})"
+        return f"Store({str(self.place)!r}: {len(self)} example{'s' * (len(self) != 1)} in {shards})"
 
     def __len__(self) -> int:
         return sum(record.examples for record in self.records)
@@ -85,8 +91,8 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
 
     @property
     def files(self) -> list[Path]:
-        """The Parquet files, in order."""
-        return [self.folder / record.file for record in self.records if record.examples]
+        """The Parquet files, in order; those of a store are fetched."""
+        return [self._file(record) for record in self.records if record.examples]
 
     def table(self, columns: Sequence[str] | None = None) -> ArrowTable:
         """All rows as a `pyarrow.Table`, or only some of the columns."""
@@ -156,7 +162,7 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
         return row
 
     def _read(self, record: Record, read: Callable[[ArrowData], ArrowTable]) -> ArrowTable:
-        path = self.folder / record.file
+        path = self._file(record)
         try:
             with self._parts.opened(path) as file:
                 # A whole file may still be another shard's, where nothing is known of its checksum.
@@ -164,7 +170,11 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
                     raise DamageError(f"it has {file.metadata.num_rows} rows, and its record {record.examples}")
                 return read_parts(file, read)
         except DamageError as error:
-            raise _damaged(path, error) from None
+            with self.place.named():
+                raise _damaged(path, error) from None
+
+    def _file(self, record: Record) -> Path:
+        return self.place.fetch(self.folder / record.file)
 
     def _check(self, path: Path) -> None:
         try:
@@ -173,7 +183,7 @@ class Store(Sequence):  # not of `Example`: checks of types at run time would re
             raise _damaged(path, error) from None
 
 
-def open_sweep(folder: str | Path) -> Store:
+def open_sweep(folder: Given[str | Path | Place]) -> Store:
     """Open a sweep's results, finished or not; or a folder of Parquet files that a data engine wrote of `Attributor`'s.
 
     A row is an example: `id` (row or line number, from 1; of an image's file its name),
@@ -189,32 +199,37 @@ def open_sweep(folder: str | Path) -> Store:
 
     `probabilities` are a dictionary here, and in tables a list of `label` and `probability`.
 
+    Of results in a store (`"s3://bucket/results"`) shards are fetched as they are read, into a folder that goes with
+    the store.
+
     Only the shards' records are read here; examples and tables are read on demand. A shard's file is then compared with
     its checksum once, which reads all of it.
 
     Raises:
         InputError: there are no results, they are of another version's format, or the manifest or a record is damaged.
     """
-    try:
-        path = local_path("folder", folder)
-    except InputError as error:
-        if not is_address(str(folder)):
-            raise
-        store_name = str(folder).partition("://")[0]
-        way_out = f"copy what is there to a folder here: fsspec.filesystem({store_name!r}).get(..., recursive=True)"
-        raise error.also(way_out) from None
-    plain = None if store.has_manifest(path) else plain_results(path)
-    if plain is not None:
-        manifest, records, layout = plain
-        about = manifest["input"] | {"examples": sum(record.examples for record in records)}
-        return Store(path, manifest | {"input": about}, records, layout)
+    place = place_of("folder", folder)
+    with place.named():
+        return _opened(place)
+
+
+def _opened(place: Place) -> Store:
+    path = place.folder
+    if not store.has_manifest(path):
+        # Files of a data engine, which say themselves what they are.
+        place.fetch_all()
+        plain = plain_results(path)
+        if plain is not None:
+            manifest, records, layout = plain
+            about = manifest["input"] | {"examples": sum(record.examples for record in records)}
+            return Store(path, manifest | {"input": about}, records, layout, place)
     manifest = store.read_manifest(path)
     # A damaged record would silently leave out a shard's examples.
     for damage in store.damaged_records(path).values():
         raise InputError("folder", "hold whole records of its shards", damage, MADE_AGAIN)
     records = tuple(store.read_records(path).values())
     about = manifest["input"] | {"examples": sum(record.examples for record in records)}
-    return Store(path, manifest | {"input": about}, records)
+    return Store(path, manifest | {"input": about}, records, place=place)
 
 
 def _row_of(file: ArrowData, place: int) -> ArrowTable:

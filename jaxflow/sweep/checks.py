@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from jaxflow._checks import InputError, shown
+from jaxflow._typing import Given
 from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow.attribution.explaining import check_model
 from jaxflow.attribution.items import is_row_by_row
@@ -14,20 +15,25 @@ from jaxflow.models import Model
 from jaxflow.models.images import images_of
 from jaxflow.store import shards as store
 from jaxflow.store.manifest import another_run, check_same
+from jaxflow.store.place import Place, place_of
 from jaxflow.store.record import Record
 from jaxflow.sweep.shards import Cut, Lengths, cut_by, cuts
 
 NAME_ANOTHER = "name another `folder`"
 
 
-def check_folder(folder: Path, resume: bool | None) -> None:
+def check_folder(place: Given[Path | Place], resume: bool | None) -> None:
     """Refuse a folder that results cannot go into, before any work, without touching anything.
 
     Raises:
         InputError: it holds something already (and `resume` is false, or None for what cannot be gone on with), is no
             folder, or cannot be written.
     """
+    place = place_of("folder", place)
+    folder = place.folder
     try:
+        if place.is_taken:
+            raise _not_ours(folder)
         if folder.exists() and not folder.is_dir():
             raise InputError("folder", "be a folder", f"the file {shown(str(folder))}", NAME_ANOTHER)
         if folder.is_dir() and not store.is_empty(folder):
@@ -94,7 +100,7 @@ def check_images(model: Model, source: Source) -> None:
 
 
 def finished(
-    folder: Path, wanted: JsonObject, model: Model, source: Source, question: Question, *, alone: bool
+    place: Place, wanted: JsonObject, model: Model, source: Source, question: Question, *, alone: bool
 ) -> dict[int, Record]:
     """Records of the shards that need not be made again.
 
@@ -104,10 +110,11 @@ def finished(
     Raises:
         InputError: the folder holds results of another sweep; says what differs.
     """
+    folder = place.folder
     check_same(folder, store.read_manifest(folder), wanted)
     records = store.read_records(folder)
     # Processes that are at work made their shards just now, and the first of them checked those that were there.
-    done = {i: record for i, record in records.items() if not alone or store.is_whole(folder, record)}
+    done = {i: record for i, record in records.items() if not alone or place.is_whole(record)}
     if done and not source.once:
         # Later rows may be new: only up to the last shard that is kept must the input be the same.
         furthest = max(done)
@@ -146,7 +153,12 @@ def _check_filled(folder: Path, resume: bool | None) -> None:
     if resume is None:
         raise InputError("folder", "be new, or empty", got, NAME_ANOTHER)
     if not store.has_manifest(folder):
-        raise InputError("folder", "be new, or empty", f"{got}, and holds no results of jaxflow", NAME_ANOTHER)
+        raise _not_ours(folder)
     if not resume:
         got = f"{shown(str(folder))}, which holds results already"
         raise InputError("folder", "be new, or empty, with `resume=False`", got, f"leave it out, or {NAME_ANOTHER}")
+
+
+def _not_ours(folder: Path) -> InputError:
+    got = f"{shown(str(folder))}, which is not empty, and holds no results of jaxflow"
+    return InputError("folder", "be new, or empty", got, NAME_ANOTHER)

@@ -9,11 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from jaxflow._checks import InputError
+from jaxflow._typing import Given
 from jaxflow._untyped import JsonObject
 from jaxflow.store import shards as store
 from jaxflow.store.arrow import Row
-from jaxflow.store.leases import Leases
 from jaxflow.store.manifest import check_same
+from jaxflow.store.place import Place, place_of
 from jaxflow.store.record import Record
 from jaxflow.sweep.checks import changed_input, check_unchanged, make_folder
 from jaxflow.sweep.shards import Cut
@@ -22,15 +23,16 @@ from jaxflow.sweep.shards import Cut
 class Claims:
     """What one process knows of the shards of a folder, and takes of them."""
 
-    def __init__(self, folder: Path, manifest: JsonObject, done: dict[int, Record]):
+    def __init__(self, place: Given[Path | Place], manifest: JsonObject, done: dict[int, Record]):
         """What was known when the sweep was prepared.
 
         Args:
-            folder: of results.
+            place: of results.
             manifest: of the sweep, or of what the folder holds of it.
             done: records of the shards that were in the folder.
         """
-        self.folder, self.manifest, self.done = folder, manifest, done
+        self.place, self.manifest, self.done = place_of("folder", place), manifest, done
+        self.folder = self.place.folder
         self.records = dict(done)
         # Hashes of the rows of all shards that were read, this process's or not.
         self.hashes: dict[int, str] = {}
@@ -38,7 +40,7 @@ class Claims:
         self.all_read = False
         # Rows of the input in shards that other processes made meanwhile.
         self.rows_elsewhere = 0
-        self._leases = Leases(folder)
+        self._leases = self.place.leases()
         # Name of the sweep, once its manifest is there; and whether this process made that, and the folder with it.
         self._begun, self._sweep = False, manifest.get("sweep")
         self._made_manifest = self._made_folder = False
@@ -66,6 +68,7 @@ class Claims:
             InputError: it was made from other rows.
         """
         if index not in self.records and self._begun:
+            self.place.refresh()
             record = store.read_record_of(self.folder, index, self._sweep)
             if record is None:
                 return False
@@ -106,10 +109,11 @@ class Claims:
             theirs = None if is_ours else store.read_record_of(self.folder, record.index, record.sweep)
             # A process that stood still in the middle of writing may have put its file under another one's record, or
             # its record over another one's file: then both are written again, until they fit.
-            if theirs is not None and store.is_whole(self.folder, theirs):
+            if theirs is not None and self.place.is_whole(theirs):
                 return theirs
             try:
                 written = store.write_shard(self.folder, record, rows, metadata)
+                self.place.wrote(written)
             except InputError:
                 # The last process removes temporary files, those of one that stood still as well.
                 if is_ours and self._leases.holds(name):
@@ -136,12 +140,13 @@ class Claims:
     def close(self) -> None:
         """Give back what was taken; where nothing at all was finished, remove the folder that this process made."""
         self._leases.close()
-        if not self._made_manifest or self._leases.others() or store.read_records(self.folder):
+        if not self._made_manifest or self._leases.others():
             return
-        manifest = self.folder / store.MANIFEST
+        self.place.refresh(now=True)
+        if store.read_records(self.folder):
+            return
+        self.place.withdraw()
         with suppress(OSError):
-            manifest.unlink()
-            manifest.parent.rmdir()
             if self._made_folder:
                 self.folder.rmdir()
 
@@ -153,10 +158,11 @@ class Claims:
         """
         if self._begun:
             return
+        self.place.refresh(now=True)
         if not store.has_manifest(self.folder):
             self._made_folder = not self.folder.exists()
             make_folder(self.folder)
-            store.write_manifest(self.folder, self.manifest)
+            self.place.begin(self.manifest)
         found = store.read_manifest(self.folder)
         # Another process, or an earlier run, may have written it for another question.
         check_same(self.folder, found, self.manifest)

@@ -8,7 +8,6 @@ from typing import Any, Unpack
 import jax
 
 from jaxflow._checks import as_flag, not_forked
-from jaxflow._paths import local_path
 from jaxflow._typing import Given
 from jaxflow.attribution.defaults import default_question, question_for
 from jaxflow.attribution.question import Asked, GivenQuestion
@@ -17,6 +16,7 @@ from jaxflow.inputs.images import as_image_source
 from jaxflow.inputs.source import Source, as_source
 from jaxflow.models import Model, as_model
 from jaxflow.models.images import images_of
+from jaxflow.store.place import place_of
 from jaxflow.store.results import Store, open_sweep
 from jaxflow.sweep import runner
 from jaxflow.sweep.checks import begun_methods
@@ -57,7 +57,8 @@ def run_sweep(
             of texts or of dicts, a generator included; or a Hugging Face `datasets.Dataset` or `IterableDataset`. Of a
             model of images: a folder of them, whose names are the results' ids, or an iterable of paths, pictures or
             arrays; or of dicts or a data set with a column `image`.
-        folder: for results; new, or of the same sweep, which it then goes on with.
+        folder: for results; new, or of the same sweep, which it then goes on with. Or its address in a store that
+            `fsspec` knows, such as `"s3://bucket/results"`: shards are sent there as they are made.
         question: what is asked about every text; by default as `attribute` has it. Its positions are the same for all
             texts.
         column: the column of the texts; None takes `text`, or else the only one that a file or data set has.
@@ -86,8 +87,8 @@ def run_sweep(
     """
     not_forked()
     model = as_model("model", model)
-    path = local_path("folder", folder)
-    begun = begun_methods(path) if as_flag("resume", resume) else None
+    place = place_of("folder", folder)
+    begun = begun_methods(place.folder) if as_flag("resume", resume) else None
     question = question_for(question, changes, (model,), default_question(model), begun)
     reading = {"separator": separator, "quotes": quotes, "encoding": encoding}
     if images_of(model) is not None:
@@ -95,11 +96,11 @@ def run_sweep(
         opened: AbstractContextManager[Source] = nullcontext(as_image_source(source, column))
     else:
         opened = _opened(source, column, pair_column, **reading)
-    with opened as texts:
+    with place.named(), opened as texts:
         sweep = runner.prepare(
             model,
             texts,
-            path,
+            place,
             question,
             max_length=max_length,
             truncate=truncate,
@@ -108,7 +109,7 @@ def run_sweep(
             on_error=on_error,
         )
         _ = sweep.run(batch_size, progress or (lambda _: None), mesh=mesh)
-    return open_sweep(path)
+    return open_sweep(place)
 
 
 def _opened(source: Any, column: str | None, pair_column: str | None, **reading: Any) -> AbstractContextManager[Source]:

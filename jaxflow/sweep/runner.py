@@ -25,8 +25,8 @@ from jaxflow.models import Model
 from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.store import arrow
 from jaxflow.store import shards as store
-from jaxflow.store.leases import Leases
 from jaxflow.store.manifest import new_manifest
+from jaxflow.store.place import Place, place_of
 from jaxflow.store.record import Record
 from jaxflow.sweep.background import Ahead, Behind
 from jaxflow.sweep.checks import check_folder, check_images, check_question, finished
@@ -51,7 +51,7 @@ class Sweep:
     Attributes:
         model: that reads the texts.
         source: the texts.
-        folder: where results go.
+        place: where results go.
         question: the question to every text.
         lengths: how long texts may be.
         manifest: what makes the results.
@@ -61,12 +61,17 @@ class Sweep:
 
     model: Model
     source: Source
-    folder: Path
+    place: Place
     question: Question
     lengths: Lengths
     manifest: JsonObject
     done: dict[int, Record]
     on_error: str
+
+    @property
+    def folder(self) -> Path:
+        """Where results go; of a store the copy here."""
+        return self.place.folder
 
     @property
     def rows_done(self) -> int:
@@ -104,7 +109,7 @@ class Sweep:
         except KeyboardInterrupt:
             kept = self._kept()
             # The tally would count what is not written yet; the disk says what is kept.
-            raise Stopped(kept and f"{kept} in {str(self.folder)!r}") from None
+            raise Stopped(kept and f"{kept} in {str(self.place)!r}") from None
         except InputError as error:
             for way_out in self._ways_on(error):
                 error = error.also(way_out)
@@ -139,7 +144,7 @@ class _Run:
 
     def __init__(self, sweep: Sweep, progress: Callable[[Tally], None], ending: Callable[[], bool]):
         self.sweep, self.progress, self.ending = sweep, progress, ending
-        self.claims, self.tally = Claims(sweep.folder, sweep.manifest, sweep.done), Tally()
+        self.claims, self.tally = Claims(sweep.place, sweep.manifest, sweep.done), Tally()
         # Three threads meet here: one reads, one writes, and this one keeps the device busy between them. `begun` holds
         # shards between reading and attribution; a failed reader leaves its error in `failure`.
         self.begun: deque[Shard] = deque()
@@ -268,7 +273,7 @@ class _Run:
 def prepare(
     model: Model,
     source: Source,
-    folder: Path,
+    folder: Given[Path | Place],
     question: Question,
     *,
     max_length: int | None = None,
@@ -299,26 +304,28 @@ def prepare(
     not_forked()
     one_of("on_error", on_error, ON_ERROR)
     truncate = as_flag("truncate", truncate)
-    check_folder(folder, as_flag("resume", resume))
+    place = place_of("folder", folder)
+    check_folder(place, as_flag("resume", resume))
     _ = arrow.pyarrow()
     check_images(model, source)
     check_answers(question, model, given=source.paired)
     lengths = settled_lengths(model, question, source.paired, max_length, truncate, new_tokens)
     check_question(question, model, lengths, paired=source.paired)
     manifest = new_manifest(model, source, question, lengths)
-    sweep = Sweep(model, source, folder, question, lengths, manifest, {}, on_error)
+    sweep = Sweep(model, source, place, question, lengths, manifest, {}, on_error)
+    folder = place.folder
     if not folder.is_dir():
         return sweep
-    with closing(Leases(folder)) as leases:
+    with closing(place.leases()) as leases:
         # Leftovers may be files that another process is writing; and one is enough to read all that is there.
         alone = leases.take(CHECK) and not leases.others()
         if alone:
             store.remove_leftovers(folder)
         if not store.has_manifest(folder):
             return sweep
-        done = finished(folder, manifest, model, source, question, alone=alone)
+        done = finished(place, manifest, model, source, question, alone=alone)
         if alone:
             # A record whose shard is gone or damaged would count as done.
             unusable = {*store.read_records(folder), *store.damaged_records(folder)} - done.keys()
-            store.remove_records(folder, sorted(unusable))
+            place.remove_records(sorted(unusable))
     return replace(sweep, manifest=store.read_manifest(folder), done=done)

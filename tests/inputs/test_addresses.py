@@ -98,10 +98,12 @@ def test_addresses_that_cannot_be_read_are_one_line(tmp_path, capsys, address, m
     assert said.count("\n") == 1
 
 
-def test_results_are_not_written_into_a_store(encoder, capsys):
+def test_what_needs_a_folder_here_says_so(encoder, capsys):
+    result = jf.attribute(encoder, "a", methods="raw")
     for address in ("s3://bucket/out", "S3://bucket/out", "simplecache::gs://bucket/out"):
-        for call in (lambda folder: jf.run_sweep(encoder, TEXTS, folder), jf.open_sweep):
+        for call in (result.save, lambda folder: jf.models.save_encoder(encoder, folder)):
             with pytest.raises(InputError, match=f"`folder` must be a path on this host, got '{address}'; name a"):
                 _ = call(address)
-    assert cli.main(["attribute", "--text", "a", "--out", "s3://bucket/out"]) == 2
+    texts = ["compare", "--model-a", "a", "--model-b", "b", "--text", "a"]
+    assert cli.main([*texts, "--out", "s3://bucket/out"]) == 2
     assert "--out: a path is expected, got 's3://bucket/out'; name a folder or file here" in capsys.readouterr().err

@@ -1,6 +1,5 @@
 """Folders of Parquet that engines wrote of what `Attributor` made, whole and not."""
 
-import fsspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -131,16 +130,3 @@ def test_lost_metadata_come_back_by_the_schema(attributor, table, tmp_path):
     results = jf.open_sweep(folder)
     assert results.table(table.column_names).cast(table.schema).equals(table)
     assert [example.text for example in results] == TEXTS
-
-
-def test_a_folder_in_a_store_is_copied_here_first(table, tmp_path):
-    store = fsspec.filesystem("memory")
-    store.put(str(written(tmp_path / "there", {"a.parquet": table})), "/jaxflow-there/", recursive=True)
-    try:
-        way_out = r"copy what is there to a folder here: fsspec\.filesystem\('memory'\)\.get\("
-        with pytest.raises(InputError, match=rf"`folder` must be a path on this host, got 'memory://.*; {way_out}"):
-            _ = jf.open_sweep("memory://jaxflow-there/there")
-        store.get("/jaxflow-there/there/", str(tmp_path / "here"), recursive=True)
-    finally:
-        store.rm("/jaxflow-there", recursive=True)
-    assert [example.text for example in jf.open_sweep(tmp_path / "here")] == TEXTS
