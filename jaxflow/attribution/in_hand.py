@@ -57,8 +57,10 @@ def attribute_attention(
             `decoder_attentions` and `cross_attentions`.
         tokens: strings, a list an example, with padding's or without; one list for a single example.
         question: what is asked about each example, as `attribute` takes it.
-        mask: true (or 1) on real tokens, `batch token`; padding may stand on either side. None where all are real, or
-            where padding is named `[PAD]` or `<pad>`, or can be told from the number of tokens.
+        mask: true (or 1) on real tokens, `batch token`; padding may stand on either side. Of text that a model
+            generated: the prompts' mask, then 1 on tokens that it wrote, 0 behind the end of an answer that ended
+            early. None where all are real, or where padding is named `[PAD]` or `<pad>`, or can be told from the number
+            of tokens.
         target_tokens: of an encoder-decoder the tokens that its decoder read, the start token included.
         target_mask: true on real targets; None as for `mask`.
         texts: the text of each example (of its sources, of its prompt); None puts it together from the tokens.

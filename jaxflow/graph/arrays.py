@@ -127,7 +127,10 @@ def not_square(shape: tuple[int, ...]) -> InputError:
 
 def misfitting_mask(got: tuple[int, ...], expected: tuple[int, ...], *, from_sequence: bool) -> InputError:
     """The error for a mask of another shape than attention's."""
-    way_out = "pass the tokenizer's attention_mask" + (f"; {_LAYERS_FIRST}" if from_sequence else "")
+    way_out = "pass the tokenizer's attention_mask"
+    if got[:-1] == expected[:-1] and got[-1:] < expected[-1:]:
+        way_out += ", and of text that a model generated a 1 more for each token that it wrote"
+    way_out += f"; {_LAYERS_FIRST}" if from_sequence else ""
     return InputError("mask", f"have shape {expected}", str(got), way_out)
 
 

@@ -18,7 +18,7 @@ from jaxflow.attribution.result import Attribution, Example
 from jaxflow.attribution.run import attribute_shards
 from jaxflow.graph.arrays import read_array
 from jaxflow.models import Encoding, Model, as_model
-from jaxflow.models.given_tokens import encoding_of
+from jaxflow.models.given_tokens import Spelling, encoding_of, spelling_of
 from jaxflow.models.images import images_of
 
 IDS = "be ids of tokens (text, token), or pixels (image, channel, height, width) of a vision model"
@@ -122,7 +122,11 @@ def read_inputs(
     if kinds.shape != ids.shape:
         raise InputError("token_type_ids", f"have the shape of the ids, {ids.shape}", str(kinds.shape))
     places = tuple(map(np.flatnonzero, real))
-    texts = tuple(_text(tokenizer, ids[row, columns], kinds[row, columns], row) for row, columns in enumerate(places))
+    named = [tokenizer.convert_ids_to_tokens(ids[row, columns].tolist()) for row, columns in enumerate(places)]
+    spelling = spelling_of(named)
+    texts = tuple(
+        _text(tokenizer, ids[row, columns], kinds[row, columns], row, spelling) for row, columns in enumerate(places)
+    )
     return Inputs(texts, ids.shape, places)
 
 
@@ -152,11 +156,11 @@ def _real(name: str, mask: ArrayLike | None, ids: np.ndarray, padding: int | Non
     return real
 
 
-def _text(tokenizer: Tokenizer, ids: np.ndarray, kinds: np.ndarray, row: int) -> EncodedText:
+def _text(tokenizer: Tokenizer, ids: np.ndarray, kinds: np.ndarray, row: int, spelling: Spelling) -> EncodedText:
     """Ids as a text: its tokens have the tokenizer's names."""
     numbers = [int(each) for each in ids]
     tokens = [str(each) for each in tokenizer.convert_ids_to_tokens(numbers)]
-    text, named = encoding_of(tokens, None, row)
+    text, named = encoding_of(tokens, None, row, spelling)
     special = tuple(each in tokenizer.all_special_ids for each in numbers)
     segments = tuple(int(each) for each in kinds)
     coded: Encoding = replace(

@@ -1,8 +1,9 @@
 """Tokens that a user brings as strings, without their tokenizer: their texts, their places there, special ones."""
 
 import re
-from collections.abc import Sequence
-from typing import TypeAlias
+from codecs import IncrementalDecoder, getincrementaldecoder
+from collections.abc import Iterable, Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool
@@ -16,9 +17,12 @@ from jaxflow.models.tokens import Encoding
 
 # An example's tokens; None stands for padding.
 Pieces: TypeAlias = list[str | None]
+# How a tokenizer marks the beginnings of words: by a blank's byte, by SentencePiece's blank, or by `##` where none is.
+Spelling: TypeAlias = Literal["bytes", "sentencepiece", "words"]
 OWN_MASK = "pass the tokenizer's attention_mask as `mask`"
 
 # [CLS], [SEP], [unused1]; <s>, </s>, <pad>, <|endoftext|>; not the bytes of SentencePiece, <0x0A>.
+_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SPECIAL = re.compile(r"\[[A-Za-z]+\d*\]|<(?!0x)[^<>\s]+>|<｜[^<>]+｜>")
 # Names of padding, whose tokens a model that was trained never reads.
 PADDING = ("[PAD]", "<pad>", "<|pad|>", "<PAD>")
@@ -31,7 +35,9 @@ def is_special(token: str) -> bool:
     return _SPECIAL.fullmatch(token) is not None
 
 
-def encoding_of(tokens: Sequence[str], text: str | None, number: int) -> tuple[str, Encoding]:
+def encoding_of(
+    tokens: Sequence[str], text: str | None, number: int, spelling: Spelling | None = None
+) -> tuple[str, Encoding]:
     """The text of some tokens, and their encoding.
 
     Args:
@@ -39,8 +45,9 @@ def encoding_of(tokens: Sequence[str], text: str | None, number: int) -> tuple[s
             SentencePiece (`▁key`), or plain words.
         text: that they were cut from; None puts it together from the tokens.
         number: stands in the place of each token's id, as the vocabulary is not known.
+        spelling: of the tokenizer; None tells it from these tokens alone, which may hold no beginning of a word.
     """
-    surfaces = _surfaces(tokens)
+    surfaces = _surfaces(tokens, spelling_of([tokens]) if spelling is None else spelling)
     if text is None:
         text = "".join(blank + word for blank, word in surfaces if word is not None).strip()
     cursor, offsets = 0, []
@@ -49,7 +56,8 @@ def encoding_of(tokens: Sequence[str], text: str | None, number: int) -> tuple[s
             offsets.append((-1, -1))
             continue
         place = _found(text, word, cursor)
-        # A token that the text doesn't hold as it is, such as a byte of a character, stands between two characters.
+        # A token that the text doesn't hold as it is stands between two characters; so does one that holds a part of
+        # a character, all but the last part.
         start, end = (cursor, cursor) if place is None else (place, place + len(word))
         offsets.append((start, end))
         cursor = end
@@ -65,23 +73,42 @@ def encoding_of(tokens: Sequence[str], text: str | None, number: int) -> tuple[s
     return text, encoding
 
 
-def _surfaces(tokens: Sequence[str]) -> list[tuple[str, str | None]]:
+def spelling_of(rows: Iterable[Sequence[str | None]]) -> Spelling:
+    """How a tokenizer spells, from all the tokens that it gave: one text alone may hold no beginning of a word."""
+    words = [token for row in rows for token in row if token is not None and not is_special(token)]
+    # Byte-level vocabularies have no SentencePiece blank; their letters are Maltese ones too.
+    if any(_BLANK in word for word in words):
+        return "sentencepiece"
+    return "bytes" if any(_BYTE_BLANK in word for word in words) else "words"
+
+
+def _surfaces(tokens: Sequence[str], spelling: Spelling) -> list[tuple[str, str | None]]:
     """What stands before each token, and its characters; None for special tokens."""
-    joins = any(mark in token for token in tokens for mark in (_BYTE_BLANK, _BLANK))
-    byte_level = any(_BYTE_BLANK in token or "Ċ" in token for token in tokens)
+    read = getincrementaldecoder("utf-8")("replace")
     surfaces: list[tuple[str, str | None]] = []
     for token in tokens:
         if is_special(token):
+            _end_character(surfaces, read)
             surfaces.append(("", None))
-        elif joins:
-            word = _from_bytes(token) if byte_level else token.replace(_BLANK, " ")
+        elif spelling != "words":
+            # A character of several tokens is the last one's.
+            word = read.decode(_bytes_of(token, spelling))
             stripped = word.lstrip(" ")
             surfaces.append((word[: len(word) - len(stripped)], stripped))
         elif token.startswith("##") and len(token) > 2:
             surfaces.append(("", token[2:]))
         else:
             surfaces.append((" ", token))
+    _end_character(surfaces, read)
     return surfaces
+
+
+def _end_character(surfaces: list[tuple[str, str | None]], read: IncrementalDecoder) -> None:
+    """Show a character whose last parts did not come as one that cannot be read."""
+    rest = read.decode(b"", final=True)
+    if rest:
+        blank, word = surfaces[-1]
+        surfaces[-1] = (blank, (word or "") + rest)
 
 
 def _found(text: str, word: str, cursor: int) -> int | None:
@@ -96,14 +123,15 @@ def _found(text: str, word: str, cursor: int) -> int | None:
     return None
 
 
-def _from_bytes(token: str) -> str:
-    table = byte_letters()
+def _bytes_of(token: str, spelling: Spelling) -> bytes:
+    """The bytes of UTF-8 that a token stands for."""
+    table, byte = byte_letters(), _BYTE.fullmatch(token)
+    if spelling == "sentencepiece":
+        return bytes([int(byte[1], 16)]) if byte else token.replace(_BLANK, " ").encode(errors="replace")
+    if all(letter in table for letter in token):
+        return bytes(table[letter] for letter in token)
     # Added tokens are no bytes, and stay as they are.
-    return (
-        bytes(table[letter] for letter in token).decode(errors="replace")
-        if all(letter in table for letter in token)
-        else token
-    )
+    return token.encode(errors="replace")
 
 
 def as_tokens(tokens: Tokens, examples: int, single: bool) -> list[Pieces]:

@@ -10,13 +10,13 @@ from jaxtyping import Bool, Float
 
 from jaxflow._checks import InputError, arguments_named, as_flag, index_words, shown
 from jaxflow._typing import ArrayLike, Attentions, Given, Pairs, Tokens
-from jaxflow.graph.arrays import read_layers
+from jaxflow.graph.arrays import read_array, read_layers
 from jaxflow.graph.attention import as_attention
 from jaxflow.models.answers import with_answer
 from jaxflow.models.batch import TokenBatch
 from jaxflow.models.config import HeadConfig
 from jaxflow.models.fingerprint import array_fingerprint, text_fingerprint
-from jaxflow.models.given_tokens import as_mask, as_tokens, encoding_of, real_tokens
+from jaxflow.models.given_tokens import Spelling, as_mask, as_tokens, encoding_of, real_tokens, spelling_of
 from jaxflow.models.model import ModelDefaults
 from jaxflow.models.prediction import Prediction
 from jaxflow.models.recording import Number, Recording, cotangent, no_rows, recording, room_for
@@ -179,8 +179,8 @@ def attention_in_hand(
     if causal:
         _warn_of_looking_ahead(weights, real)
     written, starts = as_texts(texts, len(listed)), _as_starts(answer_starts, real)
-    parts = zip(listed, written, starts, strict=True)
-    encoded = [_encoded(row, text, start, index) for index, (row, text, start) in enumerate(parts)]
+    parts, spelling = zip(listed, written, starts, strict=True), spelling_of(listed)
+    encoded = [_encoded(row, text, start, index, spelling) for index, (row, text, start) in enumerate(parts)]
     return AttentionInHand(
         name=name,
         texts=tuple(text for text, _ in encoded),
@@ -196,7 +196,11 @@ def _as_starts(starts: Given[Starts], mask: Bool[np.ndarray, "example token"]) -
     """How many real tokens stand before each example's answer; None where there are no answers."""
     if starts is None:
         return [None] * len(mask)
-    given = np.asarray(starts)
+    try:
+        given = np.asarray(read_array("answer_starts", starts))
+    except InputError:
+        # Lists of unequal lengths, words and the like are refused with what else is no position.
+        given = np.array(None)
     if given.ndim > 1 or given.dtype.kind not in "iu" or (given.ndim == 1 and len(given) != len(mask)):
         expected = f"be a position, or one for each of {len(mask)} examples"
         raise InputError("answer_starts", expected, shown(starts), "pass the length of the padded prompts, say")
@@ -211,12 +215,14 @@ def _as_starts(starts: Given[Starts], mask: Bool[np.ndarray, "example token"]) -
     return counts
 
 
-def _encoded(tokens: list[str], text: str | None, start: int | None, index: int) -> tuple[str, Encoding]:
+def _encoded(
+    tokens: list[str], text: str | None, start: int | None, index: int, spelling: Spelling
+) -> tuple[str, Encoding]:
     """An example's text and encoding; from `start` on its tokens are an answer's."""
     if start is None:
-        return encoding_of(tokens, text, index)
-    prompt_text, prompt = encoding_of(tokens[:start], text, index)
-    answer_text, answer = encoding_of(tokens[start:], None, index)
+        return encoding_of(tokens, text, index, spelling)
+    prompt_text, prompt = encoding_of(tokens[:start], text, index, spelling)
+    answer_text, answer = encoding_of(tokens[start:], None, index, spelling)
     return prompt_text, replace(with_answer(prompt, answer), written=answer_text)
 
 
@@ -303,5 +309,6 @@ def _warn_of_looking_ahead(attention: np.ndarray, mask: Bool[np.ndarray, "exampl
     wrong = (attention > AHEAD) & ahead
     if wrong.any():
         place = index_words(tuple(int(i) for i in np.argwhere(wrong)[0]), ("layer", "head", "query", "key"))
-        message = f"`causal=True`, but attention looks ahead, first at {place}: was the causal mask lost?"
+        lost = "was the causal mask lost, or is it padding that `mask` should leave out?"
+        message = f"`causal=True`, but attention looks ahead, first at {place}: {lost}"
         warnings.warn(message, stacklevel=4)

@@ -11,7 +11,7 @@ from jaxflow._typing import AnyArray, ArrayLike, Attentions, Pairs, Tokens
 from jaxflow._untyped import HubOutput
 from jaxflow.graph.arrays import read_layers
 from jaxflow.graph.encoder_decoder import SIDES, as_attentions, is_encoder_decoder, joined, sides_of
-from jaxflow.models.given_tokens import Pieces, as_mask, as_tokens, encoding_of, real_tokens
+from jaxflow.models.given_tokens import Pieces, as_mask, as_tokens, encoding_of, real_tokens, spelling_of
 from jaxflow.models.in_hand import AttentionInHand, GivenPredictions, Heads, as_predictions, as_texts, read_gradients
 from jaxflow.models.two_streams import with_targets
 
@@ -86,11 +86,12 @@ def _encodings(
     listed: Sequence[Pieces], written: Sequence[Pieces], texts: Sequence[str | None], sources: Sources, targets: Targets
 ) -> list[tuple[str, Any]]:
     """Each example's text, and the encoding of its sources and targets."""
-    made = []
+    made, spelling, target_spelling = [], spelling_of(listed), spelling_of(written)
     for index, (row, target_row, text) in enumerate(zip(listed, written, texts, strict=True)):
-        own, encoding = encoding_of(real_tokens(row, sources[index], index), text, index)
+        own, encoding = encoding_of(real_tokens(row, sources[index], index), text, index, spelling)
         with arguments_named(tokens="target_tokens"):
-            target_text, target = encoding_of(real_tokens(target_row, targets[index], index), None, index)
+            pieces = real_tokens(target_row, targets[index], index)
+            target_text, target = encoding_of(pieces, None, index, target_spelling)
         made.append((own, with_targets(encoding, target, target_text)))
     return made
 

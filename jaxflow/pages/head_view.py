@@ -10,7 +10,7 @@ from jaxflow._checks import InputError, shown
 from jaxflow._typing import ArrayLike
 from jaxflow._untyped import JsonObject
 from jaxflow.graph.encoder_decoder import SIDES, is_encoder_decoder, moving
-from jaxflow.models.given_tokens import encoding_of
+from jaxflow.models.given_tokens import encoding_of, spelling_of
 from jaxflow.models.in_hand import AttentionInHand, attention_in_hand
 from jaxflow.models.in_hand_pairs import encoder_decoder_in_hand, refuse_targets
 from jaxflow.models.two_streams import first_target, with_targets
@@ -163,7 +163,8 @@ def _with_second(model: AttentionInHand, start: Any) -> AttentionInHand:
     cut = _within("sentence_b_start", start, len(encoding))
     if not cut:
         raise InputError("sentence_b_start", "leave a token in front of it", "0")
-    parts = [encoding_of(tokens, None, 0) for tokens in (encoding.tokens[:cut], encoding.tokens[cut:])]
+    spelling = spelling_of([encoding.tokens])
+    parts = [encoding_of(each, None, 0, spelling) for each in (encoding.tokens[:cut], encoding.tokens[cut:])]
     (text, first), (second_text, second) = parts
     return replace(model, texts=(text,), encodings=(with_targets(first, second, second_text),))
 

@@ -1,12 +1,14 @@
 """Attention in hand: what users of other frameworks hold, through all that a result can do."""
 
 import re
+from itertools import pairwise
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 import transformers
+from tokenizers import decoders, pre_tokenizers
 
 import jaxflow as jf
 from jaxflow._checks import InputError
@@ -203,6 +205,50 @@ def test_texts_are_put_together_from_any_kind_of_pieces(tokens, text, offsets):
     assert (example.text, example.offsets) == (text.capitalize(), offsets)
 
 
+def byte_level(text):
+    """Pieces of a byte-level vocabulary, a letter a byte, cut at random, and what they stand for."""
+    letters = "".join(piece for piece, _ in pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str(text))
+    return letters, decoders.ByteLevel().decode
+
+
+def sentence_pieces(text):
+    """Pieces of SentencePiece, of which a sign that the vocabulary lacks is cut into its bytes."""
+    last = "\N{REPLACEMENT CHARACTER}"
+    signs = ([sign] if sign <= last else [f"<0x{b:02X}>" for b in sign.encode()] for sign in f"▁{text}")
+    read = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    return [piece.replace(" ", "▁") for pieces in signs for piece in pieces], read.decode
+
+
+@pytest.mark.parametrize("pieces_of", [byte_level, sentence_pieces])
+@pytest.mark.parametrize("text", ["Say hi 😀 to Zoë, kings", "Il-Ġorġ u ċ-Ċensu 👩‍👩‍👧", "日本語 🎉 ok 🎉"])
+def test_texts_and_answers_are_what_the_tokenizers_library_reads(pieces_of, text):
+    units, read = pieces_of(text)
+    rng = np.random.default_rng(len(text))
+    cuts = [0, *sorted(rng.choice(np.arange(1, len(units)), len(units) // 2, replace=False)), len(units)]
+    tokens = ["".join(units[a:b]) for a, b in pairwise(cuts)] if pieces_of is byte_level else units
+    attention = np.tril(np.ones((1, 1, 1, len(tokens), len(tokens))))
+    attention /= attention.sum(axis=-1, keepdims=True)
+    (example,) = jf.attribute_attention(attention, tokens, methods="raw", causal=True)
+    assert example.text == read(tokens).strip() == text
+    # Where each token's characters are: a character of several tokens is the last one's.
+    for count, (_, end) in enumerate(example.offsets, 1):
+        assert text[:end].rstrip() == read(tokens[:count]).rstrip("�").strip()
+    # An answer without the beginning of a word is spelled as its prompt is.
+    borders = [n for n in range(1, len(tokens)) if "�" not in read(tokens[:n])]
+    for start in borders:
+        (example,) = jf.attribute_attention(attention, tokens, methods="raw", answer_starts=start)
+        assert (example.text, example.pair) == (read(tokens[:start]).strip(), read(tokens[start:]).strip())
+
+
+def test_a_text_without_the_beginning_of_a_word_is_spelled_as_the_others_are():
+    attention = softmax_attention(1, (2, 1, 1, 2, 2))
+    result = jf.attribute_attention(attention, [["k", "ings"], ["The", "Ġkey"]], methods="raw")
+    assert [example.text for example in result] == ["kings", "The key"]
+    # A character whose end did not come cannot be read.
+    (example,) = jf.attribute_attention(attention[:1], [["Ġhi", "ĠðŁĺ"]], methods="raw")
+    assert (example.text, example.offsets) == ("hi �", ((0, 2), (3, 4)))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -216,6 +262,7 @@ def test_texts_are_put_together_from_any_kind_of_pieces(tokens, text, offsets):
         ({"tokens": [["a"] * 2] * 3, "mask": None}, r"`tokens\[0\]` must have a token for each of 7 .*attention_mask"),
         ({"tokens": [["a"] * 2] * 3}, r"`tokens\[0\]` must have 7 tokens, or the 6 real ones, got 2"),
         ({"mask": np.ones((2, 7))}, r"`mask` must have shape \(3, 7\)"),
+        ({"mask": np.ones((3, 5))}, r"`mask` must have shape \(3, 7\), got \(3, 5\); .* a 1 more for each token that"),
         ({"texts": ["a"]}, "`texts` must be a text for each of 3"),
         ({"predictions": ["a"]}, "`predictions` must have an entry for each of 3"),
         ({"predictions": [1, 2, 3]}, r"`predictions\[0\]` must be a label, or probabilities by label, got 1"),

@@ -58,7 +58,7 @@ def test_answers_of_attention_in_hand_have_to_begin_somewhere(pair_model):
     refused(
         lambda: at(attention, causal=True, pairs=["c d"]), "`pairs` must be left out .*where it begins as `answer_star"
     )
-    for starts in (0, -1, len(TOKENS), True, 1.0, "2", [1, 2], [[1]]):
+    for starts in (0, -1, len(TOKENS), True, 1.0, "2", [1, 2], [[1]], [[1], [2, 3]], torch.ones(1, device="meta")):
         refused(lambda starts=starts: at(attention, answer_starts=starts), "`answer_starts")
     refused(
         lambda: at(attention, answer_starts=2, causal=False),
