@@ -136,6 +136,8 @@ class Recording:
         """The last layer's hidden states, at least as wide as there are explained numbers."""
         rows, _, _, tokens, _ = self.attention.shape
         last = jnp.zeros((rows, tokens, 1), jnp.float32) if self.hidden is None else self.hidden[:, -1]
+        # States that are not known are no numbers, and moves that ride on them have to be.
+        last = jnp.where(jnp.isnan(last), 0, last)
         numbers = 0 if self.directions is None else self.directions.shape[1]
         return jnp.pad(last, [(0, 0), (0, 0), (0, max(0, numbers - last.shape[-1]))])
 

@@ -94,6 +94,21 @@ def test_an_architecture_gives_what_torch_gives_or_says_why_not(architecture):
             np.testing.assert_allclose(list(example.scores.values()), known, atol=1e-5)
 
 
+@pytest.mark.parametrize("title", ["OPT, narrow embeddings", "I-BERT"])
+def test_gradients_are_torchs_where_states_are_cut_or_embeddings_come_with_a_scale(title):
+    ours = torch_model(of(title).make())
+    result = jf.attribute(ours, TEXTS, methods="raw", mixing="attention-gradient", queries=None)
+    for text, example in zip(TEXTS, result, strict=True):
+        outputs = alone(ours.model, text)
+        logits = outputs.logits.reshape(-1, outputs.logits.shape[-1])[-1]
+        slopes = torch.autograd.grad(logits.max(), outputs.attentions)
+        layers = [
+            (each * slope)[0].clamp(min=0).mean(0) for each, slope in zip(outputs.attentions, slopes, strict=True)
+        ]
+        expected = torch.stack([each / each.sum(-1, keepdim=True).clamp(min=1e-30) for each in layers])
+        np.testing.assert_allclose(example.relevance["raw"], expected.detach().numpy(), atol=3e-6)
+
+
 def test_the_table_in_the_documentation_has_a_row_an_architecture():
     rows = [row.split(" |")[0][2:] for row in TABLE]
     assert rows == [each.title for each in ARCHITECTURES]

@@ -154,7 +154,10 @@ def evaluating(model: HubModel) -> Iterator[None]:
 def from_embeddings(modules: Iterable[TorchModule]) -> Iterator[None]:
     """Derivatives begin at these embeddings, also where all parameters are frozen."""
 
-    def begin(module: TorchModule, inputs: object, output: TorchTensor) -> TorchTensor:
+    def begin(module: TorchModule, inputs: object, output: Any) -> Any:
+        if isinstance(output, tuple):
+            # I-BERT's give the scale that they are rounded to as well.
+            return (begin(module, inputs, output[0]), *output[1:])
         return output if output.requires_grad else output.detach().requires_grad_()
 
     # Sides of a model may share one.

@@ -220,8 +220,8 @@ def _parts(caller: ImageCaller, pixels: np.ndarray, layers: int, heads: int) -> 
                 with torch.no_grad():
                     if parts.fit(seen.inside, seen.attentions, (seen.embedded, *seen.hidden[:-1])):
                         return parts
-        except (KeyError, RuntimeError):
-            # Parts of these names that are not called, or of other shapes, are others.
+        except (AttributeError, KeyError, RuntimeError):
+            # Parts of these names that are not called, or of other shapes, or give more than a tensor, are others.
             continue
     return None
 

@@ -117,7 +117,7 @@ class TorchModel(ModelDefaults):
         pairs = is_encoder_decoder(model)
         self.tokenizer = _tokenizer_of(processor, slow=pairs)
         _switch_to_eager(model, self.name)
-        self.vocabulary, self.segments, positions = token_sizes(model)
+        self.vocabulary, self.segments, positions = token_sizes(model, self.name)
         limits = (positions, getattr(self.tokenizer, "model_max_length", None))
         self.max_length = min([UNLIMITED, *(each for each in limits if each is not None)])
         # As long as the model itself allows: of one token nothing could be seen.

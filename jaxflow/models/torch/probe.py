@@ -117,8 +117,8 @@ def _parts(caller: TorchCaller, rows: np.ndarray, layers: int, heads: int) -> La
                 with torch.no_grad():
                     if parts.fit(seen.inside, seen.attentions, (seen.embedded, *seen.hidden[:-1])):
                         return parts
-        except (KeyError, RuntimeError):
-            # Parts of these names that are not called, or of other shapes, are others.
+        except (AttributeError, KeyError, RuntimeError):
+            # Parts of these names that are not called, or of other shapes, or give more than a tensor, are others.
             continue
     return None
 
@@ -169,10 +169,20 @@ def summed(logits: Any) -> TorchTensor:
     return (logits * weights).sum()
 
 
-def token_sizes(model: HubModel) -> tuple[int, int, int | None]:
-    """How many tokens and segments a model knows, and most tokens of a text; None for any."""
+def token_sizes(model: HubModel, place: str) -> tuple[int, int, int | None]:
+    """How many tokens and segments a model knows, and most tokens of a text; None for any.
+
+    Raises:
+        InputError: it has no table of tokens, as one that hashes characters (CANINE).
+    """
     config = model.config
-    table = model.get_input_embeddings()
+    try:
+        table = model.get_input_embeddings()
+    except NotImplementedError:
+        expected = "have a table of the tokens that it reads"
+        raise InputError(
+            "model", expected, "none (it reads characters, or tokens of its own)", IN_HAND, place=place
+        ) from None
     vocabulary = int(getattr(table, "num_embeddings", 0) or config.vocab_size)
     # XLNet tells segments apart by whether they are equal; its tokenizer numbers three.
     segments = 3 if config.model_type == "xlnet" else int(getattr(config, "type_vocab_size", 0) or 0)
@@ -185,7 +195,8 @@ def _positions(model: HubModel, config: HubConfig) -> int | None:
         return None
     # RoBERTa and its kin number positions from one past the padding token's.
     for name, module in model.named_modules():
-        first = getattr(module, "padding_idx", None)
-        if name.endswith("position_embeddings") and first is not None and module.num_embeddings == known:
+        first, table = getattr(module, "padding_idx", None), getattr(module, "weight", None)
+        # Tables of kinds of their own (I-BERT's) have weights as well.
+        if name.endswith("position_embeddings") and first is not None and table is not None and len(table) == known:
             return known - first - 1
     return known

@@ -31,7 +31,9 @@ class Rooms:
                 width = seen.hidden[0].shape[-1]
                 self.hidden = room_for(count, len(seen.hidden), length, width)
             for layer, states in enumerate(seen.hidden):
-                self.hidden[rows, layer, : states.shape[1]] = array_of(states)
+                # What the last layer gave may have been cut to another width behind it (OPT-350m): it is not known.
+                known = states.shape[-1] == self.hidden.shape[-1]
+                self.hidden[rows, layer, : states.shape[1]] = array_of(states) if known else np.nan
         if scored and seen.logits is not None:
             logits = array_of(seen.logits)
             if self.scores is None:
