@@ -32,7 +32,8 @@ def check_answers(question: Question, model: Model, *, given: bool) -> None:
         if not model.has_answers:
             got = f"{ANSWER!r}, and attention in hand does not say where an answer begins"
             raise InputError("queries", "be positions", got, "say where by `answer_starts`, or pass positions")
-        if question.explains:
+        # Without gradients, what needs more than attention is refused for that, where all questions are.
+        if question.explains and model.gradients is not None:
             got = f"{ANSWER!r} with a mixing of gradients, and those in hand are of one number"
             raise InputError("queries", "be positions", got, "pass the position that the number was read at")
         return

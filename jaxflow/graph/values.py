@@ -150,8 +150,9 @@ def check_sums(weights: np.ndarray, queries: np.ndarray, keys: np.ndarray) -> No
             "attentions",
             "have rows that sum to 1",
             f"{total[index]:.6g} at {_checks.index_words(index, AXES[:3])}",
-            "call model.eval() first where a model is in training, which drops weights at random, or pass "
-            f"`normalize=True` to have rows of any sum scaled (rounding may change a sum by {ROW_SUM_TOLERANCE}, "
+            "call model.eval() first where a model is in training, which drops weights at random, or divide each row "
+            "by its sum, as `normalize=True` of `jaxflow.attention_graph` does "
+            f"(rounding may change a sum by {ROW_SUM_TOLERANCE}, "
             f"and by {ROW_SUM_TOLERANCE_HALF} where a layer holds only numbers of bfloat16 or float16, cast or not)",
         )
 
@@ -209,7 +210,7 @@ def _check_something_is_left(weights: np.ndarray, mask: np.ndarray) -> None:
 
 
 def _on_padding(got: str) -> InputError:
-    way_out = f"{OWN_MASK}; pass `normalize=True` to leave real tokens out on purpose"
+    way_out = f"{OWN_MASK}; `normalize=True` of `jaxflow.attention_graph` leaves real tokens out on purpose"
     return InputError("mask", "call real what real tokens attend to", got, way_out)
 
 

@@ -69,6 +69,12 @@ def test_answers_of_attention_in_hand_have_to_begin_somewhere(pair_model):
         lambda: at(attention, answer_starts=2, **slopes),
         "`queries` must be positions, got 'answer' with a mixing of g",
     )
+    # A way out is one that can be taken: attention in hand has no `normalize`.
+    refused(lambda: at(attention * 0.9, answer_starts=2), "rows that sum to 1.* divide each row by its sum")
+    for method in ("occlusion", "decompx"):
+        refused(
+            lambda method=method: at(attention, answer_starts=2, methods=method), f"the method '{method}'|which needs"
+        )
     assert at(attention, answer_starts=2, **slopes, queries=[3])[0].queries.tolist() == [3]
     outputs, targets = outputs_of(pair_model, eager=True), {"target_tokens": TARGETS, "answer_starts": 1}
     refused(
