@@ -283,9 +283,21 @@ def _agree(chosen: str, marked: str) -> bool:
     return chosen == marked or marked.rpartition("-")[0] == chosen
 
 
+def _reads_as_utf8(start: bytes) -> bool:
+    """Whether the first bytes of a file are UTF-8, characters for the most part, but for a NUL here and there."""
+    try:
+        # A character may be cut in two at the end.
+        _ = codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    # In UTF-16, upper halves are control characters in many scripts: NUL in Latin ones, 4 in Cyrillic ones.
+    return len(start.translate(None, bytes(range(32)))) * 4 > len(start) * 3
+
+
 def _likely(start: bytes) -> str | None:
     """The encoding that NUL bytes speak for: in UTF-16 and UTF-32 they are the upper halves of spaces and line ends."""
-    if b"\0" not in start:
+    # Such a NUL is refused by its line; in a short file it stands beside a blank by chance.
+    if _reads_as_utf8(start):
         return None
     # Whole units only. UTF-32 comes first, as its bytes also pass for UTF-16 with many NUL characters.
     start = start[: len(start) // 4 * 4] or start

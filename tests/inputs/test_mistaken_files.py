@@ -153,3 +153,24 @@ def test_tabs_in_quotes_do_not_make_commas_the_separator(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_text('"note"\t"text"\t"label, as given"\n"note 0"\t",\t"\t0\n')
     assert read(path) == [",\t"]
+
+
+# Beside a blank, a NUL stands as it does in UTF-16.
+@pytest.mark.parametrize("place", range(len("The key\nof it\n") + 1))
+def test_the_nul_of_a_short_file_is_refused_by_its_line(tmp_path, place):
+    content, path = "The key\nof it\n", tmp_path / "a.txt"
+    _ = path.write_text(f"{content[:place]}\0{content[place:]}", newline="")
+    number = content[:place].count("\n") + 1
+    # A NUL after the last line end is a line of its own.
+    expected = [*content.splitlines(), ""][: max(number, 2)]
+    found = read(path)
+    assert f"line {number} of a.txt must be text, got a NUL" in found[number - 1]
+    assert found[: number - 1] + found[number:] == expected[: number - 1] + expected[number:]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", ["यह हिन्दी में है", "தமிழ் மொழி", "שלום עולם", "中 文", "ภาษา ไทย", "Ελλάδα μου", "a b"])
+def test_scripts_of_all_kinds_are_known_for_utf_16(tmp_path, encoding, text):
+    path = tmp_path / "a.txt"
+    _ = path.write_bytes(f"{text}\n{text}\n".encode(encoding))
+    assert f'pass `encoding="{encoding}"`' in refused(path)
