@@ -60,7 +60,7 @@ class JointSolution:
 
 def joint_flow(
     graph: Given[AttentionGraph],
-    queries: Integers | None = None,
+    queries: str | Integers | None = None,
     layers: Integers | None = None,
     split: str = "analytic",
     *,

@@ -42,7 +42,7 @@ class ShapleySolution:
 
 def flow_shapley(
     graph: Given[AttentionGraph],
-    queries: Integers | None = None,
+    queries: str | Integers | None = None,
     layers: Integers | None = None,
     *,
     exact: int = EXACT_TOKENS,

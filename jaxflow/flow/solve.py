@@ -28,13 +28,15 @@ from jaxflow.graph.graph import AttentionGraph, check_graph, filled_graph, graph
 
 # Solvers in pure JAX run wherever the graph is; the other methods work on the host.
 SOLVER_NAMES = ("auto", *SOLVERS, "exact")
+# Positions by a word.
+LAST = "last"
 # Solving leaves out arcs that can carry a thousandth of `tol` of a flow, and never more than this part of it.
 MOST_LEFT_OUT = 1e-9
 
 
 def attention_flow(
     graph: Given[AttentionGraph],
-    queries: Integers | None = None,
+    queries: str | Integers | None = None,
     layers: Integers | None = None,
     method: Given[str | Solver] = "auto",
     tol: float | int | np.floating = 1e-6,
@@ -49,8 +51,9 @@ def attention_flow(
 
     Args:
         graph: the layered graph.
-        queries: positions of the sources: None for every one, an int, a sequence of ints, or integers `*batch query`
-            where they differ from example to example. The axis is kept.
+        queries: positions of the sources: None for every one, an int, a sequence of ints, `"last"` for each example's
+            last that is no padding, or integers `*batch query` where they differ from example to example. The axis is
+            kept.
         layers: layers of the sources, counted from 1: None for all, an int, or a sequence. The axis is kept.
         method: `"bounds"` brackets every flow in one pass of pure JAX, under jit, vmap, grad and sharding on any
             backend; `"relaxed"` is pure JAX as well and much tighter, for more work a pair: a flow and a cut that
@@ -86,7 +89,7 @@ def attention_flow(
 @unbounded_as_infinite
 def begin_flow(
     graph: Given[AttentionGraph],
-    queries: Integers | None,
+    queries: str | Integers | None,
     layers: Integers | None,
     method: Given[str | Solver],
     tol: float | int | np.floating,
@@ -277,7 +280,7 @@ def as_layers(layers: Integers | None, count: int) -> tuple[int, ...]:
 
 
 def as_queries(queries: Any, graph: AttentionGraph) -> Queries:
-    """Take in positions of sources, checked, `*batch query`: None for all of them, an int, or a sequence."""
+    """Take in positions of sources, checked, `*batch query`: None for all of them, "last", an int, or a sequence."""
     return _put(read_queries(queries, graph))
 
 
@@ -286,6 +289,8 @@ def read_queries(queries: Any, graph: AttentionGraph) -> Queries | np.ndarray:
     batch, tokens = graph.batch_shape, graph.num_tokens
     if queries is None:
         queries = np.arange(tokens)
+    elif isinstance(queries, str):
+        queries = _named(queries, graph)
     values = queries if _checks.is_traced(queries) else _integers("queries", queries)
     values = values.reshape(1) if values.ndim == 0 else values
     if values.shape[:-1] not in ((), batch):
@@ -298,6 +303,15 @@ def read_queries(queries: Any, graph: AttentionGraph) -> Queries | np.ndarray:
     if _checks.is_traced(values):
         return jnp.broadcast_to(jnp.asarray(values, dtype=jnp.int32), shape)
     return np.array(np.broadcast_to(values, shape), np.int32)
+
+
+def _named(name: str, graph: AttentionGraph) -> Queries | np.ndarray:
+    """Positions that a word stands for, `*batch 1`. A graph knows its padding, but not where a model's head reads."""
+    if name != LAST:
+        way_out = "`jaxflow.attribute` takes the words that need a model"
+        raise InputError("queries", f"be one integer or more, {LAST!r}, or None", _checks.shown(name), way_out)
+    xp = jnp if _checks.is_traced(graph.mask) else np
+    return xp.where(xp.asarray(graph.mask), xp.arange(graph.num_tokens), 0).max(axis=-1, keepdims=True)
 
 
 def _integers(name: str, value: Integers) -> np.ndarray:

@@ -14,7 +14,7 @@ from jaxflow.graph.graph import AttentionGraph, check_graph, in_buckets, with_ow
 
 
 def widest_path(
-    graph: Given[AttentionGraph], queries: Integers | None = None, layers: Integers | None = None
+    graph: Given[AttentionGraph], queries: str | Integers | None = None, layers: Integers | None = None
 ) -> AtLayers:
     """Width of the widest path from positions after a layer down to every input token.
 

@@ -137,7 +137,8 @@ def test_a_cut_bounds_the_flow_of_other_weights():
         ({"queries": -1}, "`queries` must be positions from 0 to 6, got -1"),
         ({"queries": [[0, 1]]}, "`queries` must be an int, a sequence of ints"),
         ({"queries": []}, "`queries` must be one integer or more"),
-        ({"queries": "first"}, "`queries` must be one integer or more"),
+        ({"queries": "first"}, "`queries` must be one integer or more, 'last', or None, got 'first'"),
+        ({"queries": "classifier"}, "got 'classifier'; `jaxflow.attribute` takes the words that need a model"),
         ({"tol": -1.0}, "`tol` must be a number, 0 or more"),
         ({"tol": float("nan")}, "`tol` must be a number"),
         (
@@ -149,6 +150,35 @@ def test_a_cut_bounds_the_flow_of_other_weights():
 def test_bad_requests_get_one_clear_line(arguments, message):
     with pytest.raises(InputError, match=message):
         jf.attention_flow(padded_graph(), **arguments)
+
+
+READERS = {
+    "exact": lambda graph, queries: jf.attention_flow(graph, queries, method="exact").value,
+    "bounds": lambda graph, queries: jf.attention_flow(graph, queries, method="bounds").value,
+    "traced": jax.jit(
+        lambda graph, queries: jf.attention_flow(graph, queries, method="bounds").value, static_argnums=1
+    ),
+    "joint": lambda graph, queries: jf.joint_flow(graph, queries).value,
+    "traced joint": jax.jit(lambda graph, queries: jf.joint_flow(graph, queries).value, static_argnums=1),
+    "widest": jf.widest_path,
+    "shapley": lambda graph, queries: jf.flow_shapley(graph, queries).share,
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_the_last_position_is_each_examples_own(reader, side):
+    lengths = np.array([3, 1, 5])
+    mask = np.arange(5) < lengths[:, None]
+    last = lengths - 1
+    if side == "left":
+        mask, last = mask[:, ::-1], np.full(3, 4)
+    graph = jf.attention_graph(softmax_attention(3, (3, 3, 2, 5, 5), mask=mask), mask)
+    read = READERS[reader]
+    found, every = np.asarray(read(graph, "last")), np.asarray(read(graph, None))
+    axis = -1 if "joint" in reader else -2
+    own = np.stack([every[example].take([at], axis) for example, at in enumerate(last)])
+    np.testing.assert_allclose(found, own, rtol=1e-6, atol=1e-9)
 
 
 def test_a_graph_on_the_host_is_solved_as_well():
