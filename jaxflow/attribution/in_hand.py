@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, Unpack
 
-from jaxflow._checks import InputError, as_flag, shown
+from jaxflow._checks import InputError
 from jaxflow._typing import ArrayLike, Attentions, Given, Pairs, Tokens
 from jaxflow.attribution.defaults import default_question
 from jaxflow.attribution.question import ANSWER, Asked, GivenQuestion, Question, as_question
@@ -12,7 +12,7 @@ from jaxflow.attribution.result import Attribution
 from jaxflow.attribution.run import attribute
 from jaxflow.graph.encoder_decoder import is_encoder_decoder
 from jaxflow.models.in_hand import AttentionInHand, GivenPredictions, Starts, attention_in_hand, looks_like_a_decoder
-from jaxflow.models.in_hand_pairs import encoder_decoder_in_hand, refuse_targets
+from jaxflow.models.in_hand_pairs import encoder_decoder_in_hand, refuse_starts, refuse_targets
 
 # The beginning of warnings of attention that was not said to be a decoder's.
 DECODERS = "attention looks like a decoder's, as no position attends to a later one"
@@ -91,15 +91,11 @@ def attribute_attention(
         "name": name,
     }
     if is_encoder_decoder(attentions):
-        if answer_starts is not None:
-            expected, way_out = "be left out of an encoder-decoder's attention", "its targets are its answer"
-            raise InputError("answer_starts", expected, shown(answer_starts), way_out)
+        refuse_starts(answer_starts)
         model = encoder_decoder_in_hand(attentions, tokens, target_tokens, target_mask=target_mask, **common)
     else:
         refuse_targets(target_tokens, target_mask)
-        if answer_starts is not None:
-            causal, common["answer_starts"] = _is_causal(causal), answer_starts
-        model = attention_in_hand(attentions, tokens, causal=False if causal is None else causal, **common)
+        model = attention_in_hand(attentions, tokens, causal=causal, answer_starts=answer_starts, **common)
     if model.has_answers and question is None:
         changes.setdefault("queries", ANSWER)
     asked = asked_of(model, question, changes, default_question(model))
@@ -110,13 +106,6 @@ def attribute_attention(
         )
         warnings.warn(message, stacklevel=2)
     return attribute(model, model.texts, question, **changes)
-
-
-def _is_causal(causal: Given[bool | None]) -> bool:
-    """True, as the answer's tokens see the prompt's and not the other way round."""
-    if causal is not None and not as_flag("causal", causal):
-        raise InputError("causal", "be True, or left out, beside `answer_starts`", "False")
-    return True
 
 
 def asked_of(

@@ -172,7 +172,9 @@ def as_source(source: Any, column: str | None = None, pair_column: str | None = 
     """
     if isinstance(source, str) or not isinstance(source, Iterable):
         expected = "be a file's path, texts, records or a data set"
-        raise InputError("source", expected, type(source).__name__, "put a single text in a list")
+        # Tables of Arrow are no iterables.
+        way_out = "pass `table.to_pylist()`" if hasattr(source, "to_pylist") else "put a single text in a list"
+        raise InputError("source", expected, type(source).__name__, way_out)
     if isinstance(source, dict):
         raise InputError("source", "be one data set", f"a dict of {listed(list(source))}", "pass one of them")
     # Known by what they can do, so that neither `datasets` nor pandas is imported for it.

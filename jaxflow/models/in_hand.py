@@ -157,12 +157,12 @@ def attention_in_hand(
     texts: Pairs = None,
     predictions: GivenPredictions = None,
     gradients: Attentions | None = None,
-    causal: Given[bool] = False,
+    causal: Given[bool | None] = None,
     answer_starts: Given[Starts] = None,
     name: str = "attention in hand",
 ) -> AttentionInHand:
     """Take in attention with its tokens, checked, padding cut away; arguments as of `attribute_attention`."""
-    causal = as_flag("causal", causal)
+    causal = _is_causal(causal, answer_starts)
     array = read_layers(attentions)
     # A single example is a batch of one.
     single = array.ndim == 4
@@ -190,6 +190,14 @@ def attention_in_hand(
         gradients=None if gradients is None else _cut(_as_gradients(gradients, weights.shape, single), real),
         looks_back=causal,
     )
+
+
+def _is_causal(causal: Given[bool | None], answer_starts: Given[Starts]) -> bool:
+    """Whether it is a decoder's: an answer's tokens see the prompt's and not the other way round."""
+    told = answer_starts is not None if causal is None else as_flag("causal", causal)
+    if answer_starts is not None and not told:
+        raise InputError("causal", "be True, or left out, beside `answer_starts`", "False")
+    return told
 
 
 def _as_starts(starts: Given[Starts], mask: Bool[np.ndarray, "example token"]) -> list[int | None]:

@@ -6,13 +6,21 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from jaxflow._checks import InputError, arguments_named
-from jaxflow._typing import AnyArray, ArrayLike, Attentions, Pairs, Tokens
+from jaxflow._checks import InputError, arguments_named, shown
+from jaxflow._typing import AnyArray, ArrayLike, Attentions, Given, Pairs, Tokens
 from jaxflow._untyped import HubOutput
 from jaxflow.graph.arrays import read_layers
 from jaxflow.graph.encoder_decoder import SIDES, as_attentions, is_encoder_decoder, joined, sides_of
 from jaxflow.models.given_tokens import Pieces, as_mask, as_tokens, encoding_of, real_tokens, spelling_of
-from jaxflow.models.in_hand import AttentionInHand, GivenPredictions, Heads, as_predictions, as_texts, read_gradients
+from jaxflow.models.in_hand import (
+    AttentionInHand,
+    GivenPredictions,
+    Heads,
+    Starts,
+    as_predictions,
+    as_texts,
+    read_gradients,
+)
 from jaxflow.models.two_streams import with_targets
 
 Sources = Bool[np.ndarray, "example source"]
@@ -30,6 +38,17 @@ def refuse_targets(target_tokens: Tokens | None, target_mask: ArrayLike | None) 
             way_out = "pass its output, or a mapping with its three attentions"
             expected = "come with an encoder-decoder's attention"
             raise InputError(argument, expected, "attention of one sequence", way_out)
+
+
+def refuse_starts(answer_starts: Given[Starts]) -> None:
+    """Refuse to be told where an answer begins beside an encoder-decoder's attention.
+
+    Raises:
+        InputError: it was passed.
+    """
+    if answer_starts is not None:
+        expected, way_out = "be left out of an encoder-decoder's attention", "its targets are its answer"
+        raise InputError("answer_starts", expected, shown(answer_starts), way_out)
 
 
 def encoder_decoder_in_hand(

@@ -8,7 +8,7 @@ from typing import Any
 from jaxflow._typing import ArrayLike, Attentions, Given, Pairs, Tokens
 from jaxflow.attribution.in_hand import DECODERS, asked_of
 from jaxflow.attribution.question import GivenQuestion, Question
-from jaxflow.models.in_hand import GivenPredictions, looks_like_a_decoder
+from jaxflow.models.in_hand import GivenPredictions, Starts, looks_like_a_decoder
 from jaxflow.pages.exploration import Exploration
 from jaxflow.pages.explore import explore
 from jaxflow.pages.head_view import HeadView
@@ -27,6 +27,7 @@ def explore_attention(
     labels: Iterable[object] | None = None,
     gradients: Attentions | None = None,
     causal: Given[bool | None] = None,
+    answer_starts: Given[Starts] = None,
     roles: Given[bool] = False,
     name: str = "attention in hand",
     **changes: Any,
@@ -52,6 +53,7 @@ def explore_attention(
         labels: what each example should be taken for; None where it is not known.
         gradients: for mixings that need them.
         causal: whether it is a decoder's; None is taken for False, with a warning where it looks like a decoder's.
+        answer_starts: of a decoder where the answer begins, which the page then shows behind the prompt.
         roles: also say what each head does.
         name: of the model.
         changes: fields of the question by name, and arguments of bertviz's `head_view`.
@@ -63,9 +65,10 @@ def explore_attention(
     if isinstance(question, int):
         # The third argument by place, in bertviz's order.
         view, question = replace(view, sentence_b_start=question), None
-    options = {"mask": mask, "texts": texts, "predictions": predictions, "gradients": gradients}
+    options: dict[str, Any] = {"mask": mask, "texts": texts, "predictions": predictions, "gradients": gradients}
     targets = {"target_tokens": target_tokens, "target_mask": target_mask}
-    model = view.model(attentions, tokens, **targets, **options, causal=False if causal is None else causal, name=name)
+    options |= {"causal": causal, "answer_starts": answer_starts, "name": name}
+    model = view.model(attentions, tokens, **targets, **options)
     first = view.first(model)
     _ = asked_of(model, question, changes, Question(queries=None))
     if causal is None and looks_like_a_decoder(model):

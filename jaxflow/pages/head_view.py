@@ -12,7 +12,7 @@ from jaxflow._untyped import JsonObject
 from jaxflow.graph.encoder_decoder import SIDES, is_encoder_decoder, moving
 from jaxflow.models.given_tokens import encoding_of, spelling_of
 from jaxflow.models.in_hand import AttentionInHand, attention_in_hand
-from jaxflow.models.in_hand_pairs import encoder_decoder_in_hand, refuse_targets
+from jaxflow.models.in_hand_pairs import encoder_decoder_in_hand, refuse_starts, refuse_targets
 from jaxflow.models.two_streams import first_target, with_targets
 
 
@@ -134,7 +134,8 @@ def _of_both(
     outputs: Any, sources: Any, targets: Any, target_mask: ArrayLike | None, options: Mapping[str, Any]
 ) -> AttentionInHand:
     """An encoder-decoder's attention as one sequence's; whether it is causal is known."""
-    options = {name: value for name, value in options.items() if name != "causal"}
+    refuse_starts(options.get("answer_starts"))
+    options = {name: value for name, value in options.items() if name not in ("causal", "answer_starts")}
     return as_one_sequence(encoder_decoder_in_hand(outputs, sources, targets, target_mask=target_mask, **options))
 
 

@@ -76,7 +76,12 @@ def test_answers_of_attention_in_hand_have_to_begin_somewhere(pair_model):
             lambda method=method: at(attention, answer_starts=2, methods=method), f"the method '{method}'|which needs"
         )
     assert at(attention, answer_starts=2, **slopes, queries=[3])[0].queries.tolist() == [3]
+    # The explorer explains every position; it shows the answer behind the prompt.
+    (example,) = jf.explore_attention(attention, TOKENS, answer_starts=2, methods="raw").sides[0].examples
+    assert (example.text, example.pair) == ("a b", "c d")
+    refused(lambda: jf.explore_attention(attention, TOKENS, answer_starts=2, causal=False), "`causal` must be True")
     outputs, targets = outputs_of(pair_model, eager=True), {"target_tokens": TARGETS, "answer_starts": 1}
+    refused(lambda: jf.explore_attention(outputs, SOURCES, **targets), "`answer_starts` must be left out of an encoder")
     refused(
         lambda: jf.attribute_attention(outputs, SOURCES, **targets),
         "`answer_starts` must be left out of an encoder-d",

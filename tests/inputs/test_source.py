@@ -251,6 +251,7 @@ def test_iterables_of_texts_and_of_records_are_drawn_one_at_a_time():
         ("text", "put a single text in a list"),
         ({"train": []}, "'train'"),
         (frame, "pass a column of it"),
+        (pa.table({"text": ["a", "b"]}), r"pass `table.to_pylist\(\)`"),
     ]:
         with pytest.raises(InputError, match=message):
             as_source(wrong)

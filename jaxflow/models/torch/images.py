@@ -138,9 +138,8 @@ def torch_images(model: HubModel, processor: Processor, place: str, *, registers
         seen = caller(pixels, differentiable=True)
     except Exception as error:  # Whatever the model itself raises.
         got = f"{pixels.shape[-2]} x {pixels.shape[-1]} ({shown_text(f'{type(error).__name__}: {error}')})"
-        raise InputError(
-            "processor", "give images that the model takes", got, "set the processor's `size`", place=place
-        ) from None
+        way_out = "set the processor's `size` if that is what does not fit; else pass the model's attention in hand"
+        raise InputError("processor", "give images that the model takes", got, way_out, place=place) from None
     layout = replace(_layout(model, seen, pixels.shape[-2:], place), shows_registers=registers)
     attention = checked_attention(seen, len(layout.names), model, place)
     slopes: Sequence[TorchTensor | None] = ()
