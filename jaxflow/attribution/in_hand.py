@@ -97,7 +97,7 @@ def attribute_attention(
         refuse_targets(target_tokens, target_mask)
         model = attention_in_hand(attentions, tokens, causal=causal, answer_starts=answer_starts, **common)
     if model.has_answers and question is None:
-        changes.setdefault("queries", ANSWER)
+        _ = changes.setdefault("queries", ANSWER)
     asked = asked_of(model, question, changes, default_question(model))
     if causal is None and asked.queries == (0,) and looks_like_a_decoder(model):
         message = (

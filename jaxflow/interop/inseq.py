@@ -14,7 +14,7 @@ from jaxflow._paths import local_path
 from jaxflow._untyped import JsonObject, JsonValue
 from jaxflow.attribution.result import Attribution, Example
 from jaxflow.interop.tensors import method_rows
-from jaxflow.models.given_tokens import encoding_of, spelling_of
+from jaxflow.models.given_tokens import Spelling, encoding_of, spelling_of
 from jaxflow.store.output import write_text
 
 _KIND = "__instance_type__"
@@ -147,7 +147,7 @@ def _example(sequence: Mapping[str, JsonValue], method: str) -> Example:
     else:
         columns, tokens, first = arrays["target"], target, 0
     # Source and target may have tokenizers of their own; a prompt and its answer have one.
-    spellings = [spelling_of([each]) for each in ((source, target) if both else (target, target))]
+    spellings: list[Spelling] = [spelling_of([each]) for each in ((source, target) if both else (target, target))]
     parts = (tokens[: first or start], tokens[first or start :])
     (text, coded), (pair, answer) = (encoding_of(p, None, 0, s) for p, s in zip(parts, spellings, strict=True))
     answered = first + np.arange(start, end)

@@ -144,7 +144,7 @@ class StoreFiles:
     def _changed(self, name: str) -> None:
         """Have names listed anew where one of them changes."""
         with self._guard:
-            self._listed.pop(name.rpartition("/")[0], None)
+            _ = self._listed.pop(name.rpartition("/")[0], None)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -266,7 +266,7 @@ class StoredPlace(Place):
             yield
         except InputError as error:
 
-            def told(text: str | None) -> str | None:
+            def told(text: Any) -> Any:
                 return text and text.replace(str(self.folder), str(self))
 
             raise type(error)(*map(told, error.args), place=told(error.place)) from error.__cause__
