@@ -41,6 +41,11 @@ class StoreFiles:
             InputError: `fsspec` or the store's own package is missing, or no such store is known.
         """
         self.address = with_scheme(address).rstrip("/")
+        # Ways to read, as in `simplecache::s3://`, are none to write.
+        if "::" in address or self.address.endswith(":"):
+            raise InputError(
+                "folder", "be the address of a folder in a store", shown(address), "as in s3://bucket/results"
+            )
         try:
             import fsspec
         except ImportError:

@@ -220,6 +220,11 @@ class Refusing(type(fsspec.filesystem("memory"))):
 @pytest.mark.parametrize(
     ("address", "message"),
     [
+        (
+            "memory://",
+            r"`folder` must be the address of a folder in a store, got 'memory://'; as in s3://bucket/results",
+        ),
+        ("simplecache::memory://a/b", r"`folder` must be the address of a folder in a store, got 'simplecache::memory"),
         ("nosuch://a/b", r"`folder` must be one that can be read and written, got 'nosuch://a/b' \(Protocol not known"),
         ("gs://bucket/out", r"`folder` must be in a store that can be reached, got 'gs://bucket/out'; .*gcsfs"),
         (
