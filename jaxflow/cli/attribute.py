@@ -24,7 +24,7 @@ from jaxflow.pages.carried import carried_by, of_image
 from jaxflow.pages.page import mixings_words, write_report
 from jaxflow.pages.terminal import shortened, top_tokens, unknown_words
 from jaxflow.running import Compiled
-from jaxflow.store.place import place_of
+from jaxflow.store.places import place_of
 from jaxflow.store.results import Store, open_sweep
 from jaxflow.store.shards import about_folder
 from jaxflow.sweep import runner

@@ -4,13 +4,10 @@ All that writes and reads results does so in a folder here. A store's is a copy:
 what other processes wrote is fetched when it is asked for (`store.stored`).
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from jaxflow._paths import is_address, is_local, local_path
 from jaxflow._untyped import JsonObject
 from jaxflow.store import shards as store
 from jaxflow.store.leases import Leases
@@ -94,24 +91,3 @@ class Place:
     def named(self) -> Iterator[None]:
         """Errors within name the place as the user did."""
         yield
-
-
-def place_of(argument: str, value: Any) -> Place:
-    """Take in where results are: a path, or the address of a folder in a store that `fsspec` knows.
-
-    Args:
-        argument: the argument that holds it, for errors.
-        value: a string, a path, or a place.
-
-    Raises:
-        InputError: it is none of these, or a package for its store is missing.
-    """
-    if isinstance(value, Place):
-        return value
-    text = os.fspath(value) if isinstance(value, str | os.PathLike) else value
-    if isinstance(text, str) and is_address(text) and not is_local(text):
-        # Few have their results in a store, and its package is none of the core's.
-        from jaxflow.store.stored import StoredPlace
-
-        return StoredPlace(text)
-    return Place(local_path(argument, value))

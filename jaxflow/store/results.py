@@ -17,7 +17,8 @@ from jaxflow.store import shards as store
 from jaxflow.store.arrow import Row
 from jaxflow.store.layout import Layout
 from jaxflow.store.parts import DamageError, Parts, read_parts
-from jaxflow.store.place import Place, place_of
+from jaxflow.store.place import Place
+from jaxflow.store.places import place_of
 from jaxflow.store.plain import plain_results
 from jaxflow.store.record import Record
 

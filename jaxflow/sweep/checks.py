@@ -15,7 +15,8 @@ from jaxflow.models import Model
 from jaxflow.models.images import images_of
 from jaxflow.store import shards as store
 from jaxflow.store.manifest import another_run, check_same
-from jaxflow.store.place import Place, place_of
+from jaxflow.store.place import Place
+from jaxflow.store.places import place_of
 from jaxflow.store.record import Record
 from jaxflow.sweep.shards import Cut, Lengths, cut_by, cuts
 

@@ -14,7 +14,8 @@ from jaxflow._untyped import JsonObject
 from jaxflow.store import shards as store
 from jaxflow.store.arrow import Row
 from jaxflow.store.manifest import check_same
-from jaxflow.store.place import Place, place_of
+from jaxflow.store.place import Place
+from jaxflow.store.places import place_of
 from jaxflow.store.record import Record
 from jaxflow.sweep.checks import changed_input, check_unchanged, make_folder
 from jaxflow.sweep.shards import Cut

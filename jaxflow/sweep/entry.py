@@ -16,7 +16,7 @@ from jaxflow.inputs.images import as_image_source
 from jaxflow.inputs.source import Source, as_source
 from jaxflow.models import Model, as_model
 from jaxflow.models.images import images_of
-from jaxflow.store.place import place_of
+from jaxflow.store.places import place_of
 from jaxflow.store.results import Store, open_sweep
 from jaxflow.sweep import runner
 from jaxflow.sweep.checks import begun_methods

@@ -26,7 +26,8 @@ from jaxflow.models.generation import NEW_TOKENS
 from jaxflow.store import arrow
 from jaxflow.store import shards as store
 from jaxflow.store.manifest import new_manifest
-from jaxflow.store.place import Place, place_of
+from jaxflow.store.place import Place
+from jaxflow.store.places import place_of
 from jaxflow.store.record import Record
 from jaxflow.sweep.background import Ahead, Behind
 from jaxflow.sweep.checks import check_folder, check_images, check_question, finished

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -106,8 +107,10 @@ def waiting_no_longer_than_a_lease():
 
     def looked(self, indices):
         for index in indices:
-            _, path = self._leases._latest(f"part-{index:05d}")
-            content = path.read_bytes() if path is not None and path.exists() else None
+            _, file = self._leases._latest(f"part-{index:05d}")
+            content = None
+            with suppress(OSError):
+                content = file and self._leases._content(file)
             before, count = looks.get(index, (None, 0))
             looks[index] = content, count + 1 if content is not None and content == before else 1
             # Each look comes a period after the last one, at least.

@@ -15,7 +15,7 @@ from jaxflow.cli import main as cli
 from jaxflow.models import load_model
 from jaxflow.store import leases as module
 from jaxflow.store import stored
-from jaxflow.store.place import place_of
+from jaxflow.store.places import place_of
 from jaxflow.sweep import claims, runner
 from tests.sweep.sweeping import FAST, TEXTS, interrupted_after, swept
 from tests.tiny_text_model import model_folder
