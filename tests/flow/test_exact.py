@@ -247,9 +247,10 @@ def test_pairs_leave_a_clean_workspace():
     sources, sinks = rng.integers(0, 70, 40), np.sort(rng.integers(0, 70, 40))
     results = [np.empty(40), np.empty(40), np.zeros(40, np.uint8), np.empty((0, 6, 70), bool), *np.empty((2, 0, 6))]
     chains = importlib.import_module("jaxflow.flow.exact._chains")
-    levels, filled = np.array([5]), np.ones((1, 70), bool)
+    levels, ways = np.array([5]), np.full((1, 70, kernels.WAYS), kernels.NO_WAY)
+    ways[..., :2] = 0, 2
     for tried in (0, 1):
-        levels_tried = levels[:tried], filled[:tried]
+        levels_tried = levels[:tried], ways[:tried]
         kernels.solve_pairs(work, chains.chains_of(mixing), *levels_tried, sources, sinks, *results)
         assert (work.arc[..., 1] == 0).all()
         np.testing.assert_array_equal(work.arc[..., 0], mixing)
@@ -257,7 +258,7 @@ def test_pairs_leave_a_clean_workspace():
         assert not work.sends.any()
     # A pair that touches more arcs than can be noted is forgotten as well.
     few = work._replace(touched=work.touched[:3])
-    kernels.solve_pairs(few, chains.no_chains(), levels[:0], filled[:0], sources, sinks, *results)
+    kernels.solve_pairs(few, chains.no_chains(), levels[:0], ways[:0], sources, sinks, *results)
     assert (work.arc[..., 1] == 0).all()
     np.testing.assert_array_equal(work.room, work.arcs)
     assert not work.sends.any()

@@ -33,6 +33,7 @@ class Memory(NamedTuple):
 
     emitted: np.ndarray  # float64 (above, token): what the source's chain can send each other chain
     leaves: np.ndarray  # float64 (above,): sums of these
+    supply: np.ndarray  # float64 (token,): what the source has spread over the nodes of a layer
     room: np.ndarray  # float64 (token,): what a chain can take besides
     sent: np.ndarray  # float64 (above, token): what the source's chain sends, for one sink
     pool: np.ndarray  # float64 (above, token): what of it passes each arc of a chain; then what of that may hop there
@@ -84,6 +85,7 @@ def memory_of(above, tokens):
         np.zeros((above, tokens)),
         np.zeros(above),
         np.zeros(tokens),
+        np.zeros(tokens),
         np.zeros((above, tokens)),
         np.zeros((above, tokens)),
         np.zeros((above, tokens)),
@@ -120,6 +122,43 @@ def plan(chains, memory, source, above):
         room[j] = max(least - total, 0.0)
     for a in range(1, above):
         leaves[a] = total_of(emitted[a])
+
+
+@kernel
+@no_type_check
+def spread(chains, memory, source, above, base):
+    """What the source can have at the nodes of layer `base`, in `supply`, cut down to what their chains can carry.
+
+    All that can move to other positions moves, layer by layer: what comes out is more even than rollout, which leaves
+    half of it where it is.
+    """
+    rows, own, leaves, supply, below = chains.rows, chains.own, chains.leaves, memory.supply, memory.left
+    tokens = supply.shape[0]
+    supply[:] = rows[above - 1, source]
+    for m in range(above - 2, base - 1, -1):
+        below[:] = 0.0
+        for k in range(tokens):
+            moves = min(supply[k], leaves[m, k])
+            if moves > 0:
+                _share_out(rows[m, k], k, moves / leaves[m, k], below)
+            below[k] += min(supply[k] - moves, own[m, k])
+        supply[:] = below
+    for k in range(tokens):
+        least = np.inf
+        for m in range(1, base):
+            least = min(least, own[m, k])
+        supply[k] = min(supply[k], least)
+        memory.room[k] = least - supply[k]
+
+
+@wide
+@no_type_check
+def _share_out(row, k, part, below):
+    """Send the same part along each arc but that to the position itself."""
+    for j in range(k):
+        below[j] += part * row[j]
+    for j in range(k + 1, row.shape[0]):
+        below[j] += part * row[j]
 
 
 @wide

@@ -4,6 +4,9 @@ What the source's chain sends goes down the chains of other positions. From ther
 itself; where that way is full it hops to another chain first, once. Loops over all positions of a layer do the work.
 Nothing is searched: where too little gets through, the pair is another solver's.
 
+A deep source that attends to few positions sends too little by its own chain alone. Its flow is spread over the nodes
+of a layer some layers below instead, once for all sinks (`spread`), and each sink collects from there, in the same way.
+
 Why no arc carries more than it can: the source's own arcs carry what `_send` allows them, and the sink's what `passes`
 counts. Another chain's own arcs carry no more than was sent to it and its spare room together. An arc between chains
 is used once, into the sink's chain (`collected`), into a hub's, or by a hop (`used`).
@@ -22,6 +25,7 @@ from jaxflow.flow.exact._chains import (
     memory_of,
     plan,
     split_column,
+    spread,
     total_of,
 )
 from jaxflow.flow.exact._hops import enter, hop_down, make_room, stack
@@ -32,49 +36,93 @@ _ROUNDING = 1e-13
 _HUB = 8.0
 # One sink in 16 of a source is tried, so many at most. The source is left if less than this part of them is settled, or
 # none of the first few: a search takes up to ten times as long as such a flow, and no longer where few arcs are large.
-_TRIED, _PART, _LEAST, _FAILED = 6, 16, 0.3, 3
+_TRIED, _PART, _LEAST, _FAILED = 12, 16, 0.3, 4
+# Ways of a source: none; by its own chain; or, above 1, spread over the layer of this number, so many below the source.
+NO_WAY, OWN_CHAIN = -1, 0
+_BELOW = (3, 4)
+# A source has so many at most, which are tried one after the other.
+WAYS = len(_BELOW) + 1
 
 
 @kernel
 @no_type_check
-def is_filled(arc, touched, chains, above, source, sinks):
-    """Whether flows along chains settle enough of a source's sinks, by some of them from all over."""
-    memory, step, k = memory_of(above, arc.shape[1]), _stride(sinks.shape[0]), 0
+def ways_of(arc, touched, chains, above, source, sinks, ways):
+    """Write the ways that settle enough of a source's sinks, by some of them from all over: the best first."""
+    shares, count = np.zeros(WAYS), 0
+    for at in range(WAYS):
+        base = OWN_CHAIN if at == 0 else above - _BELOW[at - 1]
+        if at and base < 2:
+            break
+        share = _settled(arc, touched, chains, above, base, source, sinks)
+        if share >= _LEAST:
+            # In front of those that settle less.
+            place = count
+            while place and shares[place - 1] < share:
+                shares[place], ways[place] = shares[place - 1], ways[place - 1]
+                place -= 1
+            shares[place], ways[place] = share, base
+            count += 1
+        # Nothing is left for others.
+        if share == 1:
+            break
+
+
+@kernel
+@no_type_check
+def _settled(arc, touched, chains, above, base, source, sinks):
+    """The part of the sinks that were tried which a way settles."""
+    memory, step, k = _memory(chains, above, base, source), _stride(sinks.shape[0]), 0
     tried, settled, most = 0, 0, max(2, min(_TRIED, sinks.shape[0] // _PART))
-    plan(chains, memory, source, above)
     for _ in range(sinks.shape[0]):
         # Sinks stand in the order of what enters them: the first few are like no others.
         k = (k + step) % sinks.shape[0]
-        flow, bound = _fill(arc, touched, chains, memory, source, sinks[k], above)
+        flow, bound = _fill(arc, touched, chains, memory, source, sinks[k], above, base)
         _forget(arc, touched, memory)
         # What cannot be reached says nothing of the others.
         tried += source != sinks[k] and bound > 0
         settled += flow >= bound > 0
         if tried == most or (tried == _FAILED and settled == 0):
             break
-    return settled >= _LEAST * tried
+    return settled / max(tried, 1)
 
 
 @kernel
 @no_type_check
-def fill_pairs(arc, touched, chains, above, filled, sources, sinks, lower, upper):
+def fill_pairs(arc, touched, chains, above, ways, sources, sinks, lower, upper):
     """Flows along chains and plain cuts of some pairs; those that meet are both proven. Sources are at layer 3 or up.
 
-    A source that is not `filled` (bool, by position) is left: flow 0 and a bound that is infinite. `arc` and `touched`
-    are a workspace's, clean before and after.
+    A source without ways (int64, token way) is left: flow 0 and a bound that is infinite. `arc` and `touched` are a
+    workspace's, clean before and after.
     """
-    memory, last = memory_of(above, arc.shape[1]), -1
+    lower[:], upper[:] = 0.0, np.inf
     # A source's pairs one after the other, whatever order they come in.
-    for k in np.argsort(sources, kind="mergesort"):
-        source = sources[k]
-        lower[k], upper[k] = 0.0, np.inf
-        if not filled[source]:
-            continue
-        if source != last:
-            plan(chains, memory, source, above)
-            last = source
-        lower[k], upper[k] = _fill(arc, touched, chains, memory, source, sinks[k], above)
-        _forget(arc, touched, memory)
+    order, memory = np.argsort(sources, kind="mergesort"), memory_of(above, 0)
+    for at in range(WAYS):
+        last = -1
+        for k in order:
+            source = sources[k]
+            way = ways[source, at]
+            if way == NO_WAY or lower[k] >= upper[k]:
+                continue
+            if source != last:
+                memory = _memory(chains, above, way, source)
+                last = source
+            flow, upper[k] = _fill(arc, touched, chains, memory, source, sinks[k], above, way)
+            lower[k] = max(lower[k], flow)
+            _forget(arc, touched, memory)
+
+
+@kernel
+@no_type_check
+def _memory(chains, above, base, source):
+    """Memory for a source's sinks, with what they share."""
+    if base == OWN_CHAIN:
+        memory = memory_of(above, chains.own.shape[1])
+        plan(chains, memory, source, above)
+    else:
+        memory = memory_of(base + 1, chains.own.shape[1])
+        spread(chains, memory, source, above, base)
+    return memory
 
 
 @kernel
@@ -106,19 +154,37 @@ def _stride(count):
 
 @kernel
 @no_type_check
-def _fill(arc, touched, chains, memory, source, sink, above):
-    """A pair's flow and the least plain cut."""
+def _fill(arc, touched, chains, memory, source, sink, above, base):
+    """A pair's flow, by one of the ways of its source, and the least plain cut."""
+    want = memory.want
+    direct = split_column(chains.columns[0, sink], chains.rows[1, source], want)
+    bound = bound_by_chains(chains, source, sink, above, direct)
+    if bound == 0 or source == sink:
+        return 0.0, bound
+    if base != OWN_CHAIN:
+        # The source's own way down is part of what it has spread.
+        want[:] = chains.columns[0, sink]
+        memory.sent[:] = 0.0
+        memory.sent[base] = memory.supply
+        # No chain but the sink's is left out.
+        return bound - _collect(arc, touched, chains, memory, sink, sink, base + 1, bound, bound), bound
+    # The source's chain is not used further down.
+    want[source] = 0.0
+    if not _send(chains, memory, source, sink, above, direct):
+        return 0.0, bound
+    return bound - _collect(arc, touched, chains, memory, source, sink, above, bound - direct, bound), bound
+
+
+@kernel
+@no_type_check
+def _collect(arc, touched, chains, memory, source, sink, above, need, bound):
+    """Let what was sent from layer `above` get to the sink; how much of `need` did not, 0 where that is rounding."""
     want, pool, state = memory.want, memory.pool, memory.state
     state[HUBS] = 0
     _nothing_used(memory.used)
-    direct = split_column(chains.columns[0, sink], chains.rows[1, source], want)
-    bound = bound_by_chains(chains, source, sink, above, direct)
-    # The sink's own chain comes first; the source's is not used further down.
-    open_sink, want[sink], want[source] = want[sink], 0.0, 0.0
-    if bound == 0 or source == sink or not _send(chains, memory, source, sink, above, direct):
-        return 0.0, bound
+    # The sink's own chain comes first.
+    open_sink, want[sink] = want[sink], 0.0
     nothing = _ROUNDING * bound
-    need = bound - direct
     _scale(memory.room, 1.0, memory.spare)
     _find_hubs(memory)
     need -= _descend(chains, memory, sink, above, open_sink)
@@ -137,7 +203,7 @@ def _fill(arc, touched, chains, memory, source, sink, above):
             need -= make_room(arc, touched, memory, source, sink, need, nothing)
         if need > nothing and short <= nothing:
             need -= enter(chains, memory, source, sink, open_sink, need)
-    return (bound if need <= nothing else bound - need), bound
+    return need if need > nothing else 0.0
 
 
 @kernel

@@ -10,7 +10,7 @@ from typing import no_type_check
 import numpy as np
 
 from jaxflow.flow.exact._bits import CAPACITY, FLOW, bit, kernel, up_to, workspace
-from jaxflow.flow.exact._fill import fill_pairs, is_filled
+from jaxflow.flow.exact._fill import NO_WAY, WAYS, fill_pairs, ways_of
 from jaxflow.flow.exact._phases import first_flow, next_flow
 from jaxflow.flow.exact._search import cut_capacity, find_reach, find_reach_of_column, search, write_cut
 
@@ -18,16 +18,18 @@ __all__ = [
     "CLOSED_FORM",
     "FLOW",
     "LAYER_BELOW",
+    "NO_WAY",
+    "WAYS",
     "closed_form",
     "count_touched",
     "find_reach",
     "find_reach_of_column",
-    "is_filled",
     "reset",
     "solve_columns",
     "solve_pair",
     "solve_pairs",
     "up_to",
+    "ways_of",
     "workspace",
 ]
 
@@ -181,12 +183,12 @@ def count_touched(work, source, sink):
 
 @kernel
 @no_type_check
-def solve_pairs(work, chains, levels, filled, sources, sinks, lower, upper, settled, cuts, passed, bounds):
+def solve_pairs(work, chains, levels, ways, sources, sinks, lower, upper, settled, cuts, passed, bounds):
     """Solve a run of pairs, sorted by sink. `cuts` is empty or has a row (above + 1, token) a pair.
 
     `passed` and `bounds` are empty, or have a row (above + 1,) a pair for what is known of it at the layers below: a
-    flow, and a cut. Flows along `chains` are tried first, at each of `levels`, of the sources that are `filled` there
-    (level, token); levels below `above` need the rows of `passed`.
+    flow, and a cut. Flows along `chains` are tried first, at each of `levels`, of the sources that have `ways` there
+    (level, token, way); levels below `above` need the rows of `passed`.
     """
     above = work.reach.shape[0]
     for k in range(sources.shape[0]):
@@ -197,7 +199,7 @@ def solve_pairs(work, chains, levels, filled, sources, sinks, lower, upper, sett
         flow, bound = np.empty(lower.shape[0]), np.empty(lower.shape[0])
         for at in range(levels.shape[0]):
             m = levels[at]
-            fill_pairs(work.arc, work.touched, chains, m, filled[at], sources, sinks, flow, bound)
+            fill_pairs(work.arc, work.touched, chains, m, ways[at], sources, sinks, flow, bound)
             for k in range(sources.shape[0]):
                 if m < above:
                     passed[k, m], bounds[k, m] = flow[k], bound[k]

@@ -69,7 +69,8 @@ def max_flow(
     microseconds a token at layer 6 on one core, in proportion to the arcs that carry its flow. Where few arcs are
     large the sinks of a source are solved together on lists of arcs, and a pair's time does not grow with the text.
     Where few sources are asked for, a flow along the residual connections is tried first: it settles most sinks of a
-    position that mostly keeps itself, such as [CLS], five to ten times as fast. Where all sources are asked for, layer
+    position that mostly keeps itself, such as [CLS], five to ten times as fast, and those of a deep source, whose flow
+    is spread over a layer once for all sinks, some twenty times. Where all sources are asked for, layer
     by layer, the flows of one layer prove most of the next where it is deep, at some nanoseconds a token
     (`jaxflow/flow/exact/_below.py` has the proof).
 
@@ -260,7 +261,7 @@ class _Solver:
             place, scale = here.place, here.scale
             pairs = place[sources], place[sinks]
             results = lower, upper, settled, cuts, passed, bounds
-            self.kernels.solve_pairs(here.work, here.chains, *self._filled(here, levels), *pairs, *results)
+            self.kernels.solve_pairs(here.work, here.chains, *self._ways(here, levels), *pairs, *results)
         at = (task.example, task.place, task.queries, task.sinks)
         # Each task writes its own pairs, so threads need no lock. A flow above its cut is so by rounding alone.
         self.lower[at] = np.minimum(lower, upper) * scale
@@ -277,34 +278,34 @@ class _Solver:
             layout = self.layouts(task.example)
             here.place, here.scale, here.chains = layout.place, layout.scale, layout.chains
             here.whole = self.kernels.workspace(layout.capacity, max(self.highest, 1))
-            here.example, here.layer, here.filled = task.example, None, {}
+            here.example, here.layer, here.ways = task.example, None, {}
         if here.layer != task.layer:
             here.work, here.layer = self.kernels.up_to(here.whole, task.layer), task.layer
         return here
 
-    def _filled(self, here: Any, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Those of some levels at which flows along chains settle enough, and of which sources, `level token`."""
+    def _ways(self, here: Any, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Those of some levels where flows along chains settle enough, and sources' ways there, `level token way`."""
         if not len(here.chains.rows):
             levels = levels[:0]
         for level in levels.tolist():
-            if level not in here.filled:
-                here.filled[level] = self._filled_at(here, level)
-        some = [level for level in levels.tolist() if here.filled[level].any()]
-        filled = [here.filled[level] for level in some] or np.zeros((0, len(here.place)), np.bool_)
-        return np.array(some, np.int64), np.array(filled)
+            if level not in here.ways:
+                here.ways[level] = self._ways_at(here, level)
+        some = [level for level in levels.tolist() if (here.ways[level] != self.kernels.NO_WAY).any()]
+        ways = [here.ways[level] for level in some] or np.zeros((0, len(here.place), self.kernels.WAYS), np.int64)
+        return np.array(some, np.int64), np.array(ways)
 
-    def _filled_at(self, here: Any, level: int) -> np.ndarray:
-        """By position: whether flows along chains from there settle enough of the wanted sinks."""
-        filled = np.zeros(here.chains.rows.shape[-1], np.bool_)
+    def _ways_at(self, here: Any, level: int) -> np.ndarray:
+        """By position: the ways by which flows along chains settle enough of the wanted sinks, `token way`."""
+        ways = np.full((here.chains.rows.shape[-1], self.kernels.WAYS), self.kernels.NO_WAY, np.int64)
         for query, source in enumerate(here.place[self.queries[here.example]].tolist()):
-            sinks = np.arange(len(filled))
+            sinks = np.arange(len(ways))
             if self.wanted is not None:
                 places = [place for place, layer in enumerate(self.layers) if layer == level]
                 sinks = np.sort(here.place[self.wanted[here.example, places, query].any(0)])
             if len(sinks):
                 ends = here.whole.arc, here.whole.touched, here.chains
-                filled[source] = self.kernels.is_filled(*ends, level, source, sinks)
-        return filled
+                self.kernels.ways_of(*ends, level, source, sinks, ways[source])
+        return ways
 
     def _layout(self, example: int) -> Layout:
         # No flow along chains says which of several minimum cuts is meant. Trying costs, and of many sources few are
