@@ -68,9 +68,17 @@ class Place:
         """
         return str(path)
 
+    def record(self, index: int, sweep: str | None) -> Record | None:
+        """The record of a shard as it is there now; None where there is none, or that of another sweep."""
+        return store.read_record_of(self.folder, index, sweep)
+
     def is_whole(self, record: Record) -> bool:
-        """Whether a shard's file is there as it was written."""
+        """Whether a shard's file is there as it was written, by its checksum."""
         return store.is_whole(self.folder, record)
+
+    def is_kept(self, record: Record) -> bool:
+        """Whether a shard of an earlier run need not be made again."""
+        return self.is_whole(record)
 
     def remove_records(self, indices: list[int]) -> None:
         """Remove records, so that their shards count as not done.

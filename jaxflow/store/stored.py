@@ -5,6 +5,7 @@ What is written here is sent at once: a shard first, then its record, with which
 or not at all. A second file of one name is refused where the store can do that, and seen a moment later elsewhere.
 """
 
+import hashlib
 import re
 import secrets
 import shutil
@@ -239,8 +240,24 @@ class StoredPlace(Place):
         self.files.send(path, name)
         return f"{self.files.address}/{name}"
 
+    def record(self, index: int, sweep: str | None) -> Record | None:
+        """The record of a shard as it is there now, which may be another process's in the place of this one's."""
+        name = self._description(index)
+        try:
+            self.files.fetch(name, self.folder / name)
+        except FileNotFoundError:
+            return None
+        return super().record(index, sweep)
+
     def is_whole(self, record: Record) -> bool:
-        """Whether a shard's file is there: stores keep what they have as it was sent."""
+        """Whether a shard's file is there as it was written, by its checksum: all of it is read."""
+        try:
+            return not record.examples or hashlib.sha256(self.files.read(record.file)).hexdigest() == record.sha256
+        except FileNotFoundError:
+            return False
+
+    def is_kept(self, record: Record) -> bool:
+        """Whether a shard's file is there: stores keep what they have as it was sent, and to read all takes long."""
         return not record.examples or record.file in self.files.names()
 
     def remove_records(self, indices: list[int]) -> None:

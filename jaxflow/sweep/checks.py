@@ -115,7 +115,7 @@ def finished(
     check_same(folder, store.read_manifest(folder), wanted)
     records = store.read_records(folder)
     # Processes that are at work made their shards just now, and the first of them checked those that were there.
-    done = {i: record for i, record in records.items() if not alone or place.is_whole(record)}
+    done = {i: record for i, record in records.items() if not alone or place.is_kept(record)}
     if done and not source.once:
         # Later rows may be new: only up to the last shard that is kept must the input be the same.
         furthest = max(done)

@@ -107,7 +107,7 @@ class Claims:
     def _written(self, name: str, record: Record, rows: Sequence[Row], metadata: dict[str, str]) -> Record:
         while True:
             is_ours = self._leases.holds(name)
-            theirs = None if is_ours else store.read_record_of(self.folder, record.index, record.sweep)
+            theirs = None if is_ours else self.place.record(record.index, record.sweep)
             # A process that stood still in the middle of writing may have put its file under another one's record, or
             # its record over another one's file: then both are written again, until they fit.
             if theirs is not None and self.place.is_whole(theirs):
@@ -119,7 +119,7 @@ class Claims:
                 # The last process removes temporary files, those of one that stood still as well.
                 if is_ours and self._leases.holds(name):
                     raise
-                if store.read_record_of(self.folder, record.index, record.sweep) is None:
+                if self.place.record(record.index, record.sweep) is None:
                     raise
                 continue
             if is_ours and self._leases.holds(name):

@@ -88,7 +88,8 @@ def run_sweep(
     not_forked()
     model = as_model("model", model)
     place = place_of("folder", folder)
-    begun = begun_methods(place.folder) if as_flag("resume", resume) else None
+    with place.named():
+        begun = begun_methods(place.folder) if as_flag("resume", resume) else None
     question = question_for(question, changes, (model,), default_question(model), begun)
     reading = {"separator": separator, "quotes": quotes, "encoding": encoding}
     if images_of(model) is not None:

@@ -20,6 +20,7 @@ from jaxflow.store.leases import Leases
 from jaxflow.store.results import open_sweep
 from jaxflow.sweep import claims, runner, shards
 from tests.sweep.folders import contents
+from tests.sweep.holding import check_that_one_has_it, one_stands_still
 
 TEXTS = ("The key to the cabinets is on the table.", "Unbelievable!", "no", "is it on the table", "keys")
 FAST = Question(methods=("raw",))
@@ -44,18 +45,7 @@ def sweep_of(encoder, folder, texts=TEXTS, question=FAST):
 
 def test_a_lease_is_one_processs_until_it_gives_it_back(tmp_path):
     with closing(Leases(tmp_path)) as one, closing(Leases(tmp_path)) as other:
-        assert one.take("a", "rows")
-        assert not one.take("a")
-        assert not other.take("a")
-        assert (other.rows("a"), other.rows("b")) == ("rows", None)
-        assert one.holds("a")
-        assert not other.holds("a")
-        assert other.others()
-        assert not one.others()
-        one.give_back("a", done=False)
-        assert other.take("a")
-        other.give_back("a", done=True)
-        assert not other.others()
+        check_that_one_has_it(one, other)
     assert not list(tmp_path.iterdir())
 
 
@@ -232,26 +222,8 @@ def test_other_rows_are_refused_while_nothing_is_finished_yet(encoder, tmp_path)
 @pytest.fixture
 def late(encoder, tmp_path, far_apart):
     """A process whose lease another took over, and the other, each with a shard of its own to write."""
-    sweep = sweep_of(encoder, tmp_path)
-    rows = [[{"id": 1, "text": "x" * length, "tokens": ["a"] * length}] for length in (3, 4)]
-    (cut, *_) = shards.cuts(sweep.source.rows(), encoder, FAST)
-    record = store.Record(0, 2, cut.sha256(), False, 1, None, 3, 0, 0, {}, ())
-    with (
-        closing(claims.Claims(tmp_path, sweep.manifest, {})) as slow,
-        closing(claims.Claims(tmp_path, sweep.manifest, {})) as quick,
-    ):
-        assert slow.is_free(cut)
-        assert slow.take(0)
-        slow._leases._ended.set()
-
-        def taken_over():
-            end = time.monotonic() + 60
-            while not (quick.is_free(cut) and quick.take(0)):
-                assert time.monotonic() < end
-                time.sleep(0.02)
-            quick.write(record, rows[1], {})
-
-        yield lambda: slow.write(record, rows[0], {}), taken_over
+    with one_stands_still(encoder, tmp_path, tmp_path, TEXTS) as both:
+        yield both
 
 
 def texts_of(folder):
