@@ -139,7 +139,7 @@ def output(text: str) -> Path:
     return path(text)
 
 
-def results(text: str) -> Path | str:
+def results_at(text: str) -> Path | str:
     """A path of results, or the address of a folder in a store."""
     return text if is_address(text) and not is_local(text) else output(text)
 

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from itertools import islice
 
-from jaxflow._parser import Commands, Parser, count, natural, results
+from jaxflow._parser import Commands, Parser, count, natural, results_at
 from jaxflow._signals import interrupts
 from jaxflow.attribution import Question
 from jaxflow.attribution.defaults import DEFAULT_METHODS, by_default
@@ -78,7 +78,7 @@ def add(commands: Commands) -> Parser:
     _ = add("--on-error", default="stop", metavar="E", help=ON_ERROR)
     add = parser.add_argument_group("output").add_argument
     about = "the folder for results; new, or of the same run; or its address in a store, such as s3://bucket/results"
-    _ = add("--out", required=True, type=results, metavar="DIR", help=about)
+    _ = add("--out", required=True, type=results_at, metavar="DIR", help=about)
     about = "go on with the same run, or join its processes (the default); or refuse a folder that holds results"
     _ = add("--resume", action=argparse.BooleanOptionalAction, default=True, help=about)
     _ = add("--top", type=natural, default=5, metavar="N", help="tokens to show in the terminal (default: 5)")
@@ -91,15 +91,15 @@ def add(commands: Commands) -> Parser:
 def run(arguments: argparse.Namespace) -> int:
     """Attribute the texts, write the page, and show the first examples."""
     swept = by_engine(_swept, arguments)
-    made = open_sweep(arguments.out)
-    page = made.place.wrote_file(write_report(made, about_folder(made.folder) / "report.html"))
+    results = open_sweep(arguments.out)
+    page = results.place.wrote_file(write_report(results, about_folder(results.folder) / "report.html"))
     if not arguments.quiet:
-        _show(made, arguments.top, special=arguments.special)
+        _show(results, arguments.top, special=arguments.special)
         print("\n".join(summary_lines(swept.summary, swept.compiled)))
-        print(mixing_line(mixings_words(made.manifest["question"])))
+        print(mixing_line(mixings_words(results.manifest["question"])))
         print(f"results: {arguments.out}   report: {page}")
         note(skipped_lines(swept.summary, namer(arguments.flags)))
-        _note_unknown(made, swept.unknown)
+        _note_unknown(results, swept.unknown)
     return 0
 
 

@@ -60,12 +60,12 @@ def by_engine(work: Callable[[argparse.Namespace], T], arguments: argparse.Names
 def _as_seen_by_all(arguments: argparse.Namespace) -> argparse.Namespace:
     """The arguments as workers need them, who have other working folders and no terminal."""
     texts_are_shared(arguments)
-    # An address means the same everywhere.
+    # Addresses, which are text, mean the same everywhere.
     out = arguments.out if isinstance(arguments.out, str) else arguments.out.absolute()
     fields = vars(arguments) | {"quiet": True, "out": out}
     for name in ("input", "model"):
         value = fields[name]
-        # So do an address and a model's name.
+        # As addresses do, and names of models.
         if value is not None and not is_address(value) and os.path.lexists(path := local_path(name, value)):
             fields[name] = str(path.absolute())
     return argparse.Namespace(**fields)

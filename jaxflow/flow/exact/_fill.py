@@ -37,10 +37,11 @@ _HUB = 8.0
 # One sink in 16 of a source is tried, so many at most. The source is left if less than this part of them is settled, or
 # none of the first few: a search takes up to ten times as long as such a flow, and no longer where few arcs are large.
 _TRIED, _PART, _LEAST, _FAILED = 12, 16, 0.3, 4
-# Ways of a source: none; by its own chain; or, above 1, spread over the layer of this number, so many below the source.
+# A source's way: none; its own chain; or the number, 2 or more, of the layer that its flow is spread over.
 NO_WAY, OWN_CHAIN = -1, 0
+# How far below the source that layer is.
 _BELOW = (3, 4)
-# A source has so many at most, which are tried one after the other.
+# The most ways of a source; they are tried one after the other.
 WAYS = len(_BELOW) + 1
 
 

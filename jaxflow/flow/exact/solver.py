@@ -69,8 +69,8 @@ def max_flow(
     microseconds a token at layer 6 on one core, in proportion to the arcs that carry its flow. Where few arcs are
     large the sinks of a source are solved together on lists of arcs, and a pair's time does not grow with the text.
     Where few sources are asked for, a flow along the residual connections is tried first: it settles most sinks of a
-    position that mostly keeps itself, such as [CLS], five to ten times as fast, and those of a deep source, whose flow
-    is spread over a layer once for all sinks, some twenty times. Where all sources are asked for, layer
+    position that mostly keeps itself, such as [CLS], five to ten times as fast, and most sinks of a deep source, whose
+    flow is spread over a layer once for all of them. Where all sources are asked for, layer
     by layer, the flows of one layer prove most of the next where it is deep, at some nanoseconds a token
     (`jaxflow/flow/exact/_below.py` has the proof).
 
